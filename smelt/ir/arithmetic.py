@@ -1,0 +1,184 @@
+"""What each operation of the loop IR gives, on NumPy scalars and vectors: one table an operation.
+
+The interpreter uses it, and so may anything that folds constants. Values are NumPy arrays of the
+dtype's storage; the half floats are computed in float32 and rounded back. Every function is called
+under `numpy.errstate(all="ignore")`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from smelt.dtypes import DType, bfloat16, decode, encode
+
+Value = Any  # a NumPy scalar, or a vector with one element a lane
+
+
+def unary(op: str, x: Value, given: DType, result: DType) -> Value:
+    """Returns `op(x)` for an `x` of dtype `given`; `result` is the dtype wanted."""
+    if op == "bitcast":
+        return x.view(result.storage)
+    function = (_WHOLE if given.kind != "float" else {}).get(op) or _UNARY[op]
+    return cast(function(_number(x, given)), result)
+
+
+def binary(op: str, a: Value, b: Value, given: DType, result: DType) -> Value:
+    """Returns `op(a, b)` for operands of dtype `given`; `result` is the dtype wanted."""
+    special = _INTEGER if given.kind == "int" else _FLAG if given.kind == "bool" else {}
+    function = special.get(op) or _BINARY[op]
+    return cast(function(_number(a, given), _number(b, given)), result)
+
+
+def fma(a: Value, b: Value, c: Value, dtype: DType) -> Value:
+    """Returns `a * b + c`, rounded once.
+
+    float32 goes through float64, where the product is exact and the sum is rounded to odd, so that
+    the second rounding cannot go wrong; float64 goes through exact fractions, one by one.
+    """
+    if dtype.kind != "float":
+        return a * b + c
+    if dtype.itemsize == 8:
+        return _fma_exact(a, b, c)[()]
+    wide = (np.asarray(_number(part, dtype), np.float64) for part in (a, b, c))
+    return encode(_fma_to_odd(*wide).astype(np.float32), dtype)[()]
+
+
+def cast(x: Value, dtype: DType) -> Value:
+    """Returns numbers as values of `dtype`; floats to integers truncate and saturate, nan is 0."""
+    if dtype.kind == "bool":
+        return np.not_equal(x, 0)
+    if dtype is not bfloat16 and x.dtype == dtype.storage:
+        return x[()]
+    return encode(x, dtype)[()]
+
+
+def convert(x: Value, given: DType, result: DType) -> Value:
+    """Returns a value of dtype `given` as one of `result`."""
+    return x if given is result else cast(_number(x, given), result)
+
+
+def _number(x: Value, dtype: DType) -> Value:
+    if dtype.compute is dtype:
+        return x
+    return decode(np.asarray(x), dtype).astype(np.float32)[()]
+
+
+def _fma_to_odd(a: Value, b: Value, c: Value) -> Value:
+    product = a * b  # exact: 24 + 24 bits fit into 53
+    total = np.asarray(product + c)
+    back = total - product
+    lost = (product - (total - back)) + (c - back)
+    even = (total.view(np.int64) & 1) == 0
+    inexact = np.isfinite(lost) & (lost != 0)
+    return np.where(inexact & even, np.nextafter(total, np.copysign(np.inf, lost)), total)
+
+
+def _fma_one(a: float, b: float, c: float) -> float:
+    if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
+        return float(np.float64(a) * np.float64(b) + np.float64(c))
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    if exact == 0:
+        return a * b + c if a == 0 or b == 0 else 0.0
+    sign = 1.0 if exact > 0 else -1.0
+    try:
+        return math.copysign(float(exact), sign)
+    except OverflowError:
+        return math.copysign(math.inf, sign)
+
+
+def _logical_right(a: Value, b: Value) -> Value:
+    bits = np.asarray(a).dtype.itemsize * 8
+    unsigned = np.dtype(f"uint{bits}")
+    count = np.asarray(b % bits).astype(unsigned)
+    return (np.asarray(a).view(unsigned) >> count).view(np.asarray(a).dtype)
+
+
+def _left(a: Value, b: Value) -> Value:
+    return a << (b % (np.asarray(a).dtype.itemsize * 8))
+
+
+def _truncated(a: Value, b: Value) -> Value:
+    floor = a // np.where(b == 0, 1, b).astype(b.dtype)
+    upward = (floor * b != a) & ((a < 0) != (b < 0))
+    return np.where(b == 0, 0, floor + upward).astype(a.dtype)
+
+
+def _whole_power(a: Value, b: Value) -> Value:
+    """Integer power with wrapping; a negative exponent truncates the reciprocal."""
+    power = np.power(a, np.where(b < 0, 0, b).astype(a.dtype))
+    odd = np.where(b % 2 == 0, 1, a)
+    below = np.where(np.abs(a) == 1, odd, 0)
+    return np.where(b < 0, below, power).astype(a.dtype)
+
+
+def _same(x: Value) -> Value:
+    return x
+
+
+def _never(x: Value) -> Value:
+    return np.zeros_like(x, dtype=np.bool_)[()]
+
+
+_fma_exact = np.vectorize(_fma_one, otypes=[np.float64])
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+_UNARY: dict[str, Callable[[Value], Value]] = {
+    "neg": np.negative,
+    "abs": np.abs,
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "log": np.log,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+    "erf": lambda x: _erf(x).astype(x.dtype),
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "trunc": np.trunc,
+    "sign": np.sign,
+    "logical_not": np.logical_not,
+    "bitwise_not": np.invert,
+    "isnan": np.isnan,
+    "isinf": np.isinf,
+}
+_WHOLE = {
+    "floor": _same,
+    "ceil": _same,
+    "round": _same,
+    "trunc": _same,
+    "isnan": _never,
+    "isinf": _never,
+}
+_BINARY: dict[str, Callable[[Value, Value], Value]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "floordiv": np.floor_divide,
+    "mod": np.mod,
+    "pow": np.power,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "atan2": np.arctan2,
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+    "shl": _left,
+    "shr": _logical_right,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
+_INTEGER = {"div": _truncated, "pow": _whole_power}
+_FLAG = {"add": np.logical_or, "mul": np.logical_and}

@@ -1,0 +1,300 @@
+"""A plain-Python interpreter of the loop IR: what it does is what a kernel means.
+
+It is slow and checks everything that machine code does not: an index outside its axis, two lanes
+that write one element, an array that is not what its buffer says. Scratch and arena memory start as
+nan (or a conspicuous integer), so that a value read before it is written is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt.errors import CompileError
+from smelt.ir import arithmetic
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Buffer,
+    Call,
+    Cast,
+    Constant,
+    Declare,
+    Expression,
+    Fma,
+    If,
+    Kernel,
+    Lanes,
+    Let,
+    Load,
+    Loop,
+    Program,
+    Read,
+    Reduce,
+    Register,
+    Scratch,
+    Select,
+    Slot,
+    Statement,
+    Store,
+    Transpose,
+    Unary,
+    Variable,
+)
+from smelt.ir.show import node_text
+
+Value = arithmetic.Value
+_UNWRITTEN = 0xFF  # the byte that memory holds before anything is written: nan, or -1
+
+
+def run_kernel(kernel: Kernel, arrays: Sequence[np.ndarray], backwards: bool = False) -> None:
+    """Runs a kernel on arrays in the order of `kernel.buffers`; outputs are changed in place.
+
+    With `backwards` the iterations of the parallel loop run last to first: a kernel that is right
+    gives the same bits.
+
+    Raises CompileError when an array does not fit its buffer, or the kernel does what it must not.
+    """
+    buffers = kernel.buffers
+    if len(arrays) != len(buffers):
+        raise CompileError(f"{kernel.name} takes {len(buffers)} arrays, got {len(arrays)}")
+    for buffer, array in zip(buffers, arrays, strict=True):
+        _check_array(kernel.name, buffer, array)
+    machine = _Machine(kernel, dict(zip(buffers, arrays, strict=True)), backwards)
+    with np.errstate(all="ignore"):
+        machine.block(kernel.body)
+
+
+def run_program(program: Program, arrays: Mapping[Slot, np.ndarray]) -> int:
+    """Runs one step on the arrays of every slot but the arena's, in place.
+
+    Returns 0, or `check.number + 1` when a check ended the step.
+
+    Raises CompileError when a slot has no array, or a kernel does what it must not.
+    """
+    arena = np.full(program.arena_bytes, _UNWRITTEN, np.uint8)
+    places = dict(arrays)
+    for slot in program.slots:
+        if slot.kind == "arena":
+            block = arena[slot.offset : slot.offset + slot.nbytes]
+            places[slot] = block.view(slot.dtype.storage).reshape(slot.shape)
+        elif slot not in places:
+            raise CompileError(f"slot {slot.name} ({slot.kind} {slot.number}) has no array")
+    for part in program.body:
+        if isinstance(part, Call):
+            run_kernel(part.kernel, [places[slot] for slot in part.slots])
+        elif places[part.slot].any():
+            return part.number + 1
+    return 0
+
+
+def _check_array(kernel: str, buffer: Buffer, array: np.ndarray) -> None:
+    if array.shape != buffer.shape or array.dtype != buffer.dtype.storage:
+        raise CompileError(
+            f"{kernel}: buffer {buffer.name} is {buffer.dtype.name}{list(buffer.shape)}, "
+            f"got an array of {array.dtype}{list(array.shape)}"
+        )
+
+
+class _Machine:
+    """The state of one run: arrays of buffers, values of registers and of variables."""
+
+    def __init__(self, kernel: Kernel, arrays: dict[Buffer, np.ndarray], backwards: bool) -> None:
+        self.kernel = kernel
+        self.arrays = arrays
+        self.backwards = backwards
+        self.registers: dict[Register, np.ndarray] = {}
+        self.variables: dict[str, Value] = {}
+
+    def fail(self, statement: Statement | Expression, problem: str) -> CompileError:
+        text = node_text(statement)
+        known = {name: value.tolist() for name, value in self.variables.items()}
+        return CompileError(f"{self.kernel.name}: {problem} in `{text}` with {known}")
+
+    # -- statements --------------------------------------------------------------------------------
+
+    def block(self, body: tuple[Statement, ...]) -> None:
+        for statement in body:
+            _STATEMENTS[type(statement)](self, statement)
+
+    def let(self, let: Let) -> None:
+        self.variables[let.variable.name] = self.value(let.value)
+
+    def declare(self, declare: Declare) -> None:
+        register = declare.register
+        shape = (*register.shape, register.lanes) if register.lanes > 1 else register.shape
+        array = self.registers[register] = np.empty(shape, register.dtype.storage)
+        array[...] = self.value(declare.start)
+
+    def assign(self, assign: Assign) -> None:
+        array = self.register(assign, assign.register)
+        array[self.place(assign, assign.register, assign.index)] = self.value(assign.value)
+
+    def store(self, store: Store) -> None:
+        array = self.array(store, store.buffer)
+        lanes = max((part.lanes for part in store.index), default=1)
+        index = tuple(np.broadcast_to(self.value(part), (lanes,)) for part in store.index)
+        value = np.broadcast_to(self.value(store.value), (lanes,))
+        if store.mask is not None:
+            kept = np.broadcast_to(self.value(store.mask), (lanes,))
+            index, value = tuple(part[kept] for part in index), value[kept]
+        self.check_bounds(store, index, array.shape)
+        if index and len(value) > 1:
+            places = np.ravel_multi_index(index, array.shape)
+            if len(np.unique(places)) < len(places):
+                raise self.fail(store, "two lanes write one element")
+        if len(value):
+            array[index] = value if lanes > 1 or index else value[0]
+
+    def scratch(self, scratch: Scratch) -> None:
+        buffer = scratch.buffer
+        unwritten = np.full(buffer.size * buffer.dtype.itemsize, _UNWRITTEN, np.uint8)
+        self.arrays[buffer] = unwritten.view(buffer.dtype.storage).reshape(buffer.shape)
+
+    def transpose(self, tile: Transpose) -> None:
+        rows, columns = np.arange(tile.rows)[:, None], np.arange(tile.columns)[None, :]
+        source = [np.asarray(self.value(part)) for part in tile.source_index]
+        target = [np.asarray(self.value(part)) for part in tile.target_index]
+        source[tile.source_axis] = source[tile.source_axis] + rows
+        source[-1] = source[-1] + columns
+        target[tile.target_axis] = target[tile.target_axis] + columns
+        target[-1] = target[-1] + rows
+        self.check_bounds(tile, source, tile.source.shape)
+        self.check_bounds(tile, target, tile.target.shape)
+        values = self.array(tile, tile.source)[tuple(source)]
+        self.array(tile, tile.target)[tuple(target)] = values
+
+    def loop(self, loop: Loop) -> None:
+        start, stop = (
+            bound if isinstance(bound, int) else int(self.value(bound))
+            for bound in (loop.start, loop.stop)
+        )
+        steps = range(start, stop, loop.step)
+        if self.backwards and loop.kind == "parallel":
+            steps = steps[::-1]
+        for step in steps:
+            self.variables[loop.variable.name] = np.int64(step)
+            self.block(loop.body)
+
+    def if_(self, branch: If) -> None:
+        if self.value(branch.condition):
+            self.block(branch.body)
+
+    # -- places ------------------------------------------------------------------------------------
+
+    def array(self, where: Statement | Expression, buffer: Buffer) -> np.ndarray:
+        if buffer not in self.arrays:
+            raise self.fail(where, f"buffer {buffer.name} is not in scope")
+        return self.arrays[buffer]
+
+    def register(self, where: Statement | Expression, register: Register) -> np.ndarray:
+        if register not in self.registers:
+            raise self.fail(where, f"register {register.name} is not declared")
+        return self.registers[register]
+
+    def place(
+        self, where: Statement | Expression, register: Register, index: tuple[Expression, ...]
+    ) -> tuple[Any, ...]:
+        place = tuple(self.value(part) for part in index)
+        self.check_bounds(where, place, register.shape)
+        return (*place, ...)
+
+    def check_bounds(
+        self, where: Statement | Expression, index: Sequence[Value], shape: tuple[int, ...]
+    ) -> None:
+        if len(index) != len(shape):
+            raise self.fail(where, f"{len(index)} indices for shape {list(shape)}")
+        for axis, (part, extent) in enumerate(zip(index, shape, strict=True)):
+            if np.size(part) and (np.min(part) < 0 or np.max(part) >= extent):
+                given = np.asarray(part).tolist()
+                raise self.fail(where, f"index {given} is outside axis {axis} of {list(shape)}")
+
+    # -- expressions -------------------------------------------------------------------------------
+
+    def value(self, expression: Expression) -> Value:
+        return _EXPRESSIONS[type(expression)](self, expression)
+
+    def constant(self, constant: Constant) -> Value:
+        value = arithmetic.cast(np.asarray(constant.value)[()], constant.dtype)
+        return value if constant.lanes == 1 else np.full(constant.lanes, value)
+
+    def variable(self, variable: Variable) -> Value:
+        if variable.name not in self.variables:
+            raise self.fail(variable, f"variable {variable.name} has no value")
+        return self.variables[variable.name]
+
+    def lanes(self, lanes: Lanes) -> Value:
+        return np.arange(lanes.lanes, dtype=np.int64)
+
+    def unary(self, unary: Unary) -> Value:
+        return arithmetic.unary(unary.op, self.value(unary.x), unary.x.dtype, unary.dtype)
+
+    def binary(self, binary: Binary) -> Value:
+        a, b = self.value(binary.a), self.value(binary.b)
+        return arithmetic.binary(binary.op, a, b, binary.a.dtype, binary.dtype)
+
+    def fma(self, fma: Fma) -> Value:
+        return arithmetic.fma(self.value(fma.a), self.value(fma.b), self.value(fma.c), fma.dtype)
+
+    def select(self, select: Select) -> Value:
+        yes, no = self.value(select.yes), self.value(select.no)
+        chosen: Value = np.where(self.value(select.condition), yes, no)
+        return chosen[()]
+
+    def cast(self, cast: Cast) -> Value:
+        return arithmetic.convert(self.value(cast.x), cast.x.dtype, cast.dtype)
+
+    def load(self, load: Load) -> Value:
+        array = self.array(load, load.buffer)
+        if load.mask is None:
+            index = tuple(self.value(part) for part in load.index)
+            self.check_bounds(load, index, array.shape)
+            return array[index]
+        kept = np.broadcast_to(self.value(load.mask), (load.lanes,))
+        wide = (np.broadcast_to(self.value(part), (load.lanes,)) for part in load.index)
+        index = tuple(part[kept] for part in wide)
+        self.check_bounds(load, index, array.shape)
+        values = np.zeros(load.lanes, array.dtype)
+        values[kept] = array[index] if index else array[()]
+        return values if load.lanes > 1 else values[0]
+
+    def read(self, read: Read) -> Value:
+        array = self.register(read, read.register)
+        value = array[self.place(read, read.register, read.index)]
+        return value.copy() if value.ndim else value[()]
+
+    def reduce(self, reduce: Reduce) -> Value:
+        values = self.value(reduce.x)
+        while values.size > 1:
+            half = values.size // 2
+            values = arithmetic.binary(
+                reduce.op, values[:half], values[half:], reduce.dtype, reduce.dtype
+            )
+        return values[0] if values.ndim else values
+
+
+_STATEMENTS: dict[type, Callable[[_Machine, Any], None]] = {
+    Let: _Machine.let,
+    Declare: _Machine.declare,
+    Assign: _Machine.assign,
+    Store: _Machine.store,
+    Scratch: _Machine.scratch,
+    Transpose: _Machine.transpose,
+    Loop: _Machine.loop,
+    If: _Machine.if_,
+}
+_EXPRESSIONS: dict[type, Callable[[_Machine, Any], Value]] = {
+    Constant: _Machine.constant,
+    Variable: _Machine.variable,
+    Lanes: _Machine.lanes,
+    Unary: _Machine.unary,
+    Binary: _Machine.binary,
+    Fma: _Machine.fma,
+    Select: _Machine.select,
+    Cast: _Machine.cast,
+    Load: _Machine.load,
+    Read: _Machine.read,
+    Reduce: _Machine.reduce,
+}

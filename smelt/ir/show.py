@@ -1,0 +1,336 @@
+"""The text of a kernel or a program: for golden tests, for the keys of caches, and for people.
+
+    def softmax(y: float32[64, 10]; x: float32[64, 10]):
+        for i in range(0, 64):  # parallel
+            top: float32 = -inf
+            for j in range(0, 10):
+                top = maximum(top, x[i, j])
+            ...
+
+It looks like Python. Outputs stand before the semicolon, inputs behind it; `name: dtype = start`
+declares a register, `name = value` names or assigns a value; `where` begins a mask. Constants are
+float32, int64 or bool unless a suffix says otherwise (`1_i32`, `0.5_f64`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Buffer,
+    Call,
+    Cast,
+    Constant,
+    Declare,
+    Expression,
+    Fma,
+    If,
+    Kernel,
+    Lanes,
+    Let,
+    Load,
+    Loop,
+    Program,
+    Read,
+    Reduce,
+    Register,
+    Scratch,
+    Select,
+    Slot,
+    Statement,
+    Store,
+    Transpose,
+    Unary,
+    Variable,
+)
+
+INFIX = {
+    "add": (" + ", 6),
+    "sub": (" - ", 6),
+    "mul": (" * ", 7),
+    "div": (" / ", 7),
+    "floordiv": (" // ", 7),
+    "mod": (" % ", 7),
+    "shl": (" << ", 5),
+    "bitwise_and": (" & ", 4),
+    "bitwise_xor": (" ^ ", 3),
+    "bitwise_or": (" | ", 2),
+    "eq": (" == ", 1),
+    "ne": (" != ", 1),
+    "lt": (" < ", 1),
+    "le": (" <= ", 1),
+    "gt": (" > ", 1),
+    "ge": (" >= ", 1),
+}
+ATOM = 9
+SUFFIX = {"int32": "_i32", "float16": "_f16", "bfloat16": "_bf16", "float64": "_f64"}
+
+
+def kernel_text(kernel: Kernel, canonical: bool = False) -> str:
+    """Returns the text of a kernel.
+
+    With `canonical`, the kernel, its buffers, registers and variables are renamed by order of
+    appearance, so that kernels which differ in names only have one text: they are compiled once.
+    """
+    return _Printer(canonical).kernel(kernel)
+
+
+def statement_text(statement: Statement) -> str:
+    """Returns the text of one statement, for error messages; of a block only its first line."""
+    printer = _Printer(canonical=False)
+    printer.statement(statement, "")
+    return printer.lines[0]
+
+
+def expression_text(expression: Expression) -> str:
+    """Returns the text of one expression."""
+    return _Printer(canonical=False).text(expression)
+
+
+def node_text(node: Statement | Expression) -> str:
+    """Returns the text of a statement or an expression, whichever it is."""
+    if type(node) in _STATEMENTS:
+        return statement_text(cast("Statement", node))
+    return expression_text(cast("Expression", node))
+
+
+def program_text(program: Program) -> str:
+    """Returns the text of a program: its slots, its kernels, then what runs in order."""
+    names = _distinct(program.slots)
+    kernels = dict(zip(program.kernels, _distinct(program.kernels).values(), strict=True))
+    lines = [f"program {program.name}:  # arena of {program.arena_bytes} bytes"]
+    lines += [f"    {names[slot]}: {_slot_text(slot)}" for slot in program.slots]
+    for part in program.body:
+        if isinstance(part, Call):
+            arguments = ", ".join(names[slot] for slot in part.slots)
+            lines.append(f"    {kernels[part.kernel]}({arguments})")
+        else:
+            lines.append(f"    check {part.number}: stop unless {names[part.slot]} == 0")
+    texts = (_Printer(False).kernel(kernel, name) for kernel, name in kernels.items())
+    return "\n\n".join(["\n".join(lines), *texts])
+
+
+def _slot_text(slot: Slot) -> str:
+    where = f"arena at {slot.offset}" if slot.kind == "arena" else f"{slot.kind} {slot.number}"
+    return f"{_array_text(slot)}  # {where}"
+
+
+def _array_text(array: Slot | Buffer) -> str:
+    return f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
+
+
+def _distinct(things: tuple[Any, ...]) -> dict[Any, str]:
+    """Returns a name for each thing: its own, with a number behind it where that one is taken."""
+    names: dict[Any, str] = {}
+    taken: set[str] = set()
+    for thing in things:
+        name, number = thing.name, 1
+        while name in taken:
+            number += 1
+            name = f"{thing.name}_{number}"
+        taken.add(name)
+        names[thing] = name
+    return names
+
+
+class _Printer:
+    """Writes one kernel; knows how its buffers, registers and variables are called."""
+
+    def __init__(self, canonical: bool) -> None:
+        self.canonical = canonical
+        self.lines: list[str] = []
+        self.variables: dict[str, str] = {}
+        self.objects: dict[Buffer | Register, str] = {}
+        self.taken: set[str] = set()
+        self.count = 0
+
+    def kernel(self, kernel: Kernel, name: str | None = None) -> str:
+        written = ", ".join(map(self.parameter, kernel.outputs))
+        read = ", ".join(map(self.parameter, kernel.inputs))
+        title = "kernel" if self.canonical else name or kernel.name
+        self.lines.append(f"def {title}({written}; {read}):")
+        self.block(kernel.body, "    ")
+        return "\n".join(self.lines)
+
+    def parameter(self, buffer: Buffer) -> str:
+        if buffer in self.objects:  # an output that is read too
+            return self.objects[buffer]
+        return f"{self.name(buffer)}: {_array_text(buffer)}"
+
+    def name(self, thing: Buffer | Register) -> str:
+        known = self.objects.get(thing)
+        if known is None:
+            letter = "b" if type(thing) is Buffer else "r"
+            known = self.objects[thing] = self.fresh(thing.name, letter)
+        return known
+
+    def fresh(self, name: str, letter: str) -> str:
+        if self.canonical:
+            self.count += 1
+            return f"{letter}{self.count}"
+        wanted, number = name, 1
+        while name in self.taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self.taken.add(name)
+        return name
+
+    def bind(self, variable: Variable) -> str:
+        if not self.canonical:
+            return variable.name
+        name = self.variables[variable.name] = self.fresh(variable.name, "v")
+        return name
+
+    # -- statements --------------------------------------------------------------------------------
+
+    def block(self, body: tuple[Statement, ...], indent: str) -> None:
+        if not body:
+            self.lines.append(indent + "pass")
+        for statement in body:
+            self.statement(statement, indent)
+
+    def statement(self, statement: Statement, indent: str) -> None:
+        _STATEMENTS[type(statement)](self, statement, indent)
+
+    def let(self, let: Let, indent: str) -> None:
+        value = self.text(let.value)
+        self.lines.append(f"{indent}{self.bind(let.variable)} = {value}")
+
+    def declare(self, declare: Declare, indent: str) -> None:
+        register = declare.register
+        lanes = f"x{register.lanes}" if register.lanes > 1 else ""
+        shape = f"[{', '.join(map(str, register.shape))}]" if register.shape else ""
+        kind = f"{register.dtype.name}{lanes}{shape}"
+        self.lines.append(f"{indent}{self.name(register)}: {kind} = {self.text(declare.start)}")
+
+    def assign(self, assign: Assign, indent: str) -> None:
+        target = self.name(assign.register) + (self.index(assign.index) if assign.index else "")
+        self.lines.append(f"{indent}{target} = {self.text(assign.value)}")
+
+    def store(self, store: Store, indent: str) -> None:
+        place = self.name(store.buffer) + self.index(store.index, store.mask)
+        self.lines.append(f"{indent}{place} = {self.text(store.value)}")
+
+    def scratch(self, scratch: Scratch, indent: str) -> None:
+        buffer = scratch.buffer
+        self.lines.append(f"{indent}{self.name(buffer)} = scratch({_array_text(buffer)})")
+
+    def transpose(self, tile: Transpose, indent: str) -> None:
+        source = self.name(tile.source) + self.tile_index(
+            tile.source_index, {tile.source_axis: tile.rows, -1: tile.columns}
+        )
+        target = self.name(tile.target) + self.tile_index(
+            tile.target_index, {tile.target_axis: tile.columns, -1: tile.rows}
+        )
+        self.lines.append(f"{indent}{target} = transpose({source})")
+
+    def loop(self, loop: Loop, indent: str) -> None:
+        start, stop = map(self.bound, (loop.start, loop.stop))
+        step = f", {loop.step}" if loop.step != 1 else ""
+        kind = f"  # {loop.kind}" if loop.kind != "serial" else ""
+        name = self.bind(loop.variable)
+        self.lines.append(f"{indent}for {name} in range({start}, {stop}{step}):{kind}")
+        self.block(loop.body, indent + "    ")
+
+    def if_(self, branch: If, indent: str) -> None:
+        self.lines.append(f"{indent}if {self.text(branch.condition)}:")
+        self.block(branch.body, indent + "    ")
+
+    def bound(self, bound: int | Expression) -> str:
+        return str(bound) if isinstance(bound, int) else self.text(bound)
+
+    def index(self, index: tuple[Expression, ...], mask: Expression | None = None) -> str:
+        where = f" where {self.text(mask)}" if mask is not None else ""
+        return f"[{', '.join(map(self.text, index))}{where}]"
+
+    def tile_index(self, index: tuple[Expression, ...], extents: dict[int, int]) -> str:
+        parts = [self.text(part) for part in index]
+        for axis, extent in extents.items():
+            parts[axis] += f" :+ {extent}"
+        return f"[{', '.join(parts)}]"
+
+    # -- expressions -------------------------------------------------------------------------------
+
+    def text(self, expression: Expression, above: int = 0) -> str:
+        """Returns an expression's text, in brackets when it binds less than `above`."""
+        text, strength = _EXPRESSIONS[type(expression)](self, expression)
+        return text if strength >= above else f"({text})"
+
+    def constant(self, constant: Constant) -> tuple[str, int]:
+        text = repr(constant.value)
+        text += SUFFIX.get(constant.dtype.name, "")
+        if constant.dtype.is_float and isinstance(constant.value, int):
+            text = f"{constant.dtype.name}({constant.value!r})"
+        if constant.lanes > 1:
+            return f"repeat({text}, {constant.lanes})", ATOM
+        return text, 8 if text[0] == "-" else ATOM
+
+    def variable(self, variable: Variable) -> tuple[str, int]:
+        return self.variables.get(variable.name, variable.name), ATOM
+
+    def lanes(self, lanes: Lanes) -> tuple[str, int]:
+        return f"lanes({lanes.lanes})", ATOM
+
+    def unary(self, unary: Unary) -> tuple[str, int]:
+        if unary.op == "neg":
+            return "-" + self.text(unary.x, ATOM), 8
+        if unary.op == "bitcast":
+            return f"bitcast({self.text(unary.x)}, {unary.dtype.name})", ATOM
+        return f"{unary.op}({self.text(unary.x)})", ATOM
+
+    def binary(self, binary: Binary) -> tuple[str, int]:
+        infix = INFIX.get(binary.op)
+        if infix is None:
+            return self.function(binary.op, binary.a, binary.b)
+        sign, strength = infix
+        left = strength + 1 if strength == 1 else strength  # comparisons do not chain
+        return self.text(binary.a, left) + sign + self.text(binary.b, strength + 1), strength
+
+    def fma(self, fma: Fma) -> tuple[str, int]:
+        return self.function("fma", fma.a, fma.b, fma.c)
+
+    def select(self, select: Select) -> tuple[str, int]:
+        return self.function("select", select.condition, select.yes, select.no)
+
+    def cast(self, cast: Cast) -> tuple[str, int]:
+        return self.function(f"as_{cast.dtype.name}", cast.x)
+
+    def load(self, load: Load) -> tuple[str, int]:
+        return self.name(load.buffer) + self.index(load.index, load.mask), ATOM
+
+    def read(self, read: Read) -> tuple[str, int]:
+        return self.name(read.register) + (self.index(read.index) if read.index else ""), ATOM
+
+    def reduce(self, reduce: Reduce) -> tuple[str, int]:
+        return f"reduce({reduce.op}, {self.text(reduce.x)})", ATOM
+
+    def function(self, name: str, *arguments: Expression) -> tuple[str, int]:
+        return f"{name}({', '.join(map(self.text, arguments))})", ATOM
+
+
+_STATEMENTS: dict[type, Callable[[_Printer, Any, str], None]] = {
+    Let: _Printer.let,
+    Declare: _Printer.declare,
+    Assign: _Printer.assign,
+    Store: _Printer.store,
+    Scratch: _Printer.scratch,
+    Transpose: _Printer.transpose,
+    Loop: _Printer.loop,
+    If: _Printer.if_,
+}
+_EXPRESSIONS: dict[type, Callable[[_Printer, Any], tuple[str, int]]] = {
+    Constant: _Printer.constant,
+    Variable: _Printer.variable,
+    Lanes: _Printer.lanes,
+    Unary: _Printer.unary,
+    Binary: _Printer.binary,
+    Fma: _Printer.fma,
+    Select: _Printer.select,
+    Cast: _Printer.cast,
+    Load: _Printer.load,
+    Read: _Printer.read,
+    Reduce: _Printer.reduce,
+}

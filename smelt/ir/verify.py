@@ -1,0 +1,318 @@
+"""Checks that a kernel is well formed: after every pass in tests, in use under a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smelt.dtypes import DType, bool_, int64
+from smelt.errors import CompileError
+from smelt.ir.affine import LANE, Affine, affine
+from smelt.ir.loops import (
+    ARITHMETIC,
+    COMPARE,
+    REDUCE,
+    UNARY,
+    Assign,
+    Binary,
+    Buffer,
+    Constant,
+    Declare,
+    Expression,
+    Fma,
+    If,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    Read,
+    Reduce,
+    Register,
+    Scratch,
+    Select,
+    Statement,
+    Store,
+    Transpose,
+    Unary,
+    Variable,
+    children,
+)
+from smelt.ir.show import expression_text, statement_text
+
+_FLAGS = frozenset("logical_not isnan isinf".split())  # unary operations that give bool
+
+
+def verify(kernel: Kernel) -> None:
+    """Checks names, dtypes, lanes, ranks, loop kinds, and bounds of affine indices without a mask.
+
+    Raises CompileError, naming the kernel and the statement.
+    """
+    _Verifier(kernel).kernel()
+
+
+class _Verifier:
+    """What is in scope at a place of the kernel."""
+
+    def __init__(self, source: Kernel) -> None:
+        self.source = source
+        self.buffers: set[Buffer] = set(source.buffers)
+        self.registers: set[Register] = set()
+        self.variables: dict[str, Variable] = {}
+        self.unrolled: set[str] = set()  # indices of unrolled loops
+        self.sums: dict[str, Affine | None] = {}  # what lets of indices stand for
+        self.ranges: dict[str, tuple[int, int]] = {}
+        self.guarded = False  # inside an if, where bounds depend on the condition
+        self.here: Statement | None = None
+
+    def kernel(self) -> None:
+        for statement in self.source.body[:-1]:
+            self.require(
+                self.source.parallel is None or isinstance(statement, Let),
+                "only lets may stand before a parallel loop",
+                statement,
+            )
+        self.block(self.source.body, depth=0)
+
+    def require(self, holds: bool, problem: str, where: Statement | None = None) -> None:
+        if not holds:
+            raise self.error(problem, where)
+
+    def error(self, problem: str, where: Statement | None = None) -> CompileError:
+        statement = where or self.here
+        text = statement_text(statement) if statement else ""
+        return CompileError(f"kernel {self.source.name}: {problem} in `{text}`")
+
+    # -- statements --------------------------------------------------------------------------------
+
+    def block(self, body: tuple[Statement, ...], depth: int) -> None:
+        variables, registers = dict(self.variables), set(self.registers)
+        buffers, unrolled = set(self.buffers), set(self.unrolled)
+        for statement in body:
+            self.here = statement
+            _STATEMENTS[type(statement)](self, statement, depth)
+        self.variables, self.registers = variables, registers
+        self.buffers, self.unrolled = buffers, unrolled
+
+    def bind(self, variable: Variable) -> None:
+        self.require(variable.name not in self.variables, f"{variable.name} is defined twice")
+        self.variables[variable.name] = variable
+        self.sums.pop(variable.name, None)
+        self.ranges.pop(variable.name, None)
+
+    def let(self, let: Let, depth: int) -> None:
+        self.expression(let.value)
+        self.agree(let.variable, let.value)
+        self.require(let.variable.lanes == let.value.lanes, "the lanes of name and value differ")
+        self.bind(let.variable)
+        if let.value.dtype is int64:
+            self.sums[let.variable.name] = affine(let.value, self.sums)
+
+    def declare(self, declare: Declare, depth: int) -> None:
+        register = declare.register
+        self.expression(declare.start)
+        self.require(register not in self.registers, f"register {register.name} is declared twice")
+        self.fits(declare.start, register.dtype, register.lanes)
+        self.registers.add(register)
+
+    def assign(self, assign: Assign, depth: int) -> None:
+        self.register(assign.register, assign.index)
+        self.expression(assign.value)
+        self.fits(assign.value, assign.register.dtype, assign.register.lanes)
+
+    def store(self, store: Store, depth: int) -> None:
+        self.access(store.buffer, store.index, store.mask)
+        self.expression(store.value)
+        lanes = max((part.lanes for part in store.index), default=1)
+        self.fits(store.value, store.buffer.dtype, lanes)
+        mask = store.mask
+        self.require(mask is None or mask.lanes in (1, lanes), "the mask's lanes differ")
+        local = store.buffer not in self.source.inputs or store.buffer in self.source.outputs
+        self.require(local, f"{store.buffer.name} is only read")
+
+    def scratch(self, scratch: Scratch, depth: int) -> None:
+        self.require(scratch.buffer not in self.buffers, "the scratch buffer is declared twice")
+        self.buffers.add(scratch.buffer)
+
+    def transpose(self, tile: Transpose, depth: int) -> None:
+        rows, columns = (tile.source_axis, tile.rows), (tile.target_axis, tile.columns)
+        for extent in (tile.rows, tile.columns):
+            power = extent > 0 and extent & (extent - 1) == 0
+            self.require(power, "a tile side is no power of two")
+        self.require(tile.source.dtype is tile.target.dtype, "the dtypes differ")
+        self.tile(tile.source, tile.source_index, rows, tile.columns)
+        self.tile(tile.target, tile.target_index, columns, tile.rows)
+
+    def tile(
+        self, buffer: Buffer, index: tuple[Expression, ...], side: tuple[int, int], width: int
+    ) -> None:
+        """Checks the first and the last element of a tile."""
+        axis, extent = side
+        self.require(0 <= axis < len(buffer.shape) - 1, "a tile axis is no axis before the last")
+        reach = {axis: extent - 1, len(buffer.shape) - 1: width - 1}
+        self.access(buffer, index, None, reach)
+
+    def loop(self, loop: Loop, depth: int) -> None:
+        static = isinstance(loop.start, int) and isinstance(loop.stop, int)
+        self.require(loop.kind in ("serial", "parallel", "unroll"), f"unknown kind {loop.kind!r}")
+        self.require(loop.kind == "serial" or static, f"bounds of a {loop.kind} loop must be ints")
+        outermost = loop.kind != "parallel" or (depth == 0 and loop is self.source.parallel)
+        self.require(outermost, "only the outermost loop may be parallel")
+        self.require(loop.step > 0, "a step must be positive")
+        for bound in (loop.start, loop.stop):
+            if not isinstance(bound, int):
+                self.expression(bound)
+                self.fits(bound, int64, 1)
+        variables = dict(self.variables)
+        self.bind(loop.variable)
+        self.fits(loop.variable, int64, 1)
+        if isinstance(loop.start, int) and isinstance(loop.stop, int):
+            if loop.start >= loop.stop:
+                self.variables = variables
+                return
+            last = loop.start + (loop.stop - 1 - loop.start) // loop.step * loop.step
+            self.ranges[loop.variable.name] = (loop.start, last)
+        if loop.kind == "unroll":
+            self.unrolled.add(loop.variable.name)
+        self.block(loop.body, depth + 1)
+        self.variables = variables
+        self.unrolled.discard(loop.variable.name)
+
+    def if_(self, branch: If, depth: int) -> None:
+        self.expression(branch.condition)
+        self.fits(branch.condition, bool_, 1)
+        guarded, self.guarded = self.guarded, True
+        self.block(branch.body, depth + 1)
+        self.guarded = guarded
+
+    # -- places ------------------------------------------------------------------------------------
+
+    def register(self, register: Register, index: tuple[Expression, ...]) -> None:
+        self.require(register in self.registers, f"register {register.name} is not declared")
+        self.require(len(index) == len(register.shape), f"{register.name}: wrong number of indices")
+        for part, extent in zip(index, register.shape, strict=True):
+            place = affine(part, self.sums)
+            static = place is not None and all(name in self.unrolled for name in place.terms)
+            self.require(static, f"an index of {register.name} is not known at compile time")
+            self.inside(part, extent, register.name)
+
+    def access(
+        self,
+        buffer: Buffer,
+        index: tuple[Expression, ...],
+        mask: Expression | None,
+        reach: dict[int, int] | None = None,
+    ) -> None:
+        self.require(buffer in self.buffers, f"buffer {buffer.name} is not in scope")
+        count = len(buffer.shape)
+        self.require(len(index) == count, f"{len(index)} indices for {count} axes of {buffer.name}")
+        wide = {part.lanes for part in index if part.lanes > 1}
+        self.require(len(wide) <= 1, f"indices of {buffer.name} have different lanes")
+        for axis, part in enumerate(index):
+            self.expression(part)
+            self.fits(part, int64, part.lanes)
+            if mask is None and not self.guarded:
+                self.inside(part, buffer.shape[axis], buffer.name, (reach or {}).get(axis, 0))
+        if mask is not None:
+            self.expression(mask)
+            self.fits(mask, bool_, mask.lanes)
+
+    def inside(self, index: Expression, extent: int, name: str, reach: int = 0) -> None:
+        place = affine(index, self.sums)
+        lanes = {LANE: (0, index.lanes - 1)}
+        bounds = place.bounds(self.ranges | lanes) if place is not None else None
+        if bounds is not None:
+            low, high = bounds[0], bounds[1] + reach
+            if low < 0 or high >= extent:
+                text = f"{expression_text(index)} goes from {low} to {high}"
+                raise self.error(f"{text}, outside an axis of {extent} of {name},")
+
+    # -- expressions -------------------------------------------------------------------------------
+
+    def fits(self, value: Expression, dtype: DType, lanes: int) -> None:
+        if value.dtype is not dtype or value.lanes not in (1, lanes):
+            text = f"{expression_text(value)} is {value.dtype.name} x {value.lanes}"
+            raise self.error(f"{text}, wanted {dtype.name} x {lanes},")
+
+    def agree(self, first: Expression, *others: Expression) -> None:
+        for other in others:
+            if first.dtype is not other.dtype:
+                texts = [f"{expression_text(x)} is {x.dtype.name}" for x in (first, other)]
+                raise self.error(" but ".join(texts))
+        self.same_lanes(first, *others)
+
+    def same_lanes(self, *parts: Expression) -> None:
+        wide = {part.lanes for part in parts if part.lanes > 1}
+        self.require(len(wide) <= 1, f"vectors of {sorted(wide)} lanes meet")
+
+    def expression(self, expression: Expression) -> None:
+        for part in children(expression):
+            self.expression(part)
+        check = _EXPRESSIONS.get(type(expression))
+        if check is not None:
+            check(self, expression)
+
+    def constant(self, constant: Constant) -> None:
+        self.require(constant.lanes >= 1, "a constant has no lanes")
+
+    def variable(self, variable: Variable) -> None:
+        self.require(variable.name in self.variables, f"{variable.name} is not defined")
+        self.require(
+            self.variables[variable.name] == variable,
+            f"{variable.name} has another dtype or other lanes than where it was defined",
+        )
+
+    def unary(self, unary: Unary) -> None:
+        self.require(unary.op in UNARY, f"unknown operation {unary.op!r}")
+        if unary.op in _FLAGS:
+            self.require(unary.dtype is bool_, f"{unary.op} gives bool")
+        elif unary.op == "bitcast":
+            same = unary.x.dtype.itemsize == unary.dtype.itemsize
+            self.require(same, "bitcast between different widths")
+        else:
+            self.require(unary.dtype is unary.x.dtype, f"{unary.op} changes the dtype")
+
+    def binary(self, binary: Binary) -> None:
+        self.require(binary.op in ARITHMETIC | COMPARE, f"unknown operation {binary.op!r}")
+        self.agree(binary.a, binary.b)
+
+    def fma(self, fma: Fma) -> None:
+        self.agree(fma.a, fma.b, fma.c)
+
+    def select(self, select: Select) -> None:
+        self.require(select.condition.dtype is bool_, "a condition is not bool")
+        self.agree(select.yes, select.no)
+        self.same_lanes(*children(select))
+
+    def load(self, load: Load) -> None:
+        self.access(load.buffer, load.index, load.mask)
+
+    def read(self, read: Read) -> None:
+        self.register(read.register, read.index)
+
+    def reduce(self, reduce: Reduce) -> None:
+        lanes = reduce.x.lanes
+        self.require(reduce.op in REDUCE, f"cannot reduce by {reduce.op!r}")
+        self.require(lanes & (lanes - 1) == 0, f"cannot halve {lanes} lanes")
+
+
+_STATEMENTS: dict[type, Callable[[_Verifier, Any, int], None]] = {
+    Let: _Verifier.let,
+    Declare: _Verifier.declare,
+    Assign: _Verifier.assign,
+    Store: _Verifier.store,
+    Scratch: _Verifier.scratch,
+    Transpose: _Verifier.transpose,
+    Loop: _Verifier.loop,
+    If: _Verifier.if_,
+}
+_EXPRESSIONS: dict[type, Callable[[_Verifier, Any], None]] = {
+    Constant: _Verifier.constant,
+    Variable: _Verifier.variable,
+    Unary: _Verifier.unary,
+    Binary: _Verifier.binary,
+    Fma: _Verifier.fma,
+    Select: _Verifier.select,
+    Load: _Verifier.load,
+    Read: _Verifier.read,
+    Reduce: _Verifier.reduce,
+}

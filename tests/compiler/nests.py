@@ -1,0 +1,221 @@
+"""Naive loop nests as the lowering writes them: scalar, serial, one statement after another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smelt.dtypes import DType, float32, int64
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Buffer,
+    Constant,
+    Declare,
+    Expression,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    Read,
+    Register,
+    Scratch,
+    Statement,
+    Store,
+    Unary,
+    Variable,
+    index_variable,
+)
+
+
+def add(a: Expression, b: Expression) -> Binary:
+    return Binary("add", a, b)
+
+
+def mul(a: Expression, b: Expression) -> Binary:
+    return Binary("mul", a, b)
+
+
+def number(value: float, dtype: DType = float32) -> Constant:
+    return Constant(value, dtype)
+
+
+def nest(indices: list[Variable], extents: list[int], *body: Statement) -> Statement:
+    """Wraps statements in one loop an index, the first outermost."""
+    for index, extent in reversed(list(zip(indices, extents, strict=True))):
+        body = (Loop(index, 0, extent, 1, body),)
+    return body[0]
+
+
+def let(name: str, value: Expression) -> tuple[Variable, Let]:
+    variable = Variable(name, value.dtype)
+    return variable, Let(variable, value)
+
+
+def bias_relu(rows: int, columns: int, dtype: DType = float32) -> Kernel:
+    """y[i, j] = maximum(x[i, j] + b[j], 0)"""
+    x, y = Buffer("x", (rows, columns), dtype), Buffer("y", (rows, columns), dtype)
+    b = Buffer("b", (columns,), dtype)
+    i, j = index_variable("i"), index_variable("j")
+    t, name_t = let("t", add(Load(x, (i, j)), Load(b, (j,))))
+    store = Store(y, (i, j), Binary("maximum", t, number(0.0, dtype)))
+    return Kernel("bias_relu", (x, b), (y,), (nest([i, j], [rows, columns], name_t, store),))
+
+
+def in_place_axpy(*shape: int) -> Kernel:
+    """p -= 0.1 * g, and m = 0.9 * m + g, both in place."""
+    p, m, g = (Buffer(name, shape, float32) for name in "pmg")
+    index = tuple(index_variable(f"i{axis}") for axis in range(len(shape)))
+    moment, name_moment = let("moment", add(mul(Load(m, index), number(0.9)), Load(g, index)))
+    body = (
+        name_moment,
+        Store(m, index, moment),
+        Store(p, index, Binary("sub", Load(p, index), mul(number(0.1), moment))),
+    )
+    loops = (nest(list(index), list(shape), *body),) if shape else body
+    return Kernel("in_place", (p, m, g), (p, m), loops)
+
+
+def softmax(rows: int, columns: int, dtype: DType = float32) -> Kernel:
+    """Row-wise softmax: a maximum, a sum of exponentials into a scratch row, a division."""
+    x, y = Buffer("x", (rows, columns), dtype), Buffer("y", (rows, columns), dtype)
+    e = Buffer("e", (columns,), dtype)
+    i, j = index_variable("i"), index_variable("j")
+    top, total = Register("top", dtype), Register("total", dtype)
+    m, name_m = let("m", Read(top))
+    t, name_t = let("t", Unary("exp", Binary("sub", Load(x, (i, j)), m), dtype))
+    s, name_s = let("s", Read(total))
+    row = (
+        Declare(top, number(-np.inf, dtype)),
+        nest([j], [columns], Assign(top, (), Binary("maximum", Read(top), Load(x, (i, j))))),
+        name_m,
+        Scratch(e),
+        Declare(total, number(0.0, dtype)),
+        nest([j], [columns], name_t, Store(e, (j,), t), Assign(total, (), add(Read(total), t))),
+        name_s,
+        nest([j], [columns], Store(y, (i, j), Binary("div", Load(e, (j,)), s))),
+    )
+    return Kernel("softmax", (x,), (y,), (nest([i], [rows], *row),))
+
+
+def column_sum(rows: int, columns: int, dtype: DType = float32) -> Kernel:
+    """y[j] = 2 * sum over i of x[i, j]"""
+    x, y = Buffer("x", (rows, columns), dtype), Buffer("y", (columns,), dtype)
+    i, j = index_variable("i"), index_variable("j")
+    total = Register("total", dtype)
+    body = (
+        Declare(total, number(0.0, dtype)),
+        nest([i], [rows], Assign(total, (), add(Read(total), Load(x, (i, j))))),
+        Store(y, (j,), mul(Read(total), number(2.0, dtype))),
+    )
+    return Kernel("column_sum", (x,), (y,), (nest([j], [columns], *body),))
+
+
+def full_sum(rows: int, columns: int, dtype: DType = float32) -> Kernel:
+    """y = sum of x[i, j]**2"""
+    x, y = Buffer("x", (rows, columns), dtype), Buffer("y", (), dtype)
+    i, j = index_variable("i"), index_variable("j")
+    total = Register("total", dtype)
+    v, name_v = let("v", Load(x, (i, j)))
+    body = (
+        Declare(total, number(0.0, dtype)),
+        nest([i, j], [rows, columns], name_v, Assign(total, (), add(Read(total), mul(v, v)))),
+        Store(y, (), Read(total)),
+    )
+    return Kernel("full_sum", (x,), (y,), body)
+
+
+def matmul(
+    m: int,
+    k: int,
+    n: int,
+    batch: tuple[int, ...] = (),
+    dtype: DType = float32,
+    transposed: str = "",
+    epilogue: bool = True,
+) -> Kernel:
+    """out[i, j] = maximum(sum of a[i, k] * b[k, j] + bias[j], 0); a or b may lie transposed."""
+    a_shape = (k, m) if "a" in transposed else (m, k)
+    b_shape = (n, k) if "b" in transposed else (k, n)
+    a, b = Buffer("a", (*batch, *a_shape), dtype), Buffer("b", (*batch, *b_shape), dtype)
+    bias, out = Buffer("bias", (n,), dtype), Buffer("out", (*batch, m, n), dtype)
+    outer = [index_variable(f"h{axis}") for axis in range(len(batch))]
+    i, j, c = index_variable("i"), index_variable("j"), index_variable("k")
+    acc = Register("acc", dtype)
+    left = Load(a, (*outer, c, i) if "a" in transposed else (*outer, i, c))
+    right = Load(b, (*outer, j, c) if "b" in transposed else (*outer, c, j))
+    z, name_z = let("z", add(Read(acc), Load(bias, (j,))))
+    tail: tuple[Statement, ...] = (Store(out, (*outer, i, j), Read(acc)),)
+    if epilogue:
+        relu = Binary("maximum", z, number(0.0, dtype))
+        tail = (name_z, Store(out, (*outer, i, j), relu))
+    body = (
+        Declare(acc, number(0.0, dtype)),
+        nest([c], [k], Assign(acc, (), add(Read(acc), mul(left, right)))),
+        *tail,
+    )
+    loops = nest([*outer, i, j], [*batch, m, n], *body)
+    return Kernel("matmul", (a, b, bias) if epilogue else (a, b), (out,), (loops,))
+
+
+def transpose(rows: int, columns: int, dtype: DType = float32) -> Kernel:
+    """y[i, j] = x[j, i]"""
+    x, y = Buffer("x", (columns, rows), dtype), Buffer("y", (rows, columns), dtype)
+    i, j = index_variable("i"), index_variable("j")
+    store = Store(y, (i, j), Load(x, (j, i)))
+    return Kernel("transpose", (x,), (y,), (nest([i, j], [rows, columns], store),))
+
+
+def cumulative_sum(rows: int, columns: int) -> Kernel:
+    """y[i, j] = sum of x[i, :j + 1]"""
+    x, y = (Buffer(name, (rows, columns), float32) for name in "xy")
+    i, j = index_variable("i"), index_variable("j")
+    total = Register("total", float32)
+    body = (
+        Declare(total, number(0.0)),
+        nest(
+            [j],
+            [columns],
+            Assign(total, (), add(Read(total), Load(x, (i, j)))),
+            Store(y, (i, j), Read(total)),
+        ),
+    )
+    return Kernel("cumulative_sum", (x,), (y,), (nest([i], [rows], *body),))
+
+
+def gather(rows: int, columns: int, table: int) -> Kernel:
+    """y[i, j] = table[index[i], j]"""
+    source = Buffer("table", (table, columns), float32)
+    index, y = Buffer("index", (rows,), int64), Buffer("y", (rows, columns), float32)
+    i, j = index_variable("i"), index_variable("j")
+    store = Store(y, (i, j), Load(source, (Load(index, (i,)), j)))
+    return Kernel("gather", (source, index), (y,), (nest([i, j], [rows, columns], store),))
+
+
+def scatter_add(rows: int, columns: int, table: int) -> Kernel:
+    """y = 0; y[index[i], j] += g[i, j]; rows of y may be hit more than once."""
+    y, g = Buffer("y", (table, columns), float32), Buffer("g", (rows, columns), float32)
+    index = Buffer("index", (rows,), int64)
+    i, j = index_variable("i"), index_variable("j")
+    place = (Load(index, (i,)), j)
+    clear = nest([i, j], [table, columns], Store(y, (i, j), number(0.0)))
+    store = Store(y, place, add(Load(y, place), Load(g, (i, j))))
+    return Kernel(
+        "scatter_add", (g, index), (y,), (clear, nest([i, j], [rows, columns], store))
+    )
+
+
+def arrays_for(kernel: Kernel, seed: int = 0, indices_below: int = 5) -> list[np.ndarray]:
+    """Returns random arrays for a kernel's buffers; integers lie in [0, indices_below)."""
+    random = np.random.default_rng(seed)
+    arrays = []
+    for buffer in kernel.buffers:
+        if buffer.dtype.kind == "int":
+            values = random.integers(0, indices_below, buffer.shape)
+        elif buffer.dtype.kind == "bool":
+            values = random.integers(0, 2, buffer.shape)
+        else:
+            values = random.standard_normal(buffer.shape)
+        arrays.append(np.asarray(values).astype(buffer.dtype.storage))
+    return arrays
+
+
