@@ -1,0 +1,260 @@
+"""Loads, stores and transposed tiles in LLVM: where an element is, and how many come at once.
+
+Addresses are `getelementptr` of a buffer's pointer. A vector of indices whose element offsets are
+base, base + 1, ... becomes one vector access; every other one gathers or scatters. Accesses promise
+element alignment only: what a caller passes in is aligned no better, and CPUs do not mind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smelt.compiler.llvm_arithmetic import binary
+from smelt.compiler.llvm_operands import constant, ramp_literal, repeat
+from smelt.compiler.llvm_text import (
+    Value,
+    Writer,
+    integer,
+    memory_type,
+    register_type,
+    suffix,
+    vector,
+)
+from smelt.dtypes import bool_
+from smelt.errors import CompileError
+from smelt.ir.loops import Buffer
+
+
+def offset(w: Writer, buffer: Buffer, index: Sequence[Value]) -> Value:
+    """Returns how many elements lie before the one at `index`; an axis of one element adds none."""
+    total = integer(0)
+    for part, extent, stride in zip(index, buffer.shape, buffer.strides, strict=True):
+        if extent != 1 or part.lanes > 1:
+            total = binary(w, "add", total, binary(w, "mul", part, integer(stride)))
+    return total
+
+
+def load(w: Writer, pointer: str, buffer: Buffer, index: Sequence[Value], mask: Value | None) -> Value:
+    """Returns the elements at `index`, and 0 where `mask` is false."""
+    place = offset(w, buffer, index)
+    lanes = max(place.lanes, mask.lanes if mask else 1)
+    if mask is not None:
+        text = _load_masked(w, pointer, buffer, place, repeat(w, mask, lanes))
+    elif lanes == 1 or place.stride == 1:
+        address = _address(w, pointer, buffer, place.text)
+        type_ = memory_type(buffer.dtype, lanes)
+        text = w.let(f"load {type_}, ptr {address}, align {buffer.dtype.itemsize}")
+    elif place.stride == 0:
+        return repeat(w, load(w, pointer, buffer, _first(index), None), lanes)
+    else:
+        every = constant(True, bool_, lanes)
+        text = _gather(w, _addresses(w, pointer, buffer, place), buffer, every)
+    return _from_memory(w, Value(text, buffer.dtype, lanes))
+
+
+def store(
+    w: Writer,
+    pointer: str,
+    buffer: Buffer,
+    index: Sequence[Value],
+    value: Value,
+    mask: Value | None,
+) -> None:
+    """Writes `value` to `index` where `mask` holds.
+
+    Raises CompileError when the value is of another dtype than the buffer.
+    """
+    if value.dtype is not buffer.dtype:
+        raise CompileError(f"a {value.dtype.name} is stored to {buffer.name}: {buffer.dtype.name}")
+    place = offset(w, buffer, index)
+    lanes = max([part.lanes for part in index] + [mask.lanes if mask else 1])
+    bits = _to_memory(w, repeat(w, value, lanes))
+    if mask is None and (lanes == 1 or place.stride == 1):
+        address = _address(w, pointer, buffer, place.text)
+        w.do(f"store {bits}, ptr {address}, align {buffer.dtype.itemsize}")
+        return
+    kept = repeat(w, mask or constant(True, bool_), lanes)
+    if lanes == 1 or place.stride == 1:
+        _store_masked(w, _address(w, pointer, buffer, place.text), buffer, bits, kept)
+    else:
+        _scatter(w, _addresses(w, pointer, buffer, place._replace(lanes=lanes)), buffer, bits, kept)
+
+
+def _first(index: Sequence[Value]) -> list[Value]:
+    return [Value(part.text, part.dtype, number=part.number) for part in index]
+
+
+def _address(w: Writer, pointer: str, buffer: Buffer, place: str) -> str:
+    if place == "0":
+        return pointer
+    return w.let(f"getelementptr {memory_type(buffer.dtype)}, ptr {pointer}, i64 {place}")
+
+
+def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> Value:
+    """Returns one address a lane; offsets that fit are 32-bit, which twice as many registers hold."""
+    short = buffer.size < 1 << 31
+    element = "i32" if short else "i64"
+    lanes = vector(element, place.lanes)
+    if place.stride is not None or place.lanes == 1:
+        pointer = _address(w, pointer, buffer, place.text)
+        offsets = ramp_literal(place.stride or 0, place.lanes, element)
+    else:
+        offsets = w.let(f"trunc {place.typed} to {lanes}") if short else place.text
+    cell = memory_type(buffer.dtype)
+    return w.let(f"getelementptr {cell}, ptr {pointer}, {lanes} {offsets}")
+
+
+def _from_memory(w: Writer, x: Value) -> Value:
+    if x.dtype is not bool_:
+        return x
+    type_ = memory_type(bool_, x.lanes)
+    return x._replace(text=w.let(f"icmp ne {type_} {x.text}, zeroinitializer"))
+
+
+def _to_memory(w: Writer, x: Value) -> str:
+    if x.dtype is not bool_:
+        return x.typed
+    type_ = memory_type(bool_, x.lanes)
+    return f"{type_} {w.let(f'zext {x.typed} to {type_}')}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# masked and scattered accesses; a single lane goes through a vector of one
+# ---------------------------------------------------------------------------------------------------
+
+
+def _vector_of(buffer: Buffer, lanes: int) -> tuple[str, str]:
+    """Returns the type of a memory vector, also of one lane, and how intrinsics spell it."""
+    element = memory_type(buffer.dtype)
+    return f"<{lanes} x {element}>", f"v{lanes}{suffix(element)}"
+
+
+def _truths(w: Writer, mask: Value) -> str:
+    if mask.lanes > 1:
+        return mask.typed
+    return f"<1 x i1> {w.let(f'insertelement <1 x i1> poison, {mask.typed}, i64 0')}"
+
+
+def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Value) -> str:
+    if mask.lanes > 1 and place.stride != 1:
+        addresses = _addresses(w, pointer, buffer, place._replace(lanes=mask.lanes))
+        return _gather(w, addresses, buffer, mask)
+    type_, name = _vector_of(buffer, mask.lanes)
+    address = _address(w, pointer, buffer, place.text)
+    result = w.call(
+        type_,
+        f"llvm.masked.load.{name}.p0",
+        f"ptr {address}",
+        f"i32 {buffer.dtype.itemsize}",
+        _truths(w, mask),
+        f"{type_} zeroinitializer",
+    )
+    return result if mask.lanes > 1 else w.let(f"extractelement {type_} {result}, i64 0")
+
+
+def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Value) -> None:
+    type_, name = _vector_of(buffer, mask.lanes)
+    if mask.lanes == 1:
+        bits = f"{type_} {w.let(f'insertelement {type_} poison, {bits}, i64 0')}"
+    w.call(
+        "void",
+        f"llvm.masked.store.{name}.p0",
+        bits,
+        f"ptr {address}",
+        f"i32 {buffer.dtype.itemsize}",
+        _truths(w, mask),
+    )
+
+
+def _gather(w: Writer, addresses: str, buffer: Buffer, mask: Value) -> str:
+    type_, name = _vector_of(buffer, mask.lanes)
+    return w.call(
+        type_,
+        f"llvm.masked.gather.{name}.v{mask.lanes}p0",
+        f"<{mask.lanes} x ptr> {addresses}",
+        f"i32 {buffer.dtype.itemsize}",
+        mask.typed,
+        f"{type_} zeroinitializer",
+    )
+
+
+def _scatter(w: Writer, addresses: str, buffer: Buffer, bits: str, mask: Value) -> None:
+    _, name = _vector_of(buffer, mask.lanes)
+    w.call(
+        "void",
+        f"llvm.masked.scatter.{name}.v{mask.lanes}p0",
+        bits,
+        f"<{mask.lanes} x ptr> {addresses}",
+        f"i32 {buffer.dtype.itemsize}",
+        mask.typed,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------
+# transposed tiles
+# ---------------------------------------------------------------------------------------------------
+
+
+def transpose(
+    w: Writer,
+    source: tuple[str, Buffer, Sequence[Value], int],
+    target: tuple[str, Buffer, Sequence[Value], int],
+    rows: int,
+    columns: int,
+) -> None:
+    """Writes `target[j, i] = source[i, j]` for a tile, as square blocks in registers.
+
+    `source` and `target` are (pointer, buffer, index of the first element, axis of the rows there).
+
+    Raises CompileError when a side of the tile is not a power of two.
+    """
+    if rows & (rows - 1) or columns & (columns - 1):
+        raise CompileError(f"a tile of {rows} x {columns} is transposed: both must be powers of two")
+    size = min(rows, columns)
+    for row in range(0, rows, size):
+        for column in range(0, columns, size):
+            lines = [
+                _tile_line(w, source, row + number, column, size, None) for number in range(size)
+            ]
+            for number, line in enumerate(_transposed(w, lines, source[1], size)):
+                _tile_line(w, target, column + number, row, size, line)
+
+
+def _tile_line(
+    w: Writer,
+    side: tuple[str, Buffer, Sequence[Value], int],
+    line: int,
+    first: int,
+    size: int,
+    text: str | None,
+) -> str:
+    """Reads a line of the tile, or writes `text` to it; a line runs along the buffer's last axis."""
+    pointer, buffer, index, axis = side
+    moved = list(index)
+    moved[axis] = binary(w, "add", moved[axis], integer(line))
+    moved[-1] = binary(w, "add", moved[-1], integer(first))
+    address = _address(w, pointer, buffer, offset(w, buffer, moved).text)
+    type_, align = memory_type(buffer.dtype, size), buffer.dtype.itemsize
+    if text is None:
+        return w.let(f"load {type_}, ptr {address}, align {align}")
+    w.do(f"store {type_} {text}, ptr {address}, align {align}")
+    return text
+
+
+def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[str]:
+    """Exchanges the off-diagonal quarters of blocks of 2, 4, ... lines: log2(size) rounds.
+
+        a b  ->  a c
+        c d      b d
+    """
+    type_, block = memory_type(buffer.dtype, size), 1
+    while block < size:
+        upper = [lane if not lane & block else size + lane - block for lane in range(size)]
+        lower = [lane + block if not lane & block else size + lane for lane in range(size)]
+        for top in (number for number in range(size) if not number & block):
+            pair = f"{type_} {lines[top]}, {type_} {lines[top + block]}"
+            for number, lanes in ((top, upper), (top + block, lower)):
+                mask = ", ".join(f"i32 {lane}" for lane in lanes)
+                lines[number] = w.let(f"shufflevector {pair}, <{size} x i32> <{mask}>")
+        block *= 2
+    return lines

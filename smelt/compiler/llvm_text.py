@@ -1,0 +1,217 @@
+"""LLVM IR as text: types, constants, operands, and a writer with basic blocks and loops.
+
+Text is both the quickest way from Python into LLVM (no object per instruction) and what a person reads
+when a step is explained. Pointers are opaque and addressed by `getelementptr` only.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from smelt.dtypes import DType, bfloat16, encode, float32, int64
+
+# what a number of each dtype is in a register, and in memory; the 16-bit floats are only ever bits here,
+# because arithmetic on them is done in float32
+_REGISTER = {
+    "bool": "i1",
+    "int32": "i32",
+    "int64": "i64",
+    "float16": "i16",
+    "bfloat16": "i16",
+    "float32": "float",
+    "float64": "double",
+}
+_MEMORY = _REGISTER | {"bool": "i8"}
+_SHORT = {"float": "f32", "double": "f64", "half": "f16"}
+
+
+def vector(element: str, lanes: int) -> str:
+    """Returns the LLVM type of `lanes` elements; one lane is the element itself."""
+    return element if lanes == 1 else f"<{lanes} x {element}>"
+
+
+def register_type(dtype: DType, lanes: int = 1) -> str:
+    """Returns the LLVM type that a value of `dtype` has in a register."""
+    return vector(_REGISTER[dtype.name], lanes)
+
+
+def memory_type(dtype: DType, lanes: int = 1) -> str:
+    """Returns the LLVM type that a value of `dtype` has in memory; only bool differs."""
+    return vector(_MEMORY[dtype.name], lanes)
+
+
+def suffix(type_: str) -> str:
+    """Returns a type as the name of an intrinsic spells it: `<16 x float>` is `v16f32`."""
+    if type_.startswith("<"):
+        lanes, element = type_[1:-1].split(" x ")
+        return f"v{lanes}{suffix(element)}"
+    return "p0" if type_ == "ptr" else _SHORT.get(type_, type_)
+
+
+def literal(value: bool | int | float, dtype: DType) -> str:
+    """Returns one number as LLVM spells it; floats are written by their bits, and so exactly."""
+    if dtype.kind == "bool":
+        return "true" if value else "false"
+    if dtype.kind == "int":
+        width = 8 * dtype.itemsize
+        wrapped = (int(value) + (1 << (width - 1))) % (1 << width) - (1 << (width - 1))
+        return str(wrapped)
+    with np.errstate(over="ignore"):
+        if dtype.itemsize == 2:
+            narrow = encode(np.array(value), bfloat16) if dtype is bfloat16 else np.float16(value)
+            return str(int(np.asarray(narrow).view(np.int16)))
+        exact = float(np.float32(value)) if dtype is float32 else float(value)
+    return f"0x{struct.unpack('<Q', struct.pack('<d', exact))[0]:016X}"
+
+
+class Value(NamedTuple):
+    """An operand: its text, and what is known of it when the code is written.
+
+    `stride` is not None for an index vector that is still only a formula: lane l is `text + stride * l`.
+    """
+
+    text: str
+    dtype: DType
+    lanes: int = 1
+    number: int | None = None  # the value, when it is an integer known now
+    limit: int | None = None  # the value is in 0..limit, when that is known
+    stride: int | None = None
+
+    @property
+    def type(self) -> str:
+        """The LLVM type in a register."""
+        return register_type(self.dtype, self.lanes)
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the text is a constant, not a name."""
+        return not self.text.startswith("%")
+
+    @property
+    def typed(self) -> str:
+        """The operand with its type before it."""
+        return f"{self.type} {self.text}"
+
+
+def integer(number: int) -> Value:
+    """Returns an int64 that is known now, wrapped to its width."""
+    text = literal(number, int64)
+    return Value(text, int64, number=int(text), limit=int(text) if int(text) >= 0 else None)
+
+
+class Module:
+    """An LLVM module being written: its functions, and the outside functions that they call."""
+
+    def __init__(self) -> None:
+        self.functions: list[str] = []
+        self.declarations: dict[str, str] = {}
+        self.helpers: set[str] = set()
+
+    def __str__(self) -> str:
+        return "\n\n".join(["\n".join(self.declarations.values()), *self.functions]) + "\n"
+
+
+class Writer:
+    """The body of one function: instructions in basic blocks, and the stack slots of its entry."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.lines: list[str] = []
+        self.label = "entry"
+        self.stack: list[str] = []
+        self.count = 0
+
+    def fresh(self, prefix: str = "v") -> str:
+        """Returns a name that nothing else in the function has."""
+        self.count += 1
+        return f"{prefix}{self.count}"
+
+    def do(self, instruction: str) -> None:
+        """Writes an instruction that has no result."""
+        self.lines.append("  " + instruction)
+
+    def let(self, instruction: str) -> str:
+        """Writes an instruction and returns the name of its result."""
+        self.count += 1
+        name = f"%v{self.count}"
+        self.lines.append(f"  {name} = {instruction}")
+        return name
+
+    def call(self, result: str, name: str, *operands: str) -> str:
+        """Calls an outside function or an intrinsic and returns its result ("" if void).
+
+        `operands` are texts with their types before them; the declaration is made from the types.
+        """
+        if name not in self.module.declarations:
+            types = ", ".join(_type_of(operand) for operand in operands)
+            self.module.declarations[name] = f"declare {result} @{name}({types})"
+        instruction = f"call {result} @{name}({', '.join(operands)})"
+        if result == "void":
+            self.do(instruction)
+            return ""
+        return self.let(instruction)
+
+    def alloca(self, type_: str, align: int = 64) -> str:
+        """Reserves a stack slot for the whole call and returns its address."""
+        name = "%" + self.fresh("slot")
+        self.stack.append(f"  {name} = alloca {type_}, align {align}")
+        return name
+
+    def block(self, label: str) -> None:
+        """Starts the basic block `label`."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    @contextmanager
+    def loop(self, start: str, stop: str, step: int, *, runs: bool) -> Iterator[str]:
+        """Opens `for (i = start; i < stop; i += step)` and gives i.
+
+        The test stands at the end of the loop; one before it is written unless `runs` says that
+        the loop surely runs once, which also says that i cannot overflow.
+        """
+        body, after = self.fresh("loop"), self.fresh("after")
+        before = self.label
+        if runs:
+            self.do(f"br label %{body}")
+        else:
+            entered = self.let(f"icmp slt i64 {start}, {stop}")
+            self.do(f"br i1 {entered}, label %{body}, label %{after}")
+        self.block(body)
+        index = "%" + self.fresh("i")
+        place = len(self.lines)  # of the phi, which needs to know the last block of the body
+        self.lines.append("")
+        yield index
+        flags = "nuw nsw " if runs and not start.startswith("-") else ""
+        following = self.let(f"add {flags}i64 {index}, {step}")
+        again = self.let(f"icmp slt i64 {following}, {stop}")
+        self.do(f"br i1 {again}, label %{body}, label %{after}")
+        self.lines[place] = (
+            f"  {index} = phi i64 [{start}, %{before}], [{following}, %{self.label}]"
+        )
+        self.block(after)
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """Opens a block that runs only if the i1 `condition` holds."""
+        body, after = self.fresh("then"), self.fresh("after")
+        self.do(f"br i1 {condition}, label %{body}, label %{after}")
+        self.block(body)
+        yield
+        self.do(f"br label %{after}")
+        self.block(after)
+
+    def finish(self, head: str) -> None:
+        """Adds the function to the module; `head` is its `define` line without the brace."""
+        text = "\n".join([f"{head} {{", "entry:", *self.stack, *self.lines, "}"])
+        self.module.functions.append(text)
+
+
+def _type_of(operand: str) -> str:
+    if operand.startswith("<"):
+        return operand[: operand.index(">") + 1]
+    return operand[: operand.index(" ")]

@@ -1,0 +1,71 @@
+"""A program as a native function: emitted, compiled or taken from the cache, linked, and called."""
+
+from __future__ import annotations
+
+import ctypes
+
+from smelt.compiler import cache, llvm, machine, runtime
+from smelt.compiler.llvm_step import POOL
+from smelt.ir.loops import Program
+
+_RUN = ctypes.CFUNCTYPE(
+    ctypes.c_int64,
+    ctypes.c_void_p,  # table
+    ctypes.c_int64,  # steps
+    ctypes.c_void_p,  # advance
+    ctypes.c_void_p,  # control
+    ctypes.c_void_p,  # gathers
+    ctypes.c_int64,  # gather_count
+    ctypes.c_void_p,  # order
+    ctypes.c_int64,  # batch
+)
+
+
+class Native:
+    """A program's machine code, linked into this process; it is freed with this object."""
+
+    def __init__(self, program: Program, code: bytes) -> None:
+        self.program = program
+        self.code = code
+        self.is_parallel = runtime.available and any(part.parallel for part in program.kernels)
+        imports = runtime.symbols() if self.is_parallel else {}
+        self._library = machine.load_object(code, ("run",), imports)
+        self._run = _RUN(self._library["run"])
+
+    def run(
+        self,
+        table: int,
+        steps: int,
+        advance: int,
+        control: int,
+        gathers: int = 0,
+        gather_count: int = 0,
+        order: int = 0,
+        batch: int = 0,
+    ) -> int:
+        """Runs steps; arguments are addresses and counts as `llvm_step.py` says.
+
+        Returns 0, or `number + 1` of the check that ended a step. The GIL is released meanwhile.
+        """
+        if self.is_parallel:
+            runtime.ready()
+        return self._run(table, steps, advance, control, gathers, gather_count, order, batch)
+
+
+def build(program: Program) -> Native:
+    """Returns a program's native function.
+
+    Raises CompileError when the program says something that has no machine code.
+    """
+    text = llvm.emit(program, threads=runtime.available)
+    return Native(program, cache.compiled(text))
+
+
+def text(program: Program) -> str:
+    """Returns the LLVM text of a program, as it is before LLVM's passes."""
+    return llvm.emit(program, threads=runtime.available)
+
+
+def assembly(program: Program) -> str:
+    """Returns the machine code of a program as a person reads it."""
+    return machine.assembly(text(program))
