@@ -1,0 +1,42 @@
+"""Scheduling: loop IR to loop IR, from naive nests to loops that a processor runs fast.
+
+The rewrites, in the order in which they are made:
+
+    tidy.drop_unit_loops     loops of one iteration go
+    tidy.fuse_products       sums of products become fused
+    nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
+    emit.emit                vectors, tiles, edges, vectors of sums, the parallel loop
+
+Only the order of sums that a register collects may change, and only as the shapes say: results do not
+depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from smelt.compiler.schedule.emit import emit
+from smelt.compiler.schedule.nest import make_plan
+from smelt.compiler.schedule.shapes import lanes_for
+from smelt.compiler.schedule.substitute import Names
+from smelt.compiler.schedule.tidy import drop_unit_loops, fuse_products
+from smelt.ir.loops import Kernel, Loop, Statement
+
+__all__ = ["lanes_for", "schedule"]
+
+
+def schedule(kernel: Kernel, *, vector_bits: int) -> Kernel:
+    """Returns a kernel that does the same, faster, on a processor with vectors of `vector_bits`.
+
+    Elementwise results are the same bit for bit; sums are to rounding.
+    """
+    body = fuse_products(drop_unit_loops(kernel.body))
+    names = Names(body)
+    result: list[Statement] = []
+    for statement in body:
+        if isinstance(statement, Loop):
+            alone = len(body) == 1
+            result.extend(emit(make_plan(statement, vector_bits), names, parallel=alone))
+        else:
+            result.append(statement)
+    return replace(kernel, body=tuple(result))

@@ -1,0 +1,198 @@
+"""Writes the loops of a plan: whole tiles in loops, what is left over at the edges behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smelt.compiler.schedule.access import trips
+from smelt.compiler.schedule.nest import Plan, extent
+from smelt.compiler.schedule.shapes import shares
+from smelt.compiler.schedule.substitute import Names, plus, whole
+from smelt.compiler.schedule.tile import Side, Tile, identity
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Declare,
+    Expression,
+    If,
+    Loop,
+    Read,
+    Reduce,
+    Register,
+    Statement,
+    index_variable,
+)
+
+Body = tuple[Statement, ...]
+Make = Callable[[Expression, int], Body]
+Collectors = dict[Register, tuple[str, Register]]
+
+
+class Share:
+    """The part of an axis that one iteration of the parallel loop does: `grain` steps from `base` on."""
+
+    def __init__(self, axis: Loop, grain: int, names: Names) -> None:
+        self.axis = axis
+        self.grain = grain
+        self.base = index_variable(names.fresh(axis.variable.name + "0"))
+
+    def around(self, body: Body) -> Body:
+        """Returns the parallel loop around what one share does."""
+        start, stop = self.axis.start, self.axis.stop
+        return (Loop(self.base, start, stop, self.grain, body, "parallel"),)
+
+
+def cover(axis: Loop, step: int, make: Make, share: Share | None = None) -> Body:
+    """Writes an axis as a loop over whole steps and one smaller step behind it.
+
+    Before: `for i in range(0, 22): ...`; after, by steps of 8:
+
+        for i in range(0, 16, 8): <8 iterations from i on>
+        <6 iterations from 16 on>
+    """
+    assert isinstance(axis.start, int) and isinstance(axis.stop, int)
+    count = extent(axis)
+    main, rest = axis.start + count // step * step, count % step
+    if share is not None and share.axis is axis:
+        return _cover_share(axis, step, make, share, main)
+    body: Body = ()
+    if main - axis.start > step:
+        body = (Loop(axis.variable, axis.start, main, step, make(axis.variable, step)),)
+    elif main > axis.start:
+        body = make(whole(axis.start), step)
+    return body + (make(whole(main), rest) if rest else ())
+
+
+def _cover_share(axis: Loop, step: int, make: Make, share: Share, main: int) -> Body:
+    """The same for one share of the axis, which only the last one may end in a smaller step."""
+    assert isinstance(axis.stop, int)
+    end = plus(share.base, whole(share.grain))
+    body: Body = ()
+    if share.grain == step:
+        body = make(share.base, step)
+        if main < axis.stop:
+            body = (If(Binary("lt", share.base, whole(main)), body),)
+    else:
+        stop = end if (main - int(axis.start)) % share.grain == 0 else _least(end, main)
+        body = (Loop(axis.variable, share.base, stop, step, make(axis.variable, step)),)
+    if main < axis.stop:
+        last = Binary("ge", end, whole(axis.stop))
+        body += (If(last, make(whole(main), axis.stop - main)),)
+    return body
+
+
+def _least(end: Expression, limit: int) -> Expression:
+    return Binary("minimum", end, whole(limit))
+
+
+def emit(plan: Plan, names: Names, parallel: bool = False) -> Body:
+    """Returns the statements of a plan; with `parallel` its loops may be shared among threads."""
+    share = _choose_share(plan, names) if parallel else None
+    collectors = _collectors(plan) if plan.vector is not None else {}
+    if plan.vector is not None:
+        body = _emit_tiles(plan, names, share, collectors)
+    else:
+        body = _emit_inner(plan, names)
+    around = [axis for axis in plan.nest.axes if axis is not plan.vector and axis is not plan.row]
+    for axis in reversed(around):
+        if share is None or share.axis is not axis:
+            body = (_loop(axis, body),)
+        elif share.grain > 1:
+            inner = body
+            body = _cover_share(axis, 1, lambda _, __: inner, share, int_stop(axis))
+    if share is None:
+        return _collected(body, collectors)
+    if share.grain == 1 and share.axis in around:
+        return (_loop(share.axis, body, "parallel"),)
+    return share.around(body)
+
+
+def int_stop(axis: Loop) -> int:
+    """Returns the stop of a loop with known bounds."""
+    assert isinstance(axis.stop, int)
+    return axis.stop
+
+
+def _loop(axis: Loop, body: Body, kind: str | None = None) -> Loop:
+    return Loop(axis.variable, axis.start, axis.stop, axis.step, body, kind or axis.kind)
+
+
+def _choose_share(plan: Plan, names: Names) -> Share | None:
+    """The outermost axis that gives threads enough to do, and how much of it is one share."""
+    best: tuple[int, Loop, int] | None = None
+    for axis in plan.nest.axes:
+        name = axis.variable.name
+        if trips(axis) is None or axis.step != 1 or not plan.nest.facts.independent(name):
+            continue
+        step = _step_of(plan, axis)
+        units = -(-extent(axis) // step)
+        grain = shares(plan.cycles, units)
+        pieces = -(-units // grain)
+        if pieces > 1 and (best is None or pieces >= 2 * best[0]) and not (best and best[0] >= 8):
+            best = (pieces, axis, grain * step)
+    return Share(best[1], best[2], names) if best else None
+
+
+def _step_of(plan: Plan, axis: Loop) -> int:
+    if axis is plan.vector:
+        return plan.columns * plan.lanes
+    return plan.rows if axis is plan.row else 1
+
+
+def _emit_inner(plan: Plan, names: Names) -> Body:
+    result: list[Statement] = []
+    for position, statement in enumerate(plan.nest.body):
+        inner = plan.inner.get(position)
+        result.extend((statement,) if inner is None else emit(inner, names))
+    return tuple(result)
+
+
+def _emit_tiles(plan: Plan, names: Names, share: Share | None, collectors: Collectors) -> Body:
+    """The vector axis outside, the rows inside: what the rows share stays in the cache."""
+    vector, row, lanes = plan.vector, plan.row, plan.lanes
+    assert vector is not None
+
+    def tile(*sides: Side) -> Body:
+        return Tile(sides, names, collectors).write(plan.nest.body)
+
+    def columns(base: Expression, size: int) -> Body:
+        limit = vector.stop if size % lanes else None
+        side = Side(vector.variable.name, base, -(-size // lanes), lanes, limit)
+        if row is None:
+            return tile(side)
+        name = row.variable.name
+        return cover(row, plan.rows, lambda at, count: tile(Side(name, at, count), side), share)
+
+    if trips(vector) is None:
+        side = Side(vector.variable.name, vector.variable, 1, lanes, vector.stop)
+        return (Loop(vector.variable, vector.start, vector.stop, lanes, tile(side)),)
+    return cover(vector, plan.columns * lanes, columns, share)
+
+
+def _collectors(plan: Plan) -> Collectors:
+    """Gives each register that collects over the vector axis vectors to collect in."""
+    facts, result = plan.nest.facts, {}
+    for register in facts.outer_registers():
+        operation = facts.combine(register)
+        assert operation is not None
+        shape = (plan.columns,) if plan.columns > 1 else ()
+        vectors = Register(register.name + "s", register.dtype, plan.lanes, shape)
+        result[register] = (operation, vectors)
+    return result
+
+
+def _collected(body: Body, collectors: Collectors) -> Body:
+    """Starts the vectors of collectors before a loop, and adds them up behind it."""
+    before: list[Statement] = []
+    after: list[Statement] = []
+    for register, (operation, vectors) in collectors.items():
+        before.append(Declare(vectors, identity(operation, register.dtype)))
+        parts: list[Expression] = [Read(vectors)]
+        if vectors.shape:
+            parts = [Read(vectors, (whole(number),)) for number in range(vectors.shape[0])]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [Binary(operation, a, b) for a, b in pairs]
+        total = Binary(operation, Read(register), Reduce(operation, parts[0]))
+        after.append(Assign(register, (), total))
+    return (*before, *body, *after)

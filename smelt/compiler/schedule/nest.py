@@ -1,0 +1,160 @@
+"""Loop nests: which loop becomes vectors, which one rows of a tile, and what that is thought to cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smelt.compiler.schedule.access import UNKNOWN_TRIPS, Access, Body, analyse, trips
+from smelt.compiler.schedule.shapes import (
+    UNROLLED_WORK,
+    lanes_for,
+    narrowed,
+    tile_shape,
+    unroll,
+    vector_registers,
+)
+from smelt.ir.loops import Loop, Statement
+
+REDUCE_PRICE = 12  # one sum over the lanes of a vector
+
+
+@dataclass(slots=True)
+class Nest:
+    """Loops with nothing between them, and the body of the innermost."""
+
+    axes: list[Loop]
+    body: tuple[Statement, ...]
+    facts: Body
+
+    @property
+    def count(self) -> int:
+        """How often the body runs."""
+        count = 1
+        for axis in self.axes:
+            count *= extent(axis)
+        return count
+
+
+@dataclass(slots=True)
+class Plan:
+    """What becomes of a nest.
+
+    With a `vector` axis, its iterations become lanes, `columns` vectors at once, and with a `row` axis
+    `rows` iterations of that are interleaved. Without one the loops stay, and `inner` tells what becomes
+    of the loops in the body.
+    """
+
+    nest: Nest
+    cycles: float
+    vector: Loop | None = None
+    row: Loop | None = None
+    lanes: int = 1
+    rows: int = 1
+    columns: int = 1
+    inner: dict[int, Plan] = field(default_factory=dict)
+
+
+def extent(loop: Loop) -> int:
+    """Returns how often a loop runs, or a guess when its bounds are computed."""
+    count = trips(loop)
+    return UNKNOWN_TRIPS if count is None else count
+
+
+def find_nest(loop: Loop) -> Nest:
+    """Returns the nest that a loop begins; loops with computed bounds only stand alone."""
+    axes, body = [loop], loop.body
+    while trips(axes[-1]) is not None and len(body) == 1:
+        only = body[0]
+        if not isinstance(only, Loop) or trips(only) is None or only.step != 1:
+            break
+        axes.append(only)
+        body = only.body
+    around = {axis.variable.name: extent(axis) for axis in axes}
+    return Nest(axes, body, analyse(body, around))
+
+
+def make_plan(loop: Loop, vector_bits: int) -> Plan:
+    """Returns the cheapest plan for the nest that a loop begins."""
+    nest = find_nest(loop)
+    best = _descend(nest, vector_bits)
+    if loop.step == 1 and loop.kind == "serial":
+        for axis in reversed(nest.axes):
+            plan = _vectorise(nest, axis, vector_bits)
+            if plan is not None and plan.cycles < best.cycles:
+                best = plan
+    if best.vector is not None:
+        _choose_tile(best, vector_bits)
+    return best
+
+
+def _descend(nest: Nest, vector_bits: int) -> Plan:
+    """The loops stay as they are; loops inside get plans of their own."""
+    inner: dict[int, Plan] = {}
+    cycles = float(sum(access.trips == 1 for access in nest.facts.accesses) + len(nest.body))
+    for position, statement in enumerate(nest.body):
+        if isinstance(statement, Loop):
+            inner[position] = make_plan(statement, vector_bits)
+            cycles += inner[position].cycles
+    if not inner:
+        cycles = float(nest.facts.work + len(nest.facts.accesses))
+    return Plan(nest, cycles * nest.count, inner=inner)
+
+
+def _vectorise(nest: Nest, axis: Loop, vector_bits: int) -> Plan | None:
+    """The plan that makes vectors of one axis, or None where that is not allowed."""
+    facts, name = nest.facts, axis.variable.name
+    collecting = bool(facts.outer_registers())
+    allowed = facts.reducible(name) if collecting else facts.independent(name)
+    has_scratch = any(access.buffer in facts.scratches for access in facts.accesses)
+    if not allowed or name in facts.steering or has_scratch or (collecting and facts.has_loops):
+        return None
+    lanes = narrowed(lanes_for(facts.wides, vector_bits), extent(axis))
+    if lanes == 1:
+        return None
+    vectors = -(-extent(axis) // lanes)
+    once = facts.work + sum(_price(access, name, lanes) * access.trips for access in facts.accesses)
+    cycles = once * vectors * nest.count / extent(axis)
+    cycles += REDUCE_PRICE * len(facts.outer_registers())
+    return Plan(nest, cycles, vector=axis, lanes=lanes)
+
+
+def _price(access: Access, name: str, lanes: int) -> int:
+    stride = access.stride(name)
+    if stride in (0, 1):
+        return 1
+    return 2 if stride == -1 else lanes
+
+
+def _choose_tile(plan: Plan, vector_bits: int) -> None:
+    """Fills in how many rows and columns of vectors are done at once."""
+    nest, facts, axis = plan.nest, plan.nest.facts, plan.vector
+    assert axis is not None
+    vectors = -(-extent(axis) // plan.lanes)
+    if trips(axis) is None:
+        return
+    if not facts.has_loops:
+        plan.columns = unroll(vectors, facts.work + len(facts.accesses))
+        return
+    row = _row_axis(nest, axis)
+    accumulators = max(1, len(facts.declared))
+    most = max(1, UNROLLED_WORK // max(2, facts.deepest_work) // 2)
+    rows = extent(row) if row is not None else 1
+    registers = vector_registers(vector_bits)
+    plan.rows, plan.columns = tile_shape(rows, vectors, registers, accumulators, most)
+    plan.row = row if plan.rows > 1 else None
+
+
+def _row_axis(nest: Nest, vector: Loop) -> Loop | None:
+    """The axis whose iterations share the most vectors, and so are best done together."""
+    best, choice = 0, None
+    for axis in nest.axes:
+        name = axis.variable.name
+        if axis is vector or name in nest.facts.steering or not nest.facts.independent(name):
+            continue
+        shared = 1
+        for access in nest.facts.accesses:
+            if access.stride(name) == 0 and access.stride(vector.variable.name) != 0:
+                shared += access.trips
+        if shared >= best:
+            best, choice = shared, axis
+    return choice

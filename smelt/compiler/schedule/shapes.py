@@ -1,0 +1,94 @@
+"""The numbers: how wide, how many rows and columns of vectors at once, when and how to share work.
+
+All of them follow from shapes, dtypes and the width of a vector register, never from the number of
+threads, so that results are the same on any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from smelt.dtypes import DType
+
+LATENCY = 8  # sums that must be under way at once to keep the multiply-adders busy
+WIDEST_TILE = 4  # vectors side by side
+UNROLLED_WORK = 96  # operations in one unrolled tile, about
+PARALLEL_CYCLES = 12_000  # a kernel below runs on one thread: waking another takes as long
+GRAIN_CYCLES = 6_000  # what one share of a parallel kernel takes, at least
+MOST_SHARES = 64  # more shares than that balance no better
+
+
+def lanes_for(dtypes: Iterable[DType], vector_bits: int) -> int:
+    """Returns how many elements a vector holds: a register full of the widest dtype.
+
+    Half floats count as float32, in which they are computed, and so does bool.
+    """
+    widest = max((dtype.compute.itemsize for dtype in dtypes), default=4)
+    return vector_bits // (8 * max(widest, 4))
+
+
+def narrowed(lanes: int, extent: int) -> int:
+    """Returns fewer lanes, still a power of two, when the axis is shorter than a vector."""
+    while lanes > 1 and lanes // 2 >= extent:
+        lanes //= 2
+    return lanes
+
+
+def vector_registers(vector_bits: int) -> int:
+    """Returns how many vector registers the processor has."""
+    return 16 if vector_bits == 256 else 32
+
+
+@lru_cache(maxsize=4096)
+def tile_shape(
+    rows: int, vectors: int, registers: int, accumulators: int, most: int
+) -> tuple[int, int]:
+    """Returns rows and vectors of a tile for `rows` x `vectors` sums, by a small model of their time.
+
+    `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile.
+    """
+    best, choice = float("inf"), (1, 1)
+    for c in range(1, min(vectors, WIDEST_TILE) + 1):
+        for r in range(1, min(rows, 16) + 1):
+            if r * c > 1 and (r * c > most or (r * c + 1) * accumulators + c > registers):
+                break
+            time = _covered(rows, r, vectors, c)
+            if time < best:
+                best, choice = time, (r, c)
+    return choice
+
+
+def _covered(rows: int, r: int, vectors: int, c: int) -> float:
+    """Time of all tiles, with the smaller ones at the edges."""
+    full_r, rest_r = divmod(rows, r)
+    full_c, rest_c = divmod(vectors, c)
+    time = full_r * full_c * _one(r, c)
+    if rest_r:
+        time += full_c * _one(rest_r, c)
+    if rest_c:
+        time += full_r * _one(r, rest_c)
+    if rest_r and rest_c:
+        time += _one(rest_r, rest_c)
+    return time
+
+
+def _one(r: int, c: int) -> float:
+    """Time of one step of a tile: its multiply-adds, or their latency, or its loads."""
+    return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * (r + c)
+
+
+def unroll(vectors: int, work: int) -> int:
+    """Returns how many vectors of a loop without sums are done side by side: more when little is done."""
+    for count in (4, 2):
+        if vectors >= count and work * count <= UNROLLED_WORK // 2:
+            return count
+    return 1
+
+
+def shares(cycles: float, units: int) -> int:
+    """Returns how many of `units` equal pieces of work one share takes; all of them: not parallel."""
+    if cycles < PARALLEL_CYCLES or units < 2:
+        return units
+    grain = max(1, -(-units * GRAIN_CYCLES // int(cycles)), -(-units // MOST_SHARES))
+    return grain if grain * 2 <= units or grain < units else units

@@ -1,0 +1,87 @@
+"""Every rewrite keeps results: exactly, or to rounding where a sum is reordered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from smelt.compiler.schedule import lanes_for, schedule
+from smelt.dtypes import bfloat16, bool_, float32, float64, int32, int64
+from smelt.ir.interpret import run_kernel
+from smelt.ir.loops import Kernel
+from smelt.ir.verify import verify
+from tests.compiler import nests
+
+EXTENTS = [0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64]
+
+
+def check(kernel: Kernel, exact: bool = False, vector_bits: int = 512, **options: int) -> Kernel:
+    """Schedules a kernel and compares both on the same random arrays."""
+    verify(kernel)
+    after = schedule(kernel, vector_bits=vector_bits)
+    verify(after)
+    wanted, got = (nests.arrays_for(kernel, **options) for _ in range(2))
+    run_kernel(kernel, wanted)
+    run_kernel(after, got, backwards=True)
+    for buffer, a, b in zip(kernel.buffers, wanted, got, strict=True):
+        if exact or buffer.dtype.kind != "float":
+            np.testing.assert_array_equal(b, a, err_msg=buffer.name)
+        else:
+            np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5, err_msg=buffer.name)
+    return after
+
+
+@pytest.mark.parametrize("columns", EXTENTS)
+@pytest.mark.parametrize("vector_bits", [128, 256, 512])
+def test_elementwise(columns, vector_bits):
+    check(nests.bias_relu(3, columns), exact=True, vector_bits=vector_bits)
+    check(nests.bias_relu(1, columns, float64), exact=True, vector_bits=vector_bits)
+    check(nests.in_place_axpy(2, columns), exact=True, vector_bits=vector_bits)
+
+
+@pytest.mark.parametrize("columns", EXTENTS)
+def test_rows(columns):
+    check(nests.softmax(3, columns))
+    check(nests.full_sum(2, columns))
+    check(nests.cumulative_sum(2, columns), exact=True)
+
+
+@pytest.mark.parametrize("columns", EXTENTS)
+def test_columns(columns):
+    check(nests.column_sum(7, columns), exact=True)
+    check(nests.column_sum(columns, 5))
+
+
+@pytest.mark.parametrize("columns", EXTENTS)
+def test_gather_and_scatter(columns):
+    check(nests.gather(6, columns, 5), exact=True)
+    check(nests.scatter_add(9, columns, 5), exact=True)
+
+
+@pytest.mark.parametrize("rows", EXTENTS)
+@pytest.mark.parametrize("columns", [1, 8, 17, 33])
+def test_transposing_copies(rows, columns):
+    check(nests.transpose(rows, columns), exact=True)
+
+
+@pytest.mark.parametrize("transposed", ["", "a", "b"])
+@pytest.mark.parametrize("m", [1, 2, 7, 13, 17])
+@pytest.mark.parametrize("n", [1, 3, 10, 16, 33, 70])
+def test_contractions(m, n, transposed):
+    check(nests.matmul(m, 5, n, transposed=transposed))
+
+
+@pytest.mark.parametrize("k", [0, 1, 16, 33])
+def test_contractions_of_other_depths(k):
+    check(nests.matmul(3, k, 4, batch=(2,)))
+    check(nests.matmul(1, k, 1))
+    check(nests.matmul(5, k, 1, epilogue=False))
+    check(nests.matmul(2, k, 3, transposed="b", dtype=float64), vector_bits=256)
+
+
+def test_lanes():
+    assert lanes_for([float32], 512) == 16
+    assert lanes_for([float32, float64], 512) == 8
+    assert lanes_for([bool_], 256) == 8
+    assert lanes_for([bfloat16], 128) == 4
+    assert lanes_for([int32, int64], 256) == 4
