@@ -16,7 +16,7 @@ from smelt.compiler.approximate import expand
 from smelt.compiler.llvm_arithmetic import binary, fma, reduce, select, unary
 from smelt.compiler.llvm_convert import convert
 from smelt.compiler.llvm_operands import constant, repeat
-from smelt.compiler.llvm_step import emit_job, emit_step
+from smelt.compiler.llvm_step import emit_call, emit_job, emit_step
 from smelt.compiler.llvm_text import Module, Value, Writer, integer, memory_type, register_type
 from smelt.dtypes import DType, int64
 from smelt.errors import CompileError
@@ -57,7 +57,7 @@ STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread
 
 
 def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
-    """Returns the LLVM module of a program; its one exported function is named `entry`.
+    """Returns the LLVM module of a program; it exports `entry` and `entry_block` of `llvm_step.py`.
 
     With `threads`, parallel kernels are handed to the outside function `smelt_parallel`.
 
@@ -70,6 +70,7 @@ def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
     for kernel, name in names.items():
         emit_kernel(module, kernel, name)
     emit_step(module, program, names, entry, threads)
+    emit_call(module, f"{entry}_block", entry)
     return str(module)
 
 

@@ -77,11 +77,15 @@ def store(
     if lanes == 1 or place.stride == 1:
         _store_masked(w, _address(w, pointer, buffer, place.text), buffer, bits, kept)
     else:
-        _scatter(w, _addresses(w, pointer, buffer, place._replace(lanes=lanes)), buffer, bits, kept)
+        _scatter(w, _addresses(w, pointer, buffer, _spread(place, lanes)), buffer, bits, kept)
 
 
 def _first(index: Sequence[Value]) -> list[Value]:
     return [Value(part.text, part.dtype, number=part.number) for part in index]
+
+
+def _spread(place: Value, lanes: int) -> Value:
+    return place._replace(lanes=lanes, stride=0) if place.lanes == 1 else place
 
 
 def _address(w: Writer, pointer: str, buffer: Buffer, place: str) -> str:
@@ -95,9 +99,9 @@ def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> Value:
     short = buffer.size < 1 << 31
     element = "i32" if short else "i64"
     lanes = vector(element, place.lanes)
-    if place.stride is not None or place.lanes == 1:
+    if place.stride is not None:
         pointer = _address(w, pointer, buffer, place.text)
-        offsets = ramp_literal(place.stride or 0, place.lanes, element)
+        offsets = ramp_literal(place.stride, place.lanes, element)
     else:
         offsets = w.let(f"trunc {place.typed} to {lanes}") if short else place.text
     cell = memory_type(buffer.dtype)
@@ -137,7 +141,7 @@ def _truths(w: Writer, mask: Value) -> str:
 
 def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Value) -> str:
     if mask.lanes > 1 and place.stride != 1:
-        addresses = _addresses(w, pointer, buffer, place._replace(lanes=mask.lanes))
+        addresses = _addresses(w, pointer, buffer, _spread(place, mask.lanes))
         return _gather(w, addresses, buffer, mask)
     type_, name = _vector_of(buffer, mask.lanes)
     address = _address(w, pointer, buffer, place.text)

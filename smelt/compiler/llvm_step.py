@@ -49,6 +49,19 @@ def emit_step(
     _Step(module, program, names, threads).emit(entry)
 
 
+def emit_call(module: Module, name: str, entry: str) -> None:
+    """Adds `int64 name(int64 arguments[8])`: the same step, its arguments in one block."""
+    w = Writer(module)
+    operands = []
+    for number, parameter in enumerate(_PARAMETERS.split(", ")):
+        type_ = parameter.split()[0]
+        place = _element(w, "%block", number)
+        operands.append(f"{type_} {w.let(f'load {type_}, ptr {place}')}")
+    result = w.let(f"call i64 @{entry}({', '.join(operands)})")
+    w.do(f"ret i64 {result}")
+    w.finish(f"define i64 @{name}(ptr %block) nounwind")
+
+
 def _element(w: Writer, pointer: str, index: int | str) -> str:
     return w.let(f"getelementptr i64, ptr {pointer}, i64 {index}")
 

@@ -1,0 +1,635 @@
+"""The emitter: every node of the loop IR does natively what the interpreter says it means."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from tests.compiler.handmade import (
+    Bound,
+    add,
+    along,
+    elementwise,
+    mask_below,
+    matmul,
+    mul,
+    run_native,
+    step_of,
+)
+
+from smelt.compiler import llvm, native
+from smelt.dtypes import (
+    ALL,
+    DType,
+    bfloat16,
+    bool_,
+    encode,
+    float16,
+    float32,
+    float64,
+    int32,
+    int64,
+)
+from smelt.errors import CompileError
+from smelt.ir.interpret import run_kernel
+from smelt.ir.loops import (
+    ARITHMETIC,
+    COMPARE,
+    REDUCE,
+    UNARY,
+    Assign,
+    Binary,
+    Buffer,
+    Call,
+    Cast,
+    Check,
+    Constant,
+    Declare,
+    Expression,
+    Fma,
+    If,
+    Kernel,
+    Lanes,
+    Let,
+    Load,
+    Loop,
+    Program,
+    Read,
+    Reduce,
+    Register,
+    Scratch,
+    Select,
+    Slot,
+    Store,
+    Transpose,
+    Unary,
+    Variable,
+    constant,
+    index_variable,
+)
+
+LANES = (1, 16)
+APPROXIMATED = llvm.APPROXIMATED
+FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.7, -3.7, 7.0, -3.0, 255.5, 1e-40, 6e-8]
+FLOATS += [65519.0, 65520.0, 1e10, -1e10, 2.0**31, -(2.0**31), 2.0**63, -(2.0**63), 1e38, -1e300]
+FLOATS += [float("inf"), float("-inf"), float("nan"), 1 / 3, 2049.0, 1.00390625, 1.01171875]
+INTEGERS = [0, 1, -1, 2, -2, 3, -3, 7, -7, 16, 31, 32, 33, 63, 64, 65, 1000, -1000, 1 << 24, -(1 << 24)]
+
+
+def samples(dtype: DType) -> np.ndarray:
+    """Returns the numbers that go wrong most easily."""
+    if dtype is bool_:
+        return np.array([False, True])
+    if dtype.is_float:
+        with np.errstate(over="ignore"):
+            return encode(np.array(FLOATS), dtype)
+    limits = np.iinfo(dtype.storage)
+    edges = [limits.min, limits.min + 1, limits.max, limits.max - 1]
+    return np.array(INTEGERS + edges, dtype.storage)
+
+
+def pairs(dtype: DType, multiple: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """Returns every sample with every other one, as many as a multiple of the lanes."""
+    values = samples(dtype)
+    a, b = (side.ravel() for side in np.meshgrid(values, values))
+    size = -(-a.size // multiple) * multiple
+    return np.resize(a, size), np.resize(b, size)
+
+
+def bits(array: np.ndarray, dtype: DType, signed_zero: bool = True) -> np.ndarray:
+    """Returns what must be equal: the bits, all nan alike, and zeros alike if so wanted."""
+    if not dtype.is_float:
+        return array
+    if dtype is bfloat16:
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    array = np.where(np.isnan(array), array.dtype.type(7.25), array)
+    array = array if signed_zero else array + array.dtype.type(0)
+    return array.view(f"i{array.dtype.itemsize}")
+
+
+def check(kernels: list[Kernel], given: list[np.ndarray], loose: tuple[str, ...] = ()) -> None:
+    """Asserts that native code and interpreter agree on kernels of one output each."""
+    outputs = [np.zeros(k.outputs[0].shape, k.outputs[0].dtype.storage) for k in kernels]
+    arrays = [[output, *given[: len(k.inputs)]] for k, output in zip(kernels, outputs, strict=True)]
+    assert Bound(step_of(*kernels), list(itertools.chain(*arrays))).run() == 0
+    for kernel, found in zip(kernels, outputs, strict=True):
+        expected = np.zeros_like(found)
+        run_kernel(kernel, [expected, *given[: len(kernel.inputs)]])
+        dtype, signed = kernel.outputs[0].dtype, kernel.name not in loose
+        wrong = np.flatnonzero(bits(found, dtype, signed) != bits(expected, dtype, signed))
+        shown = [(*(x[n] for x in given), found[n], expected[n]) for n in wrong[:5]]
+        assert not wrong.size, f"{kernel.name}: (operands, native, interpreted) {shown}"
+
+
+def unary_ops(dtype: DType) -> set[str]:
+    """Returns the operations that a dtype has, less those that are approximated."""
+    exact = UNARY - APPROXIMATED - {"bitcast"}
+    if dtype.is_float:
+        return exact - {"bitwise_not"}
+    exact -= {"sqrt"}
+    return exact - {"neg", "sign"} if dtype is bool_ else exact
+
+
+def binary_ops(dtype: DType) -> set[str]:
+    """Returns the operations that a dtype has, less those that are approximated."""
+    if dtype is bool_:
+        bitwise = {"bitwise_and", "bitwise_or", "bitwise_xor"}
+        return COMPARE | bitwise | {"add", "mul", "maximum", "minimum"}
+    whole = {"bitwise_and", "bitwise_or", "bitwise_xor", "shl", "shr"}
+    every = (ARITHMETIC | COMPARE) - {"pow", "atan2"}
+    return every - whole if dtype.is_float else every | {"pow"}
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("dtype", ALL, ids=repr)
+def test_unary(dtype: DType, lanes: int) -> None:
+    given = np.resize(samples(dtype), 48)
+    kernels = []
+    for op in sorted(unary_ops(dtype)):
+        result = bool_ if op in ("isnan", "isinf", "logical_not") else dtype
+
+        def apply(x: Expression, op: str = op, result: DType = result) -> Expression:
+            return Unary(op, x, result)
+
+        kernels.append(elementwise(op, result, [dtype], 48, lanes, apply))
+    check(kernels, [given])
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("dtype", ALL, ids=repr)
+def test_binary(dtype: DType, lanes: int) -> None:
+    a, b = pairs(dtype)
+    kernels = []
+    for op in sorted(binary_ops(dtype)):
+        result = bool_ if op in COMPARE else dtype
+
+        def apply(x: Expression, y: Expression, op: str = op) -> Expression:
+            return Binary(op, x, y)
+
+        kernels.append(elementwise(op, result, [dtype, dtype], a.size, lanes, apply))
+    check(kernels, [a, b], loose=("maximum", "minimum"))
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("dtype", ALL, ids=repr)
+def test_cast(dtype: DType, lanes: int) -> None:
+    given = np.resize(samples(dtype), 48)
+    kernels = []
+    for result in ALL:
+
+        def apply(x: Expression, result: DType = result) -> Expression:
+            return Cast(x, result)
+
+        kernels.append(elementwise(f"to {result.name}", result, [dtype], 48, lanes, apply))
+    check(kernels, [given])
+
+
+@pytest.mark.parametrize("dtype", [float16, bfloat16], ids=repr)
+def test_narrowing_rounds_every_tie_to_even(dtype: DType) -> None:
+    random = np.random.default_rng(0)
+    wide = random.integers(-(1 << 63), 1 << 63, 4096).view(np.float64)
+    near = np.ldexp(random.integers(-(1 << 13), 1 << 13, 4096) / 2.0, random.integers(-26, 6, 4096))
+    tiny = near * (1 + random.choice([0, 2.0**-40, -(2.0**-40)], 4096))
+    for values in (wide, near, tiny):
+        with np.errstate(over="ignore", invalid="ignore"):
+            check([elementwise("to", dtype, [float64], 4096, 16, lambda x: Cast(x, dtype))], [values])
+            single = values.astype(np.float32)
+        check([elementwise("to", dtype, [float32], 4096, 16, lambda x: Cast(x, dtype))], [single])
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_bitcast(lanes: int) -> None:
+    for given, result in ((float32, int32), (int32, float32), (float64, int64), (int64, float64)):
+        values = np.resize(samples(given), 48)
+        kernel = elementwise("bits", result, [given], 48, lanes, lambda x: Unary("bitcast", x, result))  # noqa: B023
+        found = np.zeros(48, result.storage)
+        run_native(kernel, [found, values])
+        assert (found.view(given.storage.str.replace("f", "i")) == values.view(f"i{values.itemsize}")).all()
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("dtype", [float16, bfloat16, float32, float64, int32], ids=repr)
+def test_fma_rounds_once(dtype: DType, lanes: int) -> None:
+    a, b = pairs(dtype)
+    c = np.resize(np.roll(samples(dtype), 3), a.size)
+    check([elementwise("fma", dtype, [dtype] * 3, a.size, lanes, Fma)], [a, b, c])
+
+
+def test_products_are_not_contracted() -> None:
+    random = np.random.default_rng(1)
+    a, b, c = (random.standard_normal(1024).astype(np.float32) for _ in range(3))
+
+    def apply(x: Expression, y: Expression, z: Expression) -> Expression:
+        return Binary("add", Binary("mul", x, y), z)
+
+    found = np.zeros_like(a)
+    run_native(elementwise("plain", float32, [float32] * 3, 1024, 16, apply), [found, a, b, c])
+    assert (found == a * b + c).all()
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_select_evaluates_both_sides(lanes: int) -> None:
+    a, b = pairs(float32)
+
+    def apply(x: Expression, y: Expression) -> Expression:
+        return Select(Binary("lt", x, y), x, Constant(2.0, float32))
+
+    check([elementwise("select", float32, [float32] * 2, a.size, lanes, apply)], [a, b])
+
+
+@pytest.mark.parametrize("dtype", [float32, float64, int32, int64], ids=repr)
+@pytest.mark.parametrize("divisor", [1, 2, 7, 16, -3, 0, -1])
+def test_division_by_a_constant(dtype: DType, divisor: int) -> None:
+    given = np.resize(samples(dtype), 48)
+    kernels = []
+    for op, lanes in itertools.product(("div", "floordiv", "mod"), LANES):
+
+        def apply(x: Expression, op: str = op) -> Expression:
+            return Binary(op, x, Constant(divisor, dtype))
+
+        kernels.append(elementwise(f"{op} {lanes}", dtype, [dtype], 48, lanes, apply))
+    check(kernels, [given])
+
+
+@pytest.mark.parametrize("op", ["maximum", "minimum"])
+@pytest.mark.parametrize("number", [0.0, 1.0, float("inf"), float("nan")])
+def test_extreme_with_a_constant(op: str, number: float) -> None:
+    given = np.resize(samples(float32), 48)
+
+    def apply(x: Expression) -> Expression:
+        return Binary(op, x, Constant(number, float32))
+
+    check([elementwise(op, float32, [float32], 48, 16, apply)], [given], loose=(op,))
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("dtype", [float16, float32, float64], ids=repr)
+@pytest.mark.parametrize("op", ["exp", "tanh", "log"])
+def test_approximations_are_called(op: str, dtype: DType, lanes: int) -> None:
+    given = np.linspace(0.1, 4, 64).astype(dtype.storage)
+    found = np.zeros_like(given)
+    kernel = elementwise(op, dtype, [dtype], 64, lanes, lambda x: Unary(op, x, dtype))
+    run_native(kernel, [found, given])
+    np.testing.assert_allclose(found, getattr(np, op)(given), rtol=4 * np.finfo(dtype.storage).eps)
+
+
+# ---------------------------------------------------------------------------------------------------
+# memory
+# ---------------------------------------------------------------------------------------------------
+
+
+def grid(shape: tuple[int, ...], dtype: DType = float32) -> np.ndarray:
+    """Returns different numbers of a shape (only 0 and 1 for bool)."""
+    numbers = np.arange(np.prod(shape)).reshape(shape)
+    return encode(numbers % 2 if dtype is bool_ else numbers % 251, dtype)
+
+
+@pytest.mark.parametrize("dtype", ALL, ids=repr)
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 35])
+def test_masked_tail_touches_nothing_else(dtype: DType, size: int) -> None:
+    source, target, i = Buffer("x", (size,), dtype), Buffer("y", (size,), dtype), index_variable("i")
+    mask, place = mask_below(i, 16, size), (along(i, 16),)
+    store = Store(target, place, Load(source, place, mask), mask)
+    kernel = Kernel("tail", (source,), (target,), (Loop(i, 0, size, 16, (store,)),))
+    given, room = grid((size,), dtype), np.zeros(size + 32, dtype.storage)
+    room.view(np.uint8)[:] = 1
+    found = room[16 : 16 + size]
+    run_native(kernel, [found, given])
+    assert (found == given).all()
+    assert (room[:16].view(np.uint8) == 1).all() and (room[16 + size :].view(np.uint8) == 1).all()
+
+
+@pytest.mark.parametrize("dtype", [bool_, bfloat16, int64, float32], ids=repr)
+def test_masked_scalar(dtype: DType) -> None:
+    source, target, i = Buffer("x", (8,), dtype), Buffer("y", (16,), dtype), index_variable("i")
+    mask = Binary("lt", i, constant(8))
+    store = Store(target, (i,), Load(source, (i,), mask), Binary("lt", i, constant(12)))
+    kernel = Kernel("scalar", (source,), (target,), (Loop(i, 0, 16, 1, (store,)),))
+    given, found = grid((8,), dtype), grid((16,), dtype)
+    expected = np.concatenate([given, np.zeros(4, given.dtype), found[12:]])
+    run_native(kernel, [found, given])
+    assert (found == expected).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "index",
+    [
+        lambda i, j: (i, add(j, Lanes(16))),
+        lambda i, j: (i, add(Lanes(16), j)),
+        lambda i, j: (Lanes(16), add(i, j)),
+        lambda i, j: (i, add(j, mul(Lanes(16), 2))),
+        lambda i, j: (i, Binary("sub", constant(15), Lanes(16))),
+        lambda i, j: (i, Binary("floordiv", Lanes(16), constant(3))),
+        lambda i, j: (i, Binary("mod", add(i, Lanes(16)), constant(5))),
+        lambda i, j: (i, j),
+        lambda i, j: (constant(3), Constant(4, int64, 16)),
+    ],
+    ids="row sum column strided reversed floordiv mod scalar constant".split(),
+)
+@pytest.mark.parametrize("dtype", [bool_, float16, float32, float64, int32], ids=repr)
+def test_vector_loads(dtype: DType, index: Callable, masked: bool) -> None:
+    source, target = Buffer("x", (16, 48), dtype), Buffer("y", (16, 4, 16), dtype)
+    i, j = index_variable("i"), index_variable("j")
+    mask = mask_below(j, 16, 9) if masked else None
+    store = Store(target, (i, j, Lanes(16)), Load(source, index(i, j), mask))
+    kernel = Kernel("load", (source,), (target,), (Loop(i, 0, 16, 1, (Loop(j, 0, 4, 1, (store,)),)),))
+    check([kernel], [grid((16, 48), dtype)])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", [bool_, bfloat16, float32, int64], ids=repr)
+def test_scatter(dtype: DType, masked: bool) -> None:
+    source, target, i = Buffer("x", (8, 16), dtype), Buffer("y", (16, 8), dtype), index_variable("i")
+    mask = mask_below(i, 16, 13) if masked else None
+    store = Store(target, (Lanes(16), i), Load(source, (i, Lanes(16))), mask)
+    kernel = Kernel("scatter", (source,), (target,), (Loop(i, 0, 8, 1, (store,)),))
+    check([kernel], [grid((8, 16), dtype)])
+
+
+def test_gather_at_loaded_indices() -> None:
+    table, chosen = Buffer("table", (10, 3), float32), Buffer("chosen", (32,), int64)
+    target, i = Buffer("y", (32,), float32), index_variable("i")
+    place = (along(i, 16),)
+    store = Store(target, place, Load(table, (Load(chosen, place), constant(1))))
+    kernel = Kernel("gather", (table, chosen), (target,), (Loop(i, 0, 32, 16, (store,)),))
+    numbers, order = grid((10, 3)), np.random.default_rng(2).integers(0, 10, 32)
+    found = np.zeros(32, np.float32)
+    run_native(kernel, [found, numbers, order])
+    assert (found == numbers[order, 1]).all()
+
+
+def test_zero_dimensional_and_empty_buffers() -> None:
+    source, target, empty = Buffer("x", (), float32), Buffer("y", (), float32), Buffer("z", (0,), float32)
+    i = index_variable("i")
+    body = (Store(target, (), Load(source, ())), Loop(i, 0, 0, 1, (Store(empty, (i,), Load(source, ())),)))
+    found = np.zeros((), np.float32)
+    kernel = Kernel("scalar", (source,), (target, empty), body)
+    run_native(kernel, [found, np.zeros(0, np.float32), np.array(3, np.float32)])
+    assert found == 3
+
+
+@pytest.mark.parametrize("rows, columns", [(1, 1), (2, 2), (4, 8), (8, 4), (8, 8), (16, 16), (1, 8)])
+@pytest.mark.parametrize("dtype", [bool_, bfloat16, float32, float64], ids=repr)
+def test_transpose(dtype: DType, rows: int, columns: int) -> None:
+    shape = (rows + 3, columns + 5)
+    source, target = Buffer("x", shape, dtype), Buffer("y", shape[::-1], dtype)
+    tile = Transpose(
+        source,
+        (constant(2), constant(3)),
+        0,
+        target,
+        (constant(3), constant(2)),
+        0,
+        rows,
+        columns,
+    )
+    given, found = grid(shape, dtype), np.zeros(shape[::-1], dtype.storage)
+    run_native(Kernel("transpose", (source,), (target,), (tile,)), [found, given])
+    expected = np.zeros_like(found)
+    expected[3 : 3 + columns, 2 : 2 + rows] = given[2 : 2 + rows, 3 : 3 + columns].T
+    assert (found == expected).all()
+
+
+def test_transpose_of_inner_axes() -> None:
+    source, target = Buffer("x", (3, 8, 8), float32), Buffer("y", (3, 8, 8), float32)
+    b, zero = index_variable("b"), constant(0)
+    tile = Transpose(source, (b, zero, zero), 1, target, (b, zero, zero), 1, 8, 8)
+    kernel = Kernel("transpose", (source,), (target,), (Loop(b, 0, 3, 1, (tile,)),))
+    given, found = grid((3, 8, 8)), np.zeros((3, 8, 8), np.float32)
+    run_native(kernel, [found, given])
+    assert (found == given.transpose(0, 2, 1)).all()
+
+
+# ---------------------------------------------------------------------------------------------------
+# registers, reductions, control
+# ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16, 32])
+@pytest.mark.parametrize("dtype", [float32, float64, int32, bfloat16], ids=repr)
+def test_reduce(dtype: DType, lanes: int) -> None:
+    source = Buffer("x", (lanes,), dtype)
+    given = encode(np.random.default_rng(3).standard_normal(lanes) * 3, dtype)
+    zero = constant(0)
+    kernels = []
+    for op in sorted(REDUCE):
+        target = Buffer("y", (1,), dtype)
+        value = Reduce(op, Load(source, (along(zero, lanes),)))
+        kernels.append(Kernel(op, (source,), (target,), (Store(target, (zero,), value),)))
+    check(kernels, [given])
+
+
+def test_reduction_of_flags() -> None:
+    source, target, zero = Buffer("x", (8,), bool_), Buffer("y", (1,), bool_), constant(0)
+    store = Store(target, (zero,), Reduce("maximum", Load(source, (Lanes(8),))))
+    for given in (np.zeros(8, bool), np.arange(8) == 5):
+        check([Kernel("any", (source,), (target,), (store,))], [given])
+
+
+def test_register_array_keeps_elements_apart() -> None:
+    source, target = Buffer("x", (6,), int32), Buffer("y", (2, 3), int32)
+    cells = Register("cells", int32, 1, (2, 3))
+    i, j, k = (index_variable(name) for name in "ijk")
+    update = Assign(cells, (i, j), Binary("add", Read(cells, (i, j)), Load(source, (add(mul(i, 3), j),))))
+    unrolled = Loop(i, 0, 2, 1, (Loop(j, 0, 3, 1, (update,), "unroll"),), "unroll")
+    keep = Loop(i, 0, 2, 1, (Loop(j, 0, 3, 1, (Store(target, (i, j), Read(cells, (i, j))),), "unroll"),), "unroll")
+    body = (Declare(cells, Constant(5, int32)), Loop(k, 0, 4, 1, (unrolled,)), keep)
+    check([Kernel("cells", (source,), (target,), body)], [np.arange(6, dtype=np.int32)])
+
+
+def test_serial_loops_with_expression_bounds() -> None:
+    target, i, j = Buffer("y", (5, 5), int64), index_variable("i"), index_variable("j")
+    inner = Loop(j, i, add(mul(i, 2), 1), 2, (Store(target, (i, j), add(mul(i, 10), j)),))
+    condition = Binary("lt", i, constant(3))
+    kernel = Kernel("triangle", (), (target,), (Loop(i, 0, 5, 1, (If(condition, (inner,)),)),))
+    check([kernel], [])
+
+
+def test_negative_bounds_and_steps() -> None:
+    target, i = Buffer("y", (20,), int64), index_variable("i")
+    parts = [Store(target, (add(i, 7),), Binary(op, i, constant(4))) for op in ("mod", "floordiv")]
+    shifted = Store(target, (add(i, 13),), Binary("floordiv", i, constant(4)))
+    kernel = Kernel("negative", (), (target,), (Loop(i, -7, 6, 3, (parts[0], shifted)),))
+    check([kernel], [])
+
+
+def test_names_end_with_their_block() -> None:
+    target, i = Buffer("y", (4,), int64), index_variable("i")
+    name = Variable("t", int64)
+    inner = (Let(name, mul(i, 3)), Store(target, (i,), name))
+    body = (Let(name, constant(100)), Loop(i, 0, 3, 1, inner), Store(target, (constant(3),), name))
+    found = np.zeros(4, np.int64)
+    run_native(Kernel("names", (), (target,), body), [found])
+    assert found.tolist() == [0, 3, 6, 100]
+
+
+def test_scratch_inside_unrolled_loops() -> None:
+    source, target, room = (Buffer(name, (4, 16), float32) for name in ("x", "y", "room"))
+    i, u = index_variable("i"), index_variable("u")
+    fill = Loop(i, 0, 4, 1, (Store(room, (i, Lanes(16)), Load(source, (i, Lanes(16)))),))
+    turn = Store(target, (u, Lanes(16)), Load(room, (Binary("sub", constant(3), u), Lanes(16))))
+    body = (Loop(u, 0, 4, 1, (Scratch(room), fill, turn), "unroll"),)
+    found, given = np.zeros((4, 16), np.float32), grid((4, 16))
+    run_native(Kernel("room", (source,), (target,), body), [found, given])
+    assert (found == given[::-1]).all()
+
+
+def test_shared_expressions_are_written_once() -> None:
+    x: Expression = Cast(constant(3), float32)
+    for _ in range(200):
+        x = Binary("add", x, x)  # as a tree this has 2 ** 200 nodes
+    target = Buffer("y", (1,), float32)
+    store = Store(target, (constant(0),), Binary("mul", x, Constant(0.5, float32)))
+    found = np.zeros(1, np.float32)
+    with np.errstate(over="ignore"):
+        run_native(Kernel("shared", (), (target,), (store,)), [found])
+    assert np.isinf(found[0])
+
+
+def test_deep_expressions_need_no_recursion() -> None:
+    x: Expression = Load(Buffer("x", (1,), float32), (constant(0),))
+    source = x.buffer
+    for _ in range(20_000):
+        x = Binary("add", x, Constant(1.0, float32))
+    target = Buffer("y", (1,), float32)
+    kernel = Kernel("deep", (source,), (target,), (Store(target, (constant(0),), x),))
+    assert llvm.emit(step_of(kernel)).count("fadd float") == 20_000
+
+
+@pytest.mark.parametrize("shape", [(8, 32, 5), (64, 64, 64), (16, 96, 1)])
+def test_matmul_tile(shape: tuple[int, int, int]) -> None:
+    rows, columns, inner = shape
+    random = np.random.default_rng(4)
+    a = random.standard_normal((rows, inner)).astype(np.float32)
+    b = random.standard_normal((inner, columns)).astype(np.float32)
+    found = np.zeros((rows, columns), np.float32)
+    run_native(matmul(rows, columns, inner), [found, a, b])
+    np.testing.assert_allclose(found, a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
+
+
+def test_matmul_tile_lives_in_registers() -> None:
+    """The tile of 8 x 32 is 16 vectors: its innermost loop must not touch the stack."""
+    text = native.assembly(step_of(matmul(64, 64, 64)))
+    if "zmm" not in text:
+        pytest.skip("this CPU has no 512-bit vectors")
+    products = [line for line in text.splitlines() if "vfmadd" in line]
+    assert len(products) == 16 and not any("rsp" in line for line in products)
+
+
+# ---------------------------------------------------------------------------------------------------
+# the step around the kernels
+# ---------------------------------------------------------------------------------------------------
+
+
+def counting() -> tuple[Program, list[np.ndarray]]:
+    """Returns a step that adds 1 to a counter, writes it to a result, and fails when it is 5."""
+    count, result = Buffer("count", (1,), int64), Buffer("result", (1,), int64)
+    status, zero = Buffer("status", (1,), int64), constant(0)
+    new = Variable("new", int64)
+    body = (
+        Let(new, add(Load(count, (zero,)), 1)),
+        Store(count, (zero,), new),
+        Store(result, (zero,), new),
+        Store(status, (zero,), Cast(Binary("eq", new, constant(5)), int64)),
+    )
+    kernel = Kernel("count", (count,), (count, result, status), body)
+    kinds = ("state", "result", "status")
+    slots = tuple(
+        Slot(buffer.name, (1,), int64, kind, 0)
+        for buffer, kind in zip(kernel.buffers, kinds, strict=True)
+    )
+    program = Program("counting", slots, 0, (Call(kernel, slots), Check(slots[2], 3)))
+    return program, [np.zeros(1, np.int64), np.zeros(8, np.int64), np.zeros(1, np.int64)]
+
+
+def test_steps_advance_results() -> None:
+    program, arrays = counting()
+    bound = Bound(program, arrays)
+    bound.advance[1] = 8
+    assert bound.run(steps=4) == 0
+    assert arrays[1].tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
+    assert bound.control.tolist() == [0, 4]
+
+
+def test_check_ends_the_step_that_failed() -> None:
+    program, arrays = counting()
+    bound = Bound(program, arrays)
+    assert bound.run(steps=8) == 4
+    assert bound.control[1] == 4 and arrays[0] == 5
+
+
+def test_stop_flag_and_no_steps() -> None:
+    program, arrays = counting()
+    bound = Bound(program, arrays)
+    assert bound.run(steps=0) == 0 and bound.control[1] == 0
+    bound.control[0] = 1
+    assert bound.run(steps=4) == 0
+    assert bound.control.tolist() == [1, 0] and arrays[0] == 0
+
+
+def test_gathered_rows_and_arena() -> None:
+    batch, middle = Buffer("batch", (2, 16), float32), Buffer("middle", (2, 16), float32)
+    total, i = Buffer("total", (16,), float32), index_variable("i")
+    place = (i, Lanes(16))
+    double = Store(middle, place, Binary("mul", Load(batch, place), Constant(2.0, float32)))
+    first = Kernel("double", (batch,), (middle,), (Loop(i, 0, 2, 1, (double,)),))
+    collect = Store(total, (Lanes(16),), Binary("add", Load(total, (Lanes(16),)), Load(middle, place)))
+    second = Kernel("sum", (middle, total), (total,), (Loop(i, 0, 2, 1, (collect,)),))
+    slots = (
+        Slot("batch", (2, 16), float32, "argument", 0),
+        Slot("middle", (2, 16), float32, "arena", 0, 64),
+        Slot("total", (16,), float32, "state", 0),
+    )
+    calls = (Call(first, (slots[1], slots[0])), Call(second, (slots[2], slots[1])))
+    rows, chosen = grid((10, 16)), np.array([3, 1, 9, 9, 0, 4], np.int64)
+    arrays = [np.zeros((2, 16), np.float32), np.zeros(16, np.float32)]
+    bound = Bound(Program("gather", slots, 192, calls), arrays)
+    gathers = np.array([[rows.ctypes.data, 64, arrays[0].ctypes.data, 0]], np.int64)
+    assert bound.run(3, gathers, chosen) == 0
+    assert (arrays[1] == 2 * rows[chosen].sum(0)).all()
+
+
+def test_a_kernel_used_twice_is_written_once() -> None:
+    kernel = elementwise("twice", float32, [float32], 16, 16, lambda x: x)
+    slots = tuple(Slot(str(n), (16,), float32, "state", n) for n in range(3))
+    calls = (Call(kernel, (slots[1], slots[0])), Call(kernel, (slots[2], slots[1])))
+    program = Program("twice", slots, 0, calls)
+    assert llvm.emit(program).count("define internal") == 1
+    arrays = [grid((16,)), np.zeros(16, np.float32), np.zeros(16, np.float32)]
+    assert Bound(program, arrays).run() == 0
+    assert (arrays[2] == arrays[0]).all()
+
+
+# ---------------------------------------------------------------------------------------------------
+# what has no machine code is refused
+# ---------------------------------------------------------------------------------------------------
+
+
+def refused(body: tuple, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        llvm.emit(step_of(Kernel("bad", (), (TARGET,), body)))
+
+
+TARGET = Buffer("y", (16,), float32)
+ZERO = constant(0)
+ONE = Constant(1.0, float32)
+
+
+def test_refusals() -> None:
+    stray, room = Buffer("stray", (4,), float32), Buffer("room", (1 << 19,), float32)
+    register, i = Register("r", float32, 1, (2,)), index_variable("i")
+    refused((Store(stray, (ZERO,), ONE),), "buffer stray is not in scope")
+    refused((Store(TARGET, (ZERO,), constant(1)),), "a int64 is stored to y: float32")
+    refused((Store(TARGET, (ZERO,), Variable("v", float32)),), "variable v has no value")
+    refused((Scratch(room),), "scratch buffers take 2097152 bytes of stack")
+    refused((Assign(register, (ZERO,), ONE),), "register r.0. is not declared")
+    refused((Loop(i, 0, Load(TARGET, (ZERO,)), 1, (), "unroll"),), "bounds of the unrolled loop i")
+    refused((Store(TARGET, (ZERO,), Unary("bitwise_not", ONE, float32)),), "bitwise_not of float32")
+    refused((Store(TARGET, (ZERO,), Binary("shl", ONE, ONE)),), "shl of float32 has no machine code")
+    wide = Binary("add", Constant(1.0, float32, 4), Constant(1.0, float32, 8))
+    refused((Store(TARGET, (Lanes(8),), wide),), "a vector of 4 lanes stands where 8")
+    refused((Store(TARGET, (ZERO,), Reduce("add", Constant(1.0, float32, 3))),), "over 3 lanes")
+    refused((Transpose(TARGET, (ZERO,), 0, TARGET, (ZERO,), 0, 3, 4),), "both must be powers of two")
