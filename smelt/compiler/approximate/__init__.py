@@ -1,0 +1,34 @@
+"""Own exp, log, tanh and their kin: loop-IR arithmetic that vectorises to any number of lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smelt.compiler.approximate import exponential, logarithm, power, trigonometry
+from smelt.compiler.approximate.number import Number, name_shared
+from smelt.ir.loops import Expression, Let, Variable
+
+_FUNCTIONS: dict[str, Callable[..., Number]] = {
+    "exp": exponential.exp,
+    "expm1": exponential.expm1,
+    "tanh": exponential.tanh,
+    "erf": exponential.erf,
+    "log": logarithm.log,
+    "log1p": logarithm.log1p,
+    "sin": trigonometry.sin,
+    "cos": trigonometry.cos,
+    "pow": power.power,
+    "atan2": trigonometry.atan2,
+}
+TRANSCENDENTAL = frozenset(_FUNCTIONS)
+
+
+def expand(op: str, arguments: tuple[Variable, ...]) -> tuple[tuple[Let, ...], Expression]:
+    """Writes `op` as arithmetic: lets to put before, and the expression of the result.
+
+    `op` is one of TRANSCENDENTAL; the arguments are float32 or float64 of any lanes. The names of the
+    lets are made of the op and the arguments' names: unique where those are.
+    """
+    result = _FUNCTIONS[op](*map(Number, arguments))
+    prefix = "_".join((op, *(argument.name for argument in arguments)))
+    return name_shared(result, prefix)
