@@ -26,8 +26,8 @@ TRANSCENDENTAL = frozenset(_FUNCTIONS)
 def expand(op: str, arguments: tuple[Variable, ...]) -> tuple[tuple[Let, ...], Expression]:
     """Writes `op` as arithmetic: lets to put before, and the expression of the result.
 
-    `op` is one of TRANSCENDENTAL; the arguments are float32 or float64 of any lanes. The names of the
-    lets are made of the op and the arguments' names: unique where those are.
+    `op` is one of TRANSCENDENTAL; the arguments are float32 or float64, of any lanes. The names of
+    the lets are made of the op's and the arguments' names: unique where those are.
     """
     result = _FUNCTIONS[op](*map(Number, arguments))
     prefix = "_".join((op, *(argument.name for argument in arguments)))

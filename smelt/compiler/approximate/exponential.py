@@ -1,8 +1,8 @@
 """exp and expm1, and the two functions that saturate: tanh and erf.
 
-The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with Fma:
-`x = k ln 2 + r` with ln 2 in two parts, so that `r` is right to the last bit. The polynomials and
-quotients are minimax fits (Remez exchange, 75 digits) of relative error, rounded to the dtype.
+The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with
+Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is right to the last bit. The polynomials
+and quotients are minimax fits of relative error (Remez exchange, 75 digits), rounded to the dtype.
 """
 
 from __future__ import annotations
@@ -83,16 +83,20 @@ _ERF_IS_ONE = {float32: 4.0, float64: 6.0}
 
 
 def exp(x: Number) -> Number:
-    """`e^x = e^r s s` with `s = 2^k`, `x = 2 k ln 2 + r`, `|r| <= ln 2`.
+    """The exponential function, e to the power x.
 
-    Two factors `s` let the result run into inf or through the subnormals by itself, rounded once.
+    `e^x = e^r s s` with `s = 2^k`, `x = 2 k ln 2 + r`, `|r| <= ln 2`. Two factors
+    `s` let the result run into inf or through the subnormals by itself, rounded once.
     Error at most 1.7 ulp.
     """
     return _exp_inside(clamp(x, *_EXP_RANGE[x.dtype]))
 
 
 def exp_of_sum(x: Number, low: Number) -> Number:
-    """`e^(x + low)` where low is tiny beside 1, with sums in two parts. Error at most 0.8 ulp."""
+    """The exponential of `x + low`, low tiny beside 1, with sums kept in two parts.
+
+    Error at most 0.8 ulp.
+    """
     x = clamp(x, *_EXP_RANGE[x.dtype])
     k, s = _nearest_power_of_two(x, 2)
     first, second = LN2[x.dtype]
@@ -109,8 +113,9 @@ def _exp_inside(x: Number) -> Number:
 
 
 def expm1(x: Number) -> Number:
-    """`e^x - 1 = 2 (s (e^r - 1) + (s - 1/2))` with `s = 2^(k - 1)`, `x = k ln 2 + r`.
+    """The exponential of x less 1, without the loss near zero.
 
+    `e^x - 1 = 2 (s (e^r - 1) + (s - 1/2))` with `s = 2^(k - 1)`, `x = k ln 2 + r`.
     Error at most 1.8 ulp.
     """
     near = clamp(x, *_EXPM1_RANGE[x.dtype])
@@ -120,9 +125,9 @@ def expm1(x: Number) -> Number:
 
 
 def tanh(x: Number) -> Number:
-    """`t / (t + 2)` with `t = e^(2|x|) - 1`, and the sign of x.
+    """The hyperbolic tangent; never beyond 1 in magnitude.
 
-    Never beyond 1 in magnitude. Error at most 3 ulp.
+    `tanh |x| = t / (t + 2)` with `t = e^(2|x|) - 1`. Error at most 2.6 ulp.
     """
     magnitude = abs(x)
     bound = _TANH_IS_ONE[x.dtype]
@@ -133,10 +138,10 @@ def tanh(x: Number) -> Number:
 
 
 def erf(x: Number) -> Number:
-    """`x P(x^2)` near zero, then `1 - erfc(|x|)` with the sign of x.
+    """The error function; never beyond 1 in magnitude.
 
-    float32: `erfc(x) = e^(-x P(x))`. float64: `erfc(x) = e^(-x^2) P(x) / Q(x)`.
-    Never beyond 1 in magnitude. Error at most 3 ulp.
+    `erf x = x P(x^2)` near zero, then `erf |x| = 1 - erfc |x|` with `erfc x = e^(-x P(x))` in
+    float32 and `erfc x = e^(-x^2) P(x) / Q(x)` in float64. Error at most 2.6 ulp.
     """
     magnitude = abs(x)
     near = x * polynomial(x * x, _ERF_NEAR[x.dtype])
@@ -156,7 +161,7 @@ def _expm1_polynomial(r: Number) -> Number:
 
 
 def _split_powers_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
-    """Returns `r` and `2^(k - halvings)` where `x = k (powers ln 2) + r` with the nearest integer k."""
+    """Returns `r` and `2^(k - halvings)` where `x = k (powers ln 2) + r`, k the nearest integer."""
     k, s = _nearest_power_of_two(x, powers, halvings)
     first, second = LN2[x.dtype]
     return fma(-k, powers * second, fma(-k, powers * first, x)), s
@@ -165,8 +170,8 @@ def _split_powers_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Num
 def _nearest_power_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
     """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x / (powers ln 2)`.
 
-    Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits of
-    the sum; moved to the exponent's place they are the power of two.
+    Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits
+    of the sum; moved to the exponent's place they are the power of two.
     """
     shifter = x.format.shifter + x.format.bias - halvings
     shifted = fma(x, LOG2_E / powers, shifter)

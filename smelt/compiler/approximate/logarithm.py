@@ -32,14 +32,18 @@ _SQRT_HALF = {float32: 0x3F3504F3, float64: 0x3FE6A09E667F3BCD}  # the bits of s
 
 
 def log(x: Number) -> Number:
-    """`log x = k ln 2 + log(1 + f)`; -inf at 0, nan below. Error at most 1.3 ulp."""
+    """The natural logarithm; -inf at 0, nan below.
+
+    `log x = k ln 2 + log(1 + f)` with `x = 2^k (1 + f)`. Error at most 1.3 ulp.
+    """
     k, m = split_exponent(x)
     return _at_the_ends(_log_of_parts(k, m - 1.0), x, 0.0)
 
 
 def log1p(x: Number) -> Number:
-    """`log(1 + x)`, where what `u = 1 + x` rounds away is added to `f` at its scale.
+    """The natural logarithm of `1 + x`; -inf at -1, nan below.
 
+    As `log u` with `u = 1 + x`; what that sum rounds away is added to `f`, at its scale.
     Error at most 1.6 ulp.
     """
     u = x + 1.0

@@ -1,7 +1,7 @@
 """Arithmetic on loop-IR expressions with Python's operators, so that a formula reads as one.
 
-A `Number` wraps an expression; every operator builds a larger one. `name_shared` ends an expansion: it
-turns what is used more than once into `Let`s, so that the tree never repeats work.
+A `Number` wraps an expression; every operator builds a larger one. `name_shared` ends an expansion:
+it turns what is used more than once into `Let`s, so that no work is repeated.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from smelt.dtypes import DType, float32, float64, int32, int64
 from smelt.ir.loops import (
@@ -52,7 +51,7 @@ class Format:
     @property
     def sign_bit(self) -> int:
         """The integer whose only bit is the sign."""
-        return -(2 ** (8 * self.integer.itemsize - 1))
+        return -1 << (8 * self.integer.itemsize - 1)
 
 
 FORMATS = {float32: Format(int32, 23, 127), float64: Format(int64, 52, 1023)}
@@ -166,7 +165,7 @@ class Number:
         return Number(Binary(op, self.expression, self.like(other).expression))
 
 
-Operand = Union[Number, float]
+Operand = Number | float
 
 
 def fma(a: Number, b: Operand, c: Operand) -> Number:
@@ -262,11 +261,11 @@ def _postorder(root: Expression) -> list[Expression]:
 def _rebuild(whole: Expression, parts: list[Expression]) -> Expression:
     match whole:
         case Unary(op=op, dtype=dtype):
-            return Unary(op, *parts, dtype)
+            return Unary(op, parts[0], dtype)
         case Binary(op=op):
             return Binary(op, *parts)
         case Cast(dtype=dtype):
-            return Cast(*parts, dtype)
+            return Cast(parts[0], dtype)
         case Fma():
             return Fma(*parts)
         case Select():

@@ -1,12 +1,13 @@
 """Brings an angle near zero: `x = k pi/2 + r`, for sin and cos, right for every finite `x`.
 
-What is needed of `k` is its last two bits, the quadrant. There are no tables to load and no branches:
-constants are chosen by `Select`, so all lanes do the same.
+Of `k` only the last two bits are needed, the quadrant. There are no tables to load and no branches:
+constants are chosen by `Select`, so that all lanes do the same.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 from smelt.compiler.approximate.number import (
@@ -45,11 +46,14 @@ _EXACT_BELOW = 2.0**48  # from here on the bits of 2/pi are needed
 
 
 class Angle(NamedTuple):
-    """`k mod 4` in the last bits of `quadrant`, and `r = high + low` with `|r| < 0.95`."""
+    """`k mod 4` in the last bits of `quadrant`, and `r = high + low` with `|r| < 0.95`.
+
+    In float32 `high` is `r` rounded from float64, and there is no `low`.
+    """
 
     quadrant: Number
     high: Number
-    low: Number | None
+    low: Number | None = None
 
 
 def reduce_angle(x: Number) -> Angle:
@@ -72,32 +76,34 @@ def _reduce_single(x: Number) -> Angle:
     k = shifted - wide.format.shifter
     rest = fma(wide, low, fma(wide, high, -k))
     r = rest * _HALF_PI[0]
-    return Angle(shifted.bits().to(int32), r.to(float32), None)
+    return Angle(shifted.bits().to(int32), r.to(float32))
 
 
 def _reduce_double(x: Number) -> Angle:
-    near, far = _reduce_near(x), _reduce_far(x)
     small = abs(x) < _EXACT_BELOW
-    parts = zip(near, far, strict=True)
-    return Angle(*(select(small, one, other) for one, other in parts))
+    parts = zip(_reduce_near(x), _reduce_far(x), strict=True)
+    return Angle(*(select(small, near, far) for near, far in parts))
 
 
-def _reduce_near(x: Number) -> Angle:
-    """Cody and Waite's subtraction of k pi/2 in three parts, for `|x| < 2^48`; the first is exact."""
+def _reduce_near(x: Number) -> tuple[Number, Number, Number]:
+    """Cody and Waite's way for `|x| < 2^48`: `k pi/2` is subtracted in three parts.
+
+    The first step is exact: its result is below 1 and a multiple of 2^-53.
+    """
     first, second, third = _HALF_PI
     shifted = fma(x, 2 / math.pi, x.format.shifter)
     k = shifted - x.format.shifter
     product, lost = two_product(k, k.like(second))
     high, error = two_sum(fma(-k, first, x), -product)
     low = fma(-k, third, error - lost)
-    return Angle(shifted.bits(), *quick_two_sum(high, low))
+    return shifted.bits(), *quick_two_sum(high, low)
 
 
-def _reduce_far(x: Number) -> Angle:
+def _reduce_far(x: Number) -> tuple[Number, Number, Number]:
     """Payne and Hanek's way (SIGNUM 18, 1983): only the bits of 2/pi that matter are multiplied.
 
-    `|x| = m 2^e` with an integer `m < 2^53`. Of the product with 2/pi all above 4 is dropped: that is
-    `m W / 2^190 mod 4`, where W is made of the 192 bits of 2/pi from the bit `e - 1` on.
+    `|x| = m 2^e` with an integer `m < 2^53`. Of the product with 2/pi the multiples of 4 drop out:
+    what is left is `m W / 2^190 mod 4`, where W is the 192 bits of 2/pi from the bit `e - 1` on.
     """
     layout, bits = x.format, x.bits()
     fraction = bits & (2**layout.fraction_bits - 1)
@@ -114,11 +120,9 @@ def _reduce_far(x: Number) -> Angle:
     rest = fma(high, _HALF_PI[1], fma(low, _HALF_PI[0], lost))
     negative = x < 0.0
     r = r + x * 0.0  # nan for inf
-    return Angle(
-        select(negative, 0 - quadrant, quadrant),
-        select(negative, -r, r),
-        select(negative, -rest, rest),
-    )
+    parts = (quadrant, 0 - quadrant), (r, -r), (rest, -rest)
+    quadrant, r, rest = (select(negative, minus, plus) for plus, minus in parts)
+    return quadrant, r, rest
 
 
 def _window(first_bit: Number) -> list[Number]:
@@ -131,7 +135,7 @@ def _window(first_bit: Number) -> list[Number]:
         skip = (first_bit & (64 * step)).differs(0)
         words = [select(skip, words[i + step], words[i]) for i in range(left)]
     limbs = []
-    for upper, lower in zip(words[:3], words[1:], strict=True):
+    for upper, lower in pairwise(words):
         # shifts count modulo 64, so the second is by 63 - first_bit
         whole = (upper << first_bit) | ((lower >> 1) >> (first_bit ^ 63))
         limbs += [whole >> 32, whole & _LIMB]

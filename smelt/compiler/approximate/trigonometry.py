@@ -1,6 +1,7 @@
 """sin, cos and atan2.
 
-The polynomials are minimax fits (Remez exchange, 75 digits) of relative error, rounded to the dtype.
+The polynomials are minimax fits of relative error (Remez exchange, 75 digits), rounded to the
+dtype.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ _ATAN = {
 
 
 def sin(x: Number) -> Number:
-    """`+-sin r` or `+-cos r`, by the quadrant of `x = k pi/2 + r`; nan at inf.
+    """The sine; nan at inf.
 
-    Error at most 1.5 ulp for every x, however large.
+    `+-sin r` or `+-cos r`, by the quadrant of `x = k pi/2 + r`. Error at most 2 ulp for every x,
+    however large.
     """
     angle = reduce_angle(x)
     y = _sine_in_quadrant(angle, angle.quadrant)
@@ -58,9 +60,9 @@ def sin(x: Number) -> Number:
 
 
 def cos(x: Number) -> Number:
-    """`sin(x + pi/2)`: the same, one quadrant on.
+    """The cosine: the sine one quadrant on; nan at inf.
 
-    Error at most 1.5 ulp for every x, however large.
+    Error at most 2 ulp for every x, however large.
     """
     angle = reduce_angle(x)
     return _sine_in_quadrant(angle, angle.quadrant + 1)
@@ -82,9 +84,9 @@ def _sine_in_quadrant(angle: Angle, quadrant: Number) -> Number:
 
 
 def atan2(y: Number, x: Number) -> Number:
-    """The angle of the point (x, y): atan of the smaller over the larger magnitude, then unfolded.
+    """The angle of the point (x, y), with signed zeros and infinities as in C99.
 
-    Signed zeros and infinities as in C99. Error at most 2 ulp.
+    atan of the smaller magnitude over the larger, then reflected. Error at most 1.7 ulp.
     """
     rise, run = abs(y), abs(x)
     steep = rise > run
