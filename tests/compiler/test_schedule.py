@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smelt.compiler.schedule import lanes_for, schedule
+from smelt.compiler.schedule import lanes_for, schedule, shapes
 from smelt.dtypes import bfloat16, bool_, float32, float64, int32, int64
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import Kernel
+from smelt.ir.show import kernel_text
 from smelt.ir.verify import verify
 from tests.compiler import nests
 
@@ -71,6 +72,14 @@ def test_contractions(m, n, transposed):
     check(nests.matmul(m, 5, n, transposed=transposed))
 
 
+@pytest.mark.parametrize("k", [1, 15, 16, 33])
+@pytest.mark.parametrize("n", [3, 16, 50])
+def test_panels(k, n):
+    """The second operand lies transposed, and enough rows share it."""
+    after = check(nests.matmul(20, k, n, transposed="b", batch=(2,)))
+    assert "_panel" in kernel_text(after) or k == 1
+
+
 @pytest.mark.parametrize("k", [0, 1, 16, 33])
 def test_contractions_of_other_depths(k):
     check(nests.matmul(3, k, 4, batch=(2,)))
@@ -85,3 +94,35 @@ def test_lanes():
     assert lanes_for([bool_], 256) == 8
     assert lanes_for([bfloat16], 128) == 4
     assert lanes_for([int32, int64], 256) == 4
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        nests.bias_relu(37, 20),
+        nests.bias_relu(1, 1000),
+        nests.bias_relu(300, 1),
+        nests.softmax(35, 9),
+        nests.column_sum(5, 333),
+        nests.matmul(64, 3, 64),
+        nests.matmul(61, 3, 16),
+        nests.matmul(3, 3, 333),
+        nests.matmul(5, 4, 6, batch=(7, 3)),
+        nests.matmul(33, 16, 5, transposed="b"),
+        nests.transpose(40, 70),
+        nests.gather(40, 3, 5),
+        nests.scatter_add(40, 3, 5),
+        nests.full_sum(40, 20),
+        nests.cumulative_sum(40, 5),
+    ],
+    ids=lambda kernel: f"{kernel.name}-{kernel.outputs[0].shape}",
+)
+def test_shares(kernel, monkeypatch):
+    """The same with a parallel loop of small shares, run last to first."""
+    monkeypatch.setattr(shapes, "PARALLEL_CYCLES", 1)
+    after = []
+    for grain in (1, 100, 1000):
+        monkeypatch.setattr(shapes, "GRAIN_CYCLES", grain)
+        after.append(check(kernel))
+    serial = kernel.name in ("scatter_add", "full_sum", "transpose", "cumulative_sum")
+    assert serial == (after[0].parallel is None)

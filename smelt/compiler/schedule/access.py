@@ -47,6 +47,7 @@ class Access:
     sums: tuple[Affine | None, ...]  # the index, axis by axis
     hidden: frozenset[str]  # variables in axes that are no sum
     stored: bool
+    masked: bool
     trips: int  # how often it runs for one run of the body
     terms: Mapping[str, int]  # elements to step over for one step of a variable
 
@@ -68,11 +69,16 @@ class Body:
     loops: dict[str, int] = field(default_factory=dict)  # loops around and inside, and their trips
     steering: set[str] = field(default_factory=set)  # variables in bounds and conditions
     wides: set[DType] = field(default_factory=set)  # dtypes that are loaded, stored or accumulated
-    has_loops: bool = False
+    inner: set[str] = field(default_factory=set)  # the loops inside
     deepest_work: int = 1  # operations of one run of the innermost loops
     movable: bool = True  # nothing in it that only its author may place
     written: dict[Buffer, list[Access]] = field(default_factory=dict)
     roots: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether there are loops inside."""
+        return bool(self.inner)
 
     def outer_registers(self) -> list[Register]:
         """Returns the registers that it changes but does not declare."""
@@ -212,7 +218,7 @@ class _Walker:
                 self.body.steering |= self.roots(bound)
         times = trips(loop)
         self.body.loops[loop.variable.name] = (1 << 40) if times is None else times
-        self.body.has_loops = True
+        self.body.inner.add(loop.variable.name)
         runs = count * (UNKNOWN_TRIPS if times is None else times)
         before = self.body.work
         self.block(loop.body, runs)
@@ -257,7 +263,7 @@ class _Walker:
         if buffer.dtype is not int64 or stored:
             self.body.wides.add(buffer.dtype)
         self.body.accesses.append(
-            Access(buffer, index, sums, frozenset(hidden), stored, count, terms)
+            Access(buffer, index, sums, frozenset(hidden), stored, mask is not None, count, terms)
         )
 
     def gathered(self, index: Expression, count: int) -> None:

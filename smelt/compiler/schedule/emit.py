@@ -9,6 +9,7 @@ from smelt.compiler.schedule.nest import Plan, extent
 from smelt.compiler.schedule.shapes import shares
 from smelt.compiler.schedule.substitute import Names, plus, whole
 from smelt.compiler.schedule.tile import Side, Tile, identity
+from smelt.compiler.schedule.transpose import Panel, copy_across
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -73,7 +74,7 @@ def _cover_share(axis: Loop, step: int, make: Make, share: Share, main: int) -> 
         if main < axis.stop:
             body = (If(Binary("lt", share.base, whole(main)), body),)
     else:
-        stop = end if (main - int(axis.start)) % share.grain == 0 else _least(end, main)
+        stop = end if extent(axis) % share.grain == 0 else _least(end, main)
         body = (Loop(axis.variable, share.base, stop, step, make(axis.variable, step)),)
     if main < axis.stop:
         last = Binary("ge", end, whole(axis.stop))
@@ -89,11 +90,15 @@ def emit(plan: Plan, names: Names, parallel: bool = False) -> Body:
     """Returns the statements of a plan; with `parallel` its loops may be shared among threads."""
     share = _choose_share(plan, names) if parallel else None
     collectors = _collectors(plan) if plan.vector is not None else {}
-    if plan.vector is not None:
+    if plan.copy is not None:
+        read, write, *axes = plan.copy
+        body = copy_across(read, write, (axes[0], axes[1]), names)
+    elif plan.vector is not None:
         body = _emit_tiles(plan, names, share, collectors)
     else:
         body = _emit_inner(plan, names)
-    around = [axis for axis in plan.nest.axes if axis is not plan.vector and axis is not plan.row]
+    inside = (plan.vector, plan.row, *(plan.copy or ())[2:])
+    around = [axis for axis in plan.nest.axes if not any(axis is other for other in inside)]
     for axis in reversed(around):
         if share is None or share.axis is not axis:
             body = (_loop(axis, body),)
@@ -120,7 +125,11 @@ def _loop(axis: Loop, body: Body, kind: str | None = None) -> Loop:
 def _choose_share(plan: Plan, names: Names) -> Share | None:
     """The outermost axis that gives threads enough to do, and how much of it is one share."""
     best: tuple[int, Loop, int] | None = None
-    for axis in plan.nest.axes:
+    inside = (plan.copy or ())[2:]
+    axes = [axis for axis in plan.nest.axes if not any(axis is other for other in inside)]
+    if plan.crossings and plan.vector is not None:
+        axes.insert(0, plan.vector)  # a panel is made once for all rows
+    for axis in axes:
         name = axis.variable.name
         if trips(axis) is None or axis.step != 1 or not plan.nest.facts.independent(name):
             continue
@@ -152,21 +161,37 @@ def _emit_tiles(plan: Plan, names: Names, share: Share | None, collectors: Colle
     vector, row, lanes = plan.vector, plan.row, plan.lanes
     assert vector is not None
 
-    def tile(*sides: Side) -> Body:
-        return Tile(sides, names, collectors).write(plan.nest.body)
+    fixed = frozenset(plan.nest.facts.written)
+
+    def tile(body: Body, *sides: Side) -> Body:
+        return Tile(sides, names, fixed, collectors).write(body)
 
     def columns(base: Expression, size: int) -> Body:
         limit = vector.stop if size % lanes else None
         side = Side(vector.variable.name, base, -(-size // lanes), lanes, limit)
         if row is None:
-            return tile(side)
+            return tile(plan.nest.body, side)
+        panels, body = _panels(plan, base, size, names)
         name = row.variable.name
-        return cover(row, plan.rows, lambda at, count: tile(Side(name, at, count), side), share)
+        rows = cover(row, plan.rows, lambda at, n: tile(body, Side(name, at, n), side), share)
+        return panels + rows
 
     if trips(vector) is None:
         side = Side(vector.variable.name, vector.variable, 1, lanes, vector.stop)
-        return (Loop(vector.variable, vector.start, vector.stop, lanes, tile(side)),)
+        return (Loop(vector.variable, vector.start, vector.stop, lanes, tile(plan.nest.body, side)),)
     return cover(vector, plan.columns * lanes, columns, share)
+
+
+def _panels(plan: Plan, base: Expression, size: int, names: Names) -> tuple[Body, Body]:
+    """Returns statements that turn arrays into panels for a strip of columns, and the body with them."""
+    vector, body, before = plan.vector, plan.nest.body, ()
+    assert vector is not None
+    for crossing in plan.crossings:
+        width = -(-size // plan.lanes) * plan.lanes
+        panel = Panel(crossing, vector.variable.name, width)
+        before += panel.fill(base, size, names)
+        body = panel.use(body)
+    return before, body
 
 
 def _collectors(plan: Plan) -> Collectors:
@@ -176,7 +201,7 @@ def _collectors(plan: Plan) -> Collectors:
         operation = facts.combine(register)
         assert operation is not None
         shape = (plan.columns,) if plan.columns > 1 else ()
-        vectors = Register(register.name + "s", register.dtype, plan.lanes, shape)
+        vectors = Register(register.name + "_lanes", register.dtype, plan.lanes, shape)
         result[register] = (operation, vectors)
     return result
 

@@ -13,9 +13,12 @@ from smelt.compiler.schedule.shapes import (
     unroll,
     vector_registers,
 )
-from smelt.ir.loops import Loop, Statement
+from smelt.compiler.schedule.transpose import PANEL_BYTES, Crossing, find_crossing
+from smelt.ir.loops import Load, Loop, Statement, Store
 
-REDUCE_PRICE = 12  # one sum over the lanes of a vector
+REDUCE_PRICE = 12  # cycles of one sum over the lanes of a vector
+SCATTER_PRICE = 4  # cycles of storing one element on its own
+PANEL_PRICE = 10  # cycles of turning one vector of a panel
 
 
 @dataclass(slots=True)
@@ -52,6 +55,8 @@ class Plan:
     rows: int = 1
     columns: int = 1
     inner: dict[int, Plan] = field(default_factory=dict)
+    crossings: list[Crossing] = field(default_factory=list)  # arrays to be turned into panels
+    copy: tuple[Crossing, Crossing, Loop, Loop] | None = None  # a transposing copy, nothing else
 
 
 def extent(loop: Loop) -> int:
@@ -76,6 +81,9 @@ def find_nest(loop: Loop) -> Nest:
 def make_plan(loop: Loop, vector_bits: int) -> Plan:
     """Returns the cheapest plan for the nest that a loop begins."""
     nest = find_nest(loop)
+    copy = _transposing_copy(nest)
+    if copy is not None:
+        return copy
     best = _descend(nest, vector_bits)
     if loop.step == 1 and loop.kind == "serial":
         for axis in reversed(nest.axes):
@@ -112,17 +120,67 @@ def _vectorise(nest: Nest, axis: Loop, vector_bits: int) -> Plan | None:
     if lanes == 1:
         return None
     vectors = -(-extent(axis) // lanes)
-    once = facts.work + sum(_price(access, name, lanes) * access.trips for access in facts.accesses)
-    cycles = once * vectors * nest.count / extent(axis)
-    cycles += REDUCE_PRICE * len(facts.outer_registers())
-    return Plan(nest, cycles, vector=axis, lanes=lanes)
+    row = _row_axis(nest, axis) if facts.has_loops else None
+    plan = Plan(nest, 0.0, vector=axis, row=row, lanes=lanes)
+    once = facts.work + sum(_price(access, plan) * access.trips for access in facts.accesses)
+    plan.cycles = once * vectors * nest.count / extent(axis)
+    plan.cycles += REDUCE_PRICE * len(facts.outer_registers())
+    return plan
 
 
-def _price(access: Access, name: str, lanes: int) -> int:
-    stride = access.stride(name)
-    if stride in (0, 1):
-        return 1
-    return 2 if stride == -1 else lanes
+def _price(access: Access, plan: Plan) -> float:
+    """Cycles that one access to a vector's worth takes; the rows of a tile share what they can."""
+    assert plan.vector is not None
+    stride = access.stride(plan.vector.variable.name)
+    if stride == 0:
+        return 0.5
+    rows = 1
+    if plan.row is not None and access.stride(plan.row.variable.name) == 0:
+        rows = extent(plan.row)
+    price: float = 1 if stride == 1 else 2 if stride == -1 else plan.lanes
+    if stride not in (1, -1) and rows > 1:
+        crossing = _panel(access, plan)
+        if crossing is not None:
+            plan.crossings.append(crossing)
+            return 1 / min(rows, 8) + PANEL_PRICE / rows
+    scattered = SCATTER_PRICE if access.stored and price > 2 else 1
+    return price * scattered / min(rows, 8)
+
+
+def _panel(access: Access, plan: Plan) -> Crossing | None:
+    """Tells how an access crosses the vector axis, if turning it beforehand is possible."""
+    nest, vector = plan.nest, plan.vector
+    assert vector is not None
+    inner = [part for part in nest.body if isinstance(part, Loop)]
+    crossing = find_crossing(access, vector.variable.name, inner)
+    if crossing is None or trips(crossing.along) is None or access.stored or access.masked:
+        return None
+    if access.buffer in nest.facts.written or vector.start != 0 or trips(vector) is None:
+        return None
+    crossed = {name for total in access.sums if total for name in total.terms} | access.hidden
+    inside = nest.facts.inner - {crossing.along.variable.name}
+    panel = extent(crossing.along) * plan.lanes * access.buffer.dtype.itemsize
+    return crossing if not crossed & inside and panel <= PANEL_BYTES else None
+
+
+def _transposing_copy(nest: Nest) -> Plan | None:
+    """The plan for `y[i, j] = x[j, i]`, with any loops around; None for anything else."""
+    facts, body = nest.facts, nest.body
+    if len(body) != 1 or not isinstance(body[0], Store) or not isinstance(body[0].value, Load):
+        return None
+    store, load = facts.accesses if len(facts.accesses) == 2 else (None, None)
+    if store is None or load is None or store.masked or load.masked:
+        return None
+    for along in nest.axes:
+        if store.stride(along.variable.name) == 1 and (load.stride(along.variable.name) or 0) > 1:
+            read = find_crossing(load, along.variable.name, nest.axes)
+            if read is None or read.along.step != 1 or along.start != 0 or along.step != 1:
+                return None
+            write = find_crossing(store, read.along.variable.name, nest.axes)
+            free = all(facts.independent(axis.variable.name) for axis in (along, read.along))
+            if write is not None and free and min(extent(along), extent(read.along)) > 1:
+                return Plan(nest, 0.6 * nest.count, copy=(read, write, read.along, along))
+    return None
 
 
 def _choose_tile(plan: Plan, vector_bits: int) -> None:
@@ -135,13 +193,16 @@ def _choose_tile(plan: Plan, vector_bits: int) -> None:
     if not facts.has_loops:
         plan.columns = unroll(vectors, facts.work + len(facts.accesses))
         return
-    row = _row_axis(nest, axis)
+    row = plan.row
     accumulators = max(1, len(facts.declared))
     most = max(1, UNROLLED_WORK // max(2, facts.deepest_work) // 2)
     rows = extent(row) if row is not None else 1
     registers = vector_registers(vector_bits)
+    for crossing in plan.crossings:
+        line = extent(crossing.along) * plan.lanes * crossing.buffer.dtype.itemsize
+        vectors = min(vectors, PANEL_BYTES // line)
     plan.rows, plan.columns = tile_shape(rows, vectors, registers, accumulators, most)
-    plan.row = row if plan.rows > 1 else None
+    plan.row = row if plan.rows > 1 or plan.crossings else None
 
 
 def _row_axis(nest: Nest, vector: Loop) -> Loop | None:

@@ -14,9 +14,10 @@ from smelt.dtypes import DType
 LATENCY = 8  # sums that must be under way at once to keep the multiply-adders busy
 WIDEST_TILE = 4  # vectors side by side
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
+KIND_PRICE = 0.04  # a tile of another size is more code to make
 PARALLEL_CYCLES = 12_000  # a kernel below runs on one thread: waking another takes as long
 GRAIN_CYCLES = 6_000  # what one share of a parallel kernel takes, at least
-MOST_SHARES = 64  # more shares than that balance no better
+MOST_SHARES = 32  # more shares than that balance no better
 
 
 def lanes_for(dtypes: Iterable[DType], vector_bits: int) -> int:
@@ -63,6 +64,7 @@ def _covered(rows: int, r: int, vectors: int, c: int) -> float:
     """Time of all tiles, with the smaller ones at the edges."""
     full_r, rest_r = divmod(rows, r)
     full_c, rest_c = divmod(vectors, c)
+    kinds = (1 + (rest_r > 0)) * (1 + (rest_c > 0))
     time = full_r * full_c * _one(r, c)
     if rest_r:
         time += full_c * _one(rest_r, c)
@@ -70,7 +72,7 @@ def _covered(rows: int, r: int, vectors: int, c: int) -> float:
         time += full_r * _one(r, rest_c)
     if rest_r and rest_c:
         time += _one(rest_r, rest_c)
-    return time
+    return time * (1 + KIND_PRICE * (kinds - 1))
 
 
 def _one(r: int, c: int) -> float:

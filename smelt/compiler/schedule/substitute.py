@@ -68,7 +68,8 @@ class Names:
 class Substitution:
     """Replaces variables by expressions and registers by elements of other registers.
 
-    With a `mask`, loads that become vectors read only the lanes where it holds.
+    With a `mask`, loads that become vectors read only the lanes where it holds. `hoist` may put
+    something else in the place of a load after that.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class Substitution:
         variables: dict[str, Expression],
         registers: Places | None = None,
         mask: Expression | None = None,
+        hoist: Callable[[Load], Expression] | None = None,
     ) -> None:
         self.variables = variables
         self.registers = {} if registers is None else registers
         self.mask = mask
+        self.hoist = hoist
         self.known: dict[int, Expression] = {}
 
     def __call__(self, expression: Expression) -> Expression:
@@ -133,7 +136,8 @@ class Substitution:
         index = self.all(load.index)
         bare = Load(load.buffer, index, None if load.mask is None else self(load.mask))
         mask = self.masked(load.mask, bare.lanes)
-        return bare if mask is bare.mask else Load(load.buffer, index, mask)
+        full = bare if mask is bare.mask else Load(load.buffer, index, mask)
+        return full if self.hoist is None else self.hoist(full)
 
     def read(self, read: Read) -> Expression:
         place = self.registers.get(read.register)
@@ -177,6 +181,13 @@ def plus(a: Expression, b: Expression) -> Expression:
         if type(a) is Binary and a.op == "add" and type(a.b) is Constant:
             return plus(a.a, whole(int(a.b.value) + int(b.value)))
     return Binary("add", a, b)
+
+
+def add(base: Expression, within: Expression) -> Expression:
+    """Returns `base + within`, term after term: `i + (c * 16 + lanes)` becomes `i + c * 16 + lanes`."""
+    if type(within) is Binary and within.op == "add":
+        return plus(add(base, within.a), within.b)
+    return plus(base, within)
 
 
 def times(a: Expression, b: Expression) -> Expression:

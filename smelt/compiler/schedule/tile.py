@@ -11,9 +11,13 @@ After, for 4 rows and 2 vectors of columns from (i, j) on:
 
     acc: float32x16[4, 2] = 0.0
     for k in range(0, 64):
+        b_c: float32x16[2] = 0.0
+        for c in range(0, 2):  # unroll
+            b_c[c] = b[k, j + c * 16 + lanes(16)]
         for r in range(0, 4):  # unroll
+            a_r = a[i + r, k]
             for c in range(0, 2):  # unroll
-                acc[r, c] = fma(a[i + r, k], b[k, j + c * 16 + lanes(16)], acc[r, c])
+                acc[r, c] = fma(a_r, b_c[c], acc[r, c])
     for r in range(0, 4):  # unroll
         for c in range(0, 2):  # unroll
             y[i + r, j + c * 16 + lanes(16)] = acc[r, c]
@@ -21,20 +25,22 @@ After, for 4 rows and 2 vectors of columns from (i, j) on:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smelt.compiler.schedule.access import names_in
-from smelt.compiler.schedule.substitute import Names, Substitution, plus, times, whole
+from smelt.compiler.schedule.substitute import Names, Substitution, add, plus, times, whole
 from smelt.dtypes import DType
 from smelt.ir.loops import (
     Assign,
     Binary,
+    Buffer,
     Constant,
     Declare,
     Expression,
     If,
     Lanes,
     Let,
+    Load,
     Loop,
     Read,
     Register,
@@ -44,6 +50,7 @@ from smelt.ir.loops import (
     Variable,
     children,
     index_variable,
+    walk,
 )
 
 
@@ -61,6 +68,15 @@ class Side:
     limit: int | Expression | None = None
 
 
+@dataclass(slots=True)
+class Shared:
+    """Loads that are done before the unrolled loops, in the loop over columns, or once a row."""
+
+    once: list[Statement] = field(default_factory=list)
+    by_column: list[Statement] = field(default_factory=list)
+    by_row: list[Statement] = field(default_factory=list)
+
+
 def identity(op: str, dtype: DType) -> Constant:
     """Returns the number that changes nothing when it is added, multiplied, and so on."""
     if op in ("add", "mul"):
@@ -76,6 +92,7 @@ def identity(op: str, dtype: DType) -> Constant:
 class Tile:
     """Writes one tile of a body.
 
+    Loads that several places of the tile share are done once, except from buffers that are `stored` to.
     `collectors` are registers of outside that collect over the vector side, each with its operation and
     the register of vectors that stands for it.
     """
@@ -84,9 +101,13 @@ class Tile:
         self,
         sides: tuple[Side, ...],
         names: Names,
+        stored: frozenset[Buffer],
         collectors: dict[Register, tuple[str, Register]] | None = None,
     ) -> None:
         self.names = names
+        self.stored = stored
+        self.shared = Shared()
+        self.group_lets: set[str] = set()
         self.collectors = {} if collectors is None else collectors
         self.unrolled: list[tuple[Variable, int]] = []
         variables: dict[str, Expression] = {}
@@ -94,25 +115,26 @@ class Tile:
         self.lanes = 1
         step: Expression = whole(0)
         for side in sides:
-            place = side.base
+            within: Expression = whole(0)  # how far from the side's base
             if side.count > 1:
                 variable = index_variable(names.fresh("r" if side.lanes == 1 else "c"))
                 self.unrolled.append((variable, side.count))
-                place = plus(place, times(variable, whole(side.lanes)))
+                within = times(variable, whole(side.lanes))
                 step = variable if side.lanes > 1 else step
             if side.lanes > 1:
                 self.lanes = side.lanes
-                place = plus(place, Lanes(side.lanes))
-                limit = side.limit
-                if limit is not None:
-                    end = whole(limit) if isinstance(limit, int) else limit
-                    mask = Binary("lt", place, end)
-            variables[side.name] = place
+                within = plus(within, Lanes(side.lanes))
+            place = variables[side.name] = add(side.base, within)
+            variables[side.name + "'"] = within
+            if side.limit is not None:
+                end = whole(side.limit) if isinstance(side.limit, int) else side.limit
+                mask = Binary("lt", place, end)
         self.varying = set(variables)
         self.places: dict[Register, tuple[Register, tuple[Expression, ...]]] = {}
         for register, (_, vectors) in self.collectors.items():
             self.places[register] = (vectors, (step,) if vectors.shape else ())
-        self.change = Substitution(variables, self.places, mask)
+        rows = bool(self.unrolled) and sides[0].lanes == 1 and sides[0].count > 1
+        self.change = Substitution(variables, self.places, mask, self.hoist if rows else None)
         for variable, _ in self.unrolled:
             names.taken.discard(variable.name)  # its loop ends with the tile
 
@@ -140,12 +162,12 @@ class Tile:
 
     def block(self, statement: Statement) -> Statement:
         if isinstance(statement, Loop):
-            bounds = (
+            start, stop = (
                 bound if isinstance(bound, int) else self.change(bound)
                 for bound in (statement.start, statement.stop)
             )
             inner = self.write(statement.body)
-            return Loop(statement.variable, *bounds, statement.step, inner, statement.kind)
+            return Loop(statement.variable, start, stop, statement.step, inner, statement.kind)
         if isinstance(statement, If):
             return If(self.change(statement.condition), self.write(statement.body))
         return statement
@@ -167,6 +189,7 @@ class Tile:
         variable = Variable(name, value.dtype, value.lanes)
         if self.varies(let.value):
             self.varying.add(let.variable.name)
+            self.group_lets.add(name)
         self.change.variables[let.variable.name] = variable
         return Let(variable, value)
 
@@ -210,9 +233,42 @@ class Tile:
         group.clear()
         if not body:
             return
-        for variable, count in reversed(self.unrolled):
+        shared, self.shared = self.shared, Shared()
+        self.group_lets.clear()
+        if self.change.hoist is not None:
+            self.change.known.clear()  # what was shared here is not in scope elsewhere
+        result.extend(shared.once)
+        loops = [(variable, count) for variable, count in self.unrolled]
+        if len(loops) == 2:
+            (row, rows), (column, columns) = loops
+            if shared.by_column:
+                result.append(Loop(column, 0, columns, 1, tuple(shared.by_column), "unroll"))
+            body = (Loop(column, 0, columns, 1, body, "unroll"),)
+            result.append(Loop(row, 0, rows, 1, (*shared.by_row, *body), "unroll"))
+            return
+        for variable, count in loops:
             body = (Loop(variable, 0, count, 1, body, "unroll"),)
         result.extend(body)
+
+    def hoist(self, load: Load) -> Expression:
+        """Moves a load that rows or columns share out of their loops; returns how it is called."""
+        used = set(names_in(load))
+        rows, columns = self.unrolled[0][0], self.unrolled[1:]
+        by_row = rows.name in used
+        by_column = bool(columns) and columns[0][0].name in used
+        fixed = load.buffer not in self.stored and not used & self.group_lets
+        if not fixed or by_row and (by_column or not columns) or has_read(load):
+            return load
+        name = load.buffer.name
+        if by_column:
+            variable, count = columns[0]
+            register = Register(name + "_c", load.dtype, load.lanes, (count,))
+            self.shared.once.append(Declare(register, identity("add", load.dtype)))
+            self.shared.by_column.append(Assign(register, (variable,), load))
+            return Read(register, (variable,))
+        short = Variable(self.names.fresh(name + ("_r" if by_row else "_v")), load.dtype, load.lanes)
+        (self.shared.by_row if by_row else self.shared.once).append(Let(short, load))
+        return short
 
     # -- what changes over the tile ----------------------------------------------------------------
 
@@ -247,6 +303,11 @@ class Tile:
             elif isinstance(statement, (Loop, If)):
                 number += 1
         return crossing
+
+
+def has_read(expression: Expression) -> bool:
+    """Whether a value depends on a register."""
+    return any(type(part) is Read for part in walk(expression))
 
 
 def used_names(statement: Statement) -> set[str]:
