@@ -1,0 +1,20 @@
+"""Automatic differentiation: reverse mode, forward mode, and what is built on them."""
+
+from smelt.autodiff.check import gradcheck
+from smelt.autodiff.forward import jvp
+from smelt.autodiff.jacobian import hessian, jacfwd, jacrev
+from smelt.autodiff.reverse import backward, grad, value_and_grad, vjp
+from smelt.autodiff.vmap import vmap
+
+__all__ = [
+    "backward",
+    "grad",
+    "gradcheck",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]

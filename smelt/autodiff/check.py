@@ -1,0 +1,165 @@
+"""`gradcheck`: are the derivatives of a function right? Compared with differences, and with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes, tree
+from smelt.autodiff.forward import jvp
+from smelt.autodiff.record import Function
+from smelt.autodiff.reverse import vjp
+from smelt.engine import located
+from smelt.errors import ArgumentError, GradientError
+from smelt.tensor import Tensor, as_tensor
+
+Arrays = list[np.ndarray]
+MODES = ("reverse", "forward")
+EXACT = 1e-9  # the two modes do the same arithmetic in another order
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    modes: tuple[str, ...]
+    eps: float
+    rtol: float
+    atol: float
+
+
+def gradcheck(
+    function: Function,
+    *inputs: Any,
+    modes: Sequence[str] = MODES,
+    order: int = 1,
+    eps: float = 1e-6,
+    rtol: float = 1e-5,
+    atol: float = 1e-7,
+    seed: int = 0,
+) -> bool:
+    """Returns True when the derivatives of `function` at `inputs` agree with differences.
+
+    For each float input, in float64, with a random direction v and random weights u of the outputs:
+
+        forward:  J v      against  (f(x + eps v) - f(x - eps v)) / (2 eps)
+        reverse:  <J^T u, v>  against  <u, that difference>
+        both:     <u, J v> == <J^T u, v>  up to rounding
+
+    Args:
+        function: takes Tensors and returns a tree of Tensors; smooth around `inputs`.
+        inputs: Tensors, arrays or numbers; float ones are cast to float64, the others stay fixed.
+        modes: which of "reverse" and "forward" to check.
+        order: 2 also checks the derivatives of each mode's derivative.
+        eps, rtol, atol: the step and the tolerances |got - expected| <= atol + rtol |expected|.
+        seed: of the random directions.
+
+    Raises:
+        GradientError: a derivative is wrong; names the mode, the input, what was expected and got.
+        ArgumentError: a mode or order that does not exist, or no float input.
+    """
+    if order not in (1, 2) or not modes or not set(modes) <= set(MODES):
+        raise ArgumentError(located(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}"))
+    points = [as_tensor(given) for given in inputs]
+    places = [place for place, x in enumerate(points) if x.dtype.is_float]
+    if not places:
+        raise ArgumentError(located("gradcheck: none of the inputs is a float, so nothing can move"))
+
+    def moving(*values: Any) -> tuple[Tensor, ...]:
+        full = list(points)
+        for place, value in zip(places, values, strict=True):
+            full[place] = as_tensor(value)
+        return _float_outputs(function(*full))
+
+    at = [points[place].detach().to(dtypes.float64).numpy() for place in places]
+    settings = _Settings(tuple(modes), eps, rtol, atol)
+    random = np.random.default_rng(seed)
+    _check(moving, at, settings, random, "", places)
+    if order == 2:
+        for mode in settings.modes:
+            slope = _derivative(mode, moving, at, random)
+            _check(slope, at, settings, random, f" of the {mode}-mode derivative", places)
+    return True
+
+
+def _float_outputs(value: Any) -> tuple[Tensor, ...]:
+    outputs = [as_tensor(leaf) for leaf in tree.flatten(value)[0]]
+    return tuple(y for y in outputs if y.dtype.is_float)
+
+
+def _derivative(mode: str, function: Function, at: Arrays, random: np.random.Generator) -> Function:
+    """Returns a function whose value is the first derivative of `function`, in one direction."""
+    if mode == "reverse":
+        weights = [as_tensor(u) for u in _directions([y.numpy() for y in function(*at)], random)]
+        return lambda *values: vjp(function, *map(as_tensor, values))[1](tuple(weights))
+    direction = tuple(as_tensor(v) for v in _directions(at, random))
+    return lambda *values: jvp(function, tuple(map(as_tensor, values)), direction)[1]
+
+
+def _directions(likes: Arrays, random: np.random.Generator) -> Arrays:
+    return [random.standard_normal(like.shape) for like in likes]
+
+
+def _check(
+    function: Function,
+    at: Arrays,
+    settings: _Settings,
+    random: np.random.Generator,
+    suffix: str,
+    places: list[int],
+) -> None:
+    weights = _directions([y.numpy() for y in function(*at)], random)
+    for number, place in enumerate(places):
+        direction = [np.zeros_like(x) for x in at]
+        direction[number] = random.standard_normal(at[number].shape)
+        difference = _difference(function, at, direction, settings.eps)
+        expected = _dot(weights, difference)
+        where = f"{suffix}, input {place}"
+        if "forward" in settings.modes:
+            tangent = _forward(function, at, direction)
+            for got, want in zip(tangent, difference, strict=True):
+                _compare(f"forward mode{where}", got, want, settings)
+        if "reverse" in settings.modes:
+            pulled = _reverse(function, at, weights)
+            product = _dot(pulled, direction)
+            _compare(f"reverse mode{where}", product, expected, settings)
+        if len(settings.modes) == 2:
+            exact = _Settings(settings.modes, settings.eps, EXACT, EXACT)
+            _compare(f"<J^T u, v> against <u, J v>{where}", product, _dot(weights, tangent), exact)
+
+
+def _difference(function: Function, at: Arrays, direction: Arrays, eps: float) -> Arrays:
+    ahead = function(*(x + eps * v for x, v in zip(at, direction, strict=True)))
+    behind = function(*(x - eps * v for x, v in zip(at, direction, strict=True)))
+    return [
+        (a.numpy() - b.numpy()) / (2 * eps) for a, b in zip(ahead, behind, strict=True)
+    ]
+
+
+def _forward(function: Function, at: Arrays, direction: Arrays) -> Arrays:
+    _, tangent = jvp(function, tuple(map(as_tensor, at)), tuple(map(as_tensor, direction)))
+    return [part.numpy() for part in tangent]
+
+
+def _reverse(function: Function, at: Arrays, weights: Arrays) -> Arrays:
+    _, pull = vjp(function, *map(as_tensor, at))
+    return [part.numpy() for part in pull(tuple(map(as_tensor, weights)))]
+
+
+def _dot(a: Arrays, b: Arrays) -> np.ndarray:
+    return np.asarray(sum(np.vdot(x, y) for x, y in zip(a, b, strict=True)))
+
+
+def _compare(what: str, got: np.ndarray, expected: np.ndarray, settings: _Settings) -> None:
+    if np.allclose(got, expected, settings.rtol, settings.atol):
+        return
+    wrong = ~np.isclose(got, expected, settings.rtol, settings.atol)
+    index = tuple(int(place) for place in np.argwhere(wrong)[0])
+    at = f" at output element {index}" if index else ""
+    raise GradientError(
+        located(
+            f"gradcheck: {what}: the derivative in a random direction is {got[index]:.9g}{at}, "
+            f"expected {expected[index]:.9g} ({int(wrong.sum())} of {wrong.size} numbers differ)"
+        )
+    )

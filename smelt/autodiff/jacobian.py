@@ -1,0 +1,121 @@
+"""Whole matrices of derivatives: `jacfwd`, `jacrev`, `hessian`.
+
+Each runs the function once and walks its history once, for all rows or columns together, under `vmap`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smelt import tree
+from smelt.autodiff.record import Function, Recording, output_tensors
+from smelt.autodiff.vmap import vmap
+from smelt.ops.elementwise import cast, eq
+from smelt.ops.movement import slice_
+from smelt.ops.random import iota
+from smelt.tensor import Tensor
+
+Numbers = int | tuple[int, ...]
+
+
+def jacfwd(function: Function, argnums: Numbers = 0) -> Function:
+    """Returns a function that gives the Jacobian, column by column: best for few inputs.
+
+    Args:
+        function: takes trees of float Tensors and returns a tree of Tensors.
+        argnums: the positional argument(s) to differentiate.
+
+    Returns:
+        A function of the same arguments. For an output of shape `m` and an input of shape `n` (any
+        number of axes each) the Jacobian has shape `(*m, *n)`; where outputs or arguments are trees it
+        is the outputs' tree, in each place the argument's.
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def differentiated(*arguments: Any, **options: Any) -> Any:
+        run = Recording("jacfwd", function, numbers, arguments, options)
+        outputs, structure = output_tensors(run.value)
+        columns = vmap(lambda *tangents: tuple(run.push(outputs, tangents)), out_axes=-1)
+        moved = columns(*unit_vectors(run.inputs))  # each (*m, total size of the inputs)
+        rows = [_split_last(y, run.inputs) for y in moved]
+        return _assembled(run, structure, rows, argnums)
+
+    return differentiated
+
+
+def jacrev(function: Function, argnums: Numbers = 0) -> Function:
+    """Returns a function that gives the Jacobian, row by row: best for few outputs; see `jacfwd`."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def differentiated(*arguments: Any, **options: Any) -> Any:
+        run = Recording("jacrev", function, numbers, arguments, options)
+        outputs, structure = output_tensors(run.value)
+        rows = vmap(lambda *cotangents: tuple(run.pull(outputs, cotangents)))
+        pulled = rows(*unit_vectors(outputs))  # each (total size of the outputs, *n)
+        by_input = [_split_first(gradient, outputs) for gradient in pulled]
+        by_output = [list(parts) for parts in zip(*by_input, strict=True)]
+        return _assembled(run, structure, by_output, argnums)
+
+    return differentiated
+
+
+def hessian(function: Function, argnums: Numbers = 0) -> Function:
+    """Returns a function that gives the second derivatives of a scalar function.
+
+    Forward over reverse: `jacfwd(jacrev(function))`. For an argument of shape `n` the result has shape
+    `(*n, *n)`; where the arguments are trees it is a tree of trees.
+    """
+    return jacfwd(jacrev(function, argnums), argnums)
+
+
+def unit_vectors(likes: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Returns the rows of an identity matrix, cut into tensors like the given: each `(total, *shape)`."""
+    total, start = sum(like.size for like in likes), 0
+    parts = []
+    for like in likes:
+        shape = (total, like.size)
+        here = eq(iota(shape=shape, axis=0), iota(shape=shape, axis=1) + start)
+        parts.append(cast(here, dtype=like.dtype).reshape((total, *like.shape)))
+        start += like.size
+    return tuple(parts)
+
+
+def _split_last(y: Tensor, likes: list[Tensor]) -> list[Tensor]:
+    """Cuts the last axis into one piece per tensor, each under that tensor's shape."""
+    moved = y.permute((y.ndim - 1, *range(y.ndim - 1)))
+    parts = []
+    for part, like in zip(_pieces(moved, tuple(likes)), likes, strict=True):
+        back = part.permute((*range(1, part.ndim), 0))
+        parts.append(back.reshape((*y.shape[:-1], *like.shape)))
+    return parts
+
+
+def _split_first(x: Tensor, likes: tuple[Tensor, ...]) -> list[Tensor]:
+    """Cuts the first axis into one piece per tensor, each under that tensor's shape."""
+    pieces = zip(_pieces(x, likes), likes, strict=True)
+    return [part.reshape((*like.shape, *x.shape[1:])) for part, like in pieces]
+
+
+def _pieces(x: Tensor, likes: tuple[Tensor, ...]) -> list[Tensor]:
+    parts, offset = [], 0
+    for like in likes:
+        parts.append(_rows(x, offset, offset + like.size))
+        offset += like.size
+    return parts
+
+
+def _rows(x: Tensor, start: int, stop: int) -> Tensor:
+    if (start, stop) == (0, x.shape[0]):
+        return x
+    rest = x.ndim - 1
+    bounds = (start, *(0,) * rest), (stop, *x.shape[1:]), (1,) * x.ndim
+    return slice_(x, start=bounds[0], stop=bounds[1], step=bounds[2])
+
+
+def _assembled(
+    run: Recording, structure: tree.Structure, rows: list[list[Tensor]], argnums: Numbers
+) -> Any:
+    """Returns the outputs' tree, in each place the arguments' trees of that output's derivatives."""
+    by_argument = [run.arguments_of(row) for row in rows]
+    leaves = [parts[0] for parts in by_argument] if isinstance(argnums, int) else by_argument
+    return tree.unflatten(structure, leaves)

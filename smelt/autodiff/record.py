@@ -1,0 +1,188 @@
+"""A function run once on fresh inputs, with its history: what every derivative starts from.
+
+Fresh inputs keep derivatives apart. Tangents and gradients are kept by the identity of the tensor that
+they belong to, and each recording makes tensors of its own, so a derivative inside another one can
+never be mixed up with it ("perturbation confusion").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any
+
+from smelt import tree
+from smelt.autodiff.walk import history_of, pull_back, push_forward
+from smelt.engine import context, enable_grad, located, no_grad
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.ops.movement import reshape
+from smelt.tensor import Tensor, as_tensor
+
+Function = Callable[..., Any]
+
+
+class Recording:
+    """One run of a function: its fresh `inputs`, the `value` that it returned, and how to walk between."""
+
+    def __init__(
+        self,
+        what: str,
+        function: Function,
+        numbers: tuple[int, ...],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> None:
+        """Runs `function(*arguments, **options)`; the arguments at `numbers` are differentiated.
+
+        `what` is the name under which errors speak of the derivative.
+        """
+        self.what = what
+        self.inputs: list[Tensor] = []
+        self.structures: list[tuple[int, tree.Structure]] = []
+        chosen = list(arguments)
+        for number in numbers:
+            leaves, structure = tree.flatten(_argument(what, arguments, number))
+            fresh = [tracked(as_tensor(leaf), what) for leaf in leaves]
+            self.inputs += fresh
+            self.structures.append((len(fresh), structure))
+            chosen[number] = tree.unflatten(structure, fresh)
+        self._own = {id(x) for x in self.inputs}
+        with enable_grad():
+            self.value = function(*chosen, **options)
+
+    def split_aux(self, has_aux: bool) -> tuple[Any, Any]:
+        """Returns the value's differentiated part and the rest."""
+        if not has_aux:
+            return self.value, None
+        if not isinstance(self.value, (tuple, list)) or len(self.value) != 2:
+            raise ArgumentError(
+                located(f"{self.what}: with has_aux the function must return a pair (result, aux)")
+            )
+        return self.value[0], self.value[1]
+
+    def pull(self, outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...]) -> list[Tensor]:
+        """Returns the gradient of each input, of its shape; zeros where `outputs` do not depend on it."""
+        with self._history_if_lasting((*outputs, *cotangents)):
+            found = pull_back(outputs, cotangents, self._own)
+            return [found[id(x)] if id(x) in found else zeros_like(x) for x in self.inputs]
+
+    def push(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
+        """Returns the tangent of each output, given those of the inputs; zeros where it has none."""
+        tangents = tuple(tangents)
+        with self._history_if_lasting((*outputs, *tangents)):
+            given = {id(x): tangent for x, tangent in zip(self.inputs, tangents, strict=True)}
+            found = push_forward(outputs, given)
+            return [
+                zeros_like(y) if tangent is None else tangent
+                for y, tangent in zip(outputs, found, strict=True)
+            ]
+
+    def released(self, result: Any) -> Any:
+        """Returns a result without its history, unless that leads beyond the recording's own inputs.
+
+        It does when a parameter caught by the function, or an outer derivative, needs it.
+        """
+        if not isinstance(result, Tensor) or not result.requires_grad:
+            return result
+        captured = result.history is None and id(result) not in self._own
+        return result if captured or self._lasts((result,)) else without_history(result)
+
+    def arguments_of(self, leaves: list[Any]) -> tuple[Any, ...]:
+        """Returns one value per input tensor as a tree per argument."""
+        result, start = [], 0
+        for count, structure in self.structures:
+            result.append(tree.unflatten(structure, leaves[start : start + count]))
+            start += count
+        return tuple(result)
+
+    def _lasts(self, tensors: tuple[Tensor, ...]) -> bool:
+        return context.grad_enabled and any(
+            tensor.history is None and id(tensor) not in self._own for tensor in history_of(tensors)
+        )
+
+    def _history_if_lasting(self, tensors: tuple[Tensor, ...]) -> Any:
+        return nullcontext() if self._lasts(tensors) else no_grad()
+
+
+def _argument(what: str, arguments: tuple[Any, ...], number: int) -> Any:
+    if not -len(arguments) <= number < len(arguments):
+        raise ArgumentError(
+            located(f"{what}: argnums names argument {number}, but there are {len(arguments)} arguments")
+        )
+    return arguments[number]
+
+
+def tracked(x: Tensor, what: str) -> Tensor:
+    """Returns `x` as a new tensor that requires a gradient and is still connected to its past."""
+    if not x.dtype.is_float:
+        raise DTypeError(
+            located(
+                f"{what}: only float tensors have derivatives, got {x.dtype.name} of shape {x.shape}; "
+                "pass a float (3.0 instead of 3) or cast it with .to(smelt.float32)"
+            )
+        )
+    fresh = reshape(x, shape=x.shape)
+    fresh.requires_grad = True  # a leaf, unless x has a past that wants its gradient too
+    return fresh
+
+
+def without_history(x: Tensor) -> Tensor:
+    """Returns the same data as a tensor that was not computed from anything.
+
+    Unlike `detach`, which also stops the gradients of whoever differentiates around `vmap`.
+    """
+    bare = Tensor(x.data, x.dtype)
+    bare.share_version(x)
+    return bare
+
+
+def output_tensors(value: Any) -> tuple[tuple[Tensor, ...], tree.Structure]:
+    """Returns the results of a function as Tensors, and their tree."""
+    leaves, structure = tree.flatten(value)
+    return tuple(as_tensor(leaf) for leaf in leaves), structure
+
+
+def matching(
+    what: str, given: Any, structure: tree.Structure, likes: Iterable[Tensor]
+) -> tuple[Tensor, ...]:
+    """Returns the leaves of `given` as Tensors; each must have the shape and dtype of its `like`.
+
+    Raises ArgumentError when its tree is not `structure`, ShapeError or DTypeError when a leaf differs.
+    """
+    leaves, found = tree.flatten(given)
+    likes = tuple(likes)
+    if found != structure:
+        raise ArgumentError(
+            located(
+                f"{what} must form the same tree (tuples, lists, dicts) as what they belong to, which "
+                f"has {len(likes)} tensors; got another tree, with {len(leaves)}"
+            )
+        )
+    return tuple(_alike(what, leaf, like) for leaf, like in zip(leaves, likes, strict=True))
+
+
+def _alike(what: str, given: Any, like: Tensor) -> Tensor:
+    tensor = as_tensor(given, like.dtype)
+    if tensor.shape != like.shape:
+        raise ShapeError(located(f"{what}: got shape {tensor.shape} for a tensor of shape {like.shape}"))
+    if tensor.dtype is not like.dtype:
+        raise DTypeError(
+            located(f"{what}: got {tensor.dtype.name} for a tensor of {like.dtype.name}; cast it")
+        )
+    return tensor
+
+
+def filled_like(x: Tensor, number: float) -> Tensor:
+    """Returns a constant of one number with the shape and dtype of `x`."""
+    constant = as_tensor(number, x.dtype)
+    return constant if not x.shape else constant.broadcast_to(x.shape)
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    """Returns a constant of zeros with the shape and dtype of `x`."""
+    return filled_like(x, 0)
+
+
+def ones_like(x: Tensor) -> Tensor:
+    """Returns a constant of ones with the shape and dtype of `x`."""
+    return filled_like(x, 1)

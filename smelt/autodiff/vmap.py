@@ -1,0 +1,220 @@
+"""`vmap`: a function written for one example, run on a batch of them in one computation.
+
+Inside, a tensor has the shape of one example; its data is a `Batched`, which holds the whole batch. The
+engine `Batching` applies each operation once, by the card's rule `batch`, under the engine that was
+current outside: eagerly, into a trace, or in another `vmap`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from smelt import tree
+from smelt.autodiff.record import Function, without_history
+from smelt.dtypes import DType
+from smelt.engine import Data, Engine, context, located, using
+from smelt.errors import ArgumentError, GradientError, ShapeError, SmeltError, TraceError
+from smelt.ops.op import Op, Shape, Type, normal_axis
+from smelt.tensor import Tensor, as_tensor
+
+Axes = Any  # None, an int, or a tree of these that is a prefix of the tree of tensors
+
+
+class Batched:
+    """The data of a tensor inside `vmap`: `tensor` holds every example along its first axis."""
+
+    __slots__ = ("engine", "shape", "tensor")
+
+    def __init__(self, tensor: Tensor, engine: Batching) -> None:
+        self.tensor = tensor
+        self.engine = engine
+        self.shape: Shape = tensor.shape[1:]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise TraceError(
+            located(
+                f"a tensor {list(self.shape)} made inside vmap was used outside it; return it from the "
+                "function instead of storing it"
+            )
+        )
+
+
+class Batching:
+    """The engine inside `vmap`."""
+
+    def __init__(self, outer: Engine, size: int) -> None:
+        self.outer = outer
+        self.size = size
+
+    def evaluate(
+        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
+    ) -> Data | Batched:
+        """Applies an operation to every example at once; without a batch among the operands, just once."""
+        batched = tuple([self.owns(operand) for operand in operands])
+        with using(self.outer):
+            if True not in batched:
+                return self.outer.evaluate(op, operands, attributes, kind)
+            physical = [physical_of(x) if has else x for x, has in zip(operands, batched, strict=True)]
+            return Batched(op.batch(tuple(physical), batched, **attributes), self)
+
+    def owns(self, tensor: Tensor) -> bool:
+        """Returns whether a tensor differs from example to example of this `vmap`."""
+        data = tensor.data
+        return isinstance(data, Batched) and data.engine is self
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """Returns a value that is the same for every example."""
+        return self.outer.literal(array, dtype)
+
+    def assign(self, target: Tensor, value: Tensor) -> None:
+        """Changes state that all examples share; an example cannot change it in its own way."""
+        if self.owns(target) or self.owns(value):
+            raise ShapeError(
+                located(
+                    f"copy_ inside vmap: {list(target.shape)} would need one value per example; return "
+                    "the new value from the function and assign it outside"
+                )
+            )
+        with using(self.outer):
+            self.outer.assign(target, value)
+
+    def require(self, violations: Tensor, message: str, error: type[SmeltError]) -> None:
+        """Checks all examples at once."""
+        with using(self.outer):
+            total = physical_of(violations).sum() if self.owns(violations) else violations
+            self.outer.require(total, message, error)
+
+    def lift(self, tensor: Tensor) -> Any:
+        """Returns the data of a tensor that is about to be detached, here and outside."""
+        with using(self.outer):
+            if self.owns(tensor):
+                return Batched(physical_of(tensor).detach(), self)
+            return tensor.lifted
+
+    def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
+        """Refuses a `.grad` that would hold one gradient per example outside the `vmap`."""
+        if value is not None and self.owns(value) and not self.owns(tensor):
+            raise GradientError(
+                located(
+                    f"backward() inside vmap would leave one gradient per example in a tensor "
+                    f"{list(tensor.shape)}; use smelt.grad inside vmap, or backward() outside"
+                )
+            )
+        note = getattr(self.outer, "note_gradient", None)
+        if note is not None:
+            note(tensor, value)
+
+    def enter(self, given: Any, axis: int | None) -> Any:
+        """Returns an argument as one example sees it."""
+        if axis is None:
+            return given
+        physical = moved_axis(as_tensor(given), axis, 0)
+        example = Tensor(Batched(physical, self), physical.dtype, physical.requires_grad)
+        example.share_version(physical)
+        return example
+
+    def leave(self, result: Any, axis: int | None) -> Tensor:
+        """Returns a result with all examples along `axis`."""
+        result = as_tensor(result)
+        if self.owns(result):
+            if axis is None:
+                raise ArgumentError(
+                    located("vmap: out_axes is None for a result that differs from example to example")
+                )
+            result = physical_of(result)
+            result = result if context.grad_enabled else without_history(result)
+            return moved_axis(result, 0, axis)
+        if axis is None:
+            return result
+        return moved_axis(result.expand((self.size, *result.shape)), 0, axis)
+
+
+def physical_of(tensor: Tensor) -> Tensor:
+    """Returns the batch behind one example."""
+    return tensor.data.tensor
+
+
+def moved_axis(x: Tensor, start: int, stop: int) -> Tensor:
+    """Returns `x` with the axis at `start` at place `stop`, the others in order."""
+    start, stop = (normal_axis(axis, x.ndim, "vmap") for axis in (start, stop))
+    order = [axis for axis in range(x.ndim) if axis != start]
+    order.insert(stop, start)
+    return x.permute(tuple(order))
+
+
+def vmap(function: Function, in_axes: Axes = 0, out_axes: Axes = 0) -> Function:
+    """Returns a function that applies `function` to every example of a batch, all in one computation.
+
+    Args:
+        function: written for one example; takes and returns trees of Tensors.
+        in_axes: where the batch stands in the positional arguments: an axis, None for an argument that
+            all examples share, or a tuple with one entry per argument (each again an axis, None, or a
+            tree that begins like the argument). Keyword arguments are shared.
+        out_axes: where the batch shall stand in the results, in the same way.
+
+    Returns:
+        A function of the same arguments with their batch axes.
+
+    Random numbers drawn inside are the same for every example (there is one generator); draw them
+    outside and pass them in to have them differ. State changed inside by `copy_` is changed once.
+
+    Raises:
+        ArgumentError: `in_axes` or `out_axes` does not fit, or nothing has a batch.
+        ShapeError: the batches have different sizes, or shared state would get a value per example.
+    """
+
+    def mapped(*arguments: Any, **options: Any) -> Any:
+        leaves, structure = tree.flatten(arguments)
+        axes = axes_of_leaves(in_axes, arguments, "in_axes")
+        engine = Batching(context.engine, _batch_size(leaves, axes))
+        examples = [engine.enter(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True)]
+        with using(engine):
+            result = function(*tree.unflatten(structure, examples), **options)
+        results, form = tree.flatten(result)
+        places = axes_of_leaves(out_axes, result, "out_axes")
+        pairs = zip(results, places, strict=True)
+        return tree.unflatten(form, [engine.leave(one, axis) for one, axis in pairs])
+
+    return mapped
+
+
+def axes_of_leaves(axes: Axes, value: Any, what: str) -> list[int | None]:
+    """Returns one axis per leaf of `value`; `axes` is a prefix of its tree."""
+    if axes is None or isinstance(axes, int):
+        return [axes] * len(tree.flatten(value)[0])
+    if isinstance(axes, (tuple, list)) and isinstance(value, (tuple, list)):
+        if len(axes) == len(value):
+            pairs = zip(axes, value, strict=True)
+            return [axis for spec, part in pairs for axis in axes_of_leaves(spec, part, what)]
+    elif isinstance(axes, dict) and isinstance(value, dict) and axes.keys() == value.keys():
+        keys = tree.flatten(value)[1].keys
+        return [axis for key in keys for axis in axes_of_leaves(axes[key], value[key], what)]
+    raise ArgumentError(
+        located(f"vmap: {what} {axes!r} does not fit {_described(value)}; give an axis or None for each")
+    )
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a dict of {sorted(value)}" if isinstance(value, dict) else f"a {type(value).__name__}"
+
+
+def _batch_size(leaves: list[Any], axes: list[int | None]) -> int:
+    sizes: dict[int, str] = {}
+    for number, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
+        if axis is not None:
+            shape = as_tensor(leaf).shape
+            if not -len(shape) <= axis < len(shape):
+                raise ArgumentError(
+                    located(f"vmap: tensor {number} of the arguments has shape {shape}, no axis {axis}; "
+                            "use in_axes=None for what the examples share")
+                )
+            sizes.setdefault(shape[axis], f"{shape[axis]} (tensor {number}, shape {shape})")
+    if not sizes:
+        raise ArgumentError(located("vmap: no argument has a batch axis, so the batch has no size"))
+    if len(sizes) > 1:
+        raise ShapeError(located(f"vmap: the batches differ in size: {' and '.join(sizes.values())}"))
+    return next(iter(sizes))

@@ -1,0 +1,158 @@
+"""The two walks over a tensor's history: gradients backward, tangents forward.
+
+Both use the rules on the cards and nothing else. The rules are written with Tensors, so the result of a
+walk is itself a tensor with a history (when wanted): gradients of gradients need no code of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from smelt.engine import context, located
+from smelt.errors import GradientError
+from smelt.tensor import Tensor
+
+
+def history_of(roots: Iterable[Tensor]) -> list[Tensor]:
+    """Returns every tensor with a gradient below `roots`, operands before users, without recursion."""
+    order: list[Tensor] = []
+    done: set[int] = set()
+    for root in roots:
+        if not root.requires_grad or id(root) in done:
+            continue
+        done.add(id(root))
+        stack: list[tuple[Tensor, Iterator[Tensor]]] = [(root, iter(_operands(root)))]
+        while stack:
+            tensor, pending = stack[-1]
+            for operand in pending:
+                if operand.requires_grad and id(operand) not in done:
+                    done.add(id(operand))
+                    stack.append((operand, iter(_operands(operand))))
+                    break
+            else:
+                order.append(tensor)
+                stack.pop()
+    return order
+
+
+def _operands(tensor: Tensor) -> tuple[Tensor, ...]:
+    return tensor.history.inputs if tensor.history is not None else ()
+
+
+def pull_back(
+    outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...], wanted: set[int] | None = None
+) -> dict[int, Tensor]:
+    """Walks backward from `outputs` and returns gradients, keyed by `id`.
+
+    Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly these,
+    and then no work is spent on tensors that do not depend on them.
+    """
+    gradients: dict[int, Tensor] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        _accumulate(gradients, output, cotangent)
+    order = history_of(outputs)
+    needed = _leading_to(order, wanted)
+    for tensor in reversed(order):
+        if tensor.history is None or id(tensor) not in gradients or id(tensor) not in needed:
+            continue
+        keep = wanted is not None and id(tensor) in wanted
+        g = gradients[id(tensor)] if keep else gradients.pop(id(tensor))
+        for operand, gradient in zip(tensor.history.inputs, _vjp(tensor, g, needed), strict=True):
+            if gradient is not None and id(operand) in needed:
+                _accumulate(gradients, operand, gradient)
+    return gradients
+
+
+def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
+    """Returns the ids of the tensors of a history that are wanted or computed from a wanted one."""
+    if wanted is None:
+        return {id(tensor) for tensor in order}
+    found: set[int] = set()
+    for tensor in order:
+        if id(tensor) in wanted or any(id(operand) in found for operand in _operands(tensor)):
+            found.add(id(tensor))
+    return found
+
+
+def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
+    history = tensor.history
+    assert history is not None
+    if not any(id(operand) in needed for operand in history.inputs):
+        return (None,) * len(history.inputs)
+    _refuse_if_changed(tensor)
+    needs = tuple(id(operand) in needed for operand in history.inputs)
+    with _inside(history.module):
+        return history.op.vjp(g, needs, tensor, *history.inputs, **history.attributes)
+
+
+@contextmanager
+def _inside(module: str) -> Iterator[None]:
+    """Within the block errors and graph nodes name the module that made the tensor being walked."""
+    before, context.modules = context.modules, [module] if module else []
+    try:
+        yield
+    finally:
+        context.modules = before
+
+
+def _accumulate(gradients: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:
+    gradient = unbroadcast(gradient, tensor.shape)
+    before = gradients.get(id(tensor))
+    gradients[id(tensor)] = gradient if before is None else before + gradient
+
+
+def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sums a gradient over the axes along which its operand was broadcast: once, for every rule."""
+    if gradient.shape == shape:
+        return gradient
+    extra = gradient.ndim - len(shape)
+    stretched = tuple(
+        extra + axis
+        for axis, extent in enumerate(shape)
+        if extent == 1 and gradient.shape[extra + axis] != 1
+    )
+    return gradient.sum((*range(extra), *stretched)).reshape(shape)
+
+
+def push_forward(
+    outputs: tuple[Tensor, ...], tangents: Mapping[int, Tensor]
+) -> list[Tensor | None]:
+    """Walks forward from the tensors that have `tangents` (by id) and returns those of `outputs`.
+
+    None stands for a zero tangent.
+    """
+    known: dict[int, Tensor | None] = dict(tangents)
+    for tensor in history_of(outputs):
+        history = tensor.history
+        if history is None or id(tensor) in known:
+            continue
+        moving = tuple(known.get(id(operand)) for operand in history.inputs)
+        if any(tangent is not None for tangent in moving):
+            known[id(tensor)] = _jvp(tensor, moving)
+    return [known.get(id(output)) for output in outputs]
+
+
+def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
+    history = tensor.history
+    assert history is not None
+    _refuse_if_changed(tensor)
+    with _inside(history.module):
+        tangent = history.op.jvp(moving, tensor, *history.inputs, **history.attributes)
+        if tangent is not None and tangent.shape != tensor.shape:
+            tangent = tangent.broadcast_to(tensor.shape)
+    return tangent
+
+
+def _refuse_if_changed(tensor: Tensor) -> None:
+    history = tensor.history
+    assert history is not None
+    for operand, version in zip(history.inputs, history.versions, strict=True):
+        if operand.version != version:
+            raise GradientError(
+                located(
+                    f"{history.op.name}: an operand of shape {operand.shape} was changed in place after "
+                    "it was used, so the derivative would be wrong; take the gradient before the change"
+                )
+            )
