@@ -1,0 +1,159 @@
+"""Lower what has a loop nest of its own shape: running sums, scatters, sorts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smelt.dtypes import bool_, int64
+from smelt.ir.graph import Node
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Buffer,
+    Cast,
+    Constant,
+    Declare,
+    Expression,
+    Let,
+    Load,
+    Loop,
+    Read,
+    Register,
+    Select,
+    Statement,
+    Store,
+    Unary,
+    Variable,
+    constant,
+    index_variable,
+)
+
+if TYPE_CHECKING:
+    from smelt.compiler.lower import Lowering
+
+Index = tuple[Expression, ...]
+
+
+def lower_alone(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
+    """Returns the loops of a running sum, a scatter or a sort."""
+    if node.op.family == "cumulative":
+        return _running(lowering, node)
+    return _scatter(lowering, node) if node.op.family == "scatter" else _sort(lowering, node)
+
+
+def nest(loops: list[tuple[Expression, int]], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """Returns `body` inside loops from 0, the first loop outermost; an index that is 0 needs none."""
+    for index, extent in reversed(loops):
+        if isinstance(index, Variable):
+            body = (Loop(index, 0, extent, 1, body),)
+    return body
+
+
+def _running(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
+    """for every line along the axis: acc = start; for t: acc = acc + x[t]; y[t] = acc"""
+    op, (x,), axis = node.op, node.inputs, node.attributes["axis"]
+    index = tuple([lowering.loop("i", extent) for extent in node.shape])
+    start = int(op.start) if not node.dtype.is_float else op.start  # type: ignore[attr-defined]
+    acc = Register(lowering.fresh("acc"), node.dtype)
+    lets, element = lowering.named(lowering.read(x, index))
+    combined = Binary(op.combine, Read(acc), element)  # type: ignore[attr-defined]
+    store = Store(lowering.output(node), index, Read(acc))
+    along = nest([(index[axis], node.shape[axis])], (*lets, Assign(acc, (), combined), store))
+    others = [(index[i], node.shape[i]) for i in range(node.ndim) if i != axis]
+    return nest(others, (Declare(acc, Constant(start, node.dtype)), *along))
+
+
+def _scatter(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
+    """y = 0; for every element of g: y[..., index, ...] += g"""
+    (g, places), axis = node.inputs, node.attributes["axis"]
+    zero = tuple([lowering.loop("z", extent) for extent in node.shape])
+    output = lowering.output(node)
+    clear = Store(output, zero, Constant(0, node.dtype))
+    index = tuple([lowering.loop("i", extent) for extent in g.shape])
+    chosen = index[axis : axis + places.ndim]
+    lets, place = lowering.named(Cast(lowering.read(places, chosen), int64))
+    row = Variable(lowering.fresh("row"), int64)
+    at = (*index[:axis], row, *index[axis + places.ndim :])
+    more, value = lowering.named(lowering.read(g, index))
+    add = Store(output, at, Binary("add", Load(output, at), value))
+    body = (*lets, Let(row, place), *more, add)
+    return (
+        *nest(list(zip(zero, node.shape, strict=True)), (clear,)),
+        *nest(list(zip(index, g.shape, strict=True)), body),
+    )
+
+
+def _sort(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
+    """A stable bottom-up merge sort of each row; each pass merges runs of `width` into runs of twice that.
+
+    The passes go to and fro between the result and a workspace of its size, so that the last one ends in
+    the result.
+    """
+    (x,), length = node.inputs, node.shape[-1]
+    rows = tuple([lowering.loop("i", extent) for extent in node.shape[:-1]])
+    here, there = lowering.output(node), lowering.workspace(node)
+    passes = max(length - 1, 0).bit_length()
+    if passes % 2:
+        here, there = there, here
+    k = index_variable(lowering.fresh("k"))
+    body: list[Statement] = [Loop(k, 0, length, 1, (Store(here, (*rows, k), k),))]
+    for number in range(passes):
+        body += _merge(lowering, x, rows, here, there, 1 << number, length)
+        here, there = there, here
+    return nest(list(zip(rows, node.shape[:-1], strict=True)), tuple(body))
+
+
+def _merge(
+    lowering: Lowering, x: Node, rows: Index, source: Buffer, target: Buffer, width: int, length: int
+) -> list[Statement]:
+    left = Register(lowering.fresh("left"), int64)
+    right = Register(lowering.fresh("right"), int64)
+    k = index_variable(lowering.fresh("k"))
+
+    def name(stem: str, value: Expression) -> Variable:
+        variable = Variable(lowering.fresh(stem), value.dtype)
+        body.append(Let(variable, value))
+        return variable
+
+    def at_most_length(value: Expression) -> Expression:
+        return Binary("minimum", value, constant(length))
+
+    body: list[Statement] = []
+    start = name("start", Binary("mul", Binary("floordiv", k, constant(2 * width)), constant(2 * width)))
+    middle = name("middle", at_most_length(Binary("add", start, constant(width))))
+    end = name("end", at_most_length(Binary("add", start, constant(2 * width))))
+    fresh_run = name("fresh", Binary("eq", k, start))
+    a = name("a", Select(fresh_run, start, Read(left)))
+    b = name("b", Select(fresh_run, middle, Read(right)))
+    has_a, has_b = name("has_a", Binary("lt", a, middle)), name("has_b", Binary("lt", b, end))
+    row_a = name("row_a", Load(source, (*rows, a), has_a))
+    row_b = name("row_b", Load(source, (*rows, b), has_b))
+    key_a = name("key_a", lowering.read(x, (*rows, row_a)))
+    key_b = name("key_b", lowering.read(x, (*rows, row_b)))
+    b_first = name("b_first", _less(key_b, key_a))
+    keep_a = Binary("bitwise_or", _not(has_b), _not(b_first))
+    take_a = name("take_a", Binary("bitwise_and", has_a, keep_a))
+    step = name("step", Cast(take_a, int64))
+    body += [
+        Store(target, (*rows, k), Select(take_a, row_a, row_b)),
+        Assign(left, (), Binary("add", a, step)),
+        Assign(right, (), Binary("add", b, Binary("sub", constant(1), step))),
+    ]
+    return [
+        Declare(left, constant(0)),
+        Declare(right, constant(0)),
+        Loop(k, 0, length, 1, tuple(body)),
+    ]
+
+
+def _less(a: Expression, b: Expression) -> Expression:
+    """a < b, with nan behind everything."""
+    less = Binary("lt", a, b)
+    if not a.dtype.is_float:
+        return less
+    only_b = Binary("bitwise_and", Unary("isnan", b, bool_), _not(Unary("isnan", a, bool_)))
+    return Binary("bitwise_or", less, only_b)
+
+
+def _not(condition: Expression) -> Expression:
+    return Unary("logical_not", condition, bool_)

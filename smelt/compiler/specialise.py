@@ -1,0 +1,282 @@
+"""One compiled version of a step: for given shapes, dtypes and settings, a native function and its memory.
+
+The table of addresses is laid out once. States keep their addresses for life, so a call writes only the
+addresses of its arguments and of its fresh results.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smelt.compiler.trace import Traced
+from smelt.ir.loops import Slot
+from smelt.tensor import Tensor
+
+if TYPE_CHECKING:
+    from smelt.compiler.native import Native
+    from smelt.compiler.passes import Stages
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a compiled step needs, known before its first run.
+
+    `arena` is the exact peak of the temporaries; `states` are the captured tensors, which exist anyway.
+    """
+
+    arena: int
+    states: int
+    arguments: int
+    results: int
+    constants: int
+
+    @property
+    def peak(self) -> int:
+        """Bytes in use while the step runs."""
+        return self.arena + self.states + self.arguments + self.results + self.constants
+
+
+@dataclass(slots=True)
+class Batches:
+    """Rows to gather before each step: the arrays, the row numbers in order, and rows a step."""
+
+    arrays: list[np.ndarray]
+    order: np.ndarray
+    size: int
+
+
+@dataclass(slots=True)
+class Times:
+    """Seconds that each part of making a compiled step took."""
+
+    trace: float = 0.0
+    passes: dict[str, float] = field(default_factory=dict)
+    native: float = 0.0
+
+
+class Specialisation:
+    """A traced step, compiled and bound to its memory."""
+
+    def __init__(self, traced: Traced, name: str, times: Times) -> None:
+        self.traced = traced
+        self.times = times
+        self.lock = threading.RLock()
+        back_end = _back_end()
+        self.stages: Stages = back_end.run_passes(traced.graph, name, _state_names(traced))
+        times.passes = self.stages.seconds
+        start = time.perf_counter()
+        self.native: Native = back_end.build(self.stages.program)
+        times.native = time.perf_counter() - start
+        self._bind()
+
+    # --- binding ------------------------------------------------------------------------------------
+
+    def _bind(self) -> None:
+        slots = self.stages.program.slots
+        self.table = (ctypes.c_int64 * (len(slots) + 1))()
+        self.advance = (ctypes.c_int64 * (len(slots) + 1))()
+        self.control = (ctypes.c_int64 * 2)()
+        self.status = np.zeros(max(1, len(self.traced.graph.assertions)), np.int64)
+        self._arena = aligned_empty(self.stages.program.arena_bytes)
+        self._kept: list[np.ndarray] = []
+        self.arguments: list[tuple[int, int]] = []
+        self.results: list[tuple[int, Slot]] = []
+        for place, slot in enumerate(slots):
+            self._bind_slot(place, slot)
+        self.table[len(slots)] = address(self._arena)
+        addresses = (self.table, self.advance, self.control)
+        self.call = self.native.bind(
+            ctypes.addressof(self.table), 1, *map(ctypes.addressof, addresses[1:]), 0, 0, 0, 0
+        )
+
+    def _bind_slot(self, place: int, slot: Slot) -> None:
+        match slot.kind:
+            case "argument":
+                self.arguments.append((place, slot.number))
+            case "result":
+                self.results.append((place, slot))
+            case "state":
+                self.table[place] = self._keep(own_memory(self.traced.states[slot.number]))
+            case "constant":
+                constants = self.stages.planned.constants
+                self.table[place] = self._keep(np.ascontiguousarray(constants[slot.number]))
+            case "status":
+                self.table[place] = address(self.status) + 8 * slot.number
+
+    def _keep(self, array: np.ndarray) -> int:
+        self._kept.append(array)
+        return address(array)
+
+    # --- running ------------------------------------------------------------------------------------
+
+    def run_once(self, arguments: list[Tensor]) -> Any:
+        """Runs one step on tensors of the right shapes and dtypes; returns its result."""
+        with self.lock:
+            held = [self._point(place, arguments[number]) for place, number in self.arguments]
+            results = [self._fresh(place, slot, slot.shape) for place, slot in self.results]
+            code = self.call()
+            del held
+        if code:
+            self._raise(code)
+        return self.rebuild(results)
+
+    def run_many(
+        self, arguments: list[Tensor], steps: int, batches: Batches | None, outputs: list[np.ndarray]
+    ) -> int:
+        """Runs `steps` steps in one native call, writing result k of step s to `outputs[k][s]`.
+
+        Returns the number of steps that ran; Ctrl-C ends the call after the step that is running.
+        """
+        with self.lock:
+            held = [self._point(place, arguments[number]) for place, number in self.arguments]
+            for (place, slot), output in zip(self.results, outputs, strict=True):
+                self.table[place] = address(output)
+                self.advance[place] = slot.nbytes
+            gathers, keep = _gathers(batches, arguments)
+            self.control[0] = 0
+            order = 0 if batches is None else address(batches.order)
+            size = 0 if batches is None else batches.size
+            code = _interruptible(
+                lambda: self.native.run(
+                    ctypes.addressof(self.table), steps, ctypes.addressof(self.advance),
+                    ctypes.addressof(self.control), ctypes.addressof(gathers), len(gathers) // 4,
+                    order, size,
+                ),
+                self.control,
+            )  # fmt: skip
+            del held, keep
+            for place, _ in self.results:
+                self.advance[place] = 0
+        if code:
+            self._raise(code, self.control[1])
+        return int(self.control[1])
+
+    def outputs(self, steps: int) -> list[np.ndarray]:
+        """Returns an uninitialised array for the results of `steps` steps, for each result."""
+        return [np.empty((steps, *slot.shape), slot.dtype.storage) for _, slot in self.results]
+
+    def rebuild(self, results: list[np.ndarray]) -> Any:
+        """Returns result arrays as the tree that the step returns."""
+        tensors = [
+            Tensor(array, slot.dtype)
+            for array, (_, slot) in zip(results, self.results, strict=True)
+        ]
+        return self.traced.result(tensors)
+
+    def _point(self, place: int, tensor: Tensor) -> np.ndarray | None:
+        data = tensor.data
+        if tensor._address is None:
+            if not data.flags.c_contiguous:
+                data = np.ascontiguousarray(data)
+                self.table[place] = address(data)
+                return data
+            tensor._address = address(data)
+        self.table[place] = tensor._address
+        return None
+
+    def _fresh(self, place: int, slot: Slot, shape: tuple[int, ...]) -> np.ndarray:
+        array = np.empty(shape, slot.dtype.storage)
+        self.table[place] = address(array)
+        return array
+
+    def _raise(self, code: int, step: int | None = None) -> None:
+        number = code - 1
+        during = "" if not step else f"\n  in step {step} of this call; the steps before it are done"
+        message = self.traced.graph.assertions[number].message
+        raise self.traced.errors[number](message + during)
+
+    # --- what it needs ------------------------------------------------------------------------------
+
+    def memory(self) -> Memory:
+        """Returns the bytes that this version needs."""
+        total = dict.fromkeys(("argument", "state", "result", "constant"), 0)
+        for slot in self.stages.program.slots:
+            if slot.kind in total:
+                total[slot.kind] += slot.nbytes
+        return Memory(
+            self.stages.program.arena_bytes,
+            total["state"],
+            total["argument"],
+            total["result"],
+            total["constant"],
+        )
+
+
+def _back_end() -> Any:
+    """Returns the passes and the native back end; LLVM is loaded for the first step, not on import."""
+    from smelt.compiler import build
+
+    return build
+
+
+def address(array: np.ndarray) -> int:
+    """Returns where an array's first element lies."""
+    return int(array.__array_interface__["data"][0])
+
+
+def aligned_empty(nbytes: int) -> np.ndarray:
+    """Returns a block of at least one byte that begins on a cache line."""
+    block = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -address(block) % ALIGNMENT
+    return block[start : start + max(1, nbytes)]
+
+
+def own_memory(tensor: Tensor) -> np.ndarray:
+    """Returns a state's array, made dense and writable first if it is not."""
+    data = tensor._data
+    assert isinstance(data, np.ndarray)
+    if not (data.flags.c_contiguous and data.flags.writeable):
+        data = tensor._data = np.array(data, order="C")
+        tensor._address = None
+    return data
+
+
+def _gathers(batches: Batches | None, arguments: list[Tensor]) -> tuple[Any, list[np.ndarray]]:
+    if batches is None:
+        return (ctypes.c_int64 * 0)(), []
+    rows: list[int] = []
+    for array, argument in zip(batches.arrays, arguments, strict=True):
+        row_bytes = array.itemsize * int(np.prod(array.shape[1:]))
+        rows += [address(array), row_bytes, address(argument.data), 0]
+    return (ctypes.c_int64 * len(rows))(*rows), batches.arrays
+
+
+def _interruptible(call: Callable[[], int], control: Any) -> int:
+    """Runs a native call so that Ctrl-C, which reaches only the main thread, can stop it."""
+    if threading.current_thread() is not threading.main_thread():
+        return call()
+    code: list[int] = []
+    worker = threading.Thread(target=lambda: code.append(call()), name="smelt call", daemon=True)
+    worker.start()
+    try:
+        worker.join()
+    except KeyboardInterrupt:
+        control[0] = 1
+        worker.join()
+        raise
+    return code[0]
+
+
+def _state_names(traced: Traced) -> dict[Any, str]:
+    """Returns the names that the traced modules give to the captured tensors."""
+    known: dict[int, str] = {}
+    for module in traced.modules:
+        for name, tensor in getattr(module, "named_tensors", lambda: ())():
+            known.setdefault(id(tensor), name)
+    return {
+        node: known[id(tensor)]
+        for node, tensor in zip(traced.graph.states, traced.states, strict=True)
+        if id(tensor) in known
+    }
+
+
+__all__ = ["Batches", "Memory", "Specialisation", "Times"]

@@ -1,0 +1,226 @@
+"""Store: which nodes of a graph get memory of their own, and how the rest is read.
+
+A node is either stored (a kernel writes it) or inlined: computed inside the loop of whoever reads it.
+Leaves are stored by nature. A node is stored when
+
+- the step must deliver it: an output, a new state, a check;
+- it is a reduction, contraction, running sum, scatter or sort: a loop of its own;
+- it is read by several and dear, or each element is read many times and it is not free;
+- the expression has grown too large to be inlined further;
+- it is the transposed right side of a matrix product, which would be read against the grain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from smelt.ir.graph import Graph, Leaf, Node, scalar_value
+from smelt.ir.loops import Expression, Variable, index_variable
+from smelt.ops import contraction, elementwise, indexing, movement
+from smelt.ops.op import Reader
+
+OWN_LOOP = frozenset({"reduction", "contraction", "cumulative", "scatter", "sort"})
+INLINE_LIMIT = 64  # cost up to which an expression is inlined
+REPEAT_LIMIT = 3  # cost up to which an expression is computed again for each reader
+DEPTH_LIMIT = 60  # nested operations in one expression
+TRANSPOSE_ROWS = 8  # rows of the left side from which on a transposed copy of the right side pays
+COSTS = {
+    "div": 4, "mod": 6, "floordiv": 6, "sqrt": 4, "pow": 40, "exp": 12, "expm1": 16, "log": 14,
+    "log1p": 18, "sin": 20, "cos": 20, "tanh": 16, "sigmoid": 16, "erf": 20, "atan2": 30,
+    "random_bits": 60, "take": 4,
+}  # fmt: skip
+
+Axes = tuple[int | None, ...]  # for each axis of an operand: the reader's axis with the same index
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A stored node that a kernel reads, and which of its axes run along with which loops."""
+
+    node: Node
+    loops: Axes
+
+    @property
+    def in_step(self) -> bool:
+        """Whether every axis is read at the index of the loop with its own number."""
+        return self.loops == tuple(range(self.node.ndim))
+
+    def in_step_up_to(self, count: int) -> bool:
+        """Whether the first `count` axes are read at the indices of the first `count` loops."""
+        return self.loops[:count] == tuple(range(count))
+
+
+class Stored:
+    """The stored nodes of a graph, in an order in which they can be computed."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._axes: dict[Node, tuple[Axes, ...]] = {}
+        self.nodes = self._choose()
+        self.set = frozenset(self.nodes)
+        self._reads: dict[Node, tuple[Read, ...]] = {}
+
+    def has(self, node: Node) -> bool:
+        """Whether a node has memory of its own."""
+        return isinstance(node.op, Leaf) or node in self.set
+
+    def reads(self, node: Node) -> tuple[Read, ...]:
+        """Returns what the kernel of a stored node reads, looking through what is inlined.
+
+        Loops are numbered: first the axes of the result, then those that the operation runs over.
+        """
+        found = self._reads.get(node)
+        if found is None:
+            found = tuple(dict.fromkeys(self._walk(node)))
+            self._reads[node] = found
+        return found
+
+    def _walk(self, root: Node) -> Iterator[Read]:
+        stack = list(zip(root.inputs, loops_of_operands(root, self.operand_axes), strict=True))
+        seen = set()
+        while stack:
+            node, loops = stack.pop()
+            if (node, loops) in seen:
+                continue
+            seen.add((node, loops))
+            if self.has(node):
+                if scalar_value(node) is None:
+                    yield Read(node, loops)
+                continue
+            for operand, axes in zip(node.inputs, self.operand_axes(node), strict=True):
+                through = tuple([None if axis is None else loops[axis] for axis in axes])
+                stack.append((operand, through))
+
+    def operand_axes(self, node: Node) -> tuple[Axes, ...]:
+        """Returns, for each operand of an inlined node, which result axis each of its axes follows.
+
+        Found by lowering the operation once with plain variables as indices: no second table of rules.
+        """
+        found = self._axes.get(node)
+        if found is None:
+            found = self._axes[node] = _operand_axes(node)
+        return found
+
+    # --- the choice ---------------------------------------------------------------------------------
+
+    def _choose(self) -> list[Node]:
+        order = self.graph.nodes()
+        readers: dict[Node, list[tuple[Node, int]]] = {node: [] for node in order}
+        for node in order:
+            for number, operand in enumerate(node.inputs):
+                readers[operand].append((node, number))
+        wanted = set(self.graph.roots)
+        often = _read_often(order, readers)
+        cost: dict[Node, int] = {}
+        depth: dict[Node, int] = {}
+        stored = []
+        for node in order:
+            cost[node] = COSTS.get(node.op.name, 0 if node.op.family == "movement" else 1) + sum(
+                cost[operand] for operand in node.inputs
+            )
+            depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
+            leaf = isinstance(node.op, Leaf)
+            delivered = node in wanted or (node in often and cost[node] > 0)
+            if leaf or self._must_store(node, delivered, cost[node], depth[node], readers[node]):
+                cost[node] = depth[node] = 0
+                if not leaf or node in wanted:
+                    stored.append(node)
+        return [node for node in stored if not isinstance(node.op, Leaf)]
+
+    def _must_store(
+        self, node: Node, delivered: bool, cost: int, depth: int, readers: list[tuple[Node, int]]
+    ) -> bool:
+        if delivered or node.op.family in OWN_LOOP:
+            return True
+        if cost > INLINE_LIMIT or depth > DEPTH_LIMIT:
+            return True
+        if len(readers) > 1 and cost > REPEAT_LIMIT:
+            return True
+        return any(
+            reader.op is contraction.matmul and number == 1 and _against_the_grain(node, reader)
+            for reader, number in readers
+        )
+
+
+def _read_often(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
+    """Returns the nodes of which elements are read many times, perhaps through movements."""
+    often: set[Node] = set()
+    for node in reversed(order):
+        for reader, number in readers[node]:
+            through = reader.op.family == "movement" and reader in often
+            if through or _repeats(reader, number, node):
+                often.add(node)
+    return often
+
+
+def _repeats(reader: Node, number: int, node: Node) -> bool:
+    if reader.op is contraction.matmul or reader.op.family == "sort":
+        return True
+    if reader.op is indexing.take and number == 0:
+        return True
+    broadcasts = reader.op is movement.broadcast_to or isinstance(reader.op, elementwise.Elementwise)
+    return broadcasts and reader.size > node.size
+
+
+def _against_the_grain(right: Node, product: Node) -> bool:
+    """Whether the last axis of a product's right side is not the last axis of what is stored."""
+    if product.shape[-2] < TRANSPOSE_ROWS:
+        return False
+    return right.op is movement.permute and right.attributes["axes"][-1] != right.ndim - 1
+
+
+def _operand_axes(node: Node) -> tuple[Axes, ...]:
+    index = tuple([index_variable(f"i{axis}") for axis in range(node.ndim)])
+    place = {id(variable): axis for axis, variable in enumerate(index)}
+    found: list[Axes] = [()] * len(node.inputs)
+
+    def reader(number: int, operand: Node) -> Reader:
+        def read(at: tuple[Expression, ...], mask: Expression | None = None) -> Expression:
+            found[number] = tuple([place.get(id(part)) for part in at])
+            return Variable("element", operand.dtype)
+
+        return read
+
+    readers = tuple([reader(number, operand) for number, operand in enumerate(node.inputs)])
+    node.op.lower(readers, index, node)  # type: ignore[attr-defined]
+    return tuple(found)
+
+
+def loops_of_operands(root: Node, operand_axes: Callable[[Node], tuple[Axes, ...]]) -> list[Axes]:
+    """Returns which loop each axis of each operand of a stored node runs along with."""
+    family = root.op.family
+    if family == "reduction":
+        return [_reduction_loops(root)]
+    if family == "contraction":
+        return _contraction_loops(root)
+    if family == "cumulative":
+        return [tuple(range(root.ndim))]
+    if family in ("scatter", "sort"):
+        return [(None,) * operand.ndim for operand in root.inputs]
+    return list(operand_axes(root))
+
+
+def _reduction_loops(root: Node) -> Axes:
+    axes = root.attributes["axes"]
+    kept, reduced, loops = 0, root.ndim, []
+    for axis in range(root.inputs[0].ndim):
+        if axis in axes:
+            loops.append(reduced)
+            reduced += 1
+        else:
+            loops.append(kept)
+            kept += 1
+    return tuple(loops)
+
+
+def _contraction_loops(root: Node) -> list[Axes]:
+    row, column, inner = root.ndim - 2, root.ndim - 1, root.ndim
+    result = []
+    for operand, last in zip(root.inputs, ((row, inner), (inner, column)), strict=True):
+        offset = root.ndim - operand.ndim
+        batch = [
+            None if extent == 1 else offset + axis for axis, extent in enumerate(operand.shape[:-2])
+        ]
+        result.append((*batch, *last))
+    return result

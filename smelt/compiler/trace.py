@@ -1,0 +1,196 @@
+"""Trace: a Python function, run once on placeholders, becomes a graph.
+
+A `Trace` is an engine like the eager one. Arguments are placeholders from the start. A concrete tensor
+that the function touches (a parameter, a buffer, an optimiser's moment, the random generator) is captured
+as a state by identity; `copy_` into it becomes an update of that state. Nothing has to be listed by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smelt import errors
+from smelt.dtypes import DType
+from smelt.engine import Data, context, located, using
+from smelt.errors import TraceError
+from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Assertion, Graph, Node, Origin
+from smelt.ops.op import Op, Type
+from smelt.tensor import Tensor
+
+
+class Accumulates(Exception):
+    """Gradients outlive the step: `tensors` need a `.grad` before it can be traced."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        super().__init__("gradients accumulate from step to step")
+        self.tensors = tensors
+
+
+@dataclass(slots=True)
+class Traced:
+    """What a trace found: the graph, the captured tensors in order, and how to rebuild the result.
+
+    `result` turns the computed tensors into what the function returned; `modules` are the modules and
+    optimisers whose settings the graph depends on.
+    """
+
+    graph: Graph
+    states: list[Tensor]
+    result: Callable[[list[Tensor]], Any]
+    errors: list[type[errors.SmeltError]]
+    modules: list[Any]
+
+
+class Trace:
+    """The engine that writes a graph."""
+
+    def __init__(self) -> None:
+        self.arguments: list[Node] = []
+        self.states: dict[int, tuple[Tensor, Node]] = {}
+        self.current: dict[int, Node] = {}
+        self.assertions: list[Assertion] = []
+        self.errors: list[type[errors.SmeltError]] = []
+        self.modules: dict[int, Any] = {}
+        self._known: set[Node] = set()
+        self._scalars: dict[tuple[str, bytes], Node] = {}
+        self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._cleared: set[int] = set()
+
+    # --- the engine's verbs -------------------------------------------------------------------------
+
+    def evaluate(
+        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
+    ) -> Data:
+        """Records one operation."""
+        inputs = tuple([self.lift(operand) for operand in operands])
+        return self._record(Node(op, inputs, attributes, kind.shape, kind.dtype, _origin()))
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """Records a value that is known now; equal numbers become one node."""
+        if array.ndim:
+            return self._record(
+                Node(CONSTANT, (), {"array": array.copy()}, array.shape, dtype, _origin())
+            )
+        key = (dtype.name, array.tobytes())
+        node = self._scalars.get(key)
+        if node is None:
+            node = self._record(Node(CONSTANT, (), {"array": array}, (), dtype))
+            self._scalars[key] = node
+        return node
+
+    def assign(self, target: Tensor, value: Tensor) -> None:
+        """Records new contents: of a captured state, or of a tensor made within the trace."""
+        node = self.lift(value)
+        if target.is_traced:
+            target._data = node
+        else:
+            self.lift(target)
+            self.current[id(target)] = node
+
+    def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
+        """Records a condition that the step checks before it changes anything."""
+        self.assertions.append(Assertion(self.lift(violations), located(message)))
+        self.errors.append(error)
+
+    def lift(self, tensor: Tensor) -> Node:
+        """Returns the node of a tensor, capturing a concrete one as a state."""
+        data = tensor.data
+        if isinstance(data, Node):
+            if data not in self._known:
+                raise TraceError(located(_leak_message(tensor, data)))
+            return data
+        found = self.current.get(id(tensor))
+        return found if found is not None else self._capture(tensor)
+
+    def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
+        """Remembers the `.grad` that a tensor had when the trace began, and whether it was cleared."""
+        self._gradients.setdefault(id(tensor), (tensor, tensor._grad))
+        if value is None:
+            self._cleared.add(id(tensor))
+
+    def note_module(self, module: Any) -> None:
+        """Remembers a module or optimiser whose settings this trace depends on."""
+        self.modules[id(module)] = module
+
+    # --- beginning and end --------------------------------------------------------------------------
+
+    def placeholder(self, shape: tuple[int, ...], dtype: DType, requires_grad: bool) -> Tensor:
+        """Returns a tensor that stands for the next argument."""
+        attributes = {"number": len(self.arguments)}
+        node = self._record(Node(ARGUMENT, (), attributes, shape, dtype))
+        self.arguments.append(node)
+        return Tensor(node, dtype, requires_grad)
+
+    def finish(self, outputs: list[Tensor]) -> Graph:
+        """Returns the graph that computes `outputs` and the updates; settles what becomes of gradients."""
+        returned = tuple([self.lift(output) for output in outputs])
+        self._settle_gradients()
+        updates = tuple(
+            (node, self.current[key])
+            for key, (_, node) in self.states.items()
+            if self.current[key] is not node
+        )
+        states = tuple([node for _, node in self.states.values()])
+        return Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
+
+    def restore_gradients(self) -> None:
+        """Puts back every `.grad` that the traced function replaced."""
+        for tensor, before in self._gradients.values():
+            cleared = id(tensor) in self._cleared
+            tensor._grad = None if cleared else before
+
+    def _settle_gradients(self) -> None:
+        missing = []
+        for key, (tensor, before) in self._gradients.items():
+            after = tensor._grad
+            if after is None or key in self._cleared:
+                continue
+            if before is None:
+                missing.append(tensor)
+            else:
+                self.lift(before)
+                self.current[id(before)] = self.lift(after)
+        if missing:
+            raise Accumulates(missing)
+
+    def _capture(self, tensor: Tensor) -> Node:
+        attributes = {"number": len(self.states)}
+        node = self._record(Node(STATE, (), attributes, tensor.shape, tensor.dtype))
+        self.states[id(tensor)] = (tensor, node)
+        self.current[id(tensor)] = node
+        return node
+
+    def _record(self, node: Node) -> Node:
+        self._known.add(node)
+        return node
+
+
+def trace(
+    function: Callable[[Trace], tuple[list[Tensor], Callable[[list[Tensor]], Any]]],
+) -> Traced:
+    """Runs `function` under a new trace; it returns the tensors to compute and how to rebuild from them."""
+    recorder = Trace()
+    try:
+        with using(recorder):
+            outputs, result = function(recorder)
+            graph = recorder.finish(outputs)
+    finally:
+        recorder.restore_gradients()
+    states = [tensor for tensor, _ in recorder.states.values()]
+    return Traced(graph, states, result, recorder.errors, list(recorder.modules.values()))
+
+
+def _origin() -> Origin:
+    return Origin(errors.user_line(), ".".join(context.modules))
+
+
+def _leak_message(tensor: Tensor, node: Node) -> str:
+    made = f" (made at {node.origin})" if str(node.origin) else ""
+    return (
+        f"a traced tensor {list(tensor.shape)}{made} left the compiled step that it belongs to: it has no "
+        "value of its own. Return it from the step instead of storing it in a variable or attribute"
+    )

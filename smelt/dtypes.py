@@ -1,0 +1,150 @@
+"""The dtypes, and the one table that says what two of them make together.
+
+`float16` and `bfloat16` are storage: arithmetic on them happens in float32 and is rounded when it is
+stored. NumPy has no bfloat16, so its bits live in a `uint16` array; `decode` and `encode` translate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smelt.errors import DTypeError
+
+__all__ = [
+    "DType",
+    "bfloat16",
+    "bool_",
+    "float16",
+    "float32",
+    "float64",
+    "int32",
+    "int64",
+]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class DType:
+    """A kind of number: its name, its family, and the NumPy dtype that stores it."""
+
+    name: str
+    kind: str  # "bool", "int" or "float"
+    storage: np.dtype[Any]
+    rank: int
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes that one element takes in memory."""
+        return self.storage.itemsize
+
+    @property
+    def is_float(self) -> bool:
+        """Whether numbers of this dtype have a fraction, and so a derivative."""
+        return self.kind == "float"
+
+    @property
+    def compute(self) -> DType:
+        """The dtype in which arithmetic on this one is done."""
+        return float32 if self.kind == "float" and self.itemsize == 2 else self
+
+    def __repr__(self) -> str:
+        return f"smelt.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name if self.name != "bool" else "bool_"
+
+
+bool_ = DType("bool", "bool", np.dtype(np.bool_), 0)
+int32 = DType("int32", "int", np.dtype(np.int32), 1)
+int64 = DType("int64", "int", np.dtype(np.int64), 2)
+float16 = DType("float16", "float", np.dtype(np.float16), 3)
+bfloat16 = DType("bfloat16", "float", np.dtype(np.uint16), 3)
+float32 = DType("float32", "float", np.dtype(np.float32), 4)
+float64 = DType("float64", "float", np.dtype(np.float64), 5)
+
+ALL = (bool_, int32, int64, float16, bfloat16, float32, float64)
+BY_NAME = {dtype.name: dtype for dtype in ALL}
+_BY_STORAGE = {dtype.storage: dtype for dtype in ALL if dtype is not bfloat16}
+# NumPy dtypes that Smelt does not have, and the nearest one that holds every value of theirs
+_WIDENED = {"int8": int32, "int16": int32, "uint8": int32, "uint16": int32, "uint32": int64}
+_PYTHON: dict[type, DType] = {bool: bool_, int: int64, float: float32}
+
+
+def as_dtype(given: Any) -> DType:
+    """Returns the DType that `given` names: a DType, its name, a NumPy dtype, or bool, int, float.
+
+    Raises DTypeError when Smelt has no such dtype.
+    """
+    if isinstance(given, DType):
+        return given
+    if isinstance(given, str) and given in BY_NAME:
+        return BY_NAME[given]
+    if isinstance(given, type) and given in _PYTHON:
+        return _PYTHON[given]
+    try:
+        storage = np.dtype(given)
+    except TypeError:
+        raise DTypeError(f"{given!r} is not a dtype; Smelt has {', '.join(BY_NAME)}") from None
+    found = _BY_STORAGE.get(storage) or _WIDENED.get(storage.name)
+    if found is None:
+        raise DTypeError(f"dtype {storage} is not supported; Smelt has {', '.join(BY_NAME)}")
+    return found
+
+
+def promote(a: DType, b: DType) -> DType:
+    """Returns the dtype of an operation on an `a` and a `b`: the wider of the two.
+
+    Floats win over integers whatever their width (int64 with float32 is float32, as in PyTorch);
+    float16 with bfloat16 is float32.
+    """
+    if a is b:
+        return a
+    if a.rank == b.rank:
+        return float32
+    return a if a.rank > b.rank else b
+
+
+def promote_scalar(tensor: DType, scalar: Any) -> DType:
+    """Returns the dtype of an operation on a tensor and a Python or NumPy scalar.
+
+    Scalars are weak: they change the tensor's dtype only when its kind cannot hold theirs (a float
+    with an int tensor makes float32, an int with a bool tensor makes int64).
+    """
+    if isinstance(scalar, (bool, np.bool_)):
+        return tensor
+    if isinstance(scalar, (int, np.integer)):
+        return int64 if tensor.kind == "bool" else tensor
+    return tensor if tensor.is_float else float32
+
+
+def decode(array: np.ndarray, dtype: DType) -> np.ndarray:
+    """Returns the numbers that a storage array holds; only bfloat16 differs from its storage."""
+    if dtype is not bfloat16:
+        return array
+    bits = np.asarray(array).astype(np.uint32)
+    return np.left_shift(bits, 16, out=bits).view(np.float32)
+
+
+def encode(array: np.ndarray, dtype: DType) -> np.ndarray:
+    """Returns the storage array of numbers, rounded to nearest even; the inverse of `decode`.
+
+    Floats become integers by truncation; what does not fit saturates and nan becomes 0, on every CPU.
+    """
+    array = np.asarray(array)
+    if dtype is bfloat16:
+        bits = array.astype(np.float32).view(np.uint32)
+        rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+        quiet = (bits >> 16) | 0x40
+        return np.where(np.isnan(array), quiet, rounded).astype(np.uint16)
+    if dtype.kind == "int" and array.dtype.kind == "f":
+        limits = np.iinfo(dtype.storage)
+        low, high = float(limits.min), float(limits.max)
+        whole = np.trunc(np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=high, neginf=low))
+        inside = np.where((whole > low) & (whole < high), whole, 0.0).astype(dtype.storage)
+        return np.where(whole >= high, limits.max, np.where(whole <= low, limits.min, inside)).astype(
+            dtype.storage
+        )
+    with np.errstate(over="ignore"):
+        return array.astype(dtype.storage, copy=False)

@@ -1,0 +1,112 @@
+"""Everything that Smelt raises on purpose, as one tree.
+
+    SmeltError
+    +-- ShapeError       operands whose shapes do not fit          (also a ValueError)
+    +-- DTypeError       operands whose dtypes do not fit          (also a TypeError)
+    +-- ArgumentError    a setting out of its range                (also a ValueError)
+    +-- BoundsError      an index or label outside its axis        (also an IndexError)
+    +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)
+    +-- GradientError    a derivative that does not exist          (also a RuntimeError)
+    +-- MovedError       a donated tensor was used again           (also a RuntimeError)
+    +-- StateError       a state_dict that does not fit its module (also a KeyError)
+    +-- CompileError     the compiler could not finish             (also a RuntimeError)
+    +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
+    +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
+
+Every message says what is wrong, where (the operation, the operands with their shapes, the module path,
+the user's own line), and what to do about it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+
+__all__ = [
+    "ArgumentError",
+    "BoundsError",
+    "CompileError",
+    "DTypeError",
+    "FileError",
+    "GradientError",
+    "MissingExtra",
+    "MovedError",
+    "ShapeError",
+    "SmeltError",
+    "StateError",
+    "TraceError",
+]
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class SmeltError(Exception):
+    """The root of every error that Smelt raises on purpose."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ShapeError(SmeltError, ValueError):
+    """Operands whose shapes do not fit together."""
+
+
+class DTypeError(SmeltError, TypeError):
+    """Operands whose dtypes do not fit together."""
+
+
+class ArgumentError(SmeltError, ValueError):
+    """A setting outside the range in which it means something."""
+
+
+class BoundsError(SmeltError, IndexError):
+    """An index or a label outside the axis that it points into."""
+
+
+class TraceError(SmeltError, RuntimeError):
+    """Python asked a traced tensor for something that is known only when the step runs."""
+
+
+class GradientError(SmeltError, RuntimeError):
+    """A derivative that was asked for and does not exist."""
+
+
+class MovedError(SmeltError, RuntimeError):
+    """A tensor was used after its memory had been given away."""
+
+
+class StateError(SmeltError, KeyError):
+    """A state_dict whose keys or shapes do not fit the module."""
+
+
+class CompileError(SmeltError, RuntimeError):
+    """The compiler could not turn a step into native code."""
+
+
+class FileError(SmeltError, OSError):
+    """A file that is missing, damaged, or cannot be written."""
+
+
+class MissingExtra(SmeltError, ImportError):
+    """An optional dependency that a feature needs is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs the optional extra [{extra}]; install it with: "
+            f'pip install "smelt[{extra}]"'
+        )
+
+
+def user_frame() -> FrameType | None:
+    """Returns the innermost frame of the call stack that is not Smelt's own code."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """Returns `file:line` of the user's code that is running, or an empty string."""
+    frame = user_frame()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""

@@ -1,0 +1,170 @@
+"""The graph of a step: immutable nodes, each one operation with its operands, shape, dtype and origin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from smelt.dtypes import DType
+
+
+class NamedOp(Protocol):
+    """What the graph knows of an operation: its name and its family."""
+
+    name: str
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An operation without operands: where a value enters the graph."""
+
+    name: str
+    family: str = "leaf"
+
+
+ARGUMENT = Leaf("argument")  # given by the caller, attribute `number`
+STATE = Leaf("state")  # captured: a parameter, buffer, optimiser moment, generator; attribute `number`
+CONSTANT = Leaf("constant")  # known while tracing, attribute `array`
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a node comes from: the user's line, and the path of the module that was running."""
+
+    line: str = ""
+    module: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.module, self.line) if part)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Node:
+    """One operation: `op(*inputs, **attributes)`, a tensor of `shape` and `dtype`.
+
+    Nodes are compared by identity; `simplify` merges the ones that compute the same.
+    """
+
+    op: NamedOp
+    inputs: tuple[Node, ...]
+    attributes: dict[str, Any]
+    shape: tuple[int, ...]
+    dtype: DType
+    origin: Origin = Origin()
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.dtype.name}{list(self.shape)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """A condition that must hold before a step may go on: `node` (int64, shape ()) counts violations."""
+
+    node: Node
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A traced step.
+
+    `arguments` and `states` are its leaves in order, `outputs` what it returns, `updates` pairs each
+    state that changes with the node that holds its new value.
+    """
+
+    arguments: tuple[Node, ...]
+    states: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    updates: tuple[tuple[Node, Node], ...] = ()
+    assertions: tuple[Assertion, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """Every node that must be computed: checks, outputs, new states."""
+        return (
+            *(assertion.node for assertion in self.assertions),
+            *self.outputs,
+            *(new for _, new in self.updates),
+        )
+
+    def nodes(self) -> list[Node]:
+        """Every node that the roots need, operands before users."""
+        return topological(self.roots)
+
+
+def topological(roots: Iterable[Node]) -> list[Node]:
+    """Returns the nodes below `roots`, operands before users, without recursion.
+
+    The order depends only on the graph, so equal steps print equal text.
+    """
+    order: list[Node] = []
+    done: set[Node] = set()
+    for root in roots:
+        stack: list[tuple[Node, Iterator[Node]]] = []
+        if root not in done:
+            done.add(root)
+            stack.append((root, iter(root.inputs)))
+        while stack:
+            node, pending = stack[-1]
+            for operand in pending:
+                if operand not in done:
+                    done.add(operand)
+                    stack.append((operand, iter(operand.inputs)))
+                    break
+            else:
+                order.append(node)
+                stack.pop()
+    return order
+
+
+def constant_node(array: np.ndarray, dtype: DType, origin: Origin = Origin()) -> Node:
+    """Returns a leaf that holds `array` (in the dtype's storage form)."""
+    return Node(CONSTANT, (), {"array": array}, array.shape, dtype, origin)
+
+
+def scalar_value(node: Node) -> bool | int | float | None:
+    """Returns the number of a constant node of one element, or None when it is not such a node."""
+    if node.op is not CONSTANT or node.attributes["array"].size != 1:
+        return None
+    return node.attributes["array"].item() if node.dtype.name != "bfloat16" else None
+
+
+def graph_text(graph: Graph) -> str:
+    """Returns the graph as text: a line per node, `%3 = mul(%1, %2) float32[4, 5]  # user.py:7`."""
+    names: dict[Node, str] = {}
+    lines = []
+    for node in graph.nodes():
+        names[node] = f"%{len(names)}"
+        operands = [names[operand] for operand in node.inputs]
+        operands += [f"{key}={_brief(value)}" for key, value in node.attributes.items()]
+        shape = f"{node.dtype.name}[{', '.join(map(str, node.shape))}]"
+        origin = f"  # {node.origin}" if str(node.origin) else ""
+        lines.append(f"{names[node]} = {node.op.name}({', '.join(operands)}) {shape}{origin}")
+    lines += [f"check {names[a.node]} == 0: {a.message}" for a in graph.assertions]
+    lines += [f"state {names[old]} <- {names[new]}" for old, new in graph.updates if old in names]
+    lines.append(f"return {', '.join(names[node] for node in graph.outputs)}")
+    return "\n".join(lines)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.item()!r}" if value.ndim == 0 else f"<{value.dtype}{list(value.shape)}>"
+    return repr(value)

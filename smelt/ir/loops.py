@@ -1,0 +1,477 @@
+"""The loop IR: what a kernel does, written as loops, loads, stores and arithmetic.
+
+This is the only thing that the back ends see. It is small on purpose: an expression is a number or a
+vector of them (its `lanes`), a statement does something with one, a kernel is a list of statements over
+named buffers. `ir/show.py` prints it, `ir/interpret.py` runs it and so defines what it means,
+`compiler/schedule.py` rewrites it, `compiler/llvm.py` turns it into machine code.
+
+Meaning, in short:
+
+- Buffers are dense and row-major; a `Load` or `Store` names one index per axis.
+- Floating-point arithmetic is IEEE, each operation rounded by itself: nothing is contracted unless the
+  program says `Fma`, nothing is reordered, `nan`, `inf` and `-0.0` behave as in NumPy.
+- Integers wrap. Division by an integer zero gives 0. `floordiv` and `mod` follow Python's signs.
+- Float to integer truncates, saturates, and maps nan to 0. Shifts count modulo the width; `shr` is logical.
+- `maximum` and `minimum` return nan when either side is nan, as NumPy's do.
+- A scalar operand next to a vector is repeated over the lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Union
+
+from smelt.dtypes import DType, bool_, int64
+
+UNARY = frozenset(
+    "neg abs sqrt exp log sin cos tanh erf floor ceil round trunc sign logical_not bitwise_not "
+    "log1p expm1 isnan isinf bitcast".split()
+)
+ARITHMETIC = frozenset(
+    "add sub mul div floordiv mod pow maximum minimum bitwise_and bitwise_or bitwise_xor shl shr "
+    "atan2".split()
+)
+COMPARE = frozenset("eq ne lt le gt ge".split())
+REDUCE = frozenset("add mul maximum minimum".split())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """A dense row-major array that a kernel reads or writes; `Scratch` declares a local one."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Elements to step over for one step along each axis."""
+        strides, step = [], 1
+        for extent in reversed(self.shape):
+            strides.append(step)
+            step *= extent
+        return tuple(reversed(strides))
+
+
+# ---------------------------------------------------------------------------------------------------
+# expressions
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A number known at compile time; `value` is a Python bool, int or float."""
+
+    value: bool | int | float
+    dtype: DType
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A loop index (int64, one lane) or the value that a `Let` named."""
+
+    name: str
+    dtype: DType
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The vector <0, 1, ..., lanes - 1> of int64; vectorising a loop adds it to the loop's index."""
+
+    lanes: int
+
+    @property
+    def dtype(self) -> DType:
+        """Lane numbers are int64, like every index."""
+        return int64
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """`op(x)`, op one of UNARY; `bitcast` reads the bits of x as `dtype` of the same width."""
+
+    op: str
+    x: Expression
+    dtype: DType
+
+    @property
+    def lanes(self) -> int:
+        """As many as the operand has."""
+        return self.x.lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`op(a, b)`, op one of ARITHMETIC or COMPARE; both sides have the same dtype."""
+
+    op: str
+    a: Expression
+    b: Expression
+
+    @property
+    def dtype(self) -> DType:
+        """bool for a comparison, else that of the operands."""
+        return bool_ if self.op in COMPARE else self.a.dtype
+
+    @property
+    def lanes(self) -> int:
+        """The wider side's."""
+        return max(self.a.lanes, self.b.lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class Fma:
+    """`a * b + c` with one rounding."""
+
+    a: Expression
+    b: Expression
+    c: Expression
+
+    @property
+    def dtype(self) -> DType:
+        """That of the operands."""
+        return self.a.dtype
+
+    @property
+    def lanes(self) -> int:
+        """The widest side's."""
+        return max(self.a.lanes, self.b.lanes, self.c.lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """`yes if condition else no`, lane by lane; both sides are evaluated."""
+
+    condition: Expression
+    yes: Expression
+    no: Expression
+
+    @property
+    def dtype(self) -> DType:
+        """That of the two sides."""
+        return self.yes.dtype
+
+    @property
+    def lanes(self) -> int:
+        """The widest part's."""
+        return max(self.condition.lanes, self.yes.lanes, self.no.lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """`x` converted to another dtype; bool to number gives 0 and 1, number to bool asks `!= 0`."""
+
+    x: Expression
+    dtype: DType
+
+    @property
+    def lanes(self) -> int:
+        """As many as the operand has."""
+        return self.x.lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The element at `index` (one expression per axis); where `mask` is false nothing is read, it is 0.
+
+    At most one index has more than one lane, unless a gather is meant.
+    """
+
+    buffer: Buffer
+    index: tuple[Expression, ...]
+    mask: Expression | None = None
+
+    @property
+    def dtype(self) -> DType:
+        """That of the buffer's elements."""
+        return self.buffer.dtype
+
+    @property
+    def lanes(self) -> int:
+        """The widest index's."""
+        widest = max((part.lanes for part in self.index), default=1)
+        return max(widest, self.mask.lanes) if self.mask is not None else widest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Register:
+    """A mutable local number, or a small array of them (`shape`), each with `lanes` lanes."""
+
+    name: str
+    dtype: DType
+    lanes: int = 1
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The present value of a register; `index` is made of constants and indices of unrolled loops."""
+
+    register: Register
+    index: tuple[Expression, ...] = ()
+
+    @property
+    def dtype(self) -> DType:
+        """That of the register."""
+        return self.register.dtype
+
+    @property
+    def lanes(self) -> int:
+        """That of the register."""
+        return self.register.lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """All lanes of `x` combined to one number: the upper half with the lower half, again and again."""
+
+    op: str  # one of REDUCE
+    x: Expression
+
+    @property
+    def dtype(self) -> DType:
+        """That of the vector."""
+        return self.x.dtype
+
+    @property
+    def lanes(self) -> int:
+        """One number is left."""
+        return 1
+
+
+Expression = Union[
+    Constant, Variable, Lanes, Unary, Binary, Fma, Select, Cast, Load, Read, Reduce
+]
+
+
+# ---------------------------------------------------------------------------------------------------
+# statements
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """Names a value; it never changes within its block."""
+
+    variable: Variable
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Declare:
+    """Brings a register to life and sets every element and lane of it to `start`."""
+
+    register: Register
+    start: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Gives a register (or one element of a register array) a new value."""
+
+    register: Register
+    index: tuple[Expression, ...]
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Writes `value` to the element at `index`; where `mask` is false nothing is written."""
+
+    buffer: Buffer
+    index: tuple[Expression, ...]
+    value: Expression
+    mask: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Brings a small local buffer to life for the rest of the block; its contents start undefined."""
+
+    buffer: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """`target[j, i] = source[i, j]` for a rows x columns tile, in registers; both are powers of two.
+
+    `source_index` and `target_index` name the tile's first element; rows run along the source's axis
+    `source_axis` and the target's last axis, columns along the source's last axis and `target_axis`.
+    """
+
+    source: Buffer
+    source_index: tuple[Expression, ...]
+    source_axis: int
+    target: Buffer
+    target_index: tuple[Expression, ...]
+    target_axis: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`for variable in range(start, stop, step)`; kind is "serial", "parallel" or "unroll".
+
+    Only the outermost loop of a kernel may be parallel: its iterations touch no common element. Bounds
+    are ints, or int64 expressions for a serial loop.
+    """
+
+    variable: Variable
+    start: int | Expression
+    stop: int | Expression
+    step: int
+    body: tuple[Statement, ...]
+    kind: str = "serial"
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """Runs `body` when `condition` (bool, one lane) holds."""
+
+    condition: Expression
+    body: tuple[Statement, ...]
+
+
+Statement = Union[Let, Declare, Assign, Store, Scratch, Transpose, Loop, If]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """A function over buffers: reads `inputs`, writes `outputs` (a buffer may be in both), runs `body`.
+
+    If the kernel is parallel, its body is exactly one parallel loop, after lets that cost nothing.
+    """
+
+    name: str
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    body: tuple[Statement, ...]
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """Every buffer once, outputs first: the order of the native function's parameters."""
+        return tuple(dict.fromkeys(self.outputs + self.inputs))
+
+    @property
+    def parallel(self) -> Loop | None:
+        """The parallel loop, when there is one."""
+        last = self.body[-1] if self.body else None
+        return last if isinstance(last, Loop) and last.kind == "parallel" else None
+
+
+# ---------------------------------------------------------------------------------------------------
+# a step: kernels in order over one arena
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """A place for one array of a step, and how long it lives.
+
+    `kind` says who owns the memory: "argument" (the caller, read only), "state" (kept between calls,
+    updated in place), "result" (a fresh array per call), "constant" (baked in), "arena" (at `offset`
+    bytes in the step's one block of temporaries), "status" (one int64 per check).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    kind: str
+    number: int  # which argument, state, result, constant or check
+    offset: int = 0  # bytes into the arena
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the array takes."""
+        count = self.dtype.itemsize
+        for extent in self.shape:
+            count *= extent
+        return count
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One kernel applied to slots, in the order of `kernel.buffers`."""
+
+    kernel: Kernel
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """Ends the step with code `number + 1` when the status slot (int64, one element) is not zero."""
+
+    slot: Slot
+    number: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A whole step: its slots, the bytes of its arena, and what runs in order."""
+
+    name: str
+    slots: tuple[Slot, ...]
+    arena_bytes: int
+    body: tuple[Call | Check, ...]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Each different kernel once, in order of first use."""
+        return tuple(dict.fromkeys(part.kernel for part in self.body if isinstance(part, Call)))
+
+
+# ---------------------------------------------------------------------------------------------------
+# small helpers that every pass uses
+# ---------------------------------------------------------------------------------------------------
+
+
+def constant(value: bool | int | float, dtype: DType = int64) -> Constant:
+    """Returns `value` as a constant of `dtype` (an index unless said otherwise)."""
+    return Constant(value, dtype)
+
+
+def index_variable(name: str) -> Variable:
+    """Returns a loop index."""
+    return Variable(name, int64)
+
+
+def children(expression: Expression) -> tuple[Expression, ...]:
+    """Returns the expressions that an expression is made of."""
+    match expression:
+        case Unary(x=x) | Cast(x=x) | Reduce(x=x):
+            return (x,)
+        case Binary(a=a, b=b):
+            return (a, b)
+        case Fma(a=a, b=b, c=c):
+            return (a, b, c)
+        case Select(condition=condition, yes=yes, no=no):
+            return (condition, yes, no)
+        case Load(index=index, mask=mask):
+            return index if mask is None else (*index, mask)
+        case Read(index=index):
+            return index
+    return ()
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """Yields an expression and everything below it, each object once, without recursion."""
+    seen: set[int] = set()
+    stack = [expression]
+    while stack:
+        part = stack.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            stack.extend(children(part))

@@ -1,0 +1,15 @@
+"""The primitives, one card each, by family. Everything else is a composition of them."""
+
+from smelt.ops import contraction, elementwise, indexing, movement, random, reduction
+from smelt.ops.op import REGISTRY, Op
+
+__all__ = [
+    "REGISTRY",
+    "Op",
+    "contraction",
+    "elementwise",
+    "indexing",
+    "movement",
+    "random",
+    "reduction",
+]

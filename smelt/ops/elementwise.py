@@ -1,0 +1,363 @@
+"""Elementwise operations: each element of the result comes from one element of each operand.
+
+A card gives the value (a NumPy function), the partial derivatives, and, when it is not the loop-IR
+operation of the same name, the scalar expression. A partial is a number, None (zero), or a function of
+`(output, *inputs)`. Operands broadcast as in NumPy; the reverse walk undoes broadcasting, not the rules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from smelt.dtypes import DType, bool_, decode, encode
+from smelt.errors import DTypeError
+from smelt.ir import loops
+from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
+from smelt.ops.movement import broadcast_shapes, prefix_axes
+from smelt.ops.op import Op, Reader, Shape, Type, Typed, refuse_half
+
+Partial = None | int | float | Callable[..., Any]
+ANY, NUMBER, FLOAT, INTEGER = "any", "number", "float", "integer or bool"
+_KINDS = {
+    ANY: ("bool", "int", "float"),
+    NUMBER: ("int", "float"),
+    FLOAT: ("float",),
+    INTEGER: ("bool", "int"),
+}
+
+
+class Elementwise(Op):
+    """The family: shapes broadcast, the tangent is the sum of partial x tangent."""
+
+    family = "elementwise"
+
+    def __init__(
+        self,
+        name: str,
+        value: Callable[..., Any],
+        partials: tuple[Partial, ...],
+        *,
+        accepts: str = NUMBER,
+        to_bool: bool = False,
+        expression: Callable[..., Expression] | None = None,
+        domain: tuple[float, float] = (-2.0, 2.0),
+    ) -> None:
+        """`domain` is an interval on which the operation is defined and smooth enough to check."""
+        super().__init__(name)
+        self.numpy = value
+        self.partials = partials
+        self.arity = len(partials)
+        self.accepts = accepts
+        self.to_bool = to_bool
+        self.domain = domain
+        self.expression = expression or _expression_named(name, self.arity)
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        shape = broadcast_shapes(self.name, *(given.shape for given in types))
+        return Type(shape, self.result_dtype(*types, **attributes))
+
+    def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
+        """Returns the dtype of the result; raises DTypeError when the operands' do not fit."""
+        dtype = types[-1].dtype
+        if dtype.kind not in _KINDS[self.accepts]:
+            raise DTypeError(f"{self.name} needs {self.accepts} operands, got {dtype.name}")
+        refuse_half(self.name, dtype)
+        for given in types:
+            if given.dtype is not dtype:
+                both = ", ".join(one.dtype.name for one in types)
+                raise DTypeError(f"{self.name}: operands must have one dtype, got {both}")
+        return bool_ if self.to_bool else dtype
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return self.numpy(*arrays, **attributes)
+
+    def partial(self, number: int, output: Any, inputs: tuple[Any, ...]) -> Any:
+        """Returns the derivative by input `number`: None, a number or a Tensor."""
+        rule = self.partials[number]
+        return rule(output, *inputs) if callable(rule) else rule
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        total = None
+        for number, tangent in enumerate(tangents):
+            if tangent is not None:
+                term = scaled(tangent, self.partial(number, output, inputs))
+                total = term if total is None else total if term is None else add(total, term)
+        return total
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return tuple(
+            scaled(g, self.partial(number, output, inputs)) if needed else None
+            for number, needed in enumerate(needs)
+        )
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        ndim = max(x.ndim - has for x, has in zip(inputs, batched, strict=True))
+        aligned = (
+            prefix_axes(x, ndim - (x.ndim - 1)) if has else x
+            for x, has in zip(inputs, batched, strict=True)
+        )
+        return self(*aligned, **attributes)
+
+    def lower(self, readers: tuple[Reader, ...], index: tuple[Expression, ...], node: Any,
+              mask: Expression | None = None) -> Expression:
+        """Returns the scalar expression on the operands' elements at `index`."""
+        elements = (
+            read(broadcast_index(index, operand.shape), mask)
+            for read, operand in zip(readers, node.inputs, strict=True)
+        )
+        return self.express(*elements, **node.attributes)
+
+    def express(self, *elements: Expression, **attributes: Any) -> Expression:
+        """Returns the scalar expression on given elements."""
+        return self.expression(*elements, **attributes)
+
+
+def broadcast_index(index: tuple[Expression, ...], shape: Shape) -> tuple[Expression, ...]:
+    """Returns where a broadcast operand of `shape` is read for the element at `index` of the result."""
+    own = index[len(index) - len(shape) :]
+    return tuple(
+        loops.constant(0) if extent == 1 else part
+        for part, extent in zip(own, shape, strict=True)
+    )
+
+
+def scaled(tangent: Any, partial: Any) -> Any:
+    """Returns tangent x partial, sparing the arithmetic for 0, 1 and -1."""
+    if partial is None:
+        return None
+    if isinstance(partial, (int, float)):
+        return tangent if partial == 1 else neg(tangent) if partial == -1 else tangent * partial
+    return mul(tangent, partial)
+
+
+def _expression_named(name: str, arity: int) -> Callable[..., Expression]:
+    if arity == 1:
+        return lambda x: Unary(name, x, bool_ if name in ("isnan", "isinf") else x.dtype)
+    return lambda a, b: Binary(name, a, b)
+
+
+def as_float(condition: Any, like: Any) -> Any:
+    """Returns a bool Tensor as 0 and 1 in the dtype of `like`."""
+    return cast(condition, dtype=like.dtype)
+
+
+def _side(winner: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Returns the partial of maximum or minimum by one side: 1 where it wins, 1/2 at a tie."""
+    return lambda y, a, b: as_float(winner(a, b), a) + 0.5 * as_float(eq(a, b), a)
+
+
+def _sigmoid_value(x: np.ndarray) -> np.ndarray:
+    decay = np.exp(-np.abs(x))  # never overflows
+    return np.asarray(np.where(x >= 0, 1, decay) / (1 + decay), x.dtype)
+
+
+def _sigmoid_expression(x: Expression) -> Expression:
+    one = Constant(1.0, x.dtype)
+    decay = Unary("exp", Unary("neg", Unary("abs", x, x.dtype), x.dtype), x.dtype)
+    top = Select(Binary("ge", x, Constant(0.0, x.dtype)), one, decay)
+    return Binary("div", top, Binary("add", one, decay))
+
+
+def _erf_value(x: np.ndarray) -> np.ndarray:
+    # NumPy has no erf; the standard library's is good to the last bits of float64
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), x.dtype)
+
+
+def _relu_expression(x: Expression) -> Expression:
+    return Binary("maximum", x, Constant(0.0, x.dtype))
+
+
+def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
+    """a ** b * log(a); at base 0 the limit is 0, not 0 * log(0), unless the power itself is infinite."""
+    still = bitwise_and(eq(a, 0.0), ge(b, 0.0))
+    return where(still, 0.0, y * log(where(still, 1.0, a)))
+
+
+def _square_radius(a: Any, b: Any) -> Any:
+    """a^2 + b^2; 1 at the origin, so that the derivatives of the angle are 0 there."""
+    square = a * a + b * b
+    return where(eq(square, 0.0), 1.0, square)
+
+
+def _shift_right_logical(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    unsigned = np.dtype(f"u{a.dtype.itemsize}")
+    return (a.view(unsigned) >> (b.view(unsigned) % (8 * a.dtype.itemsize))).view(a.dtype)
+
+
+def _shift_left(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.left_shift(a, b % (8 * a.dtype.itemsize))
+
+
+# --- arithmetic -------------------------------------------------------------------------------------
+
+add = Elementwise("add", np.add, (1, 1))
+sub = Elementwise("sub", np.subtract, (1, -1))
+mul = Elementwise("mul", np.multiply, (lambda y, a, b: b, lambda y, a, b: a))
+div = Elementwise(
+    "div",
+    np.divide,
+    (lambda y, a, b: 1.0 / b, lambda y, a, b: -(y / b)),
+    accepts=FLOAT,
+    domain=(0.5, 2.0),
+)
+floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
+mod = Elementwise(
+    "mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9)
+)
+pow = Elementwise(
+    "pow",
+    np.power,
+    (
+        # a ** 0 is 1 everywhere, also at 0, where b * a ** (b - 1) would be 0 * inf
+        lambda y, a, b: where(eq(b, 0.0), 0.0, b * pow(a, b - 1.0)),
+        lambda y, a, b: _power_by_exponent(y, a, b),
+    ),
+    accepts=FLOAT,
+    domain=(0.5, 2.0),
+)
+neg = Elementwise("neg", np.negative, (-1,))
+abs = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
+sign = Elementwise("sign", np.sign, (None,), domain=(0.1, 2.0))
+maximum = Elementwise(
+    "maximum", np.maximum, (_side(lambda a, b: gt(a, b)), _side(lambda a, b: lt(a, b)))
+)
+minimum = Elementwise(
+    "minimum", np.minimum, (_side(lambda a, b: lt(a, b)), _side(lambda a, b: gt(a, b)))
+)
+
+# --- functions of one number ------------------------------------------------------------------------
+
+exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
+expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT)
+log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
+log1p = Elementwise(
+    "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), accepts=FLOAT, domain=(-0.5, 3.0)
+)
+sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
+sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
+cos = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
+tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
+sigmoid = Elementwise(
+    "sigmoid",
+    _sigmoid_value,
+    (lambda y, x: y * (1.0 - y),),
+    accepts=FLOAT,
+    expression=_sigmoid_expression,
+)
+relu = Elementwise(
+    "relu",
+    lambda x: np.maximum(x, np.zeros((), x.dtype)),
+    (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
+    expression=_relu_expression,
+    domain=(0.1, 2.0),
+)
+erf = Elementwise(
+    "erf",
+    _erf_value,
+    (lambda y, x: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
+    accepts=FLOAT,
+)
+atan2 = Elementwise(
+    "atan2",
+    np.arctan2,
+    (lambda y, a, b: b / _square_radius(a, b), lambda y, a, b: -(a / _square_radius(a, b))),
+    accepts=FLOAT,
+    domain=(0.5, 2.0),
+)
+floor = Elementwise("floor", np.floor, (None,), accepts=FLOAT, domain=(0.1, 0.9))
+ceil = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 0.9))
+round = Elementwise("round", np.rint, (None,), accepts=FLOAT, domain=(0.1, 0.4))
+trunc = Elementwise("trunc", np.trunc, (None,), accepts=FLOAT, domain=(0.1, 0.9))
+
+# --- questions --------------------------------------------------------------------------------------
+
+eq = Elementwise("eq", np.equal, (None, None), accepts=ANY, to_bool=True)
+ne = Elementwise("ne", np.not_equal, (None, None), accepts=ANY, to_bool=True)
+lt = Elementwise("lt", np.less, (None, None), accepts=ANY, to_bool=True)
+le = Elementwise("le", np.less_equal, (None, None), accepts=ANY, to_bool=True)
+gt = Elementwise("gt", np.greater, (None, None), accepts=ANY, to_bool=True)
+ge = Elementwise("ge", np.greater_equal, (None, None), accepts=ANY, to_bool=True)
+isnan = Elementwise("isnan", np.isnan, (None,), accepts=FLOAT, to_bool=True)
+isinf = Elementwise("isinf", np.isinf, (None,), accepts=FLOAT, to_bool=True)
+
+# --- bits; on bool they are logic -------------------------------------------------------------------
+
+bitwise_and = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=INTEGER)
+bitwise_or = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=INTEGER)
+bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, (None, None), accepts=INTEGER)
+bitwise_not = Elementwise("bitwise_not", np.bitwise_not, (None,), accepts=INTEGER)
+shl = Elementwise("shl", _shift_left, (None, None), accepts=INTEGER)
+shr = Elementwise("shr", _shift_right_logical, (None, None), accepts=INTEGER)
+
+
+class Where(Elementwise):
+    """`yes` where the condition (bool) holds, else `no`; the gradient goes to the chosen side."""
+
+    def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
+        condition, yes, no = types
+        if condition.dtype is not bool_:
+            raise DTypeError(f"where needs a bool condition, got {condition.dtype.name}")
+        return super().result_dtype(yes, no)
+
+    # chosen, not multiplied by 0 and 1: an inf on the side that was not chosen must not become nan
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        _, yes, no = (0.0 if tangent is None else tangent for tangent in tangents)
+        return where(inputs[0], yes, no)
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        condition = inputs[0]
+        return (
+            None,
+            where(condition, g, 0.0) if needs[1] else None,
+            where(condition, 0.0, g) if needs[2] else None,
+        )
+
+
+where = Where("where", np.where, (None, None, None), accepts=ANY, expression=Select)
+
+
+class Cast(Elementwise):
+    """Another dtype for the same numbers; the gradient is cast back."""
+
+    def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
+        return attributes["dtype"]
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return encode(decode(arrays[0], attributes["source"]), attributes["dtype"])
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return self._convert(tangents[0], attributes["dtype"], inputs[0].dtype)
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (self._convert(g, inputs[0].dtype, inputs[0].dtype),)
+
+    def _convert(self, tangent: Any, dtype: DType, source: DType) -> Any:
+        both_float = dtype.is_float and source.is_float
+        return cast(tangent, dtype=dtype) if both_float and tangent is not None else None
+
+    def express(self, *elements: Expression, **attributes: Any) -> Expression:
+        return loops.Cast(elements[0], attributes["dtype"])
+
+
+class CastTo(Cast):
+    """The call `cast(x, dtype=...)`, which also notes the dtype that it starts from."""
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Any:
+        (x,) = operands
+        if x.dtype is attributes["dtype"]:
+            return x
+        return super().__call__(x, dtype=attributes["dtype"], source=x.dtype)
+
+
+cast = CastTo("cast", encode, (1,), accepts=ANY)

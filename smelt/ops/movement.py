@@ -1,0 +1,460 @@
+"""Movement operations: the same elements at other places.
+
+A card says, by its index map, from where each element of the result is read; the compiler substitutes
+indices and writes no code for a movement. Every movement is linear: its tangent is itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from smelt.dtypes import bool_
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.ir.loops import Binary, Constant, Expression, Select, constant
+from smelt.ops.op import Op, Reader, Shape, Type, Typed
+
+Index = tuple[Expression, ...]
+
+
+def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
+    """Returns the shape that operands of these shapes broadcast to, as in NumPy.
+
+    Raises ShapeError naming the operation, the shapes and the axis that disagrees.
+    """
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    ndim = max(map(len, shapes))
+    result = []
+    for axis in range(-ndim, 0):
+        extents = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
+        if len(extents) > 1:
+            both = " and ".join(str(shape) for shape in shapes)
+            raise ShapeError(
+                f"{what}: shapes {both} do not broadcast: axis {axis} has extents "
+                f"{' and '.join(map(str, sorted(extents)))}"
+            )
+        result.append(extents.pop() if extents else 1)
+    return tuple(result)
+
+
+def plus(a: Expression, b: Expression) -> Expression:
+    """Returns a + b for index expressions, folding constants."""
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return constant(a.value + b.value)
+    if isinstance(b, Constant) and b.value == 0:
+        return a
+    if isinstance(a, Constant) and a.value == 0:
+        return b
+    return Binary("add", a, b)
+
+
+def times(a: Expression, factor: int) -> Expression:
+    """Returns a * factor for an index expression, folding constants."""
+    if isinstance(a, Constant):
+        return constant(a.value * factor)
+    return a if factor == 1 else Binary("mul", a, constant(factor))
+
+
+def minus_from(total: int, a: Expression) -> Expression:
+    """Returns total - a for an index expression."""
+    if isinstance(a, Constant):
+        return constant(total - a.value)
+    return Binary("sub", constant(total), a)
+
+
+def quotient(a: Expression, divisor: int) -> Expression:
+    """Returns a // divisor for an index expression that is not negative."""
+    if isinstance(a, Constant):
+        return constant(a.value // divisor)
+    return a if divisor == 1 else Binary("floordiv", a, constant(divisor))
+
+
+def remainder(a: Expression, divisor: int) -> Expression:
+    """Returns a % divisor for an index expression that is not negative."""
+    if isinstance(a, Constant):
+        return constant(a.value % divisor)
+    return constant(0) if divisor == 1 else Binary("mod", a, constant(divisor))
+
+
+def both(a: Expression | None, b: Expression | None) -> Expression | None:
+    """Returns the conjunction of two masks, either of which may be absent."""
+    if a is None or b is None:
+        return b if a is None else a
+    return Binary("bitwise_and", a, b)
+
+
+class Movement(Op):
+    """The family: one operand, linear, lowered by an index map."""
+
+    family = "movement"
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return self(tangents[0], **attributes)
+
+    def source(self, index: Index, shape: Shape, node: Any) -> Index:
+        """Returns where in the operand (of `shape`) the result's element at `index` is found."""
+        raise NotImplementedError(f"{self.name}: source")
+
+    def lower(
+        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
+    ) -> Expression:
+        """Returns the operand's element, read at the mapped index."""
+        return readers[0](self.source(index, node.inputs[0].shape, node), mask)
+
+
+class Reshape(Movement):
+    """The same elements in row-major order under another shape."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        (x,), shape = types, attributes["shape"]
+        if math.prod(shape) != math.prod(x.shape):
+            raise ShapeError(
+                f"reshape: {x.shape} has {math.prod(x.shape)} elements, {shape} would have "
+                f"{math.prod(shape)}"
+            )
+        return Type(shape, x.dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return arrays[0].reshape(attributes["shape"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (reshape(g, shape=inputs[0].shape),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        (x,) = inputs
+        return self(x, shape=(x.shape[0], *attributes["shape"]))
+
+    def source(self, index: Index, shape: Shape, node: Any) -> Index:
+        return regroup(index, node.shape, shape)
+
+
+def regroup(index: Index, shape: Shape, target: Shape) -> Index:
+    """Returns the index under `target` of the element at `index` under `shape`, row-major.
+
+    Axes that both shapes share are passed through; only groups of axes that really merge or split cost
+    arithmetic.
+    """
+    if math.prod(shape) == 0:
+        return tuple(constant(0) for _ in target)
+    result: list[Expression] = []
+    here = there = 0
+    while here < len(shape) or there < len(target):
+        first, start = here, there
+        source = shape[here] if here < len(shape) else 1
+        goal = target[there] if there < len(target) else 1
+        here, there = min(here + 1, len(shape)), min(there + 1, len(target))
+        while source != goal:
+            if source < goal:
+                source, here = source * shape[here], here + 1
+            else:
+                goal, there = goal * target[there], there + 1
+        result += _regroup_group(index[first:here], shape[first:here], target[start:there])
+    return tuple(result)
+
+
+def _regroup_group(index: Index, shape: Shape, target: Shape) -> list[Expression]:
+    if len(shape) == 1 and target == shape:
+        return list(index)
+    flat: Expression = constant(0)
+    for part, extent in zip(index, shape, strict=True):
+        flat = plus(times(flat, extent), part if extent > 1 else constant(0))
+    result: list[Expression] = []
+    for number in range(len(target)):
+        inner = math.prod(target[number + 1 :])
+        part = quotient(flat, inner)
+        outermost = all(extent == 1 for extent in target[:number])
+        result.append(part if outermost and target[number] > 1 else remainder(part, target[number]))
+    return result
+
+
+class Permute(Movement):
+    """Axes in another order: axis i of the result is axis `axes[i]` of the operand."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        (x,), axes = types, attributes["axes"]
+        if sorted(axes) != list(range(len(x.shape))):
+            raise ArgumentError(f"permute: {axes} is not an order of the axes of shape {x.shape}")
+        return Type(tuple(x.shape[axis] for axis in axes), x.dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return arrays[0].transpose(attributes["axes"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (permute(g, axes=inverse(attributes["axes"])),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(inputs[0], axes=(0, *(axis + 1 for axis in attributes["axes"])))
+
+    def source(self, index: Index, shape: Shape, node: Any) -> Index:
+        return tuple(index[place] for place in inverse(node.attributes["axes"]))
+
+
+def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the permutation that undoes `axes`."""
+    places = [0] * len(axes)
+    for place, axis in enumerate(axes):
+        places[axis] = place
+    return tuple(places)
+
+
+class BroadcastTo(Movement):
+    """Extents of 1 and missing leading axes repeated up to a shape."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        (x,), shape = types, attributes["shape"]
+        if broadcast_shapes("broadcast_to", x.shape, shape) != shape:
+            raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}")
+        return Type(shape, x.dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return np.broadcast_to(arrays[0], attributes["shape"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (g,)  # the reverse walk sums it back to the operand's shape
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        (x,) = inputs
+        x = prefix_axes(x, len(attributes["shape"]) - (x.ndim - 1))
+        return self(x, shape=(x.shape[0], *attributes["shape"]))
+
+    def source(self, index: Index, shape: Shape, node: Any) -> Index:
+        own = index[len(index) - len(shape) :]
+        return tuple(
+            constant(0) if extent == 1 else part for part, extent in zip(own, shape, strict=True)
+        )
+
+
+def prefix_axes(x: Any, count: int) -> Any:
+    """Returns a batched Tensor with `count` axes of extent 1 behind its first axis."""
+    return reshape(x, shape=(x.shape[0], *(1,) * count, *x.shape[1:])) if count else x
+
+
+class Slice(Movement):
+    """`x[start : stop : step]` along every axis; steps are positive."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        (x,) = types
+        starts, stops, steps = attributes["start"], attributes["stop"], attributes["step"]
+        shape = []
+        for extent, start, stop, step in zip(x.shape, starts, stops, steps, strict=True):
+            if not (0 <= start <= extent and 0 <= stop <= extent and step > 0):
+                raise ArgumentError(f"slice: {start}:{stop}:{step} does not fit shape {x.shape}")
+            shape.append(max(0, -(-(stop - start) // step)))
+        return Type(tuple(shape), x.dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
+        return arrays[0][tuple(slice(*part) for part in bounds)]
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        low, step = attributes["start"], attributes["step"]
+        high = tuple(
+            extent - start - ((count - 1) * stride + 1 if count else 0)
+            for extent, start, count, stride in zip(
+                inputs[0].shape, low, output.shape, step, strict=True
+            )
+        )
+        return (pad(g, low=low, high=high, step=step),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        (x,) = inputs
+        return self(
+            x,
+            start=(0, *attributes["start"]),
+            stop=(x.shape[0], *attributes["stop"]),
+            step=(1, *attributes["step"]),
+        )
+
+    def source(self, index: Index, shape: Shape, node: Any) -> Index:
+        return tuple(
+            plus(times(part, step), constant(start))
+            for part, start, step in zip(
+                index, node.attributes["start"], node.attributes["step"], strict=True
+            )
+        )
+
+
+class Pad(Movement):
+    """Zeros before (`low`), behind (`high`) and, where `step` > 1, between the elements: undoes Slice."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        (x,) = types
+        low, high, step = attributes["low"], attributes["high"], attributes["step"]
+        if min((*low, *high, 0)) < 0:
+            raise ArgumentError(f"pad: {low} and {high} must not be negative; slice instead")
+        return Type(
+            tuple(
+                before + ((extent - 1) * stride + 1 if extent else 0) + after
+                for extent, before, after, stride in zip(x.shape, low, high, step, strict=True)
+            ),
+            x.dtype,
+        )
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        (x,) = arrays
+        low, high, step = attributes["low"], attributes["high"], attributes["step"]
+        extents, places = [], []
+        for extent, before, after, stride in zip(x.shape, low, high, step, strict=True):
+            width = (extent - 1) * stride + 1 if extent else 0
+            extents.append(before + width + after)
+            places.append(slice(before, before + width, stride))
+        result = np.zeros(extents, x.dtype)
+        result[tuple(places)] = x
+        return result
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        low, step = attributes["low"], attributes["step"]
+        stop = tuple(
+            start + ((extent - 1) * stride + 1 if extent else 0)
+            for start, extent, stride in zip(low, inputs[0].shape, step, strict=True)
+        )
+        return (slice_(g, start=low, stop=stop, step=step),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(
+            inputs[0],
+            low=(0, *attributes["low"]),
+            high=(0, *attributes["high"]),
+            step=(1, *attributes["step"]),
+        )
+
+    def lower(
+        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
+    ) -> Expression:
+        attributes, shape = node.attributes, node.inputs[0].shape
+        inside: Expression | None = None
+        places: list[Expression] = []
+        for part, low, high, step, extent in zip(
+            index, attributes["low"], attributes["high"], attributes["step"], shape, strict=True
+        ):
+            place = plus(part, constant(-low))
+            if step > 1:
+                inside = both(inside, Binary("eq", remainder(place, step), constant(0)))
+                place = quotient(place, step)
+            if low:
+                inside = both(inside, Binary("ge", part, constant(low)))
+            if high:
+                inside = both(inside, Binary("lt", place, constant(extent)))
+            places.append(place)
+        if inside is None:
+            return readers[0](tuple(places), mask)
+        element = readers[0](tuple(places), both(mask, inside))
+        zero = Constant(False if node.dtype is bool_ else 0, node.dtype)
+        return Select(inside, element, zero)
+
+
+class Flip(Movement):
+    """The elements along `axes` in opposite order."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return Type(types[0].shape, types[0].dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return np.flip(arrays[0], attributes["axes"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (self(g, **attributes),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(inputs[0], axes=tuple(axis + 1 for axis in attributes["axes"]))
+
+    def source(self, index: Index, shape: Shape, node: Any) -> Index:
+        return tuple(
+            minus_from(shape[axis] - 1, part) if axis in node.attributes["axes"] else part
+            for axis, part in enumerate(index)
+        )
+
+
+class Concatenate(Movement):
+    """Operands one behind the other along `axis`."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        axis, first = attributes["axis"], types[0]
+        for other in types[1:]:
+            if other.dtype is not first.dtype:
+                raise DTypeError(
+                    f"concatenate: dtypes {first.dtype.name} and {other.dtype.name} differ"
+                )
+            trimmed = [one.shape[:axis] + one.shape[axis + 1 :] for one in (first, other)]
+            if len(first.shape) != len(other.shape) or trimmed[0] != trimmed[1]:
+                raise ShapeError(
+                    f"concatenate: shapes {first.shape} and {other.shape} differ outside axis {axis}"
+                )
+        total = sum(one.shape[axis] for one in types)
+        return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return np.concatenate(arrays, attributes["axis"])
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        filled = (
+            broadcast_to(x.literal(0, x.dtype), shape=x.shape) if tangent is None else tangent
+            for x, tangent in zip(inputs, tangents, strict=True)
+        )
+        return self(*filled, **attributes)
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        axis, offset, parts = attributes["axis"], 0, []
+        for x, needed in zip(inputs, needs, strict=True):
+            start, stop = [0] * g.ndim, list(g.shape)
+            start[axis], stop[axis] = offset, offset + x.shape[axis]
+            offset += x.shape[axis]
+            bounds = {"start": tuple(start), "stop": tuple(stop), "step": (1,) * g.ndim}
+            parts.append(slice_(g, **bounds) if needed else None)
+        return tuple(parts)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
+        repeated = (
+            x if has else broadcast_to(x, shape=(size, *x.shape))
+            for x, has in zip(inputs, batched, strict=True)
+        )
+        return self(*repeated, axis=attributes["axis"] + 1)
+
+    def lower(
+        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
+    ) -> Expression:
+        axis, offset = node.attributes["axis"], node.shape[node.attributes["axis"]]
+        result: Expression | None = None
+        for read, operand in zip(reversed(readers), reversed(node.inputs), strict=True):
+            end, offset = offset, offset - operand.shape[axis]
+            if offset == end:
+                continue
+            inside: Expression | None = None
+            if offset:
+                inside = Binary("ge", index[axis], constant(offset))
+            if end < node.shape[axis]:
+                inside = both(inside, Binary("lt", index[axis], constant(end)))
+            place = (*index[:axis], plus(index[axis], constant(-offset)), *index[axis + 1 :])
+            element = read(place, both(mask, inside))
+            lower_part = Binary("lt", index[axis], constant(end))
+            result = element if result is None else Select(lower_part, element, result)
+        assert result is not None, "an empty concatenation is never read"
+        return result
+
+
+reshape = Reshape("reshape")
+permute = Permute("permute")
+broadcast_to = BroadcastTo("broadcast_to")
+slice_ = Slice("slice")
+pad = Pad("pad")
+flip = Flip("flip")
+concatenate = Concatenate("concatenate")

@@ -1,0 +1,157 @@
+"""Random bits: a counter-based generator, so the same numbers come eagerly, compiled, on any threads.
+
+Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps
+a counter of four 32-bit words and a key of two to four random words. Element n of a draw is word n % 4
+of block `counter + n // 4`. The key is the seed; a draw of n elements uses up ceil(n / 4) blocks, which
+`smelt.random.Generator` counts. Every distribution is a composition on top of these bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smelt.dtypes import int32, int64
+from smelt.errors import DTypeError, ShapeError
+from smelt.ir.loops import Binary, Cast, Expression, Select, constant
+from smelt.ops.movement import regroup
+from smelt.ops.op import Op, Reader, Type, Typed
+
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+WORD = 0xFFFFFFFF
+
+
+def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
+    """Returns the four random words of Philox 4x32-10, each below 2**32.
+
+    Written once for anything with `*`, `+`, `&`, `^` and `>>` on 64-bit integers that wrap: uint64 arrays
+    of NumPy, and loop-IR expressions (`_Word`).
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(ROUNDS):
+        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            (p1 >> 32) ^ c1 ^ k0,
+            p1 & WORD,
+            (p0 >> 32) ^ c3 ^ k1,
+            p0 & WORD,
+        )
+        k0, k1 = (k0 + WEYL[0]) & WORD, (k1 + WEYL[1]) & WORD
+    return c0, c1, c2, c3
+
+
+class _Word:
+    """A loop-IR expression under the operators that `philox` uses."""
+
+    __slots__ = ("expression",)
+
+    def __init__(self, expression: Expression) -> None:
+        self.expression = expression
+
+    def _with(self, op: str, other: _Word | int) -> _Word:
+        right = other.expression if isinstance(other, _Word) else constant(other)
+        return _Word(Binary(op, self.expression, right))
+
+    def __mul__(self, other: _Word | int) -> _Word:
+        return self._with("mul", other)
+
+    def __add__(self, other: _Word | int) -> _Word:
+        return self._with("add", other)
+
+    def __and__(self, other: _Word | int) -> _Word:
+        return self._with("bitwise_and", other)
+
+    def __xor__(self, other: _Word | int) -> _Word:
+        return self._with("bitwise_xor", other)
+
+    def __rshift__(self, other: int) -> _Word:
+        return self._with("shr", other)
+
+
+class RandomBits(Op):
+    """32 random bits per element, as int32; `state` is int64 [seed, counter]."""
+
+    family = "random"
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        if types[0].shape != (2,):
+            raise ShapeError(f"random_bits: the generator's state has shape (2,), got {types[0].shape}")
+        if types[0].dtype is not int64:
+            raise DTypeError(f"random_bits: the state is int64, got {types[0].dtype.name}")
+        return Type(attributes["shape"], int32)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        shape = attributes["shape"]
+        count = int(np.prod(shape, dtype=np.int64))
+        seed, start = arrays[0].astype(np.int64).view(np.uint64)
+        block = start + np.arange((count + 3) // 4, dtype=np.uint64)
+        zero = np.zeros_like(block)
+        words = philox(
+            (block & np.uint64(WORD), block >> np.uint64(32), zero, zero),
+            (seed & np.uint64(WORD), seed >> np.uint64(32)),
+        )
+        bits = np.stack(words, axis=-1).astype(np.uint32).view(np.int32)
+        return bits.ravel()[:count].reshape(shape)
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return None
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (None,)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        raise ShapeError("random_bits: a batch of generator states is not supported; draw outside vmap")
+
+    def lower(
+        self,
+        readers: tuple[Reader, ...],
+        index: tuple[Expression, ...],
+        node: Any,
+        mask: Expression | None = None,
+    ) -> Expression:
+        """Returns the same integer arithmetic on the element's flat number."""
+        (flat,) = regroup(index, node.shape, (node.size,))
+        seed, start = (_Word(readers[0]((constant(place),), None)) for place in (0, 1))
+        block = start + _Word(Binary("shr", flat, constant(2)))
+        zero = _Word(constant(0))
+        words = philox((block & WORD, block >> 32, zero, zero), (seed & WORD, seed >> 32))
+        place = Binary("bitwise_and", flat, constant(3))
+        chosen = words[3].expression
+        for number in (2, 1, 0):
+            here = Binary("eq", place, constant(number))
+            chosen = Select(here, words[number].expression, chosen)
+        return Cast(chosen, int32)  # wraps: the same 32 bits
+
+
+class Iota(Op):
+    """0, 1, 2, ... along `axis` of `shape`, as int64."""
+
+    family = "random"  # like random numbers: made from the index alone
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return Type(attributes["shape"], int64)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        shape, axis = attributes["shape"], attributes["axis"]
+        column = np.arange(shape[axis]).reshape([-1 if p == axis else 1 for p in range(len(shape))])
+        return np.broadcast_to(column, shape)
+
+    def lower(
+        self,
+        readers: tuple[Reader, ...],
+        index: tuple[Expression, ...],
+        node: Any,
+        mask: Expression | None = None,
+    ) -> Expression:
+        """Returns the index itself."""
+        return index[node.attributes["axis"]]
+
+
+random_bits = RandomBits("random_bits")
+iota = Iota("iota")

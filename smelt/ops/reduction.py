@@ -1,0 +1,214 @@
+"""Reductions: the elements along some axes combined to one; and running sums along an axis.
+
+A card gives the NumPy value, the name of the combining operation in the loop IR, where it starts, and
+the adjoint. The reduced axes disappear from the shape; `keepdim` is a reshape, made by the caller.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from smelt.dtypes import DType
+from smelt.errors import ArgumentError, DTypeError
+from smelt.ops.elementwise import add, as_float, div, eq, mul, where
+from smelt.ops.movement import broadcast_to, flip, pad, reshape, slice_
+from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
+
+Adjoint = Callable[..., Any]
+
+
+def kept_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """Returns `shape` with an extent of 1 in place of each reduced axis."""
+    return tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
+
+
+def spread(y: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """Returns a reduced Tensor repeated over the axes that were reduced."""
+    return broadcast_to(reshape(y, shape=kept_shape(x.shape, axes)), shape=x.shape)
+
+
+class Reduction(Op):
+    """The family: `axes` are dropped; `combine` is associative and starts at `start`."""
+
+    family = "reduction"
+
+    def __init__(
+        self, name: str, value: Callable[..., Any], combine: str, start: float, adjoint: Adjoint
+    ) -> None:
+        """`adjoint(g, output, x, axes)` is the gradient; its transpose gives the tangent."""
+        super().__init__(name)
+        self.numpy = value
+        self.combine = combine
+        self.start = start
+        self.adjoint = adjoint
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        (x,), axes = types, attributes["axes"]
+        if x.dtype.kind == "bool":
+            raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
+        refuse_half(self.name, x.dtype)
+        if self.start in (math.inf, -math.inf) and 0 in (x.shape[axis] for axis in axes):
+            raise ArgumentError(f"{self.name}: nothing to choose from along an axis of extent 0")
+        kept = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
+        return Type(kept, x.dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        (x,) = arrays
+        return np.asarray(self.numpy(x, axis=attributes["axes"], dtype=x.dtype))
+
+    def start_value(self, dtype: DType) -> int | float:
+        """Returns the neutral element in `dtype`."""
+        if dtype.is_float or math.isfinite(self.start):
+            return self.start if dtype.is_float else int(self.start)
+        limits = np.iinfo(dtype.storage)
+        return int(limits.min if self.start < 0 else limits.max)
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        (x,), axes = inputs, attributes["axes"]
+        if self is sum:
+            return sum(tangents[0], axes=axes)
+        # the adjoint of ones holds the partial derivatives: one per element of x
+        ones = broadcast_to(output.literal(1, output.dtype), shape=output.shape)
+        return sum(mul(self.adjoint(ones, output, x, axes), tangents[0]), axes=axes)
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (self.adjoint(g, output, inputs[0], attributes["axes"]),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(inputs[0], axes=tuple(axis + 1 for axis in attributes["axes"]))
+
+
+def _extreme_value(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, axis, dtype: function(x, axis=axis)
+
+
+def _extreme_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """Ties share the gradient evenly, as for maximum and minimum."""
+    winners = as_float(eq(x, spread(y, x, axes)), x)
+    share = div(g, sum(winners, axes=axes))
+    return mul(winners, spread(share, x, axes))
+
+
+def _product_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """g times the product of the other elements: those before times those behind, right with zeros."""
+    result = spread(g, x, axes)
+    for axis in axes:
+        result = mul(result, _product_of_others(x, axis))
+        x = broadcast_to(
+            reshape(prod(x, axes=(axis,)), shape=kept_shape(x.shape, (axis,))), shape=x.shape
+        )
+    return result
+
+
+def _product_of_others(x: Any, axis: int) -> Any:
+    before = _shifted(cumprod(x, axis=axis), axis)
+    behind = flip(_shifted(cumprod(flip(x, axes=(axis,)), axis=axis), axis), axes=(axis,))
+    return mul(before, behind)
+
+
+def _shifted(x: Any, axis: int) -> Any:
+    """Moves a running product one place on; a 1 comes in at the front."""
+    if not x.shape[axis]:
+        return x
+    start, low = (0,) * x.ndim, tuple(int(place == axis) for place in range(x.ndim))
+    stop = tuple(extent - before for extent, before in zip(x.shape, low, strict=True))
+    one = (1,) * x.ndim
+    moved = pad(slice_(x, start=start, stop=stop, step=one), low=low, high=start, step=one)
+    first = np.arange(x.shape[axis]).reshape([-1 if p == axis else 1 for p in range(x.ndim)]) == 0
+    return where(broadcast_to(x.literal(first), shape=x.shape), 1.0, moved)
+
+
+sum = Reduction("sum", np.sum, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
+prod = Reduction("prod", np.prod, "mul", 1.0, _product_adjoint)
+max = Reduction("max", _extreme_value(np.max), "maximum", -math.inf, _extreme_adjoint)
+min = Reduction("min", _extreme_value(np.min), "minimum", math.inf, _extreme_adjoint)
+
+
+class Cumulative(Op):
+    """The family: element i of the result combines the elements up to i along `axis`."""
+
+    family = "cumulative"
+
+    def __init__(
+        self, name: str, value: Callable[..., Any], combine: str, start: float, adjoint: Adjoint,
+        tangent: Adjoint,
+    ) -> None:
+        super().__init__(name)
+        self.numpy = value
+        self.combine = combine
+        self.start = start
+        self.adjoint = adjoint
+        self.tangent = tangent
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        if types[0].dtype.kind == "bool":
+            raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
+        refuse_half(self.name, types[0].dtype)
+        return Type(types[0].shape, types[0].dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return self.numpy(arrays[0], axis=attributes["axis"], dtype=arrays[0].dtype)
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return self.tangent(tangents[0], output, inputs[0], attributes["axis"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (self.adjoint(g, output, inputs[0], attributes["axis"]),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(inputs[0], axis=attributes["axis"] + 1)
+
+
+def _running_sum_behind(g: Any, axis: int) -> Any:
+    return flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,))
+
+
+def _cumprod_tangent(t: Any, y: Any, x: Any, axis: int) -> Any:
+    others = _products_without(x, axis)
+    spread_t = broadcast_to(_insert(t, axis), shape=others.shape)
+    return sum(mul(others, spread_t), axes=(axis + 1,))
+
+
+def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
+    others = _products_without(x, axis)
+    shape = (*g.shape[: axis + 1], 1, *g.shape[axis + 1 :])
+    return sum(mul(others, broadcast_to(reshape(g, shape=shape), shape=others.shape)), axes=(axis,))
+
+
+def _insert(x: Any, axis: int) -> Any:
+    return reshape(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def _products_without(x: Any, axis: int) -> Any:
+    """Returns dy_k / dx_i of a running product: k along `axis`, i along `axis + 1`.
+
+    Row k holds the factors of output k, and 1 behind them.
+    """
+    length = x.shape[axis]
+    shape = (*x.shape[:axis], length, *x.shape[axis:])
+    tail = (1,) * (x.ndim - axis - 1)
+    lower = x.literal(np.tri(length, dtype=bool).reshape((length, length, *tail)))
+    inside = broadcast_to(lower, shape=shape)
+    factors = where(inside, broadcast_to(_insert(x, axis), shape=shape), 1.0)
+    return where(inside, _product_of_others(factors, axis + 1), 0.0)
+
+
+cumsum = Cumulative(
+    "cumsum",
+    np.cumsum,
+    "add",
+    0.0,
+    lambda g, y, x, axis: _running_sum_behind(g, axis),
+    lambda t, y, x, axis: cumsum(t, axis=axis),
+)
+cumprod = Cumulative("cumprod", np.cumprod, "mul", 1.0, _cumprod_adjoint, _cumprod_tangent)
+
+__all__ = ["Cumulative", "Reduction", "add", "cumprod", "cumsum", "max", "min", "prod", "sum"]

@@ -1,0 +1,102 @@
+"""Trees: tuples, lists and dicts of leaves, taken apart and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from smelt.errors import ArgumentError
+
+__all__ = ["Structure", "flatten", "flatten_with_paths", "map", "unflatten"]
+
+LEAF = "leaf"
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The shape of a tree: its kind, the keys of a dict, and the structures below; hashable."""
+
+    kind: Any
+    keys: tuple[Any, ...] = ()
+    parts: tuple[Structure, ...] = ()
+
+
+_LEAF = Structure(LEAF)
+
+
+def flatten(value: Any) -> tuple[list[Any], Structure]:
+    """Returns the leaves of a tree from left to right, and its structure.
+
+    Tuples (also named ones), lists and dicts are inner nodes (a dict's keys in sorted order where they
+    can be sorted); None has no leaves; anything else is a leaf.
+    """
+    leaves: list[Any] = []
+    structure = _flatten(value, leaves)
+    return leaves, structure
+
+
+def _flatten(value: Any, leaves: list[Any]) -> Structure:
+    if value is None:
+        return Structure(None)
+    kind = type(value)
+    if isinstance(value, (tuple, list)):
+        return Structure(kind, (), tuple([_flatten(part, leaves) for part in value]))
+    if kind is dict:
+        keys = _ordered(value)
+        return Structure(kind, keys, tuple([_flatten(value[key], leaves) for key in keys]))
+    leaves.append(value)
+    return _LEAF
+
+
+def _ordered(value: dict[Any, Any]) -> tuple[Any, ...]:
+    try:
+        return tuple(sorted(value))
+    except TypeError:
+        return tuple(value)
+
+
+def unflatten(structure: Structure, leaves: list[Any]) -> Any:
+    """Returns the tree of `structure` with `leaves` in their places; raises when the count differs."""
+    pending = iter(leaves)
+    try:
+        result = _unflatten(structure, pending)
+    except StopIteration:
+        raise ArgumentError("unflatten: too few leaves for the structure") from None
+    if next(pending, _LEAF) is not _LEAF:
+        raise ArgumentError("unflatten: too many leaves for the structure")
+    return result
+
+
+def _unflatten(structure: Structure, pending: Iterator[Any]) -> Any:
+    kind = structure.kind
+    if kind is LEAF:
+        return next(pending)
+    if kind is None:
+        return None
+    parts = [_unflatten(part, pending) for part in structure.parts]
+    if kind is dict:
+        return dict(zip(structure.keys, parts, strict=True))
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+
+
+def map(function: Callable[..., Any], first: Any, *rest: Any) -> Any:
+    """Returns the tree of `function(leaf of first, leaf of each other tree)`."""
+    leaves, structure = flatten(first)
+    others = [flatten(other)[0] for other in rest]
+    return unflatten(structure, [function(*group) for group in zip(leaves, *others, strict=True)])
+
+
+def flatten_with_paths(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Returns each leaf with its path, such as `[0].weight` or `['loss']`."""
+    if value is None:
+        return []
+    if isinstance(value, (tuple, list)):
+        names = getattr(value, "_fields", None)
+        steps = [f".{name}" for name in names] if names else [f"[{i}]" for i in range(len(value))]
+        parts = list(zip(steps, value, strict=True))
+    elif type(value) is dict:
+        parts = [(f"[{key!r}]", value[key]) for key in _ordered(value)]
+    else:
+        return [(path, value)]
+    return [pair for step, part in parts for pair in flatten_with_paths(part, path + step)]
