@@ -24,6 +24,8 @@ from smelt.ir.loops import (
     index_variable,
 )
 
+PANEL_ROWS = 64  # so many rows must share a panel, or else making it costs too much
+
 Body = tuple[Statement, ...]
 Make = Callable[[Expression, int], Body]
 Collectors = dict[Register, tuple[str, Register]]
@@ -136,6 +138,8 @@ def _choose_share(plan: Plan, names: Names) -> Share | None:
         step = _step_of(plan, axis)
         units = -(-extent(axis) // step)
         grain = shares(plan.cycles, units)
+        if axis is plan.row and plan.crossings:
+            grain = max(grain, -(-PANEL_ROWS // step))
         pieces = -(-units // grain)
         if pieces > 1 and (best is None or pieces >= 2 * best[0]) and not (best and best[0] >= 8):
             best = (pieces, axis, grain * step)
