@@ -7,14 +7,18 @@ Linking object code runs no passes, so that code from the disk cache is ready in
 
 from __future__ import annotations
 
-import itertools
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import llvmlite
 import llvmlite.binding as llvm
-from llvmlite.binding.newpassmanagers import create_pass_builder, create_pipeline_tuning_options
+from llvmlite.binding.newpassmanagers import (
+    NewPassManager,
+    create_pass_builder,
+    create_pipeline_tuning_options,
+)
 from llvmlite.binding.orcjit import LLJIT, JITLibraryBuilder, ResourceTracker
 
 from smelt.errors import CompileError
@@ -38,11 +42,15 @@ def host() -> Target:
     return Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
 
 
+def llvm_version() -> str:
+    """Returns the version of LLVM, such as "22.1.0"."""
+    return ".".join(str(part) for part in llvm.llvm_version_info)
+
+
 def fingerprint(target: Target | None = None) -> str:
     """Returns everything besides the text that object code depends on, for the key of a cache."""
     target = target or host()
-    version = ".".join(str(part) for part in llvm.llvm_version_info)
-    tools = f"llvmlite {llvmlite.__version__}, llvm {version}, O{LEVEL}"
+    tools = f"llvmlite {llvmlite.__version__}, llvm {llvm_version()}, O{LEVEL}"
     return f"{tools}, {target.triple}, {target.cpu}, {target.features}"
 
 
@@ -85,7 +93,10 @@ def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.Modul
     options.loop_interleaving = False
     options.loop_unrolling = False
     builder = create_pass_builder(_machine(target or host()), options)
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+    NewPassManager._dispose(passes)  # closing it does nothing: ObjectRef's empty method comes first
+    passes.detach()
     return module
 
 
@@ -107,19 +118,18 @@ def assembly(text: str, target: Target | None = None) -> str:
 class Library:
     """Linked object code. Its addresses hold for as long as this object lives."""
 
-    def __init__(self, tracker: ResourceTracker) -> None:
+    def __init__(self, tracker: ResourceTracker, linker: LLJIT) -> None:
         self._tracker = tracker
+        # the code goes before its linker; at exit neither does, because threads may still be in it
+        weakref.finalize(self, _release, tracker, linker).atexit = False
 
     def __getitem__(self, symbol: str) -> int:
         return int(self._tracker[symbol])
 
 
-_numbers = itertools.count()
-
-
-@cache
-def _linker() -> LLJIT:
-    return llvm.create_lljit_compiler(_machine(host()))
+def _release(tracker: ResourceTracker, linker: LLJIT) -> None:
+    tracker.close()
+    linker.close()
 
 
 def load_object(
@@ -137,8 +147,10 @@ def load_object(
         builder.import_symbol(name, address)
     for name in exports:
         builder.export_symbol(name)
+    # a linker of its own costs half a millisecond, and leaves nothing behind when the code is dropped
+    linker = llvm.create_lljit_compiler(_machine(host()))
     try:
-        tracker = builder.link(_linker(), f"smelt.{next(_numbers)}")
+        tracker = builder.link(linker, "smelt")
     except RuntimeError as problem:
         raise CompileError(f"the machine code cannot be linked: {problem}") from problem
-    return Library(tracker)
+    return Library(tracker, linker)

@@ -32,8 +32,9 @@ class _Pool:
     def __init__(self) -> None:
         code = cache.compiled(pool_text(machine.host().triple))
         self.library = machine.load_object(code, EXPORTS)
-        self.workers: list[threading.Thread] = []
-        self.function("smelt_prepare")(self.looks())
+        self.workers: list[threading.Thread]
+        self.patience = self.looks()
+        self.prepare()
 
     def function(self, name: str) -> Callable[..., None]:
         """Returns an exported function that takes int64s."""
@@ -50,6 +51,11 @@ class _Pool:
             spin(_SPINS)
             best = min(best, time.perf_counter() - start)
         return max(1, int(PATIENCE * _SPINS / best))
+
+    def prepare(self) -> None:
+        """Puts the native state into order, when no worker is in it."""
+        self.workers = []
+        self.function("smelt_prepare")(self.patience)
 
     def start(self, count: int) -> None:
         """Starts `count` workers."""
@@ -146,8 +152,7 @@ def _forget() -> None:
     _lock = threading.Lock()
     _started = False
     if _pool is not None:
-        _pool.workers = []
-        _pool.function("smelt_prepare")(_pool.looks())
+        _pool.prepare()
 
 
 atexit.register(_stop)
