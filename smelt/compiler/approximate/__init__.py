@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smelt.compiler.approximate import exponential, logarithm, power, trigonometry
-from smelt.compiler.approximate.number import Number, name_shared
+from smelt.compiler.approximate.number import FORMATS, Number, name_shared
+from smelt.errors import CompileError
 from smelt.ir.loops import Expression, Let, Variable
 
 _FUNCTIONS: dict[str, Callable[..., Number]] = {
@@ -28,7 +29,13 @@ def expand(op: str, arguments: tuple[Variable, ...]) -> tuple[tuple[Let, ...], E
 
     `op` is one of TRANSCENDENTAL; the arguments are float32 or float64, of any lanes. The names of
     the lets are made of the op's and the arguments' names: unique where those are.
+
+    Raises CompileError for another op or dtype.
     """
+    if op not in TRANSCENDENTAL or any(part.dtype not in FORMATS for part in arguments):
+        given = ", ".join(f"{part.dtype.name} {part.name}" for part in arguments)
+        known = ", ".join(sorted(TRANSCENDENTAL))
+        raise CompileError(f"no approximation of {op}({given}): of floats there are {known}")
     result = _FUNCTIONS[op](*map(Number, arguments))
     prefix = "_".join((op, *(argument.name for argument in arguments)))
     return name_shared(result, prefix)
