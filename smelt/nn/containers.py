@@ -1,0 +1,201 @@
+"""Containers: modules that hold modules."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, Self, overload
+
+from smelt.engine import located
+from smelt.errors import ArgumentError, BoundsError
+from smelt.nn.module import Module
+from smelt.nn.parameter import Parameter
+
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+
+
+class _Numbered(Module):
+    """Modules under the names 0, 1, 2, ..."""
+
+    def _entries(self) -> dict[str, Module]:
+        return {name: part for name, part in vars(self).items() if isinstance(part, Module)}
+
+    def _replace(self, modules: Iterable[Module]) -> None:
+        wanted = list(modules)
+        for name in self._entries():
+            delattr(self, name)
+        self.extend(wanted)
+
+    def append(self, module: Module) -> Self:
+        """Adds a module at the end; returns the container."""
+        if not isinstance(module, Module):
+            raise ArgumentError(
+                located(f"{type(self).__name__} holds modules, got a {type(module).__name__}")
+            )
+        setattr(self, str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Adds modules at the end; returns the container."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> None:
+        """Puts a module before number `index`."""
+        modules = list(self)
+        modules.insert(index, module)
+        self._replace(modules)
+
+    def __len__(self) -> int:
+        return len(self._entries())
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._entries().values())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: int | slice) -> Module | Self:
+        if isinstance(index, slice):
+            return type(self)._of(list(self)[index])
+        return list(self)[self._place(index)]
+
+    @classmethod
+    def _of(cls, modules: Iterable[Module]) -> Self:
+        return cls().extend(modules)
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        setattr(self, list(self._entries())[self._place(index)], module)
+
+    def __delitem__(self, index: int) -> None:
+        modules = list(self)
+        del modules[self._place(index)]
+        self._replace(modules)
+
+    def _place(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise BoundsError(
+                located(f"{type(self).__name__} holds {len(self)} modules, there is no number {index}")
+            )
+        return index
+
+
+class Sequential(_Numbered):
+    """Modules one after the other: `f3(f2(f1(x)))`.
+
+    Args:
+        modules: the modules in order, or one dict of names and modules.
+    """
+
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, module in modules[0].items():
+                setattr(self, name, module)
+        else:
+            self.extend(modules)  # type: ignore[arg-type]
+
+    def forward(self, x: Any) -> Any:
+        """Passes `x` through the modules in order."""
+        for module in self:
+            x = module(x)
+        return x
+
+
+class ModuleList(_Numbered):
+    """A list of modules that `parameters()` finds; it is not itself callable."""
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self.extend(modules)
+
+    def _child_path(self, name: str) -> str:
+        return f"{self._name}.{name}" if self._name else name
+
+    def _rename(self, name: str) -> None:
+        super()._rename(name)
+        for key, module in self._entries().items():
+            module._rename(self._child_path(key))
+
+
+class ModuleDict(Module):
+    """A dict of modules that `parameters()` finds; it is not itself callable."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        self.update(modules or {})
+
+    def _entries(self) -> dict[str, Module]:
+        return {name: part for name, part in vars(self).items() if isinstance(part, Module)}
+
+    def _child_path(self, name: str) -> str:
+        return f"{self._name}.{name}" if self._name else name
+
+    def _rename(self, name: str) -> None:
+        super()._rename(name)
+        for key, module in self._entries().items():
+            module._rename(self._child_path(key))
+
+    def update(self, modules: Mapping[str, Module]) -> None:
+        """Adds or replaces modules by name."""
+        for key, module in modules.items():
+            self[key] = module
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        if not key or "." in key:
+            raise ArgumentError(located(f"a ModuleDict's key may not be empty or hold a dot: {key!r}"))
+        setattr(self, key, module)
+
+    def __getitem__(self, key: str) -> Module:
+        found = self._entries().get(key)
+        if found is None:
+            known = ", ".join(self._entries())
+            raise BoundsError(located(f"ModuleDict has no module {key!r}; it has: {known}"))
+        return found
+
+    def __delitem__(self, key: str) -> None:
+        delattr(self, key)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries()
+
+    def __len__(self) -> int:
+        return len(self._entries())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries())
+
+    def keys(self) -> KeysView[str]:
+        """Returns the names."""
+        return self._entries().keys()
+
+    def values(self) -> ValuesView[Module]:
+        """Returns the modules."""
+        return self._entries().values()
+
+    def items(self) -> ItemsView[str, Module]:
+        """Returns names and modules."""
+        return self._entries().items()
+
+
+class ParameterList(Module):
+    """A list of parameters that `parameters()` finds."""
+
+    def __init__(self, parameters: Iterable[Any] = ()) -> None:
+        for parameter in parameters:
+            self.append(parameter)
+
+    def append(self, parameter: Any) -> Self:
+        """Adds a parameter (or a tensor, which becomes one) at the end; returns the list."""
+        own = parameter if isinstance(parameter, Parameter) else Parameter(parameter)
+        setattr(self, str(len(self)), own)
+        return self
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return (own for _, own in self._own_parameters())
+
+    def __getitem__(self, index: int) -> Parameter:
+        return list(self)[index]

@@ -1,0 +1,67 @@
+"""Embedding: a table of learned vectors, looked up by number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import smelt.functional as F
+from smelt.engine import located, no_grad
+from smelt.errors import ArgumentError
+from smelt.nn import init
+from smelt.nn.linear import empty_parameter
+from smelt.nn.module import Module
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["Embedding"]
+
+
+class Embedding(Module):
+    """`y[..., :] = weight[index[...], :]`.
+
+    Args:
+        num_embeddings: number of vectors.
+        embedding_dim: extent of each.
+        padding_idx: the number whose vector starts as 0 and gets no gradient; may be negative.
+        dtype: of the table; float32 when None.
+
+    Parameters: weight (num_embeddings, embedding_dim), first drawn from N(0, 1).
+    Shapes: int (...) -> (..., embedding_dim).
+
+    Raises:
+        ArgumentError: `padding_idx` is outside the table.
+        BoundsError: when called, an index is outside the table.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        dtype: Any = None,
+    ) -> None:
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ArgumentError(
+                    located(f"Embedding: padding_idx {padding_idx} in a table of {num_embeddings}")
+                )
+            padding_idx %= num_embeddings
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = padding_idx
+        self.weight = empty_parameter(num_embeddings, embedding_dim, dtype=dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws first values anew."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            rows = as_tensor(range(self.num_embeddings)).unsqueeze(-1)
+            with no_grad():
+                self.weight.copy_(self.weight * (rows != self.padding_idx).to(self.weight.dtype))
+
+    def forward(self, index: Tensor) -> Tensor:
+        return F.embedding(index, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

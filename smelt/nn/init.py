@@ -1,0 +1,174 @@
+"""First values of parameters, drawn from the default generator: `manual_seed` repeats them.
+
+Every function overwrites its tensor in place, under `no_grad`, and returns it. Sources: Glorot and
+Bengio 2010 (xavier), He et al. 2015 (kaiming), Saxe et al. 2014 (orthogonal).
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from smelt.dtypes import float64
+from smelt.engine import located, no_grad
+from smelt.errors import ArgumentError, ShapeError
+from smelt.random import rand, randn
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+
+@no_grad()
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Fills with numbers drawn evenly from [a, b)."""
+    return tensor.copy_(rand(*tensor.shape, dtype=tensor.dtype) * (b - a) + a)
+
+
+@no_grad()
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Fills with numbers from the normal distribution N(mean, std^2)."""
+    if std < 0:
+        raise ArgumentError(located(f"normal_: std must not be negative, got {std}"))
+    return tensor.copy_(randn(*tensor.shape, dtype=tensor.dtype) * std + mean)
+
+
+@no_grad()
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> Tensor:
+    """Fills with numbers from N(mean, std^2) limited to [a, b].
+
+    x = mean + std * Phi^-1(u), u drawn evenly between Phi((a - mean) / std) and Phi((b - mean) / std).
+    """
+    normal = NormalDist(mean, std)
+    low, high = normal.cdf(a), normal.cdf(b)
+    if not high - low > 0:
+        raise ArgumentError(located(f"trunc_normal_: N({mean}, {std}^2) has no mass in [{a}, {b}]"))
+    levels = low + (high - low) * rand(*tensor.shape, dtype=float64).numpy()
+    inside = np.clip(levels, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
+    values = np.asarray(np.frompyfunc(normal.inv_cdf, 1, 1)(inside), np.float64)
+    return tensor.copy_(as_tensor(np.clip(values, a, b)))
+
+
+@no_grad()
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fills with one number."""
+    return tensor.copy_(as_tensor(np.full(tensor.shape, val, np.float64)))
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fills with 0."""
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fills with 1."""
+    return constant_(tensor, 1.0)
+
+
+@no_grad()
+def eye_(tensor: Tensor) -> Tensor:
+    """Makes a matrix the identity: 1 on the diagonal, 0 elsewhere."""
+    if tensor.ndim != 2:
+        raise ShapeError(located(f"eye_ needs a matrix, got shape {tensor.shape}"))
+    return tensor.copy_(as_tensor(np.eye(*tensor.shape)))
+
+
+@no_grad()
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Makes the matrix (first axis x the others) have orthogonal rows or columns, times `gain`."""
+    if tensor.ndim < 2:
+        raise ShapeError(located(f"orthogonal_ needs at least 2 axes, got shape {tensor.shape}"))
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    drawn = randn(rows, columns, dtype=float64).numpy()
+    tall = drawn if rows >= columns else drawn.T
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diag(r))  # makes the distribution uniform (Mezzadri 2007)
+    matrix = q if rows >= columns else q.T
+    return tensor.copy_(as_tensor(gain * matrix.reshape(tensor.shape)))
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """U(-r, r) with r = gain * sqrt(6 / (fan_in + fan_out))."""
+    fan_in, fan_out = fans(tensor)
+    limit = gain * math.sqrt(6.0 / (fan_in + fan_out))
+    return uniform_(tensor, -limit, limit)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """N(0, s^2) with s = gain * sqrt(2 / (fan_in + fan_out))."""
+    fan_in, fan_out = fans(tensor)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)))
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
+    """U(-r, r) with r = gain * sqrt(3 / fan); `a` is the negative slope of leaky_relu."""
+    limit = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -limit, limit)
+
+
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
+    """N(0, s^2) with s = gain / sqrt(fan); `a` is the negative slope of leaky_relu."""
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity))
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ArgumentError(located(f"mode must be 'fan_in' or 'fan_out', got {mode!r}"))
+    fan = fans(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """Returns how many inputs feed one output of a weight (out, in, ...), and the reverse.
+
+    Raises:
+        ShapeError: the tensor has fewer than 2 axes, or no elements.
+    """
+    if tensor.ndim < 2 or not tensor.size:
+        raise ShapeError(
+            located(f"fan_in and fan_out need a weight of at least 2 axes, got shape {tensor.shape}")
+        )
+    field = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * field, tensor.shape[0] * field
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Returns the factor that keeps the variance of a layer's output through a nonlinearity.
+
+    Args:
+        nonlinearity: linear, conv1d .. conv3d, sigmoid, tanh, relu, leaky_relu or selu.
+        param: the negative slope of leaky_relu (0.01 when None).
+
+    Raises:
+        ArgumentError: another nonlinearity.
+    """
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        return math.sqrt(2.0 / (1.0 + slope**2))
+    linear = ("linear", "sigmoid", "conv1d", "conv2d", "conv3d")
+    gains = dict.fromkeys(linear, 1.0) | {"tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 0.75}
+    if nonlinearity not in gains:
+        known = ", ".join([*gains, "leaky_relu"])
+        raise ArgumentError(located(f"no gain for {nonlinearity!r}; there is one for {known}"))
+    return gains[nonlinearity]

@@ -1,0 +1,180 @@
+"""Losses as modules; the formulas are in `smelt.functional`.
+
+`reduction` is "mean", "sum" or "none" (one loss per sample or element).
+"""
+
+from __future__ import annotations
+
+import smelt.functional as F
+from smelt.engine import located
+from smelt.errors import ArgumentError
+from smelt.nn.module import Module
+from smelt.tensor import Tensor
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "SmoothL1Loss",
+]
+
+
+class _Loss(Module):
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in ("none", "mean", "sum"):
+            raise ArgumentError(
+                located(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+            )
+        self.reduction = reduction
+
+
+class _WeightedLoss(_Loss):
+    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weight)
+
+
+class MSELoss(_Loss):
+    """`(x - target)^2`."""
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.mse_loss(x, target, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """`|x - target|`."""
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(x, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """`d^2 / (2 beta)` where `d = |x - target|` is below beta, else `d - beta / 2`."""
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(x, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """`d^2 / 2` where `d = |x - target|` is below delta, else `delta * (d - delta / 2)`."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(x, target, reduction=self.reduction, delta=self.delta)
+
+
+class CrossEntropyLoss(_WeightedLoss):
+    """`-log softmax(x)[target]`.
+
+    Args:
+        weight: (C,), a weight per class.
+        ignore_index: targets of this number count nothing.
+        reduction: "mean" divides by the sum of the weights that count.
+        label_smoothing: the share of the target that is spread over all classes.
+
+    Shapes: x (B, C, ...) or (C,); target int (B, ...) or (), or probabilities of x's shape.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, reduction)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            x,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class NLLLoss(_WeightedLoss):
+    """`-x[target]`, x being log-probabilities (B, C, ...); arguments as of CrossEntropyLoss."""
+
+    def __init__(
+        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__(weight, reduction)
+        self.ignore_index = ignore_index
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.nll_loss(
+            x,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
+
+
+class BCELoss(_WeightedLoss):
+    """`-w * (target * log(x) + (1 - target) * log(1 - x))`, x being probabilities."""
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy(x, target, weight=self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_WeightedLoss):
+    """BCELoss of sigmoid(x), without overflow.
+
+    Args:
+        weight: a weight per element, broadcast.
+        reduction: see the module.
+        pos_weight: (C,), a weight of the positive targets.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(weight, reduction)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            x,
+            target,
+            weight=self.weight,
+            reduction=self.reduction,
+            pos_weight=self.pos_weight,
+        )
+
+
+class KLDivLoss(_Loss):
+    """`target * (log(target) - x)`, x being log-probabilities.
+
+    Args:
+        reduction: also "batchmean", the sum divided by the extent of the first axis.
+        log_target: whether the target holds logarithms too.
+    """
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__("mean" if reduction == "batchmean" else reduction)
+        self.reduction = reduction
+        self.log_target = log_target
+
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
+        return F.kl_div(x, target, reduction=self.reduction, log_target=self.log_target)

@@ -1,0 +1,403 @@
+"""Module: a function with parameters. Attributes are plain; what a module holds is found by looking.
+
+class Perceptron(nn.Module):
+def __init__(self):
+self.hidden = nn.Linear(2, 8)
+self.output = nn.Linear(8, 1)
+
+def forward(self, x):                            # (B, 2)
+return self.output(self.hidden(x).tanh())    # (B, 1)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+
+import numpy as np
+
+from smelt import static
+from smelt.dtypes import as_dtype
+from smelt.engine import context, located, no_grad
+from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
+from smelt.nn.parameter import Parameter
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["HookHandle", "LoadedKeys", "Module"]
+
+Hook = Callable[["Module", tuple[Any, ...], Any], Any]
+
+
+class LoadedKeys(NamedTuple):
+    """What `load_state_dict(strict=False)` could not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class HookHandle:
+    """What `register_forward_hook` returns: `remove()` takes the hook away."""
+
+    def __init__(self, hooks: dict[int, Hook], number: int) -> None:
+        self._hooks = hooks
+        self._number = number
+
+    def remove(self) -> None:
+        """Takes the hook away; a second call changes nothing."""
+        self._hooks.pop(self._number, None)
+        static.changed()
+
+
+class Module:
+    """The base of every layer and network.
+
+    Parameters, buffers and submodules are attributes. Subclasses set them in `__init__` and say in
+    `forward` what the module computes; calling the module calls `forward`. Names, `state_dict` keys and
+    layouts are PyTorch's.
+    """
+
+    training: bool = True
+    _name: str = ""  # under which the parent holds it; for error messages
+    _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state_dict
+    _hooks: Mapping[int, Hook] = {}
+
+    # --- computing ----------------------------------------------------------------------------------
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """Computes the module's output; every subclass says how."""
+        near = difflib.get_close_matches("forward", set(dir(self)) - {"forward"}, 1, 0.8)
+        hint = f"; did you mean {near[0]}() to be it?" if near else ""
+        raise NotImplementedError(located(f"{type(self).__name__} has no forward(){hint}"))
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        note = getattr(context.engine, "note_module", None)
+        if note is not None:  # a trace remembers which settings it was made for
+            note(self)
+        modules = context.modules
+        modules.append(self._name or type(self).__name__.lower())
+        try:
+            output = self.forward(*inputs, **options)
+            if self._hooks:
+                output = self._hooked(inputs, output)
+        finally:
+            modules.pop()
+        return output
+
+    def _hooked(self, inputs: tuple[Any, ...], output: Any) -> Any:
+        for hook in tuple(self._hooks.values()):
+            replaced = hook(self, inputs, output)
+            output = output if replaced is None else replaced
+        return output
+
+    def register_forward_hook(self, hook: Hook) -> HookHandle:
+        """Calls `hook(module, inputs, output)` after each forward; what it returns replaces the output.
+
+        Returns:
+            A handle whose `remove()` takes the hook away.
+        """
+        hooks = vars(self).setdefault("_hooks", {})
+        number = max(hooks, default=-1) + 1
+        hooks[number] = hook
+        static.changed()
+        return HookHandle(hooks, number)
+
+    # --- attributes ---------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Tensor):
+            self._refuse_traced_state(name, value)
+        elif isinstance(value, Module):
+            self._refuse_method_name(name)
+            value._rename(self._child_path(name))
+        else:
+            _refuse_hidden(type(self).__name__, name, value)
+        if vars(self).get(name) is not value and not (isinstance(value, Tensor) and value.is_traced):
+            static.changed()
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        vars(self).get("_buffers", {}).pop(name, None)
+        static.changed()
+
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            message = f"{type(self).__name__} has no attribute {name!r}"
+            if not name.startswith("__"):  # not for the protocols of copy and pickle
+                near = difflib.get_close_matches(name, dir(self), 1)
+                message = located(f"{message}; did you mean {near[0]!r}?" if near else message)
+            raise AttributeError(message)
+
+    def _refuse_traced_state(self, name: str, value: Tensor) -> None:
+        if value.is_traced and (name in self._buffers or isinstance(vars(self).get(name), Parameter)):
+            raise TraceError(
+                located(
+                    f"{type(self).__name__}.{name} is state and cannot be replaced inside a compiled "
+                    f"step; write self.{name}.copy_(...) under smelt.no_grad()"
+                )
+            )
+
+    def _refuse_method_name(self, name: str) -> None:
+        if hasattr(Module, name) or callable(getattr(type(self), name, None)):
+            raise ArgumentError(
+                located(f"{type(self).__name__}.{name} is a method or setting; name the submodule otherwise")
+            )
+
+    def _child_path(self, name: str) -> str:
+        return name
+
+    def _rename(self, name: str) -> None:
+        vars(self)["_name"] = name
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Makes `tensor` a buffer: state that is not learned, such as running statistics.
+
+        Args:
+            name: the attribute that will hold it.
+            tensor: the first values, or None for a buffer that is not used.
+            persistent: whether `state_dict` contains it.
+        """
+        if name in vars(self) and name not in self._buffers:
+            raise ArgumentError(located(f"{type(self).__name__} has an attribute {name!r} already"))
+        vars(self).setdefault("_buffers", {})[name] = persistent
+        setattr(self, name, tensor)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Sets attribute `name`; the same as plain assignment."""
+        setattr(self, name, parameter)
+
+    # --- what it holds ------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yields the direct submodules with their names, each once."""
+        seen: set[int] = set()
+        for name, value in vars(self).items():
+            if isinstance(value, Module) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
+
+    def children(self) -> Iterator[Module]:
+        """Yields the direct submodules."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(
+        self, prefix: str = "", remove_duplicate: bool = True, _seen: set[int] | None = None
+    ) -> Iterator[tuple[str, Module]]:
+        """Yields this module and all below it with their paths; a shared one once, unless asked."""
+        seen = set() if _seen is None else _seen
+        if remove_duplicate and id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield from value.named_modules(_joined(prefix, name), remove_duplicate, seen)
+
+    def modules(self) -> Iterator[Module]:
+        """Yields this module and all below it."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Yields the parameters with their paths; a tied one once, unless `remove_duplicate=False`."""
+        return self._named_tensors(Module._own_parameters, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yields the parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yields the buffers with their paths."""
+        return self._named_tensors(Module._own_buffers, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yields the buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _own_parameters(self) -> Iterator[tuple[str, Any]]:
+        return ((name, own) for name, own in vars(self).items() if isinstance(own, Parameter))
+
+    def _own_buffers(self) -> Iterator[tuple[str, Any]]:
+        found = ((name, vars(self).get(name)) for name in self._buffers)
+        return ((name, buffer) for name, buffer in found if buffer is not None)
+
+    def _named_tensors(
+        self,
+        own: Callable[[Module], Iterator[tuple[str, Any]]],
+        prefix: str,
+        recurse: bool,
+        remove_duplicate: bool,
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, tensor in own(module):
+                if not remove_duplicate or id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield _joined(path, name), tensor
+
+    # --- changing it --------------------------------------------------------------------------------
+
+    def apply(self, function: Callable[[Module], object]) -> Self:
+        """Calls `function` on every module below and then on this one; returns the module itself."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Puts the module and all below into training mode (dropout drops, statistics are gathered)."""
+        for module in self.modules():
+            if module.training is not mode:
+                module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Puts the module and all below into evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Says for every parameter whether its gradient is wanted."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients of all parameters, or makes them zeros."""
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                parameter.grad = None if set_to_none else parameter.grad * 0
+
+    def to(self, dtype: Any) -> Self:
+        """Brings all float parameters and buffers to another float dtype, in place.
+
+        The tensors stay the same objects, but make optimisers after this call: theirs keep their dtype.
+        """
+        target = as_dtype(dtype)
+        if not target.is_float:
+            raise DTypeError(located(f"a module's parameters must be floats, not {target.name}"))
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dtype.is_float:
+                with no_grad():
+                    converted = tensor.to(target)
+                    gradient = None if tensor.grad is None else tensor.grad.to(target)
+                tensor._data = np.array(converted.data)  # its own memory
+                tensor._address = None
+                tensor.dtype, tensor.grad = target, gradient
+        static.changed()
+        return self
+
+    def float(self) -> Self:
+        """Brings the module to float32."""
+        return self.to("float32")
+
+    def double(self) -> Self:
+        """Brings the module to float64."""
+        return self.to("float64")
+
+    # --- its state ----------------------------------------------------------------------------------
+
+    def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self._own_parameters():
+            yield prefix + name, parameter
+        for name, buffer in self._own_buffers():
+            if self._buffers[name]:
+                yield prefix + name, buffer
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield from value._named_state(f"{prefix}{name}.")
+
+    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
+        """Returns parameters and persistent buffers by path, with PyTorch's keys.
+
+        The tensors share the module's memory: they show later changes. Copy what must stay.
+        """
+        return {key: tensor.detach() for key, tensor in self._named_state(prefix)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
+        """Copies the values of `state_dict` into parameters and buffers, cast to their dtypes.
+
+        Args:
+            state_dict: Tensors or NumPy arrays by path.
+            strict: whether the keys must be exactly the module's own.
+
+        Returns:
+            The keys that the module has and the dict lacks, and the reverse.
+
+        Raises:
+            StateError: keys (when strict) or shapes do not fit; nothing has been changed then.
+        """
+        own = dict(self._named_state())
+        given = {key: as_tensor(value) for key, value in state_dict.items()}
+        result = LoadedKeys([key for key in own if key not in given], [k for k in given if k not in own])
+        shared = [key for key in own if key in given]
+        problems = [
+            f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the module"
+            for key in shared
+            if given[key].shape != own[key].shape
+        ]
+        if strict:
+            problems += _listed("missing", result.missing_keys)
+            problems += _listed("unexpected", result.unexpected_keys)
+        if problems:
+            lines = "".join(f"\n  {problem}" for problem in problems)
+            raise StateError(f"the state_dict does not fit {type(self).__name__}:{lines}")
+        with no_grad():
+            for key in shared:
+                own[key].copy_(given[key])
+        return result
+
+    def fingerprint(self) -> Hashable:
+        """Returns a hashable of everything here and below that a compiled step takes for constant.
+
+        That is classes, Python attributes, `training`, which tensors there are, and which are frozen.
+        """
+        attributes = tuple(
+            (name, static.frozen(value)) for name, value in vars(self).items() if name != "_name"
+        )
+        return type(self), self.training, attributes
+
+    # --- looking at it ------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """Returns the settings that `repr` shows in brackets."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [
+            f"({name}): {child!r}".replace("\n", "\n  ")
+            for name, child in vars(self).items()
+            if isinstance(child, Module)
+        ]
+        head, settings = type(self).__name__, self.extra_repr()
+        if not children:
+            return f"{head}({settings})"
+        return "\n  ".join([f"{head}({settings}", *children]) + "\n)"
+
+
+def _joined(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _listed(what: str, keys: Iterable[str]) -> list[str]:
+    return [f"{key}: {what}" for key in keys]
+
+
+def _refuse_hidden(owner: str, name: str, value: Any) -> None:
+    """Refuses modules and parameters in plain containers, where nothing would find them."""
+    parts = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (list, tuple, dict)) and any(
+        isinstance(part, (Module, Parameter)) for part in parts
+    ):
+        kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
+        raise ArgumentError(
+            located(
+                f"{owner}.{name}: modules and parameters in a plain {type(value).__name__} would not be "
+                f"found by parameters() and state_dict(); use nn.{kind}"
+            )
+        )

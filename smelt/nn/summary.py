@@ -1,0 +1,115 @@
+"""summary: a table of a network's layers, with the shapes that one input gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from smelt import tree
+from smelt.engine import no_grad
+from smelt.nn.module import Module
+from smelt.tensor import Tensor
+
+__all__ = ["Row", "Summary", "summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One module: its path, class, output shapes, and the size of what it holds itself."""
+
+    path: str
+    kind: str
+    output: str
+    parameters: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What `summary` found; `str` makes the table.
+
+    Attributes:
+        rows: one per module in the order of `named_modules`.
+        parameters: number of learned numbers, tied ones counted once.
+        trainable: how many of them are not frozen.
+        size: bytes of all parameters and buffers.
+    """
+
+    rows: tuple[Row, ...]
+    parameters: int
+    trainable: int
+    size: int
+
+    def __str__(self) -> str:
+        head = ("layer", "output", "parameters", "bytes")
+        cells = [(_indented(r), r.output, f"{r.parameters:,}", f"{r.size:,}") for r in self.rows]
+        total = ("total", "", f"{self.parameters:,}", f"{self.size:,}")
+        widths = [max(map(len, column)) for column in zip(head, *cells, total, strict=True)]
+        rule = "-" * (sum(widths) + 6)
+        lines = [_line(row, widths) for row in (head, *cells, total)]
+        frozen = self.parameters - self.trainable
+        note = [f"{frozen:,} parameters are frozen"] if frozen else []
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *note])
+
+    __repr__ = __str__
+
+
+def summary(model: Module, *inputs: Any) -> Summary:
+    """Runs `model` once on `inputs`, in evaluation mode and without gradients, and lists its layers.
+
+    Args:
+        model: the network; its modes are put back afterwards.
+        inputs: what it is called with.
+
+    Returns:
+        A Summary: print it for a table of output shapes, parameters and bytes per layer.
+    """
+    shapes: dict[int, str] = {}
+
+    def look(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
+        shapes[id(module)] = _shapes(output)
+
+    modules = list(model.named_modules())
+    modes = [(module, module.training) for _, module in modules]
+    handles = [module.register_forward_hook(look) for _, module in modules]
+    try:
+        model.eval()
+        with no_grad():
+            model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes:
+            module.training = mode
+    rows = tuple(_row(path, module, shapes.get(id(module), "-")) for path, module in modules)
+    learned = list(model.parameters())
+    trainable = sum(parameter.size for parameter in learned if parameter.requires_grad)
+    size = sum(_bytes(tensor) for tensor in (*learned, *model.buffers()))
+    return Summary(rows, sum(parameter.size for parameter in learned), trainable, size)
+
+
+def _row(path: str, module: Module, output: str) -> Row:
+    parameters = list(module.parameters(recurse=False))
+    size = sum(_bytes(tensor) for tensor in (*parameters, *module.buffers(recurse=False)))
+    return Row(path, type(module).__name__, output, sum(p.size for p in parameters), size)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.size * tensor.dtype.itemsize
+
+
+def _shapes(output: Any) -> str:
+    leaves, _ = tree.flatten(output)
+    return ", ".join(str(leaf.shape) for leaf in leaves if isinstance(leaf, Tensor)) or "-"
+
+
+def _indented(row: Row) -> str:
+    depth = row.path.count(".") + 1 if row.path else 0
+    name = row.path.rpartition(".")[2]
+    return f"{'  ' * depth}{name}: {row.kind}" if name else row.kind
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    layer, output, *numbers = cells
+    left = [layer.ljust(widths[0]), output.ljust(widths[1])]
+    return "  ".join([*left, *(c.rjust(w) for c, w in zip(numbers, widths[2:], strict=True))])

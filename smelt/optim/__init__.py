@@ -1,0 +1,22 @@
+"""Optimisers, learning-rate schedules, gradient clipping."""
+
+from smelt.optim import lr_scheduler
+from smelt.optim.adagrad import Adagrad
+from smelt.optim.adam import Adam, AdamW
+from smelt.optim.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+from smelt.optim.optimizer import Optimizer
+from smelt.optim.rmsprop import RMSprop
+from smelt.optim.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "get_total_norm",
+    "lr_scheduler",
+]

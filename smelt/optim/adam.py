@@ -1,0 +1,101 @@
+"""Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from smelt.elementary import maximum, sqrt
+from smelt.optim.checks import fraction, not_negative
+from smelt.optim.group import Group
+from smelt.optim.optimizer import Optimizer
+from smelt.tensor import Tensor
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(Optimizer):
+    """Steps along the running mean of gradients, divided by the root of that of their squares.
+
+        g <- g + weight_decay * x
+        m <- beta1 * m + (1 - beta1) * g
+        v <- beta2 * v + (1 - beta2) * g^2
+        x <- x - lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)
+
+    Args:
+        params: the parameters, or groups of them.
+        lr: learning rate.
+        betas: beta1 and beta2, each in [0, 1).
+        eps: keeps the division finite.
+        weight_decay: factor of the L2 penalty.
+        amsgrad: whether the largest v so far divides (Reddi et al. 2018).
+        maximize: whether to go up instead of down.
+
+    Raises:
+        ArgumentError: a setting outside its range.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        name, (beta1, beta2) = type(self).__name__, betas
+        not_negative(name, lr=lr, eps=eps, weight_decay=weight_decay)
+        fraction(name, beta1=beta1, beta2=beta2)
+        defaults = {"lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "amsgrad": amsgrad, "maximize": maximize})
+
+    def begin(self, group: Group) -> dict[str, float]:
+        moments = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+        return moments | ({"max_exp_avg_sq": 0.0} if group["amsgrad"] else {})
+
+    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+        lr, (beta1, beta2) = group["lr"], group["betas"]
+        decay = 1 - lr * group["weight_decay"]
+        return beta1, beta2, lr / (1 - beta1**t), sqrt(1 - beta2**t), decay
+
+    def update(
+        self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
+    ) -> None:
+        beta1, beta2, rate, root, decay = scalars
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        start = x
+        if group["weight_decay"]:
+            start, g = (x * decay, g) if self.decoupled else (x, g + group["weight_decay"] * x)
+        m.copy_(m + (1 - beta1) * (g - m))
+        v.copy_(beta2 * v + (1 - beta2) * (g * g))
+        largest = v
+        if group["amsgrad"]:
+            largest = state["max_exp_avg_sq"].copy_(maximum(state["max_exp_avg_sq"], v))
+        x.copy_(start - rate * m / (sqrt(largest) / root + group["eps"]))
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is kept apart from the gradient.
+
+    x <- x * (1 - lr * weight_decay), then as Adam without weight decay
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

@@ -1,0 +1,30 @@
+"""Checks of hyper-parameters, with one wording for all optimisers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smelt.engine import located
+from smelt.errors import ArgumentError
+from smelt.tensor import Tensor
+
+__all__ = ["fraction", "is_used", "not_negative"]
+
+
+def not_negative(owner: str, **settings: Any) -> None:
+    """Raises ArgumentError for a setting below 0 (or nan)."""
+    for name, value in settings.items():
+        if not isinstance(value, Tensor) and not value >= 0:
+            raise ArgumentError(located(f"{owner}: {name} must not be negative, got {value}"))
+
+
+def fraction(owner: str, **settings: Any) -> None:
+    """Raises ArgumentError for a setting outside [0, 1)."""
+    for name, value in settings.items():
+        if not 0 <= value < 1:
+            raise ArgumentError(located(f"{owner}: {name} must lie in [0, 1), got {value}"))
+
+
+def is_used(setting: Any) -> bool:
+    """Returns whether a setting takes effect: not 0, or a tensor, whose value may change."""
+    return isinstance(setting, Tensor) or setting != 0

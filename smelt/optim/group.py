@@ -1,0 +1,56 @@
+"""Group: the hyper-parameters of some parameters, as a dict that keeps tensors where they are."""
+
+from __future__ import annotations
+
+from collections import UserDict
+from typing import Any
+
+import numpy as np
+
+from smelt import static
+from smelt.dtypes import float64
+from smelt.engine import located
+from smelt.errors import TraceError
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["Group", "scalar"]
+
+
+def scalar(value: Any) -> Tensor:
+    """Returns a number as state of its own: a new concrete float64 tensor of shape ()."""
+    given = as_tensor(value, float64)
+    if given.is_traced:
+        raise TraceError(located("state cannot be made inside a compiled step; make it before the step"))
+    return Tensor(np.array(given.numpy(), np.float64), float64)
+
+
+class Group(UserDict[str, Any]):
+    """A dict of hyper-parameters.
+
+    `group["lr"]` is a tensor of shape (), so that compiled steps can read and change it; assigning a
+    number to it copies the number in. Everything else is a Python value, and a compiled step that has
+    used it is compiled anew when it changes.
+    """
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        held = self.data.get(key)
+        if isinstance(held, Tensor):
+            held.copy_(value)
+        else:
+            self.data[key] = value
+            static.changed()
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        static.changed()
+
+    def hold(self, key: str, place: int | None = None) -> Tensor:
+        """Makes a number (or number `place` of a tuple) a tensor, so that steps can change it."""
+        value = self.data[key]
+        number = value if place is None else value[place]
+        if isinstance(number, Tensor):
+            return number
+        held = scalar(number)
+        static.changed()
+        self.data[key] = held if place is None else (*value[:place], held, *value[place + 1 :])
+        return held

@@ -1,0 +1,31 @@
+"""Learning-rate schedules: functions of a step count that is a tensor, so they run in compiled steps."""
+
+from smelt.optim.lr_scheduler.closed import (
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
+    SequentialLR,
+    StepLR,
+)
+from smelt.optim.lr_scheduler.one_cycle import OneCycleLR
+from smelt.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from smelt.optim.lr_scheduler.schedule import LRScheduler
+
+__all__ = [
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+]

@@ -1,0 +1,159 @@
+"""OneCycleLR: the rate rises, falls, and falls further; the momentum goes the other way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from smelt.dtypes import float64, int64
+from smelt.elementary import cos, where
+from smelt.engine import context, located, no_grad
+from smelt.errors import ArgumentError
+from smelt.optim.group import scalar
+from smelt.optim.lr_scheduler.schedule import LRScheduler
+from smelt.optim.optimizer import Optimizer
+from smelt.tensor import Tensor
+
+__all__ = ["OneCycleLR"]
+
+Phase = tuple[float, float, float]  # (last step, value at its start, value at its end)
+
+
+class OneCycleLR(LRScheduler):
+    """One cycle over the whole training (Smith and Topin 2018).
+
+    The rate goes from `max_lr / div_factor` up to `max_lr`, then down to the first rate divided by
+    `final_div_factor`; with `three_phase` it first comes down as it went up.
+
+    Args:
+        optimizer: the optimiser whose groups get the rates.
+        max_lr: the highest rate, or one per group.
+        total_steps: length of the cycle; or give `epochs` and `steps_per_epoch`.
+        epochs: number of epochs.
+        steps_per_epoch: number of steps in each.
+        pct_start: the share of the cycle in which the rate rises.
+        anneal_strategy: "cos" or "linear".
+        cycle_momentum: whether momentum (or beta1) moves too, between `base_momentum` and `max_momentum`.
+        base_momentum: the momentum when the rate is highest.
+        max_momentum: the momentum at the ends.
+        div_factor: first rate = max_lr / div_factor.
+        final_div_factor: last rate = first rate / final_div_factor.
+        three_phase: whether a third phase annihilates the rate.
+
+    Raises:
+        ArgumentError: a setting outside its range; or `step` was called more than `total_steps` times.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | Sequence[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: str = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.85,
+        max_momentum: float = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+    ) -> None:
+        self.total_steps = _length(total_steps, epochs, steps_per_epoch)
+        if anneal_strategy not in ("cos", "linear"):
+            raise ArgumentError(located(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}"))
+        if not 0 <= pct_start <= 1:
+            raise ArgumentError(located(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}"))
+        groups = len(optimizer.param_groups)
+        self.max_lrs = (max_lr,) * groups if isinstance(max_lr, (int, float)) else tuple(max_lr)
+        if len(self.max_lrs) != groups:
+            raise ArgumentError(located(f"OneCycleLR: {len(self.max_lrs)} max_lr for {groups} groups"))
+        self.pct_start = pct_start
+        self.anneal_strategy = anneal_strategy
+        self.momenta = (base_momentum, max_momentum)
+        self.div_factor = div_factor
+        self.final_div_factor = final_div_factor
+        self.three_phase = three_phase
+        for highest, group in zip(self.max_lrs, optimizer.param_groups, strict=True):
+            group.data["initial_lr"] = scalar(highest / div_factor)
+        self.cycled = [_momentum_of(group) for group in optimizer.param_groups] if cycle_momentum else []
+        super().__init__(optimizer)
+
+    def step(self) -> None:
+        with no_grad():
+            beyond = (self.last_epoch + 1 > self.total_steps).to(int64)
+            message = f"OneCycleLR: more steps than total_steps={self.total_steps}"
+            context.engine.require(beyond, message, ArgumentError)
+        super().step()
+
+    def _set_rates(self) -> None:
+        super()._set_rates()
+        with no_grad():
+            t = self.last_epoch.to(float64)
+            for momentum in self.cycled:
+                momentum.copy_(self._along(t, self._phases(*self._momentum_values())))
+
+    def rate(self, t: Tensor, number: int) -> Tensor:
+        first = self.max_lrs[number] / self.div_factor
+        return self._along(
+            t, self._phases(first, self.max_lrs[number], first / self.final_div_factor)
+        )
+
+    def _momentum_values(self) -> tuple[float, float, float]:
+        base, highest = self.momenta
+        return highest, base, highest
+
+    def _phases(self, first: float, middle: float, last: float) -> list[Phase]:
+        top, end = self.pct_start * self.total_steps - 1.0, self.total_steps - 1.0
+        if not self.three_phase:
+            return [(top, first, middle), (end, middle, last)]
+        down = 2.0 * self.pct_start * self.total_steps - 2.0
+        return [(top, first, middle), (down, middle, first), (end, first, last)]
+
+    def _along(self, t: Tensor, phases: list[Phase]) -> Tensor:
+        """Returns the value at step `t`: in the first phase that has not ended, else in the last."""
+        starts = [0.0, *(end for end, _, _ in phases[:-1])]
+        anneal = _ANNEAL[self.anneal_strategy]
+        value = None
+        for start, (end, low, high) in reversed(list(zip(starts, phases, strict=True))):
+            here = anneal(low, high, (t - start) / (end - start) if end != start else t * 0 + 1)
+            value = here if value is None else where(t <= end, here, value)
+        assert value is not None, "there are always phases"
+        return value
+
+
+def _cosine(start: float, end: float, share: Tensor) -> Tensor:
+    return end + (start - end) / 2.0 * (1.0 + cos(math.pi * share))
+
+
+def _linear(start: float, end: float, share: Tensor) -> Tensor:
+    return start + (end - start) * share
+
+
+_ANNEAL: dict[str, Callable[[float, float, Tensor], Tensor]] = {"cos": _cosine, "linear": _linear}
+
+
+def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
+    if total_steps is None:
+        if epochs is None or steps_per_epoch is None:
+            raise ArgumentError(located("OneCycleLR: give total_steps, or epochs and steps_per_epoch"))
+        total_steps = epochs * steps_per_epoch
+    if total_steps <= 0:
+        raise ArgumentError(located(f"OneCycleLR: total_steps must be positive, got {total_steps}"))
+    return total_steps
+
+
+def _momentum_of(group: Any) -> Tensor:
+    """Returns a group's momentum or beta1 as a tensor that steps can change."""
+    if "betas" in group:
+        return group.hold("betas", 0)
+    if not isinstance(group.get("momentum"), Tensor) and not group.get("momentum"):
+        raise ArgumentError(
+            located(
+                "OneCycleLR cycles the momentum, but the optimiser was made without one; give it a "
+                "momentum, or use cycle_momentum=False"
+            )
+        )
+    return group.hold("momentum")

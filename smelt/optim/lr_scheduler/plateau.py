@@ -1,0 +1,96 @@
+"""ReduceLROnPlateau: the rate falls when a metric has stopped improving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from smelt.dtypes import float64
+from smelt.elementary import logical_and, maximum, where
+from smelt.engine import located, no_grad
+from smelt.errors import ArgumentError
+from smelt.optim.group import Group, scalar
+from smelt.optim.lr_scheduler.schedule import Schedule, count
+from smelt.optim.optimizer import Optimizer
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["ReduceLROnPlateau"]
+
+
+class ReduceLROnPlateau(Schedule):
+    """Multiplies the rates by `factor` when the metric has not improved for `patience` steps.
+
+    Args:
+        optimizer: the optimiser whose groups get the rates.
+        mode: "min" when a lower metric is better, "max" when a higher one is.
+        factor: below 1.
+        patience: how many steps without improvement are borne.
+        threshold: how much better counts as better.
+        threshold_mode: "rel" (best * (1 -+ threshold)) or "abs" (best -+ threshold).
+        cooldown: how many steps after a reduction are not counted.
+        min_lr: the lowest rate, or one per group.
+        eps: reductions smaller than this are not made.
+
+    Raises:
+        ArgumentError: a setting outside its range.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: str = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float | Sequence[float] = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
+            raise ArgumentError(
+                located(f"ReduceLROnPlateau: unknown mode {mode!r} or threshold_mode {threshold_mode!r}")
+            )
+        if not factor < 1.0:
+            raise ArgumentError(located(f"ReduceLROnPlateau: factor must be below 1, got {factor}"))
+        groups = len(optimizer.param_groups)
+        lowest = (min_lr,) * groups if isinstance(min_lr, (int, float)) else tuple(min_lr)
+        if len(lowest) != groups:
+            raise ArgumentError(located(f"ReduceLROnPlateau: {len(lowest)} min_lr for {groups} groups"))
+        self.optimizer = optimizer
+        self.mode, self.factor, self.patience = mode, factor, patience
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.cooldown, self.min_lrs, self.eps = cooldown, lowest, eps
+        self.best = scalar(math.inf if mode == "min" else -math.inf)
+        self.num_bad_epochs = count()
+        self.cooldown_counter = count()
+        self.last_epoch = count()
+
+    def step(self, metrics: float | Tensor) -> None:
+        """Looks at a metric (a number, or a tensor of shape ()) and sets the learning rates."""
+        self._note()
+        with no_grad():
+            now = as_tensor(metrics, float64).to(float64).reshape(())
+            better = self._is_better(now)
+            self.best.copy_(where(better, now, self.best))
+            bad = where(better, 0, self.num_bad_epochs + 1)
+            cooling = self.cooldown_counter > 0
+            bad = where(cooling, 0, bad)
+            left = where(cooling, self.cooldown_counter - 1, self.cooldown_counter)
+            stuck = bad > self.patience
+            for lowest, group in zip(self.min_lrs, self.optimizer.param_groups, strict=True):
+                self._reduce(group, lowest, stuck)
+            self.cooldown_counter.copy_(where(stuck, self.cooldown, left))
+            self.num_bad_epochs.copy_(where(stuck, 0, bad))
+            self.last_epoch.copy_(self.last_epoch + 1)
+
+    def _is_better(self, now: Tensor) -> Tensor:
+        margin = -self.threshold if self.mode == "min" else self.threshold
+        best = self.best
+        goal = best * (1.0 + margin) if self.threshold_mode == "rel" else best + margin
+        return now < goal if self.mode == "min" else now > goal
+
+    def _reduce(self, group: Group, lowest: float, stuck: Tensor) -> None:
+        rate = group["lr"]
+        lower = maximum(rate * self.factor, lowest)
+        group["lr"] = where(logical_and(stuck, rate - lower > self.eps), lower, rate)

@@ -1,0 +1,251 @@
+"""Optimizer: what all optimisers share. Each one adds its mathematics (`scalars` and `update`).
+
+All state (moments, step counts, learning rates) exists from the start and is changed in place only, so
+an optimiser runs inside a compiled step as it does outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from smelt import static
+from smelt.dtypes import DType, float64, int64
+from smelt.engine import context, located, no_grad
+from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
+from smelt.optim.group import Group, scalar
+from smelt.shaping import narrow
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["Optimizer"]
+
+_NOT_SAVED = ("params", "initial_lr")  # the first is the model's, the second the schedule's
+
+
+class Optimizer:
+    """The base of optimisers.
+
+    Args:
+        params: the tensors to optimise, or dicts with "params" and settings of their own.
+        defaults: the settings of the groups that do not give their own; "lr" is one of them.
+
+    Attributes:
+        param_groups: the groups, dicts with "params", "lr" and the other settings.
+        state: per parameter its moments by name.
+
+    Raises:
+        ArgumentError: no parameters, something else than a tensor, a parameter twice, a negative lr.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        name = type(self).__name__
+        if isinstance(params, (Tensor, dict)):
+            raise ArgumentError(
+                located(f"{name}: params must be an iterable, got one {type(params).__name__}; use [...]")
+            )
+        given = list(params)
+        if not given:
+            raise ArgumentError(located(f"{name}: an optimiser without parameters"))
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        for group in groups:
+            self.add_param_group(group)
+
+    # --- the mathematics, given by each optimiser ---------------------------------------------------
+
+    def begin(self, group: Group) -> dict[str, float]:
+        """Returns the names of a parameter's moments and the number that each is filled with first."""
+        return {}
+
+    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+        """Returns the numbers that `update` needs besides the group's settings.
+
+        Args:
+            group: the settings.
+            t: float64 (n,), which update this is for each of the group's n parameters, from 1 on.
+
+        Returns:
+            Python numbers, tensors of shape (), or one number per parameter, shape (n,); float64.
+        """
+        return ()
+
+    def update(
+        self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
+    ) -> None:
+        """Changes parameter `x` and its moments in place, given its gradient `g`."""
+        raise NotImplementedError(f"{type(self).__name__}: update")
+
+    # --- stepping -----------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Makes one update of every parameter that has a gradient; the others are left alone."""
+        self._note()
+        with no_grad():
+            for group in self.param_groups:
+                self._step_group(group)
+
+    def _step_group(self, group: Group) -> None:
+        parameters: list[Tensor] = group["params"]
+        present = [x.grad is not None for x in parameters]
+        if not any(present):
+            return
+        self._refuse_new_state(group)
+        count: Tensor = group["step"]
+        count.copy_(count + (1 if all(present) else np.array(present, np.int64)))
+        scalars = self.scalars(group, count.to(float64))
+        for number, x in enumerate(parameters):
+            if x.grad is not None:
+                g = -x.grad if group.get("maximize") else x.grad
+                chosen = [_chosen(value, number, x.dtype) for value in scalars]
+                self.update(x, g, self.state[x], group, *chosen)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients of all parameters, or makes them zeros."""
+        self._note()
+        for x in self._parameters():
+            if x.grad is not None:
+                x.grad = None if set_to_none else x.grad * 0
+
+    def _note(self) -> None:
+        note = getattr(context.engine, "note_module", None)
+        if note is not None:  # a trace remembers which settings it was made for
+            note(self)
+
+    def _refuse_new_state(self, group: Group) -> None:
+        for name in self.begin(group):
+            if name not in self.state[group["params"][0]]:
+                raise ArgumentError(
+                    located(
+                        f"{type(self).__name__}: a setting that needs {name} was switched on after the "
+                        "optimiser was made; make a new optimiser with it"
+                    )
+                )
+
+    # --- groups -------------------------------------------------------------------------------------
+
+    def add_param_group(self, given: Mapping[str, Any]) -> None:
+        """Adds parameters with settings of their own, and makes their state."""
+        parameters = given["params"]
+        parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        self._refuse_unfit(parameters)
+        group = Group({**self.defaults, **given, "params": parameters})
+        if isinstance(group["lr"], (int, float)) and group["lr"] < 0:
+            raise ArgumentError(
+                located(f"{type(self).__name__}: lr must not be negative, got {group['lr']}")
+            )
+        group.data["lr"] = scalar(group["lr"])
+        group.data["step"] = Tensor(np.zeros(len(parameters), np.int64), int64)
+        for x in parameters:
+            self.state[x] = {name: _filled(x, start) for name, start in self.begin(group).items()}
+        self.param_groups.append(group)
+        static.changed()
+
+    def _refuse_unfit(self, parameters: list[Any]) -> None:
+        name, seen = type(self).__name__, {id(x) for x in self._parameters()}
+        for x in parameters:
+            if not isinstance(x, Tensor):
+                raise ArgumentError(located(f"{name} optimises tensors, got a {type(x).__name__}"))
+            if x.history is not None:
+                raise GradientError(located(f"{name}: a computed tensor {x.shape} is not a parameter"))
+            if not x.dtype.is_float:
+                raise DTypeError(located(f"{name} optimises floats, got {x.dtype.name}"))
+            if id(x) in seen:
+                raise ArgumentError(located(f"{name}: a parameter {x.shape} was given twice"))
+            seen.add(id(x))
+
+    def _parameters(self) -> Iterator[Tensor]:
+        return (x for group in self.param_groups for x in group["params"])
+
+    def fingerprint(self) -> Hashable:
+        """Returns a hashable of everything that a compiled step takes for constant."""
+        return type(self), tuple(static.frozen(group.data) for group in self.param_groups)
+
+    # --- saving and resuming ------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns all state as tensors by flat names; what `load_state_dict` needs to resume exactly.
+
+        Names are `state.<parameter number>.<moment>` and `param_groups.<number>.<setting>`. The tensors
+        share memory with the optimiser: copy what must stay.
+        """
+        return {
+            key: value.detach() if isinstance(value, Tensor) else _as_saved(value)
+            for key, value in self._named_state()
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Copies moments, step counts and settings from `state_dict`.
+
+        Raises:
+            StateError: keys or shapes do not fit; nothing has been changed then.
+        """
+        own = dict(self._named_state())
+        given = {key: as_tensor(value) for key, value in state_dict.items()}
+        problems = [f"{key}: missing" for key in own if key not in given]
+        problems += [f"{key}: unexpected" for key in given if key not in own]
+        problems += [
+            f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimiser"
+            for key in own
+            if key in given and isinstance(own[key], Tensor) and own[key].shape != given[key].shape
+        ]
+        if problems:
+            lines = "".join(f"\n  {problem}" for problem in problems)
+            raise StateError(f"the state_dict does not fit {type(self).__name__}:{lines}")
+        for key, value in own.items():
+            if isinstance(value, Tensor):
+                value.copy_(given[key])
+            else:
+                self._restore_setting(key, type(value)(given[key].item()))
+
+    def _named_state(self) -> Iterator[tuple[str, Any]]:
+        for number, x in enumerate(self._parameters()):
+            for name, moment in self.state[x].items():
+                yield f"state.{number}.{name}", moment
+        for number, group in enumerate(self.param_groups):
+            for name, value in group.items():
+                path = f"param_groups.{number}.{name}"
+                if isinstance(value, tuple):
+                    yield from ((f"{path}.{place}", part) for place, part in enumerate(value))
+                elif name not in _NOT_SAVED and isinstance(value, (Tensor, bool, int, float)):
+                    yield path, value
+
+    def _restore_setting(self, key: str, value: Any) -> None:
+        _, number, name, *place = key.split(".")
+        group = self.param_groups[int(number)]
+        if place:
+            before, at = group[name], int(place[0])
+            group[name] = (*before[:at], value, *before[at + 1 :])
+        else:
+            group[name] = value
+
+    def __repr__(self) -> str:
+        lines = [type(self).__name__ + " ("]
+        for number, group in enumerate(self.param_groups):
+            lines.append(f"Parameter group {number}")
+            shown = (name for name in sorted(group) if name not in ("params", "step"))
+            lines += [f"    {name}: {_shown(group[name])}" for name in shown]
+        return "\n".join([*lines, ")"])
+
+
+def _filled(x: Tensor, start: float) -> Tensor:
+    full = as_tensor(np.full(x.shape, start)).to(x.dtype)
+    return Tensor(np.array(full.data), x.dtype)
+
+
+def _chosen(value: Any, number: int, dtype: DType) -> Any:
+    """Returns the number that belongs to one parameter, in its dtype."""
+    if not isinstance(value, Tensor):
+        return value
+    return (narrow(value, 0, number, 1).reshape(()) if value.ndim else value).to(dtype)
+
+
+def _as_saved(value: Any) -> Tensor:
+    return as_tensor(np.asarray(value))
+
+
+def _shown(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) and not value.is_traced else value

@@ -1,0 +1,79 @@
+"""RMSprop (Hinton's lecture 6e of 2012; centred form: Graves 2013)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from smelt.elementary import sqrt
+from smelt.optim.checks import is_used, not_negative
+from smelt.optim.group import Group
+from smelt.optim.optimizer import Optimizer
+from smelt.tensor import Tensor
+
+__all__ = ["RMSprop"]
+
+
+class RMSprop(Optimizer):
+    """Divides the gradient by the root of a running mean of its squares.
+
+        g <- g + weight_decay * x
+        v <- alpha * v + (1 - alpha) * g^2
+        a <- alpha * a + (1 - alpha) * g            (centered; else a = 0)
+        b <- momentum * b + g / (sqrt(v - a^2) + eps)
+        x <- x - lr * b
+
+    Args:
+        params: the parameters, or groups of them.
+        lr: learning rate.
+        alpha: how slowly the running means forget.
+        eps: keeps the division finite.
+        weight_decay: factor of the L2 penalty.
+        momentum: factor of the running sum of updates; 0 for none.
+        centered: whether the variance divides instead of the mean square.
+        maximize: whether to go up instead of down.
+
+    Raises:
+        ArgumentError: a negative setting.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "alpha": alpha, "eps": eps}
+        settings |= {"weight_decay": weight_decay, "momentum": momentum}
+        not_negative("RMSprop", **settings)
+        super().__init__(params, {**settings, "centered": centered, "maximize": maximize})
+
+    def begin(self, group: Group) -> dict[str, float]:
+        averages = {"square_avg": 0.0} | ({"grad_avg": 0.0} if group["centered"] else {})
+        return averages | ({"momentum_buffer": 0.0} if is_used(group["momentum"]) else {})
+
+    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+        return group["lr"], group["momentum"]
+
+    def update(
+        self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
+    ) -> None:
+        (rate, momentum), alpha, v = scalars, group["alpha"], state["square_avg"]
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * x
+        v.copy_(alpha * v + (1 - alpha) * (g * g))
+        variance = v
+        if group["centered"]:
+            a = state["grad_avg"]
+            a.copy_(a + (1 - alpha) * (g - a))
+            variance = v - a * a
+        change = g / (sqrt(variance) + group["eps"])
+        if is_used(group["momentum"]):
+            change = state["momentum_buffer"].copy_(momentum * state["momentum_buffer"] + change)
+        x.copy_(x - rate * change)

@@ -1,0 +1,75 @@
+"""SGD: stochastic gradient descent, with momentum (Polyak 1964) and Nesterov's form (1983)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from smelt.elementary import where
+from smelt.engine import located
+from smelt.errors import ArgumentError
+from smelt.optim.checks import is_used, not_negative
+from smelt.optim.group import Group
+from smelt.optim.optimizer import Optimizer
+from smelt.tensor import Tensor
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent.
+
+        g <- g + weight_decay * x
+        b <- momentum * b + (1 - dampening) * g     (b = g at the first update)
+        x <- x - lr * b                             (x - lr * (g + momentum * b) with nesterov)
+
+    Args:
+        params: the parameters, or groups of them.
+        lr: learning rate.
+        momentum: factor of the running sum of gradients; 0 for none.
+        dampening: how much less than all of a gradient enters the sum.
+        weight_decay: factor of the L2 penalty.
+        nesterov: whether the gradient is looked at one step ahead.
+        maximize: whether to go up instead of down.
+
+    Raises:
+        ArgumentError: a negative setting, or nesterov without momentum or with dampening.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ArgumentError(located("SGD: nesterov needs a momentum and no dampening"))
+        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening}
+        defaults |= {"weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize}
+        super().__init__(params, defaults)
+
+    def begin(self, group: Group) -> dict[str, float]:
+        return {"momentum_buffer": 0.0} if is_used(group["momentum"]) else {}
+
+    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+        damped = 1 - group["dampening"]
+        share = where(t == 1, 1.0, damped * (t * 0 + 1)) if group["dampening"] else 1.0
+        return group["lr"], group["momentum"], share
+
+    def update(
+        self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
+    ) -> None:
+        rate, momentum, share = scalars
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * x
+        if is_used(group["momentum"]):
+            b = state["momentum_buffer"]
+            b.copy_(momentum * b + share * g)
+            g = g + momentum * b if group["nesterov"] else b
+        x.copy_(x - rate * g)

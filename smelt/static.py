@@ -1,0 +1,56 @@
+"""Static settings: Python values that a compiled step was specialised to, and how a change is noticed.
+
+`training`, a dropout rate, a frozen parameter, a swapped layer, a weight decay: the step that was traced
+knows them as constants. Whoever holds such settings calls `changed()` when one changes and offers
+`fingerprint()`, which a compiled step compares, but only when `version()` has moved since its last call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from smelt.tensor import Tensor
+
+__all__ = ["changed", "frozen", "version"]
+
+_version = 0
+
+
+def version() -> int:
+    """Returns a number that differs from an earlier one when any static setting has changed since."""
+    return _version
+
+
+def changed() -> None:
+    """Says that a static setting has changed, or may have."""
+    global _version
+    _version += 1
+
+
+def frozen(value: Any) -> Hashable:
+    """Returns a hashable that is equal as long as `value` means the same to a compiled step.
+
+    Tensors count by identity and kind, since their contents are state and not settings.
+    """
+    if isinstance(value, Tensor):
+        return _frozen_tensor(value)
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(frozen(part) for part in value)
+    if isinstance(value, dict):
+        return type(value), tuple((frozen(key), frozen(part)) for key, part in value.items())
+    if isinstance(value, (bool, int, float)):
+        return type(value), value  # 1, 1.0 and True are equal, but not the same setting
+    if hasattr(value, "fingerprint"):
+        return value.fingerprint()
+    try:
+        hash(value)
+    except TypeError:
+        return type(value), id(value)
+    return value
+
+
+def _frozen_tensor(tensor: Tensor) -> Hashable:
+    if tensor.is_traced:
+        return Tensor
+    return id(tensor), tensor.shape, tensor.dtype, tensor.requires_grad
