@@ -201,10 +201,8 @@ class Tensor(Operators, Methods):
         if self.is_traced:
             raise TraceError(
                 located(
-                    f"{what} needs the value of a traced tensor {list(self.shape)}, which is known only "
-                    "when the compiled step runs. Use smelt.where or smelt.cond to choose by value, "
-                    "return the tensor from the step to look at it, or run the step eagerly with "
-                    "smelt.settings(compile=False)"
+                    f"{what} needs the value of a tensor {list(self.shape)} "
+                    + getattr(self._data, "why_unknown", _WHY_UNKNOWN)
                 )
             )
 
@@ -281,6 +279,12 @@ class Tensor(Operators, Methods):
         """Returns a constant tensor; used by rules that need a mask or a table of their own."""
         return as_tensor(value, dtype)
 
+
+_WHY_UNKNOWN = (
+    "that is traced: it is known only when the compiled step runs. Use smelt.where or smelt.cond to choose "
+    "by value, return the tensor from the step to look at it, or run the step eagerly with "
+    "smelt.settings(compile=False)"
+)
 
 Backward = Callable[[Tensor, Tensor | None, bool], None]
 _backward: Backward

@@ -361,3 +361,25 @@ class CastTo(Cast):
 
 
 cast = CastTo("cast", encode, (1,), accepts=ANY)
+
+
+class Bitcast(Cast):
+    """The same bits read as another dtype of the same width; without a derivative."""
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return arrays[0].view(attributes["dtype"].storage)
+
+    def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
+        given, wanted = types[0].dtype, attributes["dtype"]
+        if given.itemsize != wanted.itemsize:
+            raise DTypeError(f"bitcast: {given.name} and {wanted.name} differ in width")
+        return wanted
+
+    def _convert(self, tangent: Any, dtype: DType, source: DType) -> Any:
+        return None
+
+    def express(self, *elements: Expression, **attributes: Any) -> Expression:
+        return Unary("bitcast", elements[0], attributes["dtype"])
+
+
+bitcast = Bitcast("bitcast", np.ndarray.view, (None,), accepts=ANY)

@@ -1,0 +1,205 @@
+"""Making tensors: from data, filled with a number, counted up, or like another one.
+
+Inside a compiled step a filled tensor is one number repeated and a counted one is made of the index, so
+that nothing large is stored in the program.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.apply import as_tensor, extents_of, filled
+from smelt.dtypes import as_dtype
+from smelt.elementary import where
+from smelt.engine import Eager, context, literal_array, located
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.indexing import check_bounds
+from smelt.ops.random import iota
+from smelt.tensor import Tensor
+
+__all__ = [
+    "arange", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
+    "linspace", "meshgrid", "one_hot", "ones", "ones_like", "scalar_tensor", "tensor", "zeros",
+    "zeros_like",
+]  # fmt: skip
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Returns a new tensor with a copy of `data`.
+
+    Args:
+        data: a number, nested lists of numbers, a NumPy array, or a Tensor.
+        dtype: what to store; by default Python floats become float32, ints int64, bools bool, and
+            arrays keep their dtype.
+        requires_grad: whether gradients are wanted for it.
+
+    Raises:
+        DTypeError: the data are not numbers, or of a dtype that Smelt does not have.
+    """
+    kind = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, Tensor):
+        source = data.detach() if kind is None else data.detach().to(kind)
+        # a copy of a traced tensor is that tensor: it is a value, not memory
+        result = source if source.is_traced else Tensor(source.data.copy(), source.dtype)
+    elif isinstance(data, np.ndarray) and isinstance(context.engine, Eager):
+        array, found = literal_array(data, kind)
+        result = Tensor(np.array(array, order="C"), found)
+    else:
+        result = as_tensor(_stacked(data), kind)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _stacked(data: Any) -> Any:
+    """Lists of eager scalar tensors are lists of numbers; other data stay as they are."""
+    if isinstance(data, (list, tuple)):
+        return [_stacked(part) for part in data]
+    return data.tolist() if isinstance(data, Tensor) else data
+
+
+scalar_tensor = tensor
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """Returns a tensor that shares the array's memory, without a copy.
+
+    Tensors are values, so the array is marked read-only: change it no more, or use `smelt.tensor`.
+
+    Raises:
+        DTypeError: the array's dtype is not one of Smelt's.
+    """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(located(f"from_numpy needs a NumPy array, got a {type(array).__name__}"))
+    dtype = as_dtype(array.dtype)
+    if dtype.storage != array.dtype:
+        raise DTypeError(
+            located(f"from_numpy cannot share {array.dtype} memory; smelt.tensor(array) copies it")
+        )
+    array.flags.writeable = False
+    return Tensor(array, dtype)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Returns a tensor that shares the memory of anything with `__dlpack__` (PyTorch, JAX, NumPy).
+
+    Raises:
+        DTypeError: its dtype is not one of Smelt's.
+    """
+    return from_numpy(np.from_dlpack(source))
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Returns a tensor of `shape` that repeats `fill_value`, in its own dtype unless one is given."""
+    extents = _shape(shape if isinstance(shape, (tuple, list)) else (shape,))
+    if isinstance(fill_value, Tensor):
+        number = fill_value if dtype is None else fill_value.to(dtype)
+        return number.expand(extents)
+    kind = literal_array(fill_value)[1] if dtype is None else as_dtype(dtype)
+    result = filled(extents, fill_value, kind)
+    return result.requires_grad_() if requires_grad else result
+
+
+def zeros(*shape: Any, dtype: Any = dtypes.float32, requires_grad: bool = False) -> Tensor:
+    """Returns zeros: `zeros(2, 3)` and `zeros((2, 3))` alike."""
+    return full(extents_of(shape), 0, dtype, requires_grad)
+
+
+def ones(*shape: Any, dtype: Any = dtypes.float32, requires_grad: bool = False) -> Tensor:
+    """Returns ones: `ones(2, 3)` and `ones((2, 3))` alike."""
+    return full(extents_of(shape), 1, dtype, requires_grad)
+
+
+def empty(*shape: Any, dtype: Any = dtypes.float32, requires_grad: bool = False) -> Tensor:
+    """Returns zeros: memory with undefined contents would make results depend on the past."""
+    return zeros(*shape, dtype=dtype, requires_grad=requires_grad)
+
+
+def full_like(x: Tensor, fill_value: Any, dtype: Any = None) -> Tensor:
+    """Returns a tensor with the shape (and, by default, the dtype) of x that repeats a number."""
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype)
+
+
+def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
+    """Returns zeros with the shape (and, by default, the dtype) of x."""
+    return full_like(x, 0, dtype)
+
+
+def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
+    """Returns ones with the shape (and, by default, the dtype) of x."""
+    return full_like(x, 1, dtype)
+
+
+def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
+    """Returns zeros with the shape (and, by default, the dtype) of x; see `empty`."""
+    return zeros_like(x, dtype)
+
+
+def arange(start: float, end: float | None = None, step: float = 1, dtype: Any = None) -> Tensor:
+    """Returns start, start + step, ... below `end`; with one argument 0, 1, ... below it.
+
+    The dtype is int64 when all arguments are ints, else float32, unless one is given. Element i is
+    start + i * step, each rounded by itself.
+    """
+    start, end = (0, start) if end is None else (start, end)
+    if step == 0:
+        raise ArgumentError(located("arange: the step must not be 0"))
+    count = max(0, math.ceil((end - start) / step))
+    whole = all(isinstance(part, int) for part in (start, end, step))
+    kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if whole else dtypes.float32
+    numbers = iota(shape=(count,), axis=0)
+    if whole:
+        return (numbers * step + start).to(kind)
+    return (numbers.to(dtypes.float64) * float(step) + float(start)).to(kind)
+
+
+def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) -> Tensor:
+    """Returns `steps` evenly spaced numbers from start to end, both included."""
+    if steps < 0:
+        raise ArgumentError(located(f"linspace: the number of steps must not be negative: {steps}"))
+    numbers = iota(shape=(steps,), axis=0).to(dtypes.float64)
+    spaced = numbers * ((end - start) / max(1, steps - 1)) + float(start)
+    last = (numbers == steps - 1) & (numbers > 0)
+    return where(last, float(end), spaced).to(dtype)  # the end is met exactly
+
+
+def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:
+    """Returns the n x m matrix (n x n when m is None) with ones on the diagonal."""
+    shape = _shape((n, n if m is None else m))
+    return (iota(shape=shape, axis=0) == iota(shape=shape, axis=1)).to(dtype)
+
+
+def one_hot(labels: Any, num_classes: int, dtype: Any = dtypes.int64) -> Tensor:
+    """Returns 1 at each label's place along a new last axis of extent `num_classes`, else 0.
+
+    Raises:
+        BoundsError: a label outside 0..num_classes - 1.
+        DTypeError: the labels are not integers.
+    """
+    labels = as_tensor(labels)
+    check_bounds("one_hot", labels, num_classes)
+    shape = (*labels.shape, num_classes)
+    return (iota(shape=shape, axis=labels.ndim) == labels.unsqueeze(-1)).to(dtype)
+
+
+def meshgrid(*vectors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Returns the vectors spread over a common grid; "xy" exchanges the first two axes."""
+    if indexing not in ("ij", "xy"):
+        raise ArgumentError(located(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}"))
+    shape = tuple(vector.size for vector in vectors)
+    grids = []
+    for axis, vector in enumerate(vectors):
+        column = vector.reshape([-1 if place == axis else 1 for place in range(len(shape))])
+        grids.append(column.expand(shape))
+    swap = indexing == "xy" and len(shape) > 1
+    return tuple(grid.transpose(0, 1) if swap else grid for grid in grids)
+
+
+def _shape(extents: Any) -> tuple[int, ...]:
+    shape = tuple(int(extent) for extent in extents)
+    if any(extent < 0 for extent in shape):
+        raise ShapeError(located(f"a shape has no negative extents, got {shape}"))
+    return shape
+

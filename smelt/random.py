@@ -1,0 +1,326 @@
+"""Random numbers: one seed gives the same bits on every run, eagerly, compiled, on any threads.
+
+A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step reads and advances it
+like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10) from
+operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp, log and sin
+differ in the last bit between NumPy and compiled code, so none is used; `smelt.rounded` has what is
+needed instead.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes, rounded
+from smelt.apply import as_tensor, extents_of
+from smelt.dtypes import as_dtype
+from smelt.elementary import where
+from smelt.engine import context, located, no_grad
+from smelt.errors import ArgumentError, ShapeError
+from smelt.ops import elementwise
+from smelt.ops.op import Shape
+from smelt.ops.random import random_bits
+from smelt.sorting import argsort
+from smelt.tensor import Tensor
+
+__all__ = [
+    "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",
+    "manual_seed", "multinomial", "normal", "permutation", "poisson", "rand", "rand_like", "randint",
+    "randn", "randn_like", "randperm", "set_rng_state", "uniform",
+]  # fmt: skip
+
+_WORD = 0xFFFFFFFF
+
+
+class Generator:
+    """A stream of random bits.
+
+    `state` is a concrete int64 tensor [seed, counter], the same object for life: compiled steps capture
+    it and advance it in place. Draws from one generator in several threads are each whole, but in which
+    order they come is up to the threads; give each thread its own generator.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.state = Tensor(np.zeros(2, np.int64), dtypes.int64)
+        self._lock = threading.Lock()
+        self.manual_seed(seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts the stream of `seed` (any int; its lowest 64 bits count) from its beginning."""
+        with no_grad():
+            self.state.copy_(np.array([_signed(int(seed)), 0], np.int64))
+        return self
+
+    def bits(self, *shape: Any) -> Tensor:
+        """Returns 32 random bits per element, as int32, and moves the stream on."""
+        extents = extents_of(shape)
+        blocks = -(-math.prod(extents) // 4)
+        with self._lock:
+            drawn = random_bits(self.state, shape=extents)
+            with no_grad():
+                self.state.copy_(self.state + np.array([0, blocks], np.int64))
+        return drawn
+
+    def words(self, shape: Shape) -> tuple[Tensor, Tensor]:
+        """Returns two independent draws of 32 bits per element."""
+        pairs = self.bits((*shape, 2))
+        return pairs[..., 0], pairs[..., 1]
+
+    def get_state(self) -> Tensor:
+        """Returns a copy of the state."""
+        return self.state + 0
+
+    def set_state(self, state: Tensor) -> None:
+        """Goes on from a state that `get_state` returned."""
+        with no_grad():
+            self.state.copy_(state)
+
+    def __repr__(self) -> str:
+        return f"Generator(state={self.state!r})"
+
+
+def _signed(seed: int) -> int:
+    return (seed + 2**63) % 2**64 - 2**63
+
+
+_default: Generator | None = None
+_default_lock = threading.Lock()
+
+
+def default_generator() -> Generator:
+    """Returns the generator that is used when none is given; made on first use, with seed 0."""
+    global _default
+    if _default is None:
+        with _default_lock:
+            _default = _default or Generator(0)
+    return _default
+
+
+def manual_seed(seed: int) -> Generator:
+    """Starts the default generator's stream of `seed` from its beginning; returns the generator."""
+    return default_generator().manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """Returns the seed of the default generator."""
+    return int(default_generator().state.tolist()[0])
+
+
+def get_rng_state() -> Tensor:
+    """Returns a copy of the default generator's state."""
+    return default_generator().get_state()
+
+
+def set_rng_state(state: Tensor) -> None:
+    """Lets the default generator go on from a state that `get_rng_state` returned."""
+    default_generator().set_state(state)
+
+
+# --- uniform ----------------------------------------------------------------------------------------
+
+
+def rand(*shape: Any, dtype: Any = dtypes.float32, generator: Generator | None = None) -> Tensor:
+    """Returns numbers uniform in [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64)."""
+    source, extents, dtype = generator or default_generator(), extents_of(shape), as_dtype(dtype)
+    if dtype is dtypes.float64:
+        high, low = source.words(extents)
+        whole = _unsigned(_shift(high, 5)) * 2**26 + _unsigned(_shift(low, 6))
+        return whole.to(dtypes.float64) * 2.0**-53
+    unit = _shift(source.bits(extents), 8).to(dtypes.float32) * 2.0**-24
+    return unit.to(dtype)
+
+
+def rand_like(x: Tensor, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+    """Returns numbers uniform in [0, 1), as many as x has."""
+    return rand(x.shape, dtype=x.dtype if dtype is None else dtype, generator=generator)
+
+
+def uniform(
+    low: float | Tensor, high: float | Tensor, size: Any = None, dtype: Any = dtypes.float32,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Returns numbers uniform in [low, high); `size` is by default the shape of low and high."""
+    unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
+    return unit * (high - low) + low
+
+
+def bernoulli(p: Any, size: Any = None, generator: Generator | None = None) -> Tensor:
+    """Returns 1 with probability p (a number or tensor), else 0, in the dtype of p."""
+    p = as_tensor(p)
+    p = p if p.dtype.is_float else p.to(dtypes.float32)
+    unit = rand(_size(size, p), dtype=p.dtype.compute, generator=generator)
+    return (unit < p).to(p.dtype)
+
+
+def randint(
+    low: int, high: int | None = None, size: Any = (), dtype: Any = dtypes.int64,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Returns whole numbers uniform in low..high - 1 (`randint(n, size=...)`: in 0..n - 1).
+
+    64 random bits are scaled to the range, so that no number is more likely than another by more than
+    one part in 2^64 / (high - low), or 2^63 / (high - low) for ranges beyond 2^31.
+
+    Raises:
+        ArgumentError: the range is empty or wider than 2^62.
+    """
+    low, high = (0, low) if high is None else (low, high)
+    span = high - low
+    if not 0 < span <= 2**62:
+        raise ArgumentError(located(f"randint: the range {low}..{high} is empty or too wide"))
+    first, second = (generator or default_generator()).words(extents_of((size,)) if isinstance(
+        size, int) else tuple(size))
+    wide, narrow = _unsigned(first), _unsigned(second)
+    if span <= 2**31:  # the upper half of a 64-bit fraction times the span
+        number = _shift(wide * span + _shift(narrow * span, 32), 32)
+    else:
+        number = (_shift(wide, 1) * 2**32 + narrow) % span
+    return (number + low).to(dtype)
+
+
+def randperm(n: int, generator: Generator | None = None) -> Tensor:
+    """Returns the numbers 0..n - 1 in random order, as int64: the order of random 64-bit keys."""
+    high, low = (generator or default_generator()).words((n,))
+    return argsort(_unsigned(high) * 2**32 + _unsigned(low))
+
+
+def permutation(x: Tensor | int, generator: Generator | None = None) -> Tensor:
+    """Returns x with its first axis in random order; for a number, `randperm`."""
+    return randperm(x, generator) if isinstance(x, int) else x[randperm(x.shape[0], generator)]
+
+
+# --- other distributions ----------------------------------------------------------------------------
+
+
+def randn(*shape: Any, dtype: Any = dtypes.float32, generator: Generator | None = None) -> Tensor:
+    """Returns standard normal numbers: the inverse distribution function of a uniform one.
+
+    One bit gives the sign and 31 (float64: 63) the probability of the tail, so the tails reach
+    6.3 (9.1) standard deviations.
+    """
+    source, extents, dtype = generator or default_generator(), extents_of(shape), as_dtype(dtype)
+    if dtype is dtypes.float64:
+        high, low = source.words(extents)
+        number = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
+        tail = (number.to(dtypes.float64) + 0.5) * 2.0**-64
+    else:
+        high = source.bits(extents)
+        tail = ((high & 0x7FFFFFFF).to(dtypes.float32) + 0.5) * 2.0**-32
+    size = rounded.normal_quantile(tail)
+    return where(high < 0, -size, size).to(dtype)
+
+
+def randn_like(x: Tensor, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+    """Returns standard normal numbers, as many as x has."""
+    return randn(x.shape, dtype=x.dtype if dtype is None else dtype, generator=generator)
+
+
+def normal(
+    mean: float | Tensor = 0.0, std: float | Tensor = 1.0, size: Any = None,
+    dtype: Any = dtypes.float32, generator: Generator | None = None,
+) -> Tensor:
+    """Returns normal numbers; `size` is by default the shape of mean and std."""
+    unit = randn(_size(size, mean, std), dtype=dtype, generator=generator)
+    return unit * std + mean
+
+
+def exponential(
+    rate: float | Tensor = 1.0, size: Any = None, dtype: Any = dtypes.float32,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Returns exponential numbers with mean 1 / rate: -log u / rate, u uniform in (0, 1].
+
+    u has 32 (float64: 63) random bits, so the largest number is 22.9 (44.4) / rate.
+    """
+    source, extents, dtype = generator or default_generator(), _size(size, rate), as_dtype(dtype)
+    if dtype is dtypes.float64:
+        high, low = source.words(extents)
+        number = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
+        unit = (number.to(dtypes.float64) + 0.5) * 2.0**-63
+    else:
+        unit = (_unsigned(source.bits(extents)).to(dtypes.float32) + 0.5) * 2.0**-32
+    return (-rounded.log(unit) / rate).to(dtype)
+
+
+def poisson(
+    rate: float | Tensor, size: Any = None, max_rate: float = 30.0, dtype: Any = dtypes.float32,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Returns Poisson counts: how many arrivals, exponentially apart, come before `rate`.
+
+    A compiled step needs to know beforehand how many arrivals to draw, for each count
+    max_rate + 12 sqrt(max_rate) + 12 (126 by default); more of them have a probability below 1e-20.
+
+    Args:
+        rate: the mean, a number or tensor.
+        size: by default the shape of `rate`.
+        max_rate: an upper bound for every rate.
+        dtype: of the counts.
+        generator: by default the default one.
+
+    Raises:
+        ArgumentError: a rate is negative or above `max_rate`.
+    """
+    rate, extents = as_tensor(rate), _size(size, rate)
+    outside = (~((rate >= 0) & (rate <= max_rate))).sum()
+    message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate (it costs time)"
+    context.engine.require(outside, message, ArgumentError)
+    draws = math.ceil(max_rate + 12 * math.sqrt(max_rate) + 12)
+    arrivals = exponential(1.0, (*extents, draws), generator=generator).cumsum(-1)
+    return (arrivals < rate.unsqueeze(-1)).sum(-1).to(dtype)
+
+
+def multinomial(
+    probabilities: Tensor, num_samples: int, replacement: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Returns places along the last axis, drawn in proportion to the weights that stand there.
+
+    Args:
+        probabilities: weights, not negative, (K) or (N, K); they need not sum to 1.
+        num_samples: how many places to draw a row.
+        replacement: whether a place can be drawn again. Without it, exponential races decide: place k
+            arrives after an exponential time of rate p_k, and the first to arrive are taken.
+        generator: by default the default one.
+
+    Returns:
+        int64 (num_samples) or (N, num_samples).
+    """
+    weights = probabilities.detach()
+    if not replacement:
+        if num_samples > weights.shape[-1]:
+            raise ArgumentError(
+                located(f"multinomial: {num_samples} of {weights.shape[-1]} without replacement")
+            )
+        times = exponential(1.0, weights.shape, weights.dtype, generator) / weights
+        return argsort(times).narrow(-1, 0, num_samples)
+    edges = weights.cumsum(-1)
+    total = edges.narrow(-1, weights.shape[-1] - 1, 1)
+    shape = (*weights.shape[:-1], num_samples)
+    point = rand(shape, dtype=weights.dtype, generator=generator) * total
+    return (edges.unsqueeze(-2) <= point.unsqueeze(-1)).sum(-1)
+
+
+def _size(size: Any, *parameters: float | Tensor) -> Shape:
+    """The shape that was asked for, else the one that the parameters broadcast to."""
+    if size is not None:
+        return (size,) if isinstance(size, int) else tuple(size)
+    shapes = [part.shape for part in parameters if isinstance(part, Tensor)]
+    try:
+        return tuple(np.broadcast_shapes(*shapes))
+    except ValueError:
+        raise ShapeError(located(f"the parameters' shapes {shapes} do not broadcast")) from None
+
+
+def _shift(bits: Tensor, count: int) -> Tensor:
+    """Bits moved right, zeros coming in."""
+    return elementwise.shr(bits, count)
+
+
+def _unsigned(bits: Tensor) -> Tensor:
+    """32 bits as a whole number from 0 on, in int64."""
+    return bits.to(dtypes.int64) & _WORD
