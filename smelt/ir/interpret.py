@@ -52,6 +52,8 @@ _UNWRITTEN = 0xFF  # the byte that memory holds before anything is written: nan,
 def run_kernel(kernel: Kernel, arrays: Sequence[np.ndarray], backwards: bool = False) -> None:
     """Runs a kernel on arrays in the order of `kernel.buffers`; outputs are changed in place.
 
+    An array may have another shape than its buffer, of the same size: both are dense.
+
     With `backwards` the iterations of the parallel loop run last to first: a kernel that is right
     gives the same bits.
 
@@ -62,7 +64,8 @@ def run_kernel(kernel: Kernel, arrays: Sequence[np.ndarray], backwards: bool = F
         raise CompileError(f"{kernel.name} takes {len(buffers)} arrays, got {len(arrays)}")
     for buffer, array in zip(buffers, arrays, strict=True):
         _check_array(kernel.name, buffer, array)
-    machine = _Machine(kernel, dict(zip(buffers, arrays, strict=True)), backwards)
+    shaped = (array.reshape(b.shape) for b, array in zip(buffers, arrays, strict=True))
+    machine = _Machine(kernel, dict(zip(buffers, shaped, strict=True)), backwards)
     with np.errstate(all="ignore"):
         machine.block(kernel.body)
 
@@ -91,10 +94,11 @@ def run_program(program: Program, arrays: Mapping[Slot, np.ndarray]) -> int:
 
 
 def _check_array(kernel: str, buffer: Buffer, array: np.ndarray) -> None:
-    if array.shape != buffer.shape or array.dtype != buffer.dtype.storage:
+    dense = array.size == buffer.size and array.flags.c_contiguous
+    if not dense or array.dtype != buffer.dtype.storage:
         raise CompileError(
             f"{kernel}: buffer {buffer.name} is {buffer.dtype.name}{list(buffer.shape)}, "
-            f"got an array of {array.dtype}{list(array.shape)}"
+            f"got {'a dense' if dense else 'an'} array of {array.dtype}{list(array.shape)}"
         )
 
 

@@ -108,7 +108,7 @@ def test_lanes():
         nests.matmul(61, 3, 16),
         nests.matmul(3, 3, 333),
         nests.matmul(5, 4, 6, batch=(7, 3)),
-        nests.matmul(33, 16, 5, transposed="b"),
+        nests.matmul(130, 3, 5, transposed="b"),
         nests.transpose(40, 70),
         nests.gather(40, 3, 5),
         nests.scatter_add(40, 3, 5),

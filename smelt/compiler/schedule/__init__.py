@@ -4,6 +4,7 @@ The rewrites, in the order in which they are made:
 
     tidy.drop_unit_loops     loops of one iteration go
     tidy.fuse_products       sums of products become fused
+    merge.merge_axes         neighbouring loops in memory order become one
     nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
     emit.emit                vectors, tiles, edges, vectors of sums, the parallel loop
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from smelt.compiler.schedule.emit import emit
+from smelt.compiler.schedule.merge import merge_axes
 from smelt.compiler.schedule.nest import make_plan
 from smelt.compiler.schedule.shapes import lanes_for
 from smelt.compiler.schedule.substitute import Names
@@ -31,6 +33,8 @@ def schedule(kernel: Kernel, *, vector_bits: int) -> Kernel:
     Elementwise results are the same bit for bit; sums are to rounding.
     """
     body = fuse_products(drop_unit_loops(kernel.body))
+    kernel = merge_axes(replace(kernel, body=body))
+    body = kernel.body
     names = Names(body)
     result: list[Statement] = []
     for statement in body:
