@@ -235,7 +235,7 @@ def name_shared(result: Number, prefix: str) -> tuple[tuple[Let, ...], Expressio
         rebuilt = _rebuild(whole, [built[id(part)] for part in parts])
         if parts and uses[id(whole)] > 1:
             name = f"{prefix}_{len(lets) + 1}"
-            variable = Variable(name, whole.dtype, whole.lanes)
+            variable = Variable(name, rebuilt.dtype, rebuilt.lanes)
             lets.append(Let(variable, rebuilt))
             rebuilt = variable
         built[id(whole)] = rebuilt
