@@ -116,7 +116,7 @@ class Lowering:
         """Returns what makes a member's value known to later members and to later kernels."""
         statements: list[Statement] = []
         depth = len(self.outer)
-        if math.prod(node.shape[depth:]) == 1:
+        if math.prod(node.shape[depth:]) == 1 and self._is_read_inside(node):
             variable = self.variable(node)
             statements.append(Let(variable, value))
             self.values[node] = variable
@@ -127,6 +127,10 @@ class Lowering:
             self.scratch[node] = Buffer(f"row{len(self.scratch)}", node.shape[depth:], node.dtype)
             statements.append(Store(self.scratch[node], index[depth:], value))
         return statements
+
+    def _is_read_inside(self, node: Node) -> bool:
+        later = self.group.members[self.group.members.index(node) + 1 :]
+        return any(read.node is node for one in later for read in self.stored.reads(one))
 
     def accumulated(self, node: Node, index: Index) -> tuple[list[Statement], Expression]:
         """Returns the loops of a reduction or contraction, and the expression of its result."""

@@ -9,21 +9,21 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smelt.compiler.results import Results, address, aligned_empty
 from smelt.compiler.trace import Traced
+from smelt.dtypes import DType
 from smelt.ir.loops import Slot
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
     from smelt.compiler.native import Native
     from smelt.compiler.passes import Stages
-
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,16 @@ class Times:
     native: float = 0.0
 
 
+Kind = tuple[tuple[int, ...], DType, bool]  # shape, dtype, requires_grad
+
+
 class Specialisation:
     """A traced step, compiled and bound to its memory."""
 
     def __init__(self, traced: Traced, name: str, times: Times) -> None:
         self.traced = traced
         self.times = times
+        self.kinds: tuple[Kind, ...] | None = None
         self.lock = threading.RLock()
         back_end = _back_end()
         self.stages: Stages = back_end.run_passes(traced.graph, name, _state_names(traced))
@@ -93,6 +97,10 @@ class Specialisation:
         for place, slot in enumerate(slots):
             self._bind_slot(place, slot)
         self.table[len(slots)] = address(self._arena)
+        self._results = Results()
+        self._fresh = [
+            (place, slot, slot.dtype.storage, slot.nbytes) for place, slot in self.results
+        ]
         addresses = (self.table, self.advance, self.control)
         self.call = self.native.bind(
             ctypes.addressof(self.table), 1, *map(ctypes.addressof, addresses[1:]), 0, 0, 0, 0
@@ -118,16 +126,25 @@ class Specialisation:
 
     # --- running ------------------------------------------------------------------------------------
 
-    def run_once(self, arguments: list[Tensor]) -> Any:
+    def run_once(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step on tensors of the right shapes and dtypes; returns its result."""
+        table, fresh = self.table, self._results.fresh
         with self.lock:
-            held = [self._point(place, arguments[number]) for place, number in self.arguments]
-            results = [self._fresh(place, slot, slot.shape) for place, slot in self.results]
+            held = None
+            for place, number in self.arguments:
+                argument = arguments[number]
+                if argument._address is None:
+                    held = (held, self._point(place, argument))
+                else:
+                    table[place] = argument._address
+            results = []
+            for place, slot, storage, nbytes in self._fresh:
+                array, table[place] = fresh(slot.shape, storage, nbytes)
+                results.append(Tensor(array, slot.dtype))
             code = self.call()
-            del held
         if code:
             self._raise(code)
-        return self.rebuild(results)
+        return self.traced.result(results)
 
     def run_many(
         self, arguments: list[Tensor], steps: int, batches: Batches | None, outputs: list[np.ndarray]
@@ -164,15 +181,14 @@ class Specialisation:
         """Returns an uninitialised array for the results of `steps` steps, for each result."""
         return [np.empty((steps, *slot.shape), slot.dtype.storage) for _, slot in self.results]
 
-    def rebuild(self, results: list[np.ndarray]) -> Any:
+    def rebuild(self, arrays: list[np.ndarray]) -> Any:
         """Returns result arrays as the tree that the step returns."""
-        tensors = [
-            Tensor(array, slot.dtype)
-            for array, (_, slot) in zip(results, self.results, strict=True)
-        ]
-        return self.traced.result(tensors)
+        return self.traced.result(
+            [Tensor(array, slot.dtype) for array, (_, slot) in zip(arrays, self.results, strict=True)]
+        )
 
     def _point(self, place: int, tensor: Tensor) -> np.ndarray | None:
+        """Writes an argument's address into the table; returns the copy that must be kept, if any."""
         data = tensor.data
         if tensor._address is None:
             if not data.flags.c_contiguous:
@@ -182,11 +198,6 @@ class Specialisation:
             tensor._address = address(data)
         self.table[place] = tensor._address
         return None
-
-    def _fresh(self, place: int, slot: Slot, shape: tuple[int, ...]) -> np.ndarray:
-        array = np.empty(shape, slot.dtype.storage)
-        self.table[place] = address(array)
-        return array
 
     def _raise(self, code: int, step: int | None = None) -> None:
         number = code - 1
@@ -216,18 +227,6 @@ def _back_end() -> Any:
     from smelt.compiler import build
 
     return build
-
-
-def address(array: np.ndarray) -> int:
-    """Returns where an array's first element lies."""
-    return int(array.__array_interface__["data"][0])
-
-
-def aligned_empty(nbytes: int) -> np.ndarray:
-    """Returns a block of at least one byte that begins on a cache line."""
-    block = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -address(block) % ALIGNMENT
-    return block[start : start + max(1, nbytes)]
 
 
 def own_memory(tensor: Tensor) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import threading
 import time
 import warnings
@@ -76,6 +77,7 @@ class CompiledStep:
         self.max_traces = max_traces
         self.traces = 0
         self._versions: dict[Key, tuple[Specialisation, Any]] = {}
+        self._latest: Specialisation | None = None
         self._settings = -1
         self._lock = threading.RLock()
 
@@ -103,12 +105,34 @@ class CompiledStep:
         """Runs one step."""
         if not settings.current.compile or context.engine is not _EAGER:
             return self.function(*arguments, **options)
+        version = self._latest
+        if version is not None and not options and self._fits(version, arguments):
+            return version.run_once(arguments)
         leaves, structure = tree.flatten((arguments, options) if options else arguments)
         tensors, key = _as_tensors(leaves, structure)
-        result = self._version(key, tensors, structure, leaves, bool(options)).run_once(tensors)
+        version = self._version(key, tensors, structure, leaves, bool(options))
+        plain = not options and not self.donate and all(type(one) is Tensor for one in arguments)
+        version.kinds = key[1:] if plain else None
+        self._latest = version
+        result = version.run_once(tensors)
         if self.donate:
             self._give_away(arguments)
         return result
+
+    def _fits(self, version: Specialisation, arguments: tuple[Any, ...]) -> bool:
+        """Whether a call needs the same version as the last one: the quick way, without a key."""
+        kinds = version.kinds
+        if kinds is None or len(kinds) != len(arguments) or self._settings != static.version():
+            return False
+        for argument, (shape, dtype, requires_grad) in zip(arguments, kinds, strict=True):
+            if (
+                type(argument) is not Tensor
+                or argument.shape != shape
+                or argument.dtype is not dtype
+                or argument.requires_grad is not requires_grad
+            ):
+                return False
+        return True
 
     def repeat(self, n: int, *arguments: Any) -> Any:
         """Runs the step `n` times on the same arguments in one native call.
@@ -183,7 +207,7 @@ class CompiledStep:
         for number in self.donate:
             for leaf in tree.flatten(arguments[number])[0]:
                 if isinstance(leaf, Tensor):
-                    leaf._moved = line
+                    leaf._moved, leaf._address = line, None
 
     # --- versions -----------------------------------------------------------------------------------
 
@@ -251,6 +275,9 @@ class CompiledStep:
         parts, kind = tree.flatten(self.function(*arguments, **options))
         outputs = [part for part in parts if isinstance(part, Tensor)]
 
+        if len(outputs) == 1 and kind == _LEAF:
+            return outputs, operator.itemgetter(0)
+
         def rebuild(results: list[Tensor]) -> Any:
             fresh = iter(results)
             return tree.unflatten(
@@ -287,6 +314,20 @@ class CompiledStep:
 
     # --- looking inside -----------------------------------------------------------------------------
 
+    def explain(self, stage: str = "summary") -> str:
+        """Returns a text that shows what the version compiled last does and where its time goes.
+
+        Args:
+            stage: "summary" (one page with the cost of every kernel), "traced" and "graph" (operations
+                before and after simplification), "kernels" (plain loops), "scheduled" (vector loops),
+                "llvm", "assembly", or "all".
+
+        Raises:
+            ArgumentError: there is no such stage.
+            TraceError: the step has not been called yet.
+        """
+        return report().explain(self.name, self._last(), stage)
+
     def memory(self) -> Memory:
         """Returns the bytes that the version compiled last needs; the peak is exact."""
         return self._last().memory()
@@ -297,7 +338,15 @@ class CompiledStep:
         return next(reversed(self._versions.values()))[0]
 
 
+def report() -> Any:
+    """Returns the module behind `explain`; like the back end it is loaded when it is needed."""
+    from smelt.compiler import report
+
+    return report
+
+
 _EAGER = context.engine
+_LEAF = tree.flatten(0)[1]
 
 
 def _is_static(leaf: Any) -> bool:

@@ -1,0 +1,206 @@
+"""Report: what `step.explain()` prints. Every stage of a step, and where its time goes."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smelt.compiler import native
+from smelt.compiler.count import count
+from smelt.compiler.results import address, aligned_empty
+from smelt.compiler.roofline import measured_peak
+from smelt.errors import ArgumentError
+from smelt.ir.graph import Node, graph_text
+from smelt.ir.loops import Call, Program, Slot
+from smelt.ir.show import kernel_text, program_text
+
+if TYPE_CHECKING:
+    from smelt.compiler.passes import Stages
+    from smelt.compiler.specialise import Specialisation
+
+STAGES = ("summary", "traced", "graph", "kernels", "scheduled", "llvm", "assembly", "all")
+SECONDS_PER_KERNEL = 0.005  # for which each kernel is timed
+
+
+def explain(name: str, version: Specialisation, stage: str) -> str:
+    """Returns the text of one stage, or of all, of a compiled version.
+
+    Raises ArgumentError for a stage that does not exist.
+    """
+    stages = version.stages
+    texts = {
+        "summary": lambda: summary(name, version),
+        "traced": lambda: graph_text(stages.traced),
+        "graph": lambda: graph_text(stages.simplified),
+        "kernels": lambda: kernels_text(stages),
+        "scheduled": lambda: program_text(stages.program),
+        "llvm": lambda: native.text(stages.program),
+        "assembly": lambda: native.assembly(stages.program),
+    }
+    if stage == "all":
+        return "\n\n".join(f"==== {one} ====\n{text()}" for one, text in texts.items())
+    if stage not in texts:
+        raise ArgumentError(f"explain: there is no stage {stage!r}; choose one of {', '.join(STAGES)}")
+    return texts[stage]()
+
+
+def summary(name: str, version: Specialisation) -> str:
+    """Returns one page: what the step is made of, what it needs, and what each kernel costs."""
+    stages = version.stages
+    parts = [
+        _opening(name, version),
+        "What runs, in order (a kernel is one loop nest in machine code):",
+        _table(stages),
+        _pictures(stages),
+        'More: explain("graph") shows the operations, "kernels" the loops, "scheduled" the vector loops,'
+        '\n"llvm" and "assembly" the machine\'s side, "all" everything.',
+    ]
+    return "\n\n".join(parts)
+
+
+def _opening(name: str, version: Specialisation) -> str:
+    stages, memory, times = version.stages, version.memory(), version.times
+    graph = stages.simplified
+    shapes = ", ".join(_shape(node) for node in graph.arguments) or "none"
+    passes = sum(times.passes.values())
+    updated = len(graph.updates)
+    return "\n".join(
+        [
+            f"step {name}: {len(stages.traced.nodes())} operations traced, "
+            f"{len(graph.nodes())} after simplification, {len(stages.program.body)} kernels",
+            f"  arguments     {shapes}",
+            f"  captured      {len(graph.states)} tensors ({memory.states:,} bytes), "
+            f"{updated} of them updated in place",
+            f"  temporaries   {memory.arena:,} bytes in one block, "
+            f"shared by {_arena_count(stages)} values",
+            f"  peak memory   {memory.peak:,} bytes, known before the first run",
+            f"  made in       {1e3 * times.trace:.0f} ms tracing, {1e3 * passes:.0f} ms in passes, "
+            f"{1e3 * times.native:.0f} ms for machine code",
+        ]
+    )
+
+
+def _arena_count(stages: Stages) -> int:
+    return sum(slot.kind == "arena" for slot in stages.program.slots)
+
+
+def _shape(node: Node) -> str:
+    return f"{node.dtype.name}{list(node.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A kernel with its work and its time."""
+
+    call: Call
+    operations: int
+    nbytes: int
+    seconds: float
+
+
+def measure(stages: Stages) -> list[Row]:
+    """Times every kernel by itself, on copies of the step's memory: warm caches, all threads."""
+    block = _Copies(stages)
+    rows = []
+    pairs = zip(stages.lowered.body, stages.program.body, strict=True)
+    for plain, call in pairs:
+        if isinstance(plain, Call) and isinstance(call, Call):
+            work = count(plain.kernel)
+            rows.append(Row(call, work.operations, work.nbytes, block.seconds(call)))
+    return rows
+
+
+class _Copies:
+    """A step's table of addresses over memory of its own, so that timing changes nothing."""
+
+    def __init__(self, stages: Stages) -> None:
+        self.program = stages.program
+        self.arena = aligned_empty(self.program.arena_bytes)
+        self.arena[:] = 0
+        self.arrays = [self._array(stages, slot) for slot in self.program.slots]
+        self.table = (ctypes.c_int64 * (len(self.arrays) + 1))(
+            *map(address, self.arrays), address(self.arena)
+        )
+        self.advance = (ctypes.c_int64 * len(self.table))()
+        self.control = (ctypes.c_int64 * 2)()
+
+    def _array(self, stages: Stages, slot: Slot) -> np.ndarray:
+        if slot.kind == "constant":
+            return np.ascontiguousarray(stages.planned.constants[slot.number])
+        return np.zeros(slot.shape, slot.dtype.storage)
+
+    def seconds(self, call: Call) -> float:
+        alone = replace(self.program, body=(call,))
+        compiled = native.build(alone)
+        pointers = [ctypes.addressof(one) for one in (self.table, self.advance, self.control)]
+        runs, best = 1, float("inf")
+        while runs < 1 << 20:
+            start = time.perf_counter()
+            compiled.run(pointers[0], runs, *pointers[1:])
+            elapsed = time.perf_counter() - start
+            best = min(best, elapsed / runs)
+            if elapsed > SECONDS_PER_KERNEL:
+                break
+            runs *= 4
+        return best
+
+
+def _table(stages: Stages) -> str:
+    peak = measured_peak()
+    rows = measure(stages)
+    total = sum(row.seconds for row in rows)
+    head = (
+        f"{'':>3}  {'kernel':<32}{'shape':<16}{'thousand':>10}{'':>10}{'':>8}{'':>9}{'GFLOP/s':>9}{'of':>7}\n"
+        f"{'':>3}  {'':<32}{'':<16}{'operations':>10}{'bytes':>10}{'us':>8}{'of time':>9}{'':>9}{'peak':>7}"
+    )
+    lines = [head]
+    for number, row in enumerate(rows, 1):
+        rate = row.operations / row.seconds / 1e9
+        shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
+        lines.append(
+            f"{number:>3}  {row.call.kernel.name[:31]:<32}{shape:<16}{row.operations / 1e3:>10,.1f}"
+            f"{row.nbytes:>10,}{1e6 * row.seconds:>8.2f}{row.seconds / total:>9.0%}"
+            f"{rate:>9.1f}{rate / peak.gflops:>7.0%}"
+        )
+    operations = sum(row.operations for row in rows)
+    rate = operations / total / 1e9
+    lines.append(
+        f"{'':>3}  {'all kernels':<48}{operations / 1e3:>10,.1f}{sum(r.nbytes for r in rows):>10,}"
+        f"{1e6 * total:>8.2f}{'':>9}{rate:>9.1f}{rate / peak.gflops:>7.0%}"
+    )
+    lines.append(
+        f"     peak measured here: {peak.gflops:.0f} GFLOP/s on {peak.threads} "
+        f"thread{'s' if peak.threads > 1 else ''}, {peak.gbytes:.0f} GB/s from main memory"
+    )
+    return "\n".join(lines)
+
+
+def _pictures(stages: Stages) -> str:
+    """Lists, per kernel, the user's lines that it came from."""
+    lines = ["Where each kernel comes from:"]
+    for number, group in enumerate(stages.fused.groups, 1):
+        names = " + ".join(node.op.name for node in group.members)
+        origins = dict.fromkeys(_place(node) for node in group.members)
+        places = ", ".join(place for place in origins if place)
+        lines.append(f"{number:>3}  {names}" + (f"   <- {places}" if places else ""))
+    return "\n".join(lines)
+
+
+def _place(node: Node) -> str:
+    file, _, line = node.origin.line.rpartition(":")
+    short = f"{file.rpartition('/')[2]}:{line}" if file else ""
+    return " ".join(part for part in (node.origin.module, short) if part)
+
+
+def kernels_text(stages: Stages) -> str:
+    """Returns the plain loops of every kernel, before scheduling."""
+    return "\n\n".join(kernel_text(kernel) for kernel in stages.lowered.kernels)
+
+
+def calls(program: Program) -> int:
+    """Returns how many kernels a step runs; a budget that tests may hold."""
+    return sum(isinstance(part, Call) for part in program.body)
