@@ -121,8 +121,8 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
 def _log1p_exp(x: Tensor) -> Tensor:
     """log(1 + e^x) as max(x, 0) + log1p(e^-|x|).
 
-    Written with two analytic branches instead of max and abs, so that derivatives of every order are
-    right at 0 too, where untrained networks begin.
+    Written with two analytic branches instead of max and abs, so that derivatives of every order
+    are right at 0 too, where untrained networks begin.
     """
     positive = x >= 0
     return where(positive, x, 0.0) + log1p(exp(where(positive, -x, x)))

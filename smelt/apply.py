@@ -1,8 +1,8 @@
 """How an operation meets its operands: numbers become tensors, dtypes promote, history is kept.
 
-Everything that computes with tensors is written on top of the four functions here (`apply`, `as_tensor`,
-`promoted`, `reduced`). `Tensor` itself lies above, since its methods are such computations; it says who
-it is with `install` when it is imported.
+Everything that computes with tensors is written on top of the four functions here (`apply`,
+`as_tensor`, `promoted`, `reduced`). `Tensor` itself lies above, since its methods are such
+computations; it says who it is with `install` when it is imported.
 """
 
 from __future__ import annotations
@@ -62,12 +62,16 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
     except (ValueError, TypeError) as error:
         if isinstance(error, errors.SmeltError):
             raise
-        raise DTypeError(located(f"cannot make a tensor of {type(value).__name__}: {error}")) from None
+        raise DTypeError(
+            located(f"cannot make a tensor of {type(value).__name__}: {error}")
+        ) from None
     return _Tensor(context.engine.literal(array, kind), kind)
 
 
 def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tensor:
-    """Applies a primitive: check, compute or record, keep history. Numbers take the tensors' dtype."""
+    """Applies a primitive: check, compute or record, keep history. Numbers take the tensors'
+    dtype.
+    """
     tensors = operands
     for operand in operands:
         if not isinstance(operand, _Tensor):
@@ -95,9 +99,9 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
 def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     """Applies an elementwise operation after bringing its operands to one dtype.
 
-    Tensors promote by the table in `dtypes`; Python and NumPy scalars are weak. Operations that need
-    floats turn integers into float32; arithmetic on bool happens in int64; float16 and bfloat16
-    compute in float32 and the result is rounded back.
+    Tensors promote by the table in `dtypes`; Python and NumPy scalars are weak. Operations that
+    need floats turn integers into float32; arithmetic on bool happens in int64; float16 and
+    bfloat16 compute in float32 and the result is rounded back.
     """
     dtype = common_dtype(operands)
     if op.accepts is elementwise.FLOAT and not dtype.is_float:
@@ -140,7 +144,9 @@ def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Ten
 
 
 def axis_of(x: Tensor, dim: int, what: str) -> int:
-    """Returns `dim` counted from the front; raises ArgumentError, naming `what`, when there is none."""
+    """Returns `dim` counted from the front; raises ArgumentError, naming `what`, when there is
+    none.
+    """
     try:
         return normal_axis(dim, x.ndim, what)
     except ArgumentError as error:
@@ -166,7 +172,9 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def filled(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
-    """Returns a tensor that repeats one number: memory of its own when eager, one constant in a trace."""
+    """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
+    trace.
+    """
     if isinstance(context.engine, Eager):  # state made here is later changed in place
         return _Tensor(np.full(shape, literal_array(value, dtype)[0]), dtype)
     number = as_tensor(value, dtype)

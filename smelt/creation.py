@@ -1,7 +1,7 @@
 """Making tensors: from data, filled with a number, counted up, or like another one.
 
-Inside a compiled step a filled tensor is one number repeated and a counted one is made of the index, so
-that nothing large is stored in the program.
+Inside a compiled step a filled tensor is one number repeated and a counted one is made of the
+index, so that nothing large is stored in the program.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def from_dlpack(source: Any) -> Tensor:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Returns a tensor of `shape` that repeats `fill_value`, in its own dtype unless one is given."""
+    """Returns a tensor of `shape` that repeats `fill_value`, in its own dtype unless one is
+    given.
+    """
     extents = _shape(shape if isinstance(shape, (tuple, list)) else (shape,))
     if isinstance(fill_value, Tensor):
         number = fill_value if dtype is None else fill_value.to(dtype)
@@ -202,4 +204,3 @@ def _shape(extents: Any) -> tuple[int, ...]:
     if any(extent < 0 for extent in shape):
         raise ShapeError(located(f"a shape has no negative extents, got {shape}"))
     return shape
-

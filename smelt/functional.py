@@ -1,7 +1,7 @@
 """Networks as functions: activations, losses, and layers whose weights are given.
 
-Activations and losses have files of their own (`activations.py`, `losses.py`) and are shown here too;
-what follows are the layers. `import smelt.nn.functional as F` gives the same names.
+Activations and losses have files of their own (`activations.py`, `losses.py`) and are shown here
+too; what follows are the layers. `import smelt.nn.functional as F` gives the same names.
 """
 
 from __future__ import annotations
@@ -93,8 +93,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
         raise ShapeError(
-            located(f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
-                    "last extent must be `in`")
+            located(
+                f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
+                "last extent must be `in`"
+            )
         )
     y = x @ weight.T
     return y if bias is None else y + bias
@@ -137,8 +139,11 @@ def dropout(
 
 
 def layer_norm(
-    x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None,
-    bias: Tensor | None = None, eps: float = 1e-5,
+    x: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Returns (x - mean) / sqrt(var + eps) * w + b over the last axes (Ba et al., 2016).
 
@@ -159,7 +164,9 @@ def layer_norm(
 
 
 def rms_norm(
-    x: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None,
+    x: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
     eps: float = 1e-6,
 ) -> Tensor:
     """Returns x / sqrt(mean x^2 + eps) * w over the last axes (Zhang and Sennrich, 2019)."""
@@ -171,12 +178,19 @@ def rms_norm(
 
 
 def group_norm(
-    x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Returns x (N, C, ...) normalised over each of `num_groups` groups of channels (Wu and He, 2018)."""
+    """Returns x (N, C, ...) normalised over each of `num_groups` groups of channels (Wu and He,
+    2018).
+    """
     if x.ndim < 2 or x.shape[1] % num_groups:
-        raise ShapeError(located(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)"))
+        raise ShapeError(
+            located(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)")
+        )
     groups = x.reshape(x.shape[0], num_groups, -1)
     centred = groups - groups.mean(-1, True)
     y = centred * rsqrt((centred * centred).mean(-1, True) + eps)
@@ -184,9 +198,14 @@ def group_norm(
 
 
 def batch_norm(
-    x: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
-    weight: Tensor | None = None, bias: Tensor | None = None, training: bool = False,
-    momentum: float = 0.1, eps: float = 1e-5,
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Returns (x - mean) / sqrt(var + eps) * w + b for each channel (Ioffe and Szegedy, 2015).
 
@@ -210,7 +229,9 @@ def batch_norm(
         var = (centred * centred).mean(axes)
         _move_statistics(x, mean, var, running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
-        raise ArgumentError(located("batch_norm: without training, running_mean and running_var are used"))
+        raise ArgumentError(
+            located("batch_norm: without training, running_mean and running_var are used")
+        )
     else:
         centred, var = x - _by_channel(running_mean, x), running_var
     scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
@@ -218,7 +239,11 @@ def batch_norm(
 
 
 def _move_statistics(
-    x: Tensor, mean: Tensor, var: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
     momentum: float,
 ) -> None:
     count = x.size // max(1, x.shape[1])
@@ -247,8 +272,13 @@ def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Te
 
 
 def scaled_dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
 ) -> Tensor:
     """Returns softmax(Q K^T / sqrt(d)) V (Vaswani et al., 2017).
 

@@ -1,7 +1,8 @@
 """Reading and changing by place: `x[...]`, `x.at[...]`, gather, scatter_add and their kin.
 
-Indices count from 0. In `x[...]`, `x.at[...]` and `take` negative ones count from the end; elsewhere,
-as in PyTorch, they are errors. Bounds are checked before anything is read, in compiled steps too.
+Indices count from 0. In `x[...]`, `x.at[...]` and `take` negative ones count from the end;
+elsewhere, as in PyTorch, they are errors. Bounds are checked before anything is read, in compiled
+steps too.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ class At:
     def set(self, value: Any) -> Tensor:
         """Returns x with `value` (which broadcasts) at the index.
 
-        A place that the index names twice has no well-defined value: that raises ArgumentError (in a
-        compiled step: before it changes anything).
+        A place that the index names twice has no well-defined value: that raises ArgumentError (in
+        a compiled step: before it changes anything).
         """
         x, subscript = self.tensor, parse(self.tensor.shape, self.index)
         inside = as_tensor(1, dtypes.int64)
@@ -130,7 +131,9 @@ class At:
         return where(hits > 0, self._scattered(given.to(compute), places).to(x.dtype), x)
 
     def add(self, value: Any) -> Tensor:
-        """Returns x with `value` (which broadcasts) added at the index, once per time it is named."""
+        """Returns x with `value` (which broadcasts) added at the index, once per time it is
+        named.
+        """
         x, subscript = self.tensor, parse(self.tensor.shape, self.index)
         if x.dtype is dtypes.bool_:
             raise DTypeError(located("at[...].add: bool elements cannot be added to; use set"))
@@ -222,7 +225,9 @@ def _flat_places(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor:
         for place, (own, extent) in enumerate(zip(index.shape, shape, strict=False))
     )
     if not fits:
-        raise ShapeError(located(f"{what}: an index {index.shape} does not fit {shape}, dim {axis}"))
+        raise ShapeError(
+            located(f"{what}: an index {index.shape} does not fit {shape}, dim {axis}")
+        )
     flat = index.to(dtypes.int64) * math.prod(shape[axis + 1 :])
     for place, extent in enumerate(index.shape):
         if place != axis and extent > 1:
@@ -246,7 +251,9 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """Returns x with `src[i, j, k]` added at `[i, index[i, j, k], k]` (for dim 1; alike for others)."""
+    """Returns x with `src[i, j, k]` added at `[i, index[i, j, k], k]` (for dim 1; alike for
+    others).
+    """
     axis = axis_of(x, dim, "scatter_add")
     if index.shape != src.shape:
         raise ShapeError(located(f"scatter_add: index {index.shape} and src {src.shape} differ"))

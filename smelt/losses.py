@@ -22,7 +22,8 @@ __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
     "cosine_similarity", "cross_entropy", "gaussian_nll_loss", "hinge_embedding_loss", "hinge_loss",
     "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss", "nll_loss",
-    "poisson_nll_loss", "smooth_l1_loss", "soft_margin_loss", "squared_error", "triplet_margin_loss",
+    "poisson_nll_loss", "smooth_l1_loss", "soft_margin_loss", "squared_error",
+    "triplet_margin_loss",
 ]  # fmt: skip
 
 
@@ -32,9 +33,7 @@ def _combined(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "sum":
         return losses.sum()
     if reduction != "none":
-        raise ArgumentError(
-            located(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
-        )
+        raise ArgumentError(located(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}"))
     return losses
 
 
@@ -43,14 +42,14 @@ def _same_shape(what: str, x: Tensor, target: Any) -> Tensor:
     if x.shape != target.shape:
         raise ShapeError(
             located(
-                f"{what}: input {x.shape} and target {target.shape} differ; broadcasting them would "
-                "compare each prediction with every target. Reshape one of them"
+                f"{what}: input {x.shape} and target {target.shape} differ; broadcasting them "
+                "would compare each prediction with every target. Reshape one of them"
             )
         )
     return target
 
 
-# --- regression -------------------------------------------------------------------------------------
+# --- regression -----------------------------------------------------------------------------------
 
 
 def squared_error(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
@@ -68,9 +67,7 @@ def l1_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     return _combined(absolute(input - _same_shape("l1_loss", input, target)), reduction)
 
 
-def huber_loss(
-    input: Tensor, target: Any, reduction: str = "mean", delta: float = 1.0
-) -> Tensor:
+def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Returns d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = yhat - y."""
     if delta <= 0:
         raise ArgumentError(located(f"huber_loss: delta must be positive, got {delta}"))
@@ -102,7 +99,11 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(
-    input: Tensor, target: Any, var: Tensor, full: bool = False, eps: float = 1e-6,
+    input: Tensor,
+    target: Any,
+    var: Tensor,
+    full: bool = False,
+    eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Tensor:
     """Returns 1/2 (log v + (yhat - y)^2 / v), v the predicted variance, at least eps.
@@ -115,7 +116,7 @@ def gaussian_nll_loss(
     return _combined(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
 
-# --- two classes ------------------------------------------------------------------------------------
+# --- two classes ----------------------------------------------------------------------------------
 
 
 def binary_cross_entropy(
@@ -144,7 +145,10 @@ def _clamped_log(x: Tensor) -> Tensor:
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Any, weight: Tensor | None = None, reduction: str = "mean",
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """Returns -w [q y log s(x) + (1 - y) log(1 - s(x))] for logits x, stable for all of them.
@@ -176,12 +180,16 @@ def soft_margin_loss(input: Tensor, target: Any, reduction: str = "mean") -> Ten
     return _combined(-log_sigmoid(target * input), reduction)
 
 
-# --- several classes --------------------------------------------------------------------------------
+# --- several classes ------------------------------------------------------------------------------
 
 
 def cross_entropy(
-    input: Tensor, target: Any, weight: Tensor | None = None, ignore_index: int = -100,
-    reduction: str = "mean", label_smoothing: float = 0.0,
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Returns -sum_c w_c y_c log softmax(x)_c, the classes along axis 1 (axis 0 of a vector).
 
@@ -191,8 +199,8 @@ def cross_entropy(
             shape of the input).
         weight: w, a factor per class, (C,).
         ignore_index: a class number that contributes nothing.
-        reduction: "mean" divides by the sum of the weights of the counted labels (with probabilities:
-            by the number of samples).
+        reduction: "mean" divides by the sum of the weights of the counted labels (with
+            probabilities: by the number of samples).
         label_smoothing: e in [0, 1]; the target becomes (1 - e) y + e / C.
 
     Raises:
@@ -210,7 +218,10 @@ def cross_entropy(
 
 
 def nll_loss(
-    input: Tensor, target: Any, weight: Tensor | None = None, ignore_index: int = -100,
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
     """Returns -w_t x_t for log-probabilities x and class numbers t; see `cross_entropy`."""
@@ -230,13 +241,17 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
     classes, shape = x.shape[axis], (*x.shape[:axis], *x.shape[axis + 1 :])
     if target.dtype.kind != "int":
         raise DTypeError(
-            located(f"labels must be int32 or int64, got {target.dtype.name}; or give probabilities "
-                    f"of shape {x.shape}")
+            located(
+                f"labels must be int32 or int64, got {target.dtype.name}; or give probabilities "
+                f"of shape {x.shape}"
+            )
         )
     if target.shape != shape:
         raise ShapeError(
-            located(f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
-                    f"{axis}: the labels' shape must be {shape}")
+            located(
+                f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
+                f"{axis}: the labels' shape must be {shape}"
+            )
         )
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = f"a label lies outside the {classes} classes 0..{classes - 1}"
@@ -244,10 +259,17 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
 
 
 def _picked(
-    log_p: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str,
-    smoothing: float, axis: int,
+    log_p: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    smoothing: float,
+    axis: int,
 ) -> Tensor:
-    """The log-probabilities of the labels, by comparison: it fuses, and its gradient needs no scatter."""
+    """The log-probabilities of the labels, by comparison: it fuses, and its gradient needs no
+    scatter.
+    """
     counted = target != ignore_index
     chosen = iota(shape=log_p.shape, axis=axis) == target.unsqueeze(axis)
     weighted = log_p if weight is None else log_p * _along(weight, log_p, axis)
@@ -267,7 +289,9 @@ def _picked(
 def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
     if weight.shape != (x.shape[axis],):
         raise ShapeError(
-            located(f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed")
+            located(
+                f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed"
+            )
         )
     return weight.reshape([-1 if place == axis else 1 for place in range(x.ndim)])
 
@@ -285,16 +309,14 @@ def _soft_cross_entropy(
     return losses.sum() / samples if reduction == "mean" else _combined(losses, reduction)
 
 
-def kl_div(
-    input: Tensor, target: Any, reduction: str = "mean", log_target: bool = False
-) -> Tensor:
+def kl_div(input: Tensor, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """Returns q (log q - x) for log-probabilities x: KL(Q || P) with x = log P, as in PyTorch.
 
     Args:
         input: log-probabilities.
         target: probabilities q (0 contributes 0), or their logarithms with `log_target`.
-        reduction: "batchmean" divides the sum by the first extent, which is what the mathematics means;
-            "mean" divides by the number of elements.
+        reduction: "batchmean" divides the sum by the first extent, which is what the mathematics
+            means; "mean" divides by the number of elements.
         log_target: whether the target is given as logarithms.
     """
     target = _same_shape("kl_div", input, target)
@@ -304,10 +326,12 @@ def kl_div(
         empty = target == 0
         surprise = target * log(where(empty, 1.0, target))  # 0 log 0 is 0
         losses = surprise - target * input
-    return losses.sum() / input.shape[0] if reduction == "batchmean" else _combined(losses, reduction)
+    return (
+        losses.sum() / input.shape[0] if reduction == "batchmean" else _combined(losses, reduction)
+    )
 
 
-# --- embeddings -------------------------------------------------------------------------------------
+# --- embeddings -----------------------------------------------------------------------------------
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -346,8 +370,13 @@ def margin_ranking_loss(
 
 
 def triplet_margin_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0,
-    eps: float = 1e-6, reduction: str = "mean",
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    reduction: str = "mean",
 ) -> Tensor:
     """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps."""
     near = (anchor - positive + eps).norm(p, -1)

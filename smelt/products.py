@@ -21,12 +21,14 @@ __all__ = ["addmm", "bmm", "diagonal", "dot", "matmul", "outer", "tril", "triu"]
 def matmul(a: Tensor, other: Any) -> Tensor:
     """Returns the matrix product; vectors and batches as in PyTorch.
 
-    `(..., M, K) @ (..., K, N) -> (..., M, N)`; the leading axes broadcast; a vector is a row on the left
-    and a column on the right.
+    `(..., M, K) @ (..., K, N) -> (..., M, N)`; the leading axes broadcast; a vector is a row on
+    the left and a column on the right.
     """
     a, b = as_tensor(a), as_tensor(other)
     if not a.ndim or not b.ndim:
-        raise ShapeError(located(f"matmul: shapes {a.shape} and {b.shape}: a number has no rows; use *"))
+        raise ShapeError(
+            located(f"matmul: shapes {a.shape} and {b.shape}: a number has no rows; use *")
+        )
     if a.shape[-1] != b.shape[-min(2, b.ndim)]:
         raise ShapeError(
             located(f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents differ")
@@ -70,7 +72,9 @@ def dot(a: Tensor, other: Tensor) -> Tensor:
 def outer(a: Tensor, other: Tensor) -> Tensor:
     """Returns `y[i, j] = a[i] * other[j]` for two vectors."""
     if a.ndim != 1 or other.ndim != 1:
-        raise ShapeError(located(f"outer: needs two vectors, got shapes {a.shape} and {other.shape}"))
+        raise ShapeError(
+            located(f"outer: needs two vectors, got shapes {a.shape} and {other.shape}")
+        )
     return a.unsqueeze(1) * other.unsqueeze(0)
 
 
@@ -81,12 +85,16 @@ def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1)
 
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
-    """Returns the matrices x with 0 above a diagonal; `diagonal` counts upward from the main one."""
+    """Returns the matrices x with 0 above a diagonal; `diagonal` counts upward from the main
+    one.
+    """
     return where(_offset(x, "tril") <= diagonal, x, 0)
 
 
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
-    """Returns the matrices x with 0 below a diagonal; `diagonal` counts upward from the main one."""
+    """Returns the matrices x with 0 below a diagonal; `diagonal` counts upward from the main
+    one.
+    """
     return where(_offset(x, "triu") >= diagonal, x, 0)
 
 

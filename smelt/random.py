@@ -1,10 +1,10 @@
 """Random numbers: one seed gives the same bits on every run, eagerly, compiled, on any threads.
 
-A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step reads and advances it
-like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10) from
-operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp, log and sin
-differ in the last bit between NumPy and compiled code, so none is used; `smelt.rounded` has what is
-needed instead.
+A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step reads and advances
+it like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10)
+from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp,
+log and sin differ in the last bit between NumPy and compiled code, so none is used;
+`smelt.rounded` has what is needed instead.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from smelt.tensor import Tensor
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",
-    "manual_seed", "multinomial", "normal", "permutation", "poisson", "rand", "rand_like", "randint",
-    "randn", "randn_like", "randperm", "set_rng_state", "uniform",
+    "manual_seed", "multinomial", "normal", "permutation", "poisson", "rand", "rand_like",
+    "randint", "randn", "randn_like", "randperm", "set_rng_state", "uniform",
 ]  # fmt: skip
 
 _WORD = 0xFFFFFFFF
@@ -39,9 +39,9 @@ _WORD = 0xFFFFFFFF
 class Generator:
     """A stream of random bits.
 
-    `state` is a concrete int64 tensor [seed, counter], the same object for life: compiled steps capture
-    it and advance it in place. Draws from one generator in several threads are each whole, but in which
-    order they come is up to the threads; give each thread its own generator.
+    `state` is a concrete int64 tensor [seed, counter], the same object for life: compiled steps
+    capture it and advance it in place. Draws from one generator in several threads are each whole,
+    but in which order they come is up to the threads; give each thread its own generator.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -120,7 +120,7 @@ def set_rng_state(state: Tensor) -> None:
     default_generator().set_state(state)
 
 
-# --- uniform ----------------------------------------------------------------------------------------
+# --- uniform -----------------------------------------------------------------------------------
 
 
 def rand(*shape: Any, dtype: Any = dtypes.float32, generator: Generator | None = None) -> Tensor:
@@ -140,7 +140,10 @@ def rand_like(x: Tensor, dtype: Any = None, generator: Generator | None = None) 
 
 
 def uniform(
-    low: float | Tensor, high: float | Tensor, size: Any = None, dtype: Any = dtypes.float32,
+    low: float | Tensor,
+    high: float | Tensor,
+    size: Any = None,
+    dtype: Any = dtypes.float32,
     generator: Generator | None = None,
 ) -> Tensor:
     """Returns numbers uniform in [low, high); `size` is by default the shape of low and high."""
@@ -157,13 +160,16 @@ def bernoulli(p: Any, size: Any = None, generator: Generator | None = None) -> T
 
 
 def randint(
-    low: int, high: int | None = None, size: Any = (), dtype: Any = dtypes.int64,
+    low: int,
+    high: int | None = None,
+    size: Any = (),
+    dtype: Any = dtypes.int64,
     generator: Generator | None = None,
 ) -> Tensor:
     """Returns whole numbers uniform in low..high - 1 (`randint(n, size=...)`: in 0..n - 1).
 
-    64 random bits are scaled to the range, so that no number is more likely than another by more than
-    one part in 2^64 / (high - low), or 2^63 / (high - low) for ranges beyond 2^31.
+    64 random bits are scaled to the range, so that no number is more likely than another by more
+    than one part in 2^64 / (high - low), or 2^63 / (high - low) for ranges beyond 2^31.
 
     Raises:
         ArgumentError: the range is empty or wider than 2^62.
@@ -172,8 +178,7 @@ def randint(
     span = high - low
     if not 0 < span <= 2**62:
         raise ArgumentError(located(f"randint: the range {low}..{high} is empty or too wide"))
-    first, second = (generator or default_generator()).words(extents_of((size,)) if isinstance(
-        size, int) else tuple(size))
+    first, second = (generator or default_generator()).words(_size(size))
     wide, narrow = _unsigned(first), _unsigned(second)
     if span <= 2**31:  # the upper half of a 64-bit fraction times the span
         number = _shift(wide * span + _shift(narrow * span, 32), 32)
@@ -193,7 +198,7 @@ def permutation(x: Tensor | int, generator: Generator | None = None) -> Tensor:
     return randperm(x, generator) if isinstance(x, int) else x[randperm(x.shape[0], generator)]
 
 
-# --- other distributions ----------------------------------------------------------------------------
+# --- other distributions -----------------------------------------------------------------------
 
 
 def randn(*shape: Any, dtype: Any = dtypes.float32, generator: Generator | None = None) -> Tensor:
@@ -220,8 +225,11 @@ def randn_like(x: Tensor, dtype: Any = None, generator: Generator | None = None)
 
 
 def normal(
-    mean: float | Tensor = 0.0, std: float | Tensor = 1.0, size: Any = None,
-    dtype: Any = dtypes.float32, generator: Generator | None = None,
+    mean: float | Tensor = 0.0,
+    std: float | Tensor = 1.0,
+    size: Any = None,
+    dtype: Any = dtypes.float32,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Returns normal numbers; `size` is by default the shape of mean and std."""
     unit = randn(_size(size, mean, std), dtype=dtype, generator=generator)
@@ -229,7 +237,9 @@ def normal(
 
 
 def exponential(
-    rate: float | Tensor = 1.0, size: Any = None, dtype: Any = dtypes.float32,
+    rate: float | Tensor = 1.0,
+    size: Any = None,
+    dtype: Any = dtypes.float32,
     generator: Generator | None = None,
 ) -> Tensor:
     """Returns exponential numbers with mean 1 / rate: -log u / rate, u uniform in (0, 1].
@@ -247,7 +257,10 @@ def exponential(
 
 
 def poisson(
-    rate: float | Tensor, size: Any = None, max_rate: float = 30.0, dtype: Any = dtypes.float32,
+    rate: float | Tensor,
+    size: Any = None,
+    max_rate: float = 30.0,
+    dtype: Any = dtypes.float32,
     generator: Generator | None = None,
 ) -> Tensor:
     """Returns Poisson counts: how many arrivals, exponentially apart, come before `rate`.
@@ -275,7 +288,9 @@ def poisson(
 
 
 def multinomial(
-    probabilities: Tensor, num_samples: int, replacement: bool = False,
+    probabilities: Tensor,
+    num_samples: int,
+    replacement: bool = False,
     generator: Generator | None = None,
 ) -> Tensor:
     """Returns places along the last axis, drawn in proportion to the weights that stand there.
@@ -283,8 +298,9 @@ def multinomial(
     Args:
         probabilities: weights, not negative, (K) or (N, K); they need not sum to 1.
         num_samples: how many places to draw a row.
-        replacement: whether a place can be drawn again. Without it, exponential races decide: place k
-            arrives after an exponential time of rate p_k, and the first to arrive are taken.
+        replacement: whether a place can be drawn again. Without it, exponential races decide:
+            place k arrives after an exponential time of rate p_k, and the first to arrive are
+            taken.
         generator: by default the default one.
 
     Returns:

@@ -58,7 +58,9 @@ def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 
 def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Returns the smallest element over the axes `dim`; nan wins; ties share the gradient evenly."""
+    """Returns the smallest element over the axes `dim`; nan wins; ties share the gradient
+    evenly.
+    """
     return reduced(reduction.min, x, dim, keepdim)
 
 
@@ -75,7 +77,8 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
-    """Returns the smallest element; with `dim` a pair (values, indices); with a tensor, the smaller.
+    """Returns the smallest element; with `dim` a pair (values, indices); with a tensor, the
+    smaller.
 
     Equal elements share the gradient evenly; `indices` names the first of them.
     """
@@ -102,9 +105,7 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return _where_extreme(reduction.min, x, dim, keepdim)
 
 
-def _where_extreme(
-    op: reduction.Reduction, x: Tensor, dim: int | None, keepdim: bool
-) -> Tensor:
+def _where_extreme(op: reduction.Reduction, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     if dim is None:
         place = _where_extreme(op, x.detach().reshape(-1), 0, False)
         return place.reshape((1,) * x.ndim) if keepdim else place
@@ -133,29 +134,23 @@ def count_nonzero(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return sum(x != 0, dim, keepdim)
 
 
-def var(
-    x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False
-) -> Tensor:
+def var(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Returns the variance over the axes `dim`: sum (x - mean)^2 / (N - correction).
 
-    `correction=1` is the unbiased estimate from a sample, `correction=0` the variance of the numbers
-    themselves.
+    `correction=1` is the unbiased estimate from a sample, `correction=0` the variance of the
+    numbers themselves.
     """
     centred = x - mean(x, dim, True)
     freedom = _count(x, dim) - correction
     return sum(centred * centred, dim, keepdim) / (freedom if freedom > 0 else 0.0)
 
 
-def std(
-    x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False
-) -> Tensor:
+def std(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Returns the square root of `var`."""
     return sqrt(var(x, dim, correction, keepdim))
 
 
-def norm(
-    x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False
-) -> Tensor:
+def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Returns (sum |x|^p)^(1/p) over the axes `dim`; p may be inf, -inf, 0 (count) or "fro" (2).
 
     The gradient at a vector of zeros is 0.
@@ -179,7 +174,9 @@ def _root(total: Tensor) -> Tensor:
 
 
 def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Returns log sum e^x over the axes `dim` without overflow: m + log sum e^(x - m), m the maximum."""
+    """Returns log sum e^x over the axes `dim` without overflow: m + log sum e^(x - m), m the
+    maximum.
+    """
     top = amax(x, dim, True).detach()
     top = where(isinf(top), 0.0, top)
     result = log(sum(exp(x - top), dim, True)) + top

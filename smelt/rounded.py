@@ -1,7 +1,8 @@
 """log and the normal quantile from exactly rounded operations: the same bits on every machine.
 
 NumPy's log and the compiler's differ in the last bit. What random numbers need is therefore written
-here with + - * /, sqrt, comparisons and bit operations alone, each of which IEEE 754 defines to the bit.
+here with + - * /, sqrt, comparisons and bit operations alone, each of which IEEE 754 defines to
+the bit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _LAYOUT = {
 def log(x: Tensor) -> Tensor:
     """Returns the natural logarithm of positive, normal numbers, within 2 ulp.
 
-    x = 2^e m with m in [0.7, 1.4]; log m = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...), s = (m-1)/(m+1).
+    x = 2^e m with m in [0.7, 1.4]; log m = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...), s =
+    (m-1)/(m+1).
     """
     mantissa, bias, terms, whole = _LAYOUT[x.dtype]
     bits = bitcast(x, dtype=whole)

@@ -65,7 +65,9 @@ def expand(x: Tensor, *shape: Any) -> Tensor:
 
 
 def repeat(x: Tensor, *repeats: Any) -> Tensor:
-    """Returns the tensor repeated as a whole, `repeats[i]` times along axis i, as `torch.repeat`."""
+    """Returns the tensor repeated as a whole, `repeats[i]` times along axis i, as
+    `torch.repeat`.
+    """
     counts = extents_of(repeats)
     if len(counts) < x.ndim:
         raise ShapeError(located(f"repeat: {len(counts)} counts for the axes of shape {x.shape}"))
@@ -76,7 +78,9 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
 
 
 def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
-    """Returns the tensor without its axes of extent 1, or without axis `dim` if that has extent 1."""
+    """Returns the tensor without its axes of extent 1, or without axis `dim` if that has extent
+    1.
+    """
     axis = None if dim is None else axis_of(x, dim, "squeeze")
     kept = (
         extent
@@ -100,7 +104,9 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return reshape(x, 1)
     first, last = axis_of(x, start_dim, "flatten"), axis_of(x, end_dim, "flatten")
     if first > last:
-        raise ArgumentError(located(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}"))
+        raise ArgumentError(
+            located(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
+        )
     joined = math.prod(x.shape[first : last + 1])
     return reshape(x, (*x.shape[:first], joined, *x.shape[last + 1 :]))
 
@@ -116,7 +122,9 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     axis = axis_of(x, dim, "narrow")
     if start < 0 or length < 0 or start + length > x.shape[axis]:
         raise ArgumentError(
-            located(f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}")
+            located(
+                f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
+            )
         )
     low, high = [0] * x.ndim, list(x.shape)
     low[axis], high[axis] = start, start + length
@@ -124,7 +132,9 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 
 def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
-    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in again."""
+    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in
+    again.
+    """
     axis = axis_of(x, dim, "roll")
     extent = x.shape[axis]
     behind = shifts % extent if extent else 0
@@ -163,23 +173,31 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Returns consecutive parts along `dim`: all of one extent (the last may be smaller), or as listed."""
+    """Returns consecutive parts along `dim`: all of one extent (the last may be smaller), or as
+    listed.
+    """
     axis = axis_of(x, dim, "split")
     extent = x.shape[axis]
     if isinstance(split_size, int):
         if split_size <= 0:
-            raise ArgumentError(located(f"split: the extent of a part must be positive, got {split_size}"))
+            raise ArgumentError(
+                located(f"split: the extent of a part must be positive, got {split_size}")
+            )
         sizes = [min(split_size, extent - start) for start in range(0, extent, split_size)] or [0]
     else:
         sizes = list(split_size)
     if sum(sizes) != extent:
-        raise ArgumentError(located(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}"))
+        raise ArgumentError(
+            located(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
+        )
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
     return tuple(narrow(x, axis, start, size) for start, size in zip(starts, sizes, strict=True))
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Returns at most `chunks` consecutive parts along `dim`, equal but for the last, as torch does."""
+    """Returns at most `chunks` consecutive parts along `dim`, equal but for the last, as torch
+    does.
+    """
     if chunks <= 0:
         raise ArgumentError(located(f"chunk: the number of parts must be positive, got {chunks}"))
     extent = x.shape[axis_of(x, dim, "chunk")]

@@ -51,6 +51,8 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     PyTorch has it.
     """
     if not 0 <= k <= x.shape[axis_of(x, dim, "topk")]:
-        raise ArgumentError(located(f"topk: there are no {k} elements along axis {dim} of {x.shape}"))
+        raise ArgumentError(
+            located(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
+        )
     places = argsort(x, dim, descending=largest).narrow(dim, 0, k)
     return Sorted(gather_known(x, dim, places), places)

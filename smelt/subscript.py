@@ -18,9 +18,10 @@ from smelt.ops.op import Shape
 class Subscript:
     """An index taken apart: first slices, flips and a reshape, then index tensors.
 
-    `start`, `stop`, `step` (positive) slice every axis of x to `extents`; the axes `flipped` are turned
-    round; `shape` is without the axes that a number took away and with those that None added. Then each
-    of `indices` reads along its axis of `shape`, and their common axes come to stand at `target`.
+    `start`, `stop`, `step` (positive) slice every axis of x to `extents`; the axes `flipped` are
+    turned round; `shape` is without the axes that a number took away and with those that None
+    added. Then each of `indices` reads along its axis of `shape`, and their common axes come to
+    stand at `target`.
     """
 
     start: Shape
@@ -77,7 +78,9 @@ def _target(places: list[tuple[int, int]]) -> int:
 
 
 def _complete(shape: Shape, index: tuple[Any, ...]) -> list[Any]:
-    """Masks become index arrays, lists become arrays, and `...` as many whole slices as are missing."""
+    """Masks become index arrays, lists become arrays, and `...` as many whole slices as are
+    missing.
+    """
     entries = [part for entry in index for part in _expanded(entry)]
     used = sum(entry is not None and entry is not Ellipsis for entry in entries)
     dots = [number for number, entry in enumerate(entries) if entry is Ellipsis]
@@ -110,8 +113,8 @@ def _refuse_traced_mask() -> None:
     if not isinstance(context.engine, Eager):
         raise TraceError(
             located(
-                "index: how many elements a bool mask chooses is known only when the compiled step runs. "
-                "Use smelt.where(mask, x, other) to choose by value, or sum with the mask as a factor"
+                "index: how many elements a bool mask chooses is known only when the step runs. Use "
+                "smelt.where(mask, x, other) to choose by value, or the mask as a factor in sums"
             )
         )
 
@@ -125,7 +128,9 @@ def _check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
             continue
         mask = _mask_shape(entry)
         if mask is not None and shape[axis : axis + len(mask)] != mask:
-            raise ShapeError(located(f"index: a mask {mask} does not fit shape {shape}, axis {axis}"))
+            raise ShapeError(
+                located(f"index: a mask {mask} does not fit shape {shape}, axis {axis}")
+            )
         axis += _width(entry)
 
 

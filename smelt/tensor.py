@@ -1,4 +1,6 @@
-"""Tensor: what a person holds. An array of numbers, or, while a step is traced, a node of its graph."""
+"""Tensor: what a person holds. An array of numbers, or, while a step is traced, a node of its
+graph.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from smelt import dtypes, indexing
 from smelt.apply import apply, as_tensor, install, promoted, reduced
 from smelt.dtypes import DType
 from smelt.engine import Data, History, context, located
-from smelt.errors import ArgumentError, DTypeError, GradientError, MovedError, ShapeError, TraceError
+from smelt.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    MovedError,
+    ShapeError,
+    TraceError,
+)
 from smelt.methods import Methods
 from smelt.operators import Operators
 from smelt.ops.op import Shape
@@ -23,8 +32,8 @@ __all__ = ["Tensor", "apply", "as_tensor", "install_backward", "promoted", "redu
 class Tensor(Operators, Methods):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
-    Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations return
-    new ones. Only `copy_` (which optimisers use) changes one in place.
+    Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
+    return new ones. Only `copy_` (which optimisers use) changes one in place.
     """
 
     __slots__ = (
@@ -52,7 +61,7 @@ class Tensor(Operators, Methods):
         self.requires_grad = requires_grad
         self.history: History | None = None
 
-    # --- what it is ---------------------------------------------------------------------------------
+    # --- what it is -----------------------------------------------------------------------------
 
     @property
     def data(self) -> Any:
@@ -130,13 +139,19 @@ class Tensor(Operators, Methods):
         body = np.array2string(
             dtypes.decode(self._data, self.dtype), separator=", ", precision=4, prefix="tensor("
         )
-        kind = "" if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_) else f", {self.dtype!r}"
+        kind = (
+            ""
+            if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_)
+            else f", {self.dtype!r}"
+        )
         return f"tensor({body}{kind}{', requires_grad=True' if self.requires_grad else ''})"
 
-    # --- leaving for Python -------------------------------------------------------------------------
+    # --- leaving for Python ---------------------------------------------------------------------
 
     def numpy(self) -> np.ndarray:
-        """Returns the values as a read-only NumPy view, without a copy (bfloat16: a float32 copy)."""
+        """Returns the values as a read-only NumPy view, without a copy (bfloat16: a float32
+        copy).
+        """
         self._refuse_if_traced("numpy()")
         view = dtypes.decode(self.data, self.dtype).view()
         view.flags.writeable = False
@@ -165,14 +180,16 @@ class Tensor(Operators, Methods):
     def __index__(self) -> int:
         self._refuse_if_traced("int()")
         if self.dtype.kind != "int":
-            raise DTypeError(located(f"only an integer tensor can be an index, this is {self.dtype.name}"))
+            raise DTypeError(
+                located(f"only an integer tensor can be an index, this is {self.dtype.name}")
+            )
         return int(self.item())
 
     def __bool__(self) -> bool:
         self._refuse_if_traced("bool(), as `if` and `while` use it,")
         if self.size != 1:
             raise ShapeError(
-                located(f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()")
+                located(f"the truth of a tensor {self.shape} is ambiguous; use .any() or .all()")
             )
         return bool(self.item())
 
@@ -191,7 +208,9 @@ class Tensor(Operators, Methods):
     def __dlpack__(self, **options: Any) -> Any:
         self._refuse_if_traced("DLPack export")
         if self.dtype is dtypes.bfloat16:
-            raise DTypeError("DLPack export of bfloat16 is not supported by NumPy; cast to float32 first")
+            raise DTypeError(
+                "DLPack export of bfloat16 is not supported by NumPy; cast to float32 first"
+            )
         return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -220,14 +239,18 @@ class Tensor(Operators, Methods):
             )
         )
 
-    # --- gradients ----------------------------------------------------------------------------------
+    # --- gradients ------------------------------------------------------------------------------
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Says whether gradients are wanted for this tensor; returns the tensor itself."""
         if requires_grad and not self.dtype.is_float:
-            raise DTypeError(located(f"only float tensors have gradients, this is {self.dtype.name}"))
+            raise DTypeError(
+                located(f"only float tensors have gradients, this is {self.dtype.name}")
+            )
         if not requires_grad and self.history is not None:
-            raise GradientError(located("a computed tensor cannot stop needing its gradient; detach() it"))
+            raise GradientError(
+                located("a computed tensor cannot stop needing its gradient; detach() it")
+            )
         self.requires_grad = requires_grad
         return self
 
@@ -236,7 +259,8 @@ class Tensor(Operators, Methods):
 
         Args:
             gradient: the gradient of this tensor itself; needed unless it has one element.
-            create_graph: keep the history of the gradients, so that they can be differentiated again.
+            create_graph: keep the history of the gradients, so that they can be differentiated
+                again.
         """
         _backward(self, gradient, create_graph)
 
@@ -255,8 +279,8 @@ class Tensor(Operators, Methods):
     def copy_(self, value: Any) -> Tensor:
         """Overwrites the contents in place with `value` (same shape); returns the tensor itself.
 
-        This is how optimisers and buffers change state; inside a compiled step it becomes an update of
-        the captured buffer.
+        This is how optimisers and buffers change state; inside a compiled step it becomes an
+        update of the captured buffer.
         """
         value = as_tensor(value, self.dtype).to(self.dtype)
         if self.history is not None:
@@ -269,7 +293,9 @@ class Tensor(Operators, Methods):
             raise ShapeError(located(f"copy_: {value.shape} does not fit into {self.shape}"))
         if isinstance(self._data, np.ndarray) and not self._data.flags.writeable:
             raise ArgumentError(
-                located("copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy")
+                located(
+                    "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
+                )
             )
         context.engine.assign(self, value)
         self._version[0] += 1
@@ -281,8 +307,8 @@ class Tensor(Operators, Methods):
 
 
 _WHY_UNKNOWN = (
-    "that is traced: it is known only when the compiled step runs. Use smelt.where or smelt.cond to choose "
-    "by value, return the tensor from the step to look at it, or run the step eagerly with "
+    "that is traced: it is known only when the compiled step runs. Use smelt.where or smelt.cond to "
+    "choose by value, return the tensor from the step to look at it, or run the step eagerly with "
     "smelt.settings(compile=False)"
 )
 
@@ -291,7 +317,9 @@ _backward: Backward
 
 
 def install_backward(backward: Backward) -> None:
-    """Tells tensors how they are differentiated; `smelt.autodiff`, which lies above, does so on import."""
+    """Tells tensors how they are differentiated; `smelt.autodiff`, which lies above, does so on
+    import.
+    """
     global _backward
     _backward = backward
 
