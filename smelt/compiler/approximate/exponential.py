@@ -107,7 +107,7 @@ def exp_of_sum(x: Number, low: Number) -> Number:
 
 
 def _exp_inside(x: Number) -> Number:
-    r, s = _split_powers_of_two(x, 2)
+    r, s = split_powers_of_two(x, 2)
     power = fma(r * r, polynomial(r, _EXP[x.dtype]), r) + 1.0
     return power * s * s
 
@@ -119,7 +119,7 @@ def expm1(x: Number) -> Number:
     Error at most 1.8 ulp.
     """
     near = clamp(x, *_EXPM1_RANGE[x.dtype])
-    r, s = _split_powers_of_two(near, 1, halvings=1)
+    r, s = split_powers_of_two(near, 1, halvings=1)
     y = fma(s, _expm1_polynomial(r), s - 0.5) * 2.0
     return select(abs(x) < x.format.epsilon / 4, x, y)  # keeps -0 and subnormals
 
@@ -132,7 +132,7 @@ def tanh(x: Number) -> Number:
     magnitude = abs(x)
     bound = _TANH_IS_ONE[x.dtype]
     twice = select(magnitude > bound, bound, magnitude) * 2.0
-    r, s = _split_powers_of_two(twice, 1)
+    r, s = split_powers_of_two(twice, 1)
     t = fma(s, _expm1_polynomial(r), s - 1.0)
     return with_sign_of(t / (t + 2.0), x)
 
@@ -160,7 +160,7 @@ def _expm1_polynomial(r: Number) -> Number:
     return fma(r * r, polynomial(r, _EXPM1[r.dtype]), r)
 
 
-def _split_powers_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
+def split_powers_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
     """Returns `r` and `2^(k - halvings)` where `x = k (powers ln 2) + r`, k the nearest integer."""
     k, s = _nearest_power_of_two(x, powers, halvings)
     first, second = LN2[x.dtype]

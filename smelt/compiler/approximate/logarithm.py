@@ -49,7 +49,7 @@ def log1p(x: Number) -> Number:
     u = x + 1.0
     back = u - 1.0
     lost = (1.0 - (u - back)) + (x - back)
-    exponent, m = _split_normal(u)
+    exponent, m = split_normal(u)
     bias = x.format.bias
     # above 2^64 nothing of `lost` is seen, and its scale could not be expressed
     shown = select(exponent > bias + 64, bias + 64, exponent)
@@ -64,12 +64,12 @@ def split_exponent(x: Number) -> tuple[Number, Number]:
     """Returns `k` and `m` where `x = 2^k m` is positive; a subnormal is first made normal."""
     layout = x.format
     subnormal = x < layout.smallest_normal
-    exponent, m = _split_normal(select(subnormal, x * 2.0**layout.fraction_bits, x))
+    exponent, m = split_normal(select(subnormal, x * 2.0**layout.fraction_bits, x))
     bias = select(subnormal, x.like(layout.bias + layout.fraction_bits), layout.bias)
     return exponent.to(x.dtype) - bias, m
 
 
-def _split_normal(x: Number) -> tuple[Number, Number]:
+def split_normal(x: Number) -> tuple[Number, Number]:
     """Returns the biased exponent `k + bias` (an integer) and `m`, where `x = 2^k m` is normal."""
     one, root = _ONE[x.dtype], _SQRT_HALF[x.dtype]
     shifted = x.bits() + (one - root)

@@ -1,16 +1,18 @@
 """pow: `|x|^y = e^(y log |x|)` with more bits than the result has, then sign and special cases.
 
-float32 is computed in float64; for float64 the logarithm is the sum of two numbers.
+float32 is computed in float64; for float64 the logarithm is the sum of two numbers. The polynomials
+are minimax fits of relative error (Remez exchange, 75 digits), rounded to float64.
 """
 
 from __future__ import annotations
 
 import math
 
-from smelt.compiler.approximate.exponential import LN2, exp, exp_of_sum
-from smelt.compiler.approximate.logarithm import log, split_exponent
+from smelt.compiler.approximate.exponential import LN2, exp_of_sum, split_powers_of_two
+from smelt.compiler.approximate.logarithm import split_exponent, split_normal
 from smelt.compiler.approximate.number import (
     Number,
+    clamp,
     fma,
     polynomial,
     quick_two_sum,
@@ -19,6 +21,17 @@ from smelt.compiler.approximate.number import (
 )
 from smelt.dtypes import float32, float64
 
+# (log(1 + f) - f) / f^2 for sqrt(1/2) <= 1 + f <= sqrt(2); error of log: 2^-35.7
+_LOG1P = (
+    -0.5000000002151139, 0.3333333404369485, -0.24999994830444056, 0.19999898135103134,
+    -0.16666927401563505, 0.14290571249790165, -0.12497413839141741, 0.11009610907533848,
+    -0.09927291442360894, 0.10015376645579976, -0.09871958674603035, 0.05358754150957393,
+)  # fmt: skip
+# (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2; error of e^r: 2^-34.2
+_EXP = (
+    0.5000000068037638, 0.16666665864351027, 0.04166629363243141, 0.008333497716355744,
+    0.0013944758786662759, 0.00019790225941336637,
+)  # fmt: skip
 # (atanh s - s - s^3/3) / s^5 in powers of s^2, for |s| <= 0.1716; error of atanh: 2^-73.5
 _ATANH = (
     0.1999999999999999, 0.1428571428572261, 0.11111111108755241, 0.09090909436751936,
@@ -47,7 +60,13 @@ def power(x: Number, y: Number) -> Number:
 
 
 def _power_single(x: Number, y: Number) -> Number:
-    return exp(y.to(float64) * log(x.to(float64))).to(float32)
+    """In float64, where polynomials of a few bits more than float32 has are enough."""
+    x, y = x.to(float64), y.to(float64)
+    exponent, m = split_normal(x)
+    k, f = exponent.to(float64) - float(x.format.bias), m - 1.0
+    logarithm = fma(k, LN2[float64][0], fma(f * f, polynomial(f, _LOG1P), f))
+    r, s = split_powers_of_two(clamp(y * _at_the_ends(logarithm, x), -104.0, 89.0), 1)
+    return fma(s, fma(r * r, polynomial(r, _EXP), r), s).to(float32)
 
 
 def _power_double(x: Number, y: Number) -> Number:
@@ -78,8 +97,12 @@ def _log_in_two_parts(x: Number) -> tuple[Number, Number]:
     high, low = quick_two_sum(whole, atanh * 2.0)
     low = low + fma(k, LN2[float64][1], fma(atanh_low, 2.0, whole_low))
     high, low = quick_two_sum(high, low)
-    high = select(x.equals(0.0), -math.inf, high)
-    return select(x < math.inf, high, x), low  # inf and nan are their own logarithms
+    return _at_the_ends(high, x), low
+
+
+def _at_the_ends(logarithm: Number, x: Number) -> Number:
+    """-inf for 0; inf and nan are their own logarithms."""
+    return select(x < math.inf, select(x.equals(0.0), -math.inf, logarithm), x)
 
 
 def _quotient(a: Number, b: Number, b_low: Number) -> tuple[Number, Number]:

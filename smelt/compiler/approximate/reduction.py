@@ -41,7 +41,8 @@ _TWO_OVER_PI = int(
     "2d7527bac7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d0856033046fc7b6b",
     16,
 )
-_WORDS = 19
+_WORDS = 19  # of 64 bits
+_LIMB = 2**32 - 1
 _EXACT_BELOW = 2.0**48  # from here on the bits of 2/pi are needed
 
 
@@ -148,11 +149,8 @@ def _word(number: int) -> Number:
     return Number(Constant(signed, FORMATS[float64].integer))
 
 
-_LIMB = 2**32 - 1
-
-
 def _product_modulo_4(m: Number, limbs: list[Number]) -> tuple[Number, Number]:
-    """Returns the first 128 of the last 192 bits of `m W`, as two numbers: school multiplication.
+    """Returns the first 128 of the last 192 bits of `m W`, as two numbers, by long multiplication.
 
     A column's sum is below 2^54: two halves of products with m's low limb, a whole one with its
     high limb (21 bits), and the carry.
