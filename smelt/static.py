@@ -1,8 +1,9 @@
-"""Static settings: Python values that a compiled step was specialised to, and how a change is noticed.
+"""Static settings: Python values that a compiled step takes for constant, and how a change is seen.
 
-`training`, a dropout rate, a frozen parameter, a swapped layer, a weight decay: the step that was traced
-knows them as constants. Whoever holds such settings calls `changed()` when one changes and offers
-`fingerprint()`, which a compiled step compares, but only when `version()` has moved since its last call.
+`training`, a dropout rate, a frozen parameter, a swapped layer, a weight decay: a step is compiled
+for what they were. Whoever holds such settings calls `changed()` when one changes, and has a
+`fingerprint()`; a compiled step compares it, but only when `version()` has moved since its last
+call.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _version = 0
 
 
 def version() -> int:
-    """Returns a number that differs from an earlier one when any static setting has changed since."""
+    """Returns a number that is another one when any static setting has changed since."""
     return _version
 
 

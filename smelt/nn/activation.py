@@ -139,7 +139,7 @@ class LeakyReLU(Module):
 
 
 class PReLU(Module):
-    """`x` where it is positive, else `weight * x`; one learned weight, or one per channel (axis 1)."""
+    """`x` where it is positive, else `weight * x`; one weight, or one per channel (axis 1)."""
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         self.num_parameters = num_parameters

@@ -78,7 +78,9 @@ class _Numbered(Module):
     def _place(self, index: int) -> int:
         if not -len(self) <= index < len(self):
             raise BoundsError(
-                located(f"{type(self).__name__} holds {len(self)} modules, there is no number {index}")
+                located(
+                    f"{type(self).__name__} holds {len(self)} modules, there is no number {index}"
+                )
             )
         return index
 
@@ -143,7 +145,9 @@ class ModuleDict(Module):
 
     def __setitem__(self, key: str, module: Module) -> None:
         if not key or "." in key:
-            raise ArgumentError(located(f"a ModuleDict's key may not be empty or hold a dot: {key!r}"))
+            raise ArgumentError(
+                located(f"a ModuleDict's key may not be empty or hold a dot: {key!r}")
+            )
         setattr(self, key, module)
 
     def __getitem__(self, key: str) -> Module:

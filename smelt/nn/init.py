@@ -54,7 +54,7 @@ def trunc_normal_(
 ) -> Tensor:
     """Fills with numbers from N(mean, std^2) limited to [a, b].
 
-    x = mean + std * Phi^-1(u), u drawn evenly between Phi((a - mean) / std) and Phi((b - mean) / std).
+    x = mean + std * Phi^-1(u), u drawn evenly from Phi((a - mean) / std) to Phi((b - mean) / std).
     """
     normal = NormalDist(mean, std)
     low, high = normal.cdf(a), normal.cdf(b)
@@ -87,7 +87,8 @@ def eye_(tensor: Tensor) -> Tensor:
     """Makes a matrix the identity: 1 on the diagonal, 0 elsewhere."""
     if tensor.ndim != 2:
         raise ShapeError(located(f"eye_ needs a matrix, got shape {tensor.shape}"))
-    return tensor.copy_(as_tensor(np.eye(*tensor.shape)))
+    rows, columns = tensor.shape
+    return tensor.copy_(as_tensor(np.eye(rows, columns)))
 
 
 @no_grad()
@@ -147,7 +148,9 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """
     if tensor.ndim < 2 or not tensor.size:
         raise ShapeError(
-            located(f"fan_in and fan_out need a weight of at least 2 axes, got shape {tensor.shape}")
+            located(
+                f"fan_in and fan_out need a weight of at least 2 axes, got shape {tensor.shape}"
+            )
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field

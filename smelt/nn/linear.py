@@ -40,8 +40,8 @@ class Linear(Module):
         bias: whether b is added.
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight (out_features, in_features), bias (out_features), both first drawn from U(-r, r)
-    with r = 1 / sqrt(in_features). Shapes: (..., in_features) -> (..., out_features).
+    Parameters: weight (out_features, in_features) and bias (out_features), both first drawn from
+    U(-r, r) with r = 1 / sqrt(in_features). Shapes: (..., in_features) -> (..., out_features).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Module: a function with parameters. Attributes are plain; what a module holds is found by looking.
+"""Module: a function with parameters. What a module holds is found among its plain attributes.
 
 class Perceptron(nn.Module):
 def __init__(self):
@@ -53,8 +53,8 @@ class Module:
     """The base of every layer and network.
 
     Parameters, buffers and submodules are attributes. Subclasses set them in `__init__` and say in
-    `forward` what the module computes; calling the module calls `forward`. Names, `state_dict` keys and
-    layouts are PyTorch's.
+    `forward` what the module computes; calling the module calls `forward`. Names, `state_dict` keys
+    and layouts are PyTorch's.
     """
 
     training: bool = True
@@ -62,7 +62,7 @@ class Module:
     _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state_dict
     _hooks: Mapping[int, Hook] = {}
 
-    # --- computing ----------------------------------------------------------------------------------
+    # --- computing --------------------------------------------------------------------------------
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Computes the module's output; every subclass says how."""
@@ -91,7 +91,7 @@ class Module:
         return output
 
     def register_forward_hook(self, hook: Hook) -> HookHandle:
-        """Calls `hook(module, inputs, output)` after each forward; what it returns replaces the output.
+        """Calls `hook(module, inputs, output)` after each forward; a result replaces the output.
 
         Returns:
             A handle whose `remove()` takes the hook away.
@@ -102,7 +102,7 @@ class Module:
         static.changed()
         return HookHandle(hooks, number)
 
-    # --- attributes ---------------------------------------------------------------------------------
+    # --- attributes -------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Tensor):
@@ -112,7 +112,9 @@ class Module:
             value._rename(self._child_path(name))
         else:
             _refuse_hidden(type(self).__name__, name, value)
-        if vars(self).get(name) is not value and not (isinstance(value, Tensor) and value.is_traced):
+        if vars(self).get(name) is not value and not (
+            isinstance(value, Tensor) and value.is_traced
+        ):
             static.changed()
         super().__setattr__(name, value)
 
@@ -131,18 +133,22 @@ class Module:
             raise AttributeError(message)
 
     def _refuse_traced_state(self, name: str, value: Tensor) -> None:
-        if value.is_traced and (name in self._buffers or isinstance(vars(self).get(name), Parameter)):
+        if value.is_traced and (
+            name in self._buffers or isinstance(vars(self).get(name), Parameter)
+        ):
             raise TraceError(
                 located(
-                    f"{type(self).__name__}.{name} is state and cannot be replaced inside a compiled "
-                    f"step; write self.{name}.copy_(...) under smelt.no_grad()"
+                    f"{type(self).__name__}.{name} is state and cannot be replaced inside a "
+                    f"compiled step; write self.{name}.copy_(...) under smelt.no_grad()"
                 )
             )
 
     def _refuse_method_name(self, name: str) -> None:
         if hasattr(Module, name) or callable(getattr(type(self), name, None)):
             raise ArgumentError(
-                located(f"{type(self).__name__}.{name} is a method or setting; name the submodule otherwise")
+                located(
+                    f"{type(self).__name__}.{name} is a method or setting; rename the submodule"
+                )
             )
 
     def _child_path(self, name: str) -> str:
@@ -168,7 +174,7 @@ class Module:
         """Sets attribute `name`; the same as plain assignment."""
         setattr(self, name, parameter)
 
-    # --- what it holds ------------------------------------------------------------------------------
+    # --- what it holds ----------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Yields the direct submodules with their names, each once."""
@@ -202,7 +208,7 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Yields the parameters with their paths; a tied one once, unless `remove_duplicate=False`."""
+        """Yields the parameters with their paths; a tied one once, unless asked."""
         return self._named_tensors(Module._own_parameters, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -241,17 +247,17 @@ class Module:
                     seen.add(id(tensor))
                     yield _joined(path, name), tensor
 
-    # --- changing it --------------------------------------------------------------------------------
+    # --- changing it ------------------------------------------------------------------------------
 
     def apply(self, function: Callable[[Module], object]) -> Self:
-        """Calls `function` on every module below and then on this one; returns the module itself."""
+        """Calls `function` on every module below, then on this one; returns the module itself."""
         for child in self.children():
             child.apply(function)
         function(self)
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Puts the module and all below into training mode (dropout drops, statistics are gathered)."""
+        """Puts the module and all below into training mode: dropout drops, statistics move."""
         for module in self.modules():
             if module.training is not mode:
                 module.training = mode
@@ -276,7 +282,7 @@ class Module:
     def to(self, dtype: Any) -> Self:
         """Brings all float parameters and buffers to another float dtype, in place.
 
-        The tensors stay the same objects, but make optimisers after this call: theirs keep their dtype.
+        The tensors stay the same objects; an optimiser's moments keep their dtype: make it later.
         """
         target = as_dtype(dtype)
         if not target.is_float:
@@ -300,7 +306,7 @@ class Module:
         """Brings the module to float64."""
         return self.to("float64")
 
-    # --- its state ----------------------------------------------------------------------------------
+    # --- its state --------------------------------------------------------------------------------
 
     def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self._own_parameters():
@@ -334,7 +340,9 @@ class Module:
         """
         own = dict(self._named_state())
         given = {key: as_tensor(value) for key, value in state_dict.items()}
-        result = LoadedKeys([key for key in own if key not in given], [k for k in given if k not in own])
+        result = LoadedKeys(
+            [key for key in own if key not in given], [k for k in given if k not in own]
+        )
         shared = [key for key in own if key in given]
         problems = [
             f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the module"
@@ -355,14 +363,14 @@ class Module:
     def fingerprint(self) -> Hashable:
         """Returns a hashable of everything here and below that a compiled step takes for constant.
 
-        That is classes, Python attributes, `training`, which tensors there are, and which are frozen.
+        That is classes, Python attributes, `training`, which tensors there are, which are frozen.
         """
         attributes = tuple(
             (name, static.frozen(value)) for name, value in vars(self).items() if name != "_name"
         )
         return type(self), self.training, attributes
 
-    # --- looking at it ------------------------------------------------------------------------------
+    # --- looking at it ----------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """Returns the settings that `repr` shows in brackets."""
@@ -397,7 +405,7 @@ def _refuse_hidden(owner: str, name: str, value: Any) -> None:
         kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
         raise ArgumentError(
             located(
-                f"{owner}.{name}: modules and parameters in a plain {type(value).__name__} would not be "
+                f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "
                 f"found by parameters() and state_dict(); use nn.{kind}"
             )
         )

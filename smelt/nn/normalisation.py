@@ -29,7 +29,8 @@ class LayerNorm(Module):
         bias: whether there is a bias.
         dtype: of the parameters; float32 when None.
 
-    Parameters: weight (normalized_shape) of ones, bias of zeros. Shapes: (..., normalized_shape), kept.
+    Parameters: weight (normalized_shape) of ones, bias of zeros.
+    Shapes: (..., normalized_shape), kept.
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: Any = None,
     ) -> None:
-        one = isinstance(normalized_shape, int)
-        self.normalized_shape = (normalized_shape,) if one else tuple(normalized_shape)
+        if isinstance(normalized_shape, int):
+            normalized_shape = (normalized_shape,)
+        self.normalized_shape = shape = tuple(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        shape = self.normalized_shape
         self.weight = empty_parameter(*shape, dtype=dtype) if elementwise_affine else None
         self.bias = empty_parameter(*shape, dtype=dtype) if elementwise_affine and bias else None
         self.reset_parameters()
@@ -65,6 +66,9 @@ class _BatchNorm(Module):
     """Normalises each channel (axis 1) over the batch and the axes behind."""
 
     ndims: ClassVar[tuple[int, ...]]
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
     def __init__(
         self,
@@ -96,10 +100,9 @@ class _BatchNorm(Module):
 
     def reset_running_stats(self) -> None:
         """Forgets what was gathered: mean 0, variance 1."""
-        if self.track_running_stats:
-            init.zeros_(self.running_mean)
-            init.ones_(self.running_var)
+        if self.num_batches_tracked is not None:
             self.num_batches_tracked.copy_(0)
+        _reset(self.running_var, self.running_mean)
 
     def reset_parameters(self) -> None:
         """Makes the weight 1 and the bias 0, and forgets the statistics."""
@@ -108,21 +111,19 @@ class _BatchNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self._refuse_unfit(x)
-        gather = self.training and self.track_running_stats
-        if gather:
+        momentum: Any = self.momentum or 0.0
+        if self.training and self.num_batches_tracked is not None:
             with no_grad():
                 self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
-        momentum = self.momentum
-        if momentum is None:  # the plain average of all batches so far
-            momentum = 1.0 / self.num_batches_tracked.to(x.dtype) if gather else 0.0
-        use_batch = self.training or not self.track_running_stats
+            if self.momentum is None:  # the plain average of all batches so far
+                momentum = 1.0 / self.num_batches_tracked.to(x.dtype)
         return F.batch_norm(
             x,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            training=use_batch,
+            training=self.training or self.running_mean is None,
             momentum=momentum,
             eps=self.eps,
         )
@@ -132,8 +133,8 @@ class _BatchNorm(Module):
             counts = " or ".join(map(str, self.ndims))
             raise ShapeError(
                 located(
-                    f"{type(self).__name__} needs {counts} axes with {self.num_features} channels at "
-                    f"axis 1, got shape {x.shape}"
+                    f"{type(self).__name__} needs {counts} axes, {self.num_features} channels "
+                    f"at axis 1; got shape {x.shape}"
                 )
             )
 
@@ -148,15 +149,15 @@ class BatchNorm1d(_BatchNorm):
     """`y = (x - mean) / sqrt(variance + eps) * weight + bias`, per channel over batch and length.
 
     In training the statistics of the batch are used, and the running ones move towards them:
-    `running <- (1 - momentum) * running + momentum * batch` (with the unbiased variance). In evaluation
-    mode the running ones are used.
+    `running <- (1 - momentum) * running + momentum * batch` (with the unbiased variance). In
+    evaluation mode the running ones are used.
 
     Args:
         num_features: number of channels C.
         eps: keeps the division finite.
         momentum: how fast the running statistics move; None for the average of all batches.
         affine: whether weight and bias are learned.
-        track_running_stats: whether there are running statistics; without, the batch's serve always.
+        track_running_stats: whether there are running statistics; else the batch's always serve.
         dtype: of parameters and buffers; float32 when None.
 
     Parameters: weight (C,) of ones, bias (C,) of zeros. Buffers: running_mean, running_var (C,),
@@ -173,6 +174,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 def _reset(weight: Tensor | None, bias: Tensor | None) -> None:
+    """Makes what is multiplied with 1, and what is added 0."""
     if weight is not None:
         init.ones_(weight)
     if bias is not None:

@@ -32,7 +32,9 @@ class Parameter(Tensor):
         tensor = as_tensor(data)
         if tensor.is_traced:
             raise TraceError(
-                located("a Parameter cannot be made inside a compiled step; make the module before it")
+                located(
+                    "a Parameter cannot be made inside a compiled step; make the module before it"
+                )
             )
         if requires_grad and not tensor.dtype.is_float:
             raise DTypeError(

@@ -55,7 +55,7 @@ class Summary:
 
 
 def summary(model: Module, *inputs: Any) -> Summary:
-    """Runs `model` once on `inputs`, in evaluation mode and without gradients, and lists its layers.
+    """Runs `model` once on `inputs`, in evaluation mode, without gradients; lists its layers.
 
     Args:
         model: the network; its modes are put back afterwards.

@@ -56,7 +56,9 @@ def clip_grad_norm_(
         ArgumentError: `max_norm` is negative or `norm_type` is not positive.
     """
     if not max_norm >= 0:
-        raise ArgumentError(located(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}"))
+        raise ArgumentError(
+            located(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
+        )
     learned = _with_gradient(parameters)
     gradients = [gradient for _, gradient in learned]
     total = get_total_norm(gradients, norm_type)

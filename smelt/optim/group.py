@@ -20,16 +20,18 @@ def scalar(value: Any) -> Tensor:
     """Returns a number as state of its own: a new concrete float64 tensor of shape ()."""
     given = as_tensor(value, float64)
     if given.is_traced:
-        raise TraceError(located("state cannot be made inside a compiled step; make it before the step"))
+        raise TraceError(
+            located("state cannot be made inside a compiled step; make it before the step")
+        )
     return Tensor(np.array(given.numpy(), np.float64), float64)
 
 
 class Group(UserDict[str, Any]):
     """A dict of hyper-parameters.
 
-    `group["lr"]` is a tensor of shape (), so that compiled steps can read and change it; assigning a
-    number to it copies the number in. Everything else is a Python value, and a compiled step that has
-    used it is compiled anew when it changes.
+    `group["lr"]` is a tensor of shape (), so that compiled steps can read and change it; assigning
+    a number to it copies the number in. Everything else is a Python value, and a compiled step that
+    has used it is compiled anew when it changes.
     """
 
     def __setitem__(self, key: str, value: Any) -> None:

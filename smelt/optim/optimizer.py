@@ -1,7 +1,7 @@
 """Optimizer: what all optimisers share. Each one adds its mathematics (`scalars` and `update`).
 
-All state (moments, step counts, learning rates) exists from the start and is changed in place only, so
-an optimiser runs inside a compiled step as it does outside.
+All state (moments, step counts, learning rates) exists from the start and is changed in place only,
+so an optimiser runs inside a compiled step as it does outside.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Optimizer:
         state: per parameter its moments by name.
 
     Raises:
-        ArgumentError: no parameters, something else than a tensor, a parameter twice, a negative lr.
+        ArgumentError: no parameters, something else than tensors, one twice, a negative lr.
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
@@ -46,7 +46,9 @@ class Optimizer:
         name = type(self).__name__
         if isinstance(params, (Tensor, dict)):
             raise ArgumentError(
-                located(f"{name}: params must be an iterable, got one {type(params).__name__}; use [...]")
+                located(
+                    f"{name}: params must be iterable, got one {type(params).__name__}; use [...]"
+                )
             )
         given = list(params)
         if not given:
@@ -55,10 +57,10 @@ class Optimizer:
         for group in groups:
             self.add_param_group(group)
 
-    # --- the mathematics, given by each optimiser ---------------------------------------------------
+    # --- the mathematics, given by each optimiser -------------------------------------------------
 
     def begin(self, group: Group) -> dict[str, float]:
-        """Returns the names of a parameter's moments and the number that each is filled with first."""
+        """Returns the names of a parameter's moments and the number that each starts from."""
         return {}
 
     def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
@@ -79,7 +81,7 @@ class Optimizer:
         """Changes parameter `x` and its moments in place, given its gradient `g`."""
         raise NotImplementedError(f"{type(self).__name__}: update")
 
-    # --- stepping -----------------------------------------------------------------------------------
+    # --- stepping ---------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Makes one update of every parameter that has a gradient; the others are left alone."""
@@ -120,12 +122,12 @@ class Optimizer:
             if name not in self.state[group["params"][0]]:
                 raise ArgumentError(
                     located(
-                        f"{type(self).__name__}: a setting that needs {name} was switched on after the "
-                        "optimiser was made; make a new optimiser with it"
+                        f"{type(self).__name__}: a setting that needs {name} was switched on after "
+                        "the optimiser was made; make a new optimiser with it"
                     )
                 )
 
-    # --- groups -------------------------------------------------------------------------------------
+    # --- groups -----------------------------------------------------------------------------------
 
     def add_param_group(self, given: Mapping[str, Any]) -> None:
         """Adds parameters with settings of their own, and makes their state."""
@@ -150,7 +152,9 @@ class Optimizer:
             if not isinstance(x, Tensor):
                 raise ArgumentError(located(f"{name} optimises tensors, got a {type(x).__name__}"))
             if x.history is not None:
-                raise GradientError(located(f"{name}: a computed tensor {x.shape} is not a parameter"))
+                raise GradientError(
+                    located(f"{name}: a computed tensor {x.shape} is not a parameter")
+                )
             if not x.dtype.is_float:
                 raise DTypeError(located(f"{name} optimises floats, got {x.dtype.name}"))
             if id(x) in seen:
@@ -164,13 +168,13 @@ class Optimizer:
         """Returns a hashable of everything that a compiled step takes for constant."""
         return type(self), tuple(static.frozen(group.data) for group in self.param_groups)
 
-    # --- saving and resuming ------------------------------------------------------------------------
+    # --- saving and resuming ----------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns all state as tensors by flat names; what `load_state_dict` needs to resume exactly.
+        """Returns all state as tensors by flat names: what is needed to resume exactly.
 
-        Names are `state.<parameter number>.<moment>` and `param_groups.<number>.<setting>`. The tensors
-        share memory with the optimiser: copy what must stay.
+        Names are `state.<parameter number>.<moment>` and `param_groups.<number>.<setting>`. The
+        tensors share memory with the optimiser: copy what must stay.
         """
         return {
             key: value.detach() if isinstance(value, Tensor) else _as_saved(value)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: functions of a step count that is a tensor, so they run in compiled steps."""
+"""Learning-rate schedules: functions of a step count that is a tensor, for compiled steps too."""
 
 from smelt.optim.lr_scheduler.closed import (
     ConstantLR,

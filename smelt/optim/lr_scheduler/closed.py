@@ -1,6 +1,6 @@
 """The simple schedules, each one a formula of the step count `t`.
 
-What PyTorch computes from the rate before is computed here from the first rate, with the same values.
+PyTorch computes each rate from the one before, these from the first rate; the values are equal.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class LambdaLR(LRScheduler):
 
     Args:
         optimizer: the optimiser whose groups get the rates.
-        lr_lambda: a function of `t`, or one per group. It gets a tensor of shape () and must return a
-            number or a tensor, using `smelt.where` instead of `if`.
+        lr_lambda: a function of `t`, or one per group. It gets a tensor of shape () and must return
+            a number or a tensor, using `smelt.where` instead of `if`.
     """
 
     def __init__(
@@ -86,9 +86,7 @@ class MultiStepLR(LRScheduler):
 class ConstantLR(LRScheduler):
     """`lr = base * factor` for `total_iters` steps, `base` from then on."""
 
-    def __init__(
-        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5) -> None:
         self.factor = factor
         self.total_iters = total_iters
         super().__init__(optimizer)
@@ -99,7 +97,7 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """`lr = base * (start + (end - start) * min(t, n) / n)`: the usual warm-up; n is `total_iters`."""
+    """`lr = base * (start + (end - start) * min(t, n) / n)`, the warm-up; n is `total_iters`."""
 
     def __init__(
         self,
@@ -171,7 +169,7 @@ class SequentialLR(LRScheduler):
         milestones: at which step each but the first begins, rising.
 
     Raises:
-        ArgumentError: the numbers of schedules and milestones do not fit, or milestones do not rise.
+        ArgumentError: schedules and milestones do not fit, or milestones do not rise.
     """
 
     def __init__(
@@ -185,7 +183,9 @@ class SequentialLR(LRScheduler):
                 )
             )
         if any(type(one).rate is LRScheduler.rate for one in schedulers):
-            raise ArgumentError(located("SequentialLR: a schedule without a closed form cannot take part"))
+            raise ArgumentError(
+                located("SequentialLR: a schedule without a closed form cannot take part")
+            )
         self.schedulers = list(schedulers)
         self.milestones = tuple(milestones)
         super().__init__(optimizer)

@@ -34,15 +34,15 @@ class OneCycleLR(LRScheduler):
         steps_per_epoch: number of steps in each.
         pct_start: the share of the cycle in which the rate rises.
         anneal_strategy: "cos" or "linear".
-        cycle_momentum: whether momentum (or beta1) moves too, between `base_momentum` and `max_momentum`.
+        cycle_momentum: whether momentum (or beta1) moves too.
         base_momentum: the momentum when the rate is highest.
         max_momentum: the momentum at the ends.
         div_factor: first rate = max_lr / div_factor.
         final_div_factor: last rate = first rate / final_div_factor.
-        three_phase: whether a third phase annihilates the rate.
+        three_phase: whether the rate comes down in two phases, first to where it began.
 
     Raises:
-        ArgumentError: a setting outside its range; or `step` was called more than `total_steps` times.
+        ArgumentError: a setting outside its range; or more than `total_steps` steps.
     """
 
     def __init__(
@@ -65,11 +65,15 @@ class OneCycleLR(LRScheduler):
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(located(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}"))
         if not 0 <= pct_start <= 1:
-            raise ArgumentError(located(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}"))
+            raise ArgumentError(
+                located(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
+            )
         groups = len(optimizer.param_groups)
         self.max_lrs = (max_lr,) * groups if isinstance(max_lr, (int, float)) else tuple(max_lr)
         if len(self.max_lrs) != groups:
-            raise ArgumentError(located(f"OneCycleLR: {len(self.max_lrs)} max_lr for {groups} groups"))
+            raise ArgumentError(
+                located(f"OneCycleLR: {len(self.max_lrs)} max_lr for {groups} groups")
+            )
         self.pct_start = pct_start
         self.anneal_strategy = anneal_strategy
         self.momenta = (base_momentum, max_momentum)
@@ -78,7 +82,9 @@ class OneCycleLR(LRScheduler):
         self.three_phase = three_phase
         for highest, group in zip(self.max_lrs, optimizer.param_groups, strict=True):
             group.data["initial_lr"] = scalar(highest / div_factor)
-        self.cycled = [_momentum_of(group) for group in optimizer.param_groups] if cycle_momentum else []
+        self.cycled = (
+            [_momentum_of(group) for group in optimizer.param_groups] if cycle_momentum else []
+        )
         super().__init__(optimizer)
 
     def step(self) -> None:
@@ -113,7 +119,7 @@ class OneCycleLR(LRScheduler):
         return [(top, first, middle), (down, middle, first), (end, first, last)]
 
     def _along(self, t: Tensor, phases: list[Phase]) -> Tensor:
-        """Returns the value at step `t`: in the first phase that has not ended, else in the last."""
+        """Returns the value at step `t`, in the first phase that has not ended, or the last."""
         starts = [0.0, *(end for end, _, _ in phases[:-1])]
         anneal = _ANNEAL[self.anneal_strategy]
         value = None
@@ -138,7 +144,9 @@ _ANNEAL: dict[str, Callable[[float, float, Tensor], Tensor]] = {"cos": _cosine, 
 def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
-            raise ArgumentError(located("OneCycleLR: give total_steps, or epochs and steps_per_epoch"))
+            raise ArgumentError(
+                located("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
+            )
         total_steps = epochs * steps_per_epoch
     if total_steps <= 0:
         raise ArgumentError(located(f"OneCycleLR: total_steps must be positive, got {total_steps}"))

@@ -49,14 +49,18 @@ class ReduceLROnPlateau(Schedule):
     ) -> None:
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
             raise ArgumentError(
-                located(f"ReduceLROnPlateau: unknown mode {mode!r} or threshold_mode {threshold_mode!r}")
+                located(
+                    f"ReduceLROnPlateau: unknown mode {mode!r} or threshold_mode {threshold_mode!r}"
+                )
             )
         if not factor < 1.0:
             raise ArgumentError(located(f"ReduceLROnPlateau: factor must be below 1, got {factor}"))
         groups = len(optimizer.param_groups)
         lowest = (min_lr,) * groups if isinstance(min_lr, (int, float)) else tuple(min_lr)
         if len(lowest) != groups:
-            raise ArgumentError(located(f"ReduceLROnPlateau: {len(lowest)} min_lr for {groups} groups"))
+            raise ArgumentError(
+                located(f"ReduceLROnPlateau: {len(lowest)} min_lr for {groups} groups")
+            )
         self.optimizer = optimizer
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
