@@ -36,7 +36,9 @@ class Matmul(Op):
                 f"{a.shape[-1]} and {b.shape[-2]} differ"
             )
         if a.dtype is not b.dtype or a.dtype.kind == "bool":
-            raise DTypeError(f"matmul: needs two of one number dtype, got {a.dtype.name} and {b.dtype.name}")
+            raise DTypeError(
+                f"matmul: needs two of one number dtype, got {a.dtype.name} and {b.dtype.name}"
+            )
         refuse_half("matmul", a.dtype)
         batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
         return Type((*batch, a.shape[-2], b.shape[-1]), a.dtype)

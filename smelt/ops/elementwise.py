@@ -21,12 +21,13 @@ from smelt.ops.movement import broadcast_shapes, prefix_axes
 from smelt.ops.op import Op, Reader, Shape, Type, Typed, refuse_half
 
 Partial = None | int | float | Callable[..., Any]
-ANY, NUMBER, FLOAT, INTEGER = "any", "number", "float", "integer or bool"
+ANY, NUMBER, FLOAT, INTEGER, BITS = "any", "number", "float", "integer", "integer or bool"
 _KINDS = {
     ANY: ("bool", "int", "float"),
     NUMBER: ("int", "float"),
     FLOAT: ("float",),
-    INTEGER: ("bool", "int"),
+    INTEGER: ("int",),
+    BITS: ("bool", "int"),
 }
 
 
@@ -104,8 +105,13 @@ class Elementwise(Op):
         )
         return self(*aligned, **attributes)
 
-    def lower(self, readers: tuple[Reader, ...], index: tuple[Expression, ...], node: Any,
-              mask: Expression | None = None) -> Expression:
+    def lower(
+        self,
+        readers: tuple[Reader, ...],
+        index: tuple[Expression, ...],
+        node: Any,
+        mask: Expression | None = None,
+    ) -> Expression:
         """Returns the scalar expression on the operands' elements at `index`."""
         elements = (
             read(broadcast_index(index, operand.shape), mask)
@@ -122,8 +128,7 @@ def broadcast_index(index: tuple[Expression, ...], shape: Shape) -> tuple[Expres
     """Returns where a broadcast operand of `shape` is read for the element at `index` of the result."""
     own = index[len(index) - len(shape) :]
     return tuple(
-        loops.constant(0) if extent == 1 else part
-        for part, extent in zip(own, shape, strict=True)
+        loops.constant(0) if extent == 1 else part for part, extent in zip(own, shape, strict=True)
     )
 
 
@@ -207,9 +212,7 @@ div = Elementwise(
     domain=(0.5, 2.0),
 )
 floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
-mod = Elementwise(
-    "mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9)
-)
+mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
 pow = Elementwise(
     "pow",
     np.power,
@@ -288,10 +291,10 @@ isinf = Elementwise("isinf", np.isinf, (None,), accepts=FLOAT, to_bool=True)
 
 # --- bits; on bool they are logic -------------------------------------------------------------------
 
-bitwise_and = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=INTEGER)
-bitwise_or = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=INTEGER)
-bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, (None, None), accepts=INTEGER)
-bitwise_not = Elementwise("bitwise_not", np.bitwise_not, (None,), accepts=INTEGER)
+bitwise_and = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=BITS)
+bitwise_or = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=BITS)
+bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, (None, None), accepts=BITS)
+bitwise_not = Elementwise("bitwise_not", np.bitwise_not, (None,), accepts=BITS)
 shl = Elementwise("shl", _shift_left, (None, None), accepts=INTEGER)
 shr = Elementwise("shr", _shift_right_logical, (None, None), accepts=INTEGER)
 

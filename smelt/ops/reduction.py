@@ -136,7 +136,12 @@ class Cumulative(Op):
     family = "cumulative"
 
     def __init__(
-        self, name: str, value: Callable[..., Any], combine: str, start: float, adjoint: Adjoint,
+        self,
+        name: str,
+        value: Callable[..., Any],
+        combine: str,
+        start: float,
+        adjoint: Adjoint,
         tangent: Adjoint,
     ) -> None:
         super().__init__(name)

@@ -1,0 +1,383 @@
+"""What every primitive is tried on: shapes, attributes, dtypes, and what must come out.
+
+An elementwise operation needs no line here: its card says how many operands it takes, of which kind and
+from which interval, and its expected values come from Python's own arithmetic (`operator`, `math`) when
+it has a function of that name. Any other operation needs one line per case in its family's table.
+"""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.dtypes import DType
+from smelt.ops import REGISTRY, Op
+from smelt.ops.elementwise import ANY, BITS, FLOAT, INTEGER, NUMBER, Cast, Elementwise, Where
+
+Array = np.ndarray
+FLOATS = (dtypes.float32, dtypes.float64)
+NUMBERS = (dtypes.int32, dtypes.int64, *FLOATS)
+FULL = (dtypes.bool_, *NUMBERS)
+HALVES = (dtypes.float16, dtypes.bfloat16)
+ACCEPTED = {
+    ANY: FULL,
+    NUMBER: NUMBERS,
+    FLOAT: FLOATS,
+    INTEGER: (dtypes.int32, dtypes.int64),
+    BITS: (dtypes.bool_, dtypes.int32, dtypes.int64),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operation on operands of given shapes; `reference` computes what is expected with NumPy."""
+
+    op: Op
+    shapes: tuple[tuple[int, ...], ...]
+    attributes: dict[str, Any]
+    reference: Callable[..., Any]
+    accepts: tuple[DType, ...] = FULL
+    domain: tuple[float, float] = (-2.0, 2.0)
+    fixed: dict[int, Array] = field(default_factory=dict)  # operands that are not drawn
+    condition: bool = False  # the first operand is bool
+    smooth: bool = True  # has a derivative that differences can see
+
+    def __str__(self) -> str:
+        shapes = ",".join("x".join(map(str, shape)) or "()" for shape in self.shapes)
+        settings = ",".join(f"{key}={value}" for key, value in self.attributes.items())
+        return f"{self.op.name}[{shapes}]{settings}".replace(" ", "")
+
+    def operands(self, dtype: DType, random: np.random.Generator) -> list[Array]:
+        """Returns random operands of one dtype, inside the operation's domain."""
+        return [self.operand(place, dtype, random) for place in range(len(self.shapes))]
+
+    def operand(self, place: int, dtype: DType, random: np.random.Generator) -> Array:
+        """Returns one random operand."""
+        shape = self.shapes[place]
+        if place in self.fixed:
+            return self.fixed[place]
+        if dtype.kind == "bool" or (self.condition and place == 0):
+            return random.random(shape) < 0.5
+        low, high = self.domain
+        if dtype.kind == "int":
+            return random.integers(1 if low > 0 else -4, 6, shape).astype(dtype.storage)
+        return dtypes.encode(random.uniform(low, high, shape), dtype)
+
+    def expected(self, arrays: list[Array]) -> Array:
+        """Returns what the operation must give."""
+        return np.asarray(self.reference(*arrays, **self.attributes))
+
+
+# --- elementwise: everything follows from the card --------------------------------------------------
+
+SHAPES: dict[int, list[tuple[tuple[int, ...], ...]]] = {
+    1: [((),), ((2, 3),), ((0, 3),), ((1, 1),)],
+    2: [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((0, 3), (1, 3))],
+    3: [((2, 3), (2, 3), (2, 3)), ((2, 1), (3,), ()), ((0, 1), (1, 3), (3,))],
+}
+# where the card's name is not the one in `operator`, `math` or Python itself
+PYTHON_NAMES = {
+    "div": "truediv", "maximum": "max", "minimum": "min", "bitwise_and": "and_", "bitwise_or": "or_",
+    "bitwise_xor": "xor",
+}  # fmt: skip
+ARRAY_REFERENCES: dict[str, Callable[..., Any]] = {
+    "bitcast": lambda x, dtype: np.frombuffer(x.tobytes(), dtype.storage).reshape(x.shape),
+    "bitwise_not": lambda x: ~x,
+    "cast": lambda x, dtype: dtypes.encode(x, dtype),
+    "relu": lambda x: x * (x > 0),
+    "shl": lambda a, b: a * 2 ** (b % (8 * a.itemsize)).astype(a.dtype),
+    "shr": lambda a, b: _as_signed(_as_unsigned(a) // 2 ** _as_unsigned(b % (8 * a.itemsize)), a),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sign": lambda x: (x > 0) * 1 - (x < 0) * 1,
+    "where": lambda c, a, b: c * a + ~c * b,
+}
+
+
+def _as_unsigned(x: Array) -> Array:
+    return x.astype(f"u{x.itemsize}")
+
+
+def _as_signed(x: Array, like: Array) -> Array:
+    return x.astype(like.dtype)
+
+
+def python_reference(name: str) -> Callable[..., Any] | None:
+    """Returns Python's function of that name, applied to each element."""
+    name = PYTHON_NAMES.get(name, name)
+    for module in (operator, math, builtins):
+        if hasattr(module, name):
+            return elementwise_by(getattr(module, name))
+    return None
+
+
+def elementwise_by(function: Callable[..., Any]) -> Callable[..., Array]:
+    """Returns an array function that calls a scalar one on each element."""
+
+    def reference(*arrays: Array) -> Array:
+        together = np.broadcast_arrays(*arrays)
+        flat = [
+            function(*numbers)
+            for numbers in zip(*(x.ravel().tolist() for x in together), strict=True)
+        ]
+        return np.asarray(flat, float if not flat else None).reshape(together[0].shape)
+
+    return reference
+
+
+def elementwise_cases(op: Elementwise) -> Iterator[Case]:
+    """Yields the cases of an elementwise card."""
+    reference = ARRAY_REFERENCES.get(op.name) or python_reference(op.name)
+    assert reference is not None, f"{op.name}: add a line to ARRAY_REFERENCES"
+    for shapes, attributes in itertools.product(SHAPES[op.arity], attributes_of(op)):
+        accepts = ACCEPTED[op.accepts]
+        if op.name == "bitcast":  # bits have a width, and no slope
+            accepts = tuple(one for one in NUMBERS if one.itemsize == attributes["dtype"].itemsize)
+        yield Case(
+            op, shapes, attributes, reference, accepts, op.domain,
+            condition=isinstance(op, Where),
+            smooth=not op.to_bool and op.name != "bitcast",
+        )  # fmt: skip
+
+
+def attributes_of(op: Elementwise) -> list[dict[str, Any]]:
+    """Returns the settings with which a card is tried."""
+    return [{"dtype": dtype} for dtype in NUMBERS] if isinstance(op, Cast) else [{}]
+
+
+# --- the other families: a line per case ------------------------------------------------------------
+
+Line = tuple[tuple[tuple[int, ...], ...], dict[str, Any]]
+
+
+def _slice(x: Array, start: Any, stop: Any, step: Any) -> Array:
+    return x[tuple(map(slice, start, stop, step))]
+
+
+def _pad(x: Array, low: Any, high: Any, step: Any) -> Array:
+    for axis, stride in enumerate(step):
+        for place in range(x.shape[axis] - 1, 0, -1):
+            x = np.insert(x, [place] * (stride - 1), 0, axis)
+    return np.pad(x, list(zip(low, high, strict=True)))
+
+
+MOVEMENT: dict[str, tuple[Callable[..., Any], list[Line]]] = {
+    "reshape": (
+        lambda x, shape: np.array(x.ravel().tolist(), x.dtype).reshape(shape),
+        [
+            (((2, 6),), {"shape": (3, 4)}),
+            (((),), {"shape": (1, 1)}),
+            (((0, 3),), {"shape": (3, 0, 2)}),
+            (((2, 3, 4),), {"shape": (2, 12)}),
+        ],
+    ),
+    "permute": (
+        np.transpose,
+        [(((2, 3, 4),), {"axes": (2, 0, 1)}), (((),), {"axes": ()}), (((1, 0),), {"axes": (1, 0)})],
+    ),
+    "broadcast_to": (
+        lambda x, shape: x + np.zeros(shape, x.dtype),
+        [
+            (((3,),), {"shape": (2, 3)}),
+            (((2, 1),), {"shape": (2, 4)}),
+            (((),), {"shape": (2,)}),
+            (((1, 0),), {"shape": (3, 0)}),
+        ],
+    ),
+    "slice": (
+        _slice,
+        [
+            (((5, 4),), {"start": (1, 0), "stop": (5, 3), "step": (2, 1)}),
+            (((3,),), {"start": (2,), "stop": (2,), "step": (1,)}),
+            (((0, 2),), {"start": (0, 1), "stop": (0, 2), "step": (1, 1)}),
+            (((7,),), {"start": (1,), "stop": (6,), "step": (3,)}),
+        ],
+    ),
+    "pad": (
+        _pad,
+        [
+            (((2, 3),), {"low": (1, 0), "high": (0, 2), "step": (1, 1)}),
+            (((2, 3),), {"low": (0, 1), "high": (1, 0), "step": (3, 2)}),
+            (((0, 2),), {"low": (1, 0), "high": (1, 0), "step": (2, 1)}),
+        ],
+    ),
+    "flip": (
+        lambda x, axes: np.flip(x, axes),
+        [(((2, 3),), {"axes": (1,)}), (((2, 3),), {"axes": (0, 1)}), (((0,),), {"axes": (0,)})],
+    ),
+    "concatenate": (
+        lambda *xs, axis: np.stack([row for x in xs for row in np.moveaxis(x, axis, 0)], axis),
+        [
+            (((2, 3), (1, 3)), {"axis": 0}),
+            (((2, 3), (2, 0), (2, 2)), {"axis": 1}),
+            (((2,),), {"axis": 0}),
+        ],
+    ),
+}
+AXES: list[Line] = [
+    (((2, 3, 4),), {"axes": (1,)}),
+    (((2, 3, 4),), {"axes": (0, 2)}),
+    (((2, 3),), {"axes": (0, 1)}),
+    (((2, 1),), {"axes": (1,)}),
+    (((),), {"axes": ()}),
+    (((2, 0),), {"axes": (0,)}),
+]
+EMPTY: list[Line] = [(((0, 3),), {"axes": (0,)}), (((2, 0),), {"axes": (0, 1)})]
+
+
+def _fold(function: Callable[[Any, Any], Any], start: Any) -> Callable[..., Array]:
+    """A reduction as a plain loop over the reduced places."""
+
+    def reference(x: Array, axes: tuple[int, ...]) -> Array:
+        kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+        count = math.prod(x.shape[axis] for axis in axes)
+        rows = x.transpose((*axes, *kept)).reshape((count, *(x.shape[axis] for axis in kept)))
+        total = np.full(rows.shape[1:], start if start is not None else 0, x.dtype)
+        for number, row in enumerate(rows):
+            total = row.copy() if number == 0 and start is None else function(total, row)
+        return total
+
+    return reference
+
+
+REDUCTION: dict[str, tuple[Callable[..., Any], list[Line]]] = {
+    "sum": (_fold(operator.add, 0), AXES + EMPTY),
+    "prod": (_fold(operator.mul, 1), AXES + EMPTY),
+    "max": (_fold(np.maximum, None), AXES),
+    "min": (_fold(np.minimum, None), AXES),
+}
+
+
+def _running(function: Callable[[Any, Any], Any]) -> Callable[..., Array]:
+    def reference(x: Array, axis: int) -> Array:
+        rows = list(np.moveaxis(x, axis, 0))
+        for number in range(1, len(rows)):
+            rows[number] = function(rows[number - 1], rows[number])
+        return np.moveaxis(
+            np.asarray(rows, x.dtype).reshape(np.moveaxis(x, axis, 0).shape), 0, axis
+        )
+
+    return reference
+
+
+LINES: list[Line] = [
+    (((3,),), {"axis": 0}),
+    (((2, 3, 2),), {"axis": 1}),
+    (((1, 2),), {"axis": 0}),
+    (((0, 2),), {"axis": 0}),
+]
+CUMULATIVE = {
+    "cumsum": (_running(operator.add), LINES),
+    "cumprod": (_running(operator.mul), LINES),
+}
+CONTRACTION = {
+    "matmul": (
+        lambda a, b: (a[..., :, :, None] * b[..., None, :, :]).sum(-2, dtype=a.dtype),
+        [
+            (((2, 3), (3, 4)), {}),
+            (((5, 2, 3), (3, 4)), {}),
+            (((2, 1, 2, 3), (4, 3, 2)), {}),
+            (((1, 1), (1, 1)), {}),
+            (((2, 0), (0, 3)), {}),
+            (((0, 3), (3, 2)), {}),
+            (((2, 3), (4, 3, 2)), {}),
+        ],
+    ),
+}
+
+
+def _take(x: Array, index: Array, axis: int) -> Array:
+    rows = np.moveaxis(x, axis, 0)
+    picked = np.asarray([rows[place] for place in index.ravel()], x.dtype)
+    picked = picked.reshape((*index.shape, *rows.shape[1:]))
+    return np.moveaxis(picked, range(index.ndim), range(axis, axis + index.ndim))
+
+
+def _scatter_add(g: Array, index: Array, axis: int, extent: int) -> Array:
+    places = range(axis, axis + index.ndim)
+    rows = np.moveaxis(g, places, range(index.ndim))
+    result = np.zeros((extent, *rows.shape[index.ndim :]), g.dtype)
+    for where in np.ndindex(index.shape):
+        result[index[where]] += rows[where]
+    return np.moveaxis(result, 0, axis)
+
+
+INDICES = [
+    (((4, 3), (2,)), {"axis": 0}, [3, 1]),
+    (((4, 3), (2, 2)), {"axis": 1}, [[0, 2], [2, 1]]),
+    (((2, 4, 3), (3,)), {"axis": 1}, [3, 3, 0]),
+    (((4,), ()), {"axis": 0}, 2),
+    (((4, 2), (0,)), {"axis": 0}, []),
+]
+PLACES = [
+    (((2, 3), (2,)), {"axis": 0, "extent": 4}, [3, 3]),
+    (((3, 2, 2), (2, 2)), {"axis": 1, "extent": 3}, [[0, 2], [2, 1]]),
+    (((2, 3, 2), (3,)), {"axis": 1, "extent": 5}, [4, 4, 0]),
+    (((), ()), {"axis": 0, "extent": 3}, 2),
+    (((0, 2), (0,)), {"axis": 0, "extent": 2}, []),
+]
+
+
+def _philox(seed: int, block: int) -> list[int]:
+    """Philox 4x32-10 with Python's unbounded integers."""
+    word = 2**32
+    c, k = [block % word, block // word, 0, 0], [seed % word, seed // word]
+    for _ in range(10):
+        p, q = c[0] * 0xD2511F53, c[2] * 0xCD9E8D57
+        c = [q // word ^ c[1] ^ k[0], q % word, p // word ^ c[3] ^ k[1], p % word]
+        k = [(k[0] + 0x9E3779B9) % word, (k[1] + 0xBB67AE85) % word]
+    return c
+
+
+def _random_bits(state: Array, shape: tuple[int, ...]) -> Array:
+    seed, start = (int(number) % 2**64 for number in state)
+    count = math.prod(shape)
+    words = [word for block in range(-(-count // 4)) for word in _philox(seed, start + block)]
+    return np.asarray(words[:count], np.uint32).astype(np.int32).reshape(shape)
+
+
+def other_cases() -> Iterator[Case]:
+    """Yields the cases of every family but the elementwise one."""
+    for name, (reference, lines) in MOVEMENT.items():
+        yield from (Case(REGISTRY[name], shapes, given, reference) for shapes, given in lines)
+    for table, accepts in ((REDUCTION, NUMBERS), (CUMULATIVE, NUMBERS), (CONTRACTION, NUMBERS)):
+        for name, (reference, lines) in table.items():
+            yield from (
+                Case(REGISTRY[name], shapes, given, reference, accepts) for shapes, given in lines
+            )
+    for name, reference, lines, accepts in (
+        ("take", _take, INDICES, FULL),
+        ("scatter_add", _scatter_add, PLACES, NUMBERS),
+    ):
+        for shapes, given, index in lines:
+            fixed = {1: np.asarray(index, np.int64).reshape(shapes[1])}
+            yield Case(REGISTRY[name], shapes, given, reference, accepts, fixed=fixed)
+    for shape in ((3, 4), (5,), (2, 0), (1,)):
+        reference = lambda x: np.argsort(x, -1, kind="stable")
+        yield Case(REGISTRY["argsort"], (shape,), {}, reference, smooth=False)
+    for shape in ((2, 3), (0,), (), (9,)):
+        state = {0: np.array([-7, 2**33 - 1], np.int64)}
+        given = {"shape": shape}
+        kinds = (dtypes.int64,)
+        yield Case(
+            REGISTRY["random_bits"], ((2,),), given, _random_bits, kinds, fixed=state, smooth=False
+        )
+    for shape, axis in (((2, 3), 1), ((2, 3), 0), ((0,), 0)):
+        reference = lambda shape, axis: np.indices(shape)[axis]
+        given = {"shape": shape, "axis": axis}
+        yield Case(REGISTRY["iota"], (), given, reference, (dtypes.int64,), smooth=False)
+
+
+CASES: list[Case] = [
+    case
+    for op in REGISTRY.values()
+    if isinstance(op, Elementwise)
+    for case in elementwise_cases(op)
+] + list(other_cases())
