@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,7 @@ class Times:
     native: float = 0.0
 
 
+PATIENCE = 0.05  # seconds for which native code runs before Python may take a signal
 Kind = tuple[tuple[int, ...], DType, bool]  # shape, dtype, requires_grad
 
 
@@ -89,6 +90,7 @@ class Specialisation:
         self.table = (ctypes.c_int64 * (len(slots) + 1))()
         self.advance = (ctypes.c_int64 * (len(slots) + 1))()
         self.control = (ctypes.c_int64 * 2)()
+        self._seconds = PATIENCE  # that a step takes, as far as is known
         self.status = np.zeros(max(1, len(self.traced.graph.assertions)), np.int64)
         self._arena = aligned_empty(self.stages.program.arena_bytes)
         self._kept: list[np.ndarray] = []
@@ -148,34 +150,49 @@ class Specialisation:
 
     def run_many(
         self, arguments: list[Tensor], steps: int, batches: Batches | None, outputs: list[np.ndarray]
-    ) -> int:
-        """Runs `steps` steps in one native call, writing result k of step s to `outputs[k][s]`.
+    ) -> None:
+        """Runs `steps` steps natively, writing result k of step s to `outputs[k][s]`.
 
-        Returns the number of steps that ran; Ctrl-C ends the call after the step that is running.
+        The native loop comes back every `PATIENCE` seconds, so that Ctrl-C can end it between two steps.
         """
         with self.lock:
             held = [self._point(place, arguments[number]) for place, number in self.arguments]
-            for (place, slot), output in zip(self.results, outputs, strict=True):
-                self.table[place] = address(output)
-                self.advance[place] = slot.nbytes
-            gathers, keep = _gathers(batches, arguments)
-            self.control[0] = 0
-            order = 0 if batches is None else address(batches.order)
-            size = 0 if batches is None else batches.size
-            code = _interruptible(
-                lambda: self.native.run(
-                    ctypes.addressof(self.table), steps, ctypes.addressof(self.advance),
-                    ctypes.addressof(self.control), ctypes.addressof(gathers), len(gathers) // 4,
-                    order, size,
-                ),
-                self.control,
-            )  # fmt: skip
-            del held, keep
-            for place, _ in self.results:
-                self.advance[place] = 0
+            gathers = _gathers(batches, arguments)
+            done = 0
+            try:
+                while done < steps:
+                    count = min(steps - done, max(1, int(PATIENCE / self._seconds)))
+                    self._run_slice(done, count, gathers, batches, outputs)
+                    done += count
+            finally:
+                for place, _ in self.results:
+                    self.advance[place] = 0
+            del held
+
+    def _run_slice(
+        self,
+        first: int,
+        count: int,
+        gathers: Any,
+        batches: Batches | None,
+        outputs: list[np.ndarray],
+    ) -> None:
+        """Runs `count` steps from step `first` on, and notes how long a step takes."""
+        for (place, slot), output in zip(self.results, outputs, strict=True):
+            self.table[place] = address(output) + first * slot.nbytes
+            self.advance[place] = slot.nbytes
+        order, size = 0, 0
+        if batches is not None:
+            size = batches.size
+            order = address(batches.order) + first * size * batches.order.itemsize
+        pointers = [ctypes.addressof(one) for one in (self.table, self.advance, self.control)]
+        start = time.perf_counter()
+        code = self.native.run(
+            pointers[0], count, *pointers[1:], ctypes.addressof(gathers), len(gathers) // 4, order, size
+        )
+        self._seconds = max(1e-9, (time.perf_counter() - start) / count)
         if code:
-            self._raise(code, self.control[1])
-        return int(self.control[1])
+            self._raise(code, first + self.control[1])
 
     def outputs(self, steps: int) -> list[np.ndarray]:
         """Returns an uninitialised array for the results of `steps` steps, for each result."""
@@ -184,7 +201,10 @@ class Specialisation:
     def rebuild(self, arrays: list[np.ndarray]) -> Any:
         """Returns result arrays as the tree that the step returns."""
         return self.traced.result(
-            [Tensor(array, slot.dtype) for array, (_, slot) in zip(arrays, self.results, strict=True)]
+            [
+                Tensor(array, slot.dtype)
+                for array, (_, slot) in zip(arrays, self.results, strict=True)
+            ]
         )
 
     def _point(self, place: int, tensor: Tensor) -> np.ndarray | None:
@@ -201,7 +221,9 @@ class Specialisation:
 
     def _raise(self, code: int, step: int | None = None) -> None:
         number = code - 1
-        during = "" if not step else f"\n  in step {step} of this call; the steps before it are done"
+        during = (
+            "" if not step else f"\n  in step {step} of this call; the steps before it are done"
+        )
         message = self.traced.graph.assertions[number].message
         raise self.traced.errors[number](message + during)
 
@@ -239,30 +261,14 @@ def own_memory(tensor: Tensor) -> np.ndarray:
     return data
 
 
-def _gathers(batches: Batches | None, arguments: list[Tensor]) -> tuple[Any, list[np.ndarray]]:
-    if batches is None:
-        return (ctypes.c_int64 * 0)(), []
+def _gathers(batches: Batches | None, arguments: list[Tensor]) -> Any:
+    """Returns source, bytes a row and target of each array that a step takes rows from."""
     rows: list[int] = []
-    for array, argument in zip(batches.arrays, arguments, strict=True):
-        row_bytes = array.itemsize * int(np.prod(array.shape[1:]))
-        rows += [address(array), row_bytes, address(argument.data), 0]
-    return (ctypes.c_int64 * len(rows))(*rows), batches.arrays
-
-
-def _interruptible(call: Callable[[], int], control: Any) -> int:
-    """Runs a native call so that Ctrl-C, which reaches only the main thread, can stop it."""
-    if threading.current_thread() is not threading.main_thread():
-        return call()
-    code: list[int] = []
-    worker = threading.Thread(target=lambda: code.append(call()), name="smelt call", daemon=True)
-    worker.start()
-    try:
-        worker.join()
-    except KeyboardInterrupt:
-        control[0] = 1
-        worker.join()
-        raise
-    return code[0]
+    if batches is not None:
+        for array, argument in zip(batches.arrays, arguments, strict=True):
+            row_bytes = array.itemsize * int(np.prod(array.shape[1:]))
+            rows += [address(array), row_bytes, address(argument.data), 0]
+    return (ctypes.c_int64 * len(rows))(*rows)
 
 
 def _state_names(traced: Traced) -> dict[Any, str]:

@@ -7,7 +7,7 @@ import operator
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ from smelt.compiler.trace import Accumulates, Trace, trace
 from smelt.creation import zeros
 from smelt.engine import context, located
 from smelt.errors import ArgumentError, ShapeError, TraceError, user_line
-from smelt.random import randperm
+from smelt.random import Generator, randint, randperm
 from smelt.tensor import Tensor, as_tensor
 
 MANY = 8  # versions of one step from which on it warns about endless recompilation
+ORDER_LIMIT = 1 << 20  # row numbers drawn ahead for one native call of `over`
 KEPT = 32  # versions that a step keeps; the one used longest ago goes first
 
 __all__ = ["CompiledStep", "compile"]
@@ -165,7 +166,8 @@ class CompiledStep:
             arrays: tensors or NumPy arrays with the same number of rows; a step gets `batch_size` rows of
                 each.
             batch_size: rows a step.
-            shuffle: draw a new order of rows for each epoch from the default generator.
+            shuffle: draw a new order of rows for each epoch, from a generator that is seeded by one draw
+                from the default generator.
             epochs: passes over the data.
             drop_last: leave out the last batch of an epoch when it is smaller; else it runs as a version
                 of its own.
@@ -180,19 +182,16 @@ class CompiledStep:
         rows = _common_rows(tensors)
         if batch_size < 1 or epochs < 0:
             raise ArgumentError(located(f"over: batch_size is {batch_size}, epochs is {epochs}"))
-        parts = _parts(rows, batch_size, drop_last)
+        # orders come from a generator of their own: what the steps draw does not depend on the epochs
+        generator = Generator(int(randint(0, 1 << 62, ()))) if shuffle else None
         results = []
-        for _ in range(epochs):
-            order = randperm(rows).numpy() if shuffle else np.arange(rows)
-            for start, steps, size in parts:
-                rows_now = np.ascontiguousarray(order[start : start + steps * size])
-                results.append(self._run_batches(tensors, rows_now, steps, size))
+        for order, steps, size in _parts(rows, batch_size, generator, epochs, drop_last):
+            results.append(self._run_batches(tensors, order, steps, size))
         return _joined(results, self.name)
 
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
         if not settings.current.compile:
-            batches = order.reshape(steps, size)
-            return _stacked([self.function(*[x[rows] for x in data]) for rows in batches])
+            return _stacked([self.function(*[x[rows] for x in data]) for rows in order.reshape(steps, size)])
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         leaves, structure = tree.flatten(tuple(buffers))
         tensors, key = _as_tensors(leaves, structure)
@@ -212,7 +211,12 @@ class CompiledStep:
     # --- versions -----------------------------------------------------------------------------------
 
     def _version(
-        self, key: Key, tensors: list[Tensor], structure: tree.Structure, leaves: list[Any], named: bool
+        self,
+        key: Key,
+        tensors: list[Tensor],
+        structure: tree.Structure,
+        leaves: list[Any],
+        named: bool,
     ) -> Specialisation:
         if static.version() != self._settings:
             self._drop_outdated()
@@ -233,7 +237,12 @@ class CompiledStep:
                     del self._versions[key]
 
     def _make(
-        self, key: Key, tensors: list[Tensor], structure: tree.Structure, leaves: list[Any], named: bool
+        self,
+        key: Key,
+        tensors: list[Tensor],
+        structure: tree.Structure,
+        leaves: list[Any],
+        named: bool,
     ) -> tuple[Specialisation, Any]:
         self._refuse_endless(key)
         times, start = Times(), time.perf_counter()
@@ -289,8 +298,10 @@ class CompiledStep:
     def _refuse_endless(self, key: Key) -> None:
         if self.max_traces is not None and self.traces >= self.max_traces:
             raise TraceError(
-                located(f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "
-                        f"{self._difference(key)}")
+                located(
+                    f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "
+                    f"{self._difference(key)}"
+                )
             )
         if self._versions and len(self._versions) % MANY == 0:
             warnings.warn(
@@ -388,17 +399,29 @@ def _common_rows(tensors: list[Tensor]) -> int:
     counts = {x.shape[0] for x in tensors}
     if len(counts) > 1 or 0 in counts:
         shapes = ", ".join(str(x.shape) for x in tensors)
-        raise ShapeError(located(f"over: the arrays need the same number of rows, got shapes {shapes}"))
+        raise ShapeError(
+            located(f"over: the arrays need the same number of rows, got shapes {shapes}")
+        )
     return counts.pop()
 
 
-def _parts(rows: int, batch_size: int, drop_last: bool) -> list[tuple[int, int, int]]:
-    """Returns (first row, steps, rows a step) of the full batches and of the rest."""
+def _parts(
+    rows: int, batch_size: int, generator: Generator | None, epochs: int, drop_last: bool
+) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yields (row numbers, steps, rows a step): runs of equal batches, as long as they can be."""
     full, rest = divmod(rows, batch_size)
-    parts = [(0, full, batch_size)] if full else []
-    if rest and not drop_last:
-        parts.append((full * batch_size, 1, rest))
-    return parts
+    pending: list[np.ndarray] = []
+    for epoch in range(epochs):
+        order = np.arange(rows) if generator is None else randperm(rows, generator=generator).numpy()
+        pending.append(order[: full * batch_size])
+        ends = rest > 0 and not drop_last
+        if ends or epoch == epochs - 1 or sum(map(len, pending)) > ORDER_LIMIT:
+            steps = full * len(pending)
+            if steps:
+                yield np.concatenate(pending), steps, batch_size
+            pending = []
+        if ends:
+            yield np.ascontiguousarray(order[full * batch_size :]), 1, rest
 
 
 def _stacked(results: list[Any]) -> Any:
@@ -422,8 +445,10 @@ def _joined(results: list[Any], name: str) -> Any:
         if len({part.shape[1:] for part in parts}) > 1:
             shapes = " and ".join(str(part.shape[1:]) for part in (parts[0], parts[-1]))
             raise ShapeError(
-                located(f"{name}.over: the last batch is smaller, so results of shapes {shapes} cannot be "
-                        "stacked; use drop_last=True, or return something that is the same for every batch")
+                located(
+                    f"{name}.over: the last batch is smaller, so results of shapes {shapes} cannot be "
+                    "stacked; use drop_last=True, or return something that is the same for every batch"
+                )
             )
         return Tensor(np.concatenate([part.data for part in parts]), parts[0].dtype)
 
