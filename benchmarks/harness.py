@@ -1,0 +1,123 @@
+"""Side-by-side timing: each side in a process of its own, in turn, so that a noisy machine is fair.
+
+A benchmark file is both the driver and every side. Run plainly it starts one process per side
+(`--side NAME`), asks them in turn for one measurement a round, and prints medians and ratios:
+
+    python benchmarks/digits.py --peers /path/to/python/with/torch/and/jax
+
+Sides whose library is missing are left out and named. A side is a generator: it prepares and warms up,
+then yields a dictionary of seconds each time it is asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Side = Callable[[], Iterator[dict[str, float]]]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(
+    title: str, sides: dict[str, Side], unit: str = "us", threads: tuple[int, ...] = (1, 2)
+) -> None:
+    """Runs the benchmark as the command line says; `sides` maps a name to its generator."""
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--peers", default=sys.executable, help="a Python that has torch and jax")
+    parser.add_argument("--rounds", type=int, default=7, help="measurements of each side")
+    parser.add_argument("--threads", type=int, nargs="*", default=list(threads))
+    parser.add_argument("--only", nargs="*", help="sides to run")
+    parser.add_argument("--json", type=Path, help="also write the medians to this file")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        serve(sides[options.side])
+        return
+    chosen = {
+        name: side for name, side in sides.items() if not options.only or name in options.only
+    }
+    everything = {}
+    for count in options.threads:
+        print(f"\n{title}: {count} thread{'s' if count > 1 else ''}, medians of {options.rounds}")
+        medians = compare(list(chosen), options.peers, options.rounds, count)
+        show(medians, unit)
+        everything[str(count)] = medians
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=1))
+
+
+def serve(side: Side) -> None:
+    """Answers every line of standard input with one measurement, as JSON."""
+    try:
+        measurements = side()
+        next(measurements)
+    except ImportError as missing:
+        print(json.dumps({"missing": str(missing)}), flush=True)
+        return
+    print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(next(measurements)), flush=True)
+
+
+def compare(names: list[str], peers: str, rounds: int, threads: int) -> dict[str, dict[str, float]]:
+    """Returns the median seconds of every quantity of every side, measured in turn."""
+    processes = {name: _start(name, peers, threads) for name in names}
+    for name in list(processes):
+        answer = json.loads(processes[name].stdout.readline() or '{"missing": "it died"}')
+        if "missing" in answer:
+            print(f"  {name} is left out: {answer['missing']}")
+            processes.pop(name)
+    seen: dict[str, dict[str, list[float]]] = {name: {} for name in processes}
+    for _ in range(rounds):
+        for name, process in processes.items():
+            print("go", file=process.stdin, flush=True)
+            for what, seconds in json.loads(process.stdout.readline()).items():
+                seen[name].setdefault(what, []).append(seconds)
+    for process in processes.values():
+        process.stdin.close()
+        process.wait()
+    return {
+        name: {what: statistics.median(times) for what, times in found.items()}
+        for name, found in seen.items()
+    }
+
+
+def _start(name: str, peers: str, threads: int) -> subprocess.Popen[str]:
+    python = sys.executable if name.startswith("smelt") else peers
+    count = str(threads)
+    environment = os.environ | {
+        "SMELT_THREADS": count,
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=" + ("true" if threads > 1 else "false"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [python, sys.argv[0], "--side", name]
+    if threads == 1 and sys.platform == "linux":
+        command = ["taskset", "-c", "0", *command]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def show(medians: dict[str, dict[str, float]], unit: str) -> None:
+    """Prints a line per side and quantity, with the ratio to the best of Smelt's."""
+    scale = {"us": 1e6, "ms": 1e3, "s": 1.0}[unit]
+    ours = [
+        seconds
+        for name, found in medians.items()
+        if name.startswith("smelt")
+        for seconds in found.values()
+    ]
+    best = min(ours, default=float("nan"))
+    for name, found in medians.items():
+        for what, seconds in found.items():
+            print(f"  {name:<14}{what:<24}{scale * seconds:>12.2f} {unit}{seconds / best:>10.2f} x")
