@@ -1,16 +1,18 @@
 """Compiled object code on disk, so that a program compiled once starts at once ever after.
 
-A file is named by the hash of everything that its code depends on, and begins with a magic word and the
-hash of the code. What is damaged is deleted, never run. Files appear by renaming, so that a reader never
-sees half of one; a folder that cannot be written to means no cache, said once.
+A file is named by the hash of everything that its code depends on, and begins with a magic word
+and the hash of the code. What is damaged is deleted, never run. Files appear by renaming, so that a
+reader never sees half of one; a folder that cannot be written to means no cache, said once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from smelt.errors import ArgumentError
 
 MAGIC = b"smelt object 1\n"
 SUFFIX = ".object"
+UNFINISHED = ".new-"  # begins the names of files that are being written
+STALE = 3600  # seconds after which an unfinished file was left by a process that died
 LIMIT = 256 << 20  # bytes; the files used longest ago go first
 
 _complained = False
@@ -72,10 +76,8 @@ def read(key: str) -> bytes | None:
     if data[:head] != MAGIC + hashlib.sha256(payload).digest():
         _delete(path)
         return None
-    try:
+    with contextlib.suppress(OSError):  # a folder that can only be read does not keep the order
         os.utime(path)  # the newest use counts when space runs out
-    except OSError:
-        pass  # a folder that can be read only: order of use is not kept
     return payload
 
 
@@ -84,7 +86,7 @@ def write(key: str, payload: bytes) -> None:
     path = _path(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
@@ -121,11 +123,15 @@ def _files() -> list[tuple[float, int, Path]]:
     found = []
     try:
         for entry in os.scandir(location()):
-            if entry.name.endswith(SUFFIX):
-                facts = entry.stat()
+            facts = entry.stat()
+            if entry.name.startswith(UNFINISHED) and facts.st_mtime < time.time() - STALE:
+                _delete(Path(entry.path))
+            elif entry.name.endswith(SUFFIX):
                 found.append((facts.st_mtime, facts.st_size, Path(entry.path)))
-    except OSError:
-        pass  # no folder, or another process deletes files at the same time
+    except FileNotFoundError:
+        pass  # no folder yet, or another process deletes files at the same time
+    except OSError as problem:
+        _complain(problem)
     return sorted(found)
 
 

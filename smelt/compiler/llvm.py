@@ -1,7 +1,7 @@
 """Loop IR to LLVM IR: one method for each kind of statement, one rule for each kind of expression.
 
-A kernel becomes an internal function over its buffers' pointers. A parallel kernel's function takes a
-range of iterations besides, and gets a second entry that unpacks its pointers for the thread pool.
+A kernel becomes an internal function over its buffers' pointers. A parallel kernel's function takes
+a range of iterations besides, and has a second entry that unpacks its pointers for the thread pool.
 What a step does around its kernels is in `llvm_step.py`.
 """
 
@@ -52,7 +52,9 @@ from smelt.ir.loops import (
 # the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
 ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"'
 HELPER = ATTRIBUTES.replace("noinline", "alwaysinline")
-APPROXIMATED = frozenset("exp log sin cos tanh erf log1p expm1 pow atan2".split())
+APPROXIMATED = frozenset(
+    ["exp", "log", "sin", "cos", "tanh", "erf", "log1p", "expm1", "pow", "atan2"]
+)
 STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread's stack
 
 
@@ -64,9 +66,7 @@ def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
     Raises CompileError when the program says something that has no machine code.
     """
     module = Module()
-    names = {
-        kernel: f'@"{kernel.name}.{number}"' for number, kernel in enumerate(program.kernels)
-    }
+    names = {kernel: f'@"{kernel.name}.{number}"' for number, kernel in enumerate(program.kernels)}
     for kernel, name in names.items():
         emit_kernel(module, kernel, name)
     emit_step(module, program, names, entry, threads)
@@ -78,7 +78,7 @@ def emit_kernel(module: Module, kernel: Kernel, name: str) -> None:
     """Adds a kernel's function to the module, and the entry for the thread pool if it is parallel.
 
     The parameters are one pointer a buffer, no two of them to the same memory, in the order of
-    `kernel.buffers`; then, if the kernel is parallel, its first iteration and the one after its last.
+    `kernel.buffers`; then, if the kernel is parallel, two numbers of iterations, begin and end.
     """
     function = _Function(module, kernel)
     function.block(kernel.body)
@@ -108,7 +108,7 @@ class _Function:
         self.names: dict[str, Value] = {}
         self.scratch_bytes = 0
 
-    # -- statements --------------------------------------------------------------------------------
+    # -- statements ------------------------------------------------------------------------------
 
     def block(self, body: tuple[Statement, ...]) -> None:
         """Writes statements in order; the names that they make end with them."""
@@ -195,7 +195,7 @@ class _Function:
     def unroll(self, loop: Loop) -> None:
         start, stop = self.bound(loop.start).number, self.bound(loop.stop).number
         if start is None or stop is None:
-            raise CompileError(f"the bounds of the unrolled loop {loop.variable.name} are not known")
+            raise CompileError(f"the bounds of the unrolled loop {loop.variable.name} are unknown")
         for number in range(start, stop, loop.step):
             self.names[loop.variable.name] = integer(number)
             self.block(loop.body)
@@ -214,7 +214,7 @@ class _Function:
     def bound(self, bound: int | Expression) -> Value:
         return integer(bound) if isinstance(bound, int) else self.value(bound)
 
-    # -- places ------------------------------------------------------------------------------------
+    # -- places ----------------------------------------------------------------------------------
 
     def pointer(self, buffer: Buffer) -> str:
         if buffer not in self.pointers:
@@ -227,7 +227,7 @@ class _Function:
             raise CompileError(f"register {register.name}{list(place)} is not declared")
         return self.cells[register, place]  # type: ignore[index]
 
-    # -- expressions -------------------------------------------------------------------------------
+    # -- expressions -----------------------------------------------------------------------------
 
     def value(self, root: Expression) -> Value:
         """Writes an expression and everything below it, each object once, without recursion."""
@@ -311,9 +311,7 @@ class _Function:
 
 def _emit_helper(module: Module, name: str, op: str, dtypes: list[DType], lanes: int) -> None:
     function = _Function(module)
-    arguments = tuple(
-        Variable(f"x{number}", dtype, lanes) for number, dtype in enumerate(dtypes)
-    )
+    arguments = tuple(Variable(f"x{number}", dtype, lanes) for number, dtype in enumerate(dtypes))
     values = [Value(f"%{part.name}", part.dtype, lanes) for part in arguments]
     function.names = {part.name: value for part, value in zip(arguments, values, strict=True)}
     statements, result = (integer_power if dtypes[0].kind == "int" else expand)(op, arguments)
@@ -336,17 +334,13 @@ def integer_power(
     bits, zero, one = 8 * a.dtype.itemsize, Constant(0, a.dtype), Constant(1, a.dtype)
     power, square, rest = (Register(name, a.dtype, a.lanes) for name in ("power", "square", "rest"))
     is_set = Binary("ne", Binary("bitwise_and", Read(rest), one), zero)
-    step = Loop(
-        Variable("bit", int64),
-        0,
-        bits,
-        1,
-        (
-            Assign(power, (), Select(is_set, Binary("mul", Read(power), Read(square)), Read(power))),
-            Assign(square, (), Binary("mul", Read(square), Read(square))),
-            Assign(rest, (), Binary("shr", Read(rest), one)),
-        ),
+    longer = Binary("mul", Read(power), Read(square))
+    turn = (
+        Assign(power, (), Select(is_set, longer, Read(power))),
+        Assign(square, (), Binary("mul", Read(square), Read(square))),
+        Assign(rest, (), Binary("shr", Read(rest), one)),
     )
+    step = Loop(Variable("bit", int64), 0, bits, 1, turn)
     unit = Binary("eq", Unary("abs", a, a.dtype), one)
     even = Binary("eq", Binary("bitwise_and", b, one), zero)
     reciprocal = Select(unit, Select(even, one, a), zero)

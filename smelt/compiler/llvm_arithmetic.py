@@ -27,9 +27,9 @@ from smelt.ir.loops import COMPARE
 Operation = Callable[[Writer, Value, Value], str]
 Rule = Callable[[Writer, Value], str]
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # integers
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def _plain(code: str) -> Operation:
@@ -50,7 +50,7 @@ def _shift(code: str) -> Operation:
 
 
 def _divide(w: Writer, a: Value, b: Value, rounding: str) -> str:
-    """Writes a division; `rounding` is "div" (to zero), "floordiv" (down) or "mod" (its remainder)."""
+    """Writes a division; `rounding` is "div" (to zero), "floordiv" (down), or "mod" (rest)."""
     if b.number is not None and b.number > 0:  # repeated lanes lose their number: see `binary`
         return _divide_guarded(w, a, b, rounding)
     zero, one = constant(0, a.dtype, a.lanes), constant(1, a.dtype, a.lanes)
@@ -114,9 +114,9 @@ _FLAG: dict[str, Operation] = {
     "bitwise_xor": _plain("xor"),
 }
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # floating point: no flags, ever
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def _extreme(worse: str) -> Operation:
@@ -137,7 +137,7 @@ def _extreme(worse: str) -> Operation:
 
 
 def _float_remainder(w: Writer, a: Value, b: Value) -> tuple[str, str, str]:
-    """Writes C's fmod; returns it, and whether Python's remainder is one `b` off, and if it is zero."""
+    """Writes C's fmod; returns it, whether Python's is one `b` more, and whether it is 0."""
     zero = constant(0.0, a.dtype, a.lanes).text
     rest = w.let(f"frem {a.typed}, {b.text}")
     rest_below = w.let(f"fcmp olt {a.type} {rest}, {zero}")
@@ -260,9 +260,9 @@ def _part(w: Writer, x: Value, first: int, lanes: int) -> Value:
     return Value(shuffled, x.dtype, lanes)
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # one operand
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def unary(w: Writer, op: str, x: Value, dtype: DType) -> Value:
@@ -287,7 +287,10 @@ def _round(name: str) -> Rule:
 
 
 def _is(predicate: str, number: float) -> Rule:
-    return lambda w, x: w.let(f"fcmp {predicate} {x.typed}, {constant(number, x.dtype, x.lanes).text}")
+    def compare(w: Writer, x: Value) -> str:
+        return w.let(f"fcmp {predicate} {x.typed}, {constant(number, x.dtype, x.lanes).text}")
+
+    return compare
 
 
 def _is_infinite(w: Writer, x: Value) -> str:
@@ -351,11 +354,19 @@ _UNARY_INTEGER: dict[str, Rule] = {
     "bitwise_not": _invert,
     "isnan": _never,
     "isinf": _never,
-} | {name: _same for name in ("floor", "ceil", "round", "trunc")}
+    "floor": _same,
+    "ceil": _same,
+    "round": _same,
+    "trunc": _same,
+}
 _UNARY_FLAG: dict[str, Rule] = {
     "abs": _same,
     "logical_not": _invert,
     "bitwise_not": _invert,
     "isnan": _never,
     "isinf": _never,
-} | {name: _same for name in ("floor", "ceil", "round", "trunc")}
+    "floor": _same,
+    "ceil": _same,
+    "round": _same,
+    "trunc": _same,
+}

@@ -16,7 +16,6 @@ from smelt.compiler.llvm_text import (
     Writer,
     integer,
     memory_type,
-    register_type,
     suffix,
     vector,
 )
@@ -34,7 +33,9 @@ def offset(w: Writer, buffer: Buffer, index: Sequence[Value]) -> Value:
     return total
 
 
-def load(w: Writer, pointer: str, buffer: Buffer, index: Sequence[Value], mask: Value | None) -> Value:
+def load(
+    w: Writer, pointer: str, buffer: Buffer, index: Sequence[Value], mask: Value | None
+) -> Value:
     """Returns the elements at `index`, and 0 where `mask` is false."""
     place = offset(w, buffer, index)
     lanes = max(place.lanes, mask.lanes if mask else 1)
@@ -94,8 +95,8 @@ def _address(w: Writer, pointer: str, buffer: Buffer, place: str) -> str:
     return w.let(f"getelementptr {memory_type(buffer.dtype)}, ptr {pointer}, i64 {place}")
 
 
-def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> Value:
-    """Returns one address a lane; offsets that fit are 32-bit, which twice as many registers hold."""
+def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> str:
+    """Returns one address a lane; offsets that fit are 32-bit, twice as many to a register."""
     short = buffer.size < 1 << 31
     element = "i32" if short else "i64"
     lanes = vector(element, place.lanes)
@@ -122,9 +123,9 @@ def _to_memory(w: Writer, x: Value) -> str:
     return f"{type_} {w.let(f'zext {x.typed} to {type_}')}"
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # masked and scattered accesses; a single lane goes through a vector of one
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def _vector_of(buffer: Buffer, lanes: int) -> tuple[str, str]:
@@ -194,9 +195,9 @@ def _scatter(w: Writer, addresses: str, buffer: Buffer, bits: str, mask: Value) 
     )
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # transposed tiles
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def transpose(
@@ -213,7 +214,7 @@ def transpose(
     Raises CompileError when a side of the tile is not a power of two.
     """
     if rows & (rows - 1) or columns & (columns - 1):
-        raise CompileError(f"a tile of {rows} x {columns} is transposed: both must be powers of two")
+        raise CompileError(f"a tile of {rows} x {columns} to transpose: both must be powers of two")
     size = min(rows, columns)
     for row in range(0, rows, size):
         for column in range(0, columns, size):
@@ -232,7 +233,7 @@ def _tile_line(
     size: int,
     text: str | None,
 ) -> str:
-    """Reads a line of the tile, or writes `text` to it; a line runs along the buffer's last axis."""
+    """Reads a line of the tile, or writes `text` to it; lines run along the buffer's last axis."""
     pointer, buffer, index, axis = side
     moved = list(index)
     moved[axis] = binary(w, "add", moved[axis], integer(line))
@@ -246,11 +247,7 @@ def _tile_line(
 
 
 def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[str]:
-    """Exchanges the off-diagonal quarters of blocks of 2, 4, ... lines: log2(size) rounds.
-
-        a b  ->  a c
-        c d      b d
-    """
+    """Exchanges the off-diagonal quarters of blocks of 2, 4, ... lines, in log2(size) rounds."""
     type_, block = memory_type(buffer.dtype, size), 1
     while block < size:
         upper = [lane if not lane & block else size + lane - block for lane in range(size)]

@@ -1,7 +1,7 @@
 """Operands of LLVM instructions: constants, repeated scalars, and index formulas.
 
-Index arithmetic keeps what is known when the code is written (a number, an upper limit, a vector of the
-form base + stride * lane), so that addresses stay simple and divisions cheap.
+Index arithmetic keeps what is known when the code is written (a number, an upper limit, a vector
+of the form base + stride * lane), so that addresses stay simple and divisions cheap.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def pick(w: Writer, condition: str, yes: Value, no: Value) -> str:
     return w.let(f"select {flags(yes)} {condition}, {yes.typed}, {no.typed}")
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # index arithmetic: what is known of an integer is kept, so that addresses stay simple
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def index(w: Writer, op: str, a: Value, b: Value) -> Value | None:

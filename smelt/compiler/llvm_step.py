@@ -5,11 +5,12 @@ The exported function is
     int64 run(void** table, int64 steps, const int64* advance, int64* control,
               const int64* gathers, int64 gather_count, const int64* order, int64 batch)
 
-`table` has the address of each slot that is not in the arena, and after them the arena's. Before each
-step `control[0]` is read: not 0 means stop. At the end `control[1]` is the number of finished steps.
-Before step s each gather (four int64: source, bytes of a row, destination, unused) copies the rows
-`order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes. `advance` is read
-only if there are several steps. The result is 0, or `number + 1` of the check that fired.
+`table` has the address of each slot that is not in the arena, and after them the arena's. Before
+each step `control[0]` is read: not 0 means stop. At the end `control[1]` is the number of finished
+steps. Before step s each gather (four int64: source, bytes of a row, destination, unused) copies
+the rows `order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes.
+`advance` is read only if there are several steps. The result is 0, or `number + 1` of the check
+that fired.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smelt.compiler.llvm_text import Module, Writer
-from smelt.ir.loops import Call, Check, Kernel, Program, Slot
+from smelt.errors import CompileError
+from smelt.ir.loops import Call, Check, Kernel, Loop, Program, Slot
 
 POOL = ("smelt_parallel", "smelt_enter", "smelt_leave")  # what a parallel step calls; see `pool.py`
 _PARAMETERS = (
@@ -64,6 +66,12 @@ def emit_call(module: Module, name: str, entry: str) -> None:
 
 def _element(w: Writer, pointer: str, index: int | str) -> str:
     return w.let(f"getelementptr i64, ptr {pointer}, i64 {index}")
+
+
+def _iterations(loop: Loop) -> int:
+    if not (isinstance(loop.start, int) and isinstance(loop.stop, int)):
+        raise CompileError(f"the bounds of the parallel loop {loop.variable.name} are unknown")
+    return len(range(loop.start, loop.stop, loop.step))
 
 
 class _Step:
@@ -181,7 +189,7 @@ class _Step:
         if shared is None:
             w.do(f"call void {name}({', '.join(pointers)})")
             return
-        iterations = len(range(int(shared.start), int(shared.stop), shared.step))  # type: ignore[arg-type]
+        iterations = _iterations(shared)
         if iterations > 1 and self.shares:
             for number, pointer in enumerate(pointers):
                 w.do(f"store {pointer}, ptr {_element(w, self.pointers, number)}")

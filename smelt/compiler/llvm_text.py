@@ -1,7 +1,7 @@
 """LLVM IR as text: types, constants, operands, and a writer with basic blocks and loops.
 
-Text is both the quickest way from Python into LLVM (no object per instruction) and what a person reads
-when a step is explained. Pointers are opaque and addressed by `getelementptr` only.
+Text is both the quickest way from Python into LLVM (no object per instruction) and what a person
+reads when a step is explained. Pointers are opaque and addressed by `getelementptr` only.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from smelt.dtypes import DType, bfloat16, encode, float32, int64
 
-# what a number of each dtype is in a register, and in memory; the 16-bit floats are only ever bits here,
-# because arithmetic on them is done in float32
+# what a number of each dtype is in a register, and in memory; the 16-bit floats are only ever bits
+# here, because arithmetic on them is done in float32
 _REGISTER = {
     "bool": "i1",
     "int32": "i32",
@@ -72,7 +72,7 @@ def literal(value: bool | int | float, dtype: DType) -> str:
 class Value(NamedTuple):
     """An operand: its text, and what is known of it when the code is written.
 
-    `stride` is not None for an index vector that is still only a formula: lane l is `text + stride * l`.
+    `stride` is not None for an index vector that is still a formula: `text + stride * lane`.
     """
 
     text: str

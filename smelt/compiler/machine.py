@@ -1,6 +1,6 @@
 """The machine: LLVM text to object code, object code to addresses. All of llvmlite is used here.
 
-    text -> parse -> passes -> object code (bytes, may be kept on disk) -> link -> Library -> addresses
+    text -> parse -> passes -> object code (bytes, may be kept on disk) -> link -> Library
 
 Linking object code runs no passes, so that code from the disk cache is ready in a millisecond.
 """
@@ -137,8 +137,8 @@ def load_object(
 ) -> Library:
     """Returns object code linked into this process.
 
-    `exports` are the functions whose addresses are wanted, `imports` the addresses of functions that
-    the code calls and that are not part of the process's C library.
+    `exports` are the functions whose addresses are wanted, `imports` the addresses of functions
+    that the code calls and that are not part of the process's C library.
 
     Raises CompileError when a name is missing.
     """
@@ -147,7 +147,7 @@ def load_object(
         builder.import_symbol(name, address)
     for name in exports:
         builder.export_symbol(name)
-    # a linker of its own costs half a millisecond, and leaves nothing behind when the code is dropped
+    # a linker of its own costs half a millisecond, and leaves nothing behind when it is dropped
     linker = llvm.create_lljit_compiler(_machine(host()))
     try:
         tracker = builder.link(linker, "smelt")

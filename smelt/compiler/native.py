@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Callable
 
 from smelt.compiler import cache, llvm, machine, runtime
-from smelt.compiler.llvm_step import POOL
 from smelt.ir.loops import Program
 
 _RUN = ctypes.CFUNCTYPE(

@@ -1,9 +1,10 @@
 """The native half of the thread pool, as LLVM text: `smelt_parallel`, and the loop of a worker.
 
-A parallel kernel is a function of a range of iterations. `smelt_parallel` cuts its iterations into at
-most 32 chunks, whatever the number of threads, and the caller and the workers claim them by an atomic
-counter. Who joins says so in `inside` before it looks whether the job is `open`; who ends the job closes
-it and waits until nobody is inside. (Both orders are sequentially consistent, so one sees the other.)
+A parallel kernel is a function of a range of iterations. `smelt_parallel` cuts its iterations into
+at most 32 chunks, whatever the number of threads, and the caller and the workers claim them by an
+atomic counter. Who joins says so in `inside` before it looks whether the job is `open`; who ends
+the job closes it and waits until nobody is inside. (Both orders are sequentially consistent, so
+one sees the other.)
 
 Workers without a job look for one a while, then sleep on a condition variable. While some step runs
 (`smelt_enter` to `smelt_leave`) they look 20 times as long, because its next kernel is near.

@@ -1,8 +1,8 @@
 """The threads that parallel kernels run on, kept warm by the library itself.
 
-Workers are Python daemon threads that enter the native loop of `pool.py` and stay there without the GIL.
-They start with the first program that needs them; a child process made by fork starts its own. Where
-there are no POSIX threads, everything runs on the calling thread, and `threads()` says 1.
+Workers are Python daemon threads that enter the native loop of `pool.py` and stay there without
+the GIL. They start with the first program that needs them; a child process made by fork starts its
+own. Without POSIX threads everything runs on the calling thread, and `threads()` says 1.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def threads() -> int:
 def set_threads(count: int) -> None:
     """Sets how many threads a parallel kernel runs on, the caller's included.
 
-    Results do not depend on it. It may be called while another thread runs a step, which goes on alone.
+    Results do not depend on it. A step that another thread runs meanwhile goes on alone.
 
     Raises ArgumentError unless `count` is a whole number of at least 1.
     """

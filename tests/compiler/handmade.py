@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from smelt.compiler import native
-from smelt.dtypes import DType, float32
+from smelt.dtypes import DType, bfloat16, float32
+from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -58,13 +60,13 @@ def elementwise(
     function: Callable[..., Expression],
 ) -> Kernel:
     """Returns `out[i] = function(in0[i], in1[i], ...)`, `lanes` elements at a time."""
-    inputs = tuple(
-        Buffer(f"in{number}", (size,), dtype) for number, dtype in enumerate(operands)
-    )
+    inputs = tuple(Buffer(f"in{number}", (size,), dtype) for number, dtype in enumerate(operands))
     output, i = Buffer("out", (size,), result), index_variable("i")
     place = (along(i, lanes),)
     value = function(*(Load(buffer, place) for buffer in inputs))
-    return Kernel(name, inputs, (output,), (Loop(i, 0, size, lanes, (Store(output, place, value),)),))
+    return Kernel(
+        name, inputs, (output,), (Loop(i, 0, size, lanes, (Store(output, place, value),)),)
+    )
 
 
 def step_of(*kernels: Kernel, name: str = "step") -> Program:
@@ -99,7 +101,9 @@ class Bound:
         self.control = np.zeros(2, np.int64)
         self.advance = np.zeros(max(len(program.slots), 1), np.int64)
 
-    def run(self, steps: int = 1, gathers: np.ndarray | None = None, order: np.ndarray | None = None) -> int:
+    def run(
+        self, steps: int = 1, gathers: np.ndarray | None = None, order: np.ndarray | None = None
+    ) -> int:
         """Runs steps and returns the result."""
         batch = 0 if order is None else order.size // steps
         return self.native.run(
@@ -167,3 +171,26 @@ def mask_below(index: Expression, lanes: int, bound: int) -> Expression:
     return Binary("lt", along(index, lanes), constant(bound))
 
 
+def bits(array: np.ndarray, dtype: DType, signed_zero: bool = True) -> np.ndarray:
+    """Returns what must be equal: the bits, all nan alike, and zeros alike if so wanted."""
+    if not dtype.is_float:
+        return array
+    if dtype is bfloat16:
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    array = np.where(np.isnan(array), array.dtype.type(7.25), array)
+    array = array if signed_zero else array + array.dtype.type(0)
+    return array.view(f"i{array.dtype.itemsize}")
+
+
+def check(kernels: list[Kernel], given: list[np.ndarray], loose: tuple[str, ...] = ()) -> None:
+    """Asserts that native code and interpreter agree on kernels of one output each."""
+    outputs = [np.zeros(k.outputs[0].shape, k.outputs[0].dtype.storage) for k in kernels]
+    arrays = [[output, *given[: len(k.inputs)]] for k, output in zip(kernels, outputs, strict=True)]
+    assert Bound(step_of(*kernels), list(itertools.chain(*arrays))).run() == 0
+    for kernel, found in zip(kernels, outputs, strict=True):
+        expected = np.zeros_like(found)
+        run_kernel(kernel, [expected, *given[: len(kernel.inputs)]])
+        dtype, signed = kernel.outputs[0].dtype, kernel.name not in loose
+        wrong = np.flatnonzero(bits(found, dtype, signed) != bits(expected, dtype, signed))
+        shown = [(*(x[n] for x in given), found[n], expected[n]) for n in wrong[:5]]
+        assert not wrong.size, f"{kernel.name}: (operands, native, interpreted) {shown}"
