@@ -19,7 +19,7 @@ Meaning, in short:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Union
 
 from smelt.dtypes import DType, bool_, int64
@@ -67,6 +67,16 @@ class Buffer:
 # ---------------------------------------------------------------------------------------------------
 
 
+def derived() -> int:
+    """Declares `lanes` as worked out once from the operands: parts are shared, walking is not."""
+    return field(init=False, compare=False, repr=False, default=1)
+
+
+def derive(expression: object, lanes: int) -> None:
+    """Sets the derived `lanes` of an expression that is being made."""
+    object.__setattr__(expression, "lanes", lanes)
+
+
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A number known at compile time; `value` is a Python bool, int or float."""
@@ -104,11 +114,10 @@ class Unary:
     op: str
     x: Expression
     dtype: DType
+    lanes: int = derived()
 
-    @property
-    def lanes(self) -> int:
-        """As many as the operand has."""
-        return self.x.lanes
+    def __post_init__(self) -> None:
+        derive(self, self.x.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +127,15 @@ class Binary:
     op: str
     a: Expression
     b: Expression
+    lanes: int = derived()
+
+    def __post_init__(self) -> None:
+        derive(self, max(self.a.lanes, self.b.lanes))
 
     @property
     def dtype(self) -> DType:
         """bool for a comparison, else that of the operands."""
         return bool_ if self.op in COMPARE else self.a.dtype
-
-    @property
-    def lanes(self) -> int:
-        """The wider side's."""
-        return max(self.a.lanes, self.b.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +145,15 @@ class Fma:
     a: Expression
     b: Expression
     c: Expression
+    lanes: int = derived()
+
+    def __post_init__(self) -> None:
+        derive(self, max(self.a.lanes, self.b.lanes, self.c.lanes))
 
     @property
     def dtype(self) -> DType:
         """That of the operands."""
         return self.a.dtype
-
-    @property
-    def lanes(self) -> int:
-        """The widest side's."""
-        return max(self.a.lanes, self.b.lanes, self.c.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +163,15 @@ class Select:
     condition: Expression
     yes: Expression
     no: Expression
+    lanes: int = derived()
+
+    def __post_init__(self) -> None:
+        derive(self, max(self.condition.lanes, self.yes.lanes, self.no.lanes))
 
     @property
     def dtype(self) -> DType:
         """That of the two sides."""
         return self.yes.dtype
-
-    @property
-    def lanes(self) -> int:
-        """The widest part's."""
-        return max(self.condition.lanes, self.yes.lanes, self.no.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +180,10 @@ class Cast:
 
     x: Expression
     dtype: DType
+    lanes: int = derived()
 
-    @property
-    def lanes(self) -> int:
-        """As many as the operand has."""
-        return self.x.lanes
+    def __post_init__(self) -> None:
+        derive(self, self.x.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +196,16 @@ class Load:
     buffer: Buffer
     index: tuple[Expression, ...]
     mask: Expression | None = None
+    lanes: int = derived()
+
+    def __post_init__(self) -> None:
+        widest = 1 if self.mask is None else self.mask.lanes
+        derive(self, max([part.lanes for part in self.index] + [widest]))
 
     @property
     def dtype(self) -> DType:
         """That of the buffer's elements."""
         return self.buffer.dtype
-
-    @property
-    def lanes(self) -> int:
-        """The widest index's."""
-        widest = max((part.lanes for part in self.index), default=1)
-        return max(widest, self.mask.lanes) if self.mask is not None else widest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,9 +254,7 @@ class Reduce:
         return 1
 
 
-Expression = Union[
-    Constant, Variable, Lanes, Unary, Binary, Fma, Select, Cast, Load, Read, Reduce
-]
+Expression = Union[Constant, Variable, Lanes, Unary, Binary, Fma, Select, Cast, Load, Read, Reduce]
 
 
 # ---------------------------------------------------------------------------------------------------
