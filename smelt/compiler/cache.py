@@ -85,7 +85,7 @@ def write(key: str, payload: bytes) -> None:
     """Keeps code under a key, and drops the oldest files if all of them grow too large."""
     path = _path(key)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -7,6 +7,7 @@ What a step does around its kernels is in `llvm_step.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
@@ -55,6 +56,7 @@ HELPER = ATTRIBUTES.replace("noinline", "alwaysinline")
 APPROXIMATED = frozenset(
     ["exp", "log", "sin", "cos", "tanh", "erf", "log1p", "expm1", "pow", "atan2"]
 )
+_ODD = r"[^\w.-]"  # what stays out of the names of functions
 STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread's stack
 
 
@@ -66,7 +68,10 @@ def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
     Raises CompileError when the program says something that has no machine code.
     """
     module = Module()
-    names = {kernel: f'@"{kernel.name}.{number}"' for number, kernel in enumerate(program.kernels)}
+    names = {
+        kernel: f'@"{re.sub(_ODD, "_", kernel.name)}.{number}"'
+        for number, kernel in enumerate(program.kernels)
+    }
     for kernel, name in names.items():
         emit_kernel(module, kernel, name)
     emit_step(module, program, names, entry, threads)
@@ -85,15 +90,20 @@ def emit_kernel(module: Module, kernel: Kernel, name: str) -> None:
     function.writer.do("ret void")
     outputs = set(kernel.outputs)
     parameters = [
-        f"ptr noalias {'' if buffer in outputs else 'readonly '}"
-        f"dereferenceable({max(buffer.size * buffer.dtype.itemsize, 1)}) {pointer}"
-        for buffer, pointer in zip(kernel.buffers, function.pointers.values(), strict=False)
+        f"{_parameter(buffer, buffer in outputs)} {function.pointers[buffer]}"
+        for buffer in kernel.buffers
     ]
     if kernel.parallel:
         parameters += ["i64 %begin", "i64 %end"]
     function.writer.finish(f"define internal void {name}({', '.join(parameters)}) {ATTRIBUTES}")
     if kernel.parallel:
         emit_job(module, name, len(kernel.buffers))
+
+
+def _parameter(buffer: Buffer, is_output: bool) -> str:
+    size = buffer.size * buffer.dtype.itemsize
+    known = f" dereferenceable({size})" if size else ""
+    return f"ptr noalias{'' if is_output else ' readonly'}{known}"
 
 
 class _Function:
@@ -237,13 +247,13 @@ class _Function:
             part = stack[-1]
             below = children(part)
             waiting = [child for child in below if id(child) not in done]
-            if id(part) in done or not waiting:
-                stack.pop()
-                if id(part) not in done:
-                    operands = [done[id(child)] for child in below]
-                    done[id(part)] = _EXPRESSIONS[type(part)](self, part, *operands)
-            else:
-                stack.extend(waiting)
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if id(part) not in done:
+                operands = [done[id(child)] for child in below]
+                done[id(part)] = _EXPRESSIONS[type(part)](self, part, *operands)
         return done[id(root)]
 
     def constant(self, part: Constant) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +99,7 @@ class Value(NamedTuple):
         return f"{self.type} {self.text}"
 
 
+@lru_cache(4096)
 def integer(number: int) -> Value:
     """Returns an int64 that is known now, wrapped to its width."""
     text = literal(number, int64)

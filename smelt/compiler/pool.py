@@ -90,7 +90,7 @@ take:
   br label %wait
 wait:
   %turn = phi i64 [0, %take], [%following, %again]
-  %inside = load atomic i64, ptr @inside acquire, align 8
+  %inside = load atomic i64, ptr @inside seq_cst, align 8
   %done = icmp eq i64 %inside, 0
   br i1 %done, label %finish, label %still
 still:
