@@ -1,4 +1,6 @@
-"""`gradcheck`: are the derivatives of a function right? Compared with differences, and with each other."""
+"""`gradcheck`: are the derivatives of a function right? Compared with differences, and with each
+other.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def gradcheck(
         inputs: Tensors, arrays or numbers; float ones are cast to float64, the others stay fixed.
         modes: which of "reverse" and "forward" to check.
         order: 2 also checks the derivatives of each mode's derivative.
-        eps, rtol, atol: the step and the tolerances |got - expected| <= atol + rtol |expected|.
+        eps: the step of the differences.
+        rtol: how far off the derivatives may be: |got - expected| <= atol + rtol |expected|.
+        atol: see `rtol`.
         seed: of the random directions.
 
     Raises:
@@ -60,11 +64,15 @@ def gradcheck(
         ArgumentError: a mode or order that does not exist, or no float input.
     """
     if order not in (1, 2) or not modes or not set(modes) <= set(MODES):
-        raise ArgumentError(located(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}"))
+        raise ArgumentError(
+            located(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}")
+        )
     points = [as_tensor(given) for given in inputs]
     places = [place for place, x in enumerate(points) if x.dtype.is_float]
     if not places:
-        raise ArgumentError(located("gradcheck: none of the inputs is a float, so nothing can move"))
+        raise ArgumentError(
+            located("gradcheck: none of the inputs is a float, so nothing can move")
+        )
 
     def moving(*values: Any) -> tuple[Tensor, ...]:
         full = list(points)
@@ -132,9 +140,7 @@ def _check(
 def _difference(function: Function, at: Arrays, direction: Arrays, eps: float) -> Arrays:
     ahead = function(*(x + eps * v for x, v in zip(at, direction, strict=True)))
     behind = function(*(x - eps * v for x, v in zip(at, direction, strict=True)))
-    return [
-        (a.numpy() - b.numpy()) / (2 * eps) for a, b in zip(ahead, behind, strict=True)
-    ]
+    return [(a.numpy() - b.numpy()) / (2 * eps) for a, b in zip(ahead, behind, strict=True)]
 
 
 def _forward(function: Function, at: Arrays, direction: Arrays) -> Arrays:

@@ -10,9 +10,7 @@ from smelt.engine import located
 from smelt.errors import ArgumentError
 
 
-def jvp(
-    function: Function, primals: Any, tangents: Any, has_aux: bool = False
-) -> tuple[Any, ...]:
+def jvp(function: Function, primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """Returns `function(*primals)` and how it moves when the primals move along `tangents`.
 
         tangent = J(primals) @ tangents
@@ -31,7 +29,9 @@ def jvp(
     """
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         raise ArgumentError(
-            located("jvp: primals and tangents are tuples, one entry per argument: jvp(f, (x,), (dx,))")
+            located(
+                "jvp: primals and tangents are tuples, one entry per argument: jvp(f, (x,), (dx,))"
+            )
         )
     primals, tangents = tuple(primals), tuple(tangents)
     run = Recording("jvp", function, tuple(range(len(primals))), primals, {})

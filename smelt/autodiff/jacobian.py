@@ -1,6 +1,7 @@
 """Whole matrices of derivatives: `jacfwd`, `jacrev`, `hessian`.
 
-Each runs the function once and walks its history once, for all rows or columns together, under `vmap`.
+Each runs the function once and walks its history once, for all rows or columns together, under
+`vmap`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def jacfwd(function: Function, argnums: Numbers = 0) -> Function:
 
     Returns:
         A function of the same arguments. For an output of shape `m` and an input of shape `n` (any
-        number of axes each) the Jacobian has shape `(*m, *n)`; where outputs or arguments are trees it
-        is the outputs' tree, in each place the argument's.
+        number of axes each) the Jacobian has shape `(*m, *n)`; where outputs or arguments are trees
+        it is the outputs' tree, in each place the argument's.
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
@@ -44,7 +45,7 @@ def jacfwd(function: Function, argnums: Numbers = 0) -> Function:
 
 
 def jacrev(function: Function, argnums: Numbers = 0) -> Function:
-    """Returns a function that gives the Jacobian, row by row: best for few outputs; see `jacfwd`."""
+    """Returns a function that gives the Jacobian, row by row: for few outputs; see `jacfwd`."""
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def differentiated(*arguments: Any, **options: Any) -> Any:
@@ -62,14 +63,14 @@ def jacrev(function: Function, argnums: Numbers = 0) -> Function:
 def hessian(function: Function, argnums: Numbers = 0) -> Function:
     """Returns a function that gives the second derivatives of a scalar function.
 
-    Forward over reverse: `jacfwd(jacrev(function))`. For an argument of shape `n` the result has shape
-    `(*n, *n)`; where the arguments are trees it is a tree of trees.
+    Forward over reverse: `jacfwd(jacrev(function))`. For an argument of shape `n` the result has
+    shape `(*n, *n)`; where the arguments are trees it is a tree of trees.
     """
     return jacfwd(jacrev(function, argnums), argnums)
 
 
 def unit_vectors(likes: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Returns the rows of an identity matrix, cut into tensors like the given: each `(total, *shape)`."""
+    """Returns an identity matrix, cut into tensors like the given: each `(total, *shape)`."""
     total, start = sum(like.size for like in likes), 0
     parts = []
     for like in likes:
@@ -115,7 +116,7 @@ def _rows(x: Tensor, start: int, stop: int) -> Tensor:
 def _assembled(
     run: Recording, structure: tree.Structure, rows: list[list[Tensor]], argnums: Numbers
 ) -> Any:
-    """Returns the outputs' tree, in each place the arguments' trees of that output's derivatives."""
+    """Returns the outputs' tree, in each place the trees of that output's derivatives."""
     by_argument = [run.arguments_of(row) for row in rows]
     leaves = [parts[0] for parts in by_argument] if isinstance(argnums, int) else by_argument
     return tree.unflatten(structure, leaves)

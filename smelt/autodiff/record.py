@@ -1,8 +1,8 @@
 """A function run once on fresh inputs, with its history: what every derivative starts from.
 
-Fresh inputs keep derivatives apart. Tangents and gradients are kept by the identity of the tensor that
-they belong to, and each recording makes tensors of its own, so a derivative inside another one can
-never be mixed up with it ("perturbation confusion").
+Fresh inputs keep derivatives apart. Tangents and gradients are kept by the identity of the tensor
+that they belong to, and each recording makes tensors of its own, so a derivative inside another one
+can never be mixed up with it ("perturbation confusion").
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Function = Callable[..., Any]
 
 
 class Recording:
-    """One run of a function: its fresh `inputs`, the `value` that it returned, and how to walk between."""
+    """One run of a function: its fresh `inputs`, its `value`, and how to walk between them."""
 
     def __init__(
         self,
@@ -61,13 +61,13 @@ class Recording:
         return self.value[0], self.value[1]
 
     def pull(self, outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...]) -> list[Tensor]:
-        """Returns the gradient of each input, of its shape; zeros where `outputs` do not depend on it."""
+        """Returns the gradient of each input; zeros where `outputs` do not depend on it."""
         with self._history_if_lasting((*outputs, *cotangents)):
             found = pull_back(outputs, cotangents, self._own)
             return [found[id(x)] if id(x) in found else zeros_like(x) for x in self.inputs]
 
     def push(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
-        """Returns the tangent of each output, given those of the inputs; zeros where it has none."""
+        """Returns the tangent of each output, given those of the inputs; zeros where none."""
         tangents = tuple(tangents)
         with self._history_if_lasting((*outputs, *tangents)):
             given = {id(x): tangent for x, tangent in zip(self.inputs, tangents, strict=True)}
@@ -78,7 +78,8 @@ class Recording:
             ]
 
     def released(self, result: Any) -> Any:
-        """Returns a result without its history, unless that leads beyond the recording's own inputs.
+        """Returns a result without its history, unless that leads beyond the recording's own
+        inputs.
 
         It does when a parameter caught by the function, or an outer derivative, needs it.
         """
@@ -107,7 +108,9 @@ class Recording:
 def _argument(what: str, arguments: tuple[Any, ...], number: int) -> Any:
     if not -len(arguments) <= number < len(arguments):
         raise ArgumentError(
-            located(f"{what}: argnums names argument {number}, but there are {len(arguments)} arguments")
+            located(
+                f"{what}: argnums names argument {number}, but there are {len(arguments)} arguments"
+            )
         )
     return arguments[number]
 
@@ -117,7 +120,7 @@ def tracked(x: Tensor, what: str) -> Tensor:
     if not x.dtype.is_float:
         raise DTypeError(
             located(
-                f"{what}: only float tensors have derivatives, got {x.dtype.name} of shape {x.shape}; "
+                f"{what}: only float tensors have derivatives, got {x.dtype.name} {x.shape}; "
                 "pass a float (3.0 instead of 3) or cast it with .to(smelt.float32)"
             )
         )
@@ -147,15 +150,16 @@ def matching(
 ) -> tuple[Tensor, ...]:
     """Returns the leaves of `given` as Tensors; each must have the shape and dtype of its `like`.
 
-    Raises ArgumentError when its tree is not `structure`, ShapeError or DTypeError when a leaf differs.
+    Raises ArgumentError when its tree is not `structure`, ShapeError or DTypeError when a leaf
+    differs.
     """
     leaves, found = tree.flatten(given)
     likes = tuple(likes)
     if found != structure:
         raise ArgumentError(
             located(
-                f"{what} must form the same tree (tuples, lists, dicts) as what they belong to, which "
-                f"has {len(likes)} tensors; got another tree, with {len(leaves)}"
+                f"{what} must form the same tree (tuples, lists, dicts) as what they belong to, "
+                f"which has {len(likes)} tensors; got another tree, with {len(leaves)}"
             )
         )
     return tuple(_alike(what, leaf, like) for leaf, like in zip(leaves, likes, strict=True))
@@ -164,7 +168,9 @@ def matching(
 def _alike(what: str, given: Any, like: Tensor) -> Tensor:
     tensor = as_tensor(given, like.dtype)
     if tensor.shape != like.shape:
-        raise ShapeError(located(f"{what}: got shape {tensor.shape} for a tensor of shape {like.shape}"))
+        raise ShapeError(
+            located(f"{what}: got shape {tensor.shape} for a tensor of shape {like.shape}")
+        )
     if tensor.dtype is not like.dtype:
         raise DTypeError(
             located(f"{what}: got {tensor.dtype.name} for a tensor of {like.dtype.name}; cast it")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from smelt import tree
 from smelt.autodiff.record import Function, Recording, matching, ones_like, output_tensors
 from smelt.autodiff.walk import history_of, pull_back
 from smelt.engine import enable_grad, located, no_grad
 from smelt.errors import DTypeError, GradientError, ShapeError
 from smelt.tensor import Tensor, as_tensor, install_backward
-from smelt import tree
 
 
 def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = False) -> None:
@@ -46,12 +46,14 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
     if gradient is None:
         if output.size != 1:
             raise ShapeError(
-                located(f"backward: the loss must be one number, got shape {output.shape}; sum or mean it")
+                located(f"backward: the loss must be one number, got shape {output.shape}; sum it")
             )
         return ones_like(output)
     gradient = as_tensor(gradient, output.dtype)
     if gradient.shape != output.shape:
-        raise ShapeError(located(f"backward: gradient {gradient.shape} for a result {output.shape}"))
+        raise ShapeError(
+            located(f"backward: gradient {gradient.shape} for a result {output.shape}")
+        )
     return gradient.to(output.dtype)
 
 
@@ -66,10 +68,10 @@ def value_and_grad(
         has_aux: whether `function` returns more than the loss.
 
     Returns:
-        A function of the same arguments that returns `(value, gradient)`; the gradient has the tree of
-        the argument, or is a tuple of such when `argnums` is a tuple. Both keep a history only where
-        something outside needs it: a parameter that `function` caught and that requires a gradient, or
-        another derivative around this one.
+        A function of the same arguments that returns `(value, gradient)`; the gradient has the tree
+        of the argument, or is a tuple of such when `argnums` is a tuple. Both keep a history only
+        where something outside needs it: a parameter that `function` caught and that requires a
+        gradient, or another derivative around this one.
 
     Raises:
         ShapeError: `function` returned something else than one number.
@@ -90,15 +92,15 @@ def value_and_grad(
 def _one_number(loss: Any) -> Tensor:
     if not isinstance(loss, Tensor) or loss.size != 1:
         got = f"shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-        raise ShapeError(located(f"grad: the function must return one number as a tensor, got {got}"))
+        raise ShapeError(
+            located(f"grad: the function must return one number as a tensor, got {got}")
+        )
     if not loss.dtype.is_float:
         raise DTypeError(located(f"grad: the function must return a float, got {loss.dtype.name}"))
     return loss
 
 
-def grad(
-    function: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False
-) -> Function:
+def grad(function: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Function:
     """Returns a function that gives the gradient of `function` (and aux); see `value_and_grad`."""
     both = value_and_grad(function, argnums, has_aux)
 
@@ -109,9 +111,7 @@ def grad(
     return differentiated
 
 
-def vjp(
-    function: Function, *primals: Any, has_aux: bool = False
-) -> tuple[Any, ...]:
+def vjp(function: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """Returns `function(*primals)` and the map from a cotangent to the gradients of the primals.
 
     Args:
@@ -120,8 +120,10 @@ def vjp(
         has_aux: whether `function` returns more than its result.
 
     Returns:
-        `(result, pull)`, or `(result, pull, aux)`. `pull(cotangent)` takes a tree like the result's and
-        returns a tuple, the gradient of each primal; it may be called many times, also under `vmap`.
+        `(result, pull)`, or `(result, pull, aux)`. `pull(cotangent)` takes a tree like the result's
+        and
+        returns a tuple, the gradient of each primal; it may be called many times, also under
+        `vmap`.
     """
     run = Recording("vjp", function, tuple(range(len(primals))), primals, {})
     result, aux = run.split_aux(has_aux)
@@ -133,5 +135,3 @@ def vjp(
 
     value = tree.unflatten(structure, [run.released(y) for y in outputs])
     return (value, pull, tree.map(run.released, aux)) if has_aux else (value, pull)
-
-

@@ -1,8 +1,8 @@
 """`vmap`: a function written for one example, run on a batch of them in one computation.
 
-Inside, a tensor has the shape of one example; its data is a `Batched`, which holds the whole batch. The
-engine `Batching` applies each operation once, by the card's rule `batch`, under the engine that was
-current outside: eagerly, into a trace, or in another `vmap`.
+Inside, a tensor has the shape of one example; its data is a `Batched`, which holds the whole batch.
+The engine `Batching` applies each operation once, by the card's rule `batch`, under the engine that
+was current outside: eagerly, into a trace, or in another `vmap`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ class Batched:
     """The data of a tensor inside `vmap`: `tensor` holds every example along its first axis."""
 
     __slots__ = ("engine", "shape", "tensor")
+    why_unknown = (
+        "inside vmap: there is one value per example. Use smelt.where to choose by value, return "
+        "the tensor from the function to look at it"
+    )
 
     def __init__(self, tensor: Tensor, engine: Batching) -> None:
         self.tensor = tensor
@@ -35,8 +39,8 @@ class Batched:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise TraceError(
             located(
-                f"a tensor {list(self.shape)} made inside vmap was used outside it; return it from the "
-                "function instead of storing it"
+                f"a tensor {list(self.shape)} made inside vmap was used outside it; return it from "
+                "the function instead of storing it"
             )
         )
 
@@ -50,13 +54,15 @@ class Batching:
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Data | Batched:
-        """Applies an operation to every example at once; without a batch among the operands, just once."""
+    ) -> Data:
+        """Applies an operation to all examples together; just once when none differ in it."""
         batched = tuple([self.owns(operand) for operand in operands])
         with using(self.outer):
             if True not in batched:
                 return self.outer.evaluate(op, operands, attributes, kind)
-            physical = [physical_of(x) if has else x for x, has in zip(operands, batched, strict=True)]
+            physical = [
+                physical_of(x) if has else x for x, has in zip(operands, batched, strict=True)
+            ]
             return Batched(op.batch(tuple(physical), batched, **attributes), self)
 
     def owns(self, tensor: Tensor) -> bool:
@@ -73,8 +79,8 @@ class Batching:
         if self.owns(target) or self.owns(value):
             raise ShapeError(
                 located(
-                    f"copy_ inside vmap: {list(target.shape)} would need one value per example; return "
-                    "the new value from the function and assign it outside"
+                    f"copy_ inside vmap: {list(target.shape)} would need one value per example; "
+                    "return the new value from the function and assign it outside"
                 )
             )
         with using(self.outer):
@@ -121,7 +127,9 @@ class Batching:
         if self.owns(result):
             if axis is None:
                 raise ArgumentError(
-                    located("vmap: out_axes is None for a result that differs from example to example")
+                    located(
+                        "vmap: out_axes is None for a result that differs from example to example"
+                    )
                 )
             result = physical_of(result)
             result = result if context.grad_enabled else without_history(result)
@@ -145,13 +153,14 @@ def moved_axis(x: Tensor, start: int, stop: int) -> Tensor:
 
 
 def vmap(function: Function, in_axes: Axes = 0, out_axes: Axes = 0) -> Function:
-    """Returns a function that applies `function` to every example of a batch, all in one computation.
+    """Returns a function that applies `function` to every example of a batch, all in one
+    computation.
 
     Args:
         function: written for one example; takes and returns trees of Tensors.
-        in_axes: where the batch stands in the positional arguments: an axis, None for an argument that
-            all examples share, or a tuple with one entry per argument (each again an axis, None, or a
-            tree that begins like the argument). Keyword arguments are shared.
+        in_axes: where the batch stands in the positional arguments: an axis, None for an argument
+            that all examples share, or a tuple with one entry per argument (each again an axis,
+            None, or a tree that begins like the argument). Keyword arguments are shared.
         out_axes: where the batch shall stand in the results, in the same way.
 
     Returns:
@@ -192,7 +201,9 @@ def axes_of_leaves(axes: Axes, value: Any, what: str) -> list[int | None]:
         keys = tree.flatten(value)[1].keys
         return [axis for key in keys for axis in axes_of_leaves(axes[key], value[key], what)]
     raise ArgumentError(
-        located(f"vmap: {what} {axes!r} does not fit {_described(value)}; give an axis or None for each")
+        located(
+            f"vmap: {what} {axes!r} does not fit {_described(value)}; give an axis or None for each"
+        )
     )
 
 
@@ -209,12 +220,16 @@ def _batch_size(leaves: list[Any], axes: list[int | None]) -> int:
             shape = as_tensor(leaf).shape
             if not -len(shape) <= axis < len(shape):
                 raise ArgumentError(
-                    located(f"vmap: tensor {number} of the arguments has shape {shape}, no axis {axis}; "
-                            "use in_axes=None for what the examples share")
+                    located(
+                        f"vmap: argument tensor {number} has shape {shape}, no axis {axis}; "
+                        "use in_axes=None for what the examples share"
+                    )
                 )
             sizes.setdefault(shape[axis], f"{shape[axis]} (tensor {number}, shape {shape})")
     if not sizes:
         raise ArgumentError(located("vmap: no argument has a batch axis, so the batch has no size"))
     if len(sizes) > 1:
-        raise ShapeError(located(f"vmap: the batches differ in size: {' and '.join(sizes.values())}"))
+        raise ShapeError(
+            located(f"vmap: the batches differ in size: {' and '.join(sizes.values())}")
+        )
     return next(iter(sizes))

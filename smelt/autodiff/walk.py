@@ -1,7 +1,8 @@
 """The two walks over a tensor's history: gradients backward, tangents forward.
 
-Both use the rules on the cards and nothing else. The rules are written with Tensors, so the result of a
-walk is itself a tensor with a history (when wanted): gradients of gradients need no code of their own.
+Both use the rules on the cards and nothing else. The rules are written with Tensors, so the result
+of a walk is itself a tensor with a history (when wanted): gradients of gradients need no code of
+their own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from smelt.tensor import Tensor
 
 
 def history_of(roots: Iterable[Tensor]) -> list[Tensor]:
-    """Returns every tensor with a gradient below `roots`, operands before users, without recursion."""
+    """Returns every tensor with a gradient below `roots`, operands before users."""
     order: list[Tensor] = []
     done: set[int] = set()
     for root in roots:
@@ -46,8 +47,8 @@ def pull_back(
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
-    Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly these,
-    and then no work is spent on tensors that do not depend on them.
+    Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
+    these, and then no work is spent on tensors that do not depend on them.
     """
     gradients: dict[int, Tensor] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -152,7 +153,8 @@ def _refuse_if_changed(tensor: Tensor) -> None:
         if operand.version != version:
             raise GradientError(
                 located(
-                    f"{history.op.name}: an operand of shape {operand.shape} was changed in place after "
-                    "it was used, so the derivative would be wrong; take the gradient before the change"
+                    f"{history.op.name}: an operand of shape {operand.shape} was changed in place "
+                    "after it was used, so the derivative would be wrong; take the gradient before "
+                    "the change"
                 )
             )

@@ -1,4 +1,4 @@
-"""Contractions: sums of products. One primitive, the batched matrix product; einsum is built on it."""
+"""Contractions: sums of products. One primitive, the matrix product; einsum builds on it."""
 
 from __future__ import annotations
 

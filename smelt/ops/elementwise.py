@@ -1,8 +1,9 @@
 """Elementwise operations: each element of the result comes from one element of each operand.
 
 A card gives the value (a NumPy function), the partial derivatives, and, when it is not the loop-IR
-operation of the same name, the scalar expression. A partial is a number, None (zero), or a function of
-`(output, *inputs)`. Operands broadcast as in NumPy; the reverse walk undoes broadcasting, not the rules.
+operation of the same name, the scalar expression. A partial is a number, None (zero), or a function
+of `(output, *inputs)`. Operands broadcast as in NumPy; the reverse walk undoes broadcasting, not
+the rules.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ class Elementwise(Op):
 
 
 def broadcast_index(index: tuple[Expression, ...], shape: Shape) -> tuple[Expression, ...]:
-    """Returns where a broadcast operand of `shape` is read for the element at `index` of the result."""
+    """Returns where an operand of `shape` is read for the element at `index` of the result."""
     own = index[len(index) - len(shape) :]
     return tuple(
         loops.constant(0) if extent == 1 else part for part, extent in zip(own, shape, strict=True)
@@ -179,13 +180,13 @@ def _relu_expression(x: Expression) -> Expression:
 
 
 def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
-    """a ** b * log(a); at base 0 the limit is 0, not 0 * log(0), unless the power itself is infinite."""
+    """Returns a ** b * log(a); at base 0 that is 0, unless the power itself is infinite."""
     still = bitwise_and(eq(a, 0.0), ge(b, 0.0))
     return where(still, 0.0, y * log(where(still, 1.0, a)))
 
 
 def _square_radius(a: Any, b: Any) -> Any:
-    """a^2 + b^2; 1 at the origin, so that the derivatives of the angle are 0 there."""
+    """Returns a^2 + b^2; 1 at the origin, so that the derivatives of the angle are 0 there."""
     square = a * a + b * b
     return where(eq(square, 0.0), 1.0, square)
 
@@ -199,7 +200,7 @@ def _shift_left(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.left_shift(a, b % (8 * a.dtype.itemsize))
 
 
-# --- arithmetic -------------------------------------------------------------------------------------
+# --- arithmetic -----------------------------------------------------------------------------------
 
 add = Elementwise("add", np.add, (1, 1))
 sub = Elementwise("sub", np.subtract, (1, -1))
@@ -213,7 +214,7 @@ div = Elementwise(
 )
 floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
 mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
-pow = Elementwise(
+pow: Elementwise = Elementwise(
     "pow",
     np.power,
     (
@@ -226,7 +227,7 @@ pow = Elementwise(
 )
 neg = Elementwise("neg", np.negative, (-1,))
 abs = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
-sign = Elementwise("sign", np.sign, (None,), domain=(0.1, 2.0))
+sign: Elementwise = Elementwise("sign", np.sign, (None,), domain=(0.1, 2.0))
 maximum = Elementwise(
     "maximum", np.maximum, (_side(lambda a, b: gt(a, b)), _side(lambda a, b: lt(a, b)))
 )
@@ -234,7 +235,7 @@ minimum = Elementwise(
     "minimum", np.minimum, (_side(lambda a, b: lt(a, b)), _side(lambda a, b: gt(a, b)))
 )
 
-# --- functions of one number ------------------------------------------------------------------------
+# --- functions of one number ----------------------------------------------------------------------
 
 exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
 expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT)
@@ -244,7 +245,7 @@ log1p = Elementwise(
 )
 sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
 sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
-cos = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
+cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
 tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
 sigmoid = Elementwise(
     "sigmoid",
@@ -278,18 +279,18 @@ ceil = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 0.9))
 round = Elementwise("round", np.rint, (None,), accepts=FLOAT, domain=(0.1, 0.4))
 trunc = Elementwise("trunc", np.trunc, (None,), accepts=FLOAT, domain=(0.1, 0.9))
 
-# --- questions --------------------------------------------------------------------------------------
+# --- questions ------------------------------------------------------------------------------------
 
-eq = Elementwise("eq", np.equal, (None, None), accepts=ANY, to_bool=True)
+eq: Elementwise = Elementwise("eq", np.equal, (None, None), accepts=ANY, to_bool=True)
 ne = Elementwise("ne", np.not_equal, (None, None), accepts=ANY, to_bool=True)
-lt = Elementwise("lt", np.less, (None, None), accepts=ANY, to_bool=True)
+lt: Elementwise = Elementwise("lt", np.less, (None, None), accepts=ANY, to_bool=True)
 le = Elementwise("le", np.less_equal, (None, None), accepts=ANY, to_bool=True)
-gt = Elementwise("gt", np.greater, (None, None), accepts=ANY, to_bool=True)
+gt: Elementwise = Elementwise("gt", np.greater, (None, None), accepts=ANY, to_bool=True)
 ge = Elementwise("ge", np.greater_equal, (None, None), accepts=ANY, to_bool=True)
 isnan = Elementwise("isnan", np.isnan, (None,), accepts=FLOAT, to_bool=True)
 isinf = Elementwise("isinf", np.isinf, (None,), accepts=FLOAT, to_bool=True)
 
-# --- bits; on bool they are logic -------------------------------------------------------------------
+# --- bits; on bool they are logic -----------------------------------------------------------------
 
 bitwise_and = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=BITS)
 bitwise_or = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=BITS)
@@ -325,7 +326,7 @@ class Where(Elementwise):
         )
 
 
-where = Where("where", np.where, (None, None, None), accepts=ANY, expression=Select)
+where: Where = Where("where", np.where, (None, None, None), accepts=ANY, expression=Select)
 
 
 class Cast(Elementwise):

@@ -1,7 +1,7 @@
-"""Indexing by tensors: `take` reads rows at given numbers, `scatter_add` adds rows there; `argsort`.
+"""Indexing by tensors: `take` reads rows at given numbers, `scatter_add` adds rows there.
 
-`take` and `scatter_add` are each other's adjoint. Indices count from 0 and must lie inside the axis:
-the caller has turned negative ones round and checked the bounds (`smelt.functional`).
+`take` and `scatter_add` are each other's adjoint. Indices count from 0 and must lie inside the
+axis: the caller has turned negative ones round and checked the bounds (`smelt.functional`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from smelt.dtypes import int64
 from smelt.errors import BoundsError, DTypeError, ShapeError
 from smelt.ir import loops
 from smelt.ir.loops import Expression
-from smelt.dtypes import int64
 from smelt.ops.movement import broadcast_to
 from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
 
@@ -95,7 +95,7 @@ def _take_batched(x: Any, index: Any, axis: int) -> Any:
 
 
 class ScatterAdd(Op):
-    """`y[..., index[*i], ...] += g[..., *i, ...]` along `axis`, from zeros of `extent`; undoes Take."""
+    """`y[..., index[*i], ...] += g[..., *i, ...]` along `axis` of `extent`, from 0; undoes Take."""
 
     family = "scatter"
 
@@ -156,7 +156,7 @@ def _scatter_batched(g: Any, index: Any, axis: int, extent: int, size: int) -> A
 
 
 class Argsort(Op):
-    """The numbers that sort `x` along its last axis, smallest first; equal elements keep their order.
+    """The places that sort `x` along its last axis, smallest first; equal ones keep their order.
 
     nan counts as larger than everything, as in NumPy.
     """

@@ -1,7 +1,8 @@
 """Movement operations: the same elements at other places.
 
-A card says, by its index map, from where each element of the result is read; the compiler substitutes
-indices and writes no code for a movement. Every movement is linear: its tangent is itself.
+A card says, by its index map, from where each element of the result is read; the compiler
+substitutes indices and writes no code for a movement. Every movement is linear: its tangent is
+itself.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ class Reshape(Movement):
 def regroup(index: Index, shape: Shape, target: Shape) -> Index:
     """Returns the index under `target` of the element at `index` under `shape`, row-major.
 
-    Axes that both shapes share are passed through; only groups of axes that really merge or split cost
-    arithmetic.
+    Axes that both shapes share are passed through; only groups of axes that really merge or split
+    cost arithmetic.
     """
     if math.prod(shape) == 0:
         return tuple(constant(0) for _ in target)
@@ -287,7 +288,7 @@ class Slice(Movement):
 
 
 class Pad(Movement):
-    """Zeros before (`low`), behind (`high`) and, where `step` > 1, between the elements: undoes Slice."""
+    """Zeros before (`low`), behind (`high`) and between the elements (`step` > 1): undoes Slice."""
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,) = types
@@ -394,7 +395,8 @@ class Concatenate(Movement):
             trimmed = [one.shape[:axis] + one.shape[axis + 1 :] for one in (first, other)]
             if len(first.shape) != len(other.shape) or trimmed[0] != trimmed[1]:
                 raise ShapeError(
-                    f"concatenate: shapes {first.shape} and {other.shape} differ outside axis {axis}"
+                    f"concatenate: shapes {first.shape} and {other.shape} differ outside "
+                    f"axis {axis}"
                 )
         total = sum(one.shape[axis] for one in types)
         return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)

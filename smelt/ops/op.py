@@ -1,8 +1,9 @@
 """The card: everything that Smelt knows about one primitive operation, in one place.
 
-A family (`elementwise.py`, `movement.py`, ...) is a subclass that fills in what follows from the kind of
-the operation; a card is an instance that says the rest. The rules of a card are written with Tensors,
-so one rule serves eager and traced tensors, both modes of differentiation, and every order of it.
+A family (`elementwise.py`, `movement.py`, ...) is a subclass that fills in what follows from the
+kind of the operation; a card is an instance that says the rest. The rules of a card are written
+with Tensors, so one rule serves eager and traced tensors, both modes of differentiation, and every
+order of it.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ class Op:
 
     - `infer(*types, **attributes)`: the Type of the result; raises when operands do not fit.
     - `value(*arrays, **attributes)`: the result by NumPy, the meaning of the operation.
-    - `jvp(tangents, output, *inputs, **attributes)`: the tangent of the output; a tangent may be None (zero).
+    - `jvp(tangents, output, *inputs, **attributes)`: the tangent of the output; a tangent may be
+      None (zero).
     - `vjp(g, needs, output, *inputs, **attributes)`: a gradient per input, None where not needed.
     - `batch(inputs, batched, **attributes)`: the operation with an extra first axis on some inputs.
-    - `lower(readers, index, node)`: one element of the result as a loop-IR expression, for the families
-      that can be computed inside the loop of whoever uses them.
+    - `lower(readers, index, node)`: one element of the result as a loop-IR expression, for the
+      families that can be computed inside the loop of whoever uses them.
     """
 
     family: ClassVar[str] = ""
@@ -102,7 +104,7 @@ _binder: Binder | None = None
 
 
 def install_binder(binder: Binder) -> None:
-    """Tells the cards how an operation is applied; `tensor.py`, which lies above, does so on import."""
+    """Tells the cards how an operation is applied; done on import by `apply.py`, above."""
     global _binder
     _binder = binder
 

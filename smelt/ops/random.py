@@ -1,9 +1,10 @@
-"""Random bits: a counter-based generator, so the same numbers come eagerly, compiled, on any threads.
+"""Random bits from a counter: the same numbers come eagerly, compiled, and on any threads.
 
-Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps
-a counter of four 32-bit words and a key of two to four random words. Element n of a draw is word n % 4
-of block `counter + n // 4`. The key is the seed; a draw of n elements uses up ceil(n / 4) blocks, which
-`smelt.random.Generator` counts. Every distribution is a composition on top of these bits.
+Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
+maps a counter of four 32-bit words and a key of two to four random words. Element n of a draw is
+word n % 4 of block `counter + n // 4`. The key is the seed; a draw of n elements uses up
+ceil(n / 4) blocks, which `smelt.random.Generator` counts. Every distribution is a composition on
+top of these bits.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ WORD = 0xFFFFFFFF
 def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
     """Returns the four random words of Philox 4x32-10, each below 2**32.
 
-    Written once for anything with `*`, `+`, `&`, `^` and `>>` on 64-bit integers that wrap: uint64 arrays
-    of NumPy, and loop-IR expressions (`_Word`).
+    Written once for anything with `*`, `+`, `&`, `^` and `>>` on 64-bit integers that wrap: uint64
+    arrays of NumPy, and loop-IR expressions (`_Word`).
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -79,7 +80,9 @@ class RandomBits(Op):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         if types[0].shape != (2,):
-            raise ShapeError(f"random_bits: the generator's state has shape (2,), got {types[0].shape}")
+            raise ShapeError(
+                f"random_bits: the generator's state has shape (2,), got {types[0].shape}"
+            )
         if types[0].dtype is not int64:
             raise DTypeError(f"random_bits: the state is int64, got {types[0].dtype.name}")
         return Type(attributes["shape"], int32)
@@ -106,7 +109,9 @@ class RandomBits(Op):
         return (None,)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        raise ShapeError("random_bits: a batch of generator states is not supported; draw outside vmap")
+        raise ShapeError(
+            "random_bits: a batch of generator states is not supported; draw outside vmap"
+        )
 
     def lower(
         self,

@@ -1,7 +1,8 @@
 """Reductions: the elements along some axes combined to one; and running sums along an axis.
 
-A card gives the NumPy value, the name of the combining operation in the loop IR, where it starts, and
-the adjoint. The reduced axes disappear from the shape; `keepdim` is a reshape, made by the caller.
+A card gives the NumPy value, the name of the combining operation in the loop IR, where it starts,
+and the adjoint. The reduced axes disappear from the shape; `keepdim` is a reshape, made by the
+caller.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _extreme_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def _product_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """g times the product of the other elements: those before times those behind, right with zeros."""
+    """Returns g times the other elements: those before times those behind, right with zeros."""
     result = spread(g, x, axes)
     for axis in axes:
         result = mul(result, _product_of_others(x, axis))
@@ -206,7 +207,7 @@ def _products_without(x: Any, axis: int) -> Any:
     return where(inside, _product_of_others(factors, axis + 1), 0.0)
 
 
-cumsum = Cumulative(
+cumsum: Cumulative = Cumulative(
     "cumsum",
     np.cumsum,
     "add",

@@ -4,6 +4,7 @@ from smelt.optim import lr_scheduler
 from smelt.optim.adagrad import Adagrad
 from smelt.optim.adam import Adam, AdamW
 from smelt.optim.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+from smelt.optim.descent import Descent, gradient_descent
 from smelt.optim.optimizer import Optimizer
 from smelt.optim.rmsprop import RMSprop
 from smelt.optim.sgd import SGD
@@ -13,10 +14,12 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Descent",
     "Optimizer",
     "RMSprop",
     "clip_grad_norm_",
     "clip_grad_value_",
     "get_total_norm",
+    "gradient_descent",
     "lr_scheduler",
 ]

@@ -15,7 +15,9 @@ def vector(*numbers: float) -> Tensor:
 
 
 def test_value_and_tangent() -> None:
-    value, tangent = jvp(lambda x, y: x * y.sin(), (vector(2.0), vector(3.0)), (vector(1.0), vector(10.0)))
+    value, tangent = jvp(
+        lambda x, y: x * y.sin(), (vector(2.0), vector(3.0)), (vector(1.0), vector(10.0))
+    )
     np.testing.assert_allclose(value.numpy(), 2 * np.sin([3.0]))
     np.testing.assert_allclose(tangent.numpy(), np.sin([3.0]) + 20 * np.cos([3.0]))
     assert not tangent.requires_grad
@@ -42,7 +44,9 @@ def test_results_that_do_not_move_have_tangent_zero() -> None:
 
 
 def test_broadcasting_only_the_primal_keeps_the_shape_of_the_tangent() -> None:
-    _, tangent = jvp(lambda x: x + as_tensor(np.ones((3, 2))), (vector(1.0, 2.0),), (vector(5.0, 6.0),))
+    _, tangent = jvp(
+        lambda x: x + as_tensor(np.ones((3, 2))), (vector(1.0, 2.0),), (vector(5.0, 6.0),)
+    )
     assert tangent.tolist() == [[5.0, 6.0]] * 3
 
 
@@ -57,9 +61,14 @@ def test_perturbations_are_not_confused() -> None:
 
 
 def test_forward_and_reverse_nest_in_every_order() -> None:
-    f = lambda x: x.sin() * x
+    def f(x):
+        return x.sin() * x
+
     one = as_tensor(np.array(1.0))
-    forward = lambda g: lambda x: jvp(g, (x,), (one,))[1]
+
+    def forward(g):
+        return lambda x: jvp(g, (x,), (one,))[1]
+
     x = as_tensor(np.array(0.8))
     expected = 2 * np.cos(0.8) - 0.8 * np.sin(0.8)
     for outer in (grad, forward):
@@ -77,10 +86,25 @@ def test_a_moving_tangent_is_differentiated_too() -> None:
     ("primals", "tangents", "error", "message"),
     [
         (vector(1.0), vector(1.0), ArgumentError, r"jvp\(f, \(x,\), \(dx,\)\)"),
-        ((vector(1.0),), (vector(1.0, 2.0),), ShapeError, r"got shape \(2,\) for a tensor of shape \(1,\)"),
+        (
+            (vector(1.0),),
+            (vector(1.0, 2.0),),
+            ShapeError,
+            r"got shape \(2,\) for a tensor of shape \(1,\)",
+        ),
         ((vector(1.0),), (vector(1.0), vector(1.0)), ArgumentError, "same tree"),
-        ((vector(1.0),), (as_tensor(np.ones(1, np.float32)),), DTypeError, "float32 for a tensor of float64"),
-        ((as_tensor(np.arange(2)),), (vector(1.0, 1.0),), DTypeError, "only float tensors have derivatives"),
+        (
+            (vector(1.0),),
+            (as_tensor(np.ones(1, np.float32)),),
+            DTypeError,
+            "float32 for a tensor of float64",
+        ),
+        (
+            (as_tensor(np.arange(2)),),
+            (vector(1.0, 1.0),),
+            DTypeError,
+            "only float tensors have derivatives",
+        ),
     ],
 )
 def test_mistakes_are_explained(primals, tangents, error, message) -> None:

@@ -34,7 +34,9 @@ def test_shapes_of_output_and_input_follow_each_other(jacobian) -> None:
 
 @BOTH
 def test_of_a_scalar_is_the_gradient(jacobian) -> None:
-    f = lambda x: (x**3).sum()
+    def f(x):
+        return (x**3).sum()
+
     np.testing.assert_allclose(jacobian(f)(x).numpy(), grad(f)(x).numpy())
     np.testing.assert_allclose(jacobian(lambda t: t.sin())(0.5).item(), np.cos(0.5), rtol=1e-6)
 
@@ -69,7 +71,9 @@ def test_hessian_of_a_quadratic_form() -> None:
 
 
 def test_hessian_of_a_tree() -> None:
-    f = lambda p: p["a"] * p["a"] * p["b"]
+    def f(p):
+        return p["a"] * p["a"] * p["b"]
+
     result = hessian(f)({"a": as_tensor(2.0), "b": as_tensor(3.0)})
     assert result["a"]["a"].item() == 6.0
     assert result["a"]["b"].item() == 4.0
@@ -79,7 +83,10 @@ def test_hessian_of_a_tree() -> None:
 @BOTH
 def test_jacobian_of_vmap_and_vmap_of_jacobian(jacobian) -> None:
     X = as_tensor(random.standard_normal((5, 3)))
-    f = lambda x: (x * x).sum() * x
+
+    def f(x):
+        return (x * x).sum() * x
+
     each = vmap(jacobian(f))(X).numpy()
     whole = jacobian(vmap(f))(X).numpy()
     for row in range(5):

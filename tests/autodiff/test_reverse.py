@@ -49,7 +49,10 @@ def test_a_tensor_used_twice_collects_both_gradients() -> None:
 
 
 def test_broadcasting_is_undone_once() -> None:
-    a, b = as_tensor(np.ones((2, 1, 3))).requires_grad_(), as_tensor(np.ones((4, 1))).requires_grad_()
+    a, b = (
+        as_tensor(np.ones((2, 1, 3))).requires_grad_(),
+        as_tensor(np.ones((4, 1))).requires_grad_(),
+    )
     (a * b * 2.0).sum().backward()
     assert a.grad.shape == (2, 1, 3)
     assert b.grad.shape == (4, 1)
@@ -70,7 +73,9 @@ def test_argnums_and_trees() -> None:
 
 
 def test_aux() -> None:
-    function = lambda x: ((x * x).sum(), {"twice": x * 2.0, "name": "seen"})
+    def function(x):
+        return ((x * x).sum(), {"twice": x * 2.0, "name": "seen"})
+
     gradient, aux = grad(function, has_aux=True)(vector(1.0, 2.0))
     assert gradient.tolist() == [2.0, 4.0]
     assert aux["twice"].tolist() == [2.0, 4.0]
@@ -133,7 +138,9 @@ def test_what_nobody_wants_is_not_walked() -> None:
 
 
 def test_vjp() -> None:
-    value, pull = vjp(lambda a, b: {"sum": a + b, "product": a * b}, vector(2.0, 3.0), vector(4.0, 5.0))
+    value, pull = vjp(
+        lambda a, b: {"sum": a + b, "product": a * b}, vector(2.0, 3.0), vector(4.0, 5.0)
+    )
     assert value["product"].tolist() == [8.0, 15.0]
     ga, gb = pull({"sum": vector(1.0, 0.0), "product": vector(0.0, 1.0)})
     assert ga.tolist() == [1.0, 5.0]
@@ -164,7 +171,9 @@ def test_a_change_in_place_is_noticed() -> None:
     y = (w * x).sum()
     with no_grad():
         w.copy_(vector(5.0))
-    with pytest.raises(GradientError, match=r"mul: an operand of shape \(1,\) was changed in place"):
+    with pytest.raises(
+        GradientError, match=r"mul: an operand of shape \(1,\) was changed in place"
+    ):
         y.backward()
 
 
@@ -174,13 +183,25 @@ def test_a_change_in_place_is_noticed() -> None:
         (lambda: vector(1.0).sum().backward(), GradientError, "not computed from anything"),
         (lambda: parameter(1.0, 2.0).backward(), ShapeError, r"one number, got shape \(2,\)"),
         (lambda: (parameter(1.0) * 2.0).backward(vector(1.0, 1.0)), ShapeError, r"gradient \(2,\)"),
-        (lambda: grad(lambda x: x)(vector(1.0, 2.0)), ShapeError, r"one number as a tensor, got shape"),
+        (
+            lambda: grad(lambda x: x)(vector(1.0, 2.0)),
+            ShapeError,
+            r"one number as a tensor, got shape",
+        ),
         (lambda: grad(lambda x: 3.0)(1.0), ShapeError, "got a float"),
         (lambda: grad(lambda x: x > 0.0)(1.0), DTypeError, "must return a float, got bool"),
-        (lambda: grad(lambda x: x)(3), DTypeError, "only float tensors have derivatives, got int64"),
+        (
+            lambda: grad(lambda x: x)(3),
+            DTypeError,
+            "only float tensors have derivatives, got int64",
+        ),
         (lambda: grad(lambda x: x, 1)(1.0), ArgumentError, "argnums names argument 1"),
         (lambda: grad(lambda x: x, has_aux=True)(1.0), ArgumentError, "return a pair"),
-        (lambda: vjp(lambda x: x, vector(1.0))[1](vector(1.0, 2.0)), ShapeError, r"got shape \(2,\)"),
+        (
+            lambda: vjp(lambda x: x, vector(1.0))[1](vector(1.0, 2.0)),
+            ShapeError,
+            r"got shape \(2,\)",
+        ),
         (lambda: vjp(lambda x: x, vector(1.0))[1]((1.0, 2.0)), ArgumentError, "same tree"),
         (
             lambda: vjp(lambda x: x, vector(1.0))[1](as_tensor(np.ones(1, np.float32))),

@@ -25,7 +25,10 @@ def loop(function, *batches: Tensor) -> np.ndarray:
 
 def test_is_a_loop_over_examples() -> None:
     A, x = numbers(5, 4, 3), numbers(5, 3)
-    f = lambda A, x: (A @ x).tanh().sum() * x
+
+    def f(A, x):
+        return (A @ x).tanh().sum() * x
+
     np.testing.assert_allclose(vmap(f)(A, x).numpy(), loop(f, A, x), rtol=1e-12)
 
 
@@ -67,7 +70,9 @@ def test_nested() -> None:
     outer = vmap(vmap(lambda x, y: x * y, in_axes=(None, 0)), in_axes=(0, None))(a, b)
     np.testing.assert_allclose(outer.numpy(), np.outer(a.numpy(), b.numpy()))
     table = vmap(vmap(lambda x, y: x - y + a.sum(), (0, None)), (None, 0))(a, b)
-    np.testing.assert_allclose(table.numpy(), (a.numpy()[None] - b.numpy()[:, None]) + a.numpy().sum())
+    np.testing.assert_allclose(
+        table.numpy(), (a.numpy()[None] - b.numpy()[:, None]) + a.numpy().sum()
+    )
 
 
 def test_an_empty_batch() -> None:
@@ -76,7 +81,10 @@ def test_an_empty_batch() -> None:
 
 def test_gradients_per_example() -> None:
     w, X, y = numbers(3), numbers(6, 3), numbers(6)
-    loss = lambda w, x, y: (w @ x - y) ** 2
+
+    def loss(w, x, y):
+        return (w @ x - y) ** 2
+
     each = vmap(grad(loss), in_axes=(None, 0, 0))(w, X, y)
     expected = 2 * (X.numpy() @ w.numpy() - y.numpy())[:, None] * X.numpy()
     np.testing.assert_allclose(each.numpy(), expected, rtol=1e-12)
@@ -85,7 +93,10 @@ def test_gradients_per_example() -> None:
 
 def test_gradient_of_vmap_and_of_vmap_of_gradient() -> None:
     X = numbers(4, 3)
-    cubes = lambda x: (x**3).sum()
+
+    def cubes(x):
+        return (x**3).sum()
+
     np.testing.assert_allclose(grad(lambda X: vmap(cubes)(X).sum())(X).numpy(), 3 * X.numpy() ** 2)
     twice = grad(lambda X: vmap(grad(cubes))(X).sum())(X)
     np.testing.assert_allclose(twice.numpy(), 6 * X.numpy())
@@ -140,7 +151,10 @@ def test_state_is_changed_once_and_the_same_for_all() -> None:
 
 def test_random_bits_are_the_same_for_every_example() -> None:
     state = as_tensor(np.array([7, 0]))
-    draw = lambda x: x + random_ops.random_bits(state, shape=(2,)).to(x.dtype)
+
+    def draw(x):
+        return x + random_ops.random_bits(state, shape=(2,)).to(x.dtype)
+
     result = vmap(draw)(as_tensor(np.zeros((3, 2)))).numpy()
     assert (result == result[0]).all()
     assert result[0, 0] != result[0, 1]
@@ -186,13 +200,29 @@ def copy_inside() -> None:
     ("call", "error", "message"),
     [
         (lambda: vmap(lambda x: x)(1.0), ArgumentError, r"shape \(\), no axis 0"),
-        (lambda: vmap(lambda x: x, in_axes=None)(numbers(2)), ArgumentError, "no argument has a batch"),
-        (lambda: vmap(lambda x, y: x)(numbers(2), numbers(3)), ShapeError, "differ in size: 2 .* and 3"),
-        (lambda: vmap(lambda x: x, in_axes=(0, 0))(numbers(2)), ArgumentError, "does not fit a tuple of 1"),
+        (
+            lambda: vmap(lambda x: x, in_axes=None)(numbers(2)),
+            ArgumentError,
+            "no argument has a batch",
+        ),
+        (
+            lambda: vmap(lambda x, y: x)(numbers(2), numbers(3)),
+            ShapeError,
+            "differ in size: 2 .* and 3",
+        ),
+        (
+            lambda: vmap(lambda x: x, in_axes=(0, 0))(numbers(2)),
+            ArgumentError,
+            "does not fit a tuple of 1",
+        ),
         (lambda: vmap(lambda x: x, out_axes=None)(numbers(2)), ArgumentError, "out_axes is None"),
         (lambda: vmap(lambda x: x, out_axes=3)(numbers(2)), ArgumentError, "axis 3 does not exist"),
         (lambda: vmap(lambda x: x @ x)(numbers(2, 3, 4)), ShapeError, r"\(3, 4\) and \(3, 4\)"),
-        (lambda: vmap(lambda x: x if x.sum() > 0 else -x)(numbers(2, 3)), TraceError, "vmap"),
+        (
+            lambda: vmap(lambda x: x if x.sum() > 0 else -x)(numbers(2, 3)),
+            TraceError,
+            "inside vmap: there is one value",
+        ),
         (leak, TraceError, "made inside vmap was used outside"),
         (backward_inside, GradientError, "use smelt.grad inside vmap"),
         (copy_inside, ShapeError, "one value per example"),

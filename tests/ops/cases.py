@@ -1,8 +1,9 @@
 """What every primitive is tried on: shapes, attributes, dtypes, and what must come out.
 
-An elementwise operation needs no line here: its card says how many operands it takes, of which kind and
-from which interval, and its expected values come from Python's own arithmetic (`operator`, `math`) when
-it has a function of that name. Any other operation needs one line per case in its family's table.
+An elementwise operation needs no line here: its card says how many operands it takes, of which kind
+and from which interval, and its expected values come from Python's own arithmetic (`operator`,
+`math`) when it has a function of that name. Any other operation needs one line per case in its
+family's table.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ ACCEPTED = {
 
 @dataclass(frozen=True)
 class Case:
-    """One operation on operands of given shapes; `reference` computes what is expected with NumPy."""
+    """One operation on operands of given shapes; `reference` says what must come out."""
 
     op: Op
     shapes: tuple[tuple[int, ...], ...]
@@ -76,7 +77,7 @@ class Case:
         return np.asarray(self.reference(*arrays, **self.attributes))
 
 
-# --- elementwise: everything follows from the card --------------------------------------------------
+# --- elementwise: everything follows from the card ------------------------------------------------
 
 SHAPES: dict[int, list[tuple[tuple[int, ...], ...]]] = {
     1: [((),), ((2, 3),), ((0, 3),), ((1, 1),)],
@@ -85,8 +86,8 @@ SHAPES: dict[int, list[tuple[tuple[int, ...], ...]]] = {
 }
 # where the card's name is not the one in `operator`, `math` or Python itself
 PYTHON_NAMES = {
-    "div": "truediv", "maximum": "max", "minimum": "min", "bitwise_and": "and_", "bitwise_or": "or_",
-    "bitwise_xor": "xor",
+    "div": "truediv", "maximum": "max", "minimum": "min", "bitwise_and": "and_",
+    "bitwise_or": "or_", "bitwise_xor": "xor",
 }  # fmt: skip
 ARRAY_REFERENCES: dict[str, Callable[..., Any]] = {
     "bitcast": lambda x, dtype: np.frombuffer(x.tobytes(), dtype.storage).reshape(x.shape),
@@ -152,7 +153,7 @@ def attributes_of(op: Elementwise) -> list[dict[str, Any]]:
     return [{"dtype": dtype} for dtype in NUMBERS] if isinstance(op, Cast) else [{}]
 
 
-# --- the other families: a line per case ------------------------------------------------------------
+# --- the other families: a line per case ----------------------------------------------------------
 
 Line = tuple[tuple[tuple[int, ...], ...], dict[str, Any]]
 
@@ -360,7 +361,10 @@ def other_cases() -> Iterator[Case]:
             fixed = {1: np.asarray(index, np.int64).reshape(shapes[1])}
             yield Case(REGISTRY[name], shapes, given, reference, accepts, fixed=fixed)
     for shape in ((3, 4), (5,), (2, 0), (1,)):
-        reference = lambda x: np.argsort(x, -1, kind="stable")
+
+        def reference(x):
+            return np.argsort(x, -1, kind="stable")
+
         yield Case(REGISTRY["argsort"], (shape,), {}, reference, smooth=False)
     for shape in ((2, 3), (0,), (), (9,)):
         state = {0: np.array([-7, 2**33 - 1], np.int64)}
@@ -370,7 +374,10 @@ def other_cases() -> Iterator[Case]:
             REGISTRY["random_bits"], ((2,),), given, _random_bits, kinds, fixed=state, smooth=False
         )
     for shape, axis in (((2, 3), 1), ((2, 3), 0), ((0,), 0)):
-        reference = lambda shape, axis: np.indices(shape)[axis]
+
+        def reference(shape, axis):
+            return np.indices(shape)[axis]
+
         given = {"shape": shape, "axis": axis}
         yield Case(REGISTRY["iota"], (), given, reference, (dtypes.int64,), smooth=False)
 

@@ -1,7 +1,7 @@
 """Walks the registry: every primitive agrees with NumPy and its derivatives with differences.
 
-`ENGINES` are the ways to run an operation; each must give the same. A new operation is found by itself;
-what it is tried on stands in `cases.py`.
+`ENGINES` are the ways to run an operation; each must give the same. A new operation is found by
+itself; what it is tried on stands in `cases.py`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def result_dtype(case: Case, dtype: DType) -> DType:
     return made.get(case.op.name, dtype)
 
 
-# --- the registry is complete -----------------------------------------------------------------------
+# --- the registry is complete ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("op", REGISTRY.values(), ids=REGISTRY.keys())
@@ -79,7 +79,7 @@ def test_has_a_case_and_every_rule(op: Op) -> None:
     assert hasattr(op, "lower") or op.family in OWN_LOOP, f"{op.name} cannot be compiled"
 
 
-# --- values -----------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 @engines
@@ -149,7 +149,7 @@ def test_other_dtypes_are_refused(op: Elementwise) -> None:
             applied(case)(*map(as_tensor, arrays))
 
 
-# --- derivatives ------------------------------------------------------------------------------------
+# --- derivatives ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", SMOOTH, ids=str)
@@ -173,7 +173,7 @@ def test_what_has_no_derivative_says_zero(case: Case) -> None:
         )
 
 
-# --- batches ----------------------------------------------------------------------------------------
+# --- batches --------------------------------------------------------------------------------------
 
 
 @engines
@@ -216,7 +216,10 @@ def test_vmap_with_an_index_per_example() -> None:
     got = vmap(lambda x, i: REGISTRY["take"](x, i, axis=1))(as_tensor(x), as_tensor(index))
     np.testing.assert_array_equal(got.numpy(), np.stack([x[n][:, index[n]] for n in range(BATCH)]))
     g = random.standard_normal((BATCH, 2, 3))
-    scatter = lambda g, i: REGISTRY["scatter_add"](g, i, axis=1, extent=4)
+
+    def scatter(g, i):
+        return REGISTRY["scatter_add"](g, i, axis=1, extent=4)
+
     spread = vmap(scatter)(as_tensor(g), as_tensor(index)).numpy()
     assert spread.shape == (BATCH, 2, 4)
     for n in range(BATCH):
