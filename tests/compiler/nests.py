@@ -23,6 +23,7 @@ from smelt.ir.loops import (
     Store,
     Unary,
     Variable,
+    constant,
     index_variable,
 )
 
@@ -199,9 +200,7 @@ def scatter_add(rows: int, columns: int, table: int) -> Kernel:
     place = (Load(index, (i,)), j)
     clear = nest([i, j], [table, columns], Store(y, (i, j), number(0.0)))
     store = Store(y, place, add(Load(y, place), Load(g, (i, j))))
-    return Kernel(
-        "scatter_add", (g, index), (y,), (clear, nest([i, j], [rows, columns], store))
-    )
+    return Kernel("scatter_add", (g, index), (y,), (clear, nest([i, j], [rows, columns], store)))
 
 
 def arrays_for(kernel: Kernel, seed: int = 0, indices_below: int = 5) -> list[np.ndarray]:
@@ -219,3 +218,39 @@ def arrays_for(kernel: Kernel, seed: int = 0, indices_below: int = 5) -> list[np
     return arrays
 
 
+def reshaped(rows: int, columns: int, *, divisor: int) -> Kernel:
+    """y[i, j] = x[i, j // divisor, j % divisor]"""
+    x = Buffer("x", (rows, columns // divisor, divisor), float32)
+    y = Buffer("y", (rows, columns), float32)
+    i, j = index_variable("i"), index_variable("j")
+    high, name_high = let("high", Binary("floordiv", j, constant(divisor)))
+    load = Load(x, (i, high, Binary("mod", j, constant(divisor))))
+    loops = nest([i, j], [rows, columns], name_high, Store(y, (i, j), load))
+    return Kernel("reshaped", (x,), (y,), (loops,))
+
+
+def convolution(images: int, channels: int, side: int, filters: int, size: int) -> Kernel:
+    """A convolution as windows times filters: rows are places, columns filters, k runs over windows."""
+    out_side = side - size + 1
+    rows, depth = images * out_side**2, channels * size**2
+    x = Buffer("x", (images, channels, side, side), float32)
+    w, out = Buffer("w", (filters, depth), float32), Buffer("out", (rows, filters), float32)
+    i, j, k = index_variable("i"), index_variable("j"), index_variable("k")
+
+    def digit(index: Expression, step: int, extent: int) -> Expression:
+        part = Binary("floordiv", index, constant(step)) if step > 1 else index
+        return Binary("mod", part, constant(extent))
+
+    place = (
+        Binary("floordiv", i, constant(out_side**2)),
+        Binary("floordiv", k, constant(size**2)),
+        add(digit(i, out_side, out_side), digit(k, size, size)),
+        add(digit(i, 1, out_side), digit(k, 1, size)),
+    )
+    acc = Register("acc", float32)
+    body = (
+        Declare(acc, number(0.0)),
+        nest([k], [depth], Assign(acc, (), add(Read(acc), mul(Load(x, place), Load(w, (j, k)))))),
+        Store(out, (i, j), Binary("maximum", Read(acc), number(0.0))),
+    )
+    return Kernel("convolution", (x, w), (out,), (nest([i, j], [rows, filters], *body),))

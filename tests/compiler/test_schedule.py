@@ -60,23 +60,23 @@ def test_gather_and_scatter(columns):
 
 
 @pytest.mark.parametrize("rows", EXTENTS)
-@pytest.mark.parametrize("columns", [1, 8, 17, 33])
+@pytest.mark.parametrize("columns", [1, 17, 33])
 def test_transposing_copies(rows, columns):
     check(nests.transpose(rows, columns), exact=True)
 
 
 @pytest.mark.parametrize("transposed", ["", "a", "b"])
-@pytest.mark.parametrize("m", [1, 2, 7, 13, 17])
-@pytest.mark.parametrize("n", [1, 3, 10, 16, 33, 70])
+@pytest.mark.parametrize("m", [1, 7, 17])
+@pytest.mark.parametrize("n", [1, 3, 16, 33])
 def test_contractions(m, n, transposed):
     check(nests.matmul(m, 5, n, transposed=transposed))
 
 
-@pytest.mark.parametrize("k", [1, 15, 16, 33])
-@pytest.mark.parametrize("n", [3, 16, 50])
+@pytest.mark.parametrize("k", [1, 15, 33])
+@pytest.mark.parametrize("n", [3, 16, 35])
 def test_panels(k, n):
     """The second operand lies transposed, and enough rows share it."""
-    after = check(nests.matmul(20, k, n, transposed="b", batch=(2,)))
+    after = check(nests.matmul(9, k, n, transposed="b", batch=(2,)))
     assert "_panel" in kernel_text(after) or k == 1
 
 
@@ -86,6 +86,18 @@ def test_contractions_of_other_depths(k):
     check(nests.matmul(1, k, 1))
     check(nests.matmul(5, k, 1, epilogue=False))
     check(nests.matmul(2, k, 3, transposed="b", dtype=float64), vector_bits=256)
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 6, 8, 16, 48])
+def test_reshapes(divisor):
+    after = check(nests.reshaped(3, 48, divisor=divisor), exact=True)
+    assert divisor == 2 or "//" not in kernel_text(after)
+
+
+@pytest.mark.parametrize("filters", [3, 20])
+@pytest.mark.parametrize(("channels", "side", "size"), [(1, 5, 3), (2, 4, 2), (2, 3, 1), (1, 3, 3)])
+def test_convolutions(filters, channels, side, size):
+    check(nests.convolution(2, channels, side, filters, size))
 
 
 def test_lanes():
@@ -100,8 +112,8 @@ def test_lanes():
     "kernel",
     [
         nests.bias_relu(37, 20),
-        nests.bias_relu(1, 1000),
-        nests.bias_relu(300, 1),
+        nests.bias_relu(1, 333),
+        nests.bias_relu(100, 1),
         nests.softmax(35, 9),
         nests.column_sum(5, 333),
         nests.matmul(64, 3, 64),
@@ -110,6 +122,7 @@ def test_lanes():
         nests.matmul(5, 4, 6, batch=(7, 3)),
         nests.matmul(130, 3, 5, transposed="b"),
         nests.transpose(40, 70),
+        nests.convolution(3, 1, 7, 5, 2),
         nests.gather(40, 3, 5),
         nests.scatter_add(40, 3, 5),
         nests.full_sum(40, 20),
@@ -121,8 +134,8 @@ def test_shares(kernel, monkeypatch):
     """The same with a parallel loop of small shares, run last to first."""
     monkeypatch.setattr(shapes, "PARALLEL_CYCLES", 1)
     after = []
-    for grain in (1, 100, 1000):
+    for grain in (1, 300):
         monkeypatch.setattr(shapes, "GRAIN_CYCLES", grain)
         after.append(check(kernel))
-    serial = kernel.name in ("scatter_add", "full_sum", "transpose", "cumulative_sum")
+    serial = kernel.name in ("scatter_add", "full_sum", "transpose")
     assert serial == (after[0].parallel is None)

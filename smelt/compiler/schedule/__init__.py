@@ -4,6 +4,7 @@ The rewrites, in the order in which they are made:
 
     tidy.drop_unit_loops     loops of one iteration go
     tidy.fuse_products       sums of products become fused
+    split.split_digits       loops whose index is taken apart by divisions become several
     merge.merge_axes         neighbouring loops in memory order become one
     nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
     emit.emit                vectors, tiles, edges, vectors of sums, the parallel loop
@@ -20,6 +21,7 @@ from smelt.compiler.schedule.emit import emit
 from smelt.compiler.schedule.merge import merge_axes
 from smelt.compiler.schedule.nest import make_plan
 from smelt.compiler.schedule.shapes import lanes_for
+from smelt.compiler.schedule.split import split_digits
 from smelt.compiler.schedule.substitute import Names
 from smelt.compiler.schedule.tidy import drop_unit_loops, fuse_products
 from smelt.ir.loops import Kernel, Loop, Statement
@@ -33,7 +35,7 @@ def schedule(kernel: Kernel, *, vector_bits: int) -> Kernel:
     Elementwise results are the same bit for bit; sums are to rounding.
     """
     body = fuse_products(drop_unit_loops(kernel.body))
-    kernel = merge_axes(replace(kernel, body=body))
+    kernel = merge_axes(split_digits(replace(kernel, body=body)))
     body = kernel.body
     names = Names(body)
     result: list[Statement] = []

@@ -51,6 +51,11 @@ class Access:
     trips: int  # how often it runs for one run of the body
     terms: Mapping[str, int]  # elements to step over for one step of a variable
 
+    @property
+    def hidden_last(self) -> bool:
+        """Whether the index along the last axis is no sum."""
+        return not self.sums or self.sums[-1] is None
+
     def stride(self, name: str) -> int | None:
         """Returns how many elements one step of a variable goes; None when it is not regular."""
         return None if name in self.hidden else self.terms.get(name, 0)
@@ -222,8 +227,9 @@ class _Walker:
         runs = count * (UNKNOWN_TRIPS if times is None else times)
         before = self.body.work
         self.block(loop.body, runs)
-        once = (self.body.work - before) // max(runs, 1)
-        self.body.deepest_work = max(self.body.deepest_work, once)
+        if not any(isinstance(part, Loop) for part in loop.body):
+            once = (self.body.work - before) // max(runs, 1)
+            self.body.deepest_work = max(self.body.deepest_work, once)
 
     def expression(self, expression: Expression, count: int) -> None:
         kind = type(expression)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smelt.compiler.schedule.access import trips
-from smelt.compiler.schedule.nest import Plan, extent
+from smelt.compiler.schedule.nest import Plan, among, extent
 from smelt.compiler.schedule.shapes import shares
 from smelt.compiler.schedule.substitute import Names, plus, whole
 from smelt.compiler.schedule.tile import Side, Tile, identity
@@ -37,7 +37,8 @@ class Share:
     def __init__(self, axis: Loop, grain: int, names: Names) -> None:
         self.axis = axis
         self.grain = grain
-        self.base = index_variable(names.fresh(axis.variable.name + "0"))
+        alone = grain == 1  # the share is one iteration, and its loop the axis itself
+        self.base = axis.variable if alone else index_variable(names.fresh(axis.variable.name + "0"))
 
     def around(self, body: Body) -> Body:
         """Returns the parallel loop around what one share does."""
@@ -94,43 +95,36 @@ def emit(plan: Plan, names: Names, parallel: bool = False) -> Body:
     collectors = _collectors(plan) if plan.vector is not None else {}
     if plan.copy is not None:
         read, write, *axes = plan.copy
-        body = copy_across(read, write, (axes[0], axes[1]), names)
+        body = copy_across(read, write, (extent(axes[0]), extent(axes[1])), names)
     elif plan.vector is not None:
         body = _emit_tiles(plan, names, share, collectors)
     else:
         body = _emit_inner(plan, names)
-    inside = (plan.vector, plan.row, *(plan.copy or ())[2:])
-    around = [axis for axis in plan.nest.axes if not any(axis is other for other in inside)]
-    for axis in reversed(around):
-        if share is None or share.axis is not axis:
-            body = (_loop(axis, body),)
-        elif share.grain > 1:
-            inner = body
-            body = _cover_share(axis, 1, lambda _, __: inner, share, int_stop(axis))
-    if share is None:
-        return _collected(body, collectors)
-    if share.grain == 1 and share.axis in around:
-        return (_loop(share.axis, body, "parallel"),)
-    return share.around(body)
+    for axis in reversed(plan.around):
+        body = _wrap(axis, body, share)
+    return _collected(body, collectors) if share is None else share.around(body)
 
 
-def int_stop(axis: Loop) -> int:
-    """Returns the stop of a loop with known bounds."""
-    assert isinstance(axis.stop, int)
-    return axis.stop
-
-
-def _loop(axis: Loop, body: Body, kind: str | None = None) -> Loop:
-    return Loop(axis.variable, axis.start, axis.stop, axis.step, body, kind or axis.kind)
+def _wrap(axis: Loop, body: Body, share: Share | None) -> Body:
+    """Puts a loop around statements, or its present share."""
+    start, stop = axis.start, axis.stop
+    if share is not None and share.axis is axis:
+        if share.grain == 1:
+            return body
+        assert isinstance(stop, int)
+        end = plus(share.base, whole(share.grain))
+        start, stop = share.base, end if extent(axis) % share.grain == 0 else _least(end, stop)
+    return (Loop(axis.variable, start, stop, axis.step, body, axis.kind),)
 
 
 def _choose_share(plan: Plan, names: Names) -> Share | None:
     """The outermost axis that gives threads enough to do, and how much of it is one share."""
     best: tuple[int, Loop, int] | None = None
-    inside = (plan.copy or ())[2:]
-    axes = [axis for axis in plan.nest.axes if not any(axis is other for other in inside)]
+    axes = [*plan.around, *plan.within, *(part for part in (plan.row, plan.vector) if part)]
     if plan.crossings and plan.vector is not None:
         axes.insert(0, plan.vector)  # a panel is made once for all rows
+    else:
+        axes = plan.nest.axes if plan.copy is None else plan.around
     for axis in axes:
         name = axis.variable.name
         if trips(axis) is None or axis.step != 1 or not plan.nest.facts.independent(name):
@@ -138,8 +132,9 @@ def _choose_share(plan: Plan, names: Names) -> Share | None:
         step = _step_of(plan, axis)
         units = -(-extent(axis) // step)
         grain = shares(plan.cycles, units)
-        if axis is plan.row and plan.crossings:
-            grain = max(grain, -(-PANEL_ROWS // step))
+        if plan.crossings and axis is not plan.vector and not among(axis, plan.around):
+            once = step * plan.nest.count // (extent(axis) * extent(plan.vector or axis))
+            grain = max(grain, -(-PANEL_ROWS // max(once, 1)))
         pieces = -(-units // grain)
         if pieces > 1 and (best is None or pieces >= 2 * best[0]) and not (best and best[0] >= 8):
             best = (pieces, axis, grain * step)
@@ -173,16 +168,20 @@ def _emit_tiles(plan: Plan, names: Names, share: Share | None, collectors: Colle
     def columns(base: Expression, size: int) -> Body:
         limit = vector.stop if size % lanes else None
         side = Side(vector.variable.name, base, -(-size // lanes), lanes, limit)
-        if row is None:
-            return tile(plan.nest.body, side)
         panels, body = _panels(plan, base, size, names)
+        if row is None:
+            return tile(body, side)
         name = row.variable.name
         rows = cover(row, plan.rows, lambda at, n: tile(body, Side(name, at, n), side), share)
+        for axis in reversed(plan.within):
+            rows = _wrap(axis, rows, share)
         return panels + rows
 
     if trips(vector) is None:
         side = Side(vector.variable.name, vector.variable, 1, lanes, vector.stop)
-        return (Loop(vector.variable, vector.start, vector.stop, lanes, tile(plan.nest.body, side)),)
+        return (
+            Loop(vector.variable, vector.start, vector.stop, lanes, tile(plan.nest.body, side)),
+        )
     return cover(vector, plan.columns * lanes, columns, share)
 
 

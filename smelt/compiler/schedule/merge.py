@@ -50,9 +50,13 @@ class _Uses:
     """Where loop variables and buffers stand in a kernel."""
 
     indices: dict[Buffer, list[tuple[Expression, ...]]] = field(default_factory=dict)
-    bare: set[str] = field(default_factory=set)  # variables that are used otherwise than as an index
+    bare: set[str] = field(
+        default_factory=set
+    )  # variables that are used otherwise than as an index
     extents: dict[str, set[int]] = field(default_factory=dict)
-    pairs: set[Pair] = field(default_factory=set)  # a loop, and the only statement in it, a loop too
+    pairs: set[Pair] = field(
+        default_factory=set
+    )  # a loop, and the only statement in it, a loop too
 
 
 def merge_axes(kernel: Kernel) -> Kernel:

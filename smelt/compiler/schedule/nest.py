@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from smelt.compiler.schedule.access import UNKNOWN_TRIPS, Access, Body, analyse, trips
@@ -14,6 +15,7 @@ from smelt.compiler.schedule.shapes import (
     vector_registers,
 )
 from smelt.compiler.schedule.transpose import PANEL_BYTES, Crossing, find_crossing
+from smelt.ir.affine import Affine
 from smelt.ir.loops import Load, Loop, Statement, Store
 
 REDUCE_PRICE = 12  # cycles of one sum over the lanes of a vector
@@ -57,6 +59,29 @@ class Plan:
     inner: dict[int, Plan] = field(default_factory=dict)
     crossings: list[Crossing] = field(default_factory=list)  # arrays to be turned into panels
     copy: tuple[Crossing, Crossing, Loop, Loop] | None = None  # a transposing copy, nothing else
+
+
+    @property
+    def within(self) -> list[Loop]:
+        """The axes that run inside of a strip of columns, so that they share its panels."""
+        inside = [self.vector, self.row]
+        needed = {name for crossing in self.crossings for name in crossing.names}
+        return [
+            axis
+            for axis in self.nest.axes
+            if self.crossings and axis.variable.name not in needed and not among(axis, inside)
+        ]
+
+    @property
+    def around(self) -> list[Loop]:
+        """The axes that run outside of everything."""
+        inside = [self.vector, self.row, *self.within, *(self.copy or ())[2:]]
+        return [axis for axis in self.nest.axes if not among(axis, inside)]
+
+
+def among(axis: Loop, others: Iterable[object]) -> bool:
+    """Whether a loop is one of several, itself and not only its like."""
+    return any(axis is other for other in others)
 
 
 def extent(loop: Loop) -> int:
@@ -148,19 +173,20 @@ def _price(access: Access, plan: Plan) -> float:
 
 
 def _panel(access: Access, plan: Plan) -> Crossing | None:
-    """Tells how an access crosses the vector axis, if turning it beforehand is possible."""
-    nest, vector = plan.nest, plan.vector
-    assert vector is not None
-    inner = [part for part in nest.body if isinstance(part, Loop)]
-    crossing = find_crossing(access, vector.variable.name, inner)
-    if crossing is None or trips(crossing.along) is None or access.stored or access.masked:
+    """Tells how an access crosses the vector axis, if turning it beforehand is possible and pays."""
+    facts, vector = plan.nest.facts, plan.vector
+    assert vector is not None and access.sums
+    crossing = find_crossing(access, vector.variable.name)
+    if crossing is None or access.stored or access.buffer in facts.written or access.hidden:
         return None
-    if access.buffer in nest.facts.written or vector.start != 0 or trips(vector) is None:
+    if vector.start != 0 or trips(vector) is None:
         return None
-    crossed = {name for total in access.sums if total for name in total.terms} | access.hidden
-    inside = nest.facts.inner - {crossing.along.variable.name}
-    panel = extent(crossing.along) * plan.lanes * access.buffer.dtype.itemsize
-    return crossing if not crossed & inside and panel <= PANEL_BYTES else None
+    *others, last = access.sums
+    fixed = {name for total in others if total for name in total.terms}
+    if fixed & facts.inner or last is None or not set(last.terms) <= facts.inner:
+        return None  # only the last axis may move inside of the panel, and nothing else moves it
+    panel = crossing.depth * plan.lanes * access.buffer.dtype.itemsize
+    return crossing if access.trips >= crossing.depth and panel <= PANEL_BYTES else None
 
 
 def _transposing_copy(nest: Nest) -> Plan | None:
@@ -168,18 +194,23 @@ def _transposing_copy(nest: Nest) -> Plan | None:
     facts, body = nest.facts, nest.body
     if len(body) != 1 or not isinstance(body[0], Store) or not isinstance(body[0].value, Load):
         return None
-    store, load = facts.accesses if len(facts.accesses) == 2 else (None, None)
-    if store is None or load is None or store.masked or load.masked:
+    if len(facts.accesses) != 2 or facts.accesses[1].hidden_last:
         return None
+    store, load = facts.accesses
     for along in nest.axes:
-        if store.stride(along.variable.name) == 1 and (load.stride(along.variable.name) or 0) > 1:
-            read = find_crossing(load, along.variable.name, nest.axes)
-            if read is None or read.along.step != 1 or along.start != 0 or along.step != 1:
-                return None
-            write = find_crossing(store, read.along.variable.name, nest.axes)
-            free = all(facts.independent(axis.variable.name) for axis in (along, read.along))
-            if write is not None and free and min(extent(along), extent(read.along)) > 1:
-                return Plan(nest, 0.6 * nest.count, copy=(read, write, read.along, along))
+        name = along.variable.name
+        if store.hidden_last or store.sums[-1] != Affine(0, {name: 1}):
+            continue
+        across = next(
+            (x for x in nest.axes if load.sums[-1] == Affine(0, {x.variable.name: 1})), None
+        )
+        read = find_crossing(load, name)
+        write = find_crossing(store, across.variable.name) if across is not None else None
+        if across is None or read is None or write is None or not facts.independent(name):
+            return None
+        plain = all(axis.start == 0 and axis.step == 1 for axis in (along, across))
+        if plain and facts.independent(across.variable.name):
+            return Plan(nest, 0.6 * nest.count, copy=(read, write, along, across))
     return None
 
 
@@ -199,7 +230,7 @@ def _choose_tile(plan: Plan, vector_bits: int) -> None:
     rows = extent(row) if row is not None else 1
     registers = vector_registers(vector_bits)
     for crossing in plan.crossings:
-        line = extent(crossing.along) * plan.lanes * crossing.buffer.dtype.itemsize
+        line = crossing.depth * plan.lanes * crossing.buffer.dtype.itemsize
         vectors = min(vectors, PANEL_BYTES // line)
     plan.rows, plan.columns = tile_shape(rows, vectors, registers, accumulators, most)
     plan.row = row if plan.rows > 1 or plan.crossings else None

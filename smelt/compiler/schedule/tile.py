@@ -266,7 +266,9 @@ class Tile:
             self.shared.once.append(Declare(register, identity("add", load.dtype)))
             self.shared.by_column.append(Assign(register, (variable,), load))
             return Read(register, (variable,))
-        short = Variable(self.names.fresh(name + ("_r" if by_row else "_v")), load.dtype, load.lanes)
+        short = Variable(
+            self.names.fresh(name + ("_r" if by_row else "_v")), load.dtype, load.lanes
+        )
         (self.shared.by_row if by_row else self.shared.once).append(Let(short, load))
         return short
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from smelt.compiler.schedule.access import Access
+from smelt.compiler.schedule.access import Access, names_in
 from smelt.compiler.schedule.substitute import Names, Substitution, plus, rebuild, whole
 from smelt.ir.affine import Affine
 from smelt.ir.loops import (
@@ -30,37 +30,39 @@ PANEL_BYTES = 1 << 18  # the largest panel: it stays in the second cache, and on
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """An array whose last axis runs along another loop (`along`) than the one that becomes vectors.
-
-    `axis` is the array's axis along which the vectors lie.
-    """
+    """An array whose last axis does not lie along the loop that becomes vectors, but `axis` does."""
 
     buffer: Buffer
     index: tuple[Expression, ...]
     axis: int
-    along: Loop
+
+    @property
+    def names(self) -> set[str]:
+        """The variables that say which part of the array is meant, so not those of its last axis."""
+        return {name for part in self.index[:-1] for name in names_in(part)}
+
+    @property
+    def depth(self) -> int:
+        """The length of its last axis."""
+        return self.buffer.shape[-1]
+
+    def at(self, row: Expression, column: Expression) -> tuple[Expression, ...]:
+        """Returns the index of an element: `row` counts along `axis`, `column` along the last one."""
+        index = list(self.index)
+        index[self.axis], index[-1] = row, column
+        return tuple(index)
 
 
-def find_crossing(access: Access, vector: str, loops: list[Loop]) -> Crossing | None:
+def find_crossing(access: Access, vector: str) -> Crossing | None:
     """Returns how an access lies across the vector axis, or None when it does not, or not cleanly."""
-    last = access.sums[-1] if access.sums else None
-    if last is None or len(last.terms) != 1 or last.constant:
+    if access.masked or vector in access.hidden or access.hidden_last:
         return None
-    (name, step), *_ = last.terms.items()
-    along = next((loop for loop in loops if loop.variable.name == name), None)
-    if along is None or step != 1 or name in access.hidden or along.start != 0:
+    axes = [axis for axis, total in enumerate(access.sums) if total and total.coefficient(vector)]
+    if len(axes) != 1 or axes[0] == len(access.sums) - 1:
         return None
-    place = None
-    for axis, total in enumerate(access.sums[:-1]):
-        if total is None or name in total.terms:
-            return None
-        if total.coefficient(vector):
-            if place is not None or total != Affine(0, {vector: 1}):
-                return None
-            place = axis
-    if place is None or vector in access.hidden:
+    if access.sums[axes[0]] != Affine(0, {vector: 1}):
         return None
-    return Crossing(access.buffer, access.index, place, along)
+    return Crossing(access.buffer, access.index, axes[0])
 
 
 def pieces(extent: int, most: int) -> Iterator[tuple[int, int, int]]:
@@ -76,15 +78,16 @@ def pieces(extent: int, most: int) -> Iterator[tuple[int, int, int]]:
 def turn(
     source: Buffer,
     target: Buffer,
-    place: Callable[[Expression, Expression], tuple[tuple[Expression, ...], int]],
-    goal: Callable[[Expression, Expression], tuple[tuple[Expression, ...], int]],
+    read: Callable[[Expression, Expression], tuple[Expression, ...]],
+    write: Callable[[Expression, Expression], tuple[Expression, ...]],
+    axes: tuple[int, int],
     extents: tuple[int, int],
     names: Names,
 ) -> Body:
     """Writes `target[... column ... row] = source[... row ... column]` for all rows and columns.
 
-    `place` and `goal` give an index of the source and the target for a row and a column, and the axis of
-    the row in the source, of the column in the target. Before, scalar loops; after:
+    `read` and `write` give the index of an element for its row and column; `axes` are the axis of the
+    row in the source and of the column in the target. After, in tiles:
 
         for row in range(0, 64, 16):
             for column in range(0, 32, 16):
@@ -98,9 +101,10 @@ def turn(
         for left, right, columns in pieces(extents[1], most):
             r = row if high - low > rows else whole(low)
             c = column if right - left > columns else whole(left)
-            read, written = place(r, c), goal(r, c)
-            tile = Transpose(source, *read, target, *written, rows, columns)
-            body.extend(_steps(column, left, right, columns, (tile,)))
+            places = (source, read(r, c), axes[0], target, write(r, c), axes[1])
+            body.extend(
+                _steps(column, left, right, columns, (Transpose(*places, rows, columns),))
+            )
         result.extend(_steps(row, low, high, rows, tuple(body)))
     names.taken -= {row.name, column.name}
     return tuple(result)
@@ -110,28 +114,17 @@ def _steps(variable: Variable, start: int, stop: int, step: int, body: Body) -> 
     return (Loop(variable, start, stop, step, body),) if stop - start > step else body
 
 
-def copy_across(load: Crossing, store: Crossing, axes: tuple[Loop, Loop], names: Names) -> Body:
-    """Writes a whole transposing copy.
+def copy_across(load: Crossing, store: Crossing, extents: tuple[int, int], names: Names) -> Body:
+    """Writes a whole transposing copy, of so many elements along the store's and the load's last axis.
 
-    Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles. The loops are `(i, j)`, j the store's last.
+    Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles.
     """
-    across, along = axes  # the store's last axis is `along`, the load's is `across`
 
-    def at(crossing: Crossing) -> Callable[[Expression, Expression], tuple[tuple[Expression, ...], int]]:
-        def index(row: Expression, column: Expression) -> tuple[tuple[Expression, ...], int]:
-            change = Substitution({along.variable.name: row, across.variable.name: column})
-            return change.all(crossing.index), crossing.axis
+    def write(row: Expression, column: Expression) -> tuple[Expression, ...]:
+        return store.at(column, row)
 
-        return index
-
-    extents = (int_extent(along), int_extent(across))
-    return turn(load.buffer, store.buffer, at(load), at(store), extents, names)
-
-
-def int_extent(loop: Loop) -> int:
-    """Returns the trips of a loop that starts at 0."""
-    assert isinstance(loop.stop, int)
-    return loop.stop
+    axes = (load.axis, store.axis)
+    return turn(load.buffer, store.buffer, load.at, write, axes, extents, names)
 
 
 class Panel:
@@ -148,29 +141,27 @@ class Panel:
 
     def __init__(self, crossing: Crossing, vector: str, width: int) -> None:
         self.crossing = crossing
-        self.vector = vector
-        shape = (int_extent(crossing.along), width)
+        shape = (crossing.depth, width)
         self.buffer = Buffer(crossing.buffer.name + "_panel", shape, crossing.buffer.dtype)
         self.local = index_variable(vector + "'")
 
     def fill(self, base: Expression, size: int, names: Names) -> Body:
         """Returns the statements that copy `size` columns from `base` on."""
-        crossing, along = self.crossing, self.crossing.along.variable.name
+        crossing = self.crossing
 
-        def place(row: Expression, column: Expression) -> tuple[tuple[Expression, ...], int]:
-            change = Substitution({self.vector: plus(base, row), along: column})
-            return change.all(crossing.index), crossing.axis
+        def read(row: Expression, column: Expression) -> tuple[Expression, ...]:
+            return crossing.at(plus(base, row), column)
 
-        def goal(row: Expression, column: Expression) -> tuple[tuple[Expression, ...], int]:
-            return (column, row), 0
+        def write(row: Expression, column: Expression) -> tuple[Expression, ...]:
+            return (column, row)
 
-        extents = (size, self.buffer.shape[0])
-        tiles = turn(crossing.buffer, self.buffer, place, goal, extents, names)
+        axes, extents = (crossing.axis, 0), (size, crossing.depth)
+        tiles = turn(crossing.buffer, self.buffer, read, write, axes, extents, names)
         return (Scratch(self.buffer), *tiles)
 
     def use(self, body: Body) -> Body:
         """Returns a body that reads the copy in place of the array."""
-        inner = Load(self.buffer, (self.crossing.along.variable, self.local))
+        inner = Load(self.buffer, (self.crossing.index[-1], self.local))
 
         def instead(load: Load) -> Expression:
             same = load.buffer is self.crossing.buffer and load.index == self.crossing.index
