@@ -16,13 +16,21 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, encode
-from smelt.ir.graph import Node
 from smelt.ops.op import Op, Type
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-Data = np.ndarray | Node
+
+class Symbol(Protocol):
+    """What a tensor without numbers of its own holds: a graph node, or a batch inside `vmap`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents, as the tensor shows them."""
+
+
+Data = np.ndarray | Symbol
 
 
 class Engine(Protocol):
