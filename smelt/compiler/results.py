@@ -35,7 +35,7 @@ class Results:
         self, shape: tuple[int, ...], storage: np.dtype, nbytes: int
     ) -> tuple[np.ndarray, int]:
         """Returns an uninitialised array and the address of its first element."""
-        if nbytes > SMALL:
+        if not 0 < nbytes <= SMALL:
             array = np.empty(shape, storage)
             return array, address(array)
         offset = self._used
