@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smelt import activations, elementary, indexing, products, reductions, shaping, sorting
-from smelt.dtypes import as_dtype
+from smelt.apply import as_tensor
+from smelt.dtypes import as_dtype, bool_, float16, float32, float64, int32, int64
 from smelt.ops import elementwise
 
 if TYPE_CHECKING:
@@ -20,11 +21,71 @@ def to(x: Tensor, dtype: Any) -> Tensor:
     return elementwise.cast(x, dtype=as_dtype(dtype))
 
 
+def clone(x: Tensor) -> Tensor:
+    """Returns a copy with memory of its own; the gradient passes."""
+    return elementwise.where(as_tensor(True), x, x.detach())
+
+
+def contiguous(x: Tensor) -> Tensor:
+    """Returns the tensor itself: how it lies in memory is the library's affair."""
+    return x
+
+
+def numel(x: Tensor) -> int:
+    """Returns the number of elements."""
+    return x.size
+
+
+def dim(x: Tensor) -> int:
+    """Returns the number of axes."""
+    return x.ndim
+
+
+def to_double(x: Tensor) -> Tensor:
+    """Returns the tensor as float64."""
+    return to(x, float64)
+
+
+def to_float(x: Tensor) -> Tensor:
+    """Returns the tensor as float32."""
+    return to(x, float32)
+
+
+def to_half(x: Tensor) -> Tensor:
+    """Returns the tensor as float16."""
+    return to(x, float16)
+
+
+def to_long(x: Tensor) -> Tensor:
+    """Returns the tensor as int64."""
+    return to(x, int64)
+
+
+def to_int(x: Tensor) -> Tensor:
+    """Returns the tensor as int32."""
+    return to(x, int32)
+
+
+def to_bool(x: Tensor) -> Tensor:
+    """Returns whether each element is not 0."""
+    return to(x, bool_)
+
+
 class Methods:
     """A base class of Tensor."""
 
     __slots__ = ()
 
+    bool = to_bool
+    clone = clone
+    contiguous = contiguous
+    dim = dim
+    double = to_double
+    float = to_float
+    half = to_half
+    int = to_int
+    long = to_long
+    numel = numel
     to = to
 
     # the same elements under another shape

@@ -23,7 +23,7 @@ _LAYOUT = {
 
 
 def log(x: Tensor) -> Tensor:
-    """Returns the natural logarithm of positive, normal numbers, within 2 ulp.
+    """Returns the natural logarithm of positive, normal numbers, within 3 ulp.
 
     x = 2^e m with m in [0.7, 1.4]; log m = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...), s =
     (m-1)/(m+1).

@@ -113,8 +113,8 @@ def _refuse_traced_mask() -> None:
     if not isinstance(context.engine, Eager):
         raise TraceError(
             located(
-                "index: how many elements a bool mask chooses is known only when the step runs. Use "
-                "smelt.where(mask, x, other) to choose by value, or the mask as a factor in sums"
+                "index: how many elements a bool mask chooses is known only when the step runs. "
+                "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"
             )
         )
 

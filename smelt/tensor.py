@@ -137,7 +137,7 @@ class Tensor(Operators, Methods):
         if self.is_traced:
             return f"tensor(traced, shape={self.shape}, dtype={self.dtype.name})"
         body = np.array2string(
-            dtypes.decode(self._data, self.dtype), separator=", ", precision=4, prefix="tensor("
+            dtypes.decode(self.data, self.dtype), separator=", ", precision=4, prefix="tensor("
         )
         kind = (
             ""
@@ -215,6 +215,14 @@ class Tensor(Operators, Methods):
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)  # the CPU
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._refuse_if_traced("copying or pickling")
+        if self.history is not None:
+            raise GradientError(
+                located("only a tensor that was not computed can be copied or pickled; detach() it")
+            )
+        return _rebuilt, (type(self), self.data, self.dtype, self.requires_grad)
 
     def _refuse_if_traced(self, what: str) -> None:
         if self.is_traced:
@@ -306,10 +314,17 @@ class Tensor(Operators, Methods):
         return as_tensor(value, dtype)
 
 
+def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad: bool) -> Tensor:
+    """A tensor as `copy.deepcopy` and `pickle` restore it."""
+    result = kind.__new__(kind)
+    Tensor.__init__(result, array, dtype, requires_grad)
+    return result
+
+
 _WHY_UNKNOWN = (
-    "that is traced: it is known only when the compiled step runs. Use smelt.where or smelt.cond to "
-    "choose by value, return the tensor from the step to look at it, or run the step eagerly with "
-    "smelt.settings(compile=False)"
+    "that is traced: it is known only when the compiled step runs. Use smelt.where or smelt.cond "
+    "to choose by value, return the tensor from the step to look at it, or run the step eagerly "
+    "with smelt.settings(compile=False)"
 )
 
 Backward = Callable[[Tensor, Tensor | None, bool], None]

@@ -1,0 +1,247 @@
+"""Random numbers: Philox's known answers, distributions, seeds, and the same bits when compiled."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from smelt import dtypes, random, rounded
+from smelt.creation import tensor, zeros
+from smelt.errors import ArgumentError
+from smelt.ops.random import philox, random_bits
+from smelt.random import Generator
+from smelt.settings import settings
+
+ALL = 0xFFFFFFFF
+KNOWN = [  # Random123's known answers: counter, key, words
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((ALL,) * 4, (ALL,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), KNOWN)
+def test_philox_known_answers(counter, key, words):
+    given = [tuple(np.uint64(word) for word in part) for part in (counter, key)]
+    assert tuple(int(word) for word in philox(*given)) == words
+
+
+def test_random_bits_are_philox_words_in_order():
+    bits = random_bits(tensor([0, 0]), shape=(4,)).numpy().view(np.uint32)
+    assert tuple(bits) == KNOWN[0][2]
+    whole = random_bits(tensor([9, 0]), shape=(11,)).numpy()
+    later = random_bits(tensor([9, 1]), shape=(7,)).numpy()
+    assert (whole[4:] == later).all()
+
+
+def test_a_draw_moves_the_stream_on_and_a_seed_repeats_it():
+    source = Generator(5)
+    first = source.bits(6)
+    assert source.state.tolist() == [5, 2]
+    second = source.bits(2, 3)
+    assert source.state.tolist() == [5, 4]
+    assert (first.numpy() != second.numpy().ravel()).any()
+    source.manual_seed(5)
+    assert (first.numpy() == source.bits(6).numpy()).all()
+
+
+def test_state_can_be_kept_and_restored():
+    source = Generator(3)
+    kept = source.get_state()
+    first = random.rand(5, generator=source).numpy()
+    source.set_state(kept)
+    assert (first == random.rand(5, generator=source).numpy()).all()
+
+
+def test_the_default_generator():
+    state = random.manual_seed(11).state
+    first = random.randn(4).numpy()
+    assert random.manual_seed(11).state is state
+    assert random.initial_seed() == 11
+    assert (first == random.randn(4).numpy()).all()
+    kept = random.get_rng_state()
+    again = random.rand(3).numpy()
+    random.set_rng_state(kept)
+    assert (again == random.rand(3).numpy()).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64 - 1, -(2**63)])
+def test_any_integer_is_a_seed(seed):
+    assert np.isfinite(random.rand(3, generator=Generator(seed)).numpy()).all()
+
+
+def test_streams_of_neighbouring_seeds_are_unrelated():
+    rows = np.array([random.rand(20000, generator=Generator(seed)).numpy() for seed in range(6)])
+    correlation = np.corrcoef(rows) - np.eye(6)
+    assert np.abs(correlation).max() < 5 / math.sqrt(20000)
+
+
+def kolmogorov(sample, distribution):
+    """The largest distance of the sample's distribution function from the given one x sqrt n."""
+    ordered = np.sort(sample)
+    expected = distribution(ordered)
+    steps = np.arange(len(ordered) + 1) / len(ordered)
+    distance = max((steps[1:] - expected).max(), (expected - steps[:-1]).max())
+    return distance * math.sqrt(len(ordered))
+
+
+LIMIT = 1.95  # exceeded by one sample in a thousand
+phi = np.vectorize(statistics.NormalDist().cdf, otypes=[float])
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64])
+def test_uniform(dtype):
+    sample = random.rand(200_000, dtype=dtype, generator=Generator(2)).numpy()
+    assert sample.dtype == dtype.storage
+    assert sample.min() >= 0
+    assert sample.max() < 1
+    assert kolmogorov(sample, lambda x: x) < LIMIT
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64])
+def test_normal_bulk_and_tails(dtype):
+    sample = random.randn(1_000_000, dtype=dtype, generator=Generator(4)).numpy()
+    assert kolmogorov(sample[:100_000], phi) < LIMIT
+    assert abs(sample.mean()) < 4e-3
+    assert abs(sample.std() - 1) < 4e-3
+    for bound in (2, 3, 4):
+        expected = len(sample) * math.erfc(bound / math.sqrt(2))
+        assert abs((np.abs(sample) > bound).sum() - expected) < 5 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 2e-6), ("float64", 4e-15)])
+def test_normal_quantile(dtype, close):
+    tails = np.concatenate([np.geomspace(1e-9, 0.07, 400), np.linspace(0.07, 0.5, 400)])
+    tails = tails.astype(dtype)
+    normal = statistics.NormalDist()
+    expected = np.array([-normal.inv_cdf(float(tail)) for tail in tails])
+    np.testing.assert_allclose(
+        rounded.normal_quantile(tensor(tails)).numpy(), expected, rtol=close, atol=close
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rounded_log_is_within_3_ulp(dtype):
+    x = np.exp(np.linspace(-80, 80, 20001)).astype(dtype)
+    x = np.concatenate([x, np.linspace(0.5, 1.5, 20001).astype(dtype)])
+    expected = np.log(x.astype(np.longdouble))
+    error = np.abs(rounded.log(tensor(x)).numpy() - expected)
+    assert (error <= 3 * np.spacing(np.abs(expected).astype(dtype))).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exponential(dtype):
+    sample = random.exponential(2.5, 200_000, dtype, Generator(6)).numpy()
+    assert sample.min() >= 0
+    assert kolmogorov(sample, lambda x: -np.expm1(-2.5 * x)) < LIMIT
+
+
+def test_bernoulli():
+    p = tensor(np.array([0.0, 0.25, 1.0], np.float32))
+    sample = random.bernoulli(p, (40_000, 3), Generator(8)).numpy()
+    assert abs(sample[:, 1].mean() - 0.25) < 0.011
+    assert not sample[:, 0].any()
+    assert sample[:, 2].all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 7), (-3, 4), (5, 5 + 3 * 2**40)])
+def test_randint_is_even(low, high):
+    sample = random.randint(low, high, (70_000,), generator=Generator(9)).numpy()
+    assert sample.min() >= low
+    assert sample.max() < high
+    counts = np.histogram((sample - low) / (high - low), 7, (0, 1))[0]
+    assert (
+        (counts - 10_000) ** 2 / 10_000
+    ).sum() < 22.5  # chi-squared, 6 degrees, one in a thousand
+
+
+def test_randint_with_one_bound_and_its_errors():
+    assert random.randint(1, size=4).tolist() == [0, 0, 0, 0]
+    assert random.randint(3, size=(2, 2), dtype="int32").dtype is dtypes.int32
+    with pytest.raises(ArgumentError, match="empty"):
+        random.randint(5, 5)
+    with pytest.raises(ArgumentError, match="too wide"):
+        random.randint(-(2**62), 2**62)
+
+
+def test_randperm_holds_each_number_once_and_is_even():
+    assert sorted(random.randperm(100, Generator(1)).tolist()) == list(range(100))
+    source = Generator(2)
+    first = [random.randperm(4, source).tolist()[0] for _ in range(2000)]
+    assert np.abs(np.bincount(first, minlength=4) - 500).max() < 100
+    assert random.permutation(tensor([[1.0], [2.0]]), source).shape == (2, 1)
+    assert random.randperm(0).shape == (0,)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 4.0, 30.0])
+def test_poisson(rate):
+    sample = random.poisson(rate, (8000,), generator=Generator(3)).numpy()
+    assert abs(sample.mean() - rate) <= 5 * math.sqrt(rate / 8000)
+    assert abs(sample.var() - rate) <= 0.1 * rate
+    zero = math.exp(-rate)
+    assert abs((sample == 0).mean() - zero) <= 5 * math.sqrt(zero * (1 - zero) / 8000)
+
+
+def test_poisson_beyond_its_limit():
+    with pytest.raises(ArgumentError, match="max_rate"):
+        random.poisson(31.0)
+    sample = random.poisson(200.0, (500,), max_rate=200.0).numpy()
+    assert abs(sample.mean() - 200) < 5 * math.sqrt(200 / 500)
+
+
+def test_multinomial():
+    weights = tensor(np.array([[1.0, 2.0, 5.0, 0.0], [0.0, 0.0, 1.0, 0.0]]))
+    drawn = random.multinomial(weights, 30_000, replacement=True, generator=Generator(4)).numpy()
+    shares = np.bincount(drawn[0], minlength=4) / 30_000
+    np.testing.assert_allclose(shares, [0.125, 0.25, 0.625, 0], atol=0.015)
+    assert (drawn[1] == 2).all()
+    few = [random.multinomial(weights[0], 2, generator=Generator(s)).tolist() for s in range(300)]
+    assert all(a != b and 3 not in (a, b) for a, b in few)
+    assert abs(np.mean([a == 2 for a, _ in few]) - 0.625) < 0.15
+    with pytest.raises(ArgumentError, match="without replacement"):
+        random.multinomial(weights[0], 5)
+
+
+def test_parameters_broadcast():
+    mean = tensor(np.array([[0.0], [100.0]]))
+    sample = random.normal(mean, tensor(np.ones(5)), dtype="float64")
+    assert sample.shape == (2, 5)
+    assert (sample.numpy()[1] > 50).all()
+    inside = random.uniform(2.0, 3.0, (100,)).numpy()
+    assert inside.min() >= 2
+    assert inside.max() < 3
+    assert random.rand_like(mean).dtype is random.randn_like(mean).dtype is dtypes.float64
+
+
+DRAWS = {
+    "bits": lambda source: source.bits(5, 3),
+    "rand": lambda source: random.rand(37, generator=source),
+    "rand64": lambda source: random.rand(37, dtype="float64", generator=source),
+    "randn": lambda source: random.randn(301, generator=source),
+    "randn64": lambda source: random.randn(301, dtype="float64", generator=source),
+    "exponential": lambda source: random.exponential(1.5, (301,), generator=source),
+    "exponential64": lambda source: random.exponential(1.5, (301,), "float64", source),
+    "bernoulli": lambda source: random.bernoulli(zeros(41) + 0.3, generator=source),
+    "randint": lambda source: random.randint(-3, 1000, (41,), generator=source),
+    "randint wide": lambda source: random.randint(0, 2**50, (41,), generator=source),
+    "randperm": lambda source: random.randperm(23, source),
+    "poisson": lambda source: random.poisson(3.0, (9,), generator=source),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_compiled_draws_have_the_same_bits(name):
+    compiler = pytest.importorskip("smelt.compiler.step")
+    draw = DRAWS[name]
+    eager, compiled = Generator(21), Generator(21)
+    step = compiler.compile(lambda: draw(compiled))
+    for _ in range(2):  # the second call goes on where the first ended
+        with settings(compile=False):
+            expected = draw(eager).numpy()
+        assert (step().numpy() == expected).all()
+    assert compiled.state.tolist() == eager.state.tolist()
