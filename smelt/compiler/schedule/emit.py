@@ -93,9 +93,10 @@ def emit(plan: Plan, names: Names, parallel: bool = False) -> Body:
     """Returns the statements of a plan; with `parallel` its loops may be shared among threads."""
     share = _choose_share(plan, names) if parallel else None
     collectors = _collectors(plan) if plan.vector is not None else {}
-    if plan.copy is not None:
-        read, write, *axes = plan.copy
-        body = copy_across(read, write, (extent(axes[0]), extent(axes[1])), names)
+    if plan.copies:
+        rows, columns = map(extent, plan.turned)
+        tiles = (copy_across(*copy, (rows, columns), names) for copy in plan.copies)
+        body = tuple(statement for one in tiles for statement in one)
     elif plan.vector is not None:
         body = _emit_tiles(plan, names, share, collectors)
     else:
@@ -124,7 +125,7 @@ def _choose_share(plan: Plan, names: Names) -> Share | None:
     if plan.crossings and plan.vector is not None:
         axes.insert(0, plan.vector)  # a panel is made once for all rows
     else:
-        axes = plan.nest.axes if plan.copy is None else plan.around
+        axes = plan.around if plan.copies else plan.nest.axes
     for axis in axes:
         name = axis.variable.name
         if trips(axis) is None or axis.step != 1 or not plan.nest.facts.independent(name):

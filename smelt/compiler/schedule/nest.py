@@ -58,7 +58,8 @@ class Plan:
     columns: int = 1
     inner: dict[int, Plan] = field(default_factory=dict)
     crossings: list[Crossing] = field(default_factory=list)  # arrays to be turned into panels
-    copy: tuple[Crossing, Crossing, Loop, Loop] | None = None  # a transposing copy, nothing else
+    copies: list[tuple[Crossing, Crossing]] = field(default_factory=list)  # nothing else is done
+    turned: list[Loop] = field(default_factory=list)  # the two loops that copies run across
 
 
     @property
@@ -75,7 +76,7 @@ class Plan:
     @property
     def around(self) -> list[Loop]:
         """The axes that run outside of everything."""
-        inside = [self.vector, self.row, *self.within, *(self.copy or ())[2:]]
+        inside = [self.vector, self.row, *self.within, *self.turned]
         return [axis for axis in self.nest.axes if not among(axis, inside)]
 
 
@@ -106,9 +107,9 @@ def find_nest(loop: Loop) -> Nest:
 def make_plan(loop: Loop, vector_bits: int) -> Plan:
     """Returns the cheapest plan for the nest that a loop begins."""
     nest = find_nest(loop)
-    copy = _transposing_copy(nest)
-    if copy is not None:
-        return copy
+    copies = _transposing_copies(nest)
+    if copies is not None:
+        return copies
     best = _descend(nest, vector_bits)
     if loop.step == 1 and loop.kind == "serial":
         for axis in reversed(nest.axes):
@@ -189,29 +190,36 @@ def _panel(access: Access, plan: Plan) -> Crossing | None:
     return crossing if access.trips >= crossing.depth and panel <= PANEL_BYTES else None
 
 
-def _transposing_copy(nest: Nest) -> Plan | None:
-    """The plan for `y[i, j] = x[j, i]`, with any loops around; None for anything else."""
-    facts, body = nest.facts, nest.body
-    if len(body) != 1 or not isinstance(body[0], Store) or not isinstance(body[0].value, Load):
-        return None
-    if len(facts.accesses) != 2 or facts.accesses[1].hidden_last:
-        return None
-    store, load = facts.accesses
-    for along in nest.axes:
-        name = along.variable.name
-        if store.hidden_last or store.sums[-1] != Affine(0, {name: 1}):
-            continue
-        across = next(
-            (x for x in nest.axes if load.sums[-1] == Affine(0, {x.variable.name: 1})), None
-        )
-        read = find_crossing(load, name)
-        write = find_crossing(store, across.variable.name) if across is not None else None
-        if across is None or read is None or write is None or not facts.independent(name):
+def _transposing_copies(nest: Nest) -> Plan | None:
+    """The plan for statements like `y[i, j] = x[j, i]`, with any loops around; None for others."""
+    facts = nest.facts
+    for statement in nest.body:
+        if not isinstance(statement, Store) or not isinstance(statement.value, Load):
             return None
-        plain = all(axis.start == 0 and axis.step == 1 for axis in (along, across))
-        if plain and facts.independent(across.variable.name):
-            return Plan(nest, 0.6 * nest.count, copy=(read, write, along, across))
+    if len(facts.accesses) != 2 * len(nest.body):
+        return None
+    axes = [axis for axis in nest.axes if axis.start == 0 and axis.step == 1]
+    axes = [axis for axis in axes if extent(axis) > 1 and facts.independent(axis.variable.name)]
+    for along in axes:
+        for across in axes:
+            copies = [] if along is across else _crossings(nest, along, across)
+            if len(copies) == len(nest.body):
+                plan = Plan(nest, 0.6 * nest.count * len(copies))
+                plan.copies, plan.turned = copies, [along, across]
+                return plan
     return None
+
+
+def _crossings(nest: Nest, along: Loop, across: Loop) -> list[tuple[Crossing, Crossing]]:
+    """Returns the loads and stores of copies that lie across each other in two loops."""
+    result: list[tuple[Crossing, Crossing]] = []
+    accesses = nest.facts.accesses
+    for store, load in zip(accesses[::2], accesses[1::2], strict=True):
+        read = find_crossing(load, along.variable.name, across.variable.name)
+        write = find_crossing(store, across.variable.name, along.variable.name)
+        if read is not None and write is not None and store.stored:
+            result.append((read, write))
+    return result
 
 
 def _choose_tile(plan: Plan, vector_bits: int) -> None:

@@ -15,8 +15,8 @@ LATENCY = 8  # sums that must be under way at once to keep the multiply-adders b
 WIDEST_TILE = 4  # vectors side by side
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
 KIND_PRICE = 0.04  # a tile of another size is more code to make
-PARALLEL_CYCLES = 12_000  # a kernel below runs on one thread: waking another takes as long
-GRAIN_CYCLES = 6_000  # what one share of a parallel kernel takes, at least
+PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
+GRAIN_CYCLES = 5_000  # what one share of a parallel kernel takes, at least
 MOST_SHARES = 32  # more shares than that balance no better
 
 

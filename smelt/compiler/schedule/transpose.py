@@ -30,11 +30,15 @@ PANEL_BYTES = 1 << 18  # the largest panel: it stays in the second cache, and on
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """An array whose last axis does not lie along the loop that becomes vectors, but `axis` does."""
+    """An array whose last axis does not lie along the loop that becomes vectors, but `axis` does.
+
+    With `across`, the last axis runs along that variable, else along any: all of it is meant.
+    """
 
     buffer: Buffer
     index: tuple[Expression, ...]
     axis: int
+    across: str | None = None
 
     @property
     def names(self) -> set[str]:
@@ -49,12 +53,15 @@ class Crossing:
     def at(self, row: Expression, column: Expression) -> tuple[Expression, ...]:
         """Returns the index of an element: `row` counts along `axis`, `column` along the last one."""
         index = list(self.index)
-        index[self.axis], index[-1] = row, column
+        index[self.axis] = row
+        index[-1] = Substitution({self.across: column})(index[-1]) if self.across else column
         return tuple(index)
 
 
-def find_crossing(access: Access, vector: str) -> Crossing | None:
+def find_crossing(access: Access, vector: str, across: str | None = None) -> Crossing | None:
     """Returns how an access lies across the vector axis, or None when it does not, or not cleanly."""
+    if across is not None and not _runs_along(access, across):
+        return None
     if access.masked or vector in access.hidden or access.hidden_last:
         return None
     axes = [axis for axis, total in enumerate(access.sums) if total and total.coefficient(vector)]
@@ -62,7 +69,13 @@ def find_crossing(access: Access, vector: str) -> Crossing | None:
         return None
     if access.sums[axes[0]] != Affine(0, {vector: 1}):
         return None
-    return Crossing(access.buffer, access.index, axes[0])
+    return Crossing(access.buffer, access.index, axes[0], across)
+
+
+def _runs_along(access: Access, name: str) -> bool:
+    """Whether only the last axis moves with a variable, step by step."""
+    steps = [total.coefficient(name) for total in access.sums if total is not None]
+    return steps[-1:] == [1] and not any(steps[:-1]) and name not in access.hidden
 
 
 def pieces(extent: int, most: int) -> Iterator[tuple[int, int, int]]:
