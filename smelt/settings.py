@@ -32,7 +32,7 @@ def get() -> dict[str, Any]:
 
 
 class settings(ContextDecorator):
-    """Sets switches for a block (or, as a decorator, for a function); those not named keep their value.
+    """Sets switches for a block or, as a decorator, for a function; the others keep their values.
 
     Args:
         compile: False runs compiled steps eagerly, by NumPy, so that every value can be looked at.

@@ -1,14 +1,15 @@
 """1,797 real handwritten digits, 8 x 8 pixels each, that the package brings along.
 
-They are the test set of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998; UCI
-Machine Learning Repository, licence CC BY 4.0); `bundled/README.md` says how they came here.
+They are the test set of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998;
+UCI Machine Learning Repository, licence CC BY 4.0); `bundled/README.md` says how they came here.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-from importlib.resources import files
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from smelt.errors import ArgumentError, FileError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
 
-__all__ = ["load_digits"]
+__all__ = ["load_digits", "samples"]
 
+BUNDLED = Path(__file__).parent / "bundled"
 COUNT = 1797
 SIDE = 8
 INK = 16  # the darkest pixel
@@ -30,11 +32,12 @@ def load_digits(split: str = "all") -> tuple[Tensor, Tensor]:
     """Returns handwritten digits and what they are.
 
     Args:
-        split: "train" (1,437 digits), "test" (the other 360) or "all" (in the order of the source). The
-            split is fixed: a permutation by Smelt's generator with seed 0.
+        split: "train" (1,437 digits), "test" (the other 360) or "all" (in the order of the
+            source). The split is fixed: a permutation by Smelt's generator with seed 0.
 
     Returns:
-        Images, float32 of shape (n, 8, 8), 0 (paper) to 1 (ink); labels, int64 of shape (n,), 0 to 9.
+        Images, float32 of shape (n, 8, 8), 0 (paper) to 1 (ink); labels, int64 of shape (n,), 0 to
+        9.
 
     Raises:
         ArgumentError: there is no such split.
@@ -43,6 +46,11 @@ def load_digits(split: str = "all") -> tuple[Tensor, Tensor]:
     rows = _rows()[_chosen(split)]
     images = rows[:, :-1].reshape(-1, SIDE, SIDE).astype(np.float32) / INK
     return as_tensor(images), as_tensor(rows[:, -1].astype(np.int64))
+
+
+def samples() -> Iterator[Path]:
+    """Yields PNG files of a few held-out digits; the name of each begins with what it shows."""
+    yield from sorted((BUNDLED / "samples").glob("*.png"))
 
 
 def _chosen(split: str) -> np.ndarray:
@@ -57,8 +65,8 @@ def _chosen(split: str) -> np.ndarray:
 
 
 def _rows() -> np.ndarray:
-    """Returns one row a digit: 64 pixels from 0 to 16, then the label; checks that nothing changed."""
-    file = files("smelt.data") / "bundled" / "digits.gz"
+    """Returns one row a digit: 64 pixels from 0 to 16, then the label; checks them."""
+    file = BUNDLED / "digits.gz"
     try:
         content = gzip.decompress(file.read_bytes())
     except (OSError, EOFError) as error:

@@ -19,9 +19,9 @@ SIDE = 8
 def read_digit(path: str | os.PathLike[str]) -> Tensor:
     """Returns the picture of one handwritten digit in the form of the bundled digits.
 
-    The picture becomes grey; where its border is light (ink on paper) it is inverted, so that ink is
-    high; then each of 8 x 8 equal boxes gives its mean. That is how the bundled digits were made of
-    their scans. The digit should fill the picture.
+    The picture becomes grey; where its border is light (ink on paper) it is inverted, so that ink
+    is high; then each of 8 x 8 equal boxes gives its mean. That is how the bundled digits were made
+    of their scans. The digit should fill the picture.
 
     Args:
         path: a PNG, JPEG or other file that Pillow reads, of any size.

@@ -14,7 +14,8 @@ __all__ = ["replacing", "writable_folder", "write_bytes"]
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file so that a reader, or a crash at any moment, meets the old or the new one, whole.
+    """Writes a file so that a reader, or a crash at any moment, meets the old or the new one,
+    whole.
 
     Raises:
         FileError: the file cannot be written there.
@@ -25,7 +26,8 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path; what the block writes there takes the place of `path` when it ends well.
+    """Gives a temporary path; what the block writes there takes the place of `path` when it ends
+    well.
 
     Raises:
         FileError: the file cannot be written there.

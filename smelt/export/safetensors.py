@@ -2,8 +2,8 @@
 
 The file format is https://github.com/huggingface/safetensors: eight bytes with the length of a JSON
 header, the header, the bytes of the arrays. Smelt adds a SHA-256 of the contents to the header's
-metadata, and refuses a file whose contents no longer have it. Files of other programs have none, and
-load as well.
+metadata, and refuses a file whose contents no longer have it. Files of other programs have none,
+and load as well.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def load_file(path: Location) -> dict[str, Tensor]:
     promised = _metadata(content).get(_CHECKSUM)
     if promised is not None and promised != _checksum(arrays):
         raise FileError(
-            f"{path}: the contents differ from their SHA-256 in the header: the file was altered or "
-            "damaged after it was written; use another copy"
+            f"{path}: the contents differ from their SHA-256 in the header: the file was altered "
+            "or damaged after it was written; use another copy"
         )
     return {name: Tensor(array, dtype) for name, (dtype, array) in arrays.items()}
 
@@ -160,7 +160,8 @@ def _stored(tensor: Tensor) -> np.ndarray:
 
 
 def _checksum(arrays: Mapping[str, tuple[DType, np.ndarray]]) -> str:
-    """Returns a SHA-256 over names, dtypes, shapes and little-endian contents, in order of names."""
+    """Returns a SHA-256 over names, dtypes, shapes and little-endian contents, in order of names.
+    """
     digest = hashlib.sha256()
     for name, (dtype, array) in sorted(arrays.items()):
         digest.update(json.dumps([name, dtype.name, list(array.shape)]).encode())

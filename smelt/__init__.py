@@ -1,0 +1,166 @@
+"""Smelt: deep learning whose whole training step is one native function.
+
+    import smelt
+    from smelt import nn, optim
+    import smelt.nn.functional as F
+
+This file is the public face and nothing else: what is named here is for everyone, and is kept.
+"""
+
+from smelt import data, dtypes, errors, nn, optim, random
+from smelt.autodiff import grad, gradcheck, hessian, jacfwd, jacrev, jvp, value_and_grad, vjp, vmap
+from smelt.compiler import CompiledStep, compile
+from smelt.creation import (
+    arange,
+    eye,
+    from_dlpack,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    meshgrid,
+    one_hot,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.elementary import (
+    abs,
+    acos,
+    asin,
+    atan,
+    atan2,
+    ceil,
+    clamp,
+    cos,
+    cosh,
+    erf,
+    exp,
+    exp2,
+    expm1,
+    floor,
+    isfinite,
+    isinf,
+    isnan,
+    lerp,
+    log,
+    log1p,
+    log2,
+    log10,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    nan_to_num,
+    pow,
+    reciprocal,
+    round,
+    rsqrt,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    tan,
+    tanh,
+    trunc,
+    where,
+)
+from smelt.engine import enable_grad, no_grad
+from smelt.functional import log_softmax, relu, sigmoid, softmax
+from smelt.indexing import gather, index_select, masked_fill, scatter_add, take, take_along_dim
+from smelt.nn.summary import summary
+from smelt.products import addmm, bmm, diagonal, dot, matmul, outer, tril, triu
+from smelt.random import (
+    Generator,
+    bernoulli,
+    default_generator,
+    exponential,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    permutation,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    set_rng_state,
+    uniform,
+)
+from smelt.reductions import (
+    all,
+    allclose,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    count_nonzero,
+    cumprod,
+    cumsum,
+    equal,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    prod,
+    std,
+    sum,
+    var,
+)
+from smelt.settings import settings
+from smelt.shaping import (
+    cat,
+    chunk,
+    concatenate,
+    expand,
+    flatten,
+    flip,
+    movedim,
+    narrow,
+    permute,
+    repeat,
+    reshape,
+    roll,
+    split,
+    squeeze,
+    stack,
+    transpose,
+    unbind,
+    unsqueeze,
+)
+from smelt.sorting import argsort, sort, topk
+from smelt.tensor import Tensor
+
+__all__ = [
+    "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "addmm", "all", "allclose",
+    "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan", "atan2",
+    "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "chunk", "clamp", "compile",
+    "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "data",
+    "default_generator", "diagonal", "dot", "dtypes", "enable_grad", "equal", "erf", "errors",
+    "exp", "exp2", "expand", "expm1", "exponential", "eye", "flatten", "flip", "float16",
+    "float32", "float64", "floor", "from_dlpack", "from_numpy", "full", "full_like", "gather",
+    "get_rng_state", "grad", "gradcheck", "hessian", "index_select", "initial_seed", "int32",
+    "int64", "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "lerp", "linspace", "log",
+    "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not", "logical_or",
+    "logsumexp", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean", "meshgrid",
+    "min", "minimum", "movedim", "multinomial", "nan_to_num", "narrow", "nn", "no_grad", "norm",
+    "normal", "one_hot", "ones", "ones_like", "optim", "outer", "permutation", "permute",
+    "poisson", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like", "random",
+    "randperm", "reciprocal", "relu", "repeat", "reshape", "roll", "round", "rsqrt",
+    "scatter_add", "set_rng_state", "settings", "sigmoid", "sign", "sin", "sinh", "softmax",
+    "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sum", "summary", "take",
+    "take_along_dim", "tan", "tanh", "tensor", "topk", "transpose", "tril", "triu", "trunc",
+    "unbind", "uniform", "unsqueeze", "value_and_grad", "var", "vjp", "vmap", "where", "zeros",
+    "zeros_like",
+]  # fmt: skip

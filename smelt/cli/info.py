@@ -1,0 +1,57 @@
+"""smelt info: what Smelt finds on this machine."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from smelt.compiler import cache, machine, runtime
+from smelt.data.digits import samples
+
+__all__ = ["info"]
+
+LIBRARIES = ("numpy", "llvmlite", "rich", "matplotlib", "polars", "pillow", "safetensors")
+VECTORS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "neon", "sve", "sve2")
+MEGABYTE = 1 << 20
+
+
+def info() -> int:
+    """Print versions, CPU features, threads, and where compiled code is kept.
+
+    Nothing leaves the machine.
+    """
+    for name, value in _facts():
+        print(f"{name:12} {value}")
+    return 0
+
+
+def _facts() -> Iterator[tuple[str, str]]:
+    target = machine.host()
+    yield "smelt", version("smelt")
+    yield "python", f"{platform.python_version()} ({sys.executable})"
+    for name in LIBRARIES:
+        yield name, _version(name)
+    yield "llvm", machine.llvm_version()
+    yield "platform", target.triple
+    yield "cpu", target.cpu
+    yield (
+        "features",
+        ", ".join(_vector_features(target.features)) or "none of the known vector units",
+    )
+    yield "threads", str(runtime.threads())
+    yield "cache", f"{cache.location()} ({cache.size() / MEGABYTE:.1f} MB)"
+    yield "samples", str(next(samples()).parent)
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _vector_features(features: str) -> list[str]:
+    present = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+    return [name for name in VECTORS if name in present]

@@ -1,0 +1,90 @@
+"""From a function to a command: arguments from its signature, help from its docstring.
+
+A parameter without a default is a positional argument, one with a default an option. `Path | None`
+and `int | None` mean an option that may be left out, `list[Path]` one argument or more, `Literal` a
+choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from smelt.errors import ArgumentError
+
+__all__ = ["Command", "make_parser"]
+
+Command = Callable[..., int]  # returns the exit code
+_ARGUMENT = re.compile(r"^ {4}(\w+): (.*)$")
+
+
+def make_parser(
+    program: str, description: str, version: str, commands: Sequence[Command]
+) -> argparse.ArgumentParser:
+    """Returns the parser of a program with one subcommand for each function."""
+    parser = argparse.ArgumentParser(program, description=description)
+    parser.add_argument("--version", action="version", version=f"{program} {version}")
+    shown = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in commands:
+        _add(shown, command)
+    return parser
+
+
+def _add(subparsers: Any, command: Command) -> None:
+    summary, body, explained = _read_docstring(command)
+    parser = subparsers.add_parser(
+        command.__name__,
+        help=summary,
+        description=f"{summary}\n\n{body}".strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=command)
+    kinds = typing.get_type_hints(command)
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in explained:
+            raise ArgumentError(f"{command.__name__}: its docstring does not explain {name!r}")
+        _add_argument(parser, parameter, kinds[name], explained[name])
+
+
+def _add_argument(
+    parser: argparse.ArgumentParser, parameter: inspect.Parameter, kind: Any, text: str
+) -> None:
+    options: dict[str, Any] = {"help": text.replace("%", "%%")}
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
+    if typing.get_origin(kind) is Literal:
+        options["choices"] = typing.get_args(kind)
+    elif typing.get_origin(kind) is list:
+        (kind,) = typing.get_args(kind)
+        options |= {"type": kind, "nargs": "+", "metavar": parameter.name.upper().rstrip("S")}
+    else:
+        options |= {"type": kind, "metavar": parameter.name.upper()}
+    if parameter.default is parameter.empty:
+        parser.add_argument(parameter.name, **options)
+        return
+    if parameter.default is not None:
+        options["help"] += f" (default: {parameter.default})"
+    flag = "--" + parameter.name.replace("_", "-")
+    parser.add_argument(flag, default=parameter.default, dest=parameter.name, **options)
+
+
+def _read_docstring(command: Command) -> tuple[str, str, dict[str, str]]:
+    """Returns the first sentence, what follows it, and name -> explanation from "Args:"."""
+    text = inspect.getdoc(command) or ""
+    summary, _, rest = text.partition("\n\n")
+    body, _, arguments = rest.partition("Args:\n")
+    explained: dict[str, str] = {}
+    name = ""
+    for line in arguments.splitlines():
+        if found := _ARGUMENT.match(line):
+            name, explained[found[1]] = found[1], found[2]
+        elif line.startswith("        ") and name:
+            explained[name] += " " + line.strip()
+        else:
+            name = ""
+    return " ".join(summary.split()), body.strip(), explained

@@ -1,0 +1,155 @@
+"""Datasets: collections of samples that are found by number."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt.errors import ArgumentError, BoundsError, ShapeError
+from smelt.random import Generator, randperm
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
+
+
+class Dataset(ABC):
+    """Samples that are found by number; a subclass says how many there are and what each one is."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Any:
+        """Returns one sample: a tree of Tensors, arrays or numbers."""
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
+        """Returns the samples of several indices as one tree, stacked along a new first axis."""
+        return stack([self[int(index)] for index in indices])
+
+
+class TensorDataset(Dataset):
+    """Tensors whose first axes run over the same samples.
+
+    Args:
+        tensors: each of shape (n, ...).
+
+    Raises:
+        ArgumentError: no tensor is given.
+        ShapeError: the first extents differ.
+
+    Example:
+        >>> import smelt
+        >>> pairs = TensorDataset(smelt.zeros(3, 2), smelt.arange(3))
+        >>> len(pairs), pairs[1][1].item()
+        (3, 1)
+    """
+
+    def __init__(self, *tensors: Any) -> None:
+        if not tensors:
+            raise ArgumentError("TensorDataset: give at least one tensor")
+        self.tensors = tuple(as_tensor(tensor) for tensor in tensors)
+        shapes = [tensor.shape for tensor in self.tensors]
+        if () in shapes or len({shape[0] for shape in shapes}) > 1:
+            raise ShapeError(f"TensorDataset: the first extents of {shapes} must be the same")
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        row = _within(index, len(self))
+        return tuple(_rows(tensor, row) for tensor in self.tensors)
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, ...]:
+        """Returns the samples of several indices, each Tensor of shape (len(indices), ...)."""
+        chosen = np.asarray([_within(int(index), len(self)) for index in indices], np.int64)
+        return tuple(_rows(tensor, chosen) for tensor in self.tensors)
+
+
+class Subset(Dataset):
+    """Some samples of another dataset, in a given order."""
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
+        self.dataset = dataset
+        self.indices = np.asarray(indices, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[int(self.indices[_within(index, len(self))])]
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
+        """Returns the samples of several indices, as the dataset below stacks them."""
+        return self.dataset.batch(
+            self.indices[[_within(int(index), len(self)) for index in indices]]
+        )
+
+
+def random_split(
+    dataset: Dataset, lengths: Sequence[int | float], generator: Generator | None = None
+) -> list[Subset]:
+    """Returns parts of a dataset, without a common sample, drawn at random.
+
+    Args:
+        dataset: what to divide.
+        lengths: how many samples each part has; or fractions with the sum 1, whose rounding
+            errors go to the first parts, one sample each.
+        generator: where the order comes from; the default generator when None.
+
+    Raises:
+        ArgumentError: the lengths do not add up to the whole.
+    """
+    counts = _counts(lengths, len(dataset))
+    order = randperm(len(dataset), generator=generator).numpy()
+    ends = np.cumsum(counts)
+    return [
+        Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)
+    ]
+
+
+def stack(samples: Sequence[Any]) -> Any:
+    """Returns samples of one structure as one tree of Tensors with a new first axis.
+
+    Raises:
+        ShapeError: samples have different shapes.
+    """
+    first = samples[0]
+    if isinstance(first, (tuple, list)):
+        return tuple(stack(part) for part in zip(*samples, strict=True))
+    if isinstance(first, dict):
+        return {key: stack([sample[key] for sample in samples]) for key in first}
+    tensors = [as_tensor(sample) for sample in samples]
+    shapes = {tensor.shape for tensor in tensors}
+    if len(shapes) > 1:
+        raise ShapeError(f"a batch needs samples of one shape, got {sorted(shapes)}")
+    return Tensor(np.stack([tensor.data for tensor in tensors]), tensors[0].dtype)
+
+
+def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
+    return Tensor(np.array(tensor.data[rows]), tensor.dtype)
+
+
+def _within(index: int, length: int) -> int:
+    if not -length <= index < length:
+        raise BoundsError(f"sample {index} of a dataset with {length}")
+    return index % length
+
+
+def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
+    if any(length < 0 for length in lengths):
+        raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
+    if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
+        counts = [int(total * length) for length in lengths]
+        for place in range(total - sum(counts)):
+            counts[place % len(counts)] += 1
+        return counts
+    if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
+        raise ArgumentError(
+            f"random_split: lengths {list(lengths)} must have the sum {total}, "
+            "or be fractions with the sum 1"
+        )
+    return [int(length) for length in lengths]

@@ -1,0 +1,74 @@
+"""Progress, as it happens: one live line in a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import TextIO
+
+from smelt.train.history import Callback, Epoch, History
+
+__all__ = ["LiveProgress", "PlainProgress", "progress"]
+
+LINES = 10  # that a whole training prints where there is no terminal
+
+
+def progress(file: TextIO | None = None) -> Callback:
+    """Returns a callback that shows how far training is; live in a terminal, if rich is there."""
+    target = sys.stdout if file is None else file
+    live = target.isatty() and find_spec("rich") is not None
+    return LiveProgress(target) if live else PlainProgress(target)
+
+
+class PlainProgress(Callback):
+    """Prints about ten lines in all: the first epoch, the last, and some between."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.epochs = 0
+
+    def start(self, epochs: int) -> None:
+        """Remembers how many epochs there will be."""
+        self.epochs = epochs
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Prints a line when it is time for one."""
+        every = max(1, self.epochs // LINES)
+        if epoch.number in (1, self.epochs) or epoch.number % every == 0:
+            width = len(str(self.epochs))
+            print(f"epoch {epoch.number:{width}}/{self.epochs}  {described(epoch)}", file=self.file)
+
+
+class LiveProgress(Callback):
+    """Keeps one line of a terminal up to date, with a bar, by means of rich."""
+
+    def __init__(self, file: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("epoch {task.completed}/{task.total}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=Console(file=file),
+        )
+
+    def start(self, epochs: int) -> None:
+        """Shows the line."""
+        self._progress.start()
+        self._task = self._progress.add_task("compiling", total=epochs)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Brings the line up to date."""
+        self._progress.update(self._task, completed=epoch.number, description=described(epoch))
+
+    def end(self, history: History) -> None:
+        """Leaves the line as it stands."""
+        self._progress.stop()
+
+
+def described(epoch: Epoch) -> str:
+    """Returns the figures of an epoch in words: `loss 0.0312  held-out loss 0.0984  ...`."""
+    held_out = [f"held-out {name} {value:.4f}" for name, value in epoch.held_out.items()]
+    return "  ".join([f"loss {epoch.loss:.4f}", *held_out])

@@ -1,0 +1,122 @@
+"""The run folder: what a training leaves on disk, readable at any moment.
+
+config.json          the settings of the run, written before it starts
+metrics.jsonl        one line an epoch, written when the epoch ends
+model.safetensors    the weights, written now and then and at the end
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from smelt.errors import FileError
+from smelt.export.atomic import writable_folder, write_bytes
+from smelt.export.safetensors import load_file, save_file
+from smelt.nn.module import Module
+from smelt.train.history import Callback, Epoch, History
+
+__all__ = ["RunFolder", "new_folder", "read_config", "read_metrics", "read_model"]
+
+CONFIG, METRICS, MODEL = "config.json", "metrics.jsonl", "model.safetensors"
+SAVE_EVERY = 10.0  # seconds of training that a crash may cost
+
+
+class RunFolder(Callback):
+    """Keeps a training on disk while it runs.
+
+    Args:
+        path: a folder that does not hold a run yet; made when it is not there.
+        model: whose weights are kept.
+        config: the settings of the run; anything that JSON can say.
+
+    Raises:
+        FileError: the folder cannot be written, or holds a run already. This comes before training.
+        MissingExtra: the library `safetensors` is not installed.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], model: Module, config: Mapping[str, Any]
+    ) -> None:
+        self.path = writable_folder(path)
+        if (self.path / CONFIG).exists():
+            raise FileError(f"{path}: holds a run already; choose another folder")
+        self.model = model
+        self.save()
+        write_bytes(self.path / METRICS, b"")
+        write_bytes(self.path / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+
+    def save(self) -> None:
+        """Writes the weights as they are now."""
+        save_file(self.model.state_dict(), self.path / MODEL)
+        self._saved = time.monotonic()
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Writes the epoch's line, and now and then the weights."""
+        self._append(json.dumps(epoch.row()) + "\n")
+        if time.monotonic() - self._saved > SAVE_EVERY:
+            self.save()
+
+    def end(self, history: History) -> None:
+        """Writes the weights."""
+        self.save()
+
+    def _append(self, line: str) -> None:
+        path = self.path / METRICS
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise FileError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
+    """Returns a path `parent/name-1`, `parent/name-2` ..., the first that does not exist."""
+    number = 1
+    while (path := Path(parent) / f"{name}-{number}").exists():
+        number += 1
+    return path
+
+
+def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the settings of a run.
+
+    Raises:
+        FileError: the folder does not hold a run, or its config.json is damaged.
+    """
+    file = Path(path) / CONFIG
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except OSError:
+        raise FileError(f"{path}: is not the folder of a run (it has no {CONFIG})") from None
+    except ValueError as error:
+        raise FileError(f"{file}: is damaged ({error})") from None
+
+
+def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """Returns a row for each finished epoch of a run.
+
+    Raises:
+        FileError: the folder has no metrics.jsonl, or one of its lines is damaged.
+    """
+    file = Path(path) / METRICS
+    try:
+        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    except OSError:
+        raise FileError(f"{path}: is not the folder of a run (it has no {METRICS})") from None
+    except ValueError as error:
+        raise FileError(f"{file}: is damaged ({error})") from None
+
+
+def read_model(path: str | os.PathLike[str], model: Module) -> None:
+    """Gives `model` the weights of a run.
+
+    Raises:
+        FileError: the run has no weights, or they are damaged.
+        StateError: they are another model's.
+    """
+    model.load_state_dict(load_file(Path(path) / MODEL))

@@ -1,0 +1,105 @@
+"""Datasets and their parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from smelt.data import Dataset, Subset, TensorDataset, random_split
+from smelt.errors import ArgumentError, BoundsError, ShapeError
+from smelt.random import Generator
+
+
+class Squares(Dataset):
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> Any:
+        return {"root": index, "square": np.array([index**2], np.float32)}
+
+
+def numbers(count: int) -> TensorDataset:
+    return TensorDataset(np.arange(count), np.arange(2.0 * count).reshape(count, 2))
+
+
+def test_a_sample_has_a_row_of_each_tensor() -> None:
+    row, pair = numbers(4)[-1]
+    assert (row.item(), pair.tolist()) == (3, [6, 7])
+
+
+def test_a_batch_has_the_rows_that_were_asked_for() -> None:
+    rows, pairs = numbers(4).batch([2, 0, 2])
+    assert rows.tolist() == [2, 0, 2]
+    assert pairs.shape == (3, 2)
+
+
+def test_a_batch_is_a_copy() -> None:
+    data = numbers(4)
+    rows, _ = data.batch([0])
+    rows.copy_(np.array([9]))
+    assert data[0][0].item() == 0
+
+
+def test_samples_of_an_own_dataset_are_stacked() -> None:
+    batch = Squares().batch([1, 3])
+    assert batch["root"].tolist() == [1, 3]
+    assert batch["square"].tolist() == [[1], [9]]
+
+
+@pytest.mark.parametrize("index", [4, -5])
+def test_a_sample_outside_is_refused(index: int) -> None:
+    with pytest.raises(BoundsError, match=f"sample {index} of a dataset with 4"):
+        numbers(4)[index]
+    with pytest.raises(BoundsError):
+        numbers(4).batch([index])
+
+
+def test_tensors_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"\(3,\), \(4,\)"):
+        TensorDataset(np.zeros(3), np.zeros(4))
+    with pytest.raises(ShapeError):
+        TensorDataset(np.float32(1))
+    with pytest.raises(ArgumentError):
+        TensorDataset()
+
+
+def test_a_split_has_every_sample_once() -> None:
+    parts = random_split(numbers(10), [7, 3], Generator(1))
+    found = [row.item() for part in parts for row, _ in (part[i] for i in range(len(part)))]
+    assert [len(part) for part in parts] == [7, 3]
+    assert sorted(found) == list(range(10))
+    assert found != list(range(10))
+
+
+def test_a_split_by_fractions_gives_the_rest_to_the_first_parts() -> None:
+    assert [len(part) for part in random_split(numbers(10), [0.25, 0.25, 0.5])] == [3, 2, 5]
+
+
+def test_the_same_generator_splits_alike() -> None:
+    first, second = (random_split(numbers(10), [5, 5], Generator(3))[0].indices for _ in range(2))
+    assert (first == second).all()
+
+
+@pytest.mark.parametrize("lengths", [[5, 4], [11], [-1, 11], [0.5, 0.4], [9.0, 1]])
+def test_a_split_that_does_not_add_up_is_refused(lengths: list[float]) -> None:
+    with pytest.raises(ArgumentError, match="random_split"):
+        random_split(numbers(10), lengths)
+
+
+def test_a_subset_has_its_own_numbers() -> None:
+    part = Subset(numbers(10), [8, 4])
+    assert part[1][0].item() == 4
+    assert part.batch([1, 0])[0].tolist() == [4, 8]
+    with pytest.raises(BoundsError):
+        part[2]
+
+
+def test_samples_of_different_shapes_make_no_batch() -> None:
+    class Growing(Squares):
+        def __getitem__(self, index: int) -> Any:
+            return np.zeros(index)
+
+    with pytest.raises(ShapeError, match=r"\(1,\), \(2,\)"):
+        Growing().batch([1, 2])

@@ -1,0 +1,80 @@
+"""Figures become PNG files with what they should show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smelt import plot
+from smelt.errors import ArgumentError, FileError, MissingExtra, ShapeError
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+
+ROWS = [
+    {"epoch": n, "loss": 1 / n, "held_out_loss": 2 / n, "held_out_accuracy": 1 - 1 / n}
+    for n in range(1, 6)
+]
+
+
+def test_curves_show_both_losses_and_the_accuracy() -> None:
+    loss, accuracy = plot.curves(ROWS).axes
+    assert [line.get_label() for line in loss.lines] == ["training", "held out"]
+    assert loss.get_yscale() == "log"
+    assert list(accuracy.lines[0].get_ydata()) == [row["held_out_accuracy"] for row in ROWS]
+    assert [text.get_text() for text in accuracy.texts] == ["80.00%"]
+
+
+def test_curves_without_held_out_data_have_one_panel() -> None:
+    (loss,) = plot.curves([{"epoch": 1, "loss": 0.5}]).axes
+    assert loss.lines[0].get_marker() == "o"
+
+
+def test_a_loss_that_may_be_negative_is_on_a_linear_scale() -> None:
+    (loss,) = plot.curves([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": -0.5}]).axes
+    assert loss.get_yscale() == "linear"
+
+
+def test_no_epochs_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="no finished epoch"):
+        plot.curves([])
+
+
+def test_the_confusion_matrix_names_every_count_but_zero() -> None:
+    (axes,) = plot.confusion(np.array([[5, 0], [1, 4]]), ["cat", "dog"]).axes
+    assert sorted(text.get_text() for text in axes.texts) == ["1", "4", "5"]
+    assert axes.get_title(loc="left") == "9 of 10 right (90.00%)"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
+
+
+def test_an_empty_confusion_matrix_can_be_drawn() -> None:
+    (axes,) = plot.confusion(np.zeros((2, 2), int)).axes
+    assert axes.get_title(loc="left") == "0 of 0 right"
+
+
+@pytest.mark.parametrize("counts", [np.zeros((2, 3)), np.zeros(4), np.zeros((3, 3))])
+def test_counts_that_do_not_fit_are_refused(counts: np.ndarray) -> None:
+    with pytest.raises(ShapeError):
+        plot.confusion(counts, ["a", "b"])
+
+
+def test_a_saved_figure_is_a_png_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    plot.save(plot.confusion(np.eye(3, dtype=int)), path)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 300
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="x.png"):
+        plot.save(plot.curves(ROWS), tmp_path / "nowhere" / "x.png")
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smelt.plot.style.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"smelt\[plot\]"):
+        plot.curves(ROWS)

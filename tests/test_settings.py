@@ -1,0 +1,60 @@
+"""The switches."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import smelt
+from smelt.errors import ArgumentError
+from smelt.settings import current, settings
+
+START = {"compile": True, "threads": None, "verify": False}
+
+
+def test_a_switch_holds_for_its_block() -> None:
+    with settings(compile=False, threads=2):
+        assert settings.get() == {"compile": False, "threads": 2, "verify": False}
+        with settings(verify=True):
+            assert settings.get() == {"compile": False, "threads": 2, "verify": True}
+    assert settings.get() == START
+
+
+def test_an_error_puts_the_switch_back() -> None:
+    with pytest.raises(ZeroDivisionError), settings(compile=False):
+        raise ZeroDivisionError
+    assert current.compile
+
+
+def test_settings_decorate_functions_and_can_be_used_twice() -> None:
+    eager = settings(compile=False)
+
+    @eager
+    def look() -> bool:
+        with eager:
+            pass
+        return current.compile
+
+    assert look() is look() is False
+    assert current.compile
+
+
+def test_a_switch_belongs_to_its_thread() -> None:
+    found = []
+    with settings(compile=False):
+        thread = threading.Thread(target=lambda: found.append(settings.get()))
+        thread.start()
+        thread.join()
+    assert found == [START]
+
+
+def test_the_package_shows_the_switches() -> None:
+    assert smelt.settings is settings
+    assert smelt.settings.current is current
+
+
+@pytest.mark.parametrize("threads", [0, -2])
+def test_no_threads_are_refused(threads: int) -> None:
+    with pytest.raises(ArgumentError, match=f"threads={threads}"):
+        settings(threads=threads)

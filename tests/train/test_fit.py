@@ -1,0 +1,172 @@
+"""The training loop, eagerly and compiled."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smelt.nn.functional as F
+from smelt import nn, optim
+from smelt.data import TensorDataset
+from smelt.errors import ArgumentError
+from smelt.random import manual_seed
+from smelt.settings import settings
+from smelt.tensor import Tensor
+from smelt.train import Callback, Epoch, History, examiner, fit, predict, training_step
+
+
+@pytest.fixture(params=[False, True], ids=["eager", "compiled"], autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    with settings(compile=request.param):
+        yield
+
+
+@pytest.fixture
+def data() -> TensorDataset:
+    """40 samples of y = 2 a - b + 1."""
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    return TensorDataset(x, x @ np.array([[2], [-1]], np.float32) + 1)
+
+
+class Line:
+    """A linear model and everything around it."""
+
+    def __init__(self) -> None:
+        manual_seed(0)
+        self.model = nn.Linear(2, 1)
+        self.step = training_step(
+            self.model, optim.SGD(self.model.parameters(), lr=0.1), F.mse_loss
+        )
+
+    def fit(self, data: TensorDataset, **options: Any) -> History:
+        return fit(self.model, self.step, data, **{"epochs": 10, "batch_size": 8, **options})
+
+
+class Log(Callback):
+    """Writes down what it is told, and does something after an epoch."""
+
+    def __init__(self, then: Callable[[Epoch], object] = lambda epoch: None) -> None:
+        self.events: list[Any] = []
+        self.then = then
+
+    def start(self, epochs: int) -> None:
+        self.events.append(("start", epochs))
+
+    def epoch(self, epoch: Epoch) -> None:
+        self.events.append(epoch.number)
+        self.then(epoch)
+
+    def end(self, history: History) -> None:
+        self.events.append(("end", history.interrupted))
+
+
+def weights(model: nn.Module) -> dict[str, list[float]]:
+    return {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+
+
+def test_the_loss_falls_and_every_epoch_is_reported(data: TensorDataset) -> None:
+    line, log = Line(), Log()
+    history = line.fit(data, callbacks=[log])
+    assert [epoch.number for epoch in history.epochs] == list(range(1, 11))
+    assert history.epochs[-1].loss < 1e-3 < history.epochs[0].loss
+    assert log.events == [("start", 10), *range(1, 11), ("end", False)]
+    assert history.seconds == sum(epoch.seconds for epoch in history.epochs)
+    np.testing.assert_allclose(line.model.weight.numpy(), [[2, -1]], atol=0.02)
+
+
+def test_the_same_seed_gives_the_same_weights(data: TensorDataset) -> None:
+    first, second = Line(), Line()
+    manual_seed(1)
+    first.fit(data)
+    manual_seed(1)
+    second.fit(data)
+    assert weights(first.model) == weights(second.model)
+
+
+def test_held_out_data_are_looked_at_in_evaluation_mode(data: TensorDataset) -> None:
+    model = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.5))
+    model[1].eval()
+    look = examiner(model, {"loss": F.mse_loss, "twice": lambda x, y: 2 * F.mse_loss(x, y)}, data)
+    found = look()
+    assert found == look()  # dropout would differ
+    assert found["twice"] == pytest.approx(2 * found["loss"])
+    assert (model.training, model[0].training, model[1].training) == (True, True, False)
+
+
+def test_a_mean_over_several_batches_is_the_mean_over_all(
+    data: TensorDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = nn.Linear(2, 1)
+    whole = examiner(model, {"loss": F.mse_loss}, data)()["loss"]
+    outputs = predict(model, data.tensors[0]).numpy()
+    monkeypatch.setattr("smelt.train.evaluate.BATCH", 17)
+    assert examiner(model, {"loss": F.mse_loss}, data)()["loss"] == pytest.approx(whole, rel=1e-5)
+    np.testing.assert_allclose(predict(model, data.tensors[0]).numpy(), outputs, rtol=1e-5)
+
+
+def test_a_schedule_goes_on_with_each_step(data: TensorDataset) -> None:
+    model = nn.Linear(2, 1)
+    optimiser = optim.SGD(model.parameters(), lr=1.0)
+    schedule = optim.lr_scheduler.ExponentialLR(optimiser, gamma=0.5)
+    step = training_step(model, optimiser, F.mse_loss, schedule)
+    fit(model, step, data, epochs=1, batch_size=8)
+    assert float(schedule.get_last_lr()[0]) == pytest.approx(0.5**5)
+
+
+def test_ctrl_c_between_epochs_keeps_the_last_finished_one(data: TensorDataset) -> None:
+    line = Line()
+    kept: list[dict[str, list[float]]] = []
+
+    def interrupt(epoch: Epoch) -> None:
+        kept.append(weights(line.model))
+        if epoch.number == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    log = Log(interrupt)
+    history = line.fit(data, callbacks=[log])
+    assert history.interrupted
+    assert len(history.epochs) == 3
+    assert log.events[-1] == ("end", True)
+    assert weights(line.model) == kept[-1]
+
+
+def test_ctrl_c_within_an_epoch_goes_back_to_its_start(data: TensorDataset) -> None:
+    line = Line()
+    before = weights(line.model)
+
+    class Torn:
+        def over(self, *arrays: Tensor, **options: Any) -> Any:
+            line.step.over(*arrays, **options)
+            raise KeyboardInterrupt
+
+    history = fit(line.model, Torn(), data, epochs=2, batch_size=8)
+    assert (history.interrupted, history.epochs) == (True, [])
+    assert weights(line.model) == before
+
+
+def test_an_error_goes_on_after_the_callbacks_were_told(data: TensorDataset) -> None:
+    def fail(epoch: Epoch) -> None:
+        raise ZeroDivisionError
+
+    log = Log(fail)
+    with pytest.raises(ZeroDivisionError):
+        Line().fit(data, callbacks=[log])
+    assert log.events == [("start", 10), 1, ("end", False)]
+
+
+def test_no_epochs_change_nothing(data: TensorDataset) -> None:
+    line = Line()
+    before = weights(line.model)
+    assert line.fit(data, epochs=0).epochs == []
+    assert weights(line.model) == before
+
+
+@pytest.mark.parametrize("options", [{"epochs": -1}, {"batch_size": 0}, {"batch_size": 41}])
+def test_settings_out_of_range_are_refused(data: TensorDataset, options: dict[str, int]) -> None:
+    (name,) = options
+    with pytest.raises(ArgumentError, match=name):
+        Line().fit(data, **options)

@@ -1,0 +1,56 @@
+"""What a person sees while training runs."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from smelt.train import Callback, Epoch, History, progress
+from smelt.train.progress import LiveProgress, PlainProgress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def watch(callback: Callback, epochs: int) -> None:
+    callback.start(epochs)
+    for number in range(1, epochs + 1):
+        callback.epoch(Epoch(number, 1 / number, {"accuracy": 0.5}, 0.01))
+    callback.end(History())
+
+
+def test_a_file_gets_about_ten_plain_lines() -> None:
+    file = io.StringIO()
+    callback = progress(file)
+    assert isinstance(callback, PlainProgress)
+    watch(callback, 100)
+    lines = file.getvalue().splitlines()
+    assert lines[0] == "epoch   1/100  loss 1.0000  held-out accuracy 0.5000"
+    assert lines[-1].startswith("epoch 100/100  loss 0.0100")
+    assert len(lines) == 11
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_short_training_gets_every_line(epochs: int) -> None:
+    file = io.StringIO()
+    watch(progress(file), epochs)
+    assert len(file.getvalue().splitlines()) == epochs
+
+
+def test_a_terminal_gets_a_live_line() -> None:
+    pytest.importorskip("rich")
+    file = Terminal()
+    callback = progress(file)
+    assert isinstance(callback, LiveProgress)
+    watch(callback, 5)
+    assert "epoch 5/5" in file.getvalue()
+    assert "held-out accuracy 0.5000" in file.getvalue()
+
+
+def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert isinstance(progress(Terminal()), PlainProgress)

@@ -1,0 +1,111 @@
+"""The run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smelt import nn
+from smelt.errors import FileError, StateError
+from smelt.train import (
+    Epoch,
+    History,
+    RunFolder,
+    new_folder,
+    read_config,
+    read_metrics,
+    read_model,
+)
+
+EPOCH = Epoch(1, 0.5, {"accuracy": 0.9}, 0.01)
+
+
+@pytest.fixture
+def model() -> nn.Linear:
+    return nn.Linear(2, 3)
+
+
+def test_a_run_can_be_read_back(model: nn.Linear, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "deep" / "run", model, {"lr": 0.1})
+    folder.epoch(EPOCH)
+    folder.end(History([EPOCH]))
+    assert read_config(folder.path) == {"lr": 0.1}
+    assert read_metrics(folder.path) == [
+        {"epoch": 1, "loss": 0.5, "held_out_accuracy": 0.9, "seconds": 0.01}
+    ]
+    other = nn.Linear(2, 3)
+    read_model(folder.path, other)
+    assert (other.weight.numpy() == model.weight.numpy()).all()
+
+
+def test_a_run_can_be_read_before_its_end(model: nn.Linear, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", model, {})
+    assert read_metrics(folder.path) == []
+    folder.epoch(EPOCH)
+    assert len(read_metrics(folder.path)) == 1
+    read_model(folder.path, nn.Linear(2, 3))
+
+
+def test_weights_are_saved_now_and_then(
+    model: nn.Linear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "run", model, {})
+    model.load_state_dict({"weight": np.ones((3, 2)), "bias": np.ones(3)})
+    other = nn.Linear(2, 3)
+    folder.epoch(EPOCH)
+    read_model(folder.path, other)
+    assert not (other.weight.numpy() == 1).all()
+    monkeypatch.setattr("smelt.train.run.SAVE_EVERY", 0.0)
+    folder.epoch(EPOCH)
+    read_model(folder.path, other)
+    assert (other.weight.numpy() == 1).all()
+
+
+def test_a_folder_with_a_run_is_not_overwritten(model: nn.Linear, tmp_path: Path) -> None:
+    RunFolder(tmp_path, model, {})
+    with pytest.raises(FileError, match="holds a run already"):
+        RunFolder(tmp_path, model, {})
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused(model: nn.Linear, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(FileError, match="cannot write"):
+        RunFolder(tmp_path / "run", model, {})
+
+
+def test_a_file_in_place_of_the_folder_is_refused(model: nn.Linear, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(FileError, match="cannot write"):
+        RunFolder(tmp_path / "run", model, {})
+
+
+def test_weights_of_another_model_are_refused(model: nn.Linear, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", model, {})
+    with pytest.raises(StateError):
+        read_model(folder.path, nn.Linear(3, 3))
+
+
+def test_new_folders_are_numbered(tmp_path: Path) -> None:
+    assert new_folder(tmp_path, "digits") == tmp_path / "digits-1"
+    (tmp_path / "digits-1").mkdir()
+    assert new_folder(tmp_path, "digits") == tmp_path / "digits-2"
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    for read in (read_config, read_metrics):
+        with pytest.raises(FileError, match="not the folder of a run"):
+            read(tmp_path)
+
+
+def test_damaged_text_is_named(model: nn.Linear, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1}) + "\n{")
+    with pytest.raises(FileError, match="config.json: is damaged"):
+        read_config(tmp_path)
+    with pytest.raises(FileError, match="metrics.jsonl: is damaged"):
+        read_metrics(tmp_path)
