@@ -13,7 +13,7 @@ from smelt.elementary import erf, exp, expm1, log, log1p, tanh, where
 from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
-from smelt.reductions import amax
+from smelt.reductions import amax, wide
 from smelt.reductions import sum as sum_over
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first."""
-    powers = exp(x - amax(x, dim, True).detach())
-    return powers / sum_over(powers, dim, True)
+    powers = exp(wide(x) - amax(x, dim, True).detach())
+    return (powers / sum_over(powers, dim, True)).to(x.dtype)
 
 
 def softmin(x: Tensor, dim: int = -1) -> Tensor:
@@ -180,5 +180,5 @@ def softmin(x: Tensor, dim: int = -1) -> Tensor:
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum."""
-    shifted = x - amax(x, dim, True).detach()
-    return shifted - log(sum_over(exp(shifted), dim, True))
+    shifted = wide(x) - amax(x, dim, True).detach()
+    return (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)

@@ -68,6 +68,7 @@ from smelt.losses import (
 from smelt.ops import indexing
 from smelt.ops.random import iota
 from smelt.random import Generator, rand
+from smelt.reductions import wide
 from smelt.tensor import Tensor
 
 __all__ = [
@@ -158,9 +159,9 @@ def layer_norm(
     if not shape or x.shape[-len(shape) :] != shape:
         raise ShapeError(located(f"layer_norm: an input {x.shape} does not end with {shape}"))
     axes = tuple(range(-len(shape), 0))
-    centred = x - x.mean(axes, True)
+    centred = wide(x) - wide(x).mean(axes, True)
     y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
-    return _scaled(y, weight, bias)
+    return _scaled(y, weight, bias).to(x.dtype)
 
 
 def rms_norm(
@@ -174,7 +175,8 @@ def rms_norm(
     if not shape or x.shape[-len(shape) :] != shape:
         raise ShapeError(located(f"rms_norm: an input {x.shape} does not end with {shape}"))
     axes = tuple(range(-len(shape), 0))
-    return _scaled(x * rsqrt((x * x).mean(axes, True) + eps), weight, None)
+    y = wide(x) * rsqrt((wide(x) ** 2).mean(axes, True) + eps)
+    return _scaled(y, weight, None).to(x.dtype)
 
 
 def group_norm(
@@ -191,10 +193,11 @@ def group_norm(
         raise ShapeError(
             located(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)")
         )
-    groups = x.reshape(x.shape[0], num_groups, -1)
+    groups = wide(x).reshape(x.shape[0], num_groups, -1)
     centred = groups - groups.mean(-1, True)
     y = centred * rsqrt((centred * centred).mean(-1, True) + eps)
-    return _scaled(y.reshape(x.shape), _by_channel(weight, x), _by_channel(bias, x))
+    y = y.reshape(x.shape)
+    return _scaled(y, _by_channel(weight, x), _by_channel(bias, x)).to(x.dtype)
 
 
 def batch_norm(
@@ -224,8 +227,8 @@ def batch_norm(
         raise ShapeError(located(f"batch_norm: needs (N, C, ...), got {x.shape}"))
     if training:
         axes = (0, *range(2, x.ndim))
-        mean = x.mean(axes)
-        centred = x - _by_channel(mean, x)
+        mean = wide(x).mean(axes)
+        centred = wide(x) - _by_channel(mean, x)
         var = (centred * centred).mean(axes)
         _move_statistics(x, mean, var, running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
@@ -233,9 +236,9 @@ def batch_norm(
             located("batch_norm: without training, running_mean and running_var are used")
         )
     else:
-        centred, var = x - _by_channel(running_mean, x), running_var
+        centred, var = wide(x) - _by_channel(running_mean, x), running_var
     scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
-    return _scaled(centred, _by_channel(scale, x), _by_channel(bias, x))
+    return _scaled(centred, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
 
 
 def _move_statistics(

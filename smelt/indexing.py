@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from smelt import dtypes
 from smelt.apply import as_tensor, axis_of
 from smelt.elementary import where
@@ -69,9 +71,15 @@ def _sliced(x: Tensor, subscript: Subscript) -> Tensor:
 
 
 def _wrapped(index: Any, extent: int) -> Tensor:
-    index = as_tensor(index)
-    check_bounds("index", index, extent, low=-extent)
-    return where(index < 0, index + extent, index)
+    """Counts negative indices from the end; an array, which is known now, is checked now."""
+    if not isinstance(index, np.ndarray) or index.dtype.kind != "i":
+        index = as_tensor(index)
+        check_bounds("index", index, extent, low=-extent)
+        return where(index < 0, index + extent, index)
+    outside = index[(index < -extent) | (index >= extent)]
+    if outside.size:
+        raise BoundsError(located(f"index {outside[0]} is outside an axis of extent {extent}"))
+    return as_tensor(np.where(index < 0, index + extent, index))
 
 
 def _joined(

@@ -17,7 +17,7 @@ import numpy as np
 
 from smelt import dtypes, rounded
 from smelt.apply import as_tensor, extents_of
-from smelt.dtypes import as_dtype
+from smelt.dtypes import DType, as_dtype
 from smelt.elementary import where
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, ShapeError
@@ -79,8 +79,18 @@ class Generator:
         with no_grad():
             self.state.copy_(state)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.state,)
+
     def __repr__(self) -> str:
         return f"Generator(state={self.state!r})"
+
+
+def _restored(state: Tensor) -> Generator:
+    """A generator as `copy.deepcopy` and `pickle` restore it."""
+    generator = Generator()
+    generator.set_state(state)
+    return generator
 
 
 def _signed(seed: int) -> int:
@@ -123,9 +133,18 @@ def set_rng_state(state: Tensor) -> None:
 # --- uniform -----------------------------------------------------------------------------------
 
 
-def rand(*shape: Any, dtype: Any = dtypes.float32, generator: Generator | None = None) -> Tensor:
+def rand(
+    *shape: Any,
+    dtype: Any = dtypes.float32,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """Returns numbers uniform in [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64)."""
-    source, extents, dtype = generator or default_generator(), extents_of(shape), as_dtype(dtype)
+    unit = _uniform(extents_of(shape), as_dtype(dtype), generator or default_generator())
+    return unit.requires_grad_() if requires_grad else unit
+
+
+def _uniform(extents: Shape, dtype: DType, source: Generator) -> Tensor:
     if dtype is dtypes.float64:
         high, low = source.words(extents)
         whole = _unsigned(_shift(high, 5)) * 2**26 + _unsigned(_shift(low, 6))
@@ -161,12 +180,12 @@ def bernoulli(p: Any, size: Any = None, generator: Generator | None = None) -> T
 
 def randint(
     low: int,
-    high: int | None = None,
+    high: Any = None,
     size: Any = (),
     dtype: Any = dtypes.int64,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns whole numbers uniform in low..high - 1 (`randint(n, size=...)`: in 0..n - 1).
+    """Returns whole numbers uniform in low..high - 1 (`randint(n, size)`: in 0..n - 1).
 
     64 random bits are scaled to the range, so that no number is more likely than another by more
     than one part in 2^64 / (high - low), or 2^63 / (high - low) for ranges beyond 2^31.
@@ -174,6 +193,8 @@ def randint(
     Raises:
         ArgumentError: the range is empty or wider than 2^62.
     """
+    if isinstance(high, (tuple, list)):  # PyTorch's randint(high, size)
+        high, size = None, high
     low, high = (0, low) if high is None else (low, high)
     span = high - low
     if not 0 < span <= 2**62:
@@ -201,13 +222,22 @@ def permutation(x: Tensor | int, generator: Generator | None = None) -> Tensor:
 # --- other distributions -----------------------------------------------------------------------
 
 
-def randn(*shape: Any, dtype: Any = dtypes.float32, generator: Generator | None = None) -> Tensor:
+def randn(
+    *shape: Any,
+    dtype: Any = dtypes.float32,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
     """Returns standard normal numbers: the inverse distribution function of a uniform one.
 
     One bit gives the sign and 31 (float64: 63) the probability of the tail, so the tails reach
     6.3 (9.1) standard deviations.
     """
-    source, extents, dtype = generator or default_generator(), extents_of(shape), as_dtype(dtype)
+    number = _gaussian(extents_of(shape), as_dtype(dtype), generator or default_generator())
+    return number.requires_grad_() if requires_grad else number
+
+
+def _gaussian(extents: Shape, dtype: DType, source: Generator) -> Tensor:
     if dtype is dtypes.float64:
         high, low = source.words(extents)
         number = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)

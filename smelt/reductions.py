@@ -43,7 +43,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Returns the mean over the axes `dim`; that of nothing is nan."""
     x = x if x.dtype.is_float else x.to(dtypes.float32)
-    return sum(x, dim, keepdim) / _count(x, dim)
+    return (sum(wide(x), dim, keepdim) / _count(x, dim)).to(x.dtype)
 
 
 def prod(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -140,14 +140,15 @@ def var(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = Fals
     `correction=1` is the unbiased estimate from a sample, `correction=0` the variance of the
     numbers themselves.
     """
-    centred = x - mean(x, dim, True)
+    centred = wide(x) - mean(wide(x), dim, True)
     freedom = _count(x, dim) - correction
-    return sum(centred * centred, dim, keepdim) / (freedom if freedom > 0 else 0.0)
+    total = sum(centred * centred, dim, keepdim)
+    return (total / (freedom if freedom > 0 else 0.0)).to(x.dtype)
 
 
 def std(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
     """Returns the square root of `var`."""
-    return sqrt(var(x, dim, correction, keepdim))
+    return sqrt(var(wide(x), dim, correction, keepdim)).to(x.dtype)
 
 
 def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -155,10 +156,16 @@ def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False)
 
     The gradient at a vector of zeros is 0.
     """
-    if p in (2, "fro"):
-        return _root(sum(x * x, dim, keepdim))
+    if p == "fro":
+        p = 2
     if not isinstance(p, (int, float)):
         raise ArgumentError(located(f"norm: p must be a number or 'fro', got {p!r}"))
+    return _norm(wide(x), p, dim, keepdim).to(x.dtype)
+
+
+def _norm(x: Tensor, p: float, dim: Dims, keepdim: bool) -> Tensor:
+    if p == 2:
+        return _root(sum(x * x, dim, keepdim))
     size = absolute(x)
     if math.isinf(p):
         return amax(size, dim, keepdim) if p > 0 else amin(size, dim, keepdim)
@@ -177,9 +184,9 @@ def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Returns log sum e^x over the axes `dim` without overflow: m + log sum e^(x - m), m the
     maximum.
     """
-    top = amax(x, dim, True).detach()
+    top = amax(wide(x), dim, True).detach()
     top = where(isinf(top), 0.0, top)
-    result = log(sum(exp(x - top), dim, True)) + top
+    result = (log(sum(exp(x - top), dim, True)) + top).to(x.dtype)
     kept = [extent for axis, extent in enumerate(x.shape) if axis not in axes_of(x.shape, dim)]
     return result if keepdim else result.reshape(kept)
 
@@ -218,6 +225,11 @@ def equal(x: Tensor, other: Tensor) -> bool:
         TraceError: inside a compiled step, where no value is known.
     """
     return x.shape == other.shape and bool(all(x == other))
+
+
+def wide(x: Tensor) -> Tensor:
+    """Returns float16 and bfloat16 as float32, in which they are computed; others as they are."""
+    return x.to(x.dtype.compute)
 
 
 def _count(x: Tensor, dim: Dims) -> int:

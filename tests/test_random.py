@@ -1,7 +1,9 @@
 """Random numbers: Philox's known answers, distributions, seeds, and the same bits when compiled."""
 
+import copy
 import math
 import statistics
+import threading
 
 import numpy as np
 import pytest
@@ -56,6 +58,31 @@ def test_state_can_be_kept_and_restored():
     first = random.rand(5, generator=source).numpy()
     source.set_state(kept)
     assert (first == random.rand(5, generator=source).numpy()).all()
+
+
+def test_a_generator_can_be_copied():
+    source = Generator(3)
+    source.bits(5)
+    other = copy.deepcopy(source)
+    assert other.state is not source.state
+    assert (source.bits(5).numpy() == other.bits(5).numpy()).all()
+    assert repr(other) == "Generator(state=tensor([3, 4]))"
+
+
+def test_draws_of_several_threads_are_whole_and_lose_nothing():
+    source, drawn = Generator(8), []
+
+    def draw():
+        drawn.extend(tuple(source.bits(4).tolist()) for _ in range(200))
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert source.state.tolist() == [8, 800]
+    in_order = Generator(8).bits(800, 4).tolist()
+    assert set(drawn) == {tuple(block) for block in in_order}
 
 
 def test_the_default_generator():
@@ -162,6 +189,7 @@ def test_randint_is_even(low, high):
 
 def test_randint_with_one_bound_and_its_errors():
     assert random.randint(1, size=4).tolist() == [0, 0, 0, 0]
+    assert random.randint(10, (2, 3)).shape == (2, 3)  # PyTorch's order
     assert random.randint(3, size=(2, 2), dtype="int32").dtype is dtypes.int32
     with pytest.raises(ArgumentError, match="empty"):
         random.randint(5, 5)
@@ -215,6 +243,8 @@ def test_parameters_broadcast():
     inside = random.uniform(2.0, 3.0, (100,)).numpy()
     assert inside.min() >= 2
     assert inside.max() < 3
+    assert random.rand(2, requires_grad=True).requires_grad
+    assert random.randn((2, 1), requires_grad=True).requires_grad
     assert random.rand_like(mean).dtype is random.randn_like(mean).dtype is dtypes.float64
 
 
