@@ -244,16 +244,21 @@ class _Function:
         done: dict[int, Value] = {}
         stack = [root]
         while stack:
-            part = stack[-1]
+            part, ready = stack[-1], True
             below = children(part)
-            waiting = [child for child in below if id(child) not in done]
-            if waiting:
-                stack += waiting
-                continue
-            stack.pop()
-            if id(part) not in done:
+            for child in below:
+                if id(child) in done:
+                    continue
+                if type(child) in _LEAVES:
+                    done[id(child)] = _LEAVES[type(child)](self, child)
+                else:
+                    stack.append(child)
+                    ready = False
+            if ready and id(part) not in done:
                 operands = [done[id(child)] for child in below]
                 done[id(part)] = _EXPRESSIONS[type(part)](self, part, *operands)
+            if ready:
+                stack.pop()
         return done[id(root)]
 
     def constant(self, part: Constant) -> Value:
@@ -297,7 +302,7 @@ class _Function:
     def read(self, part: Read, *index: Value) -> Value:
         register = part.register
         type_ = register_type(register.dtype, register.lanes)
-        text = self.writer.let(f"load {type_}, ptr {self.cell(register, list(index))}")
+        text = self.writer.load(type_, self.cell(register, list(index)))
         return Value(text, register.dtype, register.lanes)
 
     def reduce(self, part: Reduce, x: Value) -> Value:
@@ -372,10 +377,12 @@ _STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
     Loop: _Function.loop,
     If: _Function.if_,
 }
-_EXPRESSIONS: dict[type, Callable[..., Value]] = {
+_LEAVES: dict[type, Callable[[_Function, Any], Value]] = {
     Constant: _Function.constant,
     Variable: _Function.variable,
     Lanes: _Function.lanes,
+}
+_EXPRESSIONS: dict[type, Callable[..., Value]] = _LEAVES | {
     Unary: _Function.unary,
     Binary: _Function.binary,
     Fma: _Function.fma,

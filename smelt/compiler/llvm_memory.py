@@ -44,7 +44,7 @@ def load(
     elif lanes == 1 or place.stride == 1:
         address = _address(w, pointer, buffer, place.text)
         type_ = memory_type(buffer.dtype, lanes)
-        text = w.let(f"load {type_}, ptr {address}, align {buffer.dtype.itemsize}")
+        text = w.load(type_, address, buffer.dtype.itemsize)
     elif place.stride == 0:
         return repeat(w, load(w, pointer, buffer, _first(index), None), lanes)
     else:
@@ -241,7 +241,7 @@ def _tile_line(
     address = _address(w, pointer, buffer, offset(w, buffer, moved).text)
     type_, align = memory_type(buffer.dtype, size), buffer.dtype.itemsize
     if text is None:
-        return w.let(f"load {type_}, ptr {address}, align {align}")
+        return w.load(type_, address, align)
     w.do(f"store {type_} {text}, ptr {address}, align {align}")
     return text
 

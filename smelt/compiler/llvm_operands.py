@@ -89,12 +89,13 @@ def pick(w: Writer, condition: str, yes: Value, no: Value) -> str:
 
 def index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
     """Returns add, sub or mul of int64 as a formula or a known number; None if it is neither."""
-    if not (_is_formula(a) and _is_formula(b)) or op not in ("add", "sub", "mul"):
+    if a.dtype is not int64 or op not in _KNOWN:
         return None
-    lanes = max(a.lanes, b.lanes)
-    slopes = a.stride or 0, b.stride or 0
-    if lanes == 1:
+    if a.lanes == b.lanes == 1:
         return _scalar_index(w, op, a, b)
+    if not (_is_formula(a) and _is_formula(b)):
+        return None
+    lanes, slopes = max(a.lanes, b.lanes), (a.stride or 0, b.stride or 0)
     if op == "mul":
         a, b, slopes = (b, a, slopes[::-1]) if slopes[0] == 0 else (a, b, slopes)
         if slopes[1] or (slopes[0] and b.number is None):
@@ -103,11 +104,11 @@ def index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
     else:
         stride = slopes[0] + slopes[1] if op == "add" else slopes[0] - slopes[1]
     base = _scalar_index(w, op, _base(a), _base(b))
-    return base._replace(lanes=lanes, stride=stride, limit=largest(op, a, b))
+    return Value(base.text, int64, lanes, base.number, largest(op, a, b), stride)
 
 
 def _is_formula(x: Value) -> bool:
-    return x.dtype is int64 and (x.lanes == 1 or x.stride is not None)
+    return x.lanes == 1 or x.stride is not None
 
 
 def _base(x: Value) -> Value:

@@ -36,7 +36,7 @@ def job_name(kernel_name: str) -> str:
 def emit_job(module: Module, name: str, buffers: int) -> None:
     """Adds `void job(ptr* pointers, int64 begin, int64 end)`, which unpacks the pointers."""
     w = Writer(module)
-    pointers = [w.let(f"load ptr, ptr {_element(w, '%pointers', k)}") for k in range(buffers)]
+    pointers = [w.load("ptr", _element(w, "%pointers", k)) for k in range(buffers)]
     operands = [f"ptr {pointer}" for pointer in pointers] + ["i64 %begin", "i64 %end"]
     w.do(f"call void {name}({', '.join(operands)})")
     w.do("ret void")
@@ -58,7 +58,7 @@ def emit_call(module: Module, name: str, entry: str) -> None:
     for number, parameter in enumerate(_PARAMETERS.split(", ")):
         type_ = parameter.split()[0]
         place = _element(w, "%block", number)
-        operands.append(f"{type_} {w.let(f'load {type_}, ptr {place}')}")
+        operands.append(f"{type_} {w.load(type_, place)}")
     result = w.let(f"call i64 @{entry}({', '.join(operands)})")
     w.do(f"ret i64 {result}")
     w.finish(f"define i64 @{name}(ptr %block) nounwind")
@@ -123,25 +123,25 @@ class _Step:
         several = w.let("icmp sgt i64 %steps, 1")
         count = str(len(self.program.slots))
         with w.when(several), w.loop("0", count, 1, runs=count != "0") as slot:
-            distance = w.let(f"load i64, ptr {_element(w, '%advance', slot)}")
+            distance = w.load("i64", _element(w, "%advance", slot))
             with w.when(w.let(f"icmp ne i64 {distance}, 0")):
-                found = w.let(f"load i64, ptr {self.moving_count}")
+                found = w.load("i64", self.moving_count)
                 w.do(f"store i64 {slot}, ptr {_element(w, self.moving, found)}")
                 w.do(f"store i64 {w.let(f'add i64 {found}, 1')}, ptr {self.moving_count}")
 
     def advance(self) -> None:
         w = self.writer
-        count = w.let(f"load i64, ptr {self.moving_count}")
+        count = w.load("i64", self.moving_count)
         with w.loop("0", count, 1, runs=False) as number:
-            slot = w.let(f"load i64, ptr {_element(w, self.moving, number)}")
-            distance = w.let(f"load i64, ptr {_element(w, '%advance', slot)}")
+            slot = w.load("i64", _element(w, self.moving, number))
+            distance = w.load("i64", _element(w, "%advance", slot))
             place = _element(w, self.table, slot)
-            old = w.let(f"load ptr, ptr {place}")
+            old = w.load("ptr", place)
             w.do(f"store ptr {w.let(f'getelementptr i8, ptr {old}, i64 {distance}')}, ptr {place}")
 
     def poll(self, step: str) -> None:
         w = self.writer
-        flag = w.let("load volatile i64, ptr %control")
+        flag = w.define("load volatile i64, ptr %control")
         self.leave_if(w.let(f"icmp ne i64 {flag}, 0"), step, "0")
 
     def leave_if(self, condition: str, steps: str, code: str) -> None:
@@ -149,7 +149,9 @@ class _Step:
         out, on = w.fresh("leave"), w.fresh("on")
         w.do(f"br i1 {condition}, label %{out}, label %{on}")
         w.block(out)
+        known = dict(w.known)
         self.leave(steps, code)
+        w.known = known
         w.block(on)
 
     def leave(self, steps: str, code: str) -> None:
@@ -164,12 +166,12 @@ class _Step:
         first = w.let(f"mul i64 {step}, %batch")
         with w.loop("0", "%gather_count", 1, runs=False) as number:
             gather = _element(w, "%gathers", w.let(f"mul i64 {number}, 4"))
-            source = w.let(f"load ptr, ptr {gather}")
-            size = w.let(f"load i64, ptr {_element(w, gather, 1)}")
-            target = w.let(f"load ptr, ptr {_element(w, gather, 2)}")
+            source = w.load("ptr", gather)
+            size = w.load("i64", _element(w, gather, 1))
+            target = w.load("ptr", _element(w, gather, 2))
             with w.loop("0", "%batch", 1, runs=False) as row:
                 place = w.let(f"add i64 {first}, {row}")
-                chosen = w.let(f"load i64, ptr {_element(w, '%order', place)}")
+                chosen = w.load("i64", _element(w, "%order", place))
                 given = w.let(f"mul i64 {chosen}, {size}")
                 taken = w.let(f"mul i64 {row}, {size}")
                 origin = w.let(f"getelementptr i8, ptr {source}, i64 {given}")
@@ -178,8 +180,8 @@ class _Step:
     def address(self, slot: Slot) -> str:
         w = self.writer
         if slot.kind != "arena":
-            return w.let(f"load ptr, ptr {_element(w, self.table, self.numbers[slot])}")
-        arena = w.let(f"load ptr, ptr {_element(w, self.table, len(self.program.slots))}")
+            return w.load("ptr", _element(w, self.table, self.numbers[slot]))
+        arena = w.load("ptr", _element(w, self.table, len(self.program.slots)))
         return w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
 
     def call(self, call: Call) -> None:
@@ -201,5 +203,5 @@ class _Step:
 
     def check(self, check: Check, step: str) -> None:
         w = self.writer
-        status = w.let(f"load i64, ptr {self.address(check.slot)}")
+        status = w.load("i64", self.address(check.slot))
         self.leave_if(w.let(f"icmp ne i64 {status}, 0"), step, str(check.number + 1))

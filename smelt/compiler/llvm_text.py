@@ -126,6 +126,7 @@ class Writer:
         self.lines: list[str] = []
         self.label = "entry"
         self.stack: list[str] = []
+        self.known: dict[str, str] = {}  # instructions that surely ran before this place
         self.count = 0
 
     def fresh(self, prefix: str = "v") -> str:
@@ -138,11 +139,26 @@ class Writer:
         self.lines.append("  " + instruction)
 
     def let(self, instruction: str) -> str:
-        """Writes an instruction and returns the name of its result."""
+        """Returns the name of an instruction's result; one that stands already is not written again.
+
+        The instruction must depend on its operands only: loads and outside calls have their own.
+        """
+        name = self.known.get(instruction)
+        if name is None:
+            name = self.known[instruction] = self.define(instruction)
+        return name
+
+    def define(self, instruction: str) -> str:
+        """Writes an instruction in any case and returns the name of its result."""
         self.count += 1
         name = f"%v{self.count}"
         self.lines.append(f"  {name} = {instruction}")
         return name
+
+    def load(self, type_: str, address: str, align: int = 0) -> str:
+        """Reads memory and returns the result; `align` 0 is the alignment that the type has."""
+        aligned = f", align {align}" if align else ""
+        return self.define(f"load {type_}, ptr {address}{aligned}")
 
     def call(self, result: str, name: str, *operands: str) -> str:
         """Calls an outside function or an intrinsic and returns its result ("" if void).
@@ -156,7 +172,7 @@ class Writer:
         if result == "void":
             self.do(instruction)
             return ""
-        return self.let(instruction)
+        return self.define(instruction)
 
     def alloca(self, type_: str, align: int = 64) -> str:
         """Reserves a stack slot for the whole call and returns its address."""
@@ -186,6 +202,7 @@ class Writer:
         self.block(body)
         index = "%" + self.fresh("i")
         place = len(self.lines)  # of the phi, which needs to know the last block of the body
+        known = dict(self.known)
         self.lines.append("")
         yield index
         flags = "nuw nsw " if runs and not start.startswith("-") else ""
@@ -195,6 +212,7 @@ class Writer:
         self.lines[place] = (
             f"  {index} = phi i64 [{start}, %{before}], [{following}, %{self.label}]"
         )
+        self.known = known
         self.block(after)
 
     @contextmanager
@@ -203,8 +221,10 @@ class Writer:
         body, after = self.fresh("then"), self.fresh("after")
         self.do(f"br i1 {condition}, label %{body}, label %{after}")
         self.block(body)
+        known = dict(self.known)
         yield
         self.do(f"br label %{after}")
+        self.known = known
         self.block(after)
 
     def finish(self, head: str) -> None:

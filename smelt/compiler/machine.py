@@ -16,6 +16,7 @@ import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding.newpassmanagers import (
     NewPassManager,
+    create_new_module_pass_manager,
     create_pass_builder,
     create_pipeline_tuning_options,
 )
@@ -23,7 +24,7 @@ from llvmlite.binding.orcjit import LLJIT, JITLibraryBuilder, ResourceTracker
 
 from smelt.errors import CompileError
 
-LEVEL = 2
+LEVEL = 2  # of machine code: 1 saves a tenth of the time, 0 makes code that is four times slower
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def llvm_version() -> str:
 def fingerprint(target: Target | None = None) -> str:
     """Returns everything besides the text that object code depends on, for the key of a cache."""
     target = target or host()
-    tools = f"llvmlite {llvmlite.__version__}, llvm {llvm_version()}, O{LEVEL}"
+    tools = f"llvmlite {llvmlite.__version__}, llvm {llvm_version()}, level {LEVEL}"
     return f"{tools}, {target.triple}, {target.cpu}, {target.features}"
 
 
@@ -86,14 +87,16 @@ def parse(text: str, target: Target | None = None) -> llvm.ModuleRef:
 
 
 def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
-    """Runs the passes of -O2 without LLVM's vectorisers: vectors are the scheduler's to choose."""
-    options = create_pipeline_tuning_options(LEVEL)
-    options.loop_vectorization = False
-    options.slp_vectorization = False
-    options.loop_interleaving = False
-    options.loop_unrolling = False
-    builder = create_pass_builder(_machine(target or host()), options)
-    passes = builder.getModulePassManager()
+    """Inlines the helpers and puts stack slots into registers.
+
+    That is all: vectors, tiles and the order of work are chosen before. The passes of -O2 (without its
+    vectorisers) take thirty times as long, as long as making the machine code, and gain 1 %.
+    """
+    builder = create_pass_builder(_machine(target or host()), create_pipeline_tuning_options(LEVEL))
+    passes = create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.add_sroa_pass()
     passes.run(module, builder)
     NewPassManager._dispose(passes)  # closing it does nothing: ObjectRef's empty method comes first
     passes.detach()
