@@ -230,7 +230,7 @@ def reshaped(rows: int, columns: int, *, divisor: int) -> Kernel:
 
 
 def convolution(images: int, channels: int, side: int, filters: int, size: int) -> Kernel:
-    """A convolution as windows times filters: rows are places, columns filters, k runs over windows."""
+    """Windows times filters: rows are places, columns filters, k runs over a window."""
     out_side = side - size + 1
     rows, depth = images * out_side**2, channels * size**2
     x = Buffer("x", (images, channels, side, side), float32)

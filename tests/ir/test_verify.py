@@ -96,7 +96,8 @@ def test_the_naive_nests_are_well_formed(good):
 def test_what_is_wrong_is_named(problem, body):
     with pytest.raises(CompileError, match=problem) as caught:
         verify(kernel(*body))
-    assert "kernel k" in str(caught.value) and "`" in str(caught.value)
+    assert "kernel k" in str(caught.value)
+    assert "`" in str(caught.value)
 
 
 def test_names_end_with_their_block():

@@ -9,8 +9,8 @@ The rewrites, in the order in which they are made:
     nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
     emit.emit                vectors, tiles, edges, vectors of sums, the parallel loop
 
-Only the order of sums that a register collects may change, and only as the shapes say: results do not
-depend on the number of threads.
+Only the order of sums that a register collects may change, and only as the shapes say: results do
+not depend on the number of threads.
 """
 
 from __future__ import annotations

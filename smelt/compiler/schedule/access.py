@@ -1,7 +1,8 @@
 """What a loop body reads and writes, and so which of its loops may run in any order.
 
-An access knows how far apart the elements are that neighbouring iterations of a loop touch (`stride`).
-A loop is *independent* when no two of its iterations touch a common element that either writes.
+An access knows how far apart the elements are that neighbouring iterations of a loop touch (its
+`stride`). A loop is *independent* when no two of its iterations touch a common element that either
+writes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from smelt.ir.loops import (
 )
 
 UNKNOWN_TRIPS = 16  # how often a loop with computed bounds is thought to run
-COSTLY = frozenset("exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv".split())
+_SLOW = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
+COSTLY = frozenset(_SLOW.split())
 COSTLY_PRICE = 8  # what a costly operation counts, in plain ones
 
 
@@ -123,12 +125,11 @@ class Body:
         if first.buffer in self.scratches:
             return True
         for axis, total in enumerate(first.sums):
-            alone = total is not None and not any(
-                other in self.loops and other != name for other in total.terms
-            )
-            if alone and total is not None and total.coefficient(name):
-                if all(access.sums[axis] == total for access in accesses):
-                    return True
+            if total is None or not total.coefficient(name):
+                continue
+            alone = not any(other in self.loops and other != name for other in total.terms)
+            if alone and all(access.sums[axis] == total for access in accesses):
+                return True
         if any(access.index != first.index for access in accesses[1:]):
             return False
         return any(total is not None and self._tells(total, name) for total in first.sums)
@@ -136,7 +137,7 @@ class Body:
     def _tells(self, total: Affine, name: str) -> bool:
         """Whether an index alone says which step of the loop it belongs to.
 
-        It does when it counts like a clock: each variable steps over all that the smaller ones reach.
+        It does when it counts like a clock: each variable steps over all that smaller ones reach.
         """
         if not total.coefficient(name):
             return False
@@ -151,7 +152,7 @@ class Body:
 
 
 def analyse(statements: tuple[Statement, ...], around: Mapping[str, int]) -> Body:
-    """Returns what there is to know about a body; `around` gives the loops around it, and their trips."""
+    """Returns what there is to know about a body; `around` are the loops around it, with trips."""
     body = Body(loops=dict(around))
     _Walker(body).block(statements, 1)
     stored = {access.buffer for access in body.accesses if access.stored}
@@ -232,10 +233,9 @@ class _Walker:
             self.body.deepest_work = max(self.body.deepest_work, once)
 
     def expression(self, expression: Expression, count: int) -> None:
-        kind = type(expression)
-        if kind is Load:
+        if isinstance(expression, Load):
             self.access(expression.buffer, expression.index, expression.mask, False, count)
-        elif kind is Read:
+        elif isinstance(expression, Read):
             reads = self.body.reads
             reads[expression.register] = reads.get(expression.register, 0) + 1
         else:

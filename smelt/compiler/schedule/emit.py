@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smelt.compiler.schedule.access import trips
+from smelt.compiler.schedule.interleave import interleave
 from smelt.compiler.schedule.nest import Plan, among, extent
 from smelt.compiler.schedule.shapes import shares
 from smelt.compiler.schedule.substitute import Names, plus, whole
@@ -32,13 +33,15 @@ Collectors = dict[Register, tuple[str, Register]]
 
 
 class Share:
-    """The part of an axis that one iteration of the parallel loop does: `grain` steps from `base` on."""
+    """The part of an axis that one iteration of the parallel loop does: `grain` from `base` on."""
 
     def __init__(self, axis: Loop, grain: int, names: Names) -> None:
         self.axis = axis
         self.grain = grain
         alone = grain == 1  # the share is one iteration, and its loop the axis itself
-        self.base = axis.variable if alone else index_variable(names.fresh(axis.variable.name + "0"))
+        self.base = (
+            axis.variable if alone else index_variable(names.fresh(axis.variable.name + "0"))
+        )
 
     def around(self, body: Body) -> Body:
         """Returns the parallel loop around what one share does."""
@@ -54,7 +57,8 @@ def cover(axis: Loop, step: int, make: Make, share: Share | None = None) -> Body
         for i in range(0, 16, 8): <8 iterations from i on>
         <6 iterations from 16 on>
     """
-    assert isinstance(axis.start, int) and isinstance(axis.stop, int)
+    assert isinstance(axis.start, int)
+    assert isinstance(axis.stop, int)
     count = extent(axis)
     main, rest = axis.start + count // step * step, count % step
     if share is not None and share.axis is axis:
@@ -187,8 +191,11 @@ def _emit_tiles(plan: Plan, names: Names, share: Share | None, collectors: Colle
 
 
 def _panels(plan: Plan, base: Expression, size: int, names: Names) -> tuple[Body, Body]:
-    """Returns statements that turn arrays into panels for a strip of columns, and the body with them."""
-    vector, body, before = plan.vector, plan.nest.body, ()
+    """Returns what makes the panels for a strip of columns, and the body that reads them."""
+    vector, body = plan.vector, plan.nest.body
+    before: Body = ()
+    if plan.chains > 1:
+        body = interleave(body, plan.chains, names)
     assert vector is not None
     for crossing in plan.crossings:
         width = -(-size // plan.lanes) * plan.lanes

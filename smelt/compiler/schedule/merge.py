@@ -198,57 +198,69 @@ def _broken(
 
 def _rewrite(kernel: Kernel, gone: set[Place], pairs: set[Pair]) -> Kernel:
     """Drops axes: of one element, or (with pairs of loops) merged into the axis before."""
-    buffers: dict[Buffer, Buffer] = {}
-    kept: dict[Buffer, tuple[int, ...]] = {}
-    for buffer in {buffer for buffer, _ in gone}:
-        dropped = {axis for place, axis in gone if place is buffer}
-        shape: list[int] = []
-        for axis, extent in enumerate(buffer.shape):
-            if axis not in dropped:
-                shape.append(extent)
-            elif extent != 1 or pairs:
-                shape[-1] *= extent
-        kept[buffer] = tuple(a for a in range(len(buffer.shape)) if a not in dropped)
-        buffers[buffer] = Buffer(buffer.name, tuple(shape), buffer.dtype)
-
-    def index(buffer: Buffer, given: tuple[Expression, ...]) -> tuple[Expression, ...]:
-        # of two merged loops the outer one stays, and with it the index of the axis before
-        return tuple(given[axis] for axis in kept[buffer]) if buffer in kept else given
-
-    def load(old: Load) -> Expression:
-        if old.buffer not in buffers:
-            return old
-        return Load(buffers[old.buffer], index(old.buffer, old.index), old.mask)
-
-    change = Substitution({}, hoist=load)
-
-    def block(body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        return tuple(map(one, body))
-
-    def one(statement: Statement) -> Statement:
-        if isinstance(statement, Loop):
-            inner, stop = statement.body, statement.stop
-            first = inner[0] if inner else None
-            if isinstance(first, Loop) and (statement.variable.name, first.variable.name) in pairs:
-                assert isinstance(stop, int) and isinstance(first.stop, int)
-                inner, stop = first.body, stop * first.stop
-            bound = stop if isinstance(stop, int) else change(stop)
-            start = statement.start if isinstance(statement.start, int) else change(statement.start)
-            step, kind = statement.step, statement.kind
-            return Loop(statement.variable, start, bound, step, block(inner), kind)
-        if isinstance(statement, If):
-            return If(change(statement.condition), block(statement.body))
-        if isinstance(statement, Scratch):
-            return Scratch(buffers.get(statement.buffer, statement.buffer))
-        new = rebuild(statement, change)
-        if isinstance(new, Store) and new.buffer in buffers:
-            place = index(new.buffer, new.index)
-            return Store(buffers[new.buffer], place, new.value, new.mask)
-        return new
-
+    rewrite = _Rewrite(gone, pairs)
     return replace(
         kernel,
-        inputs=tuple(buffers.get(buffer, buffer) for buffer in kernel.inputs),
-        outputs=tuple(buffers.get(buffer, buffer) for buffer in kernel.outputs),
-        body=block(kernel.body),
+        inputs=tuple(map(rewrite.buffer, kernel.inputs)),
+        outputs=tuple(map(rewrite.buffer, kernel.outputs)),
+        body=rewrite.block(kernel.body),
     )
+
+
+class _Rewrite:
+    """Rebuilds a kernel on buffers with fewer axes."""
+
+    def __init__(self, gone: set[Place], pairs: set[Pair]) -> None:
+        self.pairs = pairs
+        self.buffers: dict[Buffer, Buffer] = {}
+        self.kept: dict[Buffer, list[int]] = {}
+        self.change = Substitution({}, hoist=self.load)
+        for old in {buffer for buffer, _ in gone}:
+            kept = [axis for axis in range(len(old.shape)) if (old, axis) not in gone]
+            shape: list[int] = []
+            for axis, extent in enumerate(old.shape):
+                if axis in kept:
+                    shape.append(extent)
+                elif shape:
+                    shape[-1] *= extent  # by 1, when it is an axis of one element
+            self.kept[old] = kept
+            self.buffers[old] = Buffer(old.name, tuple(shape), old.dtype)
+
+    def buffer(self, old: Buffer) -> Buffer:
+        return self.buffers.get(old, old)
+
+    def index(self, buffer: Buffer, given: tuple[Expression, ...]) -> tuple[Expression, ...]:
+        # of two merged loops the outer one stays, and with it the index of the axis before
+        return tuple(given[axis] for axis in self.kept[buffer]) if buffer in self.kept else given
+
+    def load(self, old: Load) -> Expression:
+        if old.buffer not in self.buffers:
+            return old
+        return Load(self.buffers[old.buffer], self.index(old.buffer, old.index), old.mask)
+
+    def block(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        return tuple(map(self.statement, body))
+
+    def statement(self, statement: Statement) -> Statement:
+        if isinstance(statement, Loop):
+            return self.loop(statement)
+        if isinstance(statement, If):
+            return If(self.change(statement.condition), self.block(statement.body))
+        if isinstance(statement, Scratch):
+            return Scratch(self.buffer(statement.buffer))
+        new = rebuild(statement, self.change)
+        if isinstance(new, Store):
+            place = self.index(new.buffer, new.index)
+            return Store(self.buffer(new.buffer), place, new.value, new.mask)
+        return new
+
+    def loop(self, loop: Loop) -> Loop:
+        body, stop = loop.body, loop.stop
+        first = body[0] if body else None
+        if isinstance(first, Loop) and (loop.variable.name, first.variable.name) in self.pairs:
+            assert isinstance(stop, int)
+            assert isinstance(first.stop, int)
+            body, stop = first.body, stop * first.stop
+        stop = stop if isinstance(stop, int) else self.change(stop)
+        start = loop.start if isinstance(loop.start, int) else self.change(loop.start)
+        return Loop(loop.variable, start, stop, loop.step, self.block(body), loop.kind)

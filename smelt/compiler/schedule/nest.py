@@ -1,4 +1,4 @@
-"""Loop nests: which loop becomes vectors, which one rows of a tile, and what that is thought to cost."""
+"""Loop nests: which loop becomes vectors, which one rows of a tile, and what that may cost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from smelt.compiler.schedule.access import UNKNOWN_TRIPS, Access, Body, analyse, trips
 from smelt.compiler.schedule.shapes import (
     UNROLLED_WORK,
+    chains,
     lanes_for,
     narrowed,
     tile_shape,
@@ -15,7 +16,6 @@ from smelt.compiler.schedule.shapes import (
     vector_registers,
 )
 from smelt.compiler.schedule.transpose import PANEL_BYTES, Crossing, find_crossing
-from smelt.ir.affine import Affine
 from smelt.ir.loops import Load, Loop, Statement, Store
 
 REDUCE_PRICE = 12  # cycles of one sum over the lanes of a vector
@@ -44,9 +44,9 @@ class Nest:
 class Plan:
     """What becomes of a nest.
 
-    With a `vector` axis, its iterations become lanes, `columns` vectors at once, and with a `row` axis
-    `rows` iterations of that are interleaved. Without one the loops stay, and `inner` tells what becomes
-    of the loops in the body.
+    With a `vector` axis, its iterations become lanes, `columns` vectors at once, and with a `row`
+    axis `rows` iterations of that are interleaved; sums may go several ways at once (`chains`).
+    Without a vector axis the loops stay, and `inner` tells what becomes of the loops in the body.
     """
 
     nest: Nest
@@ -56,11 +56,11 @@ class Plan:
     lanes: int = 1
     rows: int = 1
     columns: int = 1
+    chains: int = 1
     inner: dict[int, Plan] = field(default_factory=dict)
     crossings: list[Crossing] = field(default_factory=list)  # arrays to be turned into panels
     copies: list[tuple[Crossing, Crossing]] = field(default_factory=list)  # nothing else is done
     turned: list[Loop] = field(default_factory=list)  # the two loops that copies run across
-
 
     @property
     def within(self) -> list[Loop]:
@@ -174,9 +174,9 @@ def _price(access: Access, plan: Plan) -> float:
 
 
 def _panel(access: Access, plan: Plan) -> Crossing | None:
-    """Tells how an access crosses the vector axis, if turning it beforehand is possible and pays."""
+    """Tells how an access crosses the vector axis, if turning it beforehand is possible."""
     facts, vector = plan.nest.facts, plan.vector
-    assert vector is not None and access.sums
+    assert vector is not None
     crossing = find_crossing(access, vector.variable.name)
     if crossing is None or access.stored or access.buffer in facts.written or access.hidden:
         return None
@@ -224,7 +224,7 @@ def _crossings(nest: Nest, along: Loop, across: Loop) -> list[tuple[Crossing, Cr
 
 def _choose_tile(plan: Plan, vector_bits: int) -> None:
     """Fills in how many rows and columns of vectors are done at once."""
-    nest, facts, axis = plan.nest, plan.nest.facts, plan.vector
+    facts, axis = plan.nest.facts, plan.vector
     assert axis is not None
     vectors = -(-extent(axis) // plan.lanes)
     if trips(axis) is None:
@@ -242,6 +242,7 @@ def _choose_tile(plan: Plan, vector_bits: int) -> None:
         vectors = min(vectors, PANEL_BYTES // line)
     plan.rows, plan.columns = tile_shape(rows, vectors, registers, accumulators, most)
     plan.row = row if plan.rows > 1 or plan.crossings else None
+    plan.chains = chains(plan.rows * plan.columns * accumulators)
 
 
 def _row_axis(nest: Nest, vector: Loop) -> Loop | None:

@@ -45,7 +45,7 @@ def vector_registers(vector_bits: int) -> int:
 def tile_shape(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> tuple[int, int]:
-    """Returns rows and vectors of a tile for `rows` x `vectors` sums, by a small model of their time.
+    """Returns rows and vectors of a tile for `rows` x `vectors` sums, by a small model of time.
 
     `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile.
     """
@@ -80,8 +80,13 @@ def _one(r: int, c: int) -> float:
     return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * (r + c)
 
 
+def chains(sums: int) -> int:
+    """Returns in how many ways each of a tile's sums goes, so that enough are under way."""
+    return 4 if sums == 1 else 2 if sums <= 3 else 1
+
+
 def unroll(vectors: int, work: int) -> int:
-    """Returns how many vectors of a loop without sums are done side by side: more when little is done."""
+    """Returns how many vectors of a loop without inner loops are done side by side."""
     for count in (4, 2):
         if vectors >= count and work * count <= UNROLLED_WORK // 2:
             return count
@@ -89,7 +94,7 @@ def unroll(vectors: int, work: int) -> int:
 
 
 def shares(cycles: float, units: int) -> int:
-    """Returns how many of `units` equal pieces of work one share takes; all of them: not parallel."""
+    """Returns how many of `units` equal pieces of work one share takes; all: not parallel."""
     if cycles < PARALLEL_CYCLES or units < 2:
         return units
     grain = max(1, -(-units * GRAIN_CYCLES // int(cycles)), -(-units // MOST_SHARES))

@@ -40,7 +40,9 @@ from smelt.ir.loops import (
     index_variable,
 )
 
-NARROW = 6  # a loop that stores is not split into pieces shorter than this: they would be bad vectors
+NARROW = (
+    6  # a loop that stores is not split into pieces shorter than this: they would be bad vectors
+)
 Ranges = Mapping[str, tuple[int, int]]
 
 
@@ -124,10 +126,8 @@ def _divisor(expression: Expression) -> int:
     return max(int(divisor.value), 0)
 
 
-def _digits(
-    body: tuple[Statement, ...], ranges: Ranges, storing: set[str]
-) -> dict[str, list[int]]:
-    """Returns for each loop the steps of its digits, the smallest first, where they fit together."""
+def _digits(body: tuple[Statement, ...], ranges: Ranges, storing: set[str]) -> dict[str, list[int]]:
+    """Returns for each loop the steps of its digits, the smallest first, where they fit."""
     wanted: dict[str, set[int]] = {}
     for root in _roots(body):
         for part in _parts(root):
@@ -226,9 +226,9 @@ def _inline(body: tuple[Statement, ...], change: Substitution) -> tuple[Statemen
                 continue
         if isinstance(statement, (Loop, If)):
             inner = _inline(statement.body, change)
-            result.append(replace(rebuild(replace(statement, body=()), change), body=inner))
-            continue
-        result.append(rebuild(statement, change))
+            result.append(rebuild(replace(statement, body=inner), change))
+        else:
+            result.append(rebuild(statement, change))
     return tuple(result)
 
 

@@ -1,4 +1,4 @@
-"""Rebuilds expressions with other variables, registers and masks; what does not change is shared."""
+"""Rebuilds expressions with other variables, registers and masks; what stays is shared."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def plus(a: Expression, b: Expression) -> Expression:
 
 
 def add(base: Expression, within: Expression) -> Expression:
-    """Returns `base + within`, term after term: `i + (c * 16 + lanes)` becomes `i + c * 16 + lanes`."""
+    """Returns `base + within` term by term: `i + (c * 16 + lanes)` is `i + c * 16 + lanes`."""
     if type(within) is Binary and within.op == "add":
         return plus(add(base, within.a), within.b)
     return plus(base, within)

@@ -92,9 +92,9 @@ def identity(op: str, dtype: DType) -> Constant:
 class Tile:
     """Writes one tile of a body.
 
-    Loads that several places of the tile share are done once, except from buffers that are `stored` to.
-    `collectors` are registers of outside that collect over the vector side, each with its operation and
-    the register of vectors that stands for it.
+    Loads that several places of the tile share are done once, except from buffers that are `stored`
+    to. `collectors` are registers of outside that collect over the vector side, each with its
+    operation and the register of vectors that stands for it.
     """
 
     def __init__(
@@ -257,7 +257,7 @@ class Tile:
         by_row = rows.name in used
         by_column = bool(columns) and columns[0][0].name in used
         fixed = load.buffer not in self.stored and not used & self.group_lets
-        if not fixed or by_row and (by_column or not columns) or has_read(load):
+        if not fixed or (by_row and (by_column or not columns)) or has_read(load):
             return load
         name = load.buffer.name
         if by_column:

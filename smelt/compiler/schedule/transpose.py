@@ -1,7 +1,7 @@
 """Where two arrays lie across each other: square tiles turned in registers.
 
-Reading down a column touches a cache line for every element. A tile of 16 x 16 is read by rows, turned
-in registers, and written by rows.
+Reading down a column touches a cache line for every element. A tile of 16 x 16 is read by rows,
+turned in registers, and written by rows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Crossing:
 
     @property
     def names(self) -> set[str]:
-        """The variables that say which part of the array is meant, so not those of its last axis."""
+        """The variables that say which part of the array is meant: all but the last axis's."""
         return {name for part in self.index[:-1] for name in names_in(part)}
 
     @property
@@ -51,7 +51,7 @@ class Crossing:
         return self.buffer.shape[-1]
 
     def at(self, row: Expression, column: Expression) -> tuple[Expression, ...]:
-        """Returns the index of an element: `row` counts along `axis`, `column` along the last one."""
+        """Returns the index of an element: `row` counts along `axis`, `column` along the last."""
         index = list(self.index)
         index[self.axis] = row
         index[-1] = Substitution({self.across: column})(index[-1]) if self.across else column
@@ -59,7 +59,7 @@ class Crossing:
 
 
 def find_crossing(access: Access, vector: str, across: str | None = None) -> Crossing | None:
-    """Returns how an access lies across the vector axis, or None when it does not, or not cleanly."""
+    """Returns how an access lies across the vector axis; None when it does not, or not cleanly."""
     if across is not None and not _runs_along(access, across):
         return None
     if access.masked or vector in access.hidden or access.hidden_last:
@@ -79,7 +79,7 @@ def _runs_along(access: Access, name: str) -> bool:
 
 
 def pieces(extent: int, most: int) -> Iterator[tuple[int, int, int]]:
-    """Yields (start, stop, size) that cover an extent by powers of two, as many of `most` as fit."""
+    """Yields (start, stop, size) that cover an extent by powers of two, `most` as often as fits."""
     start, size = 0, most
     while start < extent:
         stop = start + (extent - start) // size * size
@@ -99,8 +99,8 @@ def turn(
 ) -> Body:
     """Writes `target[... column ... row] = source[... row ... column]` for all rows and columns.
 
-    `read` and `write` give the index of an element for its row and column; `axes` are the axis of the
-    row in the source and of the column in the target. After, in tiles:
+    `read` and `write` give the index of an element for its row and column; `axes` are the axis of
+    the row in the source and of the column in the target. After, in tiles:
 
         for row in range(0, 64, 16):
             for column in range(0, 32, 16):
@@ -115,9 +115,7 @@ def turn(
             r = row if high - low > rows else whole(low)
             c = column if right - left > columns else whole(left)
             places = (source, read(r, c), axes[0], target, write(r, c), axes[1])
-            body.extend(
-                _steps(column, left, right, columns, (Transpose(*places, rows, columns),))
-            )
+            body.extend(_steps(column, left, right, columns, (Transpose(*places, rows, columns),)))
         result.extend(_steps(row, low, high, rows, tuple(body)))
     names.taken -= {row.name, column.name}
     return tuple(result)
@@ -128,7 +126,7 @@ def _steps(variable: Variable, start: int, stop: int, step: int, body: Body) -> 
 
 
 def copy_across(load: Crossing, store: Crossing, extents: tuple[int, int], names: Names) -> Body:
-    """Writes a whole transposing copy, of so many elements along the store's and the load's last axis.
+    """Writes a whole transposing copy; `extents` are those of the store's and the load's last axis.
 
     Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles.
     """
