@@ -139,7 +139,7 @@ class Writer:
         self.lines.append("  " + instruction)
 
     def let(self, instruction: str) -> str:
-        """Returns the name of an instruction's result; one that stands already is not written again.
+        """Returns the name of an instruction's result; one that stands already is not repeated.
 
         The instruction must depend on its operands only: loads and outside calls have their own.
         """

@@ -89,8 +89,8 @@ def parse(text: str, target: Target | None = None) -> llvm.ModuleRef:
 def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
     """Inlines the helpers and puts stack slots into registers.
 
-    That is all: vectors, tiles and the order of work are chosen before. The passes of -O2 (without its
-    vectorisers) take thirty times as long, as long as making the machine code, and gain 1 %.
+    That is all: vectors, tiles and the order of work are chosen before. The passes of -O2 (without
+    its vectorisers) take as long as making the machine code, and gain 1 %.
     """
     builder = create_pass_builder(_machine(target or host()), create_pipeline_tuning_options(LEVEL))
     passes = create_new_module_pass_manager()
