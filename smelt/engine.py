@@ -7,6 +7,7 @@ when a gradient may be asked for, keeps a `History`. Which engine is current dep
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,9 +87,12 @@ context = _Context()
 
 
 class History:
-    """How a tensor was made: what the walks of differentiation need to know."""
+    """How a tensor was made: what the walks of differentiation need to know.
 
-    __slots__ = ("attributes", "inputs", "module", "op", "versions")
+    `number` grows from one operation to the next.
+    """
+
+    __slots__ = ("attributes", "inputs", "module", "number", "op", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
         self.op = op
@@ -96,6 +100,15 @@ class History:
         self.attributes = attributes
         self.versions = tuple(operand.version for operand in inputs)
         self.module = ".".join(context.modules)
+        self.number = next(_numbers)
+
+
+_numbers = itertools.count()
+
+
+def history_mark() -> int:
+    """Returns a number above that of every history so far, and at most that of every later one."""
+    return next(_numbers)
 
 
 def located(message: str) -> str:

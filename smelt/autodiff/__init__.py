@@ -1,6 +1,7 @@
 """Automatic differentiation: reverse mode, forward mode, and what is built on them."""
 
 from smelt.autodiff.check import gradcheck
+from smelt.autodiff.checkpoint import checkpoint
 from smelt.autodiff.forward import jvp
 from smelt.autodiff.jacobian import hessian, jacfwd, jacrev
 from smelt.autodiff.reverse import backward, grad, value_and_grad, vjp
@@ -8,6 +9,7 @@ from smelt.autodiff.vmap import vmap
 
 __all__ = [
     "backward",
+    "checkpoint",
     "grad",
     "gradcheck",
     "hessian",

@@ -48,19 +48,20 @@ def pull_back(
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
     Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
-    these, and then no work is spent on tensors that do not depend on them.
+    these as if each were independent: the walk ends there, and leaves out what depends on none.
     """
+    stops = wanted or set()
     gradients: dict[int, Tensor] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         _accumulate(gradients, output, cotangent)
     order = history_of(outputs)
     needed = _leading_to(order, wanted)
     for tensor in reversed(order):
-        if tensor.history is None or id(tensor) not in gradients or id(tensor) not in needed:
+        reached = id(tensor) in gradients and id(tensor) in needed
+        if tensor.history is None or not reached or id(tensor) in stops:
             continue
-        keep = wanted is not None and id(tensor) in wanted
-        g = gradients[id(tensor)] if keep else gradients.pop(id(tensor))
-        for operand, gradient in zip(tensor.history.inputs, _vjp(tensor, g, needed), strict=True):
+        pulled = _vjp(tensor, gradients.pop(id(tensor)), needed)
+        for operand, gradient in zip(tensor.history.inputs, pulled, strict=True):
             if gradient is not None and id(operand) in needed:
                 _accumulate(gradients, operand, gradient)
     return gradients

@@ -1,6 +1,6 @@
 """The primitives, one card each, by family. Everything else is a composition of them."""
 
-from smelt.ops import contraction, elementwise, indexing, movement, random, reduction
+from smelt.ops import contraction, elementwise, indexing, movement, ordering, random, reduction
 from smelt.ops.op import REGISTRY, Op
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "elementwise",
     "indexing",
     "movement",
+    "ordering",
     "random",
     "reduction",
 ]

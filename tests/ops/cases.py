@@ -213,6 +213,7 @@ MOVEMENT: dict[str, tuple[Callable[..., Any], list[Line]]] = {
         lambda x, axes: np.flip(x, axes),
         [(((2, 3),), {"axes": (1,)}), (((2, 3),), {"axes": (0, 1)}), (((0,),), {"axes": (0,)})],
     ),
+    "after": (lambda x, event: x + 0 * event, [(((2, 3), ()), {}), (((0, 2), ()), {})]),
     "concatenate": (
         lambda *xs, axis: np.stack([row for x in xs for row in np.moveaxis(x, axis, 0)], axis),
         [

@@ -1,0 +1,215 @@
+"""`checkpoint`: keep nothing of a stretch of computation, run it again when its gradient is wanted.
+
+The stretch becomes one operation of the history. Its rules run the function once more and walk that
+run's history, so gradients of any order, forward mode, `vmap` and compiled steps need no code of
+their own. In a compiled step `after` keeps the second run from being merged with the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from smelt import tree
+from smelt.autodiff.record import Function, without_history
+from smelt.autodiff.walk import history_of, pull_back, push_forward
+from smelt.dtypes import DType
+from smelt.engine import (
+    Data,
+    Engine,
+    History,
+    context,
+    enable_grad,
+    history_mark,
+    located,
+    no_grad,
+    using,
+)
+from smelt.errors import ArgumentError, SmeltError
+from smelt.ops.movement import concatenate
+from smelt.ops.op import Op, Type
+from smelt.ops.ordering import after
+from smelt.tensor import Tensor
+
+Changes = dict[
+    int, tuple[Tensor, Tensor]
+]  # by id: a state that was changed, and what it was before
+
+
+def checkpoint(function: Function, *arguments: Any, **options: Any) -> Any:
+    """Returns `function(*arguments, **options)`, computed again when its gradient is wanted.
+
+    Less memory for more arithmetic: between forward and backward only the arguments and results are
+    kept, not what lies between. Random numbers and state (batch-norm statistics) are seen by the
+    second run as by the first, and changed once.
+
+    Args:
+        function: takes and returns trees of Tensors; may use parameters of its own. It must compute
+            the same when it is called again.
+        arguments: what it is called with.
+        options: keyword arguments, passed on.
+
+    Raises:
+        ArgumentError: the results that need a gradient have different dtypes.
+    """
+    if not context.grad_enabled:
+        return function(*arguments, **options)
+    return Segment(function, arguments, options).run()
+
+
+class Segment(Op):
+    """A stretch of computation as one operation; its inputs are all tensors that it depends on."""
+
+    family = "segment"
+
+    def __init__(
+        self, function: Function, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
+        self.name = "checkpoint"  # not in the registry: it lives as long as its results
+        self.function = function
+        self.leaves, self.structure = tree.flatten(arguments)
+        self.options = options
+        self.changes: Changes = {}
+
+    def run(self) -> Any:
+        """Returns the function's results, each with this segment as its only history."""
+        mark = history_mark()
+        watching = Watching(context.engine, self.changes)
+        with using(watching):
+            value = self._call(self.leaves)
+        leaves, structure = tree.flatten(value)
+        made = [one for one in leaves if _is_made(one, mark)]
+        inputs = _inputs_of(made, mark)
+        if not inputs:
+            return value
+        joined = without_history(_joined(made))
+        joined.requires_grad, joined.history = True, History(self, inputs, {})
+        parts = iter(_parted(joined, made))
+        return tree.unflatten(
+            structure, [next(parts) if _is_made(one, mark) else one for one in leaves]
+        )
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        again, moving = self._again(g, inputs)
+        wanted = {id(x) for x, needed in zip(moving, needs, strict=True) if needed}
+        found = pull_back((again,), (g,), wanted)
+        return tuple([found.get(id(x)) if id(x) in wanted else None for x in moving])
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        event = next(tangent for tangent in tangents if tangent is not None)
+        again, moving = self._again(event, inputs)
+        pairs = zip(moving, tangents, strict=True)
+        return push_forward((again,), {id(x): t for x, t in pairs if t is not None})[0]
+
+    def _again(self, event: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Runs the function anew; returns its joined results and what stands for each input."""
+        late = {id(one): _late(one, event) for one in self.leaves if isinstance(one, Tensor)}
+        mark = history_mark()
+        with enable_grad(), _rewound(self.changes):
+            value = self._call([late.get(id(one), one) for one in self.leaves])
+            joined = _joined([one for one in tree.flatten(value)[0] if _is_made(one, mark)])
+        return joined, [late.get(id(x), x) for x in inputs]
+
+    def _call(self, leaves: list[Any]) -> Any:
+        return self.function(*tree.unflatten(self.structure, leaves), **self.options)
+
+
+def _is_made(one: Any, mark: int) -> bool:
+    """Whether a result was computed since `mark` and depends on something that wants a gradient."""
+    return isinstance(one, Tensor) and one.history is not None and one.history.number >= mark
+
+
+def _inputs_of(made: list[Tensor], mark: int) -> tuple[Tensor, ...]:
+    """Returns the tensors that want a gradient, were there before, and were used."""
+    found: dict[int, Tensor] = {}
+    for tensor in history_of(made):
+        if _is_made(tensor, mark) and tensor.history is not None:
+            for operand in tensor.history.inputs:
+                if operand.requires_grad and not _is_made(operand, mark):
+                    found[id(operand)] = operand
+    return tuple(found.values())
+
+
+def _late(x: Tensor, event: Tensor) -> Tensor:
+    """Returns `x` for the second run: known only after `event`, a gradient that arrives."""
+    with no_grad():
+        first = event.reshape(-1)[:1].sum()
+    late = after(x, first)
+    late.requires_grad = x.requires_grad
+    return late
+
+
+def _joined(made: list[Tensor]) -> Tensor:
+    if len(made) == 1:
+        return made[0]
+    names = {one.dtype.name for one in made}
+    if len(names) > 1:
+        raise ArgumentError(
+            located(f"checkpoint: results must have one dtype, got {', '.join(sorted(names))}")
+        )
+    return concatenate(*[one.reshape(-1) for one in made], axis=0)
+
+
+def _parted(joined: Tensor, likes: list[Tensor]) -> list[Tensor]:
+    if len(likes) == 1:
+        return [joined]
+    parts, start = [], 0
+    for like in likes:
+        parts.append(joined[start : start + like.size].reshape(like.shape))
+        start += like.size
+    return parts
+
+
+class Watching:
+    """The engine of the first run: the outer one, with a note of every state that changes."""
+
+    def __init__(self, outer: Engine, changes: Changes) -> None:
+        self.outer = outer
+        self.changes = changes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.outer, name)  # what only some engines have, such as `lift`
+
+    def evaluate(
+        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
+    ) -> Data:
+        """As the outer engine."""
+        return self.outer.evaluate(op, operands, attributes, kind)
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """As the outer engine."""
+        return self.outer.literal(array, dtype)
+
+    def assign(self, target: Tensor, value: Tensor) -> None:
+        """As the outer engine, after a copy of what was there."""
+        if id(target) not in self.changes:
+            self.changes[id(target)] = (target, _copied(target))
+        self.outer.assign(target, value)
+
+    def require(self, violations: Tensor, message: str, error: type[SmeltError]) -> None:
+        """As the outer engine."""
+        self.outer.require(violations, message, error)
+
+
+def _copied(x: Tensor) -> Tensor:
+    with no_grad():
+        return concatenate(x.reshape(-1), axis=0).reshape(x.shape)  # new memory, in every engine
+
+
+@contextmanager
+def _rewound(changes: Changes) -> Iterator[None]:
+    """Within the block states are as the first run found them; then again as before the block."""
+    present = [(target, _copied(target), target.version) for target, _ in changes.values()]
+    for target, before in changes.values():
+        context.engine.assign(target, before)
+    try:
+        yield
+    finally:
+        for target, now, version in present:
+            context.engine.assign(target, now)
+            target._version[0] = version

@@ -1,0 +1,51 @@
+"""Ordering: one operation that computes nothing and says when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smelt.ir.loops import Expression, constant
+from smelt.ops.movement import Index, broadcast_to
+from smelt.ops.op import Op, Reader, Type, Typed
+
+
+class After(Op):
+    """`x`, but not before `event` is known, and never taken for the same as `x`.
+
+    What is computed from it is computed again, and late: `checkpoint` stands on this.
+    """
+
+    family = "movement"
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return Type(types[0].shape, types[0].dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return arrays[0].view()
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return tangents[0]
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return g, None
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        x, event = inputs
+        if not batched[0]:
+            x = broadcast_to(x, shape=(event.shape[0], *x.shape))
+        return self(x, event)
+
+    def lower(
+        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
+    ) -> Expression:
+        """Returns the element of `x`; that `event` is read too is what makes the kernel wait."""
+        read, wait = readers
+        wait(tuple(constant(0) for _ in node.inputs[1].shape), mask)
+        return read(index, mask)
+
+
+after = After("after")
