@@ -122,12 +122,13 @@ def _files() -> list[tuple[float, int, Path]]:
     """Returns (time of last use, bytes, path) of every kept file, oldest first."""
     found = []
     try:
-        for entry in os.scandir(location()):
-            facts = entry.stat()
-            if entry.name.startswith(UNFINISHED) and facts.st_mtime < time.time() - STALE:
-                _delete(Path(entry.path))
-            elif entry.name.endswith(SUFFIX):
-                found.append((facts.st_mtime, facts.st_size, Path(entry.path)))
+        with os.scandir(location()) as entries:
+            for entry in entries:
+                facts = entry.stat()
+                if entry.name.startswith(UNFINISHED) and facts.st_mtime < time.time() - STALE:
+                    _delete(Path(entry.path))
+                elif entry.name.endswith(SUFFIX):
+                    found.append((facts.st_mtime, facts.st_size, Path(entry.path)))
     except FileNotFoundError:
         pass  # no folder yet, or another process deletes files at the same time
     except OSError as problem:
