@@ -14,7 +14,7 @@ A stored node joins a group unless there is one of these reasons to stop:
 - a group that it must come after lies behind the candidate;
 - the loops differ;
 - it reads a member elsewhere than in step (at another index than the one just computed);
-- it overwrites a state that a member reads elsewhere than in step;
+- it overwrites a state that a member reads elsewhere than in step, or beside a check;
 - the group is full (`MEMBER_LIMIT`), or shares no data with it and is large.
 """
 
@@ -178,6 +178,9 @@ def _in_step(kind: str, read: Read, depth: int) -> bool:
 
 def _may_overwrite(kind: str, group: Group, node: Node, ordered: Ordered) -> bool:
     old = ordered.writes.get(node)
+    checks = {one.node for one in ordered.stored.graph.assertions}
+    if old is not None and not checks.isdisjoint(group.members):
+        return False  # a step that fails must leave every state as it was
     if old is None or old not in group.reads:
         return True
     if kind == "rows" and len(group.outer) != node.ndim:
