@@ -19,6 +19,7 @@ from smelt.compiler import cache, machine
 from smelt.compiler.llvm_step import POOL
 from smelt.compiler.pool import EXPORTS, pool_text
 from smelt.errors import ArgumentError
+from smelt.settings import current
 
 PATIENCE = 30e-6  # seconds for which an idle worker looks for a job before it sleeps
 _SPINS = 20_000  # of which the time is taken, to know how many looks make that
@@ -77,6 +78,7 @@ class _Pool:
 _lock = threading.Lock()
 _pool: _Pool | None = None
 _wanted: int | None = None  # threads, once someone asked
+_asked: int | None = None  # what the settings said when the workers were started
 _started = False
 
 
@@ -84,6 +86,8 @@ def threads() -> int:
     """Returns how many threads a parallel kernel runs on, the caller's included."""
     if not available:
         return 1
+    if current.threads is not None:
+        return current.threads
     return _wanted if _wanted is not None else _default()
 
 
@@ -101,12 +105,12 @@ def set_threads(count: int) -> None:
         _wanted = count
         if _started and _pool is not None:
             _pool.stop()
-            _pool.start(count - 1)
+            _pool.start(threads() - 1)
 
 
 def ready() -> None:
-    """Starts the workers unless they run; cheap when they do."""
-    if not _started:
+    """Starts the workers unless as many run as the settings say; cheap when they do."""
+    if not _started or current.threads != _asked:
         _start()
 
 
@@ -129,12 +133,16 @@ def _default() -> int:
 
 
 def _start() -> None:
-    global _pool, _started
+    global _asked, _pool, _started
     with _lock:
-        if not _started:
-            _pool = _pool or _Pool()
-            _pool.start(threads() - 1)
-            _started = True
+        if _started and current.threads == _asked:
+            return  # another thread was faster
+        _pool = _pool or _Pool()
+        if _started:
+            _pool.stop()
+        _asked = current.threads
+        _pool.start(threads() - 1)
+        _started = True
 
 
 def _stop() -> None:

@@ -62,6 +62,11 @@ class Times:
     passes: dict[str, float] = field(default_factory=dict)
     native: float = 0.0
 
+    @property
+    def compile(self) -> float:
+        """Seconds from the graph to machine code."""
+        return sum(self.passes.values()) + self.native
+
 
 PATIENCE = 0.05  # seconds for which native code runs before Python may take a signal
 Kind = tuple[tuple[int, ...], DType, bool]  # shape, dtype, requires_grad

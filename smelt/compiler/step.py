@@ -343,6 +343,11 @@ class CompiledStep:
         """Returns the bytes that the version compiled last needs; the peak is exact."""
         return self._last().memory()
 
+    @property
+    def times(self) -> list[Times]:
+        """Seconds that making each version took, the one used longest ago first."""
+        return [version.times for version, _ in self._versions.values()]
+
     def _last(self) -> Specialisation:
         if not self._versions:
             raise TraceError(located(f"{self.name} has not been compiled yet: call it once first"))
