@@ -115,8 +115,8 @@ class Operators:
 
 def _small_power(x: Any, exponent: int) -> Tensor:
     """x**2 as x * x: exact at negative x and cheap everywhere."""
-    if exponent == 0:
-        return x * 0 + 1
+    if exponent == 0:  # 1, also at inf and nan
+        return promoted(elementwise.pow, x, 0) if x.dtype.is_float else x * 0 + 1
     if exponent % 2:
         return x if exponent == 1 else x * _small_power(x, exponent - 1)
     half = _small_power(x, exponent // 2)
