@@ -1,4 +1,4 @@
-"""Nests whose iterations depend on each other, and bodies with everything that lowering may write."""
+"""Nests whose iterations depend on each other, and bodies with all that lowering may write."""
 
 from __future__ import annotations
 
