@@ -142,7 +142,9 @@ class Lowering:
         at = tuple([inner[axis] if axis in inner else next(kept) for axis in range(x.ndim)])
         extents = [(inner[axis], x.shape[axis]) for axis in axes]
         op = node.op
-        return self._accumulate(op.combine, op.start_value(node.dtype), x, self.read(x, at), extents)  # type: ignore[attr-defined]
+        return self._accumulate(
+            op.combine, op.start_value(node.dtype), x, self.read(x, at), extents
+        )  # type: ignore[attr-defined]
 
     def _contraction(self, node: Node, index: Index) -> tuple[list[Statement], Expression]:
         a, b = node.inputs

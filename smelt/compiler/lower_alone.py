@@ -104,7 +104,13 @@ def _sort(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
 
 
 def _merge(
-    lowering: Lowering, x: Node, rows: Index, source: Buffer, target: Buffer, width: int, length: int
+    lowering: Lowering,
+    x: Node,
+    rows: Index,
+    source: Buffer,
+    target: Buffer,
+    width: int,
+    length: int,
 ) -> list[Statement]:
     left = Register(lowering.fresh("left"), int64)
     right = Register(lowering.fresh("right"), int64)
@@ -119,7 +125,9 @@ def _merge(
         return Binary("minimum", value, constant(length))
 
     body: list[Statement] = []
-    start = name("start", Binary("mul", Binary("floordiv", k, constant(2 * width)), constant(2 * width)))
+    start = name(
+        "start", Binary("mul", Binary("floordiv", k, constant(2 * width)), constant(2 * width))
+    )
     middle = name("middle", at_most_length(Binary("add", start, constant(width))))
     end = name("end", at_most_length(Binary("add", start, constant(2 * width))))
     fresh_run = name("fresh", Binary("eq", k, start))

@@ -35,11 +35,13 @@ def order(graph: Graph) -> Ordered:
     aside: set[Node] = set()
     while True:
         attempt = _with_copies(graph, aside)
-        stored = Stored(attempt)
+        stored = Stored(attempt, aside)
         writes = {new: old for old, new in attempt.updates}
         after = _dependencies(stored, writes)
         nodes = _sorted(stored.nodes, after)
-        blocked = [new for new in writes if new not in set(nodes) or _reads_itself(stored, new, writes)]
+        blocked = [
+            new for new in writes if new not in set(nodes) or _reads_itself(stored, new, writes)
+        ]
         if not blocked:
             return Ordered(stored, tuple(nodes), writes, after)
         aside.update(blocked)
@@ -47,7 +49,9 @@ def order(graph: Graph) -> Ordered:
 
 def copy_of(node: Node) -> Node:
     """Returns a node of its own with the same contents."""
-    return Node(movement.reshape, (node,), {"shape": node.shape}, node.shape, node.dtype, node.origin)
+    return Node(
+        movement.reshape, (node,), {"shape": node.shape}, node.shape, node.dtype, node.origin
+    )
 
 
 def _with_own_nodes(graph: Graph) -> Graph:
@@ -108,7 +112,14 @@ def _sorted(nodes: list[Node], after: dict[Node, frozenset[Node]]) -> list[Node]
 
 
 def _reads_itself(stored: Stored, new: Node, writes: dict[Node, Node]) -> bool:
-    """Whether the kernel of `new` reads the old state at other places than the one it writes."""
+    """Whether the kernel of `new` reads the old state at other places than the one it writes.
+
+    A single number may be read anywhere by what writes its result once, at the end.
+    """
     old = writes[new]
     reads = [one for one in stored.reads(new) if one.node is old]
-    return any(not one.in_step or new.op.family in OWN_LOOP or old.shape != new.shape for one in reads)
+    if old.size == 1 and new.op.family not in ("scatter", "sort"):
+        return False
+    return any(
+        not one.in_step or new.op.family in OWN_LOOP or old.shape != new.shape for one in reads
+    )

@@ -1,10 +1,10 @@
 """The passes, in order: what a traced graph goes through on its way to a program.
 
-    simplify   graph -> graph that computes the same with fewer nodes
-    fuse       graph -> groups of nodes that share a loop
-    plan       groups -> a place in memory for each value
-    lower      groups -> kernels of plain loops
-    schedule   kernels -> kernels with vectors, tiles and parallel loops
+simplify   graph -> graph that computes the same with fewer nodes
+fuse       graph -> groups of nodes that share a loop
+plan       groups -> a place in memory for each value
+lower      groups -> kernels of plain loops
+schedule   kernels -> kernels with vectors, tiles and parallel loops
 """
 
 from __future__ import annotations

@@ -19,9 +19,7 @@ from smelt.ir.loops import (
 FREE = (Constant, Lanes, Read, Variable)
 
 
-def share(
-    value: Expression, fresh: Callable[[str], str]
-) -> tuple[list[Statement], Expression]:
+def share(value: Expression, fresh: Callable[[str], str]) -> tuple[list[Statement], Expression]:
     """Returns a `Let` for each part that occurs twice (as the same object), and the rest of the value.
 
     before: `exp(x - m) * 2 + exp(x - m)`     after: `let t = exp(x - m)`, `t * 2 + t`

@@ -50,7 +50,7 @@ def _simplified(node: Node, new: dict[Node, Node], seen: dict[Any, Node]) -> Nod
     inputs = tuple([new[operand] for operand in node.inputs])
     if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
         node = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
-    changed: Node | None = node
+    changed: Node | None = emptied(node) or node
     while changed is not None:
         node = changed
         changed = fold(node)
@@ -85,6 +85,13 @@ def fold(node: Node) -> Node | None:
     with np.errstate(all="ignore"):
         value = node.op.value(*arrays, **node.attributes)
     return constant_node(np.asarray(value, node.dtype.storage), node.dtype, node.origin)
+
+
+def emptied(node: Node) -> Node | None:
+    """f(...) without elements -> a constant without elements, so that no pass meets an empty loop"""
+    if node.size or isinstance(node.op, Leaf):
+        return None
+    return constant_node(np.empty(node.shape, node.dtype.storage), node.dtype, node.origin)
 
 
 # --- the rules: each returns the simpler node, or None --------------------------------------------------

@@ -12,7 +12,7 @@ Leaves are stored by nature. A node is stored when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
@@ -54,8 +54,10 @@ class Read:
 class Stored:
     """The stored nodes of a graph, in an order in which they can be computed."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, kept: Set[Node] = frozenset()) -> None:
+        """`kept` are nodes that must be stored, since what reads them may run late."""
         self.graph = graph
+        self._kept = kept
         self._axes: dict[Node, tuple[Axes, ...]] = {}
         self.nodes = self._choose()
         self.set = frozenset(self.nodes)
@@ -110,7 +112,7 @@ class Stored:
         for node in order:
             for number, operand in enumerate(node.inputs):
                 readers[operand].append((node, number))
-        wanted = set(self.graph.roots)
+        wanted = {*self.graph.roots, *self._kept}
         often = _read_often(order, readers)
         cost: dict[Node, int] = {}
         depth: dict[Node, int] = {}
@@ -159,7 +161,9 @@ def _repeats(reader: Node, number: int, node: Node) -> bool:
         return True
     if reader.op is indexing.take and number == 0:
         return True
-    broadcasts = reader.op is movement.broadcast_to or isinstance(reader.op, elementwise.Elementwise)
+    broadcasts = reader.op is movement.broadcast_to or isinstance(
+        reader.op, elementwise.Elementwise
+    )
     return broadcasts and reader.size > node.size
 
 

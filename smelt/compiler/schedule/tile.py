@@ -185,7 +185,8 @@ class Tile:
 
     def let(self, let: Let) -> Let:
         value = self.change(let.value)
-        name = self.names.copy(let.variable.name) if not self.unrolled else let.variable.name
+        inside = self.unrolled and self.varies(let.value)  # in a block of its own
+        name = let.variable.name if inside else self.names.copy(let.variable.name)
         variable = Variable(name, value.dtype, value.lanes)
         if self.varies(let.value):
             self.varying.add(let.variable.name)

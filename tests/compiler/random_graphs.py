@@ -1,0 +1,641 @@
+"""Programs that make random graphs: lists of small numbers, every one of which means something.
+
+A program is a list of leaves and a list of instructions `(verb, a, b, p)`. A verb takes operands `a` and
+`b` from the values made so far (modulo how many there are) and `p` chooses its details (axes, extents,
+...). Where operands do not fit they are made to fit, so every list of numbers is a program and Hypothesis
+can cut one down to the few instructions that matter.
+
+Each value knows two things about itself. `exact`: every engine must give the same bits, since only IEEE
+operations made it; only such values may decide (compare, round, sort), so that no engine takes another
+branch. `bound`: the size it may have, so that errors stay small beside the largest intermediate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.autodiff.reverse import backward
+from smelt.dtypes import DType, float16, float32, float64, int32, int64
+from smelt.engine import Eager, no_grad
+from smelt.ops import elementwise as E
+from smelt.ops import movement as M
+from smelt.ops import reduction as R
+from smelt.ops.contraction import matmul
+from smelt.ops.indexing import argsort, scatter_add, take
+from smelt.ops.op import Op, Type
+from smelt.ops.random import iota, random_bits
+from smelt.tensor import Tensor, as_tensor
+from tests.compiler.engines import Case
+
+LARGE = 400  # elements of a result from which on operands are cut down (the interpreter is slow)
+LIMIT = 64.0  # size of values from which on they are squashed
+SHAPES = (
+    (), (1,), (5,), (3, 4), (4, 3), (2, 3, 4), (1, 4), (3, 1), (4, 4), (0,), (3, 0), (70,), (2, 66),
+    (33,), (2, 1, 3), (17, 2), (2, 2, 2, 2),
+)  # fmt: skip
+ROLES = ("argument", "state", "parameter")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Where a value of a program comes from: `role` and `shape` number tables, `seed` gives numbers."""
+
+    role: int
+    shape: int
+    seed: int
+
+
+Instruction = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A random step: its leaves, what it does, and which values it returns."""
+
+    leaves: tuple[Leaf, ...]
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor on its way; `views` are the states whose memory an eager tensor may share."""
+
+    tensor: Tensor
+    exact: bool
+    bound: float
+    views: frozenset[int] = frozenset()
+
+
+def leaf_array(leaf: Leaf, dtype: DType) -> np.ndarray:
+    """Returns the numbers of a leaf: eighths, which float16 holds too, and now and then what is special."""
+    shape, draw = SHAPES[leaf.shape % len(SHAPES)], np.random.default_rng(leaf.seed)
+    array = draw.integers(-32, 33, shape) / 8
+    if leaf.seed % 7 == 6:
+        special = draw.choice([np.nan, np.inf, -np.inf, -0.0, 0.0], shape)
+        array = np.where(draw.random(shape) < 0.2, special, array)
+    return np.asarray(array, dtype.storage)
+
+
+class Run:
+    """One program, run with whatever engine is current."""
+
+    def __init__(self, program: Program, dtype: DType, states: list[Tensor], given: list[Tensor]) -> None:
+        self.dtype = dtype
+        self.program = program
+        self.generator, *rest = states
+        self.states: list[Value] = []
+        self.floats: list[Value] = []
+        self.wholes: list[Value] = []
+        self.flags: list[Value] = []
+        pending = {"argument": iter(given), "state": iter(rest)}
+        for leaf in program.leaves:
+            role = "argument" if ROLES[leaf.role % 3] == "argument" else "state"
+            value = Value(next(pending[role]), True, 4.0)
+            if role == "state":
+                value.views = frozenset([id(value.tensor)])
+                self.states.append(value)
+            self.floats.append(value)
+        self.whole(self.value(iota(shape=(3,), axis=0)))
+
+    def outputs(self) -> list[Value]:
+        """Runs the program and returns its results."""
+        for verb, a, b, p in self.program.instructions:
+            VERBS[verb % len(VERBS)](self, a, b, p)
+        for state in self.states:  # a state may be returned; eagerly it would change behind the caller
+            assert id(state.tensor) in state.views
+        last = [*self.floats[-4:], *self.wholes[-2:], *self.flags[-1:]]
+        return [*last, last[0]]
+
+    # --- values -------------------------------------------------------------------------------------
+
+    def value(self, tensor: Tensor, exact: bool = True, bound: float = 8.0) -> Value:
+        return Value(tensor, exact, bound)
+
+    def whole(self, value: Value) -> None:
+        self.wholes.append(value)
+
+    def make(self, tensor: Tensor, exact: bool, bound: float, *sources: Value) -> None:
+        """Adds a float value, squashed if it may be large; movements of states are remembered as views."""
+        if bound > LIMIT:
+            clamped = E.minimum(E.maximum(tensor, -8.0), 8.0)
+            tensor = positive_zero(clamped) if exact else E.sin(tensor)
+            bound, sources = 8.0, ()
+        views = frozenset().union(*(source.views for source in sources))
+        self.floats.append(Value(tensor, exact, bound, views))
+
+    def float(self, number: int) -> Value:
+        return self.floats[number % len(self.floats)]
+
+    def exact(self, number: int) -> Value:
+        """An exact value near `number`; the leaves are always there, unless a state has changed."""
+        found = [value for value in self.floats if value.exact]
+        if not found:
+            zeros = as_tensor(np.arange(6.0).reshape(2, 3), self.dtype)
+            found = [Value(zeros, True, 8.0)]
+        return found[number % len(found)]
+
+    def integer(self, number: int) -> Value:
+        return self.wholes[number % len(self.wholes)]
+
+    def pair(self, x: Value, y: Value) -> Tensor:
+        """Returns y's tensor, or a part of it, such that it broadcasts with x's."""
+        return fitting(x.tensor, y.tensor)
+
+    def index(self, number: int, extent: int, shape: tuple[int, ...] | None = None) -> Tensor:
+        """Returns indices below `extent`."""
+        if shape is None:
+            wholes = [one for one in self.wholes if one.tensor.size <= 12]
+            chosen = wholes[number % len(wholes)].tensor
+        else:
+            chosen = E.add(iota(shape=shape, axis=0), E.mul(iota(shape=shape, axis=0), number % 5))
+        return E.mod(chosen, extent)
+
+
+def positive_zero(x: Tensor) -> Tensor:
+    """Makes -0 to 0: which zero a maximum of both returns, NumPy leaves open."""
+    return E.add(x, 0.0)
+
+
+def fitting(x: Tensor, y: Tensor) -> Tensor:
+    """Returns y, or one element of it, so that it broadcasts with x to few enough elements."""
+    try:
+        shape = M.broadcast_shapes("pair", x.shape, y.shape)
+    except Exception:
+        shape = None
+    if shape is not None and math.prod(shape) <= LARGE:
+        return y
+    if not y.size:
+        return as_tensor(1, y.dtype)
+    start, stop = (0,) * y.ndim, (1,) * y.ndim
+    return M.reshape(M.slice_(y, start=start, stop=stop, step=stop), shape=())
+
+
+def some_axes(shape: tuple[int, ...], p: int) -> tuple[int, ...]:
+    """Returns a set of axes chosen by the bits of p; all when none is chosen."""
+    chosen = tuple(axis for axis in range(len(shape)) if p >> axis & 1)
+    return chosen or tuple(range(len(shape)))
+
+
+Verb = Callable[[Run, int, int, int], None]
+VERBS: list[Verb] = []
+
+
+def verb(weight: int = 1) -> Callable[[Verb], Verb]:
+    """Adds a verb to the table, `weight` times."""
+
+    def add(function: Verb) -> Verb:
+        VERBS.extend([function] * weight)
+        return function
+
+    return add
+
+
+# --- elementwise --------------------------------------------------------------------------------------
+
+EXACT = (E.neg, E.abs, E.relu, E.floor, E.ceil, E.round, E.trunc, E.sign)
+SMOOTH = (E.sin, E.cos, E.tanh, E.sigmoid, E.erf)
+
+
+@verb(2)
+def exact_function(run: Run, a: int, b: int, p: int) -> None:
+    x = run.exact(a)
+    run.make(positive_zero(EXACT[p % len(EXACT)](x.tensor)), True, x.bound + 1)
+
+
+@verb(3)
+def smooth_function(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    run.make(SMOOTH[p % len(SMOOTH)](x.tensor), False, 1.0)
+
+
+@verb(2)
+def steep_function(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    small, square = E.sin(x.tensor), E.mul(x.tensor, x.tensor)
+    made = (
+        lambda: (E.exp(small), 3.0),
+        lambda: (E.expm1(small), 2.0),
+        lambda: (E.log(E.add(square, 1.0)), x.bound),
+        lambda: (E.log1p(square), x.bound),
+        lambda: (E.sqrt(E.add(square, 1.0)), x.bound + 1),
+        lambda: (E.pow(E.add(small, 1.5), E.tanh(x.tensor)), 4.0),
+        lambda: (E.atan2(small, E.add(square, 1.0)), 4.0),
+        lambda: (E.div(small, E.add(square, 1.0)), 1.0),
+    )
+    tensor, bound = made[p % len(made)]()
+    run.make(tensor, False, bound)
+
+
+@verb(4)
+def add_or_sub(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.float(a), run.float(b)
+    op = E.sub if p % 2 else E.add
+    run.make(op(x.tensor, run.pair(x, y)), x.exact and y.exact, x.bound + y.bound)
+
+
+@verb(3)
+def multiply(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.float(a), run.float(b)
+    run.make(E.mul(x.tensor, run.pair(x, y)), x.exact and y.exact, x.bound * y.bound)
+
+
+@verb()
+def by_number(run: Run, a: int, b: int, p: int) -> None:
+    x, number = run.float(a), (1, 0, -1, 2, 0.5, 1.0)[p % 6]
+    op = (E.add, E.sub, E.mul, E.div, E.maximum)[b % 5]
+    if op is E.maximum and not x.exact or op is E.div and number == 0:
+        op = E.mul
+    made = op(x.tensor, float(number))
+    run.make(positive_zero(made) if op is E.maximum else made, x.exact, 2 * x.bound + 2)
+
+
+@verb()
+def number_by(run: Run, a: int, b: int, p: int) -> None:
+    x, number = run.float(a), (1.0, 0.0, -1.0, 2.0)[p % 4]
+    run.make((E.add, E.sub, E.mul)[b % 3](number, x.tensor), x.exact, 2 * x.bound + 2)
+
+
+@verb(2)
+def divide(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.exact(a), run.exact(b)
+    below = run.pair(x, y)
+    below = E.add(below, E.sign(below))  # at least 1 in size, or 0
+    run.make(E.div(x.tensor, below), True, x.bound)
+
+
+@verb(2)
+def extreme(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.exact(a), run.exact(b)
+    op = E.minimum if p % 2 else E.maximum
+    made = positive_zero(op(x.tensor, run.pair(x, y)))
+    run.make(made, True, max(x.bound, y.bound))
+
+
+@verb()
+def remainder(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.exact(a), run.exact(b)
+    below = run.pair(x, y)
+    below = E.add(below, E.sign(below))
+    run.make((E.floordiv if p % 2 else E.mod)(x.tensor, below), True, x.bound + y.bound + 1)
+
+
+@verb(2)
+def compare(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.exact(a), run.exact(b)
+    op = (E.eq, E.ne, E.lt, E.le, E.gt, E.ge)[p % 6]
+    run.flags.append(run.value(op(x.tensor, run.pair(x, y))))
+
+
+@verb()
+def question(run: Run, a: int, b: int, p: int) -> None:
+    run.flags.append(run.value((E.isnan, E.isinf)[p % 2](run.float(a).tensor)))
+
+
+@verb()
+def logic(run: Run, a: int, b: int, p: int) -> None:
+    if run.flags:
+        x, y = run.flags[a % len(run.flags)], run.flags[b % len(run.flags)]
+        op = (E.bitwise_and, E.bitwise_or, E.bitwise_xor, E.bitwise_not)[p % 4]
+        operands = (x.tensor,) if op is E.bitwise_not else (x.tensor, run.pair(x, y))
+        run.flags.append(run.value(op(*operands)))
+
+
+@verb(3)
+def choose(run: Run, a: int, b: int, p: int) -> None:
+    if run.flags:
+        x, y = run.float(a), run.float(b)
+        other = run.pair(x, y)
+        flag = fitting(E.add(x.tensor, other), run.flags[p % len(run.flags)].tensor)
+        run.make(E.where(flag, x.tensor, other), x.exact and y.exact, max(x.bound, y.bound))
+
+
+@verb()
+def through_dtype(run: Run, a: int, b: int, p: int) -> None:
+    x = run.exact(a)
+    to = (float32, float64, float16, dtypes.bfloat16, int32, int64)[p % 6]
+    run.make(x.tensor.to(to).to(run.dtype), True, x.bound + 1)
+
+
+# --- integers -----------------------------------------------------------------------------------------
+
+
+@verb()
+def float_to_whole(run: Run, a: int, b: int, p: int) -> None:
+    run.whole(run.value(run.exact(a).tensor.to(int64)))
+
+
+@verb()
+def flag_to_number(run: Run, a: int, b: int, p: int) -> None:
+    if run.flags:
+        flag = run.flags[a % len(run.flags)].tensor
+        if p % 2:
+            run.whole(run.value(flag.to(int64)))
+        else:
+            run.make(flag.to(run.dtype), True, 1.0)
+
+
+@verb(2)
+def whole_arithmetic(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.integer(a), run.integer(b)
+    ops = (
+        E.add, E.sub, E.mul, E.floordiv, E.mod, E.maximum, E.minimum, E.bitwise_and, E.bitwise_or,
+        E.bitwise_xor, E.shl, E.shr,
+    )  # fmt: skip
+    run.whole(run.value(ops[p % len(ops)](x.tensor, run.pair(x, y))))
+
+
+@verb()
+def whole_sum(run: Run, a: int, b: int, p: int) -> None:
+    x = run.integer(a).tensor
+    run.whole(run.value((R.sum, R.prod)[b % 2](x, axes=some_axes(x.shape, p))))
+
+
+@verb()
+def whole_to_float(run: Run, a: int, b: int, p: int) -> None:
+    x = E.mod(run.integer(a).tensor, 16).to(run.dtype)
+    run.make(x, True, 16.0)
+
+
+@verb(2)
+def random_number(run: Run, a: int, b: int, p: int) -> None:
+    shape = SHAPES[p % len(SHAPES)]
+    bits = random_bits(run.generator, shape=shape)
+    if a % 2:
+        whole = E.bitwise_and(bits.to(int64), 0xFFFFFF)
+        run.make(E.mul(whole.to(run.dtype), 2.0**-24), True, 1.0)
+    else:
+        run.whole(run.value(bits.to(int64)))
+    if b % 3:
+        with no_grad():
+            step = np.array([0, (math.prod(shape) + 3) // 4])
+            run.generator.copy_(E.add(run.generator, as_tensor(step)))
+
+
+# --- movement -----------------------------------------------------------------------------------------
+
+
+@verb(2)
+def reshaped(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    shape = x.tensor.shape
+    choices = [(x.tensor.size,), (1, *shape), (*shape, 1), shape[::-1]]
+    if len(shape) > 1:
+        choices.append((shape[0] * shape[1], *shape[2:]))
+    run.make(M.reshape(x.tensor, shape=choices[p % len(choices)]), x.exact, x.bound, x)
+
+
+@verb(2)
+def permuted(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    orders = list(itertools.permutations(range(x.tensor.ndim)))
+    run.make(M.permute(x.tensor, axes=orders[p % len(orders)]), x.exact, x.bound, x)
+
+
+@verb()
+def repeated(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    shape = tuple(2 if extent == 1 else extent for extent in x.tensor.shape)
+    shape = (p % 3 + 1, *shape)
+    if math.prod(shape) <= LARGE:
+        run.make(M.broadcast_to(x.tensor, shape=shape), x.exact, x.bound, x)
+
+
+@verb(2)
+def cut(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    start = tuple(min(extent, (p >> axis) % 3) for axis, extent in enumerate(x.tensor.shape))
+    step = tuple(1 + (b >> axis) % 2 for axis in range(x.tensor.ndim))
+    run.make(M.slice_(x.tensor, start=start, stop=x.tensor.shape, step=step), x.exact, x.bound, x)
+
+
+@verb(2)
+def padded(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    low = tuple((p >> axis) % 3 for axis in range(x.tensor.ndim))
+    high = tuple((b >> axis) % 2 for axis in range(x.tensor.ndim))
+    step = tuple(1 + (p + axis) % 2 for axis in range(x.tensor.ndim))
+    if x.tensor.size <= 60:
+        run.make(M.pad(x.tensor, low=low, high=high, step=step), x.exact, x.bound, x)
+
+
+@verb()
+def flipped(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    run.make(M.flip(x.tensor, axes=some_axes(x.tensor.shape, p)), x.exact, x.bound, x)
+
+
+@verb(2)
+def joined(run: Run, a: int, b: int, p: int) -> None:
+    x, y = run.float(a), run.float(b)
+    if not x.tensor.ndim or x.tensor.size > LARGE // 3:
+        return
+    axis = p % x.tensor.ndim
+    rest = [one.shape[:axis] + one.shape[axis + 1 :] for one in (x.tensor, y.tensor)]
+    if x.tensor.ndim != y.tensor.ndim or rest[0] != rest[1]:
+        y = x
+    parts = (x.tensor, y.tensor, x.tensor)[: 2 + p % 2]
+    run.make(M.concatenate(*parts, axis=axis), x.exact and y.exact, max(x.bound, y.bound))
+
+
+# --- reductions, running sums, products ---------------------------------------------------------------
+
+
+@verb(4)
+def summed(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    axes = some_axes(x.tensor.shape, p)
+    count = math.prod(x.tensor.shape[axis] for axis in axes)
+    total = R.sum(x.tensor, axes=axes)
+    if b % 2:
+        total = M.reshape(total, shape=R.kept_shape(x.tensor.shape, axes))
+    exact = x.exact and count <= 1
+    run.make(total, exact, x.bound * max(count, 1))
+
+
+@verb()
+def multiplied(run: Run, a: int, b: int, p: int) -> None:
+    x = E.sin(run.float(a).tensor)
+    run.make(R.prod(x, axes=some_axes(x.shape, p)), False, 1.0)
+
+
+@verb(2)
+def greatest(run: Run, a: int, b: int, p: int) -> None:
+    x = run.exact(a)
+    axes = some_axes(x.tensor.shape, p)
+    if 0 not in (x.tensor.shape[axis] for axis in axes):
+        made = positive_zero((R.max if b % 2 else R.min)(x.tensor, axes=axes))
+        kept = M.reshape(made, shape=R.kept_shape(x.tensor.shape, axes))
+        run.make(kept if p % 2 else made, True, x.bound)
+
+
+@verb()
+def running(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    if x.tensor.ndim and x.tensor.size <= 80:
+        axis = p % x.tensor.ndim
+        if b % 2:
+            run.make(R.cumsum(x.tensor, axis=axis), False, x.bound * max(1, x.tensor.shape[axis]))
+        else:
+            run.make(R.cumprod(E.sin(x.tensor), axis=axis), False, 1.0)
+
+
+@verb(3)
+def product(run: Run, a: int, b: int, p: int) -> None:
+    wide = [value for value in run.floats if value.tensor.ndim > 1]
+    if not wide:
+        return
+    x, y = wide[a % len(wide)], wide[b % len(wide)]
+    right = y.tensor
+    for number, right in enumerate((y.tensor, _turned(y.tensor), x.tensor, _turned(x.tensor))):
+        if _fits_product(x.tensor, right):
+            bound = x.bound * (y.bound if number < 2 else x.bound) * max(1, x.tensor.shape[-1])
+            run.make(matmul(x.tensor, right), False, bound)
+            return
+
+
+def _turned(x: Tensor) -> Tensor:
+    return M.permute(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def _fits_product(a: Tensor, b: Tensor) -> bool:
+    if a.shape[-1] != b.shape[-2]:
+        return False
+    try:
+        batch = M.broadcast_shapes("product", a.shape[:-2], b.shape[:-2])
+    except Exception:
+        return False
+    return math.prod(batch) * a.shape[-2] * b.shape[-1] * a.shape[-1] <= 8 * LARGE
+
+
+# --- indexing -----------------------------------------------------------------------------------------
+
+
+@verb(2)
+def taken(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    if x.tensor.size and x.tensor.ndim and x.tensor.size <= 80:
+        axis = p % x.tensor.ndim
+        index = run.index(b, x.tensor.shape[axis])
+        run.make(take(x.tensor, index, axis=axis), x.exact, x.bound)
+
+
+@verb(2)
+def scattered(run: Run, a: int, b: int, p: int) -> None:
+    x = run.float(a)
+    if x.tensor.ndim:
+        axis = p % x.tensor.ndim
+        index = run.index(b, p % 3 + 1, (x.tensor.shape[axis],))
+        made = scatter_add(x.tensor, index, axis=axis, extent=p % 3 + 1)
+        run.make(made, False, x.bound * max(1, x.tensor.shape[axis]))
+
+
+@verb()
+def sorted_places(run: Run, a: int, b: int, p: int) -> None:
+    x = run.exact(a)
+    if x.tensor.ndim:
+        run.whole(run.value(argsort(x.tensor)))
+
+
+# --- states and gradients -----------------------------------------------------------------------------
+
+
+@verb(3)
+def update(run: Run, a: int, b: int, p: int) -> None:
+    if run.states:
+        state, x = run.states[a % len(run.states)], run.float(b)
+        new, exact = x.tensor, x.exact
+        if new.shape != state.tensor.shape:
+            new, exact = E.sub(state.tensor, E.sin(R.sum(new, axes=tuple(range(new.ndim))))), False
+        change(run, [(state, new, exact, max(state.bound + 1, x.bound))])
+
+
+@verb(2)
+def exchange(run: Run, a: int, b: int, p: int) -> None:
+    if run.states:
+        first = run.states[a % len(run.states)]
+        alike = [one for one in run.states if one.tensor.shape == first.tensor.shape]
+        second = alike[b % len(alike)]
+        old = (E.mul(first.tensor, 1.0), first.exact, first.bound)
+        if p % 2:
+            old = (E.add(first.tensor, second.tensor), first.exact and second.exact,
+                   min(LIMIT, first.bound + second.bound))  # fmt: skip
+        change(run, [(first, second.tensor, second.exact, second.bound)])
+        if first is not second:
+            change(run, [(second, *old)])
+
+
+def change(run: Run, changes: list[tuple[Value, Tensor, bool, float]]) -> None:
+    """Gives states new contents; what an eager view would share is forgotten, and histories end."""
+    for state, new, exact, bound in changes:
+        with no_grad():
+            state.tensor.copy_(new)
+        state.exact, state.bound = exact, bound
+        shared = id(state.tensor)
+        run.floats = [one for one in run.floats if one is state or shared not in one.views]
+    for value in run.floats:
+        if value not in run.states and value.tensor.history is not None:
+            value.tensor = value.tensor.detach()
+
+
+@verb(3)
+def differentiate(run: Run, a: int, b: int, p: int) -> None:
+    graded = [value for value in run.floats if value.tensor.history is not None]
+    if not graded:
+        return
+    x = graded[a % len(graded)].tensor
+    backward(R.sum(E.mul(x, x) if p % 2 else x, axes=tuple(range(x.ndim))))
+    for value in list(run.floats):
+        leaf = value.tensor
+        if leaf.grad is not None:
+            run.make(leaf.grad, False, LIMIT if p % 3 else 2 * LIMIT)
+            leaf.grad = None
+
+
+# --- programs as cases ----------------------------------------------------------------------------------
+
+
+def case_of(programs: list[Program], dtype: DType) -> tuple[Case, list[Value]]:
+    """Returns programs as one function, so that they are compiled at one go, and what it returned last."""
+    returned: list[Value] = []
+    states, arguments, counts = [], [], []
+    for number, program in enumerate(programs):
+        generator = Tensor(np.array([number, 2**32 - 3], np.int64), int64)
+        own, given = [generator], []
+        for leaf in program.leaves:
+            role = ROLES[leaf.role % 3]
+            tensor = Tensor(leaf_array(leaf, dtype), dtype, requires_grad=role == "parameter")
+            (given if role == "argument" else own).append(tensor)
+        states += own
+        arguments += given
+        counts.append((len(own), len(given)))
+
+    def function(states: list[Tensor], arguments: list[Tensor]) -> list[Tensor]:
+        returned.clear()
+        for program, (own, given) in zip(programs, counts, strict=True):
+            run = Run(program, dtype, states[:own], arguments[:given])
+            states, arguments = states[own:], arguments[given:]
+            returned.extend(run.outputs())
+        return [value.tensor for value in returned]
+
+    return Case(function, states, arguments), returned
+
+
+class Measuring(Eager):
+    """Computes eagerly and remembers the largest finite number that came up."""
+
+    def __init__(self) -> None:
+        self.largest = 1.0
+
+    def evaluate(self, op: Op, operands: Any, attributes: dict[str, Any], kind: Type) -> np.ndarray:
+        array = super().evaluate(op, operands, attributes, kind)
+        if kind.dtype in (float32, float64):
+            finite = np.abs(array[np.isfinite(array)])
+            self.largest = max(self.largest, float(finite.max(initial=0.0)))
+        return array
