@@ -365,8 +365,9 @@ class Module:
 
         That is classes, Python attributes, `training`, which tensors there are, which are frozen.
         """
+        aside = ("_name", "training")  # `training` counts alike on the class and on the object
         attributes = tuple(
-            (name, static.frozen(value)) for name, value in vars(self).items() if name != "_name"
+            (name, static.frozen(value)) for name, value in vars(self).items() if name not in aside
         )
         return type(self), self.training, attributes
 
