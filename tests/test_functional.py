@@ -8,7 +8,7 @@ import pytest
 
 import smelt.functional as F
 import smelt.nn.functional
-from smelt.autodiff.reverse import grad
+from smelt.autodiff.reverse import grad, value_and_grad
 from smelt.creation import tensor
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.random import Generator
@@ -49,6 +49,59 @@ def test_every_stored_value_is_compared():
 def test_both_functional_modules_have_the_same_names():
     assert smelt.nn.functional.__all__ == F.__all__
     assert all(getattr(smelt.nn.functional, name) is getattr(F, name) for name in F.__all__)
+
+
+COMPILED = [
+    "gelu(grid)",
+    "elu(grid, alpha=0.7)",
+    "logsigmoid(grid)",
+    "log_softmax(image, dim=1)",
+    "cross_entropy(extreme, fixed_labels, reduction=mean)",
+    "cross_entropy(logits, fixed_gaps, fixed_weight, reduction=mean, label_smoothing=0.1)",
+    "cross_entropy(image, soft_image, reduction=sum)",
+    "binary_cross_entropy_with_logits(extreme, fixed_bits, reduction=none)",
+    "binary_cross_entropy(unit, target, reduction=mean)",
+    "kl_div(logits, fixed_probability, reduction=batchmean)",
+    "cosine_embedding_loss(logits, other, fixed_sign, reduction=none, margin=0.2)",
+    "embedding(fixed_ids, table, padding_idx=2)",
+    "layer_norm(logits, normalized_shape=(5,), weight=scale, bias=shift)",
+    "scaled_dot_product_attention(query, key, value, is_causal=True)",
+]
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_agrees_with_pytorch(name):
+    compiler = pytest.importorskip("smelt.compiler.step")
+    function, arguments, options = CASES[name]
+    given = [a for a in (*arguments, *options.values()) if isinstance(a, str) and a in ARRAYS]
+
+    def loss(known):
+        positional = [known[argument] for argument in arguments]
+        named = {key: known.get(value, value) for key, value in options.items()}
+        y = getattr(F, function)(*positional, **named)
+        return (y * tensor(cotangent(y.shape))).sum(), y
+
+    def step(known):
+        moving = {key: x for key, x in known.items() if not key.startswith("fixed")}
+        (_, y), gradients = value_and_grad(lambda moving: loss(known | moving), has_aux=True)(
+            moving
+        )
+        return y, gradients
+
+    y, gradients = compiler.compile(step)({key: tensor(ARRAYS[key]) for key in given})
+    np.testing.assert_allclose(y.numpy(), FOUND[name], rtol=1e-11, atol=1e-11)
+    for key, gradient in gradients.items():
+        expected = FOUND[f"{name} by {key}"]
+        np.testing.assert_allclose(gradient.numpy(), expected, 1e-10, 1e-10, err_msg=key)
+
+
+def test_compiled_labels_are_checked():
+    compiler = pytest.importorskip("smelt.compiler.step")
+    step = compiler.compile(lambda x, y: F.cross_entropy(x, y))
+    x = tensor(np.zeros((2, 3)))
+    assert step(x, tensor([0, -100])).item() == pytest.approx(math.log(3))
+    with pytest.raises(BoundsError, match="3 classes"):
+        step(x, tensor([0, 3]))
 
 
 def test_step_and_identity():

@@ -118,7 +118,12 @@ def kolmogorov(sample, distribution):
 
 
 LIMIT = 1.95  # exceeded by one sample in a thousand
-phi = np.vectorize(statistics.NormalDist().cdf, otypes=[float])
+erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def phi(x):
+    """The distribution function of the standard normal."""
+    return 0.5 + 0.5 * erf(x * math.sqrt(0.5)).astype(float)
 
 
 @pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64])
@@ -133,7 +138,7 @@ def test_uniform(dtype):
 @pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.float64])
 def test_normal_bulk_and_tails(dtype):
     sample = random.randn(1_000_000, dtype=dtype, generator=Generator(4)).numpy()
-    assert kolmogorov(sample[:100_000], phi) < LIMIT
+    assert kolmogorov(sample, phi) < LIMIT
     assert abs(sample.mean()) < 4e-3
     assert abs(sample.std() - 1) < 4e-3
     for bound in (2, 3, 4):
