@@ -254,7 +254,10 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
             )
         )
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    message = f"a label lies outside the {classes} classes 0..{classes - 1}"
+    message = (
+        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "
+        f"{ignore_index} (ignore_index)"
+    )
     context.engine.require(outside.sum(), message, BoundsError)
 
 

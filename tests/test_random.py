@@ -280,3 +280,26 @@ def test_compiled_draws_have_the_same_bits(name):
             expected = draw(eager).numpy()
         assert (step().numpy() == expected).all()
     assert compiled.state.tolist() == eager.state.tolist()
+
+
+class Borrowed(Generator):
+    """A generator on a state of somebody else."""
+
+    def __init__(self, state):
+        super().__init__()
+        self.state = state
+
+
+@pytest.mark.parametrize("name", ["rand64", "randn small", "exponential small", "randint"])
+def test_interpreted_draws_have_the_same_bits(name):
+    engines = pytest.importorskip("tests.compiler.engines")
+    draws = DRAWS | {
+        "randn small": lambda source: random.randn(9, generator=source),
+        "exponential small": lambda source: random.exponential(1.5, (9,), "float64", source),
+    }
+    case = engines.Case(
+        lambda states, _: [draws[name](Borrowed(states[0]))], [Generator(21).state], []
+    )
+    eager, found = case.eager(), case.interpreted(case.stages.program)
+    assert (found.outputs[0] == eager.outputs[0]).all()
+    assert (found.states[0] == eager.states[0]).all()
