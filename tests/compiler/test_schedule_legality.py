@@ -182,3 +182,24 @@ def test_names_of_lets_may_cross_loops():
         Store(out, (i, j), mul(Read(acc), first)),
     )
     check(kernel(nest([i, j], [6, 40], *body), (a, b), (out,)))
+
+
+def test_a_let_that_no_place_of_a_tile_changes():
+    """It stands before the tile's loops, with what it loads."""
+    a, b = Buffer("a", (6, 20), float32), Buffer("b", (20, 40), float32)
+    out, acc, scale = (
+        Buffer("out", (6, 40), float32),
+        Register("acc", float32),
+        Buffer("s", (), float32),
+    )
+    s, name_s = let("scale", add(Load(scale, ()), number(1.0)))
+    step, name_step = let("step", mul(s, Load(a, (constant(0), k))))
+    product = mul(mul(Load(a, (i, k)), Load(b, (k, j))), step)
+    body = (
+        Declare(acc, Load(scale, ())),
+        nest([k], [20], name_step, Assign(acc, (), add(Read(acc), product))),
+        name_s,
+        Store(out, (i, j), mul(Read(acc), add(s, Load(scale, ())))),
+    )
+    body = (name_s, body[0], body[1], *body[3:])
+    check(kernel(nest([i, j], [6, 40], *body), (a, b, scale), (out,)))

@@ -8,8 +8,8 @@ from smelt.compiler.schedule.access import trips
 from smelt.compiler.schedule.interleave import interleave
 from smelt.compiler.schedule.nest import Plan, among, extent
 from smelt.compiler.schedule.shapes import shares
-from smelt.compiler.schedule.substitute import Names, plus, whole
-from smelt.compiler.schedule.tile import Side, Tile, identity
+from smelt.compiler.schedule.substitute import Names, identity, plus, whole
+from smelt.compiler.schedule.tile import Side, Tile
 from smelt.compiler.schedule.transpose import Panel, copy_across
 from smelt.ir.loops import (
     Assign,

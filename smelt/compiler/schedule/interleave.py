@@ -21,8 +21,7 @@ Where the extent leaves a rest, a loop for it follows on the first chain.
 from __future__ import annotations
 
 from smelt.compiler.schedule.access import Body, analyse, trips
-from smelt.compiler.schedule.substitute import Names, Substitution, plus, rebuild, whole
-from smelt.compiler.schedule.tile import identity
+from smelt.compiler.schedule.substitute import Names, Substitution, identity, plus, rebuild, whole
 from smelt.ir.loops import (
     Assign,
     Binary,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smelt.dtypes import int64
+from smelt.dtypes import DType, int64
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -209,6 +209,18 @@ def _minus(a: Expression, b: Expression) -> Expression:
 
 
 _FOLDED = {"add": plus, "mul": times, "sub": _minus}
+
+
+def identity(op: str, dtype: DType) -> Constant:
+    """Returns the number that changes nothing when it is added, multiplied, and so on."""
+    if op in ("add", "mul"):
+        return Constant(int(op == "mul") if not dtype.is_float else float(op == "mul"), dtype)
+    if dtype.is_float:
+        return Constant(float("-inf") if op == "maximum" else float("inf"), dtype)
+    if dtype.kind == "bool":
+        return Constant(op == "minimum", dtype)
+    bits = 8 * dtype.itemsize - 1
+    return Constant(-(2**bits) if op == "maximum" else 2**bits - 1, dtype)
 
 
 def rebuild(statement: Statement, change: Substitution) -> Statement:

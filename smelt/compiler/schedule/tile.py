@@ -25,22 +25,29 @@ After, for 4 rows and 2 vectors of columns from (i, j) on:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from smelt.compiler.schedule.access import names_in
-from smelt.compiler.schedule.substitute import Names, Substitution, add, plus, times, whole
+from smelt.compiler.schedule.shared import SharedLoads, Unrolled, unroll
+from smelt.compiler.schedule.substitute import (
+    Names,
+    Substitution,
+    add,
+    identity,
+    plus,
+    times,
+    whole,
+)
 from smelt.dtypes import DType
 from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Constant,
     Declare,
     Expression,
     If,
     Lanes,
     Let,
-    Load,
     Loop,
     Read,
     Register,
@@ -50,7 +57,6 @@ from smelt.ir.loops import (
     Variable,
     children,
     index_variable,
-    walk,
 )
 
 
@@ -68,25 +74,41 @@ class Side:
     limit: int | Expression | None = None
 
 
-@dataclass(slots=True)
-class Shared:
-    """Loads that are done before the unrolled loops, in the loop over columns, or once a row."""
+class Grid:
+    """What a tile's sides make of the loops' indices: `variables`, `mask`, and loops to unroll."""
 
-    once: list[Statement] = field(default_factory=list)
-    by_column: list[Statement] = field(default_factory=list)
-    by_row: list[Statement] = field(default_factory=list)
+    def __init__(self, sides: tuple[Side, ...], names: Names) -> None:
+        self.unrolled: Unrolled = []
+        self.variables: dict[str, Expression] = {}
+        self.mask: Expression | None = None
+        self.lanes = 1
+        self.column: Expression = whole(0)  # which vector of the columns is meant
+        for side in sides:
+            self.add(side, names)
+        for variable, _ in self.unrolled:
+            names.taken.discard(variable.name)  # its loop ends with the tile
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether several rows are done at once."""
+        return bool(self.unrolled) and self.unrolled[0][0] is not self.column
 
-def identity(op: str, dtype: DType) -> Constant:
-    """Returns the number that changes nothing when it is added, multiplied, and so on."""
-    if op in ("add", "mul"):
-        return Constant(int(op == "mul") if not dtype.is_float else float(op == "mul"), dtype)
-    if dtype.is_float:
-        return Constant(float("-inf") if op == "maximum" else float("inf"), dtype)
-    if dtype.kind == "bool":
-        return Constant(op == "minimum", dtype)
-    bits = 8 * dtype.itemsize - 1
-    return Constant(-(2**bits) if op == "maximum" else 2**bits - 1, dtype)
+    def add(self, side: Side, names: Names) -> None:
+        """Says what the index of one side's loop becomes."""
+        within: Expression = whole(0)  # how far from the side's base
+        if side.count > 1:
+            variable = index_variable(names.fresh("r" if side.lanes == 1 else "c"))
+            self.unrolled.append((variable, side.count))
+            within = times(variable, whole(side.lanes))
+            self.column = variable if side.lanes > 1 else self.column
+        if side.lanes > 1:
+            self.lanes = side.lanes
+            within = plus(within, Lanes(side.lanes))
+        place = self.variables[side.name] = add(side.base, within)
+        self.variables[side.name + "'"] = within
+        if side.limit is not None:
+            end = whole(side.limit) if isinstance(side.limit, int) else side.limit
+            self.mask = Binary("lt", place, end)
 
 
 class Tile:
@@ -102,41 +124,20 @@ class Tile:
         sides: tuple[Side, ...],
         names: Names,
         stored: frozenset[Buffer],
-        collectors: dict[Register, tuple[str, Register]] | None = None,
+        collectors: dict[Register, tuple[str, Register]],
     ) -> None:
+        grid = Grid(sides, names)
         self.names = names
-        self.stored = stored
-        self.shared = Shared()
-        self.group_lets: set[str] = set()
-        self.collectors = {} if collectors is None else collectors
-        self.unrolled: list[tuple[Variable, int]] = []
-        variables: dict[str, Expression] = {}
-        mask: Expression | None = None
-        self.lanes = 1
-        step: Expression = whole(0)
-        for side in sides:
-            within: Expression = whole(0)  # how far from the side's base
-            if side.count > 1:
-                variable = index_variable(names.fresh("r" if side.lanes == 1 else "c"))
-                self.unrolled.append((variable, side.count))
-                within = times(variable, whole(side.lanes))
-                step = variable if side.lanes > 1 else step
-            if side.lanes > 1:
-                self.lanes = side.lanes
-                within = plus(within, Lanes(side.lanes))
-            place = variables[side.name] = add(side.base, within)
-            variables[side.name + "'"] = within
-            if side.limit is not None:
-                end = whole(side.limit) if isinstance(side.limit, int) else side.limit
-                mask = Binary("lt", place, end)
-        self.varying = set(variables)
+        self.collectors = collectors
+        self.lanes, self.unrolled = grid.lanes, grid.unrolled
+        self.varying = set(grid.variables)
         self.places: dict[Register, tuple[Register, tuple[Expression, ...]]] = {}
-        for register, (_, vectors) in self.collectors.items():
-            self.places[register] = (vectors, (step,) if vectors.shape else ())
-        rows = bool(self.unrolled) and sides[0].lanes == 1 and sides[0].count > 1
-        self.change = Substitution(variables, self.places, mask, self.hoist if rows else None)
-        for variable, _ in self.unrolled:
-            names.taken.discard(variable.name)  # its loop ends with the tile
+        for register, (_, vectors) in collectors.items():
+            self.places[register] = (vectors, (grid.column,) if vectors.shape else ())
+        self.shared = SharedLoads(grid.unrolled, names, stored) if grid.has_rows else None
+        # what stands before the unrolled loops cannot use what is loaded within them
+        self.outside = Substitution(grid.variables, self.places, grid.mask)
+        self.change = Substitution(grid.variables, self.places, grid.mask, self.shared)
 
     def write(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
         """Returns the statements of the tile."""
@@ -147,7 +148,7 @@ class Tile:
             if isinstance(statement, Declare):
                 self.declare(statement, result, group)
             elif isinstance(statement, Let) and not self.varies(statement.value):
-                result.append(self.let(statement))
+                result.append(self.let(statement, self.outside))
             elif isinstance(statement, Let) and statement.variable.name in crossing:
                 self.keep(statement, result, group)
             elif isinstance(statement, (Let, Assign, Store)):
@@ -163,18 +164,18 @@ class Tile:
     def block(self, statement: Statement) -> Statement:
         if isinstance(statement, Loop):
             start, stop = (
-                bound if isinstance(bound, int) else self.change(bound)
+                bound if isinstance(bound, int) else self.outside(bound)
                 for bound in (statement.start, statement.stop)
             )
             inner = self.write(statement.body)
             return Loop(statement.variable, start, stop, statement.step, inner, statement.kind)
         if isinstance(statement, If):
-            return If(self.change(statement.condition), self.write(statement.body))
+            return If(self.outside(statement.condition), self.write(statement.body))
         return statement
 
     def simple(self, statement: Statement) -> Statement:
         if isinstance(statement, Let):
-            return self.let(statement)
+            return self.let(statement, self.change)
         if isinstance(statement, Assign):
             return self.assign(statement)
         assert isinstance(statement, Store)
@@ -183,15 +184,15 @@ class Tile:
         mask = self.change.masked(statement.mask, lanes)
         return Store(statement.buffer, index, self.change(statement.value), mask)
 
-    def let(self, let: Let) -> Let:
-        value = self.change(let.value)
-        inside = self.unrolled and self.varies(let.value)  # in a block of its own
-        name = let.variable.name if inside else self.names.copy(let.variable.name)
+    def let(self, let: Let, change: Substitution) -> Let:
+        value = change(let.value)
+        name = let.variable.name if self.unrolled else self.names.copy(let.variable.name)
         variable = Variable(name, value.dtype, value.lanes)
-        if self.varies(let.value):
+        if change is self.change:
             self.varying.add(let.variable.name)
-            self.group_lets.add(name)
-        self.change.variables[let.variable.name] = variable
+            if self.shared is not None:
+                self.shared.local.add(name)
+        change.variables[let.variable.name] = variable
         return Let(variable, value)
 
     def assign(self, assign: Assign) -> Assign:
@@ -211,14 +212,13 @@ class Tile:
     def declare(self, declare: Declare, result: list[Statement], group: list[Statement]) -> None:
         place = self.register(declare.register.name, declare.register.dtype)
         self.places[declare.register] = place
-        start = self.change(declare.start)
         if not self.unrolled:
             self.flush(group, result)
         if not self.varies(declare.start) or not self.unrolled:
-            result.append(Declare(place[0], start))
+            result.append(Declare(place[0], self.outside(declare.start)))
             return
         result.append(Declare(place[0], identity("add", place[0].dtype)))
-        group.append(Assign(*place, start))
+        group.append(Assign(*place, self.change(declare.start)))
 
     def keep(self, let: Let, result: list[Statement], group: list[Statement]) -> None:
         """Keeps a value that later loops need in a register, one for each place in the tile."""
@@ -232,46 +232,11 @@ class Tile:
         """Ends a run of simple statements: they become the body of the unrolled loops."""
         body = tuple(group)
         group.clear()
-        if not body:
-            return
-        shared, self.shared = self.shared, Shared()
-        self.group_lets.clear()
-        if self.change.hoist is not None:
-            self.change.known.clear()  # what was shared here is not in scope elsewhere
-        result.extend(shared.once)
-        loops = [(variable, count) for variable, count in self.unrolled]
-        if len(loops) == 2:
-            (row, rows), (column, columns) = loops
-            if shared.by_column:
-                result.append(Loop(column, 0, columns, 1, tuple(shared.by_column), "unroll"))
-            body = (Loop(column, 0, columns, 1, body, "unroll"),)
-            result.append(Loop(row, 0, rows, 1, (*shared.by_row, *body), "unroll"))
-            return
-        for variable, count in loops:
-            body = (Loop(variable, 0, count, 1, body, "unroll"),)
-        result.extend(body)
-
-    def hoist(self, load: Load) -> Expression:
-        """Moves a load that rows or columns share out of their loops; returns how it is called."""
-        used = set(names_in(load))
-        rows, columns = self.unrolled[0][0], self.unrolled[1:]
-        by_row = rows.name in used
-        by_column = bool(columns) and columns[0][0].name in used
-        fixed = load.buffer not in self.stored and not used & self.group_lets
-        if not fixed or (by_row and (by_column or not columns)) or has_read(load):
-            return load
-        name = load.buffer.name
-        if by_column:
-            variable, count = columns[0]
-            register = Register(name + "_c", load.dtype, load.lanes, (count,))
-            self.shared.once.append(Declare(register, identity("add", load.dtype)))
-            self.shared.by_column.append(Assign(register, (variable,), load))
-            return Read(register, (variable,))
-        short = Variable(
-            self.names.fresh(name + ("_r" if by_row else "_v")), load.dtype, load.lanes
-        )
-        (self.shared.by_row if by_row else self.shared.once).append(Let(short, load))
-        return short
+        if self.shared is None:
+            result.extend(unroll(body, self.unrolled) if body else ())
+        elif body:
+            result.extend(self.shared.around(body))
+            self.change.known.clear()  # what was loaded there is not in scope elsewhere
 
     # -- what changes over the tile ----------------------------------------------------------------
 
@@ -306,11 +271,6 @@ class Tile:
             elif isinstance(statement, (Loop, If)):
                 number += 1
         return crossing
-
-
-def has_read(expression: Expression) -> bool:
-    """Whether a value depends on a register."""
-    return any(type(part) is Read for part in walk(expression))
 
 
 def used_names(statement: Statement) -> set[str]:
