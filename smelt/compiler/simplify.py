@@ -2,7 +2,8 @@
 
 One walk from operands to users. Each node meets, in order: constant folding, the rules of `RULES`, and the
 table of nodes seen before (common subexpressions). What nothing needs is never visited (dead code).
-Every rule is exact: the same bits come out, also for inf, nan and -0.
+Every rule is exact: the same bits come out, also for inf, nan and -0. Only long sums and products are
+added up in another order (`long_reduction.py`), and NumPy has an order of its own there too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from smelt.compiler.long_reduction import long_reduction
 from smelt.ir.graph import (
     CONSTANT,
     Assertion,
@@ -234,7 +236,7 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
         elif isinstance(op, Movement) and op is not movement.concatenate:
             table[name] = (idle_movement,) if op is not movement.flip else ()
         elif isinstance(op, reduction.Reduction):
-            table[name] = (empty_reduction,)
+            table[name] = (empty_reduction, long_reduction)
     table["mul"] = (unit_factor, *table["mul"])
     table["div"] = (unit_factor, *table["div"])
     table["sub"] = (zero_subtrahend, *table["sub"])
