@@ -7,7 +7,10 @@ The rewrites, in the order in which they are made:
     split.split_digits       loops whose index is taken apart by divisions become several
     merge.merge_axes         neighbouring loops in memory order become one
     nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
-    emit.emit                vectors, tiles, edges, vectors of sums, the parallel loop
+    interleave.interleave    short sums go several ways at once
+    transpose.Panel          operands that lie across are turned beforehand; so are copies
+    tile.Tile                rows and vectors of a body, unrolled; what they share is loaded once
+    emit.emit                tiles in loops, edges behind them, sums of vectors, the parallel loop
 
 Only the order of sums that a register collects may change, and only as the shapes say: results do
 not depend on the number of threads.

@@ -1,0 +1,96 @@
+"""The scheduler's small tools, each on its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from smelt.compiler.schedule.access import analyse
+from smelt.compiler.schedule.merge import merge_axes
+from smelt.compiler.schedule.shapes import narrowed, shares, tile_shape
+from smelt.compiler.schedule.split import split_digits
+from smelt.compiler.schedule.tidy import drop_unit_loops, fuse_products
+from smelt.compiler.schedule.transpose import pieces
+from smelt.ir.show import kernel_text, statement_text
+from tests.compiler import nests
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 16, 64, 1000])
+@pytest.mark.parametrize("vectors", [1, 2, 3, 5, 64])
+@pytest.mark.parametrize("registers", [16, 32])
+def test_a_tile_fits_into_registers(rows, vectors, registers):
+    r, c = tile_shape(rows, vectors, registers, 1, 24)
+    assert 1 <= r <= rows
+    assert 1 <= c <= vectors
+    assert r * c + c + 1 <= registers
+
+
+def test_large_tiles_keep_the_multiply_adders_busy():
+    for rows, vectors in [(64, 4), (128, 8), (512, 32), (100, 7)]:
+        r, c = tile_shape(rows, vectors, 32, 1, 24)
+        assert r * c >= 8
+
+
+def test_a_vector_is_no_longer_than_its_axis_needs():
+    assert [narrowed(16, extent) for extent in (1, 2, 3, 5, 8, 9, 100)] == [1, 2, 4, 8, 8, 16, 16]
+
+
+def test_shares():
+    assert shares(100.0, 50) == 50  # too little to share
+    assert shares(1e9, 1) == 1
+    assert shares(1e9, 1000) == 32  # at most so many shares
+    assert 1e5 / 64 * shares(1e5, 64) >= 5000  # each with enough to do
+
+
+@pytest.mark.parametrize("extent", [0, 1, 5, 16, 31, 100])
+def test_pieces_cover_an_extent(extent):
+    covered = [
+        place
+        for start, stop, size in pieces(extent, 16)
+        for first in range(start, stop, size)
+        for place in range(first, first + size)
+    ]
+    assert covered == list(range(extent))
+
+
+def test_loops_of_one_iteration_go():
+    (kernel_body,) = (nests.bias_relu(1, 7).body,)
+    (loop,) = drop_unit_loops(kernel_body)
+    assert statement_text(loop) == "for j in range(0, 7):"
+    assert drop_unit_loops(nests.bias_relu(0, 7).body) == ()
+
+
+def test_products_are_fused_only_into_sums():
+    kernel = nests.matmul(2, 3, 4)
+    (loop,) = fuse_products(kernel.body)
+    text = kernel_text(type(kernel)("k", kernel.inputs, kernel.outputs, (loop,)))
+    assert "acc = fma(a[i, k], b[k, j], acc)" in text
+    assert "z = acc + bias[j]" in text
+
+
+def test_axes_merge_only_where_all_arrays_agree():
+    merged = merge_axes(nests.in_place_axpy(4, 1, 5, 6))
+    assert [buffer.shape for buffer in merged.buffers] == [(120,)] * 3
+    kept = merge_axes(nests.bias_relu(4, 5))
+    assert [buffer.shape for buffer in kept.buffers] == [(4, 5), (4, 5), (5,)]
+
+
+def test_divisions_become_digits():
+    text = kernel_text(split_digits(nests.reshaped(2, 24, divisor=8)))
+    assert "//" not in text
+    assert "%" not in text
+    assert "x[i, j_1, j_0]" in text
+
+
+def test_what_loops_are_independent():
+    around = {"i": 6, "j": 20}
+    gather, scatter = nests.gather(6, 20, 5), nests.scatter_add(6, 20, 5)
+
+    def inside(loop):
+        return loop.body[0].body
+
+    reads = analyse(inside(gather.body[0]), around)
+    assert reads.independent("i")
+    assert reads.independent("j")
+    adds = analyse(inside(scatter.body[1]), around)
+    assert not adds.independent("i")
+    assert adds.independent("j")
