@@ -142,6 +142,8 @@ from smelt.shaping import (
 from smelt.sorting import argsort, sort, topk
 from smelt.tensor import Tensor
 
+__version__ = "0.1.0"
+
 __all__ = [
     "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "addmm", "all", "allclose",
     "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan", "atan2",

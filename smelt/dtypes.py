@@ -143,8 +143,8 @@ def encode(array: np.ndarray, dtype: DType) -> np.ndarray:
         low, high = float(limits.min), float(limits.max)
         whole = np.trunc(np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=high, neginf=low))
         inside = np.where((whole > low) & (whole < high), whole, 0.0).astype(dtype.storage)
-        return np.where(whole >= high, limits.max, np.where(whole <= low, limits.min, inside)).astype(
-            dtype.storage
-        )
+        return np.where(
+            whole >= high, limits.max, np.where(whole <= low, limits.min, inside)
+        ).astype(dtype.storage)
     with np.errstate(over="ignore"):
         return array.astype(dtype.storage, copy=False)

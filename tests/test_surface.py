@@ -54,7 +54,7 @@ def floor(module: str) -> int:
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yields the full name of what a file imports, and whether that happens as the file is loaded."""
+    """Yields the full name of what a file imports, and whether it does so as it is loaded."""
 
     def walk(node: ast.AST, at_load: bool) -> Iterator[tuple[str, bool]]:
         for child in ast.iter_child_nodes(node):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
+from smelt import __version__
 from smelt.cli.info import info
 from smelt.cli.parser import make_parser
 from smelt.cli.predict import predict
@@ -22,7 +22,7 @@ WRONG = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    parser = make_parser("smelt", DESCRIPTION, version("smelt"), (train, predict, info))
+    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, info))
     given = vars(parser.parse_args(arguments))
     command = given.pop("command")
     try:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+from smelt import __version__
 from smelt.compiler import cache, machine, runtime
 from smelt.data.digits import samples
 
@@ -29,7 +30,7 @@ def info() -> int:
 
 def _facts() -> Iterator[tuple[str, str]]:
     target = machine.host()
-    yield "smelt", version("smelt")
+    yield "smelt", __version__
     yield "python", f"{platform.python_version()} ({sys.executable})"
     for name in LIBRARIES:
         yield name, _version(name)

@@ -66,9 +66,16 @@ def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[st
     if history.interrupted:
         kept = len(history.epochs)
         yield f"stopped by Ctrl-C; the run folder has the model after {kept} finished epochs"
-    right, total = int(result.confusion.trace()), int(result.confusion.sum())
-    yield f"test accuracy  {result.accuracy:.4f} ({right} of {total} held-out digits)"
+    if history.epochs:
+        right = round(result.accuracy * result.held_out)
+        yield f"test accuracy  {result.accuracy:.4f} ({right} of {result.held_out} held-out digits)"
     yield f"run folder     {folder}"
     yield f"files          {', '.join(sorted(path.name for path in folder.iterdir()))}"
-    yield f"time           import {imported:.2f} s, training {history.seconds:.3f} s"
+    trace = sum(times.trace for times in result.step.times)
+    compiling = sum(times.compile for times in result.step.times)
+    training = history.seconds - trace - compiling
+    yield (
+        f"time           import {imported:.2f} s, trace {trace:.2f} s, compile {compiling:.2f} s, "
+        f"training {training:.2f} s"
+    )
     yield f"try            smelt predict {folder} {next(samples())}"

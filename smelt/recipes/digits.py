@@ -1,5 +1,4 @@
-"""Handwritten digits: a multilayer perceptron, 64-128-64-10, learns 1,437 digits and is tested on
-360.
+"""Handwritten digits: a multilayer perceptron, 64-128-64-10, learns 1,437 and is tested on 360.
 
 Everything that a training needs is on this page: the data, the network, the optimiser, the loop,
 and what it leaves behind.
@@ -11,17 +10,18 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import smelt.nn.functional as F
 from smelt import nn, optim, plot, train
-from smelt.data import TensorDataset, load_digits
+from smelt.data import DataLoader, TensorDataset, load_digits
 from smelt.random import manual_seed
 from smelt.tensor import Tensor
 
-__all__ = ["CLASSES", "Result", "make_model", "run"]
+__all__ = ["CLASSES", "Result", "classify", "make_model", "run"]
 
 CLASSES = 10
 DROPOUT = 0.3
@@ -33,18 +33,19 @@ class Result:
 
     Attributes:
         history: of every finished epoch.
-        confusion: (10, 10) counts on the held-out digits; a row is a true class.
         step: the compiled training step.
+        held_out: how many digits were held out.
     """
 
     history: train.History
-    confusion: np.ndarray
     step: Any
+    held_out: int
 
     @property
     def accuracy(self) -> float:
-        """Share of the held-out digits that were named right."""
-        return float(np.trace(self.confusion) / self.confusion.sum())
+        """Share of the held-out digits that the model names right; nan before the first epoch."""
+        epochs = self.history.epochs
+        return epochs[-1].held_out["accuracy"] if epochs else math.nan
 
 
 def make_model() -> nn.Sequential:
@@ -72,6 +73,8 @@ def run(
 ) -> Result:
     """Trains on the bundled digits, tests on those held out, and keeps everything in a folder.
 
+    After Ctrl-C the folder has all but the figures.
+
     Args:
         folder: a new folder for weights, metrics, settings and figures.
         epochs: passes over the training digits.
@@ -86,22 +89,16 @@ def run(
         MissingExtra: matplotlib or safetensors is not installed.
     """
     plot.require()
-    config = {
-        "recipe": "digits",
-        "epochs": epochs,
-        "lr": lr,
-        "batch_size": batch_size,
-        "seed": seed,
-    }
+    config = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
     training, held_out = (TensorDataset(*load_digits(split)) for split in ("train", "test"))
     manual_seed(seed)
     model = make_model()
     optimiser = optim.Adam(model.parameters(), lr=lr)
-    steps = epochs * math.ceil(len(training) / batch_size)
-    schedule = optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=max(steps, 1))
+    steps = max(1, epochs * len(DataLoader(training, batch_size)))
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
     step = train.training_step(model, optimiser, F.cross_entropy, schedule)
     look = train.examiner(model, {"loss": F.cross_entropy, "accuracy": train.accuracy}, held_out)
-    keeper = train.RunFolder(folder, model, config)
+    keeper = train.RunFolder(folder, model, {"recipe": "digits", **config})
     history = train.fit(
         model,
         step,
@@ -111,15 +108,19 @@ def run(
         look=look,
         callbacks=(keeper, *callbacks),
     )
+    if history.epochs and not history.interrupted:
+        draw(keeper.path, model, history, held_out)
+    return Result(history, step, len(held_out))
+
+
+def draw(folder: Path, model: nn.Module, history: train.History, held_out: TensorDataset) -> None:
+    """Draws loss, accuracy and the confusion matrix on held-out digits."""
     images, labels = held_out.tensors
     predicted = classify(model, images).argmax(axis=1)
     confusion = train.confusion_matrix(predicted, labels, CLASSES)
-    if history.epochs:
-        plot.save(
-            plot.curves([epoch.row() for epoch in history.epochs]), keeper.path / "curves.png"
-        )
-    plot.save(plot.confusion(confusion), keeper.path / "confusion.png")
-    return Result(history, confusion, step)
+    curves = plot.curves([epoch.row() for epoch in history.epochs])
+    plot.save(curves, folder / "curves.png")
+    plot.save(plot.confusion(confusion), folder / "confusion.png")
 
 
 def classify(model: nn.Module, images: Tensor) -> np.ndarray:

@@ -46,9 +46,13 @@ class RunFolder(Callback):
         if (self.path / CONFIG).exists():
             raise FileError(f"{path}: holds a run already; choose another folder")
         self.model = model
+        self.config = config
+
+    def start(self, epochs: int) -> None:
+        """Writes the settings, the first weights, and metrics without a line."""
         self.save()
         write_bytes(self.path / METRICS, b"")
-        write_bytes(self.path / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+        write_bytes(self.path / CONFIG, (json.dumps(self.config, indent=2) + "\n").encode())
 
     def save(self) -> None:
         """Writes the weights as they are now."""

@@ -29,8 +29,14 @@ def model() -> nn.Linear:
     return nn.Linear(2, 3)
 
 
+def started(path: Path, model: nn.Module, **config: float) -> RunFolder:
+    folder = RunFolder(path, model, config)
+    folder.start(1)
+    return folder
+
+
 def test_a_run_can_be_read_back(model: nn.Linear, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "deep" / "run", model, {"lr": 0.1})
+    folder = started(tmp_path / "deep" / "run", model, lr=0.1)
     folder.epoch(EPOCH)
     folder.end(History([EPOCH]))
     assert read_config(folder.path) == {"lr": 0.1}
@@ -43,7 +49,7 @@ def test_a_run_can_be_read_back(model: nn.Linear, tmp_path: Path) -> None:
 
 
 def test_a_run_can_be_read_before_its_end(model: nn.Linear, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run", model, {})
+    folder = started(tmp_path / "run", model)
     assert read_metrics(folder.path) == []
     folder.epoch(EPOCH)
     assert len(read_metrics(folder.path)) == 1
@@ -53,7 +59,7 @@ def test_a_run_can_be_read_before_its_end(model: nn.Linear, tmp_path: Path) -> N
 def test_weights_are_saved_now_and_then(
     model: nn.Linear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunFolder(tmp_path / "run", model, {})
+    folder = started(tmp_path / "run", model)
     model.load_state_dict({"weight": np.ones((3, 2)), "bias": np.ones(3)})
     other = nn.Linear(2, 3)
     folder.epoch(EPOCH)
@@ -66,7 +72,7 @@ def test_weights_are_saved_now_and_then(
 
 
 def test_a_folder_with_a_run_is_not_overwritten(model: nn.Linear, tmp_path: Path) -> None:
-    RunFolder(tmp_path, model, {})
+    started(tmp_path, model)
     with pytest.raises(FileError, match="holds a run already"):
         RunFolder(tmp_path, model, {})
 
@@ -85,7 +91,7 @@ def test_a_file_in_place_of_the_folder_is_refused(model: nn.Linear, tmp_path: Pa
 
 
 def test_weights_of_another_model_are_refused(model: nn.Linear, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run", model, {})
+    folder = started(tmp_path / "run", model)
     with pytest.raises(StateError):
         read_model(folder.path, nn.Linear(3, 3))
 

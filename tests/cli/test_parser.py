@@ -1,0 +1,109 @@
+"""From a function to a command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from smelt.cli.parser import make_parser
+from smelt.errors import ArgumentError
+
+
+def brew(
+    kind: Literal["tea", "coffee"],
+    cups: list[Path],
+    strength: float = 0.5,
+    water_limit: int | None = None,
+) -> int:
+    """Make something hot.
+
+    It takes about five
+    minutes.
+
+    Args:
+        kind: what to make
+        cups: where to pour it; 100% of them
+            are filled
+        strength: how strong
+        water_limit: how much water at most
+
+    Returns:
+        Nothing that is drinkable.
+    """
+    return len(cups)
+
+
+def silent(speed: int) -> int:
+    """Say nothing of the argument."""
+    return speed
+
+
+def parser() -> argparse.ArgumentParser:
+    return make_parser("kitchen", "Hot drinks.", "1.2", [brew])
+
+
+def test_arguments_follow_the_signature() -> None:
+    given = vars(
+        parser().parse_args(["brew", "tea", "a", "b", "--strength", "2", "--water-limit", "7"])
+    )
+    assert given.pop("command") is brew
+    assert given == {
+        "kind": "tea",
+        "cups": [Path("a"), Path("b")],
+        "strength": 2.0,
+        "water_limit": 7,
+    }
+
+
+def test_options_have_the_defaults_of_the_function() -> None:
+    given = parser().parse_args(["brew", "coffee", "a"])
+    assert (given.strength, given.water_limit) == (0.5, None)
+
+
+def test_help_comes_from_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["brew", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0
+    for part in (
+        "{tea,coffee} CUP [CUP ...]",
+        "Make something hot. It takes about five minutes.",
+        "where to pour it; 100% of them are filled",
+        "how strong (default: 0.5)",
+        "--water-limit WATER_LIMIT how much water at most",
+    ):
+        assert part in text
+    assert "drinkable" not in text
+
+
+def test_the_program_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"])
+    assert "brew Make something hot." in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "COMMAND"),
+        ("bake", "invalid choice: 'bake'"),
+        ("brew milk a", "invalid choice: 'milk'"),
+        ("brew tea", "CUP"),
+        ("brew tea a --strength much", "invalid float value: 'much'"),
+    ],
+)
+def test_bad_arguments_are_named(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(arguments.split())
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_argument_without_explanation_is_a_mistake_of_ours() -> None:
+    with pytest.raises(ArgumentError, match="'speed'"):
+        make_parser("x", "", "", [silent])
