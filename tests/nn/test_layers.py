@@ -1,0 +1,157 @@
+"""Every layer and loss against stored values and gradients of PyTorch's, in float64."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+
+import smelt
+from smelt import errors, nn
+from tests.references.layer_cases import LAYERS, moving
+from tests.references.running import on
+
+KNOWN = dict(np.load(pathlib.Path(__file__).parents[1] / "references" / "layers.npz"))
+COMPILED = ("Linear", "Embedding-padding", "LayerNorm", "BatchNorm1d", "CrossEntropyLoss-smooth")
+# PyTorch's own gradients of these hold constants rounded to float32
+ROUGH = {"Hardsigmoid": 1e-7, "CELU": 1e-7}
+
+
+def known(case: str, room: str) -> dict[str, np.ndarray]:
+    start = f"{case}/{room}/"
+    return {key[len(start) :]: value for key, value in KNOWN.items() if key.startswith(start)}
+
+
+def layer_of(case: str) -> nn.Module:
+    kind, settings, _ = LAYERS[case]
+    layer = getattr(nn, kind)(**settings).double()
+    layer.load_state_dict(known(case, "state"))
+    return layer
+
+
+@pytest.mark.parametrize("case", LAYERS)
+def test_layer_is_pytorchs(case: str) -> None:
+    check(case, "eager")
+
+
+@pytest.mark.parametrize("case", COMPILED)
+def test_compiled_layer_is_pytorchs(case: str) -> None:
+    check(case, "compiled")
+
+
+def check(case: str, engine: str) -> None:
+    layer = layer_of(case)
+    inputs = [smelt.tensor(array) for _, array in sorted(known(case, "input").items())]
+    for number in moving(case):
+        inputs[number].requires_grad_()
+    w = smelt.tensor(KNOWN[f"{case}/w"])
+
+    def step(*given: smelt.Tensor) -> tuple[smelt.Tensor, ...]:
+        for parameter in layer.parameters():
+            parameter.grad = None
+        output = layer(*given)
+        (w * output).sum().backward()
+        moved = [given[number].grad for number in moving(case)]
+        return (output, *moved, *[parameter.grad for parameter in layer.parameters()])
+
+    output, *gradients = on(engine, step)(*inputs)
+    np.testing.assert_allclose(output.numpy(), KNOWN[f"{case}/output"], rtol=1e-10, atol=1e-12)
+    expected = known(case, "gradient")
+    names = [*map(str, moving(case)), *[name for name, _ in layer.named_parameters()]]
+    assert sorted(expected) == sorted(names)
+    for name, found in zip(names, gradients, strict=True):
+        rtol = ROUGH.get(case, 1e-10)
+        np.testing.assert_allclose(found.numpy(), expected[name], rtol=rtol, atol=1e-12)
+    for key, value in layer.state_dict().items():
+        np.testing.assert_allclose(value.numpy(), known(case, "after")[key], rtol=1e-10)
+
+
+def test_every_layer_has_a_case() -> None:
+    tools = {"Module", "ModuleDict", "ModuleList", "Parameter", "ParameterList", "Sequential"}
+    classes = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    elsewhere = {"Dropout"}
+    assert {kind for kind, _, _ in LAYERS.values()} >= classes - tools - elsewhere
+
+
+def test_linear_starts_within_its_limits() -> None:
+    smelt.manual_seed(1)
+    layer = nn.Linear(100, 50)
+    for values in (layer.weight.numpy(), layer.bias.numpy()):
+        assert np.abs(values).max() <= 0.1
+        assert np.abs(values).max() > 0.08
+
+
+def test_embedding_starts_normal_with_a_zero_row() -> None:
+    smelt.manual_seed(1)
+    table = nn.Embedding(200, 50, padding_idx=3).weight.numpy()
+    assert not table[3].any()
+    assert np.delete(table, 3, 0).std() == pytest.approx(1.0, abs=0.03)
+
+
+def test_seed_repeats_first_values() -> None:
+    drawn = []
+    for _ in range(2):
+        smelt.manual_seed(7)
+        drawn.append(nn.Linear(3, 2).weight.numpy())
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_dropout_scales_what_it_keeps_and_rests_in_evaluation() -> None:
+    smelt.manual_seed(1)
+    layer, x = nn.Dropout(0.25), smelt.ones(10_000)
+    y = layer(x).numpy()
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert (y == 0).mean() == pytest.approx(0.25, abs=0.02)
+    np.testing.assert_array_equal(layer.eval()(x).numpy(), x.numpy())
+
+
+def test_batch_norm_uses_running_statistics_in_evaluation() -> None:
+    layer = layer_of("BatchNorm1d").eval()
+    layer.running_mean.copy_([1.0, 2.0, 3.0, 4.0])
+    layer.running_var.copy_([4.0, 4.0, 4.0, 4.0])
+    layer.weight.requires_grad_(False).copy_([1.0] * 4)
+    layer.bias.requires_grad_(False).copy_([0.0] * 4)
+    y = layer(smelt.tensor([[3.0, 4.0, 5.0, 6.0]], dtype="float64"))
+    np.testing.assert_allclose(y.numpy(), 1 / np.sqrt(1 + 1e-5 / 4) * np.ones((1, 4)), rtol=1e-12)
+    assert layer.num_batches_tracked.item() == 0
+
+
+def test_compiled_step_follows_train_and_eval() -> None:
+    smelt.manual_seed(1)
+    layer, x = nn.Dropout(0.5), smelt.ones(64)
+    run = smelt.compile(lambda x: layer(x))
+    assert (run(x).numpy() == 0).any()
+    layer.eval()
+    assert (run(x).numpy() == 1).all()
+    layer.train()
+    layer.p = 1.0
+    assert (run(x).numpy() == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: nn.Linear(-1, 2), errors.ArgumentError, "shape"),
+        (lambda: nn.Dropout(1.5), errors.ArgumentError, "between 0 and 1"),
+        (lambda: nn.Embedding(3, 2, padding_idx=3), errors.ArgumentError, "padding_idx 3"),
+        (lambda: nn.MSELoss("average"), errors.ArgumentError, "'average'"),
+        (lambda: nn.Linear(3, 2)(smelt.ones(4, 2)), errors.ShapeError, "module linear"),
+        (lambda: nn.BatchNorm1d(3)(smelt.ones(4, 2)), errors.ShapeError, "3 channels"),
+        (lambda: nn.BatchNorm2d(3)(smelt.ones(4, 3)), errors.ShapeError, "4 axes"),
+        (lambda: nn.BatchNorm1d(3)(smelt.ones(1, 3)), errors.ShapeError, "two values"),
+        (lambda: nn.LayerNorm(3)(smelt.ones(4, 2)), errors.ShapeError, "does not end"),
+        (lambda: nn.Embedding(3, 2)(smelt.tensor([3])), errors.BoundsError, "embedding"),
+        (lambda: nn.Unflatten(1, (2, -1))(smelt.ones(1, 5)), errors.ShapeError, "reshape"),
+        (lambda: nn.Flatten(5)(smelt.ones(2, 2)), errors.ArgumentError, "axis 5"),
+    ],
+)
+def test_bad_arguments_are_refused(make, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_empty_extents_are_allowed() -> None:
+    assert nn.Linear(0, 3)(smelt.ones(2, 0)).shape == (2, 3)
+    assert nn.Linear(3, 0)(smelt.ones(2, 3)).shape == (2, 0)
+    assert nn.Linear(3, 2)(smelt.ones(0, 3)).shape == (0, 2)

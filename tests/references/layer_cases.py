@@ -1,0 +1,134 @@
+"""What both sides of layers.npz share: which layers, on what inputs. Needs no torch, no Smelt.
+
+A case is (class, settings, inputs). An input is a shape (normal numbers), or (kind, shape, ...) with kind
+"int" (below a bound), "unit" (between 0 and 1), "positive", "sign" (1 or -1), or "probabilities".
+"""
+
+import numpy as np
+
+X = (5, 4)
+
+
+def _all_reductions(kind, inputs, **settings):
+    names = ("mean", "sum", "none")
+    return {f"{kind}-{name}": (kind, {**settings, "reduction": name}, inputs) for name in names}
+
+
+ACTIVATIONS = {
+    "ReLU": {},
+    "ReLU6": {},
+    "Sigmoid": {},
+    "LogSigmoid": {},
+    "Tanh": {},
+    "SiLU": {},
+    "Mish": {},
+    "SELU": {},
+    "Softsign": {},
+    "Hardsigmoid": {},
+    "Hardswish": {},
+    "GELU": {"approximate": "tanh"},
+    "LeakyReLU": {"negative_slope": 0.2},
+    "PReLU": {"num_parameters": 4, "init": 0.3},
+    "ELU": {"alpha": 0.7},
+    "CELU": {"alpha": 0.7},
+    "Softplus": {"beta": 1.5, "threshold": 2.0},
+    "Hardtanh": {"min_val": -0.5, "max_val": 0.8},
+    "Softmax": {"dim": 1},
+    "Softmin": {"dim": 0},
+    "LogSoftmax": {"dim": -1},
+    "GLU": {"dim": 1},
+}
+
+LAYERS = {
+    "Linear": ("Linear", {"in_features": 4, "out_features": 3}, [X]),
+    "Linear-batches": ("Linear", {"in_features": 4, "out_features": 3, "bias": False}, [(2, 5, 4)]),
+    "Linear-vector": ("Linear", {"in_features": 4, "out_features": 3}, [(4,)]),
+    "Bilinear": (
+        "Bilinear",
+        {"in1_features": 4, "in2_features": 3, "out_features": 2},
+        [(5, 4), (5, 3)],
+    ),
+    "Bilinear-batches": (
+        "Bilinear",
+        {"in1_features": 2, "in2_features": 3, "out_features": 4, "bias": False},
+        [(2, 3, 2), (2, 3, 3)],
+    ),
+    "Embedding": ("Embedding", {"num_embeddings": 6, "embedding_dim": 3}, [("int", (4, 5), 6)]),
+    "Embedding-padding": (
+        "Embedding",
+        {"num_embeddings": 6, "embedding_dim": 3, "padding_idx": -4},
+        [("int", (20,), 6)],
+    ),
+    "LayerNorm": ("LayerNorm", {"normalized_shape": 4}, [(5, 3, 4)]),
+    "LayerNorm-plain": (
+        "LayerNorm",
+        {"normalized_shape": (3, 4), "eps": 1e-3, "elementwise_affine": False},
+        [(5, 3, 4)],
+    ),
+    "LayerNorm-no-bias": ("LayerNorm", {"normalized_shape": (3, 4), "bias": False}, [(5, 3, 4)]),
+    "BatchNorm1d": ("BatchNorm1d", {"num_features": 4}, [X]),
+    "BatchNorm1d-length": ("BatchNorm1d", {"num_features": 4, "momentum": None}, [(5, 4, 3)]),
+    "BatchNorm1d-plain": (
+        "BatchNorm1d",
+        {"num_features": 4, "affine": False, "track_running_stats": False, "eps": 1e-2},
+        [X],
+    ),
+    "BatchNorm2d": ("BatchNorm2d", {"num_features": 3, "momentum": 0.3}, [(2, 3, 4, 5)]),
+    "Flatten": ("Flatten", {}, [(2, 3, 4)]),
+    "Unflatten": ("Unflatten", {"dim": 1, "unflattened_size": (2, -1)}, [(3, 6, 2)]),
+    "Identity": ("Identity", {}, [X]),
+    "GELU-exact": ("GELU", {}, [X]),
+    **{name: (name, settings, [X]) for name, settings in ACTIVATIONS.items()},
+    **_all_reductions("MSELoss", [X, X]),
+    **_all_reductions("L1Loss", [X, X]),
+    **_all_reductions("SmoothL1Loss", [X, X], beta=0.7),
+    **_all_reductions("HuberLoss", [X, X], delta=0.7),
+    **_all_reductions("CrossEntropyLoss", [X, ("int", (5,), 4)]),
+    "CrossEntropyLoss-smooth": (
+        "CrossEntropyLoss",
+        {"label_smoothing": 0.1, "ignore_index": 2},
+        [(4, 3, 2), ("int", (4, 2), 3)],
+    ),
+    "CrossEntropyLoss-soft": ("CrossEntropyLoss", {}, [X, ("probabilities", X)]),
+    **_all_reductions("NLLLoss", [X, ("int", (5,), 4)], ignore_index=1),
+    **_all_reductions("BCELoss", [("unit", X), ("unit", X)]),
+    **_all_reductions("BCEWithLogitsLoss", [X, ("unit", X)]),
+    **_all_reductions("KLDivLoss", [X, ("probabilities", X)]),
+    "KLDivLoss-batchmean": ("KLDivLoss", {"reduction": "batchmean"}, [X, ("probabilities", X)]),
+    "KLDivLoss-log": ("KLDivLoss", {"log_target": True}, [X, X]),
+    **_all_reductions("PoissonNLLLoss", [X, ("positive", X)]),
+    "PoissonNLLLoss-plain": ("PoissonNLLLoss", {"log_input": False}, [("positive", X)] * 2),
+    **_all_reductions("GaussianNLLLoss", [X, X, ("positive", X)], full=True),
+    **_all_reductions("SoftMarginLoss", [X, ("sign", X)]),
+    **_all_reductions("HingeEmbeddingLoss", [X, ("sign", X)], margin=0.5),
+    **_all_reductions("CosineEmbeddingLoss", [X, X, ("sign", (5,))], margin=0.1),
+    **_all_reductions("MarginRankingLoss", [(6,), (6,), ("sign", (6,))], margin=0.2),
+    **_all_reductions("TripletMarginLoss", [X, X, X]),
+    "CosineSimilarity": ("CosineSimilarity", {"dim": 1}, [X, X]),
+}
+
+
+def inputs_of(case, random):
+    """The inputs of a case as NumPy arrays."""
+    return [_input(spec, random) for spec in LAYERS[case][2]]
+
+
+def moving(case):
+    """The numbers of the inputs that gradients are recorded for."""
+    specs = LAYERS[case][2]
+    plain = [not isinstance(spec[0], str) for spec in specs]
+    return [n for n, spec in enumerate(specs) if plain[n] or (n == 0 and spec[0] != "int")]
+
+
+def _input(spec, random):
+    kind, shape, *rest = spec if isinstance(spec[0], str) else ("normal", spec)
+    if kind == "int":
+        return random.integers(0, rest[0], shape)
+    if kind == "sign":
+        return random.choice([-1.0, 1.0], shape)
+    if kind == "unit":
+        return random.uniform(0.05, 0.95, shape)
+    drawn = random.normal(size=shape)
+    if kind == "positive":
+        return np.abs(drawn) + 0.1
+    return np.exp(drawn) / np.exp(drawn).sum(1, keepdims=True) if kind == "probabilities" else drawn
