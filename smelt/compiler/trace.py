@@ -108,6 +108,8 @@ class Trace:
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Remembers the `.grad` that a tensor had when the trace began, and whether it was cleared."""
+        if tensor.is_traced:
+            return  # a placeholder ends with the trace, and its gradient too
         self._gradients.setdefault(id(tensor), (tensor, tensor._grad))
         if value is None:
             self._cleared.add(id(tensor))
