@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from smelt.dtypes import DType
 
-LATENCY = 8  # sums that must be under way at once to keep the multiply-adders busy
+LATENCY = 10  # sums that must be under way at once to keep the multiply-adders busy
 WIDEST_TILE = 4  # vectors side by side
 WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
