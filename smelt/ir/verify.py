@@ -39,7 +39,7 @@ from smelt.ir.loops import (
 )
 from smelt.ir.show import expression_text, statement_text
 
-_FLAGS = frozenset("logical_not isnan isinf".split())  # unary operations that give bool
+_FLAGS = frozenset(["logical_not", "isnan", "isinf"])  # unary operations that give bool
 
 
 def verify(kernel: Kernel) -> None:
@@ -171,11 +171,27 @@ class _Verifier:
                 return
             last = loop.start + (loop.stop - 1 - loop.start) // loop.step * loop.step
             self.ranges[loop.variable.name] = (loop.start, last)
+        else:
+            self.follow(loop)
         if loop.kind == "unroll":
             self.unrolled.add(loop.variable.name)
         self.block(loop.body, depth + 1)
         self.variables = variables
         self.unrolled.discard(loop.variable.name)
+
+    def follow(self, loop: Loop) -> None:
+        """Notes where a loop over a piece of fixed length goes: so far from where it starts."""
+        start, stop = (
+            Affine(bound) if isinstance(bound, int) else affine(bound, self.sums)
+            for bound in (loop.start, loop.stop)
+        )
+        name = loop.variable.name
+        self.sums[name] = None
+        if start is not None and stop is not None:
+            length = stop + start.scaled(-1)
+            if not length.terms and length.constant > 0:
+                self.ranges["from " + name] = (0, (length.constant - 1) // loop.step * loop.step)
+                self.sums[name] = start + Affine(0, {"from " + name: 1})
 
     def if_(self, branch: If, depth: int) -> None:
         self.expression(branch.condition)

@@ -186,7 +186,8 @@ class Tile:
 
     def let(self, let: Let, change: Substitution) -> Let:
         value = change(let.value)
-        name = let.variable.name if self.unrolled else self.names.copy(let.variable.name)
+        inside = self.unrolled and change is self.change  # in a block of its own
+        name = let.variable.name if inside else self.names.copy(let.variable.name)
         variable = Variable(name, value.dtype, value.lanes)
         if change is self.change:
             self.varying.add(let.variable.name)
