@@ -62,6 +62,15 @@ def convert(x: Value, given: DType, result: DType) -> Value:
     return x if given is result else cast(_number(x, given), result)
 
 
+def power(a: Value, b: Value) -> Value:
+    """Returns `a ** b`; NumPy takes a repeated exponent of 0.5 for a square root, which is nan at -inf."""
+    if not np.any(np.equal(b, 0.5)):
+        return np.power(a, b)
+    base, exponent = np.broadcast_arrays(a, b)
+    flat = np.power(base.flatten(), exponent.flatten())  # one exponent for each base
+    return flat.reshape(base.shape)[()]
+
+
 def _number(x: Value, dtype: DType) -> Value:
     if dtype.compute is dtype:
         return x
@@ -164,7 +173,7 @@ _BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "div": np.divide,
     "floordiv": np.floor_divide,
     "mod": np.mod,
-    "pow": np.power,
+    "pow": power,
     "maximum": np.maximum,
     "minimum": np.minimum,
     "atan2": np.arctan2,

@@ -16,7 +16,7 @@ import numpy as np
 
 from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
-from smelt.ir import loops
+from smelt.ir import arithmetic, loops
 from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
 from smelt.ops.movement import broadcast_shapes, prefix_axes
 from smelt.ops.op import Op, Reader, Shape, Type, Typed, refuse_half
@@ -216,7 +216,7 @@ floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2
 mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
 pow: Elementwise = Elementwise(
     "pow",
-    np.power,
+    arithmetic.power,
     (
         # a ** 0 is 1 everywhere, also at 0, where b * a ** (b - 1) would be 0 * inf
         lambda y, a, b: where(eq(b, 0.0), 0.0, b * pow(a, b - 1.0)),
