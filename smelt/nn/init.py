@@ -56,6 +56,8 @@ def trunc_normal_(
 
     x = mean + std * Phi^-1(u), u drawn evenly from Phi((a - mean) / std) to Phi((b - mean) / std).
     """
+    if not std > 0:
+        raise ArgumentError(located(f"trunc_normal_: std must be positive, got {std}"))
     normal = NormalDist(mean, std)
     low, high = normal.cdf(a), normal.cdf(b)
     if not high - low > 0:

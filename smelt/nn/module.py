@@ -365,11 +365,11 @@ class Module:
 
         That is classes, Python attributes, `training`, which tensors there are, which are frozen.
         """
-        aside = ("_name", "training")  # `training` counts alike on the class and on the object
+        aside = ("_name", "_hooks", "training")  # these count alike on the class and on the object
         attributes = tuple(
             (name, static.frozen(value)) for name, value in vars(self).items() if name not in aside
         )
-        return type(self), self.training, attributes
+        return type(self), self.training, tuple(self._hooks.values()), attributes
 
     # --- looking at it ----------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Makes layers.npz: values and gradients of PyTorch's layers in float64. Needs torch.
 
-For each case: the state before, the inputs, the output, the weights w of the loss sum(w * output), the
-gradients of that loss by parameters and inputs, and the state after.
+For each case: the state before, the inputs, the output, the weights w of the loss sum(w * output),
+the gradients of that loss by parameters and inputs, and the state after.
 
 Run: python tests/references/make_layers.py
 """

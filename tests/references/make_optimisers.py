@@ -1,7 +1,7 @@
 """Makes optimisers.npz: what PyTorch's optimisers and schedules do in float64. Needs torch.
 
-Each optimiser walks 100 steps on the same crooked function of two parameters; the second of them now
-and then has no gradient. Each schedule goes with SGD for 60 steps.
+Each optimiser walks 100 steps on the same crooked function of two parameters; the second of them
+now and then has no gradient. Each schedule goes with SGD for 60 steps.
 
 Run: python tests/references/make_optimisers.py
 """

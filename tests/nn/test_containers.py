@@ -1,0 +1,96 @@
+"""Sequential, ModuleList, ModuleDict, ParameterList."""
+
+from __future__ import annotations
+
+import pytest
+
+import smelt
+from smelt import errors, nn
+
+
+def test_sequential_passes_on_and_indexes() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    assert model(smelt.ones(4, 2)).shape == (4, 1)
+    assert len(model) == 3
+    assert isinstance(model[1], nn.ReLU)
+    assert isinstance(model[-1], nn.Linear)
+    assert model[1:][1] is model[2]
+    assert [type(part).__name__ for part in model] == ["Linear", "ReLU", "Linear"]
+
+
+def test_sequential_takes_named_modules() -> None:
+    model = nn.Sequential({"first": nn.Linear(2, 3), "second": nn.ReLU()})
+    assert model.first is model[0]
+    assert list(model.state_dict()) == ["first.weight", "first.bias"]
+
+
+def test_empty_sequential_is_the_identity() -> None:
+    x = smelt.ones(1)
+    assert nn.Sequential()(x) is x
+
+
+def test_modules_are_inserted_replaced_and_removed() -> None:
+    model = nn.Sequential(nn.ReLU(), nn.Tanh())
+    model.insert(1, nn.Sigmoid())
+    model[0] = nn.SiLU()
+    del model[-1]
+    assert [type(part).__name__ for part in model.append(nn.Mish()).extend([nn.GELU()])] == [
+        "SiLU",
+        "Sigmoid",
+        "Mish",
+        "GELU",
+    ]
+    assert [name for name, _ in model.named_children()] == ["0", "1", "2", "3"]
+
+
+def test_list_names_its_modules_in_errors() -> None:
+    class Stack(nn.Module):
+        def __init__(self) -> None:
+            self.layers = nn.ModuleList([nn.Linear(2, 2)])
+            self.layers.append(nn.Linear(3, 3))
+            self.heads = nn.ModuleDict({"a": nn.Linear(4, 4)})
+
+        def forward(self, x: smelt.Tensor, part: str) -> smelt.Tensor:
+            return self.layers[1](x) if part == "layers" else self.heads["a"](x)
+
+    with pytest.raises(errors.ShapeError, match=r"in module stack\.layers\.1\n"):
+        Stack()(smelt.ones(1, 2), "layers")
+    with pytest.raises(errors.ShapeError, match=r"in module stack\.heads\.a\n"):
+        Stack()(smelt.ones(1, 2), "heads")
+
+
+def test_dict_is_a_mapping() -> None:
+    parts = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+    del parts["a"]
+    parts.update({"c": nn.Linear(1, 1)})
+    assert list(parts) == list(parts.keys()) == ["b", "c"]
+    assert len(parts) == 2
+    assert "c" in parts
+    assert [type(part).__name__ for part in parts.values()] == ["Tanh", "Linear"]
+    assert dict(parts.items())["c"] is parts["c"]
+    assert list(parts.state_dict()) == ["c.weight", "c.bias"]
+
+
+def test_parameter_list() -> None:
+    weights = nn.ParameterList([smelt.ones(2), nn.Parameter(smelt.zeros(3))])
+    assert len(weights) == 2
+    assert [weight.shape for weight in weights] == [(2,), (3,)]
+    assert weights[1].requires_grad
+    assert list(weights.state_dict()) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: nn.Sequential(3), errors.ArgumentError, "got a int"),
+        (lambda: nn.Sequential(nn.ReLU())[1], errors.BoundsError, "holds 1 modules"),
+        (lambda: nn.ModuleList()[0], errors.BoundsError, "holds 0 modules"),
+        (lambda: nn.ModuleDict({"a.b": nn.ReLU()}), errors.ArgumentError, "dot"),
+        (lambda: nn.ModuleDict({"keys": nn.ReLU()}), errors.ArgumentError, "method"),
+        (lambda: nn.ModuleDict({"a": nn.ReLU()})["b"], errors.BoundsError, "it has: a"),
+        (lambda: nn.ModuleList([nn.ReLU()])(1), NotImplementedError, "ModuleList has no forward"),
+    ],
+)
+def test_misuse_is_refused(make, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
