@@ -1,7 +1,7 @@
 """What both sides of layers.npz share: which layers, on what inputs. Needs no torch, no Smelt.
 
-A case is (class, settings, inputs). An input is a shape (normal numbers), or (kind, shape,
-...); kinds are "int" (below a bound), "unit" (between 0 and 1), "positive", "sign" (1 or -1), "probabilities".
+A case is (class, settings, inputs). An input is a shape (normal numbers) or (kind, shape, ...).
+Kinds: "int" (below a bound), "unit" (from 0 to 1), "positive", "sign" (1 or -1), "probabilities".
 """
 
 import numpy as np
