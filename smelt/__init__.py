@@ -7,8 +7,19 @@
 This file is the public face and nothing else: what is named here is for everyone, and is kept.
 """
 
-from smelt import data, dtypes, errors, nn, optim, random
-from smelt.autodiff import grad, gradcheck, hessian, jacfwd, jacrev, jvp, value_and_grad, vjp, vmap
+from smelt import data, dtypes, dual, errors, nn, optim, random
+from smelt.autodiff import (
+    checkpoint,
+    grad,
+    gradcheck,
+    hessian,
+    jacfwd,
+    jacrev,
+    jvp,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 from smelt.compiler import CompiledStep, compile
 from smelt.creation import (
     arange,
@@ -27,6 +38,7 @@ from smelt.creation import (
     zeros_like,
 )
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.einsum import einsum
 from smelt.elementary import (
     abs,
     acos,
@@ -147,22 +159,22 @@ __version__ = "0.1.0"
 __all__ = [
     "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "addmm", "all", "allclose",
     "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan", "atan2",
-    "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "chunk", "clamp", "compile",
-    "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "data",
-    "default_generator", "diagonal", "dot", "dtypes", "enable_grad", "equal", "erf", "errors",
-    "exp", "exp2", "expand", "expm1", "exponential", "eye", "flatten", "flip", "float16",
-    "float32", "float64", "floor", "from_dlpack", "from_numpy", "full", "full_like", "gather",
-    "get_rng_state", "grad", "gradcheck", "hessian", "index_select", "initial_seed", "int32",
-    "int64", "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "lerp", "linspace", "log",
-    "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not", "logical_or",
-    "logsumexp", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean", "meshgrid",
-    "min", "minimum", "movedim", "multinomial", "nan_to_num", "narrow", "nn", "no_grad", "norm",
-    "normal", "one_hot", "ones", "ones_like", "optim", "outer", "permutation", "permute",
-    "poisson", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like", "random",
-    "randperm", "reciprocal", "relu", "repeat", "reshape", "roll", "round", "rsqrt",
-    "scatter_add", "set_rng_state", "settings", "sigmoid", "sign", "sin", "sinh", "softmax",
-    "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sum", "summary", "take",
-    "take_along_dim", "tan", "tanh", "tensor", "topk", "transpose", "tril", "triu", "trunc",
-    "unbind", "uniform", "unsqueeze", "value_and_grad", "var", "vjp", "vmap", "where", "zeros",
-    "zeros_like",
+    "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "checkpoint", "chunk", "clamp",
+    "compile", "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "data",
+    "default_generator", "diagonal", "dot", "dtypes", "dual", "einsum", "enable_grad", "equal",
+    "erf", "errors", "exp", "exp2", "expand", "expm1", "exponential", "eye", "flatten", "flip",
+    "float16", "float32", "float64", "floor", "from_dlpack", "from_numpy", "full", "full_like",
+    "gather", "get_rng_state", "grad", "gradcheck", "hessian", "index_select", "initial_seed",
+    "int32", "int64", "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "lerp",
+    "linspace", "log", "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not",
+    "logical_or", "logsumexp", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean",
+    "meshgrid", "min", "minimum", "movedim", "multinomial", "nan_to_num", "narrow", "nn",
+    "no_grad", "norm", "normal", "one_hot", "ones", "ones_like", "optim", "outer",
+    "permutation", "permute", "poisson", "pow", "prod", "rand", "rand_like", "randint", "randn",
+    "randn_like", "random", "randperm", "reciprocal", "relu", "repeat", "reshape", "roll",
+    "round", "rsqrt", "scatter_add", "set_rng_state", "settings", "sigmoid", "sign", "sin",
+    "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sum",
+    "summary", "take", "take_along_dim", "tan", "tanh", "tensor", "topk", "transpose", "tril",
+    "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad", "var", "vjp", "vmap",
+    "where", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -45,11 +45,12 @@ class LiveProgress(Callback):
     def __init__(self, file: TextIO) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         self._progress = Progress(
             TextColumn("epoch {task.completed}/{task.total}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.description}"),
+            BarColumn(bar_width=8),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             TimeElapsedColumn(),
             console=Console(file=file),
         )
@@ -69,6 +70,7 @@ class LiveProgress(Callback):
 
 
 def described(epoch: Epoch) -> str:
-    """Returns the figures of an epoch in words: `loss 0.0312  held-out loss 0.0984  ...`."""
-    held_out = [f"held-out {name} {value:.4f}" for name, value in epoch.held_out.items()]
-    return "  ".join([f"loss {epoch.loss:.4f}", *held_out])
+    """Returns the figures of an epoch: `loss 0.0312  held out: loss 0.0984, accuracy 0.9806`."""
+    loss = f"loss {epoch.loss:.4f}"
+    held_out = ", ".join(f"{name} {value:.4f}" for name, value in epoch.held_out.items())
+    return f"{loss}  held out: {held_out}" if held_out else loss

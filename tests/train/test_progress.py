@@ -29,7 +29,7 @@ def test_a_file_gets_about_ten_plain_lines() -> None:
     assert isinstance(callback, PlainProgress)
     watch(callback, 100)
     lines = file.getvalue().splitlines()
-    assert lines[0] == "epoch   1/100  loss 1.0000  held-out accuracy 0.5000"
+    assert lines[0] == "epoch   1/100  loss 1.0000  held out: accuracy 0.5000"
     assert lines[-1].startswith("epoch 100/100  loss 0.0100")
     assert len(lines) == 11
 
@@ -48,7 +48,7 @@ def test_a_terminal_gets_a_live_line() -> None:
     assert isinstance(callback, LiveProgress)
     watch(callback, 5)
     assert "epoch 5/5" in file.getvalue()
-    assert "held-out accuracy 0.5000" in file.getvalue()
+    assert "held out: accuracy 0.5000" in file.getvalue()
 
 
 def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
