@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from smelt.compiler import machine
@@ -51,15 +52,18 @@ def key(text: str, *facts: str) -> str:
     return digest.hexdigest()
 
 
-def compiled(text: str, *facts: str) -> bytes:
-    """Returns the object code of LLVM text: from the cache, or compiled now and kept there.
+def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -> bytes:
+    """Returns the object code of a text: from the cache, or compiled now and kept there.
 
-    Raises CompileError when the text is not valid.
+    `emit` turns the text into LLVM's, when it is not LLVM text itself; it runs only when the cache has
+    nothing, and `facts` must then name everything besides the text that its result depends on.
+
+    Raises CompileError when the LLVM text is not valid.
     """
     name = key(text, machine.fingerprint(), *facts)
     code = read(name)
     if code is None:
-        code = machine.compile_object(text)
+        code = machine.compile_object(text if emit is None else emit(text))
         write(name, code)
     return code
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from smelt.compiler import cache, llvm, machine, runtime
 from smelt.ir.loops import Program
+from smelt.ir.show import program_text
 
 _RUN = ctypes.CFUNCTYPE(
     ctypes.c_int64,
@@ -76,8 +80,20 @@ def build(program: Program) -> Native:
 
     Raises CompileError when the program says something that has no machine code.
     """
-    text = llvm.emit(program, threads=runtime.available)
-    return Native(program, cache.compiled(text))
+    facts = (_emitter(), f"threads {runtime.available}")
+    code = cache.compiled(program_text(program), *facts, emit=lambda _: text(program))
+    return Native(program, code)
+
+
+@functools.cache
+def _emitter() -> str:
+    """Returns a hash of the code that turns a program into LLVM text: with it the text changes."""
+    digest = hashlib.sha256()
+    for module in sorted(Path(__file__).parent.glob("llvm*.py")):
+        digest.update(module.read_bytes())
+    for module in sorted((Path(__file__).parent / "approximate").glob("*.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()
 
 
 def text(program: Program) -> str:

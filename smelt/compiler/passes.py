@@ -22,8 +22,8 @@ from smelt.compiler.schedule import schedule
 from smelt.compiler.simplify import simplify
 from smelt.ir.graph import Graph, Node
 from smelt.ir.loops import Call, Kernel, Program
+from smelt.ir.show import kernel_text
 from smelt.ir.verify import verify
-
 
 T = TypeVar("T")
 
@@ -56,11 +56,15 @@ def run_passes(graph: Graph, name: str, names: dict[Node, str]) -> Stages:
 
 
 def scheduled(program: Program) -> Program:
-    """Returns the program with each of its kernels scheduled for this CPU."""
+    """Returns the program with its kernels scheduled for this CPU; equal kernels become one."""
     bits = vector_bits()
-    new: dict[Kernel, Kernel] = {
-        kernel: schedule(kernel, vector_bits=bits) for kernel in program.kernels
-    }
+    known: dict[str, Kernel] = {}
+    new: dict[Kernel, Kernel] = {}
+    for kernel in program.kernels:
+        text = kernel_text(kernel, canonical=True)
+        if text not in known:
+            known[text] = schedule(kernel, vector_bits=bits)
+        new[kernel] = known[text]
     body = [
         replace(part, kernel=new[part.kernel]) if isinstance(part, Call) else part
         for part in program.body

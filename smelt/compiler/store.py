@@ -6,8 +6,7 @@ Leaves are stored by nature. A node is stored when
 - the step must deliver it: an output, a new state, a check;
 - it is a reduction, contraction, running sum, scatter or sort: a loop of its own;
 - it is read by several and dear, or each element is read many times and it is not free;
-- the expression has grown too large to be inlined further;
-- it is the transposed right side of a matrix product, which would be read against the grain.
+- the expression has grown too large to be inlined further.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ OWN_LOOP = frozenset({"reduction", "contraction", "cumulative", "scatter", "sort
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 REPEAT_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
-TRANSPOSE_ROWS = 8  # rows of the left side from which on a transposed copy of the right side pays
 COSTS = {
     "div": 4, "mod": 6, "floordiv": 6, "sqrt": 4, "pow": 40, "exp": 12, "expm1": 16, "log": 14,
     "log1p": 18, "sin": 20, "cos": 20, "tanh": 16, "sigmoid": 16, "erf": 20, "atan2": 30,
@@ -137,12 +135,7 @@ class Stored:
             return True
         if cost > INLINE_LIMIT or depth > DEPTH_LIMIT:
             return True
-        if len(readers) > 1 and cost > REPEAT_LIMIT:
-            return True
-        return any(
-            reader.op is contraction.matmul and number == 1 and _against_the_grain(node, reader)
-            for reader, number in readers
-        )
+        return len(readers) > 1 and cost > REPEAT_LIMIT
 
 
 def _read_often(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
@@ -165,13 +158,6 @@ def _repeats(reader: Node, number: int, node: Node) -> bool:
         reader.op, elementwise.Elementwise
     )
     return broadcasts and reader.size > node.size
-
-
-def _against_the_grain(right: Node, product: Node) -> bool:
-    """Whether the last axis of a product's right side is not the last axis of what is stored."""
-    if product.shape[-2] < TRANSPOSE_ROWS:
-        return False
-    return right.op is movement.permute and right.attributes["axes"][-1] != right.ndim - 1
 
 
 def _operand_axes(node: Node) -> tuple[Axes, ...]:

@@ -1,0 +1,99 @@
+"""What using Smelt costs before it computes: import, the first step cold and warm, an empty call.
+
+    python benchmarks/start.py --peers /path/to/python/with/torch/and/jax
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TIMED = "import time; start = time.perf_counter(); {0}; print(time.perf_counter() - start)"
+
+FIRST_STEP = """
+import time
+import numpy as np
+import smelt, smelt.nn.functional as F
+from smelt import nn, optim
+smelt.manual_seed(0)
+model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+optimiser = optim.Adam(model.parameters(), lr=1e-3)
+x, y = smelt.rand(64, 64), smelt.randint(0, 10, (64,))
+@smelt.compile
+def step(x, y):
+    loss = F.cross_entropy(model(x), y)
+    optimiser.zero_grad(); loss.backward(); optimiser.step()
+    return loss
+start = time.perf_counter()
+step(x, y)
+print(time.perf_counter() - start)
+"""
+
+EMPTY_CALL = """
+import time, smelt
+step = smelt.compile(lambda x: x)
+x = smelt.tensor(1.0)
+step(x)
+best = float("inf")
+for _ in range(20):
+    start = time.perf_counter()
+    for _ in range(2000):
+        step(x)
+    best = min(best, (time.perf_counter() - start) / 2000)
+print(best)
+"""
+
+
+def seconds(python: str, code: str, cache: str) -> float:
+    """Returns the number that `code` prints in a fresh process."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SMELT_CACHE": cache}
+    result = subprocess.run(
+        [python, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    return float(result.stdout)
+
+
+def median(python: str, code: str, rounds: int, cold: bool = False) -> float:
+    """Returns the median over fresh processes, each with an empty cache when `cold`."""
+    with tempfile.TemporaryDirectory() as warm:
+        seconds(python, code, warm)
+        times = []
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as empty:
+                times.append(seconds(python, code, empty if cold else warm))
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Prints a line per quantity."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", help="a Python that has torch and jax")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    rows = [
+        ("import numpy", sys.executable, TIMED.format("import numpy"), False),
+        ("import numpy, llvmlite.binding", sys.executable,
+         TIMED.format("import numpy, llvmlite.binding"), False),
+        ("import smelt", sys.executable, TIMED.format("import smelt"), False),
+        ("first step, cold cache", sys.executable, FIRST_STEP, True),
+        ("first step, warm cache", sys.executable, FIRST_STEP, False),
+        ("empty compiled call", sys.executable, EMPTY_CALL, False),
+    ]  # fmt: skip
+    if options.peers:
+        rows += [
+            (f"import {name}", options.peers, TIMED.format(f"import {name}"), False)
+            for name in ("torch", "jax")
+        ]
+    for what, python, code, cold in rows:
+        print(f"  {what:<32}{1e3 * median(python, code, options.rounds, cold):>12.4f} ms", flush=True)
+
+
+if __name__ == "__main__":
+    main()
