@@ -26,7 +26,7 @@ _COMBINE: dict[str, Op] = {
 
 
 def long_reduction(node: Node) -> Node | None:
-    """a reduction of more than LONG elements -> of pieces first, then of what they gave"""
+    """A reduction of more than LONG elements -> of pieces first, then of what they gave"""
     (x,), axes = node.inputs, node.attributes["axes"]
     extents = [x.shape[axis] for axis in axes]
     if math.prod(extents) <= LONG:

@@ -26,7 +26,6 @@ from smelt.ir.loops import (
     Kernel,
     Let,
     Load,
-    Loop,
     Program,
     Read,
     Register,

@@ -50,7 +50,7 @@ def nest(loops: list[tuple[Expression, int]], body: tuple[Statement, ...]) -> tu
 
 
 def _running(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
-    """for every line along the axis: acc = start; for t: acc = acc + x[t]; y[t] = acc"""
+    """For every line along the axis: acc = start; for t: acc = acc + x[t]; y[t] = acc"""
     op, (x,), axis = node.op, node.inputs, node.attributes["axis"]
     index = tuple([lowering.loop("i", extent) for extent in node.shape])
     start = int(op.start) if not node.dtype.is_float else op.start  # type: ignore[attr-defined]
@@ -64,7 +64,7 @@ def _running(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
 
 
 def _scatter(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
-    """y = 0; for every element of g: y[..., index, ...] += g"""
+    """Y = 0; for every element of g: y[..., index, ...] += g"""
     (g, places), axis = node.inputs, node.attributes["axis"]
     zero = tuple([lowering.loop("z", extent) for extent in node.shape])
     output = lowering.output(node)
@@ -155,7 +155,7 @@ def _merge(
 
 
 def _less(a: Expression, b: Expression) -> Expression:
-    """a < b, with nan behind everything."""
+    """A < b, with nan behind everything."""
     less = Binary("lt", a, b)
     if not a.dtype.is_float:
         return less

@@ -100,7 +100,7 @@ def emptied(node: Node) -> Node | None:
 
 
 def unit_factor(node: Node) -> Node | None:
-    """x * 1 -> x,  1 * x -> x,  x / 1 -> x"""
+    """X * 1 -> x,  1 * x -> x,  x / 1 -> x"""
     a, b = node.inputs
     if scalar_value(b) == 1 and a.shape == node.shape:
         return a
@@ -110,7 +110,7 @@ def unit_factor(node: Node) -> Node | None:
 
 
 def zero_subtrahend(node: Node) -> Node | None:
-    """x - 0 -> x   (x + 0 would lose the sign of -0)"""
+    """X - 0 -> x   (x + 0 would lose the sign of -0)"""
     a, b = node.inputs
     return a if scalar_value(b) == 0 and not _negative_zero(b) and a.shape == node.shape else None
 
@@ -184,7 +184,7 @@ def joined_broadcasts(node: Node) -> Node | None:
 
 
 def reshaped_number(node: Node) -> Node | None:
-    """reshape or permute of a repeated number -> the number repeated"""
+    """Reshape or permute of a repeated number -> the number repeated"""
     (x,) = node.inputs
     if x.op is movement.broadcast_to and not x.inputs[0].shape:
         attributes = {"shape": node.shape}
@@ -220,7 +220,7 @@ def late_broadcast(node: Node) -> Node | None:
 
 
 def empty_reduction(node: Node) -> Node | None:
-    """a sum, product, maximum or minimum over axes of extent 1 -> reshape"""
+    """A sum, product, maximum or minimum over axes of extent 1 -> reshape"""
     (x,) = node.inputs
     if any(x.shape[axis] != 1 for axis in node.attributes["axes"]):
         return None

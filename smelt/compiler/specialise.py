@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt.compiler.results import Results, address, aligned_empty
-from smelt.compiler.trace import Traced
+from smelt.compiler.trace import Traced, owner
 from smelt.dtypes import DType
+from smelt.ir.graph import Node
 from smelt.ir.loops import Slot
 from smelt.tensor import Tensor
 
@@ -98,11 +99,13 @@ class Specialisation:
         self._seconds = PATIENCE  # that a step takes, as far as is known
         self.status = np.zeros(max(1, len(self.traced.graph.assertions)), np.int64)
         self._arena = aligned_empty(self.stages.program.arena_bytes)
+        self._changing: set[int] = set()  # where states lie that change: their owners' ids, addresses
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []
         self.results: list[tuple[int, Slot]] = []
+        updated = {old for old, _ in self.traced.graph.updates}
         for place, slot in enumerate(slots):
-            self._bind_slot(place, slot)
+            self._bind_slot(place, slot, updated)
         self.table[len(slots)] = address(self._arena)
         self._results = Results()
         self._fresh = [
@@ -113,14 +116,17 @@ class Specialisation:
             ctypes.addressof(self.table), 1, *map(ctypes.addressof, addresses[1:]), 0, 0, 0, 0
         )
 
-    def _bind_slot(self, place: int, slot: Slot) -> None:
+    def _bind_slot(self, place: int, slot: Slot, updated: set[Node]) -> None:
         match slot.kind:
             case "argument":
                 self.arguments.append((place, slot.number))
             case "result":
                 self.results.append((place, slot))
             case "state":
-                self.table[place] = self._keep(own_memory(self.traced.states[slot.number]))
+                memory = own_memory(self.traced.states[slot.number])
+                self.table[place] = self._keep(memory)
+                if self.traced.graph.states[slot.number] in updated:
+                    self._changing |= {id(owner(memory)), address(memory)}
             case "constant":
                 constants = self.stages.planned.constants
                 self.table[place] = self._keep(np.ascontiguousarray(constants[slot.number]))
@@ -140,7 +146,7 @@ class Specialisation:
             held = None
             for place, number in self.arguments:
                 argument = arguments[number]
-                if argument._address is None:
+                if argument._address is None or argument._address in self._changing:
                     held = (held, self._point(place, argument))
                 else:
                     table[place] = argument._address
@@ -215,14 +221,17 @@ class Specialisation:
     def _point(self, place: int, tensor: Tensor) -> np.ndarray | None:
         """Writes an argument's address into the table; returns the copy that must be kept, if any."""
         data = tensor.data
-        if tensor._address is None:
-            if not data.flags.c_contiguous:
-                data = np.ascontiguousarray(data)
-                self.table[place] = address(data)
-                return data
-            tensor._address = address(data)
-        self.table[place] = tensor._address
-        return None
+        if id(owner(data)) in self._changing:
+            data = data.copy()  # the step changes this memory, but an argument is a value
+        elif not data.flags.c_contiguous:
+            data = np.ascontiguousarray(data)
+        else:
+            self.table[place] = address(data)
+            if data.base is None:
+                tensor._address = self.table[place]
+            return None
+        self.table[place] = address(data)
+        return data
 
     def _raise(self, code: int, step: int | None = None) -> None:
         number = code - 1
@@ -257,10 +266,10 @@ def _back_end() -> Any:
 
 
 def own_memory(tensor: Tensor) -> np.ndarray:
-    """Returns a state's array, made dense and writable first if it is not."""
+    """Returns a state's array, made dense first if it is not; copy_ has refused what is read-only."""
     data = tensor._data
     assert isinstance(data, np.ndarray)
-    if not (data.flags.c_contiguous and data.flags.writeable):
+    if not data.flags.c_contiguous:
         data = tensor._data = np.array(data, order="C")
         tensor._address = None
     return data

@@ -232,6 +232,7 @@ class CompiledStep:
         """Forgets the versions that were traced under settings that no longer hold."""
         with self._lock:
             self._settings = static.version()
+            self._latest = None
             for key, (version, prints) in list(self._versions.items()):
                 if _fingerprints(version.traced.modules) != prints:
                     del self._versions[key]
@@ -314,7 +315,7 @@ class CompiledStep:
         """Names what is new in a key against the nearest version."""
         if not self._versions:
             return "first call"
-        nearest = max(self._versions, key=lambda one: _matches(one, key))
+        nearest = max(reversed(self._versions), key=lambda one: _matches(one, key))
         old, new = nearest[1:], key[1:]
         changes = [
             f"argument {number} was {_brief(a)}, is {_brief(b)}"

@@ -7,6 +7,7 @@ as a state by identity; `copy_` into it becomes an update of that state. Nothing
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Assertion, Graph, Node, Origin
 from smelt.ops.op import Op, Type
 from smelt.tensor import Tensor
+
+MANY_NODES = 20_000  # operations from which on a trace says that it has grown long
 
 
 class Accumulates(Exception):
@@ -55,7 +58,8 @@ class Trace:
         self.assertions: list[Assertion] = []
         self.errors: list[type[errors.SmeltError]] = []
         self.modules: dict[int, Any] = {}
-        self._known: set[Node] = set()
+        self._born: dict[Node, int] = {}  # how many nodes there were before this one
+        self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
         self._scalars: dict[tuple[str, bytes], Node] = {}
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
@@ -85,11 +89,15 @@ class Trace:
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents: of a captured state, or of a tensor made within the trace."""
         node = self.lift(value)
+        if target.is_traced and target._data.op is ARGUMENT:  # type: ignore[union-attr]
+            raise TraceError(located(_ARGUMENT_CHANGED.format(list(target.shape))))
         if target.is_traced:
             target._data = node
         else:
             self.lift(target)
             self.current[id(target)] = node
+        shared = target._version  # a tensor and its views count their changes together
+        self._overwritten[id(shared)] = (shared, len(self._born), node)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition that the step checks before it changes anything."""
@@ -100,8 +108,9 @@ class Trace:
         """Returns the node of a tensor, capturing a concrete one as a state."""
         data = tensor.data
         if isinstance(data, Node):
-            if data not in self._known:
+            if data not in self._born:
                 raise TraceError(located(_leak_message(tensor, data)))
+            self._refuse_outdated(tensor, data)
             return data
         found = self.current.get(id(tensor))
         return found if found is not None else self._capture(tensor)
@@ -131,6 +140,7 @@ class Trace:
         """Returns the graph that computes `outputs` and the updates; settles what becomes of gradients."""
         returned = tuple([self.lift(output) for output in outputs])
         self._settle_gradients()
+        self._refuse_shared_memory()
         updates = tuple(
             (node, self.current[key])
             for key, (_, node) in self.states.items()
@@ -166,8 +176,29 @@ class Trace:
         self.current[id(tensor)] = node
         return node
 
+    def _refuse_outdated(self, tensor: Tensor, node: Node) -> None:
+        """Raises for a view of contents that copy_ has replaced: eagerly it would show the new ones."""
+        found = self._overwritten.get(id(tensor._version))
+        if found is not None and self._born[node] < found[1] and node is not found[2]:
+            raise TraceError(located(_VIEW_OUTDATED.format(list(tensor.shape))))
+
+    def _refuse_shared_memory(self) -> None:
+        """Raises when a state that changes lies in the same memory as another captured tensor."""
+        owners: dict[int, list[Tensor]] = {}
+        for tensor, _ in self.states.values():
+            owners.setdefault(id(owner(tensor.data)), []).append(tensor)
+        for alike in owners.values():
+            for tensor in alike:
+                if len(alike) > 1 and self.current[id(tensor)] is not self.states[id(tensor)][1]:
+                    for other in alike:
+                        if other is not tensor and np.may_share_memory(tensor.data, other.data):
+                            shapes = f"{list(tensor.shape)} and {list(other.shape)}"
+                            raise TraceError(located(_MEMORY_SHARED.format(shapes)))
+
     def _record(self, node: Node) -> Node:
-        self._known.add(node)
+        self._born[node] = len(self._born)
+        if len(self._born) == MANY_NODES:
+            warnings.warn(located(_LONG_TRACE), stacklevel=2)
         return node
 
 
@@ -186,6 +217,14 @@ def trace(
     return Traced(graph, states, result, recorder.errors, list(recorder.modules.values()))
 
 
+def owner(array: np.ndarray) -> Any:
+    """Returns the object whose memory an array shows: the array itself, or what it is a view of."""
+    base: Any = array
+    while getattr(base, "base", None) is not None:
+        base = base.base
+    return base
+
+
 def _origin() -> Origin:
     return Origin(errors.user_line(), ".".join(context.modules))
 
@@ -196,3 +235,21 @@ def _leak_message(tensor: Tensor, node: Node) -> str:
         f"a traced tensor {list(tensor.shape)}{made} left the compiled step that it belongs to: it has no "
         "value of its own. Return it from the step instead of storing it in a variable or attribute"
     )
+
+
+_VIEW_OUTDATED = (
+    "a tensor {} is a view of one that copy_ has changed since: eagerly it would show the new contents, here "
+    "the old ones. Take the view again after copy_, or keep the old values with clone()"
+)
+_ARGUMENT_CHANGED = (
+    "copy_ into a tensor {} that is an argument of the compiled step: the caller's tensor would not change. "
+    "Return the new contents, or let the step use the tensor without passing it, which captures it"
+)
+_MEMORY_SHARED = (
+    "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): use one "
+    "tensor in both places, or clone() one of them"
+)
+_LONG_TRACE = (
+    f"the step has more than {MANY_NODES} operations and will take long to compile: is there a Python loop "
+    "over time steps or samples in it? Use smelt.scan for the loop, or compile one turn of it as a step"
+)

@@ -320,7 +320,7 @@ def choose(run: Run, a: int, b: int, p: int) -> None:
 def through_dtype(run: Run, a: int, b: int, p: int) -> None:
     x = run.exact(a)
     to = (float32, float64, float16, dtypes.bfloat16, int32, int64)[p % 6]
-    run.make(x.tensor.to(to).to(run.dtype), True, x.bound + 1)
+    run.make(x.tensor.to(to).to(run.dtype), True, x.bound + 1, x)
 
 
 # --- integers -----------------------------------------------------------------------------------------
@@ -452,7 +452,7 @@ def summed(run: Run, a: int, b: int, p: int) -> None:
     x = run.float(a)
     axes = some_axes(x.tensor.shape, p)
     count = math.prod(x.tensor.shape[axis] for axis in axes)
-    total = R.sum(x.tensor, axes=axes)
+    total = positive_zero(R.sum(x.tensor, axes=axes))
     if b % 2:
         total = M.reshape(total, shape=R.kept_shape(x.tensor.shape, axes))
     exact = x.exact and count <= 1

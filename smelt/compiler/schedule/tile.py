@@ -189,6 +189,9 @@ class Tile:
         inside = self.unrolled and change is self.change  # in a block of its own
         name = let.variable.name if inside else self.names.copy(let.variable.name)
         variable = Variable(name, value.dtype, value.lanes)
+        if let.variable.name in change.variables:  # the rest of a split loop names it again
+            self.change.known.clear()
+            self.outside.known.clear()
         if change is self.change:
             self.varying.add(let.variable.name)
             if self.shared is not None:
