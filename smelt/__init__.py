@@ -38,8 +38,34 @@ from smelt.creation import (
     zeros_like,
 )
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
-from smelt.einsum import einsum
-from smelt.elementary import (
+from smelt.engine import enable_grad, no_grad
+from smelt.functional import log_softmax, relu, sigmoid, softmax
+from smelt.nn.summary import summary
+from smelt.random import (
+    Generator,
+    bernoulli,
+    default_generator,
+    exponential,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    multinomial,
+    normal,
+    permutation,
+    poisson,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    set_rng_state,
+    uniform,
+)
+from smelt.settings import settings
+from smelt.tensor import Tensor
+from smelt.tensor.einsum import einsum
+from smelt.tensor.elementary import (
     abs,
     acos,
     asin,
@@ -82,33 +108,16 @@ from smelt.elementary import (
     trunc,
     where,
 )
-from smelt.engine import enable_grad, no_grad
-from smelt.functional import log_softmax, relu, sigmoid, softmax
-from smelt.indexing import gather, index_select, masked_fill, scatter_add, take, take_along_dim
-from smelt.nn.summary import summary
-from smelt.products import addmm, bmm, diagonal, dot, matmul, outer, tril, triu
-from smelt.random import (
-    Generator,
-    bernoulli,
-    default_generator,
-    exponential,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    multinomial,
-    normal,
-    permutation,
-    poisson,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
-    set_rng_state,
-    uniform,
+from smelt.tensor.indexing import (
+    gather,
+    index_select,
+    masked_fill,
+    scatter_add,
+    take,
+    take_along_dim,
 )
-from smelt.reductions import (
+from smelt.tensor.products import addmm, bmm, diagonal, dot, matmul, outer, tril, triu
+from smelt.tensor.reductions import (
     all,
     allclose,
     amax,
@@ -130,8 +139,7 @@ from smelt.reductions import (
     sum,
     var,
 )
-from smelt.settings import settings
-from smelt.shaping import (
+from smelt.tensor.shaping import (
     cat,
     chunk,
     concatenate,
@@ -151,8 +159,7 @@ from smelt.shaping import (
     unbind,
     unsqueeze,
 )
-from smelt.sorting import argsort, sort, topk
-from smelt.tensor import Tensor
+from smelt.tensor.sorting import argsort, sort, topk
 
 __version__ = "0.1.0"
 

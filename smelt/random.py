@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes, rounded
-from smelt.apply import as_tensor, extents_of
 from smelt.dtypes import DType, as_dtype
-from smelt.elementary import where
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
 from smelt.ops.random import random_bits
-from smelt.sorting import argsort
 from smelt.tensor import Tensor
+from smelt.tensor.apply import as_tensor, extents_of
+from smelt.tensor.elementary import where
+from smelt.tensor.sorting import argsort
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",

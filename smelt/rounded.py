@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 
 from smelt import dtypes
-from smelt.elementary import sqrt, where
 from smelt.ops.elementwise import bitcast, shr
 from smelt.tensor import Tensor
+from smelt.tensor.elementary import sqrt, where
 
 # bits of the mantissa, bias of the exponent, terms of the series, integer of the same width
 _LAYOUT = {

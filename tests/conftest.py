@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Callable
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # tests that run side by side share the cores; those about threads ask for their own
+    os.environ.setdefault("SMELT_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from smelt.elementary import sqrt
 from smelt.optim.checks import not_negative
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
+from smelt.tensor.elementary import sqrt
 
 __all__ = ["Adagrad"]
 

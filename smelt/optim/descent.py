@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.apply import as_tensor
 from smelt.autodiff import value_and_grad
 from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError
+from smelt.tensor.apply import as_tensor
 
 __all__ = ["Descent", "gradient_descent"]
 

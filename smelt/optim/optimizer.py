@@ -16,8 +16,8 @@ from smelt.dtypes import DType, float64, int64
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
 from smelt.optim.group import Group, scalar
-from smelt.shaping import narrow
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.shaping import narrow
 
 __all__ = ["Optimizer"]
 

@@ -1,0 +1,78 @@
+"""Networks as functions: activations, losses, and layers whose weights are given.
+
+`import smelt.nn.functional as F` gives the same names.
+"""
+
+from smelt.creation import one_hot
+from smelt.functional.layers import (
+    batch_norm,
+    dropout,
+    embedding,
+    group_norm,
+    layer_norm,
+    linear,
+    normalize,
+    rms_norm,
+    scaled_dot_product_attention,
+)
+from smelt.functional.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    cosine_similarity,
+    cross_entropy,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    hinge_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    margin_ranking_loss,
+    mse_loss,
+    nll_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    squared_error,
+    triplet_margin_loss,
+)
+from smelt.tensor.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    heaviside,
+    identity,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softsign,
+    step,
+    tanh,
+)
+
+__all__ = [
+    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
+    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu",
+    "embedding", "gaussian_nll_loss", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish",
+    "hardtanh", "heaviside", "hinge_embedding_loss", "hinge_loss", "huber_loss", "identity",
+    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
+    "logsigmoid", "margin_ranking_loss", "mish", "mse_loss", "nll_loss", "normalize", "one_hot",
+    "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention",
+    "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
+    "softplus", "softsign", "squared_error", "step", "tanh", "triplet_margin_loss",
+]  # fmt: skip

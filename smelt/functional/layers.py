@@ -1,0 +1,244 @@
+"""Layers as functions: their weights are arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from smelt.engine import located, no_grad
+from smelt.errors import ArgumentError, ShapeError
+from smelt.ops import indexing
+from smelt.ops.random import iota
+from smelt.random import Generator, rand
+from smelt.tensor import Tensor
+from smelt.tensor.activations import softmax
+from smelt.tensor.apply import as_tensor
+from smelt.tensor.elementary import maximum, rsqrt, where
+from smelt.tensor.indexing import check_bounds
+from smelt.tensor.reductions import wide
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Returns x W^T + b.
+
+    Args:
+        x: (..., in_features).
+        weight: (out_features, in_features), as PyTorch stores it.
+        bias: (out_features) or None.
+    """
+    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
+        raise ShapeError(
+            located(
+                f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
+                "last extent must be `in`"
+            )
+        )
+    y = x @ weight.T
+    return y if bias is None else y + bias
+
+
+def embedding(ids: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """Returns the rows of `weight` that `ids` name.
+
+    Args:
+        ids: int tensor of any shape.
+        weight: (num_embeddings, embedding_dim).
+        padding_idx: a row that gets no gradient.
+
+    Raises:
+        BoundsError: an id outside 0..num_embeddings - 1.
+    """
+    ids, rows = as_tensor(ids), weight.shape[0]
+    check_bounds("embedding", ids, rows)
+    if padding_idx is not None:
+        place = iota(shape=(rows, 1), axis=0)
+        weight = where(place == padding_idx % rows, weight.detach(), weight)
+    return indexing.take(weight, ids, axis=0)
+
+
+def dropout(
+    x: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
+) -> Tensor:
+    """Returns x with each element 0 with probability p, the others scaled by 1 / (1 - p).
+
+    So the mean stays what it is (Srivastava et al., 2014). Without `training` x itself.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ArgumentError(located(f"dropout: the probability lies in [0, 1], got {p}"))
+    if not training or p == 0:
+        return x
+    if p == 1:
+        return x * 0
+    kept = rand(x.shape, generator=generator) >= p
+    return where(kept, x * (1 / (1 - p)), 0.0)
+
+
+def layer_norm(
+    x: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Returns (x - mean) / sqrt(var + eps) * w + b over the last axes (Ba et al., 2016).
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: the extents of the axes to normalise over.
+        weight: w, normalized_shape, or None for 1.
+        bias: b, normalized_shape, or None for 0.
+        eps: keeps the root away from 0.
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ShapeError(located(f"layer_norm: an input {x.shape} does not end with {shape}"))
+    axes = tuple(range(-len(shape), 0))
+    centred = wide(x) - wide(x).mean(axes, True)
+    y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
+    return _scaled(y, weight, bias).to(x.dtype)
+
+
+def rms_norm(
+    x: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    eps: float = 1e-6,
+) -> Tensor:
+    """Returns x / sqrt(mean x^2 + eps) * w over the last axes (Zhang and Sennrich, 2019)."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ShapeError(located(f"rms_norm: an input {x.shape} does not end with {shape}"))
+    axes = tuple(range(-len(shape), 0))
+    y = wide(x) * rsqrt((wide(x) ** 2).mean(axes, True) + eps)
+    return _scaled(y, weight, None).to(x.dtype)
+
+
+def group_norm(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Returns x (N, C, ...) normalised over each of `num_groups` groups of channels (Wu and He,
+    2018).
+    """
+    if x.ndim < 2 or x.shape[1] % num_groups:
+        raise ShapeError(
+            located(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)")
+        )
+    groups = wide(x).reshape(x.shape[0], num_groups, -1)
+    centred = groups - groups.mean(-1, True)
+    y = centred * rsqrt((centred * centred).mean(-1, True) + eps)
+    y = y.reshape(x.shape)
+    return _scaled(y, _by_channel(weight, x), _by_channel(bias, x)).to(x.dtype)
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Returns (x - mean) / sqrt(var + eps) * w + b for each channel (Ioffe and Szegedy, 2015).
+
+    Args:
+        x: (N, C) or (N, C, ...).
+        running_mean: (C). Used when not training; while training moved toward the batch's by
+            `momentum`, in place.
+        running_var: (C), alike; the batch's enters with N - 1 as divisor.
+        weight: w, (C), or None for 1.
+        bias: b, (C), or None for 0.
+        training: whether the batch's own mean and variance (divisor N) are used.
+        momentum: see running_mean.
+        eps: keeps the root away from 0.
+    """
+    if x.ndim < 2:
+        raise ShapeError(located(f"batch_norm: needs (N, C, ...), got {x.shape}"))
+    if training:
+        axes = (0, *range(2, x.ndim))
+        mean = wide(x).mean(axes)
+        centred = wide(x) - _by_channel(mean, x)
+        var = (centred * centred).mean(axes)
+        _move_statistics(x, mean, var, running_mean, running_var, momentum)
+    elif running_mean is None or running_var is None:
+        raise ArgumentError(
+            located("batch_norm: without training, running_mean and running_var are used")
+        )
+    else:
+        centred, var = wide(x) - _by_channel(running_mean, x), running_var
+    scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
+    return _scaled(centred, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
+
+
+def _move_statistics(
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float,
+) -> None:
+    count = x.size // max(1, x.shape[1])
+    if count < 2:
+        raise ShapeError(located(f"batch_norm: training needs two values a channel, got {x.shape}"))
+    with no_grad():
+        if running_mean is not None:
+            running_mean.copy_(running_mean * (1 - momentum) + mean * momentum)
+        if running_var is not None:
+            unbiased = var * (count / (count - 1))
+            running_var.copy_(running_var * (1 - momentum) + unbiased * momentum)
+
+
+def _by_channel(factor: Any, x: Tensor) -> Any:
+    return None if factor is None else factor.reshape((-1,) + (1,) * (x.ndim - 2))
+
+
+def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """Returns x / max(|x|_p, eps) along `dim`."""
+    return x / maximum(x.norm(p, dim, True), eps)
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Returns softmax(Q K^T / sqrt(d)) V (Vaswani et al., 2017).
+
+    Args:
+        query: (..., L, d).
+        key: (..., S, d).
+        value: (..., S, v).
+        attn_mask: (..., L, S), bool (True: may be attended to) or float (added to the scores).
+        dropout_p: how likely an attention weight is dropped; 0 when not training.
+        is_causal: whether place i sees places up to i only.
+        scale: in place of 1 / sqrt(d).
+
+    Returns:
+        (..., L, v).
+    """
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * scale) @ key.mT
+    if is_causal:
+        shape = scores.shape[-2:]
+        seen = iota(shape=shape, axis=0) >= iota(shape=shape, axis=1)
+        scores = where(seen, scores, -math.inf)
+    if attn_mask is not None:
+        is_bool = attn_mask.dtype.kind == "bool"
+        scores = where(attn_mask, scores, -math.inf) if is_bool else scores + attn_mask
+    return dropout(softmax(scores, -1), dropout_p, training=dropout_p > 0) @ value

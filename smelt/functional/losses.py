@@ -1,0 +1,387 @@
+"""Losses, with PyTorch's names, reductions and numerics.
+
+`reduction` is "mean", "sum" or "none" everywhere. Labels are checked before any arithmetic: a label
+outside the classes raises BoundsError, in compiled steps before they change anything.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from smelt.engine import context, located
+from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.ops.random import iota
+from smelt.tensor import Tensor
+from smelt.tensor.activations import log_sigmoid, log_softmax, relu
+from smelt.tensor.apply import as_tensor, axis_of
+from smelt.tensor.elementary import abs as absolute
+from smelt.tensor.elementary import exp, log, maximum, sqrt, where
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "gaussian_nll_loss", "hinge_embedding_loss", "hinge_loss",
+    "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss", "nll_loss",
+    "poisson_nll_loss", "smooth_l1_loss", "soft_margin_loss", "squared_error",
+    "triplet_margin_loss",
+]  # fmt: skip
+
+
+def _combined(losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return losses.mean()
+    if reduction == "sum":
+        return losses.sum()
+    if reduction != "none":
+        raise ArgumentError(located(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}"))
+    return losses
+
+
+def _same_shape(what: str, x: Tensor, target: Any) -> Tensor:
+    target = as_tensor(target)
+    if x.shape != target.shape:
+        raise ShapeError(
+            located(
+                f"{what}: input {x.shape} and target {target.shape} differ; broadcasting them "
+                "would compare each prediction with every target. Reshape one of them"
+            )
+        )
+    return target
+
+
+# --- regression -----------------------------------------------------------------------------------
+
+
+def squared_error(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """Returns L = 1/2 (y - yhat)^2, the loss of a single neuron."""
+    return _combined(0.5 * (input - _same_shape("squared_error", input, target)) ** 2, reduction)
+
+
+def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """Returns (yhat - y)^2, which punishes large errors."""
+    return _combined((input - _same_shape("mse_loss", input, target)) ** 2, reduction)
+
+
+def l1_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """Returns |yhat - y|, robust to outliers; its derivative at 0 is 0."""
+    return _combined(absolute(input - _same_shape("l1_loss", input, target)), reduction)
+
+
+def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """Returns d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = yhat - y."""
+    if delta <= 0:
+        raise ArgumentError(located(f"huber_loss: delta must be positive, got {delta}"))
+    difference = input - _same_shape("huber_loss", input, target)
+    size = absolute(difference)
+    outside = delta * (size - 0.5 * delta)
+    return _combined(where(size < delta, 0.5 * difference * difference, outside), reduction)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Any, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y."""
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    difference = input - _same_shape("smooth_l1_loss", input, target)
+    size = absolute(difference)
+    inside = (0.5 / beta) * difference * difference
+    return _combined(where(size < beta, inside, size - 0.5 * beta), reduction)
+
+
+def poisson_nll_loss(
+    input: Tensor, target: Any, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean"
+) -> Tensor:
+    """Returns e^x - y x, or x - y log(x + eps) when the input is a rate itself."""
+    target = _same_shape("poisson_nll_loss", input, target)
+    losses = exp(input) - target * input if log_input else input - target * log(input + eps)
+    return _combined(losses, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Any,
+    var: Tensor,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """Returns 1/2 (log v + (yhat - y)^2 / v), v the predicted variance, at least eps.
+
+    With `full` the constant log(2 pi) / 2 is added. The clamp of v has no gradient, as in PyTorch.
+    """
+    target = _same_shape("gaussian_nll_loss", input, target)
+    spread = var + where(var < eps, eps - var, 0.0).detach()
+    losses = 0.5 * (log(spread) + (input - target) ** 2 / spread)
+    return _combined(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+# --- two classes ----------------------------------------------------------------------------------
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Any, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """Returns -w [y log p + (1 - y) log(1 - p)] for probabilities p.
+
+    Each logarithm is at least -100, as in PyTorch; below that its derivative is 0. From logits, use
+    `binary_cross_entropy_with_logits`: it loses nothing.
+
+    Args:
+        input: probabilities in [0, 1].
+        target: probabilities of the same shape.
+        weight: a factor per element, broadcast.
+        reduction: see above.
+    """
+    target = _same_shape("binary_cross_entropy", input, target)
+    losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
+    return _combined(losses if weight is None else losses * weight, reduction)
+
+
+def _clamped_log(x: Tensor) -> Tensor:
+    """max(log x, -100), with a finite derivative at 0."""
+    tiny = x < math.exp(-100)
+    return where(tiny, -100.0, log(where(tiny, 1.0, x)))
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """Returns -w [q y log s(x) + (1 - y) log(1 - s(x))] for logits x, stable for all of them.
+
+    Args:
+        input: logits; s is the sigmoid.
+        target: probabilities of the same shape.
+        weight: w, a factor per element, broadcast.
+        reduction: see above.
+        pos_weight: q, a factor for the positive class, broadcast.
+    """
+    target = _same_shape("binary_cross_entropy_with_logits", input, target)
+    if pos_weight is None:
+        losses = (1.0 - target) * input - log_sigmoid(input)
+    else:
+        losses = (1.0 - target) * input - ((pos_weight - 1.0) * target + 1.0) * log_sigmoid(input)
+    return _combined(losses if weight is None else losses * weight, reduction)
+
+
+def hinge_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """Returns max(0, 1 - y x) for scores x and labels y of -1 and 1."""
+    target = _same_shape("hinge_loss", input, target)
+    return _combined(relu(1.0 - target * input), reduction)
+
+
+def soft_margin_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """Returns log(1 + e^(-y x)) for scores x and labels y of -1 and 1."""
+    target = _same_shape("soft_margin_loss", input, target)
+    return _combined(-log_sigmoid(target * input), reduction)
+
+
+# --- several classes ------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Returns -sum_c w_c y_c log softmax(x)_c, the classes along axis 1 (axis 0 of a vector).
+
+    Args:
+        input: logits (C), (N, C) or (N, C, d1, ...).
+        target: class numbers (int; shape of the input without the classes) or probabilities (float,
+            shape of the input).
+        weight: w, a factor per class, (C,).
+        ignore_index: a class number that contributes nothing.
+        reduction: "mean" divides by the sum of the weights of the counted labels (with
+            probabilities: by the number of samples).
+        label_smoothing: e in [0, 1]; the target becomes (1 - e) y + e / C.
+
+    Raises:
+        BoundsError: a label outside 0..C - 1.
+        DTypeError: class numbers that are not integers.
+    """
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError(located(f"label_smoothing lies in [0, 1], got {label_smoothing}"))
+    target, axis = as_tensor(target), _class_axis(input)
+    if target.dtype.is_float and target.shape == input.shape:
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
+    _check_labels(input, target, ignore_index, axis)
+    log_p = log_softmax(input, axis)
+    return _picked(log_p, target, weight, ignore_index, reduction, label_smoothing, axis)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Any,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Returns -w_t x_t for log-probabilities x and class numbers t; see `cross_entropy`."""
+    target, axis = as_tensor(target), _class_axis(input)
+    _check_labels(input, target, ignore_index, axis)
+    return _picked(input, target, weight, ignore_index, reduction, 0.0, axis)
+
+
+def _class_axis(x: Tensor) -> int:
+    if not x.ndim:
+        raise ShapeError(located("a loss over classes needs an axis of classes, got shape ()"))
+    return min(1, x.ndim - 1)
+
+
+def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> None:
+    """Requires that each label is a class or ignored."""
+    classes, shape = x.shape[axis], (*x.shape[:axis], *x.shape[axis + 1 :])
+    if target.dtype.kind != "int":
+        raise DTypeError(
+            located(
+                f"labels must be int32 or int64, got {target.dtype.name}; or give probabilities "
+                f"of shape {x.shape}"
+            )
+        )
+    if target.shape != shape:
+        raise ShapeError(
+            located(
+                f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
+                f"{axis}: the labels' shape must be {shape}"
+            )
+        )
+    outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
+    message = (
+        f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "
+        f"{ignore_index} (ignore_index)"
+    )
+    context.engine.require(outside.sum(), message, BoundsError)
+
+
+def _picked(
+    log_p: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    smoothing: float,
+    axis: int,
+) -> Tensor:
+    """The log-probabilities of the labels, by comparison: it fuses, and its gradient needs no
+    scatter.
+    """
+    counted = target != ignore_index
+    chosen = iota(shape=log_p.shape, axis=axis) == target.unsqueeze(axis)
+    weighted = log_p if weight is None else log_p * _along(weight, log_p, axis)
+    losses = -where(chosen, weighted, 0.0).sum(axis)
+    if smoothing:
+        spread = -where(counted.unsqueeze(axis), weighted, 0.0).sum(axis)
+        losses = (1.0 - smoothing) * losses + (smoothing / log_p.shape[axis]) * spread
+    losses = where(counted, losses, 0.0)
+    if reduction != "mean":
+        return _combined(losses, reduction)
+    if weight is None:
+        return losses.sum() / counted.sum().to(losses.dtype)
+    weights = where(chosen, _along(weight, log_p, axis), 0.0).sum(axis)
+    return losses.sum() / where(counted, weights, 0.0).sum()
+
+
+def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
+    if weight.shape != (x.shape[axis],):
+        raise ShapeError(
+            located(
+                f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed"
+            )
+        )
+    return weight.reshape([-1 if place == axis else 1 for place in range(x.ndim)])
+
+
+def _soft_cross_entropy(
+    x: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float, axis: int
+) -> Tensor:
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / x.shape[axis]
+    products = log_softmax(x, axis) * target
+    if weight is not None:
+        products = products * _along(weight, x, axis)
+    losses = -products.sum(axis)
+    samples = x.size // max(1, x.shape[axis])
+    return losses.sum() / samples if reduction == "mean" else _combined(losses, reduction)
+
+
+def kl_div(input: Tensor, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """Returns q (log q - x) for log-probabilities x: KL(Q || P) with x = log P, as in PyTorch.
+
+    Args:
+        input: log-probabilities.
+        target: probabilities q (0 contributes 0), or their logarithms with `log_target`.
+        reduction: "batchmean" divides the sum by the first extent, which is what the mathematics
+            means; "mean" divides by the number of elements.
+        log_target: whether the target is given as logarithms.
+    """
+    target = _same_shape("kl_div", input, target)
+    if log_target:
+        losses = exp(target) * (target - input)
+    else:
+        empty = target == 0
+        surprise = target * log(where(empty, 1.0, target))  # 0 log 0 is 0
+        losses = surprise - target * input
+    return (
+        losses.sum() / input.shape[0] if reduction == "batchmean" else _combined(losses, reduction)
+    )
+
+
+# --- embeddings -----------------------------------------------------------------------------------
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """Returns (x1 . x2) / (|x1| |x2|) along `dim`, each norm at least eps; in [-1, 1]."""
+    axis_of(x1, dim, "cosine_similarity")
+    norms = maximum(x1.norm(2, dim), eps) * maximum(x2.norm(2, dim), eps)
+    return (x1 * x2).sum(dim) / norms
+
+
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """Returns 1 - cos where y = 1, and max(0, cos - margin) where y = -1, over the last axis."""
+    target, eps = as_tensor(target), 1e-12
+    lengths = ((input1**2).sum(-1) + eps) * ((input2**2).sum(-1) + eps)
+    cosine = (input1 * input2).sum(-1) / sqrt(lengths)
+    apart = where(target == -1, relu(cosine - margin), 0.0)
+    return _combined(where(target == 1, 1.0 - cosine, apart), reduction)
+
+
+def hinge_embedding_loss(
+    input: Tensor, target: Any, margin: float = 1.0, reduction: str = "mean"
+) -> Tensor:
+    """Returns x where y = 1, and max(0, margin - x) where y = -1, for distances x."""
+    target = _same_shape("hinge_embedding_loss", input, target)
+    near = where(target == 1, input, 0.0)
+    return _combined(near + where(target == -1, relu(margin - input), 0.0), reduction)
+
+
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """Returns max(0, -y (x1 - x2) + margin): y = 1 says that x1 should rank higher."""
+    target = _same_shape("margin_ranking_loss", input1, target)
+    return _combined(relu(margin - target * (input1 - input2)), reduction)
+
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps."""
+    near = (anchor - positive + eps).norm(p, -1)
+    far = (anchor - negative + eps).norm(p, -1)
+    return _combined(relu(near - far + margin), reduction)

@@ -1,0 +1,184 @@
+"""Activations: what makes a network more than one linear map.
+
+Each branch that is not taken is kept finite, so that gradients stay right at +-1e4 and beyond.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from smelt.engine import located
+from smelt.errors import ArgumentError
+from smelt.ops import elementwise
+from smelt.tensor.apply import promoted
+from smelt.tensor.elementary import erf, exp, expm1, log, log1p, tanh, where
+from smelt.tensor.reductions import amax, wide
+from smelt.tensor.reductions import sum as sum_over
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = [
+    "celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "heaviside", "identity",
+    "leaky_relu", "log_sigmoid", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6",
+    "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softsign", "step", "tanh",
+]  # fmt: skip
+
+
+def identity(x: Tensor) -> Tensor:
+    """Returns x itself: the activation of a regression's output."""
+    return x
+
+
+def step(x: Tensor) -> Tensor:
+    """Returns 1 where x >= 0, else 0 (Rosenblatt's perceptron, 1958); its derivative is 0."""
+    return (x >= 0).to(x.dtype)
+
+
+heaviside = step
+
+
+def relu(x: Tensor) -> Tensor:
+    """Returns max(0, x); its derivative at 0 is 0."""
+    return promoted(elementwise.relu, x)
+
+
+def relu6(x: Tensor) -> Tensor:
+    """Returns min(max(0, x), 6); its derivative at 0 and at 6 is 0."""
+    return hardtanh(x, 0.0, 6.0)
+
+
+def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """Returns x moved into [min_val, max_val]; the derivative at both ends is 0."""
+    below = where(x <= min_val, min_val, x)
+    return where(x >= max_val, max_val, below)
+
+
+def hardsigmoid(x: Tensor) -> Tensor:
+    """Returns min(max(0, x / 6 + 1/2), 1)."""
+    return hardtanh(x, -3.0, 3.0) * (1 / 6) + 0.5
+
+
+def hardswish(x: Tensor) -> Tensor:
+    """Returns x * hardsigmoid(x) (Howard et al., "Searching for MobileNetV3", 2019)."""
+    return x * hardsigmoid(x)
+
+
+def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """Returns x where x > 0, else negative_slope * x: no unit can die."""
+    return where(x > 0, x, x * negative_slope)
+
+
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    """Returns x where x > 0, else weight * x, with a learned slope (He et al., 2015).
+
+    Args:
+        x: (N, C, ...) or any shape.
+        weight: (1,) for one slope, or (C,) for one a channel of axis 1.
+    """
+    if weight.size > 1:
+        weight = weight.reshape((-1,) + (1,) * (x.ndim - 2))
+    return where(x > 0, x, x * weight)
+
+
+def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """Returns x where x > 0, else alpha * (e^x - 1) (Clevert et al., 2015)."""
+    below = where(x > 0, 0.0, x)
+    return where(x > 0, x, expm1(below) * alpha)
+
+
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """Returns x where x > 0, else alpha * (e^(x / alpha) - 1)."""
+    below = where(x > 0, 0.0, x)
+    return where(x > 0, x, expm1(below / alpha) * alpha)
+
+
+def selu(x: Tensor) -> Tensor:
+    """Returns 1.0507 * elu(x, 1.6733): keeps mean 0, variance 1 (Klambauer et al., 2017)."""
+    return elu(x, 1.6732632423543772848170429916717) * 1.0507009873554804934193349852946
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """Returns 1 / (1 + e^-x), in (0, 1)."""
+    return promoted(elementwise.sigmoid, x)
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """Returns log(1 / (1 + e^-x)) without overflow or loss of small values."""
+    return -_log1p_exp(-x)
+
+
+logsigmoid = log_sigmoid
+
+
+def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """Returns log(1 + e^(beta x)) / beta; x itself where beta * x > threshold, as in PyTorch."""
+    scaled = x * beta
+    return where(scaled > threshold, x, _log1p_exp(scaled) / beta)
+
+
+def _log1p_exp(x: Tensor) -> Tensor:
+    """log(1 + e^x) as max(x, 0) + log1p(e^-|x|).
+
+    Written with two analytic branches instead of max and abs, so that derivatives of every order
+    are right at 0 too, where untrained networks begin.
+    """
+    positive = x >= 0
+    return where(positive, x, 0.0) + log1p(exp(where(positive, -x, x)))
+
+
+def silu(x: Tensor) -> Tensor:
+    """Returns x * sigmoid(x), also called swish."""
+    return x * sigmoid(x)
+
+
+def mish(x: Tensor) -> Tensor:
+    """Returns x * tanh(log(1 + e^x)) (Misra, 2019)."""
+    return x * tanh(_log1p_exp(x))
+
+
+def softsign(x: Tensor) -> Tensor:
+    """Returns x / (1 + |x|)."""
+    return x / (1.0 + abs(x))
+
+
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """Returns x * P(Z <= x) for a standard normal Z (Hendrycks and Gimpel, 2016).
+
+    Args:
+        x: any shape.
+        approximate: "none": x/2 * (1 + erf(x / sqrt 2)); "tanh": x/2 * (1 + tanh(sqrt(2/pi) *
+            (x + 0.044715 x^3))).
+    """
+    if approximate == "none":
+        return x * 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
+    if approximate != "tanh":
+        raise ArgumentError(located(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}"))
+    inner = (x + 0.044715 * x**3) * math.sqrt(2 / math.pi)
+    return x * 0.5 * (1.0 + tanh(inner))
+
+
+def glu(x: Tensor, dim: int = -1) -> Tensor:
+    """Returns a * sigmoid(b), a and b the halves of x along `dim` (Dauphin et al., 2016)."""
+    if x.shape[dim] % 2:
+        raise ArgumentError(located(f"glu: axis {dim} of shape {x.shape} has no two halves"))
+    a, b = x.chunk(2, dim)
+    return a * sigmoid(b)
+
+
+def softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first."""
+    powers = exp(wide(x) - amax(x, dim, True).detach())
+    return (powers / sum_over(powers, dim, True)).to(x.dtype)
+
+
+def softmin(x: Tensor, dim: int = -1) -> Tensor:
+    """Returns softmax(-x)."""
+    return softmax(-x, dim)
+
+
+def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum."""
+    shifted = wide(x) - amax(x, dim, True).detach()
+    return (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)

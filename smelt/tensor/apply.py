@@ -1,0 +1,181 @@
+"""How an operation meets its operands: numbers become tensors, dtypes promote, history is kept.
+
+Everything that computes with tensors is written on top of the four functions here (`apply`,
+`as_tensor`, `promoted`, `reduced`). `Tensor` itself lies above, since its methods are such
+computations; it says who it is with `install` when it is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+
+from smelt import dtypes, errors
+from smelt.dtypes import DType
+from smelt.engine import Eager, History, context, literal_array, located
+from smelt.errors import ArgumentError, DTypeError
+from smelt.ops import elementwise, reduction
+from smelt.ops.op import Op, Shape, install_binder, normal_axis
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = [
+    "Dims",
+    "apply",
+    "as_tensor",
+    "axes_of",
+    "axis_of",
+    "common_dtype",
+    "extents_of",
+    "filled",
+    "install",
+    "is_tensor",
+    "promoted",
+    "reduced",
+]
+
+Dims = int | Sequence[int] | None
+_Tensor: type[Tensor]
+
+
+def install(tensor: type[Tensor]) -> None:
+    """Names the class of tensors; `smelt.tensor` calls this once."""
+    global _Tensor
+    _Tensor = tensor
+    install_binder(apply)
+
+
+def is_tensor(value: Any) -> TypeGuard[Tensor]:
+    """Returns whether `value` is a Tensor."""
+    return isinstance(value, _Tensor)
+
+
+def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
+    """Returns `value` as a Tensor: a Tensor itself, or a constant made of numbers or an array."""
+    if isinstance(value, _Tensor):
+        return value
+    try:
+        array, kind = literal_array(value, dtype)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, errors.SmeltError):
+            raise
+        raise DTypeError(
+            located(f"cannot make a tensor of {type(value).__name__}: {error}")
+        ) from None
+    return _Tensor(context.engine.literal(array, kind), kind)
+
+
+def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tensor:
+    """Applies a primitive: check, compute or record, keep history. Numbers take the tensors'
+    dtype.
+    """
+    tensors = operands
+    for operand in operands:
+        if not isinstance(operand, _Tensor):
+            like = next(one for one in reversed(operands) if isinstance(one, _Tensor))
+            tensors = tuple(as_tensor(one, like.dtype) for one in operands)
+            break
+    try:
+        kind = op.infer(*tensors, **attributes)
+        data = context.engine.evaluate(op, tensors, attributes, kind)
+    except errors.SmeltError as error:
+        error.args = (located(str(error)), *error.args[1:])
+        raise
+    result = _Tensor(data, kind.dtype)
+    if op.family == "movement":
+        result.share_version(tensors[0])  # the array may be a view
+    if context.grad_enabled and kind.dtype.is_float:
+        for operand in tensors:
+            if operand.requires_grad:
+                result.requires_grad = True
+                result.history = History(op, tensors, attributes)
+                break
+    return result
+
+
+def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
+    """Applies an elementwise operation after bringing its operands to one dtype.
+
+    Tensors promote by the table in `dtypes`; Python and NumPy scalars are weak. Operations that
+    need floats turn integers into float32; arithmetic on bool happens in int64; float16 and
+    bfloat16 compute in float32 and the result is rounded back.
+    """
+    dtype = common_dtype(operands)
+    if op.accepts is elementwise.FLOAT and not dtype.is_float:
+        dtype = dtypes.float32
+    elif op.accepts is elementwise.NUMBER and dtype is dtypes.bool_:
+        dtype = dtypes.int64
+    compute = dtype.compute
+    result = op(*(as_tensor(one, compute).to(compute) for one in operands))
+    return result if compute is dtype or op.to_bool else result.to(dtype)
+
+
+def common_dtype(operands: tuple[Any, ...]) -> DType:
+    """Returns the dtype that tensors, arrays and weak scalars promote to together."""
+    dtype: DType | None = None
+    for operand in operands:
+        if isinstance(operand, (list, tuple, np.ndarray)):
+            operand = as_tensor(operand)
+        if isinstance(operand, _Tensor):
+            dtype = operand.dtype if dtype is None else dtypes.promote(dtype, operand.dtype)
+    if dtype is None:
+        dtype = as_tensor(operands[0]).dtype
+    for operand in operands:
+        if not isinstance(operand, (_Tensor, list, tuple, np.ndarray)):
+            _refuse_unless_number(operand)
+            dtype = dtypes.promote_scalar(dtype, operand)
+    return dtype
+
+
+def _refuse_unless_number(operand: Any) -> None:
+    if not isinstance(operand, (bool, int, float, np.generic)):
+        raise DTypeError(located(f"a tensor cannot be combined with a {type(operand).__name__}"))
+
+
+def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
+    """Applies a reduction over `dim`, in float32 for the 16-bit floats."""
+    axes = axes_of(x.shape, dim)
+    compute = x.dtype.compute
+    result = op(x.to(compute), axes=axes).to(x.dtype)
+    return result.reshape(reduction.kept_shape(x.shape, axes)) if keepdim else result
+
+
+def axis_of(x: Tensor, dim: int, what: str) -> int:
+    """Returns `dim` counted from the front; raises ArgumentError, naming `what`, when there is
+    none.
+    """
+    try:
+        return normal_axis(dim, x.ndim, what)
+    except ArgumentError as error:
+        raise ArgumentError(located(f"{error} (shape {x.shape})")) from None
+
+
+def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
+    """Returns the axes that `dim` names (all when None), from the front, sorted, each once."""
+    if dim is None:
+        return tuple(range(len(shape)))
+    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    axes = tuple(sorted(normal_axis(one, len(shape), "reduction") for one in dims))
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(located(f"reduction: an axis of {dims} is named twice"))
+    return axes if shape else ()
+
+
+def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
+    """Returns `f(2, 3)` and `f((2, 3))` alike as a tuple of ints."""
+    if len(given) == 1 and isinstance(given[0], (tuple, list)):
+        given = tuple(given[0])
+    return tuple(int(extent) for extent in given)
+
+
+def filled(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
+    """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
+    trace.
+    """
+    if isinstance(context.engine, Eager):  # state made here is later changed in place
+        return _Tensor(np.full(shape, literal_array(value, dtype)[0]), dtype)
+    number = as_tensor(value, dtype)
+    return number.broadcast_to(shape) if shape else number

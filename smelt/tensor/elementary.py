@@ -1,0 +1,289 @@
+"""Functions of each element by itself: exp, sin, clamp, where, ... All are methods of Tensor too.
+
+Integers become float32 where a function needs floats; Python numbers are weak.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from smelt.engine import located
+from smelt.errors import ArgumentError
+from smelt.ops import elementwise
+from smelt.tensor.apply import as_tensor, common_dtype, promoted
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = [
+    "abs",
+    "acos",
+    "asin",
+    "atan",
+    "atan2",
+    "ceil",
+    "clamp",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "lerp",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "maximum",
+    "minimum",
+    "nan_to_num",
+    "pow",
+    "reciprocal",
+    "round",
+    "rsqrt",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+    "trunc",
+    "where",
+]  # fmt: skip
+
+
+def abs(x: Any) -> Tensor:
+    """Returns |x|; its derivative at 0 is 0."""
+    return promoted(elementwise.abs, x)
+
+
+def sign(x: Any) -> Tensor:
+    """Returns -1, 0 or 1."""
+    return promoted(elementwise.sign, x)
+
+
+def exp(x: Any) -> Tensor:
+    """Returns e ** x."""
+    return promoted(elementwise.exp, x)
+
+
+def exp2(x: Any) -> Tensor:
+    """Returns 2 ** x."""
+    return exp(as_tensor(x) * math.log(2))
+
+
+def expm1(x: Any) -> Tensor:
+    """Returns e ** x - 1, accurate near 0."""
+    return promoted(elementwise.expm1, x)
+
+
+def log(x: Any) -> Tensor:
+    """Returns the natural logarithm; -inf at 0, nan below."""
+    return promoted(elementwise.log, x)
+
+
+def log2(x: Any) -> Tensor:
+    """Returns the logarithm to base 2."""
+    return log(x) * (1 / math.log(2))
+
+
+def log10(x: Any) -> Tensor:
+    """Returns the logarithm to base 10."""
+    return log(x) * (1 / math.log(10))
+
+
+def log1p(x: Any) -> Tensor:
+    """Returns log(1 + x), accurate near 0."""
+    return promoted(elementwise.log1p, x)
+
+
+def sqrt(x: Any) -> Tensor:
+    """Returns the square root; nan below 0."""
+    return promoted(elementwise.sqrt, x)
+
+
+def rsqrt(x: Any) -> Tensor:
+    """Returns 1 / sqrt(x)."""
+    return 1.0 / sqrt(x)
+
+
+def reciprocal(x: Any) -> Tensor:
+    """Returns 1 / x."""
+    return 1.0 / as_tensor(x)
+
+
+def square(x: Any) -> Tensor:
+    """Returns x * x."""
+    return as_tensor(x) ** 2
+
+
+def pow(x: Any, exponent: Any) -> Tensor:
+    """Returns x ** exponent."""
+    return as_tensor(x) ** exponent
+
+
+def sin(x: Any) -> Tensor:
+    """Returns the sine of x in radians."""
+    return promoted(elementwise.sin, x)
+
+
+def cos(x: Any) -> Tensor:
+    """Returns the cosine of x in radians."""
+    return promoted(elementwise.cos, x)
+
+
+def tan(x: Any) -> Tensor:
+    """Returns the tangent of x in radians."""
+    return sin(x) / cos(x)
+
+
+def asin(x: Any) -> Tensor:
+    """Returns the angle in [-pi/2, pi/2] whose sine is x."""
+    x = as_tensor(x)
+    return atan2(x, sqrt((1 - x) * (1 + x)))
+
+
+def acos(x: Any) -> Tensor:
+    """Returns the angle in [0, pi] whose cosine is x."""
+    x = as_tensor(x)
+    return atan2(sqrt((1 - x) * (1 + x)), x)
+
+
+def atan(x: Any) -> Tensor:
+    """Returns the angle in [-pi/2, pi/2] whose tangent is x."""
+    return atan2(x, 1.0)
+
+
+def atan2(y: Any, other: Any) -> Tensor:
+    """Returns the angle in [-pi, pi] of the point (other, y)."""
+    return promoted(elementwise.atan2, y, other)
+
+
+def sinh(x: Any) -> Tensor:
+    """Returns (e^x - e^-x) / 2."""
+    x = as_tensor(x)
+    return (expm1(x) - expm1(-x)) * 0.5
+
+
+def cosh(x: Any) -> Tensor:
+    """Returns (e^x + e^-x) / 2."""
+    x = as_tensor(x)
+    return (exp(x) + exp(-x)) * 0.5
+
+
+def tanh(x: Any) -> Tensor:
+    """Returns (e^x - e^-x) / (e^x + e^-x), in (-1, 1)."""
+    return promoted(elementwise.tanh, x)
+
+
+def erf(x: Any) -> Tensor:
+    """Returns the error function 2/sqrt(pi) * integral of e^(-t^2) from 0 to x."""
+    return promoted(elementwise.erf, x)
+
+
+def floor(x: Any) -> Tensor:
+    """Returns the greatest whole number not above x; its derivative is 0."""
+    return promoted(elementwise.floor, x)
+
+
+def ceil(x: Any) -> Tensor:
+    """Returns the smallest whole number not below x; its derivative is 0."""
+    return promoted(elementwise.ceil, x)
+
+
+def round(x: Any) -> Tensor:
+    """Returns the nearest whole number, the even one at a tie; its derivative is 0."""
+    return promoted(elementwise.round, x)
+
+
+def trunc(x: Any) -> Tensor:
+    """Returns x without its fraction; its derivative is 0."""
+    return promoted(elementwise.trunc, x)
+
+
+def maximum(x: Any, other: Any) -> Tensor:
+    """Returns the larger of two; nan wins; equal ones share the gradient evenly."""
+    return promoted(elementwise.maximum, x, other)
+
+
+def minimum(x: Any, other: Any) -> Tensor:
+    """Returns the smaller of two; nan wins; equal ones share the gradient evenly."""
+    return promoted(elementwise.minimum, x, other)
+
+
+def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
+    """Returns x moved into [min, max]; the gradient passes inside and at the ends, nan stays nan.
+
+    Raises:
+        ArgumentError: neither bound is given.
+    """
+    if min is None and max is None:
+        raise ArgumentError(located("clamp: give min, max or both"))
+    x = as_tensor(x)
+    if min is not None:
+        x = where(x < min, min, x)
+    return x if max is None else where(x > max, max, x)
+
+
+def where(condition: Any, x: Any, other: Any) -> Tensor:
+    """Returns x where the condition holds and `other` elsewhere; all three broadcast.
+
+    Args:
+        condition: bool tensor.
+        x: what is taken where the condition holds; the gradient goes to the chosen side only.
+        other: what is taken elsewhere.
+    """
+    dtype = common_dtype((x, other))
+    yes, no = (as_tensor(side, dtype).to(dtype.compute) for side in (x, other))
+    return elementwise.where(as_tensor(condition), yes, no).to(dtype)
+
+
+def lerp(x: Any, end: Any, weight: Any) -> Tensor:
+    """Returns x + weight * (end - x)."""
+    x = as_tensor(x)
+    return x + weight * (as_tensor(end) - x)
+
+
+def isnan(x: Any) -> Tensor:
+    """Returns whether each element is not a number."""
+    return promoted(elementwise.isnan, x)
+
+
+def isinf(x: Any) -> Tensor:
+    """Returns whether each element is infinite."""
+    return promoted(elementwise.isinf, x)
+
+
+def isfinite(x: Any) -> Tensor:
+    """Returns whether each element is neither nan nor infinite."""
+    return ~(isnan(x) | isinf(x))
+
+
+def nan_to_num(x: Any, nan: float = 0.0) -> Tensor:
+    """Returns x with `nan` in place of every nan; infinities stay."""
+    x = as_tensor(x)
+    return where(isnan(x), nan, x)
+
+
+def logical_and(x: Any, other: Any) -> Tensor:
+    """Returns whether both are not 0."""
+    return (as_tensor(x) != 0) & (as_tensor(other) != 0)
+
+
+def logical_or(x: Any, other: Any) -> Tensor:
+    """Returns whether at least one is not 0."""
+    return (as_tensor(x) != 0) | (as_tensor(other) != 0)
+
+
+def logical_not(x: Any) -> Tensor:
+    """Returns whether each element is 0."""
+    return as_tensor(x) == 0

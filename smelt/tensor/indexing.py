@@ -1,0 +1,277 @@
+"""Reading and changing by place: `x[...]`, `x.at[...]`, gather, scatter_add and their kin.
+
+Indices count from 0. In `x[...]`, `x.at[...]` and `take` negative ones count from the end;
+elsewhere, as in PyTorch, they are errors. Bounds are checked before anything is read, in compiled
+steps too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.engine import context, located
+from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.ops import indexing as cards
+from smelt.ops import movement, random
+from smelt.ops.movement import broadcast_shapes
+from smelt.ops.op import Shape
+from smelt.tensor.apply import as_tensor, axis_of
+from smelt.tensor.elementary import where
+from smelt.tensor.subscript import Subscript, parse
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = [
+    "At", "check_bounds", "gather", "gather_known", "index_select", "iterate", "masked_fill",
+    "read", "scatter_add", "take", "take_along_dim",
+]  # fmt: skip
+
+
+def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
+    """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
+    if index.dtype.kind != "int":
+        raise DTypeError(located(f"{what}: indices must be int32 or int64, got {index.dtype.name}"))
+    outside = ((index < low) | (index >= extent)).sum()
+    message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
+    context.engine.require(outside, message, BoundsError)
+
+
+def read(x: Tensor, index: Any) -> Tensor:
+    """Returns `x[index]` by NumPy's rules: numbers, slices, None, `...`, and tensors of indices.
+
+    Index tensors broadcast together; their axes take the place of the first of them when they stand
+    side by side, and come first otherwise. A bool mask chooses elements; how many is known only
+    eagerly, so in a compiled step it raises TraceError.
+    """
+    subscript = parse(x.shape, index)
+    found = _sliced(x, subscript)
+    if not subscript.indices:
+        return found
+    places = [_wrapped(place, found.shape[axis]) for axis, place in subscript.indices]
+    axes = [axis for axis, _ in subscript.indices]
+    if len(places) > 1:
+        found, places, axes = _joined(found, places, axes)
+    taken = cards.take(found, places[0], axis=axes[0])
+    return _placed(taken, axes[0], places[0].ndim, subscript.target)
+
+
+def _sliced(x: Tensor, subscript: Subscript) -> Tensor:
+    whole = subscript.stop == x.shape and not any(subscript.start) and set(subscript.step) <= {1}
+    bounds = {"start": subscript.start, "stop": subscript.stop, "step": subscript.step}
+    part = x if whole else movement.slice_(x, **bounds)
+    if subscript.flipped:
+        part = movement.flip(part, axes=subscript.flipped)
+    return part.reshape(subscript.shape)
+
+
+def _wrapped(index: Any, extent: int) -> Tensor:
+    """Counts negative indices from the end; an array, which is known now, is checked now."""
+    if not isinstance(index, np.ndarray) or index.dtype.kind != "i":
+        index = as_tensor(index)
+        check_bounds("index", index, extent, low=-extent)
+        return where(index < 0, index + extent, index)
+    outside = index[(index < -extent) | (index >= extent)]
+    if outside.size:
+        raise BoundsError(located(f"index {outside[0]} is outside an axis of extent {extent}"))
+    return as_tensor(np.where(index < 0, index + extent, index))
+
+
+def _joined(
+    x: Tensor, places: list[Tensor], axes: list[int]
+) -> tuple[Tensor, list[Tensor], list[int]]:
+    """Brings the indexed axes together as one, and the indices to flat places on it."""
+    first = axes[0]
+    rest = [axis for axis in range(x.ndim) if axis not in axes]
+    x = x.permute(*rest[:first], *axes, *rest[first:])
+    extents = x.shape[first : first + len(axes)]
+    flat = places[0]
+    for place, extent in zip(places[1:], extents[1:], strict=True):
+        flat = flat * extent + place
+    joined = math.prod(extents)
+    return x.reshape((*x.shape[:first], joined, *x.shape[first + len(axes) :])), [flat], [first]
+
+
+def _placed(x: Tensor, start: int, count: int, target: int) -> Tensor:
+    """Moves `count` axes from place `start` to place `target`."""
+    order = [axis for axis in range(x.ndim) if not start <= axis < start + count]
+    order[target:target] = range(start, start + count)
+    return x.permute(tuple(order))
+
+
+class At:
+    """`x.at[index]`: a changed copy of x, `set` or `add`; x itself stays as it is."""
+
+    __slots__ = ("index", "tensor")
+
+    def __init__(self, tensor: Tensor, index: Any = ...) -> None:
+        self.tensor = tensor
+        self.index = index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self.tensor, index)
+
+    def set(self, value: Any) -> Tensor:
+        """Returns x with `value` (which broadcasts) at the index.
+
+        A place that the index names twice has no well-defined value: that raises ArgumentError (in
+        a compiled step: before it changes anything).
+        """
+        x, subscript = self.tensor, parse(self.tensor.shape, self.index)
+        inside = as_tensor(1, dtypes.int64)
+        if not subscript.indices:
+            marked = _spread(inside.expand(subscript.shape), x, subscript) > 0
+            return where(marked, _spread(self._fitting(value, subscript.shape), x, subscript), x)
+        places = self._places()
+        hits = self._scattered(inside.expand(places.shape), places)
+        context.engine.require(
+            (hits > 1).sum(),
+            "at[...].set: the index names an element twice, so its value is not defined; use add",
+            ArgumentError,
+        )
+        given = self._fitting(value, places.shape)
+        compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
+        return where(hits > 0, self._scattered(given.to(compute), places).to(x.dtype), x)
+
+    def add(self, value: Any) -> Tensor:
+        """Returns x with `value` (which broadcasts) added at the index, once per time it is
+        named.
+        """
+        x, subscript = self.tensor, parse(self.tensor.shape, self.index)
+        if x.dtype is dtypes.bool_:
+            raise DTypeError(located("at[...].add: bool elements cannot be added to; use set"))
+        if not subscript.indices:
+            return x + _spread(self._fitting(value, subscript.shape), x, subscript)
+        places = self._places()
+        given = self._fitting(value, places.shape).to(x.dtype.compute)
+        return x + self._scattered(given, places).to(x.dtype)
+
+    def _fitting(self, value: Any, shape: Shape) -> Tensor:
+        given = as_tensor(value, self.tensor.dtype).to(self.tensor.dtype)
+        try:
+            return given.expand(shape)
+        except ShapeError:
+            raise ShapeError(
+                located(f"at[...]: a value {given.shape} does not fit the indexed shape {shape}")
+            ) from None
+
+    def _places(self) -> Tensor:
+        """The flat number of every element that the index names."""
+        numbers = random.iota(shape=(self.tensor.size,), axis=0).reshape(self.tensor.shape)
+        return read(numbers, self.index)
+
+    def _scattered(self, value: Tensor, places: Tensor) -> Tensor:
+        size, shape = self.tensor.size, self.tensor.shape
+        flat = cards.scatter_add(value.reshape(-1), places.reshape(-1), axis=0, extent=size)
+        return flat.reshape(shape)
+
+
+def _spread(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
+    """Zeros like x with `value` where the slices point: the reverse of `_sliced`."""
+    value = value.reshape(subscript.extents)
+    if subscript.flipped:
+        value = movement.flip(value, axes=subscript.flipped)
+    high = tuple(
+        extent - start - ((count - 1) * step + 1 if count else 0)
+        for extent, start, count, step in zip(
+            x.shape, subscript.start, subscript.extents, subscript.step, strict=True
+        )
+    )
+    return movement.pad(value, low=subscript.start, high=high, step=subscript.step)
+
+
+def iterate(x: Tensor) -> Iterator[Tensor]:
+    """Yields the slices of x along its first axis."""
+    if not x.ndim:
+        raise ShapeError(located("a tensor of shape () cannot be iterated over"))
+    return iter(x.unbind(0))
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """Returns the elements of the flattened x at `index`, in the index's shape."""
+    return read(x.reshape(-1), as_tensor(index))
+
+
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Returns the slices of x along `dim` that the vector `index` names."""
+    axis = axis_of(x, dim, "index_select")
+    if index.ndim != 1:
+        raise ShapeError(located(f"index_select: the index must be a vector, got {index.shape}"))
+    check_bounds("index_select", index, x.shape[axis])
+    return cards.take(x, index, axis=axis)
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Returns `y[i, j, k] = x[i, index[i, j, k], k]` (for dim 1; alike for others).
+
+    Args:
+        x: values.
+        dim: the axis along which the index points.
+        index: int tensor with as many axes as x, no longer than x along the others.
+    """
+    check_bounds("gather", index, x.shape[axis_of(x, dim, "gather")])
+    return gather_known(x, dim, index)
+
+
+def gather_known(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Returns what `gather` does for an index that is known to lie inside."""
+    if not x.ndim:
+        return x
+    places = _flat_places("gather", x.shape, axis_of(x, dim, "gather"), index)
+    return cards.take(x.reshape(-1), places, axis=0)
+
+
+def _flat_places(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor:
+    """The flat number, in a tensor of `shape`, of each element that an index along `axis` names."""
+    fits = len(shape) == index.ndim and all(
+        own <= extent or place == axis
+        for place, (own, extent) in enumerate(zip(index.shape, shape, strict=False))
+    )
+    if not fits:
+        raise ShapeError(
+            located(f"{what}: an index {index.shape} does not fit {shape}, dim {axis}")
+        )
+    flat = index.to(dtypes.int64) * math.prod(shape[axis + 1 :])
+    for place, extent in enumerate(index.shape):
+        if place != axis and extent > 1:
+            numbers = random.iota(shape=index.shape, axis=place)
+            flat = flat + numbers * math.prod(shape[place + 1 :])
+    return flat
+
+
+def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x."""
+    if dim is None:
+        return gather(x.reshape(-1), 0, indices.reshape(-1))
+    axis = axis_of(x, dim, "take_along_dim")
+    one = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    other = (*indices.shape[:axis], 1, *indices.shape[axis + 1 :])
+    shape = list(broadcast_shapes("take_along_dim", one, other))
+    shape[axis] = x.shape[axis]
+    wide = x.expand(shape)
+    shape[axis] = indices.shape[axis]
+    return gather(wide, axis, indices.expand(shape))
+
+
+def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """Returns x with `src[i, j, k]` added at `[i, index[i, j, k], k]` (for dim 1; alike for
+    others).
+    """
+    axis = axis_of(x, dim, "scatter_add")
+    if index.shape != src.shape:
+        raise ShapeError(located(f"scatter_add: index {index.shape} and src {src.shape} differ"))
+    check_bounds("scatter_add", index, x.shape[axis])
+    places = _flat_places("scatter_add", x.shape, axis, index).reshape(-1)
+    values = src.to(x.dtype).to(x.dtype.compute).reshape(-1)
+    added = cards.scatter_add(values, places, axis=0, extent=x.size)
+    return x + added.reshape(x.shape).to(x.dtype)
+
+
+def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """Returns x with `value` wherever the mask (bool, broadcasts) holds."""
+    return where(mask, as_tensor(value, x.dtype), x)

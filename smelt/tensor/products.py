@@ -1,0 +1,115 @@
+"""Sums of products: matrix products of every kind, all on the one primitive `matmul`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smelt import dtypes
+from smelt.engine import located
+from smelt.errors import ShapeError
+from smelt.ops import contraction
+from smelt.ops.random import iota
+from smelt.tensor.apply import as_tensor
+from smelt.tensor.elementary import where
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = ["addmm", "bmm", "diagonal", "dot", "matmul", "outer", "tril", "triu"]
+
+
+def matmul(a: Tensor, other: Any) -> Tensor:
+    """Returns the matrix product; vectors and batches as in PyTorch.
+
+    `(..., M, K) @ (..., K, N) -> (..., M, N)`; the leading axes broadcast; a vector is a row on
+    the left and a column on the right.
+    """
+    a, b = as_tensor(a), as_tensor(other)
+    if not a.ndim or not b.ndim:
+        raise ShapeError(
+            located(f"matmul: shapes {a.shape} and {b.shape}: a number has no rows; use *")
+        )
+    if a.shape[-1] != b.shape[-min(2, b.ndim)]:
+        raise ShapeError(
+            located(f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents differ")
+        )
+    dtype = dtypes.promote(a.dtype, b.dtype)
+    left = a.to(dtype.compute) if a.ndim > 1 else a.to(dtype.compute).unsqueeze(0)
+    right = b.to(dtype.compute) if b.ndim > 1 else b.to(dtype.compute).unsqueeze(1)
+    result = _product(left, right)
+    if a.ndim == 1:
+        result = result.squeeze(-2)
+    return (result.squeeze(-1) if b.ndim == 1 else result).to(dtype)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    if right.ndim > 2 or left.ndim == 2:
+        return contraction.matmul(left, right)
+    # one product of tall matrices is faster than many, and its gradient needs no sum over a batch
+    rows = left.size // left.shape[-1] if left.shape[-1] else 0
+    if not rows:
+        return contraction.matmul(left, right)
+    tall = contraction.matmul(left.reshape(rows, left.shape[-1]), right)
+    return tall.reshape((*left.shape[:-1], right.shape[-1]))
+
+
+def bmm(a: Tensor, other: Tensor) -> Tensor:
+    """Returns the products of two batches of matrices, `(B, M, K)` and `(B, K, N)`."""
+    if a.ndim != 3 or other.ndim != 3 or a.shape[0] != other.shape[0]:
+        raise ShapeError(
+            located(f"bmm: needs (B, M, K) and (B, K, N), got shapes {a.shape} and {other.shape}")
+        )
+    return matmul(a, other)
+
+
+def dot(a: Tensor, other: Tensor) -> Tensor:
+    """Returns the inner product of two vectors of one length."""
+    if a.ndim != 1 or other.ndim != 1:
+        raise ShapeError(located(f"dot: needs two vectors, got shapes {a.shape} and {other.shape}"))
+    return matmul(a, other)
+
+
+def outer(a: Tensor, other: Tensor) -> Tensor:
+    """Returns `y[i, j] = a[i] * other[j]` for two vectors."""
+    if a.ndim != 1 or other.ndim != 1:
+        raise ShapeError(
+            located(f"outer: needs two vectors, got shapes {a.shape} and {other.shape}")
+        )
+    return a.unsqueeze(1) * other.unsqueeze(0)
+
+
+def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """Returns `beta * x + alpha * (a @ b)`."""
+    product = matmul(a, b)
+    return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
+
+
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """Returns the matrices x with 0 above a diagonal; `diagonal` counts upward from the main
+    one.
+    """
+    return where(_offset(x, "tril") <= diagonal, x, 0)
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """Returns the matrices x with 0 below a diagonal; `diagonal` counts upward from the main
+    one.
+    """
+    return where(_offset(x, "triu") >= diagonal, x, 0)
+
+
+def diagonal(x: Tensor, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """Returns the elements whose places along two axes are equal, along a new last axis."""
+    rest = [axis for axis in range(x.ndim) if axis not in (dim1 % x.ndim, dim2 % x.ndim)]
+    matrices = x.permute(*rest, dim1 % x.ndim, dim2 % x.ndim)
+    length = min(matrices.shape[-2:])
+    square = matrices.narrow(-2, 0, length).narrow(-1, 0, length)
+    return where(_offset(square, "diagonal") == 0, square, 0).sum(-1).to(x.dtype)
+
+
+def _offset(x: Tensor, what: str) -> Tensor:
+    """How far each element of a matrix lies above the main diagonal."""
+    if x.ndim < 2:
+        raise ShapeError(located(f"{what}: needs a matrix, got shape {x.shape}"))
+    shape = x.shape[-2:]
+    return iota(shape=shape, axis=1) - iota(shape=shape, axis=0)

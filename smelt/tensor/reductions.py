@@ -1,0 +1,237 @@
+"""Many elements to one along some axes: sums, extremes, statistics; and running sums. Methods too.
+
+`dim` is an axis, several, or None for all; `keepdim` keeps the reduced axes with an extent of 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from smelt import dtypes
+from smelt.engine import located
+from smelt.errors import ArgumentError
+from smelt.ops import random as indices
+from smelt.ops import reduction
+from smelt.tensor.apply import Dims, as_tensor, axes_of, axis_of, reduced
+from smelt.tensor.elementary import abs as absolute
+from smelt.tensor.elementary import exp, isinf, isnan, log, maximum, minimum, sqrt, where
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = [
+    "Extreme", "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "count_nonzero",
+    "cumprod", "cumsum", "equal", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum",
+    "var",
+]  # fmt: skip
+
+
+class Extreme(NamedTuple):
+    """The largest or smallest elements along an axis, and where they stand."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def sum(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns the sum over the axes `dim`; bool and integers sum as int64."""
+    x = x if x.dtype.is_float else x.to(dtypes.int64)
+    return reduced(reduction.sum, x, dim, keepdim)
+
+
+def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns the mean over the axes `dim`; that of nothing is nan."""
+    x = x if x.dtype.is_float else x.to(dtypes.float32)
+    return (sum(wide(x), dim, keepdim) / _count(x, dim)).to(x.dtype)
+
+
+def prod(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns the product over the axes `dim`; bool and integers multiply as int64."""
+    x = x if x.dtype.is_float else x.to(dtypes.int64)
+    return reduced(reduction.prod, x, dim, keepdim)
+
+
+def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns the largest element over the axes `dim`; nan wins; ties share the gradient evenly."""
+    return reduced(reduction.max, x, dim, keepdim)
+
+
+def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns the smallest element over the axes `dim`; nan wins; ties share the gradient
+    evenly.
+    """
+    return reduced(reduction.min, x, dim, keepdim)
+
+
+def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """Returns the largest element; with `dim` a pair (values, indices); with a tensor, the larger.
+
+    Equal elements share the gradient evenly; `indices` names the first of them.
+    """
+    if dim is None:
+        return amax(x)
+    if not isinstance(dim, int):
+        return maximum(x, dim)
+    return Extreme(amax(x, dim, keepdim), argmax(x, dim, keepdim))
+
+
+def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """Returns the smallest element; with `dim` a pair (values, indices); with a tensor, the
+    smaller.
+
+    Equal elements share the gradient evenly; `indices` names the first of them.
+    """
+    if dim is None:
+        return amin(x)
+    if not isinstance(dim, int):
+        return minimum(x, dim)
+    return Extreme(amin(x, dim, keepdim), argmin(x, dim, keepdim))
+
+
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Returns where the largest element stands along `dim` (in the flat tensor when None), int64.
+
+    The first one counts; nan is larger than everything.
+    """
+    return _where_extreme(reduction.max, x, dim, keepdim)
+
+
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Returns where the smallest element stands along `dim` (in the flat tensor when None), int64.
+
+    The first one counts; nan is smaller than everything.
+    """
+    return _where_extreme(reduction.min, x, dim, keepdim)
+
+
+def _where_extreme(op: reduction.Reduction, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    if dim is None:
+        place = _where_extreme(op, x.detach().reshape(-1), 0, False)
+        return place.reshape((1,) * x.ndim) if keepdim else place
+    x = x.detach() if x.dtype is not dtypes.bool_ else x.to(dtypes.int32)
+    x = x if x.ndim else x.reshape(1)
+    axis = axis_of(x, dim, "argmax or argmin")
+    found = x == reduced(op, x, axis, True)
+    if x.dtype.is_float:
+        found = found | isnan(x)  # a nan is the extreme, and equals nothing
+    place = indices.iota(shape=x.shape, axis=axis)
+    return amin(where(found, place, x.shape[axis]), axis, keepdim)
+
+
+def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns whether at least one element over the axes `dim` is not 0."""
+    return count_nonzero(x, dim, keepdim) != 0
+
+
+def all(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns whether every element over the axes `dim` is not 0."""
+    return sum(x == 0, dim, keepdim) == 0
+
+
+def count_nonzero(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns how many elements over the axes `dim` are not 0, as int64."""
+    return sum(x != 0, dim, keepdim)
+
+
+def var(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
+    """Returns the variance over the axes `dim`: sum (x - mean)^2 / (N - correction).
+
+    `correction=1` is the unbiased estimate from a sample, `correction=0` the variance of the
+    numbers themselves.
+    """
+    centred = wide(x) - mean(wide(x), dim, True)
+    freedom = _count(x, dim) - correction
+    total = sum(centred * centred, dim, keepdim)
+    return (total / (freedom if freedom > 0 else 0.0)).to(x.dtype)
+
+
+def std(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
+    """Returns the square root of `var`."""
+    return sqrt(var(wide(x), dim, correction, keepdim)).to(x.dtype)
+
+
+def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns (sum |x|^p)^(1/p) over the axes `dim`; p may be inf, -inf, 0 (count) or "fro" (2).
+
+    The gradient at a vector of zeros is 0.
+    """
+    if p == "fro":
+        p = 2
+    if not isinstance(p, (int, float)):
+        raise ArgumentError(located(f"norm: p must be a number or 'fro', got {p!r}"))
+    return _norm(wide(x), p, dim, keepdim).to(x.dtype)
+
+
+def _norm(x: Tensor, p: float, dim: Dims, keepdim: bool) -> Tensor:
+    if p == 2:
+        return _root(sum(x * x, dim, keepdim))
+    size = absolute(x)
+    if math.isinf(p):
+        return amax(size, dim, keepdim) if p > 0 else amin(size, dim, keepdim)
+    if p == 0:
+        return count_nonzero(x, dim, keepdim).to(x.dtype)
+    return sum(size, dim, keepdim) if p == 1 else sum(size**p, dim, keepdim) ** (1 / p)
+
+
+def _root(total: Tensor) -> Tensor:
+    """The square root with derivative 0 at 0, where the slope of sqrt is infinite."""
+    empty = total == 0
+    return where(empty, 0.0, sqrt(where(empty, 1.0, total)))
+
+
+def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Returns log sum e^x over the axes `dim` without overflow: m + log sum e^(x - m), m the
+    maximum.
+    """
+    top = amax(wide(x), dim, True).detach()
+    top = where(isinf(top), 0.0, top)
+    result = (log(sum(exp(x - top), dim, True)) + top).to(x.dtype)
+    kept = [extent for axis, extent in enumerate(x.shape) if axis not in axes_of(x.shape, dim)]
+    return result if keepdim else result.reshape(kept)
+
+
+def cumsum(x: Tensor, dim: int) -> Tensor:
+    """Returns the sums of the elements up to each place along `dim`; integers sum as int64."""
+    x = x.to(x.dtype.compute) if x.dtype.is_float else x.to(dtypes.int64)
+    return reduction.cumsum(x, axis=axis_of(x, dim, "cumsum"))
+
+
+def cumprod(x: Tensor, dim: int) -> Tensor:
+    """Returns the products of the elements up to each place along `dim`; integers as int64."""
+    x = x.to(x.dtype.compute) if x.dtype.is_float else x.to(dtypes.int64)
+    return reduction.cumprod(x, axis=axis_of(x, dim, "cumprod"))
+
+
+def allclose(
+    x: Tensor, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Returns, as a Python bool, whether |x - other| <= atol + rtol * |other| everywhere.
+
+    Raises:
+        TraceError: inside a compiled step, where no value is known.
+    """
+    other = as_tensor(other)
+    close = (absolute(x - other) <= atol + rtol * absolute(other)) | (x == other)
+    if equal_nan:
+        close = close | ((x != x) & (other != other))
+    return bool(all(close))
+
+
+def equal(x: Tensor, other: Tensor) -> bool:
+    """Returns, as a Python bool, whether two tensors have one shape and equal elements.
+
+    Raises:
+        TraceError: inside a compiled step, where no value is known.
+    """
+    return x.shape == other.shape and bool(all(x == other))
+
+
+def wide(x: Tensor) -> Tensor:
+    """Returns float16 and bfloat16 as float32, in which they are computed; others as they are."""
+    return x.to(x.dtype.compute)
+
+
+def _count(x: Tensor, dim: Dims) -> int:
+    """How many elements are reduced to one."""
+    return math.prod(x.shape[axis] for axis in axes_of(x.shape, dim))

@@ -1,0 +1,211 @@
+"""The same elements under another shape, in another order, joined or split. All are methods too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from smelt.engine import located
+from smelt.errors import ArgumentError, ShapeError
+from smelt.ops import movement
+from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = [
+    "cat", "chunk", "concatenate", "expand", "flatten", "flip", "movedim", "narrow", "permute",
+    "repeat", "reshape", "roll", "split", "squeeze", "stack", "transpose", "unbind", "unsqueeze",
+]  # fmt: skip
+
+
+def reshape(x: Tensor, *shape: Any) -> Tensor:
+    """Returns the same elements under another shape; one extent may be -1 and is worked out."""
+    extents = extents_of(shape)
+    if extents.count(-1) > 1:
+        raise ShapeError(located(f"reshape: only one extent of {extents} may be -1"))
+    if -1 in extents:
+        known = -math.prod(extents)
+        if known == 0 or x.size % known:
+            raise ShapeError(located(f"reshape: {x.shape} does not divide into {extents}"))
+        extents = tuple(x.size // known if extent == -1 else extent for extent in extents)
+    return x if extents == x.shape else movement.reshape(x, shape=extents)
+
+
+def permute(x: Tensor, *dims: Any) -> Tensor:
+    """Returns the tensor with its axes in the given order."""
+    order = tuple(axis_of(x, dim, "permute") for dim in extents_of(dims))
+    return x if order == tuple(range(x.ndim)) else movement.permute(x, axes=order)
+
+
+def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Returns the tensor with two axes exchanged."""
+    order = list(range(x.ndim))
+    a, b = (axis_of(x, dim, "transpose") for dim in (dim0, dim1))
+    order[a], order[b] = order[b], order[a]
+    return permute(x, tuple(order))
+
+
+def movedim(x: Tensor, source: int, destination: int) -> Tensor:
+    """Returns the tensor with axis `source` at place `destination`, the others in order."""
+    start, end = (axis_of(x, dim, "movedim") for dim in (source, destination))
+    order = [axis for axis in range(x.ndim) if axis != start]
+    order.insert(end, start)
+    return permute(x, tuple(order))
+
+
+def expand(x: Tensor, *shape: Any) -> Tensor:
+    """Returns the tensor broadcast to a shape; -1 keeps an extent."""
+    extents = list(extents_of(shape))
+    for place in range(1, x.ndim + 1):
+        if place <= len(extents) and extents[-place] == -1:
+            extents[-place] = x.shape[-place]
+    return movement.broadcast_to(x, shape=tuple(extents))
+
+
+def repeat(x: Tensor, *repeats: Any) -> Tensor:
+    """Returns the tensor repeated as a whole, `repeats[i]` times along axis i, as
+    `torch.repeat`.
+    """
+    counts = extents_of(repeats)
+    if len(counts) < x.ndim:
+        raise ShapeError(located(f"repeat: {len(counts)} counts for the axes of shape {x.shape}"))
+    shape = (1,) * (len(counts) - x.ndim) + x.shape
+    paired = [extent for pair in zip(counts, shape, strict=True) for extent in pair]
+    spread = reshape(x, [extent for part in shape for extent in (1, part)]).expand(paired)
+    return reshape(spread, [count * part for count, part in zip(counts, shape, strict=True)])
+
+
+def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
+    """Returns the tensor without its axes of extent 1, or without axis `dim` if that has extent
+    1.
+    """
+    axis = None if dim is None else axis_of(x, dim, "squeeze")
+    kept = (
+        extent
+        for place, extent in enumerate(x.shape)
+        if extent != 1 or (axis is not None and place != axis)
+    )
+    return reshape(x, tuple(kept))
+
+
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """Returns the tensor with a new axis of extent 1 at place `dim`."""
+    if not -x.ndim - 1 <= dim <= x.ndim:
+        raise ArgumentError(located(f"unsqueeze: there is no place {dim} in shape {x.shape}"))
+    axis = dim % (x.ndim + 1)
+    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Returns the tensor with the axes `start_dim` to `end_dim` joined to one."""
+    if not x.shape:
+        return reshape(x, 1)
+    first, last = axis_of(x, start_dim, "flatten"), axis_of(x, end_dim, "flatten")
+    if first > last:
+        raise ArgumentError(
+            located(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
+        )
+    joined = math.prod(x.shape[first : last + 1])
+    return reshape(x, (*x.shape[:first], joined, *x.shape[last + 1 :]))
+
+
+def flip(x: Tensor, *dims: Any) -> Tensor:
+    """Returns the elements along the given axes in opposite order."""
+    axes = tuple(axis_of(x, dim, "flip") for dim in extents_of(dims))
+    return movement.flip(x, axes=axes)
+
+
+def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """Returns the `length` elements along axis `dim` from `start` on."""
+    axis = axis_of(x, dim, "narrow")
+    if start < 0 or length < 0 or start + length > x.shape[axis]:
+        raise ArgumentError(
+            located(
+                f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
+            )
+        )
+    low, high = [0] * x.ndim, list(x.shape)
+    low[axis], high[axis] = start, start + length
+    return movement.slice_(x, start=tuple(low), stop=tuple(high), step=(1,) * x.ndim)
+
+
+def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
+    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in
+    again.
+    """
+    axis = axis_of(x, dim, "roll")
+    extent = x.shape[axis]
+    behind = shifts % extent if extent else 0
+    if not behind:
+        return x
+    parts = narrow(x, axis, extent - behind, behind), narrow(x, axis, 0, extent - behind)
+    return cat(parts, axis)
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Returns the tensors one behind the other along axis `dim`, in their common dtype.
+
+    Raises:
+        ShapeError: their shapes differ in another axis.
+    """
+    if not tensors:
+        raise ArgumentError(located("cat: nothing to join; give at least one tensor"))
+    dtype = common_dtype(tuple(tensors))
+    parts = [as_tensor(part, dtype).to(dtype) for part in tensors]
+    axis = axis_of(parts[0], dim, "cat")
+    if not parts[0].ndim:
+        raise ShapeError(located("cat: a number of shape () has no axis to join along; use stack"))
+    return parts[0] if len(parts) == 1 else movement.concatenate(*parts, axis=axis)
+
+
+concatenate = cat
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Returns tensors of one shape side by side along a new axis at place `dim`."""
+    parts = [as_tensor(part) for part in tensors]
+    for part in parts[1:]:
+        if part.shape != parts[0].shape:
+            raise ShapeError(located(f"stack: shapes {parts[0].shape} and {part.shape} differ"))
+    return cat([unsqueeze(part, dim) for part in parts], dim)
+
+
+def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Returns consecutive parts along `dim`: all of one extent (the last may be smaller), or as
+    listed.
+    """
+    axis = axis_of(x, dim, "split")
+    extent = x.shape[axis]
+    if isinstance(split_size, int):
+        if split_size <= 0:
+            raise ArgumentError(
+                located(f"split: the extent of a part must be positive, got {split_size}")
+            )
+        sizes = [min(split_size, extent - start) for start in range(0, extent, split_size)] or [0]
+    else:
+        sizes = list(split_size)
+    if sum(sizes) != extent:
+        raise ArgumentError(
+            located(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
+        )
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    return tuple(narrow(x, axis, start, size) for start, size in zip(starts, sizes, strict=True))
+
+
+def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Returns at most `chunks` consecutive parts along `dim`, equal but for the last, as torch
+    does.
+    """
+    if chunks <= 0:
+        raise ArgumentError(located(f"chunk: the number of parts must be positive, got {chunks}"))
+    extent = x.shape[axis_of(x, dim, "chunk")]
+    return split(x, max(1, -(-extent // chunks)), dim)
+
+
+def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """Returns the slices along `dim`, without that axis."""
+    axis = axis_of(x, dim, "unbind")
+    rest = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return tuple(reshape(narrow(x, axis, place, 1), rest) for place in range(x.shape[axis]))

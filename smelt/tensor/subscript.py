@@ -1,0 +1,172 @@
+"""What stands between the brackets of `x[...]`, taken apart into slices and index tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.engine import Eager, context, located
+from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, TraceError
+from smelt.ops.op import Shape
+from smelt.tensor.apply import is_tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    """An index taken apart: first slices, flips and a reshape, then index tensors.
+
+    `start`, `stop`, `step` (positive) slice every axis of x to `extents`; the axes `flipped` are
+    turned round; `shape` is without the axes that a number took away and with those that None
+    added. Then each of `indices` reads along its axis of `shape`, and their common axes come to
+    stand at `target`.
+    """
+
+    start: Shape
+    stop: Shape
+    step: Shape
+    extents: Shape
+    flipped: tuple[int, ...]
+    shape: Shape
+    indices: tuple[tuple[int, Any], ...]
+    target: int
+
+
+def parse(shape: Shape, index: Any) -> Subscript:
+    """Returns the Subscript of `x[index]` for an x of `shape`.
+
+    Raises:
+        BoundsError: a number lies outside its axis, or there are more indices than axes.
+        TraceError: a bool mask in a compiled step.
+    """
+    entries = _complete(shape, index if isinstance(index, tuple) else (index,))
+    slices: list[tuple[int, int, int]] = []
+    flipped, kept, indices, places = [], [], [], []
+    for number, entry in enumerate(entries):
+        axis = len(slices)
+        if entry is None:
+            kept.append(1)
+            continue
+        if not isinstance(entry, slice):
+            places.append((number, len(kept)))
+        if _is_number(entry):
+            slices.append(_one(int(entry), shape[axis], axis, shape))
+            continue
+        if isinstance(entry, slice):
+            bounds, turned = _positive(entry, shape[axis])
+            flipped += [axis] if turned else []
+        else:
+            bounds = (0, shape[axis], 1)
+            indices.append((len(kept), entry))
+        slices.append(bounds)
+        kept.append(_count(bounds))
+    start, stop, step = (tuple(part) for part in zip(*slices, strict=True)) if slices else ((),) * 3
+    extents = tuple(_count(bounds) for bounds in slices)
+    target = _target(places) if indices else 0
+    return Subscript(
+        start, stop, step, extents, tuple(flipped), tuple(kept), tuple(indices), target
+    )
+
+
+def _target(places: list[tuple[int, int]]) -> int:
+    """NumPy's rule: where the first index stands when all stand side by side, else in front."""
+    numbers = [number for number, _ in places]
+    together = numbers[-1] - numbers[0] == len(numbers) - 1
+    return places[0][1] if together else 0
+
+
+def _complete(shape: Shape, index: tuple[Any, ...]) -> list[Any]:
+    """Masks become index arrays, lists become arrays, and `...` as many whole slices as are
+    missing.
+    """
+    entries = [part for entry in index for part in _expanded(entry)]
+    used = sum(entry is not None and entry is not Ellipsis for entry in entries)
+    dots = [number for number, entry in enumerate(entries) if entry is Ellipsis]
+    if len(dots) > 1:
+        raise ArgumentError(located("index: only one ... may stand in an index"))
+    if used > len(shape):
+        raise BoundsError(located(f"index: {used} indices for a tensor of shape {shape}"))
+    _check_masks(shape, index)
+    number = dots[0] if dots else len(entries)
+    return [*entries[:number], *[slice(None)] * (len(shape) - used), *entries[number + 1 :]]
+
+
+def _expanded(entry: Any) -> list[Any]:
+    if entry is None or entry is Ellipsis or isinstance(entry, slice) or _is_number(entry):
+        return [entry]
+    if is_tensor(entry):
+        if entry.dtype is not dtypes.bool_:
+            return [entry]
+        _refuse_traced_mask()
+        return list(np.nonzero(entry.numpy()))
+    if not isinstance(entry, (list, tuple, np.ndarray)):
+        raise DTypeError(located(f"index: a {type(entry).__name__} is not an index"))
+    array = np.asarray(entry)
+    if array.dtype == np.bool_:
+        return list(np.nonzero(array))
+    return [array.astype(np.int64) if array.size == 0 or array.dtype.kind in "ui" else array]
+
+
+def _refuse_traced_mask() -> None:
+    if not isinstance(context.engine, Eager):
+        raise TraceError(
+            located(
+                "index: how many elements a bool mask chooses is known only when the step runs. "
+                "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"
+            )
+        )
+
+
+def _check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
+    """A mask must have the extents of the axes that it stands for."""
+    axis = 0
+    for number, entry in enumerate(index):
+        if entry is Ellipsis:
+            axis = len(shape) - sum(_width(later) for later in index[number + 1 :])
+            continue
+        mask = _mask_shape(entry)
+        if mask is not None and shape[axis : axis + len(mask)] != mask:
+            raise ShapeError(
+                located(f"index: a mask {mask} does not fit shape {shape}, axis {axis}")
+            )
+        axis += _width(entry)
+
+
+def _width(entry: Any) -> int:
+    mask = _mask_shape(entry)
+    return int(entry is not None) if mask is None else len(mask)
+
+
+def _mask_shape(entry: Any) -> Shape | None:
+    if is_tensor(entry):
+        return entry.shape if entry.dtype is dtypes.bool_ else None
+    if isinstance(entry, (list, tuple, np.ndarray)):
+        array = np.asarray(entry)
+        return array.shape if array.dtype == np.bool_ else None
+    return None
+
+
+def _is_number(entry: Any) -> bool:
+    return isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
+
+
+def _one(place: int, extent: int, axis: int, shape: Shape) -> tuple[int, int, int]:
+    if not -extent <= place < extent:
+        raise BoundsError(located(f"index {place} is outside axis {axis} of shape {shape}"))
+    return place % extent, place % extent + 1, 1
+
+
+def _positive(given: slice, extent: int) -> tuple[tuple[int, int, int], bool]:
+    """Returns a slice with a positive step, and whether its elements must be turned round."""
+    start, stop, step = given.indices(extent)
+    count = len(range(start, stop, step))
+    if not count:
+        return (0, 0, 1), False
+    last = start + (count - 1) * step
+    return (min(start, last), max(start, last) + 1, abs(step)), step < 0
+
+
+def _count(bounds: tuple[int, int, int]) -> int:
+    return len(range(*bounds))

@@ -1,0 +1,343 @@
+"""Tensor: what a person holds. An array of numbers, or, while a step is traced, a node of its
+graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.dtypes import DType
+from smelt.engine import Data, History, context, located
+from smelt.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    MovedError,
+    ShapeError,
+    TraceError,
+)
+from smelt.ops.op import Shape
+from smelt.tensor import indexing
+from smelt.tensor.apply import apply, as_tensor, install, promoted, reduced
+from smelt.tensor.methods import Methods
+from smelt.tensor.operators import Operators
+
+__all__ = ["Tensor", "apply", "as_tensor", "install_backward", "promoted", "reduced"]
+
+
+class Tensor(Operators, Methods):
+    """A dense array with a shape, a dtype and, on request, a gradient.
+
+    Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
+    return new ones. Only `copy_` (which optimisers use) changes one in place.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_address",
+        "_data",
+        "_grad",
+        "_moved",
+        "_version",
+        "dtype",
+        "history",
+        "requires_grad",
+        "shape",
+    )
+    __array_priority__ = 1000  # NumPy's operators leave mixed expressions to ours
+
+    def __init__(self, data: Data, dtype: DType, requires_grad: bool = False) -> None:
+        self._data = data
+        self._grad: Tensor | None = None
+        self._moved: str | None = None
+        self._version = [0]
+        self._address: int | None = None
+        self.dtype = dtype
+        self.shape: Shape = data.shape
+        self.requires_grad = requires_grad
+        self.history: History | None = None
+
+    # --- what it is -----------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        """The array or graph node behind the tensor; raises MovedError after donation."""
+        if self._moved is not None:
+            raise MovedError(
+                located(
+                    f"this tensor {list(self.shape)} was moved: its memory was given away at "
+                    f"{self._moved}; use the step's result, or do not donate it"
+                )
+            )
+        return self._data
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the tensor stands for a value that is known only when a step runs."""
+        return not isinstance(self._data, np.ndarray)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def at(self) -> indexing.At:
+        """`x.at[index].set(value)` and `.add(value)`: changed copies of the tensor."""
+        return indexing.At(self)
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in opposite order."""
+        return self.permute(tuple(reversed(range(self.ndim))))
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return self.transpose(-2, -1)
+
+    @property
+    def version(self) -> int:
+        """How often the contents were changed in place."""
+        return self._version[0]
+
+    def share_version(self, other: Tensor) -> None:
+        """Lets this tensor, perhaps a view of `other`, count as changed whenever `other` is."""
+        self._version = other._version
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` left here, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        note = getattr(context.engine, "note_gradient", None)
+        if note is not None:  # a trace decides at its end what becomes of the gradient
+            note(self, value)
+        self._grad = value
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError(located("a tensor of shape () has no length"))
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        if self._moved is not None:
+            return f"tensor(moved at {self._moved})"
+        if self.is_traced:
+            return f"tensor(traced, shape={self.shape}, dtype={self.dtype.name})"
+        body = np.array2string(
+            dtypes.decode(self.data, self.dtype), separator=", ", precision=4, prefix="tensor("
+        )
+        kind = (
+            ""
+            if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_)
+            else f", {self.dtype!r}"
+        )
+        return f"tensor({body}{kind}{', requires_grad=True' if self.requires_grad else ''})"
+
+    # --- leaving for Python ---------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """Returns the values as a read-only NumPy view, without a copy (bfloat16: a float32
+        copy).
+        """
+        self._refuse_if_traced("numpy()")
+        view = dtypes.decode(self.data, self.dtype).view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> bool | int | float:
+        """Returns the only element as a Python number; raises ShapeError when there are more."""
+        self._refuse_if_traced("item()")
+        if self.size != 1:
+            raise ShapeError(located(f"item() needs one element, got shape {self.shape}"))
+        return dtypes.decode(self.data, self.dtype).item()
+
+    def tolist(self) -> Any:
+        """Returns the values as nested Python lists."""
+        self._refuse_if_traced("tolist()")
+        return dtypes.decode(self.data, self.dtype).tolist()
+
+    def __float__(self) -> float:
+        self._refuse_if_traced("float()")
+        return float(self.item())
+
+    def __int__(self) -> int:
+        self._refuse_if_traced("int()")
+        return int(self.item())
+
+    def __index__(self) -> int:
+        self._refuse_if_traced("int()")
+        if self.dtype.kind != "int":
+            raise DTypeError(
+                located(f"only an integer tensor can be an index, this is {self.dtype.name}")
+            )
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        self._refuse_if_traced("bool(), as `if` and `while` use it,")
+        if self.size != 1:
+            raise ShapeError(
+                located(f"the truth of a tensor {self.shape} is ambiguous; use .any() or .all()")
+            )
+        return bool(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array.astype(dtype) if dtype is not None else array.copy() if copy else array
+
+    def __format__(self, spec: str) -> str:
+        self._refuse_if_traced("formatting")
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __str__(self) -> str:
+        self._refuse_if_traced("print()")
+        return repr(self)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self._refuse_if_traced("DLPack export")
+        if self.dtype is dtypes.bfloat16:
+            raise DTypeError(
+                "DLPack export of bfloat16 is not supported by NumPy; cast to float32 first"
+            )
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # the CPU
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._refuse_if_traced("copying or pickling")
+        if self.history is not None:
+            raise GradientError(
+                located("only a tensor that was not computed can be copied or pickled; detach() it")
+            )
+        return _rebuilt, (type(self), self.data, self.dtype, self.requires_grad)
+
+    def _refuse_if_traced(self, what: str) -> None:
+        if self.is_traced:
+            raise TraceError(
+                located(
+                    f"{what} needs the value of a tensor {list(self.shape)} "
+                    + getattr(self._data, "why_unknown", _WHY_UNKNOWN)
+                )
+            )
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return indexing.read(self, index)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return indexing.iterate(self)
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            located(
+                "tensors are values: `x[i] = v` is not supported. Write x = x.at[i].set(v) "
+                "(or .add(v)), which returns the changed tensor"
+            )
+        )
+
+    # --- gradients ------------------------------------------------------------------------------
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Says whether gradients are wanted for this tensor; returns the tensor itself."""
+        if requires_grad and not self.dtype.is_float:
+            raise DTypeError(
+                located(f"only float tensors have gradients, this is {self.dtype.name}")
+            )
+        if not requires_grad and self.history is not None:
+            raise GradientError(
+                located("a computed tensor cannot stop needing its gradient; detach() it")
+            )
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(self, gradient: Tensor | None = None, create_graph: bool = False) -> None:
+        """Adds the gradient of this tensor to `.grad` of every leaf that it was computed from.
+
+        Args:
+            gradient: the gradient of this tensor itself; needed unless it has one element.
+            create_graph: keep the history of the gradients, so that they can be differentiated
+                again.
+        """
+        _backward(self, gradient, create_graph)
+
+    def detach(self) -> Tensor:
+        """Returns the same values without history: no gradient flows through."""
+        result = Tensor(self.lifted, self.dtype)
+        result._version = self._version
+        return result
+
+    @property
+    def lifted(self) -> Data:
+        """The data as the current engine sees it: inside a trace, always a node."""
+        lift = getattr(context.engine, "lift", None)
+        return self.data if lift is None else lift(self)
+
+    def copy_(self, value: Any) -> Tensor:
+        """Overwrites the contents in place with `value` (same shape); returns the tensor itself.
+
+        This is how optimisers and buffers change state; inside a compiled step it becomes an
+        update of the captured buffer.
+        """
+        value = as_tensor(value, self.dtype).to(self.dtype)
+        if self.history is not None:
+            raise GradientError(located("copy_ into a computed tensor would falsify its gradient"))
+        if self.requires_grad and context.grad_enabled:
+            raise GradientError(
+                located("copy_ into a tensor that requires a gradient; do it under smelt.no_grad()")
+            )
+        if value.shape != self.shape:
+            raise ShapeError(located(f"copy_: {value.shape} does not fit into {self.shape}"))
+        if isinstance(self._data, np.ndarray) and not self._data.flags.writeable:
+            raise ArgumentError(
+                located(
+                    "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
+                )
+            )
+        context.engine.assign(self, value)
+        self._version[0] += 1
+        return self
+
+    def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
+        """Returns a constant tensor; used by rules that need a mask or a table of their own."""
+        return as_tensor(value, dtype)
+
+
+def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad: bool) -> Tensor:
+    """A tensor as `copy.deepcopy` and `pickle` restore it."""
+    result = kind.__new__(kind)
+    Tensor.__init__(result, array, dtype, requires_grad)
+    return result
+
+
+_WHY_UNKNOWN = (
+    "that is traced: it is known only when the compiled step runs. Use smelt.where or smelt.cond "
+    "to choose by value, return the tensor from the step to look at it, or run the step eagerly "
+    "with smelt.settings(compile=False)"
+)
+
+Backward = Callable[[Tensor, Tensor | None, bool], None]
+_backward: Backward
+
+
+def install_backward(backward: Backward) -> None:
+    """Tells tensors how they are differentiated; `smelt.autodiff`, which lies above, does so on
+    import.
+    """
+    global _backward
+    _backward = backward
+
+
+install(Tensor)
