@@ -9,9 +9,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
 import harness
+import numpy as np
 
 WIDTHS = (64, 128, 64, 10)
 BATCH = 64

@@ -9,9 +9,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
-
 import harness
+import numpy as np
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024)
 SECONDS = 0.02

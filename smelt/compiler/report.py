@@ -44,7 +44,9 @@ def explain(name: str, version: Specialisation, stage: str) -> str:
     if stage == "all":
         return "\n\n".join(f"==== {one} ====\n{text()}" for one, text in texts.items())
     if stage not in texts:
-        raise ArgumentError(f"explain: there is no stage {stage!r}; choose one of {', '.join(STAGES)}")
+        raise ArgumentError(
+            f"explain: there is no stage {stage!r}; choose one of {', '.join(STAGES)}"
+        )
     return texts[stage]()
 
 

@@ -27,7 +27,9 @@ class Leaf:
 
 
 ARGUMENT = Leaf("argument")  # given by the caller, attribute `number`
-STATE = Leaf("state")  # captured: a parameter, buffer, optimiser moment, generator; attribute `number`
+STATE = Leaf(
+    "state"
+)  # captured: a parameter, buffer, optimiser moment, generator; attribute `number`
 CONSTANT = Leaf("constant")  # known while tracing, attribute `array`
 
 
