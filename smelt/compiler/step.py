@@ -308,7 +308,7 @@ class CompiledStep:
             warnings.warn(
                 f"{self.name} is compiled for the {len(self._versions) + 1}th time: "
                 f"{self._difference(key)}. Pad to a few sizes, or drop the last partial batch",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _difference(self, key: Key) -> str:

@@ -92,6 +92,7 @@ class Movement(Op):
     """The family: one operand, linear, lowered by an index map."""
 
     family = "movement"
+    views = True
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return self(tangents[0], **attributes)
@@ -290,6 +291,8 @@ class Slice(Movement):
 class Pad(Movement):
     """Zeros before (`low`), behind (`high`) and between the elements (`step` > 1): undoes Slice."""
 
+    views = False
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,) = types
         low, high, step = attributes["low"], attributes["high"], attributes["step"]
@@ -384,6 +387,8 @@ class Flip(Movement):
 
 class Concatenate(Movement):
     """Operands one behind the other along `axis`."""
+
+    views = False
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]

@@ -62,6 +62,7 @@ class Op:
     """
 
     family: ClassVar[str] = ""
+    views: ClassVar[bool] = False  # whether an eager result may share the first operand's memory
 
     def __init__(self, name: str) -> None:
         if name in REGISTRY:

@@ -18,6 +18,7 @@ class After(Op):
     """
 
     family = "movement"
+    views = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type(types[0].shape, types[0].dtype)

@@ -85,7 +85,7 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
         error.args = (located(str(error)), *error.args[1:])
         raise
     result = _Tensor(data, kind.dtype)
-    if op.family == "movement":
+    if op.views:
         result.share_version(tensors[0])  # the array may be a view
     if context.grad_enabled and kind.dtype.is_float:
         for operand in tensors:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-
 from smelt import dtypes
 from smelt.compiler.passes import Stages, run_passes
 from smelt.compiler.trace import Trace, Traced, trace

@@ -34,11 +34,15 @@ from smelt.ops.random import iota, random_bits
 from smelt.tensor import Tensor, as_tensor
 from tests.compiler.engines import Case
 
-LARGE = 400  # elements of a result from which on operands are cut down (the interpreter is slow)
+SMALL_LIMIT = 400  # elements of a result from which on operands are cut down: interpreters are slow
+LARGE_LIMIT = 200_000  # the same for programs that only machine code runs
 LIMIT = 64.0  # size of values from which on they are squashed
 SHAPES = (
     (), (1,), (5,), (3, 4), (4, 3), (2, 3, 4), (1, 4), (3, 1), (4, 4), (0,), (3, 0), (70,), (2, 66),
     (33,), (2, 1, 3), (17, 2), (2, 2, 2, 2),
+)  # fmt: skip
+LARGE_SHAPES = (
+    (70, 130), (130,), (5000,), (64, 64), (3, 70, 33), (1, 130), (70, 1), (), (40_000,), (130, 64), (2, 1, 33),
 )  # fmt: skip
 ROLES = ("argument", "state", "parameter")
 
@@ -57,10 +61,16 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Program:
-    """A random step: its leaves, what it does, and which values it returns."""
+    """A random step: its leaves and what it does; a large one is too much for an interpreter."""
 
     leaves: tuple[Leaf, ...]
     instructions: tuple[Instruction, ...]
+    large: bool = False
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """What a leaf's `shape` chooses from."""
+        return LARGE_SHAPES if self.large else SHAPES
 
 
 @dataclass(eq=False)
@@ -73,9 +83,9 @@ class Value:
     views: frozenset[int] = frozenset()
 
 
-def leaf_array(leaf: Leaf, dtype: DType) -> np.ndarray:
-    """Returns the numbers of a leaf: eighths, which float16 holds too, and now and then what is special."""
-    shape, draw = SHAPES[leaf.shape % len(SHAPES)], np.random.default_rng(leaf.seed)
+def leaf_array(leaf: Leaf, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+    """Returns the numbers of a leaf: eighths, which float16 holds too, now and then something special."""
+    draw = np.random.default_rng(leaf.seed)
     array = draw.integers(-32, 33, shape) / 8
     if leaf.seed % 7 == 6:
         special = draw.choice([np.nan, np.inf, -np.inf, -0.0, 0.0], shape)
@@ -89,6 +99,7 @@ class Run:
     def __init__(self, program: Program, dtype: DType, states: list[Tensor], given: list[Tensor]) -> None:
         self.dtype = dtype
         self.program = program
+        self.limit = LARGE_LIMIT if program.large else SMALL_LIMIT
         self.generator, *rest = states
         self.states: list[Value] = []
         self.floats: list[Value] = []
@@ -146,7 +157,7 @@ class Run:
 
     def pair(self, x: Value, y: Value) -> Tensor:
         """Returns y's tensor, or a part of it, such that it broadcasts with x's."""
-        return fitting(x.tensor, y.tensor)
+        return fitting(x.tensor, y.tensor, self.limit)
 
     def index(self, number: int, extent: int, shape: tuple[int, ...] | None = None) -> Tensor:
         """Returns indices below `extent`."""
@@ -163,13 +174,13 @@ def positive_zero(x: Tensor) -> Tensor:
     return E.add(x, 0.0)
 
 
-def fitting(x: Tensor, y: Tensor) -> Tensor:
+def fitting(x: Tensor, y: Tensor, limit: int) -> Tensor:
     """Returns y, or one element of it, so that it broadcasts with x to few enough elements."""
     try:
         shape = M.broadcast_shapes("pair", x.shape, y.shape)
     except Exception:
         shape = None
-    if shape is not None and math.prod(shape) <= LARGE:
+    if shape is not None and math.prod(shape) <= limit:
         return y
     if not y.size:
         return as_tensor(1, y.dtype)
@@ -312,7 +323,7 @@ def choose(run: Run, a: int, b: int, p: int) -> None:
     if run.flags:
         x, y = run.float(a), run.float(b)
         other = run.pair(x, y)
-        flag = fitting(E.add(x.tensor, other), run.flags[p % len(run.flags)].tensor)
+        flag = fitting(E.add(x.tensor, other), run.flags[p % len(run.flags)].tensor, run.limit)
         run.make(E.where(flag, x.tensor, other), x.exact and y.exact, max(x.bound, y.bound))
 
 
@@ -365,7 +376,7 @@ def whole_to_float(run: Run, a: int, b: int, p: int) -> None:
 
 @verb(2)
 def random_number(run: Run, a: int, b: int, p: int) -> None:
-    shape = SHAPES[p % len(SHAPES)]
+    shape = run.program.shapes[p % len(run.program.shapes)]
     bits = random_bits(run.generator, shape=shape)
     if a % 2:
         whole = E.bitwise_and(bits.to(int64), 0xFFFFFF)
@@ -403,7 +414,7 @@ def repeated(run: Run, a: int, b: int, p: int) -> None:
     x = run.float(a)
     shape = tuple(2 if extent == 1 else extent for extent in x.tensor.shape)
     shape = (p % 3 + 1, *shape)
-    if math.prod(shape) <= LARGE:
+    if math.prod(shape) <= run.limit:
         run.make(M.broadcast_to(x.tensor, shape=shape), x.exact, x.bound, x)
 
 
@@ -421,7 +432,7 @@ def padded(run: Run, a: int, b: int, p: int) -> None:
     low = tuple((p >> axis) % 3 for axis in range(x.tensor.ndim))
     high = tuple((b >> axis) % 2 for axis in range(x.tensor.ndim))
     step = tuple(1 + (p + axis) % 2 for axis in range(x.tensor.ndim))
-    if x.tensor.size <= 60:
+    if x.tensor.size <= run.limit // 6:
         run.make(M.pad(x.tensor, low=low, high=high, step=step), x.exact, x.bound, x)
 
 
@@ -434,7 +445,7 @@ def flipped(run: Run, a: int, b: int, p: int) -> None:
 @verb(2)
 def joined(run: Run, a: int, b: int, p: int) -> None:
     x, y = run.float(a), run.float(b)
-    if not x.tensor.ndim or x.tensor.size > LARGE // 3:
+    if not x.tensor.ndim or x.tensor.size > run.limit // 3:
         return
     axis = p % x.tensor.ndim
     rest = [one.shape[:axis] + one.shape[axis + 1 :] for one in (x.tensor, y.tensor)]
@@ -478,7 +489,7 @@ def greatest(run: Run, a: int, b: int, p: int) -> None:
 @verb()
 def running(run: Run, a: int, b: int, p: int) -> None:
     x = run.float(a)
-    if x.tensor.ndim and x.tensor.size <= 80:
+    if x.tensor.ndim and x.tensor.size <= run.limit // 5:
         axis = p % x.tensor.ndim
         if b % 2:
             run.make(R.cumsum(x.tensor, axis=axis), False, x.bound * max(1, x.tensor.shape[axis]))
@@ -494,7 +505,7 @@ def product(run: Run, a: int, b: int, p: int) -> None:
     x, y = wide[a % len(wide)], wide[b % len(wide)]
     right = y.tensor
     for number, right in enumerate((y.tensor, _turned(y.tensor), x.tensor, _turned(x.tensor))):
-        if _fits_product(x.tensor, right):
+        if _fits_product(x.tensor, right, 8 * run.limit):
             bound = x.bound * (y.bound if number < 2 else x.bound) * max(1, x.tensor.shape[-1])
             run.make(matmul(x.tensor, right), False, bound)
             return
@@ -504,14 +515,14 @@ def _turned(x: Tensor) -> Tensor:
     return M.permute(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def _fits_product(a: Tensor, b: Tensor) -> bool:
+def _fits_product(a: Tensor, b: Tensor, limit: int) -> bool:
     if a.shape[-1] != b.shape[-2]:
         return False
     try:
         batch = M.broadcast_shapes("product", a.shape[:-2], b.shape[:-2])
     except Exception:
         return False
-    return math.prod(batch) * a.shape[-2] * b.shape[-1] * a.shape[-1] <= 8 * LARGE
+    return math.prod(batch) * a.shape[-2] * b.shape[-1] * a.shape[-1] <= limit
 
 
 # --- indexing -----------------------------------------------------------------------------------------
@@ -520,7 +531,7 @@ def _fits_product(a: Tensor, b: Tensor) -> bool:
 @verb(2)
 def taken(run: Run, a: int, b: int, p: int) -> None:
     x = run.float(a)
-    if x.tensor.size and x.tensor.ndim and x.tensor.size <= 80:
+    if x.tensor.size and x.tensor.ndim and x.tensor.size <= run.limit // 5:
         axis = p % x.tensor.ndim
         index = run.index(b, x.tensor.shape[axis])
         run.make(take(x.tensor, index, axis=axis), x.exact, x.bound)
@@ -610,7 +621,8 @@ def case_of(programs: list[Program], dtype: DType) -> tuple[Case, list[Value]]:
         own, given = [generator], []
         for leaf in program.leaves:
             role = ROLES[leaf.role % 3]
-            tensor = Tensor(leaf_array(leaf, dtype), dtype, requires_grad=role == "parameter")
+            shape = program.shapes[leaf.shape % len(program.shapes)]
+            tensor = Tensor(leaf_array(leaf, shape, dtype), dtype, role == "parameter")
             (given if role == "argument" else own).append(tensor)
         states += own
         arguments += given
