@@ -2,7 +2,9 @@
 
 A step passes through these files, in this order:
 
-    step.py        `smelt.compile`: which version of a step a call needs
+    step.py        `smelt.compile`: call, repeat, over, explain
+    versions.py    which version of a step a call needs; making it
+    batches.py     which rows each step of `over` gets
     trace.py       the function, run once on placeholders, becomes a graph
     simplify.py    graph -> graph that computes the same with fewer nodes
     store.py       which nodes get memory of their own
