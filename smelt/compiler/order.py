@@ -14,6 +14,8 @@ from smelt.compiler.store import OWN_LOOP, Stored
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.ops import movement
 
+FEW = 64  # elements from which on a node waits for its turn
+
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
@@ -91,8 +93,12 @@ def _dependencies(stored: Stored, writes: dict[Node, Node]) -> dict[Node, frozen
 
 
 def _sorted(nodes: list[Node], after: dict[Node, frozenset[Node]]) -> list[Node]:
-    """Kahn's algorithm, ties broken by the graph's own order; stops short of circles."""
-    number = {node: place for place, node in enumerate(nodes)}
+    """Kahn's algorithm; stops short of circles.
+
+    A few numbers (a learning rate, a correction) come first, so that what uses them can share a loop with
+    what it reads otherwise. Else the graph's own order holds.
+    """
+    number = {node: (min(node.size, FEW), place) for place, node in enumerate(nodes)}
     missing = {node: len(after[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:
@@ -102,7 +108,7 @@ def _sorted(nodes: list[Node], after: dict[Node, frozenset[Node]]) -> list[Node]
     heapq.heapify(ready)
     result = []
     while ready:
-        node = nodes[heapq.heappop(ready)]
+        node = nodes[heapq.heappop(ready)[1]]
         result.append(node)
         for user in users[node]:
             missing[user] -= 1
