@@ -5,6 +5,7 @@
     +-- DTypeError       operands whose dtypes do not fit          (also a TypeError)
     +-- ArgumentError    a setting out of its range                (also a ValueError)
     +-- BoundsError      an index or label outside its axis        (also an IndexError)
+    +-- AssignmentError  x[i] = v: tensors are values             (also a TypeError)
     +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)
     +-- GradientError    a derivative that does not exist          (also a RuntimeError)
     +-- MovedError       a donated tensor was used again           (also a RuntimeError)
@@ -13,8 +14,8 @@
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
     +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
 
-Every message says what is wrong, where (the operation, the operands with their shapes, the module path,
-the user's own line), and what to do about it.
+Every message says what is wrong, where (the operation, the operands with their shapes, the module
+path, the user's own line), and what to do about it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from types import FrameType
 
 __all__ = [
     "ArgumentError",
+    "AssignmentError",
     "BoundsError",
     "CompileError",
     "DTypeError",
@@ -62,6 +64,10 @@ class ArgumentError(SmeltError, ValueError):
 
 class BoundsError(SmeltError, IndexError):
     """An index or a label outside the axis that it points into."""
+
+
+class AssignmentError(SmeltError, TypeError):
+    """Item assignment into a tensor, which is a value."""
 
 
 class TraceError(SmeltError, RuntimeError):

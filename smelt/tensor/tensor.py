@@ -15,6 +15,7 @@ from smelt.dtypes import DType
 from smelt.engine import Data, History, context, located
 from smelt.errors import (
     ArgumentError,
+    AssignmentError,
     DTypeError,
     GradientError,
     MovedError,
@@ -241,7 +242,7 @@ class Tensor(Operators, Methods):
         return indexing.iterate(self)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError(
+        raise AssignmentError(
             located(
                 "tensors are values: `x[i] = v` is not supported. Write x = x.at[i].set(v) "
                 "(or .add(v)), which returns the changed tensor"
@@ -323,7 +324,7 @@ def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad:
 
 
 _WHY_UNKNOWN = (
-    "that is traced: it is known only when the compiled step runs. Use smelt.where or smelt.cond "
+    "that is traced: it is known only when the compiled step runs. Use smelt.where "
     "to choose by value, return the tensor from the step to look at it, or run the step eagerly "
     "with smelt.settings(compile=False)"
 )
