@@ -143,9 +143,13 @@ class Versions:
         times.trace = time.perf_counter() - start
         made = Specialisation(traced, self.name, times)
         self.traces += 1
-        self._all = self._all[-(KEPT - 1) :]
         self._all.append(_Version(wanted.key, made, _fingerprints(traced.modules)))
+        while len(self._all) > KEPT:
+            self._forget(self._all.pop(0).compiled)
         return made
+
+    def _forget(self, version: Specialisation) -> None:
+        self._present = {key: one for key, one in self._present.items() if one is not version}
 
     def _traced(self, function: Callable[[Trace], Any]) -> Any:
         try:
