@@ -63,7 +63,7 @@ def convert(x: Value, given: DType, result: DType) -> Value:
 
 
 def power(a: Value, b: Value) -> Value:
-    """Returns `a ** b`; NumPy takes a repeated exponent of 0.5 for a square root, which is nan at -inf."""
+    """Returns `a ** b`, also where NumPy takes a repeated 0.5 for a square root (nan at -inf)."""
     if not np.any(np.equal(b, 0.5)):
         return np.power(a, b)
     base, exponent = np.broadcast_arrays(a, b)

@@ -1,4 +1,4 @@
-"""The graph of a step: immutable nodes, each one operation with its operands, shape, dtype and origin."""
+"""The graph of a step: immutable nodes, each an operation with operands, shape, dtype, origin."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from smelt.dtypes import DType
 class NamedOp(Protocol):
     """What the graph knows of an operation: its name and its family."""
 
-    name: str
-    family: str
+    @property
+    def name(self) -> str:
+        """What it is called; no two have the same."""
+
+    @property
+    def family(self) -> str:
+        """The kind of operation, which says how it is lowered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +31,11 @@ class Leaf:
     family: str = "leaf"
 
 
-ARGUMENT = Leaf("argument")  # given by the caller, attribute `number`
-STATE = Leaf(
-    "state"
-)  # captured: a parameter, buffer, optimiser moment, generator; attribute `number`
-CONSTANT = Leaf("constant")  # known while tracing, attribute `array`
+# An argument is given by the caller, a state is captured (a parameter, buffer, optimiser moment or
+# generator): both have an attribute `number`. A constant is known while tracing: attribute `array`.
+ARGUMENT = Leaf("argument")
+STATE = Leaf("state")
+CONSTANT = Leaf("constant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A condition that must hold before a step may go on: `node` (int64, shape ()) counts violations."""
+    """A condition for a step to go on: `node` (int64, shape ()) counts its violations."""
 
     node: Node
     message: str
@@ -87,8 +92,8 @@ class Assertion:
 class Graph:
     """A traced step.
 
-    `arguments` and `states` are its leaves in order, `outputs` what it returns, `updates` pairs each
-    state that changes with the node that holds its new value.
+    `arguments` and `states` are its leaves in order, `outputs` what it returns, `updates` pairs
+    each state that changes with the node that holds its new value.
     """
 
     arguments: tuple[Node, ...]

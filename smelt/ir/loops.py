@@ -1,17 +1,18 @@
 """The loop IR: what a kernel does, written as loops, loads, stores and arithmetic.
 
-This is the only thing that the back ends see. It is small on purpose: an expression is a number or a
-vector of them (its `lanes`), a statement does something with one, a kernel is a list of statements over
-named buffers. `ir/show.py` prints it, `ir/interpret.py` runs it and so defines what it means,
-`compiler/schedule.py` rewrites it, `compiler/llvm.py` turns it into machine code.
+This is the only thing that the back ends see. It is small on purpose: an expression is a number or
+a vector of them (its `lanes`), a statement does something with one, a kernel is a list of
+statements over named buffers. `ir/show.py` prints it, `ir/interpret.py` runs it and so defines what
+it means, `compiler/schedule.py` rewrites it, `compiler/llvm.py` turns it into machine code.
 
 Meaning, in short:
 
 - Buffers are dense and row-major; a `Load` or `Store` names one index per axis.
-- Floating-point arithmetic is IEEE, each operation rounded by itself: nothing is contracted unless the
-  program says `Fma`, nothing is reordered, `nan`, `inf` and `-0.0` behave as in NumPy.
+- Floating-point arithmetic is IEEE, each operation rounded by itself: nothing is contracted unless
+  the program says `Fma`, nothing is reordered, `nan`, `inf` and `-0.0` behave as in NumPy.
 - Integers wrap. Division by an integer zero gives 0. `floordiv` and `mod` follow Python's signs.
-- Float to integer truncates, saturates, and maps nan to 0. Shifts count modulo the width; `shr` is logical.
+- Float to integer truncates, saturates, and maps nan to 0.
+- Shifts count modulo the width; `shr` is logical.
 - `maximum` and `minimum` return nan when either side is nan, as NumPy's do.
 - A scalar operand next to a vector is repeated over the lanes.
 """
@@ -20,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Union
 
 from smelt.dtypes import DType, bool_, int64
 
@@ -62,9 +62,9 @@ class Buffer:
         return tuple(reversed(strides))
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # expressions
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def derived() -> int:
@@ -97,7 +97,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The vector <0, 1, ..., lanes - 1> of int64; vectorising a loop adds it to the loop's index."""
+    """The vector <0, 1, ..., lanes - 1> of int64; vectorising adds it to the loop's index."""
 
     lanes: int
 
@@ -134,7 +134,7 @@ class Binary:
 
     @property
     def dtype(self) -> DType:
-        """bool for a comparison, else that of the operands."""
+        """That of the operands; bool for a comparison."""
         return bool_ if self.op in COMPARE else self.a.dtype
 
 
@@ -188,7 +188,7 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The element at `index` (one expression per axis); where `mask` is false nothing is read, it is 0.
+    """The element at `index` (one expression per axis), or 0, unread, where `mask` is false.
 
     At most one index has more than one lane, unless a gather is meant.
     """
@@ -220,7 +220,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The present value of a register; `index` is made of constants and indices of unrolled loops."""
+    """A register's present value; `index` is made of constants and indices of unrolled loops."""
 
     register: Register
     index: tuple[Expression, ...] = ()
@@ -238,7 +238,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """All lanes of `x` combined to one number: the upper half with the lower half, again and again."""
+    """All lanes of `x` combined to one number: upper half with lower half, again and again."""
 
     op: str  # one of REDUCE
     x: Expression
@@ -254,12 +254,14 @@ class Reduce:
         return 1
 
 
-Expression = Union[Constant, Variable, Lanes, Unary, Binary, Fma, Select, Cast, Load, Read, Reduce]
+Expression = (
+    Constant | Variable | Lanes | Unary | Binary | Fma | Select | Cast | Load | Read | Reduce
+)
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # statements
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,17 +301,18 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """Brings a small local buffer to life for the rest of the block; its contents start undefined."""
+    """Brings a small local buffer to life for the rest of the block; it starts undefined."""
 
     buffer: Buffer
 
 
 @dataclass(frozen=True, slots=True)
 class Transpose:
-    """`target[j, i] = source[i, j]` for a rows x columns tile, in registers; both are powers of two.
+    """`target[j, i] = source[i, j]` for a tile, in registers; both extents are powers of two.
 
-    `source_index` and `target_index` name the tile's first element; rows run along the source's axis
-    `source_axis` and the target's last axis, columns along the source's last axis and `target_axis`.
+    `source_index` and `target_index` name the tile's first element; rows run along the source's
+    axis `source_axis` and the target's last axis, columns along the source's last axis and
+    `target_axis`.
     """
 
     source: Buffer
@@ -326,8 +329,8 @@ class Transpose:
 class Loop:
     """`for variable in range(start, stop, step)`; kind is "serial", "parallel" or "unroll".
 
-    Only the outermost loop of a kernel may be parallel: its iterations touch no common element. Bounds
-    are ints, or int64 expressions for a serial loop.
+    Only the outermost loop of a kernel may be parallel: its iterations touch no common element.
+    Bounds are ints, or int64 expressions for a serial loop.
     """
 
     variable: Variable
@@ -346,14 +349,15 @@ class If:
     body: tuple[Statement, ...]
 
 
-Statement = Union[Let, Declare, Assign, Store, Scratch, Transpose, Loop, If]
+Statement = Let | Declare | Assign | Store | Scratch | Transpose | Loop | If
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """A function over buffers: reads `inputs`, writes `outputs` (a buffer may be in both), runs `body`.
+    """A function over buffers: runs `body`, which reads `inputs` and writes `outputs`.
 
-    If the kernel is parallel, its body is exactly one parallel loop, after lets that cost nothing.
+    A buffer may be in both. If the kernel is parallel, its body is exactly one parallel loop, after
+    lets that cost nothing.
     """
 
     name: str
@@ -373,18 +377,18 @@ class Kernel:
         return last if isinstance(last, Loop) and last.kind == "parallel" else None
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # a step: kernels in order over one arena
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
     """A place for one array of a step, and how long it lives.
 
-    `kind` says who owns the memory: "argument" (the caller, read only), "state" (kept between calls,
-    updated in place), "result" (a fresh array per call), "constant" (baked in), "arena" (at `offset`
-    bytes in the step's one block of temporaries), "status" (one int64 per check).
+    `kind` says who owns the memory: "argument" (the caller, read only), "state" (kept between
+    calls, updated in place), "result" (a fresh array per call), "constant" (baked in), "arena" (at
+    `offset` bytes in the step's one block of temporaries), "status" (one int64 per check).
     """
 
     name: str
@@ -413,7 +417,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """Ends the step with code `number + 1` when the status slot (int64, one element) is not zero."""
+    """Ends the step with code `number + 1` when the status slot (one int64) is not zero."""
 
     slot: Slot
     number: int
@@ -434,9 +438,9 @@ class Program:
         return tuple(dict.fromkeys(part.kernel for part in self.body if isinstance(part, Call)))
 
 
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 # small helpers that every pass uses
-# ---------------------------------------------------------------------------------------------------
+# -------------------------------------------------------------------------------------------------
 
 
 def constant(value: bool | int | float, dtype: DType = int64) -> Constant:
