@@ -55,8 +55,8 @@ def key(text: str, *facts: str) -> str:
 def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -> bytes:
     """Returns the object code of a text: from the cache, or compiled now and kept there.
 
-    `emit` turns the text into LLVM's, when it is not LLVM text itself; it runs only when the cache has
-    nothing, and `facts` must then name everything besides the text that its result depends on.
+    `emit` turns the text into LLVM's, when it is not LLVM text itself; it runs only when the cache
+    has nothing, and `facts` must then name everything besides the text that its result depends on.
 
     Raises CompileError when the LLVM text is not valid.
     """

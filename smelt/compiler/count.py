@@ -25,7 +25,7 @@ from smelt.ir.loops import (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Floating-point operations of one run of a kernel, and the bytes of all arrays that it touches.
+    """Floating-point operations of one run of a kernel, and the bytes of the arrays it touches.
 
     Every operation counts 1, whatever it costs (an exp counts 1), a multiply-add 2.
     """

@@ -58,8 +58,8 @@ def summary(name: str, version: Specialisation) -> str:
         "What runs, in order (a kernel is one loop nest in machine code):",
         _table(stages),
         _pictures(stages),
-        'More: explain("graph") shows the operations, "kernels" the loops, "scheduled" the vector loops,'
-        '\n"llvm" and "assembly" the machine\'s side, "all" everything.',
+        'More: explain("graph") shows the operations, "kernels" the loops, "scheduled" the vector '
+        'loops,\n"llvm" and "assembly" the machine\'s side, "all" everything.',
     ]
     return "\n\n".join(parts)
 
@@ -156,8 +156,10 @@ def _table(stages: Stages) -> str:
     rows = measure(stages)
     total = sum(row.seconds for row in rows)
     head = (
-        f"{'':>3}  {'kernel':<32}{'shape':<16}{'thousand':>10}{'':>10}{'':>8}{'':>9}{'GFLOP/s':>9}{'of':>7}\n"
-        f"{'':>3}  {'':<32}{'':<16}{'operations':>10}{'bytes':>10}{'us':>8}{'of time':>9}{'':>9}{'peak':>7}"
+        f"{'':>3}  {'kernel':<32}{'shape':<16}{'thousand':>10}"
+        f"{'':>10}{'':>8}{'':>9}{'GFLOP/s':>9}{'of':>7}\n"
+        f"{'':>3}  {'':<32}{'':<16}{'operations':>10}"
+        f"{'bytes':>10}{'us':>8}{'of time':>9}{'':>9}{'peak':>7}"
     )
     lines = [head]
     for number, row in enumerate(rows, 1):

@@ -1,7 +1,7 @@
-"""One compiled version of a step: for given shapes, dtypes and settings, a native function and its memory.
+"""One version of a step: for given shapes, dtypes and settings, a native function and its memory.
 
-The table of addresses is laid out once. States keep their addresses for life, so a call writes only the
-addresses of its arguments and of its fresh results.
+The table of addresses is laid out once. States keep their addresses for life, so a call writes only
+the addresses of its arguments and of its fresh results.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Memory:
     """Bytes that a compiled step needs, known before its first run.
 
-    `arena` is the exact peak of the temporaries; `states` are the captured tensors, which exist anyway.
+    `arena` is the exact peak of the temporaries; `states` are the captured tensors, which exist
+    anyway.
     """
 
     arena: int
@@ -89,7 +90,7 @@ class Specialisation:
         times.native = time.perf_counter() - start
         self._bind()
 
-    # --- binding ------------------------------------------------------------------------------------
+    # --- binding ---------------------------------------------------------------------------------
 
     def _bind(self) -> None:
         slots = self.stages.program.slots
@@ -99,7 +100,7 @@ class Specialisation:
         self._seconds = PATIENCE  # that a step takes, as far as is known
         self.status = np.zeros(max(1, len(self.traced.graph.assertions)), np.int64)
         self._arena = aligned_empty(self.stages.program.arena_bytes)
-        self._changing: set[int] = set()  # where states lie that change: their owners' ids, addresses
+        self._changing: set[int] = set()  # ids of owners and addresses of states that change
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []
         self.results: list[tuple[int, Slot]] = []
@@ -137,13 +138,13 @@ class Specialisation:
         self._kept.append(array)
         return address(array)
 
-    # --- running ------------------------------------------------------------------------------------
+    # --- running ---------------------------------------------------------------------------------
 
     def run_once(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step on tensors of the right shapes and dtypes; returns its result."""
         table, fresh = self.table, self._results.fresh
         with self.lock:
-            held = None
+            held: object = None  # a chain of the copies that must outlive the call
             for place, number in self.arguments:
                 argument = arguments[number]
                 if argument._address is None or argument._address in self._changing:
@@ -160,11 +161,16 @@ class Specialisation:
         return self.traced.result(results)
 
     def run_many(
-        self, arguments: list[Tensor], steps: int, batches: Batches | None, outputs: list[np.ndarray]
+        self,
+        arguments: list[Tensor],
+        steps: int,
+        batches: Batches | None,
+        outputs: list[np.ndarray],
     ) -> None:
         """Runs `steps` steps natively, writing result k of step s to `outputs[k][s]`.
 
-        The native loop comes back every `PATIENCE` seconds, so that Ctrl-C can end it between two steps.
+        The native loop comes back every `PATIENCE` seconds, so that Ctrl-C can end it between two
+        steps.
         """
         with self.lock:
             held = [self._point(place, arguments[number]) for place, number in self.arguments]
@@ -196,10 +202,16 @@ class Specialisation:
         if batches is not None:
             size = batches.size
             order = address(batches.order) + first * size * batches.order.itemsize
-        pointers = [ctypes.addressof(one) for one in (self.table, self.advance, self.control)]
         start = time.perf_counter()
         code = self.native.run(
-            pointers[0], count, *pointers[1:], ctypes.addressof(gathers), len(gathers) // 4, order, size
+            ctypes.addressof(self.table),
+            count,
+            ctypes.addressof(self.advance),
+            ctypes.addressof(self.control),
+            ctypes.addressof(gathers),
+            len(gathers) // 4,
+            order,
+            size,
         )
         self._seconds = max(1e-9, (time.perf_counter() - start) / count)
         if code:
@@ -219,7 +231,7 @@ class Specialisation:
         )
 
     def _point(self, place: int, tensor: Tensor) -> np.ndarray | None:
-        """Writes an argument's address into the table; returns the copy that must be kept, if any."""
+        """Writes an argument's address into the table; returns the copy to keep, if any."""
         data = tensor.data
         if id(owner(data)) in self._changing:
             data = data.copy()  # the step changes this memory, but an argument is a value
@@ -241,7 +253,7 @@ class Specialisation:
         message = self.traced.graph.assertions[number].message
         raise self.traced.errors[number](message + during)
 
-    # --- what it needs ------------------------------------------------------------------------------
+    # --- what it needs ---------------------------------------------------------------------------
 
     def memory(self) -> Memory:
         """Returns the bytes that this version needs."""
@@ -259,14 +271,14 @@ class Specialisation:
 
 
 def _back_end() -> Any:
-    """Returns the passes and the native back end; LLVM is loaded for the first step, not on import."""
+    """Returns the passes and the native back end; the first step loads LLVM, not the import."""
     from smelt.compiler import build
 
     return build
 
 
 def own_memory(tensor: Tensor) -> np.ndarray:
-    """Returns a state's array, made dense first if it is not; copy_ has refused what is read-only."""
+    """Returns a state's array, made dense if it is not; copy_ has refused what is read-only."""
     data = tensor._data
     assert isinstance(data, np.ndarray)
     if not data.flags.c_contiguous:

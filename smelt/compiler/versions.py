@@ -98,9 +98,7 @@ class Versions:
     def last(self) -> Specialisation:
         """The version that was made last; raises TraceError when there is none."""
         if not self._all:
-            raise TraceError(
-                located(f"{self.name} has not been compiled yet: call it once first")
-            )
+            raise TraceError(located(f"{self.name} has not been compiled yet: call it once first"))
         return self._all[-1].compiled
 
     @property
@@ -192,9 +190,9 @@ class Versions:
                     f"{self._difference(key)}"
                 )
             )
-        if self._all and len(self._all) % MANY == 0:
+        if self.traces and self.traces % MANY == 0:
             warnings.warn(
-                f"{self.name} is compiled for the {len(self._all) + 1}th time: "
+                f"{self.name} is compiled for the {self.traces + 1}th time: "
                 f"{self._difference(key)}. Pad to a few sizes, or drop the last partial batch",
                 stacklevel=5,
             )

@@ -177,8 +177,7 @@ def select(condition: Number, yes: Operand, no: Operand) -> Number:
     """`yes` where the condition holds, else `no`; at least one of them is a Number."""
     like = yes if isinstance(yes, Number) else no
     assert isinstance(like, Number)
-    parts = (like.like(part).expression for part in (yes, no))
-    return Number(Select(condition.expression, *parts))
+    return Number(Select(condition.expression, like.like(yes).expression, like.like(no).expression))
 
 
 def clamp(x: Number, low: float, high: float) -> Number:
@@ -263,11 +262,11 @@ def _rebuild(whole: Expression, parts: list[Expression]) -> Expression:
         case Unary(op=op, dtype=dtype):
             return Unary(op, parts[0], dtype)
         case Binary(op=op):
-            return Binary(op, *parts)
+            return Binary(op, parts[0], parts[1])
         case Cast(dtype=dtype):
             return Cast(parts[0], dtype)
         case Fma():
-            return Fma(*parts)
+            return Fma(parts[0], parts[1], parts[2])
         case Select():
-            return Select(*parts)
+            return Select(parts[0], parts[1], parts[2])
     return whole
