@@ -1,7 +1,8 @@
 """The dtypes, and the one table that says what two of them make together.
 
-`float16` and `bfloat16` are storage: arithmetic on them happens in float32 and is rounded when it is
-stored. NumPy has no bfloat16, so its bits live in a `uint16` array; `decode` and `encode` translate.
+`float16` and `bfloat16` are storage: arithmetic on them happens in float32 and is rounded when it
+is stored. NumPy has no bfloat16, so its bits live in a `uint16` array; `decode` and `encode`
+translate.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ def decode(array: np.ndarray, dtype: DType) -> np.ndarray:
 def encode(array: np.ndarray, dtype: DType) -> np.ndarray:
     """Returns the storage array of numbers, rounded to nearest even; the inverse of `decode`.
 
-    Floats become integers by truncation; what does not fit saturates and nan becomes 0, on every CPU.
+    Floats become integers by truncation; what does not fit saturates and nan becomes 0, on every
+    CPU.
     """
     array = np.asarray(array)
     if dtype is bfloat16:

@@ -1,8 +1,8 @@
-"""How an operation is applied: eagerly by NumPy, or into a trace; and what it leaves behind for gradients.
+"""How an operation is applied, eagerly or into a trace, and what it leaves behind for gradients.
 
-One function, `apply`, serves both: it checks the operands, asks the current engine for the result, and,
-when a gradient may be asked for, keeps a `History`. Which engine is current depends on the context alone
-(a thread is tracing or it is not), never on the operands.
+One function, `apply`, serves both: it checks the operands, asks the current engine for the result,
+and, when a gradient may be asked for, keeps a `History`. Which engine is current depends on the
+context alone (a thread is tracing or it is not), never on the operands.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Engine(Protocol):
 
 
 _LEAKED = (
-    "a traced tensor {} left the compiled step that it belongs to: it has no value of its own. Return it "
-    "from the step instead of storing it in a variable or attribute"
+    "a traced tensor {} left the compiled step that it belongs to: it has no value of its own. "
+    "Return it from the step instead of storing it in a variable or attribute"
 )
 
 
@@ -173,7 +173,7 @@ def using(engine: Engine) -> Iterator[None]:
 
 
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:
-    """Returns a value's array in storage form and its dtype; Python floats are float32, ints int64."""
+    """Returns a value's array, as stored, and dtype; Python floats are float32, ints int64."""
     array = np.asarray(value)
     if dtype is None:
         weak = not isinstance(value, (np.ndarray, np.generic)) and array.dtype == np.float64

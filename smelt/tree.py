@@ -28,8 +28,8 @@ _LEAF = Structure(LEAF)
 def flatten(value: Any) -> tuple[list[Any], Structure]:
     """Returns the leaves of a tree from left to right, and its structure.
 
-    Tuples (also named ones), lists and dicts are inner nodes (a dict's keys in sorted order where they
-    can be sorted); None has no leaves; anything else is a leaf.
+    Tuples (also named ones), lists and dicts are inner nodes (a dict's keys in sorted order where
+    they can be sorted); None has no leaves; anything else is a leaf.
     """
     leaves: list[Any] = []
     structure = _flatten(value, leaves)
@@ -57,7 +57,7 @@ def _ordered(value: dict[Any, Any]) -> tuple[Any, ...]:
 
 
 def unflatten(structure: Structure, leaves: list[Any]) -> Any:
-    """Returns the tree of `structure` with `leaves` in their places; raises when the count differs."""
+    """Returns the tree of `structure` with `leaves` in place; raises when the count differs."""
     pending = iter(leaves)
     try:
         result = _unflatten(structure, pending)

@@ -160,8 +160,7 @@ def _stored(tensor: Tensor) -> np.ndarray:
 
 
 def _checksum(arrays: Mapping[str, tuple[DType, np.ndarray]]) -> str:
-    """Returns a SHA-256 over names, dtypes, shapes and contents, in order of names.
-    """
+    """Returns a SHA-256 over names, dtypes, shapes and contents, in order of names."""
     digest = hashlib.sha256()
     for name, (dtype, array) in sorted(arrays.items()):
         digest.update(json.dumps([name, dtype.name, list(array.shape)]).encode())

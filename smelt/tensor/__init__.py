@@ -1,14 +1,14 @@
 """Tensors: what a person holds, and everything that can be done with one.
 
-    tensor.py       Tensor: an array, or a node of a graph while a step is traced
-    apply.py        how an operation meets its operands
-    operators.py    + - * / @ and comparisons
-    methods.py      which functions are methods too
-    elementary.py   exp, sqrt, where, ...         activations.py  relu, gelu, softmax, ...
-    reductions.py   sum, mean, argmax, ...        sorting.py      sort, topk, ...
-    shaping.py      reshape, cat, ...             products.py     matmul, outer, ...
-    indexing.py     take, gather, scatter_add     subscript.py    x[...] and x.at[...]
-    einsum.py       einsum
+tensor.py       Tensor: an array, or a node of a graph while a step is traced
+apply.py        how an operation meets its operands
+operators.py    + - * / @ and comparisons
+methods.py      which functions are methods too
+elementary.py   exp, sqrt, where, ...         activations.py  relu, gelu, softmax, ...
+reductions.py   sum, mean, argmax, ...        sorting.py      sort, topk, ...
+shaping.py      reshape, cat, ...             products.py     matmul, outer, ...
+indexing.py     take, gather, scatter_add     subscript.py    x[...] and x.at[...]
+einsum.py       einsum
 """
 
 from smelt.tensor.apply import as_tensor, promoted, reduced
