@@ -21,7 +21,9 @@ from smelt.nn import functional as F
 
 way, steps = sys.argv[1], int(sys.argv[2])
 smelt.manual_seed(11)
-model = nn.Sequential(nn.Linear(96, 256), nn.GELU(), nn.LayerNorm(256), nn.Dropout(0.2), nn.Linear(256, 10))
+model = nn.Sequential(
+    nn.Linear(96, 256), nn.GELU(), nn.LayerNorm(256), nn.Dropout(0.2), nn.Linear(256, 10)
+)
 optimizer = optim.AdamW(model.parameters(), lr=1e-3)
 draw = np.random.default_rng(5)
 x = smelt.tensor(draw.standard_normal((256, 96)).astype(np.float32))
@@ -54,7 +56,9 @@ def digest(way: str, threads: int, cache: Path, steps: int = STEPS) -> str:
     environment = {**os.environ, "SMELT_THREADS": str(threads), "SMELT_CACHE": str(cache)}
     environment["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, "-c", PROGRAM, way, str(steps)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -1,4 +1,4 @@
-"""Gradients of gradients inside a compiled step: a gradient penalty, against stored PyTorch results."""
+"""Gradients of gradients inside a compiled step: a gradient penalty, against PyTorch's results."""
 
 from __future__ import annotations
 

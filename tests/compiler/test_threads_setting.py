@@ -20,7 +20,8 @@ def test_workers_follow_the_setting_and_come_back() -> None:
     def product(x: smelt.Tensor, y: smelt.Tensor) -> smelt.Tensor:
         return x @ y
 
-    x, y = (np.random.default_rng(seed).normal(size=(512, 512)).astype(np.float32) for seed in (0, 1))
+    draw = np.random.default_rng(0)
+    x, y = (draw.normal(size=(512, 512)).astype(np.float32) for _ in range(2))
     usual, start = product(x, y).numpy(), running()
     for count in (1, 3):
         with smelt.settings(threads=count):

@@ -11,7 +11,7 @@ from torch import nn
 
 
 def main() -> None:
-    """Trains a critic for five steps on `mean(D(x)) + 10 * mean((|dD/dx| - 1)^2)` and stores all of it."""
+    """Trains a critic five steps on `mean(D(x)) + 10 * mean((|dD/dx| - 1)^2)` and stores it all."""
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)
     critic = nn.Sequential(

@@ -7,7 +7,6 @@ import pickle
 import numpy as np
 import pytest
 
-from smelt.tensor import elementary
 from smelt import dtypes, tree
 from smelt.creation import from_numpy, tensor
 from smelt.engine import no_grad
@@ -18,7 +17,7 @@ from smelt.errors import (
     ShapeError,
     TraceError,
 )
-from smelt.tensor import Tensor, as_tensor
+from smelt.tensor import Tensor, as_tensor, elementary
 from tests.gradients import check_gradient
 
 DRAW = np.random.default_rng(3)
