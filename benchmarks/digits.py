@@ -5,6 +5,7 @@ python benchmarks/digits.py --peers /path/to/python/with/torch/and/jax
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -122,7 +123,7 @@ def jax_side() -> Iterator[dict[str, float]]:
             jnp.asarray(generator.normal(0, n**-0.5, (n, m)).astype(np.float32)),
             jnp.zeros(m, jnp.float32),
         )
-        for n, m in zip(WIDTHS, WIDTHS[1:], strict=False)
+        for n, m in itertools.pairwise(WIDTHS)
     ]
 
     def loss_of(parameters, x, y):  # type: ignore[no-untyped-def]

@@ -5,8 +5,8 @@ A benchmark file is both the driver and every side. Run plainly it starts one pr
 
     python benchmarks/digits.py --peers /path/to/python/with/torch/and/jax
 
-Sides whose library is missing are left out and named. A side is a generator: it prepares and warms up,
-then yields a dictionary of seconds each time it is asked.
+Sides whose library is missing are left out and named. A side is a generator: it prepares and warms
+up, then yields a dictionary of seconds each time it is asked.
 """
 
 from __future__ import annotations

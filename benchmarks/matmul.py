@@ -1,6 +1,6 @@
 """Matrix products of n x n float32 matrices: Smelt, NumPy (OpenBLAS) and PyTorch (MKL), GFLOP/s.
 
-    python benchmarks/matmul.py --peers /path/to/python/with/torch
+python benchmarks/matmul.py --peers /path/to/python/with/torch
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def repetitions(n: int) -> int:
 
 
 def timed(product: Callable[[int, int], object]) -> dict[str, float]:
-    """Returns the seconds of one product for each size; `product(n, count)` does `count` of them."""
+    """Returns the seconds of one product by size; `product(n, count)` does `count` of them."""
     seconds = {}
     for n in SIZES:
         count = repetitions(n)
@@ -81,9 +81,7 @@ def torch_side() -> Iterator[dict[str, float]]:
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.set_grad_enabled(False)
-    matrices = {
-        n: (*(torch.tensor(x) for x in operands(n)), torch.empty(n, n)) for n in SIZES
-    }
+    matrices = {n: (*(torch.tensor(x) for x in operands(n)), torch.empty(n, n)) for n in SIZES}
 
     def product(n: int, count: int) -> None:
         a, b, out = matrices[n]

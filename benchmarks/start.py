@@ -1,6 +1,6 @@
 """What using Smelt costs before it computes: import, the first step cold and warm, an empty call.
 
-    python benchmarks/start.py --peers /path/to/python/with/torch/and/jax
+python benchmarks/start.py --peers /path/to/python/with/torch/and/jax
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import numpy as np
 import smelt, smelt.nn.functional as F
 from smelt import nn, optim
 smelt.manual_seed(0)
-model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+model = nn.Sequential(
+    nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
+)
 optimiser = optim.Adam(model.parameters(), lr=1e-3)
 x, y = smelt.rand(64, 64), smelt.randint(0, 10, (64,))
 @smelt.compile
@@ -92,7 +94,9 @@ def main() -> None:
             for name in ("torch", "jax")
         ]
     for what, python, code, cold in rows:
-        print(f"  {what:<32}{1e3 * median(python, code, options.rounds, cold):>12.4f} ms", flush=True)
+        print(
+            f"  {what:<32}{1e3 * median(python, code, options.rounds, cold):>12.4f} ms", flush=True
+        )
 
 
 if __name__ == "__main__":
