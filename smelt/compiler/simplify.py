@@ -220,12 +220,18 @@ def late_broadcast(node: Node) -> Node | None:
 
 
 def empty_reduction(node: Node) -> Node | None:
-    """A sum, product, maximum or minimum over axes of extent 1 -> reshape"""
+    """a product, maximum or minimum over axes of extent 1 -> reshape; a sum -> 0 + reshape"""
     (x,) = node.inputs
     if any(x.shape[axis] != 1 for axis in node.attributes["axes"]):
         return None
     shape = {"shape": node.shape}
-    return Node(movement.reshape, (x,), shape, node.shape, node.dtype, node.origin)
+    result = Node(movement.reshape, (x,), shape, node.shape, node.dtype, node.origin)
+    result = joined_reshapes(result) or result
+    result = idle_movement(result) or result
+    if node.op is not reduction.sum or not node.dtype.is_float:
+        return result
+    zero = constant_node(np.zeros((), node.dtype.storage), node.dtype)  # a sum of -0 is 0
+    return Node(elementwise.add, (result, zero), {}, node.shape, node.dtype, node.origin)
 
 
 def _rules() -> dict[str, tuple[Rule, ...]]:
