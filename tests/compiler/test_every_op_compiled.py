@@ -29,7 +29,7 @@ def values(shape: tuple[int, ...], dtype: DType, seed: int) -> np.ndarray:
     """Returns numbers in storage form: small integers, or floats with what is special among them."""
     draw = np.random.default_rng(seed)
     if dtype is bool_:
-        return draw.random(shape) < 0.5
+        return np.asarray(draw.random(shape) < 0.5)
     if dtype.kind == "int":
         array = draw.integers(-9, 10, shape)
         extremes = np.iinfo(dtype.storage)
