@@ -9,7 +9,7 @@ order of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,6 +31,20 @@ class Typed(Protocol):
     @property
     def dtype(self) -> DType:
         """Kind of number."""
+
+
+@runtime_checkable
+class Inlined(Protocol):
+    """A card whose result can be computed by the element, inside the loop of whoever uses it."""
+
+    def lower(
+        self,
+        readers: tuple[Reader, ...],
+        index: tuple[Expression, ...],
+        node: Any,
+        mask: Expression | None = None,
+    ) -> Expression:
+        """Returns one element of the result; where `mask` is false, it does not matter which."""
 
 
 class Type:
