@@ -1,8 +1,9 @@
 """Trace: a Python function, run once on placeholders, becomes a graph.
 
-A `Trace` is an engine like the eager one. Arguments are placeholders from the start. A concrete tensor
-that the function touches (a parameter, a buffer, an optimiser's moment, the random generator) is captured
-as a state by identity; `copy_` into it becomes an update of that state. Nothing has to be listed by hand.
+A `Trace` is an engine like the eager one. Arguments are placeholders from the start. A concrete
+tensor that the function touches (a parameter, a buffer, an optimiser's moment, the random
+generator) is captured as a state by identity; `copy_` into it becomes an update of that state.
+Nothing has to be listed by hand.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Accumulates(Exception):
 class Traced:
     """What a trace found: the graph, the captured tensors in order, and how to rebuild the result.
 
-    `result` turns the computed tensors into what the function returned; `modules` are the modules and
-    optimisers whose settings the graph depends on.
+    `result` turns the computed tensors into what the function returned; `modules` are the modules
+    and optimisers whose settings the graph depends on.
     """
 
     graph: Graph
@@ -64,7 +65,7 @@ class Trace:
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
 
-    # --- the engine's verbs -------------------------------------------------------------------------
+    # --- the engine's verbs ----------------------------------------------------------------------
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
@@ -89,7 +90,7 @@ class Trace:
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents: of a captured state, or of a tensor made within the trace."""
         node = self.lift(value)
-        if target.is_traced and target._data.op is ARGUMENT:  # type: ignore[union-attr]
+        if isinstance(target._data, Node) and target._data.op is ARGUMENT:
             raise TraceError(located(_ARGUMENT_CHANGED.format(list(target.shape))))
         if target.is_traced:
             target._data = node
@@ -116,7 +117,7 @@ class Trace:
         return found if found is not None else self._capture(tensor)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Remembers the `.grad` that a tensor had when the trace began, and whether it was cleared."""
+        """Remembers the `.grad` a tensor had when the trace began, and whether it was cleared."""
         if tensor.is_traced:
             return  # a placeholder ends with the trace, and its gradient too
         self._gradients.setdefault(id(tensor), (tensor, tensor._grad))
@@ -127,7 +128,7 @@ class Trace:
         """Remembers a module or optimiser whose settings this trace depends on."""
         self.modules[id(module)] = module
 
-    # --- beginning and end --------------------------------------------------------------------------
+    # --- beginning and end -----------------------------------------------------------------------
 
     def placeholder(self, shape: tuple[int, ...], dtype: DType, requires_grad: bool) -> Tensor:
         """Returns a tensor that stands for the next argument."""
@@ -137,7 +138,7 @@ class Trace:
         return Tensor(node, dtype, requires_grad)
 
     def finish(self, outputs: list[Tensor]) -> Graph:
-        """Returns the graph that computes `outputs` and the updates; settles what becomes of gradients."""
+        """Returns the graph that computes `outputs` and the updates; settles the gradients."""
         returned = tuple([self.lift(output) for output in outputs])
         self._settle_gradients()
         self._refuse_shared_memory()
@@ -177,7 +178,7 @@ class Trace:
         return node
 
     def _refuse_outdated(self, tensor: Tensor, node: Node) -> None:
-        """Raises for a view of contents that copy_ has replaced: eagerly it would show the new ones."""
+        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
         found = self._overwritten.get(id(tensor._version))
         if found is not None and self._born[node] < found[1] and node is not found[2]:
             raise TraceError(located(_VIEW_OUTDATED.format(list(tensor.shape))))
@@ -205,7 +206,10 @@ class Trace:
 def trace(
     function: Callable[[Trace], tuple[list[Tensor], Callable[[list[Tensor]], Any]]],
 ) -> Traced:
-    """Runs `function` under a new trace; it returns the tensors to compute and how to rebuild from them."""
+    """Runs `function` under a new trace.
+
+    It returns the tensors to compute, and what rebuilds its result from them.
+    """
     recorder = Trace()
     try:
         with using(recorder):
@@ -232,24 +236,28 @@ def _origin() -> Origin:
 def _leak_message(tensor: Tensor, node: Node) -> str:
     made = f" (made at {node.origin})" if str(node.origin) else ""
     return (
-        f"a traced tensor {list(tensor.shape)}{made} left the compiled step that it belongs to: it has no "
-        "value of its own. Return it from the step instead of storing it in a variable or attribute"
+        f"a traced tensor {list(tensor.shape)}{made} left the compiled step that it belongs to: "
+        "it has no value of its own. Return it from the step instead of storing it in a variable "
+        "or attribute"
     )
 
 
 _VIEW_OUTDATED = (
-    "a tensor {} is a view of one that copy_ has changed since: eagerly it would show the new contents, here "
-    "the old ones. Take the view again after copy_, or keep the old values with clone()"
+    "a tensor {} is a view of one that copy_ has changed since: eagerly it would show the new "
+    "contents, here the old ones. Take the view again after copy_, or keep the old values with "
+    "clone()"
 )
 _ARGUMENT_CHANGED = (
-    "copy_ into a tensor {} that is an argument of the compiled step: the caller's tensor would not change. "
-    "Return the new contents, or let the step use the tensor without passing it, which captures it"
+    "copy_ into a tensor {} that is an argument of the compiled step: the caller's tensor would "
+    "not change. Return the new contents, or let the step use the tensor without passing it, which "
+    "captures it"
 )
 _MEMORY_SHARED = (
-    "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): use one "
-    "tensor in both places, or clone() one of them"
+    "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): "
+    "use one tensor in both places, or clone() one of them"
 )
 _LONG_TRACE = (
-    f"the step has more than {MANY_NODES} operations and will take long to compile: is there a Python loop "
-    "over time steps or samples in it? Use smelt.scan for the loop, or compile one turn of it as a step"
+    f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "
+    "Python loop over time steps or samples in it? Use smelt.scan for the loop, or compile one "
+    "turn of it as a step"
 )
