@@ -1,7 +1,7 @@
 """Store: which nodes of a graph get memory of their own, and how the rest is read.
 
-A node is either stored (a kernel writes it) or inlined: computed inside the loop of whoever reads it.
-Leaves are stored by nature. A node is stored when
+A node is either stored (a kernel writes it) or inlined: computed inside the loop of whoever reads
+it. Leaves are stored by nature. A node is stored when
 
 - the step must deliver it: an output, a new state, a check;
 - it is a reduction, contraction, running sum, scatter or sort: a loop of its own;
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
 from smelt.ops import contraction, elementwise, indexing, movement
-from smelt.ops.op import Reader
+from smelt.ops.op import Inlined, Reader
 
 OWN_LOOP = frozenset({"reduction", "contraction", "cumulative", "scatter", "sort"})
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
@@ -95,14 +95,15 @@ class Stored:
     def operand_axes(self, node: Node) -> tuple[Axes, ...]:
         """Returns, for each operand of an inlined node, which result axis each of its axes follows.
 
-        Found by lowering the operation once with plain variables as indices: no second table of rules.
+        Found by lowering the operation once with plain variables as indices: no second table of
+        rules.
         """
         found = self._axes.get(node)
         if found is None:
             found = self._axes[node] = _operand_axes(node)
         return found
 
-    # --- the choice ---------------------------------------------------------------------------------
+    # --- the choice ------------------------------------------------------------------------------
 
     def _choose(self) -> list[Node]:
         order = self.graph.nodes()
@@ -173,7 +174,8 @@ def _operand_axes(node: Node) -> tuple[Axes, ...]:
         return read
 
     readers = tuple([reader(number, operand) for number, operand in enumerate(node.inputs)])
-    node.op.lower(readers, index, node)  # type: ignore[attr-defined]
+    assert isinstance(node.op, Inlined)
+    node.op.lower(readers, index, node)
     return tuple(found)
 
 
