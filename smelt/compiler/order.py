@@ -1,8 +1,8 @@
-"""Order: every value that a step must deliver gets a node of its own, and the stored nodes an order.
+"""Order: every value that a step must deliver gets a node of its own, and stored nodes an order.
 
-A new state is written straight into the state's memory. So its kernel comes after every other kernel
-that still reads the old contents; where that is impossible (two states that swap, an old value that is
-wanted after the new one) the new value is computed aside and copied at the end.
+A new state is written straight into the state's memory. So its kernel comes after every other
+kernel that still reads the old contents; where that is impossible (two states that swap, an old
+value that is wanted after the new one) the new value is computed aside and copied at the end.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FEW = 64  # elements from which on a node waits for its turn
 class Ordered:
     """Stored nodes in an order that respects reads and in-place writes.
 
-    `writes` maps a stored node to the state whose memory it overwrites, `after` each node to the nodes
-    that come before it.
+    `writes` maps a stored node to the state whose memory it overwrites, `after` each node to the
+    nodes that come before it.
     """
 
     stored: Stored
@@ -95,8 +95,8 @@ def _dependencies(stored: Stored, writes: dict[Node, Node]) -> dict[Node, frozen
 def _sorted(nodes: list[Node], after: dict[Node, frozenset[Node]]) -> list[Node]:
     """Kahn's algorithm; stops short of circles.
 
-    A few numbers (a learning rate, a correction) come first, so that what uses them can share a loop with
-    what it reads otherwise. Else the graph's own order holds.
+    A few numbers (a learning rate, a correction) come first, so that what uses them can share a
+    loop with what it reads otherwise. Else the graph's own order holds.
     """
     number = {node: (min(node.size, FEW), place) for place, node in enumerate(nodes)}
     missing = {node: len(after[node]) for node in nodes}
