@@ -4,8 +4,8 @@ Kinds of groups:
 
 - "flat": every member has the shape of the loops and computes one element per turn (Adam's three
   updates; sums over leading axes with what follows). Members hand values on in registers.
-- "rows": the loops run over leading axes (`outer`); each member loops further inside (softmax, layer
-  norm). Members hand rows on in a small local buffer.
+- "rows": the loops run over leading axes (`outer`); each member loops further inside (softmax,
+  layer norm). Members hand rows on in a small local buffer.
 - "tiles": a matrix product and the elementwise work on its result, done while it is in registers.
 - "alone": a running sum, a scatter, a sort.
 
@@ -119,7 +119,7 @@ def _own_loops(node: Node) -> tuple[str, Shape]:
 def _fits(
     group: Group, node: Node, reads: tuple[Read, ...], ordered: Ordered
 ) -> tuple[str, Shape] | None:
-    """Returns the kind and loops that the group has with this node in it, or None: a reason to stop."""
+    """Returns the kind and loops of the group with this node in it, or None: a reason to stop."""
     target = _shared_loops(group, node)
     if target is None:
         return None
