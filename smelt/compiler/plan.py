@@ -1,7 +1,8 @@
-"""Plan: groups -> a slot in memory for every value that leaves its kernel, and the size of the arena.
+"""Plan: groups -> a slot in memory for every value that leaves its kernel, and the arena's size.
 
-Temporaries live in one block, the arena. A value needs its bytes from the group that writes it to the
-last group that reads it; values whose lives do not overlap share bytes. The peak is known exactly.
+Temporaries live in one block, the arena. A value needs its bytes from the group that writes it to
+the last group that reads it; values whose lives do not overlap share bytes. The peak is known
+exactly.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def constants_of(graph: Graph) -> list[Node]:
 
 
 def pack(lives: list[Life]) -> tuple[list[int], int]:
-    """Returns an offset for each life, so that lives that overlap in time do not in memory; and the peak.
+    """Returns an offset for each life, so that no two overlap in time and memory, and the peak.
 
     Largest first, each at the lowest offset that is free for the whole of its life.
     """
