@@ -73,7 +73,7 @@ def scheduled(program: Program) -> Program:
 
 
 class _Clock:
-    """Notes how long each pass took; its argument is evaluated before, so it counts from the last."""
+    """Notes how long each pass took: the time since the last note, as results are passed ready."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
