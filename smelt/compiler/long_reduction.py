@@ -1,10 +1,10 @@
-"""Long reductions become reductions of pieces: the pieces can run in parallel, and sums stay accurate.
+"""Long reductions become reductions of pieces: they can run in parallel, and stay accurate.
 
     before: sum(x float32[4194304], axes=(0,))
     after:  sum(sum(reshape(x, (128, 32768)), axes=(1,)), axes=(0,))
 
-How a reduction is cut depends on its shape alone, never on the number of threads. An error of rounding
-grows with the length of a piece and the number of pieces, no longer with their product.
+How a reduction is cut depends on its shape alone, never on the number of threads. An error of
+rounding grows with the length of a piece and the number of pieces, no longer with their product.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _cut(node: Node, x: Node, axis: int) -> Node:
 
 
 def _piece(extent: int) -> int:
-    """Returns the length of a piece: the largest divisor that is not too short, or a power of two."""
+    """Returns the length of a piece: the largest divisor not too short, or a power of two."""
     divisors = (length for length in range(LONG, SHORT - 1, -1) if extent % length == 0)
     return next(divisors, LONG // 2)
 
@@ -87,4 +87,3 @@ def _part(x: Node, axis: int, start: int, stop: int) -> Node:
     shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
     attributes = {"start": starts, "stop": stops, "step": steps}
     return Node(movement.slice_, (x,), attributes, shape, x.dtype, x.origin)
-
