@@ -27,6 +27,7 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
+from smelt.ops.reduction import Cumulative
 
 if TYPE_CHECKING:
     from smelt.compiler.lower import Lowering
@@ -42,7 +43,7 @@ def lower_alone(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
 
 
 def nest(loops: list[tuple[Expression, int]], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    """Returns `body` inside loops from 0, the first loop outermost; an index that is 0 needs none."""
+    """Returns `body` inside loops from 0, the first outermost; an index that is 0 needs none."""
     for index, extent in reversed(loops):
         if isinstance(index, Variable):
             body = (Loop(index, 0, extent, 1, body),)
@@ -52,11 +53,12 @@ def nest(loops: list[tuple[Expression, int]], body: tuple[Statement, ...]) -> tu
 def _running(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
     """For every line along the axis: acc = start; for t: acc = acc + x[t]; y[t] = acc"""
     op, (x,), axis = node.op, node.inputs, node.attributes["axis"]
+    assert isinstance(op, Cumulative)
     index = tuple([lowering.loop("i", extent) for extent in node.shape])
-    start = int(op.start) if not node.dtype.is_float else op.start  # type: ignore[attr-defined]
+    start = int(op.start) if not node.dtype.is_float else op.start
     acc = Register(lowering.fresh("acc"), node.dtype)
     lets, element = lowering.named(lowering.read(x, index))
-    combined = Binary(op.combine, Read(acc), element)  # type: ignore[attr-defined]
+    combined = Binary(op.combine, Read(acc), element)
     store = Store(lowering.output(node), index, Read(acc))
     along = nest([(index[axis], node.shape[axis])], (*lets, Assign(acc, (), combined), store))
     others = [(index[i], node.shape[i]) for i in range(node.ndim) if i != axis]
@@ -84,10 +86,10 @@ def _scatter(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
 
 
 def _sort(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
-    """A stable bottom-up merge sort of each row; each pass merges runs of `width` into runs of twice that.
+    """A stable bottom-up merge sort of each row; a pass merges runs of `width` two by two.
 
-    The passes go to and fro between the result and a workspace of its size, so that the last one ends in
-    the result.
+    The passes go to and fro between the result and a workspace of its size, so that the last one
+    ends in the result.
     """
     (x,), length = node.inputs, node.shape[-1]
     rows = tuple([lowering.loop("i", extent) for extent in node.shape[:-1]])
