@@ -1,8 +1,9 @@
 """Lower: a group -> a kernel of plain scalar loops.
 
-An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an expression,
-and the readers recurse. So a movement is a substitution of indices and costs no loop. What is used twice
-in a loop body is named once. The nests written here are naive on purpose; `schedule` makes them fast.
+An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an
+expression, and the readers recurse. So a movement is a substitution of indices and costs no loop.
+What is used twice in a loop body is named once. The nests written here are naive on purpose; `schedule` makes
+them fast.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from smelt.ir.loops import (
 from smelt.ops import movement
 from smelt.ops.elementwise import broadcast_index
 from smelt.ops.op import Reader, Shape
+from smelt.ops.reduction import Reduction
 
 Index = tuple[Expression, ...]
 NAME_PARTS = 4  # operations that a kernel's name mentions
@@ -96,7 +98,7 @@ class Lowering:
         )
         return "_".join(list(names)[:NAME_PARTS]) or "copy"
 
-    # --- members ------------------------------------------------------------------------------------
+    # --- members ----------------------------------------------------------------------------------
 
     def member(self, node: Node) -> list[Statement]:
         """Returns the statements that compute a member within the outer loops."""
@@ -140,10 +142,9 @@ class Lowering:
         kept = iter(index)
         at = tuple([inner[axis] if axis in inner else next(kept) for axis in range(x.ndim)])
         extents = [(inner[axis], x.shape[axis]) for axis in axes]
-        op = node.op
-        return self._accumulate(
-            op.combine, op.start_value(node.dtype), x, self.read(x, at), extents
-        )  # type: ignore[attr-defined]
+        assert isinstance(node.op, Reduction)
+        start = node.op.start_value(node.dtype)
+        return self._accumulate(node.op.combine, start, x, self.read(x, at), extents)
 
     def _contraction(self, node: Node, index: Index) -> tuple[list[Statement], Expression]:
         a, b = node.inputs
@@ -168,7 +169,7 @@ class Lowering:
         declare = Declare(register, Constant(start, x.dtype))
         return [declare, *nest(loops, (*lets, step))], Read(register)
 
-    # --- reading ------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     def read(self, node: Node, index: Index, mask: Expression | None = None) -> Expression:
         """Returns the element of a node at an index: a constant, a register, a load, or inlined."""
@@ -196,10 +197,10 @@ class Lowering:
         """Returns the expression of an elementwise, movement, indexing or random node."""
         if node.op is movement.reshape:
             (x,) = node.inputs
-            if self.stored.has(x) and x not in self.members and x.shape != node.shape:
-                if _divides(movement.reshape.source(index, x.shape, node)):
-                    # the same memory under another shape spares the arithmetic
-                    return Load(self.buffer(x, node.shape), index, mask)
+            in_memory = self.stored.has(x) and x not in self.members and x.shape != node.shape
+            if in_memory and _divides(movement.reshape.source(index, x.shape, node)):
+                # the same memory under another shape spares the arithmetic
+                return Load(self.buffer(x, node.shape), index, mask)
         readers = tuple([self._reader(operand) for operand in node.inputs])
         return node.op.lower(readers, index, node, mask)  # type: ignore[attr-defined]
 
@@ -209,7 +210,7 @@ class Lowering:
 
         return read
 
-    # --- names --------------------------------------------------------------------------------------
+    # --- names ------------------------------------------------------------------------------------
 
     def named(self, value: Expression) -> tuple[list[Statement], Expression]:
         """Returns lets for what an expression uses more than once, and the expression on them."""

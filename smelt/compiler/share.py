@@ -6,12 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from smelt.ir.loops import (
+    Binary,
+    Cast,
     Constant,
     Expression,
+    Fma,
     Lanes,
     Let,
+    Load,
     Read,
+    Reduce,
+    Select,
     Statement,
+    Unary,
     Variable,
     children,
 )
@@ -20,7 +27,8 @@ FREE = (Constant, Lanes, Read, Variable)
 
 
 def share(value: Expression, fresh: Callable[[str], str]) -> tuple[list[Statement], Expression]:
-    """Returns a `Let` for each part that occurs twice (as the same object), and the rest of the value.
+    """Returns a `Let` for each part that occurs twice (as the same object), and the rest of the
+    value.
 
     before: `exp(x - m) * 2 + exp(x - m)`     after: `let t = exp(x - m)`, `t * 2 + t`
     """
@@ -60,17 +68,17 @@ def _count(value: Expression) -> dict[int, int]:
 
 
 def _with_children(part: Expression, below: list[Expression]) -> Expression:
-    match type(part).__name__:
-        case "Unary" | "Cast" | "Reduce":
-            return replace(part, x=below[0])  # type: ignore[call-arg]
-        case "Binary":
-            return replace(part, a=below[0], b=below[1])  # type: ignore[call-arg]
-        case "Fma":
-            return replace(part, a=below[0], b=below[1], c=below[2])  # type: ignore[call-arg]
-        case "Select":
-            return replace(part, condition=below[0], yes=below[1], no=below[2])  # type: ignore[call-arg]
-        case "Load":
-            masked = part.mask is not None  # type: ignore[union-attr]
-            index = tuple(below[:-1] if masked else below)
-            return replace(part, index=index, mask=below[-1] if masked else None)  # type: ignore[call-arg]
+    match part:
+        case Unary() | Cast() | Reduce():
+            return replace(part, x=below[0])
+        case Binary():
+            return replace(part, a=below[0], b=below[1])
+        case Fma():
+            return replace(part, a=below[0], b=below[1], c=below[2])
+        case Select():
+            return replace(part, condition=below[0], yes=below[1], no=below[2])
+        case Load(mask=None):
+            return replace(part, index=tuple(below))
+        case Load():
+            return replace(part, index=tuple(below[:-1]), mask=below[-1])
     return part

@@ -1,9 +1,10 @@
 """Simplify: graph -> graph that computes the same with fewer nodes.
 
-One walk from operands to users. Each node meets, in order: constant folding, the rules of `RULES`, and the
-table of nodes seen before (common subexpressions). What nothing needs is never visited (dead code).
-Every rule is exact: the same bits come out, also for inf, nan and -0. Only long sums and products are
-added up in another order (`long_reduction.py`), and NumPy has an order of its own there too.
+One walk from operands to users. Each node meets, in order: constant folding, the rules of `RULES`,
+and the table of nodes seen before (common subexpressions). What nothing needs is never visited
+(dead code). Every rule is exact: the same bits come out, also for inf, nan and -0. Only long sums
+and products are added up in another order (`long_reduction.py`), and NumPy has an order of its own
+there too.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _key(node: Node) -> Any:
     """Returns what makes two nodes the same; leaves are only the same as themselves."""
     if isinstance(node.op, Leaf):
         array = node.attributes.get("array")
-        if node.op is not CONSTANT or array.size > FOLD_LIMIT:
+        if array is None or array.size > FOLD_LIMIT:
             return id(node)
         return (CONSTANT.name, node.dtype.name, node.shape, array.tobytes())
     attributes = tuple(sorted(node.attributes.items(), key=lambda pair: pair[0]))
@@ -90,13 +91,15 @@ def fold(node: Node) -> Node | None:
 
 
 def emptied(node: Node) -> Node | None:
-    """f(...) without elements -> a constant without elements, so that no pass meets an empty loop"""
+    """f(...) without elements -> a constant without elements, so that no pass meets an empty
+    loop
+    """
     if node.size or isinstance(node.op, Leaf):
         return None
     return constant_node(np.empty(node.shape, node.dtype.storage), node.dtype, node.origin)
 
 
-# --- the rules: each returns the simpler node, or None --------------------------------------------------
+# --- the rules: each returns the simpler node, or None --------------------------------------------
 
 
 def unit_factor(node: Node) -> Node | None:
@@ -193,7 +196,9 @@ def reshaped_number(node: Node) -> Node | None:
 
 
 def implicit_broadcast(node: Node) -> Node | None:
-    """f(broadcast(x), y) -> f(x, y) while y still has the full shape: elementwise operands broadcast"""
+    """f(broadcast(x), y) -> f(x, y) while y still has the full shape: elementwise operands
+    broadcast
+    """
     inputs = list(node.inputs)
     for number, operand in enumerate(inputs):
         if operand.op is movement.broadcast_to:
@@ -207,7 +212,9 @@ def implicit_broadcast(node: Node) -> Node | None:
 
 
 def late_broadcast(node: Node) -> Node | None:
-    """f(broadcast(x)) -> broadcast(f(x)),  f(broadcast(x), 2) -> broadcast(f(x, 2)): computed once"""
+    """f(broadcast(x)) -> broadcast(f(x)),  f(broadcast(x), 2) -> broadcast(f(x, 2)): computed
+    once
+    """
     big = [one for one in node.inputs if one.shape == node.shape and node.shape]
     others = [one for one in node.inputs if one.size != 1 or one.ndim]
     if len(big) != 1 or others != big or big[0].op is not movement.broadcast_to:
@@ -220,7 +227,7 @@ def late_broadcast(node: Node) -> Node | None:
 
 
 def empty_reduction(node: Node) -> Node | None:
-    """a product, maximum or minimum over axes of extent 1 -> reshape; a sum -> 0 + reshape"""
+    """A product, maximum or minimum over axes of extent 1 -> reshape; a sum -> 0 + reshape"""
     (x,) = node.inputs
     if any(x.shape[axis] != 1 for axis in node.attributes["axes"]):
         return None

@@ -1,7 +1,7 @@
 """One function of tensors, run by every engine: eagerly, by the interpreter, natively.
 
-The interpreter runs both programs: the naive loops of `lower`, and what `schedule` made of them. States
-are copied for each run, so the runs do not see each other.
+The interpreter runs both programs: the naive loops of `lower`, and what `schedule` made of them.
+States are copied for each run, so the runs do not see each other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ Function = Callable[
 
 @dataclass(slots=True)
 class Ran:
-    """What a run left: results, new states (both in storage form), and the code of a failed check."""
+    """What a run left: results, new states (both in storage form), and the code of a failed
+    check.
+    """
 
     outputs: Arrays
     states: Arrays

@@ -83,7 +83,8 @@ def mlp_step(optimizer: Callable[..., optim.Optimizer]) -> smelt.compiler.Compil
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "budget"), [(lambda p: optim.SGD(p, lr=0.1), 13), (optim.Adam, 13), (optim.AdamW, 14)]
+    ("optimizer", "budget"),
+    [(lambda p: optim.SGD(p, lr=0.1), 13), (optim.Adam, 13), (optim.AdamW, 14)],
 )
 def test_kernels_of_a_training_step(optimizer, budget: int) -> None:
     program = mlp_step(optimizer).versions.last.stages.program

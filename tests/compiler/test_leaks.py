@@ -1,4 +1,6 @@
-"""Code that is dropped is freed: hundreds of shapes compiled and dropped leave memory at a plateau."""
+"""Code that is dropped is freed: hundreds of shapes compiled and dropped leave memory at a
+plateau.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ print(*seen)
 def test_dropped_versions_are_freed(tmp_path: Path) -> None:
     environment = {**os.environ, "SMELT_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", PROGRAM, str(SHAPES)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     seen = [int(part) for part in done.stdout.split()]
     middle, end = seen[len(seen) // 2], seen[-1]
@@ -49,7 +53,7 @@ def test_dropped_versions_are_freed(tmp_path: Path) -> None:
 
 def test_a_dropped_step_frees_its_model_and_its_code() -> None:
     model = nn.Linear(4, 4)
-    step = smelt.compile(lambda x: model(x))
+    step = smelt.compile(model.forward)
     step(smelt.ones(2, 4))
     native = weakref.ref(step.versions.last.native)
     weight = weakref.ref(model.weight)

@@ -14,7 +14,8 @@ from smelt.tensor import Tensor
 from tests.compiler.engines import Case
 
 SHAPES = [
-    ((1 << 20,), (0,)), ((LONG + 1,), (0,)), ((1000003,), (0,)), ((3, 70001), (1,)), ((70001, 3), (0,)),
+    ((1 << 20,), (0,)), ((LONG + 1,), (0,)), ((1000003,), (0,)), ((3, 70001), (1,)),
+    ((70001, 3), (0,)),
     ((64, 64, 64), (0, 1, 2)), ((64, 4, 26, 26), (0, 2, 3)), ((2, 40000, 3, 2), (1, 3)),
     ((40000, 1, 2), (0, 1, 2)),
 ]  # fmt: skip
@@ -58,7 +59,9 @@ def test_nan_and_inf_come_through() -> None:
     np.testing.assert_array_equal(got, x.max(1))
 
 
-@pytest.mark.parametrize(("shape", "axes"), [*SHAPES, ((70, 3, 1000003), (0, 2)), ((99991,) * 2, (0, 1))])
+@pytest.mark.parametrize(
+    ("shape", "axes"), [*SHAPES, ((70, 3, 1000003), (0, 2)), ((99991,) * 2, (0, 1))]
+)
 def test_no_loop_is_left_that_combines_more_than_long(shape, axes) -> None:
     x = Node(ARGUMENT, (), {"number": 0}, shape, as_dtype("float32"))
     kept = tuple(extent for axis, extent in enumerate(shape) if axis not in axes)

@@ -1,4 +1,6 @@
-"""Lowering: what each kind of group becomes as plain loops, and what states and checks do to the order."""
+"""Lowering: what each kind of group becomes as plain loops, and what states and checks do to the
+order.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ def test_what_is_used_twice_is_computed_once() -> None:
 
 
 def test_a_value_inside_a_row_stays_in_a_scratch_row() -> None:
-    case = case_of(lambda x: (x.exp() / x.exp().sum(-1, keepdim=True)), numbers(3, 50))
+    case = case_of(lambda x: x.exp() / x.exp().sum(-1, keepdim=True), numbers(3, 50))
     (kernel,) = case.stages.lowered.kernels
     (rows,) = kernel.body
     assert isinstance(rows, Loop)
@@ -60,7 +62,9 @@ def test_a_value_inside_a_row_stays_in_a_scratch_row() -> None:
 
 
 def test_a_product_takes_its_bias_and_activation_along() -> None:
-    (text,) = kernels(case_of(lambda x, w, b: (x @ w + b).relu(), numbers(4, 5), numbers(5, 6), numbers(6)))
+    (text,) = kernels(
+        case_of(lambda x, w, b: (x @ w + b).relu(), numbers(4, 5), numbers(5, 6), numbers(6))
+    )
     assert "maximum" in text
 
 

@@ -1,4 +1,6 @@
-"""The planner: values that live at the same time never share memory, and the peak is what is allocated."""
+"""The planner: values that live at the same time never share memory, and the peak is what is
+allocated.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def test_no_two_live_values_overlap(values: list[Life]) -> None:
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(lives, min_size=1, max_size=40))
-def test_the_peak_is_no_more_than_without_reuse_and_no_less_than_what_lives(values: list[Life]) -> None:
+def test_the_peak_is_no_more_than_without_reuse_and_no_less_than_what_lives(
+    values: list[Life],
+) -> None:
     _, peak = pack(values)
     rounded = [-(-life.nbytes // ALIGNMENT) * ALIGNMENT for life in values]
     assert peak <= sum(rounded)

@@ -1,12 +1,13 @@
 """Random graphs: eager, interpreted (as lowered and as scheduled) and compiled agree.
 
-Hypothesis draws programs (`random_graphs.py`). To spare compiler runs an example is a group of ten, traced
-as one step: 100 examples in each dtype are 2,000 small graphs, which every engine runs, and 2 x 10 are 80
-large ones, which reach vectors, tiles and threads and run natively only. All kernels are verified.
+Hypothesis draws programs (`random_graphs.py`). To spare compiler runs an example is a group of
+ten, traced as one step: 100 examples in each dtype are 2,000 small graphs, which every engine
+runs, and 2 x 10 are 80 large ones, which reach vectors, tiles and threads and run natively only.
+All kernels are verified.
 
-In float64 results agree to 1e-12 of the largest intermediate. In float32 compiled results are as near
-to the float64 result as NumPy's float32 is, within a factor of 4. Values that only exactly rounded
-operations made agree to the bit, also inf, nan, -0 and what has no elements.
+In float64 results agree to 1e-12 of the largest intermediate. In float32 compiled results are as
+near to the float64 result as NumPy's float32 is, within a factor of 4. Values that only exactly
+rounded operations made agree to the bit, also inf, nan, -0 and what has no elements.
 
 The draws are the same on every run. `SMELT_GRAPHS=50` draws 50 times as many, others each time.
 """
@@ -115,7 +116,9 @@ def every_run(case: Case, interpreted: bool) -> list[Ran]:
 
 
 def compare(gots: Arrays, wants: Arrays, truths: Arrays, exact: list[bool], close: Close) -> None:
-    """Compares results one by one: whole numbers and exact ones to the bit, the others by `close`."""
+    """Compares results one by one: whole numbers and exact ones to the bit, the others by
+    `close`.
+    """
     for got, want, true, is_exact in zip(gots, wants, truths, exact, strict=True):
         assert got.shape == want.shape
         assert got.dtype == want.dtype
@@ -136,9 +139,7 @@ def close_in_float64(got: np.ndarray, want: np.ndarray, largest: float) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12 * largest)
 
 
-def close_in_float32(
-    got: np.ndarray, want: np.ndarray, true: np.ndarray, largest: float
-) -> None:
+def close_in_float32(got: np.ndarray, want: np.ndarray, true: np.ndarray, largest: float) -> None:
     """`got` may be 4 times as far from the truth as NumPy's `want`, and a few roundings more."""
     with np.errstate(all="ignore"):
         known = np.isfinite(true) & np.isfinite(want)

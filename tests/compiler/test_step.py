@@ -1,68 +1,20 @@
-"""What a compiled step means: states, arguments, results, versions, errors. Eager is the reference."""
+"""What a compiled step means: states, arguments, results, versions, errors. Eager is the
+reference.
+"""
 
 from __future__ import annotations
 
-import threading
 import warnings
 
 import numpy as np
 import pytest
 
 import smelt
-from smelt import nn, optim
-from smelt.engine import no_grad
-from smelt.errors import BoundsError, MovedError, ShapeError, TraceError
-from smelt.nn import functional as F
+from smelt import nn
+from smelt.errors import ShapeError, TraceError
+from tests.compiler.training import DATA, LABELS, Training, assert_same, both, numbers
 
-
-def numbers(*shape: int, seed: int = 0) -> smelt.Tensor:
-    return smelt.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
-
-
-def both(make):
-    """Returns what `make(compile)` gives with an eager and with a compiled step."""
-    return make(lambda function: function), make(smelt.compile)
-
-
-def assert_same(eager, compiled, rtol: float = 1e-5) -> None:
-    left, kind = smelt.tree.flatten(eager)
-    right, other = smelt.tree.flatten(compiled)
-    assert kind == other
-    for a, b in zip(left, right, strict=True):
-        if isinstance(a, smelt.Tensor):
-            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=rtol, atol=1e-6)
-        else:
-            assert a == b
-
-
-class Training:
-    """A small network with its optimiser, dropout included."""
-
-    def __init__(self, compile, dropout: float = 0.0) -> None:
-        smelt.manual_seed(7)
-        layers = [nn.Linear(6, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 3)]
-        self.model = nn.Sequential(*layers)
-        self.optimizer = optim.Adam(self.model.parameters(), lr=0.01)
-        self.step = compile(self._step)
-
-    def _step(self, x: smelt.Tensor, y: smelt.Tensor) -> smelt.Tensor:
-        loss = F.cross_entropy(self.model(x), y)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return loss
-
-    def state(self) -> list[np.ndarray]:
-        own = [x.numpy().copy() for x in self.model.state_dict().values()]
-        generator = smelt.default_generator().state.numpy().copy()
-        return [*own, generator]
-
-
-DATA = numbers(64, 6, seed=1)
-LABELS = smelt.tensor(np.random.default_rng(2).integers(0, 3, 64))
-
-
-# --- states -------------------------------------------------------------------------------------------
+# --- states ---------------------------------------------------------------------------------------
 
 
 def test_training_agrees_with_eager_and_is_readable_between_calls() -> None:
@@ -263,13 +215,19 @@ def test_the_same_tensor_captured_and_returned() -> None:
     assert first is not w
 
 
-# --- arguments and results ----------------------------------------------------------------------------
+# --- arguments and results ------------------------------------------------------------------------
 
 
 def test_results_may_be_arguments_constants_and_the_same_twice() -> None:
     def step(x, y):
         z = x + y
-        return {"twice": (z, z), "argument": x, "constant": smelt.ones(2, 3), "number": 3, "none": None}
+        return {
+            "twice": (z, z),
+            "argument": x,
+            "constant": smelt.ones(2, 3),
+            "number": 3,
+            "none": None,
+        }
 
     x, y = numbers(2, 3), numbers(3)
     assert_same(step(x, y), smelt.compile(step)(x, y))
@@ -328,7 +286,7 @@ def test_each_call_gives_memory_of_its_own() -> None:
         np.testing.assert_array_equal(result.numpy(), numbers(3, seed=n).numpy() + 1)
 
 
-# --- versions -----------------------------------------------------------------------------------------
+# --- versions -------------------------------------------------------------------------------------
 
 
 def test_a_new_shape_or_dtype_is_a_new_version() -> None:
@@ -394,7 +352,7 @@ def test_methods_and_nested_steps() -> None:
     assert one.count.item() == 4
 
 
-# --- repeat and over ----------------------------------------------------------------------------------
+# --- repeat and over ------------------------------------------------------------------------------
 
 
 def run_steps(way: str) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -402,7 +360,10 @@ def run_steps(way: str) -> tuple[np.ndarray, list[np.ndarray]]:
     if way == "calls":
         losses = [training.step(DATA, LABELS).numpy() for _ in range(12)]
     elif way == "repeat":
-        losses = [*training.step.repeat(5, DATA, LABELS).numpy(), *training.step.repeat(7, DATA, LABELS).numpy()]
+        losses = [
+            *training.step.repeat(5, DATA, LABELS).numpy(),
+            *training.step.repeat(7, DATA, LABELS).numpy(),
+        ]
     else:
         losses = training.step.over(DATA, LABELS, batch_size=64, epochs=12).numpy()
     return np.array(losses), training.state()
@@ -423,7 +384,9 @@ def test_over_is_the_loop_that_it_stands_for(shuffle: bool, batch_size: int) -> 
     def run(compile_setting: bool):
         with smelt.settings(compile=compile_setting):
             training = Training(smelt.compile, dropout=0.3)
-            losses = training.step.over(DATA, LABELS, batch_size=batch_size, shuffle=shuffle, epochs=2)
+            losses = training.step.over(
+                DATA, LABELS, batch_size=batch_size, shuffle=shuffle, epochs=2
+            )
             return losses.numpy(), training.state()
 
     (losses, state), (eager_losses, eager_state) = run(True), run(False)
@@ -437,128 +400,3 @@ def test_over_refuses_arrays_that_do_not_fit_together() -> None:
     step = smelt.compile(lambda x, y: x.sum() + y.sum())
     with pytest.raises(ShapeError, match="rows"):
         step.over(numbers(4, 2), numbers(5), batch_size=2)
-
-
-# --- errors -------------------------------------------------------------------------------------------
-
-
-def test_a_label_outside_is_refused_before_anything_changes() -> None:
-    training = Training(smelt.compile)
-    training.step(DATA, LABELS)
-    before = training.state()
-    wrong = LABELS.numpy().copy()
-    wrong[5] = 3
-    with pytest.raises(BoundsError):
-        training.step(DATA, smelt.tensor(wrong))
-    for a, b in zip(before, training.state(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    training.step(DATA, LABELS)  # and the step goes on
-
-
-def test_a_label_outside_names_the_step_of_a_native_loop() -> None:
-    training, reference = Training(smelt.compile), Training(smelt.compile)
-    wrong = LABELS.numpy().copy()
-    wrong[40] = -1
-    with pytest.raises(BoundsError, match="in step 2 of this call"):
-        training.step.over(DATA, smelt.tensor(wrong), batch_size=16)
-    reference.step.over(DATA[:32], LABELS[:32], batch_size=16)
-    for a, b in zip(training.state(), reference.state(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    with pytest.raises(BoundsError):
-        training.step.repeat(3, DATA, smelt.tensor(wrong))
-
-
-@pytest.mark.parametrize(
-    "look",
-    [bool, float, int, str, lambda x: x.item(), lambda x: x.numpy(), lambda x: x.tolist(),
-     lambda x: f"{x:.3f}", lambda x: 1 if x > 0 else 0, lambda x: [1, 2][x], np.asarray],
-)  # fmt: skip
-def test_looking_at_a_traced_value_says_what_to_do(look) -> None:
-    step = smelt.compile(lambda x: (look(x.sum()), x)[1])
-    with pytest.raises(TraceError, match=r"smelt\.where|smelt\.cond") as caught:
-        step(numbers(3))
-    assert "test_step.py" in str(caught.value)
-
-
-def test_a_traced_tensor_that_leaked_is_refused() -> None:
-    kept = []
-    step = smelt.compile(lambda x: kept.append(x * 2))
-    step(numbers(3))
-    with pytest.raises(TraceError, match="left the compiled step|traced"):
-        kept[0].numpy()
-    with pytest.raises(TraceError, match="left the compiled step"):
-        smelt.compile(lambda x: x + kept[0])(numbers(3))
-    with pytest.raises(TraceError):
-        kept[0] + 1
-
-
-def test_item_assignment_names_the_way_out() -> None:
-    def step(x):
-        x[0] = 1
-        return x
-
-    with pytest.raises(TypeError, match=r"x\.at\[i\]\.set"):
-        smelt.compile(step)(numbers(3))
-
-
-def test_an_exception_while_tracing_leaves_everything_usable() -> None:
-    training = Training(smelt.compile)
-    before = training.state()
-    fail = True
-
-    def step(x, y):
-        loss = training._step(x, y)
-        if fail:
-            raise RuntimeError("stop")
-        return loss
-
-    compiled = smelt.compile(step)
-    with pytest.raises(RuntimeError, match="stop"):
-        compiled(DATA, LABELS)
-    for a, b in zip(before, training.state(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert all(p.grad is None for p in training.model.parameters())
-    fail = False
-    reference = Training(smelt.compile)
-    assert compiled(DATA, LABELS).item() == reference.step(DATA, LABELS).item()
-    assert (numbers(2) + 1).numpy().shape == (2,)
-
-
-def test_donated_tensors_cannot_be_used_again() -> None:
-    step = smelt.compile(lambda x, y: x + y, donate=0)
-    x, y = numbers(3), numbers(3, seed=1)
-    for _ in range(2):
-        x = numbers(3)
-        result = step(x, y)
-        np.testing.assert_allclose(result.numpy(), numbers(3).numpy() + y.numpy())
-        with pytest.raises(MovedError, match="test_step.py"):
-            step(x, y)
-        with pytest.raises(MovedError):
-            x.numpy()
-
-
-def test_threads_share_one_step() -> None:
-    total = smelt.zeros((), dtype=smelt.float64)
-
-    @smelt.compile
-    def step(x):
-        with no_grad():
-            total.copy_(total + x.sum())
-        return x * 2
-
-    failures = []
-
-    def work(number: int) -> None:
-        for n in range(50):
-            x = smelt.full((4 + number % 2,), float(n), dtype=smelt.float64)
-            if not (step(x).numpy() == 2 * n).all():
-                failures.append(n)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
-    assert total.item() == sum(range(50)) * (4 + 5 + 4 + 5)
-    assert step.traces == 2
