@@ -103,7 +103,7 @@ def emptied(node: Node) -> Node | None:
 
 
 def unit_factor(node: Node) -> Node | None:
-    """X * 1 -> x,  1 * x -> x,  x / 1 -> x"""
+    """`x * 1` -> `x`,  `1 * x` -> `x`,  `x / 1` -> `x`"""
     a, b = node.inputs
     if scalar_value(b) == 1 and a.shape == node.shape:
         return a
@@ -113,7 +113,7 @@ def unit_factor(node: Node) -> Node | None:
 
 
 def zero_subtrahend(node: Node) -> Node | None:
-    """X - 0 -> x   (x + 0 would lose the sign of -0)"""
+    """`x - 0` -> `x`   (`x + 0` would lose the sign of -0)"""
     a, b = node.inputs
     return a if scalar_value(b) == 0 and not _negative_zero(b) and a.shape == node.shape else None
 
