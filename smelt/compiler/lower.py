@@ -2,8 +2,8 @@
 
 An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an
 expression, and the readers recurse. So a movement is a substitution of indices and costs no loop.
-What is used twice in a loop body is named once. The nests written here are naive on purpose; `schedule` makes
-them fast.
+What is used twice in a loop body is named once. The nests written here are naive on purpose; `schedule`
+makes them fast.
 """
 
 from __future__ import annotations

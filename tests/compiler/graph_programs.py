@@ -2,8 +2,8 @@
 
 A program is a list of leaves and a list of instructions `(verb, a, b, p)`. A verb takes operands
 `a` and `b` from the values made so far (modulo how many there are) and `p` chooses its details
-(axes, extents, ...). Where operands do not fit they are made to fit, so every list of numbers is a program and
-Hypothesis can cut one down to the few instructions that matter.
+(axes, extents, ...). Where operands do not fit they are made to fit, so every list of numbers is a
+program and Hypothesis can cut one down to the few instructions that matter.
 
 Each value knows two things about itself. `exact`: every engine must give the same bits, since only
 IEEE operations made it; only such values may decide (compare, round, sort), so that no engine

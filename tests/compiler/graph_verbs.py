@@ -154,7 +154,8 @@ def choose(run: Run, a: int, b: int, p: int) -> None:
 def through_dtype(run: Run, a: int, b: int, p: int) -> None:
     x = run.exact(a)
     to = (float32, float64, float16, dtypes.bfloat16, int32, int64)[p % 6]
-    run.make(x.tensor.to(to).to(run.dtype), True, x.bound + 1, x)
+    there = E.mul(x.tensor, 1.0).to(to)  # never the tensor itself, whatever its dtype
+    run.make(there.to(run.dtype), True, x.bound + 1)
 
 
 # --- integers -------------------------------------------------------------------------------------

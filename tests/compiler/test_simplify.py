@@ -8,6 +8,7 @@ import pytest
 import smelt
 from smelt.compiler.simplify import simplify
 from smelt.ir.graph import CONSTANT
+from smelt.ops.elementwise import neg
 from tests.compiler.engines import Case
 
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, -2.5, 1e-40, 3e38], np.float32)
@@ -28,7 +29,7 @@ RULES = {
     "x - 0": (lambda x: x - 0.0, []),
     "x + 0 stays: it makes -0 to 0": (lambda x: x + 0.0, ["add"]),
     "x * 0 stays: it may be nan": (lambda x: x * 0.0, ["mul"]),
-    "-(-x)": (lambda x: x.neg().neg(), []),
+    "-(-x)": (lambda x: neg(neg(x)), []),
     "equal parts once": (lambda x: x.exp() + x.exp(), ["exp", "add"]),
     "numbers folded": (lambda x: x * (smelt.tensor(2.0) * 3 + 1), ["mul"]),
     "reshape of reshape": (lambda x: x.reshape(12).reshape(4, 3).reshape(6, 2), ["reshape"]),
