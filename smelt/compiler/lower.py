@@ -2,8 +2,8 @@
 
 An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an
 expression, and the readers recurse. So a movement is a substitution of indices and costs no loop.
-What is used twice in a loop body is named once. The nests written here are naive on purpose; `schedule`
-makes them fast.
+What is used twice in a loop body is named once. The nests written here are naive on purpose;
+`schedule` makes them fast.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from smelt.ir.loops import (
 )
 from smelt.ops import movement
 from smelt.ops.elementwise import broadcast_index
-from smelt.ops.op import Reader, Shape
+from smelt.ops.op import Inlined, Reader, Shape
 from smelt.ops.reduction import Reduction
 
 Index = tuple[Expression, ...]
@@ -202,7 +202,8 @@ class Lowering:
                 # the same memory under another shape spares the arithmetic
                 return Load(self.buffer(x, node.shape), index, mask)
         readers = tuple([self._reader(operand) for operand in node.inputs])
-        return node.op.lower(readers, index, node, mask)  # type: ignore[attr-defined]
+        assert isinstance(node.op, Inlined)
+        return node.op.lower(readers, index, node, mask)
 
     def _reader(self, operand: Node) -> Reader:
         def read(index: Index, mask: Expression | None = None) -> Expression:
