@@ -52,12 +52,6 @@ class Engine(Protocol):
         """Raises before anything else happens when `violations` (int64, shape ()) is not 0."""
 
 
-_LEAKED = (
-    "a traced tensor {} left the compiled step that it belongs to: it has no value of its own. "
-    "Return it from the step instead of storing it in a variable or attribute"
-)
-
-
 class Eager:
     """Computes at once, with NumPy."""
 
@@ -65,9 +59,6 @@ class Eager:
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
         arrays = [operand.data for operand in operands]
-        for operand in operands:
-            if operand.is_traced:
-                raise errors.TraceError(located(_LEAKED.format(list(operand.shape))))
         with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
             return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from smelt.dtypes import DType
+from smelt.errors import TraceError
 
 
 class NamedOp(Protocol):
@@ -75,6 +76,14 @@ class Node:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        made = f" (made at {self.origin})" if str(self.origin) else ""
+        raise TraceError(
+            f"a traced tensor {list(self.shape)}{made} left the compiled step that it belongs "
+            "to: it has no value of its own. Return it from the step instead of storing it in a "
+            "variable or attribute"
+        )
 
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.dtype.name}{list(self.shape)}>"
