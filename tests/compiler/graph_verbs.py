@@ -406,6 +406,23 @@ def exchange(run: Run, a: int, b: int, p: int) -> None:
             change(run, [(second, *old)])
 
 
+@verb(2)
+def turn_onto_itself(run: Run, a: int, b: int, p: int) -> None:
+    """A state read at other places than where it is written, by itself (b even) or by a neighbour."""
+    if not run.states:
+        return
+    state, x = run.states[a % len(run.states)], run.float(b)
+    own = state.tensor
+    other = fitting(own, x.tensor, own.size)
+    exact, bound = state.exact and x.exact, min(state.bound + x.bound, LIMIT)
+    turned = E.add(M.flip(own, axes=some_axes(own.shape, p)), other)
+    new = turned if b % 2 else E.add(own, other)
+    if new.shape != own.shape:
+        return
+    run.make(E.mul(turned, 2.0), exact, 2 * bound)
+    change(run, [(state, new, exact, bound)])
+
+
 def change(run: Run, changes: list[tuple[Value, Tensor, bool, float]]) -> None:
     """Gives states new contents; what an eager view would share is forgotten, and histories end."""
     for state, new, exact, bound in changes:
