@@ -2,25 +2,50 @@
 
 A parameter without a default is a positional argument, one with a default an option. `Path | None`
 and `int | None` mean an option that may be left out, `list[Path]` one argument or more, `Literal` a
-choice.
+choice, `Annotated[int, Within(1)]` a number in a range.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import math
 import re
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Command", "make_parser"]
+__all__ = ["Command", "Within", "make_parser"]
 
 Command = Callable[..., int]  # returns the exit code
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The finite numbers that an option takes, both ends included."""
+
+    low: float
+    high: float = math.inf
+
+    def read(self, kind: Callable[[str], float], text: str) -> float:
+        """Returns the number that `text` says; argparse shows what is raised, with the option."""
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number; {self}") from None
+        if not (self.low <= value <= self.high and value < math.inf):
+            raise argparse.ArgumentTypeError(f"{text} is out of range; {self}")
+        return value
+
+    def __str__(self) -> str:
+        end = "" if self.high == math.inf else f" and at most {self.high}"
+        return f"it must be at least {self.low}{end}"
 
 
 def make_parser(
@@ -44,7 +69,7 @@ def _add(subparsers: Any, command: Command) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=command)
-    kinds = typing.get_type_hints(command)
+    kinds = typing.get_type_hints(command, include_extras=True)
     for name, parameter in inspect.signature(command).parameters.items():
         if name not in explained:
             raise ArgumentError(f"{command.__name__}: its docstring does not explain {name!r}")
@@ -59,6 +84,9 @@ def _add_argument(
         kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
     if typing.get_origin(kind) is Literal:
         options["choices"] = typing.get_args(kind)
+    elif typing.get_origin(kind) is Annotated:
+        kind, limits = typing.get_args(kind)
+        options |= {"type": partial(limits.read, kind), "metavar": parameter.name.upper()}
     elif typing.get_origin(kind) is list:
         (kind,) = typing.get_args(kind)
         options |= {"type": kind, "nargs": "+", "metavar": parameter.name.upper().rstrip("S")}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from smelt.data import read_digit
 from smelt.data.dataset import stack
+from smelt.data.images import digit_of, read_grey
 from smelt.errors import FileError
 from smelt.recipes import digits
+from smelt.tensor import Tensor
 from smelt.train import read_config, read_model
 
 __all__ = ["predict"]
+
+LONGER = 1.5  # a side that is so many times the other has a digit squeezed out of its shape
 
 
 def predict(run: Path, images: list[Path]) -> int:
@@ -28,7 +32,7 @@ def predict(run: Path, images: list[Path]) -> int:
     recipe = read_config(run).get("recipe")
     if recipe != "digits":
         raise FileError(f"{run}: holds a run of {recipe!r}; smelt predict knows 'digits'")
-    pictures = stack([read_digit(path) for path in images])
+    pictures = stack([_read(path) for path in images])
     model = digits.make_model()
     read_model(run, model)
     probabilities = digits.classify(model, pictures)
@@ -37,3 +41,16 @@ def predict(run: Path, images: list[Path]) -> int:
         best = int(np.argmax(row))
         print(f"{path!s:{width}}  {best}  {row[best]:.1%}")
     return 0
+
+
+def _read(path: Path) -> Tensor:
+    """Returns the digit on an image; says so when the image is far from square."""
+    grey = read_grey(path)
+    height, width = grey.shape
+    if max(height, width) > LONGER * min(height, width):
+        print(
+            f"smelt: {path}: {width} x {height} pixels are squeezed into a square; cut the image "
+            "to one digit that fills it",
+            file=sys.stderr,
+        )
+    return digit_of(grey)

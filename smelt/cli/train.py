@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from smelt.data.digits import samples
+from smelt.cli.parser import Within
+from smelt.data.digits import TRAINING, samples
 from smelt.recipes import digits
 from smelt.settings import settings
 from smelt.train import new_folder, progress
@@ -15,16 +20,17 @@ from smelt.train import new_folder, progress
 __all__ = ["train"]
 
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+SEEDS = 1 << 64  # the generator takes the lowest 64 bits: a larger seed would repeat another
 
 
 def train(
     recipe: Literal["digits"],
-    epochs: int = 60,
-    lr: float = 5e-3,
-    batch_size: int = 64,
-    seed: int = 0,
+    epochs: Annotated[int, Within(1)] = 60,
+    lr: Annotated[float, Within(0)] = 5e-3,
+    batch_size: Annotated[int, Within(1, TRAINING)] = 64,
+    seed: Annotated[int, Within(0, SEEDS - 1)] = 0,
     out: Path | None = None,
-    threads: int | None = None,
+    threads: Annotated[int, Within(1)] | None = None,
 ) -> int:
     """Train a network on real data and keep the run in a folder.
 
@@ -46,7 +52,8 @@ def train(
     """
     imported = time.process_time()
     folder = new_folder("runs", recipe) if out is None else out
-    print(f"smelt train {recipe}: seed {seed}, {epochs} epochs, run folder {folder}", flush=True)
+    passes = _counted(epochs, "epoch")
+    print(f"smelt train {recipe}: seed {seed}, {passes}, run folder {folder}", flush=True)
     with settings(threads=threads):
         result = digits.run(
             folder,
@@ -64,8 +71,8 @@ def train(
 def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[str]:
     history = result.history
     if history.interrupted:
-        kept = len(history.epochs)
-        yield f"stopped by Ctrl-C; the run folder has the model after {kept} finished epochs"
+        kept = _counted(len(history.epochs), "finished epoch")
+        yield f"stopped by Ctrl-C; the run folder has the model after {kept}"
     if history.epochs:
         right = round(result.accuracy * result.held_out)
         yield f"test accuracy  {result.accuracy:.4f} ({right} of {result.held_out} held-out digits)"
@@ -78,4 +85,24 @@ def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[st
         f"time           import {imported:.2f} s, trace {trace:.2f} s, compile {compiling:.2f} s, "
         f"training {training:.2f} s"
     )
-    yield f"try            smelt predict {folder} {next(samples())}"
+    given = f"{shlex.quote(str(folder))} {_near(next(samples()))}"
+    yield f"try            {_program()} predict {given}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _program() -> str:
+    """Returns what starts this program when it is typed in the present folder."""
+    started, found = Path(sys.argv[0]), shutil.which("smelt")
+    if started.stem != "smelt":  # python -m smelt, or another program that calls `main`
+        return f"{_near(sys.executable)} -m smelt"
+    return "smelt" if found and os.path.samefile(found, started) else _near(started)
+
+
+def _near(path: str | os.PathLike[str]) -> str:
+    """Returns a path for the shell, from the present folder where that is shorter."""
+    whole = os.path.abspath(path)
+    near = os.path.join(".", name) if os.sep not in (name := os.path.relpath(whole)) else name
+    return shlex.quote(min(near, whole, key=len))

@@ -33,7 +33,11 @@ def read_digit(path: str | os.PathLike[str]) -> Tensor:
         FileError: the file is missing, or is not an image.
         MissingExtra: Pillow is not installed.
     """
-    grey = read_grey(path)
+    return digit_of(read_grey(path))
+
+
+def digit_of(grey: np.ndarray) -> Tensor:
+    """Returns (height, width) grey values as the digit that `read_digit` reads."""
     ink = 1 - grey if np.median(_border(grey)) > 0.5 else grey
     return as_tensor(_boxes(ink))
 

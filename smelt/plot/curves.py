@@ -67,7 +67,7 @@ def _accuracy(axes: Axes, rows: Rows) -> None:
         fontsize=11,
         fontweight="bold",
     )
-    axes.yaxis.set_major_formatter(lambda value, place: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(lambda value, place: f"{100 * value:g}%")
     axes.set_ylim(top=1.005)
 
 

@@ -11,6 +11,7 @@ from smelt.train.history import Callback, Epoch, History
 __all__ = ["LiveProgress", "PlainProgress", "progress"]
 
 LINES = 10  # that a whole training prints where there is no terminal
+LONG = 1e5  # from here on a figure is shown by its power of ten
 
 
 def progress(file: TextIO | None = None) -> Callback:
@@ -71,6 +72,11 @@ class LiveProgress(Callback):
 
 def described(epoch: Epoch) -> str:
     """Returns the figures of an epoch: `loss 0.0312  held out: loss 0.0984, accuracy 0.9806`."""
-    loss = f"loss {epoch.loss:.4f}"
-    held_out = ", ".join(f"{name} {value:.4f}" for name, value in epoch.held_out.items())
+    loss = f"loss {_figure(epoch.loss)}"
+    held_out = ", ".join(f"{name} {_figure(value)}" for name, value in epoch.held_out.items())
     return f"{loss}  held out: {held_out}" if held_out else loss
+
+
+def _figure(value: float) -> str:
+    """Returns four decimals; of a number too long for that four digits and its power of ten."""
+    return f"{value:.4f}" if abs(value) < LONG else f"{value:.4g}"

@@ -14,12 +14,14 @@ import pytest
 
 from smelt import __version__, nn
 from smelt.cli import main
+from smelt.cli.train import _program
 from smelt.data.digits import samples
 from smelt.recipes import digits
 from smelt.train import RunFolder, read_config, read_metrics, read_model
 
 for library in ("matplotlib", "PIL", "safetensors"):
     pytest.importorskip(library)
+Image = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +90,38 @@ def test_training_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture
         assert part in text
 
 
+def test_the_command_that_training_proposes_works_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "digits", "--out", "a run", "--epochs", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "seed 0, 1 epoch, run folder" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("try ")]
+    found = subprocess.run(line.removeprefix("try"), shell=True, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.endswith("%\n")
+
+
+def test_the_proposed_command_names_the_program_as_it_is_typed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "environment" / "bin" / "smelt"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _program() == os.path.join("environment", "bin", "smelt")
+    monkeypatch.chdir(program.parent)
+    assert _program() == os.path.join(".", "smelt")
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert _program() == "smelt"
+
+
 def test_no_epochs_are_a_training_too(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    assert main(["train", "digits", "--out", str(folder), "--epochs", "0"]) == 0
+    digits.run(folder, epochs=0)
     assert not (folder / "curves.png").exists()
     read_model(folder, digits.make_model())
 
@@ -130,14 +161,31 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--epochs", -1), ("--batch-size", 0), ("--lr", -1), ("--threads", 0)]
+    ("option", "value"),
+    [
+        ("--epochs", "-1"),
+        ("--epochs", "0"),
+        ("--epochs", "two"),
+        ("--batch-size", "0"),
+        ("--batch-size", "5000"),
+        ("--lr", "-1"),
+        ("--lr", "nan"),
+        ("--lr", "inf"),
+        ("--seed", "-1"),
+        ("--threads", "0"),
+    ],
 )
-def test_settings_out_of_range_are_refused(
-    option: str, value: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_settings_out_of_range_are_refused_before_anything_is_made(
+    option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    message = refusal(capsys, "train", "digits", "--out", tmp_path / "run", option, value)
-    assert str(value) in message
-    assert not (tmp_path / "run" / "config.json").exists()
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "digits", "--out", str(tmp_path / "run"), f"{option}={value}"])
+    assert ended.value.code == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert option in message
+    assert value in message
+    assert "at least" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_extra_is_named_before_training(
@@ -154,6 +202,16 @@ def test_predict_refuses_what_is_no_image(
     (tmp_path / "x.png").write_text("not an image")
     assert "x.png: not an image" in refusal(capsys, "predict", run, tmp_path / "x.png")
     assert "no such file" in refusal(capsys, "predict", run, tmp_path / "absent.png")
+
+
+def test_predict_says_that_an_image_far_from_square_is_squeezed(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (90, 30), 255).save(tmp_path / "wide.png")
+    Image.new("L", (40, 30), 255).save(tmp_path / "near.png")
+    assert main(["predict", str(run), str(tmp_path / "wide.png"), str(tmp_path / "near.png")]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "wide.png: 90 x 30 pixels are squeezed" in line
 
 
 def test_predict_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 
-from smelt.cli.parser import make_parser
+from smelt.cli.parser import Within, make_parser
 from smelt.errors import ArgumentError
 
 
@@ -107,3 +107,29 @@ def test_bad_arguments_are_named(
 def test_an_argument_without_explanation_is_a_mistake_of_ours() -> None:
     with pytest.raises(ArgumentError, match="'speed'"):
         make_parser("x", "", "", [silent])
+
+
+def pour(
+    litres: Annotated[float, Within(0, 2)], times: Annotated[int, Within(1)] | None = None
+) -> int:
+    """Pour.
+
+    Args:
+        litres: how much
+        times: how often
+    """
+    return 0
+
+
+def test_a_range_is_checked_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = make_parser("kitchen", "Hot drinks.", "1.2", [pour])
+    given = parser.parse_args(["pour", "2.0", "--times", "3"])
+    assert (given.litres, given.times) == (2.0, 3)
+    for arguments, message in (
+        (["3"], "LITRES: 3 is out of range; it must be at least 0 and at most 2"),
+        (["1", "--times", "0"], "argument --times: 0 is out of range; it must be at least 1"),
+        (["1", "--times", "1.5"], "argument --times: '1.5' is no number; it must be"),
+    ):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["pour", *arguments])
+        assert message in capsys.readouterr().err

@@ -27,6 +27,15 @@ def test_curves_show_both_losses_and_the_accuracy() -> None:
     assert [text.get_text() for text in accuracy.texts] == ["80.00%"]
 
 
+def test_ticks_of_the_accuracy_say_where_they_stand() -> None:
+    rows = [{"epoch": n, "loss": 1.0, "held_out_accuracy": 0.8 + 0.02 * n} for n in range(1, 6)]
+    _, accuracy = plot.curves(rows).axes
+    places = accuracy.get_yticks()
+    assert any(not (100 * place).is_integer() for place in places)
+    for place, label in zip(places, accuracy.get_yticklabels(), strict=True):
+        assert float(label.get_text().removesuffix("%")) == pytest.approx(100 * place)
+
+
 def test_curves_without_held_out_data_have_one_panel() -> None:
     (loss,) = plot.curves([{"epoch": 1, "loss": 0.5}]).axes
     assert loss.lines[0].get_marker() == "o"

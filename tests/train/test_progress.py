@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 
 import pytest
 
 from smelt.train import Callback, Epoch, History, progress
-from smelt.train.progress import LiveProgress, PlainProgress
+from smelt.train.progress import LiveProgress, PlainProgress, described
 
 
 class Terminal(io.StringIO):
@@ -54,3 +55,8 @@ def test_a_terminal_gets_a_live_line() -> None:
 def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich", None)
     assert isinstance(progress(Terminal()), PlainProgress)
+
+
+def test_a_huge_loss_stays_a_short_figure() -> None:
+    shown = described(Epoch(1, 1.23456e30, {"loss": math.inf, "error": 12345.678}, 0.01))
+    assert shown == "loss 1.235e+30  held out: loss inf, error 12345.6780"
