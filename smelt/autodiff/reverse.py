@@ -7,6 +7,7 @@ from typing import Any
 from smelt import tree
 from smelt.autodiff.record import Function, Recording, matching, ones_like, output_tensors
 from smelt.autodiff.walk import history_of, pull_back
+from smelt.creation import zeros
 from smelt.engine import enable_grad, located, no_grad
 from smelt.errors import DTypeError, GradientError, ShapeError
 from smelt.tensor import Tensor, as_tensor, install_backward
@@ -55,6 +56,18 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
             located(f"backward: gradient {gradient.shape} for a result {output.shape}")
         )
     return gradient.to(output.dtype)
+
+
+def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None:
+    """Forgets the gradients of tensors, or makes those that exist zeros.
+
+    Forgetting does not look at what is there: a compiled step then need not keep it.
+    """
+    for x in tensors:
+        if set_to_none:
+            x.grad = None
+        elif x.grad is not None:
+            x.grad = zeros(x.shape, dtype=x.dtype)
 
 
 def value_and_grad(

@@ -18,6 +18,8 @@ import numpy as np
 from smelt.compiler.results import Results, address, aligned_empty
 from smelt.compiler.trace import Traced, owner
 from smelt.dtypes import DType
+from smelt.engine import located
+from smelt.errors import TraceError
 from smelt.ir.graph import Node
 from smelt.ir.loops import Slot
 from smelt.tensor import Tensor
@@ -80,6 +82,10 @@ class Specialisation:
     def __init__(self, traced: Traced, name: str, times: Times) -> None:
         self.traced = traced
         self.times = times
+        borders = traced.gradients
+        self._guards = tuple([one for one in borders if one.looks and not one.sums])
+        self._entries = tuple([one for one in borders if one.entry is not None])
+        self._exits = tuple([one for one in borders if one.sets])
         self.kinds: tuple[Kind, ...] | None = None
         self.lock = threading.RLock()
         back_end = _back_end()
@@ -144,6 +150,8 @@ class Specialisation:
         """Runs one step on tensors of the right shapes and dtypes; returns its result."""
         table, fresh = self.table, self._results.fresh
         with self.lock:
+            for border in self._entries:
+                border.enter()
             held: object = None  # a chain of the copies that must outlive the call
             for place, number in self.arguments:
                 argument = arguments[number]
@@ -156,6 +164,8 @@ class Specialisation:
                 array, table[place] = fresh(slot.shape, storage, nbytes)
                 results.append(Tensor(array, slot.dtype))
             code = self.call()
+            for border in self._exits:
+                border.leave()
         if code:
             self._raise(code)
         return self.traced.result(results)
@@ -172,7 +182,10 @@ class Specialisation:
         The native loop comes back every `PATIENCE` seconds, so that Ctrl-C can end it between two
         steps.
         """
+        self._refuse_unless_steady(steps)
         with self.lock:
+            for border in self._entries:
+                border.enter()
             held = [self._point(place, arguments[number]) for place, number in self.arguments]
             gathers = _gathers(batches, arguments)
             done = 0
@@ -184,7 +197,23 @@ class Specialisation:
             finally:
                 for place, _ in self.results:
                     self.advance[place] = 0
+                for border in self._exits:
+                    border.leave()
             del held
+
+    def fits_gradients(self) -> bool:
+        """Whether this version can run on what stands in the `.grad` of its tensors now."""
+        return not self._guards or all(border.fits() for border in self._guards)
+
+    def _refuse_unless_steady(self, steps: int) -> None:
+        if steps > 1 and not all(border.is_steady for border in self._entries):
+            raise TraceError(
+                located(
+                    f"{self.stages.program.name}: a step that uses up gradients which an earlier "
+                    "call left in .grad cannot be repeated natively; call backward() and step() "
+                    "in one function, or call it step by step"
+                )
+            )
 
     def _run_slice(
         self,

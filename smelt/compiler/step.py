@@ -114,7 +114,7 @@ class CompiledStep:
                 or argument.requires_grad is not requires_grad
             ):
                 return False
-        return True
+        return version.fits_gradients()
 
     def repeat(self, n: int, *arguments: Any) -> Any:
         """Runs the step `n` times on the same arguments in one native call.

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from smelt import errors
+from smelt.compiler.gradients import Border
 from smelt.dtypes import DType
 from smelt.engine import Data, context, located, using
 from smelt.errors import TraceError
@@ -47,6 +48,7 @@ class Traced:
     result: Callable[[list[Tensor]], Any]
     errors: list[type[errors.SmeltError]]
     modules: list[Any]
+    gradients: list[Border]
 
 
 class Trace:
@@ -63,6 +65,7 @@ class Trace:
         self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
         self._scalars: dict[tuple[str, bytes], Node] = {}
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._looked: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
 
     # --- the engine's verbs ----------------------------------------------------------------------
@@ -124,6 +127,11 @@ class Trace:
         if value is None:
             self._cleared.add(id(tensor))
 
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Remembers that the step looked at a `.grad` before it set one."""
+        if not tensor.is_traced and id(tensor) not in self._gradients:
+            self._looked.setdefault(id(tensor), (tensor, tensor._grad))
+
     def note_module(self, module: Any) -> None:
         """Remembers a module or optimiser whose settings this trace depends on."""
         self.modules[id(module)] = module
@@ -150,11 +158,22 @@ class Trace:
         states = tuple([node for _, node in self.states.values()])
         return Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
 
+    def borders(self) -> list[Border]:
+        """Returns what the step found in each `.grad`, and what it leaves there."""
+        touched = {key: tensor for key, (tensor, _) in (self._looked | self._gradients).items()}
+        return [self._border(key, tensor) for key, tensor in touched.items()]
+
+    def _border(self, key: int, tensor: Tensor) -> Border:
+        looks, sets = key in self._looked, key in self._gradients
+        entry = self._looked[key][1] if looks else None
+        kept = entry if key not in self._cleared else None
+        sums = kept is not None and sets
+        return Border(tensor, looks, entry, sums, sets, kept)
+
     def restore_gradients(self) -> None:
         """Puts back every `.grad` that the traced function replaced."""
         for tensor, before in self._gradients.values():
-            cleared = id(tensor) in self._cleared
-            tensor._grad = None if cleared else before
+            tensor._grad = before
 
     def _settle_gradients(self) -> None:
         missing = []
@@ -218,7 +237,8 @@ def trace(
     finally:
         recorder.restore_gradients()
     states = [tensor for tensor, _ in recorder.states.values()]
-    return Traced(graph, states, result, recorder.errors, list(recorder.modules.values()))
+    modules = list(recorder.modules.values())
+    return Traced(graph, states, result, recorder.errors, modules, recorder.borders())
 
 
 def owner(array: np.ndarray) -> Any:

@@ -111,11 +111,9 @@ class Versions:
         if not self.are_present:
             self._note_settings()
         found = self._present.get(wanted.key)
-        if found is None:
+        if found is None or not found.fits_gradients():
             with self._lock:
-                found = self._present.get(wanted.key) or self._known(wanted.key)
-                if found is None:
-                    found = self._make(wanted)
+                found = self._known(wanted.key) or self._make(wanted)
                 self._present[wanted.key] = found
         return found
 
@@ -128,8 +126,9 @@ class Versions:
     def _known(self, key: Key) -> Specialisation | None:
         """Returns a version made earlier under the settings that hold again now."""
         for version in self._all:
-            if version.key == key and version.holds():
-                return version.compiled
+            compiled = version.compiled
+            if version.key == key and version.holds() and compiled.fits_gradients():
+                return compiled
         return None
 
     # --- making one -----------------------------------------------------------------------------

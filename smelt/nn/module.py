@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 import numpy as np
 
 from smelt import static
+from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import as_dtype
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
@@ -275,9 +276,7 @@ class Module:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or makes them zeros."""
-        for parameter in self.parameters():
-            if parameter.grad is not None:
-                parameter.grad = None if set_to_none else parameter.grad * 0
+        clear_gradients(self.parameters(), set_to_none)
 
     def to(self, dtype: Any) -> Self:
         """Brings all float parameters and buffers to another float dtype, in place.

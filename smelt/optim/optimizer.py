@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from smelt import static
+from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
@@ -108,9 +109,7 @@ class Optimizer:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or makes them zeros."""
         self._note()
-        for x in self._parameters():
-            if x.grad is not None:
-                x.grad = None if set_to_none else x.grad * 0
+        clear_gradients(self._parameters(), set_to_none)
 
     def _note(self) -> None:
         note = getattr(context.engine, "note_module", None)

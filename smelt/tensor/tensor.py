@@ -119,6 +119,9 @@ class Tensor(Operators, Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` left here, or None."""
+        note = getattr(context.engine, "note_gradient_read", None)
+        if note is not None:  # what a trace finds here decides which calls may use it
+            note(self)
         return self._grad
 
     @grad.setter
