@@ -90,6 +90,25 @@ def _find(
     return None
 
 
+def operations(group: Group, ordered: Ordered) -> list[str]:
+    """Returns the names of what a group computes, in order, for people.
+
+    Of what is inlined only the dear is named: random bits, and reads at computed places.
+    """
+    names: list[str] = []
+    for member in group.members:
+        hidden, stack = [], list(member.inputs)
+        while stack:
+            node = stack.pop()
+            if not ordered.stored.has(node):
+                stack += node.inputs
+                if node.op.name in ("random_bits", "take") and node.op.name not in hidden:
+                    hidden.append(node.op.name)
+        names += [name for name in hidden if name not in names]
+        names.append("copy" if member.op.family == "movement" else member.op.name)
+    return names
+
+
 def _workspace(node: Node) -> Node:
     return Node(WORKSPACE, (), {}, node.shape, node.dtype)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from smelt.compiler.fuse import Group, is_elementwise
+from smelt.compiler.fuse import Group, is_elementwise, operations
 from smelt.compiler.lower_alone import lower_alone, nest
 from smelt.compiler.plan import Planned
 from smelt.compiler.share import share
@@ -93,10 +93,8 @@ class Lowering:
         return kernel, [behind[buffer] for buffer in kernel.buffers]
 
     def _name(self) -> str:
-        names = dict.fromkeys(
-            node.op.name for node in self.group.members if node.op.family != "movement"
-        )
-        return "_".join(list(names)[:NAME_PARTS]) or "copy"
+        names = operations(self.group, self.planned.fused.ordered)
+        return "_".join(list(dict.fromkeys(names))[:NAME_PARTS])
 
     # --- members ----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,33 +12,37 @@ import numpy as np
 
 from smelt.compiler import native
 from smelt.compiler.count import count
+from smelt.compiler.fuse import operations
 from smelt.compiler.results import address, aligned_empty
 from smelt.compiler.roofline import measured_peak
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node, graph_text
-from smelt.ir.loops import Call, Program, Slot
+from smelt.ir.loops import Call, Slot
 from smelt.ir.show import kernel_text, program_text
 
 if TYPE_CHECKING:
     from smelt.compiler.passes import Stages
     from smelt.compiler.specialise import Specialisation
 
+LEGEND = "# def kernel(what it writes; what it reads); what is updated in place is on both sides"
 STAGES = ("summary", "traced", "graph", "kernels", "scheduled", "llvm", "assembly", "all")
-SECONDS_PER_KERNEL = 0.005  # for which each kernel is timed
+SHORT = 1e-7  # seconds below which a rate says nothing
+SECONDS_PER_KERNEL = 0.003  # for which each kernel is timed
+ROUNDS = 4  # of which the best counts
 
 
-def explain(name: str, version: Specialisation, stage: str) -> str:
+def explain(name: str, version: Specialisation, versions: int, stage: str) -> str:
     """Returns the text of one stage, or of all, of a compiled version.
 
     Raises ArgumentError for a stage that does not exist.
     """
     stages = version.stages
     texts = {
-        "summary": lambda: summary(name, version),
+        "summary": lambda: summary(name, version, versions),
         "traced": lambda: graph_text(stages.traced),
         "graph": lambda: graph_text(stages.simplified),
         "kernels": lambda: kernels_text(stages),
-        "scheduled": lambda: program_text(stages.program),
+        "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
         "llvm": lambda: native.text(stages.program),
         "assembly": lambda: native.assembly(stages.program),
     }
@@ -50,11 +55,12 @@ def explain(name: str, version: Specialisation, stage: str) -> str:
     return texts[stage]()
 
 
-def summary(name: str, version: Specialisation) -> str:
+def summary(name: str, version: Specialisation, versions: int) -> str:
     """Returns one page: what the step is made of, what it needs, and what each kernel costs."""
+    which = f" (the version that ran most, of {versions})" if versions > 1 else ""
     stages = version.stages
     parts = [
-        _opening(name, version),
+        _opening(name, version, which),
         "What runs, in order (a kernel is one loop nest in machine code):",
         _table(stages),
         _pictures(stages),
@@ -64,7 +70,7 @@ def summary(name: str, version: Specialisation) -> str:
     return "\n\n".join(parts)
 
 
-def _opening(name: str, version: Specialisation) -> str:
+def _opening(name: str, version: Specialisation, which: str) -> str:
     stages, memory, times = version.stages, version.memory(), version.times
     graph = stages.simplified
     shapes = ", ".join(_shape(node) for node in graph.arguments) or "none"
@@ -72,8 +78,8 @@ def _opening(name: str, version: Specialisation) -> str:
     updated = len(graph.updates)
     return "\n".join(
         [
-            f"step {name}: {len(stages.traced.nodes())} operations traced, "
-            f"{len(graph.nodes())} after simplification, {len(stages.program.body)} kernels",
+            f"{name}: {len(stages.traced.nodes())} operations traced, {len(graph.nodes())} after "
+            f"simplification, {len(stages.fused.groups)} kernels{which}",
             f"  arguments     {shapes}",
             f"  captured      {len(graph.states)} tensors ({memory.states:,} bytes), "
             f"{updated} of them updated in place",
@@ -139,15 +145,16 @@ class _Copies:
         alone = replace(self.program, body=(call,))
         compiled = native.build(alone)
         pointers = [ctypes.addressof(one) for one in (self.table, self.advance, self.control)]
-        runs, best = 1, float("inf")
-        while runs < 1 << 20:
+        runs, best, rounds = 1, float("inf"), 0
+        while rounds < ROUNDS:
             start = time.perf_counter()
             compiled.run(pointers[0], runs, *pointers[1:])
             elapsed = time.perf_counter() - start
             best = min(best, elapsed / runs)
-            if elapsed > SECONDS_PER_KERNEL:
-                break
-            runs *= 4
+            if elapsed > SECONDS_PER_KERNEL or runs > 1 << 20:
+                rounds += 1
+            else:
+                runs *= 4
         return best
 
 
@@ -164,16 +171,17 @@ def _table(stages: Stages) -> str:
     lines = [head]
     for number, row in enumerate(rows, 1):
         rate = row.operations / row.seconds / 1e9
+        measured = f"{rate:>9.1f}{rate / peak.gflops:>7.0%}" if row.seconds > SHORT else ""
         shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
         lines.append(
             f"{number:>3}  {row.call.kernel.name[:31]:<32}{shape:<16}{row.operations / 1e3:>10,.1f}"
             f"{row.nbytes:>10,}{1e6 * row.seconds:>8.2f}{row.seconds / total:>9.0%}"
-            f"{rate:>9.1f}{rate / peak.gflops:>7.0%}"
+            f"{measured}"
         )
-    operations = sum(row.operations for row in rows)
-    rate = operations / total / 1e9
+    done = sum(row.operations for row in rows)
+    rate = done / total / 1e9
     lines.append(
-        f"{'':>3}  {'all kernels':<48}{operations / 1e3:>10,.1f}{sum(r.nbytes for r in rows):>10,}"
+        f"{'':>3}  {'all kernels':<48}{done / 1e3:>10,.1f}{sum(r.nbytes for r in rows):>10,}"
         f"{1e6 * total:>8.2f}{'':>9}{rate:>9.1f}{rate / peak.gflops:>7.0%}"
     )
     lines.append(
@@ -187,11 +195,24 @@ def _pictures(stages: Stages) -> str:
     """Lists, per kernel, the user's lines that it came from."""
     lines = ["Where each kernel comes from:"]
     for number, group in enumerate(stages.fused.groups, 1):
-        names = " + ".join(node.op.name for node in group.members)
+        names = _counted(operations(group, stages.fused.ordered))
+        checks = [
+            one.message
+            for one in stages.fused.ordered.stored.graph.assertions
+            if one.node in group.members
+        ]
+        if checks:
+            names = f"check: {checks[0].splitlines()[0][:60]}"
         origins = dict.fromkeys(_place(node) for node in group.members)
         places = ", ".join(place for place in origins if place)
         lines.append(f"{number:>3}  {names}" + (f"   <- {places}" if places else ""))
     return "\n".join(lines)
+
+
+def _counted(names: list[str]) -> str:
+    """Returns names joined by plus signs, repetitions in a row as `6 x cast`."""
+    runs = [(name, len(list(same))) for name, same in itertools.groupby(names)]
+    return " + ".join(name if count == 1 else f"{count} x {name}" for name, count in runs)
 
 
 def _place(node: Node) -> str:
@@ -202,9 +223,4 @@ def _place(node: Node) -> str:
 
 def kernels_text(stages: Stages) -> str:
     """Returns the plain loops of every kernel, before scheduling."""
-    return "\n\n".join(kernel_text(kernel) for kernel in stages.lowered.kernels)
-
-
-def calls(program: Program) -> int:
-    """Returns how many kernels a step runs; a budget that tests may hold."""
-    return sum(isinstance(part, Call) for part in program.body)
+    return "\n\n".join([LEGEND, *(kernel_text(kernel) for kernel in stages.lowered.kernels)])

@@ -86,6 +86,7 @@ class Specialisation:
         self._guards = tuple([one for one in borders if one.looks and not one.sums])
         self._entries = tuple([one for one in borders if one.entry is not None])
         self._exits = tuple([one for one in borders if one.sets])
+        self.steps = 0  # that ran so far
         self.kinds: tuple[Kind, ...] | None = None
         self.lock = threading.RLock()
         back_end = _back_end()
@@ -164,6 +165,7 @@ class Specialisation:
                 array, table[place] = fresh(slot.shape, storage, nbytes)
                 results.append(Tensor(array, slot.dtype))
             code = self.call()
+            self.steps += 1
             for border in self._exits:
                 border.leave()
         if code:
@@ -242,6 +244,7 @@ class Specialisation:
             order,
             size,
         )
+        self.steps += count
         self._seconds = max(1e-9, (time.perf_counter() - start) / count)
         if code:
             self._raise(code, first + self.control[1])

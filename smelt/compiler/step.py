@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,7 +14,7 @@ from smelt.compiler.batches import common_rows, joined, runs, stacked
 from smelt.compiler.specialise import Batches, Memory, Specialisation, Times
 from smelt.compiler.versions import Versions, request
 from smelt.engine import context, located
-from smelt.errors import ArgumentError, user_line
+from smelt.errors import ArgumentError, ShapeError, user_line
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
 
@@ -121,9 +122,11 @@ class CompiledStep:
 
         Returns:
             The results of all steps, stacked along a new first axis.
+
+        Raises:
+            ArgumentError: `n` is not a whole number of at least 0.
         """
-        if n < 0:
-            raise ArgumentError(located(f"repeat: n is {n}; it must not be negative"))
+        n = whole_number("repeat: n", n, least=0)
         if not settings.current.compile:
             return stacked([self.function(*arguments) for _ in range(n)])
         wanted = request(arguments, {})
@@ -156,12 +159,17 @@ class CompiledStep:
             The results of all steps in order, stacked along a new first axis.
 
         Raises:
-            ShapeError: arrays with different numbers of rows, or no rows.
+            ShapeError: arrays with different numbers of rows, or no rows, or no whole batch.
+            ArgumentError: `batch_size` or `epochs` is not a whole number, or too small.
         """
         tensors = [as_tensor(array) for array in arrays]
         rows = common_rows(tensors)
-        if batch_size < 1 or epochs < 0:
-            raise ArgumentError(located(f"over: batch_size is {batch_size}, epochs is {epochs}"))
+        batch_size = whole_number("over: batch_size", batch_size, least=1)
+        epochs = whole_number("over: epochs", epochs, least=0)
+        if drop_last and rows < batch_size:
+            raise ShapeError(
+                located(f"over: {rows} rows make no batch of {batch_size}, and drop_last is set")
+            )
         # orders come from a generator of their own: what steps draw does not depend on epochs
         generator = Generator(int(randint(0, 1 << 62, ()))) if shuffle else None
         results = [
@@ -185,6 +193,10 @@ class CompiledStep:
     def _give_away(self, arguments: tuple[Any, ...]) -> None:
         line = user_line() if self.donate else ""
         for number in self.donate:
+            if not -len(arguments) <= number < len(arguments):
+                raise ArgumentError(
+                    located(f"donate={number}, but {self.name} got {len(arguments)} arguments")
+                )
             for leaf in tree.flatten(arguments[number])[0]:
                 if isinstance(leaf, Tensor):
                     leaf._moved, leaf._address = line, None
@@ -192,7 +204,9 @@ class CompiledStep:
     # --- looking inside -------------------------------------------------------------------------
 
     def explain(self, stage: str = "summary") -> str:
-        """Returns a text that shows what the version made last does and where its time goes.
+        """Returns a text that shows what a step does and where its time goes.
+
+        Of several versions it is the one that ran most steps.
 
         Args:
             stage: "summary" (one page with the cost of every kernel), "traced" and "graph"
@@ -203,11 +217,11 @@ class CompiledStep:
             ArgumentError: there is no such stage.
             TraceError: the step has not been called yet.
         """
-        return report().explain(self.name, self.versions.last, stage)
+        return report().explain(self.name, self.versions.busiest, len(self.versions), stage)
 
     def memory(self) -> Memory:
-        """Returns the bytes that the version made last needs; the peak is exact."""
-        return self.versions.last.memory()
+        """Returns the bytes that the version that ran most steps needs; the peak is exact."""
+        return self.versions.busiest.memory()
 
     @property
     def traces(self) -> int:
@@ -218,6 +232,15 @@ class CompiledStep:
     def times(self) -> list[Times]:
         """Seconds that making each version took, the oldest first."""
         return self.versions.times
+
+
+def whole_number(what: str, value: Any, least: int) -> int:
+    """Returns a count that a user gave; raises ArgumentError when it is none."""
+    if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__") or value < least:
+        raise ArgumentError(
+            located(f"{what} must be a whole number, at least {least}, got {value!r}")
+        )
+    return operator.index(value)
 
 
 def report() -> Any:

@@ -97,14 +97,23 @@ class Versions:
     @property
     def last(self) -> Specialisation:
         """The version that was made last; raises TraceError when there is none."""
-        if not self._all:
-            raise TraceError(located(f"{self.name} has not been compiled yet: call it once first"))
+        self._refuse_if_none()
         return self._all[-1].compiled
+
+    @property
+    def busiest(self) -> Specialisation:
+        """The version that ran most steps, the latest of equals."""
+        self._refuse_if_none()
+        return max((one.compiled for one in reversed(self._all)), key=lambda one: one.steps)
 
     @property
     def times(self) -> list[Times]:
         """What each version took to make."""
         return [version.compiled.times for version in self._all]
+
+    def _refuse_if_none(self) -> None:
+        if not self._all:
+            raise TraceError(located(f"{self.name} has not been compiled yet: call it once first"))
 
     def find(self, wanted: Request) -> Specialisation:
         """Returns the version for a call, making it if need be."""
