@@ -36,6 +36,10 @@ __all__ = [
 _WORD = 0xFFFFFFFF
 
 
+def _signed(seed: int) -> int:
+    return (seed + 2**63) % 2**64 - 2**63
+
+
 class Generator:
     """A stream of random bits.
 
@@ -93,20 +97,12 @@ def _restored(state: Tensor) -> Generator:
     return generator
 
 
-def _signed(seed: int) -> int:
-    return (seed + 2**63) % 2**64 - 2**63
-
-
-_default: Generator | None = None
-_default_lock = threading.Lock()
+# made on import: one that is made while a step is traced would be a part of that step
+_default = Generator(0)
 
 
 def default_generator() -> Generator:
-    """Returns the generator that is used when none is given; made on first use, with seed 0."""
-    global _default
-    if _default is None:
-        with _default_lock:
-            _default = _default or Generator(0)
+    """Returns the generator that is used when none is given; its seed is 0 at first."""
     return _default
 
 

@@ -3,6 +3,8 @@
 import copy
 import math
 import statistics
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -280,6 +282,14 @@ def test_compiled_draws_have_the_same_bits(name):
             expected = draw(eager).numpy()
         assert (step().numpy() == expected).all()
     assert compiled.state.tolist() == eager.state.tolist()
+
+
+def test_the_first_draw_of_a_program_may_be_in_a_compiled_step():
+    code = "import smelt; f = smelt.compile(lambda: smelt.rand(())); print(float(f()), float(f()))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    eager = Generator(0)
+    expected = [random.rand(generator=eager).item() for _ in range(2)]
+    assert [float(one) for one in ran.stdout.split()] == expected
 
 
 class Borrowed(Generator):
