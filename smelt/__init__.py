@@ -64,6 +64,7 @@ from smelt.random import (
 )
 from smelt.settings import settings
 from smelt.tensor import Tensor
+from smelt.tensor.arithmetic import add, div, eq, ge, gt, isclose, le, lt, mul, ne, neg, sub
 from smelt.tensor.einsum import einsum
 from smelt.tensor.elementary import (
     abs,
@@ -164,23 +165,24 @@ from smelt.tensor.sorting import argsort, sort, topk
 __version__ = "0.1.0"
 
 __all__ = [
-    "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "addmm", "all", "allclose",
-    "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan", "atan2",
-    "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "checkpoint", "chunk", "clamp",
-    "compile", "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "data",
-    "default_generator", "diagonal", "dot", "dtypes", "dual", "einsum", "enable_grad", "equal",
-    "erf", "errors", "exp", "exp2", "expand", "expm1", "exponential", "eye", "flatten", "flip",
-    "float16", "float32", "float64", "floor", "from_dlpack", "from_numpy", "full", "full_like",
-    "gather", "get_rng_state", "grad", "gradcheck", "hessian", "index_select", "initial_seed",
-    "int32", "int64", "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "lerp",
-    "linspace", "log", "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not",
-    "logical_or", "logsumexp", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean",
-    "meshgrid", "min", "minimum", "movedim", "multinomial", "nan_to_num", "narrow", "nn",
-    "no_grad", "norm", "normal", "one_hot", "ones", "ones_like", "optim", "outer",
+    "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "add", "addmm", "all",
+    "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan",
+    "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "checkpoint", "chunk",
+    "clamp", "compile", "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
+    "data", "default_generator", "diagonal", "div", "dot", "dtypes", "dual", "einsum",
+    "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand", "expm1",
+    "exponential", "eye", "flatten", "flip", "float16", "float32", "float64", "floor",
+    "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state", "grad",
+    "gradcheck", "gt", "hessian", "index_select", "initial_seed", "int32", "int64", "isclose",
+    "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "le", "lerp", "linspace", "log",
+    "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not", "logical_or",
+    "logsumexp", "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean",
+    "meshgrid", "min", "minimum", "movedim", "mul", "multinomial", "nan_to_num", "narrow", "ne",
+    "neg", "nn", "no_grad", "norm", "normal", "one_hot", "ones", "ones_like", "optim", "outer",
     "permutation", "permute", "poisson", "pow", "prod", "rand", "rand_like", "randint", "randn",
     "randn_like", "random", "randperm", "reciprocal", "relu", "repeat", "reshape", "roll",
     "round", "rsqrt", "scatter_add", "set_rng_state", "settings", "sigmoid", "sign", "sin",
-    "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sum",
+    "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum",
     "summary", "take", "take_along_dim", "tan", "tanh", "tensor", "topk", "transpose", "tril",
     "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad", "var", "vjp", "vmap",
     "where", "zeros", "zeros_like",

@@ -166,6 +166,13 @@ def using(engine: Engine) -> Iterator[None]:
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:
     """Returns a value's array, as stored, and dtype; Python floats are float32, ints int64."""
     array = np.asarray(value)
+    if array.dtype.kind not in "?biufc":
+        raise errors.DTypeError(
+            located(
+                f"cannot make a tensor of {type(value).__name__}: give a number, nested lists of "
+                "numbers, a NumPy array or a Tensor"
+            )
+        )
     if dtype is None:
         weak = not isinstance(value, (np.ndarray, np.generic)) and array.dtype == np.float64
         dtype = as_dtype(np.float32 if weak else array.dtype)

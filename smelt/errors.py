@@ -20,6 +20,8 @@ path, the user's own line), and what to do about it.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sys
 from types import FrameType
@@ -41,6 +43,8 @@ __all__ = [
 ]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
+_STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
 
 class SmeltError(Exception):
@@ -105,9 +109,16 @@ class MissingExtra(SmeltError, ImportError):
 
 
 def user_frame() -> FrameType | None:
-    """Returns the innermost frame of the call stack that is not Smelt's own code."""
+    """Returns the innermost frame of the call stack that is the user's own code.
+
+    That is neither Smelt's, nor what the standard library puts between a decorator and its
+    function, nor what starts the program.
+    """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not (name.startswith(_PACKAGE) or name in _BETWEEN or name.endswith(_STARTERS)):
+            break
         frame = frame.f_back
     return frame
 

@@ -41,7 +41,7 @@ class settings(ContextDecorator):
         verify: True checks the program after each stage of the compiler. Slow, for tests.
 
     Raises:
-        ArgumentError: `threads` is below 1.
+        ArgumentError: `threads` is no whole number, or below 1.
 
     Example:
         >>> import smelt
@@ -60,8 +60,10 @@ class settings(ContextDecorator):
         threads: int | None = None,
         verify: bool | None = None,
     ) -> None:
-        if threads is not None and threads < 1:
-            raise ArgumentError(f"settings: threads={threads}; at least 1 thread is needed")
+        if threads is not None and not (isinstance(threads, int) and threads >= 1):
+            raise ArgumentError(
+                f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"
+            )
         given = {"compile": compile, "threads": threads, "verify": verify}
         self._new = {name: value for name, value in given.items() if value is not None}
         self._before: list[dict[str, Any]] = []

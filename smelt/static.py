@@ -32,7 +32,7 @@ def changed() -> None:
 def frozen(value: Any) -> Hashable:
     """Returns a hashable that is equal as long as `value` means the same to a compiled step.
 
-    Tensors count by identity and kind, since their contents are state and not settings.
+    Tensors count by identity, memory and kind, since their contents are state and not settings.
     """
     if isinstance(value, Tensor):
         return _frozen_tensor(value)
@@ -54,4 +54,5 @@ def frozen(value: Any) -> Hashable:
 def _frozen_tensor(tensor: Tensor) -> Hashable:
     if tensor.is_traced:
         return Tensor
-    return id(tensor), tensor.shape, tensor.dtype, tensor.requires_grad
+    # a step is bound to the array and keeps it alive, so that its id is not another's meanwhile
+    return id(tensor), id(tensor._data), tensor.shape, tensor.dtype, tensor.requires_grad

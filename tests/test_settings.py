@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_the_package_shows_the_switches() -> None:
     assert smelt.settings.current is current
 
 
-@pytest.mark.parametrize("threads", [0, -2])
-def test_no_threads_are_refused(threads: int) -> None:
-    with pytest.raises(ArgumentError, match=f"threads={threads}"):
+@pytest.mark.parametrize("threads", [0, -2, "two", 1.5])
+def test_what_is_no_number_of_threads_is_refused(threads: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"threads={threads!r}"):
         settings(threads=threads)

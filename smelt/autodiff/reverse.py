@@ -30,7 +30,8 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
         raise GradientError(
             located(
                 "backward: this tensor was not computed from anything that requires a gradient; "
-                "use requires_grad_() on an input, and do not compute it under no_grad()"
+                "use requires_grad_() on an input, and do not compute it under no_grad(). What a "
+                "compiled step returns has no history: call backward() inside the step"
             )
         )
     with enable_grad() if create_graph else no_grad():

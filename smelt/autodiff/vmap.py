@@ -39,8 +39,8 @@ class Batched:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise TraceError(
             located(
-                f"a tensor {list(self.shape)} made inside vmap was used outside it; return it from "
-                "the function instead of storing it"
+                f"a tensor of shape {self.shape} made inside vmap was used outside it; return it "
+                "from the function instead of storing it"
             )
         )
 
@@ -79,8 +79,8 @@ class Batching:
         if self.owns(target) or self.owns(value):
             raise ShapeError(
                 located(
-                    f"copy_ inside vmap: {list(target.shape)} would need one value per example; "
-                    "return the new value from the function and assign it outside"
+                    f"copy_ inside vmap: a tensor of shape {target.shape} would need one value "
+                    "per example; return the new value from the function and assign it outside"
                 )
             )
         with using(self.outer):
@@ -105,7 +105,7 @@ class Batching:
             raise GradientError(
                 located(
                     f"backward() inside vmap would leave one gradient per example in a tensor "
-                    f"{list(tensor.shape)}; use smelt.grad inside vmap, or backward() outside"
+                    f"of shape {tensor.shape}; use smelt.grad inside vmap, or backward() outside"
                 )
             )
         note = getattr(self.outer, "note_gradient", None)

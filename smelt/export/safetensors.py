@@ -53,10 +53,15 @@ def save_file(
         metadata: text to keep in the header; the name "sha256" is taken.
 
     Raises:
-        ArgumentError: the metadata has a "sha256" of its own.
+        ArgumentError: `tensors` is no dict, or the metadata has a "sha256" of its own.
         FileError: the file cannot be written there.
         MissingExtra: the library `safetensors` is not installed.
     """
+    if not isinstance(tensors, Mapping):
+        raise ArgumentError(
+            f"save_file needs a dict of tensors by name, got a {type(tensors).__name__}; of a "
+            "model give model.state_dict()"
+        )
     if metadata and _CHECKSUM in metadata:
         raise ArgumentError(f"save_file: the metadata name {_CHECKSUM!r} is taken")
     arrays = {name: (tensor.dtype, _stored(tensor)) for name, tensor in tensors.items()}

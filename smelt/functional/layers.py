@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smelt.engine import located, no_grad
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
 from smelt.ops.random import iota
 from smelt.random import Generator, rand
@@ -26,12 +26,23 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         x: (..., in_features).
         weight: (out_features, in_features), as PyTorch stores it.
         bias: (out_features) or None.
+
+    Raises:
+        ShapeError: the last extent of x is not in_features.
+        DTypeError: x and the weight are floats of different dtypes.
     """
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
         raise ShapeError(
             located(
                 f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
                 "last extent must be `in`"
+            )
+        )
+    if x.dtype is not weight.dtype and x.dtype.is_float:
+        raise DTypeError(
+            located(
+                f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring it "
+                f"to the weight's dtype with .to(smelt.{weight.dtype.name})"
             )
         )
     y = x @ weight.T
@@ -142,7 +153,7 @@ def batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: float | Tensor = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     """Returns (x - mean) / sqrt(var + eps) * w + b for each channel (Ioffe and Szegedy, 2015).
@@ -182,7 +193,7 @@ def _move_statistics(
     var: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
-    momentum: float,
+    momentum: float | Tensor,
 ) -> None:
     count = x.size // max(1, x.shape[1])
     if count < 2:

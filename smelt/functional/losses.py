@@ -132,8 +132,16 @@ def binary_cross_entropy(
         target: probabilities of the same shape.
         weight: a factor per element, broadcast.
         reduction: see above.
+
+    Raises:
+        ArgumentError: an input below 0 or above 1.
     """
     target = _same_shape("binary_cross_entropy", input, target)
+    message = (
+        "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? use "
+        "binary_cross_entropy_with_logits, which takes logits"
+    )
+    context.engine.require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
     losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
     return _combined(losses if weight is None else losses * weight, reduction)
 

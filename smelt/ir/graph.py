@@ -77,13 +77,18 @@ class Node:
         """Number of axes."""
         return len(self.shape)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+    @property
+    def leak(self) -> str:
+        """What to say when the node is used outside of its graph."""
         made = f" (made at {self.origin})" if str(self.origin) else ""
-        raise TraceError(
-            f"a traced tensor {list(self.shape)}{made} left the compiled step that it belongs "
+        return (
+            f"a traced tensor of shape {self.shape}{made} left the compiled step that it belongs "
             "to: it has no value of its own. Return it from the step instead of storing it in a "
             "variable or attribute"
         )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise TraceError(self.leak)
 
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.dtype.name}{list(self.shape)}>"

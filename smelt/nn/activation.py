@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import smelt.functional as F
+from smelt.nn.checks import sizes
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
@@ -142,6 +143,7 @@ class PReLU(Module):
     """`x` where it is positive, else `weight * x`; one weight, or one per channel (axis 1)."""
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        sizes(self, num_parameters=num_parameters)
         self.num_parameters = num_parameters
         self.weight = Parameter(np.full(num_parameters, init, np.float32))
 

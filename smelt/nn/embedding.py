@@ -8,6 +8,7 @@ import smelt.functional as F
 from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError
 from smelt.nn import init
+from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor, as_tensor
@@ -39,6 +40,7 @@ class Embedding(Module):
         padding_idx: int | None = None,
         dtype: Any = None,
     ) -> None:
+        sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(

@@ -9,9 +9,8 @@ import numpy as np
 
 import smelt.functional as F
 from smelt.dtypes import DType, as_dtype, float32
-from smelt.engine import located
-from smelt.errors import ArgumentError
 from smelt.nn import init
+from smelt.nn.checks import sizes
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
@@ -20,13 +19,7 @@ __all__ = ["Bilinear", "Identity", "Linear", "empty_parameter"]
 
 
 def empty_parameter(*shape: int, dtype: Any = None) -> Parameter:
-    """Returns a parameter of zeros (float32 when `dtype` is None), to be filled by `nn.init`.
-
-    Raises:
-        ArgumentError: an extent is negative.
-    """
-    if any(extent < 0 for extent in shape):
-        raise ArgumentError(located(f"a parameter cannot have the shape {shape}"))
+    """Returns a parameter of zeros (float32 when `dtype` is None), to be filled by `nn.init`."""
     kind: DType = float32 if dtype is None else as_dtype(dtype)
     return Parameter(Tensor(np.zeros(shape, kind.storage), kind))
 
@@ -47,6 +40,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None
     ) -> None:
+        sizes(self, in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
         self.weight = empty_parameter(out_features, in_features, dtype=dtype)
@@ -90,6 +84,7 @@ class Bilinear(Module):
         bias: bool = True,
         dtype: Any = None,
     ) -> None:
+        sizes(self, in1_features=in1_features, in2_features=in2_features, out_features=out_features)
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features

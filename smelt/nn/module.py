@@ -24,6 +24,7 @@ from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.absent import is_cpu, no_device
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
 
@@ -282,20 +283,34 @@ class Module:
         """Brings all float parameters and buffers to another float dtype, in place.
 
         The tensors stay the same objects; an optimiser's moments keep their dtype: make it later.
+        The device "cpu" changes nothing.
+
+        Raises:
+            ArgumentError: another device than the CPU.
+            DTypeError: no float dtype.
         """
+        if is_cpu(dtype):
+            return self
         target = as_dtype(dtype)
         if not target.is_float:
             raise DTypeError(located(f"a module's parameters must be floats, not {target.name}"))
         for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dtype.is_float:
+            if tensor.dtype.is_float and tensor.dtype is not target:
                 with no_grad():
                     converted = tensor.to(target)
                     gradient = None if tensor.grad is None else tensor.grad.to(target)
-                tensor._data = np.array(converted.data)  # its own memory
-                tensor._address = None
-                tensor.dtype, tensor.grad = target, gradient
+                tensor.rehouse(np.array(converted.data), target)
+                tensor.grad = gradient
         static.changed()
         return self
+
+    def cpu(self) -> Self:
+        """Returns the module itself: everything is on the CPU."""
+        return self
+
+    def cuda(self, *arguments: Any) -> NoReturn:
+        """Raises ArgumentError: there is no device but the CPU."""
+        raise no_device("cuda")
 
     def float(self) -> Self:
         """Brings the module to float32."""
@@ -335,8 +350,16 @@ class Module:
             The keys that the module has and the dict lacks, and the reverse.
 
         Raises:
+            ArgumentError: `state_dict` is no dict.
             StateError: keys (when strict) or shapes do not fit; nothing has been changed then.
         """
+        if not isinstance(state_dict, Mapping):
+            raise ArgumentError(
+                located(
+                    "load_state_dict needs a dict of tensors by path, got a "
+                    f"{type(state_dict).__name__}; {_state_of(state_dict)}"
+                )
+            )
         own = dict(self._named_state())
         given = {key: as_tensor(value) for key, value in state_dict.items()}
         result = LoadedKeys(
@@ -386,6 +409,13 @@ class Module:
         if not children:
             return f"{head}({settings})"
         return "\n  ".join([f"{head}({settings}", *children]) + "\n)"
+
+
+def _state_of(given: Any) -> str:
+    """Returns how to get a state_dict from what was given in its place."""
+    if isinstance(given, Module):
+        return "give its state_dict()"
+    return "give smelt.export.load_file(path) to read it from a file"
 
 
 def _joined(prefix: str, name: str) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 import smelt.functional as F
-from smelt.dtypes import int64
+from smelt.dtypes import DType, as_dtype, float32, int64
 from smelt.engine import located, no_grad
 from smelt.errors import ShapeError
 from smelt.nn import init
+from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
+from smelt.tensor.apply import filled
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
 
@@ -41,9 +41,11 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: Any = None,
     ) -> None:
-        if isinstance(normalized_shape, int):
+        if not isinstance(normalized_shape, Sequence):
             normalized_shape = (normalized_shape,)
         self.normalized_shape = shape = tuple(normalized_shape)
+        for extent in shape:
+            sizes(self, normalized_shape=extent)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self.weight = empty_parameter(*shape, dtype=dtype) if elementwise_affine else None
@@ -52,7 +54,8 @@ class LayerNorm(Module):
 
     def reset_parameters(self) -> None:
         """Makes the weight 1 and the bias 0."""
-        _reset(self.weight, self.bias)
+        _fill(self.weight, 1)
+        _fill(self.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -79,6 +82,7 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         dtype: Any = None,
     ) -> None:
+        sizes(self, num_features=num_features)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -86,37 +90,30 @@ class _BatchNorm(Module):
         self.track_running_stats = track_running_stats
         self.weight = empty_parameter(num_features, dtype=dtype) if affine else None
         self.bias = empty_parameter(num_features, dtype=dtype) if affine else None
-        self.register_buffer("running_mean", self._statistic(dtype))
-        self.register_buffer("running_var", self._statistic(dtype))
-        count = Tensor(np.zeros((), np.int64), int64) if track_running_stats else None
-        self.register_buffer("num_batches_tracked", count)
+        kind = float32 if dtype is None else as_dtype(dtype)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", filled((num_features,), 0, kind) if tracked else None)
+        self.register_buffer("running_var", filled((num_features,), 1, kind) if tracked else None)
+        self.register_buffer("num_batches_tracked", filled((), 0, int64) if tracked else None)
         self.reset_parameters()
-
-    def _statistic(self, dtype: Any) -> Tensor | None:
-        if not self.track_running_stats:
-            return None
-        filled = empty_parameter(self.num_features, dtype=dtype)
-        return Tensor(filled.data, filled.dtype)
 
     def reset_running_stats(self) -> None:
         """Forgets what was gathered: mean 0, variance 1."""
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.copy_(0)
-        _reset(self.running_var, self.running_mean)
+        _fill(self.running_mean, 0)
+        _fill(self.running_var, 1)
+        _fill(self.num_batches_tracked, 0)
 
     def reset_parameters(self) -> None:
         """Makes the weight 1 and the bias 0, and forgets the statistics."""
         self.reset_running_stats()
-        _reset(self.weight, self.bias)
+        _fill(self.weight, 1)
+        _fill(self.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         self._refuse_unfit(x)
-        momentum: Any = self.momentum or 0.0
         if self.training and self.num_batches_tracked is not None:
             with no_grad():
                 self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
-            if self.momentum is None:  # the plain average of all batches so far
-                momentum = 1.0 / self.num_batches_tracked.to(x.dtype)
         return F.batch_norm(
             x,
             self.running_mean,
@@ -124,9 +121,17 @@ class _BatchNorm(Module):
             self.weight,
             self.bias,
             training=self.training or self.running_mean is None,
-            momentum=momentum,
+            momentum=self._share_of_batch(x.dtype),
             eps=self.eps,
         )
+
+    def _share_of_batch(self, dtype: DType) -> float | Tensor:
+        """How far the running statistics move towards those of the present batch."""
+        if self.momentum is not None:
+            return self.momentum
+        if not self.training or self.num_batches_tracked is None:  # then they stay as they are
+            return 0.0
+        return 1.0 / self.num_batches_tracked.to(dtype)  # the plain average of all batches
 
     def _refuse_unfit(self, x: Tensor) -> None:
         if x.ndim not in self.ndims or x.shape[1] != self.num_features:
@@ -173,9 +178,6 @@ class BatchNorm2d(_BatchNorm):
     ndims = (4,)
 
 
-def _reset(weight: Tensor | None, bias: Tensor | None) -> None:
-    """Makes what is multiplied with 1, and what is added 0."""
-    if weight is not None:
-        init.ones_(weight)
-    if bias is not None:
-        init.zeros_(bias)
+def _fill(state: Tensor | None, number: float) -> None:
+    if state is not None:
+        init.constant_(state, number)

@@ -256,7 +256,7 @@ sigmoid = Elementwise(
 )
 relu = Elementwise(
     "relu",
-    lambda x: np.maximum(x, np.zeros((), x.dtype)),
+    lambda x: np.where(x < 0, np.zeros((), x.dtype), x),  # -0 and nan stay, as in native code
     (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
     expression=_relu_expression,
     domain=(0.1, 2.0),

@@ -45,7 +45,11 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         name = type(self).__name__
-        if isinstance(params, (Tensor, dict)):
+        if hasattr(params, "named_parameters"):
+            raise ArgumentError(
+                located(f"{name}: give model.parameters(), not the {type(params).__name__} itself")
+            )
+        if isinstance(params, (Tensor, dict)) or not isinstance(params, Iterable):
             raise ArgumentError(
                 located(
                     f"{name}: params must be iterable, got one {type(params).__name__}; use [...]"

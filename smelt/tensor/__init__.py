@@ -2,13 +2,14 @@
 
 tensor.py       Tensor: an array, or a node of a graph while a step is traced
 apply.py        how an operation meets its operands
-operators.py    + - * / @ and comparisons
+operators.py    + - * / @ and comparisons      arithmetic.py  add, mul, eq, ... by name
 methods.py      which functions are methods too
 elementary.py   exp, sqrt, where, ...         activations.py  relu, gelu, softmax, ...
 reductions.py   sum, mean, argmax, ...        sorting.py      sort, topk, ...
 shaping.py      reshape, cat, ...             products.py     matmul, outer, ...
 indexing.py     take, gather, scatter_add     subscript.py    x[...] and x.at[...]
-einsum.py       einsum
+einsum.py       einsum                         absent.py      what PyTorch has and we have not
+unknown.py      why a traced tensor has no value
 """
 
 from smelt.tensor.apply import as_tensor, promoted, reduced

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.dtypes import as_dtype, bool_, float16, float32, float64, int32, int64
 from smelt.ops import elementwise
-from smelt.tensor import activations, elementary, indexing, products, reductions, shaping, sorting
+from smelt.tensor import (
+    activations,
+    arithmetic,
+    elementary,
+    indexing,
+    products,
+    reductions,
+    shaping,
+    sorting,
+)
+from smelt.tensor.absent import is_cpu
 from smelt.tensor.apply import as_tensor
 
 if TYPE_CHECKING:
@@ -17,7 +27,16 @@ if TYPE_CHECKING:
 
 
 def to(x: Tensor, dtype: Any) -> Tensor:
-    """Returns the tensor in another dtype; floats become integers by truncation."""
+    """Returns the tensor in another dtype; floats become integers by truncation.
+
+    The device "cpu" changes nothing.
+
+    Raises:
+        ArgumentError: another device than the CPU.
+        DTypeError: Smelt has no such dtype.
+    """
+    if is_cpu(dtype):
+        return x
     return elementwise.cast(x, dtype=as_dtype(dtype))
 
 
@@ -28,6 +47,11 @@ def clone(x: Tensor) -> Tensor:
 
 def contiguous(x: Tensor) -> Tensor:
     """Returns the tensor itself: how it lies in memory is the library's affair."""
+    return x
+
+
+def cpu(x: Tensor) -> Tensor:
+    """Returns the tensor itself: everything is on the CPU."""
     return x
 
 
@@ -79,6 +103,7 @@ class Methods:
     bool = to_bool
     clone = clone
     contiguous = contiguous
+    cpu = cpu
     dim = dim
     double = to_double
     float = to_float
@@ -106,6 +131,20 @@ class Methods:
     unbind = shaping.unbind
     unsqueeze = shaping.unsqueeze
     view = shaping.reshape
+
+    # what operators do
+    add = arithmetic.add
+    div = arithmetic.div
+    eq = arithmetic.eq
+    ge = arithmetic.ge
+    gt = arithmetic.gt
+    isclose = arithmetic.isclose
+    le = arithmetic.le
+    lt = arithmetic.lt
+    mul = arithmetic.mul
+    ne = arithmetic.ne
+    neg = arithmetic.neg
+    sub = arithmetic.sub
 
     # each element by itself
     abs = elementary.abs

@@ -13,7 +13,8 @@ from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.ops import random as indices
 from smelt.ops import reduction
-from smelt.tensor.apply import Dims, as_tensor, axes_of, axis_of, reduced
+from smelt.tensor.apply import Dims, axes_of, axis_of, reduced
+from smelt.tensor.arithmetic import isclose
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import exp, isinf, isnan, log, maximum, minimum, sqrt, where
 
@@ -211,11 +212,7 @@ def allclose(
     Raises:
         TraceError: inside a compiled step, where no value is known.
     """
-    other = as_tensor(other)
-    close = (absolute(x - other) <= atol + rtol * absolute(other)) | (x == other)
-    if equal_nan:
-        close = close | ((x != x) & (other != other))
-    return bool(all(close))
+    return bool(all(isclose(x, other, rtol, atol, equal_nan)))
 
 
 def equal(x: Tensor, other: Tensor) -> bool:

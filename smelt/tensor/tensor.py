@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from smelt import dtypes
+from smelt import dtypes, tree
 from smelt.dtypes import DType
 from smelt.engine import Data, History, context, located
 from smelt.errors import (
@@ -20,18 +20,19 @@ from smelt.errors import (
     GradientError,
     MovedError,
     ShapeError,
-    TraceError,
 )
 from smelt.ops.op import Shape
 from smelt.tensor import indexing
+from smelt.tensor.absent import Absent
 from smelt.tensor.apply import apply, as_tensor, install, promoted, reduced
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
+from smelt.tensor.unknown import unknown
 
 __all__ = ["Tensor", "apply", "as_tensor", "install_backward", "promoted", "reduced"]
 
 
-class Tensor(Operators, Methods):
+class Tensor(Operators, Methods, Absent):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
     Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
@@ -71,7 +72,7 @@ class Tensor(Operators, Methods):
         if self._moved is not None:
             raise MovedError(
                 located(
-                    f"this tensor {list(self.shape)} was moved: its memory was given away at "
+                    f"this tensor of shape {self.shape} was moved: its memory was given away at "
                     f"{self._moved}; use the step's result, or do not donate it"
                 )
             )
@@ -194,13 +195,24 @@ class Tensor(Operators, Methods):
         self._refuse_if_traced("bool(), as `if` and `while` use it,")
         if self.size != 1:
             raise ShapeError(
-                located(f"the truth of a tensor {self.shape} is ambiguous; use .any() or .all()")
+                located(
+                    f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or "
+                    ".all()"
+                )
             )
         return bool(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array.astype(dtype) if dtype is not None else array.copy() if copy else array
+
+    def __array_function__(
+        self, function: Any, types: Any, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """NumPy's functions work on the values: np.sum(x) is what NumPy makes of x.numpy()."""
+        self._refuse_if_traced(f"NumPy's {function.__name__}()")
+        arguments, options = tree.map(_as_array, (arguments, options))
+        return function(*arguments, **options)
 
     def __format__(self, spec: str) -> str:
         self._refuse_if_traced("formatting")
@@ -231,12 +243,7 @@ class Tensor(Operators, Methods):
 
     def _refuse_if_traced(self, what: str) -> None:
         if self.is_traced:
-            raise TraceError(
-                located(
-                    f"{what} needs the value of a tensor {list(self.shape)} "
-                    + getattr(self._data, "why_unknown", _WHY_UNKNOWN)
-                )
-            )
+            raise unknown(self._data, what)
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)
@@ -314,9 +321,21 @@ class Tensor(Operators, Methods):
         self._version[0] += 1
         return self
 
+    def rehouse(self, array: np.ndarray, dtype: DType) -> None:
+        """Gives the same tensor other memory, of its shape; compiled steps look for it anew.
+
+        What was computed from the old contents cannot be differentiated any more.
+        """
+        self._data, self.dtype, self._address = array, dtype, None
+        self._version[0] += 1
+
     def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
         """Returns a constant tensor; used by rules that need a mask or a table of their own."""
         return as_tensor(value, dtype)
+
+
+def _as_array(value: Any) -> Any:
+    return value.numpy() if isinstance(value, Tensor) else value
 
 
 def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad: bool) -> Tensor:
@@ -325,12 +344,6 @@ def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad:
     Tensor.__init__(result, array, dtype, requires_grad)
     return result
 
-
-_WHY_UNKNOWN = (
-    "that is traced: it is known only when the compiled step runs. Use smelt.where "
-    "to choose by value, return the tensor from the step to look at it, or run the step eagerly "
-    "with smelt.settings(compile=False)"
-)
 
 Backward = Callable[[Tensor, Tensor | None, bool], None]
 _backward: Backward

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smelt import dtypes
+from smelt import dtypes, nn
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, FileError, MissingExtra
 from smelt.export import safetensors
@@ -120,3 +120,9 @@ def test_a_missing_library_is_named(saved: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(MissingExtra, match=r"smelt\[files\]"):
         safetensors.load_file(saved)
+
+
+def test_a_module_in_place_of_its_state_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"got a Linear; .*model.state_dict\(\)"):
+        safetensors.save_file(nn.Linear(1, 1), tmp_path / "x.safetensors")  # type: ignore[arg-type]
+    assert not (tmp_path / "x.safetensors").exists()

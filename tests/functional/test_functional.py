@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
+import smelt
 import smelt.functional as F
 import smelt.nn.functional
 from smelt.autodiff.reverse import grad, value_and_grad
@@ -211,3 +212,30 @@ def test_settings_that_mean_nothing():
         F.huber_loss(x, x, delta=0.0)
     with pytest.raises(ArgumentError, match="running_mean"):
         F.batch_norm(x, None, None)
+
+
+@pytest.mark.parametrize("through", [lambda f: f, smelt.compile])
+def test_logits_given_as_probabilities_are_refused(through):
+    loss = through(lambda x, y: F.binary_cross_entropy(x, y))
+    y = tensor([1.0, 0.0])
+    assert loss(tensor([1.0, 0.0]), y).item() == 0.0
+    for wrong in (-0.5, 1.5):
+        with pytest.raises(ArgumentError, match="did you forget the sigmoid.*with_logits"):
+            loss(tensor([wrong, 0.5]), y)
+    assert math.isnan(loss(tensor([math.nan, 0.5]), y).item())
+
+
+def test_linear_refuses_floats_of_another_dtype():
+    weight = tensor([[1.0, 2.0]])
+    with pytest.raises(DTypeError, match=r"float64 for a weight of float32.*\.to\(smelt.float32\)"):
+        F.linear(tensor(np.ones((1, 2))), weight)
+    assert F.linear(tensor([[1, 2]]), weight).item() == 5.0  # integers become floats
+
+
+@pytest.mark.parametrize("through", [lambda f: f, smelt.compile])
+def test_relu_keeps_nan_and_the_sign_of_zero(through):
+    x = np.tile([-1.0, -0.0, 0.0, math.nan, 2.0, -math.inf, math.inf], 5).astype("float32")
+    expected = np.tile([0.0, -0.0, 0.0, math.nan, 2.0, 0.0, math.inf], 5).astype("float32")
+    y = through(lambda x: F.relu(x))(tensor(x)).numpy()
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(np.signbit(y), np.signbit(expected))

@@ -132,7 +132,14 @@ def test_compiled_step_follows_train_and_eval() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: nn.Linear(-1, 2), errors.ArgumentError, "shape"),
+        (lambda: nn.Linear(-1, 2), errors.ArgumentError, "in_features must be .* got -1"),
+        (lambda: nn.Linear(4, 2.5), errors.ArgumentError, "Linear: out_features must be .* 2.5"),
+        (lambda: nn.Bilinear(4, "5", 2), errors.ArgumentError, "in2_features"),
+        (lambda: nn.Embedding(2.0, 3), errors.ArgumentError, "num_embeddings"),
+        (lambda: nn.LayerNorm(2.5), errors.ArgumentError, "normalized_shape"),
+        (lambda: nn.LayerNorm((2, -1)), errors.ArgumentError, "normalized_shape"),
+        (lambda: nn.BatchNorm1d(2.5, affine=False), errors.ArgumentError, "num_features"),
+        (lambda: nn.PReLU(1.5), errors.ArgumentError, "num_parameters"),
         (lambda: nn.Dropout(1.5), errors.ArgumentError, "between 0 and 1"),
         (lambda: nn.Embedding(3, 2, padding_idx=3), errors.ArgumentError, "padding_idx 3"),
         (lambda: nn.MSELoss("average"), errors.ArgumentError, "'average'"),

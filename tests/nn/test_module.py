@@ -360,3 +360,45 @@ def test_repr_is_an_indented_tree() -> None:
         "  )\n"
         ")"
     )
+
+
+# --- memory, devices, and what is given in place of a state_dict ----------------------------------
+
+
+def test_a_compiled_step_follows_parameters_to_other_memory() -> None:
+    layer, x = nn.Linear(2, 2, bias=False), smelt.ones(1, 2)
+    step = smelt.compile(lambda x: layer(x))
+    step(x)
+    layer.to("float64").to("float32")
+    with smelt.no_grad():
+        layer.weight.copy_(np.full((2, 2), 3.0))
+    np.testing.assert_array_equal(step(x).numpy(), [[6.0, 6.0]])
+
+
+def test_a_dtype_that_a_module_has_changes_nothing() -> None:
+    layer = nn.Linear(2, 2)
+    memory = layer.weight.data
+    layer.float().cpu().to("cpu")
+    assert layer.weight.data is memory
+
+
+def test_a_result_from_before_a_change_of_dtype_has_no_gradient() -> None:
+    layer = nn.Linear(2, 1)
+    loss = (layer(smelt.ones(1, 2)) ** 2).sum()
+    layer.double()
+    with pytest.raises(errors.GradientError, match="changed in place"):
+        loss.backward()
+
+
+def test_other_devices_are_refused() -> None:
+    for move in (lambda m: m.to("cuda"), lambda m: m.cuda(), lambda m: m.to("mps:0")):
+        with pytest.raises(errors.ArgumentError, match="computes on the CPU"):
+            move(nn.Linear(1, 1))
+
+
+def test_what_is_no_state_dict_is_refused() -> None:
+    layer = nn.Linear(1, 1)
+    with pytest.raises(errors.ArgumentError, match=r"got a str; give .*load_file\(path\)"):
+        layer.load_state_dict("model.safetensors")  # type: ignore[arg-type]
+    with pytest.raises(errors.ArgumentError, match=r"got a Linear; give its state_dict\(\)"):
+        layer.load_state_dict(layer)  # type: ignore[arg-type]

@@ -148,6 +148,14 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda o: lr_scheduler.StepLR(nn.ReLU(), 1), "StepLR needs an optimiser, got a ReLU"),
+        (lambda o: lr_scheduler.LambdaLR(nn.ReLU(), abs), "needs an optimiser"),
+        (lambda o: lr_scheduler.OneCycleLR(nn.ReLU(), 0.1, 5), "needs an optimiser"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(nn.ReLU()), "needs an optimiser"),
+        (
+            lambda o: lr_scheduler.SequentialLR(nn.ReLU(), [lr_scheduler.ConstantLR(o)], []),
+            "SequentialLR needs an optimiser",
+        ),
         (lambda o: lr_scheduler.StepLR(o, 0), "step_size must be positive"),
         (lambda o: lr_scheduler.LinearLR(o, total_iters=0), "total_iters"),
         (lambda o: lr_scheduler.PolynomialLR(o, total_iters=0), "total_iters"),

@@ -227,6 +227,8 @@ def test_repr_shows_the_settings() -> None:
         (lambda x: optim.SGD([]), errors.ArgumentError, "without parameters"),
         (lambda x: optim.SGD(iter([])), errors.ArgumentError, "without parameters"),
         (lambda x: optim.SGD(x), errors.ArgumentError, "iterable"),
+        (lambda x: optim.SGD(5), errors.ArgumentError, "iterable, got one int"),
+        (lambda x: optim.Adam(nn.ReLU()), errors.ArgumentError, r"give model.parameters\(\)"),
         (lambda x: optim.SGD([1.0]), errors.ArgumentError, "got a float"),
         (lambda x: optim.SGD([x, x]), errors.ArgumentError, "given twice"),
         (

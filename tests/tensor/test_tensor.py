@@ -2,16 +2,19 @@
 
 import copy
 import math
+import operator
 import pickle
 
 import numpy as np
 import pytest
 
+import smelt
 from smelt import dtypes, tree
 from smelt.creation import from_numpy, tensor
 from smelt.engine import no_grad
 from smelt.errors import (
     ArgumentError,
+    AssignmentError,
     DTypeError,
     GradientError,
     ShapeError,
@@ -273,3 +276,92 @@ def test_traced_tensors_have_no_value():
     for ask in (bool, float, lambda x: x.allclose(x), lambda x: x[x > 0], lambda x: f"{x}"):
         with pytest.raises(TraceError, match=r"compiled step|traced|the step runs"):
             compiler.compile(lambda x, ask=ask: x * ask(x))(tensor(2.0))
+
+
+# --- names that PyTorch's users expect ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", "add sub mul div eq ne lt le gt ge".split())
+def test_operators_have_names(name):
+    operation = getattr(operator, "truediv" if name == "div" else name)
+    x, y = tensor([1.0, 2.0, 3.0]), tensor([3, 2, 1])
+    expected = operation(x.numpy(), y.numpy())
+    for found in (getattr(x, name)(y), getattr(smelt, name)(x, y)):
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+    assert smelt.neg(x).tolist() == x.neg().tolist() == [-1.0, -2.0, -3.0]
+
+
+def test_isclose_is_numpys():
+    x = tensor([1.0, 1.0, math.inf, math.nan, 0.0])
+    y = tensor([1.000001, 1.1, math.inf, math.nan, 1e-9])
+    for equal_nan in (False, True):
+        found = x.isclose(y, equal_nan=equal_nan)
+        expected = np.isclose(x.numpy(), y.numpy(), equal_nan=equal_nan)
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("name", "add_ sub_ mul_ div_ zero_ fill_ clamp_ relu_".split())
+def test_changes_in_place_name_the_way_out(name):
+    with pytest.raises(AssignmentError, match=rf"{name}\(\) is not supported. Write x = .*copy_"):
+        getattr(tensor([1.0]), name)(1.0)
+
+
+def test_there_is_one_device():
+    x = tensor([1.0])
+    assert x.cpu() is x.to("cpu") is x
+    for move in (lambda: x.cuda(), lambda: x.to("cuda:1"), lambda: x.to("mps")):
+        with pytest.raises(ArgumentError, match="computes on the CPU"):
+            move()
+
+
+# --- what NumPy and Python make of tensors --------------------------------------------------------
+
+
+def test_numpys_functions_work_on_the_values():
+    x = tensor([[1.0, 2.0], [3.0, 6.0]])
+    assert np.sum(x) == 12.0
+    assert np.mean(x, axis=0).tolist() == [2.0, 4.0]
+    assert np.max(x) == 6.0
+    assert np.std(x, ddof=1) == pytest.approx(x.numpy().std(ddof=1))
+    assert np.concatenate([x, x]).shape == (4, 2)
+    assert isinstance(np.sum(x, axis=0), np.ndarray)
+
+
+def test_numpys_functions_refuse_traced_tensors():
+    with pytest.raises(TraceError, match=r"NumPy's sum\(\) needs the value"):
+        smelt.compile(lambda x: x * np.sum(x))(tensor([1.0]))
+
+
+@pytest.mark.parametrize("given", [None, object(), "text", {"a": 1}, [None]])
+def test_what_is_no_number_makes_no_tensor(given):
+    with pytest.raises(DTypeError, match=f"of {type(given).__name__}: give a number, nested lists"):
+        tensor(given)
+
+
+def test_a_number_given_to_a_step_is_no_size():
+    with pytest.raises(TraceError, match="close over it to use it as a size"):
+        smelt.compile(lambda x, n: sum(x for _ in range(n)))(tensor([1.0]), 3)
+    with pytest.raises(TraceError, match="tensor of shape \\(2,\\)") as caught:
+        smelt.compile(lambda x: bool(x))(tensor([1.0, 2.0]))
+    assert "close over" not in str(caught.value)
+
+
+@pytest.mark.parametrize("look", [lambda x: x.numpy(), lambda x: x.item(), bool, str, np.sum])
+def test_a_traced_tensor_outside_of_its_step_is_a_leak(look):
+    kept = []
+    smelt.compile(lambda x: kept.append(x * 2))(tensor([1.0]))
+    with pytest.raises(TraceError, match=r"shape \(1,\).*left the compiled step.*Return it"):
+        look(kept[0])
+
+
+def test_backward_on_what_a_step_returned_says_so():
+    weight = tensor([1.0], requires_grad=True)
+    loss = smelt.compile(lambda: (weight * 2).sum())()
+    with pytest.raises(GradientError, match=r"call backward\(\) inside the step"):
+        loss.backward()
+
+
+def test_errors_name_the_users_line_and_not_the_decorators():
+    shifted = no_grad()(elementary.atan2)  # Smelt's function, called by contextlib
+    with pytest.raises(ShapeError, match=r"\n  at .*test_tensor\.py:\d+$"):
+        shifted(tensor([1.0, 2.0]), tensor([1.0, 2.0, 3.0]))

@@ -43,6 +43,7 @@ class LambdaLR(LRScheduler):
         optimizer: Optimizer,
         lr_lambda: Callable[[Tensor], Any] | Sequence[Callable[[Tensor], Any]],
     ) -> None:
+        self._refuse_unless_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:

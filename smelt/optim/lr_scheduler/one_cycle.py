@@ -68,6 +68,7 @@ class OneCycleLR(LRScheduler):
             raise ArgumentError(
                 located(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
             )
+        self._refuse_unless_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         self.max_lrs = (max_lr,) * groups if isinstance(max_lr, (int, float)) else tuple(max_lr)
         if len(self.max_lrs) != groups:

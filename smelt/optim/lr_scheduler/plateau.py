@@ -55,6 +55,7 @@ class ReduceLROnPlateau(Schedule):
             )
         if not factor < 1.0:
             raise ArgumentError(located(f"ReduceLROnPlateau: factor must be below 1, got {factor}"))
+        self._refuse_unless_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         lowest = (min_lr,) * groups if isinstance(min_lr, (int, float)) else tuple(min_lr)
         if len(lowest) != groups:

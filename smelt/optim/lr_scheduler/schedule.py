@@ -9,8 +9,8 @@ import numpy as np
 
 from smelt import static
 from smelt.dtypes import float64, int64
-from smelt.engine import context, no_grad
-from smelt.errors import StateError
+from smelt.engine import context, located, no_grad
+from smelt.errors import ArgumentError, StateError
 from smelt.optim.group import scalar
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -27,6 +27,11 @@ class Schedule:
     """Changes the learning rates of an optimiser; its own state are counts, as tensors."""
 
     optimizer: Optimizer
+
+    def _refuse_unless_optimizer(self, given: Any) -> None:
+        if not isinstance(given, Optimizer):
+            name, kind = type(self).__name__, type(given).__name__
+            raise ArgumentError(located(f"{name} needs an optimiser, got a {kind}"))
 
     def _state(self) -> dict[str, Tensor]:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
@@ -72,12 +77,16 @@ class LRScheduler(Schedule):
     Args:
         optimizer: the optimiser whose groups get the rates.
 
+    Raises:
+        ArgumentError: something else than an optimiser.
+
     Attributes:
         last_epoch: int64 tensor of shape (), how often `step` was called.
         base_lrs: each group's first rate, float64 tensors.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        self._refuse_unless_optimizer(optimizer)
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", scalar(group["lr"]))
