@@ -1,0 +1,24 @@
+"""Checks of a layer's settings, with one wording for all layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smelt.engine import located
+from smelt.errors import ArgumentError
+
+__all__ = ["sizes"]
+
+
+def sizes(layer: object, **given: Any) -> None:
+    """Raises ArgumentError for an extent that is no whole number, or negative."""
+    for name, size in given.items():
+        if not isinstance(size, (int, np.integer)) or size < 0:
+            raise ArgumentError(
+                located(
+                    f"{type(layer).__name__}: {name} must be a whole number and not negative, "
+                    f"got {size!r}"
+                )
+            )

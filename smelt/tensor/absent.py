@@ -1,0 +1,66 @@
+"""What PyTorch's tensors have and these have not: each name says what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from smelt.engine import located
+from smelt.errors import ArgumentError, AssignmentError
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = ["Absent", "is_cpu", "no_device"]
+
+_OTHER_DEVICES = ("cuda", "hip", "mps", "tpu", "xla", "xpu")
+
+
+def is_cpu(place: Any) -> bool:
+    """Returns whether `place` names the CPU; raises ArgumentError when it names another device."""
+    if not isinstance(place, str):
+        return False
+    device = place.partition(":")[0]
+    if device in _OTHER_DEVICES:
+        raise no_device(place)
+    return device == "cpu"
+
+
+def no_device(place: str) -> ArgumentError:
+    """Returns the error of asking for another device than the CPU."""
+    return ArgumentError(
+        located(f"there is no device {place!r}: Smelt computes on the CPU; leave the call out")
+    )
+
+
+def _in_place(name: str, instead: str) -> Callable[..., NoReturn]:
+    def refuse(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
+        raise AssignmentError(
+            located(
+                f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
+                "parameter is changed by x.copy_(new) under smelt.no_grad()"
+            )
+        )
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Raises AssignmentError: tensors are values; write {instead}."
+    return refuse
+
+
+class Absent:
+    """A base class of Tensor."""
+
+    __slots__ = ()
+
+    add_ = _in_place("add_", "x = x + y")
+    clamp_ = _in_place("clamp_", "x = x.clamp(min, max)")
+    div_ = _in_place("div_", "x = x / y")
+    fill_ = _in_place("fill_", "x = smelt.full_like(x, value)")
+    mul_ = _in_place("mul_", "x = x * y")
+    relu_ = _in_place("relu_", "x = x.relu()")
+    sub_ = _in_place("sub_", "x = x - y")
+    zero_ = _in_place("zero_", "x = smelt.zeros_like(x)")
+
+    def cuda(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Raises ArgumentError: there is no device but the CPU."""
+        raise no_device("cuda")
