@@ -1,7 +1,7 @@
 """What `step.explain()` prints for the step that trains the digits network.
 
-    python benchmarks/explain.py                          # print it
-    python benchmarks/explain.py --write docs/explain.md  # put it into the page, between its marks
+python benchmarks/explain.py                          # print it
+python benchmarks/explain.py --write docs/explain.md  # put it into the page, between its marks
 """
 
 from __future__ import annotations

@@ -36,7 +36,6 @@ from smelt.ir.loops import (
     Let,
     Load,
     Loop,
-    Program,
     Read,
     Reduce,
     Register,
@@ -49,6 +48,7 @@ from smelt.ir.loops import (
     Variable,
     children,
 )
+from smelt.ir.program import Program
 
 # the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
 ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"'

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 
 from smelt.compiler.llvm_text import Module, Writer
 from smelt.errors import CompileError
-from smelt.ir.loops import Call, Check, Kernel, Loop, Program, Slot
+from smelt.ir.loops import Kernel, Loop
+from smelt.ir.program import Call, Check, Program, Slot
 
 POOL = ("smelt_parallel", "smelt_enter", "smelt_leave")  # what a parallel step calls; see `pool.py`
 _PARAMETERS = (

@@ -19,15 +19,12 @@ from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Call,
-    Check,
     Constant,
     Declare,
     Expression,
     Kernel,
     Let,
     Load,
-    Program,
     Read,
     Register,
     Scratch,
@@ -38,6 +35,7 @@ from smelt.ir.loops import (
     index_variable,
     walk,
 )
+from smelt.ir.program import Call, Check, Program
 from smelt.ops import movement
 from smelt.ops.elementwise import broadcast_index
 from smelt.ops.op import Inlined, Reader, Shape
@@ -213,7 +211,8 @@ class Lowering:
 
     def named(self, value: Expression) -> tuple[list[Statement], Expression]:
         """Returns lets for what an expression uses more than once, and the expression on them."""
-        return share(value, self.fresh)
+        lets, value = share(value, self.fresh)
+        return list(lets), value
 
     def fresh(self, stem: str) -> str:
         """Returns a name that the kernel does not use yet."""

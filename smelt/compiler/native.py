@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from smelt.compiler import cache, llvm, machine, runtime
-from smelt.ir.loops import Program
+from smelt.ir.program import Program
 from smelt.ir.show import program_text
 
 _RUN = ctypes.CFUNCTYPE(

@@ -21,7 +21,8 @@ from smelt.compiler.plan import Planned, plan
 from smelt.compiler.schedule import schedule
 from smelt.compiler.simplify import simplify
 from smelt.ir.graph import Graph, Node
-from smelt.ir.loops import Call, Kernel, Program
+from smelt.ir.loops import Kernel
+from smelt.ir.program import Call, Program
 from smelt.ir.show import kernel_text
 from smelt.ir.verify import verify
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from smelt.compiler.fuse import Fused, Group
 from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Graph, Leaf, Node
-from smelt.ir.loops import Slot
+from smelt.ir.program import Slot
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 

@@ -17,7 +17,7 @@ from smelt.compiler.results import address, aligned_empty
 from smelt.compiler.roofline import measured_peak
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node, graph_text
-from smelt.ir.loops import Call, Slot
+from smelt.ir.program import Call, Slot
 from smelt.ir.show import kernel_text, program_text
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Call,
     Constant,
     Declare,
     Fma,
@@ -27,16 +26,15 @@ from smelt.ir.loops import (
     Lanes,
     Load,
     Loop,
-    Program,
     Read,
     Register,
-    Slot,
     Statement,
     Store,
     Variable,
     constant,
     index_variable,
 )
+from smelt.ir.program import Call, Program, Slot
 
 CHAINS = 10  # multiply-adds under way at a time: more than any CPU has latency, less than registers
 ROUNDS = 20_000

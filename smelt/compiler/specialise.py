@@ -21,7 +21,7 @@ from smelt.dtypes import DType
 from smelt.engine import located
 from smelt.errors import TraceError
 from smelt.ir.graph import Node
-from smelt.ir.loops import Slot
+from smelt.ir.program import Slot
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Call,
     Cast,
     Constant,
     Declare,
@@ -30,19 +29,18 @@ from smelt.ir.loops import (
     Let,
     Load,
     Loop,
-    Program,
     Read,
     Reduce,
     Register,
     Scratch,
     Select,
-    Slot,
     Statement,
     Store,
     Transpose,
     Unary,
     Variable,
 )
+from smelt.ir.program import Call, Program, Slot
 from smelt.ir.show import node_text
 
 Value = arithmetic.Value

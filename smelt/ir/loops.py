@@ -19,8 +19,8 @@ Meaning, in short:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from smelt.dtypes import DType, bool_, int64
 
@@ -378,67 +378,6 @@ class Kernel:
 
 
 # -------------------------------------------------------------------------------------------------
-# a step: kernels in order over one arena
-# -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Slot:
-    """A place for one array of a step, and how long it lives.
-
-    `kind` says who owns the memory: "argument" (the caller, read only), "state" (kept between
-    calls, updated in place), "result" (a fresh array per call), "constant" (baked in), "arena" (at
-    `offset` bytes in the step's one block of temporaries), "status" (one int64 per check).
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: DType
-    kind: str
-    number: int  # which argument, state, result, constant or check
-    offset: int = 0  # bytes into the arena
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the array takes."""
-        count = self.dtype.itemsize
-        for extent in self.shape:
-            count *= extent
-        return count
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """One kernel applied to slots, in the order of `kernel.buffers`."""
-
-    kernel: Kernel
-    slots: tuple[Slot, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Check:
-    """Ends the step with code `number + 1` when the status slot (one int64) is not zero."""
-
-    slot: Slot
-    number: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Program:
-    """A whole step: its slots, the bytes of its arena, and what runs in order."""
-
-    name: str
-    slots: tuple[Slot, ...]
-    arena_bytes: int
-    body: tuple[Call | Check, ...]
-
-    @property
-    def kernels(self) -> tuple[Kernel, ...]:
-        """Each different kernel once, in order of first use."""
-        return tuple(dict.fromkeys(part.kernel for part in self.body if isinstance(part, Call)))
-
-
-# -------------------------------------------------------------------------------------------------
 # small helpers that every pass uses
 # -------------------------------------------------------------------------------------------------
 
@@ -469,6 +408,24 @@ def children(expression: Expression) -> tuple[Expression, ...]:
         case Read(index=index):
             return index
     return ()
+
+
+def with_children(whole: Expression, parts: Sequence[Expression]) -> Expression:
+    """Returns an expression of the same kind made of other parts; undoes `children`."""
+    match whole:
+        case Unary() | Cast() | Reduce():
+            return replace(whole, x=parts[0])
+        case Binary():
+            return replace(whole, a=parts[0], b=parts[1])
+        case Fma():
+            return replace(whole, a=parts[0], b=parts[1], c=parts[2])
+        case Select():
+            return replace(whole, condition=parts[0], yes=parts[1], no=parts[2])
+        case Load(mask=None) | Read():
+            return replace(whole, index=tuple(parts))
+        case Load():
+            return replace(whole, index=tuple(parts[:-1]), mask=parts[-1])
+    return whole
 
 
 def walk(expression: Expression) -> Iterator[Expression]:

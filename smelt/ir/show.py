@@ -21,7 +21,6 @@ from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Call,
     Cast,
     Constant,
     Declare,
@@ -33,19 +32,18 @@ from smelt.ir.loops import (
     Let,
     Load,
     Loop,
-    Program,
     Read,
     Reduce,
     Register,
     Scratch,
     Select,
-    Slot,
     Statement,
     Store,
     Transpose,
     Unary,
     Variable,
 )
+from smelt.ir.program import Call, Program, Slot
 
 INFIX = {
     "add": (" + ", 6),

@@ -17,7 +17,7 @@ from smelt.compiler.passes import Stages, run_passes
 from smelt.compiler.trace import Trace, Traced, trace
 from smelt.dtypes import DType
 from smelt.ir.interpret import run_program
-from smelt.ir.loops import Program, Slot
+from smelt.ir.program import Program, Slot
 from smelt.ir.verify import verify
 from smelt.tensor import Tensor
 from tests.compiler.handmade import Bound

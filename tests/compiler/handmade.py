@@ -15,7 +15,6 @@ from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Call,
     Constant,
     Declare,
     Expression,
@@ -25,15 +24,14 @@ from smelt.ir.loops import (
     Let,
     Load,
     Loop,
-    Program,
     Read,
     Register,
-    Slot,
     Store,
     Variable,
     constant,
     index_variable,
 )
+from smelt.ir.program import Call, Program, Slot
 
 
 def add(a: Expression, b: Expression | int) -> Expression:

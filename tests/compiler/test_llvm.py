@@ -25,9 +25,7 @@ from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Call,
     Cast,
-    Check,
     Constant,
     Declare,
     Expression,
@@ -37,12 +35,10 @@ from smelt.ir.loops import (
     Let,
     Load,
     Loop,
-    Program,
     Read,
     Reduce,
     Register,
     Scratch,
-    Slot,
     Store,
     Transpose,
     Unary,
@@ -50,6 +46,7 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
+from smelt.ir.program import Call, Check, Program, Slot
 from tests.compiler.handmade import (
     Bound,
     add,

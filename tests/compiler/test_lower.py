@@ -10,7 +10,8 @@ import pytest
 import smelt
 from smelt.engine import context
 from smelt.errors import BoundsError
-from smelt.ir.loops import Call, Check, Loop, Scratch
+from smelt.ir.loops import Loop, Scratch
+from smelt.ir.program import Call, Check
 from smelt.ir.show import kernel_text
 from tests.compiler.engines import Case
 

@@ -15,7 +15,8 @@ from smelt.compiler import llvm, machine, native, roofline
 from smelt.compiler.roofline import multiply_adds
 from smelt.dtypes import float32
 from smelt.errors import CompileError
-from smelt.ir.loops import Binary, Constant, Fma, Program, Unary
+from smelt.ir.loops import Binary, Constant, Fma, Unary
+from smelt.ir.program import Program
 from tests.compiler.handmade import Bound, elementwise, matmul, step_of
 
 TEXT = """

@@ -13,22 +13,19 @@ from smelt.ir.interpret import run_kernel, run_program
 from smelt.ir.loops import (
     Binary,
     Buffer,
-    Call,
     Cast,
-    Check,
     Constant,
     Kernel,
     Lanes,
     Load,
     Loop,
-    Program,
     Reduce,
-    Slot,
     Store,
     Transpose,
     constant,
     index_variable,
 )
+from smelt.ir.program import Call, Check, Program, Slot
 from tests.compiler import nests
 
 

@@ -6,10 +6,11 @@ it turns what is used more than once into `Let`s, so that no work is repeated.
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from smelt.compiler.share import share
 from smelt.dtypes import DType, float32, float64, int32, int64
 from smelt.ir.loops import (
     Binary,
@@ -20,8 +21,6 @@ from smelt.ir.loops import (
     Let,
     Select,
     Unary,
-    Variable,
-    children,
 )
 
 
@@ -221,52 +220,7 @@ def with_sign_of(magnitude: Number, sign: Number) -> Number:
 
 
 def name_shared(result: Number, prefix: str) -> tuple[tuple[Let, ...], Expression]:
-    """Returns the expression with every part that is used more than once named `prefix_1`, ...
-
-    The lets come in the order in which they need each other.
-    """
-    order = _postorder(result.expression)
-    uses = Counter(id(part) for whole in order for part in children(whole))
-    lets: list[Let] = []
-    built: dict[int, Expression] = {}
-    for whole in order:
-        parts = children(whole)
-        rebuilt = _rebuild(whole, [built[id(part)] for part in parts])
-        if parts and uses[id(whole)] > 1:
-            name = f"{prefix}_{len(lets) + 1}"
-            variable = Variable(name, rebuilt.dtype, rebuilt.lanes)
-            lets.append(Let(variable, rebuilt))
-            rebuilt = variable
-        built[id(whole)] = rebuilt
-    return tuple(lets), built[id(result.expression)]
-
-
-def _postorder(root: Expression) -> list[Expression]:
-    """Every part once, each after what it is made of."""
-    order: list[Expression] = []
-    placed: set[int] = set()
-    stack = [(root, False)]
-    while stack:
-        part, ready = stack.pop()
-        if ready:
-            order.append(part)
-        elif id(part) not in placed:
-            placed.add(id(part))
-            stack.append((part, True))
-            stack.extend((below, False) for below in reversed(children(part)))
-    return order
-
-
-def _rebuild(whole: Expression, parts: list[Expression]) -> Expression:
-    match whole:
-        case Unary(op=op, dtype=dtype):
-            return Unary(op, parts[0], dtype)
-        case Binary(op=op):
-            return Binary(op, parts[0], parts[1])
-        case Cast(dtype=dtype):
-            return Cast(parts[0], dtype)
-        case Fma():
-            return Fma(parts[0], parts[1], parts[2])
-        case Select():
-            return Select(parts[0], parts[1], parts[2])
-    return whole
+    """Returns the expression with every part that is used more than once named `prefix_1`, ..."""
+    numbers = itertools.count(1)
+    lets, expression = share(result.expression, lambda _: f"{prefix}_{next(numbers)}")
+    return tuple(lets), expression
