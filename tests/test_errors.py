@@ -1,0 +1,37 @@
+"""Whose line an error names: the user's, and nobody's between."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import pytest
+
+import smelt
+from smelt.errors import ShapeError, user_line
+
+BETWEEN = [os.path.join(os.sep, "there", "bin", "smelt"), "<frozen runpy>", functools.__file__]
+
+
+def test_the_line_is_the_callers() -> None:
+    assert user_line().startswith(f"{__file__}:")
+
+
+@pytest.mark.parametrize("file", BETWEEN)
+def test_what_starts_or_wraps_a_program_is_no_users_line(file: str) -> None:
+    found: dict[str, str] = {}
+    exec(compile("line = user_line()", file, "exec"), {"user_line": user_line}, found)
+    assert found["line"].startswith(f"{__file__}:")
+
+
+def test_a_users_program_called_smelt_is_the_users() -> None:
+    found: dict[str, str] = {}
+    exec(compile("line = user_line()", "smelt", "exec"), {"user_line": user_line}, found)
+    assert found["line"] == "smelt:1"
+
+
+def test_a_decorated_function_of_smelt_names_the_line_that_calls_it() -> None:
+    shifted = smelt.no_grad()(smelt.atan2)
+    with pytest.raises(ShapeError) as caught:
+        shifted(smelt.ones(2), smelt.ones(3))
+    assert str(caught.value).splitlines()[-1].startswith(f"  at {__file__}:")
