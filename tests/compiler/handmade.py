@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from smelt.compiler import native
+from smelt.compiler import cache, native
 from smelt.dtypes import DType, bfloat16, float32
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import (
@@ -85,7 +85,8 @@ class Bound:
     """A native program with arrays for its slots, kept alive together."""
 
     def __init__(self, program: Program, arrays: Sequence[np.ndarray]) -> None:
-        self.native = native.build(program)
+        # past the cache's key, which is text: expressions made by hand may share beyond all printing
+        self.native = native.Native(program, cache.compiled(native.text(program)))
         self.arrays = list(arrays)
         self.arena = np.zeros(program.arena_bytes + 64, np.uint8)
         start = -self.arena.ctypes.data % 64

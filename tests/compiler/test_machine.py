@@ -168,7 +168,7 @@ def test_peak_is_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_process_ends_cleanly_while_native_code_is_held() -> None:
     program = (
         "from smelt.compiler import native, machine\n"
-        "from smelt.ir.loops import Program\n"
+        "from smelt.ir.program import Program\n"
         "keep = native.build(Program('empty', (), 0, ()))\n"
         "cycle = [keep]; cycle.append(cycle)\n"
         "print('done')\n"
