@@ -85,7 +85,7 @@ class Bound:
     """A native program with arrays for its slots, kept alive together."""
 
     def __init__(self, program: Program, arrays: Sequence[np.ndarray]) -> None:
-        # past the cache's key, which is text: expressions made by hand may share beyond all printing
+        # past the cache's key, which is text: handmade expressions may share beyond all printing
         self.native = native.Native(program, cache.compiled(native.text(program)))
         self.arrays = list(arrays)
         self.arena = np.zeros(program.arena_bytes + 64, np.uint8)
