@@ -94,7 +94,7 @@ class Trace:
         """Records new contents: of a captured state, or of a tensor made within the trace."""
         node = self.lift(value)
         if isinstance(target._data, Node) and target._data.op is ARGUMENT:
-            raise TraceError(located(_ARGUMENT_CHANGED.format(list(target.shape))))
+            raise TraceError(located(_ARGUMENT_CHANGED.format(target.shape)))
         if target.is_traced:
             target._data = node
         else:
@@ -113,7 +113,7 @@ class Trace:
         data = tensor.data
         if isinstance(data, Node):
             if data not in self._born:
-                raise TraceError(located(_leak_message(tensor, data)))
+                raise TraceError(located(data.leak))
             self._refuse_outdated(tensor, data)
             return data
         found = self.current.get(id(tensor))
@@ -200,7 +200,7 @@ class Trace:
         """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
         found = self._overwritten.get(id(tensor._version))
         if found is not None and self._born[node] < found[1] and node is not found[2]:
-            raise TraceError(located(_VIEW_OUTDATED.format(list(tensor.shape))))
+            raise TraceError(located(_VIEW_OUTDATED.format(tensor.shape)))
 
     def _refuse_shared_memory(self) -> None:
         """Raises when a state that changes lies in the same memory as another captured tensor."""
@@ -212,7 +212,7 @@ class Trace:
                 if len(alike) > 1 and self.current[id(tensor)] is not self.states[id(tensor)][1]:
                     for other in alike:
                         if other is not tensor and np.may_share_memory(tensor.data, other.data):
-                            shapes = f"{list(tensor.shape)} and {list(other.shape)}"
+                            shapes = f"{tensor.shape} and {other.shape}"
                             raise TraceError(located(_MEMORY_SHARED.format(shapes)))
 
     def _record(self, node: Node) -> Node:
@@ -253,22 +253,13 @@ def _origin() -> Origin:
     return Origin(errors.user_line(), ".".join(context.modules))
 
 
-def _leak_message(tensor: Tensor, node: Node) -> str:
-    made = f" (made at {node.origin})" if str(node.origin) else ""
-    return (
-        f"a traced tensor {list(tensor.shape)}{made} left the compiled step that it belongs to: "
-        "it has no value of its own. Return it from the step instead of storing it in a variable "
-        "or attribute"
-    )
-
-
 _VIEW_OUTDATED = (
-    "a tensor {} is a view of one that copy_ has changed since: eagerly it would show the new "
-    "contents, here the old ones. Take the view again after copy_, or keep the old values with "
+    "a tensor of shape {} is a view of one that copy_ has changed since: eagerly it would show the "
+    "new contents, here the old ones. Take the view again after copy_, or keep the old values with "
     "clone()"
 )
 _ARGUMENT_CHANGED = (
-    "copy_ into a tensor {} that is an argument of the compiled step: the caller's tensor would "
+    "copy_ into a tensor of shape {} that is an argument of the compiled step: the caller's tensor would "
     "not change. Return the new contents, or let the step use the tensor without passing it, which "
     "captures it"
 )
@@ -278,6 +269,5 @@ _MEMORY_SHARED = (
 )
 _LONG_TRACE = (
     f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "
-    "Python loop over time steps or samples in it? Use smelt.scan for the loop, or compile one "
-    "turn of it as a step"
+    "Python loop over time steps or samples in it? Compile one turn of the loop as a step"
 )
