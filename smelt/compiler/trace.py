@@ -260,8 +260,8 @@ _VIEW_OUTDATED = (
 )
 _ARGUMENT_CHANGED = (
     "copy_ into a tensor of shape {} that is an argument of the compiled step: the caller's tensor "
-    "would not change. Return the new contents, or let the step use the tensor without passing it, which "
-    "captures it"
+    "would not change. Return the new contents, or let the step use the tensor without passing it, "
+    "which captures it"
 )
 _MEMORY_SHARED = (
     "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): "
