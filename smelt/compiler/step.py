@@ -90,7 +90,7 @@ class CompiledStep:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
         if not settings.current.compile or context.engine is not _EAGER:
-            return self.function(*arguments, **options)
+            return self._eagerly(arguments, options)
         version = self.versions.called
         if version is not None and not options and self._fits(version, arguments):
             return version.run_once(arguments)
@@ -101,6 +101,11 @@ class CompiledStep:
         result = version.run_once(wanted.tensors)
         self._give_away(arguments)
         return result
+
+    def _eagerly(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Calls the function itself on what it would get within a trace: tensors and settings."""
+        positional, named = request(arguments, options).rebuilt()
+        return self.function(*positional, **named)
 
     def _fits(self, version: Specialisation, arguments: tuple[Any, ...]) -> bool:
         """Whether a call needs the same version as the last one: the quick way, without a key."""
@@ -128,7 +133,7 @@ class CompiledStep:
         """
         n = whole_number("repeat: n", n, least=0)
         if not settings.current.compile:
-            return stacked([self.function(*arguments) for _ in range(n)])
+            return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         wanted = request(arguments, {})
         version = self.versions.find(wanted)
         outputs = version.outputs(n)

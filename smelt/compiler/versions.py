@@ -40,6 +40,15 @@ class Request:
     named: bool
     key: Key
 
+    def rebuilt(
+        self, stand_in: Callable[[Tensor], Tensor] = lambda x: x
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns positional and keyword arguments again, with `stand_in(x)` for each tensor."""
+        pending = iter(self.tensors)
+        given = [leaf if is_static(leaf) else stand_in(next(pending)) for leaf in self.leaves]
+        whole = tree.unflatten(self.structure, given)
+        return whole if self.named else (whole, {})
+
 
 def request(arguments: tuple[Any, ...], options: dict[str, Any]) -> Request:
     """Returns the arguments of a call, with arrays and numbers turned into tensors."""
@@ -169,13 +178,9 @@ class Versions:
         self, wanted: Request, recorder: Trace
     ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
         """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
-        pending = iter(wanted.tensors)
-        given = [
-            leaf if is_static(leaf) else _placeholder(recorder, next(pending))
-            for leaf in wanted.leaves
-        ]
-        whole = tree.unflatten(wanted.structure, given)
-        arguments, options = whole if wanted.named else (whole, {})
+        arguments, options = wanted.rebuilt(
+            lambda x: recorder.placeholder(x.shape, x.dtype, x.requires_grad)
+        )
         parts, kind = tree.flatten(self.function(*arguments, **options))
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and kind == _LEAF:
@@ -217,10 +222,6 @@ class Versions:
             if a != b
         ]
         return "; ".join(changes) or "the arguments' structure or a setting changed"
-
-
-def _placeholder(recorder: Trace, x: Tensor) -> Tensor:
-    return recorder.placeholder(x.shape, x.dtype, x.requires_grad)
 
 
 def _fingerprints(modules: list[Any]) -> tuple[Any, ...]:

@@ -31,6 +31,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         ShapeError: the last extent of x is not in_features.
         DTypeError: x and the weight are floats of different dtypes.
     """
+    x = as_tensor(x)
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
         raise ShapeError(
             located(

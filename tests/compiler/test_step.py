@@ -400,3 +400,13 @@ def test_over_refuses_arrays_that_do_not_fit_together() -> None:
     step = smelt.compile(lambda x, y: x.sum() + y.sum())
     with pytest.raises(ShapeError, match="rows"):
         step.over(numbers(4, 2), numbers(5), batch_size=2)
+
+
+def test_eagerly_a_step_gets_what_it_gets_within_a_trace() -> None:
+    step = smelt.compile(lambda x, n: (x * n, type(n).__name__))
+    data = np.ones(3, np.float32)
+    compiled = step(data, 2.0)
+    with smelt.settings(compile=False):
+        eager = step(data, 2.0)
+    assert compiled[1] == eager[1] == "Tensor"
+    np.testing.assert_array_equal(compiled[0].numpy(), eager[0].numpy())
