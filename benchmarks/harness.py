@@ -17,11 +17,13 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Side = Callable[[], Iterator[dict[str, float]]]
 
+REST = 0.4  # seconds for which the threads of the side before may go on looking for work
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -77,6 +79,7 @@ def compare(names: list[str], peers: str, rounds: int, threads: int) -> dict[str
     seen: dict[str, dict[str, list[float]]] = {name: {} for name in processes}
     for _ in range(rounds):
         for name, process in processes.items():
+            time.sleep(REST)
             print("go", file=process.stdin, flush=True)
             for what, seconds in json.loads(process.stdout.readline()).items():
                 seen[name].setdefault(what, []).append(seconds)

@@ -56,6 +56,7 @@ print(best)
 def seconds(python: str, code: str, cache: str) -> float:
     """Returns the number that `code` prints in a fresh process."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "SMELT_CACHE": cache}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed: modules are compiled once
     result = subprocess.run(
         [python, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
