@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smelt.compiler.schedule import lanes_for, schedule, shapes
+from smelt.compiler.schedule import lanes_for, nest, schedule, shapes
 from smelt.dtypes import bfloat16, bool_, float32, float64, int32, int64
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import Kernel
@@ -78,6 +78,33 @@ def test_panels(k, n):
     """The second operand lies transposed, and enough rows share it."""
     after = check(nests.matmul(9, k, n, transposed="b", batch=(2,) if k == 1 else ()))
     assert "_panel" in kernel_text(after) or k == 1
+
+
+@pytest.mark.parametrize("n", [16, 35, 70])
+@pytest.mark.parametrize("transposed", ["", "a"])
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_strips(n, transposed, batch, monkeypatch):
+    """The rows of the second operand lie far apart, and many rows of the result read them."""
+    kernel = nests.matmul(9, 6, n, transposed=transposed, batch=batch)
+    assert "_panel" not in kernel_text(check(kernel))
+    for name, least in {"STRIP_BYTES": 64, "STRIP_DEPTH": 6, "STRIP_ROWS": 9}.items():
+        monkeypatch.setattr(nest, name, least)
+    assert "_panel" in kernel_text(check(kernel))
+    wide = nests.matmul(9, 6, n, dtype=float64, epilogue=False)
+    assert "_panel" in kernel_text(check(wide, vector_bits=256))
+    for name in ("PARALLEL_CYCLES", "GRAIN_CYCLES"):
+        monkeypatch.setattr(shapes, name, 1)
+    assert (check(kernel).parallel is not None) == (n == 70 or bool(batch))
+
+
+@pytest.mark.parametrize(
+    ("m", "k", "n", "strip"),
+    [(128, 256, 512, True), (127, 256, 512, False), (128, 255, 512, False), (128, 256, 511, False)],
+)
+def test_only_large_operands_are_moved(m, k, n, strip):
+    after = schedule(nests.matmul(m, k, n), vector_bits=512)
+    verify(after)
+    assert ("_panel" in kernel_text(after)) == strip
 
 
 @pytest.mark.parametrize("k", [0, 1, 16, 33])

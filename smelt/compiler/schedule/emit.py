@@ -199,7 +199,7 @@ def _panels(plan: Plan, base: Expression, size: int, names: Names) -> tuple[Body
     assert vector is not None
     for crossing in plan.crossings:
         width = -(-size // plan.lanes) * plan.lanes
-        panel = Panel(crossing, vector.variable.name, width)
+        panel = Panel(crossing, vector.variable.name, width, plan.lanes)
         before += panel.fill(base, size, names)
         body = panel.use(body)
     return before, body

@@ -15,12 +15,15 @@ from smelt.compiler.schedule.shapes import (
     unroll,
     vector_registers,
 )
-from smelt.compiler.schedule.transpose import PANEL_BYTES, Crossing, find_crossing
+from smelt.compiler.schedule.transpose import PANEL_BYTES, Crossing, find_crossing, find_strip
 from smelt.ir.loops import Load, Loop, Statement, Store
 
 REDUCE_PRICE = 12  # cycles of one sum over the lanes of a vector
 SCATTER_PRICE = 4  # cycles of storing one element on its own
 PANEL_PRICE = 10  # cycles of turning one vector of a panel
+STRIP_BYTES = 2048  # rows at least so far apart are moved together when they are read often:
+STRIP_DEPTH = 256  # so many of them,
+STRIP_ROWS = 128  # and for so many rows of the result
 
 
 @dataclass(slots=True)
@@ -169,24 +172,46 @@ def _price(access: Access, plan: Plan) -> float:
         if crossing is not None:
             plan.crossings.append(crossing)
             return 1 / min(rows, 8) + PANEL_PRICE / rows
+    if stride == 1 and rows >= STRIP_ROWS and not plan.crossings:
+        strip = _strip(access, plan)
+        plan.crossings.extend([strip] if strip is not None else [])
     scattered = SCATTER_PRICE if access.stored and price > 2 else 1
     return price * scattered / min(rows, 8)
 
 
+def _strip(access: Access, plan: Plan) -> Crossing | None:
+    """Tells which axis of an access is deep, if its rows are many and so far apart that it pays."""
+    assert plan.vector is not None
+    crossing = find_strip(access, plan.vector.variable.name)
+    if crossing is None or crossing.depth < STRIP_DEPTH:
+        return None
+    deep = access.sums[crossing.deep]
+    far = access.buffer.shape[-1] * access.buffer.dtype.itemsize >= STRIP_BYTES
+    used = deep is not None and bool(deep.terms)
+    return _possible(crossing, access, 2 * plan.lanes, plan) if far and used else None
+
+
 def _panel(access: Access, plan: Plan) -> Crossing | None:
     """Tells how an access crosses the vector axis, if turning it beforehand is possible."""
+    assert plan.vector is not None
+    crossing = find_crossing(access, plan.vector.variable.name)
+    return None if crossing is None else _possible(crossing, access, plan.lanes, plan)
+
+
+def _possible(crossing: Crossing, access: Access, width: int, plan: Plan) -> Crossing | None:
+    """Returns a crossing if a panel of it, `width` columns at least, may be made beforehand."""
     facts, vector = plan.nest.facts, plan.vector
     assert vector is not None
-    crossing = find_crossing(access, vector.variable.name)
-    if crossing is None or access.stored or access.buffer in facts.written or access.hidden:
+    if access.stored or access.buffer in facts.written or access.hidden:
         return None
-    if vector.start != 0 or trips(vector) is None:
+    if vector.start != 0 or trips(vector) is None or crossing.names & facts.roots.keys():
         return None
-    *others, last = access.sums
+    others = list(access.sums)
+    deep = others.pop(crossing.deep)
     fixed = {name for total in others if total for name in total.terms}
-    if fixed & facts.inner or last is None or not set(last.terms) <= facts.inner:
-        return None  # only the last axis may move inside of the panel, and nothing else moves it
-    panel = crossing.depth * plan.lanes * access.buffer.dtype.itemsize
+    if fixed & facts.inner or deep is None or not set(deep.terms) <= facts.inner:
+        return None  # only the deep axis may move inside of the panel, and nothing else moves it
+    panel = crossing.depth * width * access.buffer.dtype.itemsize
     return crossing if access.trips >= crossing.depth and panel <= PANEL_BYTES else None
 
 

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from smelt.compiler.schedule.access import Access, names_in
-from smelt.compiler.schedule.substitute import Names, Substitution, plus, rebuild, whole
+from smelt.compiler.schedule.substitute import Names, Substitution, add, plus, rebuild, whole
 from smelt.ir.affine import Affine
 from smelt.ir.loops import (
     Buffer,
     Expression,
+    Lanes,
     Load,
     Loop,
     Scratch,
     Statement,
+    Store,
     Transpose,
     Variable,
     index_variable,
@@ -30,31 +32,35 @@ PANEL_BYTES = 1 << 18  # the largest panel: it stays in the second cache, and on
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """An array whose last axis does not lie along the loop that becomes vectors, but `axis` does.
+    """An array of which one `axis` lies along the loop that becomes vectors, another is `deep`.
 
-    With `across`, the last axis runs along that variable, else along any: all of it is meant.
+    With `across`, the deep axis runs along that variable, else along any: all of it is meant.
     """
 
     buffer: Buffer
     index: tuple[Expression, ...]
     axis: int
     across: str | None = None
+    deep: int = -1  # the last axis, unless the array lies along the vectors and is only far apart
 
     @property
     def names(self) -> set[str]:
-        """The variables that say which part of the array is meant: all but the last axis's."""
-        return {name for part in self.index[:-1] for name in names_in(part)}
+        """The variables that say which part of the array is meant: all but the deep axis's."""
+        parts = list(self.index)
+        del parts[self.deep]
+        return {name for part in parts for name in names_in(part)}
 
     @property
     def depth(self) -> int:
-        """The length of its last axis."""
-        return self.buffer.shape[-1]
+        """The length of its deep axis."""
+        return self.buffer.shape[self.deep]
 
     def at(self, row: Expression, column: Expression) -> tuple[Expression, ...]:
-        """Returns the index of an element: `row` counts along `axis`, `column` along the last."""
+        """Returns the index of an element: `row` counts along `axis`, `column` along the deep."""
         index = list(self.index)
         index[self.axis] = row
-        index[-1] = Substitution({self.across: column})(index[-1]) if self.across else column
+        deep = index[self.deep]
+        index[self.deep] = Substitution({self.across: column})(deep) if self.across else column
         return tuple(index)
 
 
@@ -70,6 +76,17 @@ def find_crossing(access: Access, vector: str, across: str | None = None) -> Cro
     if access.sums[axes[0]] != Affine(0, {vector: 1}):
         return None
     return Crossing(access.buffer, access.index, axes[0], across)
+
+
+def find_strip(access: Access, vector: str) -> Crossing | None:
+    """Returns how an access lies along the vector axis with one axis before it that is deep."""
+    if access.masked or vector in access.hidden or len(access.sums) < 2:
+        return None
+    last = len(access.sums) - 1
+    along = [axis for axis, total in enumerate(access.sums) if total and total.coefficient(vector)]
+    if along != [last] or access.sums[last] != Affine(0, {vector: 1}):
+        return None
+    return Crossing(access.buffer, access.index, last, deep=last - 1)
 
 
 def _runs_along(access: Access, name: str) -> bool:
@@ -147,11 +164,13 @@ class Panel:
         panel[... :+ 16, ... :+ 16] = transpose(w[32 + ... :+ 16, ... :+ 16])
         acc = fma(x[i, k], panel[k, j'], acc)
 
-    j' counts from the strip's first column.
+    j' counts from the strip's first column. An array that lies along the vectors is only moved
+    together, so that its rows no longer lie pages apart: `panel[k, j'] = w[k, 32 + j']`.
     """
 
-    def __init__(self, crossing: Crossing, vector: str, width: int) -> None:
+    def __init__(self, crossing: Crossing, vector: str, width: int, lanes: int) -> None:
         self.crossing = crossing
+        self.lanes = lanes
         shape = (crossing.depth, width)
         self.buffer = Buffer(crossing.buffer.name + "_panel", shape, crossing.buffer.dtype)
         self.local = index_variable(vector + "'")
@@ -159,6 +178,8 @@ class Panel:
     def fill(self, base: Expression, size: int, names: Names) -> Body:
         """Returns the statements that copy `size` columns from `base` on."""
         crossing = self.crossing
+        if crossing.deep != -1:
+            return (Scratch(self.buffer), self.gather(base, size, names))
 
         def read(row: Expression, column: Expression) -> tuple[Expression, ...]:
             return crossing.at(plus(base, row), column)
@@ -170,9 +191,21 @@ class Panel:
         tiles = turn(crossing.buffer, self.buffer, read, write, axes, extents, names)
         return (Scratch(self.buffer), *tiles)
 
+    def gather(self, base: Expression, size: int, names: Names) -> Loop:
+        """Returns the loop that copies row by row, without turning anything."""
+        crossing, row = self.crossing, index_variable(names.fresh("row"))
+        names.taken.discard(row.name)
+        body: list[Statement] = []
+        for start, stop, lanes in pieces(size, self.lanes):
+            for first in range(start, stop, lanes):
+                column = plus(whole(first), Lanes(lanes)) if lanes > 1 else whole(first)
+                load = Load(crossing.buffer, crossing.at(add(base, column), row))
+                body.append(Store(self.buffer, (row, column), load))
+        return Loop(row, 0, crossing.depth, 1, tuple(body))
+
     def use(self, body: Body) -> Body:
         """Returns a body that reads the copy in place of the array."""
-        inner = Load(self.buffer, (self.crossing.index[-1], self.local))
+        inner = Load(self.buffer, (self.crossing.index[self.crossing.deep], self.local))
 
         def instead(load: Load) -> Expression:
             same = load.buffer is self.crossing.buffer and load.index == self.crossing.index
