@@ -14,16 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Side = Callable[[], Iterator[dict[str, float]]]
 
-REST = 0.4  # seconds for which the threads of the side before may go on looking for work
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -76,14 +75,18 @@ def compare(names: list[str], peers: str, rounds: int, threads: int) -> dict[str
         if "missing" in answer:
             print(f"  {name} is left out: {answer['missing']}")
             processes.pop(name)
+        else:  # it sleeps out of turn: some libraries' threads never stop looking for work
+            processes[name].send_signal(signal.SIGSTOP)
     seen: dict[str, dict[str, list[float]]] = {name: {} for name in processes}
     for _ in range(rounds):
         for name, process in processes.items():
-            time.sleep(REST)
+            process.send_signal(signal.SIGCONT)
             print("go", file=process.stdin, flush=True)
             for what, seconds in json.loads(process.stdout.readline()).items():
                 seen[name].setdefault(what, []).append(seconds)
+            process.send_signal(signal.SIGSTOP)
     for process in processes.values():
+        process.send_signal(signal.SIGCONT)
         process.stdin.close()
         process.wait()
     return {
