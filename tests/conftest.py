@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # tests that run side by side share the cores; those about threads ask for their own
     os.environ.setdefault("SMELT_THREADS", "1")
+
+# a runner in the background may have Ctrl-C ignored, and its children inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
