@@ -121,16 +121,6 @@ def located(message: str) -> str:
 
 
 @contextmanager
-def locating() -> Iterator[None]:
-    """Adds the module path and the user's line to any SmeltError that leaves the block."""
-    try:
-        yield
-    except errors.SmeltError as error:
-        error.args = (located(str(error)), *error.args[1:])
-        raise
-
-
-@contextmanager
 def no_grad() -> Iterator[None]:
     """Within the block no history is kept, so nothing computed there has a gradient.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Structure", "flatten", "flatten_with_paths", "map", "unflatten"]
+__all__ = ["Structure", "flatten", "map", "unflatten"]
 
 LEAF = "leaf"
 
@@ -85,18 +85,3 @@ def map(function: Callable[..., Any], first: Any, *rest: Any) -> Any:
     leaves, structure = flatten(first)
     others = [flatten(other)[0] for other in rest]
     return unflatten(structure, [function(*group) for group in zip(leaves, *others, strict=True)])
-
-
-def flatten_with_paths(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    """Returns each leaf with its path, such as `[0].weight` or `['loss']`."""
-    if value is None:
-        return []
-    if isinstance(value, (tuple, list)):
-        names = getattr(value, "_fields", None)
-        steps = [f".{name}" for name in names] if names else [f"[{i}]" for i in range(len(value))]
-        parts = list(zip(steps, value, strict=True))
-    elif type(value) is dict:
-        parts = [(f"[{key!r}]", value[key]) for key in _ordered(value)]
-    else:
-        return [(path, value)]
-    return [pair for step, part in parts for pair in flatten_with_paths(part, path + step)]
