@@ -1,0 +1,16 @@
+"""The book's programs, figures, tables and problems, by their numbers.
+
+One file a program, or a small group; each is a page that a student reads. `smelt book list` names
+them, `smelt book show E5.1` prints one, `smelt book run E5.1` runs it and checks what
+the book says.
+
+    entry.py     what an entry is, and the list of all
+    source.py    the program text of an entry
+    runner.py    entries run one after another; what became of each
+    text.py      results for a terminal
+    page.py      results as one web page
+"""
+
+from smelt.book.entry import Claim, Entry, Page, entries, entry, find, run
+
+__all__ = ["Claim", "Entry", "Page", "entries", "entry", "find", "run"]
