@@ -4,6 +4,12 @@
 """
 
 from smelt.creation import one_hot
+from smelt.functional.attention import (
+    attention_weights,
+    masked_mean,
+    scaled_dot_product_attention,
+    sinusoidal_encoding,
+)
 from smelt.functional.layers import (
     batch_norm,
     dropout,
@@ -13,7 +19,6 @@ from smelt.functional.layers import (
     linear,
     normalize,
     rms_norm,
-    scaled_dot_product_attention,
 )
 from smelt.functional.losses import (
     binary_cross_entropy,
@@ -66,13 +71,14 @@ from smelt.tensor.activations import (
 )
 
 __all__ = [
-    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
-    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu",
+    "attention_weights", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "celu", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu",
     "embedding", "gaussian_nll_loss", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish",
     "hardtanh", "heaviside", "hinge_embedding_loss", "hinge_loss", "huber_loss", "identity",
     "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
-    "logsigmoid", "margin_ranking_loss", "mish", "mse_loss", "nll_loss", "normalize", "one_hot",
-    "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention",
-    "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
-    "softplus", "softsign", "squared_error", "step", "tanh", "triplet_margin_loss",
+    "logsigmoid", "margin_ranking_loss", "masked_mean", "mish", "mse_loss", "nll_loss",
+    "normalize", "one_hot", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
+    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "sinusoidal_encoding",
+    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softsign",
+    "squared_error", "step", "tanh", "triplet_margin_loss",
 ]  # fmt: skip

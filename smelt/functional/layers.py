@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from smelt.ops import indexing
 from smelt.ops.random import iota
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
-from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import maximum, rsqrt, where
 from smelt.tensor.indexing import check_bounds
@@ -219,38 +217,3 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """Returns x / max(|x|_p, eps) along `dim`."""
     return x / maximum(x.norm(p, dim, True), eps)
-
-
-def scaled_dot_product_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-) -> Tensor:
-    """Returns softmax(Q K^T / sqrt(d)) V (Vaswani et al., 2017).
-
-    Args:
-        query: (..., L, d).
-        key: (..., S, d).
-        value: (..., S, v).
-        attn_mask: (..., L, S), bool (True: may be attended to) or float (added to the scores).
-        dropout_p: how likely an attention weight is dropped; 0 when not training.
-        is_causal: whether place i sees places up to i only.
-        scale: in place of 1 / sqrt(d).
-
-    Returns:
-        (..., L, v).
-    """
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    scores = (query * scale) @ key.mT
-    if is_causal:
-        shape = scores.shape[-2:]
-        seen = iota(shape=shape, axis=0) >= iota(shape=shape, axis=1)
-        scores = where(seen, scores, -math.inf)
-    if attn_mask is not None:
-        is_bool = attn_mask.dtype.kind == "bool"
-        scores = where(attn_mask, scores, -math.inf) if is_bool else scores + attn_mask
-    return dropout(softmax(scores, -1), dropout_p, training=dropout_p > 0) @ value

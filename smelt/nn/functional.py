@@ -1,6 +1,7 @@
 """`import smelt.nn.functional as F`: activations, losses and layers as functions."""
 
 from smelt.functional import (
+    attention_weights,
     batch_norm,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -32,6 +33,7 @@ from smelt.functional import (
     log_softmax,
     logsigmoid,
     margin_ranking_loss,
+    masked_mean,
     mish,
     mse_loss,
     nll_loss,
@@ -46,6 +48,7 @@ from smelt.functional import (
     selu,
     sigmoid,
     silu,
+    sinusoidal_encoding,
     smooth_l1_loss,
     soft_margin_loss,
     softmax,
@@ -59,13 +62,14 @@ from smelt.functional import (
 )
 
 __all__ = [
-    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
-    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu",
+    "attention_weights", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "celu", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu",
     "embedding", "gaussian_nll_loss", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish",
     "hardtanh", "heaviside", "hinge_embedding_loss", "hinge_loss", "huber_loss", "identity",
     "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
-    "logsigmoid", "margin_ranking_loss", "mish", "mse_loss", "nll_loss", "normalize", "one_hot",
-    "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention",
-    "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin",
-    "softplus", "softsign", "squared_error", "step", "tanh", "triplet_margin_loss",
+    "logsigmoid", "margin_ranking_loss", "masked_mean", "mish", "mse_loss", "nll_loss",
+    "normalize", "one_hot", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
+    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "sinusoidal_encoding",
+    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softsign",
+    "squared_error", "step", "tanh", "triplet_margin_loss",
 ]  # fmt: skip

@@ -1,0 +1,188 @@
+"""Attention: weighted means of values, the weights made of how well queries fit keys."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from smelt.dtypes import DType, as_dtype, float32
+from smelt.engine import located
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.layers import dropout
+from smelt.ops.random import iota
+from smelt.tensor import Tensor
+from smelt.tensor.activations import softmax
+from smelt.tensor.apply import as_tensor
+from smelt.tensor.elementary import exp, where
+from smelt.tensor.reductions import amax, wide
+
+__all__ = [
+    "attention_weights",
+    "masked_mean",
+    "scaled_dot_product_attention",
+    "sinusoidal_encoding",
+]
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Returns softmax(Q K^T / sqrt(d)) V (Vaswani et al., 2017).
+
+    Args:
+        query: (..., L, d).
+        key: (..., S, d).
+        value: (..., S, v).
+        attn_mask: broadcasts to (..., L, S); bool (True: may be attended to) or float (added to
+            the scores).
+        dropout_p: how likely an attention weight is dropped; 0 when not training.
+        is_causal: whether place i sees places up to i only.
+        scale: in place of 1 / sqrt(d).
+
+    Returns:
+        (..., L, v); zeros where a query may see nothing.
+
+    Raises:
+        ShapeError: the three do not fit together, or the mask does not fit (..., L, S).
+        DTypeError: the mask is of integers.
+    """
+    if min(key.ndim, value.ndim) < 2 or key.shape[-2] != value.shape[-2]:
+        raise ShapeError(
+            located(
+                f"attention: key {key.shape} and value {value.shape} need one place (axis -2) for "
+                "each other"
+            )
+        )
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    return dropout(weights, dropout_p, training=dropout_p > 0) @ value
+
+
+def attention_weights(
+    query: Tensor,
+    key: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Returns softmax(Q K^T / sqrt(d)) over the keys: how much each query takes from each place.
+
+    Args:
+        query: (..., L, d).
+        key: (..., S, d).
+        attn_mask: as for `scaled_dot_product_attention`.
+        is_causal: whether place i sees places up to i only.
+        scale: in place of 1 / sqrt(d).
+
+    Returns:
+        (..., L, S); rows sum to 1, or are zeros where a query may see nothing.
+    """
+    if query.ndim < 2 or key.ndim < 2 or query.shape[-1] != key.shape[-1]:
+        raise ShapeError(
+            located(f"attention: query {query.shape} and key {key.shape} need the same last extent")
+        )
+    factor = 1 / math.sqrt(max(1, query.shape[-1])) if scale is None else scale
+    scores = (query * factor) @ key.mT
+    if is_causal:
+        places = scores.shape[-2:]
+        scores = where(iota(shape=places, axis=0) >= iota(shape=places, axis=1), scores, -math.inf)
+    if attn_mask is None:
+        return softmax(scores, -1)
+    return _softmax_of_some(_masked(scores, as_tensor(attn_mask)))
+
+
+def _masked(scores: Tensor, mask: Tensor) -> Tensor:
+    if mask.dtype.kind == "int":
+        raise DTypeError(
+            located(f"attention: a mask is bool or float, got {mask.dtype.name}; use .bool()")
+        )
+    extents = zip(reversed(mask.shape), reversed(scores.shape), strict=False)
+    if mask.ndim > scores.ndim or any(own not in (1, extent) for own, extent in extents):
+        raise ShapeError(
+            located(f"attention: a mask {mask.shape} does not fit scores of {scores.shape}")
+        )
+    if mask.dtype.kind == "bool":
+        return where(mask, scores, -math.inf)
+    return scores + mask.to(scores.dtype)
+
+
+def _softmax_of_some(scores: Tensor) -> Tensor:
+    """Softmax over the last axis that gives zeros, not nan, where all scores are -inf."""
+    top = amax(scores, -1, True).detach()
+    powers = exp(wide(scores) - where(top == -math.inf, 0.0, top))
+    total = powers.sum(-1, True)
+    return (powers / where(total == 0, 1.0, total)).to(scores.dtype)
+
+
+def sinusoidal_encoding(
+    length: int, width: int, layout: str = "interleaved", dtype: DType = float32
+) -> Tensor:
+    """Returns sines and cosines of the place t at width / 2 wave lengths (Vaswani et al., 2017).
+
+    angle(t, i) = t / 10000^(2i / width). Interleaved: column 2i is sin angle(t, i), column 2i + 1
+    its cosine; concatenated: all sines, then all cosines.
+
+    Args:
+        length: number of places.
+        width: number of columns; even.
+        layout: "interleaved" or "concatenated".
+        dtype: of the result.
+
+    Returns:
+        (length, width).
+
+    Raises:
+        ArgumentError: an odd width, a negative length, another layout.
+    """
+    if width < 2 or width % 2:
+        raise ArgumentError(
+            located(f"sinusoidal_encoding: the width must be even and positive, got {width}")
+        )
+    if length < 0:
+        raise ArgumentError(located(f"sinusoidal_encoding: a negative length, {length}"))
+    if layout not in ("interleaved", "concatenated"):
+        raise ArgumentError(
+            located(
+                "sinusoidal_encoding: the layout is 'interleaved' or 'concatenated', got "
+                f"{layout!r}"
+            )
+        )
+    angles = np.arange(length)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
+    waves = np.stack([np.sin(angles), np.cos(angles)], -1 if layout == "interleaved" else 1)
+    return as_tensor(waves.reshape(length, width), as_dtype(dtype))
+
+
+def masked_mean(x: Tensor, padding: Tensor | None = None, dim: int = 1) -> Tensor:
+    """Returns the mean along an axis over the places that are no padding.
+
+    Args:
+        x: any shape.
+        padding: bool, the shape of `x` without its last axis; True marks what does not count, as in
+            `key_padding_mask`. None: all count.
+        dim: the axis, not the last.
+
+    Returns:
+        `x` without that axis; zeros where all is padding.
+
+    Raises:
+        ShapeError: the mask does not fit `x`.
+        DTypeError: it is not of bools.
+    """
+    if padding is None:
+        return x.mean(dim)
+    if padding.dtype.kind != "bool":
+        raise DTypeError(located(f"masked_mean: the padding is bool, got {padding.dtype.name}"))
+    if padding.shape != x.shape[:-1]:
+        raise ShapeError(
+            located(f"masked_mean: padding {padding.shape} for x {x.shape}: need {x.shape[:-1]}")
+        )
+    padding = padding.unsqueeze(-1)
+    count = (~padding).sum(dim)
+    total = where(padding, 0.0, x).sum(dim)
+    return total / where(count == 0, 1, count).to(x.dtype)
