@@ -12,6 +12,8 @@
     +-- StateError       a state_dict that does not fit its module (also a KeyError)
     +-- CompileError     the compiler could not finish             (also a RuntimeError)
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
+    +-- ChannelClosed    a channel that nothing passes any more    (also an EOFError)
+    +-- ChannelTimeout   a channel that was full or empty too long (also a TimeoutError)
     +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
 
 Every message says what is wrong, where (the operation, the operands with their shapes, the module
@@ -30,6 +32,8 @@ __all__ = [
     "ArgumentError",
     "AssignmentError",
     "BoundsError",
+    "ChannelClosed",
+    "ChannelTimeout",
     "CompileError",
     "DTypeError",
     "FileError",
@@ -96,6 +100,14 @@ class CompileError(SmeltError, RuntimeError):
 
 class FileError(SmeltError, OSError):
     """A file that is missing, damaged, or cannot be written."""
+
+
+class ChannelClosed(SmeltError, EOFError):
+    """A channel was used after nothing could pass through it any more."""
+
+
+class ChannelTimeout(SmeltError, TimeoutError):
+    """A channel stayed full, or empty, for longer than the caller would wait."""
 
 
 class MissingExtra(SmeltError, ImportError):

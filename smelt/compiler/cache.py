@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from smelt import folders
 from smelt.compiler import machine
 from smelt.errors import ArgumentError
 
@@ -30,17 +30,8 @@ _complained = False
 
 
 def location() -> Path:
-    """Returns the folder: `SMELT_CACHE`, or `smelt` in the platform's folder for user caches."""
-    given = os.environ.get("SMELT_CACHE")
-    if given:
-        return Path(given)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "smelt"
+    """Returns the folder, which `smelt.folders` chooses."""
+    return folders.cache()
 
 
 def key(text: str, *facts: str) -> str:

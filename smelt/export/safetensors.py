@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
+from smelt.atomic import write_bytes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, FileError, MissingExtra
-from smelt.export.atomic import write_bytes
 from smelt.tensor import Tensor
 
 __all__ = ["load_file", "read_metadata", "save_file"]

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from smelt.atomic import writable_folder, write_bytes
 from smelt.errors import FileError
-from smelt.export.atomic import writable_folder, write_bytes
 from smelt.export.safetensors import load_file, save_file
 from smelt.nn.module import Module
 from smelt.train.history import Callback, Epoch, History

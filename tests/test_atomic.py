@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from smelt import atomic
 from smelt.errors import FileError
-from smelt.export import atomic
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
