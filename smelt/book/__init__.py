@@ -6,7 +6,7 @@ the book says.
 
     entry.py     what an entry is, and the list of all
     source.py    the program text of an entry
-    runner.py    entries run one after another; what became of each
+    runner.py    an entry runs; what became of it
     text.py      results for a terminal
     page.py      results as one web page
 """

@@ -33,11 +33,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "KINDS", "Answer", "Claim", "Drawing", "Entry", "Page", "Part", "Printed", "Table",
+    "CHAPTERS", "KINDS", "Answer", "Claim", "Drawing", "Entry", "Page", "Part", "Printed", "Table",
     "entries", "entry", "find", "run", "short",
 ]  # fmt: skip
 
 KINDS = {"E": "program", "A": "algorithm", "F": "figure", "T": "table", "P": "problem"}
+CHAPTERS = {
+    1: "Introduction",
+    2: "Foundations and set-up",
+    3: "Language primer",
+    4: "Data loading and benchmarks",
+    5: "Neural building blocks",
+    6: "Concurrency",
+    7: "Convolutional and recurrent networks",
+    8: "Generative networks and Transformers",
+}
 _NUMBER = re.compile(r"([EAFTP])(\d)\.(\w+?)(\+*)$")
 _NAME = re.compile(r"[a-z0-9_-]+$")
 _ALL: dict[str, Entry] = {}

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from smelt import __version__
+from smelt.cli.book import book
 from smelt.cli.info import info
 from smelt.cli.parser import make_parser
 from smelt.cli.predict import predict
@@ -22,7 +23,7 @@ WRONG = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, info))
+    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, book, info))
     given = vars(parser.parse_args(arguments))
     command = given.pop("command")
     try:

@@ -13,14 +13,14 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Command", "Within", "make_parser"]
+__all__ = ["Command", "Group", "Within", "make_parser"]
 
 Command = Callable[..., int]  # returns the exit code
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*)$")
@@ -48,32 +48,53 @@ class Within:
         return f"it must be at least {self.low}{end}"
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands that share a first word, as in `smelt book run`; the words are the keys."""
+
+    name: str
+    summary: str
+    commands: Mapping[str, Command]
+
+
 def make_parser(
-    program: str, description: str, version: str, commands: Sequence[Command]
+    program: str, description: str, version: str, commands: Sequence[Command | Group]
 ) -> argparse.ArgumentParser:
-    """Returns the parser of a program with one subcommand for each function."""
+    """Returns the parser of a program with one subcommand for each function or group of them."""
     parser = argparse.ArgumentParser(program, description=description)
     parser.add_argument("--version", action="version", version=f"{program} {version}")
-    shown = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    shown = _subcommands(parser)
     for command in commands:
-        _add(shown, command)
+        if isinstance(command, Group):
+            group = shown.add_parser(
+                command.name, help=command.summary, description=command.summary
+            )
+            inner = _subcommands(group)
+            for name, member in command.commands.items():
+                _add(inner, name, member)
+        else:
+            _add(shown, command.__name__, command)
     return parser
 
 
-def _add(subparsers: Any, command: Command) -> None:
+def _subcommands(parser: argparse.ArgumentParser) -> Any:
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _add(subparsers: Any, name: str, command: Command) -> None:
     summary, body, explained = _read_docstring(command)
     parser = subparsers.add_parser(
-        command.__name__,
+        name,
         help=summary,
         description=f"{summary}\n\n{body}".strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=command)
     kinds = typing.get_type_hints(command, include_extras=True)
-    for name, parameter in inspect.signature(command).parameters.items():
-        if name not in explained:
-            raise ArgumentError(f"{command.__name__}: its docstring does not explain {name!r}")
-        _add_argument(parser, parameter, kinds[name], explained[name])
+    for option, parameter in inspect.signature(command).parameters.items():
+        if option not in explained:
+            raise ArgumentError(f"{command.__name__}: its docstring does not explain {option!r}")
+        _add_argument(parser, parameter, kinds[option], explained[option])
 
 
 def _add_argument(

@@ -1,0 +1,188 @@
+"""smelt book: the book's programs, figures, tables and problems, by their numbers."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Literal
+
+from smelt import plot
+from smelt.book.entry import Entry, entries, find
+from smelt.book.page import make_page
+from smelt.book.runner import Outcome, State, run_entry
+from smelt.book.source import program
+from smelt.book.text import CLAIM_HEADER, claim_rows, columns, page_text, summary
+from smelt.cli.parser import Group, Within
+from smelt.cli.train import SEEDS
+from smelt.export.atomic import writable_folder, write_bytes
+
+__all__ = ["book"]
+
+EVERYTHING = ["all"]
+Kind = Literal["program", "algorithm", "figure", "table", "problem"]
+
+
+def list_entries(
+    chapter: Annotated[int, Within(1, 8)] | None = None, kind: Kind | None = None
+) -> int:
+    """List the numbers and titles of the book.
+
+    A number with a "+" behind is the cured version of a program that fails as the book has it.
+
+    Args:
+        chapter: only this chapter
+        kind: only these
+    """
+    rows = [
+        (entry.number, entry.kind, entry.title)
+        for entry in entries(chapter)
+        if kind in (None, entry.kind)
+    ]
+    for line in columns(rows) if rows else ():
+        print(line)
+    return 0
+
+
+def show(number: str) -> int:
+    """Print the program of a number, with what it says of itself.
+
+    Args:
+        number: of the book, such as E5.1
+    """
+    entry = find(number)
+    print(f"# {entry.number}  {entry.title}\n#")
+    for line in entry.text.splitlines():
+        print(f"# {line}".rstrip())
+    print(f"\n{program(entry)}", end="")
+    return 0
+
+
+def run(
+    numbers: list[str],
+    out: Path = Path("runs/book"),
+    data: Path | None = None,
+    seed: Annotated[int, Within(0, SEEDS - 1)] = 0,
+) -> int:
+    """Run numbers of the book, or all of it, and check what the book says.
+
+    Each entry's figures are written as PNG and SVG; book.html (page.html for chosen numbers) is one
+    page with every program, result, figure and claim, that needs no other file.
+
+    The exit code is 1 when a claim does not hold, an entry raises an error, or data are missing.
+
+    Args:
+        numbers: such as E5.1, or all
+        out: folder for the page and the figures
+        data: folder with data sets (default: where SMELT_DATA says, then the cache; otherwise they
+            are downloaded)
+        seed: of the entries for which the book states none
+    """
+    whole = numbers == EVERYTHING
+    chosen = entries() if whole else [find(number) for number in numbers]
+    if any(entry.kind == "figure" for entry in chosen):
+        plot.require()
+    folder = writable_folder(out)
+    outcomes: list[Outcome] = []
+    progress = _progress(len(chosen), whole)
+    try:
+        for entry in chosen:
+            progress.start(entry)
+            outcomes.append(run_entry(entry, folder, seed, data))
+            progress.end(outcomes[-1])
+    finally:  # Ctrl-C too leaves a page, of what has run
+        progress.stop()
+        page = folder / ("book.html" if whole else "page.html")
+        write_bytes(page, make_page(outcomes).encode())
+    _report(outcomes, whole)
+    print(f"page: {page}")
+    return 0 if all(outcome.state is State.HOLDS for outcome in outcomes) else 1
+
+
+book = Group(
+    "book",
+    "Run the programs, figures and problems of the book.",
+    {"list": list_entries, "show": show, "run": run},
+)
+
+
+def _report(outcomes: list[Outcome], whole: bool) -> None:
+    """Prints the closing table, and one line that sums up."""
+    if whole:
+        print()
+        width = shutil.get_terminal_size((120, 24)).columns
+        for line in columns([CLAIM_HEADER, *claim_rows(outcomes)], width):
+            print(line)
+    print(f"\n{summary(outcomes)}")
+
+
+def _progress(total: int, whole: bool) -> PlainProgress:
+    live = whole and sys.stdout.isatty() and find_spec("rich") is not None
+    return LiveProgress(total, whole) if live else PlainProgress(total, whole)
+
+
+class PlainProgress:
+    """Prints a line for each entry of the whole book, and the pages of chosen ones."""
+
+    def __init__(self, total: int, whole: bool) -> None:
+        self.total = total
+        self.whole = whole
+        self.done = 0
+
+    def start(self, entry: Entry) -> None:
+        """Hears that an entry begins."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Prints what became of an entry."""
+        self.done += 1
+        if not self.whole:
+            self.print(page_text(outcome) + "\n")
+            return
+        place = f"{self.done:{len(str(self.total))}}/{self.total}"
+        entry = outcome.entry
+        self.print(
+            f"{place}  {outcome.state:11}  {outcome.seconds:6.2f} s  {entry.number} {entry.title}"
+        )
+
+    def stop(self) -> None:
+        """Hears that no entry follows."""
+
+    def print(self, text: str) -> None:
+        """Prints lines at once, so that they are seen through a pipe too."""
+        print(text, flush=True)
+
+
+class LiveProgress(PlainProgress):
+    """Shows below those lines, by means of rich, what is running."""
+
+    def __init__(self, total: int, whole: bool) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
+        super().__init__(total, whole)
+        self._bar = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            Elapsed(),
+            TextColumn("{task.description}"),
+        )
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()
+
+    def start(self, entry: Entry) -> None:
+        """Shows what is running."""
+        self._bar.update(self._task, description=f"{entry.number} {entry.title}")
+
+    def end(self, outcome: Outcome) -> None:
+        """Prints what became of an entry, and moves the bar."""
+        super().end(outcome)
+        self._bar.advance(self._task)
+
+    def stop(self) -> None:
+        """Takes the bar away."""
+        self._bar.stop()
+
+    def print(self, text: str) -> None:
+        """Prints lines above the bar."""
+        self._bar.console.print(text, highlight=False, markup=False)
