@@ -21,6 +21,7 @@ from smelt.autodiff import (
     vmap,
 )
 from smelt.compiler import CompiledStep, compile
+from smelt.control import scan
 from smelt.creation import (
     arange,
     eye,
@@ -181,9 +182,9 @@ __all__ = [
     "neg", "nn", "no_grad", "norm", "normal", "one_hot", "ones", "ones_like", "optim", "outer",
     "permutation", "permute", "poisson", "pow", "prod", "rand", "rand_like", "randint", "randn",
     "randn_like", "random", "randperm", "reciprocal", "relu", "repeat", "reshape", "roll",
-    "round", "rsqrt", "scatter_add", "set_rng_state", "settings", "sigmoid", "sign", "sin",
-    "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum",
-    "summary", "take", "take_along_dim", "tan", "tanh", "tensor", "topk", "transpose", "tril",
-    "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad", "var", "vjp", "vmap",
-    "where", "zeros", "zeros_like",
+    "round", "rsqrt", "scan", "scatter_add", "set_rng_state", "settings", "sigmoid", "sign",
+    "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "sub", "sum", "summary", "take", "take_along_dim", "tan", "tanh", "tensor", "topk",
+    "transpose", "tril", "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad",
+    "var", "vjp", "vmap", "where", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -1,0 +1,110 @@
+"""`scan`: a recurrence of any length, whose trace and code do not grow with the length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smelt import tree
+from smelt.control.carry import leaves_of, matching
+from smelt.engine import located
+from smelt.errors import ArgumentError, ShapeError
+from smelt.tensor import Tensor
+from smelt.tensor.shaping import stack
+
+Turn = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def scan(
+    body: Turn,
+    initial: Any,
+    inputs: Any = None,
+    *,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """Runs `carry, output = body(carry, input)` once per element along the inputs' first axis.
+
+        c[0] = initial;  c[t + 1], y[t] = body(c[t], x[t]);  returns c[T], stack(y)
+
+    Eagerly this is the Python loop that it looks like. In a compiled step `body` is traced once and
+    becomes a native loop: the trace, the code and the time to compile do not depend on the length.
+
+    Args:
+        body: takes the carry and one input, returns the next carry and an output (trees of
+            Tensors; None for nothing). It may use and change other tensors.
+        initial: the carry of the first turn. Each tensor in it keeps its shape and dtype.
+        inputs: a tree of Tensors of shape (T, ...); `body` gets (...) of each. None: no inputs.
+        length: T; needed when there are no inputs.
+        reverse: whether to go from the last input to the first. Output t still belongs to input t.
+
+    Returns:
+        The last carry, and the outputs stacked along a new first axis, each (T, ...).
+
+    Raises:
+        ArgumentError: no length, a negative one, or one that is not the inputs'.
+        ShapeError, DTypeError: the inputs differ in T, or a carry changes its shape or dtype.
+
+    The name and the order of arguments are those of JAX's `lax.scan`.
+    """
+    carry, carry_tree = leaves_of(initial)
+    sliced, input_tree = leaves_of(inputs)
+    turns = _turns(sliced, length)
+    return _in_python(body, carry, carry_tree, sliced, input_tree, turns, reverse)
+
+
+def _turns(sliced: list[Tensor], length: int | None) -> int:
+    if length is not None and (not isinstance(length, int) or length < 0):
+        raise ArgumentError(
+            located(f"scan: length must be an integer of at least 0, got {length!r}")
+        )
+    if any(not x.ndim for x in sliced):
+        raise ShapeError(located("scan: an input has shape (), so there is no axis to go along"))
+    found = {x.shape[0] for x in sliced}
+    if len(found) > 1:
+        shapes = ", ".join(str(x.shape) for x in sliced)
+        raise ShapeError(
+            located(f"scan: the inputs need one length along their first axis, got {shapes}")
+        )
+    if length is None:
+        if not found:
+            raise ArgumentError(
+                located("scan: without inputs it needs `length`, a number of turns")
+            )
+        return found.pop()
+    if found and found != {length}:
+        raise ArgumentError(
+            located(f"scan: length={length}, but the inputs have {found.pop()} elements")
+        )
+    return length
+
+
+def _in_python(
+    body: Turn,
+    carry: list[Tensor],
+    carry_tree: tree.Structure,
+    sliced: list[Tensor],
+    input_tree: tree.Structure,
+    turns: int,
+    reverse: bool,
+) -> tuple[Any, Any]:
+    rows: list[list[Tensor]] = []
+    output_tree = tree.flatten(None)[1]
+    for t in reversed(range(turns)) if reverse else range(turns):
+        given = tree.unflatten(input_tree, [x[t] for x in sliced])
+        following, output = _pair(body(tree.unflatten(carry_tree, carry), given))
+        carry = matching("scan: the carry", following, carry_tree, carry)
+        row, output_tree = leaves_of(output)
+        rows.append(row)
+    if reverse:
+        rows.reverse()
+    stacked = [stack(column) for column in zip(*rows, strict=True)]
+    return tree.unflatten(carry_tree, carry), tree.unflatten(output_tree, stacked)
+
+
+def _pair(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(
+            located("scan: the body must return a pair (carry, output); use None for no output")
+        )
+    return result
