@@ -1,7 +1,47 @@
-"""Figures. matplotlib is imported when one is drawn, and not before."""
+"""Figures of data, trainings and networks, each as a matplotlib Figure that `save` writes.
+
+Every function takes data (tensors, arrays or lists) and returns a new Figure; nothing is shown and
+no global state of matplotlib is touched. matplotlib is imported when one is drawn, and not before.
+"""
 
 from smelt.plot.confusion import confusion
 from smelt.plot.curves import curves
-from smelt.plot.style import require, save
+from smelt.plot.flow import gradient_flow, gradients_through_time
+from smelt.plot.functions import activations, contour, descent
+from smelt.plot.images import feature_maps, images, kernels
+from smelt.plot.lines import learning_rates, loss_curves, moving_average
+from smelt.plot.maps import attention, heatmap
+from smelt.plot.measures import bars, histograms
+from smelt.plot.points import decision_boundary, sample_variants, samples, scatter
+from smelt.plot.style import require, save, to_png, to_svg
+from smelt.plot.time import timeline, timelines
 
-__all__ = ["confusion", "curves", "require", "save"]
+__all__ = [
+    "activations",
+    "attention",
+    "bars",
+    "confusion",
+    "contour",
+    "curves",
+    "decision_boundary",
+    "descent",
+    "feature_maps",
+    "gradient_flow",
+    "gradients_through_time",
+    "heatmap",
+    "histograms",
+    "images",
+    "kernels",
+    "learning_rates",
+    "loss_curves",
+    "moving_average",
+    "require",
+    "sample_variants",
+    "samples",
+    "save",
+    "scatter",
+    "timeline",
+    "timelines",
+    "to_png",
+    "to_svg",
+]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smelt.errors import MissingExtra
+import numpy as np
+
+from smelt.errors import ArgumentError, MissingExtra, ShapeError
 from smelt.export.atomic import replacing
 
 if TYPE_CHECKING:
@@ -16,21 +20,38 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLUE",
+    "COLOURS",
+    "FAINT",
     "GREY",
     "INK",
     "ORANGE",
     "PALE",
+    "as_array",
     "bare",
+    "colour_of",
+    "framed",
+    "grid_of",
+    "headed",
+    "legend",
     "new_figure",
     "require",
     "save",
     "titled",
+    "to_png",
+    "to_svg",
 ]
 
-INK, GREY, PALE = "#1f2933", "#7b8794", "#e4e7eb"
+INK, GREY, PALE, FAINT = "#1f2933", "#66727f", "#dfe3e8", "#f3f5f7"
 BLUE, ORANGE = "#2563a8", "#d9620f"
+# told apart by every kind of colour vision, and by their lightness in print
+COLOURS = (BLUE, ORANGE, "#2a9d8f", "#9b2d6f", "#c9a227", "#6a7fdb")
 DPI = 160
 PADDING = 0.12  # inches around everything
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"dpi": DPI},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
 
 
 def require() -> None:
@@ -67,16 +88,106 @@ def bare(axes: Axes, spines: Sequence[str] = ("left", "bottom")) -> None:
     axes.set_axisbelow(True)
 
 
+def framed(axes: Axes, title: str = "", x_label: str = "", y_label: str = "") -> None:
+    """Gives axes that show curves or points their frame: pale grid, small grey labels, a title."""
+    bare(axes)
+    axes.grid(color=PALE, linewidth=0.7)
+    axes.set_xlabel(x_label, color=GREY, fontsize=9)
+    axes.set_ylabel(y_label, color=GREY, fontsize=9)
+    titled(axes, title)
+
+
 def titled(axes: Axes, title: str, **options: Any) -> None:
     """Writes a title to the left above the axes."""
-    axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold", pad=10, **options)
+    if title:
+        style = {"color": INK, "fontsize": 11, "fontweight": "bold", "pad": 10, **options}
+        axes.set_title(title, loc="left", **style)
+
+
+def headed(figure: Figure, title: str) -> None:
+    """Writes a title above a figure of several panels."""
+    if title:
+        figure.suptitle(title, x=0.015, ha="left", color=INK, fontsize=12, fontweight="bold")
+
+
+def legend(axes: Axes, **options: Any) -> None:
+    """Names what the axes show, on a white ground without a frame."""
+    style = {"facecolor": "white", "edgecolor": "none", "framealpha": 0.9, "fontsize": 9}
+    axes.legend(labelcolor=INK, **{**style, **options})
+
+
+def colour_of(place: int) -> str:
+    """Returns the colour of the curve or class that comes at a place; they repeat after six."""
+    return COLOURS[place % len(COLOURS)]
+
+
+def grid_of(count: int, columns: int | None = None) -> tuple[int, int]:
+    """Returns rows and columns for so many panels: near a square, a little wider than high."""
+    if columns is None:
+        wide = count if count <= 3 else round((1.6 * count) ** 0.5)
+        columns = -(-count // -(-count // wide))  # no more than the rows need
+    return -(-count // columns), columns
+
+
+def as_array(what: str, values: Any, *shapes: tuple[str, ...]) -> np.ndarray:
+    """Returns `values` as a NumPy array that has as many axes as one of `shapes`.
+
+    Args:
+        what: the function and the argument, for the message: "attention: weights".
+        values: a tensor, an array, or lists.
+        shapes: the names of the axes that are allowed; a name that is a number is a size.
+
+    Raises:
+        ShapeError: there are other axes, or none of their elements.
+    """
+    array = np.asarray(values)
+    if not any(_fits(array.shape, axes) for axes in shapes):
+        wanted = " or ".join(f"({', '.join(axes)}{',' * (len(axes) == 1)})" for axes in shapes)
+        raise ShapeError(f"{what} must have shape {wanted}, got {array.shape}")
+    if not array.size:
+        raise ShapeError(f"{what} {array.shape} holds nothing to draw")
+    return array
+
+
+def _fits(shape: tuple[int, ...], axes: tuple[str, ...]) -> bool:
+    sizes = zip(shape, axes, strict=False)
+    return len(shape) == len(axes) and all(
+        not name.isdigit() or size == int(name) for size, name in sizes
+    )
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a figure as a PNG file; the file is there whole or not at all.
+    """Writes a figure as a PNG, SVG or PDF file; the file is there whole or not at all.
+
+    Args:
+        figure: what to write.
+        path: its suffix (.png, .svg, .pdf) says the format.
 
     Raises:
+        ArgumentError: another suffix.
         FileError: the file cannot be written there.
     """
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise ArgumentError(f"save: {os.fspath(path)} must end in .png, .svg or .pdf")
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI)
+        temporary.write_bytes(_rendered(figure, kind))
+
+
+def to_png(figure: Figure) -> bytes:
+    """Returns a figure as a PNG image."""
+    return _rendered(figure, "png")
+
+
+def to_svg(figure: Figure) -> str:
+    """Returns a figure as an SVG document; the same figure gives the same text."""
+    return _rendered(figure, "svg").decode()
+
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    import matplotlib
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "smelt"}):  # else ids in the text are random
+        figure.savefig(stream, format=kind, **FORMATS[kind])
+    return stream.getvalue()
