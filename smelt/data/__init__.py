@@ -1,16 +1,30 @@
 """Data: datasets, the loader, readers, and a real dataset that comes with the package."""
 
+from smelt.data.catalogue import DATASETS
+from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.dataset import Dataset, Subset, TensorDataset, random_split
 from smelt.data.digits import load_digits
+from smelt.data.files import obtain
+from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
 from smelt.data.images import read_digit
 from smelt.data.loader import DataLoader
+from smelt.data.photographs import load_catvnoncat
 
 __all__ = [
+    "DATASETS",
     "DataLoader",
     "Dataset",
     "Subset",
     "TensorDataset",
+    "load_catvnoncat",
     "load_digits",
+    "load_fashion_mnist",
+    "load_mnist",
+    "load_multi30k",
+    "load_sst2",
+    "load_tiny_shakespeare",
+    "obtain",
     "random_split",
     "read_digit",
+    "read_idx",
 ]

@@ -1,0 +1,21 @@
+"""The parts into which a published data set is divided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from smelt.errors import ArgumentError
+
+__all__ = ["part_of"]
+
+
+def part_of(dataset: str, split: str, parts: Mapping[str, str]) -> str:
+    """Returns what stands for a split.
+
+    Raises:
+        ArgumentError: the data set has no such split.
+    """
+    if split not in parts:
+        names = ", ".join(f'"{name}"' for name in parts)
+        raise ArgumentError(f"{dataset}: split={split!r}; there are {names}")
+    return parts[split]
