@@ -16,7 +16,7 @@ from smelt.book.source import program
 from smelt.book.text import CLAIM_HEADER, claim_rows, columns, page_text, summary
 from smelt.cli.parser import Group, Within
 from smelt.cli.train import SEEDS
-from smelt.export.atomic import writable_folder, write_bytes
+from smelt.atomic import writable_folder, write_bytes
 
 __all__ = ["book"]
 
