@@ -25,6 +25,7 @@ from smelt.nn.activation import (
     Softsign,
     Tanh,
 )
+from smelt.nn.attention import MultiheadAttention
 from smelt.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from smelt.nn.dropout import Dropout
 from smelt.nn.embedding import Embedding
@@ -52,6 +53,14 @@ from smelt.nn.loss import (
 from smelt.nn.module import Module
 from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from smelt.nn.parameter import Parameter
+from smelt.nn.positional import ClassToken, LearnedPositions, MeanPooling, PositionalEncoding
+from smelt.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -64,6 +73,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
+    "ClassToken",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
@@ -81,20 +91,24 @@ __all__ = [
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "MarginRankingLoss",
+    "MeanPooling",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",
     "ParameterList",
     "PoissonNLLLoss",
+    "PositionalEncoding",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -107,6 +121,11 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
     "init",

@@ -1,0 +1,252 @@
+"""Multi-head attention (Vaswani et al., "Attention is all you need", 2017)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import smelt.functional as F
+from smelt.engine import located
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.nn import init
+from smelt.nn.checks import sizes
+from smelt.nn.linear import Linear, empty_parameter
+from smelt.nn.module import Module
+from smelt.nn.parameter import Parameter
+from smelt.tensor import Tensor
+from smelt.tensor.elementary import where
+
+__all__ = ["MultiheadAttention"]
+
+
+class MultiheadAttention(Module):
+    """`Concat(head_1, ..., head_h) W_O`, head_i = softmax(Q_i K_i^T / sqrt(d)) V_i.
+
+    Q_i, K_i and V_i are affine maps of query, key and value to d = embed_dim / num_heads columns.
+
+    Args:
+        embed_dim: E, extent of the last axis of query and output.
+        num_heads: h, a divisor of E.
+        dropout: how likely an attention weight is dropped in training.
+        bias: whether the maps have biases.
+        kdim: extent of the last axis of the key; E when None.
+        vdim: extent of the last axis of the value; E when None.
+        batch_first: whether inputs are (B, T, E) instead of (T, B, E).
+        dtype: of the parameters; float32 when None.
+
+    Parameters: in_proj_weight (3 E, E) for query, key, value in turn, or q_proj_weight (E, E),
+    k_proj_weight (E, kdim), v_proj_weight (E, vdim) when kdim or vdim differ from E, first drawn by
+    xavier_uniform; in_proj_bias (3 E) of zeros; out_proj, a Linear whose bias starts as zeros.
+
+    Raises:
+        ArgumentError: h does not divide E, or `dropout` is no probability.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        *,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        kdim, vdim = (embed_dim if extent is None else extent for extent in (kdim, vdim))
+        sizes(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
+        if not num_heads or embed_dim % num_heads:
+            raise ArgumentError(
+                located(
+                    f"MultiheadAttention: {num_heads} heads do not divide embed_dim {embed_dim}; "
+                    "each head gets embed_dim / num_heads columns"
+                )
+            )
+        if not 0 <= dropout <= 1:
+            raise ArgumentError(
+                located(f"MultiheadAttention: dropout must lie between 0 and 1, got {dropout}")
+            )
+        self.embed_dim = embed_dim
+        self.num_heads = num_heads
+        self.head_dim = embed_dim // num_heads
+        self.dropout = dropout
+        self.kdim = kdim
+        self.vdim = vdim
+        self.batch_first = batch_first
+        self.in_proj_weight: Parameter | None = None
+        if kdim == vdim == embed_dim:
+            self.in_proj_weight = empty_parameter(3 * embed_dim, embed_dim, dtype=dtype)
+        else:
+            self.q_proj_weight = empty_parameter(embed_dim, embed_dim, dtype=dtype)
+            self.k_proj_weight = empty_parameter(embed_dim, kdim, dtype=dtype)
+            self.v_proj_weight = empty_parameter(embed_dim, vdim, dtype=dtype)
+        self.in_proj_bias = empty_parameter(3 * embed_dim, dtype=dtype) if bias else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws first values anew, as PyTorch does."""
+        for name, parameter in self.named_parameters(recurse=False):
+            if name == "in_proj_bias":
+                init.zeros_(parameter)
+            else:
+                init.xavier_uniform_(parameter)
+        self.out_proj.reset_parameters()
+        if self.out_proj.bias is not None:
+            init.zeros_(self.out_proj.bias)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attends from each place of the query to the places of key and value.
+
+        Masks are PyTorch's: a bool one marks with True what must *not* be attended to (the reverse
+        of `F.scaled_dot_product_attention`), a float one is added to the scores.
+
+        Args:
+            query: (L, B, E), or (B, L, E) with batch_first, or (L, E).
+            key: (S, B, kdim), likewise.
+            value: (S, B, vdim), likewise.
+            key_padding_mask: (B, S), or (S) without a batch: places of the key that are padding.
+            need_weights: whether the attention weights are returned too.
+            attn_mask: (L, S), or (B * h, L, S) for each head of each sample.
+            average_attn_weights: whether the weights are averaged over the heads.
+            is_causal: whether place i sees places up to i only; needs no mask.
+
+        Returns:
+            The output, in the shape of the query, zeros in front of W_O where a query may see
+            nothing; and the weights (B, L, S), or (B, h, L, S) when they are not averaged, as
+            applied (after dropout), or None.
+
+        Raises:
+            ShapeError: the inputs or masks do not fit the layer or each other.
+            DTypeError: a mask is of integers.
+        """
+        self._refuse_unfit(query, key, value)
+        q, k, v = map(self._heads, self._projected(query, key, value))  # (B, h, T, d) each
+        shape = (*q.shape[:3], k.shape[2])
+        mask = _both(_attention_mask(attn_mask, shape), _padding_mask(key_padding_mask, shape))
+        weights = F.attention_weights(q, k, mask, is_causal)  # (B, h, L, S)
+        weights = F.dropout(weights, self.dropout, self.training)
+        output = self.out_proj((weights @ v).transpose(1, 2).flatten(2))  # (B, L, E)
+        output = output if self.batch_first else output.transpose(0, 1)
+        output = output.reshape(query.shape)
+        if not need_weights:
+            return output, None
+        weights = weights.mean(1) if average_attn_weights else weights
+        return output, weights if query.ndim == 3 else weights.squeeze(0)
+
+    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        packed = self.in_proj_weight
+        if packed is not None and query is key is value:
+            return F.linear(query, packed, self.in_proj_bias).chunk(3, -1)  # one product for three
+        weights = self._separate_weights() if packed is None else packed.chunk(3)
+        biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+        return tuple(map(F.linear, (query, key, value), weights, biases))
+
+    def _separate_weights(self) -> tuple[Tensor, ...]:
+        return self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Turns (B, T, E), (T, B, E) or (T, E) into (B, h, T, d)."""
+        if x.ndim == 2:
+            x = x.unsqueeze(0)
+        elif not self.batch_first:
+            x = x.transpose(0, 1)
+        return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
+
+    def _refuse_unfit(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        layout = "(B, T, E)" if self.batch_first else "(T, B, E)"
+        given = f"got query {query.shape}, key {key.shape}, value {value.shape}"
+        if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):
+            raise ShapeError(
+                located(f"MultiheadAttention needs three inputs {layout} or (T, E); {given}")
+            )
+        extents = query.shape[-1], key.shape[-1], value.shape[-1]
+        wanted = self.embed_dim, self.kdim, self.vdim
+        if extents != wanted:
+            raise ShapeError(
+                located(f"MultiheadAttention: the last extents must be {wanted}; {given}")
+            )
+        batch = 0 if self.batch_first else 1
+        alone = query.ndim == 2
+        if key.shape[:-1] != value.shape[:-1] or not (
+            alone or query.shape[batch] == key.shape[batch]
+        ):
+            raise ShapeError(
+                located(
+                    "MultiheadAttention: key and value need the same places, and all three the "
+                    f"same batch, in {layout}; {given}"
+                )
+            )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, "
+            f"batch_first={self.batch_first}"
+        )
+
+
+def _attention_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """The mask for all heads as one that broadcasts to `shape` (B, h, L, S)."""
+    if mask is None:
+        return None
+    batch, heads, length, places = shape
+    if mask.shape == (length, places):
+        return _allowing(mask)
+    if mask.shape != (batch * heads, length, places):
+        raise ShapeError(
+            located(
+                f"MultiheadAttention: attn_mask {mask.shape} must be (L, S) = {length, places} or "
+                f"(B * heads, L, S) = {batch * heads, length, places}"
+            )
+        )
+    return _allowing(mask).reshape(shape)
+
+
+def _padding_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
+    """The mask of padded places as one that broadcasts to `shape` (B, h, L, S)."""
+    if mask is None:
+        return None
+    batch, _, _, places = shape
+    if mask.shape != (batch, places) and (batch, *mask.shape) != (1, places):
+        raise ShapeError(
+            located(
+                f"MultiheadAttention: key_padding_mask {mask.shape} must be (B, S) = "
+                f"{batch, places}: True where the key is padding"
+            )
+        )
+    return _allowing(mask).reshape(batch, 1, 1, places)
+
+
+def _allowing(mask: Tensor) -> Tensor:
+    """A bool mask turned round: True where attention is allowed; a float one as it is."""
+    if mask.dtype.kind == "int":
+        raise DTypeError(
+            located(
+                f"MultiheadAttention: a mask is bool (True: not attended to) or float, got "
+                f"{mask.dtype.name}; use .bool()"
+            )
+        )
+    return ~mask if mask.dtype.kind == "bool" else mask
+
+
+def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return other if one is None else one
+    if one.dtype.kind == other.dtype.kind == "bool":
+        return one & other
+    return _added(one) + _added(other)
+
+
+def _added(mask: Tensor) -> Tensor:
+    return where(mask, 0.0, -math.inf) if mask.dtype.kind == "bool" else mask
