@@ -115,7 +115,7 @@ def _workspace(node: Node) -> Node:
 
 def is_elementwise(node: Node) -> bool:
     """Whether each element of a stored node is one expression: no loop of its own."""
-    return node.op.family in ("elementwise", "movement", "indexing", "random")
+    return node.op.family in ("elementwise", "movement", "indexing", "window", "random")
 
 
 def runs_over_trailing(node: Node) -> bool:

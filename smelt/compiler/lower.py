@@ -12,6 +12,7 @@ import math
 
 from smelt.compiler.fuse import Group, is_elementwise, operations
 from smelt.compiler.lower_alone import lower_alone, nest
+from smelt.compiler.lower_convolution import convolution_taps
 from smelt.compiler.plan import Planned
 from smelt.compiler.share import share
 from smelt.ir.graph import Node, scalar_value
@@ -37,6 +38,7 @@ from smelt.ir.loops import (
 )
 from smelt.ir.program import Call, Check, Program
 from smelt.ops import movement
+from smelt.ops.convolution import convolution
 from smelt.ops.elementwise import broadcast_index
 from smelt.ops.op import Inlined, Reader, Shape
 from smelt.ops.reduction import Reduction
@@ -143,6 +145,9 @@ class Lowering:
         return self._accumulate(node.op.combine, start, x, self.read(x, at), extents)
 
     def _contraction(self, node: Node, index: Index) -> tuple[list[Statement], Expression]:
+        if node.op is convolution:
+            product, taps = convolution_taps(self, node, index)
+            return self._accumulate("add", 0, node.inputs[0], product, taps)
         a, b = node.inputs
         k = self.loop("k", a.shape[-1])
         *batch, row, column = index

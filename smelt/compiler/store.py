@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
-from smelt.ops import contraction, elementwise, indexing, movement
+from smelt.ops import elementwise, indexing, movement
+from smelt.ops.convolution import convolution
 from smelt.ops.op import Inlined, Reader
 
 OWN_LOOP = frozenset({"reduction", "contraction", "cumulative", "scatter", "sort"})
@@ -151,7 +152,7 @@ def _read_often(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) 
 
 
 def _repeats(reader: Node, number: int, node: Node) -> bool:
-    if reader.op is contraction.matmul or reader.op.family == "sort":
+    if reader.op.family in ("contraction", "sort", "window"):
         return True
     if reader.op is indexing.take and number == 0:
         return True
@@ -164,11 +165,13 @@ def _repeats(reader: Node, number: int, node: Node) -> bool:
 def _operand_axes(node: Node) -> tuple[Axes, ...]:
     index = tuple([index_variable(f"i{axis}") for axis in range(node.ndim)])
     place = {id(variable): axis for axis, variable in enumerate(index)}
-    found: list[Axes] = [()] * len(node.inputs)
+    found: dict[int, Axes] = {}
 
     def reader(number: int, operand: Node) -> Reader:
         def read(at: tuple[Expression, ...], mask: Expression | None = None) -> Expression:
-            found[number] = tuple([place.get(id(part)) for part in at])
+            axes = tuple([place.get(id(part)) for part in at])
+            both = zip(axes, found.get(number, axes), strict=True)  # all its reads must agree
+            found[number] = tuple([one if one == other else None for one, other in both])
             return Variable("element", operand.dtype)
 
         return read
@@ -176,7 +179,7 @@ def _operand_axes(node: Node) -> tuple[Axes, ...]:
     readers = tuple([reader(number, operand) for number, operand in enumerate(node.inputs)])
     assert isinstance(node.op, Inlined)
     node.op.lower(readers, index, node)
-    return tuple(found)
+    return tuple([found.get(number, ()) for number in range(len(node.inputs))])
 
 
 def loops_of_operands(root: Node, operand_axes: Callable[[Node], tuple[Axes, ...]]) -> list[Axes]:
@@ -207,6 +210,8 @@ def _reduction_loops(root: Node) -> Axes:
 
 
 def _contraction_loops(root: Node) -> list[Axes]:
+    if root.op is convolution:
+        return _convolution_loops(root)
     row, column, inner = root.ndim - 2, root.ndim - 1, root.ndim
     result = []
     for operand, last in zip(root.inputs, ((row, inner), (inner, column)), strict=True):
@@ -216,3 +221,13 @@ def _contraction_loops(root: Node) -> list[Axes]:
         ]
         result.append((*batch, *last))
     return result
+
+
+def _convolution_loops(root: Node) -> list[Axes]:
+    """Of x (N, C, *S) only N runs along with a loop of the result, of w (O, C / groups, *K) only O.
+
+    Where x is read depends on several loops at once.
+    """
+    x, w = root.inputs
+    inner = tuple(range(root.ndim, root.ndim + w.ndim - 1))
+    return [(0, *(None,) * (x.ndim - 1)), (1, *inner)]

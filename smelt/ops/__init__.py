@@ -1,16 +1,28 @@
 """The primitives, one card each, by family. Everything else is a composition of them."""
 
-from smelt.ops import contraction, elementwise, indexing, movement, ordering, random, reduction
+from smelt.ops import (
+    contraction,
+    convolution,
+    elementwise,
+    indexing,
+    movement,
+    ordering,
+    pooling,
+    random,
+    reduction,
+)
 from smelt.ops.op import REGISTRY, Op
 
 __all__ = [
     "REGISTRY",
     "Op",
     "contraction",
+    "convolution",
     "elementwise",
     "indexing",
     "movement",
     "ordering",
+    "pooling",
     "random",
     "reduction",
 ]

@@ -327,7 +327,43 @@ CUMULATIVE = {
     "cumsum": (_running(operator.add), LINES),
     "cumprod": (_running(operator.mul), LINES),
 }
+
+
+def _convolution(x: Array, w: Array, stride: Any, dilation: Any, groups: int) -> Array:
+    """One sum for each element of the result."""
+    reach = [(extent - 1) * gap for extent, gap in zip(w.shape[2:], dilation, strict=True)]
+    axes = zip(x.shape[2:], reach, stride, strict=True)
+    places = tuple((extent - most - 1) // step + 1 for extent, most, step in axes)
+    y = np.zeros((x.shape[0], w.shape[0], *places), x.dtype)
+    outputs, inner = w.shape[0] // groups, w.shape[1]
+    for o, *p in np.ndindex(*y.shape[1:]):
+        axes = zip(p, stride, reach, dilation, strict=True)
+        taps = [slice(at * step, at * step + most + 1, gap) for at, step, most, gap in axes]
+        first = o // outputs * inner
+        part = x[(slice(None), slice(first, first + inner), *taps)]
+        y[(slice(None), o, *p)] = (part * w[o]).sum(tuple(range(1, x.ndim)), dtype=x.dtype)
+    return y
+
+
+def _slid(stride: Any, dilation: Any, groups: int = 1) -> dict[str, Any]:
+    return {"stride": stride, "dilation": dilation, "groups": groups}
+
+
 CONTRACTION = {
+    "convolution": (
+        _convolution,
+        [
+            (((2, 3, 5, 4), (4, 3, 2, 3)), _slid((1, 1), (1, 1))),
+            (((1, 1, 6, 6), (1, 1, 3, 3)), _slid((1, 1), (1, 1))),
+            (((2, 4, 7), (6, 2, 3)), _slid((2,), (1,), 2)),
+            (((1, 3, 9), (3, 1, 2)), _slid((3,), (2,), 3)),
+            (((2, 2, 6, 7), (2, 2, 2, 3)), _slid((2, 3), (1, 2))),
+            (((1, 2, 3, 4, 3), (2, 2, 2, 1, 3)), _slid((1, 2, 1), (1, 1, 1))),
+            (((3, 1, 20), (5, 1, 3)), _slid((1,), (1,))),
+            (((0, 2, 4), (3, 2, 4)), _slid((1,), (1,))),
+            (((1, 5, 1, 1), (17, 5, 1, 1)), _slid((1, 1), (1, 1))),
+        ],
+    ),
     "matmul": (
         lambda a, b: (a[..., :, :, None] * b[..., None, :, :]).sum(-2, dtype=a.dtype),
         [
@@ -377,6 +413,62 @@ PLACES = [
 ]
 
 
+def _in_windows(
+    extents: Any, window: Any, stride: Any, dilation: Any, low: Any, counts: Any
+) -> Any:
+    """Yields each window, and the number and place of each of its elements that exist."""
+    for p in np.ndindex(*counts):
+        for number, taps in enumerate(np.ndindex(*window)):
+            axes = zip(p, stride, taps, dilation, low, strict=True)
+            at = tuple(one * step + tap * gap - before for one, step, tap, gap, before in axes)
+            if all(0 <= one < extent for one, extent in zip(at, extents, strict=True)):
+                yield p, number, at
+
+
+def _window_argmax(x: Array, **given: Any) -> Array:
+    kept = x.shape[: x.ndim - len(given["counts"])]
+    places = np.full((*kept, *given["counts"]), -1, np.int32)
+    best = np.zeros(places.shape)
+    for p, number, at in _in_windows(x.shape[len(kept) :], **given):
+        for i in np.ndindex(*kept):
+            value = x[(*i, *at)]
+            if places[(*i, *p)] < 0 or value > best[(*i, *p)] or np.isnan(value):
+                places[(*i, *p)], best[(*i, *p)] = number, value
+    return places
+
+
+def _window_take(x: Array, place: Array, **given: Any) -> Array:
+    y, kept = np.zeros(place.shape, x.dtype), x.shape[: x.ndim - len(given["counts"])]
+    for p, number, at in _in_windows(x.shape[len(kept) :], **given):
+        y[(..., *p)] = np.where(place[(..., *p)] == number, x[(..., *at)], y[(..., *p)])
+    return y
+
+
+def _window_put(y: Array, place: Array, extents: Any, **given: Any) -> Array:
+    x = np.zeros((*y.shape[: y.ndim - len(extents)], *extents), y.dtype)
+    for p, number, at in _in_windows(extents, **given):
+        x[(..., *at)] += np.where(place[(..., *p)] == number, y[(..., *p)], 0).astype(y.dtype)
+    return x
+
+
+WINDOWS: list[tuple[tuple[int, ...], dict[str, Any]]] = [  # the shape of x, and its windows
+    (
+        shape,
+        {"window": window, "stride": stride, "dilation": dilation, "low": low, "counts": counts},
+    )
+    for shape, window, stride, dilation, low, counts in [
+        ((2, 3, 4, 6), (2, 2), (2, 2), (1, 1), (0, 0), (2, 3)),
+        ((2, 7), (3,), (1,), (1,), (0,), (5,)),
+        ((3, 8), (2,), (3,), (2,), (1,), (3,)),
+        ((5, 5), (3, 3), (2, 2), (1, 1), (1, 1), (3, 3)),
+        ((4,), (2,), (1,), (1,), (1,), (5,)),
+        ((2, 1, 9), (4,), (2,), (1,), (0,), (4,)),
+        ((40,), (2,), (2,), (1,), (0,), (20,)),
+        ((0, 4), (2,), (2,), (1,), (0,), (2,)),
+    ]
+]
+
+
 def _philox(seed: int, block: int) -> list[int]:
     """Philox 4x32-10 with Python's unbounded integers."""
     word = 2**32
@@ -409,6 +501,14 @@ def other_cases() -> Iterator[Case]:
         for shapes, given, index in lines:
             fixed = {1: np.asarray(index, np.int64).reshape(shapes[1])}
             yield Case(name, shapes, given, reference, accepts, fixed=fixed)
+    for shape, given in WINDOWS:
+        places = _window_argmax(np.random.default_rng(1).standard_normal(shape), **given)
+        both, fixed = (shape, places.shape), {1: places}
+        put = {**given, "extents": shape[len(shape) - len(given["counts"]) :]}
+        yield Case("window_argmax", (shape,), given, _window_argmax, NUMBERS, smooth=False)
+        yield Case("window_take", both, given, _window_take, NUMBERS, fixed=fixed)
+        both = (places.shape, places.shape)
+        yield Case("window_put", both, put, _window_put, NUMBERS, fixed=fixed)
     for shape in ((3, 4), (5,), (2, 0), (1,), (3, 7), (33,)):
 
         def reference(x):

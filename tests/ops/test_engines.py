@@ -25,7 +25,16 @@ from tests.ops import cases
 
 Call = tuple[list[Tensor], dict[str, Any]]  # operands and attributes
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-30, -1e30, 100.0, -3e-5]
-SUMS = {"sum", "prod", "matmul", "cumsum", "cumprod", "scatter_add"}  # in an order of their own
+SUMS = {
+    "sum",
+    "prod",
+    "matmul",
+    "convolution",
+    "cumsum",
+    "cumprod",
+    "scatter_add",
+    "window_put",
+}  # in an order of their own
 ULP = 4  # where a transcendental function is involved
 # NumPy leaves open which zero it returns
 ZERO_SIGN_OPEN = {"maximum", "minimum", "max", "min", "relu"}

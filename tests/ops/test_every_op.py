@@ -58,6 +58,7 @@ def result_dtype(case: Case, dtype: DType) -> DType:
     if isinstance(case.op, Elementwise):
         return dtypes.bool_ if case.op.to_bool else case.attributes.get("dtype", dtype)
     made = {"argsort": dtypes.int64, "iota": dtypes.int64, "random_bits": dtypes.int32}
+    made["window_argmax"] = dtypes.int32
     return made.get(case.op.name, dtype)
 
 

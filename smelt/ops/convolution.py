@@ -1,0 +1,213 @@
+"""Convolution: a small kernel slid over spatial axes; sums of products, like the matrix product.
+
+One primitive serves all. Padding is `pad` before it; its gradients are convolutions again, and so
+are theirs; the transposed convolution is the gradient by the input, called forwards.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.ops.elementwise import add
+from smelt.ops.movement import broadcast_to, flip, pad, permute, reshape, slice_
+from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
+
+Sizes = tuple[int, ...]
+
+
+def reach(extent: int, dilation: int) -> int:
+    """Returns how many elements a kernel of `extent` taps covers, gaps included."""
+    return (extent - 1) * dilation + 1
+
+
+class Convolution(Op):
+    """`(N, C, *S), (O, C / groups, *K) -> (N, O, *P)`, any number of spatial axes.
+
+    y[n, o, p] = sum over c, k of x[n, c, p * stride + k * dilation] * w[o, c, k]
+
+    With `groups`, channels fall into so many equal parts, and output channel o sees those of its
+    own part only. The kernel is not flipped: the field says convolution and means cross-correlation
+    (LeCun et al., 1998). It never leaves the input: P = (S - reach(K)) // stride + 1.
+    """
+
+    family = "contraction"
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        x, w = types
+        stride, dilation, groups = (attributes[key] for key in ("stride", "dilation", "groups"))
+        _check_channels(x.shape, w.shape, groups)
+        if x.dtype is not w.dtype or x.dtype.kind == "bool":
+            raise DTypeError(
+                f"convolution: needs two of one number dtype, got {x.dtype.name} and {w.dtype.name}"
+            )
+        refuse_half("convolution", x.dtype)
+        if min((*stride, *dilation, 1)) < 1:
+            raise ArgumentError(
+                f"convolution: stride and dilation start at 1, got {stride} and {dilation}"
+            )
+        covered = tuple(map(reach, w.shape[2:], dilation))
+        if any(extent < 1 for extent in w.shape[2:]) or any(
+            most > extent for most, extent in zip(covered, x.shape[2:], strict=True)
+        ):
+            raise ShapeError(
+                f"convolution: a kernel {w.shape[2:]} with dilation {dilation} covers {covered} "
+                f"elements, more than the (padded) input has: {x.shape[2:]}"
+            )
+        places = zip(x.shape[2:], covered, stride, strict=True)
+        spatial = tuple((extent - most) // step + 1 for extent, most, step in places)
+        return Type((x.shape[0], w.shape[0], *spatial), x.dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        x, w = arrays
+        stride, dilation, groups = (attributes[key] for key in ("stride", "dilation", "groups"))
+        ndim, (outputs, inner, *kernel) = len(stride), w.shape
+        covered = tuple(map(reach, kernel, dilation))
+        windows = np.lib.stride_tricks.sliding_window_view(x, covered, tuple(range(2, 2 + ndim)))
+        steps = tuple(slice(None, None, step) for step in (*stride, *dilation))
+        windows = windows[(slice(None), slice(None), *steps)]  # (N, C, *P, *K)
+        samples, spatial = x.shape[0], windows.shape[2 : 2 + ndim]
+        windows = windows.reshape((samples, groups, inner, *spatial, *kernel))
+        axes = (1, 0, *range(3, 3 + ndim), 2, *range(3 + ndim, 3 + 2 * ndim))
+        depth, rows = inner * math.prod(kernel), samples * math.prod(spatial)
+        rows_of_taps = windows.transpose(axes).reshape((groups, rows, depth))
+        weights = w.reshape((groups, outputs // groups, depth)).swapaxes(1, 2)
+        y = np.matmul(rows_of_taps, weights)  # (G, N * P, O / G)
+        y = y.reshape((groups, samples, math.prod(spatial), outputs // groups))
+        return y.transpose((1, 0, 3, 2)).reshape((samples, outputs, *spatial))
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        (dx, dw), (x, w) = tangents, inputs
+        if dx is None or dw is None:
+            return self(x, dw, **attributes) if dx is None else self(dx, w, **attributes)
+        return add(self(dx, w, **attributes), self(x, dw, **attributes))
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        x, w = inputs
+        return (
+            _input_gradient(g, w, x.shape, **attributes) if needs[0] else None,
+            _kernel_gradient(g, x, w.shape, **attributes) if needs[1] else None,
+        )
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        (x, w), (has_x, has_w) = inputs, batched
+        if not has_w:  # examples are more samples
+            size, samples = x.shape[:2]
+            y = self(reshape(x, shape=(size * samples, *x.shape[2:])), w, **attributes)
+            return reshape(y, shape=(size, samples, *y.shape[1:]))
+        if not has_x:
+            x = broadcast_to(x, shape=(w.shape[0], *x.shape))
+        return _each_its_kernel(x, w, **attributes)
+
+
+def _check_channels(x: Shape, w: Shape, groups: int) -> None:
+    if len(x) < 3 or len(x) != len(w):
+        raise ShapeError(
+            f"convolution: needs an input (N, C, ...) and a kernel (O, C / groups, ...) with as "
+            f"many spatial axes, got shapes {x} and {w}"
+        )
+    if groups < 1 or x[1] % groups or w[0] % groups:
+        raise ShapeError(
+            f"convolution: {groups} groups do not divide {x[1]} input and {w[0]} output channels"
+        )
+    if x[1] // groups != w[1]:
+        raise ShapeError(
+            f"convolution: an input {x} has {x[1] // groups} channels a group, the kernel {w} "
+            f"(O, C / groups, ...) takes {w[1]}"
+        )
+
+
+def transposed(
+    g: Any, w: Any, low: Sizes, high: Sizes, stride: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """Returns each element of g (N, O, *P) times the kernel w (O, C / groups, *K), added up where
+    they fall, `stride` apart; `low` and `high` elements are added (or cut off) at the ends.
+    """
+    edges = [reach(extent, gap) - 1 for extent, gap in zip(w.shape[2:], dilation, strict=True)]
+    low, high = (tuple(map(sum, zip(edges, ends, strict=True))) for ends in (low, high))
+    spread = padded(g, (0, 0, *low), (0, 0, *high), (1, 1, *stride))
+    outputs, inner, *kernel = w.shape
+    parts = reshape(w, shape=(groups, outputs // groups, inner, *kernel))
+    parts = permute(parts, axes=(0, 2, 1, *range(3, parts.ndim)))
+    turned = reshape(parts, shape=(groups * inner, outputs // groups, *kernel))
+    turned = flip(turned, axes=tuple(range(2, turned.ndim)))
+    once = (1,) * len(stride)
+    return convolution(spread, turned, stride=once, dilation=dilation, groups=groups)
+
+
+def padded(x: Any, low: Sizes, high: Sizes, step: Sizes) -> Any:
+    """Returns x with zeros before, behind and between its elements; a negative count cuts off."""
+    x = pad(
+        x,
+        low=tuple(max(0, count) for count in low),
+        high=tuple(max(0, count) for count in high),
+        step=step,
+    )
+    start = tuple(max(0, -count) for count in low)
+    stop = tuple(extent - max(0, -count) for extent, count in zip(x.shape, high, strict=True))
+    if start == (0,) * x.ndim and stop == x.shape:
+        return x
+    return slice_(x, start=start, stop=stop, step=(1,) * x.ndim)
+
+
+def _input_gradient(
+    g: Any, w: Any, shape: Shape, stride: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """dx[n, c, i] = sum over o, k, p with p * stride + k * dilation = i of g[n, o, p] w[o, c, k]"""
+    used = (
+        (count - 1) * step + reach(taps, gap)
+        for count, step, taps, gap in zip(g.shape[2:], stride, w.shape[2:], dilation, strict=True)
+    )
+    rest = tuple(extent - reached for extent, reached in zip(shape[2:], used, strict=True))
+    return transposed(g, w, (0,) * len(rest), rest, stride, dilation, groups)
+
+
+def _kernel_gradient(
+    g: Any, x: Any, shape: Shape, stride: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """dw[o, c, k] = sum over n, p of x[n, c, p * stride + k * dilation] g[n, o, p]
+
+    So g is the kernel, samples take the place of channels, and stride and dilation change places.
+    """
+    inner, outputs = shape[1], g.shape[1]
+    samples, spatial = x.shape[0], x.shape[2:]
+    moved = reshape(x, shape=(samples, groups, inner, *spatial))
+    moved = permute(moved, axes=(2, 1, 0, *range(3, moved.ndim)))
+    moved = reshape(moved, shape=(inner, groups * samples, *spatial))
+    places = zip(shape[2:], dilation, g.shape[2:], stride, strict=True)
+    used = [(taps - 1) * gap + reach(count, step) for taps, gap, count, step in places]
+    start, once = (0,) * moved.ndim, (1,) * moved.ndim
+    moved = slice_(moved, start=start, stop=(*moved.shape[:2], *used), step=once)
+    kernel = permute(g, axes=(1, 0, *range(2, g.ndim)))
+    result = convolution(moved, kernel, stride=dilation, dilation=stride, groups=groups)
+    return permute(reshape(result, shape=(inner, outputs, *shape[2:])), axes=_swapped(result))
+
+
+def _swapped(x: Any) -> Sizes:
+    return (1, 0, *range(2, x.ndim))
+
+
+def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int) -> Any:
+    """Examples with kernels of their own are groups of channels."""
+    size, samples, channels, *spatial = x.shape
+    _, outputs, inner, *kernel = w.shape
+    settings = {"stride": stride, "dilation": dilation}
+    if not size:
+        one = convolution.infer(
+            Type(x.shape[1:], x.dtype), Type(w.shape[1:], w.dtype), **settings, groups=groups
+        )
+        return broadcast_to(x.literal(0, x.dtype), shape=(0, *one.shape))
+    together = permute(x, axes=(1, 0, *range(2, x.ndim)))
+    together = reshape(together, shape=(samples, size * channels, *spatial))
+    kernels = reshape(w, shape=(size * outputs, inner, *kernel))
+    y = convolution(together, kernels, **settings, groups=size * groups)
+    y = reshape(y, shape=(samples, size, outputs, *y.shape[2:]))
+    return permute(y, axes=(1, 0, *range(2, y.ndim)))
+
+
+convolution = Convolution("convolution")

@@ -1,0 +1,318 @@
+"""Windows that slide over the last axes: where in each the maximum stands, and moving by that.
+
+`window_argmax` finds places, `window_take` reads there, `window_put` writes there: the last two are
+linear and each other's adjoint, so max pooling is a read at computed places, to any order. A place
+counts a window's positions row by row. Positions outside of the array do not exist.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from smelt.dtypes import bool_, int32, int64
+from smelt.errors import ArgumentError, DTypeError
+from smelt.ir.loops import Binary, Cast, Constant, Expression, Select, Unary, constant
+from smelt.ops.convolution import reach
+from smelt.ops.movement import Index, both, broadcast_to, plus, quotient, remainder, times
+from smelt.ops.op import Op, Reader, Shape, Type, Typed, refuse_half
+
+Sizes = tuple[int, ...]
+
+
+class Windows(NamedTuple):
+    """Windows over the last axes: `window` taps, `dilation` apart, every `stride` elements.
+
+    The first begins `low` elements before the array; there are `counts` of them an axis.
+    """
+
+    window: Sizes
+    stride: Sizes
+    dilation: Sizes
+    low: Sizes
+    counts: Sizes
+
+    @property
+    def ndim(self) -> int:
+        """How many axes they slide over."""
+        return len(self.window)
+
+    def offsets(self) -> Iterator[Sizes]:
+        """Yields the positions in a window, row by row, in elements from its beginning."""
+        for taps in itertools.product(*map(range, self.window)):
+            yield tuple(tap * gap for tap, gap in zip(taps, self.dilation, strict=True))
+
+    def check(self, name: str, extents: Shape) -> None:
+        """Raises ArgumentError when a window would hold nothing, or an array lie in none."""
+        if min(self.window + self.stride + self.dilation, default=1) < 1:
+            raise ArgumentError(f"{name}: window, stride and dilation start at 1, got {self}")
+        ends = self._ends()
+        for axis, extent in enumerate(extents):
+            first, last = self.low[axis], ends[axis] - self.low[axis]
+            beyond = last - reach(self.window[axis], self.dilation[axis]) >= extent
+            if self.counts[axis] and (first < 0 or first > ends[axis] or beyond or not extent):
+                raise ArgumentError(f"{name}: {self} leaves an axis of {extent} elements")
+
+    def _ends(self) -> Sizes:
+        """Where the last window ends, from the first one's beginning."""
+        axes = zip(self.counts, self.stride, self.window, self.dilation, strict=True)
+        return tuple((count - 1) * step + reach(taps, gap) for count, step, taps, gap in axes)
+
+    def inside(self, places: Index, extents: Shape) -> Expression | None:
+        """Returns the condition that a tap lies in the array; None where all do."""
+        inside: Expression | None = None
+        for axis, end in enumerate(self._ends()):
+            if self.low[axis]:
+                inside = both(inside, Binary("ge", places[axis], constant(0)))
+            if end - self.low[axis] > extents[axis]:
+                inside = both(inside, Binary("lt", places[axis], constant(extents[axis])))
+        return inside
+
+    def at(self, index: Index, offset: tuple[Expression, ...]) -> Index:
+        """Returns the place in the array of a window's element: index * stride + offset - low."""
+        axes = zip(index, self.stride, offset, self.low, strict=True)
+        return tuple(
+            plus(plus(times(part, step), more), constant(-low)) for part, step, more, low in axes
+        )
+
+    def views(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields, for each position, the elements that it has in all windows of a padded array."""
+        for offset in self.offsets():
+            axes = zip(offset, self.counts, self.stride, strict=True)
+            yield _trailing(x, [slice(start, start + n * step, step) for start, n, step in axes])
+
+    def padded(self, x: np.ndarray, value: float) -> np.ndarray:
+        """Returns an array large enough for all windows, with x in its place."""
+        extents = x.shape[x.ndim - self.ndim :]
+        high = [
+            max(0, end - low - extent) + step
+            for end, low, extent, step in zip(
+                self._ends(), self.low, extents, self.stride, strict=True
+            )
+        ]
+        sides = [(0, 0)] * (x.ndim - self.ndim) + list(zip(self.low, high, strict=True))
+        return np.pad(x, sides, constant_values=value)
+
+
+def _trailing(x: np.ndarray, bounds: list[slice]) -> np.ndarray:
+    """Returns the part of x within bounds along its last axes."""
+    kept = [slice(None)] * (x.ndim - len(bounds))
+    return x[tuple(kept + bounds)]
+
+
+class Windowed(Op):
+    """The family: `window, stride, dilation, low, counts` say which windows are meant."""
+
+    family = "window"
+
+    def windows(self, attributes: dict[str, Any]) -> Windows:
+        """Returns the windows that the attributes describe."""
+        return Windows(*(attributes[name] for name in Windows._fields))
+
+
+class WindowArgmax(Windowed):
+    """`(..., *S) -> (..., *counts)` of int32: where each window's first maximum stands.
+
+    nan is the largest number, and the last one counts, as in PyTorch.
+    """
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        (x,), windows = types, self.windows(attributes)
+        if x.dtype.kind == "bool":
+            raise DTypeError("window_argmax: bool elements must be cast to a number first")
+        refuse_half("window_argmax", x.dtype)
+        kept = len(x.shape) - windows.ndim
+        windows.check("window_argmax", x.shape[kept:])
+        return Type((*x.shape[:kept], *windows.counts), int32)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        (x,), windows = arrays, self.windows(attributes)
+        exists = windows.padded(np.ones(x.shape, bool), False)
+        shape = (*x.shape[: x.ndim - windows.ndim], *windows.counts)
+        best, place = np.zeros(shape, x.dtype), np.full(shape, -1, np.int32)
+        pairs = zip(windows.views(windows.padded(x, 0)), windows.views(exists), strict=True)
+        for number, (element, inside) in enumerate(pairs):
+            better = inside & ((place < 0) | (element > best) | (element != element))
+            best, place = np.where(better, element, best), np.where(better, np.int32(number), place)
+        return place
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return None
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (None,)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(inputs[0], **attributes)
+
+    def lower(
+        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
+    ) -> Expression:
+        """Returns a chain over the window's positions, each compared with the best before it."""
+        windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
+        extents = node.inputs[0].shape[kept:]
+        best: Expression | None = None
+        place: Expression = Constant(-1, int32)
+        for number, offset in enumerate(windows.offsets()):
+            source = windows.at(index[kept:], tuple(map(constant, offset)))
+            inside = windows.inside(source, extents)
+            element = readers[0]((*index[:kept], *source), both(mask, inside))
+            better = inside if best is None else _and(inside, _beats(element, best, place, inside))
+            here = Constant(number, int32)
+            place = here if better is None else Select(better, here, place)
+            best = element if best is None or better is None else Select(better, element, best)
+        return place
+
+
+def _and(a: Expression | None, b: Expression) -> Expression:
+    return b if a is None else Binary("bitwise_and", a, b)
+
+
+def _beats(
+    element: Expression, best: Expression, place: Expression, inside: Expression | None
+) -> Expression:
+    better: Expression = Binary("gt", element, best)
+    if element.dtype.is_float:
+        better = Binary("bitwise_or", better, Unary("isnan", element, bool_))
+    if inside is not None:  # there may be none yet to compare with
+        better = Binary("bitwise_or", better, Binary("lt", place, Constant(0, int32)))
+    return better
+
+
+class WindowTake(Windowed):
+    """`y[..., p] = x[..., the element of window p at place[..., p]]`."""
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        refuse_half("window_take", types[0].dtype)
+        return Type(types[1].shape, types[0].dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        (x, place), windows = arrays, self.windows(attributes)
+        result = np.zeros(place.shape, x.dtype)
+        for number, element in enumerate(windows.views(windows.padded(x, 0))):
+            np.copyto(result, element, where=place == number)
+        return result
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return None if tangents[0] is None else self(tangents[0], inputs[1], **attributes)
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        x, place = inputs
+        extents = x.shape[x.ndim - len(attributes["counts"]) :]
+        return window_put(g, place, extents=extents, **attributes), None
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(*_batched(inputs, batched), **attributes)
+
+    def lower(
+        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
+    ) -> Expression:
+        """Returns the load at a loaded place."""
+        windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
+        place: Expression = Cast(readers[1](index, mask), int64)
+        offset: list[Expression] = []
+        for axis, taps in enumerate(windows.window):
+            inner = math.prod(windows.window[axis + 1 :])
+            tap = quotient(place, inner)
+            tap = tap if axis == 0 else remainder(tap, taps)
+            offset.append(times(tap, windows.dilation[axis]))
+        return readers[0]((*index[:kept], *windows.at(index[kept:], tuple(offset))), mask)
+
+
+def _batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
+    """Yields both operands with the batch as first axis."""
+    size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
+    for x, has in zip(inputs, batched, strict=True):
+        yield x if has else broadcast_to(x, shape=(size, *x.shape))
+
+
+class WindowPut(Windowed):
+    """`x[..., the element of window p at place[..., p]] += y[..., p]`, from 0; x ends in `extents`.
+
+    An element of the result looks at the windows in which it may lie.
+    """
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        refuse_half("window_put", types[0].dtype)
+        if types[0].dtype.kind == "bool":
+            raise DTypeError("window_put: bool elements must be cast to a number first")
+        extents = attributes["extents"]
+        return Type((*types[0].shape[: -len(extents)], *extents), types[0].dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        (y, place), windows = arrays, self.windows(attributes)
+        extents = attributes["extents"]
+        result = windows.padded(np.zeros((*y.shape[: -len(extents)], *extents), y.dtype), 0)
+        for number, elements in enumerate(windows.views(result)):
+            elements += np.where(place == number, y, 0)
+        axes = zip(windows.low, extents, strict=True)
+        return _trailing(result, [slice(low, low + extent) for low, extent in axes])
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return None if tangents[0] is None else self(tangents[0], inputs[1], **attributes)
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        settings = {name: attributes[name] for name in Windows._fields}
+        return window_take(g, inputs[1], **settings), None
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(*_batched(inputs, batched), **attributes)
+
+    def lower(
+        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
+    ) -> Expression:
+        """Returns the sum over all windows that the element may lie in."""
+        windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
+        axes = zip(index[kept:], *windows, node.attributes["extents"], strict=True)
+        candidates = [list(_windows_of(*axis)) for axis in axes]
+        zero = Constant(0, node.dtype)
+        total: Expression | None = None
+        for chosen in itertools.product(*candidates):
+            place: Expression = constant(0)
+            inside = None
+            for (_, tap, exists), taps in zip(chosen, windows.window, strict=True):
+                place, inside = plus(times(place, taps), tap), both(inside, exists)
+            source = (*index[:kept], *(number for number, _, _ in chosen))
+            valid = both(mask, inside)
+            here = Binary("eq", Cast(readers[1](source, valid), int64), place)
+            element = Select(_and(inside, here), readers[0](source, valid), zero)
+            total = element if total is None else Binary("add", total, element)
+        return zero if total is None else total
+
+
+def _windows_of(
+    part: Expression, window: int, stride: int, dilation: int, low: int, count: int, extent: int
+) -> Iterator[tuple[Expression, Expression, Expression | None]]:
+    """Yields the windows along one axis in which an element may lie: the window, the tap, whether
+    it is so.
+    """
+    place = plus(part, constant(low))
+    covered = reach(window, dilation)
+    for back in range((covered - 1) // stride + 1):
+        number = plus(quotient(place, stride), constant(-back))
+        offset = plus(remainder(place, stride), constant(back * stride))
+        exists: Expression | None = None
+        if back:
+            exists = Binary("ge", number, constant(0))
+        if (extent + low - 1) // stride - back >= count:
+            exists = both(exists, Binary("lt", number, constant(count)))
+        if min(stride, extent + low) - 1 + back * stride >= covered:
+            exists = both(exists, Binary("lt", offset, constant(covered)))
+        if dilation > 1:
+            exists = both(exists, Binary("eq", remainder(offset, dilation), constant(0)))
+        yield number, quotient(offset, dilation), exists
+
+
+window_argmax = WindowArgmax("window_argmax")
+window_take = WindowTake("window_take")
+window_put = WindowPut("window_put")
