@@ -1,6 +1,8 @@
 """Data: datasets, the loader, readers, and a real dataset that comes with the package."""
 
+from smelt.data.augment import Augmented
 from smelt.data.catalogue import DATASETS
+from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.dataset import Dataset, Subset, TensorDataset, random_split
 from smelt.data.digits import load_digits
@@ -12,6 +14,8 @@ from smelt.data.photographs import load_catvnoncat
 
 __all__ = [
     "DATASETS",
+    "Augmented",
+    "Channel",
     "DataLoader",
     "Dataset",
     "Subset",

@@ -30,6 +30,10 @@ class Dataset(ABC):
         """Returns the samples of several indices as one tree, stacked along a new first axis."""
         return stack([self[int(index)] for index in indices])
 
+    def at_epoch(self, epoch: int) -> Dataset:
+        """Returns the dataset as it is in an epoch: itself, unless a subclass changes in time."""
+        return self
+
 
 class TensorDataset(Dataset):
     """Tensors whose first axes run over the same samples.
@@ -87,6 +91,10 @@ class Subset(Dataset):
         return self.dataset.batch(
             self.indices[[_within(int(index), len(self)) for index in indices]]
         )
+
+    def at_epoch(self, epoch: int) -> Subset:
+        """Returns the same samples of the dataset below, as they are in an epoch."""
+        return Subset(self.dataset.at_epoch(epoch), self.indices)
 
 
 def random_split(

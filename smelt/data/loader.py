@@ -1,4 +1,4 @@
-"""DataLoader: the batches of a dataset, one after the other."""
+"""DataLoader: the batches of a dataset, one after the other, made ahead by threads if asked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from smelt.data.dataset import Dataset
+from smelt.data.prefetch import prefetched
 from smelt.errors import ArgumentError
 from smelt.random import Generator, randperm
 
@@ -17,21 +18,35 @@ __all__ = ["DataLoader"]
 class DataLoader:
     """Iterates over a dataset in batches; each pass over it is an epoch.
 
+    The batches and their order are the same to the bit for any number of workers. Workers are
+    threads: they share the dataset, which is not copied, and help where reading waits for files or
+    computes outside of Python's lock, as NumPy and Pillow do. They stop when a loop over the loader
+    is left, in whatever way.
+
     Args:
-        dataset: what to read.
+        dataset: what to read. With workers, several threads read it at a time.
         batch_size: samples a batch.
         shuffle: whether each epoch has an order of its own, at random.
         drop_last: whether to leave out a last batch that is smaller than the others. A compiled
             step is compiled once more for the smaller batch when it is kept.
         generator: where the order comes from; the default generator when None.
+        num_workers: threads that make batches ahead of the loop; 0 makes each batch when it is
+            wanted, in the thread that wants it.
+        prefetch_factor: batches that each worker may be ahead.
+        seed: in place of `generator`, the seed of one of its own.
+
+    Attributes:
+        epoch: counted from 0, the number of the next pass; a dataset that changes from epoch to
+            epoch, as `Augmented`, is told. It can be set, to go on where a training was left.
 
     Raises:
-        ArgumentError: `batch_size` is below 1.
+        ArgumentError: `batch_size` or `prefetch_factor` is below 1, `num_workers` below 0, or both
+            `generator` and `seed` are given.
 
     Example:
         >>> import smelt
         >>> from smelt.data import DataLoader, TensorDataset
-        >>> for (x,) in DataLoader(TensorDataset(smelt.arange(5)), batch_size=2):
+        >>> for (x,) in DataLoader(TensorDataset(smelt.arange(5)), batch_size=2, num_workers=2):
         ...     print(x.tolist())
         [0, 1]
         [2, 3]
@@ -45,16 +60,24 @@ class DataLoader:
         shuffle: bool = False,
         drop_last: bool = False,
         generator: Generator | None = None,
+        *,
+        num_workers: int = 0,
+        prefetch_factor: int = 2,
+        seed: int | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise ArgumentError(
-                f"DataLoader: batch_size={batch_size}; a batch has at least 1 sample"
-            )
+        _at_least("batch_size", batch_size, 1, "a batch has at least 1 sample")
+        _at_least("num_workers", num_workers, 0, "0 loads in the thread that asks")
+        _at_least("prefetch_factor", prefetch_factor, 1, "a worker makes at least 1 batch ahead")
+        if generator is not None and seed is not None:
+            raise ArgumentError("DataLoader: give a generator or a seed, not both")
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.generator = generator
+        self.generator = generator if seed is None else Generator(seed)
+        self.num_workers = num_workers
+        self.prefetch_factor = prefetch_factor
+        self.epoch = 0
 
     def __len__(self) -> int:
         """Returns the number of batches in an epoch."""
@@ -62,13 +85,24 @@ class DataLoader:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        order = self._order()
-        for number in range(len(self)):
-            start = number * self.batch_size
-            yield self.dataset.batch(order[start : start + self.batch_size])
+        order, dataset, size = self._order(), self.dataset.at_epoch(self.epoch), self.batch_size
+        self.epoch += 1
+
+        def batch(number: int) -> Any:
+            return dataset.batch(order[number * size : (number + 1) * size])
+
+        if self.num_workers == 0:
+            return map(batch, range(len(self)))
+        ahead = self.num_workers * self.prefetch_factor
+        return prefetched(batch, len(self), self.num_workers, ahead)
 
     def _order(self) -> np.ndarray:
         count = len(self.dataset)
         return (
             randperm(count, generator=self.generator).numpy() if self.shuffle else np.arange(count)
         )
+
+
+def _at_least(name: str, value: int, least: int, why: str) -> None:
+    if value < least:
+        raise ArgumentError(f"DataLoader: {name}={value}; {why}")

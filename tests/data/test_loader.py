@@ -52,3 +52,18 @@ def test_no_samples_make_no_batches() -> None:
 def test_a_batch_of_nothing_is_refused(data: TensorDataset) -> None:
     with pytest.raises(ArgumentError, match="batch_size=0"):
         DataLoader(data, batch_size=0)
+
+
+def test_settings_out_of_range_are_refused(data: TensorDataset) -> None:
+    with pytest.raises(ArgumentError, match="num_workers=-1"):
+        DataLoader(data, num_workers=-1)
+    with pytest.raises(ArgumentError, match="prefetch_factor=0"):
+        DataLoader(data, num_workers=1, prefetch_factor=0)
+    with pytest.raises(ArgumentError, match="not both"):
+        DataLoader(data, generator=Generator(0), seed=0)
+
+
+def test_a_seed_makes_a_generator(data: TensorDataset) -> None:
+    given = DataLoader(data, batch_size=2, shuffle=True, seed=5)
+    made = DataLoader(data, batch_size=2, shuffle=True, generator=Generator(5))
+    assert rows(given) == rows(made)

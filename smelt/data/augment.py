@@ -1,0 +1,66 @@
+"""Samples that are changed at random, in every epoch in another way."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from smelt.data.dataset import Dataset
+from smelt.random import Generator
+
+__all__ = ["Augmented"]
+
+
+class Augmented(Dataset):
+    """A dataset whose samples pass through a function with random numbers of their own.
+
+    The numbers follow from the seed, the epoch and the index of the sample: not from the order in
+    which samples are read, nor from the thread that reads them.
+
+    Args:
+        dataset: where samples come from.
+        function: (sample, generator) -> the sample to use instead; all its random numbers come from
+            the generator.
+        seed: of all the random numbers.
+        epoch: `DataLoader` counts it.
+
+    Example:
+        >>> import smelt
+        >>> from smelt.data import Augmented, TensorDataset
+        >>> shifted = lambda sample, generator: sample[0] + smelt.rand(1, generator=generator)
+        >>> data = Augmented(TensorDataset(smelt.zeros(3)), shifted, seed=1)
+        >>> (data[2] == data[2]).item(), (data[2] == data.at_epoch(1)[2]).item()
+        (True, False)
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        function: Callable[[Any, Generator], Any],
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> None:
+        self.dataset = dataset
+        self.function = function
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        place = range(len(self))[index] if -len(self) <= index < len(self) else index
+        generator = Generator(_mixed(self.seed, self.epoch, place))
+        return self.function(self.dataset[index], generator)
+
+    def at_epoch(self, epoch: int) -> Augmented:
+        """Returns the dataset with the random numbers of an epoch."""
+        return Augmented(self.dataset.at_epoch(epoch), self.function, self.seed, epoch)
+
+
+def _mixed(seed: int, epoch: int, index: int) -> int:
+    """Returns a seed that looks as if drawn at random, even for numbers that are close."""
+    text = f"{seed} {epoch} {index}".encode()
+    return struct.unpack("<q", hashlib.blake2b(text, digest_size=8).digest())[0]

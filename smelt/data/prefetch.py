@@ -1,0 +1,117 @@
+"""Work done ahead by threads, whose results come in order."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from smelt.settings import get, settings
+
+__all__ = ["prefetched"]
+
+Result = TypeVar("Result")
+FAREWELL = 5.0  # seconds that a thread gets for what it is doing, when all is over
+
+
+def prefetched(
+    function: Callable[[int], Result], count: int, workers: int, ahead: int
+) -> Iterator[Result]:
+    """Yields function(0), function(1) ... function(count - 1), computed by threads.
+
+    The threads have the caller's settings. They stop when the iterator is exhausted, closed or
+    dropped, when it raises, and at the end of the program.
+
+    Args:
+        function: is called by several threads at a time, once for each number.
+        count: how many results there are.
+        workers: how many threads.
+        ahead: how many results may be in work, or finished, and not yet read.
+
+    Raises:
+        BaseException: what `function` raised, where its result would have come, with the traceback
+            of the thread.
+    """
+    work = _Work(function, count, ahead)
+    threads = [
+        threading.Thread(target=_run, args=(work, get()), name=f"smelt loader {n}", daemon=True)
+        for n in range(min(workers, count))
+    ]
+    end = functools.partial(_end, work, threads)
+    atexit.register(end)  # nobody closes an iterator that a program still holds when it ends
+    try:
+        for thread in threads:
+            thread.start()
+        for number in range(count):
+            yield work.take(number)
+    finally:
+        atexit.unregister(end)
+        end()
+
+
+class _Work(Generic[Result]):
+    """Which numbers were given to threads, and what became of them."""
+
+    def __init__(self, function: Callable[[int], Result], count: int, ahead: int) -> None:
+        self.function = function
+        self.count = count
+        self.ahead = ahead
+        self.given = self.read = 0
+        self.stopped = False
+        self.results: dict[int, Result] = {}
+        self.failures: dict[int, BaseException] = {}
+        # its lock is re-entrant: the collector of garbage may close the iterator at any moment
+        self.changed = threading.Condition()
+
+    def next(self) -> int | None:
+        """Returns a number for a thread to work on, when it is time; None when all is over."""
+        with self.changed:
+            self.changed.wait_for(
+                lambda: self.stopped or self.given < min(self.count, self.read + self.ahead)
+            )
+            if self.stopped:
+                return None
+            self.given += 1
+            return self.given - 1
+
+    def do(self, number: int) -> None:
+        """Computes a result and keeps it, or keeps what went wrong."""
+        try:
+            done: tuple[dict[int, Any], Any] = self.results, self.function(number)
+        except BaseException as failure:
+            done = self.failures, failure
+        with self.changed:
+            done[0][number] = done[1]
+            self.changed.notify_all()
+
+    def take(self, number: int) -> Result:
+        """Returns a result, when it is there, and makes room for another."""
+        with self.changed:
+            self.changed.wait_for(lambda: number in self.results or number in self.failures)
+            if number in self.failures:
+                raise self.failures.pop(number)
+            self.read += 1
+            self.changed.notify_all()
+            return self.results.pop(number)
+
+    def stop(self) -> None:
+        """Lets the threads end."""
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()
+
+
+def _run(work: _Work[Any], chosen: dict[str, Any]) -> None:
+    with settings(**chosen):
+        while (number := work.next()) is not None:
+            work.do(number)
+
+
+def _end(work: _Work[Any], threads: list[threading.Thread]) -> None:
+    """Stops the threads and waits for them, so that none touches the data any more."""
+    work.stop()
+    for thread in threads:
+        if thread is not threading.current_thread() and thread.ident is not None:
+            thread.join(FAREWELL)
