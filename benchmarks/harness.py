@@ -6,7 +6,7 @@ A benchmark file is both the driver and every side. Run plainly it starts one pr
     python benchmarks/digits.py --peers /path/to/python/with/torch/and/jax
 
 Sides whose library is missing are left out and named. A side is a generator: it prepares and warms
-up, then yields a dictionary of seconds each time it is asked.
+up and yields what it has to tell then, after that a dictionary of seconds each time it is asked.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-Side = Callable[[], Iterator[dict[str, float]]]
+Side = Callable[[], Iterator[dict[str, Any]]]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,17 +59,26 @@ def serve(side: Side) -> None:
     """Answers every line of standard input with one measurement, as JSON."""
     try:
         measurements = side()
-        next(measurements)
+        told = next(measurements)
     except ImportError as missing:
         print(json.dumps({"missing": str(missing)}), flush=True)
         return
-    print(json.dumps({"ready": True}), flush=True)
+    print(json.dumps({"ready": True} | told), flush=True)
     for _ in sys.stdin:
         print(json.dumps(next(measurements)), flush=True)
 
 
-def compare(names: list[str], peers: str, rounds: int, threads: int) -> dict[str, dict[str, float]]:
-    """Returns the median seconds of every quantity of every side, measured in turn."""
+def compare(
+    names: list[str],
+    peers: str,
+    rounds: int,
+    threads: int,
+    listen: Callable[[str, dict[str, Any]], None] = lambda name, told: None,
+) -> dict[str, dict[str, float]]:
+    """Returns the median seconds of every quantity of every side, measured in turn.
+
+    `listen` is called with what each side has to tell once it is ready.
+    """
     processes = {name: _start(name, peers, threads) for name in names}
     for name in list(processes):
         answer = json.loads(processes[name].stdout.readline() or '{"missing": "it died"}')
@@ -77,6 +87,7 @@ def compare(names: list[str], peers: str, rounds: int, threads: int) -> dict[str
             processes.pop(name)
         else:  # it sleeps out of turn: some libraries' threads never stop looking for work
             processes[name].send_signal(signal.SIGSTOP)
+            listen(name, answer)
     seen: dict[str, dict[str, list[float]]] = {name: {} for name in processes}
     for _ in range(rounds):
         for name, process in processes.items():

@@ -1,0 +1,117 @@
+"""The sides of a workload: Smelt, PyTorch (eager or compiled) and JAX, each ready to be timed.
+
+A side first yields the losses of its first steps without random numbers, to be compared with the
+other sides', then the seconds of a step, again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from steps.workload import Library, Workload
+
+COMPARED = 5  # steps whose losses are compared
+
+
+def smelt_side(workload: Workload) -> Iterator[dict[str, Any]]:
+    """A call a step, and `repeat`."""
+    import smelt
+    import smelt.nn.functional as F
+    from smelt import nn, optim
+
+    lib = Library(nn, F, optim, smelt.tensor, smelt.randn, smelt.cat, lambda one: one)
+    arrays = tuple(smelt.tensor(array) for array in workload.arrays())
+    exact = smelt.compile(workload.step(lib, workload.weights(), True))
+    losses = [exact(*arrays).item() for _ in range(COMPARED)]
+    step = smelt.compile(workload.step(lib, workload.weights(), False))
+
+    def repeated(count: int) -> None:
+        step.repeat(count, *arrays)
+
+    yield from _timed(workload.steps, losses, call=_calls(step, arrays), repeat=repeated)
+
+
+def torch_side(workload: Workload, compiled: bool) -> Iterator[dict[str, Any]]:
+    """A call a step; compiled, the forward and the backward pass are, as is usual."""
+    import torch
+    from torch import nn, optim
+    from torch.nn import functional as F
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    compiler = torch.compile if compiled else lambda one: one
+    lib = Library(nn, F, optim, torch.tensor, torch.randn, torch.cat, compiler)
+    arrays = tuple(torch.tensor(array) for array in workload.arrays())
+    exact = workload.step(lib, workload.weights(), True)
+    losses = [exact(*arrays).item() for _ in range(COMPARED)]
+    step = workload.step(lib, workload.weights(), False)
+    yield from _timed(workload.steps, losses, call=_calls(step, arrays))
+
+
+def jax_side(workload: Workload) -> Iterator[dict[str, Any]]:
+    """A jitted call a step, and a scan over steps."""
+    import jax
+    import jax.numpy as jnp
+
+    arrays = tuple(jnp.asarray(array) for array in workload.arrays())
+    exact, state = workload.jax_step(workload.weights(), True)
+    exact, losses = jax.jit(exact), []
+    for _ in range(COMPARED):
+        state, loss = exact(state, *arrays)
+        losses.append(float(loss))
+    update, state = workload.jax_step(workload.weights(), False)
+    step = jax.jit(update, donate_argnums=0)
+    kept = {"state": jax.tree.map(jnp.array, state)}
+
+    def called(count: int) -> None:
+        for _ in range(count):
+            kept["state"], loss = step(kept["state"], *arrays)
+        loss.block_until_ready()
+
+    @jax.jit
+    def scan(state: Any, *arrays: Any) -> Any:
+        def body(carry: Any, _: None) -> Any:
+            return update(carry, *arrays)
+
+        return jax.lax.scan(body, state, None, length=workload.steps)
+
+    def scanned(count: int) -> None:
+        scan(state, *arrays)[1].block_until_ready()
+
+    state = jax.tree.map(jnp.asarray, state)
+    yield from _timed(workload.steps, losses, call=called, scan=scanned)
+
+
+def peak_side(workload: Workload) -> Iterator[dict[str, Any]]:
+    """What the products alone would take at the speed of nothing but multiply-adds."""
+    from smelt.compiler.roofline import measured_peak
+
+    yield {}
+    peak = measured_peak(parallel=int(os.environ["SMELT_THREADS"]) > 1)
+    while True:
+        yield {"limit": workload.products / (peak.gflops * 1e9)}
+
+
+def _calls(step: Callable[..., Any], arrays: tuple[Any, ...]) -> Callable[[int], None]:
+    def called(count: int) -> None:
+        for _ in range(count):
+            step(*arrays)
+
+    return called
+
+
+def _timed(
+    steps: int, losses: list[float], **ways: Callable[[int], None]
+) -> Iterator[dict[str, Any]]:
+    for way in ways.values():
+        way(steps)
+    yield {"losses": losses}
+    while True:
+        seconds = {}
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way(steps)
+            seconds[name] = (time.perf_counter() - start) / steps
+        yield seconds
