@@ -26,6 +26,7 @@ from smelt.nn.activation import (
     Tanh,
 )
 from smelt.nn.attention import MultiheadAttention
+from smelt.nn.cells import GRUCell, LSTMCell, RNNCell
 from smelt.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from smelt.nn.dropout import Dropout
 from smelt.nn.embedding import Embedding
@@ -54,6 +55,7 @@ from smelt.nn.module import Module
 from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from smelt.nn.parameter import Parameter
 from smelt.nn.positional import ClassToken, LearnedPositions, MeanPooling, PositionalEncoding
+from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -67,6 +69,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -80,6 +85,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "Hardsigmoid",
     "Hardswish",
@@ -89,6 +95,7 @@ __all__ = [
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "LearnedPositions",
@@ -109,6 +116,7 @@ __all__ = [
     "ParameterList",
     "PoissonNLLLoss",
     "PositionalEncoding",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Sequential",

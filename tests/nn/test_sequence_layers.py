@@ -12,10 +12,19 @@ import smelt
 from smelt import nn
 from tests.references.functional_cases import cotangent
 from tests.references.running import on
-from tests.references.sequence_cases import LAYERS, TRANSFORMERS, leaves
+from tests.references.sequence_cases import LAYERS, leaves
 
 KNOWN = dict(np.load(pathlib.Path(__file__).parents[1] / "references" / "sequence_layers.npz"))
-COMPILED = ("Attention-self", "Attention-masks", "EncoderLayer-first", "Transformer")
+COMPILED = (
+    "Attention-self",
+    "Attention-masks",
+    "EncoderLayer-first",
+    "Transformer",
+    "RNN-state",
+    "LSTM-lengths",
+    "GRU-deep",
+    "LSTMCell",
+)
 
 
 def known(case: str, room: str) -> dict[str, np.ndarray]:
@@ -77,7 +86,7 @@ def close(found: smelt.Tensor, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10, atol=1e-11)
 
 
-@pytest.mark.parametrize("case", TRANSFORMERS)
+@pytest.mark.parametrize("case", LAYERS)
 def test_layer_is_pytorchs(case: str) -> None:
     check(case, "eager")
 

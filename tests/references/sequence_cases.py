@@ -80,7 +80,6 @@ LAYERS = {
         {"src_key_padding_mask": PADDING, "tgt_mask": np.where(CAUSAL, -np.inf, 0.0)},
     ),
 }
-TRANSFORMERS = tuple(LAYERS)
 SETTINGS = {"input_size": 4, "hidden_size": 3}
 RECURRENT = {"RNN": 1, "LSTM": 2, "GRU": 1}  # class -> tensors in the state
 

@@ -1,0 +1,281 @@
+"""Recurrent layers: RNN, LSTM, GRU. They are loops over time (`smelt.scan`) of one step each."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import smelt.functional as F
+from smelt.control import scan
+from smelt.engine import context, located
+from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.nn.cells import Elman, Gated, LongShortTerm, Recurrence, State
+from smelt.nn.checks import sizes
+from smelt.ops.random import iota
+from smelt.tensor import Tensor
+from smelt.tensor.apply import as_tensor
+from smelt.tensor.elementary import where
+from smelt.tensor.shaping import cat, stack
+
+__all__ = ["GRU", "LSTM", "RNN"]
+
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+class _Layers(Recurrence):
+    """Recurrences over time, one on top of the other, in one direction or both."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        self._refuse_settings(num_layers, dropout)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        for number in range(num_layers * self._directions):
+            width = input_size if number < self._directions else hidden_size * self._directions
+            weights = self._weights(width, bias, dtype)
+            for part, weight in zip(PARTS, weights, strict=True):
+                setattr(self, part + self._suffix(number), weight)
+        self.reset_parameters()
+
+    def _refuse_settings(self, num_layers: int, dropout: float) -> None:
+        name = type(self).__name__
+        if num_layers < 1:
+            raise ArgumentError(located(f"{name}: num_layers must be at least 1"))
+        if not 0 <= dropout <= 1:
+            raise ArgumentError(located(f"{name}: dropout must lie in [0, 1], got {dropout}"))
+        if dropout and num_layers == 1:
+            message = f"{name}: dropout lies between layers, and with num_layers=1 there is none"
+            warnings.warn(located(message), stacklevel=4)
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _suffix(self, number: int) -> str:
+        layer, backward = divmod(number, self._directions)
+        return f"_l{layer}_reverse" if backward else f"_l{layer}"
+
+    def _parameters_of(self, number: int) -> list[Any]:
+        return [getattr(self, part + self._suffix(number)) for part in PARTS]
+
+    def forward(self, x: Tensor, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
+        """Runs over the sequences.
+
+        Args:
+            x: (T, B, I), or (B, T, I) with batch_first, or (T, I) for one sequence.
+            state: what the recurrence starts from, (L * D, B, H), or (L * D, H) without a batch; L
+                layers of D directions each, layer by layer. For an LSTM a pair (h, c) of them.
+                Zeros when None.
+            lengths: ints (B): how many places of each sequence count. Behind them the output is 0,
+                the state stays as it is, and the backward direction begins at the last place that
+                counts. (PyTorch: pack_padded_sequence.)
+
+        Returns:
+            The last layer's h at each place, (T, B, D * H) in the layout of `x`, both directions
+            side by side; and the final state, in the form of the initial one.
+
+        Raises:
+            ShapeError: the input, the state or `lengths` does not fit.
+            BoundsError: a length outside 0..T.
+            DTypeError: lengths that are no integers.
+        """
+        axes = "(B, T, I) or (T, I)" if self.batch_first else "(T, B, I) or (T, I)"
+        self._refuse_width(x, axes, (2, 3))
+        count = self.num_layers * self._directions
+        if x.ndim == 2:
+            state = self._state(state, (count, self.hidden_size), x)
+            alone = tuple(part.unsqueeze(1) for part in state)
+            y, final = self._run(x.unsqueeze(1), alone, lengths)
+            return y.squeeze(1), self._result(tuple(part.squeeze(1) for part in final))
+        places = x.transpose(0, 1) if self.batch_first else x
+        state = self._state(state, (count, places.shape[1], self.hidden_size), x)
+        y, final = self._run(places, state, lengths)
+        return y.transpose(0, 1) if self.batch_first else y, self._result(final)
+
+    def _run(self, x: Tensor, state: State, lengths: Any) -> tuple[Tensor, State]:
+        """Runs all layers over x (T, B, I)."""
+        if not x.shape[0]:
+            raise ShapeError(
+                located(f"{type(self).__name__}: a sequence without places, {x.shape}")
+            )
+        present = None if lengths is None else self._present(lengths, x)
+        finals: list[State] = []
+        for layer in range(self.num_layers):
+            if layer:
+                x = F.dropout(x, self.dropout, self.training)
+            outputs = []
+            for number in range(layer * self._directions, (layer + 1) * self._directions):
+                initial = tuple(part[number] for part in state)
+                final, y = self._over_time(x, initial, present, number)
+                finals.append(final)
+                outputs.append(y)
+            x = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
+        return x, tuple(stack(parts) for parts in zip(*finals, strict=True))
+
+    def _over_time(
+        self, x: Tensor, initial: State, present: Tensor | None, number: int
+    ) -> tuple[State, Tensor]:
+        """Runs one layer in one direction; the inputs' share is one product for all places."""
+        outer, weight, *biases = self._parameters_of(number)
+        projected, bias = self._project(x, outer, *biases)  # (T, B, gates * H)
+
+        def body(state: State, given: Any) -> tuple[State, Tensor]:
+            projected, present = given
+            moved = self._advance(projected, state, weight, bias)
+            if present is None:
+                return moved, moved[0]
+            kept = tuple(where(present, new, old) for new, old in zip(moved, state, strict=True))
+            return kept, where(present, moved[0], 0.0)
+
+        backward = bool(number % self._directions)
+        final, y = scan(body, initial, (projected, present), reverse=backward)
+        return final, y
+
+    def _present(self, lengths: Any, x: Tensor) -> Tensor:
+        """Which places count: bool (T, B, 1)."""
+        lengths, (places, batch, _) = as_tensor(lengths), x.shape
+        name = type(self).__name__
+        if lengths.dtype.kind != "int":
+            raise DTypeError(located(f"{name}: lengths are integers, got {lengths.dtype.name}"))
+        if lengths.shape != (batch,):
+            raise ShapeError(
+                located(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
+            )
+        outside = ((lengths < 0) | (lengths > places)).sum()
+        message = f"{name}: a length lies outside 0..{places}, the sequences have {places} places"
+        context.engine.require(outside, message, BoundsError)
+        return (iota(shape=(places, batch), axis=0) < lengths).unsqueeze(-1)
+
+    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Runs all layers for one place: a turn of a loop of one's own, such as a decoder's.
+
+        Args:
+            x: (B, I).
+            state: (L, B, H), for an LSTM a pair of them; zeros when None.
+
+        Returns:
+            The last layer's h (B, H), and the next state. There is no dropout between layers.
+
+        Raises:
+            ArgumentError: the layers are bidirectional.
+            ShapeError: the input or the state does not fit.
+        """
+        if self.bidirectional:
+            raise ArgumentError(
+                located(f"{type(self).__name__}: both directions cannot be stepped at once")
+            )
+        self._refuse_width(x, "(B, I)", (2,))
+        before = self._state(state, (self.num_layers, x.shape[0], self.hidden_size), x)
+        finals = []
+        for layer in range(self.num_layers):
+            outer, weight, *biases = self._parameters_of(layer)
+            projected, bias = self._project(x, outer, *biases)
+            moved = self._advance(projected, tuple(part[layer] for part in before), weight, bias)
+            finals.append(moved)
+            x = moved[0]
+        return x, self._result(tuple(stack(parts) for parts in zip(*finals, strict=True)))
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, "
+            f"bias={self.bias}, batch_first={self.batch_first}, dropout={self.dropout}, "
+            f"bidirectional={self.bidirectional}"
+        )
+
+
+class RNN(Elman, _Layers):
+    """`h_t = act(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)` (Elman, 1990).
+
+    Args:
+        input_size: I, extent of the last axis of the input.
+        hidden_size: H, extent of the last axis of the state.
+        num_layers: L; each layer runs over the outputs of the one below.
+        nonlinearity: act, "tanh" or "relu".
+        bias: whether there are biases.
+        batch_first: whether inputs are (B, T, I) instead of (T, B, I).
+        dropout: how likely an element is dropped between layers, in training.
+        bidirectional: whether each layer also runs from the last place to the first.
+        dtype: of the parameters; float32 when None.
+
+    Parameters: weight_ih_l0 (H, I), weight_hh_l0 (H, H), bias_ih_l0 (H), bias_hh_l0 (H); further
+    layers l1, l2, ...; backward directions l0_reverse, ...; first drawn from U(-r, r) with
+    r = 1 / sqrt(H).
+
+    Raises:
+        ArgumentError: another nonlinearity, no layer, or `dropout` is no probability.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        self._choose(nonlinearity)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            dtype=dtype,
+        )  # fmt: skip
+
+
+class LSTM(LongShortTerm, _Layers):
+    """`c_t = f * c_{t-1} + i * g; h_t = o * tanh(c_t)`; the step is that of `LSTMCell`.
+
+    Args and parameters: as of `RNN`, without `nonlinearity`; weights of 4 H rows. The state is the
+    pair (h, c).
+
+    Args:
+        proj_size: must be 0: projections are not supported; put a Linear behind the layer.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        if proj_size:
+            raise ArgumentError(
+                located("LSTM: proj_size is not supported; put a Linear behind the layer")
+            )
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            dtype=dtype,
+        )  # fmt: skip
+
+
+class GRU(Gated, _Layers):
+    """`h_t = (1 - z) * n + z * h_{t-1}`; the step is that of `GRUCell`.
+
+    Args and parameters: as of `RNN`, without `nonlinearity`; weights of 3 H rows.
+    """
