@@ -192,6 +192,25 @@ def gather(rows: int, columns: int, table: int) -> Kernel:
     return Kernel("gather", (source, index), (y,), (nest([i, j], [rows, columns], store),))
 
 
+def gather_sum(rows: int, words: int, columns: int, table: int) -> Kernel:
+    """y[i, j] = sum over k of table[index[i, k], j]: a bag of embeddings."""
+    source = Buffer("table", (table, columns), float32)
+    index, y = Buffer("index", (rows, words), int64), Buffer("y", (rows, columns), float32)
+    i, j, k = index_variable("i"), index_variable("j"), index_variable("k")
+    total = Register("total", float32)
+    body = (
+        Declare(total, number(0.0)),
+        nest(
+            [k],
+            [words],
+            Assign(total, (), add(Read(total), Load(source, (Load(index, (i, k)), j)))),
+        ),
+        Store(y, (i, j), Read(total)),
+    )
+    kernel = (nest([i, j], [rows, columns], *body),)
+    return Kernel("gather_sum", (source, index), (y,), kernel)
+
+
 def scatter_add(rows: int, columns: int, table: int) -> Kernel:
     """y = 0; y[index[i], j] += g[i, j]; rows of y may be hit more than once."""
     y, g = Buffer("y", (table, columns), float32), Buffer("g", (rows, columns), float32)

@@ -57,6 +57,7 @@ def test_columns(columns):
 def test_gather_and_scatter(columns):
     check(nests.gather(6, columns, 5), exact=True)
     check(nests.scatter_add(9, columns, 5), exact=True)
+    check(nests.gather_sum(8, 6, columns, 5))
 
 
 @pytest.mark.parametrize("rows", EXTENTS)

@@ -48,6 +48,7 @@ class SharedLoads:
         self.names = names
         self.stored = stored
         self.local: set[str] = set()  # lets within the run: what reads them must stay
+        self.of_row: set[str] = set()  # lets kept by row: what reads them differs from row to row
         self.once: list[Statement] = []
         self.by_column: list[Statement] = []
         self.by_row: list[Statement] = []
@@ -55,7 +56,7 @@ class SharedLoads:
     def __call__(self, load: Load) -> Expression:
         """Moves a load out of the loops over which it is the same; returns what stands for it."""
         used = set(names_in(load))
-        by_row = self.row.name in used
+        by_row = self.row.name in used or bool(used & self.of_row)
         by_column = self.column is not None and self.column[0].name in used
         everywhere = by_row and (by_column or self.column is None)
         if everywhere or load.buffer in self.stored or used & self.local or _has_read(load):
@@ -65,6 +66,8 @@ class SharedLoads:
         suffix = "_r" if by_row else "_v"
         short = Variable(self.names.fresh(load.buffer.name + suffix), load.dtype, load.lanes)
         (self.by_row if by_row else self.once).append(Let(short, load))
+        if by_row:
+            self.of_row.add(short.name)
         return short
 
     def keep_columns(self, load: Load, column: Variable, count: int) -> Expression:
@@ -84,6 +87,7 @@ class SharedLoads:
         result = [*before, *unroll((*self.by_row, *body), self.unrolled[:1])]
         self.once, self.by_column, self.by_row = [], [], []
         self.local.clear()
+        self.of_row.clear()
         return result
 
 
