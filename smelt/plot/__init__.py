@@ -6,26 +6,35 @@ no global state of matplotlib is touched. matplotlib is imported when one is dra
 
 from smelt.plot.confusion import confusion
 from smelt.plot.curves import curves
+from smelt.plot.diagram import Diagram, Place
 from smelt.plot.flow import gradient_flow, gradients_through_time
 from smelt.plot.functions import activations, contour, descent
 from smelt.plot.images import feature_maps, images, kernels
 from smelt.plot.lines import learning_rates, loss_curves, moving_average
 from smelt.plot.maps import attention, heatmap
 from smelt.plot.measures import bars, histograms
+from smelt.plot.networks import network, perceptron, pipeline
 from smelt.plot.points import decision_boundary, sample_variants, samples, scatter
+from smelt.plot.sequences import encoder_decoder, lstm_cell, unrolled
 from smelt.plot.style import require, save, to_png, to_svg
+from smelt.plot.systems import deadlock, gan, transformer_block
 from smelt.plot.time import timeline, timelines
 
 __all__ = [
+    "Diagram",
+    "Place",
     "activations",
     "attention",
     "bars",
     "confusion",
     "contour",
     "curves",
+    "deadlock",
     "decision_boundary",
     "descent",
+    "encoder_decoder",
     "feature_maps",
+    "gan",
     "gradient_flow",
     "gradients_through_time",
     "heatmap",
@@ -34,7 +43,11 @@ __all__ = [
     "kernels",
     "learning_rates",
     "loss_curves",
+    "lstm_cell",
     "moving_average",
+    "network",
+    "perceptron",
+    "pipeline",
     "require",
     "sample_variants",
     "samples",
@@ -44,4 +57,6 @@ __all__ = [
     "timelines",
     "to_png",
     "to_svg",
+    "transformer_block",
+    "unrolled",
 ]

@@ -23,6 +23,7 @@ from smelt.plot.style import (
     headed,
     legend,
     new_figure,
+    tint,
     titled,
 )
 from smelt.tensor import Tensor
@@ -256,15 +257,12 @@ def _classes(
 
 def _regions(axes: Axes, model: Any, low: np.ndarray, high: np.ndarray, resolution: int) -> None:
     """Colours the plane by the class that the model gives each place, with smooth borders."""
-    from matplotlib.colors import to_rgb
-
     across, up = (np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True))
     plane = np.stack(np.meshgrid(across, up), axis=-1)  # (resolution, resolution, 2)
     logits = _logits(model, plane.reshape(-1, 2)).reshape(resolution, resolution, -1)
-    shades = np.array([to_rgb(colour_of(place)) for place in range(logits.shape[-1])])
-    pale = 1 - 0.16 * (1 - shades[logits.argmax(axis=-1)])
+    shades = np.array([tint(colour_of(place), 0.16) for place in range(logits.shape[-1])])
     extent = (low[0], high[0], low[1], high[1])
-    axes.imshow(pale, extent=extent, origin="lower", aspect="auto")
+    axes.imshow(shades[logits.argmax(axis=-1)], extent=extent, origin="lower", aspect="auto")
     for place in range(1, logits.shape[-1]) if logits.shape[-1] == 2 else range(logits.shape[-1]):
         others = np.delete(logits, place, axis=-1).max(axis=-1)
         axes.contour(across, up, logits[..., place] - others, levels=[0], colors=INK, linewidths=1)

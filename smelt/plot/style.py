@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smelt.atomic import replacing
 from smelt.errors import ArgumentError, MissingExtra, ShapeError
-from smelt.export.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +36,7 @@ __all__ = [
     "new_figure",
     "require",
     "save",
+    "tint",
     "titled",
     "to_png",
     "to_svg",
@@ -62,8 +63,13 @@ def require() -> None:
         raise MissingExtra("plotting", "plot")
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, *, arranged: bool = True) -> Figure:
     """Returns an empty figure of so many inches; it needs no screen and no global state.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        arranged: whether matplotlib gives the panels their places.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -73,7 +79,8 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    layout = ConstrainedLayoutEngine(w_pad=PADDING, h_pad=PADDING, wspace=PADDING)
+    engine = ConstrainedLayoutEngine(w_pad=PADDING, h_pad=PADDING, wspace=PADDING)
+    layout = engine if arranged else None
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -119,6 +126,12 @@ def legend(axes: Axes, **options: Any) -> None:
 def colour_of(place: int) -> str:
     """Returns the colour of the curve or class that comes at a place; they repeat after six."""
     return COLOURS[place % len(COLOURS)]
+
+
+def tint(colour: str, strength: float = 0.13) -> tuple[float, ...]:
+    """Returns a pale version of a colour, as red, green and blue from 0 to 1."""
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return tuple(1 - strength * (1 - part) for part in parts)
 
 
 def grid_of(count: int, columns: int | None = None) -> tuple[int, int]:

@@ -1,0 +1,126 @@
+"""Diagrams of parts that work on, with or against each other: a GAN, a Transformer's block,
+threads that wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smelt.errors import ArgumentError
+from smelt.plot.diagram import Diagram, Place
+from smelt.plot.style import BLUE, COLOURS, GREY, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["deadlock", "gan", "transformer_block"]
+
+GREEN, PURPLE = COLOURS[2], COLOURS[3]
+LEVEL = 0.75  # height at which a Transformer's parts stand
+
+
+def gan(*, title: str = "") -> Figure:
+    """Returns a diagram of a GAN: who makes samples, who judges them, and who learns from what.
+
+    Args:
+        title: above the diagram.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    diagram = Diagram(7.6, 3.1, title)
+    noise = diagram.box(0.85, 1.3, "noise z", colour=GREY, width=1.1)
+    generator = diagram.box(2.55, 1.3, "generator\nG", colour=ORANGE, height=0.7)
+    fake = diagram.box(4.2, 1.3, "G(z)", colour=ORANGE, width=0.9)
+    real = diagram.box(4.2, 2.5, "data x", colour=GREEN, width=0.9)
+    judge = diagram.box(5.75, 1.9, "discriminator\nD", width=1.2, height=0.8)
+    verdict = diagram.box(7.05, 1.9, "real?", width=0.8, colour=PURPLE)
+    diagram.arrow(noise.right, generator.left)
+    diagram.arrow(generator.right, fake.left)
+    for sample, side in ((real, 0.2), (fake, -0.2)):
+        diagram.arrow(sample.right, (judge.left[0], judge.y + side))
+    diagram.arrow(judge.right, verdict.left)
+    diagram.path([verdict.top, (7.05, 2.75), (5.75, 2.75), judge.top], colour=BLUE, dashed=True)
+    diagram.text(6.4, 2.89, "D learns to tell them apart", size=8, colour=BLUE)
+    back = [verdict.bottom, (7.05, 0.55), (2.55, 0.55), generator.bottom]
+    diagram.path(back, colour=ORANGE, dashed=True)
+    diagram.text(4.8, 0.39, "G learns to be taken for data", size=8, colour=ORANGE)
+    return diagram.figure
+
+
+def transformer_block(*, norm_first: bool = True, title: str = "") -> Figure:
+    """Returns a diagram of a Transformer's encoder layer with its residual links.
+
+    Args:
+        norm_first: whether the layer norms stand before attention and feed-forward (pre-norm), as
+            the book has it, or after each sum (post-norm).
+        title: above the diagram.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    norm, plus = ("layer\nnorm", GREY), ("+", PURPLE)
+    parts = (("multi-head\nattention", BLUE), ("feed-\nforward", ORANGE))
+    halves = [[norm, part, plus] if norm_first else [part, plus, norm] for part in parts]
+    diagram = Diagram(7.9, 1.9, title)
+    diagram.text(0.2, LEVEL, "X", size=10)
+    here = Place(0.3, LEVEL, 0, 0)
+    for half in halves:
+        here = _residual(diagram, here, half)
+    diagram.arrow(here.right, (here.right[0] + 0.4, LEVEL))
+    diagram.text(here.right[0] + 0.52, LEVEL, "Y", size=10)
+    return diagram.figure
+
+
+def _residual(diagram: Diagram, before: Place, parts: Sequence[tuple[str, str]]) -> Place:
+    """Draws parts in a row, and the link that leads around them to the sum; returns the last."""
+    split = before.right[0] + 0.16
+    here = before
+    for text, colour in parts:
+        edge = here.right[0] + 0.33
+        if text == "+":
+            place = diagram.circle(edge + 0.18, LEVEL, "+", radius=0.18, colour=colour)
+            diagram.path([(split, LEVEL), (split, 1.5), (place.x, 1.5), place.top], colour=colour)
+        else:
+            width = 1.1 if "att" in text else 0.8
+            place = diagram.box(
+                edge + width / 2, LEVEL, text, width=width, height=0.62, colour=colour
+            )
+        diagram.arrow(here.right, place.left)
+        here = place
+    return here
+
+
+def deadlock(threads: Sequence[str] = ("A", "B", "C"), *, title: str = "") -> Figure:
+    """Returns a diagram of threads in a circle, each waiting for what the next one holds.
+
+    Args:
+        threads: their names, two or more.
+        title: above the diagram.
+
+    Raises:
+        ArgumentError: fewer than two threads.
+        MissingExtra: matplotlib is not installed.
+    """
+    count = len(threads)
+    if count < 2:
+        raise ArgumentError(f"deadlock: {count} thread cannot wait for another")
+    diagram = Diagram(5.2, 3.2, title)
+    centre, radius = np.array([2.6, 1.35]), 1.25
+    angles = np.pi / 2 - 2 * np.pi * np.arange(count) / count
+    places = centre + radius * np.stack([1.35 * np.cos(angles), np.sin(angles)], axis=1)
+    for place, (name, (x, y)) in enumerate(zip(threads, places, strict=True)):
+        diagram.box(x, y, f"thread {name}\nholds lock {place + 1}", width=1.25, height=0.62)
+        start, end = places[place], places[(place + 1) % count]
+        along = (end - start) / np.linalg.norm(end - start)
+        gap = 0.34 + 0.36 * abs(along[0])
+        diagram.arrow(tuple(start + gap * along), tuple(end - gap * along), colour=ORANGE)
+        outward = np.array([-along[1], along[0]])  # the circle runs clockwise
+        middle = (start + end) / 2 + 0.16 * outward
+        align = "center" if abs(outward[0]) < 0.3 else "left" if outward[0] > 0 else "right"
+        text = f"waits for lock {(place + 1) % count + 1}"
+        diagram.text(middle[0], middle[1], text, size=8, colour=ORANGE, align=align)
+    return diagram.figure
