@@ -45,14 +45,18 @@ def perceptron(page: Page) -> None:
 
 
 ACTIVATIONS = {
+    "step": F.step,
     "sigmoid": smelt.sigmoid,
     "tanh": smelt.tanh,
     "ReLU": smelt.relu,
     "leaky ReLU": F.leaky_relu,
     "GELU": F.gelu,
-    "identity": lambda x: x * 1.0,
+    "log-sigmoid": F.logsigmoid,
+    "softplus": F.softplus,
+    "identity": F.identity,
 }
 SLOPES = {  # by hand
+    "step": lambda x: 0.0,
     "sigmoid": lambda x: math.exp(-x) / (1 + math.exp(-x)) ** 2,
     "tanh": lambda x: 1 - math.tanh(x) ** 2,
     "ReLU": lambda x: float(x > 0),
@@ -60,6 +64,8 @@ SLOPES = {  # by hand
     "GELU": lambda x: (
         0.5 * (1 + math.erf(x / 2**0.5)) + x * math.exp(-(x**2) / 2) / (2 * math.pi) ** 0.5
     ),
+    "log-sigmoid": lambda x: 1 / (1 + math.exp(x)),
+    "softplus": lambda x: 1 / (1 + math.exp(-x)),
     "identity": lambda x: 1.0,
 }
 
