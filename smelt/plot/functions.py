@@ -111,7 +111,10 @@ def _activation(axes: Axes, name: str, function: Function, x: np.ndarray, deriva
 
 def _broken(x: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the curve with a gap where it jumps, so that no upright line is drawn there."""
-    jumps = np.flatnonzero(np.abs(np.diff(heights)) > 0.5 * max(np.ptp(heights), 1e-9)) + 1
+    rises = np.abs(np.diff(heights))
+    padded = np.pad(rises, 1)
+    beside = np.maximum(padded[:-2], padded[2:])
+    jumps = np.flatnonzero((rises > 0.2 * np.ptp(heights)) & (rises > 10 * beside)) + 1
     return np.insert(x, jumps, np.nan), np.insert(heights, jumps, np.nan)
 
 

@@ -86,7 +86,7 @@ def perceptron(inputs: int = 3, *, activation: str = "step", title: str = "") ->
     """
     if not 1 <= inputs <= SHOWN:
         raise ArgumentError(f"perceptron: inputs must be 1 to {SHOWN}, got {inputs}")
-    height = 0.75 * inputs + 1.0
+    height = 0.75 * max(inputs, 3) + 1.0
     diagram = Diagram(6.6, height, title)
     middle = height / 2 + 0.2
     total = diagram.circle(2.7, middle, "+", radius=0.28, colour=BLUE)
@@ -100,7 +100,7 @@ def perceptron(inputs: int = 3, *, activation: str = "step", title: str = "") ->
         share = 0.4
         label = (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
         diagram.text(label[0], label[1] + 0.14, f"$w_{place + 1}$", colour=GREY)
-    bias = diagram.circle(2.7, middle - 0.95 if inputs < 3 else 0.75 + 0.1, "b", colour=GREY)
+    bias = diagram.circle(2.7, middle - 0.95, "b", colour=GREY)
     diagram.arrow(bias.top, total.bottom)
     diagram.arrow(total.right, unit.left, "z")
     diagram.arrow(unit.right, (5.9, middle))

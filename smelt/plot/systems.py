@@ -108,18 +108,20 @@ def deadlock(threads: Sequence[str] = ("A", "B", "C"), *, title: str = "") -> Fi
     count = len(threads)
     if count < 2:
         raise ArgumentError(f"deadlock: {count} thread cannot wait for another")
-    diagram = Diagram(5.2, 3.2, title)
-    centre, radius = np.array([2.6, 1.35]), 1.25
     angles = np.pi / 2 - 2 * np.pi * np.arange(count) / count
-    places = centre + radius * np.stack([1.35 * np.cos(angles), np.sin(angles)], axis=1)
+    places = np.stack([1.7 * np.cos(angles), 1.25 * np.sin(angles)], axis=1)
+    places += (2.6, 0.5) - places.min(axis=0) * (0, 1)
+    diagram = Diagram(5.2, places[:, 1].max() + 0.5, title)
+    bow = 0.2 if count == 2 else 0.0  # else the two arrows would be one
     for place, (name, (x, y)) in enumerate(zip(threads, places, strict=True)):
         diagram.box(x, y, f"thread {name}\nholds lock {place + 1}", width=1.25, height=0.62)
         start, end = places[place], places[(place + 1) % count]
         along = (end - start) / np.linalg.norm(end - start)
         gap = 0.34 + 0.36 * abs(along[0])
-        diagram.arrow(tuple(start + gap * along), tuple(end - gap * along), colour=ORANGE)
+        ends = tuple(start + gap * along), tuple(end - gap * along)
+        diagram.arrow(*ends, colour=ORANGE, bend=-bow)
         outward = np.array([-along[1], along[0]])  # the circle runs clockwise
-        middle = (start + end) / 2 + 0.16 * outward
+        middle = (start + end) / 2 + (0.16 + bow) * outward
         align = "center" if abs(outward[0]) < 0.3 else "left" if outward[0] > 0 else "right"
         text = f"waits for lock {(place + 1) % count + 1}"
         diagram.text(middle[0], middle[1], text, size=8, colour=ORANGE, align=align)

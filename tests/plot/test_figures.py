@@ -87,3 +87,22 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("smelt.plot.style.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"smelt\[plot\]"):
         plot.curves(ROWS)
+
+
+def test_the_suffix_says_the_format(tmp_path: Path) -> None:
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        path = tmp_path / f"x.{kind}"
+        plot.save(plot.curves(ROWS), path)
+        assert path.read_bytes().startswith(start)
+    with pytest.raises(ArgumentError, match=r"\.png, \.svg or \.pdf"):
+        plot.save(plot.curves(ROWS), tmp_path / "x.bmp")
+
+
+def test_the_same_figure_gives_the_same_svg() -> None:
+    first, second = (plot.to_svg(plot.curves(ROWS)) for _ in range(2))
+    assert first == second
+    assert "<dc:date>" not in first
+
+
+def test_png_bytes_are_an_image() -> None:
+    assert plot.to_png(plot.curves(ROWS)).startswith(b"\x89PNG")
