@@ -1,0 +1,314 @@
+"""Convolution: the field's, whose learned kernel is not turned, and that of mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smelt.engine import located
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.windows import Sizes, per_axis, with_batch
+from smelt.ops.convolution import convolution, padded, reach, transposed
+from smelt.ops.op import Shape
+from smelt.tensor import Tensor
+from smelt.tensor.apply import as_tensor, common_dtype
+from smelt.tensor.shaping import flip
+
+MODES = ("full", "same", "valid")
+
+
+def conv1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sizes = 1,
+    padding: int | Sizes | str = 0,
+    dilation: int | Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Returns y[n, o, p] = b[o] + sum over c, k of x[n, c, p * stride + k * dilation] w[o, c, k].
+
+    Args:
+        x: (N, C, L) or (C, L).
+        weight: w, (O, C / groups, K), as PyTorch stores it.
+        bias: b, (O), or None for 0.
+        stride: how far the kernel moves for one step along y.
+        padding: zeros at both ends; or "valid" for none, "same" for as many that y is as long as x
+            (an odd one goes behind).
+        dilation: how far the taps of the kernel lie apart.
+        groups: channels fall into so many parts that do not see each other.
+
+    Returns:
+        (N, O, P) or (O, P), P = (L + 2 padding - (K - 1) dilation - 1) // stride + 1.
+
+    Raises:
+        ShapeError: channels that do not fit, or a kernel larger than the padded input.
+        ArgumentError: a size that is none, or "same" with a stride.
+        DTypeError: x and the weight are floats of different dtypes.
+    """
+    return _convolution("conv1d", x, weight, bias, stride, padding, dilation, groups, 1)
+
+
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sizes = 1,
+    padding: int | Sizes | str = 0,
+    dilation: int | Sizes = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Returns `conv1d` over two axes.
+
+    y[n, o, i, j] = b[o] + sum over c, k, l of x[n, c, i * stride + k, j * stride + l] w[o, c, k, l]
+
+    Args:
+        x: (N, C, H, W) or (C, H, W).
+        weight: w, (O, C / groups, K, L).
+        bias: b, (O), or None for 0.
+        stride: one number, or one for each of the two axes; so are the next two.
+        padding: see `conv1d`.
+        dilation: see `conv1d`.
+        groups: see `conv1d`.
+
+    Raises what `conv1d` raises.
+    """
+    return _convolution("conv2d", x, weight, bias, stride, padding, dilation, groups, 2)
+
+
+def conv_transpose1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sizes = 1,
+    padding: int | Sizes = 0,
+    output_padding: int | Sizes = 0,
+    groups: int = 1,
+    dilation: int | Sizes = 1,
+) -> Tensor:
+    """Returns the transposed convolution: each element of x puts a kernel, scaled, into y.
+
+    y[n, o, p * stride + k * dilation - padding] += x[n, c, p] w[c, o, k], then b[o] everywhere:
+    the gradient of `conv1d` by its input (Zeiler et al., 2010).
+
+    Args:
+        x: (N, C, L) or (C, L).
+        weight: w, (C, O / groups, K), as PyTorch stores it.
+        bias: b, (O), or None for 0.
+        stride: how far apart the kernels are put.
+        padding: how much is cut off at both ends.
+        output_padding: how much less is cut off at the far end; below stride or dilation.
+        groups: channels fall into so many parts that do not see each other.
+        dilation: how far the taps of the kernel lie apart.
+
+    Returns:
+        (N, O, P) or (O, P), P = (L - 1) stride - 2 padding + (K - 1) dilation + output_padding + 1.
+
+    Raises what `conv1d` raises.
+    """
+    settings = (stride, padding, output_padding, groups, dilation)
+    return _transposed("conv_transpose1d", x, weight, bias, *settings, ndim=1)
+
+
+def conv_transpose2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Sizes = 1,
+    padding: int | Sizes = 0,
+    output_padding: int | Sizes = 0,
+    groups: int = 1,
+    dilation: int | Sizes = 1,
+) -> Tensor:
+    """Returns `conv_transpose1d` over two axes: x (N, C, H, W) or (C, H, W), weight
+    (C, O / groups, K, L).
+    """
+    settings = (stride, padding, output_padding, groups, dilation)
+    return _transposed("conv_transpose2d", x, weight, bias, *settings, ndim=2)
+
+
+def convolve(x: Any, kernel: Any, mode: str = "full") -> Tensor:
+    """Returns the convolution of mathematics, which turns the kernel round, over all axes.
+
+    y[n] = sum over i of x[i] kernel[n - i]
+
+    Args:
+        x: of any shape with one axis or more; no batch, no channels.
+        kernel: with as many axes.
+        mode: "full" for every n where they meet; "same" for the middle of it, as long as x; "valid"
+            for those n alone where the kernel lies within x.
+
+    Raises:
+        ShapeError: other numbers of axes, or a kernel larger than x in mode "valid".
+        ArgumentError: an unknown mode.
+    """
+    kernel = as_tensor(kernel)
+    return _slid("convolve", x, flip(kernel, tuple(range(kernel.ndim))), mode)
+
+
+def correlate(x: Any, kernel: Any, mode: str = "valid") -> Tensor:
+    """Returns the cross-correlation y[n] = sum over i of x[n + i] kernel[i], over all axes.
+
+    Arguments and errors are those of `convolve`; the kernel is not turned.
+    """
+    return _slid("correlate", x, as_tensor(kernel), mode)
+
+
+def _convolution(
+    what: str,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    ndim: int,
+) -> Tensor:
+    x = _fitting(what, as_tensor(x), weight, bias, weight.shape[:1], ndim)
+    stride = per_axis(what, "stride", stride, ndim, 1)
+    dilation = per_axis(what, "dilation", dilation, ndim, 1)
+    covered = tuple(map(reach, weight.shape[2:], dilation))
+    low, high = _ends(what, padding, stride, covered, ndim)
+
+    def convolved(x: Tensor) -> Tensor:
+        wide = tuple(map(sum, zip(x.shape[2:], low, high, strict=True)))
+        if any(most > extent for most, extent in zip(covered, wide, strict=True)):
+            raise ShapeError(
+                located(
+                    f"{what}: a kernel that covers {covered} elements (weight {weight.shape}, "
+                    f"dilation {dilation}) is larger than the padded input {wide} (input {x.shape})"
+                )
+            )
+        settings = {"stride": stride, "dilation": dilation, "groups": groups}
+        wide_x = _with_zeros(x, low, high)
+        return _run(wide_x, weight, bias, lambda x, w: convolution(x, w, **settings))
+
+    return with_batch(what, x, ndim, convolved)
+
+
+def _transposed(
+    what: str,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+    ndim: int,
+) -> Tensor:
+    x = _fitting(what, as_tensor(x), weight, bias, (weight.shape[1] * groups,), ndim)
+    stride = per_axis(what, "stride", stride, ndim, 1)
+    dilation = per_axis(what, "dilation", dilation, ndim, 1)
+    padding = per_axis(what, "padding", padding, ndim)
+    more = per_axis(what, "output_padding", output_padding, ndim)
+    if any(one >= max(step, gap) for one, step, gap in zip(more, stride, dilation, strict=True)):
+        raise ArgumentError(
+            located(f"{what}: output_padding {more} must be below stride {stride} or dilation")
+        )
+
+    def spread(x: Tensor) -> Tensor:
+        low = tuple(-count for count in padding)
+        high = tuple(extra - count for extra, count in zip(more, padding, strict=True))
+        axes = zip(x.shape[2:], stride, weight.shape[2:], dilation, low, high, strict=True)
+        sizes = [(n - 1) * s + reach(k, d) + a + b for n, s, k, d, a, b in axes]
+        if min(sizes) < 1 or x.shape[1] != weight.shape[0] or groups < 1 or x.shape[1] % groups:
+            raise ShapeError(
+                located(
+                    f"{what}: an input {x.shape} for a weight (C, O / groups, ...) = "
+                    f"{weight.shape} in {groups} groups would become (..., {sizes}): nothing, "
+                    "or the channels do not fit"
+                )
+            )
+        return _run(
+            x, weight, bias, lambda x, w: transposed(x, w, low, high, stride, dilation, groups)
+        )
+
+    return with_batch(what, x, ndim, spread)
+
+
+def _fitting(
+    what: str, x: Tensor, weight: Tensor, bias: Tensor | None, outputs: Shape, ndim: int
+) -> Tensor:
+    """Returns x in the weight's dtype; refuses weights of a wrong rank, biases of a wrong size."""
+    if weight.ndim != ndim + 2:
+        raise ShapeError(
+            located(
+                f"{what}: the weight needs {ndim + 2} axes, (channels, channels, kernel), "
+                f"got {weight.shape}"
+            )
+        )
+    if bias is not None and bias.shape != outputs:
+        raise ShapeError(located(f"{what}: a bias {bias.shape} for {outputs[0]} output channels"))
+    if x.dtype is not weight.dtype and x.dtype.is_float:
+        raise DTypeError(
+            located(
+                f"{what}: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring "
+                f"it to the weight's dtype with .to(smelt.{weight.dtype.name})"
+            )
+        )
+    return x.to(weight.dtype)
+
+
+def _ends(what: str, padding: Any, stride: Sizes, covered: Sizes, ndim: int) -> tuple[Sizes, Sizes]:
+    """Returns how many zeros come before and behind each axis."""
+    if padding == "same":
+        if max(stride) > 1:
+            raise ArgumentError(located(f"{what}: padding 'same' goes with stride 1, got {stride}"))
+        low = tuple((most - 1) // 2 for most in covered)
+        return low, tuple(most - 1 - before for most, before in zip(covered, low, strict=True))
+    if isinstance(padding, str) and padding != "valid":
+        raise ArgumentError(
+            located(f"{what}: padding is a number, 'same' or 'valid', got {padding!r}")
+        )
+    low = per_axis(what, "padding", 0 if padding == "valid" else padding, ndim)
+    return low, low
+
+
+def _with_zeros(x: Tensor, low: Sizes, high: Sizes) -> Tensor:
+    if not any(low + high):
+        return x
+    return padded(x, (0, 0, *low), (0, 0, *high), (1,) * x.ndim)
+
+
+def _run(
+    x: Tensor, weight: Tensor, bias: Tensor | None, function: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Returns function(x, weight) + bias; half floats are computed in float32."""
+    compute = x.dtype.compute
+    y = function(x.to(compute), weight.to(compute))
+    if bias is not None:
+        y = y + bias.to(compute).reshape((-1,) + (1,) * (y.ndim - 2))
+    return y.to(x.dtype)
+
+
+def _slid(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
+    x = as_tensor(x)
+    if x.ndim != kernel.ndim or not x.ndim:
+        raise ShapeError(
+            located(
+                f"{what}: {x.shape} and a kernel {kernel.shape} need as many axes, one at least"
+            )
+        )
+    if mode not in MODES:
+        raise ArgumentError(located(f"{what}: mode is one of {MODES}, got {mode!r}"))
+    dtype = common_dtype((x, kernel))
+    x, kernel = x.to(dtype), kernel.to(dtype)
+    if mode == "valid":
+        low = high = (0,) * x.ndim
+    elif mode == "full":
+        low = high = tuple(extent - 1 for extent in kernel.shape)
+    else:
+        low = tuple(extent // 2 for extent in kernel.shape)
+        high = tuple((extent - 1) // 2 for extent in kernel.shape)
+    once = (1,) * x.ndim
+    image = _with_zeros(x.reshape((1, 1, *x.shape)), low, high)
+    weight = kernel.reshape((1, 1, *kernel.shape))
+
+    def convolved(x: Tensor, w: Tensor) -> Tensor:
+        return convolution(x, w, stride=once, dilation=once, groups=1)
+
+    y = _run(image, weight, None, convolved)
+    return y.reshape(y.shape[2:])

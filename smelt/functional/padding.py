@@ -1,0 +1,82 @@
+"""pad: more elements at the ends of axes, of a constant or of the tensor's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from smelt.engine import located
+from smelt.errors import ArgumentError, ShapeError
+from smelt.ops.convolution import padded
+from smelt.tensor import Tensor
+from smelt.tensor.apply import as_tensor
+from smelt.tensor.elementary import where
+from smelt.tensor.shaping import cat, flip, narrow
+
+MODES = ("constant", "reflect", "replicate", "circular")
+
+
+def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """Returns x with more elements at the ends of its last axes.
+
+    Args:
+        x: of any shape.
+        pad: (before, behind) for the last axis, then for the one before it, and so on; a negative
+            count cuts elements off.
+        mode: "constant" for `value`; "reflect" for the mirror image without the edge itself;
+            "replicate" for the edge; "circular" for the other end.
+        value: what is added in mode "constant".
+
+    Raises:
+        ArgumentError: an odd number of counts, or an unknown mode.
+        ShapeError: more counts than axes, or less to mirror or to repeat than is asked for.
+    """
+    x, counts = as_tensor(x), tuple(pad)
+    if mode not in MODES:
+        raise ArgumentError(located(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}"))
+    if len(counts) % 2 or not all(isinstance(count, (int, np.integer)) for count in counts):
+        raise ArgumentError(located(f"pad: needs two whole numbers an axis, got {counts}"))
+    if len(counts) > 2 * x.ndim:
+        raise ShapeError(located(f"pad: {counts} are for more axes than {x.shape} has"))
+    if mode == "constant":
+        return _constant(x, counts, value)
+    for number in range(len(counts) // 2):
+        x = _own(x, x.ndim - 1 - number, counts[2 * number], counts[2 * number + 1], mode)
+    return x
+
+
+def _constant(x: Tensor, counts: tuple[int, ...], value: float) -> Tensor:
+    kept = (0,) * (x.ndim - len(counts) // 2)
+    low, high = (kept + counts[side::2][::-1] for side in (0, 1))
+    if any(sum(ends) < 0 for ends in zip(x.shape, low, high, strict=True)):
+        raise ShapeError(located(f"pad: {counts} cut more off than {x.shape} has"))
+    once = (1,) * x.ndim
+    result = padded(x, low, high, once)
+    if value == 0:
+        return result
+    inside = padded(as_tensor(np.ones(x.shape, bool)), low, high, once)
+    return where(inside, result, value)
+
+
+def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
+    """Adds elements of x itself along one axis."""
+    extent = x.shape[axis]
+    most = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
+    if not extent or not all(0 <= count <= most for count in (low, high)):
+        raise ShapeError(
+            located(f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}")
+        )
+    if mode == "reflect":
+        before = flip(narrow(x, axis, 1, low), (axis,))
+        behind = flip(narrow(x, axis, extent - 1 - high, high), (axis,))
+    elif mode == "circular":
+        before, behind = narrow(x, axis, extent - low, low), narrow(x, axis, 0, high)
+    else:
+        shape = list(x.shape)
+        shape[axis] = low
+        before = narrow(x, axis, 0, 1).expand(shape)
+        shape[axis] = high
+        behind = narrow(x, axis, extent - 1, 1).expand(shape)
+    parts = [part for part in (before, x, behind) if part.shape[axis]]
+    return cat(parts, axis) if len(parts) > 1 else x

@@ -1,0 +1,47 @@
+"""What convolution and pooling share: sizes given once or an axis, and inputs without a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt.engine import located
+from smelt.errors import ArgumentError, ShapeError
+from smelt.tensor import Tensor
+
+Sizes = tuple[int, ...]
+
+
+def per_axis(what: str, name: str, given: Any, ndim: int, least: int = 0) -> Sizes:
+    """Returns a size for each of `ndim` axes; one number serves for all.
+
+    Raises ArgumentError, naming the function and the argument, when there are not as many, or one
+    is no whole number from `least` on.
+    """
+    sizes = tuple(given) if isinstance(given, Sequence) else (given,)
+    if len(sizes) == 1:
+        sizes *= ndim
+    whole = all(isinstance(size, (int, np.integer)) and size >= least for size in sizes)
+    if len(sizes) != ndim or not whole:
+        number = "a whole number" if ndim == 1 else f"a whole number, or {ndim},"
+        raise ArgumentError(located(f"{what}: {name} must be {number} from {least} on: {given!r}"))
+    return tuple(map(int, sizes))
+
+
+def with_batch(
+    what: str, x: Tensor, ndim: int, function: Callable[[Tensor], Tensor | tuple[Tensor, ...]]
+) -> Any:
+    """Returns function(x) for x (N, C, *S), and for x (C, *S) the same without N."""
+    if x.ndim == ndim + 2:
+        return function(x)
+    if x.ndim != ndim + 1:
+        spatial = ("L", "H, W", "D, H, W")[ndim - 1]
+        raise ShapeError(
+            located(f"{what}: needs an input (N, C, {spatial}) or (C, {spatial}), got {x.shape}")
+        )
+    results = function(x.unsqueeze(0))
+    if isinstance(results, tuple):
+        return tuple(result.squeeze(0) for result in results)
+    return results.squeeze(0)
