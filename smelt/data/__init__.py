@@ -2,15 +2,21 @@
 
 from smelt.data.augment import Augmented
 from smelt.data.catalogue import DATASETS
+from smelt.data.categories import OneHot
 from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
+from smelt.data.csv import load_apple_stock, load_california_housing, load_titanic, read_csv
 from smelt.data.dataset import Dataset, Subset, TensorDataset, random_split
 from smelt.data.digits import load_digits
 from smelt.data.files import obtain
+from smelt.data.filling import FillMissing
 from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
 from smelt.data.images import read_digit
 from smelt.data.loader import DataLoader
 from smelt.data.photographs import load_catvnoncat
+from smelt.data.scaling import MinMax, Standardise
+from smelt.data.table import Table
+from smelt.data.vocabulary import Vocabulary, words
 
 __all__ = [
     "DATASETS",
@@ -18,8 +24,16 @@ __all__ = [
     "Channel",
     "DataLoader",
     "Dataset",
+    "FillMissing",
+    "MinMax",
+    "OneHot",
+    "Standardise",
     "Subset",
+    "Table",
     "TensorDataset",
+    "Vocabulary",
+    "load_apple_stock",
+    "load_california_housing",
     "load_catvnoncat",
     "load_digits",
     "load_fashion_mnist",
@@ -27,8 +41,11 @@ __all__ = [
     "load_multi30k",
     "load_sst2",
     "load_tiny_shakespeare",
+    "load_titanic",
     "obtain",
     "random_split",
+    "read_csv",
     "read_digit",
     "read_idx",
+    "words",
 ]

@@ -1,0 +1,166 @@
+"""CSV files, read by polars."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from smelt.data.files import Folder, obtain
+from smelt.data.filling import filled
+from smelt.data.table import Table
+from smelt.errors import ArgumentError, FileError, MissingExtra
+
+__all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
+
+Fill = str | float | int
+TYPES: Mapping[type, str] = {float: "Float64", int: "Int64", bool: "Boolean", str: "String"}
+
+
+def read_csv(
+    source: str | os.PathLike[str] | bytes,
+    columns: Sequence[str] | None = None,
+    *,
+    separator: str = ",",
+    types: Mapping[str, type] | None = None,
+    missing: str | Mapping[str, Fill] = "error",
+    nulls: Sequence[str] = ("",),
+) -> Table:
+    r"""Returns a CSV file with a header as a table.
+
+    A column gets the narrowest type that holds all of it: bool, int64, float64, text. The file is
+    read by several threads, and numbers are not copied after that.
+
+    Args:
+        source: a path, or the contents, in UTF-8.
+        columns: which columns, in this order; all when None.
+        separator: what stands between fields, one character.
+        types: name -> bool, int, float or str, for columns that shall have that type.
+        missing: what becomes of a field without a value. "error" refuses it; "keep" makes it nan
+            in a column of numbers, None in one of text; "drop" leaves its row out; a dict, name ->
+            value, fills columns, and refuses what the others lack.
+        nulls: how a field without a value is written.
+
+    Raises:
+        FileError: the file is missing, or no CSV file, or a field does not have the type asked for.
+        ArgumentError: a column does not exist, values are missing, or a setting is unknown.
+        MissingExtra: polars is not installed.
+
+    Example:
+        >>> read_csv(b"x,kind\n1.5,a\n2,b\n")
+        Table(2 rows; x: float64, kind: text)
+    """
+    polars = _library()
+    _check(missing, types or {})
+    name, content = _content(source)
+    chosen = {column: getattr(polars, TYPES[kind]) for column, kind in (types or {}).items()}
+    try:
+        frame = polars.read_csv(
+            content,
+            separator=separator,
+            schema_overrides=chosen,
+            infer_schema_length=None,  # of every row: a number that comes late counts as well
+            null_values=list(nulls),
+        )
+    except polars.exceptions.PolarsError as error:
+        raise FileError(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+    table = _table(name, frame, polars)
+    return _completed(name, table if columns is None else table.select(*columns), missing)
+
+
+def load_apple_stock(folder: Folder = None) -> Table:
+    """Returns 506 days of prices of Apple Inc., from 2015-02-17 to 2017-02-16, in order.
+
+    The columns are Date, AAPL.Open, AAPL.High, AAPL.Low, AAPL.Close, AAPL.Volume, AAPL.Adjusted,
+    dn, mavg and up (bands around the moving average), direction.
+
+    Raises:
+        FileError: see `obtain`.
+        MissingExtra: polars is not installed.
+    """
+    return read_csv(obtain("apple-stock", "finance-charts-apple.csv", folder))
+
+
+def load_titanic(folder: Folder = None) -> Table:
+    """Returns 891 passengers of the Titanic; Age, Cabin and Embarked lack values, which are kept.
+
+    The columns are PassengerId, Survived, Pclass, Name, Sex, Age, SibSp, Parch, Ticket, Fare,
+    Cabin, Embarked.
+
+    Raises:
+        FileError: see `obtain`.
+        MissingExtra: polars is not installed.
+    """
+    return read_csv(obtain("titanic", "titanic.csv", folder), missing="keep")
+
+
+def load_california_housing(folder: Folder = None) -> Table:
+    """Returns 20,640 districts of California in 1990; total_bedrooms lacks values, which are kept.
+
+    The columns are longitude, latitude, housing_median_age, total_rooms, total_bedrooms,
+    population, households, median_income, median_house_value, ocean_proximity (text).
+
+    Raises:
+        FileError: see `obtain`.
+        MissingExtra: polars is not installed.
+    """
+    return read_csv(obtain("california-housing", "housing.csv", folder), missing="keep")
+
+
+def _library() -> Any:
+    try:
+        import polars
+    except ImportError:
+        raise MissingExtra("reading CSV files", "data") from None
+    return polars
+
+
+def _check(missing: str | Mapping[str, Fill], types: Mapping[str, type]) -> None:
+    if isinstance(missing, str) and missing not in ("error", "keep", "drop"):
+        raise ArgumentError(
+            f'read_csv: missing={missing!r}; there are "error", "keep", "drop", or a dict of values'
+        )
+    for column, kind in types.items():
+        if kind not in TYPES:
+            raise ArgumentError(
+                f"read_csv: types[{column!r}]={kind!r}; there are bool, int, float and str"
+            )
+
+
+def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
+    if isinstance(source, bytes):
+        return "CSV", source
+    try:
+        return os.fspath(source), Path(source).read_bytes()
+    except OSError as error:
+        raise FileError(f"{source}: cannot be read ({error.strerror})") from None
+
+
+def _table(name: str, frame: Any, polars: Any) -> Table:
+    twice = [column for column in frame.columns if "_duplicated_" in column]
+    if twice:
+        raise FileError(f"{name}: two columns are called {twice[0].split('_duplicated_')[0]!r}")
+    return Table({column: _values(frame[column], polars) for column in frame.columns})
+
+
+def _values(series: Any, polars: Any) -> Any:
+    if series.dtype == polars.String:
+        return series.to_list()
+    if series.dtype == polars.Boolean and series.null_count():
+        series = series.cast(polars.Float64)
+    return series.to_numpy()
+
+
+def _completed(name: str, table: Table, missing: str | Mapping[str, Fill]) -> Table:
+    if missing == "keep":
+        return table
+    if missing == "drop":
+        return table.without_missing()
+    if not isinstance(missing, str):
+        table = table.with_columns({c: filled(table[c], v) for c, v in missing.items()})
+    try:
+        table.require_complete()
+    except ArgumentError as error:
+        raise ArgumentError(f"{name}: {error}, or say by `missing` what to do") from None
+    return table

@@ -1,0 +1,231 @@
+"""Table: columns with names, some of numbers and some of text."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.data.dataset import TensorDataset
+from smelt.dtypes import DType, as_dtype
+from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.tensor import Tensor
+
+__all__ = ["Column", "Table"]
+
+Column = np.ndarray | list[str | None]  # numbers, missing ones nan; or text, missing ones None
+SHOWN = 5  # rows that a message names
+
+
+class Table:
+    """Columns of one length. A column of numbers is a NumPy array, a column of text a list.
+
+    A missing number is nan, a missing text None.
+
+    Args:
+        columns: name -> numbers of shape (n,), bools among them, or n texts.
+
+    Raises:
+        ShapeError: the columns differ in length, or have another number of axes.
+        DTypeError: a column holds neither numbers nor text.
+
+    Example:
+        >>> table = Table({"x": [1.0, 2.0], "y": [3, 4], "kind": ["a", "b"]})
+        >>> table.tensor("x", "y").tolist()
+        [[1.0, 3.0], [2.0, 4.0]]
+        >>> table.rows([1])["kind"]
+        ['b']
+    """
+
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        self._columns = {name: _column(values) for name, values in columns.items()}
+        lengths = {name: len(column) for name, column in self._columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise ShapeError(f"Table: columns of one length are needed, got {lengths}")
+        for name, column in self._columns.items():
+            if isinstance(column, np.ndarray) and column.ndim != 1:
+                raise ShapeError(f"Table: column {name!r} has the shape {column.shape}, not (n,)")
+
+    # --- what it is -------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all columns."""
+        return list(self._columns)
+
+    @property
+    def numeric(self) -> list[str]:
+        """The names of the columns of numbers."""
+        return [name for name in self.names if isinstance(self._columns[name], np.ndarray)]
+
+    @property
+    def text(self) -> list[str]:
+        """The names of the columns of text."""
+        return [name for name in self.names if isinstance(self._columns[name], list)]
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(next(iter(self._columns.values()), ()))
+
+    def __getitem__(self, name: str) -> Any:
+        """Returns a column, without a copy: an array, or a list of text.
+
+        Raises:
+            ArgumentError: there is no such column.
+        """
+        if name not in self._columns:
+            near = difflib.get_close_matches(str(name), self.names, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
+            raise ArgumentError(f"the table has no column {name!r}; {hint}")
+        return self._columns[name]
+
+    def __repr__(self) -> str:
+        kinds = (
+            f"{name}: {column.dtype if isinstance(column, np.ndarray) else 'text'}"
+            for name, column in self._columns.items()
+        )
+        return f"Table({len(self)} rows; {', '.join(kinds)})"
+
+    # --- parts of it ------------------------------------------------------------------------------
+
+    def select(self, *names: str) -> Table:
+        """Returns the table with these columns only, in this order, without a copy."""
+        return Table({name: self[name] for name in names})
+
+    def drop(self, *names: str) -> Table:
+        """Returns the table without these columns."""
+        dropped = {name for name in names if self[name] is not None}
+        return Table({name: self[name] for name in self.names if name not in dropped})
+
+    def rows(self, indices: Any) -> Table:
+        """Returns the table with these rows only.
+
+        Args:
+            indices: of shape (m,), row numbers in any order; or of shape (n,), bools.
+
+        Raises:
+            BoundsError: there is no such row.
+        """
+        given = np.asarray(indices)
+        try:
+            chosen = np.arange(len(self))[given if given.size else given.astype(np.int64)]
+        except IndexError as error:
+            raise BoundsError(f"a table of {len(self)} rows: {error}") from None
+        return Table({name: _taken(column, chosen) for name, column in self._columns.items()})
+
+    def with_columns(self, columns: Mapping[str, Any]) -> Table:
+        """Returns the table with some columns replaced or added."""
+        return Table({**self._columns, **columns})
+
+    # --- missing values ---------------------------------------------------------------------------
+
+    def missing(self) -> dict[str, np.ndarray]:
+        """Returns, for each column that lacks values, in which rows."""
+        rows = {name: np.flatnonzero(_absent(column)) for name, column in self._columns.items()}
+        return {name: found for name, found in rows.items() if found.size}
+
+    def without_missing(self, *names: str) -> Table:
+        """Returns the rows in which these columns (all, if none is named) lack nothing."""
+        incomplete = np.zeros(len(self), bool)
+        for name in names or self.names:
+            incomplete |= _absent(self[name])
+        return self.rows(~incomplete)
+
+    def require_complete(self, *names: str) -> None:
+        """Checks that these columns (all, if none is named) lack nothing.
+
+        Raises:
+            ArgumentError: values are missing; the message names the columns and rows.
+        """
+        missing = self.select(*names).missing() if names else self.missing()
+        if missing:
+            lines = "".join(f"\n  {name!r}: {_listed(rows)}" for name, rows in missing.items())
+            raise ArgumentError(
+                f"values are missing (row 0 is the first below the header):{lines}\n"
+                "drop these rows with without_missing(), or fill them in with FillMissing"
+            )
+
+    # --- leaving ----------------------------------------------------------------------------------
+
+    def tensor(self, *names: str, dtype: DType | str = dtypes.float32) -> Tensor:
+        """Returns columns of numbers side by side.
+
+        Args:
+            names: which columns, in order; all that hold numbers when none is named.
+            dtype: of the result.
+
+        Returns:
+            (rows, columns).
+
+        Raises:
+            ArgumentError: a column does not exist, holds text, or lacks values.
+        """
+        chosen = names or tuple(self.numeric)
+        for name in chosen:
+            if isinstance(self[name], list):
+                raise ArgumentError(
+                    f"column {name!r} holds text, such as {_first_text(self[name])!r}; "
+                    "OneHot makes numbers of categories"
+                )
+        self.require_complete(*chosen)
+        kind = as_dtype(dtype)
+        together = np.empty((len(self), len(chosen)), kind.compute.storage)
+        for place, name in enumerate(chosen):
+            together[:, place] = self[name]
+        return Tensor(together, kind.compute).to(kind)
+
+    def dataset(
+        self, target: str | Sequence[str], features: Sequence[str] | None = None
+    ) -> TensorDataset:
+        """Returns rows as samples: (features, targets), both float32.
+
+        Args:
+            target: the column, or columns, to predict.
+            features: what to predict from; all other columns of numbers when None.
+
+        Returns:
+            A dataset of Tensors (n, features) and (n, targets).
+
+        Raises:
+            ArgumentError: as `tensor`.
+        """
+        targets = [target] if isinstance(target, str) else list(target)
+        chosen = features or [name for name in self.numeric if name not in targets]
+        return TensorDataset(self.tensor(*chosen), self.tensor(*targets))
+
+
+def _column(values: Any) -> Column:
+    if isinstance(values, Tensor):
+        return values.numpy()
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return values
+    listed = values if isinstance(values, list) else list(values)
+    if all(value is None or isinstance(value, str) for value in listed) and listed:
+        return listed
+    numbers = np.array([np.nan if value is None else value for value in listed])
+    if numbers.dtype.kind not in "biuf":
+        raise DTypeError("Table: a column holds numbers or text, not both and nothing else")
+    return numbers
+
+
+def _taken(column: Column, rows: np.ndarray) -> Column:
+    return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
+
+
+def _absent(column: Column) -> np.ndarray:
+    if isinstance(column, np.ndarray):
+        return np.isnan(column)
+    return np.array([value is None for value in column], bool)
+
+
+def _first_text(column: Iterable[str | None]) -> str:
+    return next((value for value in column if value is not None), "")
+
+
+def _listed(rows: np.ndarray) -> str:
+    first = ", ".join(str(row) for row in rows[:SHOWN])
+    more = f" ... ({rows.size} in all)" if rows.size > SHOWN else ""
+    return f"row{'s' * (rows.size > 1)} {first}{more}"

@@ -1,0 +1,190 @@
+"""Text as numbers: words, the vocabulary that numbers them, and batches of sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+
+import numpy as np
+
+from smelt.errors import ArgumentError, BoundsError
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "words"]
+
+PADDING, UNKNOWN = "<pad>", "<unk>"
+Tokeniser = Callable[[str], list[str]]
+
+
+def words(text: str) -> list[str]:
+    """Returns the words of a text: in lower case, divided at white space.
+
+    Example:
+        >>> words("I liked  this film!")
+        ['i', 'liked', 'this', 'film!']
+    """
+    return text.lower().split()
+
+
+class Vocabulary:
+    """Numbers for tokens, and back.
+
+    Args:
+        tokens: in the order of their numbers, which begin after those of `specials`.
+        specials: tokens that stand first. "<unk>" among them takes the place of what is unknown;
+            "<pad>" fills sentences up to one length.
+        tokenise: makes tokens of a text; `list` makes single characters.
+        join: what `decode` puts between tokens; "" for characters.
+
+    Raises:
+        ArgumentError: a token is given twice.
+
+    Example:
+        >>> vocabulary = Vocabulary(["good", "film"])
+        >>> vocabulary.encode("A good film"), vocabulary.decode([3, 2])
+        ([1, 2, 3], 'film good')
+        >>> indices, mask = vocabulary.batch(["good film", "film"])
+        >>> indices.tolist(), mask.tolist()
+        ([[2, 3], [3, 0]], [[True, True], [True, False]])
+    """
+
+    def __init__(
+        self,
+        tokens: Iterable[str],
+        specials: Sequence[str] = (PADDING, UNKNOWN),
+        tokenise: Tokeniser = words,
+        join: str = " ",
+    ) -> None:
+        self.tokens = [*specials, *tokens]
+        self.tokenise = tokenise
+        self.join = join
+        self._numbers = {token: number for number, token in enumerate(self.tokens)}
+        if len(self._numbers) < len(self.tokens):
+            twice = [token for token, count in Counter(self.tokens).items() if count > 1]
+            raise ArgumentError(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
+
+    @classmethod
+    def build(
+        cls,
+        texts: Iterable[str],
+        *,
+        minimum: int = 1,
+        size: int | None = None,
+        order: str = "frequency",
+        specials: Sequence[str] = (PADDING, UNKNOWN),
+        tokenise: Tokeniser = words,
+        join: str = " ",
+    ) -> Self:
+        """Returns the vocabulary of some texts.
+
+        Args:
+            texts: those of the training data.
+            minimum: how often a token must occur.
+            size: how many entries there may be, those of `specials` included; the most frequent
+                tokens stay, of equally frequent ones the first in the alphabet. None keeps all.
+            order: of the numbers: "frequency" (the most frequent first) or "alphabet".
+            specials: see `Vocabulary`.
+            tokenise: see `Vocabulary`.
+            join: see `Vocabulary`.
+
+        Raises:
+            ArgumentError: there is no such order, or `size` does not leave room for `specials`.
+        """
+        if order not in ("frequency", "alphabet"):
+            raise ArgumentError(
+                f'Vocabulary.build: order={order!r}; there are "frequency" and "alphabet"'
+            )
+        if size is not None and size < len(specials):
+            raise ArgumentError(f"Vocabulary.build: size={size} has no room for {list(specials)}")
+        counts = Counter(token for text in texts for token in tokenise(text))
+        often = [t for t, n in counts.items() if n >= minimum and t not in specials]
+        often.sort(key=lambda token: (-counts[token], token))
+        kept = often if size is None else often[: size - len(specials)]
+        chosen = sorted(kept) if order == "alphabet" else kept
+        return cls(chosen, specials, tokenise, join)
+
+    def __len__(self) -> int:
+        """Returns the number of tokens, `specials` included."""
+        return len(self.tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._numbers
+
+    def __getitem__(self, token: str) -> int:
+        """Returns the number of a token; that of "<unk>" when it is unknown.
+
+        Raises:
+            ArgumentError: it is unknown, and the vocabulary has no "<unk>".
+        """
+        number = self._numbers.get(token, self._numbers.get(UNKNOWN))
+        if number is None:
+            raise ArgumentError(
+                f"{token!r} is not in the vocabulary of {len(self)} tokens, "
+                f"which has no {UNKNOWN!r}"
+            )
+        return number
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} tokens: {', '.join(self.tokens[:5])} ...)"
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the numbers of a text's tokens.
+
+        Raises:
+            ArgumentError: a token is unknown, and the vocabulary has no "<unk>".
+        """
+        return [self[token] for token in self.tokenise(text)]
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """Returns the text of numbers; what is "<pad>" is left out.
+
+        Raises:
+            BoundsError: a number is none of a token.
+        """
+        found = [int(number) for number in numbers]
+        for number in found:
+            if not 0 <= number < len(self):
+                raise BoundsError(f"decode: {number} is no number of {len(self)} tokens")
+        return self.join.join(self.tokens[n] for n in found if self.tokens[n] != PADDING)
+
+    def batch(
+        self,
+        texts: Sequence[str | Sequence[int]],
+        length: int | None = None,
+        padding: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Returns texts as one array of numbers, filled up to one length, and what is real in it.
+
+        Args:
+            texts: each a text, or the numbers of its tokens.
+            length: tokens a text: longer ones are cut at their end; that of the longest when None.
+            padding: the number that fills up; that of "<pad>" when None.
+
+        Returns:
+            Numbers, int64 of shape (texts, length); mask, bool of the same shape, True where a
+            token of the text stands and False where it was filled up.
+
+        Raises:
+            ArgumentError: `length` is negative, `padding` is not given and the vocabulary has no
+                "<pad>", or a token is unknown and there is no "<unk>".
+        """
+        rows = [self.encode(text) if isinstance(text, str) else list(text) for text in texts]
+        extent = max(map(len, rows), default=0) if length is None else length
+        if extent < 0:
+            raise ArgumentError(f"Vocabulary.batch: length={length} must not be negative")
+        numbers = np.full((len(rows), extent), self._padding(padding), np.int64)
+        real = np.zeros(numbers.shape, bool)
+        for place, row in enumerate(rows):
+            numbers[place, : len(row)] = row[:extent]
+            real[place, : len(row)] = True
+        return as_tensor(numbers), as_tensor(real)
+
+    def _padding(self, given: int | None) -> int:
+        number = self._numbers.get(PADDING) if given is None else given
+        if number is None:
+            raise ArgumentError(
+                f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
+                "say by `padding` what fills up"
+            )
+        return number

@@ -1,0 +1,125 @@
+"""CSV files as tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smelt.data import load_apple_stock, load_california_housing, load_titanic, read_csv
+from smelt.errors import ArgumentError, FileError, MissingExtra
+
+PEOPLE = b'name,age,old\n"Day, Ann",61.5,true\nBo,,false\n,7,false\n'
+
+
+def test_columns_have_the_types_of_what_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "file.csv").write_text("a,b,c,d\n1,2.5,true,x\n3,4,false,2\n")
+    table = read_csv(tmp_path / "file.csv")
+    assert repr(table) == "Table(2 rows; a: int64, b: float64, c: bool, d: text)"
+    assert table["a"].tolist() == [1, 3]
+    assert table["d"] == ["x", "2"]
+
+
+def test_a_number_that_comes_late_counts() -> None:
+    rows = "\n".join(["1"] * 2000 + ["2.5"])
+    assert read_csv(f"x\n{rows}\n".encode())["x"][-1] == 2.5
+
+
+def test_columns_are_chosen_and_typed() -> None:
+    content = b"zip;x;y\n01234;1;2\n"
+    table = read_csv(content, ["y", "zip"], separator=";", types={"zip": str, "y": float})
+    assert repr(table) == "Table(1 rows; y: float64, zip: text)"
+    assert table["zip"] == ["01234"]
+
+
+def test_missing_values_are_an_error_with_columns_and_rows() -> None:
+    with pytest.raises(ArgumentError, match="'name': row 2\n  'age': row 1\n.*say by `missing`"):
+        read_csv(PEOPLE)
+    assert read_csv(PEOPLE, ["old"])["old"].tolist() == [True, False, False]
+
+
+def test_missing_values_are_kept_dropped_or_filled_in() -> None:
+    kept = read_csv(PEOPLE, missing="keep")
+    assert kept["name"] == ["Day, Ann", "Bo", None]
+    assert np.isnan(kept["age"]).tolist() == [False, True, False]
+    assert read_csv(PEOPLE, missing="drop")["name"] == ["Day, Ann"]
+    filled = read_csv(PEOPLE, missing={"name": "?", "age": 30})
+    assert (filled["name"][2], filled["age"].tolist()) == ("?", [61.5, 30, 7])
+    with pytest.raises(ArgumentError, match="'age': row 1"):
+        read_csv(PEOPLE, missing={"name": "?"})
+
+
+def test_a_missing_bool_is_kept() -> None:
+    column = read_csv(b"a,b\n1,true\n2,\n", missing="keep")["b"]
+    assert column[0] == 1
+    assert np.isnan(column[1])
+
+
+def test_other_signs_for_missing_values() -> None:
+    table = read_csv(b"x,y\n1,NA\nNA,-\n", nulls=("NA", "-"), missing="keep")
+    assert sorted(table.missing()) == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty CSV"),
+        (b"a,b\n1,2\n3,4,5\n", "more fields"),
+        (b"a,a\n1,2\n", "two columns are called 'a'"),
+        (b"a\n\xff\xfe\n", "utf-8"),
+    ],
+)
+def test_what_is_no_csv_file_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(FileError, match=f"file: .*{reason}"):
+        read_csv(tmp_path / "file")
+
+
+def test_a_field_of_another_type_is_refused() -> None:
+    with pytest.raises(FileError, match="could not parse `x` as dtype `i64` at column 'b'"):
+        read_csv(b"a,b\n1,x\n", types={"b": int})
+
+
+def test_unknown_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="missing='fill'"):
+        read_csv(b"a\n1\n", missing="fill")
+    with pytest.raises(ArgumentError, match="there are bool, int, float and str"):
+        read_csv(b"a\n1\n", types={"a": complex})
+    with pytest.raises(ArgumentError, match="no column 'agee'; did you mean 'age'"):
+        read_csv(PEOPLE, ["agee"])
+    with pytest.raises(FileError, match="nothing.csv: cannot be read"):
+        read_csv(tmp_path / "nothing.csv")
+
+
+def test_without_polars_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(MissingExtra, match=r"smelt\[data\]"):
+        read_csv(b"a\n1\n")
+
+
+def test_prices_of_apple(published: Path) -> None:
+    table = load_apple_stock(published)
+    assert len(table) == 506
+    assert (table["Date"][0], table["Date"][-1]) == ("2015-02-17", "2017-02-16")
+    close = table["AAPL.Close"]
+    assert (close.min(), close.max()) == (90.339996, 135.509995)
+    assert (table["direction"].count("Increasing"), table.missing()) == (278, {})
+
+
+def test_passengers_of_the_titanic(published: Path) -> None:
+    table = load_titanic(published)
+    assert len(table) == 891
+    assert np.bincount(table["Survived"]).tolist() == [549, 342]
+    lacking = {name: rows.size for name, rows in table.missing().items()}
+    assert lacking == {"Age": 177, "Cabin": 687, "Embarked": 2}
+    assert table["Name"][0] == "Braund, Mr. Owen Harris"
+
+
+def test_districts_of_california(published: Path) -> None:
+    table = load_california_housing(published)
+    assert len(table) == 20640
+    assert table["median_house_value"].mean() == pytest.approx(206855.82, abs=0.01)
+    assert [rows.size for rows in table.missing().values()] == [207]
+    assert table["ocean_proximity"].count("ISLAND") == 5

@@ -1,0 +1,91 @@
+"""Columns with names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import smelt
+from smelt import dtypes
+from smelt.data import Table
+from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+
+
+@pytest.fixture
+def table() -> Table:
+    return Table(
+        {"x": [1.0, None, 3.0], "n": np.array([4, 5, 6]), "kind": ["a", None, "c"], "y": [7, 8, 9]}
+    )
+
+
+def test_columns_by_kind(table: Table) -> None:
+    assert (table.names, table.numeric) == (["x", "n", "kind", "y"], ["x", "n", "y"])
+    assert (table.text, len(table), len(Table({}))) == (["kind"], 3, 0)
+    assert repr(table) == "Table(3 rows; x: float64, n: int64, kind: text, y: int64)"
+
+
+def test_columns_are_not_copied(table: Table) -> None:
+    assert table.select("n")["n"] is table["n"]
+    assert table.drop("x")["kind"] is table["kind"]
+
+
+def test_parts(table: Table) -> None:
+    assert table.select("y", "x").names == ["y", "x"]
+    assert table.drop("x", "kind").names == ["n", "y"]
+    assert table.rows([2, 0])["n"].tolist() == [6, 4]
+    assert table.rows(table["n"] > 4)["kind"] == [None, "c"]
+    assert table.rows([])["kind"] == []
+    with pytest.raises(BoundsError, match="a table of 3 rows: index 3 is out of bounds"):
+        table.rows([3])
+    changed = table.with_columns({"x": [0.0, 0.0, 0.0], "new": ["d", "e", "f"]})
+    assert (changed["x"].sum(), changed.names[-1], table.names[-1]) == (0, "new", "y")
+
+
+def test_missing_values_are_found(table: Table) -> None:
+    assert {name: rows.tolist() for name, rows in table.missing().items()} == {
+        "x": [1],
+        "kind": [1],
+    }
+    assert table.without_missing()["n"].tolist() == [4, 6]
+    assert len(table.without_missing("n")) == 3
+    table.require_complete("n", "y")
+    with pytest.raises(ArgumentError, match="'x': row 1\n  'kind': row 1\ndrop these rows"):
+        table.require_complete()
+    many = Table({"x": np.full(9, np.nan)})
+    with pytest.raises(ArgumentError, match=r"'x': rows 0, 1, 2, 3, 4 \.\.\. \(9 in all\)"):
+        many.require_complete()
+
+
+def test_columns_become_a_tensor(table: Table) -> None:
+    whole = table.tensor("y", "n")
+    assert (whole.dtype, whole.tolist()) == (dtypes.float32, [[7, 4], [8, 5], [9, 6]])
+    assert table.drop("x").tensor(dtype=dtypes.int64).tolist() == [[4, 7], [5, 8], [6, 9]]
+    assert table.tensor("n", dtype=dtypes.bfloat16).tolist() == [[4], [5], [6]]
+    with pytest.raises(ArgumentError, match="'x': row 1"):
+        table.tensor()
+    with pytest.raises(ArgumentError, match="'kind' holds text, such as 'a'; OneHot"):
+        table.tensor("kind")
+    with pytest.raises(ArgumentError, match="no column 'z'"):
+        table.tensor("z")
+
+
+def test_rows_become_samples(table: Table) -> None:
+    whole = table.without_missing()
+    features, targets = whole.dataset("y").tensors
+    assert features.tolist() == [[1, 4], [3, 6]]
+    assert targets.tolist() == [[7], [9]]
+    assert whole.dataset(["y", "x"]).tensors[0].shape == (2, 1)
+    assert whole.dataset("y", ["n"]).tensors[0].tolist() == [[4], [6]]
+
+
+def test_what_is_no_table_is_refused() -> None:
+    with pytest.raises(ShapeError, match="columns of one length"):
+        Table({"a": [1], "b": [1, 2]})
+    with pytest.raises(ShapeError, match=r"column 'a' has the shape \(2, 2\)"):
+        Table({"a": np.zeros((2, 2))})
+    with pytest.raises(DTypeError, match="numbers or text"):
+        Table({"a": ["x", 1]})
+
+
+def test_tensors_make_columns() -> None:
+    assert Table({"a": smelt.arange(3)})["a"].tolist() == [0, 1, 2]
