@@ -1,5 +1,7 @@
 """Chapter 7: convolution, recurrence, memory."""
 
-from smelt.book.chapter7 import rnn
+from smelt.book.chapter7 import cats, cnn, convolution, figures, lstm, memory, mnist, rnn, smoothing
 
-__all__ = ["rnn"]
+__all__ = [
+    "cats", "cnn", "convolution", "figures", "lstm", "memory", "mnist", "rnn", "smoothing",
+]  # fmt: skip
