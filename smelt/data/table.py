@@ -203,7 +203,7 @@ def _column(values: Any) -> Column:
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         return values
     listed = values if isinstance(values, list) else list(values)
-    if all(value is None or isinstance(value, str) for value in listed) and listed:
+    if all(value is None or isinstance(value, str) for value in listed):
         return listed
     numbers = np.array([np.nan if value is None else value for value in listed])
     if numbers.dtype.kind not in "biuf":
