@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import smelt.functional as F
-from smelt.control import scan
+from smelt.control.scan import scan
 from smelt.engine import context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.nn.cells import Elman, Gated, LongShortTerm, Recurrence, State

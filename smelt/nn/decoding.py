@@ -1,0 +1,189 @@
+"""Decoding: from a network that says what may come next to the sequence that it would say.
+
+`step(token, state) -> (logits, state)` is one turn: token ints (B), logits (B, V), and state any
+tree of Tensors whose first axis is the batch. The loop is `smelt.scan` of a fixed length, so a
+decoder runs inside a compiled step; a sequence that has ended says `end` again and again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import smelt.functional as F
+from smelt import tree
+from smelt.control.scan import scan
+from smelt.dtypes import bool_, float64, int64
+from smelt.engine import located, no_grad
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.ops import indexing
+from smelt.ops.random import iota
+from smelt.tensor import Tensor
+from smelt.tensor.apply import as_tensor, filled
+from smelt.tensor.elementary import where
+from smelt.tensor.indexing import gather_known
+from smelt.tensor.shaping import cat
+
+__all__ = ["Decoded", "beam_decode", "greedy_decode", "shift_right"]
+
+Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
+NEVER = -1  # no token
+
+
+class Decoded(NamedTuple):
+    """What was decoded.
+
+    Attributes:
+        tokens: int64, (B, length) or (B, beam_width, length): up to the first `end`, then `end`.
+        scores: float64, (B) or (B, beam_width): the logarithm of the probability of the tokens.
+    """
+
+    tokens: Tensor
+    scores: Tensor
+
+
+def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: int) -> Decoded:
+    """Says at each place the most probable token.
+
+    Args:
+        step: takes the last token (B) and a state, returns the logits (B, V) of the next token and
+            the next state.
+        state: before the first turn; a tree of Tensors (B, ...), each keeping its shape and dtype.
+        start: the token before the first, ints (B).
+        end: the token that ends a sequence; None: they all have `length`.
+        length: how many tokens at most.
+
+    Returns:
+        Tokens (B, length) and scores (B), without gradients.
+
+    Raises:
+        ArgumentError: `length` is not positive, or `end` is no token.
+        ShapeError: the logits are not (B, V), or a state's first axis is not the batch.
+        DTypeError: `start` is not of integers.
+    """
+    start = _first("greedy_decode", start, state, length)
+    last = NEVER if end is None else end
+
+    def turn(carry: Any, _: Any) -> tuple[Any, Any]:
+        token, state, ended = carry
+        log_p, state = _log_probabilities(step, token, state, end)
+        token = where(ended, last, log_p.argmax(-1))
+        gain = where(ended, 0.0, log_p.amax(-1))
+        return (token, state, ended | (token == last)), (token, gain)
+
+    with no_grad():
+        ended = filled(start.shape, False, bool_)
+        _, (tokens, gains) = scan(turn, (start, state, ended), length=length)
+        return Decoded(tokens.T, gains.sum(0))
+
+
+def beam_decode(
+    step: Step, state: Any, start: Any, end: int | None, length: int, beam_width: int
+) -> Decoded:
+    """Keeps at each place the `beam_width` most probable sequences so far, instead of one.
+
+    Args:
+        step: as for `greedy_decode`; it sees B * beam_width sequences at once.
+        state: as for `greedy_decode`, (B, ...).
+        start: the token before the first, ints (B).
+        end: the token that ends a sequence; None: they all have `length`.
+        length: how many tokens at most.
+        beam_width: how many sequences are kept; 1 is `greedy_decode`.
+
+    Returns:
+        Tokens (B, beam_width, length) and scores (B, beam_width), the best first, without
+        gradients. Where there are fewer sequences than beams, the rest has a score of -inf.
+
+    Raises:
+        ArgumentError: `length` or `beam_width` is not positive, or `end` is no token.
+        ShapeError: the logits are not (B * beam_width, V), or a state's first axis is not B.
+        DTypeError: `start` is not of integers.
+    """
+    start = _first("beam_decode", start, state, length)
+    if beam_width < 1:
+        raise ArgumentError(located(f"beam_decode: beam_width must be positive, got {beam_width}"))
+    (batch,), width = start.shape, beam_width
+
+    def turn(carry: Any, _: Any) -> tuple[Any, Any]:
+        token, state, ended, scores = carry
+        log_p, state = _log_probabilities(step, token, state, end)
+        log_p = log_p.reshape(batch, width, -1)
+        if end is not None:
+            only_end = where(iota(shape=log_p.shape, axis=2) == end, 0.0, -math.inf)
+            log_p = where(ended.unsqueeze(-1), only_end, log_p)
+        scores, places = (scores.unsqueeze(-1) + log_p).flatten(1).topk(width)
+        parents, tokens = places // log_p.shape[-1], places % log_p.shape[-1]
+        rows = (parents + iota(shape=parents.shape, axis=0) * width).reshape(-1)
+        state = tree.map(lambda part: indexing.take(part, rows, axis=0), state)
+        ended = gather_known(ended, 1, parents) | (tokens == (NEVER if end is None else end))
+        return (tokens.reshape(-1), state, ended, scores), (tokens, parents)
+
+    with no_grad():
+        first = iota(shape=(batch, width), axis=1) == 0
+        scores = where(first, filled(first.shape, 0, float64), -math.inf)  # one beam to begin with
+        ended = filled(first.shape, False, bool_)
+        begin = (_spread(start, width), tree.map(lambda x: _spread(x, width), state), ended, scores)
+        (_, _, _, scores), (tokens, parents) = scan(turn, begin, length=length)
+        return Decoded(_traced_back(tokens, parents), scores)
+
+
+def _traced_back(tokens: Tensor, parents: Tensor) -> Tensor:
+    """Follows each final beam back through its parents: (T, B, K) becomes (B, K, T)."""
+
+    def turn(beam: Tensor, given: Any) -> tuple[Tensor, Tensor]:
+        tokens, parents = given
+        return gather_known(parents, 1, beam), gather_known(tokens, 1, beam)
+
+    last = iota(shape=tokens.shape[1:], axis=1)
+    _, found = scan(turn, last, (tokens, parents), reverse=True)
+    return found.permute(1, 2, 0)
+
+
+def shift_right(targets: Tensor, start: int) -> Tensor:
+    """Returns what a decoder is told under teacher forcing: `start`, then all targets but the last.
+
+    Args:
+        targets: ints (B, T).
+        start: the token before the first.
+    """
+    first = filled((*targets.shape[:-1], 1), start, targets.dtype)
+    return cat([first, targets[..., :-1]], -1)
+
+
+def _first(what: str, start: Any, state: Any, length: int) -> Tensor:
+    start = as_tensor(start)
+    if not isinstance(length, int) or length < 1:
+        raise ArgumentError(located(f"{what}: length must be a positive int, got {length!r}"))
+    if start.dtype.kind != "int":
+        raise DTypeError(located(f"{what}: start must be integers, got {start.dtype.name}"))
+    if start.ndim != 1:
+        raise ShapeError(located(f"{what}: start must be one token a sequence, got {start.shape}"))
+    for part in tree.flatten(state)[0]:
+        if part.shape[:1] != start.shape:
+            raise ShapeError(
+                located(
+                    f"{what}: the first axis of each tensor of the state must be the batch, "
+                    f"{start.shape[0]}; got {part.shape}"
+                )
+            )
+    return start.to(int64)
+
+
+def _log_probabilities(
+    step: Step, token: Tensor, state: Any, end: int | None
+) -> tuple[Tensor, Any]:
+    logits, state = step(token, state)
+    if logits.ndim != 2 or logits.shape[0] != token.shape[0]:
+        raise ShapeError(
+            located(f"decoding: {token.shape[0]} tokens need logits (B, V), got {logits.shape}")
+        )
+    if end is not None and not 0 <= end < logits.shape[1]:
+        raise ArgumentError(located(f"decoding: end={end} is none of {logits.shape[1]} tokens"))
+    return F.log_softmax(logits, -1).to(float64), state
+
+
+def _spread(x: Tensor, width: int) -> Tensor:
+    """Each row `width` times: (B, ...) becomes (B * width, ...)."""
+    wide = x.unsqueeze(1).expand(x.shape[0], width, *x.shape[1:])
+    return wide.reshape(x.shape[0] * width, *x.shape[1:])

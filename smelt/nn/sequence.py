@@ -1,0 +1,192 @@
+"""The forms of a task on sequences, each as a module: what goes in, what comes out.
+
+one-to-many      a vector -> a sequence                  caption of an image
+many-to-one      a sequence -> a vector                  sentiment of a sentence
+many-to-many     a sequence -> one of the same length    names in a text
+encoder-decoder  a sequence -> one of another length     translation
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smelt import tree
+from smelt.dtypes import int64
+from smelt.engine import located
+from smelt.errors import ArgumentError, ShapeError
+from smelt.nn.decoding import Decoded, beam_decode, greedy_decode
+from smelt.nn.embedding import Embedding
+from smelt.nn.linear import Linear
+from smelt.nn.module import Module
+from smelt.nn.recurrent import GRU, LSTM, RNN
+from smelt.tensor import Tensor
+from smelt.tensor.apply import filled
+from smelt.tensor.shaping import cat
+
+__all__ = ["EncoderDecoder", "ManyToMany", "ManyToOne", "OneToMany"]
+
+Recurrent = RNN | LSTM | GRU
+
+
+class ManyToOne(Module):
+    """`y = head(h_T)`: h of the last place; that of both directions side by side.
+
+    Args:
+        recurrent: an RNN, LSTM or GRU.
+        head: what makes the answer of h, (B, D * H); h itself when None.
+    """
+
+    def __init__(self, recurrent: Recurrent, head: Module | None = None) -> None:
+        self.recurrent = recurrent
+        self.head = head
+
+    def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
+        """Returns one answer a sequence; `lengths` (B) says how long each is."""
+        _, state = self.recurrent(x, None, lengths)
+        h = state[0] if isinstance(state, tuple) else state  # (L * D, B, H)
+        last = cat([h[-2], h[-1]], -1) if self.recurrent.bidirectional else h[-1]
+        return last if self.head is None else self.head(last)
+
+
+class ManyToMany(Module):
+    """`y_t = head(h_t)`: an answer at each place.
+
+    Args:
+        recurrent: an RNN, LSTM or GRU.
+        head: what makes the answer of h_t, such as a Linear of D * H inputs.
+    """
+
+    def __init__(self, recurrent: Recurrent, head: Module) -> None:
+        self.recurrent = recurrent
+        self.head = head
+
+    def forward(self, x: Tensor, lengths: Any = None) -> Tensor:
+        """Returns an answer at each place; behind `lengths` (B) they mean nothing."""
+        return self.head(self.recurrent(x, None, lengths)[0])
+
+
+class OneToMany(Module):
+    """Says a sequence of tokens about a vector, the context.
+
+        h_t = step([embedding of y_{t-1}, context], h_{t-1});  logits_t = head(h_t)
+
+    Args:
+        recurrent: an RNN, LSTM or GRU of one direction; its input_size is `context_size` plus the
+            width of the embedding.
+        vocabulary_size: V, number of tokens.
+        context_size: C, extent of the context.
+
+    Raises:
+        ArgumentError: the input_size leaves no room for an embedding, or there are two directions.
+    """
+
+    def __init__(self, recurrent: Recurrent, vocabulary_size: int, context_size: int) -> None:
+        width = recurrent.input_size - context_size
+        if width < 1 or recurrent.bidirectional:
+            raise ArgumentError(
+                located(
+                    "OneToMany: the recurrent layer needs one direction and an input_size above "
+                    f"context_size {context_size}, got {recurrent!r}"
+                )
+            )
+        dtype = next(recurrent.parameters()).dtype
+        self.context_size = context_size
+        self.embedding = Embedding(vocabulary_size, width, dtype=dtype)
+        self.recurrent = recurrent
+        self.head = Linear(recurrent.hidden_size, vocabulary_size, dtype=dtype)
+
+    def forward(self, context: Tensor, tokens: Tensor) -> Tensor:
+        """Returns the logits (B, T, V) of the token at each place, under teacher forcing.
+
+        Args:
+            context: (B, C).
+            tokens: ints (B, T): the true token in front of each place, as `nn.shift_right` makes
+                them of the targets.
+        """
+        self._refuse_unfit(context, tokens.shape[:1])
+        size = (*tokens.shape, self.context_size)
+        x = cat([self.embedding(tokens), context.unsqueeze(1).expand(size)], -1)  # (B, T, ...)
+        if self.recurrent.batch_first:
+            return self.head(self.recurrent(x)[0])
+        return self.head(self.recurrent(x.transpose(0, 1))[0].transpose(0, 1))
+
+    def greedy(self, context: Tensor, start: int, end: int | None, length: int) -> Decoded:
+        """Returns the most probable token at each place; see `greedy_decode`."""
+        first, state = self._begin(context, start)
+        return greedy_decode(self._turn, state, first, end, length)
+
+    def beam(
+        self, context: Tensor, start: int, end: int | None, length: int, beam_width: int
+    ) -> Decoded:
+        """Returns the `beam_width` best sequences that were found; see `beam_decode`."""
+        first, state = self._begin(context, start)
+        return beam_decode(self._turn, state, first, end, length, beam_width)
+
+    def _begin(self, context: Tensor, start: int) -> tuple[Tensor, Any]:
+        self._refuse_unfit(context, context.shape[:1])
+        size = (context.shape[0], self.recurrent.num_layers, self.recurrent.hidden_size)
+        zeros = tuple(filled(size, 0, context.dtype) for _ in range(self.recurrent.tensors))
+        return filled(context.shape[:1], start, int64), (context, zeros)
+
+    def _turn(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One place; the recurrent state has its batch in front, as decoding wants it."""
+        context, inner = state
+        x = cat([self.embedding(token), context], -1)
+        inner = tree.map(lambda part: part.transpose(0, 1), inner)
+        h, after = self.recurrent.step(x, inner if len(inner) > 1 else inner[0])
+        after = after if isinstance(after, tuple) else (after,)
+        return self.head(h), (context, tree.map(lambda part: part.transpose(0, 1), after))
+
+    def _refuse_unfit(self, context: Tensor, batch: tuple[int, ...]) -> None:
+        if context.shape != (*batch, self.context_size):
+            raise ShapeError(
+                located(
+                    f"OneToMany: the context must be (B, C) = {(*batch, self.context_size)}, got "
+                    f"{context.shape}"
+                )
+            )
+
+    def extra_repr(self) -> str:
+        return f"context_size={self.context_size}"
+
+
+class EncoderDecoder(Module):
+    """A sequence to one of another length: the encoder's answer is the decoder's context.
+
+    Args:
+        encoder: a module that makes a vector (B, C) of a sequence, such as `ManyToOne`.
+        decoder: what says a sequence about it, with context_size C.
+    """
+
+    def __init__(self, encoder: Module, decoder: OneToMany) -> None:
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(self, source: Tensor, tokens: Tensor, **options: Any) -> Tensor:
+        """Returns the logits (B, T, V) under teacher forcing.
+
+        Args:
+            source: what the encoder takes.
+            tokens: ints (B, T): the true token in front of each place; see `nn.shift_right`.
+            options: passed to the encoder, such as `lengths`.
+        """
+        return self.decoder(self.encoder(source, **options), tokens)
+
+    def greedy(
+        self, source: Tensor, start: int, end: int | None, length: int, **options: Any
+    ) -> Decoded:
+        """Returns the most probable token at each place; see `greedy_decode`."""
+        return self.decoder.greedy(self.encoder(source, **options), start, end, length)
+
+    def beam(
+        self,
+        source: Tensor,
+        start: int,
+        end: int | None,
+        length: int,
+        beam_width: int,
+        **options: Any,
+    ) -> Decoded:
+        """Returns the `beam_width` best sequences that were found; see `beam_decode`."""
+        context = self.encoder(source, **options)
+        return self.decoder.beam(context, start, end, length, beam_width)

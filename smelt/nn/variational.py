@@ -1,0 +1,202 @@
+"""Variational layers: weights that are distributions (Blundell et al., "Bayes by backprop", 2015).
+
+q(w) = N(mu, sigma^2) with sigma = softplus(rho) stands for the posterior; the prior is
+N(0, prior_std^2). The loss of a network is the mean loss of drawn weights plus
+`kl_divergence(model) / number of samples in an epoch`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import smelt.functional as F
+from smelt.engine import located
+from smelt.errors import ArgumentError
+from smelt.nn import init
+from smelt.nn.checks import sizes
+from smelt.nn.linear import empty_parameter
+from smelt.nn.module import Module
+from smelt.nn.parameter import Parameter
+from smelt.random import randn_like
+from smelt.tensor import Tensor
+from smelt.tensor.elementary import log
+
+__all__ = ["VariationalConv2d", "VariationalLinear", "kl_divergence"]
+
+
+class _Variational(Module):
+    """A layer with a distribution for each weight and bias."""
+
+    def _begin(
+        self, shape: tuple[int, ...], bias: bool, prior_std: float, rho: float, dtype: Any
+    ) -> None:
+        if not prior_std > 0:
+            raise ArgumentError(
+                located(f"{type(self).__name__}: prior_std must be positive, got {prior_std}")
+            )
+        self.prior_std = prior_std
+        self.initial_rho = rho
+        self.always_draw = False
+        self.weight_mu = empty_parameter(*shape, dtype=dtype)
+        self.weight_rho = empty_parameter(*shape, dtype=dtype)
+        self.bias_mu = empty_parameter(shape[0], dtype=dtype) if bias else None
+        self.bias_rho = empty_parameter(shape[0], dtype=dtype) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws the means as PyTorch draws weights; makes every rho `initial_rho`."""
+        limit = 1.0 / math.sqrt(max(1, math.prod(self.weight_mu.shape[1:])))
+        init.uniform_(self.weight_mu, -limit, limit)
+        init.constant_(self.weight_rho, self.initial_rho)
+        if self.bias_mu is not None and self.bias_rho is not None:
+            init.uniform_(self.bias_mu, -limit, limit)
+            init.constant_(self.bias_rho, self.initial_rho)
+
+    def _drawn(self) -> tuple[Tensor, Tensor | None]:
+        """Returns a weight and a bias: drawn, or in evaluation their means."""
+        draws = self.training or self.always_draw
+        weight, *bias = [
+            mu + F.softplus(rho) * randn_like(mu) if draws else mu
+            for mu, rho in self._distributions()
+        ]
+        return weight, bias[0] if bias else None
+
+    def _distributions(self) -> list[tuple[Parameter, Parameter]]:
+        found = [(self.weight_mu, self.weight_rho)]
+        if self.bias_mu is not None and self.bias_rho is not None:
+            found.append((self.bias_mu, self.bias_rho))
+        return found
+
+    def kl_divergence(self) -> Tensor:
+        """Returns KL(q || prior), summed over all weights and biases: shape ()."""
+        prior = 2 * math.log(self.prior_std)
+        parts = [
+            F.kl_divergence_normal(mu, 2 * log(F.softplus(rho)), 0.0, prior).sum()
+            for mu, rho in self._distributions()
+        ]
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+class VariationalLinear(_Variational):
+    """`y = x W^T + b` with W and b drawn anew from q at each call in training.
+
+    In evaluation the means are used; set `always_draw = True` to draw there too, and see from
+    several calls how sure the network is.
+
+    Args:
+        in_features: extent of the last axis of the input.
+        out_features: extent of the last axis of the output.
+        bias: whether b is added.
+        prior_std: standard deviation of the prior.
+        rho: where every rho begins; sigma = softplus(rho), 0.0067 for -5.
+        dtype: of the parameters; float32 when None.
+
+    Parameters: weight_mu, weight_rho (out_features, in_features), bias_mu, bias_rho (out_features).
+
+    Raises:
+        ArgumentError: a `prior_std` that is not positive.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        prior_std: float = 1.0,
+        rho: float = -5.0,
+        dtype: Any = None,
+    ) -> None:
+        sizes(self, in_features=in_features, out_features=out_features)
+        self.in_features = in_features
+        self.out_features = out_features
+        self._begin((out_features, in_features), bias, prior_std, rho, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns `x W^T + b`."""
+        return F.linear(x, *self._drawn())
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, prior_std={self.prior_std}"
+
+
+class VariationalConv2d(_Variational):
+    """`Conv2d` with a kernel and bias drawn anew from q at each call in training.
+
+    Args:
+        in_channels: C.
+        out_channels: O.
+        kernel_size: extents of the kernel; one number for a square.
+        stride: as of `Conv2d`, and so the next three.
+        padding: zeros around the input, or "same".
+        dilation: how far the taps of the kernel lie apart.
+        groups: parts of the channels that do not see each other.
+        bias: whether there is a bias.
+        prior_std: standard deviation of the prior.
+        rho: where every rho begins; see `VariationalLinear`.
+        dtype: of the parameters; float32 when None.
+
+    Parameters: weight_mu, weight_rho (O, C / groups, *kernel_size), bias_mu, bias_rho (O).
+
+    Raises:
+        ArgumentError: a `prior_std` that is not positive, or groups that do not divide C and O.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        prior_std: float = 1.0,
+        rho: float = -5.0,
+        dtype: Any = None,
+    ) -> None:
+        kernel = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
+        sizes(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        for extent in kernel:
+            sizes(self, kernel_size=extent)
+        if not groups or in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                located(
+                    f"VariationalConv2d: {groups} groups do not divide {in_channels} and "
+                    f"{out_channels} channels"
+                )
+            )
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.groups = groups
+        shape = (out_channels, in_channels // groups, *kernel)
+        self._begin(shape, bias, prior_std, rho, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the convolution of `x` with the drawn kernel."""
+        weight, bias = self._drawn()
+        return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        out, inner, *kernel = self.weight_mu.shape
+        channels = f"{inner * self.groups}, {out}, kernel_size={tuple(kernel)}"
+        return f"{channels}, stride={self.stride}, padding={self.padding!r}"
+
+
+def kl_divergence(model: Module) -> Tensor:
+    """Returns the sum of KL(q || prior) over all variational layers of a model: shape ().
+
+    Raises:
+        ArgumentError: the model has none.
+    """
+    found = [part for part in model.modules() if isinstance(part, _Variational)]
+    if not found:
+        raise ArgumentError(
+            located(f"kl_divergence: {type(model).__name__} has no variational layer")
+        )
+    total = found[0].kl_divergence()
+    for layer in found[1:]:
+        total = total + layer.kl_divergence()
+    return total
