@@ -21,6 +21,7 @@ __all__ = ["make_page"]
 
 STYLE = Path(__file__).with_name("page.css")
 LARGE = 150_000  # bytes: a figure that is longer as SVG is shown as PNG
+NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]\d+)?( ?(%|x|s|ms|us))?")
 PIXELS = 96  # an inch of a figure on the page
 MARKS = {
     State.HOLDS: "✓",
@@ -196,9 +197,14 @@ def _all_claims(outcomes: Sequence[Outcome]) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -> str:
     """Returns a table of cells that are HTML already; it scrolls sideways where it is too wide."""
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    kinds = [_column_kind(column) for column in zip(*rows, strict=True)] or [""] * len(header)
+    head = "".join(
+        f"<th{kind}>{html.escape(cell)}</th>" for kind, cell in zip(kinds, header, strict=True)
+    )
     body = "".join(
-        "<tr>" + "".join(f"<td{_aligned(cell)}>{cell}</td>" for cell in row) + "</tr>\n"
+        "<tr>"
+        + "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>\n"
         for row in rows
     )
     return f"""<div class="scroll"><table class="{name}"><thead><tr>{head}</tr></thead>
@@ -207,8 +213,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], name: str = "")
 """
 
 
-def _aligned(cell: str) -> str:
-    return ' class="figure"' if re.fullmatch(r"[-+]?[\d,.]+(e[-+]\d+)?( ?%)?", cell) else ""
+def _column_kind(column: Sequence[str]) -> str:
+    """Returns the attribute that sets a column of numbers to the right."""
+    return ' class="figure"' if all(NUMBER.fullmatch(cell) for cell in column) else ""
 
 
 def _blocks(text: str) -> Iterator[str]:
@@ -231,4 +238,8 @@ def _dedented(lines: Sequence[str]) -> str:
 
 
 def _inline(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text.strip(), quote=False))
+    """Returns the HTML of running text, with `code` and *stress*."""
+    pieces = re.split(r"`([^`]+)`", html.escape(text.strip(), quote=False))
+    pieces[::2] = [re.sub(r"(?<!\S)\*(\w[^*]*)\*", r"<em>\1</em>", piece) for piece in pieces[::2]]
+    pieces[1::2] = [f"<code>{piece}</code>" for piece in pieces[1::2]]
+    return "".join(pieces)

@@ -30,7 +30,7 @@ def _part_text(part: Part, outcome: Outcome) -> str:
         case Table(header, rows):
             return "\n".join(columns([header, *rows])) + "\n"
         case Drawing(name):
-            return f"figure: {outcome.files[name]}\n"
+            return f"figure: {outcome.files.get(name, 'not drawn')}\n"
         case Answer(text):
             return f"{text}\n"
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from smelt.cli.parser import Within, make_parser
+from smelt.cli.parser import Group, Within, make_parser
 from smelt.errors import ArgumentError
 
 
@@ -133,3 +133,18 @@ def test_a_range_is_checked_and_named(capsys: pytest.CaptureFixture[str]) -> Non
         with pytest.raises(SystemExit):
             parser.parse_args(["pour", *arguments])
         assert message in capsys.readouterr().err
+
+
+def test_commands_of_a_group_share_its_first_word(capsys: pytest.CaptureFixture[str]) -> None:
+    group = Group("hot", "All that is hot.", {"tea": brew, "water": pour})
+    parser = make_parser("kitchen", "Hot drinks.", "1.2", [group, brew])
+    assert parser.parse_args(["hot", "water", "1"]).command is pour
+    assert parser.parse_args(["brew", "tea", "a"]).command is brew
+    with pytest.raises(SystemExit):
+        parser.parse_args(["hot", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "All that is hot." in text
+    assert "tea Make something hot. water Pour." in text
+    with pytest.raises(SystemExit):
+        parser.parse_args(["hot"])
+    assert "COMMAND" in capsys.readouterr().err

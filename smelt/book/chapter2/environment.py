@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from importlib.metadata import requires, version
+from operator import eq, ge, gt, le, lt
 
 import smelt
 import smelt.nn.functional as F
@@ -138,29 +139,26 @@ def needs(package: str) -> list[tuple[str, str]]:
 
 def allows(rule: str, found: str) -> bool:
     """Returns whether a version satisfies a rule such as ">=2.0,<3" or "==0.15.*"."""
-    numbers = release(found)
-    for part in rule.split(","):
-        sign, wanted = re.findall(r"(>=|<=|==|<|>)(.*)", part)[0]
+    signs = {">=": ge, "<=": le, "==": eq, ">": gt, "<": lt}
+    for sign, wanted in re.findall(r"(>=|<=|==|<|>)([^,]+)", rule):
+        bound = release(wanted)
+        numbers = release(found)
         if wanted.endswith(".*"):
-            bound = release(wanted[:-2])
-            fits = numbers[: len(bound)] == bound
-        else:
-            bound = release(wanted)
-            fits = {
-                ">=": numbers >= bound,
-                "<=": numbers <= bound,
-                "==": numbers == bound,
-                "<": numbers < bound,
-                ">": numbers > bound,
-            }[sign]
-        if not fits:
+            numbers = numbers[: len(bound)]
+        length = max(len(numbers), len(bound))  # 2 is 2.0
+        if not signs[sign](padded(numbers, length), padded(bound, length)):
             return False
     return True
 
 
-def release(text: str) -> tuple[int, ...]:
-    """Returns the numbers of a version: "0.15.4" -> (0, 15, 4)."""
-    return tuple(int(part) for part in re.findall(r"\d+", text))
+def release(text: str) -> list[int]:
+    """Returns the numbers of a version: "0.15.4" -> [0, 15, 4]."""
+    return [int(part) for part in re.findall(r"\d+", text)]
+
+
+def padded(numbers: list[int], length: int) -> list[int]:
+    """Returns so many numbers, with zeros behind."""
+    return numbers + [0] * (length - len(numbers))
 
 
 def seconds(work: Callable[[], object]) -> float:
