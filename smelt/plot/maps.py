@@ -88,7 +88,7 @@ def heatmap(
     as_many("heatmap: y_names", y_names, values.shape[0])
     rows, columns = values.shape
     write = max(values.shape) <= FEW if write is None else write
-    height = float(np.clip(5.4 * rows / columns, 2.2, 6.0))
+    height = float(np.clip(5.4 * rows / columns, 2.2, 4.4))
     figure = new_figure(6.4, height + 0.5)
     axes = figure.subplots()
     signed = values.min() < 0 < values.max()
