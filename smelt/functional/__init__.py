@@ -41,6 +41,7 @@ from smelt.functional.losses import (
     squared_error,
     triplet_margin_loss,
 )
+from smelt.functional.variational import kl_divergence_normal, reparameterize
 from smelt.tensor.activations import (
     celu,
     elu,
@@ -75,10 +76,10 @@ __all__ = [
     "celu", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu",
     "embedding", "gaussian_nll_loss", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish",
     "hardtanh", "heaviside", "hinge_embedding_loss", "hinge_loss", "huber_loss", "identity",
-    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
-    "logsigmoid", "margin_ranking_loss", "masked_mean", "mish", "mse_loss", "nll_loss",
-    "normalize", "one_hot", "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
-    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "sinusoidal_encoding",
-    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softsign",
-    "squared_error", "step", "tanh", "triplet_margin_loss",
+    "kl_div", "kl_divergence_normal", "l1_loss", "layer_norm", "leaky_relu", "linear",
+    "log_sigmoid", "log_softmax", "logsigmoid", "margin_ranking_loss", "masked_mean", "mish",
+    "mse_loss", "nll_loss", "normalize", "one_hot", "poisson_nll_loss", "prelu", "relu", "relu6",
+    "reparameterize", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
+    "sinusoidal_encoding", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
+    "softsign", "squared_error", "step", "tanh", "triplet_margin_loss",
 ]  # fmt: skip

@@ -28,6 +28,7 @@ from smelt.nn.activation import (
 from smelt.nn.attention import MultiheadAttention
 from smelt.nn.cells import GRUCell, LSTMCell, RNNCell
 from smelt.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
+from smelt.nn.decoding import Decoded, beam_decode, greedy_decode, shift_right
 from smelt.nn.dropout import Dropout
 from smelt.nn.embedding import Embedding
 from smelt.nn.flatten import Flatten, Unflatten
@@ -56,6 +57,8 @@ from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from smelt.nn.parameter import Parameter
 from smelt.nn.positional import ClassToken, LearnedPositions, MeanPooling, PositionalEncoding
 from smelt.nn.recurrent import GRU, LSTM, RNN
+from smelt.nn.residual import BasicBlock, HeunBlock, Residual
+from smelt.nn.sequence import EncoderDecoder, ManyToMany, ManyToOne, OneToMany
 from smelt.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -63,6 +66,7 @@ from smelt.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from smelt.nn.variational import VariationalConv2d, VariationalLinear, kl_divergence
 
 __all__ = [
     "CELU",
@@ -75,6 +79,7 @@ __all__ = [
     "SELU",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BasicBlock",
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
@@ -82,14 +87,17 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "Decoded",
     "Dropout",
     "Embedding",
+    "EncoderDecoder",
     "Flatten",
     "GRUCell",
     "GaussianNLLLoss",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HeunBlock",
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
@@ -103,6 +111,8 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "ManyToMany",
+    "ManyToOne",
     "MarginRankingLoss",
     "MeanPooling",
     "Mish",
@@ -111,6 +121,7 @@ __all__ = [
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
+    "OneToMany",
     "PReLU",
     "Parameter",
     "ParameterList",
@@ -119,6 +130,7 @@ __all__ = [
     "RNNCell",
     "ReLU",
     "ReLU6",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -136,5 +148,11 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
+    "VariationalConv2d",
+    "VariationalLinear",
+    "beam_decode",
+    "greedy_decode",
     "init",
+    "kl_divergence",
+    "shift_right",
 ]
