@@ -1,16 +1,21 @@
 """Training: the loop, metrics, progress, and the folder that a run leaves behind."""
 
+from smelt.train.background import BackgroundEvaluator, Evaluation
 from smelt.train.evaluate import examiner, predict
 from smelt.train.fit import fit, training_step
 from smelt.train.history import Callback, Epoch, History
 from smelt.train.metrics import accuracy, confusion_matrix
 from smelt.train.progress import progress
 from smelt.train.run import RunFolder, new_folder, read_config, read_metrics, read_model
+from smelt.train.writer import MetricsWriter
 
 __all__ = [
+    "BackgroundEvaluator",
     "Callback",
     "Epoch",
+    "Evaluation",
     "History",
+    "MetricsWriter",
     "RunFolder",
     "accuracy",
     "confusion_matrix",

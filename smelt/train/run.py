@@ -19,6 +19,7 @@ from smelt.errors import FileError
 from smelt.export.safetensors import load_file, save_file
 from smelt.nn.module import Module
 from smelt.train.history import Callback, Epoch, History
+from smelt.train.writer import MetricsWriter
 
 __all__ = ["RunFolder", "new_folder", "read_config", "read_metrics", "read_model"]
 
@@ -52,6 +53,7 @@ class RunFolder(Callback):
         """Writes the settings, the first weights, and metrics without a line."""
         self.save()
         write_bytes(self.path / METRICS, b"")
+        self.metrics = MetricsWriter(self.path / METRICS)
         write_bytes(self.path / CONFIG, (json.dumps(self.config, indent=2) + "\n").encode())
 
     def save(self) -> None:
@@ -61,21 +63,15 @@ class RunFolder(Callback):
 
     def epoch(self, epoch: Epoch) -> None:
         """Writes the epoch's line, and now and then the weights."""
-        self._append(json.dumps(epoch.row()) + "\n")
+        self.metrics.write(epoch.row())
+        self.metrics.flush()  # the line of an epoch is there when the epoch is over
         if time.monotonic() - self._saved > SAVE_EVERY:
             self.save()
 
     def end(self, history: History) -> None:
-        """Writes the weights."""
+        """Writes the weights, and closes the metrics."""
         self.save()
-
-    def _append(self, line: str) -> None:
-        path = self.path / METRICS
-        try:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(line)
-        except OSError as error:
-            raise FileError(f"{path}: cannot be written ({error.strerror})") from None
+        self.metrics.close()
 
 
 def new_folder(parent: str | os.PathLike[str], name: str) -> Path:

@@ -1,0 +1,160 @@
+"""A thread that handles whatever is sent to it, in order, and loses none of it."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from smelt.data.channel import Channel
+from smelt.errors import ChannelClosed, ChannelTimeout
+from smelt.settings import get, settings
+
+__all__ = ["Consumer"]
+
+Value = TypeVar("Value")
+
+
+class _Progress:
+    """How many values were handled, and what went wrong; the thread and its owner share it."""
+
+    def __init__(self) -> None:
+        self.handled = 0
+        self.failure: BaseException | None = None
+        self.told = False  # whether somebody got the failure
+        self.changed = threading.Condition()
+
+    def count(self) -> None:
+        """Notes that one more value was handled."""
+        with self.changed:
+            self.handled += 1
+            self.changed.notify_all()
+
+    def fail(self, failure: BaseException) -> None:
+        """Notes what went wrong; what went wrong first is kept."""
+        with self.changed:
+            self.failure = self.failure or failure
+            self.changed.notify_all()
+
+    def require_success(self) -> None:
+        """Raises the failure, if there is one."""
+        if self.failure is not None:
+            self.told = True
+            raise self.failure
+
+
+class Consumer(Generic[Value]):
+    """Calls a function with each value that is sent, in a thread of its own.
+
+    The thread has the settings of the thread that made it. Whatever was sent is handled before
+    `close` returns, before the program ends, and when the consumer is dropped. After a failure
+    nothing more is handled: whoever sends, flushes or closes next gets the error.
+
+    Args:
+        handle: is called with one value at a time. It must not hold the consumer's owner, or that
+            one is never dropped.
+        capacity: values that may wait; who sends more has to wait as well.
+        name: of the thread.
+        finish: is called in the thread when all is over, in whatever way.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Value], object],
+        capacity: int,
+        name: str,
+        finish: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._channel: Channel[Value] = Channel(capacity)
+        self._progress = _Progress()
+        self._sent = 0
+        self._lock = threading.Lock()
+        work = (self._channel, handle, finish, self._progress, get())
+        # a daemon, since Python waits for other threads before anybody can close the channel
+        self._thread = threading.Thread(target=_run, args=work, name=name, daemon=True)
+        self._end = weakref.finalize(self, _finish, self._channel, self._thread, self._progress)
+        # by name, since what weakref itself registers may run when native code is gone already
+        self._end.atexit = False
+        atexit.register(self._end)
+        self._thread.start()
+
+    def send(self, value: Value, wait: bool = True) -> bool:
+        """Hands a value over; it is handled later.
+
+        Args:
+            value: what to handle.
+            wait: whether to wait for room.
+
+        Returns:
+            Whether it was handed over: only without `wait` it may not be.
+
+        Raises:
+            ChannelClosed: the consumer is closed.
+            BaseException: what went wrong with an earlier value.
+        """
+        try:
+            self._channel.send(value, None if wait else 0)
+        except ChannelTimeout:
+            return False
+        except ChannelClosed:
+            self._progress.require_success()
+            raise
+        with self._lock:
+            self._sent += 1
+        return True
+
+    def flush(self) -> None:
+        """Waits until everything that was sent is handled.
+
+        Raises:
+            BaseException: what went wrong.
+        """
+        progress = self._progress
+        with progress.changed:
+            progress.changed.wait_for(
+                lambda: progress.failure is not None or progress.handled >= self._sent
+            )
+        progress.require_success()
+
+    def close(self) -> None:
+        """Handles what is left, and ends the thread; more calls change nothing.
+
+        Raises:
+            BaseException: what went wrong.
+        """
+        self._channel.close()
+        self._thread.join()  # Ctrl-C may come here; the end of the program then does the rest
+        atexit.unregister(self._end)
+        self._end()
+        self._progress.require_success()
+
+
+def _run(
+    channel: Channel[Any],
+    handle: Callable[[Any], object],
+    finish: Callable[[], object],
+    progress: _Progress,
+    chosen: dict[str, Any],
+) -> None:
+    def work() -> None:
+        with settings(**chosen):
+            for value in channel:
+                handle(value)
+                progress.count()
+
+    for part in (work, finish):
+        try:
+            part()
+        except BaseException as failure:
+            channel.close()
+            progress.fail(failure)
+
+
+def _finish(channel: Channel[Any], thread: threading.Thread, progress: _Progress) -> None:
+    channel.close()
+    if thread is not threading.current_thread():
+        thread.join()
+    if not progress.told:  # nobody may call again: at the end of the program, say it at least
+        progress.require_success()

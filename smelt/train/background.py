@@ -1,0 +1,153 @@
+"""Evaluation beside training: another thread looks at copies of the model."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from smelt.data.consumer import Consumer
+from smelt.nn.module import Module
+from smelt.train.history import Callback, Epoch, History
+
+__all__ = ["BackgroundEvaluator", "Evaluation"]
+
+Look = Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came of one look at the model.
+
+    Attributes:
+        step: the number that was given with the copy.
+        values: name -> value.
+        seconds: how long the look took.
+    """
+
+    step: int
+    values: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The state of a model at one moment."""
+
+    step: int
+    state: dict[str, np.ndarray]
+
+
+class BackgroundEvaluator(Callback):
+    """Tells how good a model is while its training goes on.
+
+    `submit` copies parameters and buffers; a thread loads them into a model of its own and looks at
+    that one. Native code holds no lock of Python's, so both run at the same time. A copy holds one
+    moment: call `submit` between steps, in the thread that trains; or hold `lock` during each step,
+    and submit from any thread.
+
+    As a callback of `fit` it submits after each epoch and waits for the last look at the end. As a
+    context manager it closes itself.
+
+    Args:
+        model: what is trained.
+        examine: (a copy of the model) -> a function without arguments that looks at it, such as
+            `examiner` makes.
+        waiting: copies that may wait for the thread; who submits more waits as well.
+        report: is called, in the thread, with each result.
+
+    Attributes:
+        lock: is held while a copy is taken.
+
+    Example:
+        >>> import smelt
+        >>> from smelt import nn
+        >>> model = nn.Linear(2, 1)
+        >>> size = lambda copy: lambda: {"bias": float(copy.bias.abs().sum())}
+        >>> with BackgroundEvaluator(model, size) as evaluator:
+        ...     for step in range(3):  # here would be a step of the training
+        ...         _ = evaluator.submit(step)
+        >>> [result.step for result in evaluator.results]
+        [0, 1, 2]
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        examine: Callable[[Module], Look],
+        waiting: int = 1,
+        report: Callable[[Evaluation], object] | None = None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self._model = model
+        self._results: list[Evaluation] = []
+        replica, results = copy.deepcopy(model), self._results
+        look = examine(replica)
+
+        def evaluate(snapshot: _Snapshot) -> None:
+            replica.load_state_dict(snapshot.state)
+            start = time.perf_counter()
+            values = dict(look())
+            results.append(Evaluation(snapshot.step, values, time.perf_counter() - start))
+            if report is not None:
+                report(results[-1])
+
+        self._consumer: Consumer[_Snapshot] = Consumer(evaluate, waiting, "smelt evaluation")
+
+    @property
+    def results(self) -> list[Evaluation]:
+        """What is known by now, in the order of submission."""
+        return list(self._results)
+
+    def submit(self, step: int, wait: bool = True) -> bool:
+        """Copies the model as it is now, to be looked at.
+
+        Args:
+            step: the number that the result will carry.
+            wait: whether to wait when the thread is behind; if not, the copy is dropped.
+
+        Returns:
+            Whether there will be a result.
+
+        Raises:
+            ChannelClosed: the evaluator is closed.
+            BaseException: what an earlier look raised.
+        """
+        with self.lock:
+            state = {name: np.array(tensor) for name, tensor in self._model.state_dict().items()}
+        return self._consumer.send(_Snapshot(step, state), wait)
+
+    def flush(self) -> None:
+        """Waits for the result of the last copy.
+
+        Raises:
+            BaseException: what a look raised.
+        """
+        self._consumer.flush()
+
+    def close(self) -> None:
+        """Waits for the result of the last copy, and ends the thread.
+
+        Raises:
+            BaseException: what a look raised.
+        """
+        self._consumer.close()
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Submits the model after an epoch."""
+        self.submit(epoch.number)
+
+    def end(self, history: History) -> None:
+        """Waits for the result of the last epoch."""
+        self.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()

@@ -1,0 +1,128 @@
+"""Metrics on their way to disk, while the training goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from io import FileIO
+from pathlib import Path
+from typing import Any, Self
+
+from smelt.data.consumer import Consumer
+from smelt.errors import ArgumentError, FileError
+
+__all__ = ["MetricsWriter"]
+
+
+class MetricsWriter:
+    """Appends rows to a file, one line of JSON each, in a thread of its own.
+
+    `write` returns as soon as the row is on its way. A line is written whole, at once, so that the
+    file can be read at any time. No row is lost when the writer is closed, dropped, or left by an
+    exception, nor at the end of the program; when the process is killed, those are lost that the
+    thread had not come to yet. Several threads may write.
+
+    As a context manager it closes itself.
+
+    Args:
+        path: the file; made when it is not there, else appended to.
+        capacity: rows that may be on their way; who writes more waits.
+
+    Raises:
+        FileError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with MetricsWriter(f"{folder}/metrics.jsonl") as writer:
+        ...     writer.write({"step": 1, "loss": 0.5})
+        >>> print(writer.path.read_text(), end="")
+        {"step": 1, "loss": 0.5}
+    """
+
+    def __init__(self, path: str | os.PathLike[str], capacity: int = 1024) -> None:
+        self.path = Path(path)
+        pen = _Pen(self.path)
+        self._consumer: Consumer[bytes] = Consumer(pen.write, capacity, "smelt metrics", pen.close)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Sends a row on its way; it holds the values of this moment.
+
+        Args:
+            row: name -> number, text, or whatever JSON can say; a Tensor or array with a single
+                element counts as a number.
+
+        Raises:
+            ArgumentError: JSON cannot say it.
+            ChannelClosed: the writer is closed.
+            FileError: an earlier row could not be written.
+        """
+        try:
+            line = json.dumps(dict(row), default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(
+                f"MetricsWriter: {row} cannot be written as JSON ({error})"
+            ) from None
+        self._consumer.send(f"{line}\n".encode())
+
+    def flush(self) -> None:
+        """Waits until every row is in the file.
+
+        Raises:
+            FileError: a row could not be written.
+        """
+        self._consumer.flush()
+
+    def close(self) -> None:
+        """Writes what is left and closes the file; more calls change nothing.
+
+        Raises:
+            FileError: a row could not be written.
+        """
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+class _Pen:
+    """The open file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.file = FileIO(path, "a")
+        except OSError as error:
+            raise self.refusal(error) from None
+
+    def write(self, line: bytes) -> None:
+        """Appends a line."""
+        try:
+            while line:  # the system takes it whole, unless there is no more room
+                line = line[self.file.write(line) :]
+        except OSError as error:
+            raise self.refusal(error) from None
+
+    def close(self) -> None:
+        """Sees that the lines survive a loss of power."""
+        try:
+            with self.file:
+                if stat.S_ISREG(os.fstat(self.file.fileno()).st_mode):
+                    os.fsync(self.file.fileno())
+        except OSError as error:
+            raise self.refusal(error) from None
+
+    def refusal(self, error: OSError) -> FileError:
+        """Returns what to raise."""
+        return FileError(f"{self.path}: cannot be written ({error.strerror})")
+
+
+def _plain(value: Any) -> Any:
+    if getattr(value, "size", None) == 1:
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no number")
