@@ -80,6 +80,7 @@ _pool: _Pool | None = None
 _wanted: int | None = None  # threads, once someone asked
 _asked: int | None = None  # what the settings said when the workers were started
 _started = False
+_over = False  # the program ends: what still runs, runs without workers
 
 
 def threads() -> int:
@@ -138,6 +139,8 @@ def _start() -> None:
         if _started and current.threads == _asked:
             return  # another thread was faster
         _pool = _pool or _Pool()
+        if _over:
+            return
         if _started:
             _pool.stop()
         _asked = current.threads
@@ -147,8 +150,9 @@ def _start() -> None:
 
 def _stop() -> None:
     """Runs at exit: native code must not be running when LLVM gives its memory back."""
-    global _started
+    global _over, _started
     with _lock:
+        _over = True
         if _started and _pool is not None:
             _pool.stop()
             _started = False
