@@ -1,5 +1,5 @@
 """Chapter 6: doing several things at once."""
 
-from smelt.book.chapter6 import figures, layers, loading, threads
+from smelt.book.chapter6 import evaluation, figures, layers, loading, logs, threads
 
-__all__ = ["figures", "layers", "loading", "threads"]
+__all__ = ["evaluation", "figures", "layers", "loading", "logs", "threads"]
