@@ -37,6 +37,10 @@ Data = np.ndarray | Symbol
 class Engine(Protocol):
     """Whoever computes: eagerly, or by writing a graph."""
 
+    @property
+    def writes_graph(self) -> bool:
+        """Whether operations are written down, for a step that runs later."""
+
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
@@ -54,6 +58,8 @@ class Engine(Protocol):
 
 class Eager:
     """Computes at once, with NumPy."""
+
+    writes_graph = False
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type

@@ -171,6 +171,7 @@ class Watching:
     def __init__(self, outer: Engine, changes: Changes) -> None:
         self.outer = outer
         self.changes = changes
+        self.writes_graph = outer.writes_graph
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.outer, name)  # what only some engines have, such as `lift`

@@ -51,6 +51,7 @@ class Batching:
     def __init__(self, outer: Engine, size: int) -> None:
         self.outer = outer
         self.size = size
+        self.writes_graph = outer.writes_graph
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type

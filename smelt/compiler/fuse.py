@@ -8,6 +8,7 @@ Kinds of groups:
   layer norm). Members hand rows on in a small local buffer.
 - "tiles": a matrix product and the elementwise work on its result, done while it is in registers.
 - "alone": a running sum, a scatter, a sort.
+- "control": a loop or a branch with its results; what it runs is fused by itself (`bodies`).
 
 A stored node joins a group unless there is one of these reasons to stop:
 
@@ -44,6 +45,7 @@ class Group:
     members: list[Node] = field(default_factory=list)
     reads: set[Node] = field(default_factory=set)
     workspace: list[Node] = field(default_factory=list)
+    bodies: list[Fused] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,15 @@ def fuse(graph: Graph) -> Fused:
         first = max([place[before] for before in ordered.after[node]], default=0)
         reads = ordered.stored.reads(node)
         number = _find(groups, first, node, reads, ordered)
+        if node.op.family == "part":
+            number = place[node.inputs[0]]
         if number is None:
             number = len(groups)
             groups.append(Group(*_own_loops(node)))
             if node.op.family == "sort":
                 groups[number].workspace.append(_workspace(node))
+            if node.op.family == "control":
+                groups[number].bodies += map(fuse, node.attributes["bodies"])
         group = groups[number]
         group.members.append(node)
         group.reads.update(read.node for read in reads)
@@ -132,6 +138,8 @@ def _own_loops(node: Node) -> tuple[str, Shape]:
         return ("rows" if runs_over_trailing(node) else "flat"), node.shape
     if node.op.family == "contraction":
         return "tiles", node.shape
+    if node.op.family == "control":
+        return "control", ()
     return "alone", node.shape
 
 
@@ -155,7 +163,7 @@ def _fits(
 
 def _shared_loops(group: Group, node: Node) -> tuple[str, Shape] | None:
     family = node.op.family
-    if group.kind == "alone" or not (is_elementwise(node) or family == "reduction"):
+    if group.kind in ("alone", "control") or not (is_elementwise(node) or family == "reduction"):
         return None
     trailing = family == "reduction" and runs_over_trailing(node)
     if group.kind in ("flat", "tiles"):

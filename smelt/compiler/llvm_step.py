@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from smelt.compiler.llvm_text import Module, Writer
 from smelt.errors import CompileError
 from smelt.ir.loops import Kernel, Loop
-from smelt.ir.program import Call, Check, Program, Slot
+from smelt.ir.program import Branch, Call, Check, Part, Program, Region, Repeat, Slot
 
 POOL = ("smelt_parallel", "smelt_enter", "smelt_leave")  # what a parallel step calls; see `pool.py`
 _PARAMETERS = (
@@ -85,6 +85,7 @@ class _Step:
         self.program = program
         self.names = names
         self.shares = threads and any(kernel.parallel for kernel in program.kernels)
+        self.places: dict[Slot, str] = {}  # addresses of the slots of the region that runs
         self.numbers = {slot: number for number, slot in enumerate(program.slots)}
         self.table = w.alloca(f"[{len(program.slots) + 1} x ptr]")
         self.moving = w.alloca(f"[{len(program.slots) + 1} x i64]")
@@ -102,7 +103,7 @@ class _Step:
             self.poll(step)
             self.gather(step)
             for part in self.program.body:
-                self.check(part, step) if isinstance(part, Check) else self.call(part)
+                self.part(part, step)
             self.advance()
         self.leave("%steps", "0")
         w.finish(f"define i64 @{entry}({_PARAMETERS}) nounwind")
@@ -178,8 +179,68 @@ class _Step:
                 origin = w.let(f"getelementptr i8, ptr {source}, i64 {given}")
                 self.copy(w.let(f"getelementptr i8, ptr {target}, i64 {taken}"), origin, size)
 
+    def part(self, part: Part, step: str) -> None:
+        match part:
+            case Call():
+                self.call(part)
+            case Check():
+                self.check(part, step)
+            case Repeat(turns=None):
+                self.loop_while(part)
+            case Repeat():
+                self.loop_times(part)
+            case Branch():
+                yes = self.flag(part.flag)
+                for condition, region in ((yes, part.yes), (f"xor i1 {yes}, true", part.no)):
+                    test = condition if condition is yes else self.writer.let(condition)
+                    with self.writer.when(test):
+                        self.region(region, self.bases(region), "0")
+
+    def loop_times(self, part: Repeat) -> None:
+        bases = self.bases(part.region)
+        with self.writer.loop("0", str(part.turns), 1, runs=bool(part.turns)) as turn:
+            self.region(part.region, bases, turn)
+
+    def loop_while(self, part: Repeat) -> None:
+        assert part.flag is not None
+        w, bases = self.writer, self.bases(part.region)
+        head = w.fresh("while")
+        w.do(f"br label %{head}")
+        w.block(head)
+        with w.when(self.flag(part.flag), again=head):
+            self.region(part.region, bases, "0")
+
+    def flag(self, slot: Slot) -> str:
+        w = self.writer
+        return w.let(f"icmp ne i8 {w.load('i8', self.address(slot))}, 0")
+
+    def bases(self, region: Region) -> dict[Slot, str]:
+        """Returns the addresses of the outer slots that a region is bound to."""
+        outer = [one.outer for one in region.bindings]
+        outer += [region.arena] if region.arena else []
+        return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
+
+    def region(self, region: Region, bases: dict[Slot, str], turn: str) -> None:
+        w, around = self.writer, self.places
+        places = {}
+        for one in region.bindings:
+            distance = w.let(f"mul i64 {turn}, {one.stride}") if one.stride else "0"
+            begin = w.let(f"add i64 {distance}, {one.start}") if one.start else distance
+            places[one.inner] = w.let(f"getelementptr i8, ptr {bases[one.outer]}, i64 {begin}")
+        for slot in region.program.slots:
+            if slot.kind == "arena":
+                assert region.arena is not None
+                arena = bases[region.arena]
+                places[slot] = w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
+        self.places = places
+        for part in region.program.body:
+            self.part(part, "0")
+        self.places = around
+
     def address(self, slot: Slot) -> str:
         w = self.writer
+        if slot in self.places:
+            return self.places[slot]
         if slot.kind != "arena":
             return w.load("ptr", _element(w, self.table, self.numbers[slot]))
         arena = w.load("ptr", _element(w, self.table, len(self.program.slots)))

@@ -216,14 +216,16 @@ class Writer:
         self.block(after)
 
     @contextmanager
-    def when(self, condition: str) -> Iterator[None]:
-        """Opens a block that runs only if the i1 `condition` holds."""
+    def when(self, condition: str, again: str = "") -> Iterator[None]:
+        """Opens a block that runs only if the i1 `condition` holds; after it the block `again`
+        runs, if that is given.
+        """
         body, after = self.fresh("then"), self.fresh("after")
         self.do(f"br i1 {condition}, label %{body}, label %{after}")
         self.block(body)
         known = dict(self.known)
         yield
-        self.do(f"br label %{after}")
+        self.do(f"br label %{again or after}")
         self.known = known
         self.block(after)
 

@@ -12,6 +12,7 @@ import math
 
 from smelt.compiler.fuse import Group, is_elementwise, operations
 from smelt.compiler.lower_alone import lower_alone, nest
+from smelt.compiler.lower_control import lower_control
 from smelt.compiler.lower_convolution import convolution_taps
 from smelt.compiler.plan import Planned
 from smelt.compiler.share import share
@@ -36,7 +37,7 @@ from smelt.ir.loops import (
     index_variable,
     walk,
 )
-from smelt.ir.program import Call, Check, Program
+from smelt.ir.program import Call, Check, Part, Program, Slot
 from smelt.ops import movement
 from smelt.ops.convolution import convolution
 from smelt.ops.elementwise import broadcast_index
@@ -49,13 +50,19 @@ NAME_PARTS = 4  # operations that a kernel's name mentions
 
 def lower(planned: Planned, name: str = "step") -> Program:
     """Returns the program of a planned step: its slots and one kernel per group, in order."""
-    body: list[Call | Check] = []
+    body: list[Part] = []
+    extra: list[Slot] = []
     checks = {one.node: number for number, one in enumerate(planned.graph.assertions)}
     for group in planned.fused.groups:
+        if group.kind == "control":
+            part, constants = lower_control(planned, group.members, lower)
+            body.append(part)
+            extra += constants
+            continue
         kernel, nodes = Lowering(planned, group).kernel()
         body.append(Call(kernel, tuple([planned.slots[node] for node in nodes])))
         body += [Check(planned.slots[n], checks[n]) for n in group.members if n in checks]
-    slots = tuple(dict.fromkeys(planned.slots.values()))
+    slots = tuple(dict.fromkeys([*planned.slots.values(), *extra]))
     return Program(name, slots, planned.arena_bytes, tuple(body))
 
 

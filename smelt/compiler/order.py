@@ -11,7 +11,7 @@ import heapq
 from dataclasses import dataclass, replace
 
 from smelt.compiler.store import OWN_LOOP, Stored
-from smelt.ir.graph import Graph, Leaf, Node
+from smelt.ir.graph import Graph, Leaf, Node, rebuilt, scalar_value
 from smelt.ops import movement
 
 FEW = 64  # elements from which on a node waits for its turn
@@ -33,7 +33,7 @@ class Ordered:
 
 def order(graph: Graph) -> Ordered:
     """Returns the stored nodes of a graph in the order in which kernels may compute them."""
-    graph = _with_own_nodes(graph)
+    graph = _with_own_nodes(_with_own_carries(graph))
     aside: set[Node] = set()
     while True:
         attempt = _with_copies(graph, aside)
@@ -56,12 +56,28 @@ def copy_of(node: Node) -> Node:
     )
 
 
+def _with_own_carries(graph: Graph) -> Graph:
+    """Gives every carry of a loop memory of its own, and every other operand some memory."""
+
+    def own(node: Node) -> Node:
+        if node.op.family != "control":
+            return node
+        carried = len(node.attributes["bodies"][0].states)
+        inputs = [
+            copy_of(one) if place < carried or scalar_value(one) is not None else one
+            for place, one in enumerate(node.inputs)
+        ]
+        return replace(node, inputs=tuple(inputs))
+
+    return rebuilt(graph, own)
+
+
 def _with_own_nodes(graph: Graph) -> Graph:
     """Gives every output, update and check a node that is not a leaf and serves nothing else."""
     taken: set[Node] = set()
 
     def own(node: Node) -> Node:
-        if isinstance(node.op, Leaf) or node in taken:
+        if isinstance(node.op, Leaf) or node.op.family == "part" or node in taken:
             node = copy_of(node)
         taken.add(node)
         return node

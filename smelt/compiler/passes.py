@@ -10,7 +10,7 @@ schedule   kernels -> kernels with vectors, tiles and parallel loops
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from smelt import settings
@@ -22,7 +22,7 @@ from smelt.compiler.schedule import schedule
 from smelt.compiler.simplify import simplify
 from smelt.ir.graph import Graph, Node
 from smelt.ir.loops import Kernel
-from smelt.ir.program import Call, Program
+from smelt.ir.program import Program, with_kernels
 from smelt.ir.show import kernel_text
 from smelt.ir.verify import verify
 
@@ -66,11 +66,7 @@ def scheduled(program: Program) -> Program:
         if text not in known:
             known[text] = schedule(kernel, vector_bits=bits)
         new[kernel] = known[text]
-    body = [
-        replace(part, kernel=new[part.kernel]) if isinstance(part, Call) else part
-        for part in program.body
-    ]
-    return replace(program, body=tuple(body))
+    return with_kernels(program, new)
 
 
 class _Clock:

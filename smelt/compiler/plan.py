@@ -3,6 +3,9 @@
 Temporaries live in one block, the arena. A value needs its bytes from the group that writes it to
 the last group that reads it; values whose lives do not overlap share bytes. The peak is known
 exactly.
+
+The body of a loop or branch is planned by itself; its arena is one value of the arena around it. A
+carry begins in memory of its own, is updated there, and ends there as the loop's result.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smelt.compiler.fuse import Fused, Group
+from smelt.compiler.fuse import WORKSPACE, Fused, Group
+from smelt.dtypes import bool_
 from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Graph, Leaf, Node
 from smelt.ir.program import Slot
 
@@ -28,12 +32,21 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
+class Bodies:
+    """What a loop or a branch runs, and the node whose memory is their arena."""
+
+    planned: tuple[Planned, ...]
+    arena: Node
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """Where everything lies: a slot per node that has memory, in the order of the step's table."""
 
     fused: Fused
     slots: dict[Node, Slot]
     arena_bytes: int
+    bodies: dict[Node, Bodies]
 
     @property
     def graph(self) -> Graph:
@@ -42,8 +55,24 @@ class Planned:
 
     @property
     def constants(self) -> list[np.ndarray]:
-        """The arrays of the constant slots, by their number."""
-        return [one.attributes["array"] for one in constants_of(self.graph)]
+        """The arrays of the constant slots, by their number: the graph's, then its bodies'."""
+        own = [one.attributes["array"] for one in constants_of(self.graph)]
+        return own + [
+            array
+            for bodies in self.bodies.values()
+            for one in bodies.planned
+            for array in one.constants
+        ]
+
+    def first_constant(self, body: Planned) -> int:
+        """Returns the number of the first constant of a body among the constants."""
+        number = len(constants_of(self.graph))
+        for bodies in self.bodies.values():
+            for one in bodies.planned:
+                if one is body:
+                    return number
+                number += len(one.constants)
+        raise ValueError("not a body of this plan")
 
     def is_internal(self, node: Node) -> bool:
         """Whether a member's value never leaves its kernel."""
@@ -55,6 +84,10 @@ def plan(fused: Fused, names: dict[Node, str] | None = None) -> Planned:
     graph = fused.ordered.stored.graph
     place = {node: number for number, group in enumerate(fused.groups) for node in group.members}
     last = _last_reads(fused.groups)
+    carries = _carries(fused.ordered.nodes)
+    for part, start in carries.items():
+        last[start] = max(last[start], last.get(part, 0))
+    bodies = {group.members[0]: _bodies(group) for group in fused.groups if group.bodies}
     slots = _leaf_slots(fused, names or {})
     for old, new in graph.updates:
         slots[new] = slots[old]
@@ -65,15 +98,42 @@ def plan(fused: Fused, names: dict[Node, str] | None = None) -> Planned:
     lives = {
         node: Life(_nbytes(node), place[node], last[node])
         for node in fused.ordered.nodes
-        if node not in slots and last.get(node, -1) > place[node]
+        if node not in slots and node not in carries and last.get(node, -1) > place[node]
     }
     for number, group in enumerate(fused.groups):
-        lives |= {node: Life(_nbytes(node), number, number) for node in group.workspace}
+        for node in _workspace(group, bodies):
+            lives[node] = Life(_nbytes(node), number, number)
     offsets, arena_bytes = pack(list(lives.values()))
     for number, (node, offset) in enumerate(zip(lives, offsets, strict=True)):
         name = f"{node.op.name}{number}"
         slots[node] = Slot(name, node.shape, node.dtype, "arena", number, offset)
-    return Planned(fused, slots, arena_bytes)
+    slots |= {part: slots[start] for part, start in carries.items()}
+    return Planned(fused, slots, arena_bytes, bodies)
+
+
+def _carries(nodes: tuple[Node, ...]) -> dict[Node, Node]:
+    """Returns, for each result of a loop that is a last carry, the node with its first contents."""
+    found = {}
+    for node in nodes:
+        if node.op.family == "part":
+            token, number = node.inputs[0], node.attributes["number"]
+            if number < len(token.attributes["bodies"][0].states):
+                found[node] = token.inputs[number]
+    return found
+
+
+def _bodies(group: Group) -> Bodies:
+    """Plans the bodies of a loop or branch; of a branch one runs, so they share their arena."""
+    planned = tuple([plan(one) for one in group.bodies])
+    nbytes = max(one.arena_bytes for one in planned)
+    return Bodies(planned, Node(WORKSPACE, (), {}, (nbytes,), bool_))
+
+
+def _workspace(group: Group, bodies: dict[Node, Bodies]) -> list[Node]:
+    if not group.bodies:
+        return group.workspace
+    arena = bodies[group.members[0]].arena
+    return [arena] if arena.size else []
 
 
 def constants_of(graph: Graph) -> list[Node]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from smelt.compiler.bodies import Bodies
 from smelt.compiler.long_reduction import long_reduction
 from smelt.ir.graph import (
     CONSTANT,
@@ -37,13 +38,14 @@ def simplify(graph: Graph) -> Graph:
     """Returns an equal graph with constants folded, algebra applied, and repetition removed."""
     seen: dict[Any, Node] = {}
     new: dict[Node, Node] = {}
+    bodies = Bodies(graph, simplify)
     for node in graph.nodes():
-        new[node] = _simplified(node, new, seen)
+        new[node] = _simplified(bodies.simplified(node), new, seen)
     return Graph(
         graph.arguments,
         graph.states,
         tuple([new[node] for node in graph.outputs]),
-        tuple([(old, new[value]) for old, value in graph.updates]),
+        tuple([(old, new[value]) for old, value in graph.updates if new[value] is not old]),
         tuple([Assertion(new[one.node], one.message) for one in graph.assertions]),
         graph.notes,
     )
@@ -77,7 +79,7 @@ def _key(node: Node) -> Any:
 
 def fold(node: Node) -> Node | None:
     """f(constants) -> the constant that it is, computed by the operation's own NumPy value."""
-    if not node.inputs or node.size > FOLD_LIMIT:
+    if not node.inputs or node.size > FOLD_LIMIT or node.op.family in ("control", "part"):
         return None
     if any(operand.op is not CONSTANT for operand in node.inputs):
         return None

@@ -20,7 +20,9 @@ from smelt.ops import elementwise, indexing, movement
 from smelt.ops.convolution import convolution
 from smelt.ops.op import Inlined, Reader
 
-OWN_LOOP = frozenset({"reduction", "contraction", "cumulative", "scatter", "sort"})
+OWN_LOOP = frozenset(
+    {"reduction", "contraction", "cumulative", "scatter", "sort", "control", "part"}
+)
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 REPEAT_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
@@ -113,6 +115,9 @@ class Stored:
             for number, operand in enumerate(node.inputs):
                 readers[operand].append((node, number))
         wanted = {*self.graph.roots, *self._kept}
+        for node in order:
+            if node.op.family == "control":
+                wanted.update(node.inputs)  # a body reads them from memory
         often = _read_often(order, readers)
         cost: dict[Node, int] = {}
         depth: dict[Node, int] = {}
@@ -191,7 +196,7 @@ def loops_of_operands(root: Node, operand_axes: Callable[[Node], tuple[Axes, ...
         return _contraction_loops(root)
     if family == "cumulative":
         return [tuple(range(root.ndim))]
-    if family in ("scatter", "sort"):
+    if family in ("scatter", "sort", "control", "part"):
         return [(None,) * operand.ndim for operand in root.inputs]
     return list(operand_axes(root))
 

@@ -54,6 +54,8 @@ class Traced:
 class Trace:
     """The engine that writes a graph."""
 
+    writes_graph = True
+
     def __init__(self) -> None:
         self.arguments: list[Node] = []
         self.states: dict[int, tuple[Tensor, Node]] = {}

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from smelt import tree
+from smelt import dtypes, tree
+from smelt.control.body import (
+    CARRY,
+    Along,
+    Carried,
+    Condition,
+    Sliced,
+    Writer,
+    sliced_by,
+    written,
+)
 from smelt.control.carry import leaves_of, matching
-from smelt.engine import located
+from smelt.control.loop import loop
+from smelt.control.parts import part_of
+from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, ShapeError
+from smelt.ir.graph import Node
+from smelt.ops import elementwise
 from smelt.tensor import Tensor
+from smelt.tensor.apply import filled
 from smelt.tensor.shaping import stack
 
 Turn = Callable[[Any, Any], tuple[Any, Any]]
@@ -50,7 +65,9 @@ def scan(
     carry, carry_tree = leaves_of(initial)
     sliced, input_tree = leaves_of(inputs)
     turns = _turns(sliced, length)
-    return _in_python(body, carry, carry_tree, sliced, input_tree, turns, reverse)
+    if turns and not context.engine.writes_graph:
+        return _in_python(body, carry, carry_tree, sliced, input_tree, turns, reverse)
+    return _in_graph(body, carry, carry_tree, sliced, input_tree, Along(turns, reverse))
 
 
 def _turns(sliced: list[Tensor], length: int | None) -> int:
@@ -100,6 +117,60 @@ def _in_python(
         rows.reverse()
     stacked = [stack(column) for column in zip(*rows, strict=True)]
     return tree.unflatten(carry_tree, carry), tree.unflatten(output_tree, stacked)
+
+
+def _in_graph(
+    body: Turn,
+    initial: list[Tensor],
+    carry_tree: tree.Structure,
+    inputs: list[Tensor],
+    input_tree: tree.Structure,
+    along: Along,
+) -> tuple[Any, Any]:
+    """Writes the body once; the loop carries what it changes besides its own carry, too."""
+    output_tree = tree.flatten(None)[1]
+    before: list[Node] = []
+    sliced: list[Sliced] = []
+
+    def write(writer: Writer) -> list[Tensor]:
+        nonlocal output_tree
+        carry = [writer.placeholder(x, CARRY) for x in initial]
+        before.extend(x.data for x in carry)
+        sliced.extend(sliced_by(writer, x) for x in inputs)
+        rows = [Tensor(one.node, one.node.dtype) for one in sliced]
+        given = tree.unflatten(carry_tree, carry), tree.unflatten(input_tree, rows)
+        following, output = _pair(body(*given))
+        made, output_tree = leaves_of(output)
+        return matching("scan: the carry", following, carry_tree, carry) + made
+
+    writer, nodes = written(write)
+    count = len(initial)
+    carried = [Carried(*one) for one in zip(initial, before, nodes, strict=False)]
+    changes = writer.changes()
+    carried += [Carried(one.tensor, one.before, one.after) for one in changes]
+    carried += [_counted(one) for one in writer.conditions]
+    if not along.turns:
+        empty = [filled((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
+        return tree.unflatten(carry_tree, initial), tree.unflatten(output_tree, empty)
+    token = loop(writer, carried, sliced, nodes[count:], along)
+    parts = [part_of(token, place, one.before) for place, one in enumerate(carried)]
+    with no_grad():
+        for change, value in zip(changes, parts[count:], strict=False):
+            change.tensor.copy_(value)
+    for condition, total in zip(writer.conditions, parts[count + len(changes) :], strict=True):
+        context.engine.require(total, condition.message, condition.error)
+    stacked = [
+        part_of(token, place, node, along.turns)
+        for place, node in enumerate(nodes[count:], len(carried))
+    ]
+    return tree.unflatten(carry_tree, parts[:count]), tree.unflatten(output_tree, stacked)
+
+
+def _counted(condition: Condition) -> Carried:
+    """Returns the carried number of a condition's violations so far."""
+    before = Node(CARRY, (), {"number": 0}, (), dtypes.int64)
+    after = Node(elementwise.add, (before, condition.violations), {}, (), dtypes.int64)
+    return Carried(filled((), 0, dtypes.int64), before, after)
 
 
 def _pair(result: Any) -> tuple[Any, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -156,6 +156,21 @@ def topological(roots: Iterable[Node]) -> list[Node]:
     return order
 
 
+def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:
+    """Returns the graph with `change(node)` for each node, which has its changed operands then."""
+    new: dict[Node, Node] = {}
+    for node in graph.nodes():
+        inputs = tuple([new[operand] for operand in node.inputs])
+        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+        new[node] = change(node if same else replace(node, inputs=inputs))
+    return replace(
+        graph,
+        outputs=tuple([new[node] for node in graph.outputs]),
+        updates=tuple([(old, new[value]) for old, value in graph.updates]),
+        assertions=tuple([Assertion(new[one.node], one.message) for one in graph.assertions]),
+    )
+
+
 def constant_node(array: np.ndarray, dtype: DType, origin: Origin = Origin()) -> Node:
     """Returns a leaf that holds `array` (in the dtype's storage form)."""
     return Node(CONSTANT, (), {"array": array}, array.shape, dtype, origin)
@@ -169,16 +184,23 @@ def scalar_value(node: Node) -> bool | int | float | None:
 
 
 def graph_text(graph: Graph) -> str:
-    """Returns the graph as text: a line per node, `%3 = mul(%1, %2) float32[4, 5]  # user.py:7`."""
+    """Returns the graph as text: a line per node, `%3 = mul(%1, %2) float32[4, 5]  # user.py:7`.
+
+    The graphs of a loop's or a branch's body stand below its line, further to the right.
+    """
     names: dict[Node, str] = {}
     lines = []
     for node in graph.nodes():
         names[node] = f"%{len(names)}"
         operands = [names[operand] for operand in node.inputs]
-        operands += [f"{key}={_brief(value)}" for key, value in node.attributes.items()]
+        bodies = node.attributes.get("bodies", ())
+        shown = ((key, value) for key, value in node.attributes.items() if key != "bodies")
+        operands += [f"{key}={_brief(value)}" for key, value in shown]
         shape = f"{node.dtype.name}[{', '.join(map(str, node.shape))}]"
         origin = f"  # {node.origin}" if str(node.origin) else ""
         lines.append(f"{names[node]} = {node.op.name}({', '.join(operands)}) {shape}{origin}")
+        for body in bodies:
+            lines += [f"    {line}" for line in graph_text(body).splitlines()]
     lines += [f"check {names[a.node]} == 0: {a.message}" for a in graph.assertions]
     lines += [f"state {names[old]} <- {names[new]}" for old, new in graph.updates if old in names]
     lines.append(f"return {', '.join(names[node] for node in graph.outputs)}")

@@ -7,7 +7,7 @@ nan (or a conspicuous integer), so that a value read before it is written is see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ from smelt.ir.loops import (
     Unary,
     Variable,
 )
-from smelt.ir.program import Call, Program, Slot
+from smelt.ir.program import Branch, Call, Check, Program, Region, Repeat, Slot
 from smelt.ir.show import node_text
 
 Value = arithmetic.Value
@@ -76,7 +76,10 @@ def run_program(program: Program, arrays: Mapping[Slot, np.ndarray]) -> int:
     Raises CompileError when a slot has no array, or a kernel does what it must not.
     """
     arena = np.full(program.arena_bytes, _UNWRITTEN, np.uint8)
-    places = dict(arrays)
+    return _run(program, dict(arrays), arena)
+
+
+def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) -> int:
     for slot in program.slots:
         if slot.kind == "arena":
             block = arena[slot.offset : slot.offset + slot.nbytes]
@@ -84,11 +87,35 @@ def run_program(program: Program, arrays: Mapping[Slot, np.ndarray]) -> int:
         elif slot not in places:
             raise CompileError(f"slot {slot.name} ({slot.kind} {slot.number}) has no array")
     for part in program.body:
-        if isinstance(part, Call):
-            run_kernel(part.kernel, [places[slot] for slot in part.slots])
-        elif places[part.slot].any():
-            return part.number + 1
+        match part:
+            case Call(kernel=kernel, slots=slots):
+                run_kernel(kernel, [places[slot] for slot in slots])
+            case Check(slot=slot, number=number) if places[slot].any():
+                return number + 1
+            case Repeat(region=region):
+                for turn in _turns(part, places):
+                    _run_region(region, places, turn)
+            case Branch(flag=flag, yes=yes, no=no):
+                _run_region(yes if places[flag].any() else no, places, 0)
     return 0
+
+
+def _turns(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:
+    if part.flag is None:
+        yield from range(part.turns or 0)
+    while part.flag is not None and places[part.flag].any():
+        yield 0
+
+
+def _run_region(region: Region, places: dict[Slot, np.ndarray], turn: int) -> None:
+    inner = {}
+    for one in region.bindings:
+        begin = one.start + turn * one.stride
+        block = places[one.outer].reshape(-1).view(np.uint8)[begin : begin + one.inner.nbytes]
+        inner[one.inner] = block.view(one.inner.dtype.storage).reshape(one.inner.shape)
+    none = np.empty(0, np.uint8)
+    arena = none if region.arena is None else places[region.arena].view(np.uint8)
+    _run(region.program, inner, arena)
 
 
 def _check_array(kernel: str, buffer: Buffer, array: np.ndarray) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from smelt.dtypes import DType
 from smelt.ir.loops import Kernel
@@ -50,15 +51,93 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """Where a slot of a region lies: in `outer`, `start + turn * stride` bytes from its begin."""
+
+    inner: Slot
+    outer: Slot
+    start: int = 0
+    stride: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """A program that runs within another one, in memory of that one.
+
+    All its slots are bound but those of its arena, which lies in `arena`.
+    """
+
+    program: Program
+    bindings: tuple[Binding, ...]
+    arena: Slot | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeat:
+    """A region run `turns` times; or, if that is None, as long as `flag` (a bool) holds before."""
+
+    region: Region
+    turns: int | None
+    flag: Slot | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """One of two regions: `yes` if `flag` (a bool) holds."""
+
+    flag: Slot
+    yes: Region
+    no: Region
+
+
+Part = Call | Check | Repeat | Branch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """A whole step: its slots, the bytes of its arena, and what runs in order."""
 
     name: str
     slots: tuple[Slot, ...]
     arena_bytes: int
-    body: tuple[Call | Check, ...]
+    body: tuple[Part, ...]
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
-        """Each different kernel once, in order of first use."""
-        return tuple(dict.fromkeys(part.kernel for part in self.body if isinstance(part, Call)))
+        """Each different kernel once, in order of first use, also those of regions."""
+        found: dict[Kernel, None] = {}
+        for part in self.body:
+            if isinstance(part, Call):
+                found[part.kernel] = None
+            for region in regions(part):
+                found.update(dict.fromkeys(region.program.kernels))
+        return tuple(found)
+
+
+def regions(part: Part) -> tuple[Region, ...]:
+    """Returns the regions of a part of a program: none of a call or a check."""
+    match part:
+        case Repeat(region=region):
+            return (region,)
+        case Branch(yes=yes, no=no):
+            return (yes, no)
+    return ()
+
+
+def with_kernels(program: Program, new: Mapping[Kernel, Kernel]) -> Program:
+    """Returns the program with other kernels, also in its regions."""
+
+    def region(one: Region) -> Region:
+        return replace(one, program=with_kernels(one.program, new))
+
+    def changed(part: Part) -> Part:
+        match part:
+            case Call(kernel=kernel):
+                return replace(part, kernel=new[kernel])
+            case Repeat():
+                return replace(part, region=region(part.region))
+            case Branch():
+                return replace(part, yes=region(part.yes), no=region(part.no))
+        return part
+
+    return replace(program, body=tuple([changed(part) for part in program.body]))

@@ -14,7 +14,7 @@ float32, int64 or bool unless a suffix says otherwise (`1_i32`, `0.5_f64`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from smelt.ir.loops import (
@@ -43,7 +43,7 @@ from smelt.ir.loops import (
     Unary,
     Variable,
 )
-from smelt.ir.program import Call, Program, Slot
+from smelt.ir.program import Branch, Call, Check, Program, Region, Repeat, Slot
 
 INFIX = {
     "add": (" + ", 6),
@@ -97,18 +97,47 @@ def node_text(node: Statement | Expression) -> str:
 
 def program_text(program: Program) -> str:
     """Returns the text of a program: its slots, its kernels, then what runs in order."""
-    names = _distinct(program.slots)
     kernels = dict(zip(program.kernels, _distinct(program.kernels).values(), strict=True))
     lines = [f"program {program.name}:  # arena of {program.arena_bytes} bytes"]
-    lines += [f"    {names[slot]}: {_slot_text(slot)}" for slot in program.slots]
-    for part in program.body:
-        if isinstance(part, Call):
-            arguments = ", ".join(names[slot] for slot in part.slots)
-            lines.append(f"    {kernels[part.kernel]}({arguments})")
-        else:
-            lines.append(f"    check {part.number}: stop unless {names[part.slot]} == 0")
+    lines += _body_lines(program, _distinct(program.slots), kernels)
     texts = (_Printer(False).kernel(kernel, name) for kernel, name in kernels.items())
     return "\n\n".join(["\n".join(lines), *texts])
+
+
+def _body_lines(
+    program: Program, names: dict[Slot, str], kernels: dict[Kernel, str]
+) -> Iterator[str]:
+    """Yields the slots of a program, then what runs."""
+    for slot in program.slots:
+        yield f"    {names[slot]}: {_slot_text(slot)}"
+    for part in program.body:
+        match part:
+            case Call(kernel=kernel, slots=slots):
+                yield f"    {kernels[kernel]}({', '.join(names[slot] for slot in slots)})"
+            case Check(slot=slot, number=number):
+                yield f"    check {number}: stop unless {names[slot]} == 0"
+            case Repeat(region=region, turns=turns, flag=flag):
+                times = f"for turn in range({turns})" if flag is None else f"while {names[flag]}"
+                yield f"    {times}:"
+                yield from _region_lines(region, names, kernels)
+            case Branch(flag=flag):
+                yield f"    if {names[flag]}:"
+                yield from _region_lines(part.yes, names, kernels)
+                yield "    else:"
+                yield from _region_lines(part.no, names, kernels)
+
+
+def _region_lines(
+    region: Region, names: dict[Slot, str], kernels: dict[Kernel, str]
+) -> Iterator[str]:
+    inner = _distinct(region.program.slots)
+    for one in region.bindings:
+        place = f" + {one.start} + turn * {one.stride} bytes" if one.stride else ""
+        yield f"        {inner[one.inner]} lies at {names[one.outer]}{place}"
+    if region.arena is not None:
+        yield f"        arena lies at {names[region.arena]}"
+    for line in _body_lines(region.program, inner, kernels):
+        yield f"    {line}"
 
 
 def _slot_text(slot: Slot) -> str:

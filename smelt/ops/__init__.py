@@ -3,6 +3,7 @@
 from smelt.ops import (
     contraction,
     convolution,
+    detach,
     elementwise,
     indexing,
     movement,
@@ -18,6 +19,7 @@ __all__ = [
     "Op",
     "contraction",
     "convolution",
+    "detach",
     "elementwise",
     "indexing",
     "movement",

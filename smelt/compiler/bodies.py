@@ -1,0 +1,53 @@
+"""Bodies: the graphs inside of loops and branches, simplified, without the results nobody asks for.
+
+A loop keeps of each turn what its derivatives may want. Here it is known what they did want.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from smelt.ir.graph import Graph, Node
+
+
+class Bodies:
+    """The loops and branches of one graph, and which of their results are asked for."""
+
+    def __init__(self, graph: Graph, simplify: Callable[[Graph], Graph]) -> None:
+        self._simplify = simplify
+        self._asked: dict[Node, set[int]] = {}
+        self._numbers: dict[Node, dict[int, int]] = {}
+        for node in graph.nodes():
+            if node.op.family == "part" and node.size:
+                self._asked.setdefault(node.inputs[0], set()).add(node.attributes["number"])
+
+    def simplified(self, node: Node) -> Node:
+        """Returns a token with simpler bodies, or a part with its result's new number; any other
+        node as it is.
+        """
+        if node.op.family == "part" and node.size:
+            number = self._numbers[node.inputs[0]][node.attributes["number"]]
+            return replace(node, attributes={**node.attributes, "number": number})
+        if node.op.family != "control":
+            return node
+        bodies = node.attributes["bodies"]
+        carried = len(bodies[0].states)
+        kept = sorted(number - carried for number in self._asked.get(node, ()) if number >= carried)
+        bodies = [self._simplify(_with_outputs(body, kept)) for body in bodies]
+        rows = list(zip(*(body.outputs for body in bodies), strict=True))
+        distinct = list(dict.fromkeys(rows))
+        numbers = {
+            carried + old: carried + distinct.index(row)
+            for old, row in zip(kept, rows, strict=True)
+        }
+        self._numbers[node] = numbers | {number: number for number in range(carried)}
+        bodies = [
+            replace(body, outputs=tuple([row[place] for row in distinct]))
+            for place, body in enumerate(bodies)
+        ]
+        return replace(node, attributes={**node.attributes, "bodies": tuple(bodies)})
+
+
+def _with_outputs(body: Graph, kept: list[int]) -> Graph:
+    return replace(body, outputs=tuple([body.outputs[number] for number in kept]))

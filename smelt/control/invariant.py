@@ -1,0 +1,61 @@
+"""Invariant: what every turn of a loop would compute alike is computed once, outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from smelt.control.body import CLOSURE
+from smelt.control.replay import replay
+from smelt.ir.graph import CONSTANT, Leaf, Node, topological
+from smelt.ops import movement
+from smelt.tensor import Tensor
+
+
+def outside_of(
+    roots: Sequence[Node], moving: set[Node], closures: Mapping[Node, Tensor]
+) -> tuple[list[Node], dict[Node, Tensor]]:
+    """Returns `roots` with what does not depend on `moving` made an input, and these inputs.
+
+        before: `h @ transpose(W)`     after: `h @ c`, where c is transpose(W), computed once
+
+    Numbers stay inside, and so do broadcasts, which cost nothing there.
+    """
+    order = topological(roots)
+    varies = set(moving)
+    for node in order:
+        if any(one in varies for one in node.inputs):
+            varies.add(node)
+    inside = _inside(order, set(roots), varies)
+    border = {
+        one for node in order if node in inside for one in node.inputs if one not in inside
+    } | {node for node in roots if node not in inside}
+    ordered = [node for node in order if node in border]
+    given = {node: closures[node] for node in ordered if node.op is CLOSURE}
+    outer = replay([node for node in ordered if node not in given], closures)
+    new: dict[Node, Node] = {}
+    for number, node in enumerate(ordered):
+        if node not in given:
+            new[node] = Node(CLOSURE, (), {"number": -1 - number}, node.shape, node.dtype)
+            given[new[node]] = outer[node]
+    for node in order:
+        if node in inside and any(one in new for one in node.inputs):
+            inputs = tuple([new.get(one, one) for one in node.inputs])
+            new[node] = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
+    return [new.get(node, node) for node in roots], given
+
+
+def _inside(order: list[Node], roots: set[Node], varies: set[Node]) -> set[Node]:
+    """Returns the nodes that a turn computes: what varies, and the numbers and broadcasts it
+    reads.
+    """
+    inside = set(varies)
+    read = {one for node in varies for one in node.inputs} | roots
+    for node in reversed(order):
+        if node in inside or node not in read:
+            continue
+        number = node.op is CONSTANT and node.size == 1
+        spread = node.op is movement.broadcast_to
+        if number or (spread and not isinstance(node.op, Leaf)):
+            inside.add(node)
+            read.update(node.inputs)
+    return inside

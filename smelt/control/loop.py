@@ -1,0 +1,123 @@
+"""Loop: the operation behind `scan`, and how one is made of what a body's writer wrote.
+
+A body is a small step: what it carries from turn to turn are its states, its slices of the inputs
+and what it uses from outside are its arguments. Besides its outputs a loop keeps, for each turn,
+the carry before it and what is dear to compute again: derivatives start from these. What nobody
+asks for is dropped by `simplify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smelt.control.body import Along, Carried, Sliced, Writer
+from smelt.control.invariant import outside_of
+from smelt.control.parts import token_type
+from smelt.control.turn import Pieces, pieces_of
+from smelt.ir.graph import Graph, Node, topological
+from smelt.ops.op import Op, Shape, Type, Typed, bind
+from smelt.tensor import Tensor
+
+DEAR = frozenset({
+    "exp", "expm1", "log", "log1p", "pow", "sin", "cos", "tanh", "sigmoid", "erf", "atan2",
+    "random_bits",
+})  # fmt: skip
+DEAR_FAMILIES = frozenset(
+    {"contraction", "reduction", "cumulative", "indexing", "scatter", "sort", "part"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a loop is differentiated and batched: each gives another loop."""
+
+    pull_back: Callable[[Pieces, Any, tuple[bool, ...]], tuple[Tensor | None, ...]]
+    push_forward: Callable[[Pieces, tuple[Any, ...], Shape], Any]
+    batch: Callable[[Pieces, tuple[bool, ...], Shape], Tensor]
+
+
+class Scan(Op):
+    """A loop with a known number of turns.
+
+    Its operands are first contents of what it carries, inputs to slice, and closures; its results
+    the last contents, and each output stacked.
+    """
+
+    family = "control"
+    rules: Rules  # installed by the package, since what they give are loops again
+
+    def __init__(self) -> None:
+        self.name = "scan"  # not in the registry: eagerly a loop is Python's own
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return token_type(attributes["token"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        """The reversed loop, which carries the cotangent of the carry."""
+        return self.rules.pull_back(pieces_of(output, inputs, attributes), g, needs)
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        """A loop of the body's tangents."""
+        pieces = pieces_of(output, inputs, attributes)
+        return self.rules.push_forward(pieces, tangents, output.shape)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        """The loop of the batched body; all that is carried or given out has the batch."""
+        pieces = pieces_of(None, inputs, attributes)
+        return self.rules.batch(pieces, batched, attributes["token"])
+
+
+scan_op = Scan()
+
+
+def loop(
+    writer: Writer,
+    carried: Sequence[Carried],
+    sliced: Sequence[Sliced],
+    outputs: Sequence[Node],
+    along: Along,
+    token: tuple[int, ...] = (),
+) -> Tensor:
+    """Returns the token of a loop around what `writer` wrote.
+
+    Its results: the last contents of each carried tensor, then each output stacked.
+    """
+    before = [one.before for one in carried]
+    moving = {*before, *(one.node for one in sliced)}
+    roots = [*(one.after for one in carried), *outputs]
+    kept = [*before, *_dear(roots, moving)]
+    closures = {node: tensor for tensor, node in writer.closures.values() if node not in moving}
+    inside, given = outside_of([*roots, *kept], moving, closures)
+    pairs = zip(before, inside, strict=False)
+    graph = Graph(
+        arguments=(*(one.node for one in sliced), *given),
+        states=tuple(before),
+        outputs=tuple(inside[len(carried) :]),
+        updates=tuple([(old, new) for old, new in pairs if old is not new]),
+    )
+    first = [one.initial for one in carried]
+    operands = (*first, *(one.rows for one in sliced), *given.values())
+    attributes = {
+        "bodies": (graph,),
+        "sliced": len(sliced),
+        "turns": along.turns,
+        "reverse": along.reverse,
+        "kept": len(kept),
+        "token": token,
+    }
+    return bind(scan_op, operands, attributes)
+
+
+def _dear(roots: Iterable[Node], moving: set[Node]) -> list[Node]:
+    """Returns the nodes that differ from turn to turn and are better kept than computed again."""
+    found, varies = [], set(moving)
+    for node in topological(roots):
+        if any(one in varies for one in node.inputs):
+            varies.add(node)
+            if node.op.name in DEAR or node.op.family in DEAR_FAMILIES:
+                found.append(node)
+    return found

@@ -1,0 +1,56 @@
+"""Replay: a graph's operations once more, on tensors, under whichever engine is current.
+
+This is how the graph of a body is differentiated, batched, or written into another graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from smelt.engine import context
+from smelt.ir.graph import CONSTANT, Node, topological
+from smelt.ops.op import Op
+from smelt.tensor import Tensor
+from smelt.tensor.apply import apply
+
+
+def replay(
+    roots: Iterable[Node], given: Mapping[Node, Tensor], known: Mapping[Node, Tensor] | None = None
+) -> dict[Node, Tensor]:
+    """Returns a tensor for every node below `roots`.
+
+    Args:
+        roots: the nodes that are wanted.
+        given: a tensor for each leaf.
+        known: what is known already of other nodes: their results have this data, and the history
+            of the operation, so that what need not be computed again can still be differentiated.
+    """
+    values = dict(given)
+    known = known or {}
+    for node in topological(roots):
+        if node not in values:
+            values[node] = _constant(node) if node.op is CONSTANT else _applied(node, values)
+            if node in known:
+                values[node]._data = known[node].data
+    return values
+
+
+def _constant(node: Node) -> Tensor:
+    return Tensor(context.engine.literal(node.attributes["array"], node.dtype), node.dtype)
+
+
+def _applied(node: Node, values: Mapping[Node, Tensor]) -> Tensor:
+    assert isinstance(node.op, Op)
+    with _inside(node.origin.module):
+        return apply(node.op, tuple([values[one] for one in node.inputs]), node.attributes)
+
+
+@contextmanager
+def _inside(module: str) -> Any:
+    before, context.modules = context.modules, [module] if module else []
+    try:
+        yield
+    finally:
+        context.modules = before

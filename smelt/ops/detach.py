@@ -1,0 +1,41 @@
+"""Detach: the same values, through which no derivative flows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smelt.ops.movement import Index, Movement
+from smelt.ops.op import Shape, Type, Typed
+
+
+class Detach(Movement):
+    """`x` without its past.
+
+    Outside of loops a detached tensor simply has no history. The graph of a loop's body keeps no
+    histories; there this operation says where derivatives end. `simplify` removes it.
+    """
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return Type(types[0].shape, types[0].dtype)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return arrays[0].view()
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return None
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (None,)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(inputs[0])
+
+    def source(self, index: Index, shape: Shape, node: Any) -> Index:
+        return index
+
+
+detach = Detach("detach")
