@@ -40,7 +40,9 @@ def shape_check(page: Page) -> None:
 def attend(x: smelt.Tensor, layer: nn.MultiheadAttention) -> smelt.Tensor:
     """Concat(head_1, ..., head_8) W_O, head_i = softmax(Q_i K_i^T / sqrt(8)) V_i."""
     width = D_MODEL // HEADS
-    q, k, v = F.linear(x, layer.in_proj_weight, layer.in_proj_bias).chunk(3, -1)  # (B, T, 64)
+    weights = layer.state_dict()
+    packed = x @ weights["in_proj_weight"].T + weights["in_proj_bias"]  # (B, T, 192)
+    q, k, v = packed.chunk(3, -1)  # (B, T, 64) each
     heads = []
     for i in range(HEADS):
         part = slice(i * width, (i + 1) * width)

@@ -18,14 +18,10 @@ def widened(model: M) -> M:
     a = sqrt(1 / inputs). Biases come from U(-b, b) with b = sqrt(1 / inputs).
     """
     for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            _draw(layer.weight, layer.bias)
-        elif isinstance(layer, nn.MultiheadAttention):
-            _draw(layer.in_proj_weight, layer.in_proj_bias)
+        if isinstance(layer, nn.Linear | nn.MultiheadAttention):
+            own = dict(layer.named_parameters(recurse=False))
+            inputs = next(p.shape[1] for p in own.values() if p.ndim == 2)
+            for p in own.values():
+                bound = ((6 if p.ndim == 2 else 1) / inputs) ** 0.5
+                nn.init.uniform_(p, -bound, bound)
     return model
-
-
-def _draw(weight: nn.Parameter, bias: nn.Parameter) -> None:
-    nn.init.kaiming_uniform_(weight, nonlinearity="relu")
-    bound = weight.shape[1] ** -0.5
-    nn.init.uniform_(bias, -bound, bound)

@@ -53,7 +53,7 @@ def diagram(page: Page) -> None:
     page.figure("gan", plot.gan())
     generator, discriminator = make_generator(), make_discriminator()
     discriminator(generator(smelt.randn(5, NOISE))).sum().backward()
-    reached = all(bool((p.grad != 0).any()) for p in generator.parameters())
+    reached = all(np.any(np.asarray(p.grad) != 0) for p in generator.parameters())
     page.claim("a gradient reaches every layer of the generator", True, reached, reached)
 
 

@@ -140,7 +140,7 @@ def masked_sentiment(page: Page) -> None:
     show(page, sums, right, positive(model, vocabulary))
     change = moved(model, vocabulary)
     page.claim("padding to 24 words moves an answer", "< 1e-5", change, change < 1e-5)
-    sentence = list(TEST)[0]
+    sentence = next(iter(TEST))
     ids, real = vocabulary.batch([sentence], LENGTH, padding=0)
     with smelt.no_grad():
         x = model.block.norm1(model.places(model.embedding(ids)))
