@@ -41,6 +41,7 @@ from smelt.creation import (
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
 from smelt.engine import enable_grad, no_grad
 from smelt.functional import log_softmax, relu, sigmoid, softmax
+from smelt.nn.explain import explain
 from smelt.nn.summary import summary
 from smelt.random import (
     Generator,
@@ -171,7 +172,7 @@ __all__ = [
     "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "checkpoint", "chunk",
     "clamp", "compile", "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
     "data", "default_generator", "diagonal", "div", "dot", "dtypes", "dual", "einsum",
-    "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand", "expm1",
+    "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand", "explain", "expm1",
     "exponential", "eye", "flatten", "flip", "float16", "float32", "float64", "floor",
     "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state", "grad",
     "gradcheck", "gt", "hessian", "index_select", "initial_seed", "int32", "int64", "isclose",

@@ -7,10 +7,10 @@ from typing import Any
 
 from smelt import tree
 from smelt.engine import no_grad
-from smelt.nn.module import Module
+from smelt.nn.module import Hook, Module
 from smelt.tensor import Tensor
 
-__all__ = ["Row", "Summary", "summary"]
+__all__ = ["Row", "Summary", "shapes_of", "summary", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +67,10 @@ def summary(model: Module, *inputs: Any) -> Summary:
     shapes: dict[int, str] = {}
 
     def look(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
-        shapes[id(module)] = _shapes(output)
+        shapes[id(module)] = shapes_of(output)
 
     modules = list(model.named_modules())
-    modes = [(module, module.training) for _, module in modules]
-    handles = [module.register_forward_hook(look) for _, module in modules]
-    try:
-        model.eval()
-        with no_grad():
-            model(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes:
-            module.training = mode
+    watched(model, inputs, look)
     rows = tuple(_row(path, module, shapes.get(id(module), "-")) for path, module in modules)
     learned = list(model.parameters())
     trainable = sum(parameter.size for parameter in learned if parameter.requires_grad)
@@ -98,8 +88,30 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.size * tensor.dtype.itemsize
 
 
-def _shapes(output: Any) -> str:
-    leaves, _ = tree.flatten(output)
+def watched(model: Module, inputs: tuple[Any, ...], look: Hook) -> None:
+    """Runs `model` once in evaluation mode without gradients; `look` is told of every call.
+
+    Args:
+        model: the network; its modes are put back afterwards.
+        inputs: what it is called with.
+        look: gets a module, its arguments and its result, as soon as it has one.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    handles = [module.register_forward_hook(look) for module, _ in modes]
+    try:
+        model.eval()
+        with no_grad():
+            model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes:
+            module.training = mode
+
+
+def shapes_of(value: Any) -> str:
+    """Returns the shapes of the tensors in a tree, or a dash."""
+    leaves, _ = tree.flatten(value)
     return ", ".join(str(leaf.shape) for leaf in leaves if isinstance(leaf, Tensor)) or "-"
 
 

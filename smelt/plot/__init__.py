@@ -13,7 +13,7 @@ from smelt.plot.images import feature_maps, images, kernels
 from smelt.plot.lines import learning_rates, loss_curves, moving_average
 from smelt.plot.maps import attention, heatmap
 from smelt.plot.measures import bars, histograms
-from smelt.plot.networks import network, perceptron, pipeline
+from smelt.plot.networks import architecture, network, perceptron, pipeline
 from smelt.plot.points import decision_boundary, sample_variants, samples, scatter
 from smelt.plot.sequences import encoder_decoder, lstm_cell, unrolled
 from smelt.plot.style import require, save, to_png, to_svg
@@ -24,6 +24,7 @@ __all__ = [
     "Diagram",
     "Place",
     "activations",
+    "architecture",
     "attention",
     "bars",
     "confusion",

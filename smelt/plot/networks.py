@@ -5,16 +5,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError
+from smelt.nn.explain import explain
+from smelt.nn.module import Module
 from smelt.plot.diagram import Diagram, Place
 from smelt.plot.style import BLUE, COLOURS, GREY, INK, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["network", "perceptron", "pipeline"]
+__all__ = ["architecture", "network", "perceptron", "pipeline"]
 
 GREEN = COLOURS[2]
 SHOWN = 8  # units of a layer that are drawn before it is abridged
@@ -143,3 +145,20 @@ def pipeline(blocks: Sequence[tuple[str, str]], *, title: str = "") -> Figure:
             corners = [(side, before.y), (side, turn), (after.x, turn)]
             diagram.path([before.right, *corners, after.top])
     return diagram.figure
+
+
+def architecture(model: Module, *inputs: Any, title: str = "") -> Figure:
+    """Returns a diagram of what one input goes through in a network, with the shapes it takes.
+
+    Args:
+        model: the network; it runs once, in evaluation mode.
+        inputs: what it is called with.
+        title: above the diagram.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    found = explain(model, *inputs)
+    blocks = [("input", found.root.input)]
+    blocks += [(call.kind, call.output) for call in found.layers]
+    return pipeline(blocks, title=title)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from smelt import plot
+import smelt
+from smelt import nn, plot
 from smelt.errors import ArgumentError
 
 pytest.importorskip("matplotlib")
@@ -92,6 +93,13 @@ def test_the_norm_stands_first_or_last() -> None:
     assert first[0].startswith("layer")
     assert last[-1].startswith("layer")
     assert sorted(first) == sorted(last)
+
+
+def test_an_architecture_names_layers_and_shapes() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5408, 10))
+    found = texts(plot.architecture(model, smelt.ones(64, 1, 28, 28)))
+    assert found[:4] == ["input", "(64, 1, 28, 28)", "Conv2d", "(64, 8, 26, 26)"]
+    assert found[-2:] == ["Linear", "(64, 10)"]
 
 
 def test_own_diagrams_can_be_drawn() -> None:
