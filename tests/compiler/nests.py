@@ -158,6 +158,19 @@ def matmul(
     return Kernel("matmul", (a, b, bias) if epilogue else (a, b), (out,), (loops,))
 
 
+def scores(heads: int, rows: int, width: int) -> Kernel:
+    """z[h, i, j] = sum of q[i, h * width + k] * p[j, h * width + k], of each head's part"""
+    q, p = (Buffer(name, (rows, heads * width), float32) for name in "qp")
+    z = Buffer("z", (heads, rows, rows), float32)
+    h, i, j, k = (index_variable(name) for name in "hijk")
+    place = add(mul(h, constant(width)), k)
+    acc = Register("acc", float32)
+    product = mul(Load(q, (i, place)), Load(p, (j, place)))
+    more = nest([k], [width], Assign(acc, (), add(Read(acc), product)))
+    body = (Declare(acc, number(0.0)), more, Store(z, (h, i, j), Read(acc)))
+    return Kernel("scores", (q, p), (z,), (nest([h, i, j], [heads, rows, rows], *body),))
+
+
 def transpose(rows: int, columns: int, dtype: DType = float32) -> Kernel:
     """y[i, j] = x[j, i]"""
     x, y = Buffer("x", (columns, rows), dtype), Buffer("y", (rows, columns), dtype)

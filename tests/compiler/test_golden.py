@@ -20,6 +20,7 @@ KERNELS = {
     "matmul_parallel": nests.matmul(256, 256, 256, epilogue=False),
     "matmul_panel": nests.matmul(20, 24, 18, transposed="b"),
     "matmul_strip": nests.matmul(128, 256, 520),
+    "scores": nests.scores(3, 20, 24),
     "matvec": nests.matmul(1, 100, 32),
     "dot_products": nests.matmul(1, 100, 3, transposed="b"),
     "convolution": nests.convolution(2, 3, 8, 16, 3),

@@ -81,6 +81,13 @@ def test_panels(k, n):
     assert "_panel" in kernel_text(after) or k == 1
 
 
+@pytest.mark.parametrize(("rows", "width"), [(3, 5), (9, 16), (17, 33)])
+def test_heads(rows, width):
+    """Both operands of a product keep the heads' parts side by side."""
+    after = check(nests.scores(3, rows, width))
+    assert "_panel" in kernel_text(after) or rows == 3
+
+
 @pytest.mark.parametrize("n", [16, 35, 70])
 @pytest.mark.parametrize("transposed", ["", "a"])
 @pytest.mark.parametrize("batch", [(), (2,)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smelt.compiler.schedule.access import analyse
+from smelt.compiler.schedule.axes import split_axes
 from smelt.compiler.schedule.merge import merge_axes
 from smelt.compiler.schedule.shapes import narrowed, shares, tile_shape
 from smelt.compiler.schedule.split import split_digits
@@ -79,6 +80,18 @@ def test_divisions_become_digits():
     assert "//" not in text
     assert "%" not in text
     assert "x[i, j_1, j_0]" in text
+
+
+def test_a_sum_gets_an_axis_of_its_own():
+    split = split_axes(nests.scores(4, 9, 32))
+    assert [buffer.shape for buffer in split.inputs] == [(9, 4, 32), (9, 4, 32)]
+    assert "q[i, h, k] * p[j, h, k]" in kernel_text(split)
+
+
+@pytest.mark.parametrize("kernel", [nests.matmul(4, 6, 8), nests.convolution(2, 3, 8, 16, 3)])
+def test_axes_stay_where_no_sum_shares_them(kernel):
+    kernel = split_digits(kernel)
+    assert split_axes(kernel) is kernel
 
 
 def test_what_loops_are_independent():

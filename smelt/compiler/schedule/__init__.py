@@ -5,6 +5,7 @@ The rewrites, in the order in which they are made:
     tidy.drop_unit_loops     loops of one iteration go
     tidy.fuse_products       sums of products become fused
     split.split_digits       loops whose index is taken apart by divisions become several
+    axes.split_axes          axes that a sum shares with the result's loops become several
     merge.merge_axes         neighbouring loops in memory order become one
     nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
     interleave.interleave    short sums go several ways at once
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from smelt.compiler.schedule.axes import split_axes
 from smelt.compiler.schedule.emit import emit
 from smelt.compiler.schedule.merge import merge_axes
 from smelt.compiler.schedule.nest import make_plan
@@ -39,7 +41,7 @@ def schedule(kernel: Kernel, *, vector_bits: int) -> Kernel:
     Elementwise results are the same bit for bit; sums are to rounding.
     """
     body = fuse_products(drop_unit_loops(kernel.body))
-    kernel = merge_axes(split_digits(replace(kernel, body=body)))
+    kernel = merge_axes(split_axes(split_digits(replace(kernel, body=body))))
     body = kernel.body
     names = Names(body)
     result: list[Statement] = []

@@ -48,19 +48,19 @@ Ranges = Mapping[str, tuple[int, int]]
 
 def split_digits(kernel: Kernel) -> Kernel:
     """Returns the kernel with loops split where divisions ask for it, and those divisions gone."""
-    if not any(_divisor(part) for root in _roots(kernel.body) for part in _parts(root)):
+    if not any(_divisor(part) for root in roots(kernel.body) for part in _parts(root)):
         return kernel
     body = _inline(kernel.body, Substitution({}))
     ranges: dict[str, tuple[int, int]] = {}
     storing: set[str] = set()
-    _measure(body, ranges, storing)
+    measure(body, ranges, storing)
     simplify = _Simplify(ranges)
     body = tuple(rebuild(statement, simplify) for statement in body)
     digits = _digits(body, ranges, storing)
     if digits:
         body = _split(body, digits, Names(body))
         ranges.clear()
-        _measure(body, ranges, storing)
+        measure(body, ranges, storing)
         simplify = _Simplify(ranges)
         body = tuple(rebuild(statement, simplify) for statement in body)
     return replace(kernel, body=body)
@@ -87,28 +87,29 @@ class _Simplify(Substitution):
         total = affine(new.a)
         if total is None:
             return new
-        whole_part, rest = _divided(total, divisor)
+        whole_part, rest = divide(total, divisor)
         bounds = rest.bounds(self.ranges)
         inside = bounds is not None and bounds[0] >= 0 and bounds[1] < divisor
         if new.op == "mod":
             if inside:
-                return _sum(rest)
-            return Binary("mod", _sum(rest), new.b) if whole_part.terms else new
+                return as_sum(rest)
+            return Binary("mod", as_sum(rest), new.b) if whole_part.terms else new
         if inside:
-            return _sum(whole_part)
+            return as_sum(whole_part)
         if not whole_part.terms:
             return new
-        return plus(_sum(whole_part), Binary("floordiv", _sum(rest), new.b))
+        return plus(as_sum(whole_part), Binary("floordiv", as_sum(rest), new.b))
 
 
-def _divided(total: Affine, divisor: int) -> tuple[Affine, Affine]:
+def divide(total: Affine, divisor: int) -> tuple[Affine, Affine]:
     """Returns (a, b) with `total = a * divisor + b`, where b has all that does not divide."""
     high = {name: step // divisor for name, step in total.terms.items() if step % divisor == 0}
     low = {name: step for name, step in total.terms.items() if step % divisor}
     return Affine(total.constant // divisor, high), Affine(total.constant % divisor, low)
 
 
-def _sum(total: Affine) -> Expression:
+def as_sum(total: Affine) -> Expression:
+    """Returns a sum as an index expression again."""
     result: Expression = whole(0)
     for name, step in total.terms.items():
         term = times(index_variable(name), whole(step))
@@ -129,7 +130,7 @@ def _divisor(expression: Expression) -> int:
 def _digits(body: tuple[Statement, ...], ranges: Ranges, storing: set[str]) -> dict[str, list[int]]:
     """Returns for each loop the steps of its digits, the smallest first, where they fit."""
     wanted: dict[str, set[int]] = {}
-    for root in _roots(body):
+    for root in roots(body):
         for part in _parts(root):
             divisor = _divisor(part)
             if divisor and isinstance(part, Binary):
@@ -152,7 +153,7 @@ def _want(divided: Expression, divisor: int, wanted: dict[str, set[int]]) -> Non
         _want(divided.a, inner * divisor, wanted)
         return
     total = affine(divided)
-    rest = None if total is None else _divided(total, divisor)[1]
+    rest = None if total is None else divide(total, divisor)[1]
     if rest is None or len(rest.terms) != 1 or rest.constant:
         return
     ((name, step),) = rest.terms.items()
@@ -196,14 +197,14 @@ def _split_loop(loop: Loop, steps: list[int], names: Names) -> Loop:
     return first
 
 
-def _measure(
+def measure(
     body: tuple[Statement, ...], ranges: dict[str, tuple[int, int]], storing: set[str]
 ) -> bool:
     """Notes the ranges of loops, and which ones store; returns whether the body does."""
     stores = False
     for statement in body:
         if isinstance(statement, (Loop, If)):
-            inside = _measure(statement.body, ranges, storing)
+            inside = measure(statement.body, ranges, storing)
             stores |= inside
             count = trips(statement) if isinstance(statement, Loop) else None
             if isinstance(statement, Loop) and statement.start == 0 and statement.step == 1:
@@ -244,7 +245,7 @@ def _parts(root: Expression) -> Iterator[Expression]:
         stack.extend(children(part))
 
 
-def _roots(body: tuple[Statement, ...]) -> Iterator[Expression]:
+def roots(body: tuple[Statement, ...]) -> Iterator[Expression]:
     """Yields the expressions of all statements."""
     for statement in body:
         match statement:
@@ -259,7 +260,7 @@ def _roots(body: tuple[Statement, ...]) -> Iterator[Expression]:
                 for bound in (start, stop):
                     if not isinstance(bound, int):
                         yield bound
-                yield from _roots(inner)
+                yield from roots(inner)
             case If(condition=condition, body=inner):
                 yield condition
-                yield from _roots(inner)
+                yield from roots(inner)
