@@ -36,21 +36,10 @@ def matmul(a: Tensor, other: Any) -> Tensor:
     dtype = dtypes.promote(a.dtype, b.dtype)
     left = a.to(dtype.compute) if a.ndim > 1 else a.to(dtype.compute).unsqueeze(0)
     right = b.to(dtype.compute) if b.ndim > 1 else b.to(dtype.compute).unsqueeze(1)
-    result = _product(left, right)
+    result = contraction.matmul(left, right)
     if a.ndim == 1:
         result = result.squeeze(-2)
     return (result.squeeze(-1) if b.ndim == 1 else result).to(dtype)
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    if right.ndim > 2 or left.ndim == 2:
-        return contraction.matmul(left, right)
-    # one product of tall matrices is faster than many, and its gradient needs no sum over a batch
-    rows = left.size // left.shape[-1] if left.shape[-1] else 0
-    if not rows:
-        return contraction.matmul(left, right)
-    tall = contraction.matmul(left.reshape(rows, left.shape[-1]), right)
-    return tall.reshape((*left.shape[:-1], right.shape[-1]))
 
 
 def bmm(a: Tensor, other: Tensor) -> Tensor:
