@@ -88,7 +88,7 @@ def attention_weights(
             located(f"attention: query {query.shape} and key {key.shape} need the same last extent")
         )
     factor = 1 / math.sqrt(max(1, query.shape[-1])) if scale is None else scale
-    scores = (query * factor) @ key.mT
+    scores = query @ key.mT * factor
     if is_causal:
         places = scores.shape[-2:]
         scores = where(iota(shape=places, axis=0) >= iota(shape=places, axis=1), scores, -math.inf)
