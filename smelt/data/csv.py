@@ -15,6 +15,7 @@ from smelt.errors import ArgumentError, FileError, MissingExtra
 __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
 
 Fill = str | float | int
+FIRST_ROWS = 1000  # from which types are read, where they suffice
 TYPES: Mapping[type, str] = {float: "Float64", int: "Int64", bool: "Boolean", str: "String"}
 
 
@@ -30,7 +31,7 @@ def read_csv(
     r"""Returns a CSV file with a header as a table.
 
     A column gets the narrowest type that holds all of it: bool, int64, float64, text. The file is
-    read by several threads, and numbers are not copied after that.
+    read by several threads.
 
     Args:
         source: a path, or the contents, in UTF-8.
@@ -54,15 +55,15 @@ def read_csv(
     polars = _library()
     _check(missing, types or {})
     name, content = _content(source)
-    chosen = {column: getattr(polars, TYPES[kind]) for column, kind in (types or {}).items()}
+    options = {
+        "separator": separator,
+        "schema_overrides": {
+            column: getattr(polars, TYPES[kind]) for column, kind in (types or {}).items()
+        },
+        "null_values": list(nulls),
+    }
     try:
-        frame = polars.read_csv(
-            content,
-            separator=separator,
-            schema_overrides=chosen,
-            infer_schema_length=None,  # of every row: a number that comes late counts as well
-            null_values=list(nulls),
-        )
+        frame = _frame(polars, content, options)
     except polars.exceptions.PolarsError as error:
         raise FileError(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
     table = _table(name, frame, polars)
@@ -135,6 +136,21 @@ def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
         return os.fspath(source), Path(source).read_bytes()
     except OSError as error:
         raise FileError(f"{source}: cannot be read ({error.strerror})") from None
+
+
+def _frame(polars: Any, content: bytes, options: dict[str, Any]) -> Any:
+    """Returns the data frame, whose types hold every row.
+
+    The first rows mostly tell them; looking at all of them first would take ten times as long.
+    """
+    try:
+        frame = polars.read_csv(content, infer_schema_length=FIRST_ROWS, **options)
+    except polars.exceptions.ComputeError:
+        undecided = True  # a later row has another type, or the file is no CSV at all
+    else:
+        texts = (column for column in frame if column.dtype == polars.String)
+        undecided = any(text.head(FIRST_ROWS).null_count() == FIRST_ROWS for text in texts)
+    return polars.read_csv(content, infer_schema_length=None, **options) if undecided else frame
 
 
 def _table(name: str, frame: Any, polars: Any) -> Table:

@@ -163,7 +163,8 @@ class Vocabulary:
 
         Returns:
             Numbers, int64 of shape (texts, length); mask, bool of the same shape, True where a
-            token of the text stands and False where it was filled up.
+            token of the text stands and False where it was filled up. An attention's
+            `key_padding_mask` is the opposite, `~mask`; the lengths are `mask.sum(1)`.
 
         Raises:
             ArgumentError: `length` is negative, `padding` is not given and the vocabulary has no

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from smelt.data import load_apple_stock, load_california_housing, load_titanic, read_csv
 from smelt.errors import ArgumentError, FileError, MissingExtra
@@ -23,8 +25,25 @@ def test_columns_have_the_types_of_what_they_hold(tmp_path: Path) -> None:
 
 
 def test_a_number_that_comes_late_counts() -> None:
-    rows = "\n".join(["1"] * 2000 + ["2.5"])
-    assert read_csv(f"x\n{rows}\n".encode())["x"][-1] == 2.5
+    rows = "\n".join(["1,"] * 2000 + ["2.5,", "1e3,7"])
+    table = read_csv(f"x,y\n{rows}\n".encode(), missing="keep")
+    assert table["x"][-2:].tolist() == [2.5, 1000]
+    assert table["y"][-1] == 7
+
+
+def test_a_text_that_comes_late_counts() -> None:
+    rows = "\n".join(["1,true"] * 2000 + ["x,maybe"])
+    table = read_csv(f"x,y\n{rows}\n".encode())
+    assert (table["x"][0], table["x"][-1], table["y"][-1]) == ("1", "x", "maybe")
+
+
+@settings(max_examples=50, deadline=None)
+@given(some.lists(some.tuples(some.floats(allow_nan=False), some.integers(-(2**63), 2**63 - 1))))
+def test_numbers_are_read_to_the_last_bit(rows: list[tuple[float, int]]) -> None:
+    lines = "".join(f"{x!r},{n}\n" for x, n in rows)
+    table = read_csv(f"x,n\n{lines}".encode(), types={"x": float, "n": int})
+    assert table["x"].tobytes() == np.array([x for x, _ in rows], np.float64).tobytes()
+    assert table["n"].tolist() == [n for _, n in rows]
 
 
 def test_columns_are_chosen_and_typed() -> None:
