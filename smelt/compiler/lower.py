@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 
+from smelt.compiler.convolution_cut import cut
 from smelt.compiler.fuse import Group, is_elementwise, operations
 from smelt.compiler.lower_alone import lower_alone, nest
 from smelt.compiler.lower_control import lower_control
-from smelt.compiler.lower_convolution import convolution_taps
+from smelt.compiler.lower_convolution import convolution_taps, lower_cut
 from smelt.compiler.plan import Planned
 from smelt.compiler.share import share
 from smelt.ir.graph import Node, scalar_value
@@ -80,12 +81,16 @@ class Lowering:
         self.written: dict[Node, Buffer] = {}
         self.scratch: dict[Node, Buffer] = {}
         self.values: dict[Node, Variable] = {}
+        self.joined: tuple[Index, Shape, Expression] | None = None  # see `place`
         self._inlined: dict[object, Expression] = {}
 
     def kernel(self) -> tuple[Kernel, list[Node]]:
         """Returns the kernel, and the node behind each of `kernel.buffers`."""
+        first = self.group.members[0]
         if self.group.kind == "alone":
             body = lower_alone(self, self.group.members[0])
+        elif first.op is convolution and (how := cut(first)) is not None:
+            body = lower_cut(self, first, how)
         else:
             statements: list[Statement] = []
             for node in self.group.members:
@@ -118,6 +123,15 @@ class Lowering:
         statements += self.kept(node, index, value)
         return list(nest(list(zip(inner, node.shape[depth:], strict=True)), tuple(statements)))
 
+    def epilogue(self, index: Index, value: Expression) -> list[Statement]:
+        """Returns what the members make of the first one's element, each at the same index."""
+        first, *others = self.group.members
+        statements = self.kept(first, index, value)
+        for node in others:
+            lets, value = self.named(self.expand(node, index, None))
+            statements += lets + self.kept(node, index, value)
+        return statements
+
     def kept(self, node: Node, index: Index, value: Expression) -> list[Statement]:
         """Returns what makes a member's value known to later members and to later kernels."""
         statements: list[Statement] = []
@@ -128,7 +142,8 @@ class Lowering:
             self.values[node] = variable
             value = variable
         if not self.planned.is_internal(node):
-            statements.append(Store(self.output(node), index, value))
+            shape, index = self.place(node, index)
+            statements.append(Store(self.output(node, shape), index, value))
         elif node not in self.values:
             self.scratch[node] = Buffer(f"row{len(self.scratch)}", node.shape[depth:], node.dtype)
             statements.append(Store(self.scratch[node], index[depth:], value))
@@ -187,7 +202,8 @@ class Lowering:
         if node in self.members:
             return self._read_member(node, index, mask)
         if self.stored.has(node):
-            return Load(self.buffer(node, node.shape), index, mask)
+            shape, index = self.place(node, index)
+            return Load(self.buffer(node, shape), index, mask)
         key = (node, index, mask)
         found = self._inlined.get(key)
         if found is None:
@@ -250,9 +266,22 @@ class Lowering:
             found = self.buffers[(node, shape)] = Buffer(name, shape, node.dtype)
         return found
 
-    def output(self, node: Node) -> Buffer:
+    def place(self, node: Node, index: Index) -> tuple[Shape, Index]:
+        """Returns the shape and index by which a stored node is read or written.
+
+        Where the last axes are walked in one go (`joined`), they count as one axis: it is the same
+        memory, and spares taking the index apart.
+        """
+        if self.joined is not None:
+            parts, extents, flat = self.joined
+            kept = node.ndim - len(parts)
+            if kept >= 0 and index[kept:] == parts and node.shape[kept:] == extents:
+                return (*node.shape[:kept], math.prod(extents)), (*index[:kept], flat)
+        return node.shape, index
+
+    def output(self, node: Node, shape: Shape | None = None) -> Buffer:
         """Returns the buffer that a member is written to: for a new state, the state's own."""
-        self.written[node] = self.buffer(node, node.shape)
+        self.written[node] = self.buffer(node, node.shape if shape is None else shape)
         return self.written[node]
 
     def workspace(self, node: Node) -> Buffer:

@@ -1,18 +1,53 @@
-"""Lower a convolution: an element of it as a sum over channels and taps."""
+"""Lower a convolution: small ones as one sum an element, large ones as products of matrices.
+
+Of the two ways in `convolution_cut.py`, the first becomes, for a 3 x 3 kernel on 64 channels, with
+strips of 2 lines of 24 places:
+
+    for n, strip:
+        panel = scratch(float32[64, 3, 3, 48])
+        for c, k, l, i, j:
+            panel[c, k, l, i * 24 + j] = x[n, c, strip * 2 + i + k, j + l]
+        for o, j in range(0, 48):
+            acc = 0
+            for c, k, l: acc = acc + w[o, c, k, l] * panel[c, k, l, j]
+            y[n, o, strip * 48 + j] = acc
+
+Whatever is computed of y on the way to memory (bias, activation) stands in place of `acc`. Padding
+of x is a mask where the panel is filled, and nowhere else.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import TYPE_CHECKING
 
+from smelt.compiler.convolution_cut import ChannelCut, Extents, Part, PlaceCut, extents_of
+from smelt.compiler.lower_alone import nest
 from smelt.ir.graph import Node
-from smelt.ir.loops import Binary, Expression
-from smelt.ops.movement import plus, quotient, times
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Buffer,
+    Constant,
+    Declare,
+    Expression,
+    Load,
+    Read,
+    Register,
+    Scratch,
+    Statement,
+    Store,
+    constant,
+)
+from smelt.ops.movement import plus, quotient, regroup, times
 
 if TYPE_CHECKING:
     from smelt.compiler.lower import Lowering
 
 Index = tuple[Expression, ...]
 Loops = list[tuple[Expression, int]]
+Body = tuple[Statement, ...]
 
 
 def convolution_taps(lowering: Lowering, node: Node, index: Index) -> tuple[Expression, Loops]:
@@ -22,15 +57,240 @@ def convolution_taps(lowering: Lowering, node: Node, index: Index) -> tuple[Expr
     * w[o, c, k]
     """
     x, w = node.inputs
-    extents = w.shape[1:]
-    inner = [lowering.loop("k", extent) for extent in extents]
+    inner = [lowering.loop("k", extent) for extent in w.shape[1:]]
     n, o, *places = index
     outputs = w.shape[0] // node.attributes["groups"]
     channel = plus(times(quotient(o, outputs), w.shape[1]), inner[0])
+    at = (n, channel, *under(node, tuple(places), tuple(inner[1:])))
+    product = Binary("mul", lowering.read(x, at), lowering.read(w, (o, *inner)))
+    return product, list(zip(inner, w.shape[1:], strict=True))
+
+
+def under(node: Node, places: Index, taps: Index) -> Index:
+    """Returns where in x the tap of a kernel lies that stands at a place of the result."""
     strides, gaps = node.attributes["stride"], node.attributes["dilation"]
-    at = [
-        plus(times(place, stride), times(tap, gap))
-        for place, stride, tap, gap in zip(places, strides, inner[1:], gaps, strict=True)
-    ]
-    product = Binary("mul", lowering.read(x, (n, channel, *at)), lowering.read(w, (o, *inner)))
-    return product, list(zip(inner, extents, strict=True))
+    axes = zip(places, strides, taps, gaps, strict=True)
+    return tuple([plus(times(p, stride), times(k, gap)) for p, stride, k, gap in axes])
+
+
+def lower_cut(lowering: Lowering, node: Node, how: PlaceCut | ChannelCut) -> Body:
+    """Returns the loops of a group that begins with a large convolution."""
+    if isinstance(how, PlaceCut):
+        return _Places(lowering, node, how).body()
+    return _Channels(lowering, node, how).body()
+
+
+class _Cut:
+    """What both ways share: the loops around, and the product of a panel with the other operand."""
+
+    def __init__(self, lowering: Lowering, node: Node) -> None:
+        self.lowering = lowering
+        self.node = node
+        self.x, self.w = node.inputs
+        self.e: Extents = extents_of(node)
+        self.group = lowering.loop("g", self.e.groups)
+        self.zero = Constant(0, node.dtype)
+
+    def loops(self, stem: str, extents: tuple[int, ...]) -> tuple[Index, Loops]:
+        """Returns new indices, and their loops."""
+        index = tuple([self.lowering.loop(stem, extent) for extent in extents])
+        return index, list(zip(index, extents, strict=True))
+
+    def local(self, name: str, shape: tuple[int, ...]) -> Buffer:
+        return Buffer(self.lowering.fresh(name), shape, self.node.dtype)
+
+    def output(self, o: Expression) -> Expression:
+        """Returns the number among all output channels of one of the group's."""
+        return plus(times(self.group, self.e.outputs), o)
+
+    def channel(self, c: Expression) -> Expression:
+        return plus(times(self.group, self.e.inner), c)
+
+    def summed(self, start: Expression, product: Expression, loops: Loops) -> tuple[Body, Read]:
+        """Returns the statements that add a product up, and the sum."""
+        register = Register(self.lowering.fresh("acc"), self.node.dtype)
+        lets, value = self.lowering.named(product)
+        step = Assign(register, (), Binary("add", Read(register), value))
+        return (Declare(register, start), *nest(loops, (*lets, step))), Read(register)
+
+    def stored(self, buffer: Buffer, index: Index, value: Expression) -> Body:
+        lets, value = self.lowering.named(value)
+        return (*lets, Store(buffer, index, value))
+
+    def cleared(self, buffer: Buffer) -> Body:
+        index, loops = self.loops("z", buffer.shape)
+        return nest(loops, (Store(buffer, index, self.zero),))
+
+
+class _Places(_Cut):
+    """Columns are places."""
+
+    def __init__(self, lowering: Lowering, node: Node, how: PlaceCut) -> None:
+        super().__init__(lowering, node)
+        self.how = how
+        self.sample = lowering.loop("n", self.e.samples)
+        self.before = [lowering.loop("p", extent) for extent in self.e.places[:-2]]
+
+    def body(self) -> Body:
+        """Returns all strips of all samples."""
+        strips: Body = ()
+        for lines, columns in itertools.product(self.how.lines, self.how.columns):
+            strips += self.strips(lines, columns)
+        before = list(zip(self.before, self.e.places[:-2], strict=True))
+        around = [(self.sample, self.e.samples), (self.group, self.e.groups), *before]
+        return nest(around, strips)
+
+    def strips(self, lines: Part, columns: Part) -> Body:
+        """Returns the loops over strips of one shape."""
+        (first, count, rows), (left, pieces, width) = lines, columns
+        line, column = self.lowering.loop("s", count), self.lowering.loop("s", pieces)
+        corner = (
+            plus(times(line, rows), constant(first)),
+            plus(times(column, width), constant(left)),
+        )
+        body = self.strip(corner, rows, width)
+        return nest([(line, count), (column, pieces)], body)
+
+    def strip(self, corner: tuple[Expression, Expression], rows: int, width: int) -> Body:
+        e, inner = self.e, self.how.inner
+        panel = self.local("panel", (inner, *e.taps, rows * width))
+        o, j = self.lowering.loop("o", e.outputs), self.lowering.loop("j", rows * width)
+        across = [(o, e.outputs), (j, rows * width)]
+        if inner == e.inner:
+            total, value = self.multiplied(panel, constant(0), o, j, self.zero)
+            results = self.results(corner, o, j, value)
+            filled = self.filled(panel, constant(0), corner, rows, width)
+            return (Scratch(panel), *filled, *nest(across, (*total, *results)))
+        totals = self.local("totals", (e.outputs, rows * width))
+        block = self.lowering.loop("b", e.inner // inner)
+        first = times(block, inner)
+        total, value = self.multiplied(panel, first, o, j, Load(totals, (o, j)))
+        body = (
+            *self.filled(panel, first, corner, rows, width),
+            *nest(across, (*total, Store(totals, (o, j), value))),
+        )
+        return (
+            Scratch(panel),
+            Scratch(totals),
+            *self.cleared(totals),
+            *nest([(block, e.inner // inner)], body),
+            *nest(across, tuple(self.results(corner, o, j, Load(totals, (o, j))))),
+        )
+
+    def filled(
+        self,
+        panel: Buffer,
+        first: Expression,
+        corner: tuple[Expression, Expression],
+        rows: int,
+        width: int,
+    ) -> Body:
+        """Returns the loops that copy what a strip needs of x, once a tap."""
+        (c, *taps), loops = self.loops("k", panel.shape[:-1])
+        (i, j), inside = self.loops("i", (rows, width))
+        spot = (plus(corner[0], i), plus(corner[1], j))
+        places = (*self.before, *spot)[-len(self.e.places) :]
+        at = under(self.node, places, tuple(taps))
+        value = self.lowering.read(self.x, (self.sample, self.channel(plus(first, c)), *at))
+        column = plus(times(i, width), j)
+        return nest([*loops, *inside], self.stored(panel, (c, *taps, column), value))
+
+    def multiplied(
+        self, panel: Buffer, first: Expression, o: Expression, j: Expression, start: Expression
+    ) -> tuple[Body, Read]:
+        (c, *taps), loops = self.loops("k", panel.shape[:-1])
+        weight = self.lowering.read(self.w, (self.output(o), plus(first, c), *taps))
+        product = Binary("mul", weight, Load(panel, (c, *taps, j)))
+        return self.summed(start, product, loops)
+
+    def results(
+        self, corner: tuple[Expression, Expression], o: Expression, j: Expression, value: Expression
+    ) -> list[Statement]:
+        """Returns what is done with an element of the result; places are counted in one number."""
+        lines = (self.e.places[-2] if len(self.e.places) > 1 else 1, self.e.places[-1])
+        flat: Expression = constant(0)
+        for part, extent in zip(
+            (*self.before, *corner), (*self.e.places[:-2], *lines), strict=True
+        ):
+            flat = plus(times(flat, extent), part)
+        flat = plus(flat, j)
+        places = regroup((flat,), (math.prod(self.e.places),), self.e.places)
+        self.lowering.joined = (places, self.e.places, flat)
+        statements = self.lowering.epilogue((self.sample, self.output(o), *places), value)
+        self.lowering.joined = None
+        return statements
+
+
+class _Channels(_Cut):
+    """Columns are output channels."""
+
+    def __init__(self, lowering: Lowering, node: Node, how: ChannelCut) -> None:
+        super().__init__(lowering, node)
+        self.how = how
+        self.strip = lowering.loop("s", self.e.outputs // how.outputs)
+        self.many = lowering.loop("n", self.e.samples // how.samples)
+
+    def body(self) -> Body:
+        """Returns all panels and all samples."""
+        e, how = self.e, self.how
+        totals = self.local("totals", (*e.places, how.samples, how.outputs))
+        block = self.lowering.loop("b", e.inner // how.inner)
+        blocks: Body = ()
+        for part in how.taps:
+            blocks += self.blocks(totals, times(block, how.inner), part)
+        inside = (
+            Scratch(totals),
+            *self.cleared(totals),
+            *nest([(block, e.inner // how.inner)], blocks),
+            *self.results(totals),
+        )
+        around = [
+            (self.group, e.groups),
+            (self.many, e.samples // how.samples),
+            (self.strip, e.outputs // how.outputs),
+        ]
+        return nest(around, inside)
+
+    def blocks(self, totals: Buffer, first: Expression, part: Part) -> Body:
+        """Returns the loops over some steps of the first axis of taps."""
+        start, count, steps = part
+        step = self.lowering.loop("b", count)
+        tap = plus(times(step, steps), constant(start))
+        panel = self.local("panel", (self.how.inner, steps, *self.e.taps[1:], self.how.outputs))
+        body = (
+            Scratch(panel),
+            *self.filled(panel, first, tap),
+            *self.added(panel, totals, first, tap),
+        )
+        return nest([(step, count)], body)
+
+    def filled(self, panel: Buffer, first: Expression, tap: Expression) -> Body:
+        """Returns the loops that turn a part of w, so that output channels lie side by side."""
+        (c, k, *taps, j), loops = self.loops("k", panel.shape)
+        at = (self.output(self.column(j)), plus(first, c), plus(tap, k), *taps)
+        return nest(loops, self.stored(panel, (c, k, *taps, j), self.lowering.read(self.w, at)))
+
+    def added(self, panel: Buffer, totals: Buffer, first: Expression, tap: Expression) -> Body:
+        """Returns the loops that add a panel's part of all sums; the longest one innermost."""
+        (*places, n, j), rows = self.loops("i", totals.shape)
+        (c, k, *taps), loops = self.loops("k", panel.shape[:-1])
+        at = under(self.node, tuple(places), (plus(tap, k), *taps))
+        x = self.lowering.read(self.x, (self.number(n), self.channel(plus(first, c)), *at))
+        here = (*places, n, j)
+        product = Binary("mul", x, Load(panel, (c, k, *taps, j)))
+        total, value = self.summed(Load(totals, here), product, loops)
+        rows[:-1] = sorted(rows[:-1], key=lambda loop: loop[1])
+        return nest(rows, (*total, Store(totals, here, value)))
+
+    def results(self, totals: Buffer) -> Body:
+        """Returns the loops that bring the sums to memory."""
+        (*places, n, j), loops = self.loops("i", totals.shape)
+        value = Load(totals, (*places, n, j))
+        index = (self.number(n), self.output(self.column(j)), *places)
+        return nest([*loops[-2:], *loops[:-2]], tuple(self.lowering.epilogue(index, value)))
+
+    def number(self, n: Expression) -> Expression:
+        return plus(times(self.many, self.how.samples), n)
+
+    def column(self, j: Expression) -> Expression:
+        return plus(times(self.strip, self.how.outputs), j)

@@ -6,6 +6,7 @@ it. Leaves are stored by nature. A node is stored when
 - the step must deliver it: an output, a new state, a check;
 - it is a reduction, contraction, running sum, scatter or sort: a loop of its own;
 - it is read by several and dear, or each element is read many times and it is not free;
+- it is read by several and finishes a product that nothing else reads: stored in its place;
 - the expression has grown too large to be inlined further.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
+from smelt.compiler.convolution_cut import reads_by_element
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
 from smelt.ops import elementwise, indexing, movement
@@ -119,8 +121,10 @@ class Stored:
             if node.op.family == "control":
                 wanted.update(node.inputs)  # a body reads them from memory
         often = _read_often(order, readers)
+        alone = _read_by_element(order, readers)
         cost: dict[Node, int] = {}
         depth: dict[Node, int] = {}
+        finishing = _finish_products(order, readers)
         stored = []
         for node in order:
             cost[node] = COSTS.get(node.op.name, 0 if node.op.family == "movement" else 1) + sum(
@@ -128,7 +132,8 @@ class Stored:
             )
             depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
             leaf = isinstance(node.op, Leaf)
-            delivered = node in wanted or (node in often and cost[node] > 0)
+            delivered = node in wanted or (node in often and cost[node] > 0) or node in alone
+            delivered |= node in finishing and len(readers[node]) > 1
             if leaf or self._must_store(node, delivered, cost[node], depth[node], readers[node]):
                 cost[node] = depth[node] = 0
                 if not leaf or node in wanted:
@@ -154,6 +159,34 @@ def _read_often(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) 
             if through or _repeats(reader, number, node):
                 often.add(node)
     return often
+
+
+def _finish_products(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
+    """Returns the elementwise nodes on a product that nothing else reads: a kernel computes them
+    while the product is in registers.
+    """
+    open_ended: set[Node] = set()
+    found: set[Node] = set()
+    for node in order:
+        if isinstance(node.op, elementwise.Elementwise):
+            if any(one in open_ended and one.shape == node.shape for one in node.inputs):
+                found.add(node)
+        if len(readers[node]) == 1 and (node in found or node.op.family == "contraction"):
+            open_ended.add(node)
+    return found
+
+
+def _read_by_element(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
+    """Returns the padded nodes that convolutions read element by element: each would ask anew
+    whether it lies in the padding.
+    """
+    found: set[Node] = set()
+    for node in reversed(order):
+        for reader, _ in readers[node]:
+            through = reader.op.family == "movement" and reader in found
+            if through or (reader.op is convolution and node in reads_by_element(reader)):
+                found.add(node)
+    return {node for node in found if node.op in (movement.pad, movement.concatenate)}
 
 
 def _repeats(reader: Node, number: int, node: Node) -> bool:

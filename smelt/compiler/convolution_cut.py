@@ -1,0 +1,177 @@
+"""How a large convolution is cut into products of small matrices, by shapes alone.
+
+A convolution is a product of matrices once one operand is written out: `panel[c, k, column]`, a
+local copy in which columns lie side by side, as vectors want them. There are two ways:
+
+- columns are places (pixels): the panel holds what a few rows of the result need of x, each element
+  once a tap; the other operand is w, one row an output channel. This is the forward pass and the
+  gradient by the input.
+- columns are output channels: the panel holds w, turned; the other operand is x, one row a sample
+  and place. This is the gradient by the kernel, of which the places are few and the taps many.
+
+A panel must fit in the second cache. What is deeper is done in blocks, and sums wait in a second
+buffer, the totals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from smelt.ir.graph import Node
+
+Shape = tuple[int, ...]
+Part = tuple[int, int, int]  # first, how many, and in steps of how many
+
+VECTOR = 16  # elements side by side that a panel's width is chosen for
+PANEL = 1 << 16  # elements of a panel, at most
+TOTALS = 1 << 15  # elements of the totals, at most
+WIDEST = 256  # columns of a panel, at most
+LEAST_WORK = 1 << 16  # products below which nothing is cut
+LEAST_ROWS = 4  # rows that must share a panel
+COPY_PRICE = 3  # cycles of copying a vector into a panel, or of turning it
+RESULT_PRICE = 3  # cycles of bringing one of the totals to memory across the channels
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """A convolution's extents, one group's channels: y (N, O, *P) from C channels and taps K."""
+
+    samples: int
+    groups: int
+    outputs: int
+    places: Shape
+    inner: int
+    taps: Shape
+
+    @property
+    def depth(self) -> int:
+        """How many products make one element."""
+        return self.inner * math.prod(self.taps)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCut:
+    """Columns are places: strips of `rows` lines of the result, `columns` wide.
+
+    `inner` channels make one block of the depth.
+    """
+
+    lines: tuple[Part, ...]  # the last axis but one
+    columns: tuple[Part, ...]  # the last axis
+    inner: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelCut:
+    """Columns are output channels, `outputs` a panel; `samples` share it.
+
+    One block of the depth has `inner` channels and some steps of the first axis of taps.
+    """
+
+    outputs: int
+    samples: int
+    inner: int
+    taps: tuple[Part, ...]
+
+
+def extents_of(node: Node) -> Extents:
+    """Returns the extents of a convolution."""
+    _, w = node.inputs
+    groups = node.attributes["groups"]
+    samples, outputs, *places = node.shape
+    return Extents(samples, groups, outputs // groups, tuple(places), w.shape[1], w.shape[2:])
+
+
+def cut(node: Node) -> PlaceCut | ChannelCut | None:
+    """Returns how a convolution is cut, or None when it is small or its operands are shared little.
+
+    Of both ways the one that takes less time, by a small model, is chosen.
+    """
+    e = extents_of(node)
+    work = e.groups * e.samples * e.outputs * math.prod(e.places) * e.depth
+    if work < LEAST_WORK:
+        return None
+    options = [option for option in (_by_places(e), _by_channels(e)) if option is not None]
+    return min(options, key=lambda option: option[0])[1] if options else None
+
+
+def parts(extent: int, step: int) -> tuple[Part, ...]:
+    """Returns an extent in whole steps, and one smaller step behind them."""
+    whole = extent // step
+    result = [(0, whole, step)] if whole else []
+    if extent % step:
+        result.append((whole * step, 1, extent % step))
+    return tuple(result)
+
+
+def _vectors(columns: int) -> int:
+    return -(-columns // VECTOR)
+
+
+def _by_places(e: Extents) -> tuple[float, PlaceCut] | None:
+    if e.outputs < LEAST_ROWS or math.prod(e.places) < VECTOR // 2:
+        return None
+    inner = _divisor(e.inner, PANEL // (4 * VECTOR * math.prod(e.taps)))
+    most = min(WIDEST, PANEL // (inner * math.prod(e.taps)) // VECTOR * VECTOR)
+    if inner < e.inner:
+        most = min(most, TOTALS // e.outputs)
+    if most < VECTOR:
+        return None
+    lines, width = (e.places[-2] if len(e.places) > 1 else 1), e.places[-1]
+    if width > most:
+        shape = (parts(lines, 1), parts(width, most))
+    else:
+        rows = min(range(1, min(lines, most // width) + 1), key=lambda n: _waste(lines, width, n))
+        shape = (parts(lines, rows), parts(width, width))
+    vectors = sum(n * _vectors(r * c) * m for _, n, r in shape[0] for _, m, c in shape[1])
+    around = e.groups * e.samples * math.prod(e.places[:-2])
+    copies = lines * sum(count * _vectors(step) for _, count, step in shape[1])
+    cycles = around * e.depth * (vectors * e.outputs + COPY_PRICE * copies)
+    return cycles, PlaceCut(*shape, inner)
+
+
+def _waste(lines: int, width: int, rows: int) -> float:
+    """Vectors that strips of `rows` lines take, each strip counting a little by itself."""
+    return sum(count * (_vectors(step * width) + 0.25) for _, count, step in parts(lines, rows))
+
+
+def _by_channels(e: Extents) -> tuple[float, ChannelCut] | None:
+    outputs = _divisor(e.outputs, 4 * VECTOR)
+    rows = e.samples * math.prod(e.places)
+    if outputs < VECTOR // 2 or rows < LEAST_ROWS:
+        return None
+    line = math.prod(e.taps[1:]) * outputs
+    steps = min(e.taps[0], PANEL // line)
+    most = TOTALS // (math.prod(e.places) * outputs)
+    if not steps or not most:
+        return None
+    inner = _divisor(e.inner, max(1, PANEL // (line * steps))) if steps == e.taps[0] else 1
+    samples = _samples(e, outputs, most)
+    vectors = _vectors(outputs) * (e.outputs // outputs)
+    copies = COPY_PRICE * vectors * (e.samples // samples)
+    cycles = e.groups * (e.depth * (rows * vectors + copies) + RESULT_PRICE * rows * e.outputs)
+    return cycles, ChannelCut(outputs, samples, inner, parts(e.taps[0], steps))
+
+
+def _samples(e: Extents, outputs: int, most: int) -> int:
+    """Returns how many samples share a panel: many, but so that there are some shares of work."""
+    shares = e.groups * (e.outputs // outputs)
+    fewest = -(-LEAST_ROWS * 16 // math.prod(e.places))
+    wanted = max(fewest, -(-e.samples * shares // 4))
+    return _divisor(e.samples, min(most, wanted))
+
+
+def _divisor(extent: int, most: int) -> int:
+    """Returns the largest divisor of an extent up to `most`, at least 1."""
+    return next((n for n in range(min(extent, most), 1, -1) if extent % n == 0), 1)
+
+
+def reads_by_element(node: Node) -> Iterator[Node]:
+    """Yields the operands of which a cut convolution reads one element at a time, very often."""
+    how = cut(node)
+    if isinstance(how, PlaceCut):
+        yield node.inputs[1]
+    elif isinstance(how, ChannelCut):
+        yield node.inputs[0]

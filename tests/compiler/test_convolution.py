@@ -1,0 +1,163 @@
+"""Large convolutions, cut into products of matrices: the cut itself, and that results stay."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import smelt.nn.functional as F
+from smelt.compiler import convolution_cut
+from smelt.compiler.convolution_cut import ChannelCut, Extents, PlaceCut, cut, parts
+from smelt.dtypes import float32, float64
+from smelt.ir.graph import Leaf, Node
+from smelt.ops.convolution import convolution
+from smelt.tensor import Tensor, as_tensor
+from tests.compiler.engines import Case, Function
+
+GIVEN = Leaf("given")
+# input, kernel, settings: small, so that the interpreter can run them
+CASES = [
+    ((2, 2, 5, 4), (4, 2, 3, 2), {}),
+    ((1, 1, 3, 18), (4, 1, 3, 3), {"padding": 1}),
+    ((1, 2, 5, 6), (8, 2, 2, 2), {"stride": 2, "padding": 1}),
+    ((1, 4, 5, 4), (8, 2, 2, 1), {"groups": 2, "dilation": (2, 1)}),
+    ((1, 2, 19), (8, 2, 3), {"padding": "same"}),
+    ((3, 3, 4), (9, 3, 4), {}),
+]
+
+
+def node_of(x: tuple[int, ...], w: tuple[int, ...], stride: int = 1) -> Node:
+    """Returns a node of a graph that convolves operands of these shapes."""
+    spatial = len(x) - 2
+    given = [Node(GIVEN, (), {}, shape, float32) for shape in (x, w)]
+    attributes = {"stride": (stride,) * spatial, "dilation": (1,) * spatial, "groups": 1}
+    kind = convolution.infer(*given, **attributes)
+    return Node(convolution, tuple(given), attributes, kind.shape, kind.dtype)
+
+
+# --- the cut --------------------------------------------------------------------------------------
+
+
+def test_small_convolutions_stay_whole() -> None:
+    assert cut(node_of((1, 1, 6, 6), (1, 1, 3, 3))) is None
+
+
+def test_a_forward_pass_has_places_as_columns() -> None:
+    how = cut(node_of((64, 32, 26, 26), (64, 32, 3, 3)))
+    assert isinstance(how, PlaceCut)
+    assert how.inner == 32
+    assert how.columns == ((0, 1, 24),)
+    assert sum(count * rows for _, count, rows in how.lines) == 24
+
+
+def test_a_gradient_by_the_kernel_has_channels_as_columns() -> None:
+    how = cut(node_of((32, 64, 26, 26), (64, 64, 24, 24)))
+    assert isinstance(how, ChannelCut)
+    assert how.outputs == 64
+    assert how.inner * 24 * 24 * how.outputs <= convolution_cut.PANEL
+
+
+def test_deep_convolutions_are_cut_in_blocks_of_channels() -> None:
+    how = cut(node_of((16, 512, 16, 16), (72, 512, 3, 3)))
+    assert isinstance(how, PlaceCut)
+    assert how.inner < 512
+    assert 512 % how.inner == 0
+
+
+@pytest.mark.parametrize(("extent", "step"), [(24, 2), (26, 8), (5, 7), (1, 1)])
+def test_parts_cover_an_extent_once(extent: int, step: int) -> None:
+    covered = [
+        at
+        for first, count, size in parts(extent, step)
+        for at in range(first, first + count * size)
+    ]
+    assert covered == list(range(extent))
+
+
+@pytest.mark.parametrize("places", [(70,), (9, 5), (3, 9, 5), (2, 300)])
+def test_strips_cover_every_place_once(places: tuple[int, ...]) -> None:
+    _, how = convolution_cut._by_places(Extents(1, 1, 8, places, 3, (3,) * len(places)))
+    lines = sum(count * step for _, count, step in how.lines)
+    columns = sum(count * step for _, count, step in how.columns)
+    assert math.prod(places[:-2]) * lines * columns == math.prod(places)
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def trained(settings: dict) -> Function:
+    """Returns a function that gives a layer's values and all its gradients."""
+
+    def function(states: list[Tensor], given: list[Tensor]) -> list[Tensor]:
+        x, w, b, g = given
+        run = F.conv2d if x.ndim == 4 else F.conv1d
+        y = F.relu(run(x, w, b, **settings) + 0.1)
+        x.grad = w.grad = b.grad = None
+        y.backward(g)
+        return [y, x.grad, w.grad, b.grad]
+
+    return function
+
+
+def case_of(x: tuple[int, ...], w: tuple[int, ...], settings: dict, dtype=float32) -> Case:
+    random = np.random.default_rng(5)
+    given = [as_tensor(random.standard_normal(shape), dtype) for shape in (x, w, w[:1])]
+    run = F.conv2d if len(x) == 4 else F.conv1d
+    shape = run(*given, **settings).shape
+    for one in given:
+        one.requires_grad_()
+    return Case(trained(settings), [], [*given, as_tensor(random.standard_normal(shape), dtype)])
+
+
+def agree(case: Case, interpret: bool) -> None:
+    wanted = case.eager()
+    runs = [case.native()]
+    if interpret:
+        runs += [case.interpreted(case.stages.lowered), case.interpreted(case.stages.program)]
+    for ran in runs:
+        for got, want in zip(ran.outputs, wanted.outputs, strict=True):
+            rtol = 1e-12 if want.dtype == np.float64 else 1e-5
+            np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.abs(want).max())
+
+
+@pytest.fixture
+def cut_everything(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Cuts small convolutions as if they were large."""
+    monkeypatch.setattr(convolution_cut, "LEAST_WORK", 0)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("x", "w", "settings"), CASES)
+def test_cut_convolutions_and_gradients_agree(cut_everything, x, w, settings) -> None:
+    agree(case_of(x, w, settings), interpret=True)
+
+
+@pytest.mark.parametrize("way", ["_by_places", "_by_channels"])
+@pytest.mark.parametrize(("x", "w", "settings"), CASES[:5])
+def test_either_way_agrees_in_small_blocks(cut_everything, way, x, w, settings) -> None:
+    cut_everything.setattr(convolution_cut, "PANEL", 16 * 64)
+    cut_everything.setattr(convolution_cut, "TOTALS", 16 * 16)
+    cut_everything.setattr(convolution_cut, way, lambda extents: None)
+    agree(case_of(x, w, settings, float64), interpret=False)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "settings"),
+    [
+        ((4, 8, 26, 26), (32, 8, 3, 3), {}),
+        ((2, 300, 9, 9), (32, 300, 3, 3), {"padding": 1}),
+        ((3, 3, 20, 300), (16, 3, 5, 5), {"padding": 2}),
+        ((4, 16, 15, 15), (32, 8, 3, 3), {"groups": 2, "stride": 2}),
+        ((2, 6, 500), (12, 6, 7), {"dilation": 3}),
+    ],
+)
+def test_large_convolutions_and_gradients_agree(x, w, settings) -> None:
+    agree(case_of(x, w, settings), interpret=False)
+
+
+def test_what_follows_is_done_before_memory() -> None:
+    case = case_of((4, 8, 26, 26), (32, 8, 3, 3), {})
+    names = [kernel.name for kernel in case.stages.program.kernels]
+    assert any(name.startswith("convolution_relu") for name in names)
