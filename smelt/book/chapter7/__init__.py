@@ -1,7 +1,29 @@
 """Chapter 7: convolution, recurrence, memory."""
 
-from smelt.book.chapter7 import cats, cnn, convolution, figures, lstm, memory, mnist, rnn, smoothing
+from smelt.book.chapter7 import (
+    cats,
+    choice,
+    cnn,
+    convolution,
+    figures,
+    lstm,
+    memory,
+    mnist,
+    next_value,
+    rnn,
+    smoothing,
+)
 
 __all__ = [
-    "cats", "cnn", "convolution", "figures", "lstm", "memory", "mnist", "rnn", "smoothing",
-]  # fmt: skip
+    "cats",
+    "choice",
+    "cnn",
+    "convolution",
+    "figures",
+    "lstm",
+    "memory",
+    "mnist",
+    "next_value",
+    "rnn",
+    "smoothing",
+]

@@ -28,10 +28,12 @@ def read(page: Page) -> tuple[Photographs, Photographs]:
     halves = []
     for split in ("train", "test"):
         images, labels = data.load_catvnoncat(split, page.data)
-        small = F.avg_pool2d(images.permute(0, 3, 1, 2), 2)  # (n, 3, 64, 64) -> (n, 3, 32, 32)
-        halves.append((small, labels.float()[:, None]))
-    mean, std = (f(halves[0][0], (0, 2, 3), keepdim=True) for f in (smelt.mean, smelt.std))
-    return tuple(Photographs((images - mean) / std, labels) for images, labels in halves)
+        small = F.avg_pool2d(images, 2)  # (n, 3, 64, 64) -> (n, 3, 32, 32)
+        halves.append(Photographs(small, labels.float()[:, None]))
+    mean = halves[0].images.mean((0, 2, 3), keepdim=True)
+    std = halves[0].images.std((0, 2, 3), keepdim=True)
+    scaled = [Photographs((one.images - mean) / std, one.labels) for one in halves]
+    return scaled[0], scaled[1]
 
 
 def make_model() -> nn.Sequential:

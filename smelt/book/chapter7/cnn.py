@@ -30,10 +30,13 @@ def make_model() -> nn.Sequential:
         nn.Flatten(),  # (B, 4)
         nn.Linear(4, 1),  # the logit of "cat"
     )
-    with smelt.no_grad():
-        model[0].weight.copy_(KERNEL[None, None])
-        model[4].weight.copy_(np.full((1, 4), 0.5, np.float32))
-        model[4].bias.copy_(np.zeros(1, np.float32))
+    model.load_state_dict(
+        {
+            "0.weight": smelt.tensor(KERNEL)[None, None],
+            "4.weight": smelt.full((1, 4), 0.5),
+            "4.bias": smelt.zeros(1),
+        }
+    )
     return model
 
 
@@ -93,7 +96,7 @@ def cat_or_not(page: Page) -> None:
          for epoch, loss in LOSSES.items()],
     )  # fmt: skip
     outputs = [by_hand[True].predict(image) for image in (CAT, NOT_CAT)]
-    page.print("kernel", by_hand[True].kernel.round(4).tolist())
+    page.print("kernel", by_hand[True].kernel.astype(float).round(4).tolist())
     page.print(f"cat {outputs[0]:.4f}, not cat {outputs[1]:.4f}")
     claim_numbers(page, by_hand[True], losses[True], outputs)
     for late in (True, False):
@@ -143,7 +146,11 @@ def cat_or_not_cured(page: Page) -> None:
         )
         rows.append((seed, *train_both(model)))
     page.table(["seed", "cat", "not cat", "loss at the end"], rows)
-    page.figure("kernels", plot.kernels(model[0].weight[:, 0]), "the four kernels of the last seed")
+    page.figure(
+        "kernels",
+        plot.kernels(model.state_dict()["0.weight"][:, 0]),
+        "the four kernels of the last seed",
+    )
     maps = model[1](model[0](IMAGES[:1]))[0].detach()
     page.figure("feature-maps", plot.feature_maps(maps, image=CAT), "what they make of the cat")
     lowest, highest = min(row[1] for row in rows), max(row[2] for row in rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import smelt
 from smelt import nn, plot
 from smelt.book.entry import Page, entry
@@ -97,11 +95,11 @@ def lstm_cell(page: Page) -> None:
     """
     page.figure("lstm-cell", plot.lstm_cell())
     cell = nn.LSTMCell(INPUTS, H)
+    state = {name: smelt.zeros_like(p) for name, p in cell.state_dict().items()}
+    # input shut, forget open, candidate 0, output open: H units each
+    state["bias_ih"] = smelt.tensor([-20.0] * H + [20.0] * H + [0.0] * H + [20.0] * H)
+    cell.load_state_dict(state)
     with smelt.no_grad():
-        for p in cell.parameters():
-            p.copy_(smelt.zeros_like(p))
-        # input shut, forget open, candidate 0, output open: H units each
-        cell.bias_ih.copy_(np.repeat(np.float32([-20, 20, 0, 20]), H))
         memory = smelt.randn(1, H)
         h, c = smelt.zeros(1, H), memory
         for _ in range(100):

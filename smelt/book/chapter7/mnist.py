@@ -9,7 +9,7 @@ import smelt.nn.functional as F
 from smelt import data, nn, optim, plot, train
 from smelt.book.entry import Page, entry
 
-BATCH, EPOCHS, LR = 64, 3, 1e-3
+BATCH, EPOCHS, LR = 64, 3, 3e-3
 
 
 def make_model() -> nn.Sequential:
@@ -55,7 +55,7 @@ def mnist(page: Page) -> None:
         rows.append((epoch, f"{losses[-1]:.4f}", f"{accuracy:.2%}", f"{taken:.1f}"))
     page.table(["epoch", "last batch's loss", "test accuracy", "seconds"], rows)
     page.figure("loss", plot.loss_curves({"training": losses}, smooth=50))
-    page.figure("kernels", plot.kernels(model[0].weight[:, 0]), "the eight kernels")
+    page.figure("kernels", plot.kernels(model.state_dict()["0.weight"][:, 0]), "the eight kernels")
     confusion = train.confusion_matrix(logits.argmax(1), test_labels, 10)
     page.figure("confusion", plot.confusion(confusion))
     page.claim("test accuracy after 3 epochs", "> 97 %", f"{accuracy:.2%}", accuracy > 0.97)

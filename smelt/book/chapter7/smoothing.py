@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 
 import smelt
@@ -19,9 +21,9 @@ def prices(page: Page) -> Table:
     return data.load_apple_stock(page.data)
 
 
-def days(table: Table) -> np.ndarray:
-    """Returns the dates (n,) of the prices."""
-    return np.array(table[DATE], "datetime64[D]")
+def days(table: Table) -> list[date]:
+    """Returns the dates of the prices."""
+    return [date.fromisoformat(day) for day in table[DATE]]
 
 
 def smooth(series: np.ndarray) -> np.ndarray:
