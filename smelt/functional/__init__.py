@@ -10,6 +10,14 @@ from smelt.functional.attention import (
     scaled_dot_product_attention,
     sinusoidal_encoding,
 )
+from smelt.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+    convolve,
+    correlate,
+)
 from smelt.functional.layers import (
     batch_norm,
     dropout,
@@ -40,6 +48,19 @@ from smelt.functional.losses import (
     soft_margin_loss,
     squared_error,
     triplet_margin_loss,
+)
+from smelt.functional.padding import (
+    pad,
+)
+from smelt.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
 )
 from smelt.functional.variational import kl_divergence_normal, reparameterize
 from smelt.tensor.activations import (
@@ -72,13 +93,16 @@ from smelt.tensor.activations import (
 )
 
 __all__ = [
-    "attention_weights", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "celu", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "elu",
-    "embedding", "gaussian_nll_loss", "gelu", "glu", "group_norm", "hardsigmoid", "hardswish",
-    "hardtanh", "heaviside", "hinge_embedding_loss", "hinge_loss", "huber_loss", "identity",
-    "kl_div", "kl_divergence_normal", "l1_loss", "layer_norm", "leaky_relu", "linear",
-    "log_sigmoid", "log_softmax", "logsigmoid", "margin_ranking_loss", "masked_mean", "mish",
-    "mse_loss", "nll_loss", "normalize", "one_hot", "poisson_nll_loss", "prelu", "relu", "relu6",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "attention_weights", "avg_pool1d", "avg_pool2d", "batch_norm", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "celu", "conv1d", "conv2d", "conv_transpose1d",
+    "conv_transpose2d", "convolve", "correlate", "cosine_embedding_loss", "cosine_similarity",
+    "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "glu",
+    "group_norm", "hardsigmoid", "hardswish", "hardtanh", "heaviside", "hinge_embedding_loss",
+    "hinge_loss", "huber_loss", "identity", "kl_div", "kl_divergence_normal", "l1_loss",
+    "layer_norm", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "logsigmoid",
+    "margin_ranking_loss", "masked_mean", "max_pool1d", "max_pool2d", "mish", "mse_loss",
+    "nll_loss", "normalize", "one_hot", "pad", "poisson_nll_loss", "prelu", "relu", "relu6",
     "reparameterize", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
     "sinusoidal_encoding", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
     "softsign", "squared_error", "step", "tanh", "triplet_margin_loss",

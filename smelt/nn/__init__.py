@@ -28,6 +28,7 @@ from smelt.nn.activation import (
 from smelt.nn.attention import MultiheadAttention
 from smelt.nn.cells import GRUCell, LSTMCell, RNNCell
 from smelt.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
+from smelt.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from smelt.nn.decoding import Decoded, beam_decode, greedy_decode, shift_right
 from smelt.nn.dropout import Dropout
 from smelt.nn.embedding import Embedding
@@ -53,8 +54,18 @@ from smelt.nn.loss import (
     TripletMarginLoss,
 )
 from smelt.nn.module import Module
-from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
+from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
 from smelt.nn.parameter import Parameter
+from smelt.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from smelt.nn.positional import ClassToken, LearnedPositions, MeanPooling, PositionalEncoding
 from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.nn.residual import BasicBlock, HeunBlock, Residual
@@ -77,6 +88,12 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BasicBlock",
@@ -84,6 +101,10 @@ __all__ = [
     "BatchNorm2d",
     "Bilinear",
     "ClassToken",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
@@ -94,6 +115,7 @@ __all__ = [
     "Flatten",
     "GRUCell",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -114,6 +136,8 @@ __all__ = [
     "ManyToMany",
     "ManyToOne",
     "MarginRankingLoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "MeanPooling",
     "Mish",
     "Module",

@@ -1,4 +1,4 @@
-"""Normalisation: LayerNorm (Ba et al. 2016), BatchNorm (Ioffe and Szegedy 2015)."""
+"""Normalisation: BatchNorm (Ioffe and Szegedy 2015), LayerNorm (Ba et al. 2016), GroupNorm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import smelt.functional as F
 from smelt.dtypes import DType, as_dtype, float32, int64
 from smelt.engine import located, no_grad
-from smelt.errors import ShapeError
+from smelt.errors import ArgumentError, ShapeError
 from smelt.nn import init
 from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
@@ -16,7 +16,7 @@ from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
 
 
 class LayerNorm(Module):
@@ -63,6 +63,59 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}"
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
+
+
+class GroupNorm(Module):
+    """LayerNorm over each of `num_groups` groups of channels (Wu and He, 2018).
+
+    `y = (x - mean) / sqrt(variance + eps) * weight + bias`, mean and variance over the channels of
+    a group and all axes behind them.
+
+    Args:
+        num_groups: into how many groups the channels fall.
+        num_channels: number of channels C.
+        eps: keeps the division finite.
+        affine: whether weight and bias, one number a channel, are learned.
+        dtype: of the parameters; float32 when None.
+
+    Parameters: weight (C,) of ones, bias (C,) of zeros. Shapes: (B, C, ...), kept.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        sizes(self, num_groups=num_groups, num_channels=num_channels)
+        if not num_groups or num_channels % num_groups:
+            raise ArgumentError(
+                located(f"GroupNorm: {num_groups} groups do not divide {num_channels} channels")
+            )
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+        self.eps = eps
+        self.affine = affine
+        self.weight = empty_parameter(num_channels, dtype=dtype) if affine else None
+        self.bias = empty_parameter(num_channels, dtype=dtype) if affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Makes the weight 1 and the bias 0."""
+        _fill(self.weight, 1)
+        _fill(self.bias, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ShapeError(
+                located(f"GroupNorm needs (B, {self.num_channels}, ...), got shape {x.shape}")
+            )
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
 class _BatchNorm(Module):

@@ -10,11 +10,14 @@ import pytest
 import smelt
 from smelt import errors, nn
 from tests.references import sequence_cases
-from tests.references.layer_cases import LAYERS, moving
+from tests.references.layer_cases import CONVOLUTIONS, LAYERS, POOLS, moving
 from tests.references.running import on
 
 KNOWN = dict(np.load(pathlib.Path(__file__).parents[1] / "references" / "layers.npz"))
-COMPILED = ("Linear", "Embedding-padding", "LayerNorm", "BatchNorm1d", "CrossEntropyLoss-smooth")
+COMPILED = (
+    "Linear", "Embedding-padding", "LayerNorm", "GroupNorm", "BatchNorm1d",
+    "CrossEntropyLoss-smooth", *CONVOLUTIONS, *POOLS,
+)  # fmt: skip
 OURS = (  # what PyTorch does not have, tested in files of its own
     "BasicBlock ClassToken Decoded EncoderDecoder HeunBlock LearnedPositions ManyToMany ManyToOne "
     "MeanPooling OneToMany PositionalEncoding Residual VariationalConv2d VariationalLinear"

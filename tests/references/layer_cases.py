@@ -39,7 +39,81 @@ ACTIVATIONS = {
     "GLU": {"dim": 1},
 }
 
+IMAGE = (2, 4, 7, 6)
+SERIES = (2, 4, 9)
+
+CONVOLUTIONS = {
+    "Conv1d": ({"kernel_size": 3}, SERIES),
+    "Conv1d-groups": ({"kernel_size": 2, "groups": 2, "dilation": 3, "padding": 1}, SERIES),
+    "Conv1d-same": ({"kernel_size": 4, "padding": "same", "bias": False}, SERIES),
+    "Conv1d-circular": ({"kernel_size": 3, "padding": 2, "padding_mode": "circular"}, SERIES),
+    "Conv1d-alone": ({"kernel_size": 3, "stride": 2}, SERIES[1:]),
+    "Conv2d": ({"kernel_size": 3}, IMAGE),
+    "Conv2d-strided": ({"kernel_size": (3, 2), "stride": (2, 3), "padding": 1}, IMAGE),
+    "Conv2d-dilated": ({"kernel_size": 3, "dilation": (1, 2), "padding": "valid"}, IMAGE),
+    "Conv2d-depthwise": ({"kernel_size": 3, "groups": 4, "padding": 1, "bias": False}, IMAGE),
+    "Conv2d-same": ({"kernel_size": (4, 3), "padding": "same", "dilation": (1, 2)}, IMAGE),
+    "Conv2d-reflect": ({"kernel_size": 3, "padding": 2, "padding_mode": "reflect"}, IMAGE),
+    "Conv2d-replicate": (
+        {"kernel_size": 4, "padding": "same", "padding_mode": "replicate"},
+        IMAGE,
+    ),
+    "Conv2d-point": ({"kernel_size": 1, "stride": 2}, IMAGE),
+    "ConvTranspose1d": ({"kernel_size": 3, "stride": 2, "output_padding": 1}, SERIES),
+    "ConvTranspose1d-groups": ({"kernel_size": 4, "groups": 2, "padding": 2}, SERIES),
+    "ConvTranspose2d": ({"kernel_size": 4, "stride": 2, "padding": 1}, IMAGE),
+    "ConvTranspose2d-all": (
+        {
+            "kernel_size": (2, 3), "stride": (3, 1), "padding": (1, 2), "output_padding": (1, 0),
+            "dilation": (2, 1), "groups": 2, "bias": False,
+        },
+        IMAGE,
+    ),
+}  # fmt: skip
+
+POOLS = {
+    "MaxPool1d": ({"kernel_size": 3}, SERIES),
+    "MaxPool1d-all": (
+        {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2, "ceil_mode": True},
+        SERIES,
+    ),
+    "MaxPool2d": ({"kernel_size": 2}, IMAGE),
+    "MaxPool2d-overlapping": ({"kernel_size": 3, "stride": 2, "padding": 1}, IMAGE),
+    "MaxPool2d-ceil": ({"kernel_size": (3, 2), "stride": (2, 4), "ceil_mode": True}, IMAGE),
+    "MaxPool2d-alone": ({"kernel_size": (5, 4), "stride": 1}, IMAGE[1:]),
+    "AvgPool1d": ({"kernel_size": 4, "stride": 3, "padding": 2}, SERIES),
+    "AvgPool1d-exact": (
+        {"kernel_size": 3, "padding": 1, "count_include_pad": False, "ceil_mode": True},
+        SERIES,
+    ),
+    "AvgPool2d": ({"kernel_size": (7, 3)}, IMAGE),
+    "AvgPool2d-ceil": ({"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}, IMAGE),
+    "AvgPool2d-divisor": ({"kernel_size": (2, 3), "divisor_override": 5}, IMAGE),
+    "AdaptiveAvgPool1d": ({"output_size": 4}, SERIES),
+    "AdaptiveAvgPool2d": ({"output_size": (3, None)}, IMAGE),
+    "AdaptiveAvgPool2d-one": ({"output_size": 1}, IMAGE),
+    "AdaptiveMaxPool1d": ({"output_size": 4}, SERIES),
+    "AdaptiveMaxPool2d": ({"output_size": (3, 4)}, IMAGE),
+    "AdaptiveMaxPool2d-one": ({"output_size": (None, 1)}, IMAGE),
+}
+
+
+def _channels(settings):
+    return {"in_channels": 4, "out_channels": 8 if "groups" in settings else 3, **settings}
+
+
 LAYERS = {
+    **{
+        name: (name.split("-")[0], _channels(settings), [shape])
+        for name, (settings, shape) in CONVOLUTIONS.items()
+    },
+    **{name: (name.split("-")[0], settings, [shape]) for name, (settings, shape) in POOLS.items()},
+    "GroupNorm": ("GroupNorm", {"num_groups": 2, "num_channels": 4}, [IMAGE]),
+    "GroupNorm-plain": (
+        "GroupNorm",
+        {"num_groups": 4, "num_channels": 4, "affine": False, "eps": 1e-2},
+        [(3, 4, 5)],
+    ),
     "Linear": ("Linear", {"in_features": 4, "out_features": 3}, [X]),
     "Linear-batches": ("Linear", {"in_features": 4, "out_features": 3, "bias": False}, [(2, 5, 4)]),
     "Linear-vector": ("Linear", {"in_features": 4, "out_features": 3}, [(4,)]),
