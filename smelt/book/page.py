@@ -22,6 +22,7 @@ __all__ = ["make_page"]
 STYLE = Path(__file__).with_name("page.css")
 LARGE = 150_000  # bytes: a figure that is longer as SVG is shown as PNG
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]\d+)?( ?(%|x|s|ms|us))?")
+SHORT = 14  # characters of a value that stay on one line
 PIXELS = 96  # an inch of a figure on the page
 MARKS = {
     State.HOLDS: "✓",
@@ -49,14 +50,14 @@ def make_page(outcomes: Sequence[Outcome]) -> str:
 <style>
 {STYLE.read_text("utf-8")}</style>
 </head>
-<body>
+<body id="top">
+{_head(outcomes)}
 <nav aria-label="Contents">
 <p class="brand"><a href="#top">Smelt</a></p>
 {"".join(_contents(chapter, group) for chapter, group in groups.items())}
 <p class="all"><a href="#claims">All claims</a></p>
 </nav>
-<main id="top">
-{_head(outcomes)}
+<main>
 {"".join(_chapter(chapter, group) for chapter, group in groups.items())}
 {_all_claims(outcomes)}
 </main>
@@ -172,8 +173,8 @@ def _claims(claims: Sequence[Claim]) -> str:
         [
             f'<span class="{"yes" if claim.holds else "no"}">{"✓" if claim.holds else "✗"}</span>',
             html.escape(claim.statement),
-            html.escape(claim.expected),
-            html.escape(claim.got),
+            _value(claim.expected),
+            _value(claim.got),
         ]
         for claim in claims
     ]
@@ -186,13 +187,20 @@ def _all_claims(outcomes: Sequence[Outcome]) -> str:
         link = f'<a href="#{_anchor(one)}">{one.entry.number}</a>'
         for claim in one.page.claims:
             mark = '<span class="yes">✓</span>' if claim.holds else '<span class="no">✗</span>'
-            cells = (claim.statement, claim.expected, claim.got)
-            rows.append([link, *map(html.escape, cells), mark, f"{one.seconds:.2f}"])
+            values = (_value(claim.expected), _value(claim.got))
+            seconds = f"{one.seconds:.2f}"
+            rows.append([link, html.escape(claim.statement), *values, mark, seconds])
         if one.error:
             reason = html.escape(one.error.strip().splitlines()[-1])
             rows.append([link, reason, "", "", f'<span class="no">{one.state}</span>', ""])
     header = ["entry", "claim", "expected", "got", "holds", "seconds"]
     return f'<section id="claims">\n<h2>All claims</h2>\n{_table(header, rows, "claims")}</section>'
+
+
+def _value(text: str) -> str:
+    """Returns what was expected or came out; a short one is not broken into lines."""
+    text = html.escape(text)
+    return f'<span class="whole">{text}</span>' if len(text) <= SHORT else text
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -> str:
