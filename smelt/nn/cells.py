@@ -51,7 +51,7 @@ class Recurrence(Module):
         """Returns the input's share of the gates, and the bias that is left for `_advance`."""
         if bias is None or inner is None or self.inner_bias:
             return F.linear(x, weight, bias), inner
-        return F.linear(x, weight, bias + inner), None
+        return F.linear(x, weight, bias) + inner, None
 
     def _weights(self, input_size: int, bias: bool, dtype: Any) -> list[Parameter | None]:
         """Returns new weight_ih, weight_hh, bias_ih, bias_hh."""

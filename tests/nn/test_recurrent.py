@@ -119,6 +119,24 @@ def test_a_compiled_layer_trains_as_an_eager_one() -> None:
     assert losses["eager"][-1] < 0.9 * losses["eager"][0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_layer_does_not_grow_with_the_length(kind) -> None:
+    def size(length: int) -> str:
+        layer = made(kind, 3, 4, bidirectional=True)
+
+        def step(x):
+            layer.zero_grad()
+            layer(x)[0].sum().backward()
+            return [own.grad for own in layer.parameters()]
+
+        compiled = smelt.compile(step)
+        compiled(normal(length, 2, 3))
+        return compiled.explain().splitlines()[0]  # operations and kernels
+
+    assert "kernels" in size(6)
+    assert size(6) == size(48)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
