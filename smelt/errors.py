@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
 _BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
 _STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
@@ -129,7 +130,8 @@ def user_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not (name.startswith(_PACKAGE) or name in _BETWEEN or name.endswith(_STARTERS)):
+        ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
+        if not (ours or name in _BETWEEN or name.endswith(_STARTERS)):
             break
         frame = frame.f_back
     return frame

@@ -11,3 +11,7 @@ from smelt.book.entry import entries, run
 def test_the_claims_hold(number: str) -> None:
     page = run(number)
     assert page.holds, page.claims
+
+
+def test_errors_name_the_line_of_the_program() -> None:
+    assert "chapter3/ownership.py:" in run("E3.23").printed.replace("\\", "/")
