@@ -121,7 +121,7 @@ def test_a_compiled_layer_trains_as_an_eager_one() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_compiled_layer_does_not_grow_with_the_length(kind) -> None:
-    def size(length: int) -> str:
+    def size(length: int) -> list[int]:
         layer = made(kind, 3, 4, bidirectional=True)
 
         def step(x):
@@ -131,10 +131,11 @@ def test_a_compiled_layer_does_not_grow_with_the_length(kind) -> None:
 
         compiled = smelt.compile(step)
         compiled(normal(length, 2, 3))
-        return compiled.explain().splitlines()[0]  # operations and kernels
+        return [compiled.explain(part).count("\n") for part in ("graph", "kernels")]
 
-    assert "kernels" in size(6)
-    assert size(6) == size(48)
+    few = size(6)
+    assert min(few) > 10
+    assert few == size(48)
 
 
 @pytest.mark.parametrize(
