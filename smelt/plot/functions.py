@@ -157,7 +157,8 @@ def descent(
     axes.set_xlim(*limits)
     spread = float(np.ptp(heights))
     axes.set_ylim(heights.min() - 0.05 * spread, heights.max() + 0.05 * spread)
-    legend(axes, loc="upper center")
+    if paths:
+        legend(axes, loc="upper center")
     return figure
 
 

@@ -12,7 +12,6 @@ from smelt.plot.cells import whole_numbers
 from smelt.plot.style import (
     BLUE,
     GREY,
-    INK,
     as_array,
     colour_of,
     framed,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["learning_rates", "loss_curves", "moving_average", "named_rows"]
 
 Curves = Mapping[Any, Any]  # from a name to its numbers: an array, a tensor or a list
+FEW = 300.0  # below this factor a logarithmic scale also names 2 and 5 of each decade
 WIDE = 50.0  # a loss that falls by more than this factor is drawn on a logarithmic scale
 
 
@@ -178,6 +178,8 @@ def _scale(axes: Axes, shown: np.ndarray, log: bool | None) -> None:
     known = shown[np.isfinite(shown)]
     wide = known.size > 0 and known.min() > 0 and known.max() > WIDE * known.min()
     if wide if log is None else log:
-        axes.set_yscale("log")
+        axes.set_yscale("log", subs=())
+        locator: Any = axes.yaxis.get_major_locator()
+        few = known.size > 0 and known.max() < FEW * known.min()
+        locator.set_params(subs=(1, 2, 5) if few else (1,))
         axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
-    axes.tick_params(which="minor", length=0, colors=INK)

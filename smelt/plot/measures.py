@@ -134,11 +134,13 @@ def histograms(weights: Module | Mapping[str, Any], *, bins: int = 40, title: st
         axes.set_visible(False)
     for axes, (name, values) in zip(panels, arrays.items(), strict=False):
         bare(axes, spines=("bottom",))
-        axes.hist(values, bins=min(bins, 4 + round(2 * values.size**0.5)), color=BLUE)
+        spread = np.ptp(values) > 0  # else there is one number, and one thin bar
+        count = min(bins, 4 + round(2 * values.size**0.5)) if spread else 1
+        axes.hist(values, bins=count, rwidth=1.0 if spread else 0.05, color=BLUE)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_yticks([])
         titled(axes, f"{name} ({values.size:,})", fontsize=9, pad=4)
-        spread = f"mean {values.mean():.3g}, std {values.std():.3g}"
-        axes.set_xlabel(spread, color=GREY, fontsize=8)
+        note = f"mean {values.mean():.3g}, std {values.std():.3g}"
+        axes.set_xlabel(note, color=GREY, fontsize=8)
     headed(figure, title)
     return figure

@@ -21,6 +21,7 @@ __all__ = ["architecture", "network", "perceptron", "pipeline"]
 GREEN = COLOURS[2]
 SHOWN = 8  # units of a layer that are drawn before it is abridged
 ROW = 5  # blocks beside each other
+JOINED = "\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}"  # 3 x 3 stays on one line
 
 
 def network(
@@ -134,7 +135,7 @@ def pipeline(blocks: Sequence[tuple[str, str]], *, title: str = "") -> Figure:
         row, column = divmod(place, columns)
         colour = GREEN if place == 0 else ORANGE if place == len(blocks) - 1 else BLUE
         x, y = 0.87 + step * column, fall * (rows - row) - 0.5
-        wrapped = "\n".join(textwrap.wrap(name, 14))
+        wrapped = "\n".join(textwrap.wrap(name.replace(" x ", JOINED), 14))
         places.append(diagram.box(x, y, wrapped, colour=colour, note=note))
     for before, after in pairwise(places):
         if before.y == after.y:

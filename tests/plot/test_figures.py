@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smelt import plot
+import smelt
+from smelt import nn, plot
 from smelt.errors import ArgumentError, FileError, MissingExtra, ShapeError
 
 pytest.importorskip("matplotlib")
@@ -106,3 +107,56 @@ def test_the_same_figure_gives_the_same_svg() -> None:
 
 def test_png_bytes_are_an_image() -> None:
     assert plot.to_png(plot.curves(ROWS)).startswith(b"\x89PNG")
+
+
+DRAWING = {
+    "activations": lambda: plot.activations(),
+    "architecture": lambda: plot.architecture(nn.ReLU(), smelt.ones(1)),
+    "attention": lambda: plot.attention([[1.0]]),
+    "bars": lambda: plot.bars({"a": 1.0}),
+    "confusion": lambda: plot.confusion(np.eye(2, dtype=int)),
+    "contour": lambda: plot.contour(lambda x, y: x * y),
+    "curves": lambda: plot.curves(ROWS),
+    "deadlock": lambda: plot.deadlock(),
+    "decision_boundary": lambda: plot.decision_boundary(lambda x: x, [[0.0, 1.0]], [0]),
+    "descent": lambda: plot.descent(smelt.relu, {}),
+    "encoder_decoder": lambda: plot.encoder_decoder(),
+    "feature_maps": lambda: plot.feature_maps(np.ones((1, 2, 2))),
+    "gan": lambda: plot.gan(),
+    "gradient_flow": lambda: plot.gradient_flow({"a": [1.0]}),
+    "heatmap": lambda: plot.heatmap([[1.0]]),
+    "histograms": lambda: plot.histograms({"a": [1.0]}),
+    "images": lambda: plot.images(np.ones((1, 2, 2))),
+    "kernels": lambda: plot.kernels(np.ones((1, 2, 2))),
+    "learning_rates": lambda: plot.learning_rates({0.1: [1.0]}),
+    "loss_curves": lambda: plot.loss_curves({"a": [1.0]}),
+    "lstm_cell": lambda: plot.lstm_cell(),
+    "moving_average": lambda: plot.moving_average([1.0]),
+    "network": lambda: plot.network(),
+    "perceptron": lambda: plot.perceptron(),
+    "pipeline": lambda: plot.pipeline([("a", "b")]),
+    "sample_variants": lambda: plot.sample_variants([[0.0, 1.0]], {"a": [[0.0, 1.0]]}),
+    "samples": lambda: plot.samples([[0.0, 1.0]], [[0.0, 1.0]]),
+    "scatter": lambda: plot.scatter([[0.0, 1.0]], [0]),
+    "timeline": lambda: plot.timeline({"a": [(0.0, 1.0, "")]}),
+    "timelines": lambda: plot.timelines({"p": {"a": [(0.0, 1.0, "")]}}),
+    "transformer_block": lambda: plot.transformer_block(),
+    "unrolled": lambda: plot.unrolled(),
+}
+
+
+def test_every_figure_is_in_the_list() -> None:
+    others = {"Diagram", "Place", "gradients_through_time", "require", "save", "to_png", "to_svg"}
+    assert set(plot.__all__) - others == set(DRAWING)
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_the_smallest_input_is_drawn(name: str) -> None:
+    assert plot.to_png(DRAWING[name]()).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_no_figure_is_drawn_without_matplotlib(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smelt.plot.style.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"smelt\[plot\]"):
+        DRAWING[name]()

@@ -80,6 +80,8 @@ def cured(page: Page) -> None:
     page.claim("mean squared error, worst of 5 seeds", f"below {linear / 1000:.6f}", worst,
                worst < linear / 1000)  # fmt: skip
     triple = smelt.tensor([faithful.TEST])
+    page.print()
+    page.print(smelt.explain(model, triple))
     prediction = model(triple).item()
     page.claim("prediction for [0.7, 0.4, 1.0]", "1.0 +- 0.2", prediction,
                abs(prediction - 1) < 0.2)  # fmt: skip
@@ -87,6 +89,7 @@ def cured(page: Page) -> None:
     figure = plot.loss_curves(losses, title=title, y_label="mean squared error", log=True,
                               smooth=50, levels=levels)  # fmt: skip
     page.figure("cured", figure)
+    page.figure("weights", plot.histograms(model, title="Weights after training, last seed"))
 
 
 def random_starts(page: Page) -> None:
