@@ -21,7 +21,7 @@ from smelt.autodiff import (
     vmap,
 )
 from smelt.compiler import CompiledStep, compile
-from smelt.control import scan
+from smelt.control import cond, scan, while_loop
 from smelt.creation import (
     arange,
     eye,
@@ -170,8 +170,8 @@ __all__ = [
     "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "add", "addmm", "all",
     "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan",
     "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "checkpoint", "chunk",
-    "clamp", "compile", "concatenate", "cos", "cosh", "count_nonzero", "cumprod", "cumsum",
-    "data", "default_generator", "diagonal", "div", "dot", "dtypes", "dual", "einsum",
+    "clamp", "compile", "concatenate", "cond", "cos", "cosh", "count_nonzero", "cumprod",
+    "cumsum", "data", "default_generator", "diagonal", "div", "dot", "dtypes", "dual", "einsum",
     "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand", "explain", "expm1",
     "exponential", "eye", "flatten", "flip", "float16", "float32", "float64", "floor",
     "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state", "grad",
@@ -187,5 +187,5 @@ __all__ = [
     "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
     "sub", "sum", "summary", "take", "take_along_dim", "tan", "tanh", "tensor", "topk",
     "transpose", "tril", "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad",
-    "var", "vjp", "vmap", "where", "zeros", "zeros_like",
+    "var", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,12 @@ import numpy as np
 
 from smelt.compiler import native
 from smelt.compiler.count import count
-from smelt.compiler.fuse import operations
+from smelt.compiler.fuse import Fused, Group, operations
 from smelt.compiler.results import address, aligned_empty
 from smelt.compiler.roofline import measured_peak
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node, graph_text
-from smelt.ir.program import Call, Slot
+from smelt.ir.program import Call, Program, Repeat, Slot, regions
 from smelt.ir.show import kernel_text, program_text
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _opening(name: str, version: Specialisation, which: str) -> str:
     return "\n".join(
         [
             f"{name}: {len(stages.traced.nodes())} operations traced, {len(graph.nodes())} after "
-            f"simplification, {len(stages.fused.groups)} kernels{which}",
+            f"simplification, {len(list(calls(stages.program)))} kernels{which}",
             f"  arguments     {shapes}",
             f"  captured      {len(graph.states)} tensors ({memory.states:,} bytes), "
             f"{updated} of them updated in place",
@@ -102,43 +103,60 @@ def _shape(node: Node) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A kernel with its work and its time."""
+    """A kernel with its work and its time, all turns of the loops around it together."""
 
     call: Call
+    turns: int
     operations: int
     nbytes: int
     seconds: float
 
 
+def calls(program: Program, turns: int = 1) -> Iterator[tuple[Program, Call, int]]:
+    """Yields every call of a program and its regions: whose it is, and how often it runs.
+
+    Of a loop whose end is not known one turn counts, of a branch both sides.
+    """
+    for part in program.body:
+        if isinstance(part, Call):
+            yield program, part, turns
+        times = (part.turns or 1) if isinstance(part, Repeat) else 1
+        for region in regions(part):
+            yield from calls(region.program, turns * times)
+
+
 def measure(stages: Stages) -> list[Row]:
     """Times every kernel by itself, on copies of the step's memory: warm caches, all threads."""
-    block = _Copies(stages)
+    constants = stages.planned.constants
+    blocks: dict[Program, _Copies] = {}
     rows = []
-    pairs = zip(stages.lowered.body, stages.program.body, strict=True)
-    for plain, call in pairs:
-        if isinstance(plain, Call) and isinstance(call, Call):
-            work = count(plain.kernel)
-            rows.append(Row(call, work.operations, work.nbytes, block.seconds(call)))
+    for plain, scheduled in zip(calls(stages.lowered), calls(stages.program), strict=True):
+        program, call, turns = scheduled
+        if program not in blocks:
+            blocks[program] = _Copies(program, constants if program is stages.program else [])
+        work, seconds = count(plain[1].kernel), blocks[program].seconds(call)
+        row = Row(call, turns, turns * work.operations, turns * work.nbytes, turns * seconds)
+        rows.append(row)
     return rows
 
 
 class _Copies:
-    """A step's table of addresses over memory of its own, so that timing changes nothing."""
+    """A program's table of addresses over memory of its own, so that timing changes nothing."""
 
-    def __init__(self, stages: Stages) -> None:
-        self.program = stages.program
+    def __init__(self, program: Program, constants: list[np.ndarray]) -> None:
+        self.program = program
         self.arena = aligned_empty(self.program.arena_bytes)
         self.arena[:] = 0
-        self.arrays = [self._array(stages, slot) for slot in self.program.slots]
+        self.arrays = [self._array(constants, slot) for slot in self.program.slots]
         self.table = (ctypes.c_int64 * (len(self.arrays) + 1))(
             *map(address, self.arrays), address(self.arena)
         )
         self.advance = (ctypes.c_int64 * len(self.table))()
         self.control = (ctypes.c_int64 * 2)()
 
-    def _array(self, stages: Stages, slot: Slot) -> np.ndarray:
-        if slot.kind == "constant":
-            return np.ascontiguousarray(stages.planned.constants[slot.number])
+    def _array(self, constants: list[np.ndarray], slot: Slot) -> np.ndarray:
+        if slot.kind == "constant" and slot.number < len(constants):
+            return np.ascontiguousarray(constants[slot.number])
         return np.zeros(slot.shape, slot.dtype.storage)
 
     def seconds(self, call: Call) -> float:
@@ -173,8 +191,11 @@ def _table(stages: Stages) -> str:
         rate = row.operations / row.seconds / 1e9
         measured = f"{rate:>9.1f}{rate / peak.gflops:>7.0%}" if row.seconds > SHORT else ""
         shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
+        name = row.call.kernel.name[:31]
+        if row.turns > 1:
+            name = f"{name[:24]} x {row.turns:,}"
         lines.append(
-            f"{number:>3}  {row.call.kernel.name[:31]:<32}{shape:<16}{row.operations / 1e3:>10,.1f}"
+            f"{number:>3}  {name:<32}{shape:<16}{row.operations / 1e3:>10,.1f}"
             f"{row.nbytes:>10,}{1e6 * row.seconds:>8.2f}{row.seconds / total:>9.0%}"
             f"{measured}"
         )
@@ -194,11 +215,11 @@ def _table(stages: Stages) -> str:
 def _pictures(stages: Stages) -> str:
     """Lists, per kernel, the user's lines that it came from."""
     lines = ["Where each kernel comes from:"]
-    for number, group in enumerate(stages.fused.groups, 1):
-        names = _counted(operations(group, stages.fused.ordered))
+    for number, (fused, group) in enumerate(_groups(stages.fused), 1):
+        names = _counted(operations(group, fused.ordered))
         checks = [
             one.message
-            for one in stages.fused.ordered.stored.graph.assertions
+            for one in fused.ordered.stored.graph.assertions
             if one.node in group.members
         ]
         if checks:
@@ -207,6 +228,15 @@ def _pictures(stages: Stages) -> str:
         places = ", ".join(place for place in origins if place)
         lines.append(f"{number:>3}  {names}" + (f"   <- {places}" if places else ""))
     return "\n".join(lines)
+
+
+def _groups(fused: Fused) -> Iterator[tuple[Fused, Group]]:
+    """Yields every group that became a kernel, also those of loops and branches."""
+    for group in fused.groups:
+        if not group.bodies:
+            yield fused, group
+        for body in reversed(group.bodies):  # the side of a branch that is taken if it holds first
+            yield from _groups(body)
 
 
 def _counted(names: list[str]) -> str:

@@ -271,5 +271,5 @@ _MEMORY_SHARED = (
 )
 _LONG_TRACE = (
     f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "
-    "Python loop over time steps or samples in it? Compile one turn of the loop as a step"
+    "Python loop over time steps or samples in it? smelt.scan is traced once whatever its length"
 )

@@ -36,6 +36,11 @@ class Change:
     before: Node
     after: Node
 
+    @property
+    def contents(self) -> Tensor:
+        """The contents before the change as a tensor of its own, which is not changed with it."""
+        return Tensor(self.tensor.lifted, self.tensor.dtype)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -96,7 +101,7 @@ class Writer:
         cut = self._cuts and not context.grad_enabled and kind.dtype.is_float
         return self._detached(node) if cut and any(x.requires_grad for x in operands) else node
 
-    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+    def literal(self, array: np.ndarray, dtype: DType) -> Node:
         """Records a value that is known now; equal numbers become one node."""
         if array.ndim:
             return self._record(Node(CONSTANT, (), {"array": array.copy()}, array.shape, dtype))

@@ -88,19 +88,10 @@ def loop(
     """
     before = [one.before for one in carried]
     moving = {*before, *(one.node for one in sliced)}
-    roots = [*(one.after for one in carried), *outputs]
-    kept = [*before, *_dear(roots, moving)]
-    closures = {node: tensor for tensor, node in writer.closures.values() if node not in moving}
-    inside, given = outside_of([*roots, *kept], moving, closures)
-    pairs = zip(before, inside, strict=False)
-    graph = Graph(
-        arguments=(*(one.node for one in sliced), *given),
-        states=tuple(before),
-        outputs=tuple(inside[len(carried) :]),
-        updates=tuple([(old, new) for old, new in pairs if old is not new]),
-    )
+    kept = [*before, *_dear([*(one.after for one in carried), *outputs], moving)]
+    graph, given = body_graph(writer, carried, sliced, outputs, kept)
     first = [one.initial for one in carried]
-    operands = (*first, *(one.rows for one in sliced), *given.values())
+    operands = (*first, *(one.rows for one in sliced), *given)
     attributes = {
         "bodies": (graph,),
         "sliced": len(sliced),
@@ -110,6 +101,32 @@ def loop(
         "token": token,
     }
     return bind(scan_op, operands, attributes)
+
+
+def body_graph(
+    writer: Writer,
+    carried: Sequence[Carried],
+    sliced: Sequence[Sliced],
+    outputs: Sequence[Node],
+    kept: Sequence[Node],
+) -> tuple[Graph, tuple[Tensor, ...]]:
+    """Returns a body as a graph, and the tensors from outside that it uses.
+
+    `carried` are its states; its arguments are the slices and what it uses from outside.
+    """
+    before = [one.before for one in carried]
+    moving = {*before, *(one.node for one in sliced)}
+    roots = [*(one.after for one in carried), *outputs, *kept]
+    closures = {node: tensor for tensor, node in writer.closures.values() if node not in moving}
+    inside, given = outside_of(roots, moving, closures)
+    pairs = zip(before, inside, strict=False)
+    graph = Graph(
+        arguments=(*(one.node for one in sliced), *given),
+        states=tuple(before),
+        outputs=tuple(inside[len(carried) :]),
+        updates=tuple([(old, new) for old, new in pairs if old is not new]),
+    )
+    return graph, tuple(given.values())
 
 
 def _dear(roots: Iterable[Node], moving: set[Node]) -> list[Node]:

@@ -72,9 +72,7 @@ def scan(
 
 def _turns(sliced: list[Tensor], length: int | None) -> int:
     if length is not None and (not isinstance(length, int) or length < 0):
-        raise ArgumentError(
-            located(f"scan: length must be an integer of at least 0, got {length!r}")
-        )
+        raise ArgumentError(located(f"scan: length must be an integer from 0 on, got {length!r}"))
     if any(not x.ndim for x in sliced):
         raise ShapeError(located("scan: an input has shape (), so there is no axis to go along"))
     found = {x.shape[0] for x in sliced}
@@ -147,8 +145,8 @@ def _in_graph(
     count = len(initial)
     carried = [Carried(*one) for one in zip(initial, before, nodes, strict=False)]
     changes = writer.changes()
-    carried += [Carried(one.tensor, one.before, one.after) for one in changes]
-    carried += [_counted(one) for one in writer.conditions]
+    carried += [Carried(one.contents, one.before, one.after) for one in changes]
+    carried += [counted(one) for one in writer.conditions]
     if not along.turns:
         empty = [filled((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
         return tree.unflatten(carry_tree, initial), tree.unflatten(output_tree, empty)
@@ -166,7 +164,7 @@ def _in_graph(
     return tree.unflatten(carry_tree, parts[:count]), tree.unflatten(output_tree, stacked)
 
 
-def _counted(condition: Condition) -> Carried:
+def counted(condition: Condition) -> Carried:
     """Returns the carried number of a condition's violations so far."""
     before = Node(CARRY, (), {"number": 0}, (), dtypes.int64)
     after = Node(elementwise.add, (before, condition.violations), {}, (), dtypes.int64)

@@ -23,8 +23,8 @@ def unknown(data: Symbol, what: str) -> TraceError:
 
 _KNOWN_LATER = (
     "that is traced: it is known only when the compiled step runs. Use smelt.where "
-    "to choose by value, return the tensor from the step to look at it, or run the step eagerly "
-    "with smelt.settings(compile=False)"
+    "or smelt.cond to choose by value, return the tensor from the step to look at it, or run the "
+    "step eagerly with smelt.settings(compile=False)"
 )
 _CLOSE_OVER = (
     ". A number given as an argument is a tensor inside the step; close over it to use it as a size"

@@ -1,0 +1,111 @@
+"""`cond`: one of two functions, chosen by a value that is known only when the step runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes, tree
+from smelt.control.body import Condition, Writer, written
+from smelt.control.branch import Side, branch
+from smelt.control.carry import leaves_of, matching
+from smelt.control.parts import part_of
+from smelt.engine import context, located, no_grad
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.elementary import where
+
+Function = Callable[..., Any]
+
+
+def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) -> Any:
+    """Returns `then(*operands)` if `predicate` holds, else `otherwise(*operands)`.
+
+    Eagerly this is Python's `if`. In a compiled step both functions are traced, and one of them
+    runs. Inside `vmap`, where the choice may differ from example to example, both run.
+
+    Args:
+        predicate: a bool, or a bool Tensor of shape ().
+        then: takes the operands, returns a tree of Tensors. It may use and change other tensors.
+        otherwise: the same; its result looks like that of `then` (tree, shapes and dtypes).
+        operands: what they are called with.
+
+    Raises:
+        DTypeError, ShapeError: the predicate is not one bool, or the results differ.
+        ArgumentError: the results form different trees.
+
+    The name and the order of arguments are those of JAX's `lax.cond`.
+    """
+    if not isinstance(predicate, Tensor):
+        predicate = as_tensor(_python_bool(predicate))
+    refuse_unless_bool("cond: the predicate", predicate)
+    if context.engine.writes_graph:
+        return _in_graph(predicate, then, otherwise, operands)
+    if not predicate.is_traced:
+        return (then if predicate.item() else otherwise)(*operands)
+    chosen, structure = leaves_of(then(*operands))
+    other = matching("cond: the other result", otherwise(*operands), structure, chosen)
+    pairs = zip(chosen, other, strict=True)
+    return tree.unflatten(structure, [where(predicate, a, b) for a, b in pairs])
+
+
+def _python_bool(predicate: Any) -> bool:
+    try:
+        return bool(predicate)
+    except ValueError as error:
+        raise ArgumentError(located(f"cond: the predicate must be one bool: {error}")) from None
+
+
+def refuse_unless_bool(what: str, flag: Tensor) -> None:
+    """Raises unless `flag` is a bool of shape ()."""
+    if flag.dtype is not dtypes.bool_:
+        hint = "compare it with something, as in x > 0"
+        raise DTypeError(located(f"{what} must be a bool, got {flag.dtype.name}; {hint}"))
+    if flag.shape:
+        raise ShapeError(
+            located(f"{what} must be one bool, got shape {flag.shape}; use .any() or .all()")
+        )
+
+
+def _in_graph(
+    predicate: Tensor, then: Function, otherwise: Function, operands: tuple[Any, ...]
+) -> Any:
+    """Writes both functions; each delivers its results, every change, and every violation."""
+    chosen: list[Tensor] = []
+    structure = tree.flatten(None)[1]
+
+    def write_then(writer: Writer) -> list[Tensor]:
+        nonlocal chosen, structure
+        chosen, structure = leaves_of(then(*operands))
+        return chosen
+
+    def write_otherwise(writer: Writer) -> list[Tensor]:
+        return matching("cond: the other result", otherwise(*operands), structure, chosen)
+
+    yes, no = Side(*written(write_then)), Side(*written(write_otherwise))
+    count = len(chosen)
+    changed = {id(one.tensor): one.tensor for side in (yes, no) for one in side.writer.changes()}
+    for side in (yes, no):
+        side.nodes.extend(side.writer.node_of(x) for x in changed.values())
+    conditions = _conditions(yes, no)
+    token = branch(predicate, yes, no)
+    results = [part_of(token, number, node) for number, node in enumerate(yes.nodes)]
+    with no_grad():
+        for tensor, value in zip(changed.values(), results[count:], strict=False):
+            tensor.copy_(value)
+    for condition, total in zip(conditions, results[count + len(changed) :], strict=True):
+        context.engine.require(total, condition.message, condition.error)
+    return tree.unflatten(structure, results[:count])
+
+
+def _conditions(yes: Side, no: Side) -> list[Condition]:
+    """Adds what each side counts as violations; the side that does not run counts none."""
+    found = []
+    for side, other in ((yes, no), (no, yes)):
+        for one in side.writer.conditions:
+            side.nodes.append(one.violations)
+            other.nodes.append(other.writer.literal(np.zeros((), np.int64), dtypes.int64))
+            found.append(one)
+    return found

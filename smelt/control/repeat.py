@@ -1,0 +1,128 @@
+"""Repeat: the operation behind `while_loop`, and how one is made of what a writer wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from smelt.autodiff.record import tracked, zeros_like
+from smelt.autodiff.vmap import vmap
+from smelt.autodiff.walk import push_forward
+from smelt.control.body import CARRY, Carried, Writer, written
+from smelt.control.loop import body_graph
+from smelt.control.parts import Parts, part_of, token_type
+from smelt.control.replay import replay
+from smelt.engine import enable_grad, located
+from smelt.errors import GradientError
+from smelt.ir.graph import Graph, Node
+from smelt.ops.op import Op, Type, Typed, bind
+from smelt.tensor import Tensor
+from smelt.tensor.elementary import where
+
+
+class WhileLoop(Op):
+    """A loop that turns as long as the first tensor it carries, a bool, holds.
+
+    Its operands are first contents of what it carries, then closures; its results the last ones.
+    """
+
+    family = "control"
+
+    def __init__(self) -> None:
+        self.name = "while_loop"  # not in the registry: eagerly a loop is Python's own
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return token_type(attributes["token"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        raise GradientError(located(_NO_LIMIT))
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        """A loop that carries the values and their tangents."""
+        (graph,) = attributes["bodies"]
+        count = len(graph.states)
+        moving = [k for k, node in enumerate(graph.states) if node.dtype.is_float]
+        first = [zeros_like(inputs[k]) if tangents[k] is None else tangents[k] for k in moving]
+        initial = [*inputs[:count], *first]
+        before: list[Node] = []
+
+        def write(writer: Writer) -> list[Tensor]:
+            carry = [writer.placeholder(x, CARRY) for x in initial]
+            before.extend(x.data for x in carry)
+            given = (*carry[:count], *inputs[count:])
+            with enable_grad():
+                leaves = [tracked(x, "while_loop") if x.dtype.is_float else x for x in given]
+                after = _after(graph, leaves)
+            known = {id(leaves[k]): x for k, x in zip(moving, carry[count:], strict=True)}
+            closed = zip(leaves[count:], tangents[count:], strict=True)
+            known |= {id(x): tangent for x, tangent in closed if tangent is not None}
+            outputs = tuple([after[k] for k in moving])
+            moved = zip(outputs, push_forward(outputs, known), strict=True)
+            return after + [zeros_like(y) if x is None else x for y, x in moved]
+
+        writer, nodes = written(write)
+        triples = zip(initial, before, nodes, strict=True)
+        token = repeat(writer, [Carried(*one) for one in triples])
+        parts = {k: part_of(token, count + n, graph.states[k]) for n, k in enumerate(moving)}
+        return Parts(output.shape, parts)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        """A loop that turns while any example does; those that have ended keep what they have.
+
+        It carries, last, the flag of every example.
+        """
+        (graph,) = attributes["bodies"]
+        count = len(graph.states)
+        size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
+        whole = [
+            x if has else x.broadcast_to((size, *x.shape))
+            for x, has in zip(inputs[:count], batched, strict=False)
+        ]
+        initial = [whole[0].any(), *whole[1:], whole[0]]
+        closed = tuple(0 if has else None for has in batched[count:])
+        before: list[Node] = []
+
+        def one(flag: Tensor, *given: Tensor) -> list[Tensor]:
+            after = _after(graph, [flag, *given])
+            pairs = zip(after[1:], given, strict=False)
+            kept = [where(flag, new, old) for new, old in pairs]
+            return [*kept, flag & after[0]]
+
+        def write(writer: Writer) -> list[Tensor]:
+            _, *carry = [writer.placeholder(x, CARRY) for x in initial]
+            before.extend([_.data, *(x.data for x in carry)])
+            axes = (*(0 for _ in carry), *closed)
+            results = vmap(one, in_axes=axes)(carry[-1], *carry[:-1], *inputs[count:])
+            return [results[-1].any(), *results]
+
+        writer, nodes = written(write)
+        triples = zip(initial, before, nodes, strict=True)
+        token = (size, *attributes["token"])
+        return repeat(writer, [Carried(*one) for one in triples], token)
+
+
+while_op = WhileLoop()
+
+
+def repeat(writer: Writer, carried: Sequence[Carried], token: tuple[int, ...] = ()) -> Tensor:
+    """Returns the token of a loop around what `writer` wrote; its flag is carried first."""
+    graph, given = body_graph(writer, carried, (), (), ())
+    operands = (*(one.initial for one in carried), *given)
+    return bind(while_op, operands, {"bodies": (graph,), "token": token})
+
+
+def _after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the carry after a turn, given what stands for its leaves."""
+    changed = dict(graph.updates)
+    roots = [changed.get(node, node) for node in graph.states]
+    given = dict(zip((*graph.states, *graph.arguments), leaves, strict=True))
+    values = replay(roots, given)
+    return [values[node] for node in roots]
+
+
+_NO_LIMIT = (
+    "a compiled while_loop has no gradient in reverse mode: how many turns must be remembered is "
+    "not known before the step runs. Give max_steps, use scan, or forward mode (smelt.jvp)"
+)

@@ -1,0 +1,143 @@
+"""`while_loop`: a loop whose number of turns is known only when the step runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from smelt import dtypes, tree
+from smelt.autodiff.vmap import Batched
+from smelt.control.body import CARRY, Carried, Writer, written
+from smelt.control.carry import leaves_of, matching
+from smelt.control.cond import cond, refuse_unless_bool
+from smelt.control.parts import part_of
+from smelt.control.repeat import repeat
+from smelt.control.scan import counted, scan
+from smelt.engine import context, located, no_grad
+from smelt.errors import ArgumentError
+from smelt.ir.graph import Node
+from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.elementary import where
+
+Condition = Callable[[Any], Any]
+Turn = Callable[[Any], Any]
+
+
+def while_loop(
+    condition: Condition, body: Turn, initial: Any, *, max_steps: int | None = None
+) -> Any:
+    """Runs `carry = body(carry)` as long as `condition(carry)` holds; returns the last carry.
+
+    Eagerly this is Python's `while`. In a compiled step it is a native loop.
+
+    Args:
+        condition: takes the carry, returns a bool Tensor of shape ().
+        body: takes the carry, returns the next one. It may use and change other tensors.
+        initial: the first carry, a tree of Tensors; each keeps its shape and dtype.
+        max_steps: how often the body may run. It is an error if that is not enough. A compiled
+            loop has a gradient in reverse mode only with `max_steps`, since memory for every
+            turn is laid out before the step runs; forward mode needs no limit.
+
+    Raises:
+        ArgumentError: `max_steps` is negative, or was reached before the condition failed.
+        ShapeError, DTypeError: the carry changes its shape or dtype, or the condition is not one
+            bool.
+
+    A loop that never ends cannot be interrupted while it runs natively: give `max_steps` when in
+    doubt. The name and the order of arguments are those of JAX's `lax.while_loop`.
+    """
+    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 0):
+        raise ArgumentError(
+            located(f"while_loop: max_steps must be an integer from 0 on, got {max_steps!r}")
+        )
+    carry, structure = leaves_of(initial)
+    loop = _Loop(condition, body, structure)
+    if max_steps is not None and context.engine.writes_graph:
+        last = _limited(loop, carry, max_steps)
+    elif context.engine.writes_graph:
+        last = _in_graph(loop, carry)
+    else:
+        last = _in_python(loop, carry, max_steps)
+    return tree.unflatten(structure, last)
+
+
+class _Loop:
+    """The two functions, on lists of tensors."""
+
+    def __init__(self, condition: Condition, body: Turn, structure: tree.Structure) -> None:
+        self._condition = condition
+        self._body = body
+        self.structure = structure
+
+    def goes_on(self, carry: list[Tensor]) -> Tensor:
+        flag = as_tensor(self._condition(tree.unflatten(self.structure, carry)))
+        refuse_unless_bool("while_loop: the condition", flag)
+        return flag
+
+    def turn(self, carry: list[Tensor]) -> list[Tensor]:
+        following = self._body(tree.unflatten(self.structure, carry))
+        return matching("while_loop: the carry", following, self.structure, carry)
+
+
+def _in_python(loop: _Loop, carry: list[Tensor], max_steps: int | None) -> list[Tensor]:
+    turns, flag = 0, loop.goes_on(carry)
+    while _any(flag):
+        if turns == max_steps:
+            raise ArgumentError(located(_NOT_ENOUGH.format(max_steps)))
+        following = loop.turn(carry)
+        if flag.is_traced:  # inside vmap: examples that have ended keep what they have
+            pairs = zip(following, carry, strict=True)
+            following = [where(flag, new, old) for new, old in pairs]
+        carry, turns = following, turns + 1
+        flag = loop.goes_on(carry)
+    return carry
+
+
+def _any(flag: Tensor) -> bool:
+    """Whether a flag holds, for one example at least if it is one of a batch."""
+    while isinstance(flag._data, Batched):
+        flag = flag._data.tensor
+    return bool(flag.numpy().any())
+
+
+def _limited(loop: _Loop, carry: list[Tensor], max_steps: int) -> list[Tensor]:
+    """A scan of as many turns, in which a turn does nothing once the condition has failed."""
+
+    def turn(carry: list[Tensor], _: None) -> tuple[list[Tensor], None]:
+        return cond(loop.goes_on(carry), loop.turn, lambda same: same, carry), None
+
+    last, _ = scan(turn, carry, length=max_steps)
+    unfinished = loop.goes_on(last).to(dtypes.int64)
+    context.engine.require(unfinished, _NOT_ENOUGH.format(max_steps), ArgumentError)
+    return last
+
+
+def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
+    """Writes body and condition once; the flag is the first tensor that the loop carries."""
+    first = loop.goes_on(initial)
+    before: list[Node] = []
+
+    def write(writer: Writer) -> list[Tensor]:
+        carry = [writer.placeholder(x, CARRY) for x in (first, *initial)]
+        before.extend(x.data for x in carry)
+        following = loop.turn(carry[1:])
+        return [loop.goes_on(following), *following]
+
+    writer, nodes = written(write)
+    triples = zip((first, *initial), before, nodes, strict=True)
+    carried = [Carried(*one) for one in triples]
+    changes = writer.changes()
+    carried += [Carried(one.contents, one.before, one.after) for one in changes]
+    carried += [counted(one) for one in writer.conditions]
+    token = repeat(writer, carried)
+    parts = [part_of(token, place, one.before) for place, one in enumerate(carried)]
+    end = len(nodes)
+    with no_grad():
+        for change, value in zip(changes, parts[end:], strict=False):
+            change.tensor.copy_(value)
+    for one, total in zip(writer.conditions, parts[end + len(changes) :], strict=True):
+        context.engine.require(total, one.message, one.error)
+    return parts[1:end]
+
+
+_NOT_ENOUGH = "while_loop: the condition still holds after max_steps={} turns"
