@@ -61,3 +61,16 @@ def adam_step(loss_of: Any, weights: Any, rate: float, decay: float = 0.0) -> An
 
     weights = jax.tree.map(jnp.asarray, weights)
     return step, (weights, moments(weights), jax.random.key(0))
+
+
+def conv2d(weights: Any, name: str, x: Any) -> Any:
+    """Returns the cross-correlation of images (N, C, H, W) with filters, without padding."""
+    y = jax.lax.conv_general_dilated(x, weights[f"{name}.weight"], (1, 1), "VALID")
+    bias = weights.get(f"{name}.bias")
+    return y if bias is None else y + bias[:, None, None]
+
+
+def max_pool2(x: Any) -> Any:
+    """Returns the largest of each 2 x 2 elements of images (N, C, H, W)."""
+    size = (1, 1, 2, 2)
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, size, size, "VALID")
