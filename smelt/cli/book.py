@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from smelt import plot
+from smelt.atomic import writable_folder, write_bytes
 from smelt.book.entry import Entry, entries, find
 from smelt.book.page import make_page
 from smelt.book.runner import Outcome, State, run_entry
@@ -16,7 +17,6 @@ from smelt.book.source import program
 from smelt.book.text import CLAIM_HEADER, claim_rows, columns, page_text, summary
 from smelt.cli.parser import Group, Within
 from smelt.cli.train import SEEDS
-from smelt.atomic import writable_folder, write_bytes
 
 __all__ = ["book"]
 
