@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 import smelt
+from smelt import plot
 from smelt.book.entry import Page, entry
 
 N = 1_000_000  # the book says "0 to 1,000,000"; its program sums 0..999,999
@@ -161,6 +162,12 @@ def table_of_times(page: Page) -> None:
             for language, mode, theirs, what in ROWS
         ],
     )  # fmt: skip
+    figure = plot.bars(
+        {what: times[what] for *_, what in ROWS},
+        reference={what: theirs for *_, theirs, what in ROWS},
+        names=("here", "book"), unit="s", log=True, title="Sum of squares of a million integers",
+    )  # fmt: skip
+    page.figure("times", figure)
     order = [ours, times["NumPy"], times["Python"], times["one by one"]]
     rounded = [round(taken, 6) for taken in order]
     page.claim("native < NumPy < Python < a task each", "rising", rounded, order == sorted(order))

@@ -109,6 +109,7 @@ def cats_in_photographs(page: Page) -> None:
     equally often, so that the network does not learn how rare cats are.
     """
     training, test = read(page)
+    page.print(smelt.explain(make_model(), test.images[:1]))
     truth = test.labels.numpy().reshape(-1)
     rows, chances = [], np.zeros(len(truth))
     for seed in SEEDS:
