@@ -1,4 +1,4 @@
-"""How a large convolution is cut into products of small matrices, by shapes alone.
+"""How a large convolution, or a deep product, is cut into products of small matrices.
 
 A convolution is a product of matrices once one operand is written out: `panel[c, k, column]`, a
 local copy in which columns lie side by side, as vectors want them. There are two ways:
@@ -10,7 +10,10 @@ local copy in which columns lie side by side, as vectors want them. There are tw
   and place. This is the gradient by the kernel, of which the places are few and the taps many.
 
 A panel must fit in the second cache. What is deeper is done in blocks, and sums wait in a second
-buffer, the totals.
+buffer, the totals. A product of matrices `x @ w.T` that is too deep for the panels of the scheduler
+is cut the second way: it is a convolution without places and taps.
+
+Only shapes decide, so results are the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from smelt.ir.graph import Node
+from smelt.ops import movement
+from smelt.ops.contraction import matmul
+from smelt.ops.convolution import convolution
 
 Shape = tuple[int, ...]
 Part = tuple[int, int, int]  # first, how many, and in steps of how many
@@ -28,6 +34,7 @@ VECTOR = 16  # elements side by side that a panel's width is chosen for
 PANEL = 1 << 16  # elements of a panel, at most
 TOTALS = 1 << 15  # elements of the totals, at most
 WIDEST = 256  # columns of a panel, at most
+DEEP = 4096  # products of matrices up to this depth are the scheduler's
 LEAST_WORK = 1 << 16  # products below which nothing is cut
 LEAST_ROWS = 4  # rows that must share a panel
 COPY_PRICE = 3  # cycles of copying a vector into a panel, or of turning it
@@ -36,7 +43,10 @@ RESULT_PRICE = 3  # cycles of bringing one of the totals to memory across the ch
 
 @dataclass(frozen=True, slots=True)
 class Extents:
-    """A convolution's extents, one group's channels: y (N, O, *P) from C channels and taps K."""
+    """A convolution's extents, one group's channels: y (N, O, *P) from C channels and taps K.
+
+    A product of matrices has no places, and one tap.
+    """
 
     samples: int
     groups: int
@@ -67,18 +77,20 @@ class PlaceCut:
 class ChannelCut:
     """Columns are output channels, `outputs` a panel; `samples` share it.
 
-    One block of the depth has `inner` channels and some steps of the first axis of taps.
+    One block of the depth has some channels and some steps of the first axis of taps.
     """
 
     outputs: int
     samples: int
-    inner: int
+    inner: tuple[Part, ...]
     taps: tuple[Part, ...]
 
 
 def extents_of(node: Node) -> Extents:
-    """Returns the extents of a convolution."""
+    """Returns the extents of a convolution, or of a product of matrices."""
     _, w = node.inputs
+    if node.op is matmul:
+        return Extents(node.shape[0], 1, node.shape[1], (), w.shape[0], (1,))
     groups = node.attributes["groups"]
     samples, outputs, *places = node.shape
     return Extents(samples, groups, outputs // groups, tuple(places), w.shape[1], w.shape[2:])
@@ -89,12 +101,20 @@ def cut(node: Node) -> PlaceCut | ChannelCut | None:
 
     Of both ways the one that takes less time, by a small model, is chosen.
     """
+    if node.op is not convolution and not (node.op is matmul and _is_deep(node)):
+        return None
     e = extents_of(node)
     work = e.groups * e.samples * e.outputs * math.prod(e.places) * e.depth
     if work < LEAST_WORK:
         return None
     options = [option for option in (_by_places(e), _by_channels(e)) if option is not None]
     return min(options, key=lambda option: option[0])[1] if options else None
+
+
+def _is_deep(node: Node) -> bool:
+    """Whether a product's right side lies across its columns, and is too deep for one panel."""
+    _, w = node.inputs
+    return node.ndim == 2 and w.op is movement.permute and w.shape[0] > DEEP
 
 
 def parts(extent: int, step: int) -> tuple[Part, ...]:
@@ -111,7 +131,7 @@ def _vectors(columns: int) -> int:
 
 
 def _by_places(e: Extents) -> tuple[float, PlaceCut] | None:
-    if e.outputs < LEAST_ROWS or math.prod(e.places) < VECTOR // 2:
+    if not e.places or e.outputs < LEAST_ROWS or math.prod(e.places) < VECTOR // 2:
         return None
     inner = _divisor(e.inner, PANEL // (4 * VECTOR * math.prod(e.taps)))
     most = min(WIDEST, PANEL // (inner * math.prod(e.taps)) // VECTOR * VECTOR)
@@ -147,12 +167,12 @@ def _by_channels(e: Extents) -> tuple[float, ChannelCut] | None:
     most = TOTALS // (math.prod(e.places) * outputs)
     if not steps or not most:
         return None
-    inner = _divisor(e.inner, max(1, PANEL // (line * steps))) if steps == e.taps[0] else 1
+    inner = min(e.inner, PANEL // (line * steps)) if steps == e.taps[0] else 1
     samples = _samples(e, outputs, most)
     vectors = _vectors(outputs) * (e.outputs // outputs)
     copies = COPY_PRICE * vectors * (e.samples // samples)
     cycles = e.groups * (e.depth * (rows * vectors + copies) + RESULT_PRICE * rows * e.outputs)
-    return cycles, ChannelCut(outputs, samples, inner, parts(e.taps[0], steps))
+    return cycles, ChannelCut(outputs, samples, parts(e.inner, inner), parts(e.taps[0], steps))
 
 
 def _samples(e: Extents, outputs: int, most: int) -> int:
@@ -169,7 +189,7 @@ def _divisor(extent: int, most: int) -> int:
 
 
 def reads_by_element(node: Node) -> Iterator[Node]:
-    """Yields the operands of which a cut convolution reads one element at a time, very often."""
+    """Yields the operands of which a cut product reads one element at a time, very often."""
     how = cut(node)
     if isinstance(how, PlaceCut):
         yield node.inputs[1]

@@ -89,7 +89,7 @@ class Lowering:
         first = self.group.members[0]
         if self.group.kind == "alone":
             body = lower_alone(self, self.group.members[0])
-        elif first.op is convolution and (how := cut(first)) is not None:
+        elif (how := cut(first)) is not None:
             body = lower_cut(self, first, how)
         else:
             statements: list[Statement] = []

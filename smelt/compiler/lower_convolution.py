@@ -40,6 +40,7 @@ from smelt.ir.loops import (
     Store,
     constant,
 )
+from smelt.ops.contraction import matmul
 from smelt.ops.movement import plus, quotient, regroup, times
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def under(node: Node, places: Index, taps: Index) -> Index:
 
 
 def lower_cut(lowering: Lowering, node: Node, how: PlaceCut | ChannelCut) -> Body:
-    """Returns the loops of a group that begins with a large convolution."""
+    """Returns the loops of a group that begins with a large convolution or a deep product."""
     if isinstance(how, PlaceCut):
         return _Places(lowering, node, how).body()
     return _Channels(lowering, node, how).body()
@@ -99,12 +100,22 @@ class _Cut:
     def local(self, name: str, shape: tuple[int, ...]) -> Buffer:
         return Buffer(self.lowering.fresh(name), shape, self.node.dtype)
 
+    def read_x(self, n: Expression, c: Expression, places: Index, taps: Index) -> Expression:
+        """Returns the element of x under a tap of the kernel that stands at a place."""
+        if self.node.op is matmul:
+            return self.lowering.read(self.x, (n, c))
+        channel = plus(times(self.group, self.e.inner), c)
+        return self.lowering.read(self.x, (n, channel, *under(self.node, places, taps)))
+
+    def read_w(self, o: Expression, c: Expression, taps: Index) -> Expression:
+        """Returns an element of w."""
+        if self.node.op is matmul:
+            return self.lowering.read(self.w, (c, o))
+        return self.lowering.read(self.w, (self.output(o), c, *taps))
+
     def output(self, o: Expression) -> Expression:
         """Returns the number among all output channels of one of the group's."""
         return plus(times(self.group, self.e.outputs), o)
-
-    def channel(self, c: Expression) -> Expression:
-        return plus(times(self.group, self.e.inner), c)
 
     def summed(self, start: Expression, product: Expression, loops: Loops) -> tuple[Body, Read]:
         """Returns the statements that add a product up, and the sum."""
@@ -190,8 +201,7 @@ class _Places(_Cut):
         (i, j), inside = self.loops("i", (rows, width))
         spot = (plus(corner[0], i), plus(corner[1], j))
         places = (*self.before, *spot)[-len(self.e.places) :]
-        at = under(self.node, places, tuple(taps))
-        value = self.lowering.read(self.x, (self.sample, self.channel(plus(first, c)), *at))
+        value = self.read_x(self.sample, plus(first, c), places, tuple(taps))
         column = plus(times(i, width), j)
         return nest([*loops, *inside], self.stored(panel, (c, *taps, column), value))
 
@@ -199,7 +209,7 @@ class _Places(_Cut):
         self, panel: Buffer, first: Expression, o: Expression, j: Expression, start: Expression
     ) -> tuple[Body, Read]:
         (c, *taps), loops = self.loops("k", panel.shape[:-1])
-        weight = self.lowering.read(self.w, (self.output(o), plus(first, c), *taps))
+        weight = self.read_w(o, plus(first, c), tuple(taps))
         product = Binary("mul", weight, Load(panel, (c, *taps, j)))
         return self.summed(start, product, loops)
 
@@ -234,16 +244,10 @@ class _Channels(_Cut):
         """Returns all panels and all samples."""
         e, how = self.e, self.how
         totals = self.local("totals", (*e.places, how.samples, how.outputs))
-        block = self.lowering.loop("b", e.inner // how.inner)
         blocks: Body = ()
-        for part in how.taps:
-            blocks += self.blocks(totals, times(block, how.inner), part)
-        inside = (
-            Scratch(totals),
-            *self.cleared(totals),
-            *nest([(block, e.inner // how.inner)], blocks),
-            *self.results(totals),
-        )
+        for channels, taps in itertools.product(how.inner, how.taps):
+            blocks += self.blocks(totals, channels, taps)
+        inside = (Scratch(totals), *self.cleared(totals), *blocks, *self.results(totals))
         around = [
             (self.group, e.groups),
             (self.many, e.samples // how.samples),
@@ -251,31 +255,28 @@ class _Channels(_Cut):
         ]
         return nest(around, inside)
 
-    def blocks(self, totals: Buffer, first: Expression, part: Part) -> Body:
-        """Returns the loops over some steps of the first axis of taps."""
-        start, count, steps = part
-        step = self.lowering.loop("b", count)
-        tap = plus(times(step, steps), constant(start))
-        panel = self.local("panel", (self.how.inner, steps, *self.e.taps[1:], self.how.outputs))
-        body = (
-            Scratch(panel),
-            *self.filled(panel, first, tap),
-            *self.added(panel, totals, first, tap),
+    def blocks(self, totals: Buffer, channels: Part, taps: Part) -> Body:
+        """Returns the loops over blocks of the depth of one shape."""
+        loops = [(self.lowering.loop("b", count), count) for _, count, _ in (channels, taps)]
+        first, tap = (
+            plus(times(block, size), constant(start))
+            for (block, _), (start, _, size) in zip(loops, (channels, taps), strict=True)
         )
-        return nest([(step, count)], body)
+        panel = self.local("panel", (channels[2], taps[2], *self.e.taps[1:], self.how.outputs))
+        filled, added = self.filled(panel, first, tap), self.added(panel, totals, first, tap)
+        return nest(loops, (Scratch(panel), *filled, *added))
 
     def filled(self, panel: Buffer, first: Expression, tap: Expression) -> Body:
         """Returns the loops that turn a part of w, so that output channels lie side by side."""
         (c, k, *taps, j), loops = self.loops("k", panel.shape)
-        at = (self.output(self.column(j)), plus(first, c), plus(tap, k), *taps)
-        return nest(loops, self.stored(panel, (c, k, *taps, j), self.lowering.read(self.w, at)))
+        value = self.read_w(self.column(j), plus(first, c), (plus(tap, k), *taps))
+        return nest(loops, self.stored(panel, (c, k, *taps, j), value))
 
     def added(self, panel: Buffer, totals: Buffer, first: Expression, tap: Expression) -> Body:
         """Returns the loops that add a panel's part of all sums; the longest one innermost."""
         (*places, n, j), rows = self.loops("i", totals.shape)
         (c, k, *taps), loops = self.loops("k", panel.shape[:-1])
-        at = under(self.node, tuple(places), (plus(tap, k), *taps))
-        x = self.lowering.read(self.x, (self.number(n), self.channel(plus(first, c)), *at))
+        x = self.read_x(self.number(n), plus(first, c), tuple(places), (plus(tap, k), *taps))
         here = (*places, n, j)
         product = Binary("mul", x, Load(panel, (c, k, *taps, j)))
         total, value = self.summed(Load(totals, here), product, loops)

@@ -12,6 +12,7 @@ from smelt.compiler import convolution_cut
 from smelt.compiler.convolution_cut import ChannelCut, Extents, PlaceCut, cut, parts
 from smelt.dtypes import float32, float64
 from smelt.ir.graph import Leaf, Node
+from smelt.ir.show import kernel_text
 from smelt.ops.convolution import convolution
 from smelt.tensor import Tensor, as_tensor
 from tests.compiler.engines import Case, Function
@@ -56,7 +57,7 @@ def test_a_gradient_by_the_kernel_has_channels_as_columns() -> None:
     how = cut(node_of((32, 64, 26, 26), (64, 64, 24, 24)))
     assert isinstance(how, ChannelCut)
     assert how.outputs == 64
-    assert how.inner * 24 * 24 * how.outputs <= convolution_cut.PANEL
+    assert how.inner[0][2] * 24 * 24 * how.outputs <= convolution_cut.PANEL
 
 
 def test_deep_convolutions_are_cut_in_blocks_of_channels() -> None:
@@ -161,3 +162,13 @@ def test_what_follows_is_done_before_memory() -> None:
     case = case_of((4, 8, 26, 26), (32, 8, 3, 3), {})
     names = [kernel.name for kernel in case.stages.program.kernels]
     assert any(name.startswith("convolution_relu") for name in names)
+
+
+def test_deep_products_are_cut_too() -> None:
+    random = np.random.default_rng(2)
+    x, w, b = (as_tensor(random.standard_normal(shape)) for shape in ((5, 5003), (16, 5003), (16,)))
+    case = Case(lambda states, given: [F.relu(F.linear(*given))], [], [x, w, b])
+    agree(case, interpret=False)
+    text = kernel_text(case.stages.program.kernels[0])
+    assert "panel" in text
+    assert "transpose" in text

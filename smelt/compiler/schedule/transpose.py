@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from smelt.compiler.schedule.access import Access, names_in
 from smelt.compiler.schedule.substitute import Names, Substitution, add, plus, rebuild, whole
-from smelt.ir.affine import Affine
+from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import (
     Buffer,
     Expression,
@@ -34,12 +34,14 @@ PANEL_BYTES = 1 << 18  # the largest panel: it stays in the second cache, and on
 class Crossing:
     """An array of which one `axis` lies along the loop that becomes vectors, another is `deep`.
 
-    With `across`, the deep axis runs along that variable, else along any: all of it is meant.
+    `along` is that loop's variable. With `across`, the deep axis runs along that variable, else
+    along any: all of it is meant.
     """
 
     buffer: Buffer
     index: tuple[Expression, ...]
     axis: int
+    along: str
     across: str | None = None
     deep: int = -1  # the last axis, unless the array lies along the vectors and is only far apart
 
@@ -56,9 +58,9 @@ class Crossing:
         return self.buffer.shape[self.deep]
 
     def at(self, row: Expression, column: Expression) -> tuple[Expression, ...]:
-        """Returns the index of an element: `row` counts along `axis`, `column` along the deep."""
+        """Returns the index of an element for a `row` of the loop and a `column` along the deep."""
         index = list(self.index)
-        index[self.axis] = row
+        index[self.axis] = Substitution({self.along: row})(index[self.axis])
         deep = index[self.deep]
         index[self.deep] = Substitution({self.across: column})(deep) if self.across else column
         return tuple(index)
@@ -73,9 +75,11 @@ def find_crossing(access: Access, vector: str, across: str | None = None) -> Cro
     axes = [axis for axis, total in enumerate(access.sums) if total and total.coefficient(vector)]
     if len(axes) != 1 or axes[0] == len(access.sums) - 1:
         return None
-    if access.sums[axes[0]] != Affine(0, {vector: 1}):
+    total = access.sums[axes[0]]
+    written = affine(access.index[axes[0]])  # as it stands there: names of sums are not looked up
+    if total is None or total.coefficient(vector) != 1 or written != total:
         return None
-    return Crossing(access.buffer, access.index, axes[0], across)
+    return Crossing(access.buffer, access.index, axes[0], vector, across)
 
 
 def find_strip(access: Access, vector: str) -> Crossing | None:
@@ -86,7 +90,7 @@ def find_strip(access: Access, vector: str) -> Crossing | None:
     along = [axis for axis, total in enumerate(access.sums) if total and total.coefficient(vector)]
     if along != [last] or access.sums[last] != Affine(0, {vector: 1}):
         return None
-    return Crossing(access.buffer, access.index, last, deep=last - 1)
+    return Crossing(access.buffer, access.index, last, vector, deep=last - 1)
 
 
 def _runs_along(access: Access, name: str) -> bool:
