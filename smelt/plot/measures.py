@@ -134,9 +134,10 @@ def histograms(weights: Module | Mapping[str, Any], *, bins: int = 40, title: st
         axes.set_visible(False)
     for axes, (name, values) in zip(panels, arrays.items(), strict=False):
         bare(axes, spines=("bottom",))
-        spread = np.ptp(values) > 0  # else there is one number, and one thin bar
-        count = min(bins, 4 + round(2 * values.size**0.5)) if spread else 1
-        axes.hist(values, bins=count, rwidth=1.0 if spread else 0.05, color=BLUE)
+        count = min(bins, 4 + round(2 * values.size**0.5))
+        alike = not np.ptp(values)  # one thin bar among empty ones
+        about = (values[0] - abs(values[0]) - 1e-3, values[0] + abs(values[0]) + 1e-3)
+        axes.hist(values, 25 if alike else count, range=about if alike else None, color=BLUE)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_yticks([])
         titled(axes, f"{name} ({values.size:,})", fontsize=9, pad=4)

@@ -201,6 +201,7 @@ def _rendered(figure: Figure, kind: str) -> bytes:
     import matplotlib
 
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "smelt"}):  # else ids in the text are random
+    # without a salt the ids in the text are random; there is no other way to give one
+    with matplotlib.rc_context({"svg.hashsalt": "smelt"}):
         figure.savefig(stream, format=kind, **FORMATS[kind])
     return stream.getvalue()

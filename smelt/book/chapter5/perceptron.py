@@ -8,6 +8,7 @@ from smelt import Tensor, plot
 from smelt.book.entry import Page, entry
 
 CORNERS = [(0, 0), (0, 1), (1, 0), (1, 1)]
+NAMES = ["output 0", "output 1"]
 
 
 def perceptron(weights: tuple[float, ...], bias: float, *inputs: float) -> int:
@@ -48,7 +49,9 @@ def and_gate(page: Page) -> None:
     outputs = [logical_and(x, y) for x, y in CORNERS]
     page.claim("AND of the four corners", [0, 0, 0, 1], outputs, outputs == [0, 0, 0, 1])
     page.claim("1 * 1 + 1 * 1 - 1.5 before the step", 0.5, 1 + 1 - 1.5, 1 + 1 - 1.5 == 0.5)
-    figure = plot.decision_boundary(line, CORNERS, outputs, title="AND: one line is enough")
+    figure = plot.decision_boundary(
+        line, CORNERS, outputs, names=NAMES, title="AND: one line is enough"
+    )
     page.figure("and", figure)
 
 
@@ -71,7 +74,9 @@ def xor_gate(page: Page) -> None:
 
     most = best_alone()
     page.claim("corners that one perceptron alone gets right, at best", 3, most, most == 3)
-    figure = plot.decision_boundary(between, CORNERS, outputs, title="XOR: it takes two lines")
+    figure = plot.decision_boundary(
+        between, CORNERS, outputs, names=NAMES, title="XOR: it takes two lines"
+    )
     page.figure("xor", figure)
 
 
