@@ -1,7 +1,8 @@
 """Loads, stores and transposed tiles in LLVM: where an element is, and how many come at once.
 
 Addresses are `getelementptr` of a buffer's pointer. A vector of indices whose element offsets are
-base, base + 1, ... becomes one vector access; every other one gathers or scatters. Accesses promise
+base, base + 1, ... becomes one vector access; loads of elements a few apart, or in opposite order,
+become some and a choice among their lanes; everything else gathers or scatters. Accesses promise
 element alignment only: what a caller passes in is aligned no better, and CPUs do not mind.
 """
 
@@ -19,9 +20,11 @@ from smelt.compiler.llvm_text import (
     suffix,
     vector,
 )
-from smelt.dtypes import bool_
+from smelt.dtypes import bool_, int64
 from smelt.errors import CompileError
 from smelt.ir.loops import Buffer
+
+NEAR = 4  # elements so far apart are read together with what lies between them
 
 
 def offset(w: Writer, buffer: Buffer, index: Sequence[Value]) -> Value:
@@ -39,7 +42,10 @@ def load(
     """Returns the elements at `index`, and 0 where `mask` is false."""
     place = offset(w, buffer, index)
     lanes = max(place.lanes, mask.lanes if mask else 1)
-    if mask is not None:
+    if place.stride is not None and 0 < abs(place.stride) <= NEAR and place.stride != 1:
+        every = repeat(w, mask or constant(True, bool_), lanes)
+        text = _load_apart(w, pointer, buffer, place, every)
+    elif mask is not None:
         text = _load_masked(w, pointer, buffer, place, repeat(w, mask, lanes))
     elif lanes == 1 or place.stride == 1:
         address = _address(w, pointer, buffer, place.text)
@@ -144,17 +150,53 @@ def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Va
     if mask.lanes > 1 and place.stride != 1:
         addresses = _addresses(w, pointer, buffer, _spread(place, mask.lanes))
         return _gather(w, addresses, buffer, mask)
-    type_, name = _vector_of(buffer, mask.lanes)
     address = _address(w, pointer, buffer, place.text)
-    result = w.call(
+    result = _neighbours(w, address, buffer, mask.lanes, _truths(w, mask))
+    type_, _ = _vector_of(buffer, mask.lanes)
+    return result if mask.lanes > 1 else w.let(f"extractelement {type_} {result}, i64 0")
+
+
+def _neighbours(w: Writer, address: str, buffer: Buffer, lanes: int, truths: str) -> str:
+    """Reads `lanes` elements from an address on, but only where the truths hold; else 0."""
+    type_, name = _vector_of(buffer, lanes)
+    return w.call(
         type_,
         f"llvm.masked.load.{name}.p0",
         f"ptr {address}",
         f"i32 {buffer.dtype.itemsize}",
-        _truths(w, mask),
+        truths,
         f"{type_} zeroinitializer",
     )
-    return result if mask.lanes > 1 else w.let(f"extractelement {type_} {result}, i64 0")
+
+
+def _load_apart(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Value) -> str:
+    """Reads `base + stride * lane` as neighbours, several vectors of them, and picks its lanes.
+
+    Only what is wanted is read: what lies between may belong to nobody.
+    """
+    stride, lanes = place.stride or 0, place.lanes
+    lowest = min(0, stride * (lanes - 1))
+    wanted = [stride * lane - lowest for lane in range(lanes)]
+    base = Value(place.text, int64, number=place.number)
+    type_, result = memory_type(buffer.dtype, lanes), "poison"
+    for start in range(0, max(wanted) + 1, lanes):
+        lane_of = {at - start: lane for lane, at in enumerate(wanted)}
+        truths = [lane_of.get(number, lanes) for number in range(lanes)]
+        inside = _chosen(w, f"<{lanes} x i1>", mask.text, "zeroinitializer", truths)
+        address = _address(w, pointer, buffer, binary(w, "add", base, integer(lowest + start)).text)
+        found = _neighbours(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
+        picks = [
+            lanes + at - start if start <= at < start + lanes else lane
+            for lane, at in enumerate(wanted)
+        ]
+        result = _chosen(w, type_, result, found, picks)
+    return result
+
+
+def _chosen(w: Writer, type_: str, a: str, b: str, lanes: list[int]) -> str:
+    """Returns the lanes of two vectors, counted through both, that are listed."""
+    mask = ", ".join(f"i32 {lane}" for lane in lanes)
+    return w.let(f"shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>")
 
 
 def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Value) -> None:
