@@ -18,6 +18,7 @@ N = 1_000_000  # the book says "0 to 1,000,000"; its program sums 0..999,999
 CORRECT = 333_332_833_333_500_000  # (N - 1) N (2 N - 1) / 6: beyond float64's whole numbers
 FEW = 500  # elements for the pool that gets every number as a task of its own
 WORKERS = 2
+SMELT = {1: "Smelt, 1 thread", 2: "Smelt, 2 threads"}
 
 
 def in_python() -> int:
@@ -60,7 +61,7 @@ def native_times() -> dict[str, float]:
     for threads in (1, 2):
         with smelt.settings(threads=threads):
             in_smelt()  # compiled once, outside the time
-            times[f"Smelt, {threads} threads"] = seconds(in_smelt, 20)
+            times[SMELT[threads]] = seconds(in_smelt, 20)
     return times
 
 
@@ -98,7 +99,7 @@ def compiled_sum(page: Page) -> None:
     for threads in (1, 2):
         with smelt.settings(threads=threads):
             result = in_smelt().item()
-        page.claim(f"the sum, {threads} threads", CORRECT, result, result == CORRECT)
+        page.claim(f"the sum by {SMELT[threads]}", CORRECT, result, result == CORRECT)
     gain = python / min(taken for how, taken in times.items() if how.startswith("Smelt"))
     page.claim("native against the interpreter", "> 20 times as fast", f"{gain:.0f}", gain > 20)
     arena = in_smelt.memory().arena
@@ -137,8 +138,8 @@ def python_sum(page: Page) -> None:
 RUST = 0.0145  # seconds of the book's serial program
 # the book's language, mode and seconds; what stands for it here
 ROWS = [
-    ("Rust", "serial", 0.0145, "Smelt, 1 threads"),
-    ("Rust", "parallel", 0.0019, "Smelt, 2 threads"),
+    ("Rust", "serial", 0.0145, SMELT[1]),
+    ("Rust", "parallel", 0.0019, SMELT[2]),
     ("Python", "serial", 0.0510, "Python"),
     ("Python", "parallel", 600.0, "one by one"),
     ("Python", "parallel", 600.0, "chunks"),
@@ -153,7 +154,7 @@ def table_of_times(page: Page) -> None:
     gives "< 0.00002x", while 0.0145 / 600 is 0.000024.
     """
     times = {**native_times(), **pool_times()[1]}
-    ours = times["Smelt, 1 threads"]
+    ours = times[SMELT[1]]
     page.table(
         ["language", "mode", "book: s", "against serial", "here", "s", "against serial"],
         [
