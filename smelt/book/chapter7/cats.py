@@ -107,6 +107,9 @@ def cats_in_photographs(page: Page) -> None:
     time it is shown, a third of the last features is dropped, and large weights decay. Cats are a
     third of the training images, but two thirds of those for the test: batches hold both kinds
     equally often, so that the network does not learn how rare cats are.
+
+    Fifty images are few: an accuracy near 88 % has a standard error of 5 %. The settings were tried
+    out on these and on parts of the 209 held out, so expect a little less on other photographs.
     """
     training, test = read(page)
     page.print(smelt.explain(make_model(), test.images[:1]))
