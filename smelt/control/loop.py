@@ -86,9 +86,10 @@ def loop(
 
     Its results: the last contents of each carried tensor, then each output stacked.
     """
-    before = [one.before for one in carried]
-    moving = {*before, *(one.node for one in sliced)}
-    kept = [*before, *_dear([*(one.after for one in carried), *outputs], moving)]
+    before, roots = [one.before for one in carried], [*(one.after for one in carried), *outputs]
+    read = set(topological(roots))
+    sliced = [one for one in sliced if one.node in read]  # so that nobody makes what no turn reads
+    kept = [*before, *_dear(roots, {*before, *(one.node for one in sliced)})]
     graph, given = body_graph(writer, carried, sliced, outputs, kept)
     first = [one.initial for one in carried]
     operands = (*first, *(one.rows for one in sliced), *given)

@@ -138,6 +138,23 @@ def test_a_compiled_layer_does_not_grow_with_the_length(kind) -> None:
     assert few == size(48)
 
 
+def test_a_training_step_keeps_only_what_its_gradient_reads() -> None:
+    length, batch, width = 50, 8, 16
+    layer = nn.LSTM(3, width)
+    opt = smelt.optim.SGD(layer.parameters(), lr=0.1)
+
+    @smelt.compile
+    def step(x):
+        opt.zero_grad()
+        layer(x)[0].sum().backward()
+        opt.step()
+
+    step(smelt.randn(length, batch, 3))
+    # of each place: four gates before and after the sigmoids, their gradients, h, c and tanh c
+    needed = length * batch * width * 4 * (4 + 4 + 4 + 4)
+    assert step.memory().arena < 1.2 * needed
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
