@@ -7,7 +7,7 @@ Kinds of groups:
 - "rows": the loops run over leading axes (`outer`); each member loops further inside (softmax,
   layer norm). Members hand rows on in a small local buffer.
 - "tiles": a matrix product and the elementwise work on its result, done while it is in registers.
-- "alone": a running sum, a scatter, a sort.
+- "alone": a running sum, a scatter, a sort, random bits.
 - "control": a loop or a branch with its results; what it runs is fused by itself (`bodies`).
 
 A stored node joins a group unless there is one of these reasons to stop:
@@ -99,7 +99,7 @@ def _find(
 def operations(group: Group, ordered: Ordered) -> list[str]:
     """Returns the names of what a group computes, in order, for people.
 
-    Of what is inlined only the dear is named: random bits, and reads at computed places.
+    Of what is inlined only the dear is named: reads at computed places.
     """
     names: list[str] = []
     for member in group.members:
@@ -108,7 +108,7 @@ def operations(group: Group, ordered: Ordered) -> list[str]:
             node = stack.pop()
             if not ordered.stored.has(node):
                 stack += node.inputs
-                if node.op.name in ("random_bits", "take") and node.op.name not in hidden:
+                if node.op.name == "take" and "take" not in hidden:
                     hidden.append(node.op.name)
         names += [name for name in hidden if name not in names]
         names.append("copy" if member.op.family == "movement" else member.op.name)
@@ -121,7 +121,7 @@ def _workspace(node: Node) -> Node:
 
 def is_elementwise(node: Node) -> bool:
     """Whether each element of a stored node is one expression: no loop of its own."""
-    return node.op.family in ("elementwise", "movement", "indexing", "window", "random")
+    return node.op.family in ("elementwise", "movement", "indexing", "window", "iota")
 
 
 def runs_over_trailing(node: Node) -> bool:

@@ -1,9 +1,10 @@
-"""Lower what has a loop nest of its own shape: running sums, scatters, sorts."""
+"""Lower what has a loop nest of its own shape: running sums, scatters, sorts, random bits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smelt.compiler.share import share_all
 from smelt.dtypes import bool_, int64
 from smelt.ir.graph import Node
 from smelt.ir.loops import (
@@ -27,19 +28,19 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
+from smelt.ops.random import RandomBits
 from smelt.ops.reduction import Cumulative
 
 if TYPE_CHECKING:
     from smelt.compiler.lower import Lowering
 
 Index = tuple[Expression, ...]
+WORDS = 4  # 32-bit words that a block of random bits has
 
 
 def lower_alone(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
-    """Returns the loops of a running sum, a scatter or a sort."""
-    if node.op.family == "cumulative":
-        return _running(lowering, node)
-    return _scatter(lowering, node) if node.op.family == "scatter" else _sort(lowering, node)
+    """Returns the loops of a running sum, a scatter, a sort or a draw of random bits."""
+    return _NESTS[node.op.family](lowering, node)
 
 
 def nest(loops: list[tuple[Expression, int]], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -167,3 +168,35 @@ def _less(a: Expression, b: Expression) -> Expression:
 
 def _not(condition: Expression) -> Expression:
     return Unary("logical_not", condition, bool_)
+
+
+def _random(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
+    """For every block: y[4 * block], ..., y[4 * block + 3] = the four words of the block"""
+    whole, rest = divmod(node.size, WORDS)
+    shape = (whole, WORDS) if not rest else (node.size,)
+    output = lowering.output(node, shape)
+    block = index_variable(lowering.fresh("block"))
+    body = _words(lowering, node, output, block, WORDS)
+    last = _words(lowering, node, output, constant(whole), rest)
+    return ((Loop(block, 0, whole, 1, tuple(body)),) if whole else ()) + tuple(last)
+
+
+def _words(
+    lowering: Lowering, node: Node, output: Buffer, block: Expression, count: int
+) -> list[Statement]:
+    assert isinstance(node.op, RandomBits)
+
+    def state(index: Index, mask: Expression | None = None) -> Expression:
+        return lowering.read(node.inputs[0], index, mask)
+
+    lets, words = share_all(node.op.words(state, block)[:count], lowering.fresh)
+    first = Binary("mul", block, constant(WORDS))
+    statements: list[Statement] = [*lets]
+    for number, word in enumerate(words):
+        place = constant(number)
+        index = (block, place) if len(output.shape) == 2 else (Binary("add", first, place),)
+        statements.append(Store(output, index, word))
+    return statements
+
+
+_NESTS = {"cumulative": _running, "scatter": _scatter, "sort": _sort, "random": _random}

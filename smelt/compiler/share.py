@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from smelt.ir.loops import Expression, Let, Read, Variable, children, with_children
 
@@ -15,7 +15,15 @@ def share(value: Expression, fresh: Callable[[str], str]) -> tuple[list[Let], Ex
 
     The lets come in the order in which they need each other; `fresh` makes names.
     """
-    order = _postorder(value)
+    lets, (rest,) = share_all((value,), fresh)
+    return lets, rest
+
+
+def share_all(
+    values: Sequence[Expression], fresh: Callable[[str], str]
+) -> tuple[list[Let], tuple[Expression, ...]]:
+    """Returns the same for several values, which may have parts in common."""
+    order = _postorder(values)
     uses = Counter(id(part) for whole in order for part in children(whole))
     lets: list[Let] = []
     built: dict[int, Expression] = {}
@@ -29,14 +37,14 @@ def share(value: Expression, fresh: Callable[[str], str]) -> tuple[list[Let], Ex
             lets.append(Let(variable, rebuilt))
             rebuilt = variable
         built[id(whole)] = rebuilt
-    return lets, built[id(value)]
+    return lets, tuple(built[id(value)] for value in values)
 
 
-def _postorder(root: Expression) -> list[Expression]:
+def _postorder(roots: Sequence[Expression]) -> list[Expression]:
     """Every part once, each after what it is made of."""
     order: list[Expression] = []
     placed: set[int] = set()
-    stack = [(root, False)]
+    stack = [(root, False) for root in reversed(roots)]
     while stack:
         part, ready = stack.pop()
         if ready:

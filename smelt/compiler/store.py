@@ -4,7 +4,8 @@ A node is either stored (a kernel writes it) or inlined: computed inside the loo
 it. Leaves are stored by nature. A node is stored when
 
 - the step must deliver it: an output, a new state, a check;
-- it is a reduction, contraction, running sum, scatter or sort: a loop of its own;
+- it is a reduction, contraction, running sum, scatter, sort or draw of random bits: a loop of its
+  own;
 - it is read by several and dear, or each element is read many times and it is not free;
 - it is read by several and finishes a product that nothing else reads: stored in its place;
 - the expression has grown too large to be inlined further.
@@ -23,7 +24,7 @@ from smelt.ops.convolution import convolution
 from smelt.ops.op import Inlined, Reader
 
 OWN_LOOP = frozenset(
-    {"reduction", "contraction", "cumulative", "scatter", "sort", "control", "part"}
+    {"reduction", "contraction", "cumulative", "scatter", "sort", "random", "control", "part"}
 )
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 REPEAT_LIMIT = 3  # cost up to which an expression is computed again for each reader
@@ -31,7 +32,7 @@ DEPTH_LIMIT = 60  # nested operations in one expression
 COSTS = {
     "div": 4, "mod": 6, "floordiv": 6, "sqrt": 4, "pow": 40, "exp": 12, "expm1": 16, "log": 14,
     "log1p": 18, "sin": 20, "cos": 20, "tanh": 16, "sigmoid": 16, "erf": 20, "atan2": 30,
-    "random_bits": 60, "take": 4,
+    "take": 4,
 }  # fmt: skip
 
 Axes = tuple[int | None, ...]  # for each axis of an operand: the reader's axis with the same index
@@ -168,9 +169,9 @@ def _finish_products(order: list[Node], readers: dict[Node, list[tuple[Node, int
     open_ended: set[Node] = set()
     found: set[Node] = set()
     for node in order:
-        if isinstance(node.op, elementwise.Elementwise):
-            if any(one in open_ended and one.shape == node.shape for one in node.inputs):
-                found.add(node)
+        goes_on = any(one in open_ended and one.shape == node.shape for one in node.inputs)
+        if goes_on and isinstance(node.op, elementwise.Elementwise):
+            found.add(node)
         if len(readers[node]) == 1 and (node in found or node.op.family == "contraction"):
             open_ended.add(node)
     return found
@@ -229,7 +230,7 @@ def loops_of_operands(root: Node, operand_axes: Callable[[Node], tuple[Axes, ...
         return _contraction_loops(root)
     if family == "cumulative":
         return [tuple(range(root.ndim))]
-    if family in ("scatter", "sort", "control", "part"):
+    if family in ("scatter", "sort", "random", "control", "part"):
         return [(None,) * operand.ndim for operand in root.inputs]
     return list(operand_axes(root))
 

@@ -15,8 +15,7 @@ import numpy as np
 
 from smelt.dtypes import int32, int64
 from smelt.errors import DTypeError, ShapeError
-from smelt.ir.loops import Binary, Cast, Expression, Select, constant
-from smelt.ops.movement import regroup
+from smelt.ir.loops import Binary, Cast, Expression, constant
 from smelt.ops.op import Op, Reader, Type, Typed
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -74,7 +73,10 @@ class _Word:
 
 
 class RandomBits(Op):
-    """32 random bits per element, as int32; `state` is int64 [seed, counter]."""
+    """32 random bits per element, as int32; `state` is int64 [seed, counter].
+
+    A block gives four elements at once, so it has a kernel of its own: `words` is its body.
+    """
 
     family = "random"
 
@@ -113,31 +115,18 @@ class RandomBits(Op):
             "random_bits: a batch of generator states is not supported; draw outside vmap"
         )
 
-    def lower(
-        self,
-        readers: tuple[Reader, ...],
-        index: tuple[Expression, ...],
-        node: Any,
-        mask: Expression | None = None,
-    ) -> Expression:
-        """Returns the same integer arithmetic on the element's flat number."""
-        (flat,) = regroup(index, node.shape, (node.size,))
-        seed, start = (_Word(readers[0]((constant(place),), None)) for place in (0, 1))
-        block = start + _Word(Binary("shr", flat, constant(2)))
-        zero = _Word(constant(0))
-        words = philox((block & WORD, block >> 32, zero, zero), (seed & WORD, seed >> 32))
-        place = Binary("bitwise_and", flat, constant(3))
-        chosen = words[3].expression
-        for number in (2, 1, 0):
-            here = Binary("eq", place, constant(number))
-            chosen = Select(here, words[number].expression, chosen)
-        return Cast(chosen, int32)  # wraps: the same 32 bits
+    def words(self, state: Reader, block: Expression) -> tuple[Expression, ...]:
+        """Returns the same integer arithmetic for the four elements of a block."""
+        seed, start = (_Word(state((constant(place),), None)) for place in (0, 1))
+        counter, zero = start + _Word(block), _Word(constant(0))
+        words = philox((counter & WORD, counter >> 32, zero, zero), (seed & WORD, seed >> 32))
+        return tuple(Cast(word.expression, int32) for word in words)  # wraps: the same 32 bits
 
 
 class Iota(Op):
     """0, 1, 2, ... along `axis` of `shape`, as int64."""
 
-    family = "random"  # like random numbers: made from the index alone
+    family = "iota"  # made from the index alone
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type(attributes["shape"], int64)

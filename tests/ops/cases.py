@@ -515,7 +515,7 @@ def other_cases() -> Iterator[Case]:
             return np.argsort(x, -1, kind="stable")
 
         yield Case("argsort", (shape,), {}, reference, smooth=False)
-    for shape in ((2, 3), (0,), (), (9,), (70,)):
+    for shape in ((2, 3), (0,), (), (9,), (70,), (4, 33)):
         state = {0: np.array([-7, 2**33 - 1], np.int64)}
         given = {"shape": shape}
         kinds = (dtypes.int64,)

@@ -133,8 +133,9 @@ class _Rewrite:
 
     def statement(self, statement: Statement) -> Statement:
         if isinstance(statement, (Loop, If)):
-            empty = rebuild(replace(statement, body=()), self.change)
-            return replace(empty, body=tuple(map(self.statement, statement.body)))
+            around = rebuild(replace(statement, body=()), self.change)
+            assert isinstance(around, (Loop, If))
+            return replace(around, body=tuple(map(self.statement, statement.body)))
         if isinstance(statement, Scratch):
             return Scratch(self.buffer(statement.buffer))
         new = rebuild(statement, self.change)
