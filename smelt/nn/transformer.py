@@ -92,7 +92,7 @@ class TransformerEncoderLayer(_Layer):
         nhead: number of heads, a divisor of E.
         dim_feedforward: rows of W1.
         dropout: how likely an element is dropped in training: of the attention weights, within FF,
-            and of what SA and FF return.
+            and of what SA and FF return. (Set `layer.dropout.p = 0.0` for none within FF.)
         activation: "relu", "gelu", or any function or module of one tensor.
         layer_norm_eps: eps of both norms.
         batch_first: whether inputs are (B, T, E) instead of (T, B, E).
