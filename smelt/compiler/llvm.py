@@ -18,7 +18,15 @@ from smelt.compiler.llvm_arithmetic import binary, fma, reduce, select, unary
 from smelt.compiler.llvm_convert import convert
 from smelt.compiler.llvm_operands import constant, repeat
 from smelt.compiler.llvm_step import emit_call, emit_job, emit_step
-from smelt.compiler.llvm_text import Module, Value, Writer, integer, memory_type, register_type
+from smelt.compiler.llvm_text import (
+    Module,
+    Value,
+    Writer,
+    integer,
+    memory_type,
+    ramp,
+    register_type,
+)
 from smelt.dtypes import DType, int64
 from smelt.errors import CompileError
 from smelt.ir.loops import (
@@ -134,7 +142,7 @@ class _Function:
     def repeat(self, value: Value, lanes: int) -> Value:
         """Returns the value with that many lanes; index vectors stay formulas."""
         if value.lanes == 1 and value.dtype is int64 and lanes > 1:
-            return value._replace(lanes=lanes, stride=0)
+            return value._replace(lanes=lanes, steps=ramp(0, lanes))
         return repeat(self.writer, value, lanes)
 
     def declare(self, declare: Declare) -> None:
@@ -263,7 +271,7 @@ class _Function:
 
     def constant(self, part: Constant) -> Value:
         if part.dtype is int64 and part.lanes > 1:
-            return integer(int(part.value))._replace(lanes=part.lanes, stride=0)
+            return integer(int(part.value))._replace(lanes=part.lanes, steps=ramp(0, part.lanes))
         return constant(part.value, part.dtype, part.lanes)
 
     def variable(self, part: Variable) -> Value:
@@ -272,7 +280,8 @@ class _Function:
         return self.names[part.name]
 
     def lanes(self, part: Lanes) -> Value:
-        return integer(0)._replace(lanes=part.lanes, limit=part.lanes - 1, stride=1)
+        steps = ramp(1, part.lanes)
+        return integer(0)._replace(lanes=part.lanes, limit=part.lanes - 1, steps=steps)
 
     def unary(self, part: Unary, x: Value) -> Value:
         if part.op in APPROXIMATED and x.dtype.is_float:

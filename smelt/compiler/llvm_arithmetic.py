@@ -201,7 +201,7 @@ def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
     if a.dtype.compute is not a.dtype:
         result = binary(w, op, convert(w, a, float32), convert(w, b, float32))
         return result if op in COMPARE else convert(w, result, a.dtype)
-    number, limit = b.number if b.stride is None or b.stride == 0 else None, largest(op, a, b)
+    number, limit = b.number if not any(b.steps or ()) else None, largest(op, a, b)
     a, b = level(w, a, b)
     b = b._replace(number=number)
     if op in COMPARE:

@@ -1,9 +1,10 @@
 """Loads, stores and transposed tiles in LLVM: where an element is, and how many come at once.
 
 Addresses are `getelementptr` of a buffer's pointer. A vector of indices whose element offsets are
-base, base + 1, ... becomes one vector access; loads of elements a few apart, or in opposite order,
-become some and a choice among their lanes; everything else gathers or scatters. Accesses promise
-element alignment only: what a caller passes in is aligned no better, and CPUs do not mind.
+base, base + 1, ... becomes one vector access; loads of elements that lie near each other in any
+other known order become some and a choice among their lanes; everything else gathers or scatters.
+Accesses promise element alignment only: what a caller passes in is aligned no better, and CPUs do
+not mind.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smelt.compiler.llvm_arithmetic import binary
-from smelt.compiler.llvm_operands import constant, ramp_literal, repeat
+from smelt.compiler.llvm_operands import constant, repeat, steps_literal
 from smelt.compiler.llvm_text import (
     Value,
     Writer,
     integer,
     memory_type,
+    ramp,
     suffix,
     vector,
 )
@@ -24,7 +26,7 @@ from smelt.dtypes import bool_, int64
 from smelt.errors import CompileError
 from smelt.ir.loops import Buffer
 
-NEAR = 4  # elements so far apart are read together with what lies between them
+NEAR = 4  # so many vectors of neighbours at most are read in place of a gather
 
 
 def offset(w: Writer, buffer: Buffer, index: Sequence[Value]) -> Value:
@@ -42,9 +44,9 @@ def load(
     """Returns the elements at `index`, and 0 where `mask` is false."""
     place = offset(w, buffer, index)
     lanes = max(place.lanes, mask.lanes if mask else 1)
-    if place.stride is not None and 0 < abs(place.stride) <= NEAR and place.stride != 1:
+    if place.steps is not None and place.stride not in (0, 1) and _is_near(place.steps):
         every = repeat(w, mask or constant(True, bool_), lanes)
-        text = _load_apart(w, pointer, buffer, place, every)
+        text = _load_near(w, pointer, buffer, place, place.steps, every)
     elif mask is not None:
         text = _load_masked(w, pointer, buffer, place, repeat(w, mask, lanes))
     elif lanes == 1 or place.stride == 1:
@@ -92,7 +94,7 @@ def _first(index: Sequence[Value]) -> list[Value]:
 
 
 def _spread(place: Value, lanes: int) -> Value:
-    return place._replace(lanes=lanes, stride=0) if place.lanes == 1 else place
+    return place._replace(lanes=lanes, steps=ramp(0, lanes)) if place.lanes == 1 else place
 
 
 def _address(w: Writer, pointer: str, buffer: Buffer, place: str) -> str:
@@ -106,9 +108,9 @@ def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> str:
     short = buffer.size < 1 << 31
     element = "i32" if short else "i64"
     lanes = vector(element, place.lanes)
-    if place.stride is not None:
+    if place.steps is not None:
         pointer = _address(w, pointer, buffer, place.text)
-        offsets = ramp_literal(place.stride, place.lanes, element)
+        offsets = steps_literal(place.steps, element)
     else:
         offsets = w.let(f"trunc {place.typed} to {lanes}") if short else place.text
     cell = memory_type(buffer.dtype)
@@ -169,27 +171,46 @@ def _neighbours(w: Writer, address: str, buffer: Buffer, lanes: int, truths: str
     )
 
 
-def _load_apart(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Value) -> str:
-    """Reads `base + stride * lane` as neighbours, several vectors of them, and picks its lanes.
+def _is_near(steps: tuple[int, ...]) -> bool:
+    return max(steps) - min(steps) < NEAR * len(steps)
+
+
+def _load_near(
+    w: Writer, pointer: str, buffer: Buffer, place: Value, steps: tuple[int, ...], mask: Value
+) -> str:
+    """Reads neighbours, several vectors of them, and picks `base + steps[lane]` for each lane.
 
     Only what is wanted is read: what lies between may belong to nobody.
     """
-    stride, lanes = place.stride or 0, place.lanes
-    lowest = min(0, stride * (lanes - 1))
-    wanted = [stride * lane - lowest for lane in range(lanes)]
+    lanes, lowest = place.lanes, min(steps)
+    wanted = [step - lowest for step in steps]
     base = Value(place.text, int64, number=place.number)
     type_, result = memory_type(buffer.dtype, lanes), "poison"
     for start in range(0, max(wanted) + 1, lanes):
-        lane_of = {at - start: lane for lane, at in enumerate(wanted)}
-        truths = [lane_of.get(number, lanes) for number in range(lanes)]
-        inside = _chosen(w, f"<{lanes} x i1>", mask.text, "zeroinitializer", truths)
+        picks = [at - start if start <= at < start + lanes else -1 for at in wanted]
+        inside = _asked_for(w, mask, picks)
         address = _address(w, pointer, buffer, binary(w, "add", base, integer(lowest + start)).text)
         found = _neighbours(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
-        picks = [
-            lanes + at - start if start <= at < start + lanes else lane
-            for lane, at in enumerate(wanted)
-        ]
-        result = _chosen(w, type_, result, found, picks)
+        order = [lane if pick < 0 else lanes + pick for lane, pick in enumerate(picks)]
+        result = _chosen(w, type_, result, found, order)
+    if len(set(wanted)) == lanes:
+        return result
+    # what one lane asks for another one may get, too, that should have 0
+    return w.let(f"select {mask.typed}, {type_} {result}, {type_} zeroinitializer")
+
+
+def _asked_for(w: Writer, mask: Value, picks: list[int]) -> str:
+    """Returns which of a vector's elements some lane picks for which the mask holds."""
+    type_, result = mask.type, "zeroinitializer"
+    askers: dict[int, list[int]] = {}
+    for lane, pick in enumerate(picks):
+        askers.setdefault(pick, []).append(lane)
+    askers.pop(-1, None)
+    for turn in range(max(map(len, askers.values()), default=0)):
+        order = [askers.get(number, [])[turn : turn + 1] for number in range(mask.lanes)]
+        lanes = [one[0] if one else mask.lanes for one in order]
+        some = _chosen(w, type_, mask.text, "zeroinitializer", lanes)
+        result = w.let(f"or {type_} {result}, {some}") if turn else some
     return result
 
 

@@ -1,14 +1,23 @@
 """Operands of LLVM instructions: constants, repeated scalars, and index formulas.
 
 Index arithmetic keeps what is known when the code is written (a number, an upper limit, a vector
-of the form base + stride * lane), so that addresses stay simple and divisions cheap.
+of the form base + steps[lane]), so that addresses stay simple and divisions cheap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from smelt.compiler.llvm_text import Value, Writer, integer, literal, register_type, suffix, vector
+from smelt.compiler.llvm_text import (
+    Value,
+    Writer,
+    integer,
+    literal,
+    ramp,
+    register_type,
+    suffix,
+    vector,
+)
 from smelt.dtypes import DType, int64
 from smelt.errors import CompileError
 
@@ -29,8 +38,8 @@ def repeat_literal(text: str, dtype: DType, lanes: int) -> Value:
 
 def repeat(w: Writer, x: Value, lanes: int) -> Value:
     """Returns a scalar in every lane; a vector, or a formula of one, is written out."""
-    if x.stride is not None:
-        return _ramp(w, x)
+    if x.steps is not None:
+        return _written(w, x, x.steps)
     if x.lanes == lanes:
         return x
     if x.lanes != 1:
@@ -44,20 +53,20 @@ def repeat(w: Writer, x: Value, lanes: int) -> Value:
     return Value(text, x.dtype, lanes, limit=x.limit)
 
 
-def _ramp(w: Writer, x: Value) -> Value:
-    """Writes out the index vector `base + stride * lane`."""
+def _written(w: Writer, x: Value, steps: tuple[int, ...]) -> Value:
+    """Writes out the index vector `base + steps[lane]`."""
     base = repeat(w, Value(x.text, int64, number=x.number), x.lanes)
-    if x.stride == 0:
+    if not any(steps):
         return base._replace(limit=x.limit)
-    steps = ramp_literal(x.stride or 0, x.lanes, "i64")
+    literal = steps_literal(steps, "i64")
     if x.number == 0:
-        return Value(steps, int64, x.lanes, limit=x.limit)
-    return Value(w.let(f"add {base.typed}, {steps}"), int64, x.lanes, limit=x.limit)
+        return Value(literal, int64, x.lanes, limit=x.limit)
+    return Value(w.let(f"add {base.typed}, {literal}"), int64, x.lanes, limit=x.limit)
 
 
-def ramp_literal(stride: int, lanes: int, element: str) -> str:
-    """Returns the constant `<0, stride, 2 * stride, ...>` without its type."""
-    return "<" + ", ".join(f"{element} {stride * lane}" for lane in range(lanes)) + ">"
+def steps_literal(steps: tuple[int, ...], element: str) -> str:
+    """Returns a constant vector without its type."""
+    return "<" + ", ".join(f"{element} {step}" for step in steps) + ">"
 
 
 def level(w: Writer, *operands: Value) -> list[Value]:
@@ -88,27 +97,43 @@ def pick(w: Writer, condition: str, yes: Value, no: Value) -> str:
 
 
 def index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
-    """Returns add, sub or mul of int64 as a formula or a known number; None if it is neither."""
-    if a.dtype is not int64 or op not in _KNOWN:
+    """Returns arithmetic of int64 as a formula or a known number; None if it is neither."""
+    if a.dtype is not int64:
+        return None
+    if op in ("floordiv", "mod"):
+        return _divided(op, a, b)
+    if op not in _KNOWN:
         return None
     if a.lanes == b.lanes == 1:
         return _scalar_index(w, op, a, b)
     if not (_is_formula(a) and _is_formula(b)):
         return None
-    lanes, slopes = max(a.lanes, b.lanes), (a.stride or 0, b.stride or 0)
+    lanes = max(a.lanes, b.lanes)
+    left, right = (x.steps or ramp(0, lanes) for x in (a, b))
     if op == "mul":
-        a, b, slopes = (b, a, slopes[::-1]) if slopes[0] == 0 else (a, b, slopes)
-        if slopes[1] or (slopes[0] and b.number is None):
+        a, b, left, right = (a, b, left, right) if any(left) else (b, a, right, left)
+        if any(right) or (any(left) and b.number is None):
             return None
-        stride = slopes[0] * (b.number or 0)
+        steps = tuple([step * (b.number or 0) for step in left])
     else:
-        stride = slopes[0] + slopes[1] if op == "add" else slopes[0] - slopes[1]
+        steps = tuple([_KNOWN[op](one, other) for one, other in zip(left, right, strict=True)])
     base = _scalar_index(w, op, _base(a), _base(b))
-    return Value(base.text, int64, lanes, base.number, largest(op, a, b), stride)
+    return Value(base.text, int64, lanes, base.number, largest(op, a, b), steps)
+
+
+def _divided(op: str, a: Value, b: Value) -> Value | None:
+    """Returns a quotient or a rest as a formula, where all lanes are known."""
+    if a.steps is None or a.number is None or any(b.steps or ()) or not b.number:
+        return None
+    places = [a.number + step for step in a.steps]
+    lanes = [place // b.number if op == "floordiv" else place % b.number for place in places]
+    steps = tuple([lane - lanes[0] for lane in lanes])
+    limit = max(lanes) if min(lanes) >= 0 else None
+    return Value(str(lanes[0]), int64, a.lanes, lanes[0], limit, steps)
 
 
 def _is_formula(x: Value) -> bool:
-    return x.lanes == 1 or x.stride is not None
+    return x.lanes == 1 or x.steps is not None
 
 
 def _base(x: Value) -> Value:

@@ -70,10 +70,17 @@ def literal(value: bool | int | float, dtype: DType) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', exact))[0]:016X}"
 
 
+@lru_cache(1024)
+def ramp(stride: int, lanes: int) -> tuple[int, ...]:
+    """Returns 0, stride, 2 * stride, ... for so many lanes."""
+    return tuple(stride * lane for lane in range(lanes))
+
+
 class Value(NamedTuple):
     """An operand: its text, and what is known of it when the code is written.
 
-    `stride` is not None for an index vector that is still a formula: `text + stride * lane`.
+    `steps` is not None for an index vector that is still a formula: `text + steps[lane]`, where the
+    first step is 0.
     """
 
     text: str
@@ -81,7 +88,15 @@ class Value(NamedTuple):
     lanes: int = 1
     number: int | None = None  # the value, when it is an integer known now
     limit: int | None = None  # the value is in 0..limit, when that is known
-    stride: int | None = None
+    steps: tuple[int, ...] | None = None
+
+    @property
+    def stride(self) -> int | None:
+        """What is added from lane to lane of a formula, when that is always the same."""
+        if self.steps is None:
+            return None
+        stride = self.steps[1] if len(self.steps) > 1 else 0
+        return stride if self.steps == ramp(stride, len(self.steps)) else None
 
     @property
     def type(self) -> str:
