@@ -112,7 +112,7 @@ def cats_in_photographs(page: Page) -> None:
     out on these and on parts of the 209 held out, so expect a little less on other photographs.
     """
     training, test = read(page)
-    page.print(smelt.explain(make_model(), test.images[:1]))
+    page.print(smelt.summary(make_model(), test.images[:1]))
     truth = test.labels.numpy().reshape(-1)
     rows, chances = [], np.zeros(len(truth))
     for seed in SEEDS:
