@@ -158,16 +158,16 @@ def _waste(lines: int, width: int, rows: int) -> float:
 
 
 def _by_channels(e: Extents) -> tuple[float, ChannelCut] | None:
-    outputs = _divisor(e.outputs, 4 * VECTOR)
+    outputs = _divisor(e.outputs, 2 * VECTOR)
     rows = e.samples * math.prod(e.places)
     if outputs < VECTOR // 2 or rows < LEAST_ROWS:
         return None
     line = math.prod(e.taps[1:]) * outputs
-    steps = min(e.taps[0], PANEL // line)
+    steps = _even(e.taps[0], PANEL // 4 // line or PANEL // line)
     most = TOTALS // (math.prod(e.places) * outputs)
     if not steps or not most:
         return None
-    inner = min(e.inner, PANEL // (line * steps)) if steps == e.taps[0] else 1
+    inner = _even(e.inner, PANEL // 4 // (line * steps)) if steps == e.taps[0] else 1
     samples = _samples(e, outputs, most)
     vectors = _vectors(outputs) * (e.outputs // outputs)
     copies = COPY_PRICE * vectors * (e.samples // samples)
@@ -181,6 +181,11 @@ def _samples(e: Extents, outputs: int, most: int) -> int:
     fewest = -(-LEAST_ROWS * 16 // math.prod(e.places))
     wanted = max(fewest, -(-e.samples * shares // 4))
     return _divisor(e.samples, min(most, wanted))
+
+
+def _even(extent: int, most: int) -> int:
+    """Returns the step, up to `most`, that cuts an extent into about equal pieces; 0: none does."""
+    return -(-extent // -(-extent // most)) if most else 0
 
 
 def _divisor(extent: int, most: int) -> int:

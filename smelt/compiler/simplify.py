@@ -9,12 +9,14 @@ there too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from smelt.compiler.bodies import Bodies
+from smelt.compiler.early_slice import narrower_padding, sliced_convolution
 from smelt.compiler.long_reduction import long_reduction
 from smelt.ir.graph import (
     CONSTANT,
@@ -38,9 +40,13 @@ def simplify(graph: Graph) -> Graph:
     """Returns an equal graph with constants folded, algebra applied, and repetition removed."""
     seen: dict[Any, Node] = {}
     new: dict[Node, Node] = {}
+    alone: set[Node] = set()
+    readers = _readers(graph)
     bodies = Bodies(graph, simplify)
     for node in graph.nodes():
-        new[node] = _simplified(bodies.simplified(node), new, seen)
+        new[node] = _simplified(bodies.simplified(node), new, seen, alone)
+        if readers[node] == 1:
+            alone.add(new[node])
     return Graph(
         graph.arguments,
         graph.states,
@@ -51,14 +57,19 @@ def simplify(graph: Graph) -> Graph:
     )
 
 
-def _simplified(node: Node, new: dict[Node, Node], seen: dict[Any, Node]) -> Node:
+def _readers(graph: Graph) -> Counter[Node]:
+    """Returns how often each node is read, or delivered."""
+    return Counter([*graph.roots, *[one for node in graph.nodes() for one in node.inputs]])
+
+
+def _simplified(node: Node, new: dict[Node, Node], seen: dict[Any, Node], alone: set[Node]) -> Node:
     inputs = tuple([new[operand] for operand in node.inputs])
     if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
         node = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
     changed: Node | None = emptied(node) or node
     while changed is not None:
         node = changed
-        changed = fold(node)
+        changed = fold(node) or sliced_convolution(node, alone)
         for rule in RULES.get(node.op.name, ()) if changed is None else ():
             changed = rule(node)
             if changed is not None:
@@ -258,6 +269,7 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table["neg"] = (double_negation, *table["neg"])
     table["cast"] = (idle_movement, *table["cast"])
     table["reshape"] = (idle_movement, joined_reshapes, reshaped_number)
+    table["slice"] = (idle_movement, narrower_padding)
     table["permute"] = (idle_movement, joined_permutes, reshaped_number, transposed_product)
     table["broadcast_to"] = (idle_movement, joined_broadcasts)
     return table

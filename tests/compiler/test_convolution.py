@@ -56,8 +56,8 @@ def test_a_forward_pass_has_places_as_columns() -> None:
 def test_a_gradient_by_the_kernel_has_channels_as_columns() -> None:
     how = cut(node_of((32, 64, 26, 26), (64, 64, 24, 24)))
     assert isinstance(how, ChannelCut)
-    assert how.outputs == 64
-    assert how.inner[0][2] * 24 * 24 * how.outputs <= convolution_cut.PANEL
+    assert how.outputs == 32
+    assert how.taps == ((0, 2, 12),)
 
 
 def test_deep_convolutions_are_cut_in_blocks_of_channels() -> None:
@@ -172,3 +172,43 @@ def test_deep_products_are_cut_too() -> None:
     text = kernel_text(case.stages.program.kernels[0])
     assert "panel" in text
     assert "transpose" in text
+
+
+# --- slices come early ----------------------------------------------------------------------------
+
+
+def gradient_by_input(states: list[Tensor], given: list[Tensor]) -> list[Tensor]:
+    x, w, g = given
+    x.grad = None
+    F.conv2d(x, w, padding=1).backward(g)
+    return [x.grad]
+
+
+def test_the_gradient_of_padding_is_not_computed() -> None:
+    random = np.random.default_rng(4)
+    shapes = ((2, 3, 6, 5), (4, 3, 3, 3), (2, 4, 6, 5))
+    x, w, g = (as_tensor(random.standard_normal(shape)) for shape in shapes)
+    x.requires_grad_()
+    case = Case(gradient_by_input, [], [x, w, g])
+    agree(case, interpret=False)
+    nodes = case.stages.simplified.nodes()
+    assert [node.shape for node in nodes if node.op is convolution] == [(2, 3, 6, 5)]
+    assert not any(node.op.name == "slice" for node in nodes)
+
+
+def test_what_is_wanted_whole_is_not_computed_twice() -> None:
+    random = np.random.default_rng(4)
+    given = [as_tensor(random.standard_normal(shape)) for shape in ((1, 2, 9), (3, 2, 4))]
+
+    def function(states: list[Tensor], given: list[Tensor]) -> list[Tensor]:
+        y = F.conv1d(*given, stride=2)
+        return [y, y[..., 1:]]
+
+    def part(states: list[Tensor], given: list[Tensor]) -> list[Tensor]:
+        return [F.conv1d(*given, stride=2)[..., 1:3]]
+
+    for one, extents in ((function, [3]), (part, [2])):
+        case = Case(one, [], given)
+        agree(case, interpret=True)
+        nodes = case.stages.simplified.nodes()
+        assert [node.shape[2] for node in nodes if node.op is convolution] == extents
