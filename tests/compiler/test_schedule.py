@@ -81,6 +81,14 @@ def test_panels(k, n):
     assert "_panel" in kernel_text(after) or k == 1
 
 
+@pytest.mark.parametrize("rows", [16, 64, 100])
+@pytest.mark.parametrize("columns", [2, 5])
+def test_short_rows_become_lanes(rows, columns):
+    """Each of many short rows has a lane, and so has its part of the local row."""
+    after = kernel_text(check(nests.softmax(rows, columns)))
+    assert f"scratch(float32[{columns}, " in after
+
+
 @pytest.mark.parametrize(("rows", "width"), [(3, 5), (9, 16), (17, 33)])
 def test_heads(rows, width):
     """Both operands of a product keep the heads' parts side by side."""

@@ -6,11 +6,14 @@ import pytest
 
 from smelt.compiler.schedule.access import analyse
 from smelt.compiler.schedule.axes import split_axes
+from smelt.compiler.schedule.join import join_axes
 from smelt.compiler.schedule.merge import merge_axes
 from smelt.compiler.schedule.shapes import narrowed, shares, tile_shape
 from smelt.compiler.schedule.split import split_digits
 from smelt.compiler.schedule.tidy import drop_unit_loops, fuse_products
 from smelt.compiler.schedule.transpose import pieces
+from smelt.dtypes import float32
+from smelt.ir.loops import Binary, Buffer, Kernel, Load, Loop, Store, constant, index_variable
 from smelt.ir.show import kernel_text, statement_text
 from tests.compiler import nests
 
@@ -80,6 +83,26 @@ def test_divisions_become_digits():
     assert "//" not in text
     assert "%" not in text
     assert "x[i, j_1, j_0]" in text
+
+
+def test_digits_of_one_number_are_joined():
+    joined = join_axes(nests.reshaped(2, 24, divisor=8))
+    assert [buffer.shape for buffer in joined.inputs] == [(2, 24)]
+    assert "y[i, j] = x[i, j]" in kernel_text(joined)
+
+
+def test_digits_of_digits_are_joined():
+    """x[i // 12, i // 4 % 3, i % 4] -> x[i]"""
+    x, y, i = Buffer("x", (5, 3, 4), float32), Buffer("y", (60,), float32), index_variable("i")
+    tens = Binary("floordiv", i, constant(4))
+    digits = (
+        Binary("floordiv", i, constant(12)),
+        Binary("mod", tens, constant(3)),
+        Binary("mod", i, constant(4)),
+    )
+    loop = Loop(i, 0, 60, 1, (Store(y, (i,), Load(x, digits)),))
+    joined = join_axes(Kernel("digits", (x,), (y,), (loop,)))
+    assert "y[i] = x[i]" in kernel_text(joined)
 
 
 def test_a_sum_gets_an_axis_of_its_own():

@@ -4,6 +4,7 @@ The rewrites, in the order in which they are made:
 
     tidy.drop_unit_loops     loops of one iteration go
     tidy.fuse_products       sums of products become fused
+    join.join_axes           axes that are read as the digits of one number become one
     split.split_digits       loops whose index is taken apart by divisions become several
     axes.split_axes          axes that a sum shares with the result's loops become several
     merge.merge_axes         neighbouring loops in memory order become one
@@ -11,6 +12,7 @@ The rewrites, in the order in which they are made:
     interleave.interleave    short sums go several ways at once
     transpose.Panel          operands that lie across are turned beforehand; so are copies;
                              those whose rows lie far apart are moved together
+    widen.widened            when short rows become lanes, local arrays get a place for each lane
     tile.Tile                rows and vectors of a body, unrolled; what they share is loaded once
     emit.emit                tiles in loops, edges behind them, sums of vectors, the parallel loop
 
@@ -24,6 +26,7 @@ from dataclasses import replace
 
 from smelt.compiler.schedule.axes import split_axes
 from smelt.compiler.schedule.emit import emit
+from smelt.compiler.schedule.join import join_axes
 from smelt.compiler.schedule.merge import merge_axes
 from smelt.compiler.schedule.nest import make_plan
 from smelt.compiler.schedule.shapes import lanes_for
@@ -41,7 +44,8 @@ def schedule(kernel: Kernel, *, vector_bits: int) -> Kernel:
     Elementwise results are the same bit for bit; sums are to rounding.
     """
     body = fuse_products(drop_unit_loops(kernel.body))
-    kernel = merge_axes(split_axes(split_digits(replace(kernel, body=body))))
+    kernel = join_axes(replace(kernel, body=body))
+    kernel = merge_axes(split_axes(split_digits(kernel)))
     body = kernel.body
     names = Names(body)
     result: list[Statement] = []

@@ -14,27 +14,15 @@ Now the sum has an axis of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from functools import partial
 
 from smelt.compiler.schedule.access import names_in
-from smelt.compiler.schedule.split import Ranges, as_sum, divide, measure, roots
-from smelt.compiler.schedule.substitute import Substitution, rebuild
+from smelt.compiler.schedule.split import Ranges, as_sum, divide, measure
+from smelt.compiler.schedule.views import Index, accesses, on_views, stores
 from smelt.ir.affine import Affine, affine
-from smelt.ir.loops import (
-    Buffer,
-    Expression,
-    If,
-    Kernel,
-    Load,
-    Loop,
-    Scratch,
-    Statement,
-    Store,
-    walk,
-)
+from smelt.ir.loops import Buffer, Kernel
 
-Index = tuple[Expression, ...]
 Split = tuple[int, int]  # which axis, and the extent of the second of the two that it becomes
 
 
@@ -43,32 +31,18 @@ def split_axes(kernel: Kernel) -> Kernel:
     while True:
         ranges: dict[str, tuple[int, int]] = {}
         measure(kernel.body, ranges, set())
-        uses: dict[Buffer, list[Index]] = {}
-        for buffer, index in _accesses(kernel.body):
-            uses.setdefault(buffer, []).append(index)
-        stored = (part for _, index in _stores(kernel.body) for part in index)
-        kept = {name for part in stored for name in names_in(part)}
+        places = (part for store in stores(kernel.body) for part in store.index)
+        kept = {name for part in places for name in names_in(part)}
+        uses = accesses(kernel)
         found = {buffer: _find(buffer, uses[buffer], ranges, kept) for buffer in uses}
         splits = {buffer: split for buffer, split in found.items() if split is not None}
         if not splits:
             return kernel
-        kernel = _Rewrite(splits).kernel(kernel)
-
-
-def _accesses(body: tuple[Statement, ...]) -> Iterator[tuple[Buffer, Index]]:
-    for root in roots(body):
-        for part in walk(root):
-            if isinstance(part, Load):
-                yield part.buffer, part.index
-    yield from _stores(body)
-
-
-def _stores(body: tuple[Statement, ...]) -> Iterator[tuple[Buffer, Index]]:
-    for statement in body:
-        if isinstance(statement, (Loop, If)):
-            yield from _stores(statement.body)
-        elif isinstance(statement, Store):
-            yield statement.buffer, statement.index
+        kernel = on_views(
+            kernel,
+            {buffer: _reshaped(buffer, *split) for buffer, split in splits.items()},
+            partial(_index, splits),
+        )
 
 
 def _find(buffer: Buffer, indices: list[Index], ranges: Ranges, kept: set[str]) -> Split | None:
@@ -99,54 +73,15 @@ def _within(part: Affine, extent: int, ranges: Ranges) -> bool:
     return bounds is not None and bounds[0] >= 0 and bounds[1] < extent
 
 
-class _Rewrite:
-    """Rebuilds a kernel on arrays of which one axis each is split."""
-
-    def __init__(self, splits: dict[Buffer, Split]) -> None:
-        self.splits = splits
-        self.buffers = {old: _reshaped(old, *split) for old, split in splits.items()}
-        self.change = Substitution({}, hoist=self.load)
-
-    def kernel(self, kernel: Kernel) -> Kernel:
-        """Returns the kernel on the new arrays."""
-        return replace(
-            kernel,
-            inputs=tuple(map(self.buffer, kernel.inputs)),
-            outputs=tuple(map(self.buffer, kernel.outputs)),
-            body=tuple(map(self.statement, kernel.body)),
-        )
-
-    def buffer(self, old: Buffer) -> Buffer:
-        return self.buffers.get(old, old)
-
-    def index(self, buffer: Buffer, given: Index) -> Index:
-        if buffer not in self.splits:
-            return given
-        axis, step = self.splits[buffer]
-        total = affine(given[axis])
-        assert total is not None
-        high, low = divide(total, step)
-        return (*given[:axis], as_sum(high), as_sum(low), *given[axis + 1 :])
-
-    def load(self, old: Load) -> Expression:
-        return Load(self.buffer(old.buffer), self.index(old.buffer, old.index), old.mask)
-
-    def statement(self, statement: Statement) -> Statement:
-        if isinstance(statement, (Loop, If)):
-            around = rebuild(replace(statement, body=()), self.change)
-            assert isinstance(around, (Loop, If))
-            return replace(around, body=tuple(map(self.statement, statement.body)))
-        if isinstance(statement, Scratch):
-            return Scratch(self.buffer(statement.buffer))
-        new = rebuild(statement, self.change)
-        if isinstance(new, Store):
-            return replace(
-                new, buffer=self.buffer(new.buffer), index=self.index(new.buffer, new.index)
-            )
-        return new
-
-
 def _reshaped(buffer: Buffer, axis: int, step: int) -> Buffer:
     shape = buffer.shape
     parts = (*shape[:axis], shape[axis] // step, step, *shape[axis + 1 :])
     return Buffer(buffer.name, parts, buffer.dtype)
+
+
+def _index(splits: Mapping[Buffer, Split], buffer: Buffer, given: Index) -> Index:
+    axis, step = splits[buffer]
+    total = affine(given[axis])
+    assert total is not None
+    high, low = divide(total, step)
+    return (*given[:axis], as_sum(high), as_sum(low), *given[axis + 1 :])

@@ -11,6 +11,7 @@ from smelt.compiler.schedule.shapes import shares
 from smelt.compiler.schedule.substitute import Names, identity, plus, whole
 from smelt.compiler.schedule.tile import Side, Tile
 from smelt.compiler.schedule.transpose import Panel, copy_across
+from smelt.compiler.schedule.widen import widened
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -197,8 +198,10 @@ def _panels(plan: Plan, base: Expression, size: int, names: Names) -> tuple[Body
     if plan.chains > 1:
         body = interleave(body, plan.chains, names)
     assert vector is not None
+    width = -(-size // plan.lanes) * plan.lanes
+    if plan.nest.facts.scratches:
+        body = widened(body, plan.nest.facts.scratches, vector.variable.name, width)
     for crossing in plan.crossings:
-        width = -(-size // plan.lanes) * plan.lanes
         panel = Panel(crossing, vector.variable.name, width, plan.lanes)
         before += panel.fill(base, size, names)
         body = panel.use(body)

@@ -142,14 +142,13 @@ def _vectorise(nest: Nest, axis: Loop, vector_bits: int) -> Plan | None:
     facts, name = nest.facts, axis.variable.name
     collecting = bool(facts.outer_registers())
     allowed = facts.reducible(name) if collecting else facts.independent(name)
-    has_scratch = any(access.buffer in facts.scratches for access in facts.accesses)
-    if not allowed or name in facts.steering or has_scratch or (collecting and facts.has_loops):
+    if not allowed or name in facts.steering or (collecting and facts.has_loops):
         return None
     lanes = narrowed(lanes_for(facts.wides, vector_bits), extent(axis))
     if lanes == 1:
         return None
     vectors = -(-extent(axis) // lanes)
-    row = _row_axis(nest, axis) if facts.has_loops else None
+    row = _row_axis(nest, axis) if facts.has_loops and not facts.scratches else None
     plan = Plan(nest, 0.0, vector=axis, row=row, lanes=lanes)
     once = facts.work + sum(_price(access, plan) * access.trips for access in facts.accesses)
     plan.cycles = once * vectors * nest.count / extent(axis)

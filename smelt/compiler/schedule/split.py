@@ -48,9 +48,9 @@ Ranges = Mapping[str, tuple[int, int]]
 
 def split_digits(kernel: Kernel) -> Kernel:
     """Returns the kernel with loops split where divisions ask for it, and those divisions gone."""
-    if not any(_divisor(part) for root in roots(kernel.body) for part in _parts(root)):
+    if not _divides(kernel):
         return kernel
-    body = _inline(kernel.body, Substitution({}))
+    body = inlined(kernel).body
     ranges: dict[str, tuple[int, int]] = {}
     storing: set[str] = set()
     measure(body, ranges, storing)
@@ -64,6 +64,17 @@ def split_digits(kernel: Kernel) -> Kernel:
         simplify = _Simplify(ranges)
         body = tuple(rebuild(statement, simplify) for statement in body)
     return replace(kernel, body=body)
+
+
+def inlined(kernel: Kernel) -> Kernel:
+    """Returns the kernel with index arithmetic back where it is used, if there are divisions."""
+    if not _divides(kernel):
+        return kernel
+    return replace(kernel, body=_inline(kernel.body, Substitution({})))
+
+
+def _divides(kernel: Kernel) -> bool:
+    return any(_divisor(part) for root in roots(kernel.body) for part in _parts(root))
 
 
 class _Simplify(Substitution):
