@@ -178,16 +178,21 @@ def _finish_products(order: list[Node], readers: dict[Node, list[tuple[Node, int
 
 
 def _read_by_element(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
-    """Returns the padded nodes that convolutions read element by element: each would ask anew
-    whether it lies in the padding.
+    """Returns the nodes of which convolutions read one element at a time and that are not ready.
+
+    Of what is padded, each read would ask anew whether it lies in the padding; a kernel that is
+    turned, for a gradient, would be read across its rows.
     """
     found: set[Node] = set()
+    turned: set[Node] = set()
     for node in reversed(order):
-        for reader, _ in readers[node]:
-            through = reader.op.family == "movement" and reader in found
-            if through or (reader.op is convolution and node in reads_by_element(reader)):
+        for reader, number in readers[node]:
+            direct = reader.op is convolution and node in reads_by_element(reader)
+            if direct or (reader.op.family == "movement" and reader in found):
                 found.add(node)
-    return {node for node in found if node.op in (movement.pad, movement.concatenate)}
+            if direct and number == 1 and node.op in (movement.permute, movement.flip):
+                turned.add(node)
+    return turned | {node for node in found if node.op in (movement.pad, movement.concatenate)}
 
 
 def _repeats(reader: Node, number: int, node: Node) -> bool:
