@@ -133,17 +133,22 @@ def matmul(
     dtype: DType = float32,
     transposed: str = "",
     epilogue: bool = True,
+    shared: bool = False,
 ) -> Kernel:
-    """out[i, j] = maximum(sum of a[i, k] * b[k, j] + bias[j], 0); a or b may lie transposed."""
+    """out[i, j] = maximum(sum of a[i, k] * b[k, j] + bias[j], 0); a or b may lie transposed.
+
+    With `shared`, b is one for the whole batch.
+    """
     a_shape = (k, m) if "a" in transposed else (m, k)
     b_shape = (n, k) if "b" in transposed else (k, n)
-    a, b = Buffer("a", (*batch, *a_shape), dtype), Buffer("b", (*batch, *b_shape), dtype)
+    own = () if shared else batch
+    a, b = Buffer("a", (*batch, *a_shape), dtype), Buffer("b", (*own, *b_shape), dtype)
     bias, out = Buffer("bias", (n,), dtype), Buffer("out", (*batch, m, n), dtype)
     outer = [index_variable(f"h{axis}") for axis in range(len(batch))]
     i, j, c = index_variable("i"), index_variable("j"), index_variable("k")
     acc = Register("acc", dtype)
     left = Load(a, (*outer, c, i) if "a" in transposed else (*outer, i, c))
-    right = Load(b, (*outer, j, c) if "b" in transposed else (*outer, c, j))
+    right = Load(b, (*outer[: len(own)], *((j, c) if "b" in transposed else (c, j))))
     z, name_z = let("z", add(Read(acc), Load(bias, (j,))))
     tail: tuple[Statement, ...] = (Store(out, (*outer, i, j), Read(acc)),)
     if epilogue:

@@ -78,6 +78,12 @@ def test_axes_merge_only_where_all_arrays_agree():
     assert [buffer.shape for buffer in kept.buffers] == [(4, 5), (4, 5), (5,)]
 
 
+def test_outer_axes_merge_where_inner_ones_cannot():
+    """x[h, i, k] and out[h, i, j] are walked in one go along h and i; j and k are not."""
+    merged = merge_axes(nests.matmul(4, 5, 6, batch=(3,), shared=True))
+    assert [one.shape for one in merged.inputs + merged.outputs] == [(12, 5), (5, 6), (6,), (12, 6)]
+
+
 def test_divisions_become_digits():
     text = kernel_text(split_digits(nests.reshaped(2, 24, divisor=8)))
     assert "//" not in text

@@ -146,16 +146,16 @@ def _mergeable(uses: _Uses) -> tuple[set[Pair], set[Place]]:
         if extents.get(a, -1) >= 0 and extents.get(b, -1) >= 0 and not uses.bare & {a, b}
     }
     while pairs:
-        pairs = _disjoint(pairs)
+        chosen = _disjoint(pairs)
         merged: set[Place] = set()
         for buffer, indices in uses.indices.items():
-            broken = _broken(buffer, indices, pairs, extents, merged)
+            broken = _broken(buffer, indices, chosen, extents, merged)
             if broken:
                 pairs -= broken
                 break
         else:
-            return pairs, merged
-    return pairs, set()
+            return chosen, merged
+    return set(), set()
 
 
 def _disjoint(pairs: set[Pair]) -> set[Pair]:
