@@ -11,7 +11,7 @@ A step passes through these files, in this order:
     order.py       in which order, so that states are overwritten last
     fuse.py        nodes that can share a loop become groups
     plan.py        a place in memory for each value, the arena
-    lower.py       groups -> kernels of plain loops (the loop IR)
+    lower.py       groups -> kernels of plain loops (the loop IR); large convolutions as products
     schedule/      kernels -> kernels with vectors, tiles and parallel loops
     approximate/   exp, log, tanh, ... as loop-IR arithmetic
     llvm.py        kernels -> LLVM
