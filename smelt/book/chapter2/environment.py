@@ -57,13 +57,15 @@ def versions(page: Page) -> None:
     """In a Cargo manifest "0.15" means any 0.15.x, "=0.15.4" one version; the lock file pins all.
 
     Python writes the first `==0.15.*`, the second `==0.15.4`, and a range `>=0.48,<0.51`. What
-    Smelt asks for is read from its own metadata and compared with what is installed.
+    Smelt asks for is read from its own metadata and compared with what is installed. The last of
+    the rules is the book's own case: its text asks for linfa 0.4, its program for 0.7.0.
     """
     for rule, found, expected in (
         ("==0.15.*", "0.15.6", True),
         ("==0.15.*", "0.16.1", False),
         ("==0.15.4", "0.15.6", False),
         (">=0.48,<0.51", "0.50.0", True),
+        ("==0.4.*", "0.7.0", False),
     ):
         allowed = allows(rule, found)
         page.claim(f"{rule} allows {found}", expected, allowed, allowed is expected)

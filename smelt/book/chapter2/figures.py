@@ -55,6 +55,18 @@ ACTIVATIONS = {
     "softplus": F.softplus,
     "identity": F.identity,
 }
+FORMULAS = [
+    ("step", "1 if x >= 0 else 0", "the perceptron's; no slope to learn from"),
+    ("sigmoid", "1 / (1 + e^-x)", "from 0 to 1: a probability; vanishing gradient"),
+    ("tanh", "(e^x - e^-x) / (e^x + e^-x)", "from -1 to 1: recurrent networks; vanishing gradient"),
+    ("ReLU", "max(0, x)", "cheap, many outputs 0; a unit can die"),
+    ("leaky ReLU", "x if x > 0 else 0.01 x", "no unit can die"),
+    ("GELU", "x P(Z <= x), Z from N(0, 1)", "Transformers; the book takes its form by tanh"),
+    ("log-sigmoid", "log(1 / (1 + e^-x))", "losses from logits, without overflow"),
+    ("softplus", "log(1 + e^x)", "a smooth ReLU"),
+    ("identity", "x", "the output of a regression"),
+    ("softmax", "e^x_i / (e^x_1 + ... + e^x_n)", "n classes: positive, with sum 1; not a curve"),
+]
 SLOPES = {  # by hand
     "step": lambda x: 0.0,
     "sigmoid": lambda x: math.exp(-x) / (1 + math.exp(-x)) ** 2,
@@ -78,12 +90,17 @@ def activations(page: Page) -> None:
     gradients), left of 0 for ReLU (a dying unit).
     """
     page.figure("activations", plot.activations(ACTIVATIONS), "Activations and their derivatives")
+    page.table(["activation", "formula", "remark"], FORMULAS)
     x = smelt.linspace(-4.0, 4.0, 80, dtype=smelt.float64)
     for name, function in ACTIVATIONS.items():
         slopes = smelt.grad(lambda x, function=function: function(x).sum())(x).tolist()
         expected = [SLOPES[name](place) for place in x.tolist()]
         error = max(abs(a - b) for a, b in zip(slopes, expected, strict=True))
         page.claim(f"derivative of {name}: error", "< 1e-9", error, error < 1e-9)
+    logits = smelt.tensor([1.0, 2.0, 3.0], dtype=smelt.float64)
+    p, slopes = smelt.softmax(logits, 0), smelt.jacrev(lambda x: smelt.softmax(x, 0))(logits)
+    error = float((slopes - (smelt.eye(3) * p - smelt.outer(p, p))).abs().max())
+    page.claim("dp_i/dx_j of softmax is p_i ([i = j] - p_j): error", "< 1e-9", error, error < 1e-9)
 
 
 @entry("F2.4", "A function of two numbers, and its gradients")

@@ -21,7 +21,8 @@ def consuming(page: Page) -> None:
     page.print(text_of(look(letters)))
     page.print(text_of(look(letters)))
     borrowed = page.printed.splitlines()
-    page.claim("borrowed twice", 2 * ["Rust is great!"], borrowed, borrowed[0] == borrowed[1])
+    expected = 2 * ["Rust is great!"]
+    page.claim("borrowed twice", expected, borrowed, borrowed == expected)
 
     page.print(text_of(consume(letters)))
     refused = ""

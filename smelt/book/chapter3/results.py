@@ -28,7 +28,8 @@ def divide(a: float, b: float) -> float | Failure:
 def result(page: Page) -> None:
     """The type says that there may be no quotient, and the type checker insists on both cases.
 
-    For floats neither language has a checked division: x / 0 is inf in Rust and in a tensor.
+    For floats neither library has a checked division (a footnote of the book names one; Rust has it
+    for integers only): x / 0 is inf in Rust and in a tensor.
     """
     match divide(10.0, 0.0):
         case Failure(reason):

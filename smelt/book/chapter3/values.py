@@ -31,7 +31,8 @@ class Setting:
 
 @entry("E3.2", "What cannot be changed")
 def immutable(page: Page) -> None:
-    """In Rust a variable is immutable unless it says `mut`: assigning again is not compiled.
+    """In Rust a variable is immutable unless it says `mut`: assigning again is not compiled. (The
+    book says in one place that `let` makes a mutable one. It does not.)
 
     A Python name can always be bound again; it is values that are immutable. Frozen records refuse
     a new field when it is assigned, and so do tensors an element.
@@ -51,7 +52,8 @@ def immutable(page: Page) -> None:
     for message in refused:
         page.print(f"error: {message}")
     page.claim("assigning is refused", 2, len(refused), len(refused) == 2)
-    page.claim("the values stand", [10, 10], [setting.x, tensor.item()], tensor.item() == 10)
+    stand = [setting.x, tensor.item()]
+    page.claim("the values stand", [10, 10], stand, stand == [10, 10])
 
 
 @entry("E3.3", "What can be changed")
@@ -106,7 +108,8 @@ def signs(page: Page) -> None:
     page.claim("both numbers", [-10, 250], numbers, numbers == [-10, 250])
     bits = [f"{np.int8(number).view(np.uint8):08b}" for number in (13, -13)]
     page.print(f"13 = {bits[0]}, -13 = {bits[1]}")
-    page.claim("bits of 13 and -13", ["00001101", "11110011"], bits, bits[1] == "11110011")
+    expected = ["00001101", "11110011"]
+    page.claim("bits of 13 and -13", expected, bits, bits == expected)
     low, high = np.iinfo(np.int8), np.iinfo(np.uint8)
     ranges = [low.min, low.max, high.min, high.max]
     page.claim("ranges of i8 and u8", [-128, 127, 0, 255], ranges, ranges == [-128, 127, 0, 255])
@@ -141,4 +144,5 @@ def text(page: Page) -> None:
     page.claim("no growing while it is lent", True, bool(refused), refused)
     view.release()
     owned += b" with Rust"
-    page.claim("but afterwards", "Deep Learning with Rust", owned.decode(), len(owned) == 23)
+    expected = "Deep Learning with Rust"
+    page.claim("but afterwards", expected, owned.decode(), owned.decode() == expected)

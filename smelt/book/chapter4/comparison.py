@@ -67,7 +67,8 @@ def table_of_languages(page: Page) -> None:
     tensor = smelt.ones(1000)
     gone = weakref.ref(tensor)
     del tensor
-    page.claim("memory goes with the last name", "gone", gone() or "gone", gone() is None)
+    fate = "gone" if gone() is None else "kept"
+    page.claim("memory goes with the last name", "gone", fate, fate == "gone")
 
     with smelt.settings(threads=1):
         work(smelt.rand(128, 128))

@@ -37,10 +37,11 @@ def write_table(path: Path, seed: int) -> np.ndarray:
 def normalise_columns(page: Page) -> None:
     """Reads five columns of a thousand numbers and brings them to one scale.
 
-    The book shows this in Python and in Rust, but not by which formula; here are both that are in
-    use. *Standardising* takes away a column's mean and divides by its standard deviation; *min-max*
-    maps its smallest value to 0 and its largest to 1. Either is first *fitted*, on training rows
-    only, then *applied* to any rows, so that nothing of the test rows leaks into training.
+    The book shows this in Python and in Rust, but not by which formula, and the program that goes
+    with it only prints the rows; here are both formulas that are in use. *Standardising* takes away
+    a column's mean and divides by its standard deviation; *min-max* maps its smallest value to 0
+    and its largest to 1. Either is first *fitted*, on training rows only, then *applied* to any
+    rows, so that nothing of the test rows leaks into training.
 
     The book's file holds numbers that look uniform on [0, 100). A seeded table of the same kind
     stands in for it; its columns have nearly the same facts.

@@ -20,8 +20,8 @@ def pair(number: Dual) -> tuple[float, float]:
 def duals(page: Page) -> None:
     """A dual number x + dx eps with eps^2 = 0 carries a value and a derivative.
 
-    A constant has the derivative 0. Lists of dual numbers are vectors, and lists of rows are
-    matrices.
+    A constant c has the derivative 0, so (c u)' = c u'. Lists of dual numbers are vectors, and
+    lists of rows are matrices.
     """
     y = Dual(3.5, 2.0)
     product = Dual(3.0, 1.0) * dual.cst(5.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from smelt import Tensor, plot
+from smelt import Tensor, plot, tensor
 from smelt.book.entry import Page, entry
 
 CORNERS = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -42,13 +42,15 @@ def and_gate(page: Page) -> None:
     """A single unit with weights 1 and 1, bias -1.5 and a step decides like a logical AND.
 
     Nothing is learned: the three numbers are chosen so that the line x + y = 1.5 leaves only the
-    corner (1, 1) on its upper side.
+    corner (1, 1) on its upper side. The book's text has the step say true or false of a positive
+    sum; its program, and ours, say 1 from 0 on.
     """
     for x, y in CORNERS:
         page.print(f"AND({x}, {y}) = {logical_and(x, y)}")
     outputs = [logical_and(x, y) for x, y in CORNERS]
     page.claim("AND of the four corners", [0, 0, 0, 1], outputs, outputs == [0, 0, 0, 1])
-    page.claim("1 * 1 + 1 * 1 - 1.5 before the step", 0.5, 1 + 1 - 1.5, 1 + 1 - 1.5 == 0.5)
+    before = line(tensor([[1.0, 1.0]])).item()
+    page.claim("1 * 1 + 1 * 1 - 1.5, before the step", 0.5, before, before == 0.5)
     figure = plot.decision_boundary(
         line, CORNERS, outputs, names=NAMES, title="AND: one line is enough"
     )

@@ -16,7 +16,7 @@ def draws(page: Page) -> None:
 
     The other distributions that the text lists are drawn as well. That the generators are what
     they say is checked on 100,000 draws each: the mean must lie within five standard errors of
-    the distribution's, so that a sound generator fails less than once in a million runs.
+    the distribution's, so that a sound generator fails with one seed in 300,000.
     """
     page.print("uniform", smelt.uniform(-1.0, 1.0, ()).item())
     page.print("normal", smelt.randn(()).item())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from smelt.book.entry import Page, entry
 
-SCALE = 0.2  # the book's 100 ms are 20 ms here
+SLEEP = 0.1  # seconds
 
 ANSWER = """
 A barrier is made for a number of threads. Each that comes to it waits; when the last one has come,
@@ -65,10 +65,9 @@ def times(events: list[Event], what: str) -> list[float]:
 def layers_with_barrier(page: Page) -> None:
     """Three threads start, work for a while, and wait until all three are done.
 
-    In which order they start is up to the system (the book saw 1, 3, 2). The book's sleep of 100 ms
-    is a fifth of that here.
+    In which order they start is up to the system (the book saw 1, 3, 2).
     """
-    events = run_layers([0.1 * SCALE] * 3, phases=1)
+    events = run_layers([SLEEP] * 3, phases=1)
     for event in events:
         page.print(f"{1000 * event.at:6.1f} ms  {event.layer} {event.what.split()[0]}")
     page.print("all layers completed")
@@ -76,7 +75,7 @@ def layers_with_barrier(page: Page) -> None:
     page.claim("three starts and three ends", (3, 3), (len(starts), len(ends)),
                len(starts) == len(ends) == 3)  # fmt: skip
     total = events[-1].at
-    one_by_one = 3 * 0.1 * SCALE
+    one_by_one = 3 * SLEEP
     page.claim("at the same time", f"< {one_by_one:.3f} s", f"{total:.3f} s", total < one_by_one)
 
 

@@ -12,6 +12,7 @@ from smelt.book.chapter7 import (
     next_value,
     rnn,
     smoothing,
+    through_time,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "next_value",
     "rnn",
     "smoothing",
+    "through_time",
 ]

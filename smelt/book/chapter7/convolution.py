@@ -26,10 +26,15 @@ def by_hand(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 def valid_convolution(page: Page) -> None:
     """Slides [[1, 0], [0, -1]] over the numbers 1 to 16: each output is I(i, j) - I(i+1, j+1) = -5.
 
-    What networks call convolution is cross-correlation. The mathematician's convolution turns the
-    kernel by half a turn first; here that changes the sign. For learned kernels it is all one.
+        S(i, j) = sum over m, n of K(m, n) I(i + m, j + n)
 
-    The output has (4 - 2 + 1) rows and columns. Row-major, its strides are 3 and 1 elements.
+    What networks call convolution is this cross-correlation. The mathematician's convolution turns
+    the kernel by half a turn first, K(1 - m, 1 - n); here that changes the sign. For learned
+    kernels it is all one.
+
+    The output has (4 - 2 + 1) rows and columns. Row-major, its strides are 3 and 1 elements. (What
+    the book says of ndarray's layout flags is the wrong way round: upper-case C and F say that an
+    array is contiguous, lower-case c and f which order is preferred.)
     """
     x, k = smelt.tensor(IMAGE), smelt.tensor(KERNEL)
     correlated = F.conv2d(x[None, None], k[None, None])[0, 0].numpy()  # a batch of one channel

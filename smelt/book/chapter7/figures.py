@@ -27,18 +27,27 @@ def unfolded(page: Page) -> None:
 
 @entry("F7.5", "One to many: a caption for an image")
 def one_to_many(page: Page) -> None:
-    """One input at the first step; each output word is the next input."""
+    """One input at the first step; each output word is the next input.
+
+    The same words, given as inputs (teacher forcing), bring forth the same words.
+    """
     words = ["a", "cat", "sleeps"]
     page.figure("one-to-many", plot.unrolled(T, inputs=[0], input_names=["image"],
                                              output_names=words, title="One to many"))  # fmt: skip
     cell, to_word, embed = nn.RNNCell(INPUTS, H), nn.Linear(H, 7), nn.Embedding(7, INPUTS)
-    x, h, said = smelt.randn(1, INPUTS), smelt.zeros(1, H), []
+    image, h, said = smelt.randn(1, INPUTS), smelt.zeros(1, H), []
+    x = image
     for _ in range(T):
         h = cell(x, h)
         word = to_word(h).argmax(1)  # (1,)
         said.append(word.item())
         x = embed(word)
-    page.claim("one image gives words", T, len(said), len(said) == T and max(said) < 7)
+    rnn = nn.RNN(INPUTS, H, batch_first=True)
+    rnn.load_state_dict({f"{name}_l0": p for name, p in cell.state_dict().items()})
+    inputs = smelt.cat([image, embed(smelt.tensor(said[:-1]))])[None]  # (1, T, INPUTS)
+    forced = to_word(rnn(inputs)[0]).argmax(2)[0].tolist()
+    page.claim("one image gives three words, teacher forcing the same", said, forced,
+               len(said) == T and forced == said)  # fmt: skip
 
 
 @entry("F7.6", "Many to one: a sentence's sentiment")
@@ -47,11 +56,12 @@ def many_to_one(page: Page) -> None:
     page.figure("many-to-one", plot.unrolled(T, outputs=[T - 1], title="Many to one",
                 input_names=["not", "so", "bad"], output_names=["positive"]))  # fmt: skip
     rnn, head = nn.RNN(INPUTS, H, batch_first=True), nn.Linear(H, 2)
-    states, last = rnn(smelt.randn(4, T, INPUTS))
-    logits = head(last[0])
+    x = smelt.randn(4, T, INPUTS)
+    logits = nn.ManyToOne(rnn, head)(x)
     page.claim("a sentence gives one pair of logits", (4, 2), logits.shape, logits.shape == (4, 2))
-    same = bool((states[:, -1] == last[0]).all())
-    page.claim("the final state is the last output", True, same, same)
+    states, _ = rnn(x)  # (4, T, H)
+    same = bool((head(states[:, -1]) == logits).all())
+    page.claim("they are those of the last state", True, same, same)
 
 
 @entry("F7.7", "Many to many: named entities")
@@ -60,30 +70,38 @@ def many_to_many(page: Page) -> None:
     page.figure("many-to-many", plot.unrolled(T, title="Many to many",
                 input_names=["Ada", "saw", "Paris"],
                 output_names=["person", "-", "place"]))  # fmt: skip
-    rnn, head = nn.RNN(INPUTS, H, batch_first=True), nn.Linear(H, 3)
-    states, _ = rnn(x := smelt.randn(4, T, INPUTS))
-    tags = head(states).argmax(2)
-    page.claim("a tag for each word", (4, T), tags.shape, tags.shape == (4, T))
-    shorter, _ = rnn(x[:, :2])
-    causal = float((shorter - states[:, :2]).abs().max())
-    page.claim("later words do not change earlier tags", 0, causal, causal < 1e-6)
+    tagger = nn.ManyToMany(nn.RNN(INPUTS, H, batch_first=True), nn.Linear(H, 3))
+    x = smelt.randn(4, T, INPUTS)
+    logits = tagger(x)
+    page.claim("three logits for each word", (4, T, 3), logits.shape, logits.shape == (4, T, 3))
+    change = float((tagger(x[:, :2]) - logits[:, :2]).abs().max())
+    page.claim("a later word changes earlier tags by", "< 1e-6", change, change < 1e-6)
 
 
 @entry("F7.8", "Encoder and decoder")
 def encoder_decoder(page: Page) -> None:
-    """The encoder's last state is all that the decoder learns of the source sentence."""
+    """The encoder's last state, c, is all that the decoder learns of the source sentence.
+
+        h_E(t) = tanh(W_hE h_E(t-1) + W_xE x(t) + b_E),  c = h_E(3)
+        h_D(t) = tanh(W_hD h_D(t-1) + W_xD y(t-1) + W_c c + b_D)
+
+    In training y(t-1) is the true word (teacher forcing), afterwards the word that was said.
+    """
     source, target = ["the", "cat", "sleeps"], ["le", "chat", "dort", "<end>"]
     page.figure("encoder-decoder", plot.encoder_decoder(source, target))
-    encoder, decoder = nn.RNN(INPUTS, H, batch_first=True), nn.RNN(INPUTS, H, batch_first=True)
-    head = nn.Linear(H, 9)
-    _, context = encoder(smelt.randn(2, len(source), INPUTS))  # (1, 2, H)
-    states, _ = decoder(smelt.randn(2, len(target), INPUTS), context)
-    logits = head(states)
+    words, start = 9, 0
+    encoder = nn.ManyToOne(nn.RNN(INPUTS, H, batch_first=True))  # (B, T, INPUTS) -> (B, H)
+    decoder = nn.OneToMany(nn.RNN(INPUTS + H, H, batch_first=True), words, context_size=H)
+    model = nn.EncoderDecoder(encoder, decoder)
+    x = smelt.randn(2, len(source), INPUTS)
+    said = smelt.compile(lambda x: model.greedy(x, start, None, len(target)).tokens)(x)  # (2, 4)
+    logits = model(x, nn.shift_right(said, start))
     page.claim("lengths differ: 3 words give 4", (2, 4, 9), logits.shape, logits.shape == (2, 4, 9))
-    other, _ = decoder(smelt.zeros(2, 1, INPUTS), context)
-    blank, _ = decoder(smelt.zeros(2, 1, INPUTS))
-    moved = float((other - blank).abs().max())
-    page.claim("the context changes the first word's state", "> 0", moved, moved > 0)
+    forced = logits.argmax(2).tolist()
+    page.claim("teacher forcing and speaking agree", said, forced, said.tolist() == forced)
+    other = model(smelt.randn(2, len(source), INPUTS), nn.shift_right(said, start))
+    moved = float((other - logits)[:, 0].abs().max())
+    page.claim("another source changes the first word's logits", "> 0", moved, moved > 0)
 
 
 @entry("F7.9", "The LSTM cell")

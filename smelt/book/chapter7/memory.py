@@ -98,10 +98,11 @@ def adding_problem(page: Page) -> None:
 
     The second figure says why. It shows how strongly the loss at the end depends on what the
     network knew at step t. With the first weights that falls off exponentially in both: at every
-    step it is multiplied by the same kind of Jacobian. But the LSTM's memory is carried on by a
-    sum, c(t) = f c(t-1) + i g. Learning from marks that happen to stand near the end it can open
-    the forget gate, and with f near 1 the gradient is handed back as it is, from any distance. The
-    RNN has nothing to open.
+    step it is multiplied by the same kind of Jacobian, and vanishes because that shrinks vectors
+    (its spectral radius is below 1; above 1 it would explode). But the LSTM's memory is carried on
+    by a sum, c(t) = f c(t-1) + i g. Learning from marks that happen to stand near the end it can
+    open the forget gate, and with f near 1 the gradient is handed back as it is, from any distance.
+    The RNN has nothing to open.
     """
     fresh = {name: Adder(name) for name in LAYERS}
     trained = {(name, seed): train(name, seed) for name in LAYERS for seed in SEEDS}

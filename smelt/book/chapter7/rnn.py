@@ -1,4 +1,4 @@
-"""E7.2 to E7.7: a recurrent network, piece by piece, that learns to add one to what it sees."""
+"""E7.2 to E7.7 (E7.5 apart): a recurrent network, piece by piece, that adds one to what it sees."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ V, H, T, B = 6, 16, 8, 32  # tokens, hidden units, steps of time, sequences in a
 EPOCHS, LR, SEED = 400, 3e-3, 42
 BOOK = {10: (2.2279, 0.0), 20: (1.8359, 25.0), 30: (1.7515, 37.5), 40: (1.4042, 62.5),
         90: (0.7931, 100.0), 100: (0.6308, 100.0), 400: (0.0250, 100.0)}  # fmt: skip
+BOOK_PREDICTED = [3, 4, 4, 2, 1, 4, 1, 2]  # for a sequence that it does not print
 
 
 def make_batch(size: int = B) -> tuple[smelt.Tensor, smelt.Tensor, smelt.Tensor]:
@@ -169,24 +170,6 @@ def forward_by_scan(model: MinimalRNN, x: smelt.Tensor) -> smelt.Tensor:
     return outputs.transpose(0, 1)
 
 
-@entry("E7.5", "Shift by one: loss and step")
-def loss_and_step(page: Page) -> None:
-    """Cross-entropy over the (B T, V) logits, its gradient through all eight steps, and Adam.
-
-    Forward pass, gradient and update of all 486 parameters are one native function. The first loss
-    is above ln 6 = 1.79, that of a blind guess: the wide first weights make guesses sure and wrong.
-    """
-    smelt.manual_seed(SEED)
-    model = MinimalRNN()
-    step = make_step(model, optim.Adam(model.parameters(), lr=LR))
-    losses = step.repeat(50)
-    page.print("losses of steps 1, 10, 50:", *[f"{float(losses[i]):.4f}" for i in (0, 9, 49)])
-    page.claim("the first loss is above a blind guess", f"> {math.log(V):.4f}", losses[0],
-               losses[0] > math.log(V))  # fmt: skip
-    fall = float(losses[-5:].mean() / losses[:5].mean())
-    page.claim("50 steps lower the loss", "< 0.8 times the first", fall, fall < 0.8)
-
-
 @entry("E7.6", "Shift by one: evaluation")
 def evaluation(page: Page) -> None:
     """Feeds one sequence, takes the largest logit at each step, and counts what is right.
@@ -225,12 +208,13 @@ def training_loop(page: Page) -> None:
     )  # fmt: skip
     new = smelt.randint(0, V, (T,))
     page.print("a new sequence", new.tolist(), "predicted", evaluate(model, new)[0])
+    page.print("the book's predictions, of a sequence that it does not print:", BOOK_PREDICTED)
     losses = {"RNN": [loss for _, loss, _ in log]}
     page.figure("loss", plot.loss_curves(losses, every=10, start=10, x_label="epoch",
                                          levels={"blind guess, ln 6": math.log(V)}))  # fmt: skip
     by_epoch = {epoch: (loss, accuracy) for epoch, loss, accuracy in log}
-    page.claim("all right from epoch 100 on", "100 %", f"{by_epoch[100][1]:.0%}",
-               all(accuracy == 1 for epoch, _, accuracy in log if epoch >= 100))  # fmt: skip
+    lowest = min(accuracy for epoch, _, accuracy in log if epoch >= 100)
+    page.claim("all right from epoch 100 on", "100 %", f"{lowest:.0%}", lowest == 1)
     page.claim("loss at epoch 400 (book: 0.0250)", "< 0.05", by_epoch[400][0],
                by_epoch[400][0] < 0.05)  # fmt: skip
     page.claim("a new sequence is predicted", 1.0, evaluate(model, new)[1],

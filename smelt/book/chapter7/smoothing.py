@@ -36,6 +36,8 @@ def smooth(series: np.ndarray) -> np.ndarray:
 def moving_average(page: Page) -> None:
     """Slides the kernel [0.2, 0.2, 0.2, 0.2, 0.2] over Apple's daily closing price.
 
+        y(n) = sum over i of x(i) k(n - i),  in continuous time  y(t) = int x(s) k(t - s) ds
+
     Each output is the mean of five days. The kernel adds up to 1, so the level stays; what changes
     from day to day averages out. A network's convolution does the same with weights that it learns.
     """
