@@ -6,6 +6,7 @@ are theirs; the transposed convolution is the gradient by the input, called forw
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.elementwise import add
-from smelt.ops.movement import broadcast_to, flip, pad, permute, reshape, slice_
+from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
 from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
 
 Sizes = tuple[int, ...]
@@ -128,16 +129,81 @@ def transposed(
     """Returns each element of g (N, O, *P) times the kernel w (O, C / groups, *K), added up where
     they fall, `stride` apart; `low` and `high` elements are added (or cut off) at the ends.
     """
-    edges = [reach(extent, gap) - 1 for extent, gap in zip(w.shape[2:], dilation, strict=True)]
-    low, high = (tuple(map(sum, zip(edges, ends, strict=True))) for ends in (low, high))
-    spread = padded(g, (0, 0, *low), (0, 0, *high), (1, 1, *stride))
+    axes = zip(g.shape[2:], stride, w.shape[2:], dilation, low, high, strict=True)
+    extents = [(n - 1) * s + reach(k, d) + before + after for n, s, k, d, before, after in axes]
     outputs, inner, *kernel = w.shape
     parts = reshape(w, shape=(groups, outputs // groups, inner, *kernel))
     parts = permute(parts, axes=(0, 2, 1, *range(3, parts.ndim)))
     turned = reshape(parts, shape=(groups * inner, outputs // groups, *kernel))
     turned = flip(turned, axes=tuple(range(2, turned.ndim)))
+    if any(step > 1 and gap == 1 for step, gap in zip(stride, dilation, strict=True)):
+        return _by_phases(g, turned, low, tuple(extents), stride, dilation, groups)
+    return _spread(g, turned, low, tuple(extents), stride, dilation, groups)
+
+
+def _spread(
+    g: Any, turned: Any, low: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """Slides a turned kernel over g with zeros between its elements, for so many places."""
+    if 0 in turned.shape[2:]:
+        zero = g.literal(0, g.dtype)
+        return broadcast_to(zero, shape=(g.shape[0], turned.shape[0], *extents))
+    edges = [reach(extent, gap) - 1 for extent, gap in zip(turned.shape[2:], dilation, strict=True)]
+    before = [edge + count for edge, count in zip(edges, low, strict=True)]
+    widths = [(extent - 1) * step + 1 for extent, step in zip(g.shape[2:], stride, strict=True)]
+    ends = zip(extents, edges, before, widths, strict=True)
+    behind = [extent + edge - start - width for extent, edge, start, width in ends]
+    spread = padded(g, (0, 0, *before), (0, 0, *behind), (1, 1, *stride))
     once = (1,) * len(stride)
     return convolution(spread, turned, stride=once, dilation=dilation, groups=groups)
+
+
+def _by_phases(
+    g: Any, turned: Any, low: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """The same, with no zeros between: places `stride` apart see the same taps, `stride` apart.
+
+    So there is a convolution with a part of the kernel for each phase, and their results lie
+    between each other.
+    """
+    steps = tuple(s if d == 1 else 1 for s, d in zip(stride, dilation, strict=True))
+    rest = tuple(s // step for s, step in zip(stride, steps, strict=True))
+    counts = tuple(-(-extent // step) for extent, step in zip(extents, steps, strict=True))
+    found = []
+    for phases in itertools.product(*map(range, steps)):
+        axes = zip(phases, low, turned.shape[2:], steps, strict=True)
+        start, stop, shift = zip(*itertools.starmap(_phase, axes), strict=True)
+        stop = (*turned.shape[:2], *stop)
+        part = slice_(turned, start=(0, 0, *start), stop=stop, step=(1, 1, *steps))
+        found.append(_spread(g, part, shift, counts, rest, dilation, groups))
+    return _interleaved(found, extents, steps)
+
+
+def _phase(phase: int, low: int, taps: int, step: int) -> tuple[int, int, int]:
+    """Returns which taps of a turned kernel a phase sees, from and up to, and how many elements
+    come before its first place.
+
+    Tap k of the kernel as it was meets place i where k = i - low, up to a multiple of the step.
+    """
+    first = (phase - low) % step
+    last = max(0, taps - 1 - first)
+    return last % step, max(0, taps - first), (low + first - phase) // step
+
+
+def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
+    """Puts the elements of phases between each other: `parts` has one for each, row by row."""
+    counts = parts[0].shape[2:]
+    pairs = tuple(itertools.chain(*((count, 1) for count in counts)))
+    parts = [reshape(part, shape=(*part.shape[:2], *pairs)) for part in parts]
+    for axis in reversed(range(len(steps))):
+        step = steps[axis]
+        groups = [parts[first : first + step] for first in range(0, len(parts), step)]
+        parts = [concatenate(*group, axis=3 + 2 * axis) for group in groups]
+    (whole,) = parts
+    wide = tuple(count * step for count, step in zip(counts, steps, strict=True))
+    whole = reshape(whole, shape=(*whole.shape[:2], *wide))
+    once = (1,) * whole.ndim
+    return slice_(whole, start=(0,) * whole.ndim, stop=(*whole.shape[:2], *extents), step=once)
 
 
 def padded(x: Any, low: Sizes, high: Sizes, step: Sizes) -> Any:

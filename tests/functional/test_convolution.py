@@ -72,6 +72,31 @@ def test_transposed_convolution_is_the_gradient_by_the_input() -> None:
     np.testing.assert_allclose(back.numpy(), x.grad.numpy()[..., : back.shape[-2], :], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("stride", "dilation", "padding", "more"),
+    [
+        (1, 1, 0, 0),
+        (2, 1, 1, 1),
+        (3, 1, 0, 2),
+        (4, 1, 1, 0),
+        (2, 2, 0, 1),
+        (3, 2, 2, 0),
+        (5, 1, 0, 4),
+    ],
+)
+def test_each_element_puts_a_kernel_into_the_result(
+    stride: int, dilation: int, padding: int, more: int
+) -> None:
+    x, w = RANDOM.standard_normal((2, 4, 5)), RANDOM.standard_normal((4, 3, 3))
+    y = np.zeros((2, 3, 40))
+    for n, c, o, p, k in np.ndindex(2, 4, 3, 5, 3):
+        y[n, o, p * stride + k * dilation] += x[n, c, p] * w[c, o, k]
+    extent = 4 * stride - 2 * padding + 2 * dilation + more + 1
+    settings = (None, stride, padding, more, 1, dilation)
+    got = F.conv_transpose1d(smelt.tensor(x), smelt.tensor(w), *settings)
+    np.testing.assert_allclose(got.numpy(), y[..., padding : padding + extent], atol=1e-12)
+
+
 @pytest.mark.parametrize("settings", [{"padding": 1}, {"stride": 2}, {"dilation": 2, "groups": 2}])
 def test_gradients_to_second_order(settings: dict) -> None:
     w = drawn(2, 2 // settings.get("groups", 1), 2, 2)
