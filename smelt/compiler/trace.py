@@ -17,6 +17,7 @@ import numpy as np
 
 from smelt import errors
 from smelt.compiler.gradients import Border
+from smelt.control.body import VIEW_OUTDATED
 from smelt.dtypes import DType
 from smelt.engine import Data, context, located, using
 from smelt.errors import TraceError
@@ -202,7 +203,7 @@ class Trace:
         """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
         found = self._overwritten.get(id(tensor._version))
         if found is not None and self._born[node] < found[1] and node is not found[2]:
-            raise TraceError(located(_VIEW_OUTDATED.format(tensor.shape)))
+            raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
 
     def _refuse_shared_memory(self) -> None:
         """Raises when a state that changes lies in the same memory as another captured tensor."""
@@ -255,11 +256,6 @@ def _origin() -> Origin:
     return Origin(errors.user_line(), ".".join(context.modules))
 
 
-_VIEW_OUTDATED = (
-    "a tensor of shape {} is a view of one that copy_ has changed since: eagerly it would show the "
-    "new contents, here the old ones. Take the view again after copy_, or keep the old values with "
-    "clone()"
-)
 _ARGUMENT_CHANGED = (
     "copy_ into a tensor of shape {} that is an argument of the compiled step: the caller's tensor "
     "would not change. Return the new contents, or let the step use the tensor without passing it, "

@@ -87,7 +87,8 @@ class Writer:
         self.conditions: list[Condition] = []
         self._cuts = context.grad_enabled  # else nothing is differentiated anyway
         self._changed: dict[int, Node] = {}
-        self._born: set[Node] = set()
+        self._born: dict[Node, int] = {}  # how many nodes there were before this one
+        self._overwritten: dict[int, tuple[int, Node]] = {}
         self._scalars: dict[tuple[str, bytes], Node] = {}
 
     # --- the engine's verbs ----------------------------------------------------------------------
@@ -122,6 +123,8 @@ class Writer:
             raise TraceError(located(_GIVEN_CHANGED.format(target.shape)))
         else:
             target._data = node
+        # a tensor and its views count their changes together
+        self._overwritten[id(target._version)] = (len(self._born), node)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition."""
@@ -157,19 +160,33 @@ class Writer:
 
     def node_of(self, tensor: Tensor) -> Node:
         """Returns what a tensor is in this graph; one from outside becomes an input of it."""
-        if self.owns(tensor):
-            return tensor.data
         changed = self._changed.get(id(tensor))
         if changed is not None:
             return changed
+        self._refuse_outdated(tensor)
+        if self.owns(tensor):
+            return tensor.data
         found = self.closures.get(id(tensor))
         if found is None:
             found = self.closures[id(tensor)] = (tensor, self._leaf(tensor))
         return found[1]
 
-    def changes(self) -> list[Change]:
-        """Returns which tensors from outside have new contents."""
+    def changes(self, again: bool = False) -> list[Change]:
+        """Returns which tensors from outside have new contents; `again`: the body turns again."""
+        if again:
+            for key, (tensor, _) in self.closures.items():
+                if key not in self._changed and id(tensor._version) in self._overwritten:
+                    raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
         return [Change(*self.closures[key], after=node) for key, node in self._changed.items()]
+
+    def _refuse_outdated(self, tensor: Tensor) -> None:
+        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
+        found = self._overwritten.get(id(tensor._version))
+        if found is not None:
+            place, node = found
+            born = self._born[tensor.data] if self.owns(tensor) else -1
+            if born < place and tensor._data is not node:
+                raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
 
     def _leaf(self, tensor: Tensor) -> Node:
         tensor.data  # noqa: B018  raises for a tensor that was moved
@@ -180,7 +197,7 @@ class Writer:
         return self._record(Node(detach, (node,), {}, node.shape, node.dtype, node.origin))
 
     def _record(self, node: Node) -> Node:
-        self._born.add(node)
+        self._born[node] = len(self._born)
         return node
 
 
@@ -201,6 +218,11 @@ def _origin() -> Origin:
     return Origin(errors.user_line(), ".".join(context.modules))
 
 
+VIEW_OUTDATED = (
+    "a tensor of shape {} is a view of one that copy_ has changed since: eagerly it would show the "
+    "new contents, here the old ones. Take the view again after copy_, or keep the old values with "
+    "clone()"
+)
 _GIVEN_CHANGED = (
     "copy_ into a tensor of shape {} that a loop or a branch was given: return the new contents "
     "instead, as the carry or as a result"

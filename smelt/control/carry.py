@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from smelt import tree
-from smelt.engine import located
+from smelt.engine import context, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 
@@ -16,6 +16,19 @@ def leaves_of(value: Any) -> tuple[list[Tensor], tree.Structure]:
     """
     leaves, structure = tree.flatten(value)
     return [as_tensor(leaf) for leaf in leaves], structure
+
+
+def owned(x: Tensor) -> Tensor:
+    """Returns the value of x, which stays as it is when memory that x may share is changed later.
+
+    A loop takes and gives values: a carry that begins as a state, or an output that is one, keeps
+    what it held at that moment, as it does in a compiled step.
+    """
+    if x.history is not None and not x.history.op.views:
+        return x  # copy_ does not change what was computed
+    if x.requires_grad or x.is_traced or context.engine.writes_graph:
+        return x.clone()
+    return Tensor(x.data.copy(), x.dtype)
 
 
 def matching(what: str, value: Any, structure: tree.Structure, likes: list[Any]) -> list[Tensor]:

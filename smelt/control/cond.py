@@ -10,7 +10,7 @@ import numpy as np
 from smelt import dtypes, tree
 from smelt.control.body import Condition, Writer, written
 from smelt.control.branch import Side, branch
-from smelt.control.carry import leaves_of, matching
+from smelt.control.carry import leaves_of, matching, owned
 from smelt.control.parts import part_of
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
@@ -44,7 +44,8 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
     if context.engine.writes_graph:
         return _in_graph(predicate, then, otherwise, operands)
     if not predicate.is_traced:
-        return (then if predicate.item() else otherwise)(*operands)
+        results, structure = leaves_of((then if predicate.item() else otherwise)(*operands))
+        return tree.unflatten(structure, list(map(owned, results)))
     chosen, structure = leaves_of(then(*operands))
     other = matching("cond: the other result", otherwise(*operands), structure, chosen)
     pairs = zip(chosen, other, strict=True)

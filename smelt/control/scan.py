@@ -16,7 +16,7 @@ from smelt.control.body import (
     sliced_by,
     written,
 )
-from smelt.control.carry import leaves_of, matching
+from smelt.control.carry import leaves_of, matching, owned
 from smelt.control.loop import loop
 from smelt.control.parts import part_of
 from smelt.engine import context, located, no_grad
@@ -104,13 +104,14 @@ def _in_python(
     reverse: bool,
 ) -> tuple[Any, Any]:
     rows: list[list[Tensor]] = []
+    carry, sliced = list(map(owned, carry)), list(map(owned, sliced))
     output_tree = tree.flatten(None)[1]
     for t in reversed(range(turns)) if reverse else range(turns):
         given = tree.unflatten(input_tree, [x[t] for x in sliced])
         following, output = _pair(body(tree.unflatten(carry_tree, carry), given))
-        carry = matching("scan: the carry", following, carry_tree, carry)
+        carry = list(map(owned, matching("scan: the carry", following, carry_tree, carry)))
         row, output_tree = leaves_of(output)
-        rows.append(row)
+        rows.append(list(map(owned, row)))
     if reverse:
         rows.reverse()
     stacked = [stack(column) for column in zip(*rows, strict=True)]
@@ -144,12 +145,13 @@ def _in_graph(
     writer, nodes = written(write)
     count = len(initial)
     carried = [Carried(*one) for one in zip(initial, before, nodes, strict=False)]
-    changes = writer.changes()
+    changes = writer.changes(again=True)
     carried += [Carried(one.contents, one.before, one.after) for one in changes]
     carried += [counted(one) for one in writer.conditions]
     if not along.turns:
         empty = [filled((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
-        return tree.unflatten(carry_tree, initial), tree.unflatten(output_tree, empty)
+        last = list(map(owned, initial))
+        return tree.unflatten(carry_tree, last), tree.unflatten(output_tree, empty)
     token = loop(writer, carried, sliced, nodes[count:], along)
     parts = [part_of(token, place, one.before) for place, one in enumerate(carried)]
     with no_grad():

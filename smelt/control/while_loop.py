@@ -8,7 +8,7 @@ from typing import Any
 from smelt import dtypes, tree
 from smelt.autodiff.vmap import Batched
 from smelt.control.body import CARRY, Carried, Writer, written
-from smelt.control.carry import leaves_of, matching
+from smelt.control.carry import leaves_of, matching, owned
 from smelt.control.cond import cond, refuse_unless_bool
 from smelt.control.parts import part_of
 from smelt.control.repeat import repeat
@@ -80,7 +80,8 @@ class _Loop:
 
 
 def _in_python(loop: _Loop, carry: list[Tensor], max_steps: int | None) -> list[Tensor]:
-    turns, flag = 0, loop.goes_on(carry)
+    turns, carry = 0, list(map(owned, carry))
+    flag = loop.goes_on(carry)
     while _any(flag):
         if turns == max_steps:
             raise ArgumentError(located(_NOT_ENOUGH.format(max_steps)))
@@ -88,7 +89,7 @@ def _in_python(loop: _Loop, carry: list[Tensor], max_steps: int | None) -> list[
         if flag.is_traced:  # inside vmap: examples that have ended keep what they have
             pairs = zip(following, carry, strict=True)
             following = [where(flag, new, old) for new, old in pairs]
-        carry, turns = following, turns + 1
+        carry, turns = list(map(owned, following)), turns + 1
         flag = loop.goes_on(carry)
     return carry
 
@@ -126,7 +127,7 @@ def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
     writer, nodes = written(write)
     triples = zip((first, *initial), before, nodes, strict=True)
     carried = [Carried(*one) for one in triples]
-    changes = writer.changes()
+    changes = writer.changes(again=True)
     carried += [Carried(one.contents, one.before, one.after) for one in changes]
     carried += [counted(one) for one in writer.conditions]
     token = repeat(writer, carried)

@@ -20,7 +20,6 @@ from smelt.tensor import (
     sorting,
 )
 from smelt.tensor.absent import is_cpu
-from smelt.tensor.apply import as_tensor
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -42,7 +41,7 @@ def to(x: Tensor, dtype: Any) -> Tensor:
 
 def clone(x: Tensor) -> Tensor:
     """Returns a copy with memory of its own; the gradient passes."""
-    return elementwise.where(as_tensor(True), x, x.detach())
+    return elementary.where(True, x, x.detach())
 
 
 def contiguous(x: Tensor) -> Tensor:

@@ -241,6 +241,7 @@ def test_copies_and_pickles_have_memory_of_their_own():
     with no_grad():
         x.copy_([0.0, -0.0])
     assert y.tolist() == [5, 6]
+    assert x.half().clone().dtype is dtypes.float16
     with pytest.raises(GradientError, match="detach"):
         copy.copy(y)
 
