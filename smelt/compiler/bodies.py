@@ -19,8 +19,17 @@ class Bodies:
         self._asked: dict[Node, set[int]] = {}
         self._numbers: dict[Node, dict[int, int]] = {}
         for node in graph.nodes():
+            if node.op.family == "control":
+                self._asked.setdefault(node, set())
             if node.op.family == "part" and node.size:
-                self._asked.setdefault(node.inputs[0], set()).add(node.attributes["number"])
+                self._asked[node.inputs[0]].add(node.attributes["number"])
+
+    def make_in_vain(self) -> bool:
+        """Returns whether a body has an output that nobody asks for."""
+        return any(
+            len(node.attributes["bodies"][0].outputs) > sum(k >= _carried(node) for k in asked)
+            for node, asked in self._asked.items()
+        )
 
     def simplified(self, node: Node) -> Node:
         """Returns a token with simpler bodies, or a part with its result's new number; any other
@@ -32,8 +41,8 @@ class Bodies:
         if node.op.family != "control":
             return node
         bodies = node.attributes["bodies"]
-        carried = len(bodies[0].states)
-        kept = sorted(number - carried for number in self._asked.get(node, ()) if number >= carried)
+        carried = _carried(node)
+        kept = sorted(number - carried for number in self._asked[node] if number >= carried)
         bodies = [self._simplify(_with_outputs(body, kept)) for body in bodies]
         rows = list(zip(*(body.outputs for body in bodies), strict=True))
         distinct = list(dict.fromkeys(rows))
@@ -47,6 +56,10 @@ class Bodies:
             for place, body in enumerate(bodies)
         ]
         return replace(node, attributes={**node.attributes, "bodies": tuple(bodies)})
+
+
+def _carried(node: Node) -> int:
+    return len(node.attributes["bodies"][0].states)
 
 
 def _with_outputs(body: Graph, kept: list[int]) -> Graph:

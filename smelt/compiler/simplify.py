@@ -47,7 +47,7 @@ def simplify(graph: Graph) -> Graph:
         new[node] = _simplified(bodies.simplified(node), new, seen, alone)
         if readers[node] == 1:
             alone.add(new[node])
-    return Graph(
+    simpler = Graph(
         graph.arguments,
         graph.states,
         tuple([new[node] for node in graph.outputs]),
@@ -55,6 +55,7 @@ def simplify(graph: Graph) -> Graph:
         tuple([Assertion(new[one.node], one.message) for one in graph.assertions]),
         graph.notes,
     )
+    return simplify(simpler) if Bodies(simpler, simplify).make_in_vain() else simpler
 
 
 def _readers(graph: Graph) -> Counter[Node]:
