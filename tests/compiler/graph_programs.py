@@ -13,9 +13,10 @@ intermediate.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,16 +56,25 @@ Instruction = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Program:
-    """A random step: its leaves and what it does; a large one is too much for an interpreter."""
+    """A random step: its leaves and what it does; a large one is too much for an interpreter.
+
+    A structured one has loops, branches and windows: its verbs come from a table of its own.
+    """
 
     leaves: tuple[Leaf, ...]
     instructions: tuple[Instruction, ...]
     large: bool = False
+    structured: bool = False
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """What a leaf's `shape` chooses from."""
         return LARGE_SHAPES if self.large else SHAPES
+
+    @property
+    def verbs(self) -> list[Verb]:
+        """What an instruction's `verb` chooses from."""
+        return STRUCTURED_VERBS if self.structured else VERBS
 
 
 @dataclass(eq=False)
@@ -99,6 +109,9 @@ class Run:
         self.program = program
         self.limit = LARGE_LIMIT if program.large else SMALL_LIMIT
         self.generator, *rest = states
+        self.pending: list[Instruction] = []
+        self.inside = False  # of another run, as the body of a function
+        self.pure = False  # whether states may not be changed
         self.states: list[Value] = []
         self.floats: list[Value] = []
         self.wholes: list[Value] = []
@@ -115,14 +128,38 @@ class Run:
 
     def outputs(self) -> list[Value]:
         """Runs the program and returns its results."""
-        for verb, a, b, p in self.program.instructions:
-            VERBS[verb % len(VERBS)](self, a, b, p)
+        self.play(self.program.instructions)
         for (
             state
         ) in self.states:  # a state may be returned; eagerly it would change behind the caller
             assert id(state.tensor) in state.views
         last = [*self.floats[-4:], *self.wholes[-2:], *self.flags[-1:]]
         return [*last, last[0]]
+
+    def play(self, instructions: Sequence[Instruction]) -> None:
+        """Follows instructions; some take those behind them for the body of a function."""
+        self.pending = list(instructions)
+        while self.pending:
+            verb, a, b, p = self.pending.pop(0)
+            chosen = self.program.verbs[verb % len(self.program.verbs)]
+            if not (self.pure and chosen in CHANGING):
+                chosen(self, a, b, p)
+
+    def body(self, *given: Value, share: int = 1, pure: bool = False) -> Run:
+        """Returns a run inside of this one, which sees its values and those given to it.
+
+        States are inexact there, since a turn before may have changed them. Results may have a
+        `share` of the elements that they may have here.
+        """
+        inner = copy.copy(self)
+        states = {id(one): replace(one, exact=False, bound=2 * LIMIT) for one in self.states}
+        inner.states = list(states.values())
+        inner.floats = [states.get(id(one)) or replace(one) for one in self.floats]
+        inner.floats += given
+        inner.wholes, inner.flags = list(self.wholes), list(self.flags)
+        inner.limit = max(1, self.limit // max(1, share))
+        inner.inside, inner.pure = True, self.pure or pure
+        return inner
 
     # --- values -----------------------------------------------------------------------------------
 
@@ -198,13 +235,15 @@ def some_axes(shape: tuple[int, ...], p: int) -> tuple[int, ...]:
 
 Verb = Callable[[Run, int, int, int], None]
 VERBS: list[Verb] = []
+STRUCTURED_VERBS: list[Verb] = []
+CHANGING: list[Verb] = []  # verbs that change states
 
 
-def verb(weight: int = 1) -> Callable[[Verb], Verb]:
-    """Adds a verb to the table, `weight` times."""
+def verb(weight: int = 1, table: list[Verb] = VERBS) -> Callable[[Verb], Verb]:
+    """Adds a verb to a table, `weight` times."""
 
     def add(function: Verb) -> Verb:
-        VERBS.extend([function] * weight)
+        table.extend([function] * weight)
         return function
 
     return add

@@ -19,6 +19,7 @@ from smelt.ops.indexing import argsort, scatter_add, take
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor, as_tensor
 from tests.compiler.graph_programs import (
+    CHANGING,
     LIMIT,
     VERBS,
     Run,
@@ -429,8 +430,16 @@ def change(run: Run, changes: list[tuple[Value, Tensor, bool, float]]) -> None:
         with no_grad():
             state.tensor.copy_(new)
         state.exact, state.bound = exact, bound
-        shared = id(state.tensor)
-        run.floats = [one for one in run.floats if one is state or shared not in one.views]
+    forget(run, [state for state, *_ in changes])
+
+
+CHANGING.extend([update, exchange, turn_onto_itself])
+
+
+def forget(run: Run, changed: list[Value]) -> None:
+    """Forgets views of changed states, and ends histories."""
+    shared = {id(state.tensor) for state in changed}
+    run.floats = [one for one in run.floats if one in run.states or not shared & one.views]
     for value in run.floats:
         if value not in run.states and value.tensor.history is not None:
             value.tensor = value.tensor.detach()

@@ -12,9 +12,13 @@ from smelt.ops.op import Op, Type
 from smelt.tensor import Tensor
 from tests.compiler.engines import Case
 from tests.compiler.graph_programs import ROLES, Leaf, Program, Run, Value, leaf_array
+from tests.compiler.graph_structures import STRUCTURED_VERBS
 from tests.compiler.graph_verbs import VERBS
+from tests.compiler.graph_windows import convolved
 
-__all__ = ["VERBS", "Leaf", "Measuring", "Program", "Value", "case_of"]
+assert convolved in STRUCTURED_VERBS  # the modules of verbs fill the tables
+
+__all__ = ["STRUCTURED_VERBS", "VERBS", "Leaf", "Measuring", "Program", "Value", "case_of"]
 
 # --- programs as cases ----------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 """Random graphs: eager, interpreted (as lowered and as scheduled) and compiled agree.
 
 Hypothesis draws programs (`random_graphs.py`). To spare compiler runs an example is a group of
-ten, traced as one step: 100 examples in each dtype are 2,000 small graphs, which every engine
-runs, and 2 x 10 are 80 large ones, which reach vectors, tiles and threads and run natively only.
-All kernels are verified.
+ten, traced as one step: 80 examples in each dtype are 1,600 small graphs, which every engine
+runs; 40 groups of five are 400 small ones with loops, branches, convolutions and windows; and 2 x
+10 are 80 large ones, which reach vectors, tiles and threads and run natively only. All kernels are
+verified.
 
 In float64 results agree to 1e-12 of the largest intermediate. In float32 compiled results are as
 near to the float64 result as NumPy's float32 is, within a factor of 4. Values that only exactly
@@ -28,7 +29,8 @@ from smelt.engine import using
 from tests.compiler.engines import Arrays, Case, Ran
 from tests.compiler.random_graphs import Leaf, Measuring, Program, case_of
 
-GROUP, EXAMPLES, LARGE_GROUP, LARGE_EXAMPLES = 10, 100, 4, 10
+GROUP, EXAMPLES, LARGE_GROUP, LARGE_EXAMPLES = 10, 80, 4, 10
+STRUCTURED_GROUP, STRUCTURED_EXAMPLES = 5, 40
 TIMES = int(os.environ.get("SMELT_GRAPHS", "1"))
 Close = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
@@ -37,10 +39,13 @@ leaves = st.builds(Leaf, role=st.integers(0, 2), shape=st.integers(0, 50), seed=
 instructions = st.lists(st.tuples(small, small, small, small), min_size=1, max_size=12).map(tuple)
 
 
-def programs(count: int, large: bool = False) -> st.SearchStrategy[list[Program]]:
+def programs(
+    count: int, large: bool = False, structured: bool = False
+) -> st.SearchStrategy[list[Program]]:
     """Draws groups of programs."""
     some_leaves = st.lists(leaves, min_size=1, max_size=4).map(tuple)
-    program = st.builds(Program, some_leaves, instructions, st.just(large))
+    kind = st.just(large), st.just(structured)
+    program = st.builds(Program, some_leaves, instructions, *kind)
     return st.lists(program, min_size=count, max_size=count)
 
 
@@ -59,6 +64,17 @@ def campaign(count: int) -> settings:
 def test_small_graphs_agree(dtype: DType) -> None:
     @campaign(EXAMPLES)
     @examples(programs(GROUP))
+    def run(group: list[Program]) -> None:
+        note(f"reproduce: test_random_graphs.check({group}, {dtype.name})")
+        check(group, dtype)
+
+    run()
+
+
+@pytest.mark.parametrize("dtype", [float64, float32], ids=lambda dtype: dtype.name)
+def test_structured_graphs_agree(dtype: DType) -> None:
+    @campaign(STRUCTURED_EXAMPLES)
+    @examples(programs(STRUCTURED_GROUP, structured=True))
     def run(group: list[Program]) -> None:
         note(f"reproduce: test_random_graphs.check({group}, {dtype.name})")
         check(group, dtype)
