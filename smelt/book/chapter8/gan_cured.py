@@ -98,7 +98,7 @@ def cured_gan(page: Page) -> None:
     curves: dict[str, list[np.ndarray]] = {}
     rows = []
     for name, how in TRAININGS.items():
-        for seed in SEEDS:
+        for seed in SEEDS if name == "cured" else SEEDS[:2]:
             generator, shares = train(how, seed)
             points = gan.samples(generator, 10_000)
             left, right = gan.within(points, 3)
@@ -110,7 +110,7 @@ def cured_gan(page: Page) -> None:
     every = TRAININGS["cured"].steps // LOOKS
     page.figure("shares", plot.loss_curves(
         means, every=every, start=every, levels={"target, 0.989": 0.989}, log=False,
-        title="Points within 3 sigma, mean of five seeds", y_label="share"))  # fmt: skip
+        title="Points within 3 sigma, mean of the seeds", y_label="share"))  # fmt: skip
     target = gan.real_points(1500)
     page.figure("samples", plot.samples(target, points[:500], centres=gan.CENTRES,
                                         title="Cured, last seed"))  # fmt: skip
