@@ -157,7 +157,8 @@ def test_lanes():
         nests.bias_relu(37, 20),
         nests.bias_relu(1, 333),
         nests.bias_relu(100, 1),
-        nests.softmax(35, 9),
+        nests.softmax(35, 40),
+        nests.softmax(100, 9),
         nests.column_sum(5, 333),
         nests.matmul(20, 2, 64),
         nests.matmul(35, 2, 16),
@@ -169,7 +170,7 @@ def test_lanes():
         nests.gather(40, 3, 5),
         nests.scatter_add(40, 3, 5),
         nests.full_sum(40, 20),
-        nests.cumulative_sum(40, 5),
+        nests.cumulative_sum(100, 5),
     ],
     ids=lambda kernel: f"{kernel.name}-{kernel.outputs[0].shape}",
 )

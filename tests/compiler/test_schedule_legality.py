@@ -157,7 +157,7 @@ def test_two_copies_across_each_other():
 
 
 def test_a_local_row_is_not_shared_between_lanes():
-    """A scratch row inside the loop over columns keeps that loop scalar."""
+    """Each column, and so each lane, has a row of its own."""
     a, out = Buffer("a", (6, 33), float32), Buffer("out", (33,), float32)
     row, acc = Buffer("row", (6,), float32), Register("acc", float32)
     body = (

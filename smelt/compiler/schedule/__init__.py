@@ -10,8 +10,9 @@ The rewrites, in the order in which they are made:
     merge.merge_axes         neighbouring loops in memory order become one
     nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
     interleave.interleave    short sums go several ways at once
-    transpose.Panel          operands that lie across are turned beforehand; so are copies;
+    panel.Panel              operands that lie across are turned beforehand, results afterwards;
                              those whose rows lie far apart are moved together
+    transpose.turn           so are copies that lie across
     widen.widened            when short rows become lanes, local arrays get a place for each lane
     tile.Tile                rows and vectors of a body, unrolled; what they share is loaded once
     emit.emit                tiles in loops, edges behind them, sums of vectors, the parallel loop

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from smelt.compiler.schedule.access import trips
 from smelt.compiler.schedule.interleave import interleave
 from smelt.compiler.schedule.nest import Plan, among, extent
+from smelt.compiler.schedule.panel import Panel
 from smelt.compiler.schedule.shapes import shares
 from smelt.compiler.schedule.substitute import Names, identity, plus, whole
 from smelt.compiler.schedule.tile import Side, Tile
-from smelt.compiler.schedule.transpose import Panel, copy_across
+from smelt.compiler.schedule.transpose import copy_across
 from smelt.compiler.schedule.widen import widened
 from smelt.ir.loops import (
     Assign,
@@ -174,14 +175,15 @@ def _emit_tiles(plan: Plan, names: Names, share: Share | None, collectors: Colle
     def columns(base: Expression, size: int) -> Body:
         limit = vector.stop if size % lanes else None
         side = Side(vector.variable.name, base, -(-size // lanes), lanes, limit)
-        panels, body = _panels(plan, base, size, names)
+        before, body, after = _panels(plan, base, size, names)
         if row is None:
-            return tile(body, side)
-        name = row.variable.name
-        rows = cover(row, plan.rows, lambda at, n: tile(body, Side(name, at, n), side), share)
+            rows = tile(body, side)
+        else:
+            name = row.variable.name
+            rows = cover(row, plan.rows, lambda at, n: tile(body, Side(name, at, n), side), share)
         for axis in reversed(plan.within):
             rows = _wrap(axis, rows, share)
-        return panels + rows
+        return before + rows + after
 
     if trips(vector) is None:
         side = Side(vector.variable.name, vector.variable, 1, lanes, vector.stop)
@@ -191,21 +193,23 @@ def _emit_tiles(plan: Plan, names: Names, share: Share | None, collectors: Colle
     return cover(vector, plan.columns * lanes, columns, share)
 
 
-def _panels(plan: Plan, base: Expression, size: int, names: Names) -> tuple[Body, Body]:
-    """Returns what makes the panels for a strip of columns, and the body that reads them."""
+def _panels(plan: Plan, base: Expression, size: int, names: Names) -> tuple[Body, Body, Body]:
+    """Returns what a strip of columns needs before and behind it, and the body that uses it."""
     vector, body = plan.vector, plan.nest.body
-    before: Body = ()
     if plan.chains > 1:
         body = interleave(body, plan.chains, names)
     assert vector is not None
-    width = -(-size // plan.lanes) * plan.lanes
+    name, width = vector.variable.name, -(-size // plan.lanes) * plan.lanes
     if plan.nest.facts.scratches:
-        body = widened(body, plan.nest.facts.scratches, vector.variable.name, width)
+        body = widened(body, plan.nest.facts.scratches, name, width)
+    before: Body = ()
+    after: Body = ()
     for crossing in plan.crossings:
-        panel = Panel(crossing, vector.variable.name, width, plan.lanes)
+        panel = Panel(crossing, name, width, plan.lanes)
         before += panel.fill(base, size, names)
         body = panel.use(body)
-    return before, body
+        after += panel.spill(base, size, names)
+    return before, body, after
 
 
 def _collectors(plan: Plan) -> Collectors:

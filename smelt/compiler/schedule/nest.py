@@ -6,8 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from smelt.compiler.schedule.access import UNKNOWN_TRIPS, Access, Body, analyse, trips
+from smelt.compiler.schedule.crossing import (
+    PANEL_BYTES,
+    Crossing,
+    find_crossing,
+    find_landing,
+    find_strip,
+    may_copy,
+)
 from smelt.compiler.schedule.shapes import (
     UNROLLED_WORK,
+    WIDEST_TILE,
     chains,
     lanes_for,
     narrowed,
@@ -15,12 +24,13 @@ from smelt.compiler.schedule.shapes import (
     unroll,
     vector_registers,
 )
-from smelt.compiler.schedule.transpose import PANEL_BYTES, Crossing, find_crossing, find_strip
 from smelt.ir.loops import Load, Loop, Statement, Store
 
 REDUCE_PRICE = 12  # cycles of one sum over the lanes of a vector
 SCATTER_PRICE = 4  # cycles of storing one element on its own
 PANEL_PRICE = 10  # cycles of turning one vector of a panel
+SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
+STRIP_CACHE = 1 << 13  # bytes of such rows at once: they stay in the nearest cache
 STRIP_BYTES = 2048  # rows at least so far apart are moved together when they are read often:
 STRIP_DEPTH = 256  # so many of them,
 STRIP_ROWS = 128  # and for so many rows of the result
@@ -60,10 +70,17 @@ class Plan:
     rows: int = 1
     columns: int = 1
     chains: int = 1
+    short: bool = False  # each iteration of the vector axis works on short rows of its own
     inner: dict[int, Plan] = field(default_factory=dict)
     crossings: list[Crossing] = field(default_factory=list)  # arrays to be turned into panels
     copies: list[tuple[Crossing, Crossing]] = field(default_factory=list)  # nothing else is done
     turned: list[Loop] = field(default_factory=list)  # the two loops that copies run across
+
+    def keep(self, crossing: Crossing) -> bool:
+        """Notes an array to be turned; returns whether it is new."""
+        new = not any(one.covers(crossing.buffer, crossing.index) for one in self.crossings)
+        self.crossings.extend([crossing] if new else [])
+        return new
 
     @property
     def within(self) -> list[Loop]:
@@ -144,16 +161,31 @@ def _vectorise(nest: Nest, axis: Loop, vector_bits: int) -> Plan | None:
     allowed = facts.reducible(name) if collecting else facts.independent(name)
     if not allowed or name in facts.steering or (collecting and facts.has_loops):
         return None
+    if facts.scratches and (trips(axis) is None or not _is_short(facts)):
+        return None
     lanes = narrowed(lanes_for(facts.wides, vector_bits), extent(axis))
     if lanes == 1:
         return None
     vectors = -(-extent(axis) // lanes)
-    row = _row_axis(nest, axis) if facts.has_loops and not facts.scratches else None
-    plan = Plan(nest, 0.0, vector=axis, row=row, lanes=lanes)
+    plan = Plan(nest, 0.0, vector=axis, lanes=lanes)
+    if facts.has_loops and not _has_rows(facts, name):
+        plan.row = _row_axis(nest, axis)
+    plan.short = facts.has_loops and plan.row is None
     once = facts.work + sum(_price(access, plan) * access.trips for access in facts.accesses)
     plan.cycles = once * vectors * nest.count / extent(axis)
     plan.cycles += REDUCE_PRICE * len(facts.outer_registers())
     return plan
+
+
+def _is_short(facts: Body) -> bool:
+    """Whether local rows are so short that each lane may have its own."""
+    return all(scratch.size <= SHORT_ROW for scratch in facts.scratches)
+
+
+def _has_rows(facts: Body, name: str) -> bool:
+    """Whether a body keeps rows of its own, or writes some across the loop around it."""
+    across = (one for one in facts.accesses if one.stored and one.trips > 1)
+    return bool(facts.scratches) or any(one.stride(name) not in (0, 1) for one in across)
 
 
 def _price(access: Access, plan: Plan) -> float:
@@ -166,11 +198,11 @@ def _price(access: Access, plan: Plan) -> float:
     if plan.row is not None and access.stride(plan.row.variable.name) == 0:
         rows = extent(plan.row)
     price: float = 1 if stride == 1 else 2 if stride == -1 else plan.lanes
-    if stride not in (1, -1) and rows > 1:
+    if price > 2 and (rows > 1 or plan.short):
         crossing = _panel(access, plan)
         if crossing is not None:
-            plan.crossings.append(crossing)
-            return 1 / min(rows, 8) + PANEL_PRICE / rows
+            known = not plan.keep(crossing)
+            return 1 if known and plan.short else 1 / min(rows, 8) + PANEL_PRICE / rows
     if stride == 1 and rows >= STRIP_ROWS and not plan.crossings:
         strip = _strip(access, plan)
         plan.crossings.extend([strip] if strip is not None else [])
@@ -187,31 +219,29 @@ def _strip(access: Access, plan: Plan) -> Crossing | None:
     deep = access.sums[crossing.deep]
     far = access.buffer.shape[-1] * access.buffer.dtype.itemsize >= STRIP_BYTES
     used = deep is not None and bool(deep.terms)
-    return _possible(crossing, access, 2 * plan.lanes, plan) if far and used else None
+    return _readable(crossing, access, 2 * plan.lanes, plan) if far and used else None
 
 
 def _panel(access: Access, plan: Plan) -> Crossing | None:
-    """Tells how an access crosses the vector axis, if turning it beforehand is possible."""
-    assert plan.vector is not None
-    crossing = find_crossing(access, plan.vector.variable.name)
-    return None if crossing is None else _possible(crossing, access, plan.lanes, plan)
+    """Tells how an access crosses the vector axis, if a panel may be made of its array."""
+    facts, vector = plan.nest.facts, plan.vector
+    assert vector is not None
+    if access.buffer in facts.written:
+        landing = find_landing(access, vector, plan.lanes, facts, plan.nest.body)
+        return landing if landing and plan.short and landing.depth <= SHORT_ROW else None
+    crossing = find_crossing(access, vector.variable.name)
+    if crossing is None or (plan.short and crossing.depth > SHORT_ROW):
+        return None
+    return _readable(crossing, access, plan.lanes, plan)
 
 
-def _possible(crossing: Crossing, access: Access, width: int, plan: Plan) -> Crossing | None:
+def _readable(crossing: Crossing, access: Access, width: int, plan: Plan) -> Crossing | None:
     """Returns a crossing if a panel of it, `width` columns at least, may be made beforehand."""
     facts, vector = plan.nest.facts, plan.vector
     assert vector is not None
-    if access.stored or access.buffer in facts.written or access.hidden:
+    if access.buffer in facts.written or not may_copy(crossing, access, vector, width, facts):
         return None
-    if vector.start != 0 or trips(vector) is None or crossing.names & facts.roots.keys():
-        return None
-    others = list(access.sums)
-    deep = others.pop(crossing.deep)
-    fixed = {name for total in others if total for name in total.terms}
-    if fixed & facts.inner or deep is None or not set(deep.terms) <= facts.inner:
-        return None  # only the deep axis may move inside of the panel, and nothing else moves it
-    panel = crossing.depth * width * access.buffer.dtype.itemsize
-    return crossing if access.trips >= crossing.depth and panel <= PANEL_BYTES else None
+    return crossing
 
 
 def _transposing_copies(nest: Nest) -> Plan | None:
@@ -264,9 +294,18 @@ def _choose_tile(plan: Plan, vector_bits: int) -> None:
     for crossing in plan.crossings:
         line = crossing.depth * plan.lanes * crossing.buffer.dtype.itemsize
         vectors = min(vectors, PANEL_BYTES // line)
+    if plan.short:
+        vectors = min(vectors, WIDEST_TILE, max(1, STRIP_CACHE // _short_bytes(plan)))
     plan.rows, plan.columns = tile_shape(rows, vectors, registers, accumulators, most)
     plan.row = row if plan.rows > 1 or plan.crossings else None
     plan.chains = chains(plan.rows * plan.columns * accumulators)
+
+
+def _short_bytes(plan: Plan) -> int:
+    """Bytes of all the short rows that one vector of iterations works on; at least one."""
+    sizes = [one.depth * one.buffer.dtype.itemsize for one in plan.crossings]
+    sizes += [one.size * one.dtype.itemsize for one in plan.nest.facts.scratches]
+    return max(1, plan.lanes * sum(sizes))
 
 
 def _row_axis(nest: Nest, vector: Loop) -> Loop | None:

@@ -21,6 +21,7 @@ from smelt.ir.loops import (
 )
 
 Index = tuple[Expression, ...]
+Place = Callable[[Buffer, Index], Index | None]  # where in a view; None: that access stays
 
 
 def accesses(kernel: Kernel) -> dict[Buffer, list[Index]]:
@@ -44,9 +45,7 @@ def stores(body: tuple[Statement, ...]) -> Iterator[Store]:
             yield statement
 
 
-def on_views(
-    kernel: Kernel, views: Mapping[Buffer, Buffer], index: Callable[[Buffer, Index], Index]
-) -> Kernel:
+def on_views(kernel: Kernel, views: Mapping[Buffer, Buffer], index: Place) -> Kernel:
     """Returns the kernel on other views of some arrays.
 
     `index` gives, from an array and an index into it, the index into its view.
@@ -60,9 +59,7 @@ def on_views(
 
 
 def rebuilt(
-    body: tuple[Statement, ...],
-    views: Mapping[Buffer, Buffer],
-    index: Callable[[Buffer, Index], Index],
+    body: tuple[Statement, ...], views: Mapping[Buffer, Buffer], index: Place
 ) -> tuple[Statement, ...]:
     """Returns statements on other views of some arrays, as `on_views` does a kernel."""
     return tuple(map(_Rewrite(views, index).statement, body))
@@ -71,17 +68,17 @@ def rebuilt(
 class _Rewrite:
     """Rebuilds statements on views."""
 
-    def __init__(
-        self, views: Mapping[Buffer, Buffer], index: Callable[[Buffer, Index], Index]
-    ) -> None:
+    def __init__(self, views: Mapping[Buffer, Buffer], index: Place) -> None:
         self.views = views
         self.index = index
         self.change = Substitution({}, hoist=self.load)
 
+    def place(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
+        new = self.index(buffer, index) if buffer in self.views else None
+        return (buffer, index) if new is None else (self.views[buffer], new)
+
     def load(self, old: Load) -> Expression:
-        if old.buffer not in self.views:
-            return old
-        return Load(self.views[old.buffer], self.index(old.buffer, old.index), old.mask)
+        return Load(*self.place(old.buffer, old.index), old.mask)
 
     def statement(self, statement: Statement) -> Statement:
         if isinstance(statement, (Loop, If)):
@@ -91,7 +88,6 @@ class _Rewrite:
         if isinstance(statement, Scratch):
             return Scratch(self.views.get(statement.buffer, statement.buffer))
         new = rebuild(statement, self.change)
-        if isinstance(new, Store) and new.buffer in self.views:
-            place = self.index(new.buffer, new.index)
-            return replace(new, buffer=self.views[new.buffer], index=place)
+        if isinstance(new, Store):
+            return Store(*self.place(new.buffer, new.index), new.value, new.mask)
         return new
