@@ -4,6 +4,12 @@
 """
 
 from smelt.creation import one_hot
+from smelt.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+)
 from smelt.functional.attention import (
     attention_weights,
     masked_mean,
@@ -49,19 +55,8 @@ from smelt.functional.losses import (
     squared_error,
     triplet_margin_loss,
 )
-from smelt.functional.padding import (
-    pad,
-)
-from smelt.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    avg_pool1d,
-    avg_pool2d,
-    max_pool1d,
-    max_pool2d,
-)
+from smelt.functional.padding import pad
+from smelt.functional.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from smelt.functional.variational import kl_divergence_normal, reparameterize
 from smelt.tensor.activations import (
     celu,

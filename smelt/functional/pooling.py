@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from smelt.dtypes import int64
 from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.padding import pad
 from smelt.functional.windows import Sizes, per_axis, with_batch
 from smelt.ops.convolution import convolution, padded, reach
-from smelt.ops.indexing import take
-from smelt.ops.pooling import Windows, window_argmax, window_take
+from smelt.ops.pooling import window_argmax, window_take
 from smelt.ops.random import iota
+from smelt.ops.windows import Windows
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 
+Line = tuple[int, int, int, int, int]  # the window, stride, dilation, low and count of one axis
 LARGE = 16  # positions from which on a window is searched axis by axis
-
-Output = int | None | Sequence[int | None]
+LONG = 64  # elements along one axis from which on a window is searched by halves
 
 
 def max_pool1d(
@@ -115,37 +115,10 @@ def avg_pool2d(
     return _avg_pool("avg_pool2d", x, settings, count_include_pad, divisor_override, 2)
 
 
-def adaptive_max_pool1d(x: Tensor, output_size: Output, return_indices: bool = False) -> Any:
-    """Returns the largest element of each of `output_size` parts of x (N, C, L) or (C, L).
-
-    Part i runs from floor(i L / output_size) to ceil((i + 1) L / output_size). The rest is as in
-    `max_pool1d`.
-    """
-    return _adaptive_max_pool("adaptive_max_pool1d", x, output_size, return_indices, 1)
-
-
-def adaptive_max_pool2d(x: Tensor, output_size: Output, return_indices: bool = False) -> Any:
-    """Returns `adaptive_max_pool1d` over two axes; None keeps the extent of an axis."""
-    return _adaptive_max_pool("adaptive_max_pool2d", x, output_size, return_indices, 2)
-
-
-def adaptive_avg_pool1d(x: Tensor, output_size: Output) -> Tensor:
-    """Returns the mean of each of `output_size` parts of x (N, C, L) or (C, L).
-
-    Part i runs from floor(i L / output_size) to ceil((i + 1) L / output_size).
-    """
-    return _adaptive_avg_pool("adaptive_avg_pool1d", x, output_size, 1)
-
-
-def adaptive_avg_pool2d(x: Tensor, output_size: Output) -> Tensor:
-    """Returns `adaptive_avg_pool1d` over two axes; None keeps the extent of an axis."""
-    return _adaptive_avg_pool("adaptive_avg_pool2d", x, output_size, 2)
-
-
 # --- windows --------------------------------------------------------------------------------------
 
 
-def _windows(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
+def windows_of(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
     """Returns the windows that PyTorch's arguments mean for axes of these extents."""
     kernel_size, stride, padding, dilation, ceil_mode = settings
     ndim = len(extents)
@@ -176,45 +149,66 @@ def _max_pool(
     what: str, x: Tensor, settings: tuple[Any, ...], return_indices: bool, ndim: int
 ) -> Any:
     def pooled(x: Tensor) -> Any:
-        windows = _windows(what, x.shape[2:], settings)
-        if return_indices:
-            return _with_indices(x, windows)
-        return _largest(x, windows)
+        found = largest(x, windows_of(what, x.shape[2:], settings), return_indices)
+        return tuple(found) if return_indices else found[0]
 
     return with_batch(what, as_tensor(x), ndim, pooled)
 
 
-def _largest(x: Tensor, windows: Windows) -> Tensor:
-    """A large window is searched by rows first, then down the column of what they gave.
+def largest(x: Tensor, windows: Windows, with_places: bool) -> list[Tensor]:
+    """Returns the first largest element of each window and, if asked, where in the array it is."""
+    moved = [x.to(x.dtype.compute)]
+    if with_places:
+        extents = x.shape[2:]
+        number = iota(shape=(math.prod(extents),), axis=0)
+        moved.append(number.reshape(extents).expand(x.shape))
+    if max(windows.window) > LONG:
+        moved, windows = _with_edges(moved, windows)
+    for part in _stages(windows, moved[0].shape[2:]):
+        taps = window_argmax(moved[0], **part._asdict())
+        moved = [window_take(one, taps, **part._asdict()) for one in moved]
+    return [moved[0].to(x.dtype), *moved[1:]]
 
-    So the first of equal elements is still the first, row by row.
+
+def _with_edges(moved: list[Tensor], windows: Windows) -> tuple[list[Tensor], Windows]:
+    """Makes room for windows that reach beyond the array: the edges hold the smallest number."""
+    x, *places = moved
+    counts: list[int] = []
+    for extent, taps, step, gap, low, count in zip(x.shape[2:], *windows, strict=True):
+        high = max(0, (count - 1) * step + reach(taps, gap) - low - extent)
+        counts = [low, high, *counts]
+    least = -math.inf if x.dtype.is_float else int(np.iinfo(x.dtype.storage).min)
+    edged = [pad(x, counts, value=least), *[pad(one, counts) for one in places]]
+    return edged, windows._replace(low=(0,) * windows.ndim)
+
+
+def _stages(windows: Windows, extents: Sizes) -> Iterator[Windows]:
+    """Yields windows to be searched one after the other, each in what the one before gave.
+
+    A large window is searched by rows first, then down the column of what they gave, and a long
+    row by halves. So the first of equal elements is still the first, row by row.
     """
-    if math.prod(windows.window) <= LARGE or windows.ndim == 1:
-        return _read_largest(x, windows)
+    if math.prod(windows.window) <= LARGE:
+        yield windows
+        return
+    sizes = list(extents)
     for axis in reversed(range(windows.ndim)):
-        parts = [[1, 1, 1, 0, extent] for extent in x.shape[2:]]
-        parts[axis] = [given[axis] for given in windows]
-        x = _read_largest(x, Windows(*zip(*parts, strict=True)))
-    return x
+        for part in _halves(*(given[axis] for given in windows)):
+            lines: list[Line] = [(1, 1, 1, 0, extent) for extent in sizes]
+            lines[axis], sizes[axis] = part, part[-1]
+            yield Windows(*zip(*lines, strict=True))
 
 
-def _read_largest(x: Tensor, windows: Windows) -> Tensor:
-    compute, settings = x.to(x.dtype.compute), windows._asdict()
-    return window_take(compute, window_argmax(compute, **settings), **settings).to(x.dtype)
-
-
-def _with_indices(x: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:
-    """Returns the largest elements, and where in the array they stand."""
-    compute, settings = x.to(x.dtype.compute), windows._asdict()
-    taps = window_argmax(compute, **settings)
-    place = taps.to(int64)
-    total: Any = 0
-    for axis, extent in enumerate(x.shape[2:]):
-        inner = math.prod(windows.window[axis + 1 :])
-        first = iota(shape=taps.shape, axis=2 + axis) * windows.stride[axis] - windows.low[axis]
-        tap = place // inner % windows.window[axis]
-        total = total * extent + first + tap * windows.dilation[axis]
-    return window_take(compute, taps, **settings).to(x.dtype), total
+def _halves(taps: int, step: int, gap: int, low: int, count: int) -> Iterator[Line]:
+    """Yields the stages of one axis: windows of half the length, then pairs of these."""
+    if taps <= LONG:
+        yield taps, step, gap, low, count
+        return
+    half = (taps + 1) // 2
+    apart = (taps - half) * gap  # the second half begins so much later; halves may share a tap
+    common = math.gcd(step, apart)
+    yield from _halves(half, common, gap, low, ((count - 1) * step + apart) // common + 1)
+    yield 2, step // common, apart // common, 0, count
 
 
 def _avg_pool(
@@ -229,19 +223,19 @@ def _avg_pool(
         raise ArgumentError(located(f"{what}: divisor_override must not be 0"))
 
     def pooled(x: Tensor) -> Tensor:
-        windows = _windows(what, x.shape[2:], settings)
+        windows = windows_of(what, x.shape[2:], settings)
         sums = _sums(x.to(x.dtype.compute), windows)
         counts = _counts(x.shape[2:], windows, count_include_pad) if divisor is None else divisor
         return (sums / counts).to(x.dtype)
 
-    return with_batch(what, _float(what, x), ndim, pooled)
+    return with_batch(what, as_float(what, x), ndim, pooled)
 
 
 def _sums(x: Tensor, windows: Windows) -> Tensor:
     """Returns the sum of each window: a reduction where they tile x, else a convolution with 1."""
     extents = zip(windows.counts, windows.window, strict=True)
     if windows.window == windows.stride and x.shape[2:] == tuple(n * k for n, k in extents):
-        return _tiles(x, windows.counts).sum(_tile_axes(windows.ndim))
+        return tiles(x, windows.counts).sum(tile_axes(windows.ndim))
     axes = zip(x.shape[2:], *windows, strict=True)
     high = [(n - 1) * s + k - low - extent for extent, k, s, _, low, n in axes]
     planes = x.reshape((-1, 1, *x.shape[2:]))
@@ -263,106 +257,20 @@ def _counts(extents: Sizes, windows: Windows, include_padding: bool) -> Any:
     return float(result.flat[0]) if (result == result.flat[0]).all() else result
 
 
-def _float(what: str, x: Tensor) -> Tensor:
+def as_float(what: str, x: Tensor) -> Tensor:
+    """Returns x, or raises DTypeError when it is not of floats."""
     x = as_tensor(x)
     if not x.dtype.is_float:
         raise DTypeError(located(f"{what}: needs floats, got {x.dtype.name}"))
     return x
 
 
-# --- parts of an axis -----------------------------------------------------------------------------
-
-
-def _tiles(x: Tensor, counts: Sizes) -> Tensor:
+def tiles(x: Tensor, counts: Sizes) -> Tensor:
     """(N, C, H, W) -> (N, C, counts[0], H / counts[0], counts[1], W / counts[1])"""
     pairs = [(n, extent // n) for n, extent in zip(counts, x.shape[2:], strict=True)]
     return x.reshape((*x.shape[:2], *itertools.chain(*pairs)))
 
 
-def _tile_axes(ndim: int) -> Sizes:
+def tile_axes(ndim: int) -> Sizes:
+    """Returns the axes that run along within the pieces of `tiles`."""
     return tuple(3 + 2 * axis for axis in range(ndim))
-
-
-def _part_counts(what: str, output_size: Output, extents: Sizes) -> Sizes:
-    """Returns how many parts each axis has; None stands for every element."""
-    sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,)
-    sizes = sizes * len(extents) if len(sizes) == 1 else sizes
-    if len(sizes) != len(extents):
-        raise ArgumentError(located(f"{what}: output_size {output_size} for {len(extents)} axes"))
-    filled = [extent if n is None else n for n, extent in zip(sizes, extents, strict=True)]
-    if not all(extents):
-        raise ShapeError(located(f"{what}: an input whose axes {extents} are empty has no parts"))
-    return per_axis(what, "output_size", filled, len(extents), 1)
-
-
-def _bounds(extent: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where each part begins and ends; neighbours may share elements."""
-    number = np.arange(count)
-    return number * extent // count, -(-(number + 1) * extent // count)
-
-
-def _divides(extents: Sizes, counts: Sizes) -> bool:
-    return all(extent % n == 0 for extent, n in zip(extents, counts, strict=True))
-
-
-def _adaptive_avg_pool(what: str, x: Tensor, output_size: Output, ndim: int) -> Tensor:
-    def pooled(x: Tensor) -> Tensor:
-        counts = _part_counts(what, output_size, x.shape[2:])
-        if _divides(x.shape[2:], counts):
-            return _tiles(x, counts).mean(_tile_axes(ndim))
-        y = x.to(x.dtype.compute)
-        for axis, count in enumerate(counts):
-            y = (y.movedim(2 + axis, -1) @ _weights(x.shape[2 + axis], count, y)).movedim(
-                -1, 2 + axis
-            )
-        return y.to(x.dtype)
-
-    return with_batch(what, _float(what, x), ndim, pooled)
-
-
-def _weights(extent: int, count: int, like: Tensor) -> Tensor:
-    """Returns the matrix (extent, count) whose columns take the mean of one part each."""
-    start, end = _bounds(extent, count)
-    place = np.arange(extent)[:, None]
-    inside = (place >= start) & (place < end)
-    return as_tensor((inside / (end - start)).astype(like.dtype.storage))
-
-
-def _adaptive_max_pool(
-    what: str, x: Tensor, output_size: Output, return_indices: bool, ndim: int
-) -> Any:
-    def pooled(x: Tensor) -> Any:
-        counts = _part_counts(what, output_size, x.shape[2:])
-        places = [_places(*sizes) for sizes in zip(x.shape[2:], counts, strict=True)]
-        y, longest = x, []
-        for axis, rows in enumerate(places):
-            longest.append(rows.size // counts[axis])
-            if not np.array_equal(rows, np.arange(x.shape[2 + axis])):
-                y = take(y, as_tensor(rows), axis=2 + axis)
-        settings = (tuple(longest), None, 0, 1, False)
-        windows = _windows(what, y.shape[2:], settings)
-        if not return_indices:
-            return _largest(y, windows)
-        largest, place = _with_indices(y, windows)
-        return largest, _as_read(place, places, x.shape[2:])
-
-    return with_batch(what, as_tensor(x), ndim, pooled)
-
-
-def _places(extent: int, count: int) -> np.ndarray:
-    """Returns the elements of all parts, one part behind the other.
-
-    Shorter parts repeat their last element: it is no larger than itself, so the first one counts.
-    """
-    start, end = _bounds(extent, count)
-    longest = int((end - start).max())
-    return np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1).ravel()
-
-
-def _as_read(place: Tensor, places: list[np.ndarray], extents: Sizes) -> Tensor:
-    """Returns places among the elements of parts as places in what they were read from."""
-    total: Any = 0
-    for axis, (rows, extent) in enumerate(zip(places, extents, strict=True)):
-        inner = math.prod(one.size for one in places[axis + 1 :])
-        total = total * extent + take(as_tensor(rows), place // inner % rows.size, axis=0)
-    return total

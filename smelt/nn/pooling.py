@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import smelt.functional as F
-from smelt.functional.pooling import Output
+from smelt.functional.adaptive_pooling import Output
 from smelt.functional.windows import Sizes
 from smelt.nn.module import Module
 from smelt.tensor import Tensor

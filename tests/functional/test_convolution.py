@@ -219,6 +219,24 @@ def test_large_windows_find_the_first_maximum_too() -> None:
     np.testing.assert_array_equal(x.grad.numpy(), expected)
 
 
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "padding", "dilation"),
+    [(70, 70, 0, 1), (130, 7, 30, 1), (67, 50, 10, 3)],
+)
+def test_long_windows_find_the_first_maximum_too(
+    kernel_size: int, stride: int, padding: int, dilation: int
+) -> None:
+    x = RANDOM.integers(0, 30, (1, 2, 300)).astype(np.float64)
+    settings = (kernel_size, stride, padding, dilation)
+    y, place = F.max_pool1d(smelt.tensor(x), *settings, return_indices=True)
+    assert y.shape[2] == (300 + 2 * padding - (kernel_size - 1) * dilation - 1) // stride + 1
+    for c, p in np.ndindex(2, y.shape[2]):
+        taps = p * stride - padding + dilation * np.arange(kernel_size)
+        taps = taps[(taps >= 0) & (taps < 300)]
+        assert place.numpy()[0, c, p] == taps[x[0, c, taps].argmax()]
+        assert y.numpy()[0, c, p] == x[0, c, taps].max()
+
+
 def test_indices_of_uneven_parts() -> None:
     x = drawn(2, 7, 5)
     y, place = F.adaptive_max_pool2d(x, (3, 2), return_indices=True)

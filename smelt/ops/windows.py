@@ -1,0 +1,109 @@
+"""Windows that slide over the last axes of an array: where they lie, and what falls in them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from smelt.errors import ArgumentError
+from smelt.ir.loops import Binary, Expression, constant
+from smelt.ops.convolution import reach
+from smelt.ops.movement import Index, both, plus, times
+from smelt.ops.op import Shape
+
+Sizes = tuple[int, ...]
+
+
+class Windows(NamedTuple):
+    """Windows over the last axes: `window` taps, `dilation` apart, every `stride` elements.
+
+    The first begins `low` elements before the array; there are `counts` of them an axis.
+    """
+
+    window: Sizes
+    stride: Sizes
+    dilation: Sizes
+    low: Sizes
+    counts: Sizes
+
+    @property
+    def ndim(self) -> int:
+        """How many axes they slide over."""
+        return len(self.window)
+
+    def offsets(self) -> Iterator[Sizes]:
+        """Yields the positions in a window, row by row, in elements from its beginning."""
+        for taps in itertools.product(*map(range, self.window)):
+            yield tuple(tap * gap for tap, gap in zip(taps, self.dilation, strict=True))
+
+    def check(self, name: str, extents: Shape) -> None:
+        """Raises ArgumentError when a window would hold nothing, or an array lie in none."""
+        if min(self.window + self.stride + self.dilation, default=1) < 1:
+            raise ArgumentError(f"{name}: window, stride and dilation start at 1, got {self}")
+        ends = self._ends()
+        for axis, extent in enumerate(extents):
+            first, last = self.low[axis], ends[axis] - self.low[axis]
+            beyond = last - reach(self.window[axis], self.dilation[axis]) >= extent
+            wrong = first < 0 or first > ends[axis] or beyond or self._steps_over(axis, extent)
+            if self.counts[axis] and wrong:
+                raise ArgumentError(f"{name}: {self} has one that holds none of {extent} elements")
+
+    def _steps_over(self, axis: int, extent: int) -> bool:
+        """Whether a window has no element because all lies in a gap between two of its taps."""
+        gap = self.dilation[axis]
+        if extent >= gap:
+            return False
+        taps = range(0, self.window[axis] * gap, gap)
+        firsts = (
+            number * self.stride[axis] - self.low[axis] for number in range(self.counts[axis])
+        )
+        return any(not any(0 <= first + tap < extent for tap in taps) for first in firsts)
+
+    def _ends(self) -> Sizes:
+        """Where the last window ends, from the first one's beginning."""
+        axes = zip(self.counts, self.stride, self.window, self.dilation, strict=True)
+        return tuple((count - 1) * step + reach(taps, gap) for count, step, taps, gap in axes)
+
+    def inside(self, places: Index, extents: Shape) -> Expression | None:
+        """Returns the condition that a tap lies in the array; None where all do."""
+        inside: Expression | None = None
+        for axis, end in enumerate(self._ends()):
+            if self.low[axis]:
+                inside = both(inside, Binary("ge", places[axis], constant(0)))
+            if end - self.low[axis] > extents[axis]:
+                inside = both(inside, Binary("lt", places[axis], constant(extents[axis])))
+        return inside
+
+    def at(self, index: Index, offset: tuple[Expression, ...]) -> Index:
+        """Returns the place in the array of a window's element: index * stride + offset - low."""
+        axes = zip(index, self.stride, offset, self.low, strict=True)
+        return tuple(
+            plus(plus(times(part, step), more), constant(-low)) for part, step, more, low in axes
+        )
+
+    def views(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields, for each position, the elements that it has in all windows of a padded array."""
+        for offset in self.offsets():
+            axes = zip(offset, self.counts, self.stride, strict=True)
+            yield trailing(x, [slice(start, start + n * step, step) for start, n, step in axes])
+
+    def padded(self, x: np.ndarray, value: float) -> np.ndarray:
+        """Returns an array large enough for all windows, with x in its place."""
+        extents = x.shape[x.ndim - self.ndim :]
+        high = [
+            max(0, end - low - extent) + step
+            for end, low, extent, step in zip(
+                self._ends(), self.low, extents, self.stride, strict=True
+            )
+        ]
+        sides = [(0, 0)] * (x.ndim - self.ndim) + list(zip(self.low, high, strict=True))
+        return np.pad(x, sides, constant_values=value)
+
+
+def trailing(x: np.ndarray, bounds: list[slice]) -> np.ndarray:
+    """Returns the part of x within bounds along its last axes."""
+    kept = [slice(None)] * (x.ndim - len(bounds))
+    return x[tuple(kept + bounds)]
