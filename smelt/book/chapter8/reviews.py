@@ -139,7 +139,7 @@ def examine(kind: type[Model], words: int, splits: dict[str, Split], rows: list[
         start = time.perf_counter()
         model = train(kind, words, splits["train"], seed)
         seconds = time.perf_counter() - start
-        shares = [share_right(model, *split) for split in splits.values()]
+        shares: list[float] = [share_right(model, *split) for split in splits.values()]
         rows.append((kind.__name__, seed, *shares, f"{seconds:.1f}"))
     return model
 
