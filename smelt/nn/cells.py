@@ -73,7 +73,7 @@ class Recurrence(Module):
         state = tuple(given) if isinstance(given, (tuple, list)) else (given,)
         shapes = [getattr(part, "shape", type(part).__name__) for part in state]
         if shapes != [shape] * self.tensors:
-            needed = " and ".join([str(shape)] * self.tensors)
+            needed = str(shape) if self.tensors == 1 else f"a pair (h, c) of {shape} each"
             got = " and ".join(map(str, shapes))
             raise ShapeError(
                 located(f"{type(self).__name__}: the state must be {needed}, got {got}")

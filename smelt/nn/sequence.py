@@ -28,15 +28,26 @@ __all__ = ["EncoderDecoder", "ManyToMany", "ManyToOne", "OneToMany"]
 Recurrent = RNN | LSTM | GRU
 
 
+def _refuse_unless_recurrent(what: str, layer: Any) -> None:
+    if not isinstance(layer, Recurrent):
+        raise ArgumentError(
+            located(f"{what}: needs an nn.RNN, nn.LSTM or nn.GRU, got {type(layer).__name__}")
+        )
+
+
 class ManyToOne(Module):
     """`y = head(h_T)`: h of the last place; that of both directions side by side.
 
     Args:
         recurrent: an RNN, LSTM or GRU.
         head: what makes the answer of h, (B, D * H); h itself when None.
+
+    Raises:
+        ArgumentError: the layer is not recurrent.
     """
 
     def __init__(self, recurrent: Recurrent, head: Module | None = None) -> None:
+        _refuse_unless_recurrent("ManyToOne", recurrent)
         self.recurrent = recurrent
         self.head = head
 
@@ -54,9 +65,13 @@ class ManyToMany(Module):
     Args:
         recurrent: an RNN, LSTM or GRU.
         head: what makes the answer of h_t, such as a Linear of D * H inputs.
+
+    Raises:
+        ArgumentError: the layer is not recurrent.
     """
 
     def __init__(self, recurrent: Recurrent, head: Module) -> None:
+        _refuse_unless_recurrent("ManyToMany", recurrent)
         self.recurrent = recurrent
         self.head = head
 
@@ -77,10 +92,12 @@ class OneToMany(Module):
         context_size: C, extent of the context.
 
     Raises:
-        ArgumentError: the input_size leaves no room for an embedding, or there are two directions.
+        ArgumentError: the layer is not recurrent, its input_size leaves no room for an embedding,
+            or it has two directions.
     """
 
     def __init__(self, recurrent: Recurrent, vocabulary_size: int, context_size: int) -> None:
+        _refuse_unless_recurrent("OneToMany", recurrent)
         width = recurrent.input_size - context_size
         if width < 1 or recurrent.bidirectional:
             raise ArgumentError(

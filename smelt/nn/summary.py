@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from smelt import tree
-from smelt.engine import no_grad
+from smelt.engine import located, no_grad
+from smelt.errors import ArgumentError
 from smelt.nn.module import Hook, Module
 from smelt.tensor import Tensor
 
-__all__ = ["Row", "Summary", "shapes_of", "summary", "watched"]
+__all__ = ["Row", "Summary", "refuse_unless_module", "shapes_of", "summary", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,11 @@ def summary(model: Module, *inputs: Any) -> Summary:
 
     Returns:
         A Summary: print it for a table of output shapes, parameters and bytes per layer.
+
+    Raises:
+        ArgumentError: `model` is no Module.
     """
+    refuse_unless_module("summary", model)
     shapes: dict[int, str] = {}
 
     def look(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
@@ -76,6 +83,14 @@ def summary(model: Module, *inputs: Any) -> Summary:
     trainable = sum(parameter.size for parameter in learned if parameter.requires_grad)
     size = sum(_bytes(tensor) for tensor in (*learned, *model.buffers()))
     return Summary(rows, sum(parameter.size for parameter in learned), trainable, size)
+
+
+def refuse_unless_module(what: str, model: Any) -> None:
+    """Raises ArgumentError for what is no Module."""
+    if not isinstance(model, Module):
+        raise ArgumentError(
+            located(f"{what}: the first argument must be a Module, got a {type(model).__name__}")
+        )
 
 
 def _row(path: str, module: Module, output: str) -> Row:
@@ -112,7 +127,8 @@ def watched(model: Module, inputs: tuple[Any, ...], look: Hook) -> None:
 def shapes_of(value: Any) -> str:
     """Returns the shapes of the tensors in a tree, or a dash."""
     leaves, _ = tree.flatten(value)
-    return ", ".join(str(leaf.shape) for leaf in leaves if isinstance(leaf, Tensor)) or "-"
+    arrays = [leaf for leaf in leaves if isinstance(leaf, (Tensor, np.ndarray))]
+    return ", ".join(str(array.shape) for array in arrays) or "-"
 
 
 def _indented(row: Row) -> str:

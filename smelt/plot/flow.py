@@ -75,7 +75,8 @@ def gradients_through_time(
         (T,), float64.
 
     Raises:
-        ArgumentError: the sequence is empty.
+        ArgumentError: the sequence is empty, or `step` returns something else than a state, as a
+            layer over time does (`nn.LSTM`; take `nn.LSTMCell`).
     """
     length = len(inputs)
     if not length:
@@ -85,11 +86,22 @@ def gradients_through_time(
     def final(nudges: list[Any]) -> Tensor:
         here = state
         for place, nudge in enumerate(nudges):
-            here = tree.map(lambda h, d: h + d, step(inputs[place], here), nudge)
+            after = step(inputs[place], here)
+            _refuse_unlike(after, here)
+            here = tree.map(lambda h, d: h + d, after, nudge)
         return loss(here)
 
     slopes = grad(final)(nudges)
     return np.array([_norm(slope) for slope in slopes])
+
+
+def _refuse_unlike(after: Any, before: Any) -> None:
+    shapes = [[leaf.shape for leaf in tree.flatten(state)[0]] for state in (after, before)]
+    if shapes[0] != shapes[1]:
+        raise ArgumentError(
+            f"gradients_through_time: the step made {shapes[0]} of a state {shapes[1]}; it must "
+            "return the next state, as a cell does (nn.LSTMCell) and a layer (nn.LSTM) does not"
+        )
 
 
 def _norm(slope: Any) -> float:

@@ -25,6 +25,7 @@ from smelt.plot.style import (
     grid_of,
     headed,
     legend,
+    named,
     new_figure,
     titled,
 )
@@ -75,9 +76,9 @@ def activations(
         ShapeError: a function does not return one number for each.
         MissingExtra: matplotlib is not installed.
     """
-    functions = ACTIVATIONS if functions is None else functions
-    if not functions:
-        raise ArgumentError("activations: there is no function to draw")
+    functions = named("activations", ACTIVATIONS if functions is None else functions)
+    if wrong := [name for name, function in functions.items() if not callable(function)]:
+        raise ArgumentError(f"activations: {wrong[0]} is no function: {functions[wrong[0]]!r}")
     x = _line("activations", limits, points)
     rows, columns = grid_of(len(functions), min(3, len(functions)))
     wide = 5.6 if columns == 1 else 2.7 * columns

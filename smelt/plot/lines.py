@@ -16,6 +16,7 @@ from smelt.plot.style import (
     colour_of,
     framed,
     legend,
+    named,
     new_figure,
 )
 
@@ -58,12 +59,15 @@ def loss_curves(
 
     Raises:
         ShapeError: a run's losses are not one row of numbers.
-        ArgumentError: there is no run, or `every` or `smooth` is not positive.
+        ArgumentError: there is no run, `every` or `smooth` is not positive, or a logarithmic scale
+            is asked for and no loss is positive.
         MissingExtra: matplotlib is not installed.
     """
     if every < 1 or smooth < 1:
         raise ArgumentError(f"loss_curves: every ({every}) and smooth ({smooth}) start at 1")
     runs = named_rows("loss_curves", losses)
+    if log and not any((row > 0).any() for row in runs.values()):
+        raise ArgumentError("loss_curves: log=True, but no loss is positive")
     figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     framed(axes, title, x_label, y_label)
@@ -91,7 +95,7 @@ def learning_rates(losses: Curves, *, title: str = "The same descent, other step
         ArgumentError: there is no run.
         MissingExtra: matplotlib is not installed.
     """
-    runs = named_rows("learning_rates", dict(sorted(losses.items())))
+    runs = named_rows("learning_rates", dict(sorted(named("learning_rates", losses).items())))
     figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     framed(axes, title, "step", "loss")
@@ -155,10 +159,9 @@ def moving_average(
 
 def named_rows(what: str, curves: Curves) -> dict[Any, np.ndarray]:
     """Returns the curves as arrays of floats, or says which of them is none."""
-    if not curves:
-        raise ArgumentError(f"{what}: there is nothing to draw")
     return {
-        name: as_array(f"{what}: {name}", row, ("n",)).astype(float) for name, row in curves.items()
+        name: as_array(f"{what}: {name}", row, ("n",)).astype(float)
+        for name, row in named(what, curves).items()
     }
 
 

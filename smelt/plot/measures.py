@@ -19,6 +19,7 @@ from smelt.plot.style import (
     grid_of,
     headed,
     legend,
+    named,
     new_figure,
     titled,
 )
@@ -121,10 +122,11 @@ def histograms(weights: Module | Mapping[str, Any], *, bins: int = 40, title: st
         ShapeError: a tensor without elements.
         MissingExtra: matplotlib is not installed.
     """
-    named = dict(weights.named_parameters()) if isinstance(weights, Module) else weights
-    arrays = {name: np.asarray(one).reshape(-1).astype(float) for name, one in named.items()}
-    if not arrays:
-        raise ArgumentError("histograms: there are no weights to draw")
+    given = dict(weights.named_parameters()) if isinstance(weights, Module) else weights
+    if isinstance(weights, Module) and not given:
+        raise ArgumentError(f"histograms: {type(weights).__name__} has no parameters to draw")
+    by_name = named("histograms", given)
+    arrays = {name: np.asarray(one).reshape(-1).astype(float) for name, one in by_name.items()}
     if empty := [name for name, one in arrays.items() if not one.size]:
         raise ShapeError(f"histograms: {empty[0]} holds nothing to draw")
     rows, columns = grid_of(len(arrays), min(3, len(arrays)))

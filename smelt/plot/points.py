@@ -65,6 +65,7 @@ def scatter(
 
     Raises:
         ShapeError: the shapes differ from those above, or there are fewer names than classes.
+        ArgumentError: a label is no class number.
         MissingExtra: matplotlib is not installed.
     """
     points, labels = _classified("scatter", points, labels, names)
@@ -100,12 +101,14 @@ def decision_boundary(
 
     Raises:
         ShapeError: the shapes differ from those above.
-        ArgumentError: the resolution is below 2.
+        ArgumentError: the resolution is below 2, a point is not finite, or a label no class number.
         MissingExtra: matplotlib is not installed.
     """
     points, labels = _classified("decision_boundary", points, labels, names)
     if resolution < 2:
         raise ArgumentError(f"decision_boundary: resolution must be 2 or more, got {resolution}")
+    if not np.isfinite(points).all():
+        raise ArgumentError("decision_boundary: a point is inf or nan")
     margin = 0.15 * np.ptp(points, axis=0) + 1e-3
     low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
     figure = new_figure(5.6, 4.6)
@@ -225,7 +228,10 @@ def _classified(
     what: str, points: Any, labels: Any, names: Sequence[str] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     points = as_array(f"{what}: points", points, ("n", "2"))
-    labels = as_array(f"{what}: labels", labels, ("n",)).astype(int)
+    numbers = as_array(f"{what}: labels", labels, ("n",))
+    if numbers.dtype.kind not in "biuf" or (numbers % 1 != 0).any():
+        raise ArgumentError(f"{what}: labels must be class numbers, 0, 1, ...; got {numbers[:4]}")
+    labels = numbers.astype(int)
     if len(points) != len(labels):
         raise ShapeError(f"{what}: {len(points)} points have {len(labels)} labels")
     if labels.min() < 0 or (names is not None and labels.max() >= len(names)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ __all__ = [
     "grid_of",
     "headed",
     "legend",
+    "named",
     "new_figure",
     "require",
     "save",
@@ -153,13 +154,31 @@ def as_array(what: str, values: Any, *shapes: tuple[str, ...]) -> np.ndarray:
     Raises:
         ShapeError: there are other axes, or none of their elements.
     """
-    array = np.asarray(values)
+    wanted = " or ".join(f"({', '.join(axes)}{',' * (len(axes) == 1)})" for axes in shapes)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise ShapeError(f"{what} must have shape {wanted}: {error}") from None
     if not any(_fits(array.shape, axes) for axes in shapes):
-        wanted = " or ".join(f"({', '.join(axes)}{',' * (len(axes) == 1)})" for axes in shapes)
-        raise ShapeError(f"{what} must have shape {wanted}, got {array.shape}")
+        got = f"a {type(values).__name__}" if array.dtype == object else array.shape
+        raise ShapeError(f"{what} must have shape {wanted}, got {got}")
     if not array.size:
         raise ShapeError(f"{what} {array.shape} holds nothing to draw")
     return array
+
+
+def named(what: str, things: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Returns what is to be drawn, by name; raises ArgumentError for what has no names, or is
+    empty.
+    """
+    if not isinstance(things, Mapping):
+        raise ArgumentError(
+            f"{what}: needs a dict from a name to what is drawn, such as {{'run 1': ...}}, got a "
+            f"{type(things).__name__}"
+        )
+    if not things:
+        raise ArgumentError(f"{what}: there is nothing to draw")
+    return things
 
 
 def _fits(shape: tuple[int, ...], axes: tuple[str, ...]) -> bool:

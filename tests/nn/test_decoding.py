@@ -206,6 +206,9 @@ def test_an_encoder_decoder_learns_to_reverse() -> None:
         ),
         (lambda: beam(0), errors.ArgumentError, "beam_width must be positive"),
         (lambda: nn.OneToMany(nn.GRU(4, 5), 3, 4), errors.ArgumentError, "context_size 4"),
+        (lambda: nn.OneToMany(nn.Linear(4, 5), 3, 2), errors.ArgumentError, "got Linear"),
+        (lambda: nn.ManyToOne(nn.LSTMCell(4, 5)), errors.ArgumentError, "got LSTMCell"),
+        (lambda: nn.ManyToMany(nn.Linear(4, 5), nn.ReLU()), errors.ArgumentError, "nn.GRU"),
         (
             lambda: nn.OneToMany(nn.GRU(4, 5, bidirectional=True), 3, 2),
             errors.ArgumentError,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import doctest
 import sys
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 import smelt
 from smelt import nn
-from smelt.errors import ShapeError
+from smelt.errors import ArgumentError, ShapeError
 
 
 class Twice(nn.Module):
@@ -83,3 +85,14 @@ def test_the_model_is_left_as_it_was() -> None:
         smelt.explain(model, smelt.ones(1, 3))
     assert model.fingerprint() == before
     assert model.training
+
+
+@pytest.mark.parametrize("look", [smelt.explain, smelt.summary])
+def test_only_a_module_is_explained(look: Callable[..., object]) -> None:
+    with pytest.raises(ArgumentError, match="must be a Module, got a str"):
+        look("model", smelt.ones(1, 2))
+
+
+def test_an_array_has_its_shape_told_too() -> None:
+    explained = smelt.explain(nn.Linear(2, 3), np.ones((5, 2), np.float32))
+    assert (explained.root.input, explained.root.output) == ("(5, 2)", "(5, 3)")

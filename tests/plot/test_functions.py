@@ -70,6 +70,8 @@ def test_contour_draws_points_their_steps_and_paths() -> None:
     "call",
     [
         lambda: plot.activations({}),
+        lambda: plot.activations([smelt.relu]),
+        lambda: plot.activations({"ReLU": "relu"}),
         lambda: plot.activations(limits=(1, 1)),
         lambda: plot.descent(smelt.relu, {}, limits=(2, 1)),
         lambda: plot.contour(lambda x, y: x * y, against=("x9",)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt import plot
+from smelt import nn, plot
 from smelt.errors import ShapeError
 
 pytest.importorskip("matplotlib")
@@ -81,6 +81,7 @@ def test_numbers_are_written_into_small_matrices_only() -> None:
         lambda: plot.images(np.zeros((4, 4))),
         lambda: plot.images(np.zeros((2, 4, 4)), titles=["one"]),
         lambda: plot.kernels(np.zeros((3, 3))),
+        lambda: plot.kernels(nn.Conv2d(1, 1, 3)),
         lambda: plot.feature_maps(np.zeros((1, 1, 4, 4))),
         lambda: plot.feature_maps(np.zeros((2, 4, 4)), names=["a"]),
         lambda: plot.attention(np.zeros((2, 2, 3, 3))),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt import plot
+from smelt import nn, plot
 from smelt.errors import ArgumentError, ShapeError
 
 pytest.importorskip("matplotlib")
@@ -76,6 +76,8 @@ def test_an_average_ends_with_its_series() -> None:
     "call",
     [
         lambda: plot.loss_curves({}),
+        lambda: plot.loss_curves([1.0, 2.0]),
+        lambda: plot.loss_curves({"a": [-1.0, 0.0]}, log=True),
         lambda: plot.loss_curves({"a": [1.0]}, every=0),
         lambda: plot.loss_curves({"a": [1.0]}, smooth=0),
         lambda: plot.learning_rates({}),
@@ -92,6 +94,7 @@ def test_settings_out_of_range_are_refused(call: object) -> None:
     [
         lambda: plot.loss_curves({"a": [[1.0]]}),
         lambda: plot.loss_curves({"a": []}),
+        lambda: plot.loss_curves({"a": [[1.0], [1.0, 2.0]]}),
         lambda: plot.moving_average([1.0, 2.0], {"a": [1.0, 2.0, 3.0]}),
         lambda: plot.moving_average([1.0, 2.0], dates=[1]),
         lambda: plot.moving_average(3.0),
@@ -132,4 +135,11 @@ def test_an_empty_sequence_has_no_gradients() -> None:
     with pytest.raises(ArgumentError, match="empty"):
         plot.gradients_through_time(
             lambda x, h: h, smelt.zeros(1), smelt.zeros(0, 1), lambda h: h.sum()
+        )
+
+
+def test_a_layer_over_time_is_no_step() -> None:
+    with pytest.raises(ArgumentError, match=r"nn\.LSTMCell"):
+        plot.gradients_through_time(
+            nn.RNN(2, 3), smelt.zeros(1, 3), smelt.ones(4, 1, 2), lambda h: h.sum()
         )

@@ -66,6 +66,7 @@ def test_timelines_share_their_axis() -> None:
         (ArgumentError, lambda: plot.bars({"a": 1.0}, highlight="b")),
         (ArgumentError, lambda: plot.bars({"a": 1.0}, reference={"b": 1.0})),
         (ArgumentError, lambda: plot.histograms(nn.ReLU())),
+        (ArgumentError, lambda: plot.histograms([1.0, 2.0])),
         (ShapeError, lambda: plot.histograms({"w": []})),
         (ArgumentError, lambda: plot.timeline({})),
         (ArgumentError, lambda: plot.timeline({"A": [(2.0, 1.0, "back")]})),
