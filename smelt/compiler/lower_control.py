@@ -42,7 +42,8 @@ class _Bound:
         self.results = {one.attributes["number"]: planned.slots[one] for one in parts}
         self.constants: list[Slot] = []
         self.carried = len(token.attributes["bodies"][0].states)
-        self.first = self.carried + (token.op.name == "cond")  # operand that is argument 0
+        self.is_branch = token.op.name == "cond"
+        self.first = self.carried + self.is_branch  # operand that is argument 0
         self.sliced = token.attributes.get("sliced", 0)
 
     def operand(self, place: int) -> Slot:
@@ -68,7 +69,7 @@ class _Bound:
                 return self.along(slot, outer) if number < self.sliced else Binding(slot, outer)
             case "result":
                 outer = self.results[self.carried + number]
-                return self.along(slot, outer) if self.carried else Binding(slot, outer)
+                return Binding(slot, outer) if self.is_branch else self.along(slot, outer)
         outer = Slot(slot.name, slot.shape, slot.dtype, slot.kind, first_constant + number)
         self.constants.append(outer)
         return Binding(slot, outer)

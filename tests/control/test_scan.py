@@ -139,6 +139,18 @@ def test_a_loop_without_turns_returns_what_it_began_with(run: Run) -> None:
     assert [row.shape for row in rows] == [(0, 3), (0, 3)]
 
 
+@both_engines
+def test_a_loop_may_carry_nothing(run: Run) -> None:
+    def loss(x: Tensor) -> tuple[Tensor, Tensor]:
+        _, rows = smelt.scan(lambda _, x: (None, x * x), None, x)
+        return rows[1:].sum(), rows
+
+    x = smelt.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    gradient, rows = run(smelt.grad(loss, has_aux=True))(x)
+    assert rows.tolist() == (x * x).tolist()
+    assert gradient.tolist() == [[0.0, 0.0], [6.0, 8.0], [10.0, 12.0]]
+
+
 def test_what_does_not_vary_is_computed_once() -> None:
     def run(x: Tensor, w: Tensor) -> Tensor:
         return smelt.scan(lambda h, x: (h @ smelt.exp(w).T + x, None), smelt.zeros(3), x)[0]
