@@ -148,13 +148,14 @@ class Run:
     def body(self, *given: Value, share: int = 1, pure: bool = False) -> Run:
         """Returns a run inside of this one, which sees its values and those given to it.
 
-        States are inexact there, since a turn before may have changed them. Results may have a
-        `share` of the elements that they may have here.
+        States are inexact there, since a turn before may have changed them, and views of them are
+        not seen. Results may have a `share` of the elements that they may have here.
         """
         inner = copy.copy(self)
         states = {id(one): replace(one, exact=False, bound=2 * LIMIT) for one in self.states}
         inner.states = list(states.values())
-        inner.floats = [states.get(id(one)) or replace(one) for one in self.floats]
+        seen = [one for one in self.floats if id(one) in states or not one.views]
+        inner.floats = [states.get(id(one)) or replace(one) for one in seen]
         inner.floats += given
         inner.wholes, inner.flags = list(self.wholes), list(self.flags)
         inner.limit = max(1, self.limit // max(1, share))
