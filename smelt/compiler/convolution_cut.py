@@ -31,12 +31,13 @@ Shape = tuple[int, ...]
 Part = tuple[int, int, int]  # first, how many, and in steps of how many
 
 VECTOR = 16  # elements side by side that a panel's width is chosen for
-PANEL = 1 << 16  # elements of a panel, at most
+PANEL = 1 << 15  # elements of a panel, at most
 TOTALS = 1 << 15  # elements of the totals, at most
 WIDEST = 256  # columns of a panel, at most
 DEEP = 4096  # products of matrices up to this depth are the scheduler's
 LEAST_WORK = 1 << 16  # products below which nothing is cut
 LEAST_ROWS = 4  # rows that must share a panel
+FEW_SHARES = 4  # pieces of work that are enough for the threads
 COPY_PRICE = 3  # cycles of copying a vector into a panel, or of turning it
 RESULT_PRICE = 3  # cycles of bringing one of the totals to memory across the channels
 
@@ -143,13 +144,27 @@ def _by_places(e: Extents) -> tuple[float, PlaceCut] | None:
     if width > most:
         shape = (parts(lines, 1), parts(width, most))
     else:
-        rows = min(range(1, min(lines, most // width) + 1), key=lambda n: _waste(lines, width, n))
+        heights = _heights(lines, most // width, e.samples * e.groups)
+        rows = min(heights, key=lambda n: _waste(lines, width, n))
         shape = (parts(lines, rows), parts(width, width))
     vectors = sum(n * _vectors(r * c) * m for _, n, r in shape[0] for _, m, c in shape[1])
     around = e.groups * e.samples * math.prod(e.places[:-2])
     copies = lines * sum(count * _vectors(step) for _, count, step in shape[1])
     cycles = around * e.depth * (vectors * e.outputs + COPY_PRICE * copies)
-    return cycles, PlaceCut(*shape, inner)
+    kinds = len(shape[0]) * len(shape[1])
+    shares = around if kinds > 1 else around * shape[0][0][1] * shape[1][0][1]
+    return _shared(cycles, shares), PlaceCut(*shape, inner)
+
+
+def _shared(cycles: float, shares: int) -> float:
+    """Returns the time of work in so many shares: what cannot be shared takes twice as long."""
+    return cycles if shares > 1 else 2 * cycles
+
+
+def _heights(lines: int, most: int, others: int) -> list[int]:
+    """Returns how many lines a strip may have: where strips must do for all threads, equal ones."""
+    heights = range(1, min(lines, most) + 1)
+    return [n for n in heights if others >= FEW_SHARES or lines % n == 0]
 
 
 def _waste(lines: int, width: int, rows: int) -> float:
@@ -163,23 +178,25 @@ def _by_channels(e: Extents) -> tuple[float, ChannelCut] | None:
     if outputs < VECTOR // 2 or rows < LEAST_ROWS:
         return None
     line = math.prod(e.taps[1:]) * outputs
-    steps = _even(e.taps[0], PANEL // 4 // line or PANEL // line)
+    steps = _even(e.taps[0], PANEL // 2 // line or PANEL // line)
     most = TOTALS // (math.prod(e.places) * outputs)
     if not steps or not most:
         return None
-    inner = _even(e.inner, PANEL // 4 // (line * steps)) if steps == e.taps[0] else 1
+    inner = _even(e.inner, PANEL // 2 // (line * steps)) if steps == e.taps[0] else 1
     samples = _samples(e, outputs, most)
     vectors = _vectors(outputs) * (e.outputs // outputs)
     copies = COPY_PRICE * vectors * (e.samples // samples)
     cycles = e.groups * (e.depth * (rows * vectors + copies) + RESULT_PRICE * rows * e.outputs)
-    return cycles, ChannelCut(outputs, samples, parts(e.inner, inner), parts(e.taps[0], steps))
+    shares = e.groups * (e.outputs // outputs) * (e.samples // samples)
+    how = ChannelCut(outputs, samples, parts(e.inner, inner), parts(e.taps[0], steps))
+    return _shared(cycles, shares), how
 
 
 def _samples(e: Extents, outputs: int, most: int) -> int:
     """Returns how many samples share a panel: many, but so that there are some shares of work."""
     shares = e.groups * (e.outputs // outputs)
     fewest = -(-LEAST_ROWS * 16 // math.prod(e.places))
-    wanted = max(fewest, -(-e.samples * shares // 4))
+    wanted = max(fewest, -(-e.samples * shares // FEW_SHARES))
     return _divisor(e.samples, min(most, wanted))
 
 

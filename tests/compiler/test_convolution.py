@@ -212,3 +212,16 @@ def test_what_is_wanted_whole_is_not_computed_twice() -> None:
         agree(case, interpret=True)
         nodes = case.stages.simplified.nodes()
         assert [node.shape[2] for node in nodes if node.op is convolution] == extents
+
+
+def test_strips_of_one_image_can_be_shared_among_threads() -> None:
+    how = cut(node_of((1, 16, 28, 28), (32, 16, 3, 3)))
+    assert isinstance(how, PlaceCut)
+    assert len(how.lines) == 1
+    random = np.random.default_rng(6)
+    given = [
+        as_tensor(random.standard_normal(shape)) for shape in ((1, 16, 28, 28), (32, 16, 3, 3))
+    ]
+    case = Case(lambda states, given: [F.conv2d(*given)], [], given)
+    agree(case, interpret=False)
+    assert case.stages.program.kernels[0].parallel is not None
