@@ -20,6 +20,7 @@ from smelt.ir.loops import (
     Loop,
     Read,
     Register,
+    Scratch,
     Select,
     Statement,
     Store,
@@ -171,7 +172,7 @@ def _not(condition: Expression) -> Expression:
 
 
 def _random(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
-    """For every block: y[4 * block], ..., y[4 * block + 3] = the four words of the block"""
+    """For every block: row = its four words; y[block, 0], ..., y[block, 3] = row"""
     whole, rest = divmod(node.size, WORDS)
     shape = (whole, WORDS) if not rest else (node.size,)
     output = lowering.output(node, shape)
@@ -184,19 +185,20 @@ def _random(lowering: Lowering, node: Node) -> tuple[Statement, ...]:
 def _words(
     lowering: Lowering, node: Node, output: Buffer, block: Expression, count: int
 ) -> list[Statement]:
+    """Returns the words of a block, kept together so that whole rows are written at once."""
     assert isinstance(node.op, RandomBits)
 
     def state(index: Index, mask: Expression | None = None) -> Expression:
         return lowering.read(node.inputs[0], index, mask)
 
     lets, words = share_all(node.op.words(state, block)[:count], lowering.fresh)
-    first = Binary("mul", block, constant(WORDS))
-    statements: list[Statement] = [*lets]
-    for number, word in enumerate(words):
-        place = constant(number)
-        index = (block, place) if len(output.shape) == 2 else (Binary("add", first, place),)
-        statements.append(Store(output, index, word))
-    return statements
+    row = Buffer(lowering.fresh("row"), (WORDS,), node.dtype)
+    keep = [Store(row, (constant(number),), word) for number, word in enumerate(words)]
+    word = index_variable(lowering.fresh("word"))
+    flat = Binary("add", Binary("mul", block, constant(WORDS)), word)
+    index = (block, word) if len(output.shape) == 2 else (flat,)
+    write = Store(output, index, Load(row, (word,)))
+    return [Scratch(row), *lets, *keep, Loop(word, 0, count, 1, (write,))] if count else []
 
 
 _NESTS = {"cumulative": _running, "scatter": _scatter, "sort": _sort, "random": _random}

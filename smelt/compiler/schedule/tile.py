@@ -51,6 +51,7 @@ from smelt.ir.loops import (
     Loop,
     Read,
     Register,
+    Scratch,
     Select,
     Statement,
     Store,
@@ -267,7 +268,7 @@ class Tile:
         crossing: set[str] = set()
         number = 0
         for statement in body:
-            if isinstance(statement, (Loop, If)):
+            if isinstance(statement, (Loop, If, Scratch)):
                 number += 1
             crossing |= {name for name in used_names(statement) if home.get(name, number) != number}
             if isinstance(statement, Let):
