@@ -36,6 +36,12 @@ __all__ = [
 _WORD = 0xFFFFFFFF
 
 
+def _checked(extents: Shape) -> Shape:
+    if min(extents, default=0) < 0:
+        raise ShapeError(located(f"a shape has no negative extents, got {extents}"))
+    return extents
+
+
 def _signed(seed: int) -> int:
     return (seed + 2**63) % 2**64 - 2**63
 
@@ -60,8 +66,12 @@ class Generator:
         return self
 
     def bits(self, *shape: Any) -> Tensor:
-        """Returns 32 random bits per element, as int32, and moves the stream on."""
-        extents = extents_of(shape)
+        """Returns 32 random bits per element, as int32, and moves the stream on.
+
+        Raises:
+            ShapeError: an extent is negative.
+        """
+        extents = _checked(extents_of(shape))
         blocks = -(-math.prod(extents) // 4)
         with self._lock:
             drawn = random_bits(self.state, shape=extents)
@@ -71,7 +81,7 @@ class Generator:
 
     def words(self, shape: Shape) -> tuple[Tensor, Tensor]:
         """Returns two independent draws of 32 bits per element."""
-        pairs = self.bits((*shape, 2))
+        pairs = self.bits((*_checked(shape), 2))
         return pairs[..., 0], pairs[..., 1]
 
     def get_state(self) -> Tensor:
@@ -161,13 +171,24 @@ def uniform(
     dtype: Any = dtypes.float32,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns numbers uniform in [low, high); `size` is by default the shape of low and high."""
+    """Returns numbers uniform in [low, high); `size` is by default the shape of low and high.
+
+    Raises:
+        ArgumentError: low is above high.
+    """
+    _refuse_unless(low <= high, "uniform: low is above high")
     unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
     return unit * (high - low) + low
 
 
 def bernoulli(p: Any, size: Any = None, generator: Generator | None = None) -> Tensor:
-    """Returns 1 with probability p (a number or tensor), else 0, in the dtype of p."""
+    """Returns 1 with probability p (a number or tensor), else 0, in the dtype of p.
+
+    Raises:
+        ArgumentError: a probability lies outside [0, 1].
+    """
+    p = p if isinstance(p, (int, float)) else as_tensor(p)
+    _refuse_unless((p >= 0) & (p <= 1), "bernoulli: a probability lies outside [0, 1]")
     p = as_tensor(p)
     p = p if p.dtype.is_float else p.to(dtypes.float32)
     unit = rand(_size(size, p), dtype=p.dtype.compute, generator=generator)
@@ -257,7 +278,12 @@ def normal(
     dtype: Any = dtypes.float32,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns normal numbers; `size` is by default the shape of mean and std."""
+    """Returns normal numbers; `size` is by default the shape of mean and std.
+
+    Raises:
+        ArgumentError: a standard deviation is negative.
+    """
+    _refuse_unless(std >= 0, "normal: a standard deviation is negative")
     unit = randn(_size(size, mean, std), dtype=dtype, generator=generator)
     return unit * std + mean
 
@@ -271,7 +297,11 @@ def exponential(
     """Returns exponential numbers with mean 1 / rate: -log u / rate, u uniform in (0, 1].
 
     u has 32 (float64: 63) random bits, so the largest number is 22.9 (44.4) / rate.
+
+    Raises:
+        ArgumentError: a rate is not positive.
     """
+    _refuse_unless(rate > 0, "exponential: a rate is not positive")
     source, extents, dtype = generator or default_generator(), _size(size, rate), as_dtype(dtype)
     if dtype is dtypes.float64:
         high, low = source.words(extents)
@@ -305,9 +335,8 @@ def poisson(
         ArgumentError: a rate is negative or above `max_rate`.
     """
     rate, extents = as_tensor(rate), _size(size, rate)
-    outside = (~((rate >= 0) & (rate <= max_rate))).sum()
     message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate (it costs time)"
-    context.engine.require(outside, message, ArgumentError)
+    _refuse_unless((rate >= 0) & (rate <= max_rate), message)
     draws = math.ceil(max_rate + 12 * math.sqrt(max_rate) + 12)
     arrivals = exponential(1.0, (*extents, draws), generator=generator).cumsum(-1)
     return (arrivals < rate.unsqueeze(-1)).sum(-1).to(dtype)
@@ -331,8 +360,12 @@ def multinomial(
 
     Returns:
         int64 (num_samples) or (N, num_samples).
+
+    Raises:
+        ArgumentError: a weight is negative, or more places are wanted than there are.
     """
     weights = probabilities.detach()
+    _refuse_unless(weights >= 0, "multinomial: a weight is negative or nan")
     if not replacement:
         if num_samples > weights.shape[-1]:
             raise ArgumentError(
@@ -345,6 +378,14 @@ def multinomial(
     shape = (*weights.shape[:-1], num_samples)
     point = rand(shape, dtype=weights.dtype, generator=generator) * total
     return (edges.unsqueeze(-2) <= point.unsqueeze(-1)).sum(-1)
+
+
+def _refuse_unless(holds: Any, message: str) -> None:
+    """Raises ArgumentError, or in a compiled step lets it raise, where something does not hold."""
+    if isinstance(holds, Tensor):
+        context.engine.require((~holds).sum(), message, ArgumentError)
+    elif not np.all(holds):
+        raise ArgumentError(located(message))
 
 
 def _size(size: Any, *parameters: float | Tensor) -> Shape:

@@ -10,9 +10,9 @@ import threading
 import numpy as np
 import pytest
 
-from smelt import dtypes, random, rounded
+from smelt import compile, dtypes, random, rounded
 from smelt.creation import tensor, zeros
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ShapeError
 from smelt.ops.random import philox, random_bits
 from smelt.random import Generator
 from smelt.settings import settings
@@ -313,3 +313,36 @@ def test_interpreted_draws_have_the_same_bits(name):
     eager, found = case.eager(), case.interpreted(case.stages.program)
     assert (found.outputs[0] == eager.outputs[0]).all()
     assert (found.states[0] == eager.states[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: random.uniform(3.0, 1.0, (2,)), "low is above high"),
+        (lambda: random.uniform(tensor([0.0, 3.0]), 1.0), "low is above high"),
+        (lambda: random.bernoulli(1.5, (2,)), r"outside \[0, 1\]"),
+        (lambda: random.bernoulli(tensor([0.5, -0.5])), r"outside \[0, 1\]"),
+        (lambda: random.normal(0.0, -1.0, (2,)), "deviation is negative"),
+        (lambda: random.exponential(0.0, (2,)), "not positive"),
+        (lambda: random.multinomial(tensor([1.0, -1.0]), 1), "weight is negative"),
+        (lambda: compile(lambda p: random.bernoulli(p))(tensor([0.5, 1.5])), r"outside \[0, 1\]"),
+    ],
+)
+def test_parameters_of_no_distribution_are_refused(draw, message):
+    before = random.get_rng_state().tolist()
+    with pytest.raises(ArgumentError, match=message):
+        draw()
+    assert random.get_rng_state().tolist() == before
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda: random.rand(-3), lambda: random.randn(2, -1), lambda: random.randperm(-2)]
+)
+def test_negative_extents_are_refused(draw):
+    with pytest.raises(ShapeError, match="no negative extents"):
+        draw()
+
+
+def test_parameters_may_be_traced():
+    low = compile(lambda low: random.uniform(low, low + 1.0))(tensor([0.0, 5.0]))
+    assert ((low >= tensor([0.0, 5.0])) & (low < tensor([1.0, 6.0]))).all()

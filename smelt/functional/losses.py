@@ -244,6 +244,11 @@ def _class_axis(x: Tensor) -> int:
     return min(1, x.ndim - 1)
 
 
+def _hint(x: Tensor, target: Tensor) -> str:
+    last = x.ndim > 2 and target.shape == x.shape[:-1]
+    return "; if the classes stand last, move them: input.transpose(1, -1)" if last else ""
+
+
 def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> None:
     """Requires that each label is a class or ignored."""
     classes, shape = x.shape[axis], (*x.shape[:axis], *x.shape[axis + 1 :])
@@ -258,7 +263,7 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
         raise ShapeError(
             located(
                 f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
-                f"{axis}: the labels' shape must be {shape}"
+                f"{axis}: the labels' shape must be {shape}{_hint(x, target)}"
             )
         )
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)

@@ -62,8 +62,10 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
     except (ValueError, TypeError) as error:
         if isinstance(error, errors.SmeltError):
             raise
+        ragged = "inhomogeneous" in str(error)
+        reason = "lists in it differ in length" if ragged else str(error)
         raise DTypeError(
-            located(f"cannot make a tensor of {type(value).__name__}: {error}")
+            located(f"cannot make a tensor of {type(value).__name__}: {reason}")
         ) from None
     return _Tensor(context.engine.literal(array, kind), kind)
 

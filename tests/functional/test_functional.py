@@ -184,6 +184,11 @@ def test_labels_of_the_wrong_kind():
         F.cross_entropy(x, tensor([1, 2]), weight=tensor([1.0, 2.0]))
 
 
+def test_classes_that_stand_last_are_noticed():
+    with pytest.raises(ShapeError, match=r"transpose\(1, -1\)"):
+        F.cross_entropy(smelt.zeros(4, 5, 3), smelt.zeros(4, 5).long())
+
+
 def test_shapes_that_do_not_fit():
     x = tensor(np.zeros((4, 1)))
     with pytest.raises(ShapeError, match=r"\(4, 1\).*\(4,\)"):
