@@ -113,6 +113,12 @@ class Batching:
         if note is not None:
             note(tensor, value)
 
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Tells the engine outside that this depends on a `.grad`."""
+        note = getattr(self.outer, "note_gradient_read", None)
+        if note is not None:
+            note(tensor)
+
     def enter(self, given: Any, axis: int | None) -> Any:
         """Returns an argument as one example sees it."""
         if axis is None:

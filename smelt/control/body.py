@@ -146,6 +146,12 @@ class Writer:
         if not self.owns(tensor):
             raise GradientError(located(_BACKWARD.format(tensor.shape)))
 
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Tells the engine outside that this depends on a `.grad`."""
+        note = getattr(self.outer, "note_gradient_read", None)
+        if note is not None:
+            note(tensor)
+
     # --- nodes -----------------------------------------------------------------------------------
 
     def placeholder(self, like: Typed, kind: Leaf) -> Tensor:

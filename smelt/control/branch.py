@@ -96,8 +96,6 @@ class Cond(Op):
             return vmap(_chosen(yes, no), in_axes=axes)(*inputs)
 
         if not batched[0]:
-            if True not in batched[1:]:
-                raise AssertionError("a branch without a batch is not batched")
             return branch(flag, _side(run, yes), _side(run, no), token)
         writer, nodes = written(lambda _: choose())
         carried = [
@@ -118,6 +116,7 @@ def branch(flag: Tensor, yes: Side, no: Side, token: tuple[int, ...] = ()) -> Te
         leaves = [_leaf(side.writer, x) for x in used.values()]
         bodies.append(Graph(tuple(leaves), (), tuple(side.nodes)))
     changes = [change for side in (yes, no) for change in side.writer.changes()]
+    # what is changed after the branch goes in with the contents that it has before
     used |= {id(change.tensor): change.contents for change in changes}
     attributes = {"bodies": tuple(bodies), "token": token}
     return bind(cond_op, (flag, *used.values()), attributes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from smelt import tree
@@ -16,6 +17,17 @@ def leaves_of(value: Any) -> tuple[list[Tensor], tree.Structure]:
     """
     leaves, structure = tree.flatten(value)
     return [as_tensor(leaf) for leaf in leaves], structure
+
+
+def number_of_turns(what: str, value: Any) -> int:
+    """Returns `value` as a number of turns, or raises ArgumentError."""
+    try:
+        turns = operator.index(value)
+    except TypeError:
+        turns = -1
+    if turns < 0:
+        raise ArgumentError(located(f"{what} must be an integer from 0 on, got {value!r}"))
+    return turns
 
 
 def owned(x: Tensor) -> Tensor:

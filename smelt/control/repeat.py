@@ -91,8 +91,8 @@ class WhileLoop(Op):
             return [*kept, flag & after[0]]
 
         def write(writer: Writer) -> list[Tensor]:
-            _, *carry = [writer.placeholder(x, CARRY) for x in initial]
-            before.extend([_.data, *(x.data for x in carry)])
+            any_goes_on, *carry = [writer.placeholder(x, CARRY) for x in initial]
+            before.extend(x.data for x in (any_goes_on, *carry))
             axes = (*(0 for _ in carry), *closed)
             results = vmap(one, in_axes=axes)(carry[-1], *carry[:-1], *inputs[count:])
             return [results[-1].any(), *results]

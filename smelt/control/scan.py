@@ -16,7 +16,7 @@ from smelt.control.body import (
     sliced_by,
     written,
 )
-from smelt.control.carry import leaves_of, matching, owned
+from smelt.control.carry import leaves_of, matching, number_of_turns, owned
 from smelt.control.loop import loop
 from smelt.control.parts import part_of
 from smelt.engine import context, located, no_grad
@@ -71,8 +71,7 @@ def scan(
 
 
 def _turns(sliced: list[Tensor], length: int | None) -> int:
-    if length is not None and (not isinstance(length, int) or length < 0):
-        raise ArgumentError(located(f"scan: length must be an integer from 0 on, got {length!r}"))
+    length = length if length is None else number_of_turns("scan: length", length)
     if any(not x.ndim for x in sliced):
         raise ShapeError(located("scan: an input has shape (), so there is no axis to go along"))
     found = {x.shape[0] for x in sliced}
@@ -110,7 +109,10 @@ def _in_python(
         given = tree.unflatten(input_tree, [x[t] for x in sliced])
         following, output = _pair(body(tree.unflatten(carry_tree, carry), given))
         carry = list(map(owned, matching("scan: the carry", following, carry_tree, carry)))
-        row, output_tree = leaves_of(output)
+        if rows:
+            row = matching("scan: the output", output, output_tree, rows[0])
+        else:
+            row, output_tree = leaves_of(output)
         rows.append(list(map(owned, row)))
     if reverse:
         rows.reverse()

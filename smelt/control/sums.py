@@ -59,7 +59,7 @@ class Sums:
     def _product(self, a: Node, b: Node) -> Later:
         """Sum over t of a[t] @ b[t], as one product that sums over turns and inner axis at once."""
         a = _bare(a)
-        turned = a.op is movement.permute
+        turned = a.op is movement.permute and a.attributes["axes"] == (1, 0)
         left, right = self._whole(a.inputs[0] if turned else a), self._whole(b)
         inner = self._turns * b.shape[0]
 

@@ -8,7 +8,7 @@ from typing import Any
 from smelt import dtypes, tree
 from smelt.autodiff.vmap import Batched
 from smelt.control.body import CARRY, Carried, Writer, written
-from smelt.control.carry import leaves_of, matching, owned
+from smelt.control.carry import leaves_of, matching, number_of_turns, owned
 from smelt.control.cond import cond, refuse_unless_bool
 from smelt.control.parts import part_of
 from smelt.control.repeat import repeat
@@ -46,10 +46,8 @@ def while_loop(
     A loop that never ends cannot be interrupted while it runs natively: give `max_steps` when in
     doubt. The name and the order of arguments are those of JAX's `lax.while_loop`.
     """
-    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 0):
-        raise ArgumentError(
-            located(f"while_loop: max_steps must be an integer from 0 on, got {max_steps!r}")
-        )
+    if max_steps is not None:
+        max_steps = number_of_turns("while_loop: max_steps", max_steps)
     carry, structure = leaves_of(initial)
     loop = _Loop(condition, body, structure)
     if max_steps is not None and context.engine.writes_graph:

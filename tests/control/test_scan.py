@@ -179,6 +179,7 @@ WRONG: list[tuple[Callable[[], Any], type[SmeltError], str]] = [
     (lambda: smelt.scan(lambda c, x: (c, x), ONES, ONES, length=5), ArgumentError, "length=5"),
     (lambda: smelt.scan(lambda c, x: (c, x), ONES, smelt.tensor(1.0)), ShapeError, "shape ()"),
     (lambda: smelt.scan(lambda c, x: (c, x), ONES, (ONES, smelt.ones(4))), ShapeError, "(4,)"),
+    (lambda: smelt.scan(lambda c, x: (c, x), ONES, length=2.0), ArgumentError, "from 0 on"),
     (lambda: smelt.scan(lambda c, x: c, ONES, ONES), ArgumentError, "pair"),
     (lambda: smelt.scan(lambda c, x: ((c, c), x), ONES, ONES), ArgumentError, "same tree"),
     (lambda: smelt.scan(lambda c, x: (c[:2], x), ONES, ONES), ShapeError, "keep its shape"),
@@ -194,6 +195,34 @@ def test_refusals(run: Run, number: int) -> None:
         run(wrong)()
     assert says in str(caught.value)
     assert "test_scan.py" in str(caught.value)
+
+
+def test_outputs_that_differ_from_turn_to_turn_are_refused() -> None:
+    rows: list[Tensor] = []
+
+    def body(h: Tensor, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        rows.append(x)
+        return h, list(rows)
+
+    with pytest.raises(ArgumentError, match="the output must form the same tree"):
+        smelt.scan(body, ONES, ONES)
+
+
+@both_engines
+def test_a_numpy_integer_is_a_length(run: Run) -> None:
+    count = run(lambda: smelt.scan(lambda n, _: (n + 1, None), smelt.tensor(0), length=np.int64(3)))
+    assert count()[0].item() == 3
+
+
+@both_engines
+def test_a_body_reads_the_gradient_that_stands_when_it_runs(run: Run) -> None:
+    p = smelt.ones(3).requires_grad_()
+    step = run(lambda x: smelt.scan(lambda h, x: (h + p.grad * x, None), smelt.zeros(3), x)[0])
+    batched = run(smelt.vmap(lambda x: x * p.grad))
+    for gradient in (2.0, 5.0):
+        p.grad = smelt.full((3,), gradient)
+        assert step(smelt.ones(2, 3)).tolist() == [2 * gradient] * 3
+        assert batched(smelt.ones(2, 3)).tolist() == [[gradient] * 3] * 2
 
 
 @both_engines
