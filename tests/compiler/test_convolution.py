@@ -225,3 +225,10 @@ def test_strips_of_one_image_can_be_shared_among_threads() -> None:
     case = Case(lambda states, given: [F.conv2d(*given)], [], given)
     agree(case, interpret=False)
     assert case.stages.program.kernels[0].parallel is not None
+
+
+def test_few_sums_go_several_ways_at_once() -> None:
+    case = case_of((16, 1, 20, 20), (8, 1, 3, 3), {})
+    agree(case, interpret=False)
+    texts = [kernel_text(kernel) for kernel in case.stages.program.kernels]
+    assert any("range(0, 18, 2)" in text for text in texts)

@@ -15,10 +15,13 @@ After, with two chains:
         acc1 = acc1 + x[k + 1, j]
     acc = acc + acc1
 
-Where the extent leaves a rest, a loop for it follows on the first chain.
+Where the extent leaves a rest, a loop for it follows on the first chain. The loop may be the
+innermost of several with nothing between them.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from smelt.compiler.schedule.access import Body, analyse, trips
 from smelt.compiler.schedule.substitute import Names, Substitution, identity, plus, rebuild, whole
@@ -43,12 +46,22 @@ def interleave(body: tuple[Statement, ...], chains: int, names: Names) -> tuple[
     result: list[Statement] = []
     for statement in body:
         if isinstance(statement, Loop):
-            facts = analyse(statement.body, {})
-            if _may_split(statement, facts):
-                result.extend(_split(statement, chains, facts, names))
+            around, innermost = _descend(statement)
+            facts = analyse(innermost.body, {})
+            if _may_split(innermost, facts):
+                result.extend(_split(around, innermost, chains, facts, names))
                 continue
         result.append(statement)
     return tuple(result)
+
+
+def _descend(loop: Loop) -> tuple[list[Loop], Loop]:
+    """Returns the loops of a nest with nothing between them, the innermost apart."""
+    around = []
+    while len(loop.body) == 1 and isinstance(loop.body[0], Loop):
+        around.append(loop)
+        loop = loop.body[0]
+    return around, loop
 
 
 def _may_split(loop: Loop, facts: Body) -> bool:
@@ -59,7 +72,9 @@ def _may_split(loop: Loop, facts: Body) -> bool:
     return simple and long and bool(registers) and all(map(facts.combine, registers))
 
 
-def _split(loop: Loop, chains: int, facts: Body, names: Names) -> list[Statement]:
+def _split(
+    around: list[Loop], loop: Loop, chains: int, facts: Body, names: Names
+) -> list[Statement]:
     registers = facts.outer_registers()
     operations = {register: facts.combine(register) or "add" for register in registers}
     others = {
@@ -80,6 +95,8 @@ def _split(loop: Loop, chains: int, facts: Body, names: Names) -> list[Statement
     loops = [Loop(loop.variable, 0, main, chains, tuple(copies))]
     if main < count:
         loops.append(Loop(loop.variable, main, count, 1, loop.body))
+    for one in reversed(around):
+        loops = [replace(one, body=tuple(loops))]
     sums = [
         Assign(register, (), _total(operations[register], [register, *others[register]]))
         for register in registers
