@@ -92,6 +92,20 @@ def test_linear_starts_within_its_limits() -> None:
         assert np.abs(values).max() > 0.08
 
 
+def test_convolutions_start_within_their_limits() -> None:
+    smelt.manual_seed(1)
+    for layer in (nn.Conv2d(8, 30, 5, groups=2), nn.ConvTranspose2d(30, 8, 5, groups=2)):
+        for values in (layer.weight.numpy(), layer.bias.numpy()):
+            assert np.abs(values).max() <= 0.1
+        assert np.abs(layer.weight.numpy()).max() > 0.099
+
+
+def test_the_extent_of_a_transposed_convolution_can_be_chosen() -> None:
+    layer, x = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1), smelt.ones(1, 2, 4, 5)
+    assert layer(x).shape == (1, 3, 7, 9)
+    assert layer(x, output_size=(8, 9)).shape == (1, 3, 8, 9)
+
+
 def test_embedding_starts_normal_with_a_zero_row() -> None:
     smelt.manual_seed(1)
     table = nn.Embedding(200, 50, padding_idx=3).weight.numpy()
@@ -146,6 +160,23 @@ def test_compiled_step_follows_train_and_eval() -> None:
         (lambda: nn.Linear(4, 2.5), errors.ArgumentError, "Linear: out_features must be .* 2.5"),
         (lambda: nn.Bilinear(4, "5", 2), errors.ArgumentError, "in2_features"),
         (lambda: nn.Embedding(2.0, 3), errors.ArgumentError, "num_embeddings"),
+        (lambda: nn.Conv2d(4, 8, 0), errors.ArgumentError, "kernel_size .* from 1 on: 0"),
+        (lambda: nn.Conv2d(4, 8, (3, 3, 3)), errors.ArgumentError, "kernel_size"),
+        (lambda: nn.Conv1d(4, 8, 3, stride=-1), errors.ArgumentError, "Conv1d: stride"),
+        (lambda: nn.Conv2d(4, 8, 3, groups=3), errors.ArgumentError, "3 groups do not divide"),
+        (lambda: nn.Conv2d(4, 8, 3, padding="all"), errors.ArgumentError, "'all'"),
+        (lambda: nn.Conv2d(4, 8, 3, 2, padding="same"), errors.ArgumentError, "stride 1"),
+        (lambda: nn.Conv2d(4, 8, 3, padding_mode="wrap"), errors.ArgumentError, "'wrap'"),
+        (lambda: nn.Conv2d(4, 8, 3)(smelt.ones(1, 3, 5, 5)), errors.ShapeError, "3 channels"),
+        (lambda: nn.Conv2d(4, 8, 3)(smelt.ones(1, 4, 2, 5)), errors.ShapeError, "larger"),
+        (
+            lambda: nn.ConvTranspose1d(2, 2, 3, 2)(smelt.ones(1, 2, 4), output_size=[12]),
+            errors.ArgumentError,
+            r"output_size \(12,\)",
+        ),
+        (lambda: nn.MaxPool2d(3)(smelt.ones(1, 1, 2, 2)), errors.ShapeError, "larger"),
+        (lambda: nn.GroupNorm(3, 4), errors.ArgumentError, "3 groups do not divide 4"),
+        (lambda: nn.GroupNorm(2, 4)(smelt.ones(1, 6, 3)), errors.ShapeError, "GroupNorm needs"),
         (lambda: nn.LayerNorm(2.5), errors.ArgumentError, "normalized_shape"),
         (lambda: nn.LayerNorm((2, -1)), errors.ArgumentError, "normalized_shape"),
         (lambda: nn.BatchNorm1d(2.5, affine=False), errors.ArgumentError, "num_features"),
