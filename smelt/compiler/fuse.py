@@ -16,6 +16,7 @@ A stored node joins a group unless there is one of these reasons to stop:
 - the loops differ;
 - it reads a member elsewhere than in step (at another index than the one just computed);
 - it overwrites a state that a member reads elsewhere than in step, or beside a check;
+- it is dear, and the group a product of one column: that is vectorised along its sum;
 - the group is full (`MEMBER_LIMIT`), or shares no data with it and is large.
 """
 
@@ -25,11 +26,12 @@ import math
 from dataclasses import dataclass, field
 
 from smelt.compiler.order import Ordered, order
-from smelt.compiler.store import Read
+from smelt.compiler.store import COSTS, Read
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.ops.op import Shape
 
 MEMBER_LIMIT = 24
+DEAR = 10  # cost from which on an operation should not be done element by element
 SMALL = 1 << 16  # elements up to which unrelated work may share a loop
 TINY = 1 << 12  # elements up to which a full reduction may share a kernel with other small work
 WORKSPACE = Leaf("workspace")
@@ -151,6 +153,8 @@ def _fits(
     if target is None:
         return None
     kind, outer = target
+    if kind == "tiles" and outer[-1] == 1 and _is_dear(node, ordered):
+        return None
     inside = [read for read in reads if read.node in group.members]
     if not all(_in_step(kind, read, len(outer)) for read in inside):
         return None
@@ -159,6 +163,17 @@ def _fits(
     if not inside and not _related(kind, group, reads, outer):
         return None
     return target
+
+
+def _is_dear(node: Node, ordered: Ordered) -> bool:
+    """Whether an element of a stored node takes a function such as exp."""
+    stack = [node]
+    while stack:
+        one = stack.pop()
+        if COSTS.get(one.op.name, 0) >= DEAR:
+            return True
+        stack += [operand for operand in one.inputs if not ordered.stored.has(operand)]
+    return False
 
 
 def _shared_loops(group: Group, node: Node) -> tuple[str, Shape] | None:

@@ -48,11 +48,17 @@ class Read:
     @property
     def in_step(self) -> bool:
         """Whether every axis is read at the index of the loop with its own number."""
-        return self.loops == tuple(range(self.node.ndim))
+        return self.in_step_up_to(self.node.ndim)
 
     def in_step_up_to(self, count: int) -> bool:
-        """Whether the first `count` axes are read at the indices of the first `count` loops."""
-        return self.loops[:count] == tuple(range(count))
+        """Whether the first `count` axes are read at the indices of the first `count` loops.
+
+        An axis of one element is read at 0, as its loop is.
+        """
+        if len(self.loops) < count:
+            return False
+        pairs = enumerate(self.loops[:count])
+        return all(loop == axis or self.node.shape[axis] == 1 for axis, loop in pairs)
 
 
 class Stored:
