@@ -88,16 +88,18 @@ def heatmap(
     as_many("heatmap: y_names", y_names, values.shape[0])
     rows, columns = values.shape
     write = max(values.shape) <= FEW if write is None else write
+    stretched = max(rows, columns) > 4 * min(rows, columns)
     height = float(np.clip(5.4 * rows / columns, 2.2, 4.4))
-    figure = new_figure(6.4, height + 0.5)
+    needed = 6.4 if stretched else height * columns / rows + 2.0  # names and the scale beside it
+    figure = new_figure(float(np.clip(needed, max(3.2, 0.11 * len(title)), 6.4)), height + 0.5)
     axes = figure.subplots()
     signed = values.min() < 0 < values.max()
     span = balanced(values) if signed else (float(values.min()), float(values.max()))
     shown = draw_cells(axes, values, diverging() if signed else "Blues", span, write)
-    axes.set_aspect("auto" if max(rows, columns) > 4 * min(rows, columns) else "equal")
+    axes.set_aspect("auto" if stretched else "equal")
     ticks(axes, x_names, y_names, numbered=True)
     axes.set_xlabel(x_label, color=GREY, fontsize=9)
     axes.set_ylabel(y_label, color=GREY, fontsize=9)
-    titled(axes, title)
+    headed(figure, title)
     colour_scale(figure, shown, [axes])
     return figure

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bars", "histograms"]
 
+LONG = 24  # characters of a name that fit above a panel
+
 
 def bars(
     values: Mapping[str, float],
@@ -142,8 +144,15 @@ def histograms(weights: Module | Mapping[str, Any], *, bins: int = 40, title: st
         axes.hist(values, 25 if alike else count, range=about if alike else None, color=BLUE)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.set_yticks([])
-        titled(axes, f"{name} ({values.size:,})", fontsize=9, pad=4)
+        axes.locator_params(axis="x", nbins=5)
+        titled(axes, _over_two_lines(f"{name} ({values.size:,})"), fontsize=9, pad=4)
         note = f"mean {values.mean():.3g}, std {values.std():.3g}"
         axes.set_xlabel(note, color=GREY, fontsize=8)
     headed(figure, title)
     return figure
+
+
+def _over_two_lines(name: str) -> str:
+    """Breaks the long path of a parameter before its last part."""
+    path, dot, last = name.rpartition(".")
+    return f"{path}{dot}\n{last}" if dot and len(name) > LONG else name

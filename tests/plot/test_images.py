@@ -94,3 +94,11 @@ def test_numbers_are_written_into_small_matrices_only() -> None:
 def test_shapes_that_do_not_fit_are_refused(call: object) -> None:
     with pytest.raises(ShapeError):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 30), (30, 2)])
+def test_the_title_of_a_matrix_fits(shape: tuple[int, int]) -> None:
+    figure = plot.heatmap(np.zeros(shape), title="Weights after 1,000 epochs: all the same unit")
+    figure.draw_without_rendering()
+    (title,) = (text for text in figure.texts if text.get_text())
+    assert title.get_window_extent().x1 < figure.bbox.x1

@@ -34,6 +34,11 @@ def test_a_network_has_a_histogram_for_each_parameter() -> None:
     assert counted == 32
 
 
+def test_a_long_name_is_broken_before_its_last_part() -> None:
+    (axes,) = plot.histograms({"encoder.recurrent.weight_hh_l0": [1.0, 2.0]}).axes
+    assert axes.get_title(loc="left") == "encoder.recurrent.\nweight_hh_l0 (2)"
+
+
 def test_a_histogram_tells_mean_and_spread() -> None:
     (axes,) = plot.histograms({"w": np.array([[1.0, 3.0]])}).axes
     assert axes.get_xlabel() == "mean 2, std 1"
