@@ -61,6 +61,41 @@ def test_kernels_of_well_known_functions(name: str) -> None:
     np.testing.assert_allclose(native.outputs[0], eager.outputs[0], rtol=1e-4, atol=1e-5)
 
 
+def test_what_finishes_a_product_is_stored_in_its_place() -> None:
+    def function(x: smelt.Tensor) -> smelt.Tensor:
+        y = x @ smelt.ones(100, 8) + 1
+        return y.sum(0) * (y * y).sum(-1).sum()
+
+    stages = case_of(function, random(64, 100)).stages
+    assert [node.op.name for node in stages.fused.groups[0].members] == ["matmul", "add"]
+    assert not any(node.op.name == "matmul" for node in stages.planned.slots)
+
+
+def test_a_product_of_one_column_takes_no_dear_function_along() -> None:
+    def members(function: Callable[[smelt.Tensor], smelt.Tensor]) -> list[str]:
+        groups = case_of(function, random(64, 100)).stages.fused.groups
+        return [node.op.name for node in groups[0].members]
+
+    weight = smelt.ones(100, 1)
+    assert members(lambda x: (x @ weight).exp()) == ["matmul"]
+    assert members(lambda x: (x @ weight) * 2) == ["matmul", "mul"]
+
+
+def test_an_axis_of_one_element_is_read_in_step() -> None:
+    """A row vector's update is written in place, though broadcasting reads its axis at 0."""
+    weight = smelt.ones(1, 100)
+
+    def step(states: list[smelt.Tensor], given: list[smelt.Tensor]) -> list[smelt.Tensor]:
+        states[0].copy_(states[0] - 0.1 * (given[0].T @ given[1]).T)
+        return [states[0].sum()]
+
+    case = Case(step, [weight], [random(64, 100), random(64, 1)])
+    stages = case.stages
+    assert not any(
+        node.op.family == "movement" for group in stages.fused.groups for node in group.members
+    )
+
+
 @pytest.mark.parametrize("name", ["softmax", "layer_norm"])
 def test_texts(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"fused_{name}", texts(case_of(FORWARD[name][0], random(4, 100))))
