@@ -144,9 +144,10 @@ def batched(run: Run, a: int, b: int, p: int) -> None:
 def derivative(run: Run, a: int, b: int, p: int) -> None:
     """The gradient, or one tangent, of a function of x; or its value, computed again later."""
     x, body = run.float(a), _taken(run, 1 + p // 4 % 4)
+    now = run.body(pure=True)  # a function that is run again must not see what comes later
 
     def function(given: Tensor) -> Tensor:
-        inner = run.body(Value(given, False, x.bound, x.views), pure=True)
+        inner = now.body(Value(given, False, x.bound, x.views))
         inner.play(body)
         return _total(inner.floats[-1].tensor)
 

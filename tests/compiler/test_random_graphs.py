@@ -1,8 +1,8 @@
 """Random graphs: eager, interpreted (as lowered and as scheduled) and compiled agree.
 
 Hypothesis draws programs (`random_graphs.py`). To spare compiler runs an example is a group of
-ten, traced as one step: 80 examples in each dtype are 1,600 small graphs, which every engine
-runs; 40 groups of five are 400 small ones with loops, branches, convolutions and windows; and 2 x
+ten, traced as one step: 88 examples in each dtype are 1,760 small graphs, which every engine
+runs; 24 groups of five are 240 small ones with loops, branches, convolutions and windows; and 2 x
 10 are 80 large ones, which reach vectors, tiles and threads and run natively only. All kernels are
 verified.
 
@@ -29,8 +29,8 @@ from smelt.engine import using
 from tests.compiler.engines import Arrays, Case, Ran
 from tests.compiler.random_graphs import Leaf, Measuring, Program, case_of
 
-GROUP, EXAMPLES, LARGE_GROUP, LARGE_EXAMPLES = 10, 80, 4, 10
-STRUCTURED_GROUP, STRUCTURED_EXAMPLES = 5, 40
+GROUP, EXAMPLES, LARGE_GROUP, LARGE_EXAMPLES = 10, 88, 4, 10
+STRUCTURED_GROUP, STRUCTURED_EXAMPLES = 5, 24
 TIMES = int(os.environ.get("SMELT_GRAPHS", "1"))
 Close = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 
