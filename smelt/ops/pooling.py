@@ -22,6 +22,8 @@ from smelt.ops.movement import Index, both, broadcast_to, plus, quotient, remain
 from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
 from smelt.ops.windows import Windows, trailing
 
+FEW = 4  # positions of which one is chosen after all have been read
+
 
 class Windowed(Op):
     """The family: `window, stride, dilation, low, counts` say which windows are meant."""
@@ -134,16 +136,31 @@ class WindowTake(Windowed):
     def lower(
         self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
     ) -> Expression:
-        """Returns the load at a loaded place."""
+        """Returns the load at a loaded place, or of few places the one that is meant."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
-        place: Expression = Cast(readers[1](index, mask), int64)
-        offset: list[Expression] = []
-        for axis, taps in enumerate(windows.window):
-            inner = math.prod(windows.window[axis + 1 :])
-            tap = quotient(place, inner)
-            tap = tap if axis == 0 else remainder(tap, taps)
-            offset.append(times(tap, windows.dilation[axis]))
-        return readers[0]((*index[:kept], *windows.at(index[kept:], tuple(offset))), mask)
+        place = readers[1](index, mask)
+        if math.prod(windows.window) > FEW:
+            offset = _offset(windows, Cast(place, int64))
+            return readers[0]((*index[:kept], *windows.at(index[kept:], offset)), mask)
+        result: Expression | None = None
+        for number, taps in enumerate(windows.offsets()):
+            source = windows.at(index[kept:], tuple(map(constant, taps)))
+            inside = windows.inside(source, node.inputs[0].shape[kept:])
+            element = readers[0]((*index[:kept], *source), both(mask, inside))
+            here = Binary("eq", place, Constant(number, place.dtype))
+            result = element if result is None else Select(here, element, result)
+        assert result is not None, "a window has a position"
+        return result
+
+
+def _offset(windows: Windows, place: Expression) -> tuple[Expression, ...]:
+    """Returns how far along each axis a place lies from the beginning of its window."""
+    offset: list[Expression] = []
+    for axis, taps in enumerate(windows.window):
+        tap = quotient(place, math.prod(windows.window[axis + 1 :]))
+        tap = tap if axis == 0 else remainder(tap, taps)
+        offset.append(times(tap, windows.dilation[axis]))
+    return tuple(offset)
 
 
 def _batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
