@@ -58,7 +58,7 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
         Tokens (B, length) and scores (B), without gradients.
 
     Raises:
-        ArgumentError: `length` is not positive, or `end` is no token.
+        ArgumentError: `length` is not positive, `end` is no token, or `step` returns no pair.
         ShapeError: the logits are not (B, V), or a state's first axis is not the batch.
         DTypeError: `start` is not of integers.
     """
@@ -96,13 +96,16 @@ def beam_decode(
         gradients. Where there are fewer sequences than beams, the rest has a score of -inf.
 
     Raises:
-        ArgumentError: `length` or `beam_width` is not positive, or `end` is no token.
+        ArgumentError: `length` or `beam_width` is no positive int, `end` is no token, or `step`
+            returns no pair.
         ShapeError: the logits are not (B * beam_width, V), or a state's first axis is not B.
         DTypeError: `start` is not of integers.
     """
     start = _first("beam_decode", start, state, length)
-    if beam_width < 1:
-        raise ArgumentError(located(f"beam_decode: beam_width must be positive, got {beam_width}"))
+    if not isinstance(beam_width, int) or beam_width < 1:
+        raise ArgumentError(
+            located(f"beam_decode: beam_width must be a positive int, got {beam_width!r}")
+        )
     (batch,), width = start.shape, beam_width
 
     def turn(carry: Any, _: Any) -> tuple[Any, Any]:
@@ -173,7 +176,10 @@ def _first(what: str, start: Any, state: Any, length: int) -> Tensor:
 def _log_probabilities(
     step: Step, token: Tensor, state: Any, end: int | None
 ) -> tuple[Tensor, Any]:
-    logits, state = step(token, state)
+    result = step(token, state)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(located("decoding: the step must return a pair (logits, state)"))
+    logits, state = result
     if logits.ndim != 2 or logits.shape[0] != token.shape[0]:
         raise ShapeError(
             located(f"decoding: {token.shape[0]} tokens need logits (B, V), got {logits.shape}")

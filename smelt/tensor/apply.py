@@ -149,10 +149,14 @@ def axis_of(x: Tensor, dim: int, what: str) -> int:
     """Returns `dim` counted from the front; raises ArgumentError, naming `what`, when there is
     none.
     """
+    return _counted(dim, x.shape, what)
+
+
+def _counted(dim: int, shape: Shape, what: str) -> int:
     try:
-        return normal_axis(dim, x.ndim, what)
+        return normal_axis(dim, len(shape), what)
     except ArgumentError as error:
-        raise ArgumentError(located(f"{error} (shape {x.shape})")) from None
+        raise ArgumentError(located(f"{error} (shape {shape})")) from None
 
 
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
@@ -160,7 +164,7 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(len(shape)))
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
-    axes = tuple(sorted(normal_axis(one, len(shape), "reduction") for one in dims))
+    axes = tuple(sorted(_counted(one, shape, "reduction") for one in dims))
     if len(set(axes)) != len(axes):
         raise ArgumentError(located(f"reduction: an axis of {dims} is named twice"))
     return axes if shape else ()

@@ -199,12 +199,20 @@ def test_an_encoder_decoder_learns_to_reverse() -> None:
         (lambda: greedy(start=smelt.zeros(5).long()), errors.ShapeError, "must be the batch, 5"),
         (
             lambda: nn.greedy_decode(
+                lambda token, state: smelt.zeros(2, 3), (), smelt.zeros(2).long(), None, 2
+            ),
+            errors.ArgumentError,
+            "return a pair",
+        ),
+        (
+            lambda: nn.greedy_decode(
                 lambda token, state: (smelt.zeros(3), state), (), smelt.zeros(2).long(), None, 2
             ),
             errors.ShapeError,
             "need logits",
         ),
-        (lambda: beam(0), errors.ArgumentError, "beam_width must be positive"),
+        (lambda: beam(0), errors.ArgumentError, "beam_width must be a positive int, got 0"),
+        (lambda: beam(2.5), errors.ArgumentError, r"got 2\.5"),
         (lambda: nn.OneToMany(nn.GRU(4, 5), 3, 4), errors.ArgumentError, "context_size 4"),
         (lambda: nn.OneToMany(nn.Linear(4, 5), 3, 2), errors.ArgumentError, "got Linear"),
         (lambda: nn.ManyToOne(nn.LSTMCell(4, 5)), errors.ArgumentError, "got LSTMCell"),

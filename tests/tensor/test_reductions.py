@@ -145,7 +145,7 @@ def test_allclose_and_equal():
 def test_axes_that_do_not_exist():
     x = tensor(X)
     for call in (lambda: x.sum(3), lambda: x.cumsum(-4), lambda: x.argmax(5), lambda: x.softmax(3)):
-        with pytest.raises(ArgumentError, match="axis"):
+        with pytest.raises(ArgumentError, match=r"axis .* \(shape .*\n  at .*test_reductions"):
             call()
     with pytest.raises(ArgumentError, match="named twice"):
         x.sum((0, -3))
