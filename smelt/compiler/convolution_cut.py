@@ -61,6 +61,11 @@ class Extents:
         """How many products make one element."""
         return self.inner * math.prod(self.taps)
 
+    @property
+    def lines(self) -> int:
+        """How many lines of places there are, in one image of a stack."""
+        return self.places[-2] if len(self.places) > 1 else 1
+
 
 @dataclass(frozen=True, slots=True)
 class PlaceCut:
@@ -134,26 +139,35 @@ def _vectors(columns: int) -> int:
 def _by_places(e: Extents) -> tuple[float, PlaceCut] | None:
     if not e.places or e.outputs < LEAST_ROWS or math.prod(e.places) < VECTOR // 2:
         return None
-    inner = _divisor(e.inner, PANEL // (4 * VECTOR * math.prod(e.taps)))
-    most = min(WIDEST, PANEL // (inner * math.prod(e.taps)) // VECTOR * VECTOR)
-    if inner < e.inner:
-        most = min(most, TOTALS // e.outputs)
+    inner, most = _panel(e)
     if most < VECTOR:
         return None
-    lines, width = (e.places[-2] if len(e.places) > 1 else 1), e.places[-1]
-    if width > most:
-        shape = (parts(lines, 1), parts(width, most))
-    else:
-        heights = _heights(lines, most // width, e.samples * e.groups)
-        rows = min(heights, key=lambda n: _waste(lines, width, n))
-        shape = (parts(lines, rows), parts(width, width))
-    vectors = sum(n * _vectors(r * c) * m for _, n, r in shape[0] for _, m, c in shape[1])
+    lines, columns = _strips(e, most)
+    vectors = sum(n * _vectors(r * c) * m for _, n, r in lines for _, m, c in columns)
     around = e.groups * e.samples * math.prod(e.places[:-2])
-    copies = lines * sum(count * _vectors(step) for _, count, step in shape[1])
+    copies = e.lines * sum(count * _vectors(step) for _, count, step in columns)
     cycles = around * e.depth * (vectors * e.outputs + COPY_PRICE * copies)
-    kinds = len(shape[0]) * len(shape[1])
-    shares = around if kinds > 1 else around * shape[0][0][1] * shape[1][0][1]
-    return _shared(cycles, shares), PlaceCut(*shape, inner)
+    single = len(lines) == len(columns) == 1
+    shares = around * lines[0][1] * columns[0][1] if single else around
+    return _shared(cycles, shares), PlaceCut(lines, columns, inner)
+
+
+def _panel(e: Extents) -> tuple[int, int]:
+    """Returns how many channels a panel of places holds, and how many columns at most."""
+    taps = math.prod(e.taps)
+    inner = _divisor(e.inner, PANEL // (4 * VECTOR * taps))
+    most = min(WIDEST, PANEL // (inner * taps) // VECTOR * VECTOR)
+    return inner, most if inner == e.inner else min(most, TOTALS // e.outputs)
+
+
+def _strips(e: Extents, most: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Returns strips of whole lines, or of parts of one line where that is longer than a panel."""
+    width = e.places[-1]
+    if width > most:
+        return parts(e.lines, 1), parts(width, most)
+    heights = _heights(e.lines, most // width, e.samples * e.groups)
+    rows = min(heights, key=lambda n: _waste(e.lines, width, n))
+    return parts(e.lines, rows), parts(width, width)
 
 
 def _shared(cycles: float, shares: int) -> float:

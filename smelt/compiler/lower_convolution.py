@@ -217,11 +217,9 @@ class _Places(_Cut):
         self, corner: tuple[Expression, Expression], o: Expression, j: Expression, value: Expression
     ) -> list[Statement]:
         """Returns what is done with an element of the result; places are counted in one number."""
-        lines = (self.e.places[-2] if len(self.e.places) > 1 else 1, self.e.places[-1])
+        extents = (*self.e.places[:-2], self.e.lines, self.e.places[-1])
         flat: Expression = constant(0)
-        for part, extent in zip(
-            (*self.before, *corner), (*self.e.places[:-2], *lines), strict=True
-        ):
+        for part, extent in zip((*self.before, *corner), extents, strict=True):
             flat = plus(times(flat, extent), part)
         flat = plus(flat, j)
         places = regroup((flat,), (math.prod(self.e.places),), self.e.places)

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
+import smelt
 import smelt.nn.functional as F
+from smelt import nn
 from smelt.compiler import convolution_cut
 from smelt.compiler.convolution_cut import ChannelCut, Extents, PlaceCut, cut, parts
 from smelt.dtypes import float32, float64
@@ -232,3 +234,27 @@ def test_few_sums_go_several_ways_at_once() -> None:
     agree(case, interpret=False)
     texts = [kernel_text(kernel) for kernel in case.stages.program.kernels]
     assert any("range(0, 18, 2)" in text for text in texts)
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    smelt.manual_seed(3)
+    model = nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    x, g = smelt.randn(16, 4, 20, 20), smelt.randn(16, 16, 10, 10)
+
+    @smelt.compile
+    def gradients(x: Tensor, g: Tensor) -> list[Tensor]:
+        x = x.detach().requires_grad_()
+        model.zero_grad()
+        y = model(x)
+        y.backward(g)
+        found = [y, x.grad, *[one.grad for one in model.parameters()]]
+        model.zero_grad()
+        return found
+
+    runs = []
+    for threads in (1, 2, 3):
+        with smelt.settings(threads=threads):
+            runs.append([one.numpy() for one in gradients(x, g)])
+    for other in runs[1:]:
+        for got, wanted in zip(other, runs[0], strict=True):
+            np.testing.assert_array_equal(got, wanted)
