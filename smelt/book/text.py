@@ -73,7 +73,8 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     """Returns one line: how many entries and claims, what fails, how long it took."""
     claims = [claim for outcome in outcomes for claim in outcome.page.claims]
     held = sum(claim.holds for claim in claims)
-    parts = [f"{len(outcomes)} entries", f"{held} of {len(claims)} claims hold"]
+    entries = "1 entry" if len(outcomes) == 1 else f"{len(outcomes)} entries"
+    parts = [entries, f"{held} of {len(claims)} claims hold"]
     for state in (State.FAILS, State.RAISED, State.NEEDS_DATA, State.NEEDS_EXTRA):
         numbers = [outcome.entry.number for outcome in outcomes if outcome.state is state]
         if numbers:

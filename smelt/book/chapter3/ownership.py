@@ -68,7 +68,8 @@ def counted(page: Page) -> None:
     count = sys.getrefcount(vector) - 1
     page.print(f"reference count {count}")
     page.claim("names", 3, count, count == 3)
-    page.claim("all are the same object", True, first is vector is second, first is second)
+    same = first is vector is second
+    page.claim("all are the same object", True, same, same)
     del second
     after = sys.getrefcount(vector) - 1
     page.claim("after one is gone", 2, after, after == 2)

@@ -114,4 +114,5 @@ def scopes(page: Page) -> None:
         page.claim(f"{name}: freed with its scope", "after < 200,000", after, freed)
     ratio = measured["list of a million floats"][0] / measured["tensor of a million floats"][0]
     page.claim("a list against a tensor", "about 4 times the bytes", ratio, 3 < ratio < 5)
-    page.claim("a ring waits for the collector", True, waits, waits and collected)
+    page.claim("a ring waits for the collector, and goes with it", (True, True), (waits, collected),
+               waits and collected)  # fmt: skip
