@@ -19,6 +19,7 @@ from smelt.ir.loops import (
     Read,
     Register,
     Scratch,
+    Select,
     Statement,
     Store,
     Unary,
@@ -264,6 +265,26 @@ def reshaped(rows: int, columns: int, *, divisor: int) -> Kernel:
     load = Load(x, (i, high, Binary("mod", j, constant(divisor))))
     loops = nest([i, j], [rows, columns], name_high, Store(y, (i, j), load))
     return Kernel("reshaped", (x,), (y,), (loops,))
+
+
+def padded_parts(rows: int, widths: tuple[int, ...], dtype: DType = float32) -> Kernel:
+    """y[i] = the sum of x0[i], x1[i], ... side by side, each padded with zeros; x * x of each."""
+    i, j = index_variable("i"), index_variable("j")
+    y, parts = Buffer("y", (rows, sum(widths)), dtype), list[Buffer]()
+    zero, start = Constant(0.0 if dtype.is_float else 0, dtype), 0
+    total: Expression | None = None
+    for number, width in enumerate(widths):
+        part, place = Buffer(f"x{number}", (rows, width), dtype), add(j, constant(-start))
+        above, below = Binary("ge", j, constant(start)), Binary("lt", place, constant(width))
+        mask = Binary("bitwise_and", above, below)
+        load = Load(part, (i, place), mask)
+        element = Select(mask, mul(load, mul(load, load)), zero)
+        total = element if total is None else add(total, element)
+        parts.append(part)
+        start += width
+    assert total is not None
+    loops = nest([i, j], [rows, start], Store(y, (i, j), total))
+    return Kernel("padded_parts", tuple(parts), (y,), (loops,))
 
 
 def convolution(images: int, channels: int, side: int, filters: int, size: int) -> Kernel:

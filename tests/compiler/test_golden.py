@@ -27,6 +27,7 @@ KERNELS = {
     "convolution": nests.convolution(2, 3, 8, 16, 3),
     "transpose": nests.transpose(20, 40),
     "reshape": nests.reshaped(3, 48, divisor=16),
+    "padded_parts": nests.padded_parts(6, (16, 24)),
     "gather": nests.gather(6, 20, 5),
     "scatter_add": nests.scatter_add(6, 20, 5),
 }

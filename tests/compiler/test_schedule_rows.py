@@ -145,7 +145,7 @@ def test_each_lane_has_its_own_local_row():
         (x,), (y,), Scratch(row), *body, nests.nest([j], [6], keep),
         nests.nest([j], [6], Store(y, (i, j), back)),
     )  # fmt: skip
-    assert "row = scratch(float32[6, 48])" in kernel_text(check(kernel))
+    assert "row = scratch(float32[6, 32])" in kernel_text(check(kernel))
 
 
 def test_axes_stay_where_another_access_needs_them():

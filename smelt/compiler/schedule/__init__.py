@@ -7,6 +7,7 @@ The rewrites, in the order in which they are made:
     join.join_axes           axes that are read as the digits of one number become one
     split.split_digits       loops whose index is taken apart by divisions become several
     axes.split_axes          axes that a sum shares with the result's loops become several
+    cut.cut_loops            loops in which conditions change at known places become several
     merge.merge_axes         neighbouring loops in memory order become one
     nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
     interleave.interleave    short sums go several ways at once
@@ -26,6 +27,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from smelt.compiler.schedule.axes import split_axes
+from smelt.compiler.schedule.cut import cut_loops
 from smelt.compiler.schedule.emit import emit
 from smelt.compiler.schedule.join import join_axes
 from smelt.compiler.schedule.merge import merge_axes
@@ -46,7 +48,7 @@ def schedule(kernel: Kernel, *, vector_bits: int) -> Kernel:
     """
     body = fuse_products(drop_unit_loops(kernel.body))
     kernel = join_axes(replace(kernel, body=body))
-    kernel = merge_axes(split_axes(split_digits(kernel)))
+    kernel = merge_axes(cut_loops(split_axes(split_digits(kernel))))
     body = kernel.body
     names = Names(body)
     result: list[Statement] = []

@@ -16,7 +16,6 @@ from smelt.compiler.schedule.crossing import (
 )
 from smelt.compiler.schedule.shapes import (
     UNROLLED_WORK,
-    WIDEST_TILE,
     chains,
     lanes_for,
     narrowed,
@@ -30,7 +29,7 @@ REDUCE_PRICE = 12  # cycles of one sum over the lanes of a vector
 SCATTER_PRICE = 4  # cycles of storing one element on its own
 PANEL_PRICE = 10  # cycles of turning one vector of a panel
 SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
-STRIP_CACHE = 1 << 13  # bytes of such rows at once: they stay in the nearest cache
+SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
 STRIP_BYTES = 2048  # rows at least so far apart are moved together when they are read often:
 STRIP_DEPTH = 256  # so many of them,
 STRIP_ROWS = 128  # and for so many rows of the result
@@ -295,17 +294,10 @@ def _choose_tile(plan: Plan, vector_bits: int) -> None:
         line = crossing.depth * plan.lanes * crossing.buffer.dtype.itemsize
         vectors = min(vectors, PANEL_BYTES // line)
     if plan.short:
-        vectors = min(vectors, WIDEST_TILE, max(1, STRIP_CACHE // _short_bytes(plan)))
+        vectors = min(vectors, SHORT_VECTORS)
     plan.rows, plan.columns = tile_shape(rows, vectors, registers, accumulators, most)
     plan.row = row if plan.rows > 1 or plan.crossings else None
     plan.chains = chains(plan.rows * plan.columns * accumulators)
-
-
-def _short_bytes(plan: Plan) -> int:
-    """Bytes of all the short rows that one vector of iterations works on; at least one."""
-    sizes = [one.depth * one.buffer.dtype.itemsize for one in plan.crossings]
-    sizes += [one.size * one.dtype.itemsize for one in plan.nest.facts.scratches]
-    return max(1, plan.lanes * sum(sizes))
 
 
 def _row_axis(nest: Nest, vector: Loop) -> Loop | None:

@@ -233,7 +233,7 @@ def _inline(body: tuple[Statement, ...], change: Substitution) -> tuple[Statemen
     for statement in body:
         if isinstance(statement, Let):
             value = change(statement.value)
-            if value.dtype is int64 and _is_arithmetic(value):
+            if value.dtype is int64 and is_arithmetic(value):
                 change.variables[statement.variable.name] = value
                 continue
         if isinstance(statement, (Loop, If)):
@@ -244,7 +244,8 @@ def _inline(body: tuple[Statement, ...], change: Substitution) -> tuple[Statemen
     return tuple(result)
 
 
-def _is_arithmetic(value: Expression) -> bool:
+def is_arithmetic(value: Expression) -> bool:
+    """Whether a value is computed from variables and constants alone."""
     return all(type(part) in (Variable, Constant, Binary) for part in _parts(value))
 
 
