@@ -88,7 +88,7 @@ def test_batches_of_digits_know_their_sums():
     smelt.manual_seed(0)
     for x, y in [
         sum_mod.make_batch(200),
-        cured.sparse_batch(200),
+        cured.sparse_batch(200, 0.0),
         cured.batch_of(200, 3),
     ]:
         assert x.shape == (200, 16)

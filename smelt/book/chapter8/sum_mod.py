@@ -131,6 +131,7 @@ def sum_mod_mean(page: Page) -> None:
     model, losses, right = train_mean_transformer()
     numbers = sum(p.numel() for p in model.parameters())
     page.claim("parameters", 101_061, numbers, numbers == 101_061)
+    page.figure("block", plot.transformer_block(), "one of the two blocks")
     show(page, model, losses, right, 10)
     late = losses[190:].mean()
     page.claim("loss after 190 epochs, mean", "1.60 to 1.63", late, 1.59 < late < 1.64)
