@@ -100,7 +100,7 @@ def test_a_chain_of_50000_operations_compiles_in_kernels_and_says_that_it_is_lon
 
     case = Case(function, [], [smelt.ones(100)])
     start = time.perf_counter()
-    with pytest.warns(UserWarning, match="Compile one turn of the loop") as caught:
+    with pytest.warns(UserWarning, match="smelt.scan is traced once") as caught:
         graph = case.traced.graph
     assert len(caught) == 1
     stages = run_passes(graph, "chain", {})
