@@ -19,6 +19,7 @@ import smelt.nn.functional as F
 from smelt import Tensor, nn, optim, tree
 from smelt.compiler import machine
 from smelt.engine import Eager, context
+from smelt.errors import BoundsError
 
 ROOT = Path(__file__).parent.parent.parent
 Run = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -303,3 +304,61 @@ def test_the_same_bits_on_any_number_of_threads(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         digests.add(done.stdout)
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("way", ["scan", "cond", "while", "nested"])
+def test_a_bad_index_in_a_late_turn_changes_no_state(way: str) -> None:
+    table, seen = smelt.ones(5, 3), smelt.zeros(3)
+    start = smelt.zeros(3)
+
+    def look(h: Tensor, i: Tensor) -> Tensor:
+        row = table[i]
+        seen.copy_(seen + row)
+        return h + row
+
+    def along(h: Tensor, numbers: Tensor) -> Tensor:
+        return smelt.scan(lambda h, i: (look(h, i), None), h, numbers)[0]
+
+    @smelt.compile
+    def step(numbers: Tensor) -> Any:
+        if way == "scan":
+            return along(start, numbers)
+        if way == "nested":
+            return smelt.scan(lambda h, _: (along(h, numbers), None), start, length=2)
+        if way == "while":
+            carry = (smelt.tensor(0), start)
+            body = lambda carry: (carry[0] + 1, look(carry[1], numbers[carry[0]]))  # noqa: E731
+            return smelt.while_loop(lambda carry: carry[0] < 3, body, carry)
+
+        def turn(h: Tensor, i: Tensor) -> tuple[Tensor, None]:
+            return smelt.cond(i > 0, lambda: look(h, i), lambda: h * 1), None
+
+        return smelt.scan(turn, start, numbers)
+
+    step(smelt.tensor([1, 2, 3]))
+    before = seen.tolist()
+    assert before[0] > 0
+    with pytest.raises(BoundsError):
+        step(smelt.tensor([1, 2, 9]))
+    assert seen.tolist() == before
+
+
+@both_engines
+def test_gradients_taken_inside_of_a_body_are_differentiated(run: Run) -> None:
+    """One step of descent a turn; the loss after all of them, by where it began."""
+    x = drawn(4, 3).double()
+
+    def last(p: Tensor) -> Tensor:
+        def descend(p: Tensor, row: Tensor) -> tuple[Tensor, None]:
+            return p - 0.1 * smelt.grad(lambda p: (smelt.sin(p * row) ** 2).sum())(p), None
+
+        return (smelt.scan(descend, p, x)[0] ** 2).sum()
+
+    def by_hand(p: Tensor) -> Tensor:
+        for row in x:
+            p = p - 0.1 * smelt.sin(2.0 * p * row) * row
+        return (p**2).sum()
+
+    start = smelt.ones(3, dtype=smelt.float64)
+    got, wanted = run(smelt.grad(last))(start), smelt.grad(by_hand)(start)
+    np.testing.assert_allclose(got.numpy(), wanted.numpy(), 1e-12)
