@@ -91,8 +91,8 @@ def sum_mod_cured(page: Page) -> None:
     With 16 random digits every wrong idea of the sum is right in exactly one case of five, so no
     small step is better than another. The first figure measures it: how strongly the labels
     speak in the gradient of the untrained network. Of one digit (the others 0) they are clearly
-    heard, of two just so; of four and more nothing is left but chance, and no learning rate, width
-    or token changes that.
+    heard; of two, next to nothing is left beside chance, and of 16 nothing at all. No learning
+    rate, width or token changes that.
 
     So the cure is to show some easy sequences: each draws at random how many of its digits are 0.
     The same network (without dropout, with PyTorch's first weights) learns one digit, then two,
