@@ -100,6 +100,12 @@ class Batching:
                 return Batched(physical_of(tensor).detach(), self)
             return tensor.lifted
 
+    def note_value(self, tensor: Tensor, what: str) -> None:
+        """Tells the engine outside that Python looked at a value."""
+        note = getattr(self.outer, "note_value", None)
+        if note is not None:
+            note(tensor, what)
+
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would hold one gradient per example outside the `vmap`."""
         if value is not None and self.owns(value) and not self.owns(tensor):

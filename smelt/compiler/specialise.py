@@ -203,9 +203,14 @@ class Specialisation:
                     border.leave()
             del held
 
-    def fits_gradients(self) -> bool:
-        """Whether this version can run on what stands in the `.grad` of its tensors now."""
-        return not self._guards or all(border.fits() for border in self._guards)
+    def fits(self) -> bool:
+        """Whether this version can run on what is there now: the gradients that stand in `.grad`,
+        and the values that Python saw while it was traced.
+        """
+        if self._guards and not all(border.fits() for border in self._guards):
+            return False
+        values = self.traced.values
+        return not values or all(tensor.data.tobytes() == seen for tensor, seen in values)
 
     def _refuse_unless_steady(self, steps: int) -> None:
         if steps > 1 and not all(border.is_steady for border in self._entries):

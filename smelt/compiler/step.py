@@ -120,7 +120,7 @@ class CompiledStep:
                 or argument.requires_grad is not requires_grad
             ):
                 return False
-        return version.fits_gradients()
+        return version.fits()
 
     def repeat(self, n: int, *arguments: Any) -> Any:
         """Runs the step `n` times on the same arguments in one native call.

@@ -41,7 +41,8 @@ class Traced:
     """What a trace found: the graph, the captured tensors in order, and how to rebuild the result.
 
     `result` turns the computed tensors into what the function returned; `modules` are the modules
-    and optimisers whose settings the graph depends on.
+    and optimisers whose settings the graph depends on, `values` the concrete tensors that Python
+    looked at, with what it saw.
     """
 
     graph: Graph
@@ -50,6 +51,7 @@ class Traced:
     errors: list[type[errors.SmeltError]]
     modules: list[Any]
     gradients: list[Border]
+    values: list[tuple[Tensor, bytes]]
 
 
 class Trace:
@@ -70,6 +72,7 @@ class Trace:
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._looked: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
+        self._values: dict[int, tuple[Tensor, bytes]] = {}
 
     # --- the engine's verbs ----------------------------------------------------------------------
 
@@ -100,6 +103,8 @@ class Trace:
             raise TraceError(located(_ARGUMENT_CHANGED.format(target.shape)))
         if target.is_traced:
             target._data = node
+        elif id(target) in self._values:
+            raise TraceError(located(_VALUE_CHANGED.format("looking at it", target.shape)))
         else:
             self.lift(target)
             self.current[id(target)] = node
@@ -134,6 +139,15 @@ class Trace:
         """Remembers that the step looked at a `.grad` before it set one."""
         if not tensor.is_traced and id(tensor) not in self._gradients:
             self._looked.setdefault(id(tensor), (tensor, tensor._grad))
+
+    def note_value(self, tensor: Tensor, what: str) -> None:
+        """Remembers that Python looked at the value of a concrete tensor: while it has another one,
+        what is written here does not hold.
+        """
+        found = self.states.get(id(tensor))
+        if found is not None and self.current[id(tensor)] is not found[1]:
+            raise TraceError(located(_VALUE_CHANGED.format(what, tensor.shape)))
+        self._values[id(tensor)] = (tensor, tensor.data.tobytes())
 
     def note_module(self, module: Any) -> None:
         """Remembers a module or optimiser whose settings this trace depends on."""
@@ -241,7 +255,8 @@ def trace(
         recorder.restore_gradients()
     states = [tensor for tensor, _ in recorder.states.values()]
     modules = list(recorder.modules.values())
-    return Traced(graph, states, result, recorder.errors, modules, recorder.borders())
+    values = list(recorder._values.values())
+    return Traced(graph, states, result, recorder.errors, modules, recorder.borders(), values)
 
 
 def owner(array: np.ndarray) -> Any:
@@ -260,6 +275,11 @@ _ARGUMENT_CHANGED = (
     "copy_ into a tensor of shape {} that is an argument of the compiled step: the caller's tensor "
     "would not change. Return the new contents, or let the step use the tensor without passing it, "
     "which captures it"
+)
+_VALUE_CHANGED = (
+    "{} needs the value of a tensor of shape {} that the step changes: it is known only when the "
+    "compiled step runs. Use smelt.where or smelt.cond to choose by value, or return the tensor "
+    "from the step and look at it there"
 )
 _MEMORY_SHARED = (
     "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): "

@@ -129,7 +129,7 @@ class Versions:
         if not self.are_present:
             self._note_settings()
         found = self._present.get(wanted.key)
-        if found is None or not found.fits_gradients():
+        if found is None or not found.fits():
             with self._lock:
                 found = self._known(wanted.key) or self._make(wanted)
                 self._present[wanted.key] = found
@@ -145,7 +145,7 @@ class Versions:
         """Returns a version made earlier under the settings that hold again now."""
         for version in self._all:
             compiled = version.compiled
-            if version.key == key and version.holds() and compiled.fits_gradients():
+            if version.key == key and version.holds() and compiled.fits():
                 return compiled
         return None
 

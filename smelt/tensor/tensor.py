@@ -219,7 +219,8 @@ class Tensor(Operators, Methods, Absent):
         return format(self.item(), spec) if spec else repr(self)
 
     def __str__(self) -> str:
-        self._refuse_if_traced("print()")
+        if self.is_traced:
+            raise unknown(self._data, "print()")
         return repr(self)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -244,6 +245,9 @@ class Tensor(Operators, Methods, Absent):
     def _refuse_if_traced(self, what: str) -> None:
         if self.is_traced:
             raise unknown(self._data, what)
+        note = getattr(context.engine, "note_value", None)
+        if note is not None:  # what a trace does next may depend on the value
+            note(self, what)
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)
