@@ -53,6 +53,10 @@ def attention(
             shown = draw_cells(axes, heads[place], "Blues", (0.0, float(heads.max())), False)
             titled(axes, f"head {place + 1}" if len(heads) > 1 else "", fontsize=9, pad=4)
             ticks(axes, tokens, queries)
+            if place % columns == 0:
+                axes.set_ylabel("query", color=GREY, fontsize=8)
+            if place + columns >= len(heads):
+                axes.set_xlabel("key", color=GREY, fontsize=8)
     colour_scale(figure, shown, panels)
     headed(figure, title)
     return figure

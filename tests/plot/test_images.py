@@ -58,6 +58,12 @@ def test_attention_names_its_tokens() -> None:
         assert [label.get_text() for label in labels] == ["i", "love", "it"]
 
 
+def test_attention_says_which_axis_is_which() -> None:
+    heads = shown(plot.attention(np.full((3, 2, 2), 0.5), columns=2))
+    assert [axes.get_ylabel() for axes in heads] == ["query", "", "query"]
+    assert [axes.get_xlabel() for axes in heads] == ["", "key", "key"]
+
+
 def test_cross_attention_has_other_names_for_its_rows() -> None:
     (axes,) = shown(plot.attention(np.ones((1, 2)), ["a", "b"], queries=["q"]))
     assert [label.get_text() for label in axes.get_yticklabels()] == ["q"]

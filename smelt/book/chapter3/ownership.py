@@ -91,16 +91,19 @@ def shared(page: Page) -> None:
 
 @entry("E3.27", "Copy and clone")
 def copies(page: Page) -> None:
-    """A number is copied by assignment; text and tensors are shared, and `clone` makes a copy.
+    """In Rust `let y = x` copies a number and moves a text; `clone` keeps both names usable.
 
-    Both names are usable in every case. Whether memory is shared is visible by looking at it.
+    In Python assignment never copies: both names hold one object, a number as well as a text, and
+    both stay usable. It makes no difference where nothing can change the object. A tensor can be
+    written into by `copy_`: every name of it sees that, and only `clone` makes another.
     """
     x = 42
     y = x
     text = "Deep Learning"
     name = text
     page.print(x, y, text, name)
-    page.claim("both names of both", [42, 42], [x, y], x == y and text is name)
+    shared = [x is y, text is name]
+    page.claim("two names hold one object: number, text", [True, True], shared, all(shared))
     tensor = smelt.tensor([1.0, 2.0])
     alias, clone = tensor, tensor.clone()
     tensor.copy_(smelt.tensor([7.0, 8.0]))

@@ -137,16 +137,19 @@ def three_choices(page: Page) -> None:
     smelt.manual_seed(page.seed)
     rows = {name: digits_in_and_out_of_place(make())
             for name, make in (("dense", dense), ("CNN", convolutional))}  # fmt: skip
-    page.table(["digits", "weights", "in place", "moved by a pixel"],
-               [(name, *row) for name, row in rows.items()])  # fmt: skip
-    page.claim("digits, moved: the CNN against dense", f"> {rows['dense'][2]:.3f}", rows["CNN"][2],
-               rows["CNN"][2] > rows["dense"][2])  # fmt: skip
+    page.table(["digits", "weights", "accuracy in place", "moved by a pixel"],
+               [(name, count, f"{placed:.1%}", f"{moved:.1%}")
+                for name, (count, placed, moved) in rows.items()])  # fmt: skip
+    dense_moved, cnn_moved = rows["dense"][2], rows["CNN"][2]
+    page.claim("accuracy on moved digits, the CNN", f"above the dense network's {dense_moved:.1%}",
+               f"{cnn_moved:.1%}", cnn_moved > dense_moved)  # fmt: skip
     memory, blind = (float(accuracies(name, 0)[-1]) for name in ("LSTM", "no memory"))
-    page.claim("next token: LSTM against the last token only", f"> {blind:.3f} + 0.5", memory,
+    page.claim("accuracy on the next token of P7.2's patterns, LSTM",
+               f"half of all above {blind:.1%}, by the last token only", f"{memory:.1%}",
                memory > blind + 0.5)  # fmt: skip
     found, false, by_level = find_anomalies()
     page.print(f"anomalies: {found:.0%} found, {false} false alarms in 1,150 values (alarms in the "
                "three steps behind an anomaly count as its echo); "
                f"a limit on the level would find {by_level:.0%}")  # fmt: skip
-    page.claim("anomalies found by the forecaster", "> 90 %", found, found > 0.9)
+    page.claim("anomalies found by the forecaster", "> 90 %", f"{found:.0%}", found > 0.9)
     page.claim("false alarms", "< 10", false, false < 10)

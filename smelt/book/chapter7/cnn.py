@@ -99,7 +99,8 @@ def cat_or_not(page: Page) -> None:
     losses = {late: cnn_by_hand.train(network) for late, network in by_hand.items()}
     layers = {late: train(make_model(), late) for late in (True, False)}
     page.table(
-        ["epoch", "recomputed", "by hand", "with layers", "by hand, chain rule", "with layers"],
+        ["epoch", "recomputed", "by hand, book's order", "layers, book's order",
+         "by hand, chain rule", "layers, chain rule"],
         [(epoch, loss, *(f"{row[epoch]:.4f}" for row in
                          (losses[True], layers[True][0], losses[False], layers[False][0])))
          for epoch, loss in LOSSES.items()],

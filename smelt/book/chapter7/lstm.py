@@ -23,7 +23,7 @@ from smelt.book.chapter7.rnn import (
 from smelt.book.entry import Page, entry
 
 BOOK_LR, BOOK_EPOCHS = 1e-3, 120  # the RNN had 3e-3 and 400
-BOOK = {10: (1.7266, 37.5), 100: (1.3891, 100.0)}
+BOOK = {10: ("1.7266", "37.5%"), 100: ("1.3891", "100.0%")}
 RNN_AT_100 = 0.6308  # the book's RNN, with three times the learning rate
 BOOK_PREDICTED = [0, 1, 2, 3, 3, 3, 2, 1]  # for a sequence that it does not print
 
@@ -68,6 +68,13 @@ def lstm_in_numpy(weights: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
     return np.stack(states, 1)
 
 
+def each_right(model: nn.Module, ids: smelt.Tensor) -> np.ndarray:
+    """Returns the share that is right of each of n sequences (n, T)."""
+    with smelt.no_grad():
+        predicted = model(F.one_hot(ids, V).float()).argmax(2)
+    return (predicted == (ids + 1) % V).float().mean(1).numpy()
+
+
 def sigmoid(z: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-z))."""
     return 1 / (1 + np.exp(-z))
@@ -75,11 +82,20 @@ def sigmoid(z: np.ndarray) -> np.ndarray:
 
 @entry("E7.8", "An LSTM on the same task")
 def lstm_on_the_same_task(page: Page) -> None:
-    """The book's LSTM: learning rate 1e-3 and 120 epochs, where the RNN had 3e-3 and 400.
+    """The task of E7.2 to E7.7: of each of eight random tokens in 0..5, say (token + 1) mod 6.
+
+    Batches and the training loop are those of `E7.2` and `E7.7`. The book's LSTM has a learning
+    rate of 1e-3 and 120 epochs, where the RNN had 3e-3 and 400.
 
     The text says that both have the same rate, and that the LSTM gets to a high accuracy faster and
     more steadily. Its own numbers say otherwise: at epoch 100 the LSTM's loss is 1.3891, the RNN's
     0.6308. Ours do as well. What is left of the claim on equal terms is measured in `E7.8+`.
+
+    The accuracies do not agree, though the losses do: the book has 37.5 % at epoch 10 and 100 % at
+    epoch 100, ours are 0 % and 50 %. They are of one sequence of eight tokens, so they move in
+    steps of 12.5 %, and half way through a training some of the six tokens are known and others
+    not: all hangs on which of them that sequence has. Of 256 sequences, at epoch 100, some are all
+    right and others not even half; the table has the least, the mean and the most.
     """
     smelt.manual_seed(SEED)
     model = LSTMTagger()
@@ -88,11 +104,13 @@ def lstm_on_the_same_task(page: Page) -> None:
     weights = {name: p.numpy() for name, p in model.lstm.named_parameters()}
     with smelt.no_grad():
         error = float(np.abs(model.lstm(x)[0].numpy() - lstm_in_numpy(weights, x.numpy())).max())
-    log = train(model, BOOK_LR, BOOK_EPOCHS)
+    many = smelt.tensor(np.random.default_rng(SEED).integers(V, size=(256, T)))
+    log = [(*row, each_right(model, many)) for row in train(model, BOOK_LR, BOOK_EPOCHS)]
     page.table(
-        ["epoch", "loss", "accuracy", "book: loss", "accuracy"],
-        [(epoch, f"{loss:.4f}", f"{accuracy:.1%}", *BOOK.get(epoch, ("", "")))
-         for epoch, loss, accuracy in log],
+        ["epoch", "loss", "accuracy", "of 256: least", "mean", "most", "book: loss", "accuracy"],
+        [(epoch, f"{loss:.4f}", f"{accuracy:.1%}",
+          *(f"{share:.1%}" for share in (each.min(), each.mean(), each.max())),
+          *BOOK.get(epoch, ("", ""))) for epoch, loss, accuracy, each in log],
     )  # fmt: skip
     new = smelt.randint(0, V, (T,))
     predicted, accuracy = evaluate(model, new)
@@ -100,10 +118,16 @@ def lstm_on_the_same_task(page: Page) -> None:
     page.print("the book's predictions, of a sequence that it does not print:", BOOK_PREDICTED)
     page.claim("number of parameters", 1638, total, total == 1638)
     page.claim("the formulas in NumPy", "error < 1e-5", error, error < 1e-5)
-    loss = next(loss for epoch, loss, _ in log if epoch == 100)
+    loss, each = next((loss, each) for epoch, loss, _, each in log if epoch == 100)
     page.claim("loss at epoch 100 (book: 1.3891)", "1.2 to 1.6", loss, 1.2 < loss < 1.6)
     page.claim("behind the RNN, as in the book's own numbers", f"> {RNN_AT_100}", loss,
                loss > RNN_AT_100)  # fmt: skip
+    page.claim(
+        "at epoch 100 one sequence says little: accuracies of 256",
+        "50 % or less, to 100 %",
+        f"{each.min():.1%} to {each.max():.1%}",
+        each.min() <= 0.5 and each.max() == 1,
+    )
     page.claim("a new sequence, after 120 epochs: right", "> 0.8", accuracy, accuracy > 0.8)
 
 

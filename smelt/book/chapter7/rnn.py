@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -84,15 +85,13 @@ def evaluate(model: nn.Module, ids: smelt.Tensor) -> tuple[list[int], float]:
     return predicted.tolist(), float((predicted == (ids + 1) % V).float().mean())
 
 
-def train(model: nn.Module, lr: float, epochs: int) -> list[tuple[int, float, float]]:
-    """Returns (epoch, loss, accuracy on one fixed sequence), every ten epochs."""
+def train(model: nn.Module, lr: float, epochs: int) -> Iterator[tuple[int, float, float]]:
+    """Yields (epoch, loss, accuracy on one fixed sequence), every ten epochs."""
     fixed = smelt.randint(0, V, (T,))
     step = make_step(model, optim.Adam(model.parameters(), lr=lr))
-    log = []
     for epoch in range(10, epochs + 1, 10):
         losses = step.repeat(10)  # one native call
-        log.append((epoch, float(losses[-1]), evaluate(model, fixed)[1]))
-    return log
+        yield epoch, float(losses[-1]), evaluate(model, fixed)[1]
 
 
 @entry("E7.2", "Shift by one: the batch maker")
@@ -200,10 +199,10 @@ def training_loop(page: Page) -> None:
     """
     smelt.manual_seed(SEED)
     model = MinimalRNN()
-    log = train(model, LR, EPOCHS)
+    log = list(train(model, LR, EPOCHS))
     page.table(
         ["epoch", "loss", "accuracy", "book: loss", "accuracy"],
-        [(epoch, f"{loss:.4f}", f"{accuracy:.1%}", BOOK[epoch][0], f"{BOOK[epoch][1]} %")
+        [(epoch, f"{loss:.4f}", f"{accuracy:.1%}", BOOK[epoch][0], f"{BOOK[epoch][1]}%")
          for epoch, loss, accuracy in log if epoch in BOOK],
     )  # fmt: skip
     new = smelt.randint(0, V, (T,))
