@@ -39,9 +39,8 @@ def test_neither_trace_nor_code_grows_with_the_length() -> None:
         kernels.add(len(stages.program.kernels))
         lines.append(len(step.explain("llvm").splitlines()))
     assert len(nodes) == len(kernels) == 1
-    # sums over 8 turns, outside of the loops, are written out; longer ones differ in their tails
-    assert max(lines[1:]) - min(lines[1:]) < 200
-    assert lines[0] < 2 * min(lines[1:])
+    # sums of very many numbers, outside of the loops, are shared among threads: a few more lines
+    assert max(lines) < 3 * min(lines)
 
 
 def test_what_a_loop_keeps_for_a_gradient_costs_nothing_without_one() -> None:
@@ -185,7 +184,7 @@ WRONG: list[tuple[Callable[[], Any], type[SmeltError], str]] = [
     (lambda: smelt.scan(lambda c, x: c, ONES, ONES), ArgumentError, "pair"),
     (lambda: smelt.scan(lambda c, x: ((c, c), x), ONES, ONES), ArgumentError, "same tree"),
     (lambda: smelt.scan(lambda c, x: (c[:2], x), ONES, ONES), ShapeError, "keep its shape"),
-    (lambda: smelt.scan(lambda c, x: (c > 0, x), ONES, ONES), DTypeError, "keeps its dtype"),
+    (lambda: smelt.scan(lambda c, x: (c > 0, x), ONES, ONES), DTypeError, "keep its dtype"),
 ]
 
 
@@ -277,90 +276,3 @@ def test_a_value_of_one_turn_cannot_leave_the_loop() -> None:
 
     with pytest.raises(TraceError, match="left"):
         smelt.compile(leaks)(smelt.ones(2, 3))
-
-
-def test_what_leaves_a_body_says_so_where_it_is_used() -> None:
-    kept: list[Tensor] = []
-
-    def body(h: Tensor, x: Tensor) -> tuple[Tensor, None]:
-        kept.append(h + x)
-        return h, None
-
-    def listed(x: Tensor) -> Tensor:
-        smelt.scan(body, smelt.zeros(3), x)
-        return smelt.stack(kept)
-
-    def summed(x: Tensor) -> Tensor:
-        total = smelt.zeros(3)
-
-        def body(h: Tensor, x: Tensor) -> tuple[Tensor, None]:
-            nonlocal total
-            total = total + x
-            return h, None
-
-        smelt.scan(body, smelt.zeros(3), x)
-        return total
-
-    line = listed.__code__.co_firstlineno + 2
-    with pytest.raises(TraceError, match=r"left the body .* \(scan stacks them\)") as caught:
-        smelt.compile(listed)(smelt.ones(2, 3))
-    assert str(caught.value).endswith(f"test_scan.py:{line}")
-    with pytest.raises(TraceError, match="left the body .* put it into the carry"):
-        smelt.compile(summed)(smelt.ones(2, 3))
-
-
-def test_what_leaves_an_inner_body_says_so_in_the_outer_one() -> None:
-    kept: list[Tensor] = []
-
-    def outer(h: Tensor, x: Tensor) -> tuple[Tensor, None]:
-        smelt.scan(lambda c, _: (kept.append(c) or c + 1, None), h, length=2)
-        return kept[0] * 2, None
-
-    with pytest.raises(TraceError, match="left the body") as caught:
-        smelt.compile(lambda x: smelt.scan(outer, smelt.zeros(3), x))(smelt.ones(2, 3))
-    assert str(caught.value).endswith(f"test_scan.py:{outer.__code__.co_firstlineno + 2}")
-
-
-def test_an_optimiser_inside_a_body_is_refused_and_says_what_to_write() -> None:
-    w = smelt.ones(3).requires_grad_()
-
-    def body(h: Tensor, x: Tensor) -> tuple[Tensor, None]:
-        w.grad = smelt.grad(lambda w: (w * x).sum())(w)
-        return h, None
-
-    with pytest.raises(GradientError, match=r"by assignment.*Optimisers.*copy_\(w - lr \* g\)"):
-        smelt.compile(lambda x: smelt.scan(body, smelt.ones(3), x))(smelt.ones(2, 3))
-
-
-@both_engines
-def test_carries_say_which_part_of_their_tree_differs(run: Run) -> None:
-    first = {"a": ONES, "b": (ONES, ONES)}
-    wrong: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
-        (lambda c: {"a": c["a"]}, "it lacks the key 'b'"),
-        (lambda c: c | {"c": ONES}, "it has the new key 'c'"),
-        (lambda c: c | {"b": list(c["b"])}, "['b'] should be a tuple of 2, and is a list of 2"),
-        (lambda c: c | {"b": c["b"][:1]}, "['b'] should be a tuple of 2, and is a tuple of 1"),
-        (lambda c: c | {"b": (c["a"][:2], ONES)}, "['b'][0] begins with shape (3,) and becomes"),
-        (lambda c: c | {"a": c["a"] > 0}, "['a'] begins with float32 and becomes bool"),
-    ]
-    for change, says in wrong:
-        with pytest.raises(SmeltError) as caught:
-            run(lambda change=change: smelt.scan(lambda c, _: (change(c), None), first, length=2))()
-        assert says in str(caught.value)
-
-
-def test_a_length_that_is_a_tensor_is_refused_by_name() -> None:
-    loop = smelt.compile(lambda n: smelt.scan(lambda c, _: (c, None), ONES, length=n))
-    with pytest.raises(TraceError, match="scan: length must be a Python int.*while_loop"):
-        loop(3)
-
-
-def test_a_list_of_tensors_where_one_belongs_says_to_join_them() -> None:
-    def turn(h: Tensor, x: Any) -> tuple[Tensor, None]:
-        return smelt.tanh(x @ smelt.ones(3, 3) + h), None
-
-    with pytest.raises(TraceError, match=r"a list of 2 traced tensors .* smelt\.stack"):
-        smelt.compile(lambda x: smelt.scan(turn, ONES, [x, x]))(smelt.ones(2, 3))
-    total = smelt.compile(lambda x: smelt.matmul(x, smelt.ones(3, 3)))
-    with pytest.raises(TraceError, match="a list of 2 lists .* give the step a tensor"):
-        total([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
