@@ -19,7 +19,7 @@ import inspect
 import io
 import pkgutil
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHAPTERS", "KINDS", "Answer", "Claim", "Drawing", "Entry", "Page", "Part", "Printed", "Table",
-    "entries", "entry", "find", "run", "short",
+    "entries", "entry", "find", "ordered", "run", "short",
 ]  # fmt: skip
 
 KINDS = {"E": "program", "A": "algorithm", "F": "figure", "T": "table", "P": "problem"}
@@ -49,6 +49,7 @@ CHAPTERS = {
     8: "Generative networks and Transformers",
 }
 _NUMBER = re.compile(r"([EAFTP])(\d)\.(\w+?)(\+*)$")
+_BEGINNING = re.compile(r"[A-Za-z]?(\d+)")  # of a number, a wrong one too
 _NAME = re.compile(r"[a-z0-9_-]+$")
 _ALL: dict[str, Entry] = {}
 
@@ -236,25 +237,42 @@ def entry(number: str, title: str, kind: str | None = None) -> Callable[[Program
 def entries(chapter: int | None = None) -> list[Entry]:
     """Returns the entries of a chapter, or of all, in the order of `KINDS` and their numbers."""
     _load(chapter)
-    chosen = [one for one in _ALL.values() if chapter in (None, one.chapter)]
-    return sorted(chosen, key=_order)
+    return ordered(one for one in _ALL.values() if chapter in (None, one.chapter))
+
+
+def ordered(chosen: Iterable[Entry]) -> list[Entry]:
+    """Returns entries in the order of the book, each of them once."""
+    return sorted(set(chosen), key=_order)
 
 
 def find(number: str) -> Entry:
     """Returns the entry of a number.
 
     Raises:
-        ArgumentError: there is none; the nearest numbers are named.
+        ArgumentError: there is none; the nearest numbers of its chapter are named.
     """
     wanted = number[:1].upper() + number[1:]
     parts = _NUMBER.match(wanted)
     _load(int(parts[2]) if parts else None)
     if wanted not in _ALL:
-        _load(None)
-        near = difflib.get_close_matches(wanted, _ALL, n=4, cutoff=0.4)
-        hint = f"; nearest: {', '.join(near)}" if near else ""
-        raise ArgumentError(f"the book has no {number}{hint}; smelt book list names all")
+        raise ArgumentError(f"the book has no {number}{_hint(wanted)}")
     return _ALL[wanted]
+
+
+def _hint(wanted: str) -> str:
+    """Says where a number would be found that the book does not have."""
+    beginning = _BEGINNING.match(wanted)
+    if not beginning:
+        return "; smelt book list names all"
+    chapter = int(beginning[1])
+    if chapter not in CHAPTERS:
+        return f": its chapters are 1 to {max(CHAPTERS)}; smelt book list names all"
+    names = f"; smelt book list --chapter {chapter} names those of chapter {chapter}"
+    if beginning[0] == wanted:
+        return f"{names}, smelt book run {chapter} runs them"
+    numbers = [one.number for one in entries(chapter)]
+    near = difflib.get_close_matches(wanted, numbers, n=4, cutoff=0.6)
+    return f"; nearest: {', '.join(near)}{names}" if near else names
 
 
 def run(number: str, seed: int = 0, data: Path | None = None) -> Page:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from smelt import plot
 from smelt.atomic import writable_folder, write_bytes
-from smelt.book.entry import Entry, entries, find
+from smelt.book.entry import CHAPTERS, Entry, entries, find, ordered
 from smelt.book.page import make_page
 from smelt.book.runner import Outcome, State, run_entry
 from smelt.book.source import program
@@ -65,7 +65,9 @@ def run(
     data: Path | None = None,
     seed: Annotated[int, Within(0, SEEDS - 1)] = 0,
 ) -> int:
-    """Run numbers of the book, or all of it, and check what the book says.
+    """Run numbers of the book, chapters, or all of it, and check what the book says.
+
+    Entries run in the order of the book, each once, in whatever order they are named.
 
     Each entry's figures are written as PNG and SVG; book.html (page.html for chosen numbers) is one
     page with every program, result, figure and claim, that needs no other file.
@@ -73,14 +75,14 @@ def run(
     The exit code is 1 when a claim does not hold, an entry raises an error, or data are missing.
 
     Args:
-        numbers: such as E5.1, or all
+        numbers: such as E5.1, a chapter such as 5, or all
         out: folder for the page and the figures
         data: folder with data sets (default: where SMELT_DATA says, then the cache; otherwise they
             are downloaded)
         seed: of the entries for which the book states none
     """
     whole = numbers == EVERYTHING
-    chosen = entries() if whole else [find(number) for number in numbers]
+    chosen = entries() if whole else ordered(one for text in numbers for one in _named(text))
     if any(entry.kind == "figure" for entry in chosen):
         plot.require()
     folder = writable_folder(out)
@@ -105,6 +107,13 @@ book = Group(
     "Run the programs, figures and problems of the book.",
     {"list": list_entries, "show": show, "run": run},
 )
+
+
+def _named(text: str) -> list[Entry]:
+    """Returns the entries of a chapter, or the one of a number."""
+    if text.isdecimal() and int(text) in CHAPTERS:
+        return entries(int(text))
+    return [find(text)]
 
 
 def _report(outcomes: list[Outcome], whole: bool) -> None:

@@ -57,6 +57,33 @@ class Group:
     commands: Mapping[str, Command]
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command: what it cannot place it reports with the command's own usage."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.flags: dict[str, dict[str, Any]] = {}  # how each option was added
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses all: what is left would be reported with the usage of the parser above."""
+        given, rest = super().parse_known_args(args, namespace)
+        if rest:
+            fits = [flag for flag, options in self.flags.items() if _suits(options, rest[0])]
+            hint = f"; did you mean {fits[0]} {rest[0]}?" if fits else ""
+            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return given, rest
+
+
+def _suits(options: Mapping[str, Any], text: str) -> bool:
+    """Returns whether a text is one of an option's choices, or a number within its limits."""
+    if "choices" in options:
+        return text in options["choices"]
+    try:
+        return isinstance(options["type"], partial) and options["type"](text) is not None
+    except argparse.ArgumentTypeError:
+        return False
+
+
 def make_parser(
     program: str, description: str, version: str, commands: Sequence[Command | Group]
 ) -> argparse.ArgumentParser:
@@ -78,7 +105,9 @@ def make_parser(
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> Any:
-    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    return parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
 
 
 def _add(subparsers: Any, name: str, command: Command) -> None:
@@ -98,7 +127,7 @@ def _add(subparsers: Any, name: str, command: Command) -> None:
 
 
 def _add_argument(
-    parser: argparse.ArgumentParser, parameter: inspect.Parameter, kind: Any, text: str
+    parser: _CommandParser, parameter: inspect.Parameter, kind: Any, text: str
 ) -> None:
     options: dict[str, Any] = {"help": text.replace("%", "%%")}
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
@@ -119,6 +148,7 @@ def _add_argument(
     if parameter.default is not None:
         options["help"] += f" (default: {parameter.default})"
     flag = "--" + parameter.name.replace("_", "-")
+    parser.flags[flag] = options
     parser.add_argument(flag, default=parameter.default, dest=parameter.name, **options)
 
 

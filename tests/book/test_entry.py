@@ -93,8 +93,21 @@ def test_an_unknown_number_names_the_nearest(own_book: Callable) -> None:
     assert find("e5.1").number == "E5.1"
     with pytest.raises(ArgumentError, match=r"no E5.12; nearest: E5.*E5.*smelt book list"):
         find("E5.12")
-    with pytest.raises(ArgumentError, match="the book has no ?; smelt book list"):
+    with pytest.raises(ArgumentError, match="the book has no ; smelt book list names all"):
         find("")
+
+
+def test_a_number_without_an_entry_says_where_to_look(own_book: Callable) -> None:
+    own_book("E5.1", "title")(lambda page: None)
+    for number in ("E5", "e5", "5"):
+        with pytest.raises(ArgumentError, match=f"no {number}; smelt book list --chapter 5 names"):
+            find(number)
+    for number in ("E99.1", "E9", "E0.3"):
+        with pytest.raises(ArgumentError, match=r"its chapters are 1 to 8; smelt book list") as it:
+            find(number)
+        assert "nearest" not in str(it.value)
+    with pytest.raises(ArgumentError, match=r"no E7.1; smelt book list --chapter 7 names"):
+        find("E7.1")
 
 
 def test_every_entry_starts_from_the_seed_of_the_run(own_book: Callable) -> None:

@@ -74,6 +74,25 @@ def test_an_unknown_number_names_the_nearest(
 
 
 @pytest.mark.usefixtures("small_book")
+def test_a_chapter_runs_in_the_order_of_the_book(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["book", "run", "P5.1", "5", "E5.1", "--seed", "0", "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert text.index("E5.1  A perceptron") < text.index("P5.1  A problem")
+    assert "2 entries; 2 of 2 claims hold" in text
+
+
+def test_a_chapter_behind_list_names_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["book", "list", "5"])
+    assert "did you mean --chapter 5?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["book", "list", "problem"])
+    assert "did you mean --kind problem?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_book")
 def test_one_number_prints_its_page(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["book", "run", "E5.1", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out

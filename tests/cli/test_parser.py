@@ -135,6 +135,20 @@ def test_a_range_is_checked_and_named(capsys: pytest.CaptureFixture[str]) -> Non
         assert message in capsys.readouterr().err
 
 
+def test_what_belongs_behind_an_option_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = make_parser("kitchen", "Hot drinks.", "1.2", [pour, brew])
+    for arguments, message in (
+        (["pour", "1", "4"], "unrecognized arguments: 4; did you mean --times 4?"),
+        (["pour", "1", "0"], "unrecognized arguments: 0\n"),
+        (["brew", "tea", "a", "--hot", "b"], "unrecognized arguments: --hot b\n"),
+    ):
+        with pytest.raises(SystemExit):
+            parser.parse_args(arguments)
+        text = capsys.readouterr().err
+        assert message in text
+        assert text.startswith(f"usage: kitchen {arguments[0]} ")
+
+
 def test_commands_of_a_group_share_its_first_word(capsys: pytest.CaptureFixture[str]) -> None:
     group = Group("hot", "All that is hot.", {"tea": brew, "water": pour})
     parser = make_parser("kitchen", "Hot drinks.", "1.2", [group, brew])
