@@ -509,6 +509,8 @@ def other_cases() -> Iterator[Case]:
         yield Case("window_take", both, given, _window_take, NUMBERS, fixed=fixed)
         both = (places.shape, places.shape)
         yield Case("window_put", both, put, _window_put, NUMBERS, fixed=fixed)
+    for shape in ((2, 3), (0,), (), (70,)):
+        yield Case("detach", (shape,), {}, np.copy, smooth=False)
     for shape in ((3, 4), (5,), (2, 0), (1,), (3, 7), (33,)):
 
         def reference(x):
