@@ -279,34 +279,29 @@ def transpose(
     if rows & (rows - 1) or columns & (columns - 1):
         raise CompileError(f"a tile of {rows} x {columns} to transpose: both must be powers of two")
     size = min(rows, columns)
+    tiles = [_Tile(w, *side) for side in (source, target)]
     for row in range(0, rows, size):
         for column in range(0, columns, size):
-            lines = [
-                _tile_line(w, source, row + number, column, size, None) for number in range(size)
-            ]
-            for number, line in enumerate(_transposed(w, lines, source[1], size)):
-                _tile_line(w, target, column + number, row, size, line)
+            read = [tiles[0].address(row + number, column) for number in range(size)]
+            write = [tiles[1].address(column + number, row) for number in range(size)]
+            type_, align = memory_type(source[1].dtype, size), source[1].dtype.itemsize
+            lines = _transposed(w, [w.load(type_, at, align) for at in read], source[1], size)
+            for line, at in zip(lines, write, strict=True):
+                w.do(f"store {type_} {line}, ptr {at}, align {align}")
 
 
-def _tile_line(
-    w: Writer,
-    side: tuple[str, Buffer, Sequence[Value], int],
-    line: int,
-    first: int,
-    size: int,
-    text: str | None,
-) -> str:
-    """Reads a line of the tile, or writes `text` to it; lines run along the buffer's last axis."""
-    pointer, buffer, index, axis = side
-    moved = list(index)
-    moved[axis] = binary(w, "add", moved[axis], integer(line))
-    moved[-1] = binary(w, "add", moved[-1], integer(first))
-    address = _address(w, pointer, buffer, offset(w, buffer, moved).text)
-    type_, align = memory_type(buffer.dtype, size), buffer.dtype.itemsize
-    if text is None:
-        return w.load(type_, address, align)
-    w.do(f"store {type_} {text}, ptr {address}, align {align}")
-    return text
+class _Tile:
+    """One side of a tile: lines lie `step` elements apart; its first element is found once."""
+
+    def __init__(
+        self, w: Writer, pointer: str, buffer: Buffer, index: Sequence[Value], axis: int
+    ) -> None:
+        self.w, self.buffer, self.step = w, buffer, buffer.strides[axis]
+        self.first = _address(w, pointer, buffer, offset(w, buffer, index).text)
+
+    def address(self, line: int, place: int) -> str:
+        """Returns the address of an element of a line; lines run along the buffer's last axis."""
+        return _address(self.w, self.first, self.buffer, str(line * self.step + place))
 
 
 def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[str]:

@@ -62,7 +62,8 @@ def arrays(count: int, columns: int, dtype: DType = float32) -> tuple[Buffer, Bu
 @pytest.mark.parametrize("columns", [2, 3, 6, 10, 24])
 def test_softmax(count, columns):
     after = check(nests.softmax(count, columns))
-    assert ACROSS in kernel_text(after) or count == 5 or columns == 24
+    few = count % 16 in (1, 5)  # in the last vector, so that it is mostly idle
+    assert ACROSS in kernel_text(after) or few or columns == 24
 
 
 @pytest.mark.parametrize("dtype", [float64, bfloat16])
@@ -90,7 +91,7 @@ def test_results_in_place_are_read_first():
     update = Store(p, (i, j), Binary("sub", Load(p, (i, j)), value))
     kernel = rows_kernel((p, g), (p,), *body, nests.nest([j], [6], update))
     after = kernel_text(check(kernel))
-    assert "p_panel[0 :+ 4, row :+ 16] = transpose(p[" in after
+    assert "p_panel[0 :+ 4, row :+ 4] = transpose(p[" in after
     assert "= transpose(p_panel[0 :+ 4, " in after
 
 

@@ -29,6 +29,7 @@ REDUCE_PRICE = 12  # cycles of one sum over the lanes of a vector
 SCATTER_PRICE = 4  # cycles of storing one element on its own
 PANEL_PRICE = 10  # cycles of turning one vector of a panel
 SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
+SHORT_PRICE = 1.2  # so much must be gained by turning them, which is much code
 SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
 STRIP_BYTES = 2048  # rows at least so far apart are moved together when they are read often:
 STRIP_DEPTH = 256  # so many of them,
@@ -173,6 +174,8 @@ def _vectorise(nest: Nest, axis: Loop, vector_bits: int) -> Plan | None:
     once = facts.work + sum(_price(access, plan) * access.trips for access in facts.accesses)
     plan.cycles = once * vectors * nest.count / extent(axis)
     plan.cycles += REDUCE_PRICE * len(facts.outer_registers())
+    if plan.short and plan.crossings:
+        plan.cycles *= SHORT_PRICE
     return plan
 
 

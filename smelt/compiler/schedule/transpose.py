@@ -21,6 +21,7 @@ from smelt.ir.loops import (
 )
 
 Body = tuple[Statement, ...]
+FEWEST = 4  # lines of a tile, if there are as many
 
 
 def pieces(extent: int, most: int) -> Iterator[tuple[int, int, int]]:
@@ -55,13 +56,14 @@ def turn(
     row, column = (index_variable(names.fresh(name)) for name in ("row", "column"))
     result: list[Statement] = []
     for low, high, rows in pieces(extents[0], most):
-        body: list[Statement] = []
         for left, right, columns in pieces(extents[1], most):
-            r = row if high - low > rows else whole(low)
-            c = column if right - left > columns else whole(left)
+            # squares, or nearly: a longer tile would be several of them, and code for each
+            height, width = min(rows, max(columns, FEWEST)), min(columns, max(rows, FEWEST))
+            r = row if high - low > height else whole(low)
+            c = column if right - left > width else whole(left)
             places = (source, read(r, c), axes[0], target, write(r, c), axes[1])
-            body.extend(_steps(column, left, right, columns, (Transpose(*places, rows, columns),)))
-        result.extend(_steps(row, low, high, rows, tuple(body)))
+            tile: Body = (Transpose(*places, height, width),)
+            result += _steps(row, low, high, height, _steps(column, left, right, width, tile))
     names.taken -= {row.name, column.name}
     return tuple(result)
 
