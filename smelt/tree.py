@@ -8,7 +8,7 @@ from typing import Any
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Structure", "flatten", "map", "unflatten"]
+__all__ = ["Structure", "difference", "flatten", "map", "paths", "unflatten"]
 
 LEAF = "leaf"
 
@@ -85,3 +85,48 @@ def map(function: Callable[..., Any], first: Any, *rest: Any) -> Any:
     leaves, structure = flatten(first)
     others = [flatten(other)[0] for other in rest]
     return unflatten(structure, [function(*group) for group in zip(leaves, *others, strict=True)])
+
+
+def paths(structure: Structure) -> list[str]:
+    """Returns where each leaf stands, as Python writes it: `["a"][0]`; "" for a lone leaf."""
+    if structure.kind is LEAF:
+        return [""]
+    parts = zip(_steps(structure), structure.parts, strict=True)
+    return [step + path for step, part in parts for path in paths(part)]
+
+
+def difference(expected: Structure, found: Structure, path: str = "") -> str:
+    """Returns in words where `found` first differs from `expected`; "" where it does not."""
+    if expected == found:
+        return ""
+    place = path or "it"
+    if set(expected.keys) != set(found.keys) and expected.kind is found.kind:
+        return f"{place} {_changed_keys(expected, found)}"
+    if expected.kind is not found.kind or len(expected.parts) != len(found.parts):
+        return f"{place} should be {_kind(expected)}, and is {_kind(found)}"
+    if expected.keys != found.keys:
+        return f"{place} has its keys in another order"
+    parts = zip(_steps(expected), expected.parts, found.parts, strict=True)
+    return next(filter(None, (difference(a, b, path + step) for step, a, b in parts)))
+
+
+def _changed_keys(expected: Structure, found: Structure) -> str:
+    missing = [repr(key) for key in expected.keys if key not in found.keys]
+    added = [repr(key) for key in found.keys if key not in expected.keys]
+    lacks = [f"lacks the key {', '.join(missing)}"] if missing else []
+    return " and ".join(lacks + ([f"has the new key {', '.join(added)}"] if added else []))
+
+
+def _steps(structure: Structure) -> list[str]:
+    keys = structure.keys if structure.kind is dict else range(len(structure.parts))
+    return [f"[{key!r}]" for key in keys]
+
+
+def _kind(structure: Structure) -> str:
+    if structure.kind is LEAF:
+        return "a tensor"
+    if structure.kind is None:
+        return "None"
+    if structure.kind is dict:
+        return f"a dict with the keys {', '.join(map(repr, structure.keys)) or '(none)'}"
+    return f"a {structure.kind.__name__} of {len(structure.parts)}"

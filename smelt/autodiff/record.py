@@ -158,8 +158,8 @@ def matching(
     if found != structure:
         raise ArgumentError(
             located(
-                f"{what} must form the same tree (tuples, lists, dicts) as what they belong to, "
-                f"which has {len(likes)} tensors; got another tree, with {len(leaves)}"
+                f"{what} must form the same tree as what they belong to, but "
+                f"{tree.difference(structure, found)}"
             )
         )
     return tuple(_alike(what, leaf, like) for leaf, like in zip(leaves, likes, strict=True))

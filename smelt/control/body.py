@@ -76,6 +76,18 @@ class Along:
     reverse: bool
 
 
+class BodyNode(Node):
+    """A node of a body, which says so when it is used outside of it."""
+
+    __slots__ = ()
+
+    @property
+    def leak(self) -> str:
+        """What to say when the node is used outside of its body."""
+        made = f" (made at {self.origin})" if str(self.origin) else ""
+        return _LEFT_BODY.format(self.shape, made)
+
+
 class Writer:
     """The engine that writes the graph of a body."""
 
@@ -98,18 +110,18 @@ class Writer:
     ) -> Data:
         """Records one operation, and that no derivative flows through it under `no_grad`."""
         inputs = tuple([self.node_of(operand) for operand in operands])
-        node = self._record(Node(op, inputs, attributes, kind.shape, kind.dtype, _origin()))
+        node = self._record(BodyNode(op, inputs, attributes, kind.shape, kind.dtype, _origin()))
         cut = self._cuts and not context.grad_enabled and kind.dtype.is_float
         return self._detached(node) if cut and any(x.requires_grad for x in operands) else node
 
     def literal(self, array: np.ndarray, dtype: DType) -> Node:
         """Records a value that is known now; equal numbers become one node."""
         if array.ndim:
-            return self._record(Node(CONSTANT, (), {"array": array.copy()}, array.shape, dtype))
+            return self._record(BodyNode(CONSTANT, (), {"array": array.copy()}, array.shape, dtype))
         key = (dtype.name, array.tobytes())
         node = self._scalars.get(key)
         if node is None:
-            node = self._record(Node(CONSTANT, (), {"array": array}, (), dtype))
+            node = self._record(BodyNode(CONSTANT, (), {"array": array}, (), dtype))
             self._scalars[key] = node
         return node
 
@@ -135,6 +147,16 @@ class Writer:
         node = self.node_of(tensor)
         return self._detached(node) if self._cuts and node.dtype.is_float else node
 
+    def note_value(self, tensor: Tensor, what: str) -> None:
+        """Tells the engine outside that Python looked at a value; refuses one that this body
+        changes.
+        """
+        if id(tensor) in self._changed:
+            raise TraceError(located(_CHANGED_HERE.format(what, tensor.shape)))
+        note = getattr(self.outer, "note_value", None)
+        if note is not None:
+            note(tensor, what)
+
     def note_module(self, module: Any) -> None:
         """Tells the engine outside whose settings this depends on."""
         note = getattr(self.outer, "note_module", None)
@@ -144,7 +166,7 @@ class Writer:
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would be left outside, since it has a value per turn."""
         if not self.owns(tensor):
-            raise GradientError(located(_BACKWARD.format(tensor.shape)))
+            raise GradientError(located(_GRADIENT_LEFT.format(tensor.shape)))
 
     def note_gradient_read(self, tensor: Tensor) -> None:
         """Tells the engine outside that this depends on a `.grad`."""
@@ -156,7 +178,7 @@ class Writer:
 
     def placeholder(self, like: Typed, kind: Leaf) -> Tensor:
         """Returns a tensor that stands for something of the shape and dtype of `like`."""
-        node = self._record(Node(kind, (), {"number": len(self._born)}, like.shape, like.dtype))
+        node = self._record(BodyNode(kind, (), {"number": len(self._born)}, like.shape, like.dtype))
         return Tensor(node, like.dtype, context.grad_enabled and like.dtype.is_float)
 
     def owns(self, tensor: Tensor) -> bool:
@@ -174,6 +196,7 @@ class Writer:
             return tensor.data
         found = self.closures.get(id(tensor))
         if found is None:
+            self._refuse_stray(tensor._data)
             found = self.closures[id(tensor)] = (tensor, self._leaf(tensor))
         return found[1]
 
@@ -194,13 +217,23 @@ class Writer:
             if born < place and tensor._data is not node:
                 raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
 
+    def _refuse_stray(self, data: Data) -> None:
+        """Raises for what belongs to a body that is written already, here where it is used."""
+        around: Any = self if isinstance(data, BodyNode) else None
+        while around is not None:
+            if data in getattr(around, "_born", ()):
+                return
+            around = getattr(around, "outer", None)
+        if isinstance(data, BodyNode):
+            raise TraceError(located(data.leak))
+
     def _leaf(self, tensor: Tensor) -> Node:
         tensor.data  # noqa: B018  raises for a tensor that was moved
         attributes = {"number": len(self._born)}
-        return self._record(Node(CLOSURE, (), attributes, tensor.shape, tensor.dtype))
+        return self._record(BodyNode(CLOSURE, (), attributes, tensor.shape, tensor.dtype))
 
     def _detached(self, node: Node) -> Node:
-        return self._record(Node(detach, (node,), {}, node.shape, node.dtype, node.origin))
+        return self._record(BodyNode(detach, (node,), {}, node.shape, node.dtype, node.origin))
 
     def _record(self, node: Node) -> Node:
         self._born[node] = len(self._born)
@@ -229,11 +262,23 @@ VIEW_OUTDATED = (
     "new contents, here the old ones. Take the view again after copy_, or keep the old values with "
     "clone()"
 )
+_CHANGED_HERE = (
+    "{} needs the value of a tensor of shape {} that a loop or a branch changes: it is known only "
+    "when it runs. Use smelt.where or smelt.cond to choose by value"
+)
 _GIVEN_CHANGED = (
     "copy_ into a tensor of shape {} that a loop or a branch was given: return the new contents "
     "instead, as the carry or as a result"
 )
-_BACKWARD = (
-    "backward() inside the body of scan, while_loop or cond would leave a gradient in a tensor of "
-    "shape {} outside of it; use smelt.grad inside the body, or backward() outside of the loop"
+_LEFT_BODY = (
+    "a traced tensor of shape {}{} left the body of the scan, while_loop or cond that it belongs "
+    "to: it has a value per turn, and none outside. Give it out as an output of the body (scan "
+    "stacks them), put it into the carry, or return it from the branch"
+)
+_GRADIENT_LEFT = (
+    "the body of a scan, while_loop or cond would set the .grad of a tensor of shape {} outside of "
+    "it, by backward() or by assignment; there would be one for each turn. Get it by smelt.grad "
+    "inside the body, or by backward() outside of the loop. Optimisers read .grad, so they cannot "
+    "be used in here: write `with smelt.no_grad(): w.copy_(w - lr * g)`, or take many steps with "
+    "a compiled step's `repeat` or `over`"
 )

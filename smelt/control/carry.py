@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
 from smelt.engine import context, located
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from smelt.tensor import Tensor, as_tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How to say that two trees differ: where they must be the same, and what a leaf is in each."""
+
+    tree: str
+    leaf: str
 
 
 def leaves_of(value: Any) -> tuple[list[Tensor], tree.Structure]:
@@ -21,6 +30,8 @@ def leaves_of(value: Any) -> tuple[list[Tensor], tree.Structure]:
 
 def number_of_turns(what: str, value: Any) -> int:
     """Returns `value` as a number of turns, or raises ArgumentError."""
+    if isinstance(value, Tensor) and value.is_traced:
+        raise TraceError(located(f"{what} {_KNOWN_LATER}"))
     try:
         turns = operator.index(value)
     except TypeError:
@@ -43,32 +54,37 @@ def owned(x: Tensor) -> Tensor:
     return Tensor(x.data.copy(), x.dtype)
 
 
-def matching(what: str, value: Any, structure: tree.Structure, likes: list[Any]) -> list[Tensor]:
+def matching(
+    what: str,
+    value: Any,
+    structure: tree.Structure,
+    likes: list[Any],
+    wording: Wording | None = None,
+) -> list[Tensor]:
     """Returns the leaves of `value`, which must look like `likes`: same tree, shapes and dtypes.
 
-    A loop's memory is laid out once, so what a turn returns must fit where it came from.
+    A loop's memory is laid out once, so what a turn returns must fit where it came from. `wording`
+    says it where it is no carry.
     """
+    wording = wording or _CARRY_DIFFERS
     leaves, found = leaves_of(value)
     if found != structure:
+        differs = tree.difference(structure, found)
         raise ArgumentError(
-            located(
-                f"{what} must form the same tree (tuples, lists, dicts) as what it replaces, "
-                f"which has {len(likes)} tensors; got another tree, with {len(leaves)}"
-            )
+            located(f"{what} must form the same tree {wording.tree}, but {differs}")
         )
-    for number, (leaf, like) in enumerate(zip(leaves, likes, strict=True)):
+    for place, leaf, like in zip(tree.paths(structure), leaves, likes, strict=True):
         if leaf.shape != like.shape:
-            raise ShapeError(
-                located(
-                    f"{what}: tensor {number} begins with shape {like.shape} and becomes "
-                    f"{leaf.shape}; it must keep its shape"
-                )
-            )
+            pair = f"shape {like.shape}", f"shape {leaf.shape}"
+            raise ShapeError(located(f"{what}{place}{wording.leaf.format(*pair, 'shape')}"))
         if leaf.dtype is not like.dtype:
-            raise DTypeError(
-                located(
-                    f"{what}: tensor {number} begins as {like.dtype.name} and becomes "
-                    f"{leaf.dtype.name}; cast one of them, so that it keeps its dtype"
-                )
-            )
+            says = wording.leaf.format(like.dtype.name, leaf.dtype.name, "dtype")
+            raise DTypeError(located(f"{what}{place}{says}; cast one of them"))
     return leaves
+
+
+_CARRY_DIFFERS = Wording("as before", " begins with {} and becomes {}; it must keep its {}")
+_KNOWN_LATER = (
+    "must be a Python int: a traced tensor is known only when the step runs, and memory is laid "
+    "out before. Close over an int, or use while_loop"
+)

@@ -10,7 +10,7 @@ import numpy as np
 from smelt import dtypes, tree
 from smelt.control.body import Condition, Writer, written
 from smelt.control.branch import Side, branch
-from smelt.control.carry import leaves_of, matching, owned
+from smelt.control.carry import Wording, leaves_of, matching, owned
 from smelt.control.parts import part_of
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
@@ -34,10 +34,12 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
 
     Raises:
         DTypeError, ShapeError: the predicate is not one bool, or the results differ.
-        ArgumentError: the results form different trees.
+        ArgumentError: the results form different trees, or `then` or `otherwise` is no function.
 
     The name and the order of arguments are those of JAX's `lax.cond`.
     """
+    _refuse_unless_function("then", then)
+    _refuse_unless_function("otherwise", otherwise)
     if not isinstance(predicate, Tensor):
         predicate = as_tensor(_python_bool(predicate))
     refuse_unless_bool("cond: the predicate", predicate)
@@ -47,9 +49,19 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
         results, structure = leaves_of((then if predicate.item() else otherwise)(*operands))
         return tree.unflatten(structure, list(map(owned, results)))
     chosen, structure = leaves_of(then(*operands))
-    other = matching("cond: the other result", otherwise(*operands), structure, chosen)
+    other = _agreeing(otherwise(*operands), structure, chosen)
     pairs = zip(chosen, other, strict=True)
     return tree.unflatten(structure, [where(predicate, a, b) for a, b in pairs])
+
+
+def _refuse_unless_function(which: str, value: Any) -> None:
+    if not callable(value):
+        kind = type(value).__name__
+        raise ArgumentError(located(f"cond: `{which}` {_NO_FUNCTION.format(kind)}"))
+
+
+def _agreeing(value: Any, structure: tree.Structure, chosen: list[Tensor]) -> list[Tensor]:
+    return matching("cond: the result", value, structure, chosen, _BRANCHES_DIFFER)
 
 
 def _python_bool(predicate: Any) -> bool:
@@ -83,7 +95,7 @@ def _in_graph(
         return chosen
 
     def write_otherwise(writer: Writer) -> list[Tensor]:
-        return matching("cond: the other result", otherwise(*operands), structure, chosen)
+        return _agreeing(otherwise(*operands), structure, chosen)
 
     yes, no = Side(*written(write_then)), Side(*written(write_otherwise))
     count = len(chosen)
@@ -110,3 +122,13 @@ def _conditions(yes: Side, no: Side) -> list[Condition]:
             other.nodes.append(other.writer.literal(np.zeros((), np.int64), dtypes.int64))
             found.append(one)
     return found
+
+
+_BRANCHES_DIFFER = Wording(
+    "from both branches, `then` and `otherwise`",
+    ": the branches give {} and {}; both must give the same {}",
+)
+_NO_FUNCTION = (
+    "must be a function of the operands, got a {}; write `lambda: ...`, or choose between values "
+    "with smelt.where(predicate, a, b)"
+)

@@ -16,7 +16,7 @@ from smelt.control.body import (
     sliced_by,
     written,
 )
-from smelt.control.carry import leaves_of, matching, number_of_turns, owned
+from smelt.control.carry import Wording, leaves_of, matching, number_of_turns, owned
 from smelt.control.loop import loop
 from smelt.control.parts import part_of
 from smelt.engine import context, located, no_grad
@@ -110,7 +110,7 @@ def _in_python(
         following, output = _pair(body(tree.unflatten(carry_tree, carry), given))
         carry = list(map(owned, matching("scan: the carry", following, carry_tree, carry)))
         if rows:
-            row = matching("scan: the output", output, output_tree, rows[0])
+            row = matching("scan: the output", output, output_tree, rows[0], _OUTPUTS_DIFFER)
         else:
             row, output_tree = leaves_of(output)
         rows.append(list(map(owned, row)))
@@ -181,3 +181,8 @@ def _pair(result: Any) -> tuple[Any, Any]:
             located("scan: the body must return a pair (carry, output); use None for no output")
         )
     return result
+
+
+_OUTPUTS_DIFFER = Wording(
+    "in every turn", " has {} in the first turn and {} in a later one; every turn needs the same {}"
+)

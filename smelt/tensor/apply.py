@@ -18,6 +18,7 @@ from smelt.engine import Eager, History, context, literal_array, located
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Op, Shape, install_binder, normal_axis
+from smelt.tensor.unknown import unknown_elements
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -59,6 +60,10 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
         return value
     try:
         array, kind = literal_array(value, dtype)
+    except errors.TraceError:
+        if isinstance(value, (list, tuple)):
+            raise unknown_elements(value) from None
+        raise
     except (ValueError, TypeError) as error:
         if isinstance(error, errors.SmeltError):
             raise

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from smelt.engine import Eager, Symbol, context, located
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, Node
 
-__all__ = ["unknown"]
+__all__ = ["unknown", "unknown_elements"]
 
 
 def unknown(data: Symbol, what: str) -> TraceError:
@@ -15,12 +18,32 @@ def unknown(data: Symbol, what: str) -> TraceError:
     if leaked and isinstance(data, Node):
         return TraceError(located(data.leak))
     reason = getattr(data, "why_unknown", _KNOWN_LATER)
-    is_number_given = isinstance(data, Node) and data.op is ARGUMENT and not data.shape
-    hint = _CLOSE_OVER if is_number_given else ""
+    hint = _CLOSE_OVER if _is_number_given(data) else ""
     shape = f"a tensor of shape {data.shape}"
     return TraceError(located(f"{what} needs the value of {shape} {reason}{hint}"))
 
 
+def unknown_elements(value: Sequence[Any]) -> TraceError:
+    """Returns the error of a list where one tensor belongs, whose elements have no values yet."""
+    kind, first = type(value).__name__, value[0]
+    of = f"{kind}s" if isinstance(first, (list, tuple)) else "traced tensors"
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    hint = _PASS_ONE if _is_number_given(getattr(first, "_data", None)) else _JOIN
+    return TraceError(
+        located(f"a {kind} of {len(value)} {of} stands where one tensor belongs: {hint}")
+    )
+
+
+def _is_number_given(data: Any) -> bool:
+    return isinstance(data, Node) and data.op is ARGUMENT and not data.shape
+
+
+_JOIN = "join them with smelt.stack or smelt.cat"
+_PASS_ONE = (
+    "each number in a list is an argument of its own to a compiled step; give the step a tensor or "
+    "an array instead"
+)
 _KNOWN_LATER = (
     "that is traced: it is known only when the compiled step runs. Use smelt.where "
     "or smelt.cond to choose by value, return the tensor from the step to look at it, or run the "
