@@ -26,6 +26,7 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 from types import FrameType
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
 _BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
+_BETWEEN.add(threading.Thread.run.__code__.co_filename)  # what starts a thread
 _STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from smelt.data.dataset import stack
 from smelt.data.images import digit_of, read_grey
 from smelt.errors import FileError
 from smelt.recipes import digits
 from smelt.tensor import Tensor
+from smelt.tensor.shaping import stack
 from smelt.train import read_config, read_model
 
 __all__ = ["predict"]

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from smelt.data.dataset import Dataset
+from smelt.data.dataset import Dataset, Samples, as_dataset
 from smelt.random import Generator
 
 __all__ = ["Augmented"]
@@ -37,12 +37,12 @@ class Augmented(Dataset):
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Samples,
         function: Callable[[Any, Generator], Any],
         seed: int = 0,
         epoch: int = 0,
     ) -> None:
-        self.dataset = dataset
+        self.dataset = as_dataset(dataset)
         self.function = function
         self.seed = seed
         self.epoch = epoch

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
 
@@ -35,9 +36,13 @@ class OneHot:
         self, categories: Sequence[Hashable] | None = None, unknown: str = "error"
     ) -> None:
         if unknown not in ("error", "zeros"):
-            raise ArgumentError(f'OneHot: unknown={unknown!r}; there are "error" and "zeros"')
+            raise ArgumentError(
+                located(f'OneHot: unknown={unknown!r}; there are "error" and "zeros"')
+            )
         if categories is not None and len(set(categories)) < len(categories):
-            raise ArgumentError(f"OneHot: a category stands twice among {list(categories)}")
+            raise ArgumentError(
+                located(f"OneHot: a category stands twice among {list(categories)}")
+            )
         self.categories = None if categories is None else list(categories)
         self.unknown = unknown
 
@@ -49,7 +54,9 @@ class OneHot:
         """
         found = set(_listed(column))
         if not found or any(value is None or value != value for value in found):
-            raise ArgumentError("OneHot: the column is empty or lacks values; fill them in first")
+            raise ArgumentError(
+                located("OneHot: the column is empty or lacks values; fill them in first")
+            )
         self.categories = sorted(found, key=lambda value: (str(type(value)), value))
         return self
 
@@ -60,14 +67,14 @@ class OneHot:
             ArgumentError: there are no categories yet, or a value is unknown and may not be.
         """
         if self.categories is None:
-            raise ArgumentError("OneHot: fit it to the training data first")
+            raise ArgumentError(located("OneHot: fit it to the training data first"))
         places = {category: place for place, category in enumerate(self.categories)}
         values = _listed(column)
         if self.unknown == "error":
             for row, value in enumerate(values):
                 if value not in places:
                     raise ArgumentError(
-                        f"OneHot: {value!r} in row {row} is none of {self.categories}"
+                        located(f"OneHot: {value!r} in row {row} is none of {self.categories}")
                     )
         return as_tensor(np.array([places.get(value, -1) for value in values], np.int64))
 

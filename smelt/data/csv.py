@@ -9,7 +9,8 @@ from typing import Any
 
 from smelt.data.files import Folder, obtain
 from smelt.data.filling import filled
-from smelt.data.table import Table
+from smelt.data.table import Table, gaps
+from smelt.engine import located
 from smelt.errors import ArgumentError, FileError, MissingExtra
 
 __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
@@ -65,7 +66,9 @@ def read_csv(
     try:
         frame = _frame(polars, content, options)
     except polars.exceptions.PolarsError as error:
-        raise FileError(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+        raise FileError(
+            located(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})")
+        ) from None
     table = _table(name, frame, polars)
     return _completed(name, table if columns is None else table.select(*columns), missing)
 
@@ -120,12 +123,15 @@ def _library() -> Any:
 def _check(missing: str | Mapping[str, Fill], types: Mapping[str, type]) -> None:
     if isinstance(missing, str) and missing not in ("error", "keep", "drop"):
         raise ArgumentError(
-            f'read_csv: missing={missing!r}; there are "error", "keep", "drop", or a dict of values'
+            located(
+                f'read_csv: missing={missing!r}; there are "error", "keep", "drop", or a dict of '
+                "values"
+            )
         )
     for column, kind in types.items():
         if kind not in TYPES:
             raise ArgumentError(
-                f"read_csv: types[{column!r}]={kind!r}; there are bool, int, float and str"
+                located(f"read_csv: types[{column!r}]={kind!r}; there are bool, int, float and str")
             )
 
 
@@ -135,7 +141,7 @@ def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     try:
         return os.fspath(source), Path(source).read_bytes()
     except OSError as error:
-        raise FileError(f"{source}: cannot be read ({error.strerror})") from None
+        raise FileError(located(f"{source}: cannot be read ({error.strerror})")) from None
 
 
 def _frame(polars: Any, content: bytes, options: dict[str, Any]) -> Any:
@@ -156,7 +162,9 @@ def _frame(polars: Any, content: bytes, options: dict[str, Any]) -> Any:
 def _table(name: str, frame: Any, polars: Any) -> Table:
     twice = [column for column in frame.columns if "_duplicated_" in column]
     if twice:
-        raise FileError(f"{name}: two columns are called {twice[0].split('_duplicated_')[0]!r}")
+        raise FileError(
+            located(f"{name}: two columns are called {twice[0].split('_duplicated_')[0]!r}")
+        )
     return Table({column: _values(frame[column], polars) for column in frame.columns})
 
 
@@ -175,8 +183,6 @@ def _completed(name: str, table: Table, missing: str | Mapping[str, Fill]) -> Ta
         return table.without_missing()
     if not isinstance(missing, str):
         table = table.with_columns({c: filled(table[c], v) for c, v in missing.items()})
-    try:
-        table.require_complete()
-    except ArgumentError as error:
-        raise ArgumentError(f"{name}: {error}, or say by `missing` what to do") from None
+    if message := gaps(table):
+        raise ArgumentError(located(f"{name}: {message}, or say by `missing` what to do"))
     return table

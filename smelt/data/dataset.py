@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from smelt.data.stacking import stack
+from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
@@ -15,8 +17,22 @@ from smelt.tensor import Tensor, as_tensor
 __all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
 
 
+class Samples(Protocol):
+    """What serves as a dataset: a `Dataset`, a list, or any object with these two methods."""
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Returns one sample."""
+
+
 class Dataset(ABC):
-    """Samples that are found by number; a subclass says how many there are and what each one is."""
+    """Samples that are found by number; a subclass says how many there are and what each one is.
+
+    Not every dataset need be one: where Smelt wants a dataset, a list will do, and so will any
+    object with `__len__` and `__getitem__`.
+    """
 
     @abstractmethod
     def __len__(self) -> int:
@@ -28,11 +44,60 @@ class Dataset(ABC):
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
         """Returns the samples of several indices as one tree, stacked along a new first axis."""
-        return stack([self[int(index)] for index in indices])
+        return stack(self.samples(indices), indices)
+
+    def samples(self, indices: Sequence[int] | np.ndarray) -> list[Any]:
+        """Returns the samples of several indices; an exception notes which one it came from."""
+        return [self._noted(int(index)) for index in indices]
+
+    def _noted(self, index: int) -> Any:
+        try:
+            return self[index]
+        except Exception as error:
+            error.add_note(f"reading sample {index} of a {self._kind()}")
+            raise
+
+    def _kind(self) -> str:
+        return type(self).__name__
 
     def at_epoch(self, epoch: int) -> Dataset:
         """Returns the dataset as it is in an epoch: itself, unless a subclass changes in time."""
         return self
+
+
+class _Plain(Dataset):
+    """Samples of an object that is no `Dataset`."""
+
+    def __init__(self, plain: Samples) -> None:
+        self.plain = plain
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.plain[index]
+
+    def _kind(self) -> str:
+        return type(self.plain).__name__
+
+
+def as_dataset(given: Samples) -> Dataset:
+    """Returns what serves as a dataset as a `Dataset`.
+
+    Raises:
+        ArgumentError: it has no `__len__` or no `__getitem__`.
+    """
+    if isinstance(given, Dataset):
+        return given
+    lacking = [name for name in ("__len__", "__getitem__") if not hasattr(given, name)]
+    if lacking:
+        raise ArgumentError(
+            located(
+                f"a {type(given).__name__} is no dataset: it has no {' and no '.join(lacking)}; "
+                "give a list, a TensorDataset, or an object with both"
+            )
+        )
+    return _Plain(given)
 
 
 class TensorDataset(Dataset):
@@ -54,11 +119,13 @@ class TensorDataset(Dataset):
 
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
-            raise ArgumentError("TensorDataset: give at least one tensor")
+            raise ArgumentError(located("TensorDataset: give at least one tensor"))
         self.tensors = tuple(as_tensor(tensor) for tensor in tensors)
         shapes = [tensor.shape for tensor in self.tensors]
         if () in shapes or len({shape[0] for shape in shapes}) > 1:
-            raise ShapeError(f"TensorDataset: the first extents of {shapes} must be the same")
+            raise ShapeError(
+                located(f"TensorDataset: the first extents of {shapes} must be the same")
+            )
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -76,8 +143,8 @@ class TensorDataset(Dataset):
 class Subset(Dataset):
     """Some samples of another dataset, in a given order."""
 
-    def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Samples, indices: Sequence[int] | np.ndarray) -> None:
+        self.dataset = as_dataset(dataset)
         self.indices = np.asarray(indices, np.int64)
 
     def __len__(self) -> int:
@@ -88,9 +155,14 @@ class Subset(Dataset):
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
         """Returns the samples of several indices, as the dataset below stacks them."""
-        return self.dataset.batch(
-            self.indices[[_within(int(index), len(self)) for index in indices]]
-        )
+        return self.dataset.batch(self._below(indices))
+
+    def samples(self, indices: Sequence[int] | np.ndarray) -> list[Any]:
+        """Returns the samples of several indices; an exception notes which one it came from."""
+        return self.dataset.samples(self._below(indices))
+
+    def _below(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        return self.indices[[_within(int(index), len(self)) for index in indices]]
 
     def at_epoch(self, epoch: int) -> Subset:
         """Returns the same samples of the dataset below, as they are in an epoch."""
@@ -98,7 +170,7 @@ class Subset(Dataset):
 
 
 def random_split(
-    dataset: Dataset, lengths: Sequence[int | float], generator: Generator | None = None
+    dataset: Samples, lengths: Sequence[int | float], generator: Generator | None = None
 ) -> list[Subset]:
     """Returns parts of a dataset, without a common sample, drawn at random.
 
@@ -119,37 +191,19 @@ def random_split(
     ]
 
 
-def stack(samples: Sequence[Any]) -> Any:
-    """Returns samples of one structure as one tree of Tensors with a new first axis.
-
-    Raises:
-        ShapeError: samples have different shapes.
-    """
-    first = samples[0]
-    if isinstance(first, (tuple, list)):
-        return tuple(stack(part) for part in zip(*samples, strict=True))
-    if isinstance(first, dict):
-        return {key: stack([sample[key] for sample in samples]) for key in first}
-    tensors = [as_tensor(sample) for sample in samples]
-    shapes = {tensor.shape for tensor in tensors}
-    if len(shapes) > 1:
-        raise ShapeError(f"a batch needs samples of one shape, got {sorted(shapes)}")
-    return Tensor(np.stack([tensor.data for tensor in tensors]), tensors[0].dtype)
-
-
 def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
     return Tensor(np.array(tensor.data[rows]), tensor.dtype)
 
 
 def _within(index: int, length: int) -> int:
     if not -length <= index < length:
-        raise BoundsError(f"sample {index} of a dataset with {length}")
+        raise BoundsError(located(f"sample {index} of a dataset with {length}"))
     return index % length
 
 
 def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
     if any(length < 0 for length in lengths):
-        raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
+        raise ArgumentError(located(f"random_split: lengths {list(lengths)} must not be negative"))
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
         counts = [int(total * length) for length in lengths]
         for place in range(total - sum(counts)):
@@ -157,7 +211,9 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(
-            f"random_split: lengths {list(lengths)} must have the sum {total}, "
-            "or be fractions with the sum 1"
+            located(
+                f"random_split: lengths {list(lengths)} must have the sum {total}, "
+                "or be fractions with the sum 1"
+            )
         )
     return [int(length) for length in lengths]

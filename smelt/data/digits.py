@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smelt.engine import located
 from smelt.errors import ArgumentError, FileError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
@@ -61,7 +62,9 @@ def _chosen(split: str) -> np.ndarray:
         return order[:TRAINING]
     if split == "test":
         return order[TRAINING:]
-    raise ArgumentError(f'load_digits: split={split!r}; there are "train", "test" and "all"')
+    raise ArgumentError(
+        located(f'load_digits: split={split!r}; there are "train", "test" and "all"')
+    )
 
 
 def _rows() -> np.ndarray:
@@ -70,7 +73,7 @@ def _rows() -> np.ndarray:
     try:
         content = gzip.decompress(file.read_bytes())
     except (OSError, EOFError) as error:
-        raise FileError(f"{file}: cannot be read ({error}); install Smelt again") from None
+        raise FileError(located(f"{file}: cannot be read ({error}); install Smelt again")) from None
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise FileError(f"{file}: its contents were altered; install Smelt again")
+        raise FileError(located(f"{file}: its contents were altered; install Smelt again"))
     return np.frombuffer(content, np.uint8).reshape(COUNT, SIDE * SIDE + 1)

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 from smelt.atomic import writable_folder, write_bytes
 from smelt.data.catalogue import SourceFile
+from smelt.engine import located
 from smelt.errors import FileError
 
 __all__ = ["download"]
@@ -44,9 +45,11 @@ def download(file: SourceFile, path: Path) -> bytes:
             write_bytes(path, content)
             return content
     raise FileError(
-        f"{path.name} cannot be fetched:{''.join(failures)}\n"
-        f"Without a network, put the file (SHA-256 {file.sha256}) at {path}, "
-        "or name a folder of data sets by SMELT_DATA"
+        located(
+            f"{path.name} cannot be fetched:{''.join(failures)}\n"
+            f"Without a network, put the file (SHA-256 {file.sha256}) at {path}, "
+            "or name a folder of data sets by SMELT_DATA"
+        )
     )
 
 

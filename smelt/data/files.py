@@ -18,6 +18,7 @@ from typing import TypeVar
 from smelt import folders
 from smelt.data.catalogue import DATASETS, SourceFile
 from smelt.data.download import download
+from smelt.engine import located
 from smelt.errors import ArgumentError, FileError
 
 __all__ = ["obtain"]
@@ -63,14 +64,19 @@ def _read(path: Path, known: SourceFile) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         raise FileError(
-            f"{path}: there is no such file; without `folder` it would be fetched"
+            located(
+                f"{path}: there is no such file; it is fetched where no folder of data sets is "
+                "named (by `folder`, on the command line by --data)"
+            )
         ) from None
     except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror})") from None
+        raise FileError(located(f"{path}: cannot be read ({error.strerror})")) from None
     if (found := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise FileError(
-            f"{path}: is damaged (SHA-256 {found}, published {known.sha256}); "
-            "delete it, and it will be fetched again"
+            located(
+                f"{path}: is damaged (SHA-256 {found}, published {known.sha256}); "
+                "delete it, and it will be fetched again"
+            )
         )
     return content
 
@@ -80,4 +86,4 @@ def _chosen(choices: Mapping[str, Value], name: str, what: str) -> Value:
         return choices[name]
     near = difflib.get_close_matches(name, choices, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(choices))}"
-    raise ArgumentError(f"there is no {what} called {name!r}; {hint}")
+    raise ArgumentError(located(f"there is no {what} called {name!r}; {hint}"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from smelt.engine import located
 from smelt.errors import FileError, MissingExtra
 from smelt.tensor import Tensor, as_tensor
 
@@ -53,11 +54,13 @@ def read_grey(path: str | os.PathLike[str]) -> np.ndarray:
             paper = library.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
     except FileNotFoundError:
-        raise FileError(f"{path}: there is no such file") from None
+        raise FileError(located(f"{path}: there is no such file")) from None
     except library.UnidentifiedImageError:
-        raise FileError(f"{path}: not an image that can be read; give a PNG or JPEG file") from None
+        raise FileError(
+            located(f"{path}: not an image that can be read; give a PNG or JPEG file")
+        ) from None
     except (OSError, SyntaxError, library.DecompressionBombError) as error:
-        raise FileError(f"{path}: the image cannot be read ({error})") from None
+        raise FileError(located(f"{path}: the image cannot be read ({error})")) from None
     return np.asarray(paper.convert("L"), np.float32) / 255
 
 

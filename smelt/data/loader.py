@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from smelt.data.dataset import Dataset
+from smelt.data.dataset import Samples, as_dataset
 from smelt.data.prefetch import prefetched
+from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.random import Generator, randperm
 
@@ -24,7 +25,8 @@ class DataLoader:
     is left, in whatever way.
 
     Args:
-        dataset: what to read. With workers, several threads read it at a time.
+        dataset: what to read: a Dataset, a list, or any object with `__len__` and `__getitem__`.
+            With workers, several threads read it at a time.
         batch_size: samples a batch.
         shuffle: whether each epoch has an order of its own, at random.
         drop_last: whether to leave out a last batch that is smaller than the others. A compiled
@@ -34,14 +36,16 @@ class DataLoader:
             wanted, in the thread that wants it.
         prefetch_factor: batches that each worker may be ahead.
         seed: in place of `generator`, the seed of one of its own.
+        collate_fn: (list of samples) -> batch, such as texts made equally long; samples of one
+            structure and shape are stacked when None.
 
     Attributes:
         epoch: counted from 0, the number of the next pass; a dataset that changes from epoch to
             epoch, as `Augmented`, is told. It can be set, to go on where a training was left.
 
     Raises:
-        ArgumentError: `batch_size` or `prefetch_factor` is below 1, `num_workers` below 0, or both
-            `generator` and `seed` are given.
+        ArgumentError: `dataset` is none, `batch_size` or `prefetch_factor` is below 1,
+            `num_workers` below 0, or both `generator` and `seed` are given.
 
     Example:
         >>> import smelt
@@ -55,7 +59,7 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Samples,
         batch_size: int = 1,
         shuffle: bool = False,
         drop_last: bool = False,
@@ -64,12 +68,14 @@ class DataLoader:
         num_workers: int = 0,
         prefetch_factor: int = 2,
         seed: int | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         _at_least("batch_size", batch_size, 1, "a batch has at least 1 sample")
         _at_least("num_workers", num_workers, 0, "0 loads in the thread that asks")
         _at_least("prefetch_factor", prefetch_factor, 1, "a worker makes at least 1 batch ahead")
         if generator is not None and seed is not None:
-            raise ArgumentError("DataLoader: give a generator or a seed, not both")
+            raise ArgumentError(located("DataLoader: give a generator or a seed, not both"))
+        as_dataset(dataset)  # which refuses what is none
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -77,6 +83,7 @@ class DataLoader:
         self.generator = generator if seed is None else Generator(seed)
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
+        self.collate_fn = collate_fn
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -85,11 +92,13 @@ class DataLoader:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        order, dataset, size = self._order(), self.dataset.at_epoch(self.epoch), self.batch_size
+        dataset = as_dataset(self.dataset).at_epoch(self.epoch)
+        order, size, collate = self._order(), self.batch_size, self.collate_fn
         self.epoch += 1
 
         def batch(number: int) -> Any:
-            return dataset.batch(order[number * size : (number + 1) * size])
+            chosen = order[number * size : (number + 1) * size]
+            return dataset.batch(chosen) if collate is None else collate(dataset.samples(chosen))
 
         if self.num_workers == 0:
             return map(batch, range(len(self)))
@@ -105,4 +114,4 @@ class DataLoader:
 
 def _at_least(name: str, value: int, least: int, why: str) -> None:
     if value < least:
-        raise ArgumentError(f"DataLoader: {name}={value}; {why}")
+        raise ArgumentError(located(f"DataLoader: {name}={value}; {why}"))

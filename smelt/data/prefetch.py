@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from smelt.engine import located
+from smelt.errors import SmeltError
 from smelt.settings import get, settings
 
 __all__ = ["prefetched"]
@@ -91,7 +93,7 @@ class _Work(Generic[Result]):
         with self.changed:
             self.changed.wait_for(lambda: number in self.results or number in self.failures)
             if number in self.failures:
-                raise self.failures.pop(number)
+                raise _placed(self.failures.pop(number))
             self.read += 1
             self.changed.notify_all()
             return self.results.pop(number)
@@ -101,6 +103,13 @@ class _Work(Generic[Result]):
         with self.changed:
             self.stopped = True
             self.changed.notify_all()
+
+
+def _placed(failure: BaseException) -> BaseException:
+    """Adds the line of the user who waits, unless the message names one within the dataset."""
+    if isinstance(failure, SmeltError):
+        failure.args = (located(str(failure)), *failure.args[1:])
+    return failure
 
 
 def _run(work: _Work[Any], chosen: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from smelt import dtypes
+from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError, StateError
 from smelt.tensor import Tensor, as_tensor
 
@@ -32,7 +33,7 @@ class Scaling(ABC):
     def __init__(self, constant: str) -> None:
         if constant not in ("error", "keep"):
             raise ArgumentError(
-                f'{self._name}: constant={constant!r}; there are "error" and "keep"'
+                located(f'{self._name}: constant={constant!r}; there are "error" and "keep"')
             )
         self.constant = constant
         self.shift: np.ndarray | None = None
@@ -58,9 +59,9 @@ class Scaling(ABC):
         """
         array = np.asarray(x)
         if array.ndim not in (1, 2):
-            raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
+            raise ShapeError(located(f"{self._name}: x {array.shape} must be (n, columns) or (n,)"))
         if not len(array):
-            raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
+            raise ArgumentError(located(f"{self._name}: x {array.shape} has no rows to measure"))
         self._refuse("missing values (nan)", np.isnan(array).any(0), names)
         constant = array.max(0) == array.min(0)
         if self.constant == "error":
@@ -115,11 +116,13 @@ class Scaling(ABC):
         """
         if set(state_dict) != {"shift", "scale"}:
             raise StateError(
-                f"{self._name}: a state_dict has shift and scale, got {sorted(state_dict)}"
+                located(f"{self._name}: a state_dict has shift and scale, got {sorted(state_dict)}")
             )
         shift, scale = (np.array(state_dict[name], np.float64) for name in ("shift", "scale"))
         if shift.shape != scale.shape:
-            raise StateError(f"{self._name}: shift {shift.shape} and scale {scale.shape} differ")
+            raise StateError(
+                located(f"{self._name}: shift {shift.shape} and scale {scale.shape} differ")
+            )
         self.shift, self.scale = shift, scale
         return self
 
@@ -129,7 +132,7 @@ class Scaling(ABC):
 
     def _fitted(self) -> tuple[np.ndarray, np.ndarray]:
         if self.shift is None or self.scale is None:
-            raise ArgumentError(f"{self._name}: fit it to the training data first")
+            raise ArgumentError(located(f"{self._name}: fit it to the training data first"))
         return self.shift, self.scale
 
     def _for(self, x: Tensor | np.ndarray) -> tuple[Any, Any]:
@@ -137,7 +140,9 @@ class Scaling(ABC):
         shift, scale = self._fitted()
         if shift.shape and x.shape[-1:] != shift.shape:
             raise ShapeError(
-                f"{self._name}: x {x.shape} must have the {shift.size} columns it was fitted to"
+                located(
+                    f"{self._name}: x {x.shape} must have the {shift.size} columns it was fitted to"
+                )
             )
         if isinstance(x, Tensor):
             dtype = x.dtype if x.dtype.is_float else dtypes.float32
@@ -150,7 +155,9 @@ class Scaling(ABC):
         if found.size:
             called = [repr(names[number]) if names else str(number) for number in found.tolist()]
             raise ArgumentError(
-                f"{self._name}: column{'s' * (found.size > 1)} {', '.join(called)} with {what}"
+                located(
+                    f"{self._name}: column{'s' * (found.size > 1)} {', '.join(called)} with {what}"
+                )
             )
 
 
@@ -186,7 +193,9 @@ class Standardise(Scaling):
 
     def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if len(x) <= self.ddof:
-            raise ArgumentError(f"Standardise: ddof={self.ddof} needs more than {len(x)} rows")
+            raise ArgumentError(
+                located(f"Standardise: ddof={self.ddof} needs more than {len(x)} rows")
+            )
         mean = x.mean(0, dtype=np.float64)
         return mean, x.std(0, dtype=np.float64, ddof=self.ddof)
 
@@ -215,7 +224,7 @@ class MinMax(Scaling):
     def __init__(self, low: float = 0.0, high: float = 1.0, constant: str = "error") -> None:
         super().__init__(constant)
         if not low < high:
-            raise ArgumentError(f"MinMax: high={high} must be above low={low}")
+            raise ArgumentError(located(f"MinMax: high={high} must be above low={low}"))
         self.low = low
         self.high = high
 

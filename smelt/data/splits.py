@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
+from smelt.engine import located
 from smelt.errors import ArgumentError
 
 __all__ = ["part_of"]
@@ -17,5 +19,7 @@ def part_of(dataset: str, split: str, parts: Mapping[str, str]) -> str:
     """
     if split not in parts:
         names = ", ".join(f'"{name}"' for name in parts)
-        raise ArgumentError(f"{dataset}: split={split!r}; there are {names}")
+        path = isinstance(split, os.PathLike) or os.sep in split
+        hint = "; the folder is the second argument, folder=..." if path else ""
+        raise ArgumentError(located(f"{dataset}: split={split!r}; there are {names}{hint}"))
     return parts[split]

@@ -11,6 +11,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.data.dataset import TensorDataset
 from smelt.dtypes import DType, as_dtype
+from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.tensor import Tensor
 
@@ -44,10 +45,12 @@ class Table:
         self._columns = {name: _column(values) for name, values in columns.items()}
         lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
-            raise ShapeError(f"Table: columns of one length are needed, got {lengths}")
+            raise ShapeError(located(f"Table: columns of one length are needed, got {lengths}"))
         for name, column in self._columns.items():
             if isinstance(column, np.ndarray) and column.ndim != 1:
-                raise ShapeError(f"Table: column {name!r} has the shape {column.shape}, not (n,)")
+                raise ShapeError(
+                    located(f"Table: column {name!r} has the shape {column.shape}, not (n,)")
+                )
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -79,7 +82,7 @@ class Table:
         if name not in self._columns:
             near = difflib.get_close_matches(str(name), self.names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
-            raise ArgumentError(f"the table has no column {name!r}; {hint}")
+            raise ArgumentError(located(f"the table has no column {name!r}; {hint}"))
         return self._columns[name]
 
     def __repr__(self) -> str:
@@ -113,7 +116,7 @@ class Table:
         try:
             chosen = np.arange(len(self))[given if given.size else given.astype(np.int64)]
         except IndexError as error:
-            raise BoundsError(f"a table of {len(self)} rows: {error}") from None
+            raise BoundsError(located(f"a table of {len(self)} rows: {error}")) from None
         return Table({name: _taken(column, chosen) for name, column in self._columns.items()})
 
     def with_columns(self, columns: Mapping[str, Any]) -> Table:
@@ -140,13 +143,8 @@ class Table:
         Raises:
             ArgumentError: values are missing; the message names the columns and rows.
         """
-        missing = self.select(*names).missing() if names else self.missing()
-        if missing:
-            lines = "".join(f"\n  {name!r}: {_listed(rows)}" for name, rows in missing.items())
-            raise ArgumentError(
-                f"values are missing (row 0 is the first below the header):{lines}\n"
-                "drop these rows with without_missing(), or fill them in with FillMissing"
-            )
+        if message := gaps(self.select(*names) if names else self):
+            raise ArgumentError(located(message))
 
     # --- leaving ----------------------------------------------------------------------------------
 
@@ -167,8 +165,10 @@ class Table:
         for name in chosen:
             if isinstance(self[name], list):
                 raise ArgumentError(
-                    f"column {name!r} holds text, such as {_first_text(self[name])!r}; "
-                    "OneHot makes numbers of categories"
+                    located(
+                        f"column {name!r} holds text, such as {_first_text(self[name])!r}; "
+                        "OneHot makes numbers of categories"
+                    )
                 )
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
@@ -197,6 +197,18 @@ class Table:
         return TensorDataset(self.tensor(*chosen), self.tensor(*targets))
 
 
+def gaps(table: Table) -> str:
+    """Returns what to say of the values that a table lacks; nothing when it is complete."""
+    missing = table.missing()
+    if not missing:
+        return ""
+    lines = "".join(f"\n  {name!r}: {_listed(rows)}" for name, rows in missing.items())
+    return (
+        f"values are missing (row 0 is the first below the header):{lines}\n"
+        "drop these rows with without_missing(), or fill them in with FillMissing"
+    )
+
+
 def _column(values: Any) -> Column:
     if isinstance(values, Tensor):
         return values.numpy()
@@ -207,7 +219,9 @@ def _column(values: Any) -> Column:
         return listed
     numbers = np.array([np.nan if value is None else value for value in listed])
     if numbers.dtype.kind not in "biuf":
-        raise DTypeError("Table: a column holds numbers or text, not both and nothing else")
+        raise DTypeError(
+            located("Table: a column holds numbers or text, not both and nothing else")
+        )
     return numbers
 
 

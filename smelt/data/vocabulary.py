@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError
 from smelt.tensor import Tensor, as_tensor
 
@@ -62,7 +63,9 @@ class Vocabulary:
         self._numbers = {token: number for number, token in enumerate(self.tokens)}
         if len(self._numbers) < len(self.tokens):
             twice = [token for token, count in Counter(self.tokens).items() if count > 1]
-            raise ArgumentError(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
+            raise ArgumentError(
+                located(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
+            )
 
     @classmethod
     def build(
@@ -93,10 +96,12 @@ class Vocabulary:
         """
         if order not in ("frequency", "alphabet"):
             raise ArgumentError(
-                f'Vocabulary.build: order={order!r}; there are "frequency" and "alphabet"'
+                located(f'Vocabulary.build: order={order!r}; there are "frequency" and "alphabet"')
             )
         if size is not None and size < len(specials):
-            raise ArgumentError(f"Vocabulary.build: size={size} has no room for {list(specials)}")
+            raise ArgumentError(
+                located(f"Vocabulary.build: size={size} has no room for {list(specials)}")
+            )
         counts = Counter(token for text in texts for token in tokenise(text))
         often = [t for t, n in counts.items() if n >= minimum and t not in specials]
         often.sort(key=lambda token: (-counts[token], token))
@@ -120,8 +125,10 @@ class Vocabulary:
         number = self._numbers.get(token, self._numbers.get(UNKNOWN))
         if number is None:
             raise ArgumentError(
-                f"{token!r} is not in the vocabulary of {len(self)} tokens, "
-                f"which has no {UNKNOWN!r}"
+                located(
+                    f"{token!r} is not in the vocabulary of {len(self)} tokens, "
+                    f"which has no {UNKNOWN!r}"
+                )
             )
         return number
 
@@ -145,7 +152,7 @@ class Vocabulary:
         found = [int(number) for number in numbers]
         for number in found:
             if not 0 <= number < len(self):
-                raise BoundsError(f"decode: {number} is no number of {len(self)} tokens")
+                raise BoundsError(located(f"decode: {number} is no number of {len(self)} tokens"))
         return self.join.join(self.tokens[n] for n in found if self.tokens[n] != PADDING)
 
     def batch(
@@ -173,7 +180,7 @@ class Vocabulary:
         rows = [self.encode(text) if isinstance(text, str) else list(text) for text in texts]
         extent = max(map(len, rows), default=0) if length is None else length
         if extent < 0:
-            raise ArgumentError(f"Vocabulary.batch: length={length} must not be negative")
+            raise ArgumentError(located(f"Vocabulary.batch: length={length} must not be negative"))
         numbers = np.full((len(rows), extent), self._padding(padding), np.int64)
         real = np.zeros(numbers.shape, bool)
         for place, row in enumerate(rows):
@@ -185,7 +192,9 @@ class Vocabulary:
         number = self._numbers.get(PADDING) if given is None else given
         if number is None:
             raise ArgumentError(
-                f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
-                "say by `padding` what fills up"
+                located(
+                    f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
+                    "say by `padding` what fills up"
+                )
             )
         return number

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from smelt.data import Dataset, Subset, TensorDataset, random_split
-from smelt.errors import ArgumentError, BoundsError, ShapeError
+from smelt.data import Dataset, Subset, TensorDataset, load_mnist, obtain, random_split
+from smelt.errors import ArgumentError, BoundsError, ShapeError, SmeltError
 from smelt.random import Generator
 
 
@@ -63,6 +64,22 @@ def test_tensors_of_different_lengths_are_refused() -> None:
         TensorDataset(np.float32(1))
     with pytest.raises(ArgumentError):
         TensorDataset()
+
+
+def test_what_is_refused_names_the_line() -> None:
+    for wrong in (
+        lambda: TensorDataset(np.zeros(3), np.zeros(4)),
+        lambda: random_split(numbers(10), [5, 4]),
+        lambda: load_mnist("/folder"),
+        lambda: obtain("mnist", "t10k-labels-idx1-ubyte.gz", "/nowhere"),
+    ):
+        with pytest.raises(SmeltError, match=f"\n  at {re.escape(__file__)}"):
+            wrong()
+
+
+def test_a_folder_in_the_place_of_the_split_is_recognised() -> None:
+    with pytest.raises(ArgumentError, match=r'there are "train", "test"; the folder is the second'):
+        load_mnist("/folder")
 
 
 def test_a_split_has_every_sample_once() -> None:

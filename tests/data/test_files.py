@@ -34,7 +34,7 @@ def put(folder: Path, content: bytes = CONTENT) -> Path:
 def test_a_folder_that_is_named_must_have_the_file(known: Path, tmp_path: Path) -> None:
     put(known)
     assert obtain("small", "file", put(tmp_path / "here")) == CONTENT
-    with pytest.raises(FileError, match="no such file; without `folder`"):
+    with pytest.raises(FileError, match="no such file; it is fetched where no folder"):
         obtain("small", "file", tmp_path / "elsewhere")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smelt.data import DataLoader, TensorDataset
-from smelt.errors import ArgumentError
+from smelt.data import DataLoader, Subset, TensorDataset, random_split
+from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.random import Generator
 
 
@@ -52,6 +52,59 @@ def test_no_samples_make_no_batches() -> None:
 def test_a_batch_of_nothing_is_refused(data: TensorDataset) -> None:
     with pytest.raises(ArgumentError, match="batch_size=0"):
         DataLoader(data, batch_size=0)
+
+
+class Plain:
+    """What a person writes who does not know `Dataset`."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        if index == 3:
+            raise LookupError("gone")
+        return {"x": np.zeros(2), "text": "word"} if index == 4 else {"x": np.ones(2), "text": 1}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_any_object_of_samples_is_a_dataset(workers: int) -> None:
+    first = next(iter(DataLoader(Plain(), 3, num_workers=workers and 1, prefetch_factor=1)))
+    assert first["x"].shape == (3, 2)
+    assert first["text"].tolist() == [1, 1, 1]
+    (whole,) = random_split([3, 1, 2], [3])
+    assert sorted(b.item() for b in DataLoader(whole, num_workers=workers)) == [1, 2, 3]
+    assert [b.tolist() for b in DataLoader([3, 1, 2], 2, num_workers=workers)] == [[3, 1], [2]]
+    with pytest.raises(
+        ArgumentError, match="generator is no dataset: it has no __len__ and no __g"
+    ):
+        DataLoader((number for number in range(3)), num_workers=workers)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_fails_names_the_sample(workers: int) -> None:
+    with pytest.raises(LookupError, match="gone") as caught:
+        list(DataLoader(Plain(), 5, num_workers=workers))
+    assert caught.value.__notes__ == ["reading sample 3 of a Plain"]
+    rest = Subset(Plain(), [0, 4])
+    with pytest.raises(DTypeError, match=r"sample 4\['text'\] is no number.* a str") as refused:
+        list(DataLoader(rest, 2, num_workers=workers))
+    assert f"\n  at {__file__}" in str(refused.value)
+
+
+def test_samples_of_different_structure_are_refused() -> None:
+    with pytest.raises(ShapeError, match="sample 1 is a tuple or list of 1, and sample 0 a tuple"):
+        list(DataLoader([(1, 2), (3,)], 2))
+    with pytest.raises(ShapeError, match=r"sample 1\[0\] is a dict of \['b'\]"):
+        list(DataLoader([({"a": 1}, 2), ({"b": 1}, 3)], 2))
+    with pytest.raises(ShapeError, match=r"shape.*these are of sample\['a'\]"):
+        list(DataLoader([{"a": np.ones(1)}, {"a": np.ones(2)}], 2))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_what_collate_fn_makes_of_samples(workers: int) -> None:
+    texts = Subset(["a", "bc", "def"], [2, 1, 0])
+    loader = DataLoader(texts, 2, num_workers=workers, collate_fn=" ".join)
+    assert list(loader) == ["def bc", "a"]
 
 
 def test_settings_out_of_range_are_refused(data: TensorDataset) -> None:

@@ -1,0 +1,77 @@
+"""Batches out of samples: trees of one structure, stacked leaf by leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt.engine import located
+from smelt.errors import DTypeError, ShapeError
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["stack"]
+
+HINT = "make numbers of it, or say by collate_fn what a batch is"
+
+
+def stack(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, place: str = "") -> Any:
+    """Returns samples of one structure as one tree of Tensors with a new first axis.
+
+    Args:
+        samples: trees of Tensors, arrays and numbers.
+        indices: their numbers, for messages.
+        place: what was taken of each sample, such as `["label"]`, for messages.
+
+    Raises:
+        ShapeError: samples have different structures or shapes.
+        DTypeError: a leaf is neither a number, nor an array, nor a Tensor.
+    """
+    first = samples[0]
+    if isinstance(first, (tuple, list)):
+        _refuse_others(samples, indices, place)
+        parts = enumerate(zip(*samples, strict=True))
+        return tuple(stack(part, indices, f"{place}[{number}]") for number, part in parts)
+    if isinstance(first, dict):
+        _refuse_others(samples, indices, place)
+        return {
+            key: stack([sample[key] for sample in samples], indices, f"{place}[{key!r}]")
+            for key in first
+        }
+    tensors = [_leaf(*pair, place) for pair in zip(samples, indices, strict=True)]
+    shapes = {tensor.shape for tensor in tensors}
+    if len(shapes) > 1:
+        what = f"; these are of sample{place}" if place else ""
+        raise ShapeError(located(f"a batch needs samples of one shape, got {sorted(shapes)}{what}"))
+    return Tensor(np.stack([tensor.data for tensor in tensors]), tensors[0].dtype)
+
+
+def _leaf(sample: Any, index: int, place: str) -> Tensor:
+    try:
+        return as_tensor(sample)
+    except DTypeError:
+        kind = type(sample).__name__
+        message = f"sample {index}{place} is no number, array or Tensor but a {kind}; {HINT}"
+        raise DTypeError(located(message)) from None
+
+
+def _refuse_others(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, place: str) -> None:
+    """Raises for a sample that is built in another way than the first."""
+    wanted = _build(samples[0])
+    for sample, index in zip(samples, indices, strict=True):
+        if (found := _build(sample)) != wanted:
+            raise ShapeError(
+                located(
+                    f"sample {index}{place} is {found}, and sample {indices[0]}{place} {wanted}: "
+                    "a batch needs samples of one structure"
+                )
+            )
+
+
+def _build(sample: Any) -> str:
+    if isinstance(sample, dict):
+        return f"a dict of {sorted(sample, key=repr)}"
+    if isinstance(sample, (tuple, list)):
+        return f"a tuple or list of {len(sample)}"
+    return f"a {type(sample).__name__}"
