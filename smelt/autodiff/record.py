@@ -154,7 +154,6 @@ def matching(
     differs.
     """
     leaves, found = tree.flatten(given)
-    likes = tuple(likes)
     if found != structure:
         raise ArgumentError(
             located(

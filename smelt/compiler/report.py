@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from smelt.compiler import native
 from smelt.compiler.count import count
 from smelt.compiler.fuse import Fused, Group, operations
 from smelt.compiler.results import address, aligned_empty
-from smelt.compiler.roofline import measured_peak
+from smelt.compiler.roofline import Peak, measured_peak
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node, graph_text
 from smelt.ir.program import Call, Program, Repeat, Slot, regions
@@ -30,6 +31,11 @@ STAGES = ("summary", "traced", "graph", "kernels", "scheduled", "llvm", "assembl
 SHORT = 1e-7  # seconds below which a rate says nothing
 SECONDS_PER_KERNEL = 0.003  # for which each kernel is timed
 ROUNDS = 4  # of which the best counts
+HEAD = (
+    ("", "kernel", "shape", "thousand", "", "", "", "GFLOP/s", "of"),
+    ("", "", "", "operations", "bytes", "us", "of time", "", "peak"),
+)
+WIDTHS = (3, 32, 15, 11, 10, 8, 9, 9, 7)  # of the table's columns, at least
 
 
 def explain(name: str, version: Specialisation, versions: int, stage: str) -> str:
@@ -180,36 +186,48 @@ def _table(stages: Stages) -> str:
     peak = measured_peak()
     rows = measure(stages)
     total = sum(row.seconds for row in rows)
-    head = (
-        f"{'':>3}  {'kernel':<32}{'shape':<16}{'thousand':>10}"
-        f"{'':>10}{'':>8}{'':>9}{'GFLOP/s':>9}{'of':>7}\n"
-        f"{'':>3}  {'':<32}{'':<16}{'operations':>10}"
-        f"{'bytes':>10}{'us':>8}{'of time':>9}{'':>9}{'peak':>7}"
-    )
-    lines = [head]
-    for number, row in enumerate(rows, 1):
-        rate = row.operations / row.seconds / 1e9
-        measured = f"{rate:>9.1f}{rate / peak.gflops:>7.0%}" if row.seconds > SHORT else ""
-        shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
-        name = row.call.kernel.name[:31]
-        if row.turns > 1:
-            name = f"{name[:24]} x {row.turns:,}"
-        lines.append(
-            f"{number:>3}  {name:<32}{shape:<16}{row.operations / 1e3:>10,.1f}"
-            f"{row.nbytes:>10,}{1e6 * row.seconds:>8.2f}{row.seconds / total:>9.0%}"
-            f"{measured}"
-        )
     done = sum(row.operations for row in rows)
+    moved = sum(row.nbytes for row in rows)
+    cells = [(str(number), *_cells(row, total, peak)) for number, row in enumerate(rows, 1)]
     rate = done / total / 1e9
-    lines.append(
-        f"{'':>3}  {'all kernels':<48}{done / 1e3:>10,.1f}{sum(r.nbytes for r in rows):>10,}"
-        f"{1e6 * total:>8.2f}{'':>9}{rate:>9.1f}{rate / peak.gflops:>7.0%}"
-    )
+    share = f"{rate / peak.gflops:.0%}"
+    whole = (f"{done / 1e3:,.1f}", f"{moved:,}", f"{1e6 * total:.2f}", "", f"{rate:.1f}", share)
+    cells.append(("", "all kernels", "", *whole))
+    lines = aligned([*HEAD, *cells])
     lines.append(
         f"     peak measured here: {peak.gflops:.0f} GFLOP/s on {peak.threads} "
         f"thread{'s' if peak.threads > 1 else ''}, {peak.gbytes:.0f} GB/s from main memory"
     )
     return "\n".join(lines)
+
+
+def _cells(row: Row, total: float, peak: Peak) -> tuple[str, ...]:
+    """Returns what a line of the table says of a kernel."""
+    rate = row.operations / row.seconds / 1e9
+    measured = (f"{rate:.1f}", f"{rate / peak.gflops:.0%}") if row.seconds > SHORT else ("", "")
+    shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
+    name = row.call.kernel.name[:31]
+    if row.turns > 1:
+        name = f"{name[:24]} x {row.turns:,}"
+    operations, nbytes = f"{row.operations / 1e3:,.1f}", f"{row.nbytes:,}"
+    time = f"{1e6 * row.seconds:.2f}", f"{row.seconds / total:.0%}"
+    return (name, shape, operations, nbytes, *time, *measured)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns rows as lines: names and shapes to the left of their columns, numbers to the right.
+
+    A column is as wide as WIDTHS says, or as what it holds and the space before it need.
+    """
+    widths = [
+        max(width, *(len(row[place]) + 1 for row in rows)) for place, width in enumerate(WIDTHS)
+    ]
+    lines = []
+    for number, name, shape, *numbers in rows:
+        head = f"{number:>{widths[0]}}  {name:<{widths[1]}}{shape:<{widths[2]}}"
+        cells = [f"{cell:>{width}}" for cell, width in zip(numbers, widths[3:], strict=True)]
+        lines.append((head + "".join(cells)).rstrip())
+    return lines
 
 
 def _pictures(stages: Stages) -> str:
@@ -223,7 +241,7 @@ def _pictures(stages: Stages) -> str:
             if one.node in group.members
         ]
         if checks:
-            names = f"check: {checks[0].splitlines()[0][:60]}"
+            names = f"check: {textwrap.shorten(checks[0].splitlines()[0], 60, placeholder=' ...')}"
         origins = dict.fromkeys(_place(node) for node in group.members)
         places = ", ".join(place for place in origins if place)
         lines.append(f"{number:>3}  {names}" + (f"   <- {places}" if places else ""))

@@ -1,0 +1,31 @@
+"""The page that `explain()` prints: columns that stay apart, messages that end at a word."""
+
+from __future__ import annotations
+
+import smelt
+import smelt.functional as F
+from smelt.compiler.report import HEAD, aligned
+
+
+def test_columns_are_as_wide_as_what_they_hold() -> None:
+    small = ("1", "matmul_relu", "64x128", "1,065.0", "82,432", "5.38", "12%", "197.9", "86%")
+    large = (
+        "1000", "convolution_relu_window_argmax x 1,000,000", "64x64x12x12x12x12", "6,422,441.5",
+        "12,845,248,000", "683226.21", "100%", "1,645.1", "100%",
+    )  # fmt: skip
+    alone = aligned([*HEAD, small])
+    assert alone[2] == (
+        "  1  matmul_relu                     64x128             1,065.0    82,432    5.38"
+        "      12%    197.9    86%"
+    )
+    both = aligned([*HEAD, small, large])
+    assert both[2].split() == list(small)
+    assert both[3].split() == " ".join(large).split()
+    assert len(both[2]) == len(both[3])
+
+
+def test_a_check_is_shortened_at_a_word() -> None:
+    step = smelt.compile(lambda x, y: F.cross_entropy(x, y))
+    step(smelt.zeros(4, 10), smelt.zeros(4).long())
+    text = step.explain()
+    assert "check: a label lies outside the 10 classes 0..9; labels to be ...   <- " in text
