@@ -26,12 +26,11 @@ import math
 from dataclasses import dataclass, field
 
 from smelt.compiler.order import Ordered, order
-from smelt.compiler.store import COSTS, Read
+from smelt.compiler.store import Read
 from smelt.ir.graph import Graph, Leaf, Node
-from smelt.ops.op import Shape
+from smelt.ops.op import DEAR, Shape
 
 MEMBER_LIMIT = 24
-DEAR = 10  # cost from which on an operation should not be done element by element
 SMALL = 1 << 16  # elements up to which unrelated work may share a loop
 TINY = 1 << 12  # elements up to which a full reduction may share a kernel with other small work
 WORKSPACE = Leaf("workspace")
@@ -170,7 +169,7 @@ def _is_dear(node: Node, ordered: Ordered) -> bool:
     stack = [node]
     while stack:
         one = stack.pop()
-        if COSTS.get(one.op.name, 0) >= DEAR:
+        if one.op.cost >= DEAR:
             return True
         stack += [operand for operand in one.inputs if not ordered.stored.has(operand)]
     return False

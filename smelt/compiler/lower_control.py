@@ -1,7 +1,18 @@
 """Lower loops and branches: the body becomes a program of its own, run in memory of the outer one.
 
-A slot of the body is bound to a slot around it: a carry to the memory in which it began, one turn's
-slice of an input or output to where that slice lies, everything else as it is.
+A *token* is the node of a loop or branch, its *parts* the nodes of its results. A body is lowered
+to a program like a step's. Each of its *slots* (one array of it) has a *binding*: the slot of the
+program around it in which it lies. A program with its bindings is a *region*. What lies where:
+
+    slot of the body    scan                         while_loop             cond
+    state k             operand k, changed in place  the same; 0 is flag    none
+    argument k          operand carried + k; of the  operand carried + k    operand 1 + k; 0 is flag
+                        first `sliced`, one turn's
+    result k            one turn's of part           none                   part k
+                        carried + k
+    constant k          a constant of the step's own, in all three
+
+The compiler has given parts 0 to carried - 1 the memory of the operands that they began in.
 """
 
 from __future__ import annotations
@@ -26,9 +37,10 @@ def lower_control(
     bound = _Bound(planned, token, parts)
     regions = [bound.region(body, lower) for body in planned.bodies[token].planned]
     if token.op.name == "cond":
-        no, yes = regions
+        no, yes = regions  # as numbers: the flag false is 0, true is 1
         return Branch(bound.operand(0), yes, no), bound.constants
     if token.op.name == "while_loop":
+        # its flag is the first tensor that it carries, so each turn writes it where it is read
         return Repeat(regions[0], None, bound.operand(0)), bound.constants
     return Repeat(regions[0], token.attributes["turns"]), bound.constants
 

@@ -29,11 +29,6 @@ OWN_LOOP = frozenset(
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 REPEAT_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
-COSTS = {
-    "div": 4, "mod": 6, "floordiv": 6, "sqrt": 4, "pow": 40, "exp": 12, "expm1": 16, "log": 14,
-    "log1p": 18, "sin": 20, "cos": 20, "tanh": 16, "sigmoid": 16, "erf": 20, "atan2": 30,
-    "take": 4,
-}  # fmt: skip
 
 Axes = tuple[int | None, ...]  # for each axis of an operand: the reader's axis with the same index
 
@@ -134,9 +129,7 @@ class Stored:
         finishing = _finish_products(order, readers)
         stored = []
         for node in order:
-            cost[node] = COSTS.get(node.op.name, 0 if node.op.family == "movement" else 1) + sum(
-                cost[operand] for operand in node.inputs
-            )
+            cost[node] = node.op.cost + sum(cost[operand] for operand in node.inputs)
             depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
             leaf = isinstance(node.op, Leaf)
             delivered = node in wanted or (node in often and cost[node] > 0) or node in alone

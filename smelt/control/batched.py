@@ -12,11 +12,11 @@ from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 
 
-def batched_loop(pieces: Pieces, batched: tuple[bool, ...], token: Shape) -> Tensor:
+def batched_loop(pieces: Pieces, batched: tuple[bool, ...], examples: Shape) -> Tensor:
     """Returns the token of the loop over a batch of examples.
 
     `batched` says which operands have the batch as their first axis. All carries and outputs get
-    it. `token` is the shape of the token of one example.
+    it. `examples` are the extents of the `vmap`s around this one.
     """
     count = len(pieces.before)
     operands = (*pieces.initial, *pieces.rows, *pieces.closures)
@@ -47,4 +47,4 @@ def batched_loop(pieces: Pieces, batched: tuple[bool, ...], token: Shape) -> Ten
 
     writer, nodes = written(write)
     carried = [Carried(*one) for one in zip(initial, before, nodes, strict=False)]
-    return loop(writer, carried, sliced, nodes[count:], pieces.along, (size, *token))
+    return loop(writer, carried, sliced, nodes[count:], pieces.along, (size, *examples))

@@ -15,7 +15,7 @@ from smelt.control.parts import Parts, part_of, token_type
 from smelt.control.replay import replay
 from smelt.engine import enable_grad
 from smelt.ir.graph import Graph, Node
-from smelt.ops.op import Op, Type, Typed, bind
+from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.elementary import where
@@ -38,7 +38,7 @@ class Cond(Op):
         self.name = "cond"  # not in the registry: eagerly a branch is Python's own
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return token_type(attributes["token"])
+        return token_type(attributes["examples"])
 
     def vjp(
         self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
@@ -85,7 +85,7 @@ class Cond(Op):
         """A branch of the batched bodies; or both of them, where each example chooses."""
         flag, *given = inputs
         size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
-        token = (size, *attributes["token"])
+        examples = (size, *attributes["examples"])
         axes = tuple(0 if has else None for has in batched)
         no, yes = attributes["bodies"]
 
@@ -96,20 +96,23 @@ class Cond(Op):
             return vmap(_chosen(yes, no), in_axes=axes)(*inputs)
 
         if not batched[0]:
-            return branch(flag, _side(run, yes), _side(run, no), token)
+            return branch(flag, _side(run, yes), _side(run, no), examples)
         writer, nodes = written(lambda _: choose())
         carried = [
             Carried(filled(node.shape, 0, node.dtype), _carry(number, node), node)
             for number, node in enumerate(nodes)
         ]
-        return loop(writer, carried, (), (), Along(1, reverse=False), token)
+        return loop(writer, carried, (), (), Along(1, reverse=False), examples)
 
 
 cond_op = Cond()
 
 
-def branch(flag: Tensor, yes: Side, no: Side, token: tuple[int, ...] = ()) -> Tensor:
-    """Returns the token of a branch; its results are what both sides deliver."""
+def branch(flag: Tensor, yes: Side, no: Side, examples: Shape = ()) -> Tensor:
+    """Returns the token of a branch; its results are what both sides deliver.
+
+    `examples` are the extents of the `vmap`s around it: the shape of the token.
+    """
     used = {id(x): x for side in (yes, no) for x, _ in side.writer.closures.values()}
     bodies = []
     for side in (no, yes):
@@ -118,7 +121,7 @@ def branch(flag: Tensor, yes: Side, no: Side, token: tuple[int, ...] = ()) -> Te
     changes = [change for side in (yes, no) for change in side.writer.changes()]
     # what is changed after the branch goes in with the contents that it has before
     used |= {id(change.tensor): change.contents for change in changes}
-    attributes = {"bodies": tuple(bodies), "token": token}
+    attributes = {"bodies": tuple(bodies), "examples": examples}
     return bind(cond_op, (flag, *used.values()), attributes)
 
 

@@ -11,15 +11,16 @@ from smelt.control.loop import loop
 from smelt.control.parts import Parts, part_of
 from smelt.control.turn import Pieces, Turn
 from smelt.ir.graph import Node
+from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 
 
-def pushed_forward(pieces: Pieces, tangents: tuple[Any, ...], token: tuple[int, ...]) -> Parts:
+def pushed_forward(pieces: Pieces, tangents: tuple[Any, ...], examples: Shape) -> Parts:
     """Returns the tangents of a loop's results, given those of its operands (None: zero).
 
     The loop carries the tangent of the carry; it starts each turn from what the other one kept.
     """
-    return _Forward(pieces, tangents).tangents(token)
+    return _Forward(pieces, tangents).tangents(examples)
 
 
 class _Forward:
@@ -33,7 +34,7 @@ class _Forward:
         self.sliced: list[Sliced] = []
         self.reached: list[int] = []  # the numbers of the outputs that have a tangent
 
-    def tangents(self, token: tuple[int, ...]) -> Parts:
+    def tangents(self, examples: Shape) -> Parts:
         """Makes the loop, and finds each tangent among its results."""
         writer, nodes = written(self.write)
         pieces, moving = self.pieces, self.pieces.moving
@@ -48,7 +49,7 @@ class _Forward:
         values = {k: part_of(made, place, pieces.before[k]) for place, k in enumerate(moving)}
         for place, (k, node) in enumerate(zip(self.reached, outputs, strict=True), len(moving)):
             values[self.count + k] = part_of(made, place, node, pieces.along.turns)
-        return Parts(token, values)
+        return Parts(examples, values)
 
     def write(self, writer: Writer) -> list[Tensor]:
         """Writes one turn: from the tangents before it to those after it and of its outputs."""

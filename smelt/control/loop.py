@@ -17,15 +17,11 @@ from smelt.control.invariant import outside_of
 from smelt.control.parts import token_type
 from smelt.control.turn import Pieces, pieces_of
 from smelt.ir.graph import Graph, Node, topological
-from smelt.ops.op import Op, Shape, Type, Typed, bind
+from smelt.ops.op import DEAR, Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 
-DEAR = frozenset({
-    "exp", "expm1", "log", "log1p", "pow", "sin", "cos", "tanh", "sigmoid", "erf", "atan2",
-    "random_bits",
-})  # fmt: skip
 DEAR_FAMILIES = frozenset(
-    {"contraction", "reduction", "cumulative", "indexing", "scatter", "sort", "part"}
+    {"contraction", "reduction", "cumulative", "indexing", "scatter", "sort", "random", "part"}
 )
 
 
@@ -52,7 +48,7 @@ class Scan(Op):
         self.name = "scan"  # not in the registry: eagerly a loop is Python's own
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return token_type(attributes["token"])
+        return token_type(attributes["examples"])
 
     def vjp(
         self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
@@ -68,7 +64,7 @@ class Scan(Op):
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         """The loop of the batched body; all that is carried or given out has the batch."""
         pieces = pieces_of(None, inputs, attributes)
-        return self.rules.batch(pieces, batched, attributes["token"])
+        return self.rules.batch(pieces, batched, attributes["examples"])
 
 
 scan_op = Scan()
@@ -80,11 +76,12 @@ def loop(
     sliced: Sequence[Sliced],
     outputs: Sequence[Node],
     along: Along,
-    token: tuple[int, ...] = (),
+    examples: Shape = (),
 ) -> Tensor:
     """Returns the token of a loop around what `writer` wrote.
 
-    Its results: the last contents of each carried tensor, then each output stacked.
+    Its results: the last contents of each carried tensor, then each output stacked. `examples` are
+    the extents of the `vmap`s around it: the shape of the token.
     """
     before, roots = [one.before for one in carried], [*(one.after for one in carried), *outputs]
     read = set(topological(roots))
@@ -99,7 +96,7 @@ def loop(
         "turns": along.turns,
         "reverse": along.reverse,
         "kept": len(kept),
-        "token": token,
+        "examples": examples,
     }
     return bind(scan_op, operands, attributes)
 
@@ -120,7 +117,7 @@ def body_graph(
     roots = [*(one.after for one in carried), *outputs, *kept]
     closures = {node: tensor for tensor, node in writer.closures.values() if node not in moving}
     inside, given = outside_of(roots, moving, closures)
-    pairs = zip(before, inside, strict=False)
+    pairs = zip(before, inside, strict=False)  # `roots` begin with the carry after the turn
     graph = Graph(
         arguments=(*(one.node for one in sliced), *given),
         states=tuple(before),
@@ -136,6 +133,6 @@ def _dear(roots: Iterable[Node], moving: set[Node]) -> list[Node]:
     for node in topological(roots):
         if any(one in varies for one in node.inputs):
             varies.add(node)
-            if node.op.name in DEAR or node.op.family in DEAR_FAMILIES:
+            if node.op.cost >= DEAR or node.op.family in DEAR_FAMILIES:
                 found.append(node)
     return found

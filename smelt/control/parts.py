@@ -19,8 +19,8 @@ TOKEN = float32  # a float, because only what has a float dtype has a history
 class Parts:
     """Cotangents or tangents of the results of one token, by their number."""
 
-    def __init__(self, token: Shape, values: dict[int, Tensor]) -> None:
-        self.shape = token
+    def __init__(self, examples: Shape, values: dict[int, Tensor]) -> None:
+        self.shape = examples
         self.values = values
 
     def __add__(self, other: Parts) -> Parts:
@@ -69,6 +69,6 @@ def part_of(token: Tensor, number: int, like: Typed, turns: int | None = None) -
     return bind(part, (token,), attributes)
 
 
-def token_type(token: Shape) -> Type:
+def token_type(examples: Shape) -> Type:
     """Returns the Type of a token: a number per example of each `vmap` around it."""
-    return Type(token, TOKEN)
+    return Type(examples, TOKEN)

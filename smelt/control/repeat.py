@@ -15,7 +15,7 @@ from smelt.control.replay import replay
 from smelt.engine import enable_grad, located
 from smelt.errors import GradientError
 from smelt.ir.graph import Graph, Node
-from smelt.ops.op import Op, Type, Typed, bind
+from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
 
@@ -32,7 +32,7 @@ class WhileLoop(Op):
         self.name = "while_loop"  # not in the registry: eagerly a loop is Python's own
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return token_type(attributes["token"])
+        return token_type(attributes["examples"])
 
     def vjp(
         self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
@@ -99,18 +99,18 @@ class WhileLoop(Op):
 
         writer, nodes = written(write)
         triples = zip(initial, before, nodes, strict=True)
-        token = (size, *attributes["token"])
-        return repeat(writer, [Carried(*one) for one in triples], token)
+        examples = (size, *attributes["examples"])
+        return repeat(writer, [Carried(*one) for one in triples], examples)
 
 
 while_op = WhileLoop()
 
 
-def repeat(writer: Writer, carried: Sequence[Carried], token: tuple[int, ...] = ()) -> Tensor:
+def repeat(writer: Writer, carried: Sequence[Carried], examples: Shape = ()) -> Tensor:
     """Returns the token of a loop around what `writer` wrote; its flag is carried first."""
     graph, given = body_graph(writer, carried, (), (), ())
     operands = (*(one.initial for one in carried), *given)
-    return bind(while_op, operands, {"bodies": (graph,), "token": token})
+    return bind(while_op, operands, {"bodies": (graph,), "examples": examples})
 
 
 def _after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:

@@ -23,6 +23,10 @@ class NamedOp(Protocol):
     def family(self) -> str:
         """The kind of operation, which says how it is lowered."""
 
+    @property
+    def cost(self) -> int:
+        """What one element costs to compute, where an addition costs 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -30,6 +34,7 @@ class Leaf:
 
     name: str
     family: str = "leaf"
+    cost: int = 0
 
 
 # An argument is given by the caller, a state is captured (a parameter, buffer, optimiser moment or

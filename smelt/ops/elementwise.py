@@ -47,8 +47,12 @@ class Elementwise(Op):
         to_bool: bool = False,
         expression: Callable[..., Expression] | None = None,
         domain: tuple[float, float] = (-2.0, 2.0),
+        cost: int = 1,
     ) -> None:
-        """`domain` is an interval on which the operation is defined and smooth enough to check."""
+        """`domain` is an interval on which the operation is defined and smooth enough to check.
+
+        `cost` is that of one element, where an addition costs 1: it decides what is computed twice.
+        """
         super().__init__(name)
         self.numpy = value
         self.partials = partials
@@ -56,6 +60,7 @@ class Elementwise(Op):
         self.accepts = accepts
         self.to_bool = to_bool
         self.domain = domain
+        self.cost = cost
         self.expression = expression or _expression_named(name, self.arity)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
@@ -211,9 +216,10 @@ div = Elementwise(
     (lambda y, a, b: 1.0 / b, lambda y, a, b: -(y / b)),
     accepts=FLOAT,
     domain=(0.5, 2.0),
+    cost=4,
 )
-floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
-mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
+floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0), cost=6)
+mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9), cost=6)
 pow: Elementwise = Elementwise(
     "pow",
     arithmetic.power,
@@ -224,6 +230,7 @@ pow: Elementwise = Elementwise(
     ),
     accepts=FLOAT,
     domain=(0.5, 2.0),
+    cost=40,
 )
 neg = Elementwise("neg", np.negative, (-1,))
 abs = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
@@ -237,22 +244,30 @@ minimum = Elementwise(
 
 # --- functions of one number ----------------------------------------------------------------------
 
-exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
-expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT)
-log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
+exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT, cost=12)
+expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT, cost=16)
+log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0), cost=14)
 log1p = Elementwise(
-    "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), accepts=FLOAT, domain=(-0.5, 3.0)
+    "log1p",
+    np.log1p,
+    (lambda y, x: 1.0 / (1.0 + x),),
+    accepts=FLOAT,
+    domain=(-0.5, 3.0),
+    cost=18,
 )
-sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
-sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
-cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
-tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
+sqrt = Elementwise(
+    "sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0), cost=4
+)
+sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT, cost=20)
+cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT, cost=20)
+tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT, cost=16)
 sigmoid = Elementwise(
     "sigmoid",
     _sigmoid_value,
     (lambda y, x: y * (1.0 - y),),
     accepts=FLOAT,
     expression=_sigmoid_expression,
+    cost=16,
 )
 relu = Elementwise(
     "relu",
@@ -266,6 +281,7 @@ erf = Elementwise(
     _erf_value,
     (lambda y, x: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
     accepts=FLOAT,
+    cost=20,
 )
 atan2 = Elementwise(
     "atan2",
@@ -273,6 +289,7 @@ atan2 = Elementwise(
     (lambda y, a, b: b / _square_radius(a, b), lambda y, a, b: -(a / _square_radius(a, b))),
     accepts=FLOAT,
     domain=(0.5, 2.0),
+    cost=30,
 )
 floor = Elementwise("floor", np.floor, (None,), accepts=FLOAT, domain=(0.1, 0.9))
 ceil = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 0.9))

@@ -34,6 +34,7 @@ class Take(Op):
     """`y[..., *i, ...] = x[..., index[*i], ...]` along `axis`; the index's axes take its place."""
 
     family = "indexing"
+    cost = 4
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         x, index = types

@@ -92,6 +92,7 @@ class Movement(Op):
     """The family: one operand, linear, lowered by an index map."""
 
     family = "movement"
+    cost = 0
     views = True
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:

@@ -57,6 +57,7 @@ class Type:
         self.dtype = dtype
 
 
+DEAR = 10  # cost from which on an operation is better not done twice
 REGISTRY: dict[str, Op] = {}
 
 
@@ -76,6 +77,7 @@ class Op:
     """
 
     family: ClassVar[str] = ""
+    cost: int = 1  # of one element, where an addition costs 1
     views: ClassVar[bool] = False  # whether an eager result may share the first operand's memory
 
     def __init__(self, name: str) -> None:

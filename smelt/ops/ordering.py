@@ -18,6 +18,7 @@ class After(Op):
     """
 
     family = "movement"
+    cost = 0
     views = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
