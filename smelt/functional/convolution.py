@@ -7,6 +7,7 @@ from typing import Any
 
 from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.channels import refuse_other_channels
 from smelt.functional.windows import Sizes, per_axis, with_batch
 from smelt.ops.convolution import convolution, padded, reach, transposed
 from smelt.ops.op import Shape
@@ -166,6 +167,9 @@ def _convolution(
     ndim: int,
 ) -> Tensor:
     x = _fitting(what, as_tensor(x), weight, bias, weight.shape[:1], ndim)
+    _refuse_groups(what, groups, weight.shape[0], "output")
+    form = "(O, C, ...)" if groups == 1 else f"(O, C / {groups} groups, ...)"
+    refuse_other_channels(what, x, weight, form, weight.shape[1] * groups, ndim)
     stride = per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     covered = tuple(map(reach, weight.shape[2:], dilation))
@@ -200,6 +204,9 @@ def _transposed(
     ndim: int,
 ) -> Tensor:
     x = _fitting(what, as_tensor(x), weight, bias, (weight.shape[1] * groups,), ndim)
+    _refuse_groups(what, groups, weight.shape[0], "input")
+    form = "(C, O, ...)" if groups == 1 else f"(C, O / {groups} groups, ...)"
+    refuse_other_channels(what, x, weight, form, weight.shape[0], ndim)
     stride = per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     padding = per_axis(what, "padding", padding, ndim)
@@ -214,12 +221,11 @@ def _transposed(
         high = tuple(extra - count for extra, count in zip(more, padding, strict=True))
         axes = zip(x.shape[2:], stride, weight.shape[2:], dilation, low, high, strict=True)
         sizes = [(n - 1) * s + reach(k, d) + a + b for n, s, k, d, a, b in axes]
-        if min(sizes) < 1 or x.shape[1] != weight.shape[0] or groups < 1 or x.shape[1] % groups:
+        if min(sizes) < 1:
             raise ShapeError(
                 located(
-                    f"{what}: an input {x.shape} for a weight (C, O / groups, ...) = "
-                    f"{weight.shape} in {groups} groups would become (..., {sizes}): nothing, "
-                    "or the channels do not fit"
+                    f"{what}: of an input with extents {x.shape[2:]} nothing is left: the output's "
+                    f"would be {tuple(sizes)}; a smaller padding than {padding} cuts off less"
                 )
             )
         return _run(
@@ -250,6 +256,15 @@ def _fitting(
             )
         )
     return x.to(weight.dtype)
+
+
+def _refuse_groups(what: str, groups: int, channels: int, kind: str) -> None:
+    if groups < 1 or channels % groups:
+        raise ShapeError(
+            located(
+                f"{what}: {groups} groups do not divide the weight's {channels} {kind} channels"
+            )
+        )
 
 
 def _ends(what: str, padding: Any, stride: Sizes, covered: Sizes, ndim: int) -> tuple[Sizes, Sizes]:

@@ -9,7 +9,7 @@ import smelt.functional as F
 from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.nn import init
-from smelt.nn.checks import sizes
+from smelt.nn.checks import refuse_tokens, sizes
 from smelt.nn.linear import Linear, empty_parameter
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
@@ -129,7 +129,7 @@ class MultiheadAttention(Module):
 
         Raises:
             ShapeError: the inputs or masks do not fit the layer or each other.
-            DTypeError: a mask is of integers.
+            DTypeError: a mask or an input is of integers.
         """
         self._refuse_unfit(query, key, value)
         q, k, v = map(self._heads, self._projected(query, key, value))  # (B, h, T, d) each
@@ -165,6 +165,7 @@ class MultiheadAttention(Module):
         return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
 
     def _refuse_unfit(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        refuse_tokens(self, query=query, key=key, value=value)
         layout = "(B, T, E)" if self.batch_first else "(T, B, E)"
         given = f"got query {query.shape}, key {key.shape}, value {value.shape}"
         if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):
@@ -204,10 +205,14 @@ def _attention_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | Non
     if mask.shape == (length, places):
         return _allowing(mask)
     if mask.shape != (batch * heads, length, places):
+        padding = mask.shape == (batch, places)
+        hint = "; a mask of padding, (B, S), is key_padding_mask (src_key_padding_mask)"
+        hint = hint if padding else ""
         raise ShapeError(
             located(
-                f"MultiheadAttention: attn_mask {mask.shape} must be (L, S) = {length, places} or "
-                f"(B * heads, L, S) = {batch * heads, length, places}"
+                f"MultiheadAttention: attn_mask {mask.shape} (a layer's src_mask, tgt_mask or "
+                f"memory_mask) must be (L, S) = {length, places} or (B * heads, L, S) = "
+                f"{batch * heads, length, places}{hint}"
             )
         )
     return _allowing(mask).reshape(shape)

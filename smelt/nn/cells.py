@@ -48,7 +48,11 @@ class Recurrence(Module):
     def _project(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, inner: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Returns the input's share of the gates, and the bias that is left for `_advance`."""
+        """Returns the input's share of the gates, and the bias that is left for `_advance`.
+
+        It is b_hh where that must be added to W_hh h (a GRU's, which r multiplies); else None,
+        since b_hh is in the share already: added once for all places, not once a turn.
+        """
         if bias is None or inner is None or self.inner_bias:
             return F.linear(x, weight, bias), inner
         return F.linear(x, weight, bias) + inner, None

@@ -7,9 +7,22 @@ from typing import Any
 import numpy as np
 
 from smelt.engine import located
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, DTypeError
+from smelt.tensor import Tensor
 
-__all__ = ["sizes"]
+__all__ = ["refuse_tokens", "sizes"]
+
+
+def refuse_tokens(layer: object, **given: Tensor) -> None:
+    """Raises DTypeError for integers where a layer computes with vectors of floats."""
+    for name, x in given.items():
+        if x.dtype.kind == "int":
+            raise DTypeError(
+                located(
+                    f"{type(layer).__name__}: {name} {x.shape} is {x.dtype.name}; make vectors of "
+                    "tokens by an nn.Embedding first (numbers become floats by .float())"
+                )
+            )
 
 
 def sizes(layer: object, **given: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self, overload
 
@@ -9,6 +10,7 @@ from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
+from smelt.tensor import Tensor
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
 
@@ -101,9 +103,27 @@ class Sequential(_Numbered):
 
     def forward(self, x: Any) -> Any:
         """Passes `x` through the modules in order."""
+        before: Module | None = None
         for module in self:
-            x = module(x)
+            if isinstance(x, tuple):
+                _refuse_several(before, module, x)
+            x, before = module(x), module
         return x
+
+
+def _refuse_several(before: Module | None, module: Module, x: tuple[Any, ...]) -> None:
+    """Raises for a tuple given to a module whose `forward` says that it takes one Tensor."""
+    first = next(iter(inspect.signature(module.forward).parameters.values()), None)
+    if first is None or first.annotation not in ("Tensor", Tensor):
+        return
+    giver = "what comes in" if before is None else f"what {type(before).__name__} gives"
+    raise ArgumentError(
+        located(
+            f"Sequential: {type(module).__name__} takes one tensor, and {giver} is a tuple of "
+            f"{len(x)}; put a module between that takes one of them. A recurrent layer gives "
+            "(output, state): nn.ManyToMany and nn.ManyToOne put a head behind it"
+        )
+    )
 
 
 class ModuleList(_Numbered):

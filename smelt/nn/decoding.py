@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import smelt.functional as F
 from smelt import tree
+from smelt.control.carry import Wording, leaves_of, matching
 from smelt.control.scan import scan
 from smelt.dtypes import bool_, float64, int64
 from smelt.engine import located, no_grad
@@ -62,7 +63,7 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
         ShapeError: the logits are not (B, V), or a state's first axis is not the batch.
         DTypeError: `start` is not of integers.
     """
-    start = _first("greedy_decode", start, state, length)
+    start, state = _first("greedy_decode", start, state, length)
     last = NEVER if end is None else end
 
     def turn(carry: Any, _: Any) -> tuple[Any, Any]:
@@ -101,7 +102,7 @@ def beam_decode(
         ShapeError: the logits are not (B * beam_width, V), or a state's first axis is not B.
         DTypeError: `start` is not of integers.
     """
-    start = _first("beam_decode", start, state, length)
+    start, state = _first("beam_decode", start, state, length)
     if not isinstance(beam_width, int) or beam_width < 1:
         raise ArgumentError(
             located(f"beam_decode: beam_width must be a positive int, got {beam_width!r}")
@@ -154,7 +155,8 @@ def shift_right(targets: Tensor, start: int) -> Tensor:
     return cat([first, targets[..., :-1]], -1)
 
 
-def _first(what: str, start: Any, state: Any, length: int) -> Tensor:
+def _first(what: str, start: Any, state: Any, length: int) -> tuple[Tensor, Any]:
+    """Returns the start and the state as tensors that fit each other."""
     start = as_tensor(start)
     if not isinstance(length, int) or length < 1:
         raise ArgumentError(located(f"{what}: length must be a positive int, got {length!r}"))
@@ -162,15 +164,18 @@ def _first(what: str, start: Any, state: Any, length: int) -> Tensor:
         raise DTypeError(located(f"{what}: start must be integers, got {start.dtype.name}"))
     if start.ndim != 1:
         raise ShapeError(located(f"{what}: start must be one token a sequence, got {start.shape}"))
+    state = tree.map(as_tensor, state)
     for part in tree.flatten(state)[0]:
         if part.shape[:1] != start.shape:
+            hint = "" if part.shape else "; give each sequence a number, as smelt.full((B,), 0)"
+            hint = _LAYERS_FIRST if part.shape[1:2] == start.shape else hint
             raise ShapeError(
                 located(
                     f"{what}: the first axis of each tensor of the state must be the batch, "
-                    f"{start.shape[0]}; got {part.shape}"
+                    f"{start.shape[0]}; got {part.shape}{hint}"
                 )
             )
-    return start.to(int64)
+    return start.to(int64), state
 
 
 def _log_probabilities(
@@ -179,17 +184,30 @@ def _log_probabilities(
     result = step(token, state)
     if not isinstance(result, tuple) or len(result) != 2:
         raise ArgumentError(located("decoding: the step must return a pair (logits, state)"))
-    logits, state = result
+    logits, following = result
+    known, structure = leaves_of(state)
+    matching("decoding: the state that the step returns", following, structure, known, _STATES)
     if logits.ndim != 2 or logits.shape[0] != token.shape[0]:
         raise ShapeError(
             located(f"decoding: {token.shape[0]} tokens need logits (B, V), got {logits.shape}")
         )
     if end is not None and not 0 <= end < logits.shape[1]:
         raise ArgumentError(located(f"decoding: end={end} is none of {logits.shape[1]} tokens"))
-    return F.log_softmax(logits, -1).to(float64), state
+    return F.log_softmax(logits, -1).to(float64), following
 
 
 def _spread(x: Tensor, width: int) -> Tensor:
     """Each row `width` times: (B, ...) becomes (B * width, ...)."""
     wide = x.unsqueeze(1).expand(x.shape[0], width, *x.shape[1:])
     return wide.reshape(x.shape[0] * width, *x.shape[1:])
+
+
+_STATES = Wording(
+    "as the state that it gets (a step returns the logits first, then the state)",
+    " has {1}, and the state that it gets {0}; every turn needs the same {2} (a step returns the "
+    "logits first, then the state)",
+)
+_LAYERS_FIRST = (
+    "; a recurrent layer's state is (L, B, H): give state.transpose(0, 1), and let the step turn it "
+    "back for layer.step(x, state.transpose(0, 1))"
+)

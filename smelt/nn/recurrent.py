@@ -23,7 +23,12 @@ PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class _Layers(Recurrence):
-    """Recurrences over time, one on top of the other, in one direction or both."""
+    """Recurrences over time, one on top of the other, in one direction or both.
+
+    What one step does, `_advance`, `_project`, `_weights` and the form of `_state`, comes from
+    cells.py: `class LSTM(LongShortTerm, _Layers)` takes the step from the left, the loop from here,
+    and both stand on `Recurrence`. Each layer and direction has a number, layer * D + direction.
+    """
 
     def __init__(
         self,
@@ -38,7 +43,7 @@ class _Layers(Recurrence):
         dtype: Any = None,
     ) -> None:
         sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        self._refuse_settings(num_layers, dropout)
+        self._refuse_settings(hidden_size, num_layers, dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -53,15 +58,17 @@ class _Layers(Recurrence):
                 setattr(self, part + self._suffix(number), weight)
         self.reset_parameters()
 
-    def _refuse_settings(self, num_layers: int, dropout: float) -> None:
+    def _refuse_settings(self, hidden_size: int, num_layers: int, dropout: float) -> None:
         name = type(self).__name__
+        if hidden_size < 1:
+            raise ArgumentError(located(f"{name}: hidden_size must be at least 1"))
         if num_layers < 1:
             raise ArgumentError(located(f"{name}: num_layers must be at least 1"))
         if not 0 <= dropout <= 1:
             raise ArgumentError(located(f"{name}: dropout must lie in [0, 1], got {dropout}"))
         if dropout and num_layers == 1:
             message = f"{name}: dropout lies between layers, and with num_layers=1 there is none"
-            warnings.warn(located(message), stacklevel=4)
+            warnings.warn(located(message), stacklevel=2)  # the message has the user's line
 
     @property
     def _directions(self) -> int:
@@ -94,9 +101,11 @@ class _Layers(Recurrence):
             ShapeError: the input, the state or `lengths` does not fit.
             BoundsError: a length outside 0..T.
             DTypeError: lengths that are no integers.
+            ArgumentError: integers in the place of the state.
         """
         axes = "(B, T, I) or (T, I)" if self.batch_first else "(T, B, I) or (T, I)"
         self._refuse_width(x, axes, (2, 3))
+        self._refuse_lengths(state)
         count = self.num_layers * self._directions
         if x.ndim == 2:
             state = self._state(state, (count, self.hidden_size), x)
@@ -107,6 +116,17 @@ class _Layers(Recurrence):
         state = self._state(state, (count, places.shape[1], self.hidden_size), x)
         y, final = self._run(places, state, lengths)
         return y.transpose(0, 1) if self.batch_first else y, self._result(final)
+
+    def _refuse_lengths(self, state: Any) -> None:
+        """Raises for integers in the place of the state."""
+        parts = state if isinstance(state, (tuple, list)) else (state,)
+        if any(map(_is_whole, parts)):
+            raise ArgumentError(
+                located(
+                    f"{type(self).__name__}: the second argument is the state, tensors of floats, "
+                    "and got integers; did you mean lengths=?"
+                )
+            )
 
     def _run(self, x: Tensor, state: State, lengths: Any) -> tuple[Tensor, State]:
         """Runs all layers over x (T, B, I)."""
@@ -197,6 +217,12 @@ class _Layers(Recurrence):
             f"bias={self.bias}, batch_first={self.batch_first}, dropout={self.dropout}, "
             f"bidirectional={self.bidirectional}"
         )
+
+
+def _is_whole(part: Any) -> bool:
+    """Whether it is an integer, or an array or a tensor of such."""
+    kind = getattr(getattr(part, "dtype", None), "kind", "")
+    return isinstance(part, int) or kind in ("int", "i", "u")
 
 
 class RNN(Elman, _Layers):

@@ -18,7 +18,7 @@ from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.nn import init
 from smelt.nn.attention import MultiheadAttention
-from smelt.nn.checks import sizes
+from smelt.nn.checks import refuse_tokens, sizes
 from smelt.nn.containers import ModuleList
 from smelt.nn.dropout import Dropout
 from smelt.nn.linear import Linear
@@ -121,6 +121,7 @@ class TransformerEncoderLayer(_Layer):
             src_key_padding_mask: (B, T).
             is_causal: whether place i sees places up to i only; needs no mask.
         """
+        refuse_tokens(self, src=src)
 
         def attended(x: Tensor) -> Tensor:
             return self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, True, is_causal)[
@@ -183,6 +184,7 @@ class TransformerDecoderLayer(_Layer):
             tgt_is_causal: whether place i of `tgt` sees places of `tgt` up to i only.
             memory_is_causal: whether place i of `tgt` sees places of `memory` up to i only.
         """
+        refuse_tokens(self, tgt=tgt, memory=memory)
 
         def attended(x: Tensor) -> Tensor:
             causal = tgt_is_causal
@@ -365,4 +367,11 @@ def _activation(given: str | Map) -> Map:
 
 def _copies(stack: Module, layer: Module, count: int) -> ModuleList:
     sizes(stack, num_layers=count)
+    if not isinstance(layer, Module):
+        raise ArgumentError(
+            located(
+                f"{type(stack).__name__} takes one layer, of which it makes num_layers copies; got "
+                f"a {type(layer).__name__}"
+            )
+        )
     return ModuleList(copy.deepcopy(layer) for _ in range(count))

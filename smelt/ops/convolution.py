@@ -1,7 +1,8 @@
 """Convolution: a small kernel slid over spatial axes; sums of products, like the matrix product.
 
 One primitive serves all. Padding is `pad` before it; its gradients are convolutions again, and so
-are theirs; the transposed convolution is the gradient by the input, called forwards.
+are theirs; the transposed convolution is the gradient by the input, called forwards. What loops the
+compiler makes of it: `compiler/convolution_cut.py` chooses, `compiler/lower_convolution.py` writes.
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ def transposed(
 ) -> Any:
     """Returns each element of g (N, O, *P) times the kernel w (O, C / groups, *K), added up where
     they fall, `stride` apart; `low` and `high` elements are added (or cut off) at the ends.
+
+    The result is (N, C, *S), S = (P - 1) * stride + reach(K) + low + high.
     """
     axes = zip(g.shape[2:], stride, w.shape[2:], dilation, low, high, strict=True)
     extents = [(n - 1) * s + reach(k, d) + before + after for n, s, k, d, before, after in axes]
@@ -239,6 +242,9 @@ def _kernel_gradient(
     """dw[o, c, k] = sum over n, p of x[n, c, p * stride + k * dilation] g[n, o, p]
 
     So g is the kernel, samples take the place of channels, and stride and dilation change places.
+    Channels o see the c of their own group, before and after: all samples of one group of x are one
+    group of channels (groups * N of them), and the outputs o that g has as kernels fall into the
+    same groups, in the same order.
     """
     inner, outputs = shape[1], g.shape[1]
     samples, spatial = x.shape[0], x.shape[2:]

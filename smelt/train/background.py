@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from smelt.data.consumer import Consumer
+from smelt.engine import located
+from smelt.errors import ArgumentError
 from smelt.nn.module import Module
 from smelt.train.history import Callback, Epoch, History
 
@@ -57,12 +59,15 @@ class BackgroundEvaluator(Callback):
     Args:
         model: what is trained.
         examine: (a copy of the model) -> a function without arguments that looks at it, such as
-            `examiner` makes.
+            `examiner` makes: it returns a dict, name -> value.
         waiting: copies that may wait for the thread; who submits more waits as well.
         report: is called, in the thread, with each result.
 
     Attributes:
         lock: is held while a copy is taken.
+
+    Raises:
+        ArgumentError: `examine` returns no function; or, with the next call, that one no dict.
 
     Example:
         >>> import smelt
@@ -87,12 +92,12 @@ class BackgroundEvaluator(Callback):
         self._model = model
         self._results: list[Evaluation] = []
         replica, results = copy.deepcopy(model), self._results
-        look = examine(replica)
+        look = _callable(examine(replica))
 
         def evaluate(snapshot: _Snapshot) -> None:
             replica.load_state_dict(snapshot.state)
             start = time.perf_counter()
-            values = dict(look())
+            values = _named(look())
             results.append(Evaluation(snapshot.step, values, time.perf_counter() - start))
             if report is not None:
                 report(results[-1])
@@ -151,3 +156,25 @@ class BackgroundEvaluator(Callback):
 
     def __exit__(self, *failure: object) -> None:
         self.close()
+
+
+def _callable(look: Any) -> Look:
+    if not callable(look):
+        raise ArgumentError(
+            located(
+                "BackgroundEvaluator: examine(copy) must return a function without arguments that "
+                f"looks at the copy, as `lambda copy: lambda: {{...}}`; got a {type(look).__name__}"
+            )
+        )
+    return look
+
+
+def _named(values: Any) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise ArgumentError(
+            located(
+                "BackgroundEvaluator: a look must return a dict, name -> value; got a "
+                f"{type(values).__name__}"
+            )
+        )
+    return dict(values)

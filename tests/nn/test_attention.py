@@ -181,6 +181,7 @@ def test_a_compiled_encoder_trains_as_an_eager_one() -> None:
         (lambda: call((2, 5, 6), (3, 4, 6)), errors.ShapeError, "same batch"),
         (lambda: call((2, 5, 6), (2, 4, 6), (2, 3, 6)), errors.ShapeError, "same places"),
         (lambda: call((2, 5, 6), attn_mask=bools(5, 4)), errors.ShapeError, "attn_mask .5, 4."),
+        (lambda: call((2, 5, 6), attn_mask=bools(2, 5)), errors.ShapeError, "is key_padding_mask"),
         (lambda: call((2, 5, 6), attn_mask=bools(2, 5, 5)), errors.ShapeError, r"B \* heads"),
         (lambda: call((2, 5, 6), key_padding_mask=bools(5)), errors.ShapeError, "key_padding"),
         (
@@ -225,3 +226,22 @@ def bools(*shape: int) -> smelt.Tensor:
 
 def encoder_layer(**settings) -> nn.TransformerEncoderLayer:
     return nn.TransformerEncoderLayer(6, 2, 8, **settings)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_tokens_want_an_embedding(norm_first: bool) -> None:
+    tokens = smelt.zeros(2, 5).long()
+    encoder = nn.TransformerEncoderLayer(8, 2, norm_first=norm_first)
+    with pytest.raises(errors.DTypeError, match=r"src \(2, 5\) is int64; .*nn.Embedding"):
+        encoder(tokens)
+    decoder = nn.TransformerDecoderLayer(8, 2, norm_first=norm_first)
+    with pytest.raises(errors.DTypeError, match="memory"):
+        decoder(smelt.zeros(2, 8), tokens)
+    with pytest.raises(errors.DTypeError, match="query"):
+        nn.MultiheadAttention(8, 2)(tokens, tokens, tokens)
+
+
+def test_a_stack_of_layers_takes_one_layer() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2)
+    with pytest.raises(errors.ArgumentError, match="takes one layer, .* got a list"):
+        nn.TransformerEncoder([layer], 2)

@@ -94,3 +94,22 @@ def test_parameter_list() -> None:
 def test_misuse_is_refused(make, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_sequential_does_not_pass_a_pair_to_a_layer_of_one_tensor() -> None:
+    x = smelt.ones(1, 3, 4)  # one place: output and state have the same shape
+    for recurrent in (nn.GRU(4, 8), nn.LSTM(4, 8)):
+        model = nn.Sequential(recurrent, nn.Linear(8, 2))
+        with pytest.raises(errors.ArgumentError, match=r"Linear takes one .* (GRU|LSTM) gives"):
+            model(x)
+    with pytest.raises(errors.ArgumentError, match="what comes in is a tuple of 2"):
+        nn.Sequential(nn.ReLU())((x, x))
+
+
+def test_sequential_passes_a_pair_to_a_module_that_takes_it() -> None:
+    class First(nn.Module):
+        def forward(self, pair: tuple[smelt.Tensor, smelt.Tensor]) -> smelt.Tensor:
+            return pair[0]
+
+    model = nn.Sequential(nn.GRU(4, 8), First(), nn.Linear(8, 2))
+    assert model(smelt.ones(1, 3, 4)).shape == (1, 3, 2)

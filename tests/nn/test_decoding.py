@@ -193,6 +193,7 @@ def test_an_encoder_decoder_learns_to_reverse() -> None:
     [
         (lambda: greedy(length=0), errors.ArgumentError, "positive int, got 0"),
         (lambda: greedy(length=-3), errors.ArgumentError, "got -3"),
+        (lambda: counting(0), errors.ShapeError, r"got \(\); give each .* smelt.full"),
         (lambda: greedy(end=TOKENS), errors.ArgumentError, "end=4 is none of 4"),
         (lambda: greedy(start=smelt.zeros(BATCH)), errors.DTypeError, "float32"),
         (lambda: greedy(start=smelt.zeros(BATCH, 1).long()), errors.ShapeError, "one token"),
@@ -238,6 +239,18 @@ def greedy(start=None, end=END, length=LENGTH):
     step, state = network()
     start = smelt.zeros(BATCH).long() if start is None else start
     return nn.greedy_decode(step, state, start, end, length)
+
+
+def counting(n):
+    """Decodes with a number in the state, which `n` begins."""
+    table, start = smelt.zeros(TOKENS, TOKENS), smelt.zeros(BATCH).long()
+    return nn.greedy_decode(
+        lambda token, state: (table[token], {"n": state["n"] + 1}), {"n": n}, start, END, LENGTH
+    )
+
+
+def test_each_sequence_may_count() -> None:
+    assert counting(smelt.zeros(BATCH).long()).tokens.shape == (BATCH, LENGTH)
 
 
 def beam(width: int):

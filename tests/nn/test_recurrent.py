@@ -160,6 +160,13 @@ def test_a_training_step_keeps_only_what_its_gradient_reads() -> None:
     [
         (lambda: nn.RNN(-1, 2), errors.ArgumentError, "input_size .* got -1"),
         (lambda: nn.LSTM(3, 2.5), errors.ArgumentError, "hidden_size .* got 2.5"),
+        (lambda: nn.RNN(3, 0), errors.ArgumentError, "hidden_size must be at least 1"),
+        (lambda: nn.LSTM(3, 2)(smelt.ones(4, 2, 3), [4, 2]), errors.ArgumentError, "lengths="),
+        (
+            lambda: nn.GRU(3, 2)(smelt.ones(4, 2, 3), smelt.tensor([4, 2])),
+            errors.ArgumentError,
+            "mean lengths=",
+        ),
         (lambda: nn.GRU(3, 2, num_layers=0), errors.ArgumentError, "num_layers"),
         (lambda: nn.GRU(3, 2, 2, dropout=2.0), errors.ArgumentError, "dropout"),
         (lambda: nn.RNN(3, 2, 1, "gelu"), errors.ArgumentError, "'gelu'"),

@@ -13,7 +13,7 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim
 from smelt.data import TensorDataset
-from smelt.errors import ChannelClosed
+from smelt.errors import ArgumentError, ChannelClosed
 from smelt.train import BackgroundEvaluator, examiner, fit, training_step
 
 LONG = 10.0  # seconds after which a test has failed
@@ -172,3 +172,12 @@ def test_compiled_looks_beside_compiled_training_are_those_in_between() -> None:
         return [found.values for found in evaluator.results]
 
     assert run(beside=True) == run(beside=False)
+
+
+def test_what_is_no_look_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="must return a function .* got a dict"):
+        BackgroundEvaluator(nn.Linear(2, 1), lambda copy: {"loss": 1.0})  # type: ignore
+    evaluator = BackgroundEvaluator(nn.Linear(2, 1), lambda copy: lambda: 1.0)  # type: ignore
+    evaluator.submit(0)
+    with pytest.raises(ArgumentError, match="must return a dict.* got a float"):
+        evaluator.close()
