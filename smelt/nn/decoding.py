@@ -208,6 +208,6 @@ _STATES = Wording(
     "logits first, then the state)",
 )
 _LAYERS_FIRST = (
-    "; a recurrent layer's state is (L, B, H): give state.transpose(0, 1), and let the step turn it "
-    "back for layer.step(x, state.transpose(0, 1))"
+    "; a recurrent layer's state is (L, B, H): give state.transpose(0, 1), and let the step turn "
+    "it back for layer.step(x, state.transpose(0, 1))"
 )
