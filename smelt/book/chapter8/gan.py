@@ -17,6 +17,21 @@ BOOK_SAMPLES = np.array([
     (-0.416, 0.173), (-0.323, 0.237), (1.351, -0.047), (-0.558, 0.086), (0.371, 0.288),
     (-0.972, 0.005), (0.307, 0.357), (-1.749, 0.895), (-2.599, -0.228), (2.095, 0.641),
 ])  # fmt: skip
+BOOK_LOSSES = [  # (D, G) every 100 steps, as the book prints them
+    (1.2582, 1.2021), (1.1054, 1.0465), (1.0738, 0.9846), (1.0401, 0.9944), (1.0241, 1.0124),
+    (1.0091, 1.0272), (1.0070, 1.0396), (1.1176, 0.9270), (1.2840, 0.7944), (1.3622, 0.7892),
+    (1.3708, 0.8012), (1.3475, 0.8312), (1.3308, 0.8084), (1.3077, 0.7507), (1.3693, 0.7595),
+    (1.3571, 0.7438), (1.3457, 0.7219), (1.3462, 0.7357), (1.2576, 0.7674), (1.2891, 0.7998),
+]  # fmt: skip
+
+
+def value(real: smelt.Tensor, fake: smelt.Tensor) -> smelt.Tensor:
+    """V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))], of logits of real and of drawn points.
+
+    The discriminator makes it large, the generator small: min over G of max over D of V(D, G).
+    Where D cannot tell, D = 1/2 everywhere and V = -2 ln 2.
+    """
+    return F.logsigmoid(real).mean() + F.logsigmoid(-fake).mean()
 
 
 def real_points(n: int) -> smelt.Tensor:
@@ -49,12 +64,24 @@ def within(points: np.ndarray, sigmas: float) -> np.ndarray:
 
 @entry("F8.1", "A generator and a discriminator")
 def diagram(page: Page) -> None:
-    """The generator sees noise only; all that it learns comes back through the discriminator."""
+    """The generator sees noise only; all that it learns comes back through the discriminator.
+
+        min over G of max over D of V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))]
+
+    D wants D(x) near 1 and D(G(z)) near 0; G wants D(G(z)) near 1. (In one place the text says that
+    G wants it near 0. That is what D wants.) Where D cannot tell, D = 1/2 and V = -2 ln 2.
+    """
     page.figure("gan", plot.gan())
     generator, discriminator = make_generator(), make_discriminator()
     discriminator(generator(smelt.randn(5, NOISE))).sum().backward()
     reached = all(np.any(np.asarray(p.grad) != 0) for p in generator.parameters())
     page.claim("a gradient reaches every layer of the generator", True, reached, reached)
+    doubt = float(value(smelt.zeros(1), smelt.zeros(1)))
+    page.claim(
+        "V where D is in doubt", "-2 ln 2 = -1.38629", doubt, abs(doubt + 2 * np.log(2)) < 1e-6
+    )
+    slope = float(smelt.grad(lambda fake: value(smelt.zeros(1), fake))(smelt.zeros(1)))
+    page.claim("V falls, as G wants it, when D(G(z)) grows: slope", "< 0", slope, slope < 0)
 
 
 @entry("E8.g", "A minimal GAN in the plane")
@@ -62,9 +89,12 @@ def minimal_gan(page: Page) -> None:
     """A generator learns to draw points from two clusters, from a discriminator's opinion only.
 
     The discriminator learns to tell real points from drawn ones, the generator learns to be taken
-    for real; one step of each in turn. The losses settle as the book says, near 2 ln 2 and ln 2,
-    where the discriminator is in doubt; and yet many points lie between the clusters. Losses of a
-    game say who is ahead, not how good the points are: only the points themselves tell.
+    for real; one step of each in turn. The discriminator's loss is -V(D, G) of `F8.1`; the
+    generator's is not V, which is flat where it loses, but -log D(G(z)): it does not saturate.
+
+    The losses settle as the book says, near 2 ln 2 and ln 2, where the discriminator is in doubt;
+    and yet many points lie between the clusters. Losses of a game say who is ahead, not how good
+    the points are: only the points themselves tell.
     """
     smelt.manual_seed(SEED)
     generator, discriminator = make_generator(), make_discriminator()
@@ -74,21 +104,23 @@ def minimal_gan(page: Page) -> None:
     @smelt.compile
     def step() -> tuple[smelt.Tensor, smelt.Tensor]:
         fake = generator(smelt.randn(BATCH, NOISE)).detach()
-        real_loss = -F.logsigmoid(discriminator(real_points(BATCH))).mean()
-        loss_d = real_loss - F.logsigmoid(-discriminator(fake)).mean()
+        loss_d = -value(discriminator(real_points(BATCH)), discriminator(fake))
         opt_d.zero_grad()
         loss_d.backward()
         opt_d.step()
         fake = generator(smelt.randn(BATCH, NOISE))
-        loss_g = -F.logsigmoid(discriminator(fake)).mean()  # not log(1 - D): it does not saturate
+        loss_g = -F.logsigmoid(discriminator(fake)).mean()
         opt_g.zero_grad()
         loss_g.backward()
         opt_g.step()
         return loss_d, loss_g
 
     losses_d, losses_g = (losses.numpy() for losses in step.repeat(STEPS))  # one native call
-    for k in range(99, STEPS, 100):
-        page.print(f"step {k + 1:4d}  D {losses_d[k]:.4f}  G {losses_g[k]:.4f}")
+    page.table(
+        ["step", "D", "G", "book: D", "G"],
+        [(k, *(f"{loss:.4f}" for loss in (losses_d[k - 1], losses_g[k - 1], *book)))
+         for k, book in zip(range(100, STEPS + 1, 100), BOOK_LOSSES, strict=True)],
+    )  # fmt: skip
     for x, y in samples(generator, 10):
         page.print(f"({x:.3f}, {y:.3f})")
     levels = {"2 ln 2": 2 * np.log(2), "ln 2": np.log(2)}

@@ -23,8 +23,10 @@ TEST = {  # the probability of "positive" that the book prints
     "great and inspiring experience": 1.000, "absolutely terrible": 0.000,
     "i disliked this": 0.000, "i liked this wonderful film": 0.850,
 }  # fmt: skip
+WANTED = np.array(list(TEST.values())) > 0.5
 LENGTH, D_MODEL, HEADS, D_FF = 8, 64, 4, 128
 EPOCHS, BATCH, LR, SEED = 300, 4, 1e-3, 42
+SEEDS = (SEED, 0, 1, 2, 3)
 LABELS = smelt.tensor([1] * len(POSITIVE) + [0] * len(NEGATIVE))
 
 
@@ -61,9 +63,11 @@ class SentimentTransformer(nn.Module):
         return self.head(self.pool(x, padding))
 
 
-def learn(masked: bool) -> tuple[SentimentTransformer, data.Vocabulary, np.ndarray, np.ndarray]:
+def learn(
+    masked: bool, seed: int = SEED
+) -> tuple[SentimentTransformer, data.Vocabulary, np.ndarray, np.ndarray]:
     """Returns model and vocabulary, and per epoch the sum of the losses and the share right."""
-    smelt.manual_seed(SEED)
+    smelt.manual_seed(seed)
     sentences = POSITIVE + NEGATIVE
     vocabulary = data.Vocabulary.build(sentences, order="alphabet", specials=("<unk>",))
     ids, real = vocabulary.batch(sentences, LENGTH, padding=0)  # 0 is <unk> too
@@ -100,9 +104,10 @@ def show(page: Page, sums: np.ndarray, right: np.ndarray, chances: np.ndarray) -
     rows = [(sentence, int(p > 0.5), f"{p:.3f}", f"{book:.3f}")
             for (sentence, book), p in zip(TEST.items(), chances, strict=True)]  # fmt: skip
     page.table(["sentence", "class", "p(positive)", "book"], rows)
-    wanted = [int(book > 0.5) for book in TEST.values()]
+    wanted = WANTED.astype(int).tolist()
     got = [int(p > 0.5) for p in chances]
     page.claim("classes of the six sentences", wanted, got, got == wanted)
+    page.claim("the text's second check, of four", [1, 0, 1, 0], got[:4], got[:4] == [1, 0, 1, 0])
     page.claim("training sentences right at the end", "100 %", f"{right[-1]:.0%}", right[-1] == 1)
     page.claim("loss, sum of three batches, epoch 180", "about 0.0006", sums[179], sums[179] < 2e-3)
 
@@ -119,6 +124,10 @@ def tiny_sentiment(page: Page) -> None:
     The vocabulary has 25 entries, and every sentence is filled up to eight words with entry 0,
     the unknown word. The book lets the filling take part: words attend to it, and it is part
     of the mean. So the answer to a sentence depends on how far it is filled up.
+
+    The text lists dropout and sentences drawn at random. The program has neither: it takes the ten
+    in their order, in batches of 4, 4 and 2, and adds up the three losses. So does this one. The
+    second check of the text has the labels 1, 0, 1, 0: those of the first four of the six.
     """
     model, vocabulary, sums, right = learn(masked=False)
     page.claim("vocabulary", 25, len(vocabulary), len(vocabulary) == 25)
@@ -135,6 +144,12 @@ def masked_sentiment(page: Page) -> None:
     """The same, but nothing attends to padding, and it is no part of the mean.
 
     One line of the model differs. Answers no longer depend on how far a sentence is filled up.
+
+    Cured is that, and not the answers themselves: "absolutely terrible", at 0.00 in `E8.n`, is less
+    sure now. Nothing in the ten sentences says what it should be: "absolutely" begins one of praise
+    and one of blame, and "terrible" was seen once, at another place. What is left open, the first
+    weights decide. The second table has five seeds of both: each errs about now one sentence, now
+    another, and both about equally often. More sentences cure that: `E8.n++`.
     """
     model, vocabulary, sums, right = learn(masked=True)
     show(page, sums, right, positive(model, vocabulary))
@@ -149,3 +164,28 @@ def masked_sentiment(page: Page) -> None:
     page.figure("attention", plot.attention(weights, names, title="What each head looks at"))
     on_padding = float(weights[:, :, -2:].max())
     page.claim("weight on padding", 0, on_padding, on_padding == 0)
+    compare_seeds(page)
+
+
+def compare_seeds(page: Page) -> None:
+    """Trains both versions from five seeds: what the first weights decide, and what the mask."""
+    rows: list[tuple] = []
+    unsure: dict[str, list[float]] = {}
+    moves: dict[str, list[float]] = {}
+    for masked in (False, True):
+        name = "masked" if masked else "as in the book"
+        for seed in SEEDS:
+            model, vocabulary, _, _ = learn(masked, seed)
+            chances = positive(model, vocabulary)
+            right = (chances > 0.5) == WANTED
+            rows.append((name, seed, *(f"{p:.3f}" for p in chances), f"{right.sum()} of 6"))
+            unsure.setdefault(name, []).append(chances[list(TEST).index("absolutely terrible")])
+            moves.setdefault(name, []).append(moved(model, vocabulary))
+    page.table(["padding", "seed", *(f"p {n}" for n in range(1, 7)), "right"], rows)
+    for name, of_seeds in unsure.items():
+        spread = float(np.ptp(of_seeds))
+        page.claim(f'"absolutely terrible" over the seeds, {name}: spread of p', "> 0.5", spread,
+                   spread > 0.5)  # fmt: skip
+    least, most = min(moves["as in the book"]), max(moves["masked"])
+    page.claim("padding to 24 words moves an answer, every seed", "> 0.01; masked < 1e-5",
+               f"{least:.3f}; masked {most:.1g}", least > 0.01 and most < 1e-5)  # fmt: skip

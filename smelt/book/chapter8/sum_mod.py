@@ -127,6 +127,10 @@ def sum_mod_mean(page: Page) -> None:
     Sixteen random digits go in, their sum modulo 5 should come out. Change any digit, and the
     answer changes; know 15 of 16, and you know nothing. So no part of the network is right before
     all of it is, and the gradient has nothing to follow: E8.1+ measures that.
+
+    The text says that such a network ends slightly above chance, at 15 to 23 %. That is chance:
+    one in five. It blames a single block, and counsels dropout; its program has two blocks, and
+    drops already. And its text has ReLU within the blocks where the program has GELU.
     """
     model, losses, right = train_mean_transformer()
     numbers = sum(p.numel() for p in model.parameters())
@@ -134,9 +138,10 @@ def sum_mod_mean(page: Page) -> None:
     page.figure("block", plot.transformer_block(), "one of the two blocks")
     show(page, model, losses, right, 10)
     late = losses[190:].mean()
-    page.claim("loss after 190 epochs, mean", "1.60 to 1.63", late, 1.59 < late < 1.64)
-    page.claim("accuracy after 190 epochs, mean", "15 % to 23 %, chance is 20 %",
-               f"{right[190:].mean():.1%}", 0.15 < right[190:].mean() < 0.25)  # fmt: skip
+    page.claim("loss after 190 epochs, mean (book: 1.60 to 1.63)", "1.60 to 1.63", late,
+               1.60 <= late <= 1.63)  # fmt: skip
+    page.claim("accuracy after 190 epochs, mean (book: 15 to 23 %)", "chance, 18 % to 22 %",
+               f"{right[190:].mean():.1%}", 0.18 < right[190:].mean() < 0.22)  # fmt: skip
 
 
 @entry("E8.2", "Sum modulo 5: eight predictions of the same network")
@@ -164,9 +169,9 @@ def sum_mod_predictions(page: Page) -> None:
 def sum_mod_class(page: Page) -> None:
     """The book's remedies (wider, a [CLS] token, more updates) do not help either.
 
-    The book's program runs 60 epochs of 200 updates and prints no result. Here run five of them;
-    a run of all 12,000, whose learning rate fell to 0, ended where it began: loss ln 5, accuracy
-    20 %.
+    The book's program runs 60 epochs of 200 updates and prints no result. Here run five of them, as
+    all 12,000 updates take about five minutes on one core. A run of all, whose learning rate fell
+    to 0, ended where it began: loss ln 5, accuracy 20 %.
     """
     smelt.manual_seed(SEED)
     model = widened(ClassTransformer())
