@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from smelt.compiler import llvm_memory
-from smelt.compiler.approximate import expand
+from smelt.compiler.approximate import TRANSCENDENTAL, expand
 from smelt.compiler.llvm_arithmetic import binary, fma, reduce, select, unary
 from smelt.compiler.llvm_convert import convert
 from smelt.compiler.llvm_operands import constant, repeat
@@ -61,9 +61,6 @@ from smelt.ir.program import Program
 # the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
 ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"'
 HELPER = ATTRIBUTES.replace("noinline", "alwaysinline")
-APPROXIMATED = frozenset(
-    ["exp", "log", "sin", "cos", "tanh", "erf", "log1p", "expm1", "pow", "atan2"]
-)
 _ODD = r"[^\w.-]"  # what stays out of the names of functions
 STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread's stack
 
@@ -284,12 +281,12 @@ class _Function:
         return integer(0)._replace(lanes=part.lanes, limit=part.lanes - 1, steps=steps)
 
     def unary(self, part: Unary, x: Value) -> Value:
-        if part.op in APPROXIMATED and x.dtype.is_float:
+        if part.op in TRANSCENDENTAL and x.dtype.is_float:
             return self.approximate(part.op, x)
         return unary(self.writer, part.op, x, part.dtype)
 
     def binary(self, part: Binary, a: Value, b: Value) -> Value:
-        if part.op in APPROXIMATED and a.dtype.kind != "bool":
+        if part.op in TRANSCENDENTAL and a.dtype.kind != "bool":
             return self.approximate(part.op, a, b)
         return binary(self.writer, part.op, a, b)
 
