@@ -85,16 +85,52 @@ def test_a_few_steps_of_every_training_run():
         assert np.isfinite(unrest)
 
 
-def test_batches_of_digits_know_their_sums():
+def test_working_is_a_digit_and_the_sum_so_far_in_turn():
     smelt.manual_seed(0)
-    for x, y in [
-        sum_mod.make_batch(200),
-        cured.sparse_batch(200, 0.0),
-        cured.batch_of(200, 3),
-    ]:
-        assert x.shape == (200, 16)
-        assert y.tolist() == (x.numpy().sum(1) % 5).tolist()
-    assert (cured.batch_of(50, 3)[0][:, 3:] == 0).all()
+    x, y = sum_mod.make_batch(200)
+    sequence, sums = cured.with_working(x)
+    assert y.tolist() == (x.numpy().sum(1) % 5).tolist() == sums[:, -1].tolist()
+    assert sequence[:, ::2].tolist() == x.tolist()
+    assert sequence[:, 1::2].tolist() == (10 + np.cumsum(x.numpy(), 1) % 5).tolist()
+
+
+class Adds(smelt.nn.Module):
+    """Adds what was said last to the digit, and one more where `slip` stands."""
+
+    def __init__(self, slip: int = -1):
+        self.slip = slip
+
+    def forward(self, sequence):
+        before = smelt.roll(sequence - 10, 1, 1)
+        before = smelt.where(smelt.arange(sequence.shape[1]) == 0, 0, before)
+        said = (before + sequence + (smelt.arange(sequence.shape[1]) == 2 * self.slip)) % 5
+        return F.one_hot(said, 5).float()
+
+
+def test_a_model_goes_on_from_the_sums_that_it_has_said_itself():
+    smelt.manual_seed(0)
+    x, y = sum_mod.make_batch(50)
+    assert cured.solve(Adds(), x).tolist() == y.tolist()
+    assert cured.solve(Adds(slip=3), x).tolist() == ((y + 1) % 5).tolist()
+
+
+def test_the_working_transformer_sees_nothing_that_comes_later():
+    model = cured.WorkingTransformer().eval()
+    sequence, _ = cured.with_working(sum_mod.make_batch(3)[0])
+    whole, part = model(sequence), model(sequence[:, :9])
+    assert smelt.allclose(whole[:, :9], part, atol=1e-5)
+
+
+def test_the_signal_of_labels_is_that_of_a_question_with_an_answer():
+    smelt.manual_seed(0)
+    model = smelt.nn.Linear(5, 5)
+
+    def ask(answered):
+        x = smelt.randint(0, 5, (256,))
+        return model(F.one_hot(x, 5).float()), x if answered else smelt.randint(0, 5, (256,))
+
+    assert cured.signal(model, lambda: ask(answered=True)) > 3
+    assert cured.signal(model, lambda: ask(answered=False)) < 1.5
 
 
 def test_attention_within_windows_is_full_attention_of_each_window():

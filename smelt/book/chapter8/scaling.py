@@ -170,8 +170,8 @@ def compare_sizes(page: Page) -> None:
         Three ways to scale: a wider model, a wider FFN, more blocks. All cost parameters and time;
         the table says how much, and what they bring on sums of four digits. On the book's 16
         digits none of them brings anything: there the gradient has nothing to say (E8.1+), and a
-        larger network hears no more of it. Data from easy to hard bring everything, with the
-        book's own size.
+        larger network hears no more of it. To be taught the sums on the way brings everything,
+        with the book's own size and its 300 updates.
         """
     )
     book, best = results["book"][1], max(a for _, a, _ in results.values())

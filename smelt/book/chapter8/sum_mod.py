@@ -21,7 +21,9 @@ def gelu(x: smelt.Tensor) -> smelt.Tensor:
     return F.gelu(x, approximate="tanh")
 
 
-def make_block(d_model: int, heads: int, d_ff: int, dropout: float = 0.0) -> nn.Module:
+def make_block(
+    d_model: int, heads: int, d_ff: int, dropout: float = 0.0
+) -> nn.TransformerEncoderLayer:
     """Returns a pre-norm encoder layer: U = X + MHSA(LN1 X), Y = U + FFN(LN2 U)."""
     block = nn.TransformerEncoderLayer(
         d_model, heads, d_ff, dropout, gelu, batch_first=True, norm_first=True
