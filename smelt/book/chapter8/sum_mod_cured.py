@@ -25,7 +25,7 @@ from smelt.book.chapter8.sum_mod import (
 )
 from smelt.book.entry import Page, entry
 
-UPDATES, SEEDS, DROPOUT, FRESH = 300, (SEED, 0, 1), 0.1, 5000
+UPDATES, SEEDS, DROPOUT, FRESH = 300, (SEED, 0, 1), 0.1, 2000
 Tensor = smelt.Tensor
 
 
