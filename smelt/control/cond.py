@@ -11,8 +11,9 @@ from smelt import dtypes, tree
 from smelt.control.body import Condition, Writer, written
 from smelt.control.branch import Side, branch
 from smelt.control.carry import Wording, leaves_of, matching, owned
+from smelt.control.effects import settle
 from smelt.control.parts import part_of
-from smelt.engine import context, located, no_grad
+from smelt.engine import context, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
@@ -105,11 +106,7 @@ def _in_graph(
     conditions = _conditions(yes, no)
     token = branch(predicate, yes, no)
     results = [part_of(token, number, node) for number, node in enumerate(yes.nodes)]
-    with no_grad():
-        for tensor, value in zip(changed.values(), results[count:], strict=False):
-            tensor.copy_(value)
-    for condition, total in zip(conditions, results[count + len(changed) :], strict=True):
-        context.engine.require(total, condition.message, condition.error)
+    settle(list(changed.values()), conditions, results[count:])
     return tree.unflatten(structure, results[:count])
 
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from smelt import dtypes, tree
+from smelt import tree
 from smelt.control.body import (
     CARRY,
     Along,
     Carried,
-    Condition,
     Sliced,
     Writer,
     sliced_by,
     written,
 )
 from smelt.control.carry import Wording, leaves_of, matching, number_of_turns, owned
+from smelt.control.effects import carried_effects, settle
 from smelt.control.loop import loop
 from smelt.control.parts import part_of
-from smelt.engine import context, located, no_grad
+from smelt.engine import context, located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.graph import Node
-from smelt.ops import elementwise
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.shaping import stack
@@ -148,31 +147,19 @@ def _in_graph(
     count = len(initial)
     carried = [Carried(*one) for one in zip(initial, before, nodes, strict=False)]
     changes = writer.changes(again=True)
-    carried += [Carried(one.contents, one.before, one.after) for one in changes]
-    carried += [counted(one) for one in writer.conditions]
+    carried += carried_effects(changes, writer.conditions)
     if not along.turns:
         empty = [filled((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
         last = list(map(owned, initial))
         return tree.unflatten(carry_tree, last), tree.unflatten(output_tree, empty)
     token = loop(writer, carried, sliced, nodes[count:], along)
     parts = [part_of(token, place, one.before) for place, one in enumerate(carried)]
-    with no_grad():
-        for change, value in zip(changes, parts[count:], strict=False):
-            change.tensor.copy_(value)
-    for condition, total in zip(writer.conditions, parts[count + len(changes) :], strict=True):
-        context.engine.require(total, condition.message, condition.error)
+    settle([one.tensor for one in changes], writer.conditions, parts[count:])
     stacked = [
         part_of(token, place, node, along.turns)
         for place, node in enumerate(nodes[count:], len(carried))
     ]
     return tree.unflatten(carry_tree, parts[:count]), tree.unflatten(output_tree, stacked)
-
-
-def counted(condition: Condition) -> Carried:
-    """Returns the carried number of a condition's violations so far."""
-    before = Node(CARRY, (), {"number": 0}, (), dtypes.int64)
-    after = Node(elementwise.add, (before, condition.violations), {}, (), dtypes.int64)
-    return Carried(filled((), 0, dtypes.int64), before, after)
 
 
 def _pair(result: Any) -> tuple[Any, Any]:

@@ -10,10 +10,11 @@ from smelt.autodiff.vmap import Batched
 from smelt.control.body import CARRY, Carried, Writer, written
 from smelt.control.carry import leaves_of, matching, number_of_turns, owned
 from smelt.control.cond import cond, refuse_unless_bool
+from smelt.control.effects import carried_effects, settle
 from smelt.control.parts import part_of
 from smelt.control.repeat import repeat
-from smelt.control.scan import counted, scan
-from smelt.engine import context, located, no_grad
+from smelt.control.scan import scan
+from smelt.engine import context, located
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor, as_tensor
@@ -126,16 +127,11 @@ def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
     triples = zip((first, *initial), before, nodes, strict=True)
     carried = [Carried(*one) for one in triples]
     changes = writer.changes(again=True)
-    carried += [Carried(one.contents, one.before, one.after) for one in changes]
-    carried += [counted(one) for one in writer.conditions]
+    carried += carried_effects(changes, writer.conditions)
     token = repeat(writer, carried)
     parts = [part_of(token, place, one.before) for place, one in enumerate(carried)]
     end = len(nodes)
-    with no_grad():
-        for change, value in zip(changes, parts[end:], strict=False):
-            change.tensor.copy_(value)
-    for one, total in zip(writer.conditions, parts[end + len(changes) :], strict=True):
-        context.engine.require(total, one.message, one.error)
+    settle([one.tensor for one in changes], writer.conditions, parts[end:])
     return parts[1:end]
 
 

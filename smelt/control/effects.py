@@ -1,0 +1,49 @@
+"""Effects: what a body does besides its results, carried out where it has run.
+
+A body may change tensors from outside and make conditions on data. A loop carries the contents of
+the changed ones and counts the violations; a branch gives them out as results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from smelt import dtypes
+from smelt.control.body import CARRY, Carried, Change, Condition
+from smelt.engine import context, no_grad
+from smelt.ir.graph import Node
+from smelt.ops import elementwise
+from smelt.tensor import Tensor
+from smelt.tensor.apply import filled
+
+
+def carried_effects(changes: Iterable[Change], conditions: Iterable[Condition]) -> list[Carried]:
+    """Returns what a loop carries for the effects of its body, in the order of `settle`."""
+    changed = [Carried(one.contents, one.before, one.after) for one in changes]
+    return changed + [_counted(one) for one in conditions]
+
+
+def settle(
+    changed: Sequence[Tensor], conditions: Sequence[Condition], results: Sequence[Tensor]
+) -> None:
+    """Gives the changed tensors their last contents and checks the conditions.
+
+    Args:
+        changed: the tensors from outside that a body changes.
+        conditions: what it asks of its data.
+        results: the last contents of each of the first, the number of violations of each of the
+            second.
+    """
+    count = len(changed)
+    with no_grad():
+        for tensor, value in zip(changed, results[:count], strict=True):
+            tensor.copy_(value)
+    for condition, total in zip(conditions, results[count:], strict=True):
+        context.engine.require(total, condition.message, condition.error)
+
+
+def _counted(condition: Condition) -> Carried:
+    """Returns the carried number of a condition's violations so far."""
+    before = Node(CARRY, (), {"number": 0}, (), dtypes.int64)
+    after = Node(elementwise.add, (before, condition.violations), {}, (), dtypes.int64)
+    return Carried(filled((), 0, dtypes.int64), before, after)
