@@ -38,7 +38,8 @@ class settings(ContextDecorator):
         compile: False runs compiled steps eagerly, by NumPy, so that every value can be looked at.
         threads: how many threads native code uses; the results do not depend on it. None (the start
             value) lets the library choose.
-        verify: True checks the program after each stage of the compiler. Slow, for tests.
+        verify: True checks the loops of every program, as they were written and as they were
+            optimized; otherwise they are checked once, before their first compilation.
 
     Raises:
         ArgumentError: `threads` is no whole number, or below 1.

@@ -1,4 +1,4 @@
-"""Checks that a kernel is well formed: after every pass in tests, in use under a setting."""
+"""Checks that a kernel is well formed: after every pass in tests, before compilation in use."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from smelt.ir.loops import (
     Unary,
     Variable,
     children,
+    walk,
 )
 from smelt.ir.show import expression_text, statement_text
 
@@ -44,6 +45,8 @@ _FLAGS = frozenset(["logical_not", "isnan", "isinf"])  # unary operations that g
 
 def verify(kernel: Kernel) -> None:
     """Checks names, dtypes, lanes, ranks, loop kinds, and bounds of affine indices without a mask.
+
+    A let's name is given once in a kernel; loops one after another may have the same index.
 
     Raises CompileError, naming the kernel and the statement.
     """
@@ -58,6 +61,7 @@ class _Verifier:
         self.buffers: set[Buffer] = set(source.buffers)
         self.registers: set[Register] = set()
         self.variables: dict[str, Variable] = {}
+        self.named: set[str] = set()  # by a let, anywhere so far
         self.unrolled: set[str] = set()  # indices of unrolled loops
         self.sums: dict[str, Affine | None] = {}  # what lets of indices stand for
         self.ranges: dict[str, tuple[int, int]] = {}
@@ -103,6 +107,9 @@ class _Verifier:
         self.expression(let.value)
         self.agree(let.variable, let.value)
         self.require(let.variable.lanes == let.value.lanes, "the lanes of name and value differ")
+        name = let.variable.name
+        self.require(name not in self.named, f"{name} is defined twice")
+        self.named.add(name)
         self.bind(let.variable)
         if let.value.dtype is int64:
             self.sums[let.variable.name] = affine(let.value, self.sums)
@@ -120,8 +127,9 @@ class _Verifier:
         self.fits(assign.value, assign.register.dtype, assign.register.lanes)
 
     def store(self, store: Store, depth: int) -> None:
+        for part in (*store.index, store.value, *(() if store.mask is None else (store.mask,))):
+            self.expression(part)
         self.access(store.buffer, store.index, store.mask)
-        self.expression(store.value)
         lanes = max((part.lanes for part in store.index), default=1)
         self.fits(store.value, store.buffer.dtype, lanes)
         mask = store.mask
@@ -149,6 +157,8 @@ class _Verifier:
         axis, extent = side
         self.require(0 <= axis < len(buffer.shape) - 1, "a tile axis is no axis before the last")
         reach = {axis: extent - 1, len(buffer.shape) - 1: width - 1}
+        for part in index:
+            self.expression(part)
         self.access(buffer, index, None, reach)
 
     def loop(self, loop: Loop, depth: int) -> None:
@@ -224,12 +234,10 @@ class _Verifier:
         wide = {part.lanes for part in index if part.lanes > 1}
         self.require(len(wide) <= 1, f"indices of {buffer.name} have different lanes")
         for axis, part in enumerate(index):
-            self.expression(part)
             self.fits(part, int64, part.lanes)
             if mask is None and not self.guarded:
                 self.inside(part, buffer.shape[axis], buffer.name, (reach or {}).get(axis, 0))
         if mask is not None:
-            self.expression(mask)
             self.fits(mask, bool_, mask.lanes)
 
     def inside(self, index: Expression, extent: int, name: str, reach: int = 0) -> None:
@@ -258,14 +266,15 @@ class _Verifier:
 
     def same_lanes(self, *parts: Expression) -> None:
         wide = {part.lanes for part in parts if part.lanes > 1}
-        self.require(len(wide) <= 1, f"vectors of {sorted(wide)} lanes meet")
+        if len(wide) > 1:
+            raise self.error(f"vectors of {sorted(wide)} lanes meet")
 
     def expression(self, expression: Expression) -> None:
-        for part in children(expression):
-            self.expression(part)
-        check = _EXPRESSIONS.get(type(expression))
-        if check is not None:
-            check(self, expression)
+        """Checks an expression and everything below it, each object once."""
+        for part in walk(expression):
+            check = _EXPRESSIONS.get(type(part))
+            if check is not None:
+                check(self, part)
 
     def constant(self, constant: Constant) -> None:
         self.require(constant.lanes >= 1, "a constant has no lanes")

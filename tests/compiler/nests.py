@@ -287,6 +287,44 @@ def padded_parts(rows: int, widths: tuple[int, ...], dtype: DType = float32) -> 
     return Kernel("padded_parts", tuple(parts), (y,), (loops,))
 
 
+def stencil(rows: int, columns: int) -> Kernel:
+    """y[i, j] = the largest x[i + k, j + l] and the sum of their squares, k and l from -1 to 1.
+
+    Outside of x nothing counts. Conditions and elements have names, as the lowering gives them.
+    """
+    x, y, z = (Buffer(name, (rows, columns), float32) for name in "xyz")
+    i, j = index_variable("i"), index_variable("j")
+    body: list[Statement] = []
+    best: Expression = number(-np.inf)
+    total: Expression = number(0.0)
+    for k in (-1, 0, 1):
+        for m in (-1, 0, 1):
+            suffix = f"{k + 1}{m + 1}"
+            at = (add(i, constant(k)), add(j, constant(m)))
+            inside, condition = let(f"inside{suffix}", _within(at, (rows, columns)))
+            element, load = let(f"x{suffix}", Load(x, at, inside))
+            larger = Binary("maximum", best, element)
+            best, name_best = let(f"best{suffix}", Select(inside, larger, best))
+            square = Select(inside, mul(element, element), number(0.0))
+            total, name_total = let(f"total{suffix}", add(total, square))
+            body += [condition, load, name_best, name_total]
+    body += [Store(y, (i, j), best), Store(z, (i, j), total)]
+    return Kernel("stencil", (x,), (y, z), (nest([i, j], [rows, columns], *body),))
+
+
+def _within(index: tuple[Expression, ...], extents: tuple[int, ...]) -> Expression:
+    """Whether every index lies within its axis."""
+    sides = [
+        side
+        for part, extent in zip(index, extents, strict=True)
+        for side in (Binary("ge", part, constant(0)), Binary("lt", part, constant(extent)))
+    ]
+    whole = sides[0]
+    for side in sides[1:]:
+        whole = Binary("bitwise_and", whole, side)
+    return whole
+
+
 def convolution(images: int, channels: int, side: int, filters: int, size: int) -> Kernel:
     """Windows times filters: rows are places, columns filters, k runs over a window."""
     out_side = side - size + 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from smelt.compiler.schedule import schedule, shapes
 from smelt.compiler.schedule.cut import cut_loops
+from smelt.compiler.schedule.substitute import Names
 from smelt.dtypes import float32, int32
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import (
@@ -15,8 +18,11 @@ from smelt.ir.loops import (
     Buffer,
     Declare,
     Expression,
+    If,
     Kernel,
+    Let,
     Load,
+    Loop,
     Read,
     Register,
     Select,
@@ -43,7 +49,7 @@ def chosen(condition: Expression, extent: int) -> Kernel:
 
 
 def text(kernel: Kernel) -> str:
-    return kernel_text(cut_loops(kernel))
+    return kernel_text(cut_loops(kernel, Names(kernel.body)))
 
 
 @pytest.mark.parametrize("widths", [(16, 16), (5, 20, 9), (1, 30), (40,), (3, 3, 3, 3, 3)])
@@ -81,7 +87,7 @@ def test_each_comparison_changes_where_it_should(op, step, flipped):
 
 def test_places_outside_are_no_places():
     kernel = chosen(Binary("lt", i, constant(40)), 32)
-    assert cut_loops(kernel).body == kernel.body
+    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
     check(kernel, exact=True)
 
 
@@ -124,7 +130,7 @@ def test_conditions_on_two_loops_stay():
     x, y = Buffer("x", (8, 16), float32), Buffer("y", (8, 16), float32)
     value = Select(Binary("lt", i, j), Load(x, (i, j)), nests.number(0.0))
     kernel = Kernel("triangle", (x,), (y,), (nests.nest([i, j], [8, 16], Store(y, (i, j), value)),))
-    assert cut_loops(kernel).body == kernel.body
+    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
     check(kernel, exact=True)
 
 
@@ -139,14 +145,14 @@ def test_sums_stay():
         Store(y, (i,), Read(acc)),
     ]
     kernel = Kernel("sums", (x,), (y,), (nests.nest([i], [20], *body),))
-    assert cut_loops(kernel).body == kernel.body
+    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
     check(kernel)
 
 
 def test_large_outermost_loops_stay_whole_and_parallel():
     condition = Binary("lt", i, constant(100_000))
     kernel = chosen(condition, 200_000)
-    assert cut_loops(kernel).body == kernel.body
+    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
     assert schedule(kernel, vector_bits=512).parallel is not None
 
 
@@ -155,3 +161,27 @@ def test_shares_of_cut_loops(monkeypatch):
     monkeypatch.setattr(shapes, "GRAIN_CYCLES", 1)
     after = check(nests.padded_parts(40, (16, 24)), exact=True)
     assert after.parallel is not None
+
+
+def names_bound(body: tuple[Statement, ...]) -> Iterator[str]:
+    for statement in body:
+        if isinstance(statement, (Let, Loop)):
+            yield statement.variable.name
+        if isinstance(statement, (Loop, If)):
+            yield from names_bound(statement.body)
+
+
+def test_each_piece_has_names_of_its_own():
+    """In both loops of a 3 x 3 stencil with padding, whatever is named stays apart."""
+    kernel = nests.stencil(5, 18)
+    cut = cut_loops(kernel, Names(kernel.body))
+    bound = list(names_bound(cut.body))
+    assert len(bound) > 9 * len(list(names_bound(kernel.body))) / 2  # it was cut along both axes
+    assert len(bound) == len(set(bound))
+
+
+@pytest.mark.parametrize("width", [3, 16, 17, 18, 19, 33, 34, 35, 66])
+@pytest.mark.parametrize("height", [1, 2, 5])
+def test_pieces_of_about_a_vector_do_not_mix(height, width):
+    """A piece of one vector at most becomes plain statements, next to those of other pieces."""
+    check(nests.stencil(height, width), exact=True)

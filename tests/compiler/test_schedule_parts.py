@@ -10,6 +10,7 @@ from smelt.compiler.schedule.join import join_axes
 from smelt.compiler.schedule.merge import merge_axes
 from smelt.compiler.schedule.shapes import narrowed, shares, tile_shape
 from smelt.compiler.schedule.split import split_digits
+from smelt.compiler.schedule.substitute import Names
 from smelt.compiler.schedule.tidy import drop_unit_loops, fuse_products
 from smelt.compiler.schedule.transpose import pieces
 from smelt.dtypes import float32
@@ -85,7 +86,8 @@ def test_outer_axes_merge_where_inner_ones_cannot():
 
 
 def test_divisions_become_digits():
-    text = kernel_text(split_digits(nests.reshaped(2, 24, divisor=8)))
+    kernel = nests.reshaped(2, 24, divisor=8)
+    text = kernel_text(split_digits(kernel, Names(kernel.body)))
     assert "//" not in text
     assert "%" not in text
     assert "x[i, j_1, j_0]" in text
@@ -119,7 +121,7 @@ def test_a_sum_gets_an_axis_of_its_own():
 
 @pytest.mark.parametrize("kernel", [nests.matmul(4, 6, 8), nests.convolution(2, 3, 8, 16, 3)])
 def test_axes_stay_where_no_sum_shares_them(kernel):
-    kernel = split_digits(kernel)
+    kernel = split_digits(kernel, Names(kernel.body))
     assert split_axes(kernel) is kernel
 
 

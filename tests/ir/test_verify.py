@@ -30,7 +30,8 @@ from tests.compiler import nests
 
 x, y = Buffer("x", (8,), float32), Buffer("y", (8,), float32)
 i, j = index_variable("i"), index_variable("j")
-zero, t = Constant(0.0, float32), Variable("t", float32)
+zero = Constant(0.0, float32)
+s, t = Variable("s", float32), Variable("t", float32)
 acc, tile = Register("acc", float32), Register("tile", float32, 4, (2,))
 
 
@@ -103,7 +104,12 @@ def test_what_is_wrong_is_named(problem, body):
 def test_names_end_with_their_block():
     with pytest.raises(CompileError, match="t is not defined"):
         verify(kernel(loop(i, 2, Let(t, zero)), Store(y, (constant(0),), t)))
-    verify(kernel(loop(i, 2, Let(t, zero)), loop(i, 2, Let(t, zero))))
+    verify(kernel(loop(i, 2, Let(t, zero)), loop(i, 2, Let(s, zero))))
+
+
+def test_a_name_is_given_once_in_a_kernel():
+    with pytest.raises(CompileError, match="t is defined twice"):
+        verify(kernel(loop(i, 2, Let(t, zero)), loop(i, 2, Let(t, zero))))
 
 
 def test_a_masked_index_may_reach_outside():

@@ -46,11 +46,11 @@ def schedule(kernel: Kernel, *, vector_bits: int) -> Kernel:
 
     Elementwise results are the same bit for bit; sums are to rounding.
     """
+    names = Names(kernel.body)
     body = fuse_products(drop_unit_loops(kernel.body))
     kernel = join_axes(replace(kernel, body=body))
-    kernel = merge_axes(cut_loops(split_axes(split_digits(kernel))))
+    kernel = merge_axes(cut_loops(split_axes(split_digits(kernel, names)), names))
     body = kernel.body
-    names = Names(body)
     result: list[Statement] = []
     for statement in body:
         if isinstance(statement, Loop):

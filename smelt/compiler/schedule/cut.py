@@ -27,7 +27,14 @@ from itertools import pairwise
 from smelt.compiler.schedule.access import analyse, trips
 from smelt.compiler.schedule.shapes import PARALLEL_CYCLES
 from smelt.compiler.schedule.split import Ranges, is_arithmetic, roots
-from smelt.compiler.schedule.substitute import Substitution, plus, rebuild, whole
+from smelt.compiler.schedule.substitute import (
+    Names,
+    Substitution,
+    plus,
+    rebuild,
+    renamed,
+    whole,
+)
 from smelt.compiler.schedule.tile import used_names
 from smelt.dtypes import bool_, int64
 from smelt.ir.affine import Affine, affine
@@ -55,27 +62,30 @@ WORTH = 0.75  # the share of the work that pieces may take at most, or else the 
 ORDER = frozenset(["lt", "le", "gt", "ge"])
 
 
-def cut_loops(kernel: Kernel) -> Kernel:
-    """Returns the kernel with loops cut where it spares work; elements stay the same bits."""
+def cut_loops(kernel: Kernel, names: Names) -> Kernel:
+    """Returns the kernel with loops cut where it spares work; elements stay the same bits.
+
+    Each piece has names of its own, from `names`.
+    """
     if not any(type(part) is Select for root in roots(kernel.body) for part in walk(root)):
         return kernel
-    return replace(kernel, body=_block(kernel.body, {}))
+    return replace(kernel, body=_block(kernel.body, {}, names))
 
 
-def _block(body: Body, ranges: Ranges) -> Body:
+def _block(body: Body, ranges: Ranges, names: Names) -> Body:
     result: list[Statement] = []
     for statement in body:
         count = trips(statement) if isinstance(statement, Loop) else None
         if isinstance(statement, Loop) and count and statement.start == 0 and statement.step == 1:
             inside = {**ranges, statement.variable.name: (0, count - 1)}
-            statement = replace(statement, body=_block(statement.body, inside))
-            result += _cut(statement, count, ranges)
+            statement = replace(statement, body=_block(statement.body, inside, names))
+            result += _cut(statement, count, ranges, names)
         else:
             result.append(statement)
     return tuple(result)
 
 
-def _cut(loop: Loop, count: int, ranges: Ranges) -> Body:
+def _cut(loop: Loop, count: int, ranges: Ranges, names: Names) -> Body:
     """Returns the pieces of a loop, or the loop itself where they would not spare enough."""
     places = sorted(place for place in _places(loop) if 0 < place < count)
     is_large = not ranges and _work(loop.body) * count > VECTOR * PARALLEL_CYCLES
@@ -83,7 +93,8 @@ def _cut(loop: Loop, count: int, ranges: Ranges) -> Body:
         return (loop,)  # a large outermost loop is shared among threads, which pieces are not
     pieces = [_piece(loop, *ends, ranges) for ends in pairwise([0, *places, count])]
     cheap = sum(map(_cost, pieces)) <= WORTH * _cost(loop)
-    return tuple(pieces) if cheap else (loop,)
+    copies = (part for piece in pieces[1:] for part in renamed([piece], names))
+    return (pieces[0], *copies) if cheap else (loop,)
 
 
 def _is_simple(body: Body) -> bool:

@@ -24,7 +24,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from smelt.compiler.schedule.access import Body, analyse, trips
-from smelt.compiler.schedule.substitute import Names, Substitution, identity, plus, rebuild, whole
+from smelt.compiler.schedule.substitute import (
+    Names,
+    Substitution,
+    identity,
+    plus,
+    rebuild,
+    renamed,
+    whole,
+)
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -92,9 +100,9 @@ def _split(
         copies += _copy(loop, number, places, names)
     count = trips(loop) or 0
     main = count // chains * chains
-    loops = [Loop(loop.variable, 0, main, chains, tuple(copies))]
+    loops: list[Statement] = [Loop(loop.variable, 0, main, chains, tuple(copies))]
     if main < count:
-        loops.append(Loop(loop.variable, main, count, 1, loop.body))
+        loops += renamed([Loop(loop.variable, main, count, 1, loop.body)], names)
     for one in reversed(around):
         loops = [replace(one, body=tuple(loops))]
     sums = [

@@ -46,8 +46,11 @@ NARROW = (
 Ranges = Mapping[str, tuple[int, int]]
 
 
-def split_digits(kernel: Kernel) -> Kernel:
-    """Returns the kernel with loops split where divisions ask for it, and those divisions gone."""
+def split_digits(kernel: Kernel, names: Names) -> Kernel:
+    """Returns the kernel with loops split where divisions ask for it, and those divisions gone.
+
+    The new loops have names from `names`.
+    """
     if not _divides(kernel):
         return kernel
     body = inlined(kernel).body
@@ -58,7 +61,7 @@ def split_digits(kernel: Kernel) -> Kernel:
     body = tuple(rebuild(statement, simplify) for statement in body)
     digits = _digits(body, ranges, storing)
     if digits:
-        body = _split(body, digits, Names(body))
+        body = _split(body, digits, names)
         ranges.clear()
         measure(body, ranges, storing)
         simplify = _Simplify(ranges)

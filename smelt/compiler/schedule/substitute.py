@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from smelt.dtypes import DType, int64
@@ -92,6 +92,14 @@ class Substitution:
             known = _REBUILD[type(expression)](self, expression)
             self.known[id(expression)] = known
         return known
+
+    def bounds(self, loop: Loop) -> tuple[int | Expression, int | Expression]:
+        """Returns where a loop starts and stops after the replacements."""
+        start, stop = loop.start, loop.stop
+        return (
+            start if isinstance(start, int) else self(start),
+            stop if isinstance(stop, int) else self(stop),
+        )
 
     def all(self, expressions: tuple[Expression, ...]) -> tuple[Expression, ...]:
         """Returns several expressions after the replacements."""
@@ -223,6 +231,48 @@ def identity(op: str, dtype: DType) -> Constant:
     return Constant(-(2**bits) if op == "maximum" else 2**bits - 1, dtype)
 
 
+def renamed(body: Sequence[Statement], names: Names) -> tuple[Statement, ...]:
+    """Returns a copy of statements in which all lets and loops have names that nothing else has.
+
+    In what is copied each name must be bound once, as in every kernel on its way through here.
+
+    Whoever repeats code owes the copy this: what is known of a name (its range, its affine value,
+    what stands for it) is then true of the whole kernel, wherever a rewrite moves the code.
+
+        for i in range(0, 16):          for i_2 in range(0, 16):
+            t = x[i]              ->        t_2 = x[i_2]
+            y[i] = t * t                    y[i_2] = t_2 * t_2
+    """
+    return _Rename(names).block(body)
+
+
+class _Rename(Substitution):
+    def __init__(self, names: Names) -> None:
+        super().__init__({})
+        self.names = names
+
+    def bind(self, old: Variable) -> Variable:
+        new = Variable(self.names.fresh(old.name), old.dtype, old.lanes)
+        self.variables[old.name] = new
+        return new
+
+    def block(self, body: Sequence[Statement]) -> tuple[Statement, ...]:
+        return tuple(map(self.statement, body))
+
+    def statement(self, statement: Statement) -> Statement:
+        if isinstance(statement, Let):
+            value = self(statement.value)
+            return Let(self.bind(statement.variable), value)
+        if isinstance(statement, Loop):
+            start, stop = self.bounds(statement)
+            variable = self.bind(statement.variable)
+            body = self.block(statement.body)
+            return Loop(variable, start, stop, statement.step, body, statement.kind)
+        if isinstance(statement, If):
+            return If(self(statement.condition), self.block(statement.body))
+        return rebuild(statement, self)
+
+
 def rebuild(statement: Statement, change: Substitution) -> Statement:
     """Returns a statement after the replacements; names that it binds stay."""
     match statement:
@@ -242,10 +292,7 @@ def rebuild(statement: Statement, change: Substitution) -> Statement:
         case Scratch():
             return statement
         case Loop():
-            start, stop = (
-                bound if isinstance(bound, int) else change(bound)
-                for bound in (statement.start, statement.stop)
-            )
+            start, stop = change.bounds(statement)
             body = tuple(rebuild(part, change) for part in statement.body)
             return Loop(statement.variable, start, stop, statement.step, body, statement.kind)
         case If():

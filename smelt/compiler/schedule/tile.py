@@ -164,10 +164,7 @@ class Tile:
 
     def block(self, statement: Statement) -> Statement:
         if isinstance(statement, Loop):
-            start, stop = (
-                bound if isinstance(bound, int) else self.outside(bound)
-                for bound in (statement.start, statement.stop)
-            )
+            start, stop = self.outside.bounds(statement)
             inner = self.write(statement.body)
             return Loop(statement.variable, start, stop, statement.step, inner, statement.kind)
         if isinstance(statement, If):
@@ -187,12 +184,8 @@ class Tile:
 
     def let(self, let: Let, change: Substitution) -> Let:
         value = change(let.value)
-        inside = self.unrolled and change is self.change  # in a block of its own
-        name = let.variable.name if inside else self.names.copy(let.variable.name)
+        name = self.names.copy(let.variable.name)
         variable = Variable(name, value.dtype, value.lanes)
-        if let.variable.name in change.variables:  # the rest of a split loop names it again
-            self.change.known.clear()
-            self.outside.known.clear()
         if change is self.change:
             self.varying.add(let.variable.name)
             if self.shared is not None:
