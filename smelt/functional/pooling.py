@@ -233,8 +233,8 @@ def _avg_pool(
 
 def _sums(x: Tensor, windows: Windows) -> Tensor:
     """Returns the sum of each window: a reduction where they tile x, else a convolution with 1."""
-    extents = zip(windows.counts, windows.window, strict=True)
-    if windows.window == windows.stride and x.shape[2:] == tuple(n * k for n, k in extents):
+    extents = tuple(n * k for n, k in zip(windows.counts, windows.window, strict=True))
+    if windows.window == windows.stride and x.shape[2:] == extents and not any(windows.low):
         return tiles(x, windows.counts).sum(tile_axes(windows.ndim))
     axes = zip(x.shape[2:], *windows, strict=True)
     high = [(n - 1) * s + k - low - extent for extent, k, s, _, low, n in axes]

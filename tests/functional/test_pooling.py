@@ -95,3 +95,9 @@ def check(width: int, dimensions: int, way: Way) -> None:
 def test_compiled_pooling_is_eager_pooling(way: Way, dimensions: int) -> None:
     for width in WIDTHS:
         check(width, dimensions, way)
+
+
+def test_a_padded_window_as_wide_as_the_input_is_no_tile():
+    """Of [1, 2, 3] with a zero in front, the one window of three holds 0, 1 and 2."""
+    x = smelt.tensor([[[1.0, 2.0, 3.0]]])
+    assert F.avg_pool1d(x, 3, 3, 1).tolist() == [[[1.0]]]
