@@ -93,7 +93,7 @@ def torch_side() -> Iterator[dict[str, float]]:
 
 def peak_side() -> Iterator[dict[str, float]]:
     """What a loop of nothing but multiply-adds reaches, as if it were a product of each size."""
-    from smelt.compiler.roofline import measured_peak
+    from smelt.compiler.report.roofline import measured_peak
 
     yield {}  # the peak is measured in its turn, when the other sides rest
     peak = measured_peak(parallel=int(os.environ["SMELT_THREADS"]) > 1)

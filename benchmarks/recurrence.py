@@ -61,7 +61,7 @@ def main() -> None:
             os.environ["SMELT_CACHE"] = cache
             step, arguments = step_of(length)
             step(*arguments)
-        version = step.versions.last
+        version = step.executables.newest
         seconds = best_of(step, arguments)
         kernels, code = len(version.stages.program.kernels), len(version.native.code)
         print(

@@ -144,7 +144,7 @@ def test_one_hot():
 
 
 def test_a_trace_stores_no_large_constants():
-    trace = pytest.importorskip("smelt.compiler.trace").trace
+    trace = pytest.importorskip("smelt.compiler.frontend.tracer").trace
     made = lambda _: (  # noqa: E731
         [
             creation.zeros(1000, 1000) + creation.ones(1000, 1000),

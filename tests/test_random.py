@@ -273,7 +273,7 @@ DRAWS = {
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_compiled_draws_have_the_same_bits(name):
-    compiler = pytest.importorskip("smelt.compiler.step")
+    compiler = pytest.importorskip("smelt.compiler.frontend.step")
     draw = DRAWS[name]
     eager, compiled = Generator(21), Generator(21)
     step = compiler.compile(lambda: draw(compiled))

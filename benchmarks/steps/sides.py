@@ -86,7 +86,7 @@ def jax_side(workload: Workload) -> Iterator[dict[str, Any]]:
 
 def peak_side(workload: Workload) -> Iterator[dict[str, Any]]:
     """What the products alone would take at the speed of nothing but multiply-adds."""
-    from smelt.compiler.roofline import measured_peak
+    from smelt.compiler.report.roofline import measured_peak
 
     yield {}
     peak = measured_peak(parallel=int(os.environ["SMELT_THREADS"]) > 1)

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from smelt import __version__
-from smelt.compiler import cache, machine, runtime
+from smelt.compiler.codegen import machine
+from smelt.compiler.runtime import object_cache as cache
+from smelt.compiler.runtime import threads as runtime
 from smelt.data.digits import samples
 
 __all__ = ["info"]

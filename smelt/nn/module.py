@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 
-from smelt import static
+from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import as_dtype
 from smelt.engine import context, located, no_grad
@@ -48,7 +48,7 @@ class HookHandle:
     def remove(self) -> None:
         """Takes the hook away; a second call changes nothing."""
         self._hooks.pop(self._number, None)
-        static.changed()
+        guards.changed()
 
 
 class Module:
@@ -101,7 +101,7 @@ class Module:
         hooks = vars(self).setdefault("_hooks", {})
         number = max(hooks, default=-1) + 1
         hooks[number] = hook
-        static.changed()
+        guards.changed()
         return HookHandle(hooks, number)
 
     # --- attributes -------------------------------------------------------------------------------
@@ -117,13 +117,13 @@ class Module:
         if vars(self).get(name) is not value and not (
             isinstance(value, Tensor) and value.is_traced
         ):
-            static.changed()
+            guards.changed()
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)
         vars(self).get("_buffers", {}).pop(name, None)
-        static.changed()
+        guards.changed()
 
     if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
 
@@ -301,7 +301,7 @@ class Module:
                     gradient = None if tensor.grad is None else tensor.grad.to(target)
                 tensor.rehouse(np.array(converted.data), target)
                 tensor.grad = gradient
-        static.changed()
+        guards.changed()
         return self
 
     def cpu(self) -> Self:
@@ -389,7 +389,7 @@ class Module:
         """
         aside = ("_name", "_hooks", "training")  # these count alike on the class and on the object
         attributes = tuple(
-            (name, static.frozen(value)) for name, value in vars(self).items() if name not in aside
+            (name, guards.frozen(value)) for name, value in vars(self).items() if name not in aside
         )
         return type(self), self.training, tuple(self._hooks.values()), attributes
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt import static
+from smelt import guards
 from smelt.dtypes import DType
 from smelt.engine import located
 from smelt.errors import DTypeError, TraceError
@@ -50,7 +50,7 @@ class Parameter(Tensor):
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         self._requires_grad = wanted
-        static.changed()
+        guards.changed()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         return Parameter(self.detach(), self.requires_grad)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt import static
+from smelt import guards
 from smelt.dtypes import float64
 from smelt.engine import located
 from smelt.errors import TraceError
@@ -40,11 +40,11 @@ class Group(UserDict[str, Any]):
             held.copy_(value)
         else:
             self.data[key] = value
-            static.changed()
+            guards.changed()
 
     def __delitem__(self, key: str) -> None:
         super().__delitem__(key)
-        static.changed()
+        guards.changed()
 
     def hold(self, key: str, place: int | None = None) -> Tensor:
         """Makes a number (or number `place` of a tuple) a tensor, so that steps can change it."""
@@ -53,6 +53,6 @@ class Group(UserDict[str, Any]):
         if isinstance(number, Tensor):
             return number
         held = scalar(number)
-        static.changed()
+        guards.changed()
         self.data[key] = held if place is None else (*value[:place], held, *value[place + 1 :])
         return held

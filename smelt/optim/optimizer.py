@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt import static
+from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
 from smelt.engine import context, located, no_grad
@@ -147,7 +147,7 @@ class Optimizer:
         for x in parameters:
             self.state[x] = {name: _filled(x, start) for name, start in self.begin(group).items()}
         self.param_groups.append(group)
-        static.changed()
+        guards.changed()
 
     def _refuse_unfit(self, parameters: list[Any]) -> None:
         name, seen = type(self).__name__, {id(x) for x in self._parameters()}
@@ -169,7 +169,7 @@ class Optimizer:
 
     def fingerprint(self) -> Hashable:
         """Returns a hashable of everything that a compiled step takes for constant."""
-        return type(self), tuple(static.frozen(group.data) for group in self.param_groups)
+        return type(self), tuple(guards.frozen(group.data) for group in self.param_groups)
 
     # --- saving and resuming ----------------------------------------------------------------------
 

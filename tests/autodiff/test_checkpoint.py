@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from smelt.autodiff import checkpoint, grad, gradcheck, hessian, jvp, vmap
-from smelt.compiler.step import compile
+from smelt.compiler.frontend.step import compile
 from smelt.dtypes import float32
 from smelt.engine import no_grad
 from smelt.errors import ArgumentError

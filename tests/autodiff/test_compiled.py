@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smelt.autodiff import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
-from smelt.compiler.step import compile
+from smelt.compiler.frontend.step import compile
 from smelt.engine import no_grad
 from smelt.tensor import Tensor, as_tensor
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
-from smelt.compiler.passes import Stages, run_passes
-from smelt.compiler.trace import Trace, Traced, trace
+from smelt.compiler.frontend.tracer import Traced, Tracer, trace
+from smelt.compiler.pipeline import Stages, run_pipeline
 from smelt.dtypes import DType
 from smelt.ir.interpret import run_program
 from smelt.ir.program import Program, Slot
@@ -66,12 +66,12 @@ class Case:
     def stages(self) -> Stages:
         """What each pass made of the graph; every kernel is verified."""
         if self._stages is None:
-            self._stages = run_passes(self.traced.graph, "case", {})
+            self._stages = run_pipeline(self.traced.graph, "case", {})
             for kernel in (*self._stages.lowered.kernels, *self._stages.program.kernels):
                 verify(kernel)
         return self._stages
 
-    def _trace(self, recorder: Trace) -> tuple[list[Tensor], Any]:
+    def _trace(self, recorder: Tracer) -> tuple[list[Tensor], Any]:
         given = [recorder.placeholder(x.shape, x.dtype, x.requires_grad) for x in self.arguments]
         return list(self.function(self.states, given)), None
 

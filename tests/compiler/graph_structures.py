@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import smelt
 from smelt.autodiff.reverse import backward
@@ -145,13 +146,16 @@ def derivative(run: Run, a: int, b: int, p: int) -> None:
     """The gradient, or one tangent, of a function of x; or its value, computed again later."""
     x, body = run.float(a), _taken(run, 1 + p // 4 % 4)
     now = run.body(pure=True)  # a function that is run again must not see what comes later
+    # what a branch not taken uses has no gradient eagerly, and natively one of 0, which times inf
+    # or nan is nan (docs/sharp_edges.md)
+    now.floats = [replace(one, tensor=_finite(one.tensor)) for one in now.floats]
 
     def function(given: Tensor) -> Tensor:
         inner = now.body(Value(given, False, x.bound, x.views))
         inner.play(body)
         return _total(inner.floats[-1].tensor)
 
-    given = E.mul(x.tensor, 1.0)
+    given = E.mul(_finite(x.tensor), 1.0)
     if p % 4 == 0:
         run.make(smelt.grad(function)(given), False, 2 * LIMIT)
     elif p % 4 == 1:
@@ -237,6 +241,11 @@ def _flag(run: Run, number: int) -> Tensor:
         if flag.size:
             return R.max(flag.to(int64), axes=tuple(range(flag.ndim))).to(smelt.bool_)
     return E.gt(_single(run.integer(number)), 0)
+
+
+def _finite(x: Tensor) -> Tensor:
+    """Puts 0 in the place of inf and nan."""
+    return E.where(E.lt(E.abs(x), float("inf")), x, 0.0)
 
 
 def _total(x: Tensor) -> Tensor:

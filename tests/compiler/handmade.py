@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from smelt.compiler import cache, native
+from smelt.compiler.runtime import native
+from smelt.compiler.runtime import object_cache as cache
 from smelt.dtypes import DType, bfloat16, float32
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smelt.compiler.approximate import TRANSCENDENTAL, expand
+from smelt.compiler.codegen.transcendental import TRANSCENDENTAL, expand
 from smelt.dtypes import DType, float32, float64, int32
 from smelt.errors import CompileError
 from smelt.ir.interpret import run_kernel

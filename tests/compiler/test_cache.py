@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from smelt.compiler import cache, machine
+from smelt.compiler.codegen import machine
+from smelt.compiler.runtime import object_cache as cache
 from smelt.errors import ArgumentError, CompileError
 
 TEXT = "define i64 @answer() {\n  ret i64 42\n}\n"
@@ -173,7 +174,7 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 def test_processes_write_at_the_same_time(folder: Path) -> None:
     program = (
-        "import sys; from smelt.compiler import cache\n"
+        "import sys; from smelt.compiler.runtime import object_cache as cache\n"
         "for n in range(50):\n"
         "    cache.write('ab12', sys.argv[1].encode() * 5000)\n"
         "    found = cache.read('ab12')\n"

@@ -10,8 +10,8 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn
-from smelt.compiler import convolution_cut
-from smelt.compiler.convolution_cut import ChannelCut, Extents, PlaceCut, cut, parts
+from smelt.compiler.graph import gemm_blocking as convolution_cut
+from smelt.compiler.graph.gemm_blocking import ChannelCut, Extents, PlaceCut, cut, parts
 from smelt.dtypes import float32, float64
 from smelt.ir.graph import Leaf, Node
 from smelt.ir.show import kernel_text

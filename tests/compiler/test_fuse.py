@@ -10,7 +10,7 @@ import pytest
 
 import smelt
 from smelt import nn, optim
-from smelt.compiler.fuse import MEMBER_LIMIT, Fused
+from smelt.compiler.graph.fusion import MEMBER_LIMIT, Fused
 from smelt.ir.graph import graph_text
 from smelt.ir.show import program_text
 from smelt.nn import functional as F
@@ -122,12 +122,12 @@ def mlp_step(optimizer: Callable[..., optim.Optimizer]) -> smelt.compiler.Compil
     [(lambda p: optim.SGD(p, lr=0.1), 13), (optim.Adam, 13), (optim.AdamW, 14)],
 )
 def test_kernels_of_a_training_step(optimizer, budget: int) -> None:
-    program = mlp_step(optimizer).versions.last.stages.program
+    program = mlp_step(optimizer).executables.newest.stages.program
     assert sum(hasattr(part, "kernel") for part in program.body) <= budget
 
 
 def test_an_optimiser_is_fused_into_the_gradients_product() -> None:
-    fused = mlp_step(optim.Adam).versions.last.stages.fused
+    fused = mlp_step(optim.Adam).executables.newest.stages.fused
     products = [group for group in fused.groups if group.members[0].op.name == "matmul"]
     updating = [group for group in products if set(group.members) & set(fused.ordered.writes)]
     assert len(updating) == 2  # one for each weight
@@ -146,14 +146,14 @@ def test_an_optimiser_alone_is_one_kernel_a_parameter() -> None:
         adam.zero_grad()
 
     step(random(30, 40), random(7))
-    groups = step.versions.last.stages.fused.groups
+    groups = step.executables.newest.stages.fused.groups
     for weight in weights:
         writing = [one for one in groups if any(node.shape == weight.shape for node in one.members)]
         assert len(writing) == 1
 
 
 def test_groups_respect_every_order_and_limit() -> None:
-    fused = mlp_step(optim.AdamW).versions.last.stages.fused
+    fused = mlp_step(optim.AdamW).executables.newest.stages.fused
     place = {node: number for number, group in enumerate(fused.groups) for node in group.members}
     for node, before in fused.ordered.after.items():
         assert all(place[one] <= place[node] for one in before)

@@ -55,7 +55,7 @@ def test_a_dropped_step_frees_its_model_and_its_code() -> None:
     model = nn.Linear(4, 4)
     step = smelt.compile(model.forward)
     step(smelt.ones(2, 4))
-    native = weakref.ref(step.versions.last.native)
+    native = weakref.ref(step.executables.newest.native)
     weight = weakref.ref(model.weight)
     del step, model
     gc.collect()
@@ -84,8 +84,8 @@ def test_versions_beyond_the_limit_are_dropped() -> None:
         warnings.simplefilter("ignore")
         for length in range(1, 41):
             step(smelt.ones(length))
-            natives.append(weakref.ref(step.versions.last.native))
+            natives.append(weakref.ref(step.executables.newest.native))
         assert step(smelt.ones(1)).item() == 2  # made anew
     gc.collect()
-    assert len(step.versions) == 32
+    assert len(step.executables) == 32
     assert sum(native() is not None for native in natives) <= 33  # and the last call's

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from smelt.compiler import llvm, native
+from smelt.compiler.codegen import kernel as llvm
+from smelt.compiler.runtime import native
 from smelt.dtypes import (
     ALL,
     DType,

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from smelt.compiler.approximate import TRANSCENDENTAL
+from smelt.compiler.codegen.transcendental import TRANSCENDENTAL
 from smelt.dtypes import (
     ALL,
     DType,

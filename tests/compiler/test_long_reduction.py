@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smelt.compiler.long_reduction import LONG, long_reduction
-from smelt.compiler.simplify import simplify
+from smelt.compiler.graph.simplify import simplify
+from smelt.compiler.graph.split_reductions import LONG, long_reduction
 from smelt.dtypes import as_dtype
 from smelt.ir.graph import ARGUMENT, Graph, Node
 from smelt.ops import reduction

@@ -11,8 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from smelt.compiler import llvm, machine, native, roofline
-from smelt.compiler.roofline import multiply_adds
+from smelt.compiler.codegen import kernel as llvm
+from smelt.compiler.codegen import machine
+from smelt.compiler.report import roofline
+from smelt.compiler.report.roofline import multiply_adds
+from smelt.compiler.runtime import native
 from smelt.dtypes import float32
 from smelt.errors import CompileError
 from smelt.ir.loops import Binary, Constant, Fma, Unary
@@ -167,7 +170,7 @@ def test_peak_is_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_process_ends_cleanly_while_native_code_is_held() -> None:
     program = (
-        "from smelt.compiler import native, machine\n"
+        "from smelt.compiler.runtime import native\n"
         "from smelt.ir.program import Program\n"
         "keep = native.build(Program('empty', (), 0, ()))\n"
         "cycle = [keep]; cycle.append(cycle)\n"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import smelt
 from smelt import nn
-from smelt.compiler.plan import ALIGNMENT, Life, pack
+from smelt.compiler.graph.memory_plan import ALIGNMENT, Life, pack
 from tests.compiler.engines import Case
 
 lives = st.builds(
@@ -74,7 +74,7 @@ def test_the_reported_peak_is_what_is_allocated() -> None:
         return loss
 
     step(smelt.ones(32, 64))
-    version, memory = step.versions.last, step.memory()
+    version, memory = step.executables.newest, step.memory()
     program = version.stages.program
     ends = [slot.offset + slot.nbytes for slot in program.slots if slot.kind == "arena"]
     assert max(ends) <= memory.arena <= max(ends) + ALIGNMENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smelt
 import smelt.functional as F
-from smelt.compiler.report import HEAD, aligned
+from smelt.compiler.report.explain import HEAD, aligned
 
 
 def test_columns_are_as_wide_as_what_they_hold() -> None:

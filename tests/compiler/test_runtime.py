@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from smelt.compiler import runtime
+from smelt.compiler.runtime import threads as runtime
 from smelt.dtypes import float32
 from smelt.errors import ArgumentError
 from smelt.ir.loops import Constant, Expression, Fma, Unary
@@ -148,7 +148,7 @@ def script(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs Python in its own process, with `step()` at hand: a parallel step that checks itself."""
     head = (
         "import os, sys, threading, time\n"
-        "from smelt.compiler import runtime\n"
+        "from smelt.compiler.runtime import threads as runtime\n"
         "from tests.compiler.test_runtime import bound, expected\n"
         "one = bound(64)\n"
         "def step():\n"

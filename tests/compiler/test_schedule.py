@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from smelt.compiler.schedule import lanes_for, nest, schedule, shapes
+from smelt.compiler.loops import plan, tile_sizes
+from smelt.compiler.loops.optimize import optimize
+from smelt.compiler.loops.tile_sizes import lanes_for
 from smelt.dtypes import bfloat16, bool_, float32, float64, int32, int64
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import Kernel
@@ -19,7 +21,7 @@ EXTENTS = [0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64]
 def check(kernel: Kernel, exact: bool = False, vector_bits: int = 512, **options: int) -> Kernel:
     """Schedules a kernel and compares both on the same random arrays."""
     verify(kernel)
-    after = schedule(kernel, vector_bits=vector_bits)
+    after = optimize(kernel, vector_bits=vector_bits)
     verify(after)
     wanted, got = (nests.arrays_for(kernel, **options) for _ in range(2))
     run_kernel(kernel, wanted)
@@ -104,12 +106,12 @@ def test_strips(n, transposed, batch, monkeypatch):
     kernel = nests.matmul(9, 6, n, transposed=transposed, batch=batch)
     assert "_panel" not in kernel_text(check(kernel))
     for name, least in {"STRIP_BYTES": 64, "STRIP_DEPTH": 6, "STRIP_ROWS": 9}.items():
-        monkeypatch.setattr(nest, name, least)
+        monkeypatch.setattr(plan, name, least)
     assert "_panel" in kernel_text(check(kernel))
     wide = nests.matmul(9, 6, n, dtype=float64, epilogue=False)
     assert "_panel" in kernel_text(check(wide, vector_bits=256))
     for name in ("PARALLEL_CYCLES", "GRAIN_CYCLES"):
-        monkeypatch.setattr(shapes, name, 1)
+        monkeypatch.setattr(tile_sizes, name, 1)
     assert (check(kernel).parallel is not None) == (n == 70 or bool(batch))
 
 
@@ -118,7 +120,7 @@ def test_strips(n, transposed, batch, monkeypatch):
     [(128, 256, 512, True), (127, 256, 512, False), (128, 255, 512, False), (128, 256, 511, False)],
 )
 def test_only_large_operands_are_moved(m, k, n, strip):
-    after = schedule(nests.matmul(m, k, n), vector_bits=512)
+    after = optimize(nests.matmul(m, k, n), vector_bits=512)
     verify(after)
     assert ("_panel" in kernel_text(after)) == strip
 
@@ -176,10 +178,10 @@ def test_lanes():
 )
 def test_shares(kernel, monkeypatch):
     """The same with a parallel loop of small shares, run last to first."""
-    monkeypatch.setattr(shapes, "PARALLEL_CYCLES", 1)
+    monkeypatch.setattr(tile_sizes, "PARALLEL_CYCLES", 1)
     after = []
     for grain in (1, 300):
-        monkeypatch.setattr(shapes, "GRAIN_CYCLES", grain)
+        monkeypatch.setattr(tile_sizes, "GRAIN_CYCLES", grain)
         after.append(check(kernel))
     serial = kernel.name in ("scatter_add", "full_sum", "transpose")
     assert serial == (after[0].parallel is None)

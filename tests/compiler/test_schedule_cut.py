@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from smelt.compiler.schedule import schedule, shapes
-from smelt.compiler.schedule.cut import cut_loops
-from smelt.compiler.schedule.substitute import Names
+from smelt.compiler.loops import tile_sizes
+from smelt.compiler.loops.optimize import optimize
+from smelt.compiler.loops.rewrites.split_ranges import cut_loops
+from smelt.compiler.loops.substitute import Names
 from smelt.dtypes import float32, int32
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import (
@@ -65,7 +66,7 @@ def test_a_sum_with_zero_keeps_its_sign():
     special = np.array([-0.0, 0.0, np.nan, np.inf, -np.inf, -1e-30, 3.0, -0.0], np.float32)
     inputs = [np.resize(np.roll(special, turn), (4, 16)) for turn in range(3)]
     results = []
-    for one in (kernel, schedule(kernel, vector_bits=512)):
+    for one in (kernel, optimize(kernel, vector_bits=512)):
         verify(one)
         out = np.zeros((4, 48), np.float32)
         run_kernel(one, [out, *inputs])
@@ -153,12 +154,12 @@ def test_large_outermost_loops_stay_whole_and_parallel():
     condition = Binary("lt", i, constant(100_000))
     kernel = chosen(condition, 200_000)
     assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
-    assert schedule(kernel, vector_bits=512).parallel is not None
+    assert optimize(kernel, vector_bits=512).parallel is not None
 
 
 def test_shares_of_cut_loops(monkeypatch):
-    monkeypatch.setattr(shapes, "PARALLEL_CYCLES", 1)
-    monkeypatch.setattr(shapes, "GRAIN_CYCLES", 1)
+    monkeypatch.setattr(tile_sizes, "PARALLEL_CYCLES", 1)
+    monkeypatch.setattr(tile_sizes, "GRAIN_CYCLES", 1)
     after = check(nests.padded_parts(40, (16, 24)), exact=True)
     assert after.parallel is not None
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from smelt.compiler.schedule.access import analyse
-from smelt.compiler.schedule.axes import split_axes
-from smelt.compiler.schedule.join import join_axes
-from smelt.compiler.schedule.merge import merge_axes
-from smelt.compiler.schedule.shapes import narrowed, shares, tile_shape
-from smelt.compiler.schedule.split import split_digits
-from smelt.compiler.schedule.substitute import Names
-from smelt.compiler.schedule.tidy import drop_unit_loops, fuse_products
-from smelt.compiler.schedule.transpose import pieces
+from smelt.compiler.loops.dependence import analyse
+from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, fuse_products
+from smelt.compiler.loops.rewrites.collapse_loops import merge_axes
+from smelt.compiler.loops.rewrites.delinearize import split_digits
+from smelt.compiler.loops.rewrites.join_buffer_axes import join_axes
+from smelt.compiler.loops.rewrites.split_buffer_axes import split_axes
+from smelt.compiler.loops.rewrites.transpose import pieces
+from smelt.compiler.loops.substitute import Names
+from smelt.compiler.loops.tile_sizes import narrowed, shares, tile_shape
 from smelt.dtypes import float32
 from smelt.ir.loops import Binary, Buffer, Kernel, Load, Loop, Store, constant, index_variable
 from smelt.ir.show import kernel_text, statement_text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from smelt.compiler.schedule import schedule
-from smelt.compiler.schedule.join import join_axes
+from smelt.compiler.loops.optimize import optimize
+from smelt.compiler.loops.rewrites.join_buffer_axes import join_axes
 from smelt.dtypes import DType, bfloat16, bool_, float32, float64, int64
 from smelt.ir.loops import (
     Assign,
@@ -36,7 +36,7 @@ ACROSS = "transpose("
 
 
 def text(kernel: Kernel, vector_bits: int = 512) -> str:
-    return kernel_text(schedule(kernel, vector_bits=vector_bits))
+    return kernel_text(optimize(kernel, vector_bits=vector_bits))
 
 
 def total(source: Buffer, extent: int) -> tuple[list[Statement], Expression]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.compiler.simplify import simplify
+from smelt.compiler.graph.simplify import simplify
 from smelt.ir.graph import CONSTANT
 from smelt.ops.elementwise import neg
 from tests.compiler.engines import Case

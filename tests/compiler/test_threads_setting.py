@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.compiler import runtime
+from smelt.compiler.runtime import threads as runtime
 
 pytestmark = pytest.mark.skipif(not runtime.available, reason="no POSIX threads here")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.compiler.passes import run_passes
-from smelt.compiler.trace import MANY_NODES, Accumulates, Traced, trace
+from smelt.compiler.frontend.tracer import MANY_NODES, Accumulates, Traced, trace
+from smelt.compiler.pipeline import run_pipeline
 from smelt.engine import context
 from smelt.errors import TraceError
 from smelt.ir.graph import CONSTANT, STATE, graph_text
@@ -103,7 +103,7 @@ def test_a_chain_of_50000_operations_compiles_in_kernels_and_says_that_it_is_lon
     with pytest.warns(UserWarning, match="smelt.scan is traced once") as caught:
         graph = case.traced.graph
     assert len(caught) == 1
-    stages = run_passes(graph, "chain", {})
+    stages = run_pipeline(graph, "chain", {})
     assert time.perf_counter() - start < 60
     assert len(graph.nodes()) > 50_000 > MANY_NODES
     assert len(stages.program.body) < 500

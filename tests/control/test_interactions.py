@@ -17,7 +17,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import Tensor, nn, optim, tree
-from smelt.compiler import machine
+from smelt.compiler.codegen import machine
 from smelt.engine import Eager, context
 from smelt.errors import BoundsError
 
@@ -240,7 +240,7 @@ def test_the_reported_memory_is_what_is_allocated() -> None:
     training = Training()
     step = smelt.compile(training.step)
     step(drawn(6, 4, 3))
-    version, memory = step.versions.last, step.memory()
+    version, memory = step.executables.newest, step.memory()
     ends = [one.offset + one.nbytes for one in version.stages.program.slots if one.kind == "arena"]
     assert max(ends) <= memory.arena == version._arena.nbytes <= max(ends) + 64
 
@@ -259,7 +259,7 @@ def test_a_dropped_step_with_loops_is_freed() -> None:
     training = Training()
     step = smelt.compile(training.step)
     step(drawn(6, 4, 3))
-    native, weight = weakref.ref(step.versions.last.native), weakref.ref(training.weight)
+    native, weight = weakref.ref(step.executables.newest.native), weakref.ref(training.weight)
     del step, training
     gc.collect()
     assert native() is None

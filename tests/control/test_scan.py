@@ -34,7 +34,7 @@ def test_neither_trace_nor_code_grows_with_the_length() -> None:
     for length in (8, 64, 512, 4096):
         step = smelt.compile(smelt.value_and_grad(recurrence, (0, 1)))
         step(smelt.zeros(length, 4, 3), smelt.zeros(3, 3))
-        stages = step.versions.last.stages
+        stages = step.executables.newest.stages
         nodes.add(len(stages.traced.nodes()))
         kernels.add(len(stages.program.kernels))
         lines.append(len(step.explain("llvm").splitlines()))
@@ -158,7 +158,7 @@ def test_what_does_not_vary_is_computed_once() -> None:
 
     step = smelt.compile(run)
     step(smelt.zeros(5, 3), smelt.zeros(3, 3))
-    graph = step.versions.last.stages.traced
+    graph = step.executables.newest.stages.traced
     (loop,) = [node for node in graph.nodes() if node.op.name == "scan"]
     (body,) = loop.attributes["bodies"]
     assert "exp" not in [node.op.name for node in body.nodes()]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt import errors, nn, static
+from smelt import errors, guards, nn
 from smelt.engine import context
 
 
@@ -315,22 +315,22 @@ def test_hooks_see_and_replace_outputs() -> None:
 )
 def test_changed_settings_are_noticed(change) -> None:
     network = Network()
-    before, version = network.fingerprint(), static.version()
+    before, version = network.fingerprint(), guards.version()
     hash(before)
     assert network.fingerprint() == before
     change(network)
-    assert static.version() != version
+    assert guards.version() != version
     assert network.fingerprint() != before
 
 
 def test_training_changes_no_setting() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
     optimiser = smelt.optim.Adam(network.parameters())
-    before, version = network.fingerprint(), static.version()
+    before, version = network.fingerprint(), guards.version()
     network(smelt.randn(4, 2)).sum().backward()
     optimiser.step()
     network.train()
-    assert static.version() == version
+    assert guards.version() == version
     assert network.fingerprint() == before
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import smelt
 from smelt import Tensor, dtypes
-from smelt.compiler.approximate import TRANSCENDENTAL
+from smelt.compiler.codegen.transcendental import TRANSCENDENTAL
 from smelt.ir.loops import Binary, Unary, Variable, walk
 from smelt.ops import elementwise
 from smelt.ops.elementwise import Elementwise

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smelt.compiler.approximate import TRANSCENDENTAL
+from smelt.compiler.codegen.transcendental import TRANSCENDENTAL
 from smelt.dtypes import ALL, DType, bfloat16, bool_, encode, float16, float32, float64
 from smelt.errors import SmeltError
 from smelt.ir.loops import Binary, Unary, Variable, walk

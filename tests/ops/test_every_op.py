@@ -14,7 +14,7 @@ import pytest
 
 from smelt import dtypes
 from smelt.autodiff import gradcheck, vmap
-from smelt.compiler.store import OWN_LOOP
+from smelt.compiler.graph.materialize import OWN_LOOP
 from smelt.dtypes import DType
 from smelt.errors import DTypeError
 from smelt.ops import REGISTRY, Op

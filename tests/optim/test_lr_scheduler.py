@@ -139,10 +139,10 @@ def test_cycle_ends(engine: str) -> None:
 
 def test_changed_setting_shows_in_the_fingerprint() -> None:
     scheduler = lr_scheduler.ExponentialLR(sgd(), 0.5)
-    before, version = scheduler.fingerprint(), smelt.static.version()
+    before, version = scheduler.fingerprint(), smelt.guards.version()
     scheduler.gamma = 0.25
     assert scheduler.fingerprint() != before
-    assert smelt.static.version() != version
+    assert smelt.guards.version() != version
 
 
 @pytest.mark.parametrize(

@@ -184,12 +184,12 @@ def test_zero_grad_forgets_or_zeros() -> None:
 
 def test_fingerprint_and_version_tell_of_changed_settings() -> None:
     optimiser = optim.SGD([parameter(1.0)], lr=0.1, weight_decay=0.1)
-    before, version = optimiser.fingerprint(), smelt.static.version()
+    before, version = optimiser.fingerprint(), smelt.guards.version()
     optimiser.param_groups[0]["lr"] = 0.2
-    assert smelt.static.version() == version
+    assert smelt.guards.version() == version
     assert optimiser.fingerprint() == before
     optimiser.param_groups[0]["weight_decay"] = 0.2
-    assert smelt.static.version() != version
+    assert smelt.guards.version() != version
     assert optimiser.fingerprint() != before
 
 

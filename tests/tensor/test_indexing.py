@@ -216,7 +216,7 @@ STEPS = {
 
 @pytest.mark.parametrize("name", STEPS)
 def test_compiled_indexing_agrees(name):
-    compiler = pytest.importorskip("smelt.compiler.step")
+    compiler = pytest.importorskip("smelt.compiler.frontend.step")
     x, i = tensor(X), tensor([2, 0, 1])
     found = compiler.compile(STEPS[name])(x, i)
     expected = STEPS[name](x, i)
@@ -225,7 +225,7 @@ def test_compiled_indexing_agrees(name):
 
 
 def test_compiled_bounds_are_checked():
-    compiler = pytest.importorskip("smelt.compiler.step")
+    compiler = pytest.importorskip("smelt.compiler.frontend.step")
     step = compiler.compile(lambda x, i: x[i])
     x = tensor([1.0, 2.0])
     assert step(x, tensor([-1])).tolist() == [2]
@@ -235,6 +235,6 @@ def test_compiled_bounds_are_checked():
 
 
 def test_a_mask_in_a_compiled_step_is_refused():
-    compiler = pytest.importorskip("smelt.compiler.step")
+    compiler = pytest.importorskip("smelt.compiler.frontend.step")
     with pytest.raises(TraceError, match=r"smelt\.where"):
         compiler.compile(lambda x: x[x > 1])(tensor([1.0, 2.0]))

@@ -273,7 +273,7 @@ def test_a_tensor_is_a_leaf_of_trees_and_hashable():
 
 
 def test_traced_tensors_have_no_value():
-    compiler = pytest.importorskip("smelt.compiler.step")
+    compiler = pytest.importorskip("smelt.compiler.frontend.step")
     for ask in (bool, float, lambda x: x.allclose(x), lambda x: x[x > 0], lambda x: f"{x}"):
         with pytest.raises(TraceError, match=r"compiled step|traced|the step runs"):
             compiler.compile(lambda x, ask=ask: x * ask(x))(tensor(2.0))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt import static
+from smelt import guards
 from smelt.dtypes import float64, int64
 from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, StateError
@@ -64,11 +64,11 @@ class Schedule:
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        static.changed()
+        guards.changed()
 
     def fingerprint(self) -> Hashable:
         """Returns a hashable of everything that a compiled step takes for constant."""
-        return type(self), static.frozen(vars(self))
+        return type(self), guards.frozen(vars(self))
 
 
 class LRScheduler(Schedule):

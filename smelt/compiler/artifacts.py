@@ -1,0 +1,71 @@
+"""Artifacts: what the stages of the compiler hand to each other.
+
+A stage reads one artifact and makes the next one; none is changed afterwards.
+
+    call    Python arguments             ->  Signature     frontend/signature.py
+    trace   a function on placeholders   ->  Traced        frontend/tracer.py
+    passes  a graph                      ->  Stages        pipeline.py: graph, groups, memory, loops
+    build   the program of the stages    ->  Native        runtime/native.py
+    bind    Traced + Stages + Native     ->  Executable    runtime/executable.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from smelt.errors import SmeltError
+from smelt.ir.graph import Graph
+from smelt.ir.program import Program
+from smelt.tensor import Tensor
+
+if TYPE_CHECKING:
+    from smelt.compiler.frontend.grad_binding import GradBinding
+    from smelt.compiler.graph.fusion import Fused
+    from smelt.compiler.graph.memory_plan import Planned
+
+
+@dataclass(slots=True)
+class Traced:
+    """What a trace found: the graph, the captured tensors in order, and how to rebuild the result.
+
+    `result` turns the computed tensors into what the function returned; `modules` are the modules
+    and optimisers whose settings the graph depends on, `values` the concrete tensors that Python
+    looked at, with what it saw.
+    """
+
+    graph: Graph
+    states: list[Tensor]
+    result: Callable[[list[Tensor]], Any]
+    errors: list[type[SmeltError]]
+    modules: list[Any]
+    gradients: list[GradBinding]
+    values: list[tuple[Tensor, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What each pass made of a step, and the seconds that it took."""
+
+    traced: Graph
+    simplified: Graph
+    fused: Fused
+    planned: Planned
+    lowered: Program
+    program: Program
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds that each part of making a compiled step took."""
+
+    trace: float = 0.0
+    passes: dict[str, float] = field(default_factory=dict)
+    native: float = 0.0
+
+    @property
+    def compile(self) -> float:
+        """Seconds from the graph to machine code."""
+        return sum(self.passes.values()) + self.native

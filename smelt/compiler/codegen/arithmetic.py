@@ -1,0 +1,372 @@
+"""What each operation of the loop IR is in LLVM: one table an operation and kind of number.
+
+Every function takes the writer and operands and returns the result. The meaning is that of
+`ir/arithmetic.py`, to the bit, for any number of lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smelt.compiler.codegen.convert import convert
+from smelt.compiler.codegen.operands import (
+    constant,
+    flags,
+    index,
+    intrinsic,
+    largest,
+    level,
+    pick,
+    repeat,
+)
+from smelt.compiler.codegen.writer import Value, Writer, register_type, suffix
+from smelt.dtypes import DType, bool_, float32
+from smelt.errors import CompileError
+from smelt.ir.loops import COMPARE
+
+Operation = Callable[[Writer, Value, Value], str]
+Rule = Callable[[Writer, Value], str]
+
+# -------------------------------------------------------------------------------------------------
+# integers
+# -------------------------------------------------------------------------------------------------
+
+
+def _plain(code: str) -> Operation:
+    return lambda w, a, b: w.let(f"{code} {a.typed}, {b.text}")
+
+
+def _min_max(code: str) -> Operation:
+    return lambda w, a, b: intrinsic(w, code, a, b)
+
+
+def _shift(code: str) -> Operation:
+    def shift(w: Writer, a: Value, b: Value) -> str:
+        width = constant(8 * a.dtype.itemsize - 1, a.dtype, a.lanes)
+        count = w.let(f"and {b.typed}, {width.text}")
+        return w.let(f"{code} {a.typed}, {count}")
+
+    return shift
+
+
+def _divide(w: Writer, a: Value, b: Value, rounding: str) -> str:
+    """Writes a division; `rounding` is "div" (to zero), "floordiv" (down), or "mod" (rest)."""
+    if b.number is not None and b.number > 0:  # repeated lanes lose their number: see `binary`
+        return _divide_guarded(w, a, b, rounding)
+    zero, one = constant(0, a.dtype, a.lanes), constant(1, a.dtype, a.lanes)
+    lowest = constant(-1 << (8 * a.dtype.itemsize - 1), a.dtype, a.lanes)
+    is_zero = w.let(f"icmp eq {b.typed}, {zero.text}")
+    is_lowest = w.let(f"icmp eq {a.typed}, {lowest.text}")
+    is_minus = w.let(f"icmp eq {b.typed}, {constant(-1, a.dtype, a.lanes).text}")
+    overflows = w.let(f"and {flags(a)} {is_lowest}, {is_minus}")
+    unsafe = w.let(f"or {flags(a)} {is_zero}, {overflows}")
+    safe = b._replace(text=pick(w, unsafe, one, b))
+    result = _divide_guarded(w, a, safe, rounding)
+    return pick(w, is_zero, zero, a._replace(text=result))
+
+
+def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
+    if a.limit is not None and b.number is not None:
+        return w.let(f"{'urem' if rounding == 'mod' else 'udiv'} {a.typed}, {b.text}")
+    quotient = w.let(f"sdiv {a.typed}, {b.text}")
+    if rounding == "div":
+        return quotient
+    zero = constant(0, a.dtype, a.lanes)
+    whole = w.let(f"mul {a.type} {quotient}, {b.text}")
+    rest = w.let(f"sub {a.typed}, {whole}")
+    signs = w.let(f"xor {a.type} {rest}, {b.text}")
+    differ = w.let(f"icmp slt {a.type} {signs}, {zero.text}")
+    inexact = w.let(f"icmp ne {a.type} {rest}, {zero.text}")
+    below = w.let(f"and {flags(a)} {differ}, {inexact}")
+    if rounding == "mod":
+        shifted = w.let(f"add {a.type} {rest}, {b.text}")
+        return pick(w, below, a._replace(text=shifted), a._replace(text=rest))
+    step = w.let(f"sext {flags(a)} {below} to {a.type}")
+    return w.let(f"add {a.type} {quotient}, {step}")
+
+
+def _division(rounding: str) -> Operation:
+    return lambda w, a, b: _divide(w, a, b, rounding)
+
+
+_INTEGER: dict[str, Operation] = {
+    "add": _plain("add"),
+    "sub": _plain("sub"),
+    "mul": _plain("mul"),
+    "div": _division("div"),
+    "floordiv": _division("floordiv"),
+    "mod": _division("mod"),
+    "maximum": _min_max("smax"),
+    "minimum": _min_max("smin"),
+    "bitwise_and": _plain("and"),
+    "bitwise_or": _plain("or"),
+    "bitwise_xor": _plain("xor"),
+    "shl": _shift("shl"),
+    "shr": _shift("lshr"),
+}
+_FLAG: dict[str, Operation] = {
+    "add": _plain("or"),
+    "mul": _plain("and"),
+    "maximum": _plain("or"),
+    "minimum": _plain("and"),
+    "bitwise_and": _plain("and"),
+    "bitwise_or": _plain("or"),
+    "bitwise_xor": _plain("xor"),
+}
+
+# -------------------------------------------------------------------------------------------------
+# floating point: no flags, ever
+# -------------------------------------------------------------------------------------------------
+
+
+def _extreme(worse: str) -> Operation:
+    """NumPy's maximum and minimum: `a` unless `b` is better or nan.
+
+    The select alone is one machine instruction; a constant `b` needs nothing more.
+    """
+
+    def extreme(w: Writer, a: Value, b: Value) -> str:
+        better = w.let(f"fcmp {worse} {a.typed}, {b.text}")
+        best = pick(w, better, b, a)
+        if b.is_literal and "0x7FF" not in b.text and "0xFFF" not in b.text:
+            return best
+        is_nan = w.let(f"fcmp uno {b.typed}, {b.text}")
+        return pick(w, is_nan, b, a._replace(text=best))
+
+    return extreme
+
+
+def _float_remainder(w: Writer, a: Value, b: Value) -> tuple[str, str, str]:
+    """Writes C's fmod; returns it, whether Python's is one `b` more, and whether it is 0."""
+    zero = constant(0.0, a.dtype, a.lanes).text
+    rest = w.let(f"frem {a.typed}, {b.text}")
+    rest_below = w.let(f"fcmp olt {a.type} {rest}, {zero}")
+    below = w.let(f"fcmp olt {b.typed}, {zero}")
+    signs = w.let(f"xor {flags(a)} {rest_below}, {below}")
+    exact = w.let(f"fcmp oeq {a.type} {rest}, {zero}")
+    inexact = w.let(f"fcmp une {a.type} {rest}, {zero}")
+    return rest, w.let(f"and {flags(a)} {signs}, {inexact}"), exact
+
+
+def _float_mod(w: Writer, a: Value, b: Value) -> str:
+    rest, off, exact = _float_remainder(w, a, b)
+    shifted = w.let(f"fadd {a.type} {rest}, {b.text}")
+    moved = pick(w, off, a._replace(text=shifted), a._replace(text=rest))
+    zero = intrinsic(w, "copysign", constant(0.0, a.dtype, a.lanes), b)
+    return pick(w, exact, a._replace(text=zero), a._replace(text=moved))
+
+
+def _float_floordiv(w: Writer, a: Value, b: Value) -> str:
+    """Writes NumPy's floor_divide: exact where `floor(a / b)` would be rounded wrongly."""
+    zero, half, one = (constant(number, a.dtype, a.lanes) for number in (0.0, 0.5, 1.0))
+    plain = a._replace(text=w.let(f"fdiv {a.typed}, {b.text}"))
+    rest, off, _ = _float_remainder(w, a, b)
+    whole = w.let(f"fsub {a.typed}, {rest}")
+    quotient = w.let(f"fdiv {a.type} {whole}, {b.text}")
+    less = w.let(f"fsub {a.type} {quotient}, {one.text}")
+    quotient = pick(w, off, a._replace(text=less), a._replace(text=quotient))
+    down = intrinsic(w, "floor", a._replace(text=quotient))
+    gap = w.let(f"fsub {a.type} {quotient}, {down}")
+    too_low = w.let(f"fcmp ogt {a.type} {gap}, {half.text}")
+    up = w.let(f"fadd {a.type} {down}, {one.text}")
+    down = pick(w, too_low, a._replace(text=up), a._replace(text=down))
+    nothing = w.let(f"fcmp oeq {a.type} {quotient}, {zero.text}")
+    signed = intrinsic(w, "copysign", zero, plain)
+    down = pick(w, nothing, a._replace(text=signed), a._replace(text=down))
+    by_zero = w.let(f"fcmp oeq {b.typed}, {zero.text}")
+    return pick(w, by_zero, plain, a._replace(text=down))
+
+
+_FLOAT: dict[str, Operation] = {
+    "add": _plain("fadd"),
+    "sub": _plain("fsub"),
+    "mul": _plain("fmul"),
+    "div": _plain("fdiv"),
+    "floordiv": _float_floordiv,
+    "mod": _float_mod,
+    "maximum": _extreme("olt"),
+    "minimum": _extreme("ogt"),
+}
+_ORDER = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
+
+
+def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
+    """Returns `op(a, b)`; the side with fewer lanes is repeated.
+
+    Raises CompileError when the dtype has no such operation.
+    """
+    found = index(w, op, a, b)
+    if found is not None:
+        return found
+    if a.dtype.compute is not a.dtype:
+        result = binary(w, op, convert(w, a, float32), convert(w, b, float32))
+        return result if op in COMPARE else convert(w, result, a.dtype)
+    number, limit = b.number if not any(b.steps or ()) else None, largest(op, a, b)
+    a, b = level(w, a, b)
+    b = b._replace(number=number)
+    if op in COMPARE:
+        return Value(_compare(w, op, a, b), bool_, a.lanes)
+    table = {"float": _FLOAT, "int": _INTEGER, "bool": _FLAG}[a.dtype.kind]
+    if op not in table:
+        raise CompileError(f"{op} of {a.dtype.name} has no machine code")
+    if op == "mod" and number is not None and number > 0:
+        limit = number - 1
+    return Value(table[op](w, a, b), a.dtype, a.lanes, limit=limit)
+
+
+def _compare(w: Writer, op: str, a: Value, b: Value) -> str:
+    if a.dtype.is_float:
+        return w.let(f"fcmp {_ORDER[op]} {a.typed}, {b.text}")
+    sign = "" if op in ("eq", "ne") else "u" if a.dtype.kind == "bool" else "s"
+    return w.let(f"icmp {sign}{op} {a.typed}, {b.text}")
+
+
+def fma(w: Writer, a: Value, b: Value, c: Value) -> Value:
+    """Returns `a * b + c` with one rounding."""
+    if not a.dtype.is_float:
+        return binary(w, "add", binary(w, "mul", a, b), c)
+    if a.dtype.compute is not a.dtype:
+        wide = fma(w, *(convert(w, part, float32) for part in (a, b, c)))
+        return convert(w, wide, a.dtype)
+    a, b, c = level(w, a, b, c)
+    return Value(intrinsic(w, "fma", a, b, c), a.dtype, a.lanes)
+
+
+def select(w: Writer, condition: Value, yes: Value, no: Value) -> Value:
+    """Returns `yes` where `condition` holds, `no` elsewhere."""
+    lanes = max(condition.lanes, yes.lanes, no.lanes)
+    yes, no = repeat(w, yes, lanes), repeat(w, no, lanes)
+    text = w.let(f"select {condition.typed}, {yes.typed}, {no.typed}")
+    limits = [part.limit for part in (yes, no) if part.limit is not None]
+    return Value(text, yes.dtype, lanes, limit=max(limits) if len(limits) == 2 else None)
+
+
+def reduce(w: Writer, op: str, x: Value) -> Value:
+    """Returns all lanes of a vector as one number, halves upon halves."""
+    x, lanes = repeat(w, x, x.lanes), x.lanes
+    if lanes & (lanes - 1):
+        raise CompileError(f"a reduction over {lanes} lanes: only powers of two can be halved")
+    while lanes > 1:
+        lanes //= 2
+        x = binary(w, op, _part(w, x, 0, lanes), _part(w, x, lanes, lanes))
+    return x._replace(limit=None)
+
+
+def _part(w: Writer, x: Value, first: int, lanes: int) -> Value:
+    if lanes == 1:
+        return Value(w.let(f"extractelement {x.typed}, i64 {first}"), x.dtype)
+    mask = ", ".join(f"i32 {lane}" for lane in range(first, first + lanes))
+    shuffled = w.let(f"shufflevector {x.typed}, {x.type} poison, <{lanes} x i32> <{mask}>")
+    return Value(shuffled, x.dtype, lanes)
+
+
+# -------------------------------------------------------------------------------------------------
+# one operand
+# -------------------------------------------------------------------------------------------------
+
+
+def unary(w: Writer, op: str, x: Value, dtype: DType) -> Value:
+    """Returns `op(x)` as `dtype`.
+
+    Raises CompileError when the dtype has no such operation.
+    """
+    x = repeat(w, x, x.lanes)
+    if op == "bitcast":
+        text = w.let(f"bitcast {x.typed} to {register_type(dtype, x.lanes)}")
+        return Value(text, dtype, x.lanes)
+    wide = convert(w, x, x.dtype.compute)
+    table = {"float": _UNARY_FLOAT, "int": _UNARY_INTEGER, "bool": _UNARY_FLAG}[x.dtype.kind]
+    if op not in table:
+        raise CompileError(f"{op} of {x.dtype.name} has no machine code")
+    natural = bool_ if op in ("isnan", "isinf", "logical_not") else wide.dtype
+    return convert(w, Value(table[op](w, wide), natural, x.lanes), dtype)
+
+
+def _round(name: str) -> Rule:
+    return lambda w, x: intrinsic(w, name, x)
+
+
+def _is(predicate: str, number: float) -> Rule:
+    def compare(w: Writer, x: Value) -> str:
+        return w.let(f"fcmp {predicate} {x.typed}, {constant(number, x.dtype, x.lanes).text}")
+
+    return compare
+
+
+def _is_infinite(w: Writer, x: Value) -> str:
+    size = x._replace(text=intrinsic(w, "fabs", x))
+    return _is("oeq", float("inf"))(w, size)
+
+
+def _float_sign(w: Writer, x: Value) -> str:
+    zero, one, minus = (constant(number, x.dtype, x.lanes) for number in (0.0, 1.0, -1.0))
+    is_zero = w.let(f"fcmp oeq {x.typed}, {zero.text}")
+    rest = x._replace(text=pick(w, is_zero, zero, x))
+    below = w.let(f"fcmp olt {x.typed}, {zero.text}")
+    rest = x._replace(text=pick(w, below, minus, rest))
+    above = w.let(f"fcmp ogt {x.typed}, {zero.text}")
+    return pick(w, above, one, rest)
+
+
+def _integer_sign(w: Writer, x: Value) -> str:
+    one, minus = constant(1, x.dtype, x.lanes), constant(-1, x.dtype, x.lanes)
+    return intrinsic(w, "smax", x._replace(text=intrinsic(w, "smin", x, one)), minus)
+
+
+def _integer_abs(w: Writer, x: Value) -> str:
+    return w.call(x.type, f"llvm.abs.{suffix(x.type)}", x.typed, "i1 false")
+
+
+def _equals_zero(w: Writer, x: Value) -> str:
+    return w.let(f"icmp eq {x.typed}, {constant(0, x.dtype, x.lanes).text}")
+
+
+def _same(_w: Writer, x: Value) -> str:
+    return x.text
+
+
+def _never(_w: Writer, x: Value) -> str:
+    return constant(False, bool_, x.lanes).text
+
+
+def _invert(w: Writer, x: Value) -> str:
+    return w.let(f"xor {x.typed}, {constant(-1, x.dtype, x.lanes).text}")
+
+
+_UNARY_FLOAT: dict[str, Rule] = {
+    "neg": lambda w, x: w.let(f"fneg {x.typed}"),
+    "abs": _round("fabs"),
+    "sqrt": _round("sqrt"),
+    "floor": _round("floor"),
+    "ceil": _round("ceil"),
+    "round": _round("roundeven"),
+    "trunc": _round("trunc"),
+    "sign": _float_sign,
+    "isnan": _is("uno", 0.0),
+    "isinf": _is_infinite,
+    "logical_not": _is("oeq", 0.0),
+}
+_UNARY_INTEGER: dict[str, Rule] = {
+    "neg": lambda w, x: w.let(f"sub {x.type} {constant(0, x.dtype, x.lanes).text}, {x.text}"),
+    "abs": _integer_abs,
+    "sign": _integer_sign,
+    "logical_not": _equals_zero,
+    "bitwise_not": _invert,
+    "isnan": _never,
+    "isinf": _never,
+    "floor": _same,
+    "ceil": _same,
+    "round": _same,
+    "trunc": _same,
+}
+_UNARY_FLAG: dict[str, Rule] = {
+    "abs": _same,
+    "logical_not": _invert,
+    "bitwise_not": _invert,
+    "isnan": _never,
+    "isinf": _never,
+    "floor": _same,
+    "ceil": _same,
+    "round": _same,
+    "trunc": _same,
+}

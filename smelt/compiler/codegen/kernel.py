@@ -1,0 +1,400 @@
+"""Loop IR to LLVM IR: one method for each kind of statement, one rule for each kind of expression.
+
+A kernel becomes an internal function over its buffers' pointers. A parallel kernel's function takes
+a range of iterations besides, and has a second entry that unpacks its pointers for the thread pool.
+What a step does around its kernels is in `llvm_step.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+from smelt.compiler.codegen import memory as llvm_memory
+from smelt.compiler.codegen.arithmetic import binary, fma, reduce, select, unary
+from smelt.compiler.codegen.convert import convert
+from smelt.compiler.codegen.operands import constant, repeat
+from smelt.compiler.codegen.step import emit_call, emit_job, emit_step
+from smelt.compiler.codegen.transcendental import TRANSCENDENTAL, expand
+from smelt.compiler.codegen.writer import (
+    Module,
+    Value,
+    Writer,
+    integer,
+    memory_type,
+    ramp,
+    register_type,
+)
+from smelt.dtypes import DType, int64
+from smelt.errors import CompileError
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Buffer,
+    Cast,
+    Constant,
+    Declare,
+    Expression,
+    Fma,
+    If,
+    Kernel,
+    Lanes,
+    Let,
+    Load,
+    Loop,
+    Read,
+    Reduce,
+    Register,
+    Scratch,
+    Select,
+    Statement,
+    Store,
+    Transpose,
+    Unary,
+    Variable,
+    children,
+)
+from smelt.ir.program import Program
+
+# the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
+ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"'
+HELPER = ATTRIBUTES.replace("noinline", "alwaysinline")
+_ODD = r"[^\w.-]"  # what stays out of the names of functions
+STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread's stack
+
+
+def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
+    """Returns the LLVM module of a program; it exports `entry` and `entry_block` of `llvm_step.py`.
+
+    With `threads`, parallel kernels are handed to the outside function `smelt_parallel`.
+
+    Raises CompileError when the program says something that has no machine code.
+    """
+    module = Module()
+    names = {
+        kernel: f'@"{re.sub(_ODD, "_", kernel.name)}.{number}"'
+        for number, kernel in enumerate(program.kernels)
+    }
+    for kernel, name in names.items():
+        emit_kernel(module, kernel, name)
+    emit_step(module, program, names, entry, threads)
+    emit_call(module, f"{entry}_block", entry)
+    return str(module)
+
+
+def emit_kernel(module: Module, kernel: Kernel, name: str) -> None:
+    """Adds a kernel's function to the module, and the entry for the thread pool if it is parallel.
+
+    The parameters are one pointer a buffer, no two of them to the same memory, in the order of
+    `kernel.buffers`; then, if the kernel is parallel, two numbers of iterations, begin and end.
+    """
+    function = _Function(module, kernel)
+    function.block(kernel.body)
+    function.writer.do("ret void")
+    outputs = set(kernel.outputs)
+    parameters = [
+        f"{_parameter(buffer, buffer in outputs)} {function.pointers[buffer]}"
+        for buffer in kernel.buffers
+    ]
+    if kernel.parallel:
+        parameters += ["i64 %begin", "i64 %end"]
+    function.writer.finish(f"define internal void {name}({', '.join(parameters)}) {ATTRIBUTES}")
+    if kernel.parallel:
+        emit_job(module, name, len(kernel.buffers))
+
+
+def _parameter(buffer: Buffer, is_output: bool) -> str:
+    size = buffer.size * buffer.dtype.itemsize
+    known = f" dereferenceable({size})" if size else ""
+    return f"ptr noalias{'' if is_output else ' readonly'}{known}"
+
+
+class _Function:
+    """The state of one kernel's emission: where buffers and registers are, what names stand for."""
+
+    def __init__(self, module: Module, kernel: Kernel | None = None) -> None:
+        self.writer = Writer(module)
+        self.kernel = kernel
+        buffers = kernel.buffers if kernel else ()
+        self.pointers = {buffer: f"%b{number}" for number, buffer in enumerate(buffers)}
+        self.cells: dict[tuple[Register, tuple[int, ...]], str] = {}
+        self.names: dict[str, Value] = {}
+        self.scratch_bytes = 0
+
+    # -- statements ------------------------------------------------------------------------------
+
+    def block(self, body: tuple[Statement, ...]) -> None:
+        """Writes statements in order; the names that they make end with them."""
+        outer = dict(self.names)
+        for statement in body:
+            _STATEMENTS[type(statement)](self, statement)
+        self.names = outer
+
+    def let(self, let: Let) -> None:
+        value, lanes = self.value(let.value), let.variable.lanes
+        self.names[let.variable.name] = value if value.lanes == lanes else self.repeat(value, lanes)
+
+    def repeat(self, value: Value, lanes: int) -> Value:
+        """Returns the value with that many lanes; index vectors stay formulas."""
+        if value.lanes == 1 and value.dtype is int64 and lanes > 1:
+            return value._replace(lanes=lanes, steps=ramp(0, lanes))
+        return repeat(self.writer, value, lanes)
+
+    def declare(self, declare: Declare) -> None:
+        register = declare.register
+        start = repeat(self.writer, self.value(declare.start), register.lanes)
+        type_ = register_type(register.dtype, register.lanes)
+        for place in _places(register.shape):
+            if (register, place) not in self.cells:
+                self.cells[register, place] = self.writer.alloca(type_)
+            self.writer.do(f"store {start.typed}, ptr {self.cells[register, place]}")
+
+    def assign(self, assign: Assign) -> None:
+        value = repeat(self.writer, self.value(assign.value), assign.register.lanes)
+        cell = self.cell(assign.register, [self.value(part) for part in assign.index])
+        self.writer.do(f"store {value.typed}, ptr {cell}")
+
+    def store(self, store: Store) -> None:
+        index = [self.value(part) for part in store.index]
+        mask = None if store.mask is None else self.value(store.mask)
+        value, pointer = self.value(store.value), self.pointer(store.buffer)
+        llvm_memory.store(self.writer, pointer, store.buffer, index, value, mask)
+
+    def scratch(self, scratch: Scratch) -> None:
+        buffer = scratch.buffer
+        if buffer in self.pointers:  # a copy made by unrolling
+            return
+        self.scratch_bytes += buffer.size * buffer.dtype.itemsize
+        if self.scratch_bytes > STACK_BYTES:
+            raise CompileError(
+                f"scratch buffers take {self.scratch_bytes} bytes of stack, at most {STACK_BYTES}"
+            )
+        type_ = f"[{max(buffer.size, 1)} x {memory_type(buffer.dtype)}]"
+        self.pointers[buffer] = self.writer.alloca(type_)
+
+    def transpose(self, tile: Transpose) -> None:
+        source = [self.value(part) for part in tile.source_index]
+        target = [self.value(part) for part in tile.target_index]
+        llvm_memory.transpose(
+            self.writer,
+            (self.pointer(tile.source), tile.source, source, tile.source_axis),
+            (self.pointer(tile.target), tile.target, target, tile.target_axis),
+            tile.rows,
+            tile.columns,
+        )
+
+    def if_(self, branch: If) -> None:
+        with self.writer.when(self.value(branch.condition).text):
+            self.block(branch.body)
+
+    def loop(self, loop: Loop) -> None:
+        if loop.kind == "unroll":
+            self.unroll(loop)
+        elif loop.kind == "parallel":
+            self.share(loop)
+        else:
+            start, stop = self.bound(loop.start), self.bound(loop.stop)
+            known = start.number is not None and stop.number is not None
+            runs = known and start.number < stop.number  # type: ignore[operator]
+            if not known or runs:
+                self.run(loop, start, stop, runs)
+
+    def run(self, loop: Loop, start: Value, stop: Value, runs: bool) -> None:
+        limit = stop.limit if start.limit is not None else None
+        with self.writer.loop(start.text, stop.text, loop.step, runs=runs) as index:
+            self.names[loop.variable.name] = Value(index, int64, limit=limit)
+            self.block(loop.body)
+
+    def unroll(self, loop: Loop) -> None:
+        start, stop = self.bound(loop.start).number, self.bound(loop.stop).number
+        if start is None or stop is None:
+            raise CompileError(f"the bounds of the unrolled loop {loop.variable.name} are unknown")
+        for number in range(start, stop, loop.step):
+            self.names[loop.variable.name] = integer(number)
+            self.block(loop.body)
+
+    def share(self, loop: Loop) -> None:
+        """Writes the part of a parallel loop that one thread claims: iterations begin to end."""
+        start, stop = self.bound(loop.start), self.bound(loop.stop)
+        with self.writer.loop("%begin", "%end", 1, runs=True) as number:
+            iteration = Value(number, int64, limit=stop.limit)
+            steps = binary(self.writer, "mul", iteration, integer(loop.step))
+            index = binary(self.writer, "add", steps, start)
+            limit = stop.limit if start.limit is not None else None
+            self.names[loop.variable.name] = index._replace(limit=limit)
+            self.block(loop.body)
+
+    def bound(self, bound: int | Expression) -> Value:
+        return integer(bound) if isinstance(bound, int) else self.value(bound)
+
+    # -- places ----------------------------------------------------------------------------------
+
+    def pointer(self, buffer: Buffer) -> str:
+        if buffer not in self.pointers:
+            raise CompileError(f"buffer {buffer.name} is not in scope")
+        return self.pointers[buffer]
+
+    def cell(self, register: Register, index: list[Value]) -> str:
+        place = tuple(part.number for part in index)
+        if (register, place) not in self.cells:
+            raise CompileError(f"register {register.name}{list(place)} is not declared")
+        return self.cells[register, place]  # type: ignore[index]
+
+    # -- expressions -----------------------------------------------------------------------------
+
+    def value(self, root: Expression) -> Value:
+        """Writes an expression and everything below it, each object once, without recursion."""
+        done: dict[int, Value] = {}
+        stack = [root]
+        while stack:
+            part, ready = stack[-1], True
+            below = children(part)
+            for child in below:
+                if id(child) in done:
+                    continue
+                if type(child) in _LEAVES:
+                    done[id(child)] = _LEAVES[type(child)](self, child)
+                else:
+                    stack.append(child)
+                    ready = False
+            if ready and id(part) not in done:
+                operands = [done[id(child)] for child in below]
+                done[id(part)] = _EXPRESSIONS[type(part)](self, part, *operands)
+            if ready:
+                stack.pop()
+        return done[id(root)]
+
+    def constant(self, part: Constant) -> Value:
+        if part.dtype is int64 and part.lanes > 1:
+            return integer(int(part.value))._replace(lanes=part.lanes, steps=ramp(0, part.lanes))
+        return constant(part.value, part.dtype, part.lanes)
+
+    def variable(self, part: Variable) -> Value:
+        if part.name not in self.names:
+            raise CompileError(f"variable {part.name} has no value")
+        return self.names[part.name]
+
+    def lanes(self, part: Lanes) -> Value:
+        steps = ramp(1, part.lanes)
+        return integer(0)._replace(lanes=part.lanes, limit=part.lanes - 1, steps=steps)
+
+    def unary(self, part: Unary, x: Value) -> Value:
+        if part.op in TRANSCENDENTAL and x.dtype.is_float:
+            return self.approximate(part.op, x)
+        return unary(self.writer, part.op, x, part.dtype)
+
+    def binary(self, part: Binary, a: Value, b: Value) -> Value:
+        if part.op in TRANSCENDENTAL and a.dtype.kind != "bool":
+            return self.approximate(part.op, a, b)
+        return binary(self.writer, part.op, a, b)
+
+    def fma(self, _part: Fma, a: Value, b: Value, c: Value) -> Value:
+        return fma(self.writer, a, b, c)
+
+    def select(self, _part: Select, condition: Value, yes: Value, no: Value) -> Value:
+        return select(self.writer, condition, yes, no)
+
+    def cast(self, part: Cast, x: Value) -> Value:
+        return convert(self.writer, x, part.dtype)
+
+    def load(self, part: Load, *operands: Value) -> Value:
+        index = operands[: len(part.index)]
+        mask = operands[-1] if part.mask is not None else None
+        pointer = self.pointer(part.buffer)
+        return llvm_memory.load(self.writer, pointer, part.buffer, index, mask)
+
+    def read(self, part: Read, *index: Value) -> Value:
+        register = part.register
+        type_ = register_type(register.dtype, register.lanes)
+        text = self.writer.load(type_, self.cell(register, list(index)))
+        return Value(text, register.dtype, register.lanes)
+
+    def reduce(self, part: Reduce, x: Value) -> Value:
+        return reduce(self.writer, part.op, x)
+
+    def approximate(self, op: str, *arguments: Value) -> Value:
+        """Calls the helper that computes `op` by arithmetic alone; writes it on first use."""
+        dtype = arguments[0].dtype
+        if dtype.compute is not dtype:
+            wide = [convert(self.writer, part, dtype.compute) for part in arguments]
+            return convert(self.writer, self.approximate(op, *wide), dtype)
+        lanes = max(part.lanes for part in arguments)
+        operands = [repeat(self.writer, part, lanes).typed for part in arguments]
+        name, type_ = f"{op}.{dtype.name}.{lanes}", register_type(dtype, lanes)
+        if name not in self.writer.module.helpers:
+            self.writer.module.helpers.add(name)
+            _emit_helper(self.writer.module, name, op, [dtype] * len(arguments), lanes)
+        text = self.writer.let(f"call {type_} @{name}({', '.join(operands)})")
+        return Value(text, dtype, lanes)
+
+
+def _emit_helper(module: Module, name: str, op: str, dtypes: list[DType], lanes: int) -> None:
+    function = _Function(module)
+    arguments = tuple(Variable(f"x{number}", dtype, lanes) for number, dtype in enumerate(dtypes))
+    values = [Value(f"%{part.name}", part.dtype, lanes) for part in arguments]
+    function.names = {part.name: value for part, value in zip(arguments, values, strict=True)}
+    statements, result = (integer_power if dtypes[0].kind == "int" else expand)(op, arguments)
+    for statement in statements:
+        _STATEMENTS[type(statement)](function, statement)
+    found = repeat(function.writer, function.value(result), lanes)
+    function.writer.do(f"ret {found.typed}")
+    parameters = ", ".join(value.typed for value in values)
+    function.writer.finish(f"define internal {found.type} @{name}({parameters}) {HELPER}")
+
+
+def integer_power(
+    op: str, arguments: tuple[Variable, ...]
+) -> tuple[tuple[Statement, ...], Expression]:
+    """Returns `a ** b` of integers as statements and a result: wrapping, by squaring.
+
+    A negative exponent gives the truncated reciprocal: 0, or 1 and -1 of themselves.
+    """
+    a, b = arguments
+    bits, zero, one = 8 * a.dtype.itemsize, Constant(0, a.dtype), Constant(1, a.dtype)
+    power, square, rest = (Register(name, a.dtype, a.lanes) for name in ("power", "square", "rest"))
+    is_set = Binary("ne", Binary("bitwise_and", Read(rest), one), zero)
+    longer = Binary("mul", Read(power), Read(square))
+    turn = (
+        Assign(power, (), Select(is_set, longer, Read(power))),
+        Assign(square, (), Binary("mul", Read(square), Read(square))),
+        Assign(rest, (), Binary("shr", Read(rest), one)),
+    )
+    step = Loop(Variable("bit", int64), 0, bits, 1, turn)
+    unit = Binary("eq", Unary("abs", a, a.dtype), one)
+    even = Binary("eq", Binary("bitwise_and", b, one), zero)
+    reciprocal = Select(unit, Select(even, one, a), zero)
+    start = (Declare(power, one), Declare(square, a), Declare(rest, b))
+    return (*start, step), Select(Binary("lt", b, zero), reciprocal, Read(power))
+
+
+def _places(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    return product(*(range(extent) for extent in shape))
+
+
+_STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
+    Let: _Function.let,
+    Declare: _Function.declare,
+    Assign: _Function.assign,
+    Store: _Function.store,
+    Scratch: _Function.scratch,
+    Transpose: _Function.transpose,
+    Loop: _Function.loop,
+    If: _Function.if_,
+}
+_LEAVES: dict[type, Callable[[_Function, Any], Value]] = {
+    Constant: _Function.constant,
+    Variable: _Function.variable,
+    Lanes: _Function.lanes,
+}
+_EXPRESSIONS: dict[type, Callable[..., Value]] = _LEAVES | {
+    Unary: _Function.unary,
+    Binary: _Function.binary,
+    Fma: _Function.fma,
+    Select: _Function.select,
+    Cast: _Function.cast,
+    Load: _Function.load,
+    Read: _Function.read,
+    Reduce: _Function.reduce,
+}

@@ -1,0 +1,167 @@
+"""The machine: LLVM text to object code, object code to addresses. All of llvmlite is used here.
+
+    text -> parse -> passes -> object code (bytes, may be kept on disk) -> link -> Library
+
+Linking object code runs no passes, so that code from the disk cache is ready in a millisecond.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import llvmlite
+import llvmlite.binding as llvm
+from llvmlite.binding.newpassmanagers import (
+    NewPassManager,
+    create_new_module_pass_manager,
+    create_pass_builder,
+    create_pipeline_tuning_options,
+)
+from llvmlite.binding.orcjit import LLJIT, JITLibraryBuilder, ResourceTracker
+
+from smelt.errors import CompileError
+
+VECTOR_BITS = (("+avx512f", 512), ("+avx2", 256))  # by LLVM's features, the widest first
+LEVEL = 2  # of machine code: 1 saves a tenth of the time, 0 makes code that is four times slower
+
+
+@dataclass(frozen=True)
+class Target:
+    """What code is made for: LLVM's triple, the CPU's name, and its features."""
+
+    triple: str
+    cpu: str
+    features: str
+
+
+@cache
+def host() -> Target:
+    """Returns this machine as a target."""
+    features = llvm.get_host_cpu_features().flatten()
+    return Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
+
+
+@cache
+def vector_bits() -> int:
+    """Returns the width of the CPU's vector registers in bits: 128 where none wider is known."""
+    features = host().features.split(",")
+    return next((bits for feature, bits in VECTOR_BITS if feature in features), 128)
+
+
+def llvm_version() -> str:
+    """Returns the version of LLVM, such as "22.1.0"."""
+    return ".".join(str(part) for part in llvm.llvm_version_info)
+
+
+def fingerprint(target: Target | None = None) -> str:
+    """Returns everything besides the text that object code depends on, for the key of a cache."""
+    target = target or host()
+    tools = f"llvmlite {llvmlite.__version__}, llvm {llvm_version()}, level {LEVEL}"
+    return f"{tools}, {target.triple}, {target.cpu}, {target.features}"
+
+
+@cache
+def _start_llvm() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@cache
+def _machine(target: Target) -> llvm.TargetMachine:
+    _start_llvm()
+    description = llvm.Target.from_triple(target.triple)
+    return description.create_target_machine(
+        target.cpu, target.features, opt=LEVEL, reloc="pic", codemodel="small"
+    )
+
+
+def parse(text: str, target: Target | None = None) -> llvm.ModuleRef:
+    """Returns LLVM text as a verified module for the target.
+
+    Raises CompileError with LLVM's words when the text is not valid.
+    """
+    machine = _machine(target or host())
+    try:
+        module = llvm.parse_assembly(text, llvm.create_context())
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        module.verify()
+    except RuntimeError as problem:
+        raise CompileError(f"LLVM does not accept the module: {problem}") from problem
+    return module
+
+
+def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.ModuleRef:
+    """Inlines the helpers and puts stack slots into registers.
+
+    That is all: vectors, tiles and the order of work are chosen before. The passes of -O2 (without
+    its vectorisers) take as long as making the machine code, and gain 1 %.
+    """
+    builder = create_pass_builder(_machine(target or host()), create_pipeline_tuning_options(LEVEL))
+    passes = create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.add_sroa_pass()
+    passes.run(module, builder)
+    NewPassManager._dispose(passes)  # closing it does nothing: ObjectRef's empty method comes first
+    passes.detach()
+    return module
+
+
+def compile_object(text: str, target: Target | None = None) -> bytes:
+    """Returns the object code of LLVM text.
+
+    Raises CompileError when the text is not valid.
+    """
+    module = optimise(parse(text, target), target)
+    return _machine(target or host()).emit_object(module)
+
+
+def assembly(text: str, target: Target | None = None) -> str:
+    """Returns the machine code of LLVM text as a person reads it."""
+    module = optimise(parse(text, target), target)
+    return _machine(target or host()).emit_assembly(module)
+
+
+class Library:
+    """Linked object code. Its addresses hold for as long as this object lives."""
+
+    def __init__(self, tracker: ResourceTracker, linker: LLJIT) -> None:
+        self._tracker = tracker
+        # the code goes before its linker; at exit neither does, because threads may still be in it
+        weakref.finalize(self, _release, tracker, linker).atexit = False
+
+    def __getitem__(self, symbol: str) -> int:
+        return int(self._tracker[symbol])
+
+
+def _release(tracker: ResourceTracker, linker: LLJIT) -> None:
+    tracker.close()
+    linker.close()
+
+
+def load_object(
+    code: bytes, exports: tuple[str, ...], imports: Mapping[str, int] | None = None
+) -> Library:
+    """Returns object code linked into this process.
+
+    `exports` are the functions whose addresses are wanted, `imports` the addresses of functions
+    that the code calls and that are not part of the process's C library.
+
+    Raises CompileError when a name is missing.
+    """
+    builder = JITLibraryBuilder().add_object_img(code).add_current_process()
+    for name, address in (imports or {}).items():
+        builder.import_symbol(name, address)
+    for name in exports:
+        builder.export_symbol(name)
+    # a linker of its own costs half a millisecond, and leaves nothing behind when it is dropped
+    linker = llvm.create_lljit_compiler(_machine(host()))
+    try:
+        tracker = builder.link(linker, "smelt")
+    except RuntimeError as problem:
+        raise CompileError(f"the machine code cannot be linked: {problem}") from problem
+    return Library(tracker, linker)

@@ -1,0 +1,319 @@
+"""Loads, stores and transposed tiles in LLVM: where an element is, and how many come at once.
+
+Addresses are `getelementptr` of a buffer's pointer. A vector of indices whose element offsets are
+base, base + 1, ... becomes one vector access; loads of elements that lie near each other in any
+other known order become some and a choice among their lanes; everything else gathers or scatters.
+Accesses promise element alignment only: what a caller passes in is aligned no better, and CPUs do
+not mind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smelt.compiler.codegen.arithmetic import binary
+from smelt.compiler.codegen.operands import constant, repeat, steps_literal
+from smelt.compiler.codegen.writer import (
+    Value,
+    Writer,
+    integer,
+    memory_type,
+    ramp,
+    suffix,
+    vector,
+)
+from smelt.dtypes import bool_, int64
+from smelt.errors import CompileError
+from smelt.ir.loops import Buffer
+
+NEAR = 4  # so many vectors of neighbours at most are read in place of a gather
+
+
+def offset(w: Writer, buffer: Buffer, index: Sequence[Value]) -> Value:
+    """Returns how many elements lie before the one at `index`; an axis of one element adds none."""
+    total = integer(0)
+    for part, extent, stride in zip(index, buffer.shape, buffer.strides, strict=True):
+        if extent != 1 or part.lanes > 1:
+            total = binary(w, "add", total, binary(w, "mul", part, integer(stride)))
+    return total
+
+
+def load(
+    w: Writer, pointer: str, buffer: Buffer, index: Sequence[Value], mask: Value | None
+) -> Value:
+    """Returns the elements at `index`, and 0 where `mask` is false."""
+    place = offset(w, buffer, index)
+    lanes = max(place.lanes, mask.lanes if mask else 1)
+    if place.steps is not None and place.stride not in (0, 1) and _is_near(place.steps):
+        every = repeat(w, mask or constant(True, bool_), lanes)
+        text = _load_near(w, pointer, buffer, place, place.steps, every)
+    elif mask is not None:
+        text = _load_masked(w, pointer, buffer, place, repeat(w, mask, lanes))
+    elif lanes == 1 or place.stride == 1:
+        address = _address(w, pointer, buffer, place.text)
+        type_ = memory_type(buffer.dtype, lanes)
+        text = w.load(type_, address, buffer.dtype.itemsize)
+    elif place.stride == 0:
+        return repeat(w, load(w, pointer, buffer, _first(index), None), lanes)
+    else:
+        every = constant(True, bool_, lanes)
+        text = _gather(w, _addresses(w, pointer, buffer, place), buffer, every)
+    return _from_memory(w, Value(text, buffer.dtype, lanes))
+
+
+def store(
+    w: Writer,
+    pointer: str,
+    buffer: Buffer,
+    index: Sequence[Value],
+    value: Value,
+    mask: Value | None,
+) -> None:
+    """Writes `value` to `index` where `mask` holds.
+
+    Raises CompileError when the value is of another dtype than the buffer.
+    """
+    if value.dtype is not buffer.dtype:
+        raise CompileError(f"a {value.dtype.name} is stored to {buffer.name}: {buffer.dtype.name}")
+    place = offset(w, buffer, index)
+    lanes = max([part.lanes for part in index] + [mask.lanes if mask else 1])
+    bits = _to_memory(w, repeat(w, value, lanes))
+    if mask is None and (lanes == 1 or place.stride == 1):
+        address = _address(w, pointer, buffer, place.text)
+        w.do(f"store {bits}, ptr {address}, align {buffer.dtype.itemsize}")
+        return
+    kept = repeat(w, mask or constant(True, bool_), lanes)
+    if lanes == 1 or place.stride == 1:
+        _store_masked(w, _address(w, pointer, buffer, place.text), buffer, bits, kept)
+    else:
+        _scatter(w, _addresses(w, pointer, buffer, _spread(place, lanes)), buffer, bits, kept)
+
+
+def _first(index: Sequence[Value]) -> list[Value]:
+    return [Value(part.text, part.dtype, number=part.number) for part in index]
+
+
+def _spread(place: Value, lanes: int) -> Value:
+    return place._replace(lanes=lanes, steps=ramp(0, lanes)) if place.lanes == 1 else place
+
+
+def _address(w: Writer, pointer: str, buffer: Buffer, place: str) -> str:
+    if place == "0":
+        return pointer
+    return w.let(f"getelementptr {memory_type(buffer.dtype)}, ptr {pointer}, i64 {place}")
+
+
+def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> str:
+    """Returns one address a lane; offsets that fit are 32-bit, twice as many to a register."""
+    short = buffer.size < 1 << 31
+    element = "i32" if short else "i64"
+    lanes = vector(element, place.lanes)
+    if place.steps is not None:
+        pointer = _address(w, pointer, buffer, place.text)
+        offsets = steps_literal(place.steps, element)
+    else:
+        offsets = w.let(f"trunc {place.typed} to {lanes}") if short else place.text
+    cell = memory_type(buffer.dtype)
+    return w.let(f"getelementptr {cell}, ptr {pointer}, {lanes} {offsets}")
+
+
+def _from_memory(w: Writer, x: Value) -> Value:
+    if x.dtype is not bool_:
+        return x
+    type_ = memory_type(bool_, x.lanes)
+    return x._replace(text=w.let(f"icmp ne {type_} {x.text}, zeroinitializer"))
+
+
+def _to_memory(w: Writer, x: Value) -> str:
+    if x.dtype is not bool_:
+        return x.typed
+    type_ = memory_type(bool_, x.lanes)
+    return f"{type_} {w.let(f'zext {x.typed} to {type_}')}"
+
+
+# -------------------------------------------------------------------------------------------------
+# masked and scattered accesses; a single lane goes through a vector of one
+# -------------------------------------------------------------------------------------------------
+
+
+def _vector_of(buffer: Buffer, lanes: int) -> tuple[str, str]:
+    """Returns the type of a memory vector, also of one lane, and how intrinsics spell it."""
+    element = memory_type(buffer.dtype)
+    return f"<{lanes} x {element}>", f"v{lanes}{suffix(element)}"
+
+
+def _truths(w: Writer, mask: Value) -> str:
+    if mask.lanes > 1:
+        return mask.typed
+    return f"<1 x i1> {w.let(f'insertelement <1 x i1> poison, {mask.typed}, i64 0')}"
+
+
+def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Value) -> str:
+    if mask.lanes > 1 and place.stride != 1:
+        addresses = _addresses(w, pointer, buffer, _spread(place, mask.lanes))
+        return _gather(w, addresses, buffer, mask)
+    address = _address(w, pointer, buffer, place.text)
+    result = _neighbours(w, address, buffer, mask.lanes, _truths(w, mask))
+    type_, _ = _vector_of(buffer, mask.lanes)
+    return result if mask.lanes > 1 else w.let(f"extractelement {type_} {result}, i64 0")
+
+
+def _neighbours(w: Writer, address: str, buffer: Buffer, lanes: int, truths: str) -> str:
+    """Reads `lanes` elements from an address on, but only where the truths hold; else 0."""
+    type_, name = _vector_of(buffer, lanes)
+    return w.call(
+        type_,
+        f"llvm.masked.load.{name}.p0",
+        f"ptr {address}",
+        f"i32 {buffer.dtype.itemsize}",
+        truths,
+        f"{type_} zeroinitializer",
+    )
+
+
+def _is_near(steps: tuple[int, ...]) -> bool:
+    return max(steps) - min(steps) < NEAR * len(steps)
+
+
+def _load_near(
+    w: Writer, pointer: str, buffer: Buffer, place: Value, steps: tuple[int, ...], mask: Value
+) -> str:
+    """Reads neighbours, several vectors of them, and picks `base + steps[lane]` for each lane.
+
+    Only what is wanted is read: what lies between may belong to nobody.
+    """
+    lanes, lowest = place.lanes, min(steps)
+    wanted = [step - lowest for step in steps]
+    base = Value(place.text, int64, number=place.number)
+    type_, result = memory_type(buffer.dtype, lanes), "poison"
+    for start in range(0, max(wanted) + 1, lanes):
+        picks = [at - start if start <= at < start + lanes else -1 for at in wanted]
+        inside = _asked_for(w, mask, picks)
+        address = _address(w, pointer, buffer, binary(w, "add", base, integer(lowest + start)).text)
+        found = _neighbours(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
+        order = [lane if pick < 0 else lanes + pick for lane, pick in enumerate(picks)]
+        result = _chosen(w, type_, result, found, order)
+    if len(set(wanted)) == lanes:
+        return result
+    # what one lane asks for another one may get, too, that should have 0
+    return w.let(f"select {mask.typed}, {type_} {result}, {type_} zeroinitializer")
+
+
+def _asked_for(w: Writer, mask: Value, picks: list[int]) -> str:
+    """Returns which of a vector's elements some lane picks for which the mask holds."""
+    type_, result = mask.type, "zeroinitializer"
+    askers: dict[int, list[int]] = {}
+    for lane, pick in enumerate(picks):
+        askers.setdefault(pick, []).append(lane)
+    askers.pop(-1, None)
+    for turn in range(max(map(len, askers.values()), default=0)):
+        order = [askers.get(number, [])[turn : turn + 1] for number in range(mask.lanes)]
+        lanes = [one[0] if one else mask.lanes for one in order]
+        some = _chosen(w, type_, mask.text, "zeroinitializer", lanes)
+        result = w.let(f"or {type_} {result}, {some}") if turn else some
+    return result
+
+
+def _chosen(w: Writer, type_: str, a: str, b: str, lanes: list[int]) -> str:
+    """Returns the lanes of two vectors, counted through both, that are listed."""
+    mask = ", ".join(f"i32 {lane}" for lane in lanes)
+    return w.let(f"shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>")
+
+
+def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Value) -> None:
+    type_, name = _vector_of(buffer, mask.lanes)
+    if mask.lanes == 1:
+        bits = f"{type_} {w.let(f'insertelement {type_} poison, {bits}, i64 0')}"
+    w.call(
+        "void",
+        f"llvm.masked.store.{name}.p0",
+        bits,
+        f"ptr {address}",
+        f"i32 {buffer.dtype.itemsize}",
+        _truths(w, mask),
+    )
+
+
+def _gather(w: Writer, addresses: str, buffer: Buffer, mask: Value) -> str:
+    type_, name = _vector_of(buffer, mask.lanes)
+    return w.call(
+        type_,
+        f"llvm.masked.gather.{name}.v{mask.lanes}p0",
+        f"<{mask.lanes} x ptr> {addresses}",
+        f"i32 {buffer.dtype.itemsize}",
+        mask.typed,
+        f"{type_} zeroinitializer",
+    )
+
+
+def _scatter(w: Writer, addresses: str, buffer: Buffer, bits: str, mask: Value) -> None:
+    _, name = _vector_of(buffer, mask.lanes)
+    w.call(
+        "void",
+        f"llvm.masked.scatter.{name}.v{mask.lanes}p0",
+        bits,
+        f"<{mask.lanes} x ptr> {addresses}",
+        f"i32 {buffer.dtype.itemsize}",
+        mask.typed,
+    )
+
+
+# -------------------------------------------------------------------------------------------------
+# transposed tiles
+# -------------------------------------------------------------------------------------------------
+
+
+def transpose(
+    w: Writer,
+    source: tuple[str, Buffer, Sequence[Value], int],
+    target: tuple[str, Buffer, Sequence[Value], int],
+    rows: int,
+    columns: int,
+) -> None:
+    """Writes `target[j, i] = source[i, j]` for a tile, as square blocks in registers.
+
+    `source` and `target` are (pointer, buffer, index of the first element, axis of the rows there).
+
+    Raises CompileError when a side of the tile is not a power of two.
+    """
+    if rows & (rows - 1) or columns & (columns - 1):
+        raise CompileError(f"a tile of {rows} x {columns} to transpose: both must be powers of two")
+    size = min(rows, columns)
+    tiles = [_Tile(w, *side) for side in (source, target)]
+    for row in range(0, rows, size):
+        for column in range(0, columns, size):
+            read = [tiles[0].address(row + number, column) for number in range(size)]
+            write = [tiles[1].address(column + number, row) for number in range(size)]
+            type_, align = memory_type(source[1].dtype, size), source[1].dtype.itemsize
+            lines = _transposed(w, [w.load(type_, at, align) for at in read], source[1], size)
+            for line, at in zip(lines, write, strict=True):
+                w.do(f"store {type_} {line}, ptr {at}, align {align}")
+
+
+class _Tile:
+    """One side of a tile: lines lie `step` elements apart; its first element is found once."""
+
+    def __init__(
+        self, w: Writer, pointer: str, buffer: Buffer, index: Sequence[Value], axis: int
+    ) -> None:
+        self.w, self.buffer, self.step = w, buffer, buffer.strides[axis]
+        self.first = _address(w, pointer, buffer, offset(w, buffer, index).text)
+
+    def address(self, line: int, place: int) -> str:
+        """Returns the address of an element of a line; lines run along the buffer's last axis."""
+        return _address(self.w, self.first, self.buffer, str(line * self.step + place))
+
+
+def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[str]:
+    """Exchanges the off-diagonal quarters of blocks of 2, 4, ... lines, in log2(size) rounds."""
+    type_, block = memory_type(buffer.dtype, size), 1
+    while block < size:
+        upper = [lane if not lane & block else size + lane - block for lane in range(size)]
+        lower = [lane + block if not lane & block else size + lane for lane in range(size)]
+        for top in (number for number in range(size) if not number & block):
+            pair = f"{type_} {lines[top]}, {type_} {lines[top + block]}"
+            for number, lanes in ((top, upper), (top + block, lower)):
+                mask = ", ".join(f"i32 {lane}" for lane in lanes)
+                lines[number] = w.let(f"shufflevector {pair}, <{size} x i32> <{mask}>")
+        block *= 2
+    return lines

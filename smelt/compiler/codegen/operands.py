@@ -1,0 +1,173 @@
+"""Operands of LLVM instructions: constants, repeated scalars, and index formulas.
+
+Index arithmetic keeps what is known when the code is written (a number, an upper limit, a vector
+of the form base + steps[lane]), so that addresses stay simple and divisions cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smelt.compiler.codegen.writer import (
+    Value,
+    Writer,
+    integer,
+    literal,
+    ramp,
+    register_type,
+    suffix,
+    vector,
+)
+from smelt.dtypes import DType, int64
+from smelt.errors import CompileError
+
+
+def constant(number: bool | int | float, dtype: DType, lanes: int = 1) -> Value:
+    """Returns a number known now, in every lane."""
+    if dtype is int64 and lanes == 1:
+        return integer(int(number))
+    return repeat_literal(literal(number, dtype), dtype, lanes)
+
+
+def repeat_literal(text: str, dtype: DType, lanes: int) -> Value:
+    """Returns a constant's text as a constant vector."""
+    if lanes > 1:
+        text = f"splat ({register_type(dtype)} {text})"
+    return Value(text, dtype, lanes)
+
+
+def repeat(w: Writer, x: Value, lanes: int) -> Value:
+    """Returns a scalar in every lane; a vector, or a formula of one, is written out."""
+    if x.steps is not None:
+        return _written(w, x, x.steps)
+    if x.lanes == lanes:
+        return x
+    if x.lanes != 1:
+        raise CompileError(f"a vector of {x.lanes} lanes stands where {lanes} are needed")
+    if x.is_literal:
+        return repeat_literal(x.text, x.dtype, lanes)._replace(limit=x.limit)
+    wide = register_type(x.dtype, lanes)
+    first = w.let(f"insertelement {wide} poison, {x.typed}, i64 0")
+    mask = f"<{lanes} x i32> zeroinitializer"
+    text = w.let(f"shufflevector {wide} {first}, {wide} poison, {mask}")
+    return Value(text, x.dtype, lanes, limit=x.limit)
+
+
+def _written(w: Writer, x: Value, steps: tuple[int, ...]) -> Value:
+    """Writes out the index vector `base + steps[lane]`."""
+    base = repeat(w, Value(x.text, int64, number=x.number), x.lanes)
+    if not any(steps):
+        return base._replace(limit=x.limit)
+    literal = steps_literal(steps, "i64")
+    if x.number == 0:
+        return Value(literal, int64, x.lanes, limit=x.limit)
+    return Value(w.let(f"add {base.typed}, {literal}"), int64, x.lanes, limit=x.limit)
+
+
+def steps_literal(steps: tuple[int, ...], element: str) -> str:
+    """Returns a constant vector without its type."""
+    return "<" + ", ".join(f"{element} {step}" for step in steps) + ">"
+
+
+def level(w: Writer, *operands: Value) -> list[Value]:
+    """Returns the operands, all with as many lanes as the widest."""
+    lanes = max(operand.lanes for operand in operands)
+    return [repeat(w, operand, lanes) for operand in operands]
+
+
+def flags(x: Value) -> str:
+    """Returns the type of one truth a lane of `x`."""
+    return vector("i1", x.lanes)
+
+
+def intrinsic(w: Writer, name: str, *operands: Value) -> str:
+    """Calls `llvm.name` on operands of one type; returns the result, which has that type too."""
+    type_ = operands[0].type
+    return w.call(type_, f"llvm.{name}.{suffix(type_)}", *(part.typed for part in operands))
+
+
+def pick(w: Writer, condition: str, yes: Value, no: Value) -> str:
+    """Returns `yes` where the truths named `condition` hold, else `no`."""
+    return w.let(f"select {flags(yes)} {condition}, {yes.typed}, {no.typed}")
+
+
+# -------------------------------------------------------------------------------------------------
+# index arithmetic: what is known of an integer is kept, so that addresses stay simple
+# -------------------------------------------------------------------------------------------------
+
+
+def index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
+    """Returns arithmetic of int64 as a formula or a known number; None if it is neither."""
+    if a.dtype is not int64:
+        return None
+    if op in ("floordiv", "mod"):
+        return _divided(op, a, b)
+    if op not in _KNOWN:
+        return None
+    if a.lanes == b.lanes == 1:
+        return _scalar_index(w, op, a, b)
+    if not (_is_formula(a) and _is_formula(b)):
+        return None
+    lanes = max(a.lanes, b.lanes)
+    left, right = (x.steps or ramp(0, lanes) for x in (a, b))
+    if op == "mul":
+        a, b, left, right = (a, b, left, right) if any(left) else (b, a, right, left)
+        if any(right) or (any(left) and b.number is None):
+            return None
+        steps = tuple([step * (b.number or 0) for step in left])
+    else:
+        steps = tuple([_KNOWN[op](one, other) for one, other in zip(left, right, strict=True)])
+    base = _scalar_index(w, op, _base(a), _base(b))
+    return Value(base.text, int64, lanes, base.number, largest(op, a, b), steps)
+
+
+def _divided(op: str, a: Value, b: Value) -> Value | None:
+    """Returns a quotient or a rest as a formula, where all lanes are known."""
+    if a.steps is None or a.number is None or any(b.steps or ()) or not b.number:
+        return None
+    places = [a.number + step for step in a.steps]
+    lanes = [place // b.number if op == "floordiv" else place % b.number for place in places]
+    steps = tuple([lane - lanes[0] for lane in lanes])
+    limit = max(lanes) if min(lanes) >= 0 else None
+    return Value(str(lanes[0]), int64, a.lanes, lanes[0], limit, steps)
+
+
+def _is_formula(x: Value) -> bool:
+    return x.lanes == 1 or x.steps is not None
+
+
+def _base(x: Value) -> Value:
+    return Value(x.text, int64, number=x.number)
+
+
+def _scalar_index(w: Writer, op: str, a: Value, b: Value) -> Value:
+    if op != "sub" and a.number is not None:
+        a, b = b, a
+    if b.number is not None:
+        if a.number is not None:
+            return integer(_KNOWN[op](a.number, b.number))
+        if b.number == _NEUTRAL[op]:
+            return a
+        if op == "mul" and b.number == 0:
+            return b
+    return Value(w.let(f"{op} i64 {a.text}, {b.text}"), int64, limit=largest(op, a, b))
+
+
+_KNOWN: dict[str, Callable[[int, int], int]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+}
+_NEUTRAL = {"add": 0, "sub": 0, "mul": 1}
+
+
+def largest(op: str, a: Value, b: Value) -> int | None:
+    """Returns how large the result of non-negative operands may be, if that is known."""
+    if a.limit is None:
+        return None
+    if op == "floordiv" and b.number:
+        return a.limit // b.number if b.number > 0 else None
+    if b.limit is None or op not in ("add", "mul"):
+        return None
+    limit = a.limit + b.limit if op == "add" else a.limit * b.limit
+    return limit if limit < 1 << 63 else None

@@ -1,0 +1,269 @@
+"""What a step does around its kernels, in LLVM: the loop over steps, addresses, gathers, checks.
+
+The exported function is
+
+    int64 run(void** table, int64 steps, const int64* advance, int64* control,
+              const int64* gathers, int64 gather_count, const int64* order, int64 batch)
+
+`table` has the address of each slot that is not in the arena, and after them the arena's. Before
+each step `control[0]` is read: not 0 means stop. At the end `control[1]` is the number of finished
+steps. Before step s each gather (four int64: source, bytes of a row, destination, unused) copies
+the rows `order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes.
+`advance` is read only if there are several steps. The result is 0, or `number + 1` of the check
+that fired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from smelt.compiler.codegen.writer import Module, Writer
+from smelt.errors import CompileError
+from smelt.ir.loops import Kernel, Loop
+from smelt.ir.program import Branch, Call, Check, Part, Program, Region, Repeat, Slot
+
+POOL = ("smelt_parallel", "smelt_enter", "smelt_leave")  # what a parallel step calls; see `pool.py`
+_PARAMETERS = (
+    "ptr %table, i64 %steps, ptr %advance, ptr %control, "
+    "ptr %gathers, i64 %gather_count, ptr %order, i64 %batch"
+)
+
+
+def job_name(kernel_name: str) -> str:
+    """Returns the name of the function by which the thread pool calls a parallel kernel."""
+    return f'{kernel_name[:-1]}.job"'
+
+
+def emit_job(module: Module, name: str, buffers: int) -> None:
+    """Adds `void job(ptr* pointers, int64 begin, int64 end)`, which unpacks the pointers."""
+    w = Writer(module)
+    pointers = [w.load("ptr", _element(w, "%pointers", k)) for k in range(buffers)]
+    operands = [f"ptr {pointer}" for pointer in pointers] + ["i64 %begin", "i64 %end"]
+    w.do(f"call void {name}({', '.join(operands)})")
+    w.do("ret void")
+    parameters = "ptr %pointers, i64 %begin, i64 %end"
+    w.finish(f"define internal void {job_name(name)}({parameters}) nounwind")
+
+
+def emit_step(
+    module: Module, program: Program, names: Mapping[Kernel, str], entry: str, threads: bool
+) -> None:
+    """Adds the exported function; parallel kernels run here if `threads` is False."""
+    _Step(module, program, names, threads).emit(entry)
+
+
+def emit_call(module: Module, name: str, entry: str) -> None:
+    """Adds `int64 name(int64 arguments[8])`: the same step, its arguments in one block."""
+    w = Writer(module)
+    operands = []
+    for number, parameter in enumerate(_PARAMETERS.split(", ")):
+        type_ = parameter.split()[0]
+        place = _element(w, "%block", number)
+        operands.append(f"{type_} {w.load(type_, place)}")
+    result = w.let(f"call i64 @{entry}({', '.join(operands)})")
+    w.do(f"ret i64 {result}")
+    w.finish(f"define i64 @{name}(ptr %block) nounwind")
+
+
+def _element(w: Writer, pointer: str, index: int | str) -> str:
+    return w.let(f"getelementptr i64, ptr {pointer}, i64 {index}")
+
+
+def _iterations(loop: Loop) -> int:
+    if not (isinstance(loop.start, int) and isinstance(loop.stop, int)):
+        raise CompileError(f"the bounds of the parallel loop {loop.variable.name} are unknown")
+    return len(range(loop.start, loop.stop, loop.step))
+
+
+class _Step:
+    """The emission of one step function."""
+
+    def __init__(
+        self, module: Module, program: Program, names: Mapping[Kernel, str], threads: bool
+    ) -> None:
+        self.writer = w = Writer(module)
+        self.program = program
+        self.names = names
+        self.shares = threads and any(kernel.parallel for kernel in program.kernels)
+        self.places: dict[Slot, str] = {}  # addresses of the slots of the region that runs
+        self.numbers = {slot: number for number, slot in enumerate(program.slots)}
+        self.table = w.alloca(f"[{len(program.slots) + 1} x ptr]")
+        self.moving = w.alloca(f"[{len(program.slots) + 1} x i64]")
+        self.moving_count = w.alloca("i64")
+        widest = max((len(kernel.buffers) for kernel in program.kernels), default=0)
+        self.pointers = w.alloca(f"[{widest + 1} x ptr]")
+
+    def emit(self, entry: str) -> None:
+        w = self.writer
+        if self.shares:
+            w.call("void", POOL[1])
+        self.copy(self.table, "%table", str(8 * (len(self.program.slots) + 1)))
+        self.find_moving()
+        with w.loop("0", "%steps", 1, runs=False) as step:
+            self.poll(step)
+            self.gather(step)
+            for part in self.program.body:
+                self.part(part, step)
+            self.advance()
+        self.leave("%steps", "0")
+        w.finish(f"define i64 @{entry}({_PARAMETERS}) nounwind")
+
+    def copy(self, target: str, source: str, count: str) -> None:
+        self.writer.call(
+            "void",
+            "llvm.memcpy.p0.p0.i64",
+            f"ptr {target}",
+            f"ptr {source}",
+            f"i64 {count}",
+            "i1 false",
+        )
+
+    def find_moving(self) -> None:
+        """Lists the slots that move at all, so that a step need not look at the others."""
+        w = self.writer
+        w.do(f"store i64 0, ptr {self.moving_count}")
+        several = w.let("icmp sgt i64 %steps, 1")
+        count = str(len(self.program.slots))
+        with w.when(several), w.loop("0", count, 1, runs=count != "0") as slot:
+            distance = w.load("i64", _element(w, "%advance", slot))
+            with w.when(w.let(f"icmp ne i64 {distance}, 0")):
+                found = w.load("i64", self.moving_count)
+                w.do(f"store i64 {slot}, ptr {_element(w, self.moving, found)}")
+                w.do(f"store i64 {w.let(f'add i64 {found}, 1')}, ptr {self.moving_count}")
+
+    def advance(self) -> None:
+        w = self.writer
+        count = w.load("i64", self.moving_count)
+        with w.loop("0", count, 1, runs=False) as number:
+            slot = w.load("i64", _element(w, self.moving, number))
+            distance = w.load("i64", _element(w, "%advance", slot))
+            place = _element(w, self.table, slot)
+            old = w.load("ptr", place)
+            w.do(f"store ptr {w.let(f'getelementptr i8, ptr {old}, i64 {distance}')}, ptr {place}")
+
+    def poll(self, step: str) -> None:
+        w = self.writer
+        flag = w.define("load volatile i64, ptr %control")
+        self.leave_if(w.let(f"icmp ne i64 {flag}, 0"), step, "0")
+
+    def leave_if(self, condition: str, steps: str, code: str) -> None:
+        w = self.writer
+        out, on = w.fresh("leave"), w.fresh("on")
+        w.do(f"br i1 {condition}, label %{out}, label %{on}")
+        w.block(out)
+        known = dict(w.known)
+        self.leave(steps, code)
+        w.known = known
+        w.block(on)
+
+    def leave(self, steps: str, code: str) -> None:
+        w = self.writer
+        w.do(f"store i64 {steps}, ptr {_element(w, '%control', 1)}")
+        if self.shares:
+            w.call("void", POOL[2])
+        w.do(f"ret i64 {code}")
+
+    def gather(self, step: str) -> None:
+        w = self.writer
+        first = w.let(f"mul i64 {step}, %batch")
+        with w.loop("0", "%gather_count", 1, runs=False) as number:
+            gather = _element(w, "%gathers", w.let(f"mul i64 {number}, 4"))
+            source = w.load("ptr", gather)
+            size = w.load("i64", _element(w, gather, 1))
+            target = w.load("ptr", _element(w, gather, 2))
+            with w.loop("0", "%batch", 1, runs=False) as row:
+                place = w.let(f"add i64 {first}, {row}")
+                chosen = w.load("i64", _element(w, "%order", place))
+                given = w.let(f"mul i64 {chosen}, {size}")
+                taken = w.let(f"mul i64 {row}, {size}")
+                origin = w.let(f"getelementptr i8, ptr {source}, i64 {given}")
+                self.copy(w.let(f"getelementptr i8, ptr {target}, i64 {taken}"), origin, size)
+
+    def part(self, part: Part, step: str) -> None:
+        match part:
+            case Call():
+                self.call(part)
+            case Check():
+                self.check(part, step)
+            case Repeat(turns=None):
+                self.loop_while(part)
+            case Repeat():
+                self.loop_times(part)
+            case Branch():
+                yes = self.flag(part.flag)
+                for condition, region in ((yes, part.yes), (f"xor i1 {yes}, true", part.no)):
+                    test = condition if condition is yes else self.writer.let(condition)
+                    with self.writer.when(test):
+                        self.region(region, self.bases(region), "0")
+
+    def loop_times(self, part: Repeat) -> None:
+        bases = self.bases(part.region)
+        with self.writer.loop("0", str(part.turns), 1, runs=bool(part.turns)) as turn:
+            self.region(part.region, bases, turn)
+
+    def loop_while(self, part: Repeat) -> None:
+        assert part.flag is not None
+        w, bases = self.writer, self.bases(part.region)
+        head = w.fresh("while")
+        w.do(f"br label %{head}")
+        w.block(head)
+        with w.when(self.flag(part.flag), again=head):
+            self.region(part.region, bases, "0")
+
+    def flag(self, slot: Slot) -> str:
+        w = self.writer
+        return w.let(f"icmp ne i8 {w.load('i8', self.address(slot))}, 0")
+
+    def bases(self, region: Region) -> dict[Slot, str]:
+        """Returns the addresses of the outer slots that a region is bound to."""
+        outer = [one.outer for one in region.bindings]
+        outer += [region.arena] if region.arena else []
+        return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
+
+    def region(self, region: Region, bases: dict[Slot, str], turn: str) -> None:
+        w, around = self.writer, self.places
+        places = {}
+        for one in region.bindings:
+            distance = w.let(f"mul i64 {turn}, {one.stride}") if one.stride else "0"
+            begin = w.let(f"add i64 {distance}, {one.start}") if one.start else distance
+            places[one.inner] = w.let(f"getelementptr i8, ptr {bases[one.outer]}, i64 {begin}")
+        for slot in region.program.slots:
+            if slot.kind == "arena":
+                assert region.arena is not None
+                arena = bases[region.arena]
+                places[slot] = w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
+        self.places = places
+        for part in region.program.body:
+            self.part(part, "0")
+        self.places = around
+
+    def address(self, slot: Slot) -> str:
+        w = self.writer
+        if slot in self.places:
+            return self.places[slot]
+        if slot.kind != "arena":
+            return w.load("ptr", _element(w, self.table, self.numbers[slot]))
+        arena = w.load("ptr", _element(w, self.table, len(self.program.slots)))
+        return w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
+
+    def call(self, call: Call) -> None:
+        w, name = self.writer, self.names[call.kernel]
+        pointers = [f"ptr {self.address(slot)}" for slot in call.slots]
+        shared = call.kernel.parallel
+        if shared is None:
+            w.do(f"call void {name}({', '.join(pointers)})")
+            return
+        iterations = _iterations(shared)
+        if iterations > 1 and self.shares:
+            for number, pointer in enumerate(pointers):
+                w.do(f"store {pointer}, ptr {_element(w, self.pointers, number)}")
+            job, block = f"ptr {job_name(name)}", f"ptr {self.pointers}"
+            w.call("void", POOL[0], job, block, f"i64 {iterations}")
+        elif iterations:
+            operands = [*pointers, "i64 0", f"i64 {iterations}"]
+            w.do(f"call void {name}({', '.join(operands)})")
+
+    def check(self, check: Check, step: str) -> None:
+        w = self.writer
+        status = w.load("i64", self.address(check.slot))
+        self.leave_if(w.let(f"icmp ne i64 {status}, 0"), step, str(check.number + 1))

@@ -1,0 +1,178 @@
+"""exp and expm1, and the two functions that saturate: tanh and erf.
+
+The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with
+Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is right to the last bit. The polynomials
+and quotients are minimax fits of relative error (Remez exchange, 75 digits), rounded to the dtype.
+"""
+
+from __future__ import annotations
+
+from smelt.compiler.codegen.transcendental.number import (
+    Number,
+    clamp,
+    fma,
+    polynomial,
+    quick_two_sum,
+    select,
+    with_sign_of,
+)
+from smelt.dtypes import float32, float64
+
+# ln 2 as the sum of two numbers of the dtype
+LN2 = {
+    float32: (0.693147182464599609375, -1.904654323148236017e-9),
+    float64: (0.6931471805599453094, 2.319046813846299558e-17),
+}
+LOG2_E = 1.4426950408889634074
+
+# (e^r - 1 - r) / r^2 for |r| <= ln 2; errors of e^r: 2^-26.0, 2^-56.5
+_EXP = {
+    float32: (
+        0.500000358, 0.166666135, 0.0416612588, 0.00833610911, 0.00141046743, 0.000196113309,
+    ),
+    float64: (
+        0.4999999999999993, 0.1666666666666694, 0.04166666666670236, 0.008333333333269417,
+        0.0013888888883543608, 0.00019841269893102866, 2.4801590846848744e-05,
+        2.7557300563024885e-06, 2.7556154298623016e-07, 2.5055042721752594e-08,
+        2.106263277952785e-09, 1.5935380560609407e-10,
+    ),
+}  # fmt: skip
+# where exp is 0 or inf beyond
+_EXP_RANGE = {float32: (-104.0, 89.0), float64: (-746.0, 710.0)}
+
+# the same for |r| <= ln 2 / 2; errors of e^r - 1: 2^-26.2, 2^-61.7
+_EXPM1 = {
+    float32: (0.5, 0.16666542, 0.0416662805, 0.00836664438, 0.00139465253),
+    float64: (
+        0.5, 0.16666666666666677, 0.0416666666666667, 0.008333333333321532,
+        0.001388888888886665, 0.00019841269886401047, 2.4801587360925117e-05,
+        2.755724391176042e-06, 2.7557242441058787e-07, 2.5109147346023375e-08,
+        2.0924543035697644e-09,
+    ),
+}  # fmt: skip
+# where expm1 is -1 or inf beyond
+_EXPM1_RANGE = {float32: (-20.0, 89.0), float64: (-40.0, 710.0)}
+
+_TANH_IS_ONE = {float32: 10.0, float64: 20.0}
+
+# erf(x) = x P(x^2) near zero; errors: 2^-26.3 for |x| <= 0.9, 2^-56.9 for |x| <= 1
+_ERF_NEAR = {
+    float32: (
+        1.12837911, -0.376125246, 0.112821408, -0.0267789103, 0.00501196366, -0.000609036419,
+    ),
+    float64: (
+        1.1283791670955126, -0.3761263890318352, 0.11283791670944185, -0.02686617064311145,
+        0.005223977606118397, -0.0008548325929312908, 0.0001205529357691112,
+        -1.4924712303200864e-05, 1.6447131596542416e-06, -1.6206314020901686e-07,
+        1.3710981784571833e-08, -7.77947147084308e-10,
+    ),
+}  # fmt: skip
+_ERF_NEAR_ENDS = {float32: 0.9, float64: 1.0}
+# -log(1 - erf(x)) / x for 0.9 <= x <= 3.93; error of erf: 2^-28.3
+_ERF_EXPONENT = (1.12851655, 0.635711253, 0.10527049, -0.0228951126, 0.00321644731, -0.00021415329)
+# (1 - erf(x)) e^(x^2) = P(x) / Q(x) for 1 <= x <= 6; error 2^-59.5
+_ERF_FAR = (
+    0.999999888926978, 1.3901510674667672, 0.9489903719580495, 0.3732823307784307,
+    0.08424783386636513, 0.008915108755642895,
+)  # fmt: skip
+_ERF_FAR_BELOW = (
+    1.0, 2.518529062848328, 2.79085199208447, 1.7561264017870903, 0.6695863028058021,
+    0.14932147109132007, 0.01580174208896905,
+)  # fmt: skip
+_ERF_IS_ONE = {float32: 4.0, float64: 6.0}
+
+
+def exp(x: Number) -> Number:
+    """The exponential function, e to the power x.
+
+    `e^x = e^r s s` with `s = 2^k`, `x = 2 k ln 2 + r`, `|r| <= ln 2`. Two factors
+    `s` let the result run into inf or through the subnormals by itself, rounded once.
+    Error at most 1.7 ulp.
+    """
+    return _exp_inside(clamp(x, *_EXP_RANGE[x.dtype]))
+
+
+def exp_of_sum(x: Number, low: Number) -> Number:
+    """The exponential of `x + low`, low tiny beside 1, with sums kept in two parts.
+
+    Error at most 0.8 ulp.
+    """
+    x = clamp(x, *_EXP_RANGE[x.dtype])
+    k, s = _nearest_power_of_two(x, 2)
+    first, second = LN2[x.dtype]
+    r, r_low = quick_two_sum(fma(-k, 2 * first, x), fma(-k, 2 * second, low))
+    power, power_low = quick_two_sum(r.like(1.0), r)
+    power = power + fma(r * r, polynomial(r, _EXP[x.dtype]), power_low + r_low)
+    return power * s * s
+
+
+def _exp_inside(x: Number) -> Number:
+    r, s = split_powers_of_two(x, 2)
+    power = fma(r * r, polynomial(r, _EXP[x.dtype]), r) + 1.0
+    return power * s * s
+
+
+def expm1(x: Number) -> Number:
+    """The exponential of x less 1, without the loss near zero.
+
+    `e^x - 1 = 2 (s (e^r - 1) + (s - 1/2))` with `s = 2^(k - 1)`, `x = k ln 2 + r`.
+    Error at most 1.8 ulp.
+    """
+    near = clamp(x, *_EXPM1_RANGE[x.dtype])
+    r, s = split_powers_of_two(near, 1, halvings=1)
+    y = fma(s, _expm1_polynomial(r), s - 0.5) * 2.0
+    return select(abs(x) < x.format.epsilon / 4, x, y)  # keeps -0 and subnormals
+
+
+def tanh(x: Number) -> Number:
+    """The hyperbolic tangent; never beyond 1 in magnitude.
+
+    `tanh |x| = t / (t + 2)` with `t = e^(2|x|) - 1`. Error at most 2.6 ulp.
+    """
+    magnitude = abs(x)
+    bound = _TANH_IS_ONE[x.dtype]
+    twice = select(magnitude > bound, bound, magnitude) * 2.0
+    r, s = split_powers_of_two(twice, 1)
+    t = fma(s, _expm1_polynomial(r), s - 1.0)
+    return with_sign_of(t / (t + 2.0), x)
+
+
+def erf(x: Number) -> Number:
+    """The error function; never beyond 1 in magnitude.
+
+    `erf x = x P(x^2)` near zero, then `erf |x| = 1 - erfc |x|` with `erfc x = e^(-x P(x))` in
+    float32 and `erfc x = e^(-x^2) P(x) / Q(x)` in float64. Error at most 2.6 ulp.
+    """
+    magnitude = abs(x)
+    near = x * polynomial(x * x, _ERF_NEAR[x.dtype])
+    bound = _ERF_IS_ONE[x.dtype]
+    far = with_sign_of(1.0 - _erfc(select(magnitude > bound, bound, magnitude)), x)
+    return select(magnitude < _ERF_NEAR_ENDS[x.dtype], near, far)
+
+
+def _erfc(x: Number) -> Number:
+    if x.dtype is float32:
+        return _exp_inside(-(x * polynomial(x, _ERF_EXPONENT)))
+    return _exp_inside(-(x * x)) * polynomial(x, _ERF_FAR) / polynomial(x, _ERF_FAR_BELOW)
+
+
+def _expm1_polynomial(r: Number) -> Number:
+    return fma(r * r, polynomial(r, _EXPM1[r.dtype]), r)
+
+
+def split_powers_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
+    """Returns `r` and `2^(k - halvings)` where `x = k (powers ln 2) + r`, k the nearest integer."""
+    k, s = _nearest_power_of_two(x, powers, halvings)
+    first, second = LN2[x.dtype]
+    return fma(-k, powers * second, fma(-k, powers * first, x)), s
+
+
+def _nearest_power_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
+    """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x / (powers ln 2)`.
+
+    Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits
+    of the sum; moved to the exponent's place they are the power of two.
+    """
+    shifter = x.format.shifter + x.format.bias - halvings
+    shifted = fma(x, LOG2_E / powers, shifter)
+    return shifted - shifter, (shifted.bits() << x.format.fraction_bits).as_float()

@@ -1,0 +1,88 @@
+"""log and log1p: `log x = k ln 2 + log m` with `x = 2^k m` and `m` between sqrt(1/2) and sqrt(2).
+
+The exponent is read from the bits as in Cephes and fdlibm; the polynomial is a minimax fit (Remez
+exchange, 75 digits) of relative error, rounded to the dtype.
+"""
+
+from __future__ import annotations
+
+import math
+
+from smelt.compiler.codegen.transcendental.exponential import LN2
+from smelt.compiler.codegen.transcendental.number import Number, fma, polynomial, select
+from smelt.dtypes import float32, float64
+
+# (log(1 + f) - f) / f^2 for sqrt(1/2) <= 1 + f <= sqrt(2); errors of log: 2^-27.9, 2^-59.4
+_LOG1P = {
+    float32: (
+        -0.499999881, 0.333333254, -0.250015825, 0.200019747, -0.166090801, 0.141818196,
+        -0.132430017, 0.129044712, -0.0762179568,
+    ),
+    float64: (
+        -0.5, 0.33333333333333487, -0.24999999999998074, 0.19999999999936566,
+        -0.1666666666700709, 0.14285714294806115, -0.12499999977313019, 0.11111110465936254,
+        -0.10000000501311317, 0.09090935006094676, -0.0833334458381404, 0.07691687599671107,
+        -0.07141992103557177, 0.06675431127839504, -0.06270114688483021, 0.058161908700948166,
+        -0.053238778838048624, 0.054193574170585186, -0.06284935184197989,
+        0.056991758566947166, -0.02423214265009437,
+    ),
+}  # fmt: skip
+_ONE = {float32: 0x3F800000, float64: 0x3FF0000000000000}  # the bits of 1
+_SQRT_HALF = {float32: 0x3F3504F3, float64: 0x3FE6A09E667F3BCD}  # the bits of sqrt(1/2)
+
+
+def log(x: Number) -> Number:
+    """The natural logarithm; -inf at 0, nan below.
+
+    `log x = k ln 2 + log(1 + f)` with `x = 2^k (1 + f)`. Error at most 1.3 ulp.
+    """
+    k, m = split_exponent(x)
+    return _at_the_ends(_log_of_parts(k, m - 1.0), x, 0.0)
+
+
+def log1p(x: Number) -> Number:
+    """The natural logarithm of `1 + x`; -inf at -1, nan below.
+
+    As `log u` with `u = 1 + x`; what that sum rounds away is added to `f`, at its scale.
+    Error at most 1.6 ulp.
+    """
+    u = x + 1.0
+    back = u - 1.0
+    lost = (1.0 - (u - back)) + (x - back)
+    exponent, m = split_normal(u)
+    bias = x.format.bias
+    # above 2^64 nothing of `lost` is seen, and its scale could not be expressed
+    shown = select(exponent > bias + 64, bias + 64, exponent)
+    scale = ((2 * bias - shown) << x.format.fraction_bits).as_float()
+    f = fma(lost, scale, m - 1.0)
+    y = _log_of_parts(exponent.to(x.dtype) - float(bias), f)
+    tiny = u.equals(1.0)
+    return _at_the_ends(select(tiny, x, y), x, -1.0)  # keeps -0 and subnormals
+
+
+def split_exponent(x: Number) -> tuple[Number, Number]:
+    """Returns `k` and `m` where `x = 2^k m` is positive; a subnormal is first made normal."""
+    layout = x.format
+    subnormal = x < layout.smallest_normal
+    exponent, m = split_normal(select(subnormal, x * 2.0**layout.fraction_bits, x))
+    bias = select(subnormal, x.like(layout.bias + layout.fraction_bits), layout.bias)
+    return exponent.to(x.dtype) - bias, m
+
+
+def split_normal(x: Number) -> tuple[Number, Number]:
+    """Returns the biased exponent `k + bias` (an integer) and `m`, where `x = 2^k m` is normal."""
+    one, root = _ONE[x.dtype], _SQRT_HALF[x.dtype]
+    shifted = x.bits() + (one - root)
+    exponent = shifted >> x.format.fraction_bits
+    fraction = shifted & (2**x.format.fraction_bits - 1)
+    return exponent, (fraction + root).as_float()
+
+
+def _log_of_parts(k: Number, f: Number) -> Number:
+    return fma(k, LN2[f.dtype][0], fma(f * f, polynomial(f, _LOG1P[f.dtype]), f))
+
+
+def _at_the_ends(y: Number, x: Number, pole: float) -> Number:
+    """`y` where x is finite and right of the pole; -inf there, nan left of it, inf at inf."""
+    y = select(x > pole, y, select(x.equals(pole), x.like(-math.inf), math.nan))
+    return select(x.equals(math.inf), x, y)

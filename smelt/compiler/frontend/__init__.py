@@ -1,0 +1,1 @@
+"""Frontend: a Python function and the arguments of a call -> a traced graph, once per signature."""

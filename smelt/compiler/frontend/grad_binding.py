@@ -1,0 +1,58 @@
+"""Gradients: what a step finds in the `.grad` of tensors, and what it leaves there.
+
+Within a step `.grad` is a value like any other and costs no memory. What matters is what crosses
+the border of a call: a gradient that the step looked at before it set one. Such a gradient is a
+state. Its memory is the step's own; whatever stands in `.grad` when a call begins is brought there
+first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smelt.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class GradBinding:
+    """One tensor's `.grad` at the border of a call.
+
+    `entry` is the state that holds what the step found, None when it found None or did not look
+    (`looks`); `sums` says that the step adds to it, so that None means zeros. `sets` says that the
+    step leaves `exit` behind.
+    """
+
+    tensor: Tensor
+    looks: bool
+    entry: Tensor | None
+    sums: bool
+    sets: bool
+    exit: Tensor | None
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether a second step would find what the first one found."""
+        return self.entry is None or not self.sets or self.exit is self.entry
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the trace holds only for a `.grad` that is there, or is not, as it was."""
+        return self.looks and not self.sums
+
+    def check(self) -> bool:
+        """Returns whether a `.grad` is there now just if there was one."""
+        return (self.tensor._grad is None) == (self.entry is None)
+
+    def enter(self) -> None:
+        """Brings what stands in `.grad` to the state that the step reads."""
+        found, entry = self.tensor._grad, self.entry
+        if entry is None or found is entry:
+            return
+        entry.data[...] = np.zeros((), entry.dtype.storage) if found is None else found.data
+        self.tensor._grad = entry
+
+    def leave(self) -> None:
+        """Puts into `.grad` what the function leaves there when it sets one."""
+        self.tensor._grad = self.exit

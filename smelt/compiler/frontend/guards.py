@@ -1,0 +1,40 @@
+"""Guards: what a traced step took for constant besides its arguments, checked at every call.
+
+A step is compiled for the settings of its modules and optimizers, for a `.grad` that was there or
+was not, and for values that Python looked at while it was traced.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smelt import guards
+from smelt.compiler.artifacts import Traced
+
+
+class Guards:
+    """The guards of one trace."""
+
+    __slots__ = ("_gradients", "_hold", "_modules", "_settings", "_values", "_version")
+
+    def __init__(self, traced: Traced) -> None:
+        self._modules = traced.modules
+        self._settings = self._fingerprints()
+        self._version = guards.version()
+        self._hold = True  # whether the settings were the traced ones at that version
+        self._gradients = tuple([one for one in traced.gradients if one.is_guarded])
+        self._values = traced.values
+
+    def check(self) -> bool:
+        """Returns whether what the trace depends on is now as it was then."""
+        version = guards.version()
+        if version != self._version:
+            self._hold, self._version = self._fingerprints() == self._settings, version
+        return (
+            self._hold
+            and (not self._gradients or all(one.check() for one in self._gradients))
+            and (not self._values or all(x.data.tobytes() == seen for x, seen in self._values))
+        )
+
+    def _fingerprints(self) -> tuple[Any, ...]:
+        return tuple([module.fingerprint() for module in self._modules])

@@ -1,0 +1,209 @@
+"""The specialization cache of a step: its executables, found by signature and guards."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from smelt import tree
+from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.signature import Call, Signature
+from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
+from smelt.compiler.runtime.executable import Executable
+from smelt.creation import zeros
+from smelt.engine import located
+from smelt.errors import TraceError
+from smelt.tensor import Tensor
+
+MANY = 8  # executables from which on a step warns about endless recompilation
+CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
+
+_LEAF = tree.flatten(0)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Specialization:
+    signature: Signature
+    guards: Guards
+    executable: Executable
+
+
+class SpecializationCache:
+    """The executables of one function; made when they are first needed."""
+
+    def __init__(self, function: Callable[..., Any], name: str, max_traces: int | None) -> None:
+        self.function = function
+        self.name = name
+        self.max_traces = max_traces
+        self.traces = 0
+        self._all: list[_Specialization] = []
+        self._last: _Specialization | None = None  # of the last call, if it can be found quickly
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def newest(self) -> Executable:
+        """The executable that was made last; raises TraceError when there is none."""
+        self._refuse_if_none()
+        return self._all[-1].executable
+
+    @property
+    def most_used(self) -> Executable:
+        """The executable that ran most steps, the newest of equals."""
+        self._refuse_if_none()
+        executables = [one.executable for one in reversed(self._all)]
+        return max(executables, key=lambda executable: executable.steps)
+
+    @property
+    def times(self) -> list[Times]:
+        """What each executable took to make."""
+        return [one.executable.times for one in self._all]
+
+    def _refuse_if_none(self) -> None:
+        if not self._all:
+            raise TraceError(located(f"{self.name} has not been compiled yet: call it once first"))
+
+    # --- finding one ------------------------------------------------------------------------------
+
+    def last_hit(self, arguments: tuple[Any, ...]) -> Executable | None:
+        """Returns the last call's executable if it serves this one: found without a signature."""
+        last = self._last
+        if last is None or len(last.signature) != len(arguments) + 1:
+            return None
+        for argument, kind in zip(arguments, last.signature[1:], strict=True):
+            if (
+                type(argument) is not Tensor
+                or argument.shape != kind[0]
+                or argument.dtype is not kind[1]
+                or argument.requires_grad is not kind[2]
+            ):
+                return None
+        return last.executable if last.guards.check() else None
+
+    def lookup(self, call: Call, is_plain: bool = False) -> Executable:
+        """Returns the executable for a call, making it if need be.
+
+        `is_plain` says that the call has positional tensors only, so that `last_hit` can serve the
+        next one.
+        """
+        found = self._find(call.signature)
+        if found is None:
+            with self._lock:
+                found = self._find(call.signature) or self._make(call)
+        self._last = found if is_plain else None
+        return found.executable
+
+    def _find(self, signature: Signature) -> _Specialization | None:
+        for one in self._all:
+            if one.signature == signature and one.guards.check():
+                return one
+        return None
+
+    # --- making one -------------------------------------------------------------------------------
+
+    def _make(self, call: Call) -> _Specialization:
+        self._refuse_endless(call.signature)
+        start = time.perf_counter()
+        traced = self._traced(functools.partial(self._run, call))
+        times = Times(trace=time.perf_counter() - start)
+        made = _Specialization(call.signature, Guards(traced), self._compiled(traced, times))
+        self.traces += 1
+        self._all = [*self._all, made][-CAPACITY:]
+        return made
+
+    def _compiled(self, traced: Traced, times: Times) -> Executable:
+        # the first step loads LLVM, not the import of smelt
+        from smelt.compiler.pipeline import run_pipeline
+        from smelt.compiler.runtime.native import build
+
+        stages = run_pipeline(traced.graph, self.name, _state_names(traced))
+        start = time.perf_counter()
+        native = build(stages.program)
+        times = Times(times.trace, stages.seconds, time.perf_counter() - start)
+        return Executable(traced, stages, native, times)
+
+    def _traced(self, function: Callable[[Tracer], Any]) -> Traced:
+        try:
+            return trace(function)
+        except Accumulates as needed:  # gradients outlive the step: they become state
+            for tensor in needed.tensors:
+                tensor._grad = zeros(tensor.shape, dtype=tensor.dtype)
+        return trace(function)
+
+    def _run(
+        self, call: Call, tracer: Tracer
+    ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
+        """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
+        arguments, options = call.rebuilt(
+            lambda x: tracer.placeholder(x.shape, x.dtype, x.requires_grad)
+        )
+        parts, structure = tree.flatten(self.function(*arguments, **options))
+        outputs = [part for part in parts if isinstance(part, Tensor)]
+        if len(outputs) == 1 and structure == _LEAF:
+            return outputs, operator.itemgetter(0)
+
+        def rebuild(results: list[Tensor]) -> Any:
+            fresh = iter(results)
+            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
+            return tree.unflatten(structure, leaves)
+
+        return outputs, rebuild
+
+    # --- too many ---------------------------------------------------------------------------------
+
+    def _refuse_endless(self, signature: Signature) -> None:
+        if self.max_traces is not None and self.traces >= self.max_traces:
+            raise TraceError(
+                located(
+                    f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "
+                    f"{self._difference(signature)}"
+                )
+            )
+        if self.traces and self.traces % MANY == 0:
+            warnings.warn(
+                f"{self.name} is compiled for the {self.traces + 1}th time: "
+                f"{self._difference(signature)}. Pad to a few sizes, or drop the last partial "
+                "batch",
+                stacklevel=5,
+            )
+
+    def _difference(self, signature: Signature) -> str:
+        """Names what is new in a signature against the nearest one, the latest of the near ones."""
+        if not self._all:
+            return "first call"
+        known = [one.signature for one in reversed(self._all)]
+        nearest = max(known, key=lambda one: sum(map(operator.eq, one, signature)))
+        changes = [
+            f"argument {number} was {_brief(a)}, is {_brief(b)}"
+            for number, (a, b) in enumerate(zip(nearest[1:], signature[1:], strict=False))
+            if a != b
+        ]
+        return "; ".join(changes) or "the arguments' structure or a setting changed"
+
+
+def _brief(part: Any) -> str:
+    if isinstance(part, tuple) and len(part) == 3:
+        return f"{part[1].name}{list(part[0])}"
+    return repr(part)
+
+
+def _state_names(traced: Traced) -> dict[Any, str]:
+    """Returns the names that the traced modules give to the captured tensors."""
+    known: dict[int, str] = {}
+    for module in traced.modules:
+        for name, tensor in getattr(module, "named_tensors", lambda: ())():
+            known.setdefault(id(tensor), name)
+    return {
+        node: known[id(tensor)]
+        for node, tensor in zip(traced.graph.states, traced.states, strict=True)
+        if id(tensor) in known
+    }

@@ -1,0 +1,240 @@
+"""`smelt.compile`: a training step, or any function of tensors, as one native function."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from smelt import settings, tree
+from smelt.compiler.artifacts import Times
+from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
+from smelt.compiler.frontend.signature import flatten_call
+from smelt.compiler.frontend.specialization_cache import SpecializationCache
+from smelt.compiler.runtime.executable import Batches, Memory
+from smelt.engine import context, located
+from smelt.errors import ArgumentError, ShapeError, user_line
+from smelt.random import Generator, randint
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["CompiledStep", "compile"]
+
+_EAGER = context.engine
+
+
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    donate: int | Iterable[int] = (),
+    max_traces: int | None = None,
+) -> Any:
+    """Turns a function of tensors into one native function; usable as a decorator.
+
+    The first call with new shapes, dtypes or settings traces the function and compiles it; later
+    calls run machine code only. Parameters, buffers, optimiser state and the random generator that
+    the function touches are captured by themselves and updated in place.
+
+    Args:
+        function: an ordinary step; tensors, NumPy arrays and numbers are its arguments, in any
+            tree of tuples, lists and dicts. Strings, bools and None are settings: another value,
+            another version.
+        donate: numbers of positional arguments whose tensors are given away; using one again raises
+            MovedError.
+        max_traces: raise TraceError when a further version would be needed; None warns at 8.
+
+    Returns:
+        A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`.
+
+    Example:
+        >>> import smelt
+        >>> double = smelt.compile(lambda x: x * 2)
+        >>> double(smelt.tensor([1.0, 2.0])).tolist()
+        [2.0, 4.0]
+    """
+    if function is None:
+        return functools.partial(compile, donate=donate, max_traces=max_traces)
+    if not callable(function):
+        raise ArgumentError(located(f"compile needs a function, got {type(function).__name__}"))
+    given = (donate,) if isinstance(donate, int) else tuple(donate)
+    return CompiledStep(function, given, max_traces)
+
+
+class CompiledStep:
+    """A compiled function; made by `smelt.compile`."""
+
+    def __init__(
+        self, function: Callable[..., Any], donate: tuple[int, ...], max_traces: int | None
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.donate = donate
+        self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
+        self.executables = SpecializationCache(function, self.name, max_traces)
+
+    def __repr__(self) -> str:
+        return f"<compiled step {self.name}, {len(self.executables)} versions>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a method, each instance has a compiled step of its own, kept with the instance."""
+        if instance is None:
+            return self
+        kept = instance.__dict__.setdefault("_compiled_steps", {})
+        if self.name not in kept:
+            bound = self.function.__get__(instance, owner)
+            kept[self.name] = CompiledStep(bound, self.donate, self.executables.max_traces)
+        return kept[self.name]
+
+    # --- running --------------------------------------------------------------------------------
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Runs one step."""
+        if not settings.current.compile or context.engine is not _EAGER:
+            return self._eagerly(arguments, options)
+        executable = None if options else self.executables.last_hit(arguments)
+        if executable is not None:
+            return executable.run_once(arguments)
+        call = flatten_call(arguments, options)
+        plain = not (options or self.donate) and all(type(one) is Tensor for one in arguments)
+        result = self.executables.lookup(call, plain).run_once(call.tensors)
+        self._give_away(arguments)
+        return result
+
+    def _eagerly(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Calls the function itself on what it would get within a trace: tensors and settings."""
+        positional, named = flatten_call(arguments, options).rebuilt()
+        return self.function(*positional, **named)
+
+    def repeat(self, n: int, *arguments: Any) -> Any:
+        """Runs the step `n` times on the same arguments in one native call.
+
+        Returns:
+            The results of all steps, stacked along a new first axis.
+
+        Raises:
+            ArgumentError: `n` is not a whole number of at least 0.
+        """
+        n = whole_number("repeat: n", n, least=0)
+        if not settings.current.compile:
+            return stacked([self._eagerly(arguments, {}) for _ in range(n)])
+        call = flatten_call(arguments, {})
+        executable = self.executables.lookup(call)
+        outputs = executable.outputs(n)
+        executable.run_many(call.tensors, n, None, outputs)
+        return executable.rebuild(outputs)
+
+    def over(
+        self,
+        *arrays: Any,
+        batch_size: int,
+        shuffle: bool = False,
+        epochs: int = 1,
+        drop_last: bool = False,
+    ) -> Any:
+        """Runs the step over whole data sets, batch by batch, natively.
+
+        Args:
+            arrays: tensors or NumPy arrays with the same number of rows; a step gets `batch_size`
+                rows of each.
+            batch_size: rows a step.
+            shuffle: draw a new order of rows for each epoch, from a generator that is seeded by one
+                draw from the default generator.
+            epochs: passes over the data.
+            drop_last: leave out the last batch of an epoch when it is smaller; else it runs as a
+                version of its own.
+
+        Returns:
+            The results of all steps in order, stacked along a new first axis.
+
+        Raises:
+            ShapeError: arrays with different numbers of rows, or no rows, or no whole batch.
+            ArgumentError: `batch_size` or `epochs` is not a whole number, or too small.
+        """
+        tensors = [as_tensor(array) for array in arrays]
+        rows = common_rows(tensors)
+        batch_size = whole_number("over: batch_size", batch_size, least=1)
+        epochs = whole_number("over: epochs", epochs, least=0)
+        if drop_last and rows < batch_size:
+            raise ShapeError(
+                located(f"over: {rows} rows make no batch of {batch_size}, and drop_last is set")
+            )
+        # orders come from a generator of their own: what steps draw does not depend on epochs
+        generator = Generator(int(randint(0, 1 << 62, ()))) if shuffle else None
+        results = [
+            self._run_batches(tensors, order, steps, size)
+            for order, steps, size in runs(rows, batch_size, epochs, generator, drop_last)
+        ]
+        return joined(results, self.name)
+
+    def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
+        if not settings.current.compile:
+            batches = order.reshape(steps, size)
+            return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
+        buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
+        call = flatten_call(tuple(buffers), {})
+        executable = self.executables.lookup(call)
+        arrays = [np.ascontiguousarray(x.data) for x in data]
+        outputs = executable.outputs(steps)
+        executable.run_many(call.tensors, steps, Batches(arrays, order, size), outputs)
+        return executable.rebuild(outputs)
+
+    def _give_away(self, arguments: tuple[Any, ...]) -> None:
+        line = user_line() if self.donate else ""
+        for number in self.donate:
+            if not -len(arguments) <= number < len(arguments):
+                raise ArgumentError(
+                    located(f"donate={number}, but {self.name} got {len(arguments)} arguments")
+                )
+            for leaf in tree.flatten(arguments[number])[0]:
+                if isinstance(leaf, Tensor):
+                    leaf._moved, leaf._address = line, None
+
+    # --- looking inside -------------------------------------------------------------------------
+
+    def explain(self, stage: str = "summary") -> str:
+        """Returns a text that shows what a step does and where its time goes.
+
+        Of several versions it is the one that ran most steps.
+
+        Args:
+            stage: "summary" (one page with the cost of every kernel), "traced" and "graph"
+                (operations before and after simplification), "kernels" (plain loops), "scheduled"
+                (vector loops), "llvm", "assembly", or "all".
+
+        Raises:
+            ArgumentError: there is no such stage.
+            TraceError: the step has not been called yet.
+        """
+        return report().explain(self.name, self.executables.most_used, len(self.executables), stage)
+
+    def memory(self) -> Memory:
+        """Returns the bytes that the version that ran most steps needs; the peak is exact."""
+        return self.executables.most_used.memory()
+
+    @property
+    def traces(self) -> int:
+        """How many versions were made so far; a budget that tests may hold."""
+        return self.executables.traces
+
+    @property
+    def times(self) -> list[Times]:
+        """Seconds that making each version took, the oldest first."""
+        return self.executables.times
+
+
+def whole_number(what: str, value: Any, least: int) -> int:
+    """Returns a count that a user gave; raises ArgumentError when it is none."""
+    if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__") or value < least:
+        raise ArgumentError(
+            located(f"{what} must be a whole number, at least {least}, got {value!r}")
+        )
+    return operator.index(value)
+
+
+def report() -> Any:
+    """Returns the module behind `explain`; like the back end it is loaded when it is needed."""
+    from smelt.compiler.report import explain as report
+
+    return report

@@ -1,0 +1,266 @@
+"""Tracer: a Python function, run once on placeholders, becomes a graph.
+
+A `Tracer` is an engine like the eager one. Arguments are placeholders from the start. A concrete
+tensor that the function touches (a parameter, a buffer, an optimiser's moment, the random
+generator) is captured as a state by identity; `copy_` into it becomes an update of that state.
+Nothing has to be listed by hand.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from smelt import errors
+from smelt.compiler.artifacts import Traced
+from smelt.compiler.frontend.grad_binding import GradBinding
+from smelt.compiler.runtime.buffers import base_buffer
+from smelt.control.body import VIEW_OUTDATED
+from smelt.dtypes import DType
+from smelt.engine import Data, context, located, using
+from smelt.errors import TraceError
+from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Assertion, Graph, Node, Origin
+from smelt.ops.op import Op, Type
+from smelt.tensor import Tensor
+
+MANY_NODES = 20_000  # operations from which on a trace says that it has grown long
+
+
+class Accumulates(Exception):
+    """Gradients outlive the step: `tensors` need a `.grad` before it can be traced."""
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        super().__init__("gradients accumulate from step to step")
+        self.tensors = tensors
+
+
+class Tracer:
+    """The engine that writes a graph."""
+
+    writes_graph = True
+
+    def __init__(self) -> None:
+        self.arguments: list[Node] = []
+        self.states: dict[int, tuple[Tensor, Node]] = {}
+        self.current: dict[int, Node] = {}
+        self.assertions: list[Assertion] = []
+        self.errors: list[type[errors.SmeltError]] = []
+        self.modules: dict[int, Any] = {}
+        self._born: dict[Node, int] = {}  # how many nodes there were before this one
+        self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
+        self._scalars: dict[tuple[str, bytes], Node] = {}
+        self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._looked: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self._cleared: set[int] = set()
+        self._values: dict[int, tuple[Tensor, bytes]] = {}
+
+    # --- the engine's verbs ----------------------------------------------------------------------
+
+    def evaluate(
+        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
+    ) -> Data:
+        """Records one operation."""
+        inputs = tuple([self.lift(operand) for operand in operands])
+        return self._record(Node(op, inputs, attributes, kind.shape, kind.dtype, _origin()))
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """Records a value that is known now; equal numbers become one node."""
+        if array.ndim:
+            return self._record(
+                Node(CONSTANT, (), {"array": array.copy()}, array.shape, dtype, _origin())
+            )
+        key = (dtype.name, array.tobytes())
+        node = self._scalars.get(key)
+        if node is None:
+            node = self._record(Node(CONSTANT, (), {"array": array}, (), dtype))
+            self._scalars[key] = node
+        return node
+
+    def assign(self, target: Tensor, value: Tensor) -> None:
+        """Records new contents: of a captured state, or of a tensor made within the trace."""
+        node = self.lift(value)
+        if isinstance(target._data, Node) and target._data.op is ARGUMENT:
+            raise TraceError(located(_ARGUMENT_CHANGED.format(target.shape)))
+        if target.is_traced:
+            target._data = node
+        elif id(target) in self._values:
+            raise TraceError(located(_VALUE_CHANGED.format("looking at it", target.shape)))
+        else:
+            self.lift(target)
+            self.current[id(target)] = node
+        shared = target._version  # a tensor and its views count their changes together
+        self._overwritten[id(shared)] = (shared, len(self._born), node)
+
+    def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
+        """Records a condition that the step checks before it changes anything."""
+        self.assertions.append(Assertion(self.lift(violations), located(message)))
+        self.errors.append(error)
+
+    def lift(self, tensor: Tensor) -> Node:
+        """Returns the node of a tensor, capturing a concrete one as a state."""
+        data = tensor.data
+        if isinstance(data, Node):
+            if data not in self._born:
+                raise TraceError(located(data.leak))
+            self._refuse_outdated(tensor, data)
+            return data
+        found = self.current.get(id(tensor))
+        return found if found is not None else self._capture(tensor)
+
+    def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
+        """Remembers the `.grad` a tensor had when the trace began, and whether it was cleared."""
+        if tensor.is_traced:
+            return  # a placeholder ends with the trace, and its gradient too
+        self._gradients.setdefault(id(tensor), (tensor, tensor._grad))
+        if value is None:
+            self._cleared.add(id(tensor))
+
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Remembers that the step looked at a `.grad` before it set one."""
+        if not tensor.is_traced and id(tensor) not in self._gradients:
+            self._looked.setdefault(id(tensor), (tensor, tensor._grad))
+
+    def note_value(self, tensor: Tensor, what: str) -> None:
+        """Remembers that Python looked at the value of a concrete tensor: while it has another one,
+        what is written here does not hold.
+        """
+        found = self.states.get(id(tensor))
+        if found is not None and self.current[id(tensor)] is not found[1]:
+            raise TraceError(located(_VALUE_CHANGED.format(what, tensor.shape)))
+        self._values[id(tensor)] = (tensor, tensor.data.tobytes())
+
+    def note_module(self, module: Any) -> None:
+        """Remembers a module or optimiser whose settings this trace depends on."""
+        self.modules[id(module)] = module
+
+    # --- beginning and end -----------------------------------------------------------------------
+
+    def placeholder(self, shape: tuple[int, ...], dtype: DType, requires_grad: bool) -> Tensor:
+        """Returns a tensor that stands for the next argument."""
+        attributes = {"number": len(self.arguments)}
+        node = self._record(Node(ARGUMENT, (), attributes, shape, dtype))
+        self.arguments.append(node)
+        return Tensor(node, dtype, requires_grad)
+
+    def finish(self, outputs: list[Tensor]) -> Graph:
+        """Returns the graph that computes `outputs` and the updates; settles the gradients."""
+        returned = tuple([self.lift(output) for output in outputs])
+        self._settle_gradients()
+        self._refuse_shared_memory()
+        updates = tuple(
+            (node, self.current[key])
+            for key, (_, node) in self.states.items()
+            if self.current[key] is not node
+        )
+        states = tuple([node for _, node in self.states.values()])
+        return Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
+
+    def grad_bindings(self) -> list[GradBinding]:
+        """Returns what the step found in each `.grad`, and what it leaves there."""
+        touched = {key: tensor for key, (tensor, _) in (self._looked | self._gradients).items()}
+        return [self._grad_binding(key, tensor) for key, tensor in touched.items()]
+
+    def _grad_binding(self, key: int, tensor: Tensor) -> GradBinding:
+        looks, sets = key in self._looked, key in self._gradients
+        entry = self._looked[key][1] if looks else None
+        kept = entry if key not in self._cleared else None
+        sums = kept is not None and sets
+        return GradBinding(tensor, looks, entry, sums, sets, kept)
+
+    def restore_gradients(self) -> None:
+        """Puts back every `.grad` that the traced function replaced."""
+        for tensor, before in self._gradients.values():
+            tensor._grad = before
+
+    def _settle_gradients(self) -> None:
+        missing = []
+        for key, (tensor, before) in self._gradients.items():
+            after = tensor._grad
+            if after is None or key in self._cleared:
+                continue
+            if before is None:
+                missing.append(tensor)
+            else:
+                self.lift(before)
+                self.current[id(before)] = self.lift(after)
+        if missing:
+            raise Accumulates(missing)
+
+    def _capture(self, tensor: Tensor) -> Node:
+        attributes = {"number": len(self.states)}
+        node = self._record(Node(STATE, (), attributes, tensor.shape, tensor.dtype))
+        self.states[id(tensor)] = (tensor, node)
+        self.current[id(tensor)] = node
+        return node
+
+    def _refuse_outdated(self, tensor: Tensor, node: Node) -> None:
+        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
+        found = self._overwritten.get(id(tensor._version))
+        if found is not None and self._born[node] < found[1] and node is not found[2]:
+            raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
+
+    def _refuse_shared_memory(self) -> None:
+        """Raises when a state that changes lies in the same memory as another captured tensor."""
+        owners: dict[int, list[Tensor]] = {}
+        for tensor, _ in self.states.values():
+            owners.setdefault(id(base_buffer(tensor.data)), []).append(tensor)
+        for alike in owners.values():
+            for tensor in alike:
+                if len(alike) > 1 and self.current[id(tensor)] is not self.states[id(tensor)][1]:
+                    for other in alike:
+                        if other is not tensor and np.may_share_memory(tensor.data, other.data):
+                            shapes = f"{tensor.shape} and {other.shape}"
+                            raise TraceError(located(_MEMORY_SHARED.format(shapes)))
+
+    def _record(self, node: Node) -> Node:
+        self._born[node] = len(self._born)
+        if len(self._born) == MANY_NODES:
+            warnings.warn(located(_LONG_TRACE), stacklevel=2)
+        return node
+
+
+def trace(
+    function: Callable[[Tracer], tuple[list[Tensor], Callable[[list[Tensor]], Any]]],
+) -> Traced:
+    """Runs `function` under a new trace.
+
+    It returns the tensors to compute, and what rebuilds its result from them.
+    """
+    tracer = Tracer()
+    try:
+        with using(tracer):
+            outputs, result = function(tracer)
+            graph = tracer.finish(outputs)
+    finally:
+        tracer.restore_gradients()
+    states = [tensor for tensor, _ in tracer.states.values()]
+    modules = list(tracer.modules.values())
+    values = list(tracer._values.values())
+    return Traced(graph, states, result, tracer.errors, modules, tracer.grad_bindings(), values)
+
+
+def _origin() -> Origin:
+    return Origin(errors.user_line(), ".".join(context.modules))
+
+
+_ARGUMENT_CHANGED = (
+    "copy_ into a tensor of shape {} that is an argument of the compiled step: the caller's tensor "
+    "would not change. Return the new contents, or let the step use the tensor without passing it, "
+    "which captures it"
+)
+_VALUE_CHANGED = (
+    "{} needs the value of a tensor of shape {} that the step changes: it is known only when the "
+    "compiled step runs. Use smelt.where or smelt.cond to choose by value, or return the tensor "
+    "from the step and look at it there"
+)
+_MEMORY_SHARED = (
+    "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): "
+    "use one tensor in both places, or clone() one of them"
+)
+_LONG_TRACE = (
+    f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "
+    "Python loop over time steps or samples in it? smelt.scan is traced once whatever its length"
+)

@@ -1,0 +1,279 @@
+"""Simplify: graph -> graph that computes the same with fewer nodes.
+
+One walk from operands to users. Each node meets, in order: constant folding, the rules of `RULES`,
+and the table of nodes seen before (common subexpressions). What nothing needs is never visited
+(dead code). Every rule is exact: the same bits come out, also for inf, nan and -0. Only long sums
+and products are added up in another order (`long_reduction.py`), and NumPy has an order of its own
+there too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from smelt.compiler.graph.dead_results import Bodies
+from smelt.compiler.graph.hoist_slices import narrower_padding, sliced_convolution
+from smelt.compiler.graph.split_reductions import long_reduction
+from smelt.ir.graph import (
+    CONSTANT,
+    Assertion,
+    Graph,
+    Leaf,
+    Node,
+    constant_node,
+    scalar_value,
+)
+from smelt.ops import contraction, elementwise, movement, reduction
+from smelt.ops.elementwise import Elementwise
+from smelt.ops.movement import Movement
+from smelt.ops.op import REGISTRY, Op
+
+Rule = Callable[[Node], Node | None]
+FOLD_LIMIT = 64  # elements of a result that folding may bake into the step
+
+
+def simplify(graph: Graph) -> Graph:
+    """Returns an equal graph with constants folded, algebra applied, and repetition removed."""
+    seen: dict[Any, Node] = {}
+    new: dict[Node, Node] = {}
+    alone: set[Node] = set()
+    readers = _readers(graph)
+    bodies = Bodies(graph, simplify)
+    for node in graph.nodes():
+        new[node] = _simplified(bodies.simplified(node), new, seen, alone)
+        if readers[node] == 1:
+            alone.add(new[node])
+    simpler = Graph(
+        graph.arguments,
+        graph.states,
+        tuple([new[node] for node in graph.outputs]),
+        tuple([(old, new[value]) for old, value in graph.updates if new[value] is not old]),
+        tuple([Assertion(new[one.node], one.message) for one in graph.assertions]),
+        graph.notes,
+    )
+    return simplify(simpler) if Bodies(simpler, simplify).make_in_vain() else simpler
+
+
+def _readers(graph: Graph) -> Counter[Node]:
+    """Returns how often each node is read, or delivered."""
+    return Counter([*graph.roots, *[one for node in graph.nodes() for one in node.inputs]])
+
+
+def _simplified(node: Node, new: dict[Node, Node], seen: dict[Any, Node], alone: set[Node]) -> Node:
+    inputs = tuple([new[operand] for operand in node.inputs])
+    if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
+        node = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
+    changed: Node | None = emptied(node) or node
+    while changed is not None:
+        node = changed
+        changed = fold(node) or sliced_convolution(node, alone)
+        for rule in RULES.get(node.op.name, ()) if changed is None else ():
+            changed = rule(node)
+            if changed is not None:
+                break
+    return seen.setdefault(_key(node), node)
+
+
+def _key(node: Node) -> Any:
+    """Returns what makes two nodes the same; leaves are only the same as themselves."""
+    if isinstance(node.op, Leaf):
+        array = node.attributes.get("array")
+        if array is None or array.size > FOLD_LIMIT:
+            return id(node)
+        return (CONSTANT.name, node.dtype.name, node.shape, array.tobytes())
+    attributes = tuple(sorted(node.attributes.items(), key=lambda pair: pair[0]))
+    return (node.op.name, attributes, tuple([id(operand) for operand in node.inputs]))
+
+
+def fold(node: Node) -> Node | None:
+    """f(constants) -> the constant that it is, computed by the operation's own NumPy value."""
+    if not node.inputs or node.size > FOLD_LIMIT or node.op.family in ("control", "part"):
+        return None
+    if any(operand.op is not CONSTANT for operand in node.inputs):
+        return None
+    assert isinstance(node.op, Op)
+    if node.op is movement.broadcast_to:
+        return None  # a repeated number stays a number
+    arrays = [operand.attributes["array"] for operand in node.inputs]
+    with np.errstate(all="ignore"):
+        value = node.op.value(*arrays, **node.attributes)
+    return constant_node(np.asarray(value, node.dtype.storage), node.dtype, node.origin)
+
+
+def emptied(node: Node) -> Node | None:
+    """f(...) without elements -> a constant without elements, so that no pass meets an empty
+    loop
+    """
+    if node.size or isinstance(node.op, Leaf):
+        return None
+    return constant_node(np.empty(node.shape, node.dtype.storage), node.dtype, node.origin)
+
+
+# --- the rules: each returns the simpler node, or None --------------------------------------------
+
+
+def unit_factor(node: Node) -> Node | None:
+    """`x * 1` -> `x`,  `1 * x` -> `x`,  `x / 1` -> `x`"""
+    a, b = node.inputs
+    if scalar_value(b) == 1 and a.shape == node.shape:
+        return a
+    if node.op is elementwise.mul and scalar_value(a) == 1 and b.shape == node.shape:
+        return b
+    return None
+
+
+def zero_subtrahend(node: Node) -> Node | None:
+    """`x - 0` -> `x`   (`x + 0` would lose the sign of -0)"""
+    a, b = node.inputs
+    return a if scalar_value(b) == 0 and not _negative_zero(b) and a.shape == node.shape else None
+
+
+def _negative_zero(node: Node) -> bool:
+    return bool(np.signbit(node.attributes["array"])) if node.dtype.is_float else False
+
+
+def double_negation(node: Node) -> Node | None:
+    """-(-x) -> x"""
+    (x,) = node.inputs
+    return x.inputs[0] if x.op is node.op else None
+
+
+def idle_movement(node: Node) -> Node | None:
+    """reshape, broadcast, permute, slice or cast to what x is already -> x"""
+    x = node.inputs[0]
+    if x.shape != node.shape or x.dtype is not node.dtype:
+        return None
+    if node.op is movement.permute and list(node.attributes["axes"]) != sorted(
+        node.attributes["axes"]
+    ):
+        return None
+    return x
+
+
+def joined_reshapes(node: Node) -> Node | None:
+    """reshape(reshape(x)) -> reshape(x)"""
+    (x,) = node.inputs
+    if x.op is not movement.reshape:
+        return None
+    return Node(node.op, x.inputs, node.attributes, node.shape, node.dtype, node.origin)
+
+
+def joined_permutes(node: Node) -> Node | None:
+    """permute(permute(x)) -> permute(x)"""
+    (x,) = node.inputs
+    if x.op is not movement.permute:
+        return None
+    inner, outer = x.attributes["axes"], node.attributes["axes"]
+    axes = tuple(inner[axis] for axis in outer)
+    if axes == tuple(range(node.ndim)):
+        return x.inputs[0]
+    return Node(node.op, x.inputs, {"axes": axes}, node.shape, node.dtype, node.origin)
+
+
+def transposed_product(node: Node) -> Node | None:
+    """(a @ b).T -> b.T @ a.T: the same sums, written where they are wanted"""
+    (x,) = node.inputs
+    axes = node.attributes["axes"]
+    swapped = (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
+    if x.op is not contraction.matmul or axes != swapped or {one.ndim for one in x.inputs} != {2}:
+        return None
+    a, b = [
+        Node(node.op, (one,), {"axes": (1, 0)}, one.shape[::-1], one.dtype, one.origin)
+        for one in x.inputs
+    ]
+    return Node(x.op, (_idle(b), _idle(a)), {}, node.shape, node.dtype, x.origin)
+
+
+def _idle(node: Node) -> Node:
+    return joined_permutes(node) or node
+
+
+def joined_broadcasts(node: Node) -> Node | None:
+    """broadcast(broadcast(x)) -> broadcast(x)"""
+    (x,) = node.inputs
+    if x.op is not movement.broadcast_to:
+        return None
+    return Node(node.op, x.inputs, node.attributes, node.shape, node.dtype, node.origin)
+
+
+def reshaped_number(node: Node) -> Node | None:
+    """Reshape or permute of a repeated number -> the number repeated"""
+    (x,) = node.inputs
+    if x.op is movement.broadcast_to and not x.inputs[0].shape:
+        attributes = {"shape": node.shape}
+        return Node(x.op, x.inputs, attributes, node.shape, node.dtype, node.origin)
+    return None
+
+
+def implicit_broadcast(node: Node) -> Node | None:
+    """f(broadcast(x), y) -> f(x, y) while y still has the full shape: elementwise operands
+    broadcast
+    """
+    inputs = list(node.inputs)
+    for number, operand in enumerate(inputs):
+        if operand.op is movement.broadcast_to:
+            rest = [one.shape for place, one in enumerate(inputs) if place != number]
+            bare = operand.inputs[0]
+            if movement.broadcast_shapes(node.op.name, bare.shape, *rest) == node.shape:
+                inputs[number] = bare
+    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        return None
+    return Node(node.op, tuple(inputs), node.attributes, node.shape, node.dtype, node.origin)
+
+
+def late_broadcast(node: Node) -> Node | None:
+    """f(broadcast(x)) -> broadcast(f(x)),  f(broadcast(x), 2) -> broadcast(f(x, 2)): computed
+    once
+    """
+    big = [one for one in node.inputs if one.shape == node.shape and node.shape]
+    others = [one for one in node.inputs if one.size != 1 or one.ndim]
+    if len(big) != 1 or others != big or big[0].op is not movement.broadcast_to:
+        return None
+    bare = big[0].inputs[0]
+    inputs = tuple([bare if one is big[0] else one for one in node.inputs])
+    inner = Node(node.op, inputs, node.attributes, bare.shape, node.dtype, node.origin)
+    shape = {"shape": node.shape}
+    return Node(movement.broadcast_to, (inner,), shape, node.shape, node.dtype, node.origin)
+
+
+def empty_reduction(node: Node) -> Node | None:
+    """A product, maximum or minimum over axes of extent 1 -> reshape; a sum -> 0 + reshape"""
+    (x,) = node.inputs
+    if any(x.shape[axis] != 1 for axis in node.attributes["axes"]):
+        return None
+    shape = {"shape": node.shape}
+    result = Node(movement.reshape, (x,), shape, node.shape, node.dtype, node.origin)
+    result = joined_reshapes(result) or result
+    result = idle_movement(result) or result
+    if node.op is not reduction.sum or not node.dtype.is_float:
+        return result
+    zero = constant_node(np.zeros((), node.dtype.storage), node.dtype)  # a sum of -0 is 0
+    return Node(elementwise.add, (result, zero), {}, node.shape, node.dtype, node.origin)
+
+
+def _rules() -> dict[str, tuple[Rule, ...]]:
+    table: dict[str, tuple[Rule, ...]] = {}
+    for name, op in REGISTRY.items():
+        if isinstance(op, Elementwise):
+            table[name] = (implicit_broadcast, late_broadcast)
+        elif isinstance(op, Movement) and op is not movement.concatenate:
+            table[name] = (idle_movement,) if op is not movement.flip else ()
+        elif isinstance(op, reduction.Reduction):
+            table[name] = (empty_reduction, long_reduction)
+    table["mul"] = (unit_factor, *table["mul"])
+    table["div"] = (unit_factor, *table["div"])
+    table["sub"] = (zero_subtrahend, *table["sub"])
+    table["neg"] = (double_negation, *table["neg"])
+    table["cast"] = (idle_movement, *table["cast"])
+    table["reshape"] = (idle_movement, joined_reshapes, reshaped_number)
+    table["slice"] = (idle_movement, narrower_padding)
+    table["permute"] = (idle_movement, joined_permutes, reshaped_number, transposed_product)
+    table["broadcast_to"] = (idle_movement, joined_broadcasts)
+    return table
+
+
+RULES: dict[str, tuple[Rule, ...]] = _rules()

@@ -1,0 +1,250 @@
+"""The kernel of one group while it is being written: its loop indices, buffers, names, and reads.
+
+An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an
+expression, and the readers recurse. So a movement is a substitution of indices and costs no loop.
+What an expression uses twice is bound to a name. Which loops stand around is decided elsewhere
+(`nests.py`, `gemm.py`, `standalone.py`); they all write through a `KernelBuilder`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from smelt.compiler.graph.fusion import Group, operations
+from smelt.compiler.graph.memory_plan import Planned
+from smelt.ir.bind_shared import bind_shared
+from smelt.ir.graph import Node, scalar_value
+from smelt.ir.loops import (
+    Binary,
+    Buffer,
+    Constant,
+    Expression,
+    Kernel,
+    Let,
+    Load,
+    Scratch,
+    Statement,
+    Store,
+    Variable,
+    constant,
+    index_variable,
+    walk,
+)
+from smelt.ops import movement
+from smelt.ops.op import Inlined, Reader, Shape
+
+Index = tuple[Expression, ...]
+NAME_PARTS = 4  # operations that a kernel's name mentions
+
+
+@dataclass(frozen=True, slots=True)
+class FlattenedAxes:
+    """Last axes that loops walk in one go: their indices and extents, and the one index of all."""
+
+    indices: Index
+    extents: Shape
+    flat: Expression
+
+
+class KernelBuilder:
+    """One group on its way to a kernel."""
+
+    def __init__(self, planned: Planned, group: Group) -> None:
+        self.planned = planned
+        self.group = group
+        self.materialized = planned.fused.ordered.stored
+        self.members = set(group.members)
+        self._names = 0
+        self.outer = tuple([self.loop("i", extent) for extent in group.outer])
+        self.buffers: dict[tuple[Node, Shape], Buffer] = {}
+        self.written: dict[Node, Buffer] = {}
+        self.scratch: dict[Node, Buffer] = {}
+        self.values: dict[Node, Variable] = {}
+        self._flattened: FlattenedAxes | None = None
+        self._inlined: dict[object, Expression] = {}
+
+    def kernel(self, body: tuple[Statement, ...]) -> tuple[Kernel, list[Node]]:
+        """Returns the kernel of a body, and the node behind each of `kernel.buffers`."""
+        outputs = tuple(self.written.values())
+        behind = {buffer: node for (node, _), buffer in self.buffers.items()}
+        inputs = tuple([buffer for buffer in behind if buffer not in set(outputs)])
+        updated = tuple([buffer for buffer in outputs if behind[buffer] in self.group.reads])
+        kernel = Kernel(self._name(), inputs + updated, outputs, body)
+        return kernel, [behind[buffer] for buffer in kernel.buffers]
+
+    def _name(self) -> str:
+        names = operations(self.group, self.planned.fused.ordered)
+        return "_".join(list(dict.fromkeys(names))[:NAME_PARTS])
+
+    # --- results ----------------------------------------------------------------------------------
+
+    def epilogue(self, index: Index, value: Expression) -> list[Statement]:
+        """Returns what the members make of the first one's element, each at the same index."""
+        first, *others = self.group.members
+        self.forget_inlined()
+        statements = self.emit_result(first, index, value)
+        for node in others:
+            lets, value = self.bound(self.inline(node, index, None))
+            statements += lets + self.emit_result(node, index, value)
+        return statements
+
+    def emit_result(self, node: Node, index: Index, value: Expression) -> list[Statement]:
+        """Returns what makes a member's value known to later members and to later kernels."""
+        statements: list[Statement] = []
+        depth = len(self.outer)
+        if math.prod(node.shape[depth:]) == 1 and self._is_read_inside(node):
+            variable = self.variable(node)
+            statements.append(Let(variable, value))
+            self.values[node] = variable
+            value = variable
+        if not self.planned.is_internal(node):
+            shape, index = self.view(node, index)
+            statements.append(Store(self.output(node, shape), index, value))
+        elif node not in self.values:
+            self.scratch[node] = Buffer(f"row{len(self.scratch)}", node.shape[depth:], node.dtype)
+            statements.append(Store(self.scratch[node], index[depth:], value))
+        return statements
+
+    def _is_read_inside(self, node: Node) -> bool:
+        later = self.group.members[self.group.members.index(node) + 1 :]
+        return any(
+            read.node is node for member in later for read in self.materialized.reads(member)
+        )
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def read(self, node: Node, index: Index, mask: Expression | None = None) -> Expression:
+        """Returns the element of a node at an index: a constant, a register, a load, or inlined."""
+        number = scalar_value(node)
+        if number is not None:
+            return Constant(number, node.dtype)
+        if node in self.members:
+            return self._read_member(node, index, mask)
+        if self.materialized.has(node):
+            shape, index = self.view(node, index)
+            return Load(self.buffer(node, shape), index, mask)
+        key = (node, index, mask)
+        found = self._inlined.get(key)
+        if found is None:
+            found = self._inlined[key] = self.inline(node, index, mask)
+        return found
+
+    def _read_member(self, node: Node, index: Index, mask: Expression | None) -> Expression:
+        if node in self.values:
+            return self.values[node]
+        if node in self.scratch:
+            return Load(self.scratch[node], index[len(self.outer) :], mask)
+        return Load(self.written[node], index, mask)
+
+    def inline(self, node: Node, index: Index, mask: Expression | None) -> Expression:
+        """Returns the expression of an elementwise, movement, indexing or random node."""
+        if node.op is movement.reshape:
+            (x,) = node.inputs
+            in_memory = self.materialized.has(x) and x not in self.members and x.shape != node.shape
+            if in_memory and _divides(movement.reshape.source(index, x.shape, node)):
+                # the same memory under another shape spares the arithmetic
+                return Load(self.buffer(x, node.shape), index, mask)
+        readers = tuple([self._reader(operand) for operand in node.inputs])
+        assert isinstance(node.op, Inlined)
+        return node.op.lower(readers, index, node, mask)
+
+    def forget_inlined(self) -> None:
+        """Ends the life of inlined expressions: the loop that they stand in ends."""
+        self._inlined.clear()
+
+    def _reader(self, operand: Node) -> Reader:
+        def read(index: Index, mask: Expression | None = None) -> Expression:
+            return self.read(operand, index, mask)
+
+        return read
+
+    # --- names ------------------------------------------------------------------------------------
+
+    def bound(self, value: Expression) -> tuple[list[Statement], Expression]:
+        """Returns lets for what an expression uses more than once, and the expression on them."""
+        lets, (value,) = self.bound_all((value,))
+        return lets, value
+
+    def bound_all(
+        self, values: Sequence[Expression]
+    ) -> tuple[list[Statement], tuple[Expression, ...]]:
+        """Returns the same for several expressions, which may have parts in common."""
+        lets, rebuilt = bind_shared(values, self.fresh)
+        return list(lets), rebuilt
+
+    def fresh(self, stem: str) -> str:
+        """Returns a name that the kernel does not use yet."""
+        self._names += 1
+        return f"{stem}{self._names}"
+
+    def loop(self, stem: str, extent: int) -> Expression:
+        """Returns a new loop index, or 0 where the loop would run once."""
+        return constant(0) if extent == 1 else index_variable(self.fresh(stem))
+
+    def variable(self, node: Node) -> Variable:
+        """Returns a new name for the value of a member."""
+        return Variable(self.fresh(f"{node.op.name}_"), node.dtype)
+
+    # --- buffers ----------------------------------------------------------------------------------
+
+    def buffer(self, node: Node, shape: Shape) -> Buffer:
+        """Returns the buffer of a materialized node, under its own shape or an alias of it."""
+        old = self.planned.fused.ordered.writes.get(node)
+        node = node if old is None else old if node in self.members else node
+        found = self.buffers.get((node, shape))
+        if found is None:
+            suffix = "" if shape == node.shape else f"_as_{'x'.join(map(str, shape))}"
+            name = _identifier(self.planned.slots[node].name) + suffix
+            found = self.buffers[(node, shape)] = Buffer(name, shape, node.dtype)
+        return found
+
+    @contextmanager
+    def flattened(self, axes: FlattenedAxes) -> Iterator[None]:
+        """Within the block buffers whose last axes are these are read and written along one."""
+        self._flattened = axes
+        try:
+            yield
+        finally:
+            self._flattened = None
+
+    def view(self, node: Node, index: Index) -> tuple[Shape, Index]:
+        """Returns the shape and index by which a materialized node is read or written.
+
+        Flattened axes count as one: it is the same memory, and spares taking the index apart.
+        """
+        axes = self._flattened
+        if axes is not None:
+            kept = node.ndim - len(axes.indices)
+            same = index[kept:] == axes.indices and node.shape[kept:] == axes.extents
+            if kept >= 0 and same:
+                shape = (*node.shape[:kept], math.prod(axes.extents))
+                return shape, (*index[:kept], axes.flat)
+        return node.shape, index
+
+    def output(self, node: Node, shape: Shape | None = None) -> Buffer:
+        """Returns the buffer that a member is written to: for a new state, the state's own."""
+        self.written[node] = self.buffer(node, node.shape if shape is None else shape)
+        return self.written[node]
+
+    def workspace(self) -> Buffer:
+        """Returns the second buffer that a sort works in."""
+        return self.output(self.group.workspace[0])
+
+    def scratch_statements(self) -> list[Statement]:
+        """Returns the declarations of the local rows."""
+        return [Scratch(buffer) for buffer in self.scratch.values()]
+
+
+def _divides(index: Index) -> bool:
+    return any(
+        isinstance(part, Binary) and part.op in ("floordiv", "mod")
+        for expression in index
+        for part in walk(expression)
+    )
+
+
+def _identifier(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)

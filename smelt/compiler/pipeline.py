@@ -1,0 +1,110 @@
+"""The pipeline: the passes that a traced graph goes through on its way to a program, in order.
+
+`PIPELINE` is the list, and the only one. A loop runs it, times each pass and, under
+`smelt.settings(verify=True)`, verifies the kernels that it made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from smelt import settings
+from smelt.compiler.artifacts import Stages
+from smelt.compiler.codegen.machine import vector_bits
+from smelt.compiler.graph.fusion import fuse
+from smelt.compiler.graph.memory_plan import Planned, plan
+from smelt.compiler.graph.simplify import simplify
+from smelt.compiler.loops.optimize import optimize
+from smelt.compiler.lower.lower import lower
+from smelt.ir.graph import Graph, Node
+from smelt.ir.loops import Kernel
+from smelt.ir.program import Program, with_kernels
+from smelt.ir.show import kernel_text
+from smelt.ir.verify import verify
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What passes know besides their input: the step's name, its states', and the CPU's vectors."""
+
+    name: str
+    state_names: Mapping[Node, str]
+    vector_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass: `run` takes what the pass before returned; `makes` is its field of `Stages`."""
+
+    name: str
+    makes: str
+    run: Callable[[Any, Options], Any]
+
+
+def _simplify(graph: Graph, options: Options) -> Graph:
+    """A graph -> one that computes the same with fewer nodes."""
+    return simplify(graph)
+
+
+def _fuse(graph: Graph, options: Options) -> Any:
+    """A graph -> groups of nodes that share a loop, in the order in which they run."""
+    return fuse(graph)
+
+
+def _plan(fused: Any, options: Options) -> Planned:
+    """Groups -> a place in memory for each value that leaves its group."""
+    return plan(fused, options.state_names)
+
+
+def _lower(planned: Planned, options: Options) -> Program:
+    """Placed groups -> kernels of plain loops."""
+    return lower(planned, options.name)
+
+
+def _optimize(program: Program, options: Options) -> Program:
+    """Kernels of plain loops -> kernels with vectors, tiles and parallel loops.
+
+    Equal kernels become one.
+    """
+    known: dict[str, Kernel] = {}
+    new: dict[Kernel, Kernel] = {}
+    for kernel in program.kernels:
+        text = kernel_text(kernel, canonical=True)
+        if text not in known:
+            known[text] = optimize(kernel, vector_bits=options.vector_bits)
+        new[kernel] = known[text]
+    return with_kernels(program, new)
+
+
+PIPELINE = (
+    Pass("simplify", "simplified", _simplify),
+    Pass("fuse", "fused", _fuse),
+    Pass("plan", "planned", _plan),
+    Pass("lower", "lowered", _lower),
+    Pass("optimize", "program", _optimize),
+)
+
+
+def run_pipeline(graph: Graph, name: str, state_names: Mapping[Node, str]) -> Stages:
+    """Returns every stage of a step, from its traced graph to the program that is emitted.
+
+    Args:
+        graph: as traced.
+        name: of the step, for printing.
+        state_names: what the modules call the captured tensors.
+    """
+    options = Options(name, state_names, vector_bits())
+    latest: Any = graph
+    stages: dict[str, Any] = {"traced": graph}
+    seconds: dict[str, float] = {}
+    for one in PIPELINE:
+        start = time.perf_counter()
+        latest = stages[one.makes] = one.run(latest, options)
+        seconds[one.name] = time.perf_counter() - start
+        if settings.current.verify and isinstance(latest, Program):
+            for kernel in latest.kernels:
+                verify(kernel)
+    return Stages(**stages, seconds=seconds)

@@ -1,0 +1,1 @@
+"""Reports: a compiled step -> what `explain()` prints of it."""

@@ -1,0 +1,274 @@
+"""Report: what `step.explain()` prints. Every stage of a step, and where its time goes."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smelt.compiler.graph.fusion import Fused, Group, operations
+from smelt.compiler.report.cost import count
+from smelt.compiler.report.roofline import Peak, measured_peak
+from smelt.compiler.runtime import native
+from smelt.compiler.runtime.buffers import address, aligned_empty
+from smelt.errors import ArgumentError
+from smelt.ir.graph import Node, graph_text
+from smelt.ir.program import Call, Program, Repeat, Slot, regions
+from smelt.ir.show import kernel_text, program_text
+
+if TYPE_CHECKING:
+    from smelt.compiler.pipeline import Stages
+    from smelt.compiler.runtime.executable import Executable
+
+LEGEND = "# def kernel(what it writes; what it reads); what is updated in place is on both sides"
+STAGES = ("summary", "traced", "graph", "kernels", "scheduled", "llvm", "assembly", "all")
+SHORT = 1e-7  # seconds below which a rate says nothing
+SECONDS_PER_KERNEL = 0.003  # for which each kernel is timed
+ROUNDS = 4  # of which the best counts
+HEAD = (
+    ("", "kernel", "shape", "thousand", "", "", "", "GFLOP/s", "of"),
+    ("", "", "", "operations", "bytes", "us", "of time", "", "peak"),
+)
+WIDTHS = (3, 32, 15, 11, 10, 8, 9, 9, 7)  # of the table's columns, at least
+
+
+def explain(name: str, version: Executable, versions: int, stage: str) -> str:
+    """Returns the text of one stage, or of all, of a compiled version.
+
+    Raises ArgumentError for a stage that does not exist.
+    """
+    stages = version.stages
+    texts = {
+        "summary": lambda: summary(name, version, versions),
+        "traced": lambda: graph_text(stages.traced),
+        "graph": lambda: graph_text(stages.simplified),
+        "kernels": lambda: kernels_text(stages),
+        "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
+        "llvm": lambda: native.text(stages.program),
+        "assembly": lambda: native.assembly(stages.program),
+    }
+    if stage == "all":
+        return "\n\n".join(f"==== {one} ====\n{text()}" for one, text in texts.items())
+    if stage not in texts:
+        raise ArgumentError(
+            f"explain: there is no stage {stage!r}; choose one of {', '.join(STAGES)}"
+        )
+    return texts[stage]()
+
+
+def summary(name: str, version: Executable, versions: int) -> str:
+    """Returns one page: what the step is made of, what it needs, and what each kernel costs."""
+    which = f" (the version that ran most, of {versions})" if versions > 1 else ""
+    stages = version.stages
+    parts = [
+        _opening(name, version, which),
+        "What runs, in order (a kernel is one loop nest in machine code):",
+        _table(stages),
+        _pictures(stages),
+        'More: explain("graph") shows the operations, "kernels" the loops, "scheduled" the vector '
+        'loops,\n"llvm" and "assembly" the machine\'s side, "all" everything.',
+    ]
+    return "\n\n".join(parts)
+
+
+def _opening(name: str, version: Executable, which: str) -> str:
+    stages, memory, times = version.stages, version.memory(), version.times
+    graph = stages.simplified
+    shapes = ", ".join(_shape(node) for node in graph.arguments) or "none"
+    passes = sum(times.passes.values())
+    updated = len(graph.updates)
+    return "\n".join(
+        [
+            f"{name}: {len(stages.traced.nodes())} operations traced, {len(graph.nodes())} after "
+            f"simplification, {len(list(calls(stages.program)))} kernels{which}",
+            f"  arguments     {shapes}",
+            f"  captured      {len(graph.states)} tensors ({memory.states:,} bytes), "
+            f"{updated} of them updated in place",
+            f"  temporaries   {memory.arena:,} bytes in one block, "
+            f"shared by {_arena_count(stages)} values",
+            f"  peak memory   {memory.peak:,} bytes, known before the first run",
+            f"  made in       {1e3 * times.trace:.0f} ms tracing, {1e3 * passes:.0f} ms in passes, "
+            f"{1e3 * times.native:.0f} ms for machine code",
+        ]
+    )
+
+
+def _arena_count(stages: Stages) -> int:
+    return sum(slot.kind == "arena" for slot in stages.program.slots)
+
+
+def _shape(node: Node) -> str:
+    return f"{node.dtype.name}{list(node.shape)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A kernel with its work and its time, all turns of the loops around it together."""
+
+    call: Call
+    turns: int
+    operations: int
+    nbytes: int
+    seconds: float
+
+
+def calls(program: Program, turns: int = 1) -> Iterator[tuple[Program, Call, int]]:
+    """Yields every call of a program and its regions: whose it is, and how often it runs.
+
+    Of a loop whose end is not known one turn counts, of a branch both sides.
+    """
+    for part in program.body:
+        if isinstance(part, Call):
+            yield program, part, turns
+        times = (part.turns or 1) if isinstance(part, Repeat) else 1
+        for region in regions(part):
+            yield from calls(region.program, turns * times)
+
+
+def measure(stages: Stages) -> list[Row]:
+    """Times every kernel by itself, on copies of the step's memory: warm caches, all threads."""
+    constants = stages.planned.constants
+    blocks: dict[Program, _Copies] = {}
+    rows = []
+    for plain, scheduled in zip(calls(stages.lowered), calls(stages.program), strict=True):
+        program, call, turns = scheduled
+        if program not in blocks:
+            blocks[program] = _Copies(program, constants if program is stages.program else [])
+        work, seconds = count(plain[1].kernel), blocks[program].seconds(call)
+        row = Row(call, turns, turns * work.operations, turns * work.nbytes, turns * seconds)
+        rows.append(row)
+    return rows
+
+
+class _Copies:
+    """A program's table of addresses over memory of its own, so that timing changes nothing."""
+
+    def __init__(self, program: Program, constants: list[np.ndarray]) -> None:
+        self.program = program
+        self.arena = aligned_empty(self.program.arena_bytes)
+        self.arena[:] = 0
+        self.arrays = [self._array(constants, slot) for slot in self.program.slots]
+        self.table = (ctypes.c_int64 * (len(self.arrays) + 1))(
+            *map(address, self.arrays), address(self.arena)
+        )
+        self.advance = (ctypes.c_int64 * len(self.table))()
+        self.control = (ctypes.c_int64 * 2)()
+
+    def _array(self, constants: list[np.ndarray], slot: Slot) -> np.ndarray:
+        if slot.kind == "constant" and slot.number < len(constants):
+            return np.ascontiguousarray(constants[slot.number])
+        return np.zeros(slot.shape, slot.dtype.storage)
+
+    def seconds(self, call: Call) -> float:
+        alone = replace(self.program, body=(call,))
+        compiled = native.build(alone)
+        pointers = [ctypes.addressof(one) for one in (self.table, self.advance, self.control)]
+        runs, best, rounds = 1, float("inf"), 0
+        while rounds < ROUNDS:
+            start = time.perf_counter()
+            compiled.run(pointers[0], runs, *pointers[1:])
+            elapsed = time.perf_counter() - start
+            best = min(best, elapsed / runs)
+            if elapsed > SECONDS_PER_KERNEL or runs > 1 << 20:
+                rounds += 1
+            else:
+                runs *= 4
+        return best
+
+
+def _table(stages: Stages) -> str:
+    peak = measured_peak()
+    rows = measure(stages)
+    total = sum(row.seconds for row in rows)
+    done = sum(row.operations for row in rows)
+    moved = sum(row.nbytes for row in rows)
+    cells = [(str(number), *_cells(row, total, peak)) for number, row in enumerate(rows, 1)]
+    rate = done / total / 1e9
+    share = f"{rate / peak.gflops:.0%}"
+    whole = (f"{done / 1e3:,.1f}", f"{moved:,}", f"{1e6 * total:.2f}", "", f"{rate:.1f}", share)
+    cells.append(("", "all kernels", "", *whole))
+    lines = aligned([*HEAD, *cells])
+    lines.append(
+        f"     peak measured here: {peak.gflops:.0f} GFLOP/s on {peak.threads} "
+        f"thread{'s' if peak.threads > 1 else ''}, {peak.gbytes:.0f} GB/s from main memory"
+    )
+    return "\n".join(lines)
+
+
+def _cells(row: Row, total: float, peak: Peak) -> tuple[str, ...]:
+    """Returns what a line of the table says of a kernel."""
+    rate = row.operations / row.seconds / 1e9
+    measured = (f"{rate:.1f}", f"{rate / peak.gflops:.0%}") if row.seconds > SHORT else ("", "")
+    shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
+    name = row.call.kernel.name[:31]
+    if row.turns > 1:
+        name = f"{name[:24]} x {row.turns:,}"
+    operations, nbytes = f"{row.operations / 1e3:,.1f}", f"{row.nbytes:,}"
+    time = f"{1e6 * row.seconds:.2f}", f"{row.seconds / total:.0%}"
+    return (name, shape, operations, nbytes, *time, *measured)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns rows as lines: names and shapes to the left of their columns, numbers to the right.
+
+    A column is as wide as WIDTHS says, or as what it holds and the space before it need.
+    """
+    widths = [
+        max(width, *(len(row[place]) + 1 for row in rows)) for place, width in enumerate(WIDTHS)
+    ]
+    lines = []
+    for number, name, shape, *numbers in rows:
+        head = f"{number:>{widths[0]}}  {name:<{widths[1]}}{shape:<{widths[2]}}"
+        cells = [f"{cell:>{width}}" for cell, width in zip(numbers, widths[3:], strict=True)]
+        lines.append((head + "".join(cells)).rstrip())
+    return lines
+
+
+def _pictures(stages: Stages) -> str:
+    """Lists, per kernel, the user's lines that it came from."""
+    lines = ["Where each kernel comes from:"]
+    for number, (fused, group) in enumerate(_groups(stages.fused), 1):
+        names = _counted(operations(group, fused.ordered))
+        checks = [
+            one.message
+            for one in fused.ordered.stored.graph.assertions
+            if one.node in group.members
+        ]
+        if checks:
+            names = f"check: {textwrap.shorten(checks[0].splitlines()[0], 60, placeholder=' ...')}"
+        origins = dict.fromkeys(_place(node) for node in group.members)
+        places = ", ".join(place for place in origins if place)
+        lines.append(f"{number:>3}  {names}" + (f"   <- {places}" if places else ""))
+    return "\n".join(lines)
+
+
+def _groups(fused: Fused) -> Iterator[tuple[Fused, Group]]:
+    """Yields every group that became a kernel, also those of loops and branches."""
+    for group in fused.groups:
+        if not group.bodies:
+            yield fused, group
+        for body in reversed(group.bodies):  # the side of a branch that is taken if it holds first
+            yield from _groups(body)
+
+
+def _counted(names: list[str]) -> str:
+    """Returns names joined by plus signs, repetitions in a row as `6 x cast`."""
+    runs = [(name, len(list(same))) for name, same in itertools.groupby(names)]
+    return " + ".join(name if count == 1 else f"{count} x {name}" for name, count in runs)
+
+
+def _place(node: Node) -> str:
+    file, _, line = node.origin.line.rpartition(":")
+    short = f"{file.rpartition('/')[2]}:{line}" if file else ""
+    return " ".join(part for part in (node.origin.module, short) if part)
+
+
+def kernels_text(stages: Stages) -> str:
+    """Returns the plain loops of every kernel, before scheduling."""
+    return "\n\n".join([LEGEND, *(kernel_text(kernel) for kernel in stages.lowered.kernels)])

@@ -1,0 +1,125 @@
+"""What this machine can do at most: multiply-adds a second, and bytes a second from main memory.
+
+Both are measured with programs of the loop IR, compiled and run as every other program is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from smelt.compiler.codegen.machine import vector_bits
+from smelt.compiler.runtime import native
+from smelt.compiler.runtime import threads as runtime
+from smelt.dtypes import float32
+from smelt.ir.loops import (
+    Assign,
+    Binary,
+    Buffer,
+    Constant,
+    Declare,
+    Fma,
+    Kernel,
+    Lanes,
+    Load,
+    Loop,
+    Read,
+    Register,
+    Statement,
+    Store,
+    Variable,
+    constant,
+    index_variable,
+)
+from smelt.ir.program import Call, Program, Slot
+
+CHAINS = 10  # multiply-adds under way at a time: more than any CPU has latency, less than registers
+ROUNDS = 20_000
+LINE = 1 << 14  # floats a parallel iteration streams
+LINES = 1 << 10  # 64 MiB an array: more than caches hold
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The best that was measured: 10^9 float32 operations and 10^9 bytes a second."""
+
+    threads: int
+    gflops: float
+    gbytes: float
+
+
+def measured_peak(parallel: bool = True) -> Peak:
+    """Returns what all threads together can do, or one thread; measured once in 0.2 s.
+
+    A multiply-add counts as two operations. Bytes are those of `z = a * x + y` (McCalpin's triad).
+    """
+    return _measure(runtime.threads() if parallel else 1)
+
+
+@cache
+def _measure(threads: int) -> Peak:
+    lanes = vector_bits() // 32
+    tasks = 8 * threads
+    seconds = _best(multiply_adds(tasks, lanes, threads > 1))
+    operations = 2.0 * CHAINS * ROUNDS * lanes * tasks
+    moved = 3.0 * 4 * LINE * LINES
+    return Peak(threads, operations / seconds / 1e9, moved / _best(triad(lanes, threads > 1)) / 1e9)
+
+
+def multiply_adds(tasks: int, lanes: int, parallel: bool) -> Kernel:
+    """Returns a kernel that does nothing but `CHAINS` independent chains of multiply-adds."""
+    source, target = Buffer("x", (2,), float32), Buffer("y", (tasks, lanes), float32)
+    sums = Register("sums", float32, lanes, (CHAINS,))
+    task, turn, chain = (index_variable(name) for name in ("task", "turn", "chain"))
+    a, b = (Load(source, (constant(place),)) for place in range(2))
+    more = Assign(sums, (chain,), Fma(Read(sums, (chain,)), a, b))
+    place = (task, Lanes(lanes))
+    add = Store(target, place, Binary("add", Load(target, place), Read(sums, (chain,))))
+    body = (
+        Declare(sums, Constant(0.0, float32)),
+        Loop(turn, 0, ROUNDS, 1, (_each(chain, more),)),
+        _each(chain, add),
+    )
+    return Kernel("peak", (source,), (target,), (_over(task, tasks, body, parallel),))
+
+
+def triad(lanes: int, parallel: bool) -> Kernel:
+    """Returns `z = 3 * x + y` over arrays that no cache holds."""
+    x, y, z = (Buffer(name, (LINES, LINE), float32) for name in "xyz")
+    line, i = index_variable("line"), index_variable("i")
+    place = (line, Binary("add", i, Lanes(lanes)))
+    value = Fma(Constant(3.0, float32), Load(x, place), Load(y, place))
+    stream = Loop(i, 0, LINE, lanes, (Store(z, place, value),))
+    return Kernel("triad", (x, y), (z,), (_over(line, LINES, (stream,), parallel),))
+
+
+def _each(chain: Variable, statement: Statement) -> Loop:
+    return Loop(chain, 0, CHAINS, 1, (statement,), "unroll")
+
+
+def _over(variable: Variable, count: int, body: tuple[Statement, ...], parallel: bool) -> Loop:
+    return Loop(variable, 0, count, 1, body, "parallel" if parallel else "serial")
+
+
+def _best(kernel: Kernel) -> float:
+    """Returns the seconds of the quickest of several runs."""
+    slots = tuple(
+        Slot(buffer.name, buffer.shape, buffer.dtype, "state", number)
+        for number, buffer in enumerate(kernel.buffers)
+    )
+    arrays = [np.ones(slot.shape, slot.dtype.storage) for slot in slots]
+    table = (ctypes.c_void_p * (len(arrays) + 1))(*(array.ctypes.data for array in arrays))
+    control = (ctypes.c_int64 * 2)()
+    step = native.build(Program(kernel.name, slots, 0, (Call(kernel, slots),)))
+    run = step.bind(ctypes.addressof(table), 1, 0, ctypes.addressof(control), 0, 0, 0, 0)
+    times = []
+    for _ in range(REPEATS + 1):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

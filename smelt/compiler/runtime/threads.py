@@ -1,0 +1,173 @@
+"""The threads that parallel kernels run on, kept warm by the library itself.
+
+Workers are Python daemon threads that enter the native loop of `pool.py` and stay there without
+the GIL. They start with the first program that needs them; a child process made by fork starts its
+own. Without POSIX threads everything runs on the calling thread, and `threads()` says 1.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from smelt.compiler.codegen import machine
+from smelt.compiler.codegen.step import POOL
+from smelt.compiler.runtime import object_cache as cache
+from smelt.compiler.runtime.pool import EXPORTS, pool_text
+from smelt.errors import ArgumentError
+from smelt.settings import current
+
+PATIENCE = 30e-6  # seconds for which an idle worker looks for a job before it sleeps
+_SPINS = 20_000  # of which the time is taken, to know how many looks make that
+
+available = os.name == "posix"
+
+
+class _Pool:
+    """The native pool of this process, and the Python threads that work in it."""
+
+    def __init__(self) -> None:
+        code = cache.compiled(pool_text(machine.host().triple))
+        self.library = machine.load_object(code, EXPORTS)
+        self.workers: list[threading.Thread]
+        self.patience = self.looks()
+        self.prepare()
+
+    def function(self, name: str) -> Callable[..., None]:
+        """Returns an exported function that takes int64s."""
+        address = self.library[name]
+        return lambda *numbers: ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * len(numbers))(address)(
+            *numbers
+        )
+
+    def looks(self) -> int:
+        """Returns how many looks for a job take `PATIENCE` on this CPU."""
+        spin, best = self.function("smelt_spin"), float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            spin(_SPINS)
+            best = min(best, time.perf_counter() - start)
+        return max(1, int(PATIENCE * _SPINS / best))
+
+    def prepare(self) -> None:
+        """Puts the native state into order, when no worker is in it."""
+        self.workers = []
+        self.function("smelt_prepare")(self.patience)
+
+    def start(self, count: int) -> None:
+        """Starts `count` workers."""
+        self.function("smelt_start")(count)
+        work = self.function("smelt_worker")
+        for number in range(count):
+            name = f"smelt worker {number + 1}"
+            self.workers.append(threading.Thread(target=work, name=name, daemon=True))
+            self.workers[-1].start()
+
+    def stop(self) -> None:
+        """Ends the workers, after the chunks that they are in."""
+        self.function("smelt_stop")()
+        for worker in self.workers:
+            worker.join()
+        self.workers = []
+
+
+_lock = threading.Lock()
+_pool: _Pool | None = None
+_wanted: int | None = None  # threads, once someone asked
+_asked: int | None = None  # what the settings said when the workers were started
+_started = False
+_over = False  # the program ends: what still runs, runs without workers
+
+
+def threads() -> int:
+    """Returns how many threads a parallel kernel runs on, the caller's included."""
+    if not available:
+        return 1
+    if current.threads is not None:
+        return current.threads
+    return _wanted if _wanted is not None else _default()
+
+
+def set_threads(count: int) -> None:
+    """Sets how many threads a parallel kernel runs on, the caller's included.
+
+    Results do not depend on it. A step that another thread runs meanwhile goes on alone.
+
+    Raises ArgumentError unless `count` is a whole number of at least 1.
+    """
+    global _wanted, _started
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ArgumentError(f"set_threads({count!r}): give a whole number of threads, at least 1")
+    with _lock:
+        _wanted = count
+        if _started and _pool is not None:
+            _pool.stop()
+            _pool.start(threads() - 1)
+
+
+def ready() -> None:
+    """Starts the workers unless as many run as the settings say; cheap when they do."""
+    if not _started or current.threads != _asked:
+        _start()
+
+
+def symbols() -> dict[str, int]:
+    """Returns the addresses of the functions that a program with parallel kernels calls."""
+    ready()
+    assert _pool is not None
+    return {name: _pool.library[name] for name in POOL}
+
+
+def _default() -> int:
+    given = os.environ.get("SMELT_THREADS")
+    if given is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if not given.isdecimal() or int(given) < 1:
+        raise ArgumentError(f"SMELT_THREADS={given}: give a whole number of threads, at least 1")
+    return int(given)
+
+
+def _start() -> None:
+    global _asked, _pool, _started
+    with _lock:
+        if _started and current.threads == _asked:
+            return  # another thread was faster
+        _pool = _pool or _Pool()
+        if _over:
+            return
+        if _started:
+            _pool.stop()
+        _asked = current.threads
+        _pool.start(threads() - 1)
+        _started = True
+
+
+def _stop() -> None:
+    """Runs at exit: native code must not be running when LLVM gives its memory back."""
+    global _over, _started
+    with _lock:
+        _over = True
+        if _started and _pool is not None:
+            _pool.stop()
+            _started = False
+
+
+def _forget() -> None:
+    """Runs in the child of a fork, which has none of the threads and nobody's half-done job."""
+    global _lock, _started
+    _lock = threading.Lock()
+    _started = False
+    if _pool is not None:
+        _pool.prepare()
+
+
+atexit.register(_stop)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget)
