@@ -158,18 +158,17 @@ def basic_block(draws: Draws, x: smelt.Tensor) -> nn.Module:
 # --- windows --------------------------------------------------------------------------------------
 
 
-@layer(3, 4, times=2)
+@layer(3, 4, times=5)
 def max_pooling(draws: Draws, x: smelt.Tensor) -> nn.Module:
     ndim = x.ndim - 2
-    kernel, padding = draws.number(1, 5), 0
-    if kernel > 1 and draws.chance():
-        padding = draws.number(0, kernel // 2)
+    kernel = draws.number(1, 5)
+    padding = draws.number(0, kernel // 2)
     stride = draws.of(None, 1, per_axis(draws, ndim, 1, 3))
     kind = nn.MaxPool1d if ndim == 1 else nn.MaxPool2d
     return kind(kernel, stride, padding, draws.of(1, 1, 2), ceil_mode=draws.chance(0.3))
 
 
-@layer(3, 4, times=2)
+@layer(3, 4, times=3)
 def mean_pooling(draws: Draws, x: smelt.Tensor) -> nn.Module:
     ndim = x.ndim - 2
     kernel = draws.number(1, 5)

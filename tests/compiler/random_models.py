@@ -6,6 +6,9 @@ or whose values are too many or too large, are drawn again.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 import smelt
@@ -17,7 +20,7 @@ from tests.compiler.random_draws import MAKERS, Draws
 assert random_functions, random_layers  # the modules of layers fill the table
 assert random_sequences
 
-ELEMENTS = 3000  # of a value, at most: eager steps and compilation shall be short
+ELEMENTS = 4000  # of a value, at most: eager steps and compilation shall be short
 LARGE = 40_000  # the same for a few large programs, whose products and convolutions are cut
 LARGEST = 30.0  # of the numbers of a value, at most
 
@@ -36,7 +39,7 @@ class RandomModel:
     def __init__(self, draws: Draws) -> None:
         self.draws = draws
         self.limit = LARGE if draws.chance(0.02) else ELEMENTS
-        self.shape = an_input(draws, self.limit == LARGE)
+        self.shape = an_input(draws, self.limit)
         self.words = draws.width(33) if len(self.shape) == 2 and draws.chance(0.3) else 0
         self.layers, self.output = self._layers()
 
@@ -92,12 +95,15 @@ class RandomModel:
                 parameter.requires_grad_(True)
 
 
-def an_input(draws: Draws, large: bool) -> tuple[int, ...]:
+def an_input(draws: Draws, limit: int) -> tuple[int, ...]:
     """Returns the shape of a model's input; its extents lie at and beside the edges of vectors."""
-    batch, rank = draws.batch(), draws.of(2, 3, 3, 4, 4)
-    if rank == 2:
-        return batch, draws.width(65 if draws.chance(0.7) else 9)
-    most = 65 if large else 33 if batch < 10 else 17
-    if rank == 3:
-        return batch, draws.number(1, 9), draws.width(most)
-    return batch, draws.number(1, 4), draws.number(1, 9), draws.width(most // 2 + 2)
+    ranks: dict[int, Callable[[], tuple[int, ...]]] = {
+        2: lambda: (draws.width(65 if draws.chance(0.7) else 9),),
+        3: lambda: (draws.number(1, 9), draws.width()),
+        4: lambda: (draws.number(1, 4), draws.number(1, 9), draws.width()),
+    }
+    extents = ranks[draws.of(2, 3, 3, 4, 4)]
+    while True:
+        shape = draws.batch(), *extents()
+        if math.prod(shape) <= limit:
+            return shape

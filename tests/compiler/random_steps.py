@@ -22,6 +22,7 @@ from tests.compiler.random_training import (
 )
 
 STEPS = 3
+WAYS = (*["call"] * 6, "repeat", "over", "over, shuffled")
 Arrays = dict[str, np.ndarray]
 
 
@@ -71,11 +72,11 @@ class RandomStep:
         self.penalty = draws.of(*kinds) if draws.chance(0.14) else ""
         self.keeps_gradients = draws.chance(0.08) and not self.penalty
         self.threads = draws.of(1, 1, 2)
-        self.repeats = draws.chance(0.15)
+        self.way = draws.of(*WAYS)
         self.shows_output = draws.chance(0.25)
         if draws.chance(0.1):
             self.model.eval()
-        self.batches = [self._batch() for _ in range(1 if self.repeats else STEPS)]
+        self.batches = [self._batch() for _ in range(1 if self.way == "repeat" else STEPS)]
 
     def _batch(self) -> list[smelt.Tensor]:
         """Draws input and targets, two of each for a step of two micro-batches."""
@@ -137,12 +138,23 @@ class RandomStep:
         """Makes all steps, natively or eagerly, and returns everything that they left."""
         with smelt.settings(compile=compiled, verify=True, threads=self.threads):
             step = smelt.compile(self.run)
-            if self.repeats:
-                return _named(step.repeat(STEPS, *self.batches[0]), 0) | self._state()
-            results: Arrays = {}
-            for number, batch in enumerate(self.batches):
-                results |= _named(step(*batch), number)
+            made = self._all_steps(step)
+        results: Arrays = {}
+        for number, one in enumerate(made):
+            pair = one if isinstance(one, tuple) else (one,)
+            names = f"loss {number}", f"output {number}"
+            results |= dict(zip(names, pair, strict=False))
         return results | self._state()
+
+    def _all_steps(self, step: Any) -> list[Any]:
+        """Makes all steps; returns copies of the results of each call."""
+        if self.way == "repeat":
+            return [_copied(step.repeat(STEPS, *self.batches[0]))]
+        if self.way == "call":
+            return [_copied(step(*batch)) for batch in self.batches]
+        arrays = [smelt.cat(parts) for parts in zip(*self.batches, strict=True)]
+        shuffle = self.way == "over, shuffled"
+        return [_copied(step.over(*arrays, batch_size=self.drawn.shape[0], shuffle=shuffle))]
 
     def _state(self) -> Arrays:
         sources = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
@@ -161,7 +173,7 @@ class RandomStep:
 
     def __repr__(self) -> str:
         """Describes the whole program."""
-        names = ("twice", "penalty", "keeps_gradients", "repeats", "shows_output", "threads")
+        names = ("twice", "penalty", "keeps_gradients", "way", "shows_output", "threads")
         groups = [
             {name: value for name, value in group.items() if name != "params"}
             for group in self.optimizer.param_groups
@@ -178,8 +190,5 @@ class RandomStep:
         return "\n".join(lines)
 
 
-def _named(made: Any, number: int) -> Arrays:
-    """Returns copies of what a step returned, by name."""
-    pair = made if isinstance(made, tuple) else (made,)
-    names = f"loss {number}", f"output {number}"
-    return {name: np.array(one.numpy()) for name, one in zip(names, pair, strict=False)}
+def _copied(made: Any) -> Any:
+    return tuple(map(_copied, made)) if isinstance(made, tuple) else np.array(made.numpy())
