@@ -72,7 +72,7 @@ def group_norm(draws: Draws, x: smelt.Tensor) -> nn.Module:
     return nn.GroupNorm(draws.divisor(x.shape[1]), x.shape[1], 1e-3, draws.chance(0.7))
 
 
-@layer(times=2)
+@layer(times=4)
 def batch_norm(draws: Draws, x: smelt.Tensor) -> nn.Module:
     kind = nn.BatchNorm2d if x.ndim == 4 else nn.BatchNorm1d
     momentum = draws.of(0.1, 0.3, None)
@@ -124,8 +124,8 @@ def channels(draws: Draws, x: smelt.Tensor) -> tuple[int, int, int]:
     return inside, outside if groups == 1 else groups * draws.number(1, 3), groups
 
 
-@layer(3, times=6)
-@layer(4, times=8)
+@layer(3, times=10)
+@layer(4, times=16)
 def convolution(draws: Draws, x: smelt.Tensor) -> nn.Module:
     ndim = x.ndim - 2
     inside, outside, groups = channels(draws, x)
@@ -139,7 +139,7 @@ def convolution(draws: Draws, x: smelt.Tensor) -> nn.Module:
     )  # fmt: skip
 
 
-@layer(3, 4, times=2)
+@layer(3, 4, times=5)
 def transposed_convolution(draws: Draws, x: smelt.Tensor) -> nn.Module:
     ndim = x.ndim - 2
     inside, outside, groups = channels(draws, x)
@@ -150,7 +150,7 @@ def transposed_convolution(draws: Draws, x: smelt.Tensor) -> nn.Module:
     )  # fmt: skip
 
 
-@layer(4)
+@layer(4, times=3)
 def basic_block(draws: Draws, x: smelt.Tensor) -> nn.Module:
     return nn.BasicBlock(x.shape[1], draws.of(x.shape[1], draws.width(9)), draws.of(1, 1, 2))
 

@@ -12,7 +12,7 @@ from tests.compiler.random_draws import Apply, Around, Draws, layer
 # --- modules --------------------------------------------------------------------------------------
 
 
-@layer(3, times=3)
+@layer(3, times=7)
 def recurrent(draws: Draws, x: smelt.Tensor) -> nn.Module:
     first = draws.chance(0.7)
     batch, turns = x.shape[:2] if first else x.shape[1::-1]
@@ -42,7 +42,7 @@ def cell(draws: Draws, x: smelt.Tensor) -> nn.Module:
     return Around(f"{turns} turns", kind(x.shape[-1], draws.width(33), draws.chance(0.8)), run)
 
 
-@layer(3, times=2)
+@layer(3, times=5)
 def attention(draws: Draws, x: smelt.Tensor) -> nn.Module:
     width, first = x.shape[-1], draws.chance(0.7)
     turns = x.shape[1 if first else 0]
@@ -60,7 +60,7 @@ def attention(draws: Draws, x: smelt.Tensor) -> nn.Module:
     return Around(f"mask={mask is not None}, weights={weights}", inner, run)
 
 
-@layer(3)
+@layer(3, times=2)
 def encoder_layer(draws: Draws, x: smelt.Tensor) -> nn.Module:
     inner = nn.TransformerEncoderLayer(
         x.shape[-1], draws.divisor(x.shape[-1]), draws.width(33), draws.of(0.0, 0.1),
