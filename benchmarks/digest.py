@@ -34,6 +34,8 @@ from networks.running import EXACT, PARTS, WAYS, record
 
 from smelt.compiler import machine
 
+WRONG = 1e-3  # errors of gradients above this are looked at beside the eager one
+
 Record = dict[str, Any]
 
 
@@ -121,6 +123,8 @@ def said(found: Record, differing: list[str]) -> str:
     text = f"{short}   loss {first:.4g} to {last:.4g}"
     if errors["parameters"] is not None:
         text += f"   error {errors['parameters']:.1e}, gradients {errors['gradients']:.1e}"
+        if errors["gradients"] > WRONG:
+            text += f" (eager {found['errors']['eager']['gradients']:.1e})"
     return text
 
 

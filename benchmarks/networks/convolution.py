@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smelt
 import smelt.nn.functional as F
 from networks.network import Training, labels, network, numbers, trained
 from smelt import Tensor, nn, optim
@@ -115,6 +116,41 @@ def max_pool_padding_small(dtype: DType) -> Training:
         nn.Linear(4 * 4 * 3, 5),
     )  # fmt: skip
     return classifier(dtype, model, numbers(dtype, 3, 2, 7, 6), classes=5)
+
+
+@network("max-pool-same")
+def max_pool_same(dtype: DType) -> Training:
+    """Pooling of 3x3 that keeps the extents, odd ones and 28x28, right behind a function."""
+    shapes = (2, 3, 17, 33), (1, 1, 7, 65), (4, 1, 28, 28)
+    weights = [numbers(dtype, *shape, seed=seed) for seed, shape in enumerate(shapes)]
+    model = nn.ParameterList(nn.Parameter(weight) for weight in weights)
+    pool = nn.MaxPool2d(3, 1, 1)
+
+    def loss_of(x: Tensor) -> Tensor:
+        return sum((pool(F.gelu(weight)) - x).square().mean() for weight in model)
+
+    optimiser = optim.SGD(model.parameters(), lr=0.5)
+    return trained(model, optimiser, loss_of, numbers(dtype))
+
+
+class Inception(nn.Module):
+    """Convolutions of 1x1 and 3x3 beside overlapping pooling, joined along the channels."""
+
+    def __init__(self, channels: int) -> None:
+        self.point = nn.Conv2d(channels, 5, 1)
+        self.square = nn.Conv2d(channels, 7, 3, padding=1)
+        self.pooled = nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.Conv2d(channels, 4, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(smelt.cat([self.point(x), self.square(x), self.pooled(x)], 1))
+
+
+@network("inception")
+def inception(dtype: DType) -> Training:
+    """Two blocks of branches on images of 17x17."""
+    rest = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)
+    model = nn.Sequential(Inception(3), Inception(16), *rest)
+    return classifier(dtype, model, numbers(dtype, 5, 3, 17, 17))
 
 
 @network("pools")
