@@ -168,6 +168,40 @@ def derivatives(dtype: DType) -> Training:
     return trained(model, optimiser, loss_of, numbers(dtype, 33, 1))
 
 
+@network("derivatives-of-loops", reference=False)
+def derivatives_of_loops(dtype: DType) -> Training:
+    """`vmap` and `jvp` of a scan with branches in it, and of a loop of unknown length."""
+    model = learned(dtype, (7, 7), (7,))
+    optimiser = optim.SGD(model.parameters(), lr=0.01)
+
+    def loss_of(x: Tensor) -> Tensor:
+        w, b = model
+        fixed = w.detach()
+
+        def turn(h: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
+            h = smelt.cond(
+                now.sum() > 0, lambda h: smelt.tanh(h @ w + now), lambda h: smelt.sin(h) * b, h
+            )
+            return h, h.sum()
+
+        def chain(rows: Tensor) -> Tensor:
+            last, sums = smelt.scan(turn, rows[0], rows)
+            return last.square().sum() + sums.mean()
+
+        def grown(row: Tensor) -> Tensor:
+            return smelt.while_loop(
+                lambda h: (h * h).sum() < 30.0, lambda h: 1.3 * h + 0.1 * smelt.sin(h @ fixed), row
+            )
+
+        each = smelt.vmap(chain)(x)
+        _, along = smelt.jvp(chain, (x[0],), (x[1],))
+        _, grows = smelt.jvp(grown, (x[2, 0],), (x[3, 0],))
+        ends = smelt.vmap(grown)(x[:, 1])
+        return each.mean() + along.square() + grows.detach().mean() + ends.detach().mean()
+
+    return trained(model, optimiser, loss_of, numbers(dtype, 5, 11, 7))
+
+
 @network("inner-training", run=repeat)
 def inner_training(dtype: DType) -> Training:
     """Learning to learn: a scan of five steps of descent, differentiated, by `repeat`."""

@@ -77,13 +77,13 @@ def whole_numbers(dtype: DType) -> Training:
     seen = smelt.zeros(31, dtype=int64)
 
     def loss_of(a: Tensor, b: Tensor) -> Tensor:
-        mixed = (a * 7 + b // 3 - (a % 4)) % 31
+        mixed = (a**2 * 7 + b // 3 - (a % 4) + smelt.sign(a - b)) % 31
         small, odd = mixed < 11, (mixed % 2 == 1) & ~(a == b) | (b > 20)
         chosen = smelt.where(small ^ odd, mixed, smelt.minimum(a, b))
         with smelt.no_grad():
             seen.copy_(seen + F.one_hot(chosen, 31).sum(0))
         rows = model(smelt.clamp(chosen, 0, 30).to(int32))
-        weight = (1 + smelt.abs(a - b).to(int32)).to(dtype)
+        weight = (1 + smelt.abs(a - b).to(int32) + (a % 3).bool().to(int32)).to(dtype)
         last = (rows.square().sum(-1) * weight).mean() + rows[odd.argmax()].sum()
         return last + seen.sum().to(dtype) * 1e-3 + small.any().to(dtype) + odd.all().to(dtype)
 
