@@ -19,7 +19,7 @@ def learned(dtype: DType, *shapes: tuple[int, ...], scale: float = 0.3) -> nn.Pa
 
 @network("scan")
 def scan(dtype: DType) -> Training:
-    """A recurrence of 70 turns, one backwards over its outputs, and one within another."""
+    """A recurrence of 40 turns, one backwards over its outputs, and one within another."""
     model = learned(dtype, (17, 17), (17,), (5, 17))
     optimiser = optim.Adam(model.parameters(), lr=1e-3)
 
@@ -42,7 +42,7 @@ def scan(dtype: DType) -> Training:
         total, _ = smelt.scan(outer, smelt.zeros(17, dtype=dtype), every[:7])
         return F.mse_loss(last, y) + 0.01 * sums.square().mean() + total.mean()
 
-    x, y = numbers(dtype, 70, 9, 5), numbers(dtype, 9, 17, seed=1)
+    x, y = numbers(dtype, 40, 9, 5), numbers(dtype, 9, 17, seed=1)
     return trained(model, optimiser, loss_of, x, y)
 
 

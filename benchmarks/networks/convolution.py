@@ -33,7 +33,7 @@ def options(dtype: DType) -> Training:
 
 @network("conv-large", slow=True)
 def large(dtype: DType) -> Training:
-    """16 images of 26x26, 32 to 64 channels, with padding, then a stride, then a dilation."""
+    """9 images of 26x26, 32 to 64 channels, with padding, then a stride, then a dilation."""
     model = nn.Sequential(
         nn.Conv2d(3, 32, 3), nn.ReLU(),
         nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
@@ -41,7 +41,7 @@ def large(dtype: DType) -> Training:
         nn.Conv2d(32, 32, 3, dilation=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
         nn.Flatten(), nn.Linear(32, 10),
     )  # fmt: skip
-    return classifier(dtype, model, numbers(dtype, 16, 3, 28, 28))
+    return classifier(dtype, model, numbers(dtype, 9, 3, 28, 28))
 
 
 @network("conv-groups")

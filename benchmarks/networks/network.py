@@ -14,7 +14,7 @@ from smelt.dtypes import DType, float32
 from smelt.optim import Optimizer
 
 STEPS = 20  # of training
-SLOW_STEPS = 4  # of training in the eager way, where a step is slow
+SLOW_STEPS = 2  # of training in the eager way, where a step is slow
 
 Step = Callable[..., Tensor]
 

@@ -46,7 +46,7 @@ def words(dtype: DType) -> Training:
 
 for kind in (float16, bfloat16, float64):
     for build in (perceptron, images, words):
-        network(f"{build.__name__}-{kind.name}", dtype=kind)(build)
+        network(f"{build.__name__}-{kind.name}", dtype=kind, slow=build is words)(build)
 
 
 @network("mixed-precision")

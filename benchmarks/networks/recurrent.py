@@ -9,7 +9,7 @@ from smelt import Tensor, nn, optim
 from smelt.dtypes import DType
 
 
-@network("recurrent-layers")
+@network("recurrent-layers", slow=True)
 def layers(dtype: DType) -> Training:
     """An RNN, an LSTM and a GRU: two layers, both directions, dropout, lengths, odd sizes."""
     model = nn.ModuleDict(
@@ -53,7 +53,7 @@ def cells(dtype: DType) -> Training:
     return trained(model, optimiser, loss_of, x, y)
 
 
-@network("sequence-forms")
+@network("sequence-forms", slow=True)
 def forms(dtype: DType) -> Training:
     """Many to one with both directions, and many to many."""
     both = nn.GRU(4, 9, batch_first=True, bidirectional=True)
