@@ -30,6 +30,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # of t
 
 import numpy as np
 from networks import NETWORKS
+from networks.network import STEPS
 from networks.running import EXACT, PARTS, WAYS, record
 
 from smelt.compiler import machine
@@ -78,10 +79,10 @@ def run(only: list[str] | None, target: Path | None, against: Path | None) -> in
             verdict = compared(before.get(name), found[name])
         good = good and not verdict.startswith("DIFFERENT")
         print(verdict, flush=True)
-    if before and not only:
-        gone = [name for name in before if name not in found]
-        good = good and not gone
-        print("\n".join(f"{name:<26}DIFFERENT: it is gone" for name in gone))
+    for name in [] if only else before or []:
+        if name not in found:
+            good = False
+            print(f"{name:<26}DIFFERENT: it is gone")
     if target:
         target.write_text(json.dumps({"machine": facts(), "networks": found}, indent=1) + "\n")
     return 0 if good else 1
@@ -125,7 +126,8 @@ def said(found: Record, differing: list[str]) -> str:
         text += f"   error {errors['parameters']:.1e}, gradients {errors['gradients']:.1e}"
         if errors["gradients"] > WRONG:
             text += f" (eager {found['errors']['eager']['gradients']:.1e})"
-    return text
+    few = found["eager steps"]
+    return text if few == STEPS else f"{text}   eager {few} steps"
 
 
 def hashes_of(found: Record) -> dict[str, dict[str, str]]:
