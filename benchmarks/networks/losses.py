@@ -104,7 +104,7 @@ def reductions(dtype: DType) -> Training:
     model = nn.ParameterList([weight])
 
     def loss_of(x: Tensor) -> Tensor:
-        z = smelt.tanh(x * weight)  # (9, 17, 130)
+        z = smelt.tanh(x * weight)  # (33, 17, 130)
         parts = [
             z.sum((0, 2)).square().mean(), z.mean(1).norm(3), z.var((1, 2)).mean(),
             (1.0 + 0.01 * z).prod(2).mean(), z.amax(0).sum() / 100, z.amin(2).mean(),
@@ -115,4 +115,4 @@ def reductions(dtype: DType) -> Training:
         return smelt.stack([part.reshape(()) for part in parts]).sum()
 
     optimiser = optim.SGD(model.parameters(), lr=0.1)
-    return trained(model, optimiser, loss_of, numbers(dtype, 9, 17, 130))
+    return trained(model, optimiser, loss_of, numbers(dtype, 33, 17, 130))
