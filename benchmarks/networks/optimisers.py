@@ -1,0 +1,230 @@
+"""Networks for the optimisers, each of their options, schedules, clipping, and kept gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import smelt
+import smelt.nn.functional as F
+from networks.network import Training, labels, network, numbers, trained
+from smelt import Tensor, nn, optim
+from smelt.dtypes import DType
+from smelt.optim import Optimizer, lr_scheduler
+
+Make = Callable[[Any], Optimizer]
+After = Callable[[Tensor], object]
+
+
+def small() -> nn.Module:
+    """Returns a network of 7, 9 and 3 units."""
+    return nn.Sequential(nn.Linear(7, 9), nn.Tanh(), nn.Linear(9, 3))
+
+
+def side_by_side(
+    dtype: DType, makes: Sequence[Make], afters: Callable[[list[Optimizer]], list[After]]
+) -> Training:
+    """Returns the training of a small network for each optimiser; `afters` end each step."""
+    model = nn.ModuleList(small() for _ in makes).to(dtype)
+    optimisers = [make(part.parameters()) for make, part in zip(makes, model, strict=True)]
+    ends = afters(optimisers)
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        loss = smelt.stack([F.cross_entropy(part(x), y) for part in model]).sum()
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        loss.backward()
+        for optimiser in optimisers:
+            optimiser.step()
+        for end in ends:
+            end(loss)
+        return loss
+
+    arguments = numbers(dtype, 17, 7), labels(3, 17)
+    return Training(step, arguments, model, tuple(optimisers))
+
+
+@network("sgd-options")
+def sgd(dtype: DType) -> Training:
+    """SGD with each of its options."""
+    options: list[dict[str, Any]] = [
+        {},
+        {"momentum": 0.9},
+        {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01},
+        {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
+        {"momentum": 0.5, "maximize": True},
+    ]
+    makes = [lambda x, one=one: optim.SGD(x, lr=0.02, **one) for one in options]
+    return side_by_side(dtype, makes, lambda optimisers: [])
+
+
+@network("adam-options")
+def adam(dtype: DType) -> Training:
+    """Adam and AdamW with each of their options, and with two groups of parameters."""
+    makes: list[Make] = [
+        lambda x: optim.Adam(x, lr=0.01),
+        lambda x: optim.Adam(x, lr=0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1),
+        lambda x: optim.Adam(x, lr=0.01, amsgrad=True),
+        lambda x: optim.Adam(x, lr=1e-3, maximize=True),
+        lambda x: optim.AdamW(x, lr=0.01, weight_decay=0.2, amsgrad=True),
+        lambda x: optim.AdamW(groups(x), lr=0.01),
+    ]
+    return side_by_side(dtype, makes, lambda optimisers: [])
+
+
+def groups(parameters: Any) -> list[dict[str, Any]]:
+    """Returns weights with decay, biases with a rate of their own."""
+    found = list(parameters)
+    return [
+        {"params": [x for x in found if x.ndim > 1]},
+        {"params": [x for x in found if x.ndim == 1], "lr": 0.02, "weight_decay": 0.0},
+    ]
+
+
+@network("rmsprop-adagrad-options")
+def rmsprop_and_adagrad(dtype: DType) -> Training:
+    """RMSprop and Adagrad with each of their options."""
+    centred = {"centered": True, "alpha": 0.98, "eps": 0.05}
+    start = {"lr_decay": 0.05, "weight_decay": 0.1, "initial_accumulator_value": 0.2}
+    makes: list[Make] = [
+        lambda x: optim.RMSprop(x, lr=0.01),
+        lambda x: optim.RMSprop(x, lr=0.005, **centred),
+        lambda x: optim.RMSprop(x, lr=1e-3, momentum=0.9, weight_decay=0.1),
+        lambda x: optim.RMSprop(x, lr=1e-4, momentum=0.5, maximize=True),
+        lambda x: optim.Adagrad(x, lr=0.1),
+        lambda x: optim.Adagrad(x, lr=0.3, **start),
+        lambda x: optim.Adagrad(x, lr=1e-3, maximize=True),
+    ]
+    return side_by_side(dtype, makes, lambda optimisers: [])
+
+
+@network("schedules")
+def schedules(dtype: DType) -> Training:
+    """Every schedule that is a formula of the step."""
+    kinds: list[Callable[[Optimizer], Any]] = [
+        lambda one: lr_scheduler.StepLR(one, 7, 0.5),
+        lambda one: lr_scheduler.MultiStepLR(one, [5, 6, 14], 0.3),
+        lambda one: lr_scheduler.ConstantLR(one, 0.25, 9),
+        lambda one: lr_scheduler.LinearLR(one, 0.1, 0.9, 15),
+        lambda one: lr_scheduler.ExponentialLR(one, 0.93),
+        lambda one: lr_scheduler.PolynomialLR(one, 30, 1.7),
+        lambda one: lr_scheduler.CosineAnnealingLR(one, 23, 0.01),
+        lambda one: lr_scheduler.LambdaLR(one, lambda t: 0.95**t),
+        lambda one: lr_scheduler.SequentialLR(
+            one,
+            [lr_scheduler.LinearLR(one, 0.1), lr_scheduler.CosineAnnealingLR(one, 30)],
+            [8],
+        ),
+    ]
+
+    def afters(optimisers: list[Optimizer]) -> list[After]:
+        made = [kind(one) for kind, one in zip(kinds, optimisers, strict=True)]
+        return [lambda loss, one=one: one.step() for one in made]
+
+    return side_by_side(dtype, [lambda x: optim.SGD(x, lr=0.1)] * len(kinds), afters)
+
+
+@network("cycles-and-plateaus")
+def cycles(dtype: DType) -> Training:
+    """OneCycleLR in its forms, with the momentum; ReduceLROnPlateau, which looks at the loss."""
+    makes: list[Make] = [
+        lambda x: optim.SGD(x, lr=0.1, momentum=0.9),
+        lambda x: optim.Adam(x, lr=0.01),
+        lambda x: optim.RMSprop(x, lr=0.01),
+        lambda x: optim.SGD(x, lr=0.1),
+        lambda x: optim.SGD(x, lr=0.1),
+    ]
+
+    def afters(optimisers: list[Optimizer]) -> list[After]:
+        a, b, c, d, e = optimisers
+        cycled = [
+            lr_scheduler.OneCycleLR(a, 0.4, 60),
+            lr_scheduler.OneCycleLR(b, 0.02, 60, pct_start=0.4, three_phase=True),
+            lr_scheduler.OneCycleLR(
+                c,
+                0.02,
+                epochs=6,
+                steps_per_epoch=10,
+                anneal_strategy="linear",
+                cycle_momentum=False,
+            ),
+        ]
+        low = lr_scheduler.ReduceLROnPlateau(d, patience=2, factor=0.5, threshold=0.05)
+        high = lr_scheduler.ReduceLROnPlateau(
+            e, "max", 0.3, 2, 0.05, "abs", cooldown=4, min_lr=0.01
+        )
+        ends: list[After] = [lambda loss, one=one: one.step() for one in cycled]
+        return [*ends, low.step, high.step]
+
+    return side_by_side(dtype, makes, afters)
+
+
+@network("clipping")
+def clipping(dtype: DType) -> Training:
+    """Gradients clipped by their norm, of three kinds, and by value."""
+    model = nn.ModuleList(small() for _ in range(4)).to(dtype)
+    optimiser = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        loss = smelt.stack([10.0 * F.cross_entropy(part(x), y) for part in model]).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        two, one, largest, value = (list(part.parameters()) for part in model)
+        norm = optim.clip_grad_norm_(two, 1.0)
+        norm = norm + optim.clip_grad_norm_(one, 1.0, norm_type=1.5)
+        norm = norm + optim.clip_grad_norm_(largest, 0.1, norm_type=float("inf"))
+        optim.clip_grad_value_(value, 0.05)
+        norm = norm + optim.get_total_norm([x.grad for x in value])
+        optimiser.step()
+        return loss + norm
+
+    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimiser,))
+
+
+@network("accumulation")
+def accumulation(dtype: DType) -> Training:
+    """The gradients of four parts of a batch, added up within a step."""
+    model = small().to(dtype)
+    optimiser = optim.AdamW(model.parameters(), lr=0.01)
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        optimiser.zero_grad()
+        total = 0.0
+        for part, target in zip(x.chunk(4), y.chunk(4), strict=True):
+            loss = F.cross_entropy(model(part), target) / 4
+            loss.backward()
+            total = total + loss.detach()
+        optimiser.step()
+        return total
+
+    return Training(step, (numbers(dtype, 20, 7), labels(3, 20)), model, (optimiser,))
+
+
+@network("kept-gradients")
+def kept_gradients(dtype: DType) -> Training:
+    """Gradients that go on from call to call: half of each is kept for the next."""
+    model = small().to(dtype)
+    optimiser = optim.SGD(model.parameters(), lr=0.02)
+
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimiser.step()
+        for parameter in model.parameters():
+            parameter.grad = 0.5 * parameter.grad
+        return loss
+
+    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimiser,))
+
+
+@network("frozen-layers")
+def frozen_layers(dtype: DType) -> Training:
+    """A first layer that is frozen, and one that is trained through a frozen one."""
+    model = nn.Sequential(nn.Linear(7, 9), nn.Tanh(), nn.Linear(9, 9), nn.Tanh(), nn.Linear(9, 3))
+    model = model.to(dtype)
+    model[0].requires_grad_(False)
+    model[4].requires_grad_(False)
+    model.eval()
+    optimiser = optim.Adam([x for x in model.parameters() if x.requires_grad], lr=0.01)
+    x, y = numbers(dtype, 17, 7), labels(3, 17)
+    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
