@@ -33,7 +33,7 @@ from networks import NETWORKS
 from networks.network import STEPS
 from networks.running import EXACT, PARTS, WAYS, record
 
-from smelt.compiler import machine
+from smelt.compiler.codegen import machine
 
 WRONG = 1e-3  # errors of gradients above this are looked at beside the eager one
 
