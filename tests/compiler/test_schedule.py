@@ -105,12 +105,12 @@ def test_strips(n, transposed, batch, monkeypatch):
     """The rows of the second operand lie far apart, and many rows of the result read them."""
     kernel = nests.matmul(9, 6, n, transposed=transposed, batch=batch)
     assert "_panel" not in kernel_text(check(kernel))
-    for name, least in {"STRIP_BYTES": 64, "STRIP_DEPTH": 6, "STRIP_ROWS": 9}.items():
+    for name, least in {"FAR_BYTES": 64, "FAR_DEPTH": 6, "FAR_ROWS": 9}.items():
         monkeypatch.setattr(plan, name, least)
     assert "_panel" in kernel_text(check(kernel))
     wide = nests.matmul(9, 6, n, dtype=float64, epilogue=False)
     assert "_panel" in kernel_text(check(wide, vector_bits=256))
-    for name in ("PARALLEL_CYCLES", "GRAIN_CYCLES"):
+    for name in ("PARALLEL_CYCLES", "CHUNK_CYCLES"):
         monkeypatch.setattr(tile_sizes, name, 1)
     assert (check(kernel).parallel is not None) == (n == 70 or bool(batch))
 
@@ -181,7 +181,7 @@ def test_shares(kernel, monkeypatch):
     monkeypatch.setattr(tile_sizes, "PARALLEL_CYCLES", 1)
     after = []
     for grain in (1, 300):
-        monkeypatch.setattr(tile_sizes, "GRAIN_CYCLES", grain)
+        monkeypatch.setattr(tile_sizes, "CHUNK_CYCLES", grain)
         after.append(check(kernel))
     serial = kernel.name in ("scatter_add", "full_sum", "transpose")
     assert serial == (after[0].parallel is None)

@@ -9,7 +9,7 @@ import pytest
 
 from smelt.compiler.loops import tile_sizes
 from smelt.compiler.loops.optimize import optimize
-from smelt.compiler.loops.rewrites.split_ranges import cut_loops
+from smelt.compiler.loops.rewrites.split_ranges import split_ranges
 from smelt.compiler.loops.substitute import Names
 from smelt.dtypes import float32, int32
 from smelt.ir.interpret import run_kernel
@@ -50,7 +50,7 @@ def chosen(condition: Expression, extent: int) -> Kernel:
 
 
 def text(kernel: Kernel) -> str:
-    return kernel_text(cut_loops(kernel, Names(kernel.body)))
+    return kernel_text(split_ranges(kernel, Names(kernel.body)))
 
 
 @pytest.mark.parametrize("widths", [(16, 16), (5, 20, 9), (1, 30), (40,), (3, 3, 3, 3, 3)])
@@ -88,7 +88,7 @@ def test_each_comparison_changes_where_it_should(op, step, flipped):
 
 def test_places_outside_are_no_places():
     kernel = chosen(Binary("lt", i, constant(40)), 32)
-    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
+    assert split_ranges(kernel, Names(kernel.body)).body == kernel.body
     check(kernel, exact=True)
 
 
@@ -131,7 +131,7 @@ def test_conditions_on_two_loops_stay():
     x, y = Buffer("x", (8, 16), float32), Buffer("y", (8, 16), float32)
     value = Select(Binary("lt", i, j), Load(x, (i, j)), nests.number(0.0))
     kernel = Kernel("triangle", (x,), (y,), (nests.nest([i, j], [8, 16], Store(y, (i, j), value)),))
-    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
+    assert split_ranges(kernel, Names(kernel.body)).body == kernel.body
     check(kernel, exact=True)
 
 
@@ -146,20 +146,20 @@ def test_sums_stay():
         Store(y, (i,), Read(acc)),
     ]
     kernel = Kernel("sums", (x,), (y,), (nests.nest([i], [20], *body),))
-    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
+    assert split_ranges(kernel, Names(kernel.body)).body == kernel.body
     check(kernel)
 
 
 def test_large_outermost_loops_stay_whole_and_parallel():
     condition = Binary("lt", i, constant(100_000))
     kernel = chosen(condition, 200_000)
-    assert cut_loops(kernel, Names(kernel.body)).body == kernel.body
+    assert split_ranges(kernel, Names(kernel.body)).body == kernel.body
     assert optimize(kernel, vector_bits=512).parallel is not None
 
 
 def test_shares_of_cut_loops(monkeypatch):
     monkeypatch.setattr(tile_sizes, "PARALLEL_CYCLES", 1)
-    monkeypatch.setattr(tile_sizes, "GRAIN_CYCLES", 1)
+    monkeypatch.setattr(tile_sizes, "CHUNK_CYCLES", 1)
     after = check(nests.padded_parts(40, (16, 24)), exact=True)
     assert after.parallel is not None
 
@@ -175,7 +175,7 @@ def names_bound(body: tuple[Statement, ...]) -> Iterator[str]:
 def test_each_piece_has_names_of_its_own():
     """In both loops of a 3 x 3 stencil with padding, whatever is named stays apart."""
     kernel = nests.stencil(5, 18)
-    cut = cut_loops(kernel, Names(kernel.body))
+    cut = split_ranges(kernel, Names(kernel.body))
     bound = list(names_bound(cut.body))
     assert len(bound) > 9 * len(list(names_bound(kernel.body))) / 2  # it was cut along both axes
     assert len(bound) == len(set(bound))

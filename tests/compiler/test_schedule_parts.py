@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from smelt.compiler.loops.dependence import analyse
-from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, fuse_products
-from smelt.compiler.loops.rewrites.collapse_loops import merge_axes
-from smelt.compiler.loops.rewrites.delinearize import split_digits
-from smelt.compiler.loops.rewrites.join_buffer_axes import join_axes
-from smelt.compiler.loops.rewrites.split_buffer_axes import split_axes
-from smelt.compiler.loops.rewrites.transpose import pieces
+from smelt.compiler.loops.dependence import analyze
+from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops
+from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
+from smelt.compiler.loops.rewrites.contract_fma import contract_fma
+from smelt.compiler.loops.rewrites.delinearize import delinearize
+from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
+from smelt.compiler.loops.rewrites.split_buffer_axes import split_buffer_axes
+from smelt.compiler.loops.rewrites.transpose import power_of_two_ranges
 from smelt.compiler.loops.substitute import Names
-from smelt.compiler.loops.tile_sizes import narrowed, shares, tile_shape
+from smelt.compiler.loops.tile_sizes import chunk_size, narrowed, tile_shape
 from smelt.dtypes import float32
 from smelt.ir.loops import Binary, Buffer, Kernel, Load, Loop, Store, constant, index_variable
 from smelt.ir.show import kernel_text, statement_text
 from tests.compiler import nests
+
+
+def rewritten(rewrite: Callable[[Kernel, Names], Kernel], kernel: Kernel) -> Kernel:
+    return rewrite(kernel, Names(kernel.body))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 16, 64, 1000])
@@ -40,17 +47,17 @@ def test_a_vector_is_no_longer_than_its_axis_needs():
 
 
 def test_shares():
-    assert shares(100.0, 50) == 50  # too little to share
-    assert shares(1e9, 1) == 1
-    assert shares(1e9, 1000) == 32  # at most so many shares
-    assert 1e5 / 64 * shares(1e5, 64) >= 5000  # each with enough to do
+    assert chunk_size(100.0, 50) == 50  # too little to split
+    assert chunk_size(1e9, 1) == 1
+    assert chunk_size(1e9, 1000) == 32  # at most so many chunks
+    assert 1e5 / 64 * chunk_size(1e5, 64) >= 5000  # each with enough to do
 
 
 @pytest.mark.parametrize("extent", [0, 1, 5, 16, 31, 100])
 def test_pieces_cover_an_extent(extent):
     covered = [
         place
-        for start, stop, size in pieces(extent, 16)
+        for start, stop, size in power_of_two_ranges(extent, 16)
         for first in range(start, stop, size)
         for place in range(first, first + size)
     ]
@@ -58,43 +65,40 @@ def test_pieces_cover_an_extent(extent):
 
 
 def test_loops_of_one_iteration_go():
-    (kernel_body,) = (nests.bias_relu(1, 7).body,)
-    (loop,) = drop_unit_loops(kernel_body)
+    (loop,) = rewritten(drop_unit_loops, nests.bias_relu(1, 7)).body
     assert statement_text(loop) == "for j in range(0, 7):"
-    assert drop_unit_loops(nests.bias_relu(0, 7).body) == ()
+    assert rewritten(drop_unit_loops, nests.bias_relu(0, 7)).body == ()
 
 
 def test_products_are_fused_only_into_sums():
-    kernel = nests.matmul(2, 3, 4)
-    (loop,) = fuse_products(kernel.body)
-    text = kernel_text(type(kernel)("k", kernel.inputs, kernel.outputs, (loop,)))
+    text = kernel_text(rewritten(contract_fma, nests.matmul(2, 3, 4)))
     assert "acc = fma(a[i, k], b[k, j], acc)" in text
     assert "z = acc + bias[j]" in text
 
 
 def test_axes_merge_only_where_all_arrays_agree():
-    merged = merge_axes(nests.in_place_axpy(4, 1, 5, 6))
+    merged = rewritten(collapse_loops, nests.in_place_axpy(4, 1, 5, 6))
     assert [buffer.shape for buffer in merged.buffers] == [(120,)] * 3
-    kept = merge_axes(nests.bias_relu(4, 5))
+    kept = rewritten(collapse_loops, nests.bias_relu(4, 5))
     assert [buffer.shape for buffer in kept.buffers] == [(4, 5), (4, 5), (5,)]
 
 
 def test_outer_axes_merge_where_inner_ones_cannot():
     """x[h, i, k] and out[h, i, j] are walked in one go along h and i; j and k are not."""
-    merged = merge_axes(nests.matmul(4, 5, 6, batch=(3,), shared=True))
+    merged = rewritten(collapse_loops, nests.matmul(4, 5, 6, batch=(3,), shared=True))
     assert [one.shape for one in merged.inputs + merged.outputs] == [(12, 5), (5, 6), (6,), (12, 6)]
 
 
 def test_divisions_become_digits():
     kernel = nests.reshaped(2, 24, divisor=8)
-    text = kernel_text(split_digits(kernel, Names(kernel.body)))
+    text = kernel_text(rewritten(delinearize, kernel))
     assert "//" not in text
     assert "%" not in text
     assert "x[i, j_1, j_0]" in text
 
 
 def test_digits_of_one_number_are_joined():
-    joined = join_axes(nests.reshaped(2, 24, divisor=8))
+    joined = rewritten(join_buffer_axes, nests.reshaped(2, 24, divisor=8))
     assert [buffer.shape for buffer in joined.inputs] == [(2, 24)]
     assert "y[i, j] = x[i, j]" in kernel_text(joined)
 
@@ -109,20 +113,20 @@ def test_digits_of_digits_are_joined():
         Binary("mod", i, constant(4)),
     )
     loop = Loop(i, 0, 60, 1, (Store(y, (i,), Load(x, digits)),))
-    joined = join_axes(Kernel("digits", (x,), (y,), (loop,)))
+    joined = rewritten(join_buffer_axes, Kernel("digits", (x,), (y,), (loop,)))
     assert "y[i] = x[i]" in kernel_text(joined)
 
 
 def test_a_sum_gets_an_axis_of_its_own():
-    split = split_axes(nests.scores(4, 9, 32))
+    split = rewritten(split_buffer_axes, nests.scores(4, 9, 32))
     assert [buffer.shape for buffer in split.inputs] == [(9, 4, 32), (9, 4, 32)]
     assert "q[i, h, k] * p[j, h, k]" in kernel_text(split)
 
 
 @pytest.mark.parametrize("kernel", [nests.matmul(4, 6, 8), nests.convolution(2, 3, 8, 16, 3)])
 def test_axes_stay_where_no_sum_shares_them(kernel):
-    kernel = split_digits(kernel, Names(kernel.body))
-    assert split_axes(kernel) is kernel
+    kernel = rewritten(delinearize, kernel)
+    assert rewritten(split_buffer_axes, kernel) is kernel
 
 
 def test_what_loops_are_independent():
@@ -132,9 +136,9 @@ def test_what_loops_are_independent():
     def inside(loop):
         return loop.body[0].body
 
-    reads = analyse(inside(gather.body[0]), around)
-    assert reads.independent("i")
-    assert reads.independent("j")
-    adds = analyse(inside(scatter.body[1]), around)
-    assert not adds.independent("i")
-    assert adds.independent("j")
+    reads = analyze(inside(gather.body[0]), around)
+    assert reads.carries_no_dependence("i")
+    assert reads.carries_no_dependence("j")
+    adds = analyze(inside(scatter.body[1]), around)
+    assert not adds.carries_no_dependence("i")
+    assert adds.carries_no_dependence("j")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from smelt.compiler.loops.optimize import optimize
-from smelt.compiler.loops.rewrites.join_buffer_axes import join_axes
+from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
+from smelt.compiler.loops.substitute import Names
 from smelt.dtypes import DType, bfloat16, bool_, float32, float64, int64
 from smelt.ir.loops import (
     Assign,
@@ -154,7 +155,7 @@ def test_axes_stay_where_another_access_needs_them():
     quotient, rest = (Binary(op, i, constant(6)) for op in ("floordiv", "mod"))
     body = Store(y, (i,), nests.add(Load(x, (quotient, rest)), Load(x, (constant(1), rest))))
     kernel = rows_kernel((x,), (y,), body)
-    assert join_axes(kernel).buffers == kernel.buffers
+    assert join_buffer_axes(kernel, Names(kernel.body)).buffers == kernel.buffers
     check(kernel, exact=True)
 
 

@@ -1,14 +1,14 @@
-"""What a loop body reads and writes, and so which of its loops may run in any order.
+"""Dependence analysis: what a loop body reads and writes, and so which loops may run in any order.
 
-An access knows how far apart the elements are that neighbouring iterations of a loop touch (its
-`stride`). A loop is *independent* when no two of its iterations touch a common element that either
-writes.
+An access knows how far apart the elements are that neighboring iterations of a loop touch (its
+`stride`). A loop carries no dependence when no two of its iterations touch a common element that
+either writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from smelt.dtypes import DType, int64
 from smelt.ir.affine import Affine, affine
@@ -30,14 +30,15 @@ from smelt.ir.loops import (
     Statement,
     Store,
     Transpose,
-    Variable,
     children,
 )
+from smelt.ir.visit import Body, Index, names_in
 
-UNKNOWN_TRIPS = 16  # how often a loop with computed bounds is thought to run
-_SLOW = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
-COSTLY = frozenset(_SLOW.split())
-COSTLY_PRICE = 8  # what a costly operation counts, in plain ones
+ASSUMED_TRIPS = 16  # how often a loop with computed bounds is thought to run
+UNBOUNDED = 1 << 40  # the most that it may run
+_EXPENSIVE = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
+EXPENSIVE = frozenset(_EXPENSIVE.split())
+EXPENSIVE_COST = 8  # of an expensive operation, in plain ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,71 +46,40 @@ class Access:
     """One load or store in a body."""
 
     buffer: Buffer
-    index: tuple[Expression, ...]
-    sums: tuple[Affine | None, ...]  # the index, axis by axis
-    hidden: frozenset[str]  # variables in axes that are no sum
-    stored: bool
-    masked: bool
+    index: Index
+    affine_index: tuple[Affine | None, ...]  # the index, axis by axis; None: not affine
+    non_affine: frozenset[str]  # variables in axes whose index is not affine
+    is_store: bool
+    is_masked: bool
     trips: int  # how often it runs for one run of the body
-    terms: Mapping[str, int]  # elements to step over for one step of a variable
+    strides: Mapping[str, int]  # elements to step over for one step of a variable
 
     @property
-    def hidden_last(self) -> bool:
-        """Whether the index along the last axis is no sum."""
-        return not self.sums or self.sums[-1] is None
+    def is_last_affine(self) -> bool:
+        """Whether the index along the last axis is affine."""
+        return bool(self.affine_index) and self.affine_index[-1] is not None
 
     def stride(self, name: str) -> int | None:
         """Returns how many elements one step of a variable goes; None when it is not regular."""
-        return None if name in self.hidden else self.terms.get(name, 0)
+        return None if name in self.non_affine else self.strides.get(name, 0)
 
 
-@dataclass(slots=True)
-class Body:
-    """All that the scheduler asks about a list of statements."""
+@dataclass(frozen=True, slots=True)
+class RegisterUse:
+    """How a body uses registers."""
 
-    accesses: list[Access] = field(default_factory=list)
-    work: int = 0  # arithmetic operations of one run
-    assigned: dict[Register, list[Assign]] = field(default_factory=dict)
-    reads: dict[Register, int] = field(default_factory=dict)  # how many places read it
-    declared: set[Register] = field(default_factory=set)
-    scratches: set[Buffer] = field(default_factory=set)
-    loops: dict[str, int] = field(default_factory=dict)  # loops around and inside, and their trips
-    steering: set[str] = field(default_factory=set)  # variables in bounds and conditions
-    wides: set[DType] = field(default_factory=set)  # dtypes that are loaded, stored or accumulated
-    inner: set[str] = field(default_factory=set)  # the loops inside
-    deepest_work: int = 1  # operations of one run of the innermost loops
-    movable: bool = True  # nothing in it that only its author may place
-    written: dict[Buffer, list[Access]] = field(default_factory=dict)
-    roots: dict[str, frozenset[str]] = field(default_factory=dict)
+    assigns: Mapping[Register, list[Assign]]
+    reads: Mapping[Register, int]  # how many places read it
+    declared: frozenset[Register]
 
     @property
-    def has_loops(self) -> bool:
-        """Whether there are loops inside."""
-        return bool(self.inner)
+    def live_in(self) -> list[Register]:
+        """Those that the body changes but does not declare: a loop around it carries them."""
+        return [register for register in self.assigns if register not in self.declared]
 
-    def outer_registers(self) -> list[Register]:
-        """Returns the registers that it changes but does not declare."""
-        return [register for register in self.assigned if register not in self.declared]
-
-    def independent(self, name: str) -> bool:
-        """Tells whether iterations of a loop around this body share no element that one writes."""
-        return (
-            self.movable
-            and all(self._apart(accesses, name) for accesses in self.written.values())
-            and not self.outer_registers()
-        )
-
-    def reducible(self, name: str) -> bool:
-        """Tells the same, except that registers of outside may collect sums and the like."""
-        return (
-            self.movable
-            and all(self._apart(accesses, name) for accesses in self.written.values())
-            and all(self.combine(register) for register in self.outer_registers())
-        )
-
-    def combine(self, register: Register) -> str | None:
-        """Returns the operation that a register collects with, when it does nothing else."""
-        assigns = self.assigned[register]
+    def reduction(self, register: Register) -> str | None:
+        """Returns the operation that a register accumulates with, when it does nothing else."""
+        assigns = self.assigns[register]
         if register.shape or len(assigns) != 1 or self.reads.get(register) != 1:
             return None
         match assigns[0].value:
@@ -119,174 +89,229 @@ class Body:
                 return op
         return None
 
-    def _apart(self, accesses: list[Access], name: str) -> bool:
-        """One buffer's accesses: none meets another one of a different step of the loop."""
+
+@dataclass(frozen=True, slots=True)
+class DependenceInfo:
+    """All that loop optimization asks about a list of statements."""
+
+    accesses: tuple[Access, ...]
+    written: Mapping[Buffer, list[Access]]  # accesses to the buffers that are stored to
+    scratches: frozenset[Buffer]
+    registers: RegisterUse
+    trip_counts: Mapping[str, int]  # of the loops around and inside
+    inner_loops: frozenset[str]
+    control: frozenset[str]  # variables in bounds and conditions
+    origins: Mapping[str, frozenset[str]]  # the loop variables that a let depends on
+    vector_dtypes: frozenset[DType]  # that are loaded, stored or accumulated
+    is_reorderable: bool  # nothing in it that only its author may put elsewhere
+    work: int  # arithmetic operations of one run
+    innermost_work: int  # operations of one iteration of the innermost loops
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether there are loops inside."""
+        return bool(self.inner_loops)
+
+    def carries_no_dependence(self, name: str) -> bool:
+        """Tells whether iterations of a loop around this body share no element that one writes."""
+        return self._iterations_are_apart(name) and not self.registers.live_in
+
+    def is_reduction(self, name: str) -> bool:
+        """Tells the same, except that registers from outside may accumulate sums and the like."""
+        live = self.registers.live_in
+        return self._iterations_are_apart(name) and all(map(self.registers.reduction, live))
+
+    def _iterations_are_apart(self, name: str) -> bool:
+        return self.is_reorderable and all(
+            self._no_conflict(accesses, name) for accesses in self.written.values()
+        )
+
+    def _no_conflict(self, accesses: list[Access], name: str) -> bool:
+        """One buffer's accesses: none meets another one of a different iteration of the loop."""
         first = accesses[0]
         if first.buffer in self.scratches:
             return True
-        for axis, total in enumerate(first.sums):
-            if total is None or not total.coefficient(name):
+        for axis, index in enumerate(first.affine_index):
+            if index is None or not index.coefficient(name):
                 continue
-            alone = not any(other in self.loops and other != name for other in total.terms)
-            if alone and all(access.sums[axis] == total for access in accesses):
+            alone = not any(other in self.trip_counts and other != name for other in index.terms)
+            if alone and all(access.affine_index[axis] == index for access in accesses):
                 return True
         if any(access.index != first.index for access in accesses[1:]):
             return False
-        return any(total is not None and self._tells(total, name) for total in first.sums)
+        return any(self._is_injective(index, name) for index in first.affine_index if index)
 
-    def _tells(self, total: Affine, name: str) -> bool:
-        """Whether an index alone says which step of the loop it belongs to.
+    def _is_injective(self, index: Affine, name: str) -> bool:
+        """Whether an index alone says which iteration of the loop it belongs to.
 
         It does when it counts like a clock: each variable steps over all that smaller ones reach.
         """
-        if not total.coefficient(name):
+        if not index.coefficient(name):
             return False
         reach = 0
-        ordered = sorted((abs(step), other) for other, step in total.terms.items())
-        for step, other in ordered:
-            if other in self.loops:
+        for step, variable in sorted((abs(step), other) for other, step in index.terms.items()):
+            if variable in self.trip_counts:
                 if step <= reach:
                     return False
-                reach += step * max(self.loops[other] - 1, 0)
+                reach += step * max(self.trip_counts[variable] - 1, 0)
         return True
 
 
-def analyse(statements: tuple[Statement, ...], around: Mapping[str, int]) -> Body:
-    """Returns what there is to know about a body; `around` are the loops around it, with trips."""
-    body = Body(loops=dict(around))
-    _Walker(body).block(statements, 1)
-    stored = {access.buffer for access in body.accesses if access.stored}
-    for access in body.accesses:
-        if access.buffer in stored:
-            body.written.setdefault(access.buffer, []).append(access)
-    return body
+def analyze(body: Body, around: Mapping[str, int]) -> DependenceInfo:
+    """Returns what there is to know about a body; `around` are the trip counts of loops around."""
+    return _Analysis(around).of(body)
 
 
-def trips(loop: Loop) -> int | None:
+def trip_count(loop: Loop) -> int | None:
     """Returns how often a loop runs, or None when its bounds are computed."""
     if isinstance(loop.start, int) and isinstance(loop.stop, int):
         return max(0, -(-(loop.stop - loop.start) // loop.step))
     return None
 
 
-def names_in(expression: Expression) -> Iterator[str]:
-    """Yields the names of the variables in an expression."""
-    stack = [expression]
-    while stack:
-        part = stack.pop()
-        if type(part) is Variable:
-            yield part.name
-        else:
-            stack.extend(children(part))
+class _Analysis:
+    """Collects what is known while it goes through statements."""
 
+    def __init__(self, around: Mapping[str, int]) -> None:
+        self.accesses: list[Access] = []
+        self.scratches: set[Buffer] = set()
+        self.assigns: dict[Register, list[Assign]] = {}
+        self.reads: dict[Register, int] = {}
+        self.declared: set[Register] = set()
+        self.trip_counts = dict(around)
+        self.inner_loops: set[str] = set()
+        self.control: set[str] = set()
+        self.origins: dict[str, frozenset[str]] = {}
+        self.vector_dtypes: set[DType] = set()
+        self.is_reorderable = True
+        self.work, self.innermost_work = 0, 1
+        self.lets: dict[str, Affine | None] = {}  # what lets of indices stand for
 
-class _Walker:
-    def __init__(self, body: Body) -> None:
-        self.body = body
-        self.sums: dict[str, Affine | None] = {}  # int64 lets
+    def of(self, body: Body) -> DependenceInfo:
+        self.block(body, 1)
+        written: dict[Buffer, list[Access]] = {}
+        stored = {access.buffer for access in self.accesses if access.is_store}
+        for access in self.accesses:
+            if access.buffer in stored:
+                written.setdefault(access.buffer, []).append(access)
+        return DependenceInfo(
+            tuple(self.accesses),
+            written,
+            frozenset(self.scratches),
+            RegisterUse(self.assigns, self.reads, frozenset(self.declared)),
+            self.trip_counts,
+            frozenset(self.inner_loops),
+            frozenset(self.control),
+            self.origins,
+            frozenset(self.vector_dtypes),
+            self.is_reorderable,
+            self.work,
+            self.innermost_work,
+        )
 
-    def block(self, statements: tuple[Statement, ...], count: int) -> None:
-        for statement in statements:
-            self.statement(statement, count)
+    # --- statements; `trips` is how often they run for one run of the body ------------------------
 
-    def statement(self, statement: Statement, count: int) -> None:
-        body = self.body
+    def block(self, body: Body, trips: int) -> None:
+        for statement in body:
+            self.statement(statement, trips)
+
+    def statement(self, statement: Statement, trips: int) -> None:
         match statement:
             case Let(variable=variable, value=value):
-                self.expression(value, count)
-                body.roots[variable.name] = self.roots(value)
+                self.expression(value, trips)
+                self.origins[variable.name] = self.loop_variables(value)
                 if value.dtype is int64:
-                    self.sums[variable.name] = affine(value, self.sums)
+                    self.lets[variable.name] = affine(value, self.lets)
             case Store(buffer=buffer, index=index, value=value, mask=mask):
-                self.access(buffer, index, mask, True, count)
-                self.expression(value, count)
+                self.access(buffer, index, mask, True, trips)
+                self.expression(value, trips)
             case Assign(register=register, value=value):
-                body.assigned.setdefault(register, []).append(statement)
-                self.expression(value, count)
+                self.assigns.setdefault(register, []).append(statement)
+                self.expression(value, trips)
             case Declare(register=register, start=start):
-                body.declared.add(register)
-                body.wides.add(register.dtype)
-                self.expression(start, count)
+                self.declared.add(register)
+                self.vector_dtypes.add(register.dtype)
+                self.expression(start, trips)
             case Scratch(buffer=buffer):
-                body.scratches.add(buffer)
+                self.scratches.add(buffer)
             case Loop():
-                self.loop(statement, count)
+                self.loop(statement, trips)
             case If(condition=condition, body=inner):
-                body.steering |= self.roots(condition)
-                self.expression(condition, count)
-                self.block(inner, count)
+                self.control |= self.loop_variables(condition)
+                self.expression(condition, trips)
+                self.block(inner, trips)
             case Transpose():
-                body.movable = False
+                self.is_reorderable = False
 
-    def loop(self, loop: Loop, count: int) -> None:
+    def loop(self, loop: Loop, trips: int) -> None:
         for bound in (loop.start, loop.stop):
             if not isinstance(bound, int):
-                self.body.steering |= self.roots(bound)
-        times = trips(loop)
-        self.body.loops[loop.variable.name] = (1 << 40) if times is None else times
-        self.body.inner.add(loop.variable.name)
-        runs = count * (UNKNOWN_TRIPS if times is None else times)
-        before = self.body.work
-        self.block(loop.body, runs)
+                self.control |= self.loop_variables(bound)
+        count = trip_count(loop)
+        self.trip_counts[loop.variable.name] = UNBOUNDED if count is None else count
+        self.inner_loops.add(loop.variable.name)
+        inside = trips * (ASSUMED_TRIPS if count is None else count)
+        before = self.work
+        self.block(loop.body, inside)
         if not any(isinstance(part, Loop) for part in loop.body):
-            once = (self.body.work - before) // max(runs, 1)
-            self.body.deepest_work = max(self.body.deepest_work, once)
+            once = (self.work - before) // max(inside, 1)
+            self.innermost_work = max(self.innermost_work, once)
 
-    def expression(self, expression: Expression, count: int) -> None:
+    # --- expressions ------------------------------------------------------------------------------
+
+    def expression(self, expression: Expression, trips: int) -> None:
         if isinstance(expression, Load):
-            self.access(expression.buffer, expression.index, expression.mask, False, count)
+            self.access(expression.buffer, expression.index, expression.mask, False, trips)
         elif isinstance(expression, Read):
-            reads = self.body.reads
-            reads[expression.register] = reads.get(expression.register, 0) + 1
+            self.reads[expression.register] = self.reads.get(expression.register, 0) + 1
         else:
             parts = children(expression)
             if parts:
-                costly = getattr(expression, "op", None) in COSTLY and expression.dtype.is_float
-                self.body.work += count * (COSTLY_PRICE if costly else 1)
+                op = getattr(expression, "op", None)
+                is_expensive = op in EXPENSIVE and expression.dtype.is_float
+                self.work += trips * (EXPENSIVE_COST if is_expensive else 1)
                 for part in parts:
-                    self.expression(part, count)
+                    self.expression(part, trips)
 
     def access(
-        self,
-        buffer: Buffer,
-        index: tuple[Expression, ...],
-        mask: Expression | None,
-        stored: bool,
-        count: int,
+        self, buffer: Buffer, index: Index, mask: Expression | None, is_store: bool, trips: int
     ) -> None:
-        sums = tuple(affine(part, self.sums) for part in index)
-        hidden: set[str] = set()
-        terms: dict[str, int] = {}
-        for part, total, stride in zip(index, sums, buffer.strides, strict=True):
-            if total is None:
-                hidden |= self.roots(part)
-                self.gathered(part, count)
+        affine_index = tuple([affine(part, self.lets) for part in index])
+        non_affine: set[str] = set()
+        strides: dict[str, int] = {}
+        for part, known, stride in zip(index, affine_index, buffer.strides, strict=True):
+            if known is None:
+                non_affine |= self.loop_variables(part)
+                self.indirect_loads(part, trips)
             else:
-                for name, coefficient in total.terms.items():
-                    terms[name] = terms.get(name, 0) + coefficient * stride
+                for name, coefficient in known.terms.items():
+                    strides[name] = strides.get(name, 0) + coefficient * stride
+        is_masked = mask is not None
         if mask is not None:
-            self.expression(mask, count)
-        if buffer.dtype is not int64 or stored:
-            self.body.wides.add(buffer.dtype)
-        self.body.accesses.append(
-            Access(buffer, index, sums, frozenset(hidden), stored, mask is not None, count, terms)
+            self.expression(mask, trips)
+        if buffer.dtype is not int64 or is_store:
+            self.vector_dtypes.add(buffer.dtype)
+        variables = frozenset(non_affine)
+        self.accesses.append(
+            Access(buffer, index, affine_index, variables, is_store, is_masked, trips, strides)
         )
 
-    def gathered(self, index: Expression, count: int) -> None:
-        """Notes the loads inside of an index that is no sum."""
+    def indirect_loads(self, index: Expression, trips: int) -> None:
+        """Notes the loads inside of an index that is not affine."""
         stack = [index]
         while stack:
             part = stack.pop()
             if type(part) is Load:
-                self.access(part.buffer, part.index, part.mask, False, count)
+                self.access(part.buffer, part.index, part.mask, False, trips)
             else:
                 if type(part) is Read:
-                    self.expression(part, count)
+                    self.expression(part, trips)
                 stack.extend(children(part))
 
-    def roots(self, expression: Expression) -> frozenset[str]:
+    def loop_variables(self, expression: Expression) -> frozenset[str]:
         """Returns the loop variables that an expression depends on, through lets."""
-        found: set[str] = set()
+        return frozenset(self._through_lets(expression))
+
+    def _through_lets(self, expression: Expression) -> Iterator[str]:
         for name in names_in(expression):
-            found |= self.body.roots.get(name, frozenset((name,)))
-        return frozenset(found)
+            yield from self.origins.get(name, (name,))

@@ -1,44 +1,40 @@
-"""Scheduling: loop IR to loop IR, from naive nests to loops that a processor runs fast.
+"""Optimize: loop IR to loop IR, from naive nests to loops that a processor runs fast.
 
-The rewrites, in the order in which they are made:
+`REWRITES` are made first, in that order; each file shows its rewrite before and after. Then a plan
+is made for each nest (`plan.py`, with the costs of `cost_model.py`) and carried out
+(`apply_plan.py`), which uses the other rewrites: tile, hoist_loads, pack, transpose, privatize,
+multiple_accumulators and parallelize.
 
-    tidy.drop_unit_loops     loops of one iteration go
-    tidy.fuse_products       sums of products become fused
-    join.join_axes           axes that are read as the digits of one number become one
-    split.split_digits       loops whose index is taken apart by divisions become several
-    axes.split_axes          axes that a sum shares with the result's loops become several
-    cut.cut_loops            loops in which conditions change at known places become several
-    merge.merge_axes         neighbouring loops in memory order become one
-    nest.make_plan           which axis becomes vectors, which one rows, by a small model of cost
-    interleave.interleave    short sums go several ways at once
-    panel.Panel              operands that lie across are turned beforehand, results afterwards;
-                             those whose rows lie far apart are moved together
-    transpose.turn           so are copies that lie across
-    widen.widened            when short rows become lanes, local arrays get a place for each lane
-    tile.Tile                rows and vectors of a body, unrolled; what they share is loaded once
-    emit.emit                tiles in loops, edges behind them, sums of vectors, the parallel loop
-
-Only the order of sums that a register collects may change, and only as the shapes say: results do
-not depend on the number of threads.
+Only the order of sums that a register accumulates may change, and only as the shapes say: results
+do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from smelt.compiler.loops.apply_plan import emit
+from smelt.compiler.loops.apply_plan import apply_plan
 from smelt.compiler.loops.plan import make_plan
-from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, fuse_products
-from smelt.compiler.loops.rewrites.collapse_loops import merge_axes
-from smelt.compiler.loops.rewrites.delinearize import split_digits
-from smelt.compiler.loops.rewrites.join_buffer_axes import join_axes
-from smelt.compiler.loops.rewrites.split_buffer_axes import split_axes
-from smelt.compiler.loops.rewrites.split_ranges import cut_loops
+from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops
+from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
+from smelt.compiler.loops.rewrites.contract_fma import contract_fma
+from smelt.compiler.loops.rewrites.delinearize import delinearize
+from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
+from smelt.compiler.loops.rewrites.split_buffer_axes import split_buffer_axes
+from smelt.compiler.loops.rewrites.split_ranges import split_ranges
 from smelt.compiler.loops.substitute import Names
-from smelt.compiler.loops.tile_sizes import lanes_for
 from smelt.ir.loops import Kernel, Loop, Statement
 
-__all__ = ["lanes_for", "optimize"]
+REWRITES: tuple[Callable[[Kernel, Names], Kernel], ...] = (
+    drop_unit_loops,
+    contract_fma,
+    join_buffer_axes,
+    delinearize,
+    split_buffer_axes,
+    split_ranges,
+    collapse_loops,
+)
 
 
 def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
@@ -47,15 +43,14 @@ def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
     Elementwise results are the same bit for bit; sums are to rounding.
     """
     names = Names(kernel.body)
-    body = fuse_products(drop_unit_loops(kernel.body))
-    kernel = join_axes(replace(kernel, body=body))
-    kernel = merge_axes(cut_loops(split_axes(split_digits(kernel, names)), names))
-    body = kernel.body
+    for rewrite in REWRITES:
+        kernel = rewrite(kernel, names)
+    is_alone = len(kernel.body) == 1
     result: list[Statement] = []
-    for statement in body:
+    for statement in kernel.body:
         if isinstance(statement, Loop):
-            alone = len(body) == 1
-            result.extend(emit(make_plan(statement, vector_bits), names, parallel=alone))
+            plan = make_plan(statement, vector_bits)
+            result.extend(apply_plan(plan, names, parallel=is_alone))
         else:
             result.append(statement)
     return replace(kernel, body=tuple(result))

@@ -1,154 +1,173 @@
-"""Accesses that lie across a loop, or whose rows lie far apart: what may be copied beforehand.
+"""Packing candidates: accesses across the vector axis, or with rows far apart, to copy beforehand.
 
-Where a loop over `i` becomes vectors, `x[i, k]` reads elements that lie a row apart. A local copy
-of some rows, turned so that `i` comes last, is read by whole vectors; it may be written, too.
+Where a loop over `i` becomes vectors, `x[i, k]` reads elements that lie a row apart (the access is
+strided). A local copy of some rows, transposed so that `i` comes last, is read by whole vectors; it
+may be written, too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from smelt.compiler.loops.dependence import Access, Body, analyse, names_in, trips
+from smelt.compiler.loops.dependence import Access, DependenceInfo, analyze, trip_count
 from smelt.compiler.loops.substitute import Substitution
 from smelt.ir.affine import Affine, affine
-from smelt.ir.loops import Buffer, Expression, Loop, Statement, Store
+from smelt.ir.loops import Buffer, Expression, Loop, Store
+from smelt.ir.visit import Body, Index, names_in
 
 PANEL_BYTES = 1 << 18  # the largest panel: it stays in the second cache, and on the stack
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
-    """An array of which one `axis` lies along the loop that becomes vectors, another is `deep`.
+class Packing:
+    """An array of which one axis lies along the vector loop, and another one is as deep as a sum.
 
-    `along` is that loop's variable. With `across`, the deep axis runs along that variable, else
-    along any: all of it is meant. A copy is `filled` before the loop, and when it is `stored` to it
-    is written back behind it.
+    With `depth_variable`, the depth axis runs along that variable, else along any: all of it is
+    meant. A copy is packed before the loop if `is_read`, and when it is stored to it is written
+    back behind the loop.
     """
 
     buffer: Buffer
-    index: tuple[Expression, ...]
-    axis: int
-    along: str
-    across: str | None = None
-    deep: int = -1  # the last axis, unless the array lies along the vectors and is only far apart
-    stored: bool = False
-    filled: bool = True
+    index: Index
+    vector_axis: int
+    vector_variable: str
+    depth_variable: str | None = None
+    depth_axis: int = -1  # the last, unless the array lies along the vectors and is only far apart
+    is_written: bool = False
+    is_read: bool = True
 
-    def covers(self, buffer: Buffer, index: tuple[Expression, ...]) -> bool:
-        """Whether an access reaches the same part of the same array, anywhere along the deep."""
-        return buffer is self.buffer and self.beside(index) == self.beside(self.index)
+    def covers(self, buffer: Buffer, index: Index) -> bool:
+        """Whether an access reaches the same part of the same array, anywhere along the depth."""
+        return buffer is self.buffer and self.outside_depth(index) == self.outside_depth(self.index)
 
-    def beside(self, index: tuple[Expression, ...]) -> tuple[Expression, ...]:
-        """Returns an index without the deep axis's part."""
+    def outside_depth(self, index: Index) -> Index:
+        """Returns an index without that of the depth axis."""
         parts = list(index)
-        del parts[self.deep]
+        del parts[self.depth_axis]
         return tuple(parts)
 
     @property
     def names(self) -> set[str]:
-        """The variables that say which part of the array is meant: all but the deep axis's."""
-        return {name for part in self.beside(self.index) for name in names_in(part)}
+        """The variables that say which part of the array is meant: all but the depth axis's."""
+        return {name for part in self.outside_depth(self.index) for name in names_in(part)}
 
     @property
     def depth(self) -> int:
-        """The length of its deep axis."""
-        return self.buffer.shape[self.deep]
+        """The length of its depth axis."""
+        return self.buffer.shape[self.depth_axis]
 
-    def at(self, row: Expression, column: Expression) -> tuple[Expression, ...]:
-        """Returns the index of an element for a `row` of the loop and a `column` along the deep."""
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the copy lies across the array, and not only closer together."""
+        return self.depth_axis == -1
+
+    def at(self, vector: Expression, depth: Expression) -> Index:
+        """Returns the index of an element in the array."""
         index = list(self.index)
-        index[self.axis] = Substitution({self.along: row})(index[self.axis])
-        deep = index[self.deep]
-        index[self.deep] = Substitution({self.across: column})(deep) if self.across else column
+        along = Substitution({self.vector_variable: vector})
+        index[self.vector_axis] = along(index[self.vector_axis])
+        if self.depth_variable:
+            depth = Substitution({self.depth_variable: depth})(index[self.depth_axis])
+        index[self.depth_axis] = depth
         return tuple(index)
 
 
-def find_crossing(access: Access, vector: str, across: str | None = None) -> Crossing | None:
+def find_strided(access: Access, vector: str, depth: str | None = None) -> Packing | None:
     """Returns how an access lies across the vector axis; None when it does not, or not cleanly."""
-    if across is not None and not _runs_along(access, across):
+    if depth is not None and not _runs_along(access, depth):
         return None
-    if access.masked or vector in access.hidden or access.hidden_last:
+    if access.is_masked or vector in access.non_affine or not access.is_last_affine:
         return None
-    axes = [axis for axis, total in enumerate(access.sums) if total and total.coefficient(vector)]
-    if len(axes) != 1 or axes[0] == len(access.sums) - 1:
+    axes = _axes_along(access, vector)
+    if len(axes) != 1 or axes[0] == len(access.index) - 1:
         return None
-    total = access.sums[axes[0]]
-    written = affine(access.index[axes[0]])  # as it stands there: names of sums are not looked up
-    if total is None or total.coefficient(vector) != 1 or written != total:
+    index = access.affine_index[axes[0]]
+    written = affine(access.index[axes[0]])  # as it stands there: lets are not looked up
+    if index is None or index.coefficient(vector) != 1 or written != index:
         return None
-    return Crossing(access.buffer, access.index, axes[0], vector, across)
+    return Packing(access.buffer, access.index, axes[0], vector, depth)
 
 
-def find_strip(access: Access, vector: str) -> Crossing | None:
+def find_column_panel(access: Access, vector: str) -> Packing | None:
     """Returns how an access lies along the vector axis with one axis before it that is deep."""
-    if access.masked or vector in access.hidden or len(access.sums) < 2:
+    if access.is_masked or vector in access.non_affine or len(access.index) < 2:
         return None
-    last = len(access.sums) - 1
-    along = [axis for axis, total in enumerate(access.sums) if total and total.coefficient(vector)]
-    if along != [last] or access.sums[last] != Affine(0, {vector: 1}):
+    last = len(access.index) - 1
+    if _axes_along(access, vector) != [last]:
         return None
-    return Crossing(access.buffer, access.index, last, vector, deep=last - 1)
+    if access.affine_index[last] != Affine(0, {vector: 1}):
+        return None
+    return Packing(access.buffer, access.index, last, vector, depth_axis=last - 1)
+
+
+def _axes_along(access: Access, name: str) -> list[int]:
+    """Returns the axes whose index moves with a variable."""
+    affine_index = enumerate(access.affine_index)
+    return [axis for axis, index in affine_index if index and index.coefficient(name)]
 
 
 def _runs_along(access: Access, name: str) -> bool:
     """Whether only the last axis moves with a variable, step by step."""
-    steps = [total.coefficient(name) for total in access.sums if total is not None]
-    return steps[-1:] == [1] and not any(steps[:-1]) and name not in access.hidden
+    steps = [index.coefficient(name) for index in access.affine_index if index is not None]
+    return steps[-1:] == [1] and not any(steps[:-1]) and name not in access.non_affine
 
 
-def may_copy(crossing: Crossing, access: Access, vector: Loop, width: int, facts: Body) -> bool:
+def may_pack(
+    packing: Packing, access: Access, vector: Loop, width: int, info: DependenceInfo
+) -> bool:
     """Tells whether a copy of `width` columns at least may stand for the array of an access.
 
-    Only the deep axis may move inside of the copy, and nothing else moves it; most of it is needed.
+    Only the depth axis may move inside of the copy, nothing else moves it, and nearly all of it is
+    needed.
     """
-    if access.hidden or vector.start != 0 or trips(vector) is None:
+    if access.non_affine or vector.start != 0 or trip_count(vector) is None:
         return False
-    if crossing.names & facts.roots.keys():
+    if packing.names & info.origins.keys():
         return False
-    others = list(access.sums)
-    deep = others.pop(crossing.deep)
-    fixed = {name for total in others if total for name in total.terms}
-    if fixed & facts.inner or deep is None or not set(deep.terms) <= facts.inner:
+    outside = list(access.affine_index)
+    depth = outside.pop(packing.depth_axis)
+    fixed = {name for index in outside if index for name in index.terms}
+    if fixed & info.inner_loops or depth is None or not set(depth.terms) <= info.inner_loops:
         return False
-    size = crossing.depth * width * access.buffer.dtype.itemsize
-    return access.trips >= crossing.depth and size <= PANEL_BYTES
+    size = packing.depth * width * access.buffer.dtype.itemsize
+    return access.trips >= packing.depth and size <= PANEL_BYTES
 
 
-def find_landing(
-    access: Access, vector: Loop, width: int, facts: Body, body: tuple[Statement, ...]
-) -> Crossing | None:
+def find_packed_output(
+    access: Access, vector: Loop, width: int, info: DependenceInfo, body: Body
+) -> Packing | None:
     """Returns how all accesses to an array that is stored to lie across the vector axis, if alike.
 
     Where the first loop that reaches the array writes all that is meant, nothing need be read.
     """
-    first: Crossing | None = None
-    for one in facts.written[access.buffer]:
-        crossing = find_crossing(one, vector.variable.name)
-        if crossing is None or not may_copy(crossing, one, vector, width, facts):
+    first: Packing | None = None
+    for other in info.written[access.buffer]:
+        packing = find_strided(other, vector.variable.name)
+        if packing is None or not may_pack(packing, other, vector, width, info):
             return None
-        first = crossing if first is None else first
-        if not first.covers(one.buffer, one.index):
+        first = packing if first is None else first
+        if not first.covers(other.buffer, other.index):
             return None
-    return first and replace(first, stored=True, filled=not _is_written_first(first, body))
+    return first and replace(first, is_written=True, is_read=not _is_written_first(first, body))
 
 
-def _is_written_first(crossing: Crossing, body: tuple[Statement, ...]) -> bool:
+def _is_written_first(packing: Packing, body: Body) -> bool:
     for statement in body:
-        reached = [
-            one for one in analyse((statement,), {}).accesses if one.buffer is crossing.buffer
-        ]
+        accesses = analyze((statement,), {}).accesses
+        reached = [access for access in accesses if access.buffer is packing.buffer]
         if reached:
-            only_stores = all(one.stored for one in reached)
-            return only_stores and isinstance(statement, Loop) and _writes_all(crossing, statement)
+            only_stores = all(access.is_store for access in reached)
+            return only_stores and isinstance(statement, Loop) and _writes_all(packing, statement)
     return False
 
 
-def _writes_all(crossing: Crossing, loop: Loop) -> bool:
-    """Whether a loop stores to all of the deep axis, for sure."""
-    if loop.start != 0 or loop.step != 1 or trips(loop) != crossing.depth:
+def _writes_all(packing: Packing, loop: Loop) -> bool:
+    """Whether a loop stores to all of the depth axis, for sure."""
+    if loop.start != 0 or loop.step != 1 or trip_count(loop) != packing.depth:
         return False
     stores = [part for part in loop.body if isinstance(part, Store) and part.mask is None]
     return any(
-        crossing.covers(store.buffer, store.index) and store.index[crossing.deep] == loop.variable
+        packing.covers(store.buffer, store.index)
+        and store.index[packing.depth_axis] == loop.variable
         for store in stores
     )

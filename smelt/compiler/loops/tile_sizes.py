@@ -1,4 +1,4 @@
-"""The numbers: how wide, how many rows and columns of vectors at once, when and how to share work.
+"""Tile sizes: how wide vectors are, how many rows and columns are done at once, and chunks.
 
 All of them follow from shapes, dtypes and the width of a vector register, never from the number of
 threads, so that results are the same on any of them.
@@ -15,10 +15,10 @@ LATENCY = 10  # sums that must be under way at once to keep the multiply-adders 
 WIDEST_TILE = 4  # vectors side by side
 WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
-KIND_PRICE = 0.04  # a tile of another size is more code to make
+SIZE_COST = 0.04  # a tile of another size is more code to make
 PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
-GRAIN_CYCLES = 5_000  # what one share of a parallel kernel takes, at least
-MOST_SHARES = 32  # more shares than that balance no better
+CHUNK_CYCLES = 5_000  # what one chunk of a parallel kernel takes, at least
+MAX_CHUNKS = 32  # more chunks than that balance no better
 
 
 def lanes_for(dtypes: Iterable[DType], vector_bits: int) -> int:
@@ -74,7 +74,7 @@ def _covered(rows: int, r: int, vectors: int, c: int) -> float:
         time += full_r * _one(r, rest_c)
     if rest_r and rest_c:
         time += _one(rest_r, rest_c)
-    return time * (1 + KIND_PRICE * (kinds - 1))
+    return time * (1 + SIZE_COST * (kinds - 1))
 
 
 def _one(r: int, c: int) -> float:
@@ -82,8 +82,8 @@ def _one(r: int, c: int) -> float:
     return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * (r + c)
 
 
-def chains(sums: int) -> int:
-    """Returns in how many ways each of a tile's sums goes, so that enough are under way."""
+def accumulators_for(sums: int) -> int:
+    """Returns how many accumulators each of a tile's sums has, so that enough are under way."""
     return 4 if sums == 1 else 2 if sums <= 3 else 1
 
 
@@ -95,9 +95,9 @@ def unroll(vectors: int, work: int) -> int:
     return 1
 
 
-def shares(cycles: float, units: int) -> int:
-    """Returns how many of `units` equal pieces of work one share takes; all: not parallel."""
+def chunk_size(cycles: float, units: int) -> int:
+    """Returns how many of `units` equal pieces of work are a chunk; all: not parallel."""
     if cycles < PARALLEL_CYCLES or units < 2:
         return units
-    grain = max(1, -(-units * GRAIN_CYCLES // int(cycles)), -(-units // MOST_SHARES))
-    return grain if grain * 2 <= units or grain < units else units
+    chunk = max(1, -(-units * CHUNK_CYCLES // int(cycles)), -(-units // MAX_CHUNKS))
+    return chunk if chunk * 2 <= units or chunk < units else units

@@ -1,118 +1,113 @@
-"""Digits: a loop whose index is taken apart by divisions becomes several loops.
+"""Delinearize: a loop whose index is taken apart by `//` and `%` becomes several loops.
 
-Reshaping reads one array under another's indices, by `//` and `%`. Before:
+Reshaping reads one array under another's indices. Before:
 
     for i in range(0, 24):
         y[i] = x[i // 6, i % 6]
 
 After:
 
-    for i1 in range(0, 4):
-        for i0 in range(0, 6):
-            y[i1 * 6 + i0] = x[i1, i0]
+    for i_1 in range(0, 4):
+        for i_0 in range(0, 6):
+            y[i_1 * 6 + i_0] = x[i_1, i_0]
 
 Now it can be seen which elements lie side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from smelt.compiler.loops.dependence import trips
-from smelt.compiler.loops.substitute import Names, Substitution, plus, rebuild, times, whole
+from smelt.compiler.loops.dependence import trip_count
+from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.dtypes import int64
 from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import (
-    Assign,
     Binary,
     Constant,
-    Declare,
     Expression,
-    If,
     Kernel,
     Let,
     Loop,
-    Statement,
     Store,
     Variable,
-    children,
+    constant,
     index_variable,
+    walk,
 )
+from smelt.ir.visit import Body, Transformer, expressions, statements
 
-NARROW = (
-    6  # a loop that stores is not split into pieces shorter than this: they would be bad vectors
-)
-Ranges = Mapping[str, tuple[int, int]]
+NARROW = 6  # a loop that stores is not split into shorter ones than this: they make bad vectors
+Ranges = Mapping[str, tuple[int, int]]  # of loop variables, both ends included
 
 
-def split_digits(kernel: Kernel, names: Names) -> Kernel:
+def delinearize(kernel: Kernel, names: Names) -> Kernel:
     """Returns the kernel with loops split where divisions ask for it, and those divisions gone.
 
     The new loops have names from `names`.
     """
     if not _divides(kernel):
         return kernel
-    body = inlined(kernel).body
-    ranges: dict[str, tuple[int, int]] = {}
-    storing: set[str] = set()
-    measure(body, ranges, storing)
-    simplify = _Simplify(ranges)
-    body = tuple(rebuild(statement, simplify) for statement in body)
-    digits = _digits(body, ranges, storing)
-    if digits:
-        body = _split(body, digits, names)
-        ranges.clear()
-        measure(body, ranges, storing)
-        simplify = _Simplify(ranges)
-        body = tuple(rebuild(statement, simplify) for statement in body)
+    body = inline_indices(kernel).body
+    ranges, storing = loop_ranges(body), _storing_loops(body)
+    body = _Simplify(ranges).block(body)
+    strides = _digit_strides(body, ranges, storing)
+    if strides:
+        body = _SplitLoops(strides, names).block(body)
+        body = _Simplify(loop_ranges(body)).block(body)
     return replace(kernel, body=body)
 
 
-def inlined(kernel: Kernel) -> Kernel:
+def inline_indices(kernel: Kernel) -> Kernel:
     """Returns the kernel with index arithmetic back where it is used, if there are divisions."""
     if not _divides(kernel):
         return kernel
-    return replace(kernel, body=_inline(kernel.body, Substitution({})))
+    return replace(kernel, body=_InlineIndices({}).block(kernel.body))
 
 
-def _divides(kernel: Kernel) -> bool:
-    return any(_divisor(part) for root in roots(kernel.body) for part in _parts(root))
+class _InlineIndices(Substitution):
+    def let(self, let: Let) -> Body:
+        value = self(let.value)
+        if value.dtype is int64 and is_arithmetic(value):
+            self.variables[let.variable.name] = value
+            return ()
+        return (Let(let.variable, value),)
 
 
-class _Simplify(Substitution):
+def is_arithmetic(value: Expression) -> bool:
+    """Whether a value is computed from variables and constants alone."""
+    return all(type(part) in (Variable, Constant, Binary) for part in walk(value))
+
+
+# --- divisions ------------------------------------------------------------------------------------
+
+
+class _Simplify(Transformer):
     """Computes divisions of sums as far as the ranges of variables allow."""
 
     def __init__(self, ranges: Ranges) -> None:
-        super().__init__({})
+        super().__init__()
         self.ranges = ranges
-        self.simple: dict[int, Expression] = {}
 
-    def __call__(self, expression: Expression) -> Expression:
-        found = self.simple.get(id(expression))
-        if found is None:
-            found = self.simple[id(expression)] = self.division(super().__call__(expression))
-        return found
-
-    def division(self, new: Expression) -> Expression:
+    def binary(self, old: Binary) -> Expression:
+        new = super().binary(old)
         divisor = _divisor(new)
-        if not divisor or not isinstance(new, Binary):
+        total = affine(new.a) if divisor and isinstance(new, Binary) else None
+        if total is None or not isinstance(new, Binary):
             return new
-        total = affine(new.a)
-        if total is None:
-            return new
-        whole_part, rest = divide(total, divisor)
-        bounds = rest.bounds(self.ranges)
-        inside = bounds is not None and bounds[0] >= 0 and bounds[1] < divisor
+        quotient, remainder = divide(total, divisor)
+        bounds = remainder.bounds(self.ranges)
+        is_inside = bounds is not None and bounds[0] >= 0 and bounds[1] < divisor
         if new.op == "mod":
-            if inside:
-                return as_sum(rest)
-            return Binary("mod", as_sum(rest), new.b) if whole_part.terms else new
-        if inside:
-            return as_sum(whole_part)
-        if not whole_part.terms:
+            if is_inside:
+                return as_sum(remainder)
+            return Binary("mod", as_sum(remainder), new.b) if quotient.terms else new
+        if is_inside:
+            return as_sum(quotient)
+        if not quotient.terms:
             return new
-        return plus(as_sum(whole_part), Binary("floordiv", as_sum(rest), new.b))
+        return as_sum(quotient) + Binary("floordiv", as_sum(remainder), new.b)
 
 
 def divide(total: Affine, divisor: int) -> tuple[Affine, Affine]:
@@ -123,12 +118,16 @@ def divide(total: Affine, divisor: int) -> tuple[Affine, Affine]:
 
 
 def as_sum(total: Affine) -> Expression:
-    """Returns a sum as an index expression again."""
-    result: Expression = whole(0)
+    """Returns an affine index as an expression again."""
+    result: Expression = constant(0)
     for name, step in total.terms.items():
-        term = times(index_variable(name), whole(step))
-        result = term if type(result) is Constant else plus(result, term)
-    return plus(result, whole(total.constant))
+        term = index_variable(name) * step
+        result = term if type(result) is Constant else result + term
+    return result + total.constant
+
+
+def _divides(kernel: Kernel) -> bool:
+    return any(_divisor(part) for root in expressions(kernel.body) for part in walk(root))
 
 
 def _divisor(expression: Expression) -> int:
@@ -141,141 +140,89 @@ def _divisor(expression: Expression) -> int:
     return max(int(divisor.value), 0)
 
 
-def _digits(body: tuple[Statement, ...], ranges: Ranges, storing: set[str]) -> dict[str, list[int]]:
-    """Returns for each loop the steps of its digits, the smallest first, where they fit."""
+# --- splitting loops ------------------------------------------------------------------------------
+
+
+def _digit_strides(body: Body, ranges: Ranges, storing: set[str]) -> dict[str, list[int]]:
+    """Returns for each loop the strides of the digits to split it into, the smallest first."""
     wanted: dict[str, set[int]] = {}
-    for root in roots(body):
-        for part in _parts(root):
+    for root in expressions(body):
+        for part in walk(root):
             divisor = _divisor(part)
             if divisor and isinstance(part, Binary):
                 _want(part.a, divisor, wanted)
     result: dict[str, list[int]] = {}
-    for name, steps in wanted.items():
+    for name, strides in wanted.items():
         if name not in ranges:
             continue
         extent = ranges[name][1] + 1
-        chain = sorted(step for step in steps if 1 < step < extent)
+        chain = sorted(stride for stride in strides if 1 < stride < extent)
         fits = all(b % a == 0 for a, b in zip(chain, [*chain[1:], extent], strict=True))
         if chain and fits and not (name in storing and chain[0] < NARROW):
             result[name] = chain
     return result
 
 
-def _want(divided: Expression, divisor: int, wanted: dict[str, set[int]]) -> None:
-    inner = _divisor(divided)
-    if inner and isinstance(divided, Binary) and divided.op == "floordiv":
-        _want(divided.a, inner * divisor, wanted)
+def _want(dividend: Expression, divisor: int, wanted: dict[str, set[int]]) -> None:
+    inner = _divisor(dividend)
+    if inner and isinstance(dividend, Binary) and dividend.op == "floordiv":
+        _want(dividend.a, inner * divisor, wanted)
         return
-    total = affine(divided)
-    rest = None if total is None else divide(total, divisor)[1]
-    if rest is None or len(rest.terms) != 1 or rest.constant:
+    total = affine(dividend)
+    remainder = None if total is None else divide(total, divisor)[1]
+    if remainder is None or len(remainder.terms) != 1 or remainder.constant:
         return
-    ((name, step),) = rest.terms.items()
+    ((name, step),) = remainder.terms.items()
     if step > 0 and divisor % step == 0:
         wanted.setdefault(name, set()).add(divisor // step)
 
 
-def _split(
-    body: tuple[Statement, ...], digits: dict[str, list[int]], names: Names
-) -> tuple[Statement, ...]:
-    result: list[Statement] = []
-    for statement in body:
-        if isinstance(statement, If):
-            statement = replace(statement, body=_split(statement.body, digits, names))
-        elif isinstance(statement, Loop):
-            inner = _split(statement.body, digits, names)
-            steps = digits.get(statement.variable.name)
-            statement = replace(statement, body=inner)
-            if steps:
-                statement = _split_loop(statement, steps, names)
-        result.append(statement)
-    return tuple(result)
+class _SplitLoops(Substitution):
+    """Writes one loop a digit, the greatest outside."""
+
+    def __init__(self, strides: Mapping[str, list[int]], names: Names) -> None:
+        super().__init__({})
+        self.strides = strides
+        self.names = names
+
+    def loop(self, loop: Loop) -> Body:
+        strides = self.strides.get(loop.variable.name)
+        if not strides:
+            return super().loop(loop)
+        assert isinstance(loop.stop, int)
+        name = loop.variable.name
+        digits = list(zip([1, *strides], [*strides, loop.stop], strict=True))
+        variables = [index_variable(self.names.fresh(f"{name}_{n}")) for n in range(len(digits))]
+        value: Expression = constant(0)
+        for variable, (stride, _) in reversed(list(zip(variables, digits, strict=True))):
+            value = value + variable * stride
+        self.variables[name] = value
+        body = self.block(loop.body)
+        for variable, (stride, limit) in zip(variables, digits, strict=True):
+            body = (Loop(variable, 0, limit // stride, 1, body),)
+        return body
 
 
-def _split_loop(loop: Loop, steps: list[int], names: Names) -> Loop:
-    """Returns one loop a digit, the greatest outside."""
-    assert isinstance(loop.stop, int)
-    name = loop.variable.name
-    limits = [*steps[1:], loop.stop]
-    places = list(zip([1, *steps], [steps[0], *limits], strict=True))
-    variables = [index_variable(names.fresh(f"{name}_{n}")) for n in range(len(places))]
-    value: Expression = whole(0)
-    for variable, (step, _) in reversed(list(zip(variables, places, strict=True))):
-        value = plus(value, times(variable, whole(step)))
-    change = Substitution({name: value})
-    body: tuple[Statement, ...] = tuple(rebuild(statement, change) for statement in loop.body)
-    for variable, (step, limit) in zip(variables, places, strict=True):
-        body = (Loop(variable, 0, limit // step, 1, body),)
-    first = body[0]
-    assert isinstance(first, Loop)
-    return first
+# --- loops ----------------------------------------------------------------------------------------
 
 
-def measure(
-    body: tuple[Statement, ...], ranges: dict[str, tuple[int, int]], storing: set[str]
-) -> bool:
-    """Notes the ranges of loops, and which ones store; returns whether the body does."""
-    stores = False
-    for statement in body:
-        if isinstance(statement, (Loop, If)):
-            inside = measure(statement.body, ranges, storing)
-            stores |= inside
-            count = trips(statement) if isinstance(statement, Loop) else None
-            if isinstance(statement, Loop) and statement.start == 0 and statement.step == 1:
-                if count:
-                    ranges[statement.variable.name] = (0, count - 1)
-                if inside:
-                    storing.add(statement.variable.name)
-        stores |= isinstance(statement, Store)
-    return stores
+def loop_ranges(body: Body) -> dict[str, tuple[int, int]]:
+    """Returns the least and the greatest index of each loop that counts from 0 by ones."""
+    ranges: dict[str, tuple[int, int]] = {}
+    for part in statements(body):
+        if isinstance(part, Loop) and part.start == 0 and part.step == 1:
+            count = trip_count(part)
+            if count:
+                ranges[part.variable.name] = (0, count - 1)
+    return ranges
 
 
-def _inline(body: tuple[Statement, ...], change: Substitution) -> tuple[Statement, ...]:
-    """Puts index arithmetic back where it is used, so that it can be seen through."""
-    result: list[Statement] = []
-    for statement in body:
-        if isinstance(statement, Let):
-            value = change(statement.value)
-            if value.dtype is int64 and is_arithmetic(value):
-                change.variables[statement.variable.name] = value
-                continue
-        if isinstance(statement, (Loop, If)):
-            inner = _inline(statement.body, change)
-            result.append(rebuild(replace(statement, body=inner), change))
-        else:
-            result.append(rebuild(statement, change))
-    return tuple(result)
-
-
-def is_arithmetic(value: Expression) -> bool:
-    """Whether a value is computed from variables and constants alone."""
-    return all(type(part) in (Variable, Constant, Binary) for part in _parts(value))
-
-
-def _parts(root: Expression) -> Iterator[Expression]:
-    stack = [root]
-    while stack:
-        part = stack.pop()
-        yield part
-        stack.extend(children(part))
-
-
-def roots(body: tuple[Statement, ...]) -> Iterator[Expression]:
-    """Yields the expressions of all statements."""
-    for statement in body:
-        match statement:
-            case Let(value=value) | Assign(value=value) | Declare(start=value):
-                yield value
-            case Store(index=index, value=value, mask=mask):
-                yield from index
-                yield value
-                if mask is not None:
-                    yield mask
-            case Loop(start=start, stop=stop, body=inner):
-                for bound in (start, stop):
-                    if not isinstance(bound, int):
-                        yield bound
-                yield from roots(inner)
-            case If(condition=condition, body=inner):
-                yield condition
-                yield from roots(inner)
+def _storing_loops(body: Body) -> set[str]:
+    """Returns the loops from 0 by ones in which something is stored."""
+    loops = (part for part in statements(body) if isinstance(part, Loop))
+    return {
+        loop.variable.name
+        for loop in loops
+        if loop.start == 0 and loop.step == 1
+        if any(isinstance(part, Store) for part in statements(loop.body))
+    }

@@ -1,4 +1,4 @@
-"""The unrolled loops of a tile, and loads that its rows or columns share, done once before them.
+"""Hoist loads: what the rows or columns of an unrolled tile load alike is loaded once before them.
 
 Before, in loops over r and c that are unrolled:
 
@@ -16,7 +16,6 @@ After:
 
 from __future__ import annotations
 
-from smelt.compiler.loops.dependence import names_in
 from smelt.compiler.loops.substitute import Names, identity
 from smelt.ir.loops import (
     Assign,
@@ -32,13 +31,13 @@ from smelt.ir.loops import (
     Variable,
     walk,
 )
+from smelt.ir.visit import Body, names_in
 
-Unrolled = list[
-    tuple[Variable, int]
-]  # the index and the trips of a row loop, a column loop, or both
+# the index and the trip count of a row loop, a column loop, or both
+Unrolled = list[tuple[Variable, int]]
 
 
-class SharedLoads:
+class HoistedLoads:
     """Takes loads out of one run of statements after another; never from buffers `stored` to."""
 
     def __init__(self, unrolled: Unrolled, names: Names, stored: frozenset[Buffer]) -> None:
@@ -77,7 +76,7 @@ class SharedLoads:
         self.by_column.append(Assign(register, (column,), load))
         return Read(register, (column,))
 
-    def around(self, body: tuple[Statement, ...]) -> list[Statement]:
+    def around(self, body: Body) -> list[Statement]:
         """Returns the loops around a run of statements, with the loads where they belong."""
         before = self.once
         if self.column is not None:
@@ -91,7 +90,7 @@ class SharedLoads:
         return result
 
 
-def unroll(body: tuple[Statement, ...], loops: Unrolled) -> list[Statement]:
+def unroll(body: Body, loops: Unrolled) -> list[Statement]:
     """Returns statements within unrolled loops, the first outermost."""
     for variable, count in reversed(loops):
         body = (Loop(variable, 0, count, 1, body, "unroll"),)

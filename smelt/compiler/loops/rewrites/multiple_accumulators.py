@@ -1,4 +1,4 @@
-"""Several sums in place of one, so that an addition need not wait for the one before.
+"""Multiple accumulators: several sums in place of one, so that an addition need not wait.
 
 Before:
 
@@ -6,7 +6,7 @@ Before:
     for k in range(0, 10):
         acc = acc + x[k, j]
 
-After, with two chains:
+After, with two accumulators:
 
     acc: float32 = 0.0
     acc1: float32 = 0.0
@@ -15,24 +15,17 @@ After, with two chains:
         acc1 = acc1 + x[k + 1, j]
     acc = acc + acc1
 
-Where the extent leaves a rest, a loop for it follows on the first chain. The loop may be the
-innermost of several with nothing between them.
+Where the extent leaves a remainder, a loop for it follows on the first accumulator. The loop may
+be the innermost of several with nothing between them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from smelt.compiler.loops.dependence import Body, analyse, trips
-from smelt.compiler.loops.substitute import (
-    Names,
-    Substitution,
-    identity,
-    plus,
-    rebuild,
-    renamed,
-    whole,
-)
+from smelt.compiler.loops.dependence import DependenceInfo, analyze, trip_count
+from smelt.compiler.loops.substitute import Names, Substitution, identity, renamed
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -45,19 +38,20 @@ from smelt.ir.loops import (
     Statement,
     Variable,
 )
+from smelt.ir.visit import Body
 
 SHORTEST = 16  # iterations that a loop must have
 
 
-def interleave(body: tuple[Statement, ...], chains: int, names: Names) -> tuple[Statement, ...]:
-    """Returns a body whose summing loops go `chains` ways at once, where they allow it."""
+def multiple_accumulators(body: Body, count: int, names: Names) -> Body:
+    """Returns a body whose summing loops have `count` accumulators, where they allow it."""
     result: list[Statement] = []
     for statement in body:
         if isinstance(statement, Loop):
             around, innermost = _descend(statement)
-            facts = analyse(innermost.body, {})
-            if _may_split(innermost, facts):
-                result.extend(_split(around, innermost, chains, facts, names))
+            info = analyze(innermost.body, {})
+            if _may_split(innermost, info):
+                result.extend(_split(around, innermost, count, info, names))
                 continue
         result.append(statement)
     return tuple(result)
@@ -72,67 +66,69 @@ def _descend(loop: Loop) -> tuple[list[Loop], Loop]:
     return around, loop
 
 
-def _may_split(loop: Loop, facts: Body) -> bool:
-    """Whether a loop does nothing but collect in registers, and long enough."""
-    registers = facts.outer_registers()
-    simple = all(isinstance(part, (Let, Assign)) for part in loop.body)
-    long = (trips(loop) or 0) >= SHORTEST and loop.start == 0 and loop.step == 1
-    return simple and long and bool(registers) and all(map(facts.combine, registers))
+def _may_split(loop: Loop, info: DependenceInfo) -> bool:
+    """Whether a loop does nothing but accumulate in registers, and is long enough."""
+    registers = info.registers.live_in
+    is_simple = all(isinstance(part, (Let, Assign)) for part in loop.body)
+    is_long = (trip_count(loop) or 0) >= SHORTEST and loop.start == 0 and loop.step == 1
+    reductions = map(info.registers.reduction, registers)
+    return is_simple and is_long and bool(registers) and all(reductions)
 
 
 def _split(
-    around: list[Loop], loop: Loop, chains: int, facts: Body, names: Names
+    around: list[Loop], loop: Loop, count: int, info: DependenceInfo, names: Names
 ) -> list[Statement]:
-    registers = facts.outer_registers()
-    operations = {register: facts.combine(register) or "add" for register in registers}
-    others = {
-        register: [Register(f"{register.name}_{n}", register.dtype) for n in range(1, chains)]
+    registers = info.registers.live_in
+    operations = {register: info.registers.reduction(register) or "add" for register in registers}
+    copies = {
+        register: [Register(f"{register.name}_{n}", register.dtype) for n in range(1, count)]
         for register in registers
     }
     declared: list[Statement] = [
-        Declare(other, identity(operations[register], register.dtype))
+        Declare(copy, identity(operations[register], register.dtype))
         for register in registers
-        for other in others[register]
+        for copy in copies[register]
     ]
-    copies = list(loop.body)
-    for number in range(1, chains):
-        places = {register: (others[register][number - 1], ()) for register in registers}
-        copies += _copy(loop, number, places, names)
-    count = trips(loop) or 0
-    main = count // chains * chains
-    loops: list[Statement] = [Loop(loop.variable, 0, main, chains, tuple(copies))]
-    if main < count:
-        loops += renamed([Loop(loop.variable, main, count, 1, loop.body)], names)
-    for one in reversed(around):
-        loops = [replace(one, body=tuple(loops))]
-    sums = [
-        Assign(register, (), _total(operations[register], [register, *others[register]]))
+    body = list(loop.body)
+    for number in range(1, count):
+        own = {register: copies[register][number - 1] for register in registers}
+        body += _Copy(loop, number, own, names).block(loop.body)
+    trips = trip_count(loop) or 0
+    end = trips // count * count
+    loops: list[Statement] = [Loop(loop.variable, 0, end, count, tuple(body))]
+    if end < trips:
+        loops += renamed([Loop(loop.variable, end, trips, 1, loop.body)], names)
+    for outer in reversed(around):
+        loops = [replace(outer, body=tuple(loops))]
+    totals = [
+        Assign(register, (), _total(operations[register], [register, *copies[register]]))
         for register in registers
     ]
-    return [*declared, *loops, *sums]
+    return [*declared, *loops, *totals]
 
 
-def _copy(
-    loop: Loop, number: int, places: dict[Register, tuple[Register, tuple[()]]], names: Names
-) -> list[Statement]:
-    """Returns the loop's body for the iteration `number` steps on, in registers of its own."""
-    variables: dict[str, Expression] = {loop.variable.name: plus(loop.variable, whole(number))}
-    change = Substitution(variables, places)
-    result: list[Statement] = []
-    for statement in loop.body:
-        new = rebuild(statement, change)
-        if isinstance(new, Let):
-            variable = Variable(names.fresh(new.variable.name), new.variable.dtype)
-            variables[new.variable.name] = variable
-            new = Let(variable, new.value)
-        elif isinstance(new, Assign):
-            new = Assign(places[new.register][0], (), new.value)
-        result.append(new)
-    return result
+class _Copy(Substitution):
+    """The loop's body for the iteration `number` steps on, in registers of its own."""
+
+    def __init__(
+        self, loop: Loop, number: int, own: Mapping[Register, Register], names: Names
+    ) -> None:
+        elements = {register: (copy, ()) for register, copy in own.items()}
+        super().__init__({loop.variable.name: loop.variable + number}, elements)
+        self.own = own
+        self.names = names
+
+    def bind(self, variable: Variable) -> Variable:
+        new = Variable(self.names.fresh(variable.name), variable.dtype)
+        self.variables[variable.name] = new
+        return new
+
+    def assign(self, assign: Assign) -> Body:
+        return (Assign(self.own[assign.register], (), self(assign.value)),)
 
 
 def _total(operation: str, registers: list[Register]) -> Expression:
-    parts: list[Expression] = [Read(register) for register in registers]
-    while len(parts) > 1:
-        parts = [Binary(operation, a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
+    terms: list[Expression] = [Read(register) for register in registers]
+    while len(terms) > 1:
+        terms = [Binary(operation, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
+    return terms[0]

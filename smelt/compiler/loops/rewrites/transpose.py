@@ -1,15 +1,15 @@
-"""Where two arrays lie across each other: square tiles turned in registers.
+"""Transpose: where two arrays lie across each other, square tiles are transposed in registers.
 
 Reading down a column touches a cache line for every element. A tile of 16 x 16 is read by rows,
-turned in registers, and written by rows.
+transposed in registers, and written by rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from smelt.compiler.loops.packing import Crossing
-from smelt.compiler.loops.substitute import Names, whole
+from smelt.compiler.loops.packing import Packing
+from smelt.compiler.loops.substitute import Names
 from smelt.ir.loops import (
     Buffer,
     Expression,
@@ -17,16 +17,18 @@ from smelt.ir.loops import (
     Statement,
     Transpose,
     Variable,
+    constant,
     index_variable,
 )
+from smelt.ir.visit import Body, Index
 
-Body = tuple[Statement, ...]
-FEWEST = 4  # lines of a tile, if there are as many
+LEAST_LINES = 4  # of a tile, if there are as many
+IndexOf = Callable[[Expression, Expression], Index]
 
 
-def pieces(extent: int, most: int) -> Iterator[tuple[int, int, int]]:
-    """Yields (start, stop, size) that cover an extent by powers of two, `most` as often as fits."""
-    start, size = 0, most
+def power_of_two_ranges(extent: int, largest: int) -> Iterator[tuple[int, int, int]]:
+    """Yields (start, stop, step) that cover an extent by powers of two, `largest` while it fits."""
+    start, size = 0, largest
     while start < extent:
         stop = start + (extent - start) // size * size
         if stop > start:
@@ -34,11 +36,11 @@ def pieces(extent: int, most: int) -> Iterator[tuple[int, int, int]]:
         start, size = stop, size // 2
 
 
-def turn(
+def transpose(
     source: Buffer,
     target: Buffer,
-    read: Callable[[Expression, Expression], tuple[Expression, ...]],
-    write: Callable[[Expression, Expression], tuple[Expression, ...]],
+    read: IndexOf,
+    write: IndexOf,
     axes: tuple[int, int],
     extents: tuple[int, int],
     names: Names,
@@ -52,19 +54,20 @@ def turn(
             for column in range(0, 32, 16):
                 y[column :+ 16, row :+ 16] = transpose(x[row :+ 16, column :+ 16])
     """
-    most = 16 if source.dtype.itemsize <= 4 else 8
+    largest = 16 if source.dtype.itemsize <= 4 else 8
     row, column = (index_variable(names.fresh(name)) for name in ("row", "column"))
     result: list[Statement] = []
-    for low, high, rows in pieces(extents[0], most):
-        for left, right, columns in pieces(extents[1], most):
+    for low, high, rows in power_of_two_ranges(extents[0], largest):
+        for left, right, columns in power_of_two_ranges(extents[1], largest):
             # squares, or nearly: a longer tile would be several of them, and code for each
-            height, width = min(rows, max(columns, FEWEST)), min(columns, max(rows, FEWEST))
-            r = row if high - low > height else whole(low)
-            c = column if right - left > width else whole(left)
-            places = (source, read(r, c), axes[0], target, write(r, c), axes[1])
-            tile: Body = (Transpose(*places, height, width),)
+            height = min(rows, max(columns, LEAST_LINES))
+            width = min(columns, max(rows, LEAST_LINES))
+            r = row if high - low > height else constant(low)
+            c = column if right - left > width else constant(left)
+            sides = (source, read(r, c), axes[0], target, write(r, c), axes[1])
+            tile: Body = (Transpose(*sides, height, width),)
             result += _steps(row, low, high, height, _steps(column, left, right, width, tile))
-    names.taken -= {row.name, column.name}
+    names.taken -= {row.name, column.name}  # their loops end here
     return tuple(result)
 
 
@@ -72,14 +75,14 @@ def _steps(variable: Variable, start: int, stop: int, step: int, body: Body) -> 
     return (Loop(variable, start, stop, step, body),) if stop - start > step else body
 
 
-def copy_across(load: Crossing, store: Crossing, extents: tuple[int, int], names: Names) -> Body:
-    """Writes a whole transposing copy; `extents` are those of the store's and the load's last axis.
+def transposing_copy(load: Packing, store: Packing, extents: tuple[int, int], names: Names) -> Body:
+    """Writes a whole copy; `extents` are those of the store's and the load's last axis.
 
     Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles.
     """
 
-    def write(row: Expression, column: Expression) -> tuple[Expression, ...]:
+    def write(row: Expression, column: Expression) -> Index:
         return store.at(column, row)
 
-    axes = (load.axis, store.axis)
-    return turn(load.buffer, store.buffer, load.at, write, axes, extents, names)
+    axes = (load.vector_axis, store.vector_axis)
+    return transpose(load.buffer, store.buffer, load.at, write, axes, extents, names)

@@ -1,0 +1,143 @@
+"""Parallelize: one loop of a nest is strip-mined into chunks, and a parallel loop runs them.
+
+Before: `for i in range(0, 512): ...`; after, with chunks of 64:
+
+    for i0 in range(0, 512, 64):  # parallel
+        for i in range(i0, i0 + 64): ...
+
+How large a chunk is follows from the work alone, never from the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smelt.compiler.loops.dependence import trip_count
+from smelt.compiler.loops.nest import among, extent
+from smelt.compiler.loops.plan import Plan, TransposePlan, VectorPlan
+from smelt.compiler.loops.substitute import Names
+from smelt.compiler.loops.tile_sizes import chunk_size
+from smelt.ir.loops import Expression, If, Loop, constant, index_variable
+from smelt.ir.visit import Body
+
+PANEL_ROWS = 64  # so many rows must share a panel, or else packing it costs too much
+Make = Callable[[Expression, int], Body]  # the iterations from an index on, so many
+
+
+class Chunk:
+    """What one iteration of the parallel loop does of a loop: `size` iterations from `base` on."""
+
+    def __init__(self, loop: Loop, size: int, names: Names) -> None:
+        self.loop = loop
+        self.size = size
+        is_single = size == 1  # then the parallel loop is the loop itself
+        name = loop.variable.name
+        self.base = loop.variable if is_single else index_variable(names.fresh(name + "0"))
+
+    @property
+    def end(self) -> Expression:
+        """Where a whole chunk ends."""
+        return self.base + self.size
+
+    def parallel(self, body: Body) -> Body:
+        """Returns the parallel loop around what one chunk does."""
+        return (Loop(self.base, self.loop.start, self.loop.stop, self.size, body, "parallel"),)
+
+
+def choose_chunk(plan: Plan, names: Names) -> Chunk | None:
+    """The outermost loop that gives threads enough to do, and how much of it is one chunk."""
+    best: tuple[int, Loop, int] | None = None  # the number of chunks, the loop, iterations a chunk
+    for loop in _candidates(plan):
+        name = loop.variable.name
+        is_free = plan.nest.info.carries_no_dependence(name)
+        if trip_count(loop) is None or loop.step != 1 or not is_free:
+            continue
+        step = _step(plan, loop)
+        units = -(-extent(loop) // step)
+        size = max(chunk_size(plan.cost, units), _least_units(plan, loop, step))
+        chunks = -(-units // size)
+        is_better = best is None or chunks >= 2 * best[0]
+        if chunks > 1 and is_better and not (best and best[0] >= 8):
+            best = (chunks, loop, size * step)
+    return Chunk(best[1], best[2], names) if best else None
+
+
+def _candidates(plan: Plan) -> list[Loop]:
+    match plan:
+        case TransposePlan():
+            return plan.around
+        case VectorPlan(packings=packings, vector=vector, row=row) if packings:
+            # the vector loop first: a panel is packed once for all rows
+            return [vector, *plan.around, *plan.within, *([row] if row else []), vector]
+    return list(plan.nest.loops)
+
+
+def _least_units(plan: Plan, loop: Loop, step: int) -> int:
+    """Returns how many steps a chunk must have, so that enough rows share what is packed."""
+    if not isinstance(plan, VectorPlan) or not plan.packings:
+        return 1
+    if loop is plan.vector or among(loop, plan.around):
+        return 1
+    rows = step * plan.nest.iterations // (extent(loop) * extent(plan.vector))
+    return -(-PANEL_ROWS // max(rows, 1))
+
+
+def _step(plan: Plan, loop: Loop) -> int:
+    """Returns how many iterations of a loop are done at once."""
+    if isinstance(plan, VectorPlan) and loop is plan.vector:
+        return plan.columns * plan.lanes
+    return plan.rows if isinstance(plan, VectorPlan) and loop is plan.row else 1
+
+
+# --- loops in steps -------------------------------------------------------------------------------
+
+
+def strip_mine(loop: Loop, step: int, make: Make, chunk: Chunk | None = None) -> Body:
+    """Writes a loop as one over whole steps with a smaller step behind it, the tail.
+
+    Before: `for i in range(0, 22): ...`; after, by steps of 8:
+
+        for i in range(0, 16, 8): <8 iterations from i on>
+        <6 iterations from 16 on>
+    """
+    assert isinstance(loop.start, int)
+    assert isinstance(loop.stop, int)
+    trips = extent(loop)
+    end, tail = loop.start + trips // step * step, trips % step
+    if chunk is not None and chunk.loop is loop:
+        return _strip_mine_chunk(loop, step, make, chunk, end)
+    body: Body = ()
+    if end - loop.start > step:
+        body = (Loop(loop.variable, loop.start, end, step, make(loop.variable, step)),)
+    elif end > loop.start:
+        body = make(constant(loop.start), step)
+    return body + (make(constant(end), tail) if tail else ())
+
+
+def _strip_mine_chunk(loop: Loop, step: int, make: Make, chunk: Chunk, end: int) -> Body:
+    """The same for one chunk of the loop, which only the last one may end in a smaller step."""
+    assert isinstance(loop.stop, int)
+    body: Body = ()
+    if chunk.size == step:
+        body = make(chunk.base, step)
+        if end < loop.stop:
+            body = (If(chunk.base < end, body),)
+    else:
+        stop = chunk.end if extent(loop) % chunk.size == 0 else chunk.end.minimum(end)
+        body = (Loop(loop.variable, chunk.base, stop, step, make(loop.variable, step)),)
+    if end < loop.stop:
+        is_last = chunk.end >= loop.stop
+        body += (If(is_last, make(constant(end), loop.stop - end)),)
+    return body
+
+
+def around(loop: Loop, body: Body, chunk: Chunk | None) -> Body:
+    """Puts a loop around statements, or the present chunk of it."""
+    start, stop = loop.start, loop.stop
+    if chunk is not None and chunk.loop is loop:
+        if chunk.size == 1:
+            return body
+        assert isinstance(stop, int)
+        start = chunk.base
+        stop = chunk.end if extent(loop) % chunk.size == 0 else chunk.end.minimum(stop)
+    return (Loop(loop.variable, start, stop, loop.step, body, loop.kind),)
