@@ -38,7 +38,7 @@ from smelt.ir.loops import (
     constant,
 )
 from smelt.ops.contraction import matmul
-from smelt.ops.movement import plus, regroup, times
+from smelt.ops.movement import regroup
 
 
 def lower_cut(builder: KernelBuilder, node: Node, how: PlaceCut | ChannelCut) -> Body:
@@ -71,7 +71,7 @@ class _Cut:
         """Returns the element of x under a tap of the kernel that stands at a place."""
         if self.node.op is matmul:
             return self.builder.read(self.x, (n, c))
-        channel = plus(times(self.group, self.e.inner), c)
+        channel = self.group * self.e.inner + c
         return self.builder.read(self.x, (n, channel, *input_position(self.node, places, taps)))
 
     def read_w(self, o: Expression, c: Expression, taps: Index) -> Expression:
@@ -82,7 +82,7 @@ class _Cut:
 
     def output(self, o: Expression) -> Expression:
         """Returns the number among all output channels of one of the group's."""
-        return plus(times(self.group, self.e.outputs), o)
+        return self.group * self.e.outputs + o
 
     def stored(self, buffer: Buffer, index: Index, value: Expression) -> Body:
         lets, value = self.builder.bound(value)
@@ -116,8 +116,8 @@ class _Places(_Cut):
         (first, count, rows), (left, pieces, width) = lines, columns
         line, column = self.builder.loop("s", count), self.builder.loop("s", pieces)
         corner = (
-            plus(times(line, rows), constant(first)),
-            plus(times(column, width), constant(left)),
+            line * rows + first,
+            column * width + left,
         )
         body = self.strip(corner, rows, width)
         return nest([(line, count), (column, pieces)], body)
@@ -134,7 +134,7 @@ class _Places(_Cut):
             return (Scratch(panel), *filled, *nest(across, (*total, *results)))
         totals = self.local("totals", (e.outputs, rows * width))
         block = self.builder.loop("b", e.inner // inner)
-        first = times(block, inner)
+        first = block * inner
         total, value = self.multiplied(panel, first, o, j, Load(totals, (o, j)))
         body = (
             *self.filled(panel, first, corner, rows, width),
@@ -159,17 +159,17 @@ class _Places(_Cut):
         """Returns the loops that copy what a strip needs of x, once a tap."""
         (c, *taps), loops = self.loops("k", panel.shape[:-1])
         (i, j), inside = self.loops("i", (rows, width))
-        spot = (plus(corner[0], i), plus(corner[1], j))
+        spot = (corner[0] + i, corner[1] + j)
         places = (*self.before, *spot)[-len(self.e.places) :]
-        value = self.read_x(self.sample, plus(first, c), places, tuple(taps))
-        column = plus(times(i, width), j)
+        value = self.read_x(self.sample, first + c, places, tuple(taps))
+        column = i * width + j
         return nest([*loops, *inside], self.stored(panel, (c, *taps, column), value))
 
     def multiplied(
         self, panel: Buffer, first: Expression, o: Expression, j: Expression, start: Expression
     ) -> tuple[Body, Read]:
         (c, *taps), loops = self.loops("k", panel.shape[:-1])
-        weight = self.read_w(o, plus(first, c), tuple(taps))
+        weight = self.read_w(o, first + c, tuple(taps))
         product = Binary("mul", weight, Load(panel, (c, *taps, j)))
         return accumulate(self.builder, "add", start, product, loops)
 
@@ -180,8 +180,8 @@ class _Places(_Cut):
         extents = (*self.e.places[:-2], self.e.lines, self.e.places[-1])
         flat: Expression = constant(0)
         for part, extent in zip((*self.before, *corner), extents, strict=True):
-            flat = plus(times(flat, extent), part)
-        flat = plus(flat, j)
+            flat = flat * extent + part
+        flat = flat + j
         places = regroup((flat,), (math.prod(self.e.places),), self.e.places)
         with self.builder.flattened(FlattenedAxes(places, self.e.places, flat)):
             return self.builder.epilogue((self.sample, self.output(o), *places), value)
@@ -215,7 +215,7 @@ class _Channels(_Cut):
         """Returns the loops over blocks of the depth of one shape."""
         loops = [(self.builder.loop("b", count), count) for _, count, _ in (channels, taps)]
         first, tap = (
-            plus(times(block, size), constant(start))
+            block * size + start
             for (block, _), (start, _, size) in zip(loops, (channels, taps), strict=True)
         )
         panel = self.local("panel", (channels[2], taps[2], *self.e.taps[1:], self.how.outputs))
@@ -225,14 +225,14 @@ class _Channels(_Cut):
     def filled(self, panel: Buffer, first: Expression, tap: Expression) -> Body:
         """Returns the loops that turn a part of w, so that output channels lie side by side."""
         (c, k, *taps, j), loops = self.loops("k", panel.shape)
-        value = self.read_w(self.column(j), plus(first, c), (plus(tap, k), *taps))
+        value = self.read_w(self.column(j), first + c, (tap + k, *taps))
         return nest(loops, self.stored(panel, (c, k, *taps, j), value))
 
     def added(self, panel: Buffer, totals: Buffer, first: Expression, tap: Expression) -> Body:
         """Returns the loops that add a panel's part of all sums; the longest one innermost."""
         (*places, n, j), rows = self.loops("i", totals.shape)
         (c, k, *taps), loops = self.loops("k", panel.shape[:-1])
-        x = self.read_x(self.number(n), plus(first, c), tuple(places), (plus(tap, k), *taps))
+        x = self.read_x(self.number(n), first + c, tuple(places), (tap + k, *taps))
         here = (*places, n, j)
         product = Binary("mul", x, Load(panel, (c, k, *taps, j)))
         total, value = accumulate(self.builder, "add", Load(totals, here), product, loops)
@@ -247,7 +247,7 @@ class _Channels(_Cut):
         return nest([*loops[-2:], *loops[:-2]], tuple(self.builder.epilogue(index, value)))
 
     def number(self, n: Expression) -> Expression:
-        return plus(times(self.many, self.how.samples), n)
+        return self.many * self.how.samples + n
 
     def column(self, j: Expression) -> Expression:
-        return plus(times(self.strip, self.how.outputs), j)
+        return self.strip * self.how.outputs + j

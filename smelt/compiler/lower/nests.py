@@ -19,7 +19,6 @@ from smelt.ir.loops import (
 )
 from smelt.ops.convolution import convolution
 from smelt.ops.elementwise import broadcast_index
-from smelt.ops.movement import plus, quotient, times
 from smelt.ops.reduction import Reduction
 
 Body = tuple[Statement, ...]
@@ -105,7 +104,7 @@ def _taps(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression,
     inner = [builder.loop("k", extent) for extent in w.shape[1:]]
     n, o, *position = index
     outputs = w.shape[0] // node.attributes["groups"]
-    channel = plus(times(quotient(o, outputs), w.shape[1]), inner[0])
+    channel = o // outputs * w.shape[1] + inner[0]
     at = (n, channel, *input_position(node, tuple(position), tuple(inner[1:])))
     product = Binary("mul", builder.read(x, at), builder.read(w, (o, *inner)))
     return product, list(zip(inner, w.shape[1:], strict=True))
@@ -115,7 +114,7 @@ def input_position(node: Node, position: Index, tap: Index) -> Index:
     """Returns where in x a convolution's tap lies when its kernel stands at a position of y."""
     strides, dilations = node.attributes["stride"], node.attributes["dilation"]
     axes = zip(position, strides, tap, dilations, strict=True)
-    return tuple([plus(times(p, stride), times(k, gap)) for p, stride, k, gap in axes])
+    return tuple([p * stride + k * gap for p, stride, k, gap in axes])
 
 
 def accumulate(
