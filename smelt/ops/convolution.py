@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add
 from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
 from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
@@ -36,7 +37,9 @@ class Convolution(Op):
     (LeCun et al., 1998). It never leaves the input: P = (S - reach(K)) // stride + 1.
     """
 
-    family = "contraction"
+    pattern = Pattern.CONTRACTION
+    rereads_operands = True
+    is_worth_saving = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         x, w = types
@@ -105,6 +108,15 @@ class Convolution(Op):
         if not has_x:
             x = broadcast_to(x, shape=(w.shape[0], *x.shape))
         return _each_its_kernel(x, w, **attributes)
+
+    def operand_loops(self, node: Any) -> list[Axes]:
+        """Of x only N runs along with a loop, of w O and all that is summed over.
+
+        Where x is read besides depends on several loops at once.
+        """
+        x, w = node.inputs
+        inner = range(node.ndim, node.ndim + w.ndim - 1)
+        return [(0, *(None,) * (x.ndim - 1)), (1, *inner)]
 
 
 def _check_channels(x: Shape, w: Shape, groups: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from smelt.dtypes import bool_
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.loops import Binary, Constant, Expression, Select, constant
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Reader, Shape, Type, Typed
 
 Index = tuple[Expression, ...]
@@ -91,7 +92,8 @@ def both(a: Expression | None, b: Expression | None) -> Expression | None:
 class Movement(Op):
     """The family: one operand, linear, lowered by an index map."""
 
-    family = "movement"
+    pattern = Pattern.POINTWISE
+    is_movement = True
     cost = 0
     views = True
 

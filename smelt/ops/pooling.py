@@ -17,6 +17,7 @@ import numpy as np
 from smelt.dtypes import bool_, int32, int64
 from smelt.errors import DTypeError
 from smelt.ir.loops import Binary, Cast, Constant, Expression, Select, Unary, constant
+from smelt.ir.operation import Pattern
 from smelt.ops.convolution import reach
 from smelt.ops.movement import Index, both, broadcast_to, plus, quotient, remainder, times
 from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
@@ -28,7 +29,8 @@ FEW = 4  # positions of which one is chosen after all have been read
 class Windowed(Op):
     """The family: `window, stride, dilation, low, counts` say which windows are meant."""
 
-    family = "window"
+    pattern = Pattern.POINTWISE
+    rereads_operands = True
 
     def windows(self, attributes: dict[str, Any]) -> Windows:
         """Returns the windows that the attributes describe."""

@@ -91,9 +91,7 @@ def test_an_axis_of_one_element_is_read_in_step() -> None:
 
     case = Case(step, [weight], [random(64, 100), random(64, 1)])
     stages = case.stages
-    assert not any(
-        node.op.family == "movement" for group in stages.fused.groups for node in group.members
-    )
+    assert not any(node.op.is_movement for group in stages.fused.groups for node in group.members)
 
 
 @pytest.mark.parametrize("name", ["softmax", "layer_norm"])

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from smelt.ir.graph import Graph, Node
+from smelt.ir.graph import Graph, Node, carry_count
+from smelt.ir.operation import Pattern
 
 
 class Bodies:
@@ -19,15 +20,15 @@ class Bodies:
         self._asked: dict[Node, set[int]] = {}
         self._numbers: dict[Node, dict[int, int]] = {}
         for node in graph.nodes():
-            if node.op.family == "control":
+            if node.op.pattern is Pattern.REGION:
                 self._asked.setdefault(node, set())
-            if node.op.family == "part" and node.size:
+            if node.op.pattern is Pattern.RESULT and node.size:
                 self._asked[node.inputs[0]].add(node.attributes["number"])
 
     def make_in_vain(self) -> bool:
         """Returns whether a body has an output that nobody asks for."""
         return any(
-            len(node.attributes["bodies"][0].outputs) > sum(k >= _carried(node) for k in asked)
+            len(node.attributes["bodies"][0].outputs) > sum(k >= carry_count(node) for k in asked)
             for node, asked in self._asked.items()
         )
 
@@ -35,13 +36,13 @@ class Bodies:
         """Returns a token with simpler bodies, or a part with its result's new number; any other
         node as it is.
         """
-        if node.op.family == "part" and node.size:
+        if node.op.pattern is Pattern.RESULT and node.size:
             number = self._numbers[node.inputs[0]][node.attributes["number"]]
             return replace(node, attributes={**node.attributes, "number": number})
-        if node.op.family != "control":
+        if node.op.pattern is not Pattern.REGION:
             return node
         bodies = node.attributes["bodies"]
-        carried = _carried(node)
+        carried = carry_count(node)
         kept = sorted(number - carried for number in self._asked[node] if number >= carried)
         bodies = [self._simplify(_with_outputs(body, kept)) for body in bodies]
         rows = list(zip(*(body.outputs for body in bodies), strict=True))
@@ -56,10 +57,6 @@ class Bodies:
             for place, body in enumerate(bodies)
         ]
         return replace(node, attributes={**node.attributes, "bodies": tuple(bodies)})
-
-
-def _carried(node: Node) -> int:
-    return len(node.attributes["bodies"][0].states)
 
 
 def _with_outputs(body: Graph, kept: list[int]) -> Graph:

@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 from smelt.compiler.graph.materialize import Read
 from smelt.compiler.graph.order import Ordered, order
 from smelt.ir.graph import Graph, Leaf, Node
-from smelt.ops.op import DEAR, Shape
+from smelt.ir.operation import EXPENSIVE, Pattern
+from smelt.ops.op import Shape
 
 MEMBER_LIMIT = 24
 SMALL = 1 << 16  # elements up to which unrelated work may share a loop
@@ -66,14 +67,14 @@ def fuse(graph: Graph) -> Fused:
         first = max([place[before] for before in ordered.after[node]], default=0)
         reads = ordered.stored.reads(node)
         number = _find(groups, first, node, reads, ordered)
-        if node.op.family == "part":
+        if node.op.pattern is Pattern.RESULT:
             number = place[node.inputs[0]]
         if number is None:
             number = len(groups)
             groups.append(Group(*_own_loops(node)))
-            if node.op.family == "sort":
+            if node.op.needs_workspace:
                 groups[number].workspace.append(_workspace(node))
-            if node.op.family == "control":
+            if node.op.pattern is Pattern.REGION:
                 groups[number].bodies += map(fuse, node.attributes["bodies"])
         group = groups[number]
         group.members.append(node)
@@ -112,17 +113,12 @@ def operations(group: Group, ordered: Ordered) -> list[str]:
                 if node.op.name == "take" and "take" not in hidden:
                     hidden.append(node.op.name)
         names += [name for name in hidden if name not in names]
-        names.append("copy" if member.op.family == "movement" else member.op.name)
+        names.append("copy" if member.op.is_movement else member.op.name)
     return names
 
 
 def _workspace(node: Node) -> Node:
     return Node(WORKSPACE, (), {}, node.shape, node.dtype)
-
-
-def is_elementwise(node: Node) -> bool:
-    """Whether each element of a stored node is one expression: no loop of its own."""
-    return node.op.family in ("elementwise", "movement", "indexing", "window", "iota")
 
 
 def runs_over_trailing(node: Node) -> bool:
@@ -133,13 +129,13 @@ def runs_over_trailing(node: Node) -> bool:
 
 def _own_loops(node: Node) -> tuple[str, Shape]:
     """Returns the kind and the loops of a group that begins with this node."""
-    if is_elementwise(node):
+    if node.op.is_inlinable:
         return "flat", node.shape
-    if node.op.family == "reduction":
+    if node.op.pattern is Pattern.REDUCTION:
         return ("rows" if runs_over_trailing(node) else "flat"), node.shape
-    if node.op.family == "contraction":
+    if node.op.pattern is Pattern.CONTRACTION:
         return "tiles", node.shape
-    if node.op.family == "control":
+    if node.op.pattern is Pattern.REGION:
         return "control", ()
     return "alone", node.shape
 
@@ -169,21 +165,20 @@ def _is_dear(node: Node, ordered: Ordered) -> bool:
     stack = [node]
     while stack:
         one = stack.pop()
-        if one.op.cost >= DEAR:
+        if one.op.cost >= EXPENSIVE:
             return True
         stack += [operand for operand in one.inputs if not ordered.stored.has(operand)]
     return False
 
 
 def _shared_loops(group: Group, node: Node) -> tuple[str, Shape] | None:
-    family = node.op.family
-    if group.kind in ("alone", "control") or not (is_elementwise(node) or family == "reduction"):
+    reduces = node.op.pattern is Pattern.REDUCTION
+    if group.kind in ("alone", "control") or not (node.op.is_inlinable or reduces):
         return None
-    trailing = family == "reduction" and runs_over_trailing(node)
+    trailing = reduces and runs_over_trailing(node)
     if group.kind in ("flat", "tiles"):
         if node.shape == group.outer and not trailing:
-            reduces = family == "reduction" and group.kind == "tiles"
-            return None if reduces else (group.kind, group.outer)
+            return None if reduces and group.kind == "tiles" else (group.kind, group.outer)
         if group.kind == "flat" and trailing:
             return _as_rows(group, node)
         return None
@@ -191,7 +186,7 @@ def _shared_loops(group: Group, node: Node) -> tuple[str, Shape] | None:
         return None
     if group.outer == () and max(node.size, *(one.size for one in node.inputs), 0) > TINY:
         return None
-    if not trailing and family == "reduction":
+    if reduces and not trailing:
         return None
     if math.prod(node.shape[len(group.outer) :]) > SCRATCH_LIMIT:
         return None
@@ -200,7 +195,9 @@ def _shared_loops(group: Group, node: Node) -> tuple[str, Shape] | None:
 
 def _as_rows(group: Group, node: Node) -> tuple[str, Shape] | None:
     """A flat group becomes a row group when a reduction along its rows follows."""
-    if not _is_prefix(node.shape, group.outer) or not all(map(is_elementwise, group.members)):
+    if not _is_prefix(node.shape, group.outer) or not all(
+        one.op.is_inlinable for one in group.members
+    ):
         return None
     if node.shape == () and max(group.outer, default=0) and math.prod(group.outer) > TINY:
         return None

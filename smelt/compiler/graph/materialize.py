@@ -13,24 +13,20 @@ it. Leaves are stored by nature. A node is stored when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from smelt.compiler.graph.gemm_blocking import reads_by_element
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
+from smelt.ir.operation import Axes, Pattern
 from smelt.ops import elementwise, indexing, movement
 from smelt.ops.convolution import convolution
 from smelt.ops.op import Inlined, Reader
 
-OWN_LOOP = frozenset(
-    {"reduction", "contraction", "cumulative", "scatter", "sort", "random", "control", "part"}
-)
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 REPEAT_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
-
-Axes = tuple[int | None, ...]  # for each axis of an operand: the reader's axis with the same index
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +80,9 @@ class Stored:
         return found
 
     def _walk(self, root: Node) -> Iterator[Read]:
-        stack = list(zip(root.inputs, loops_of_operands(root, self.operand_axes), strict=True))
+        inlinable = root.op.is_inlinable
+        first = self.operand_axes(root) if inlinable else root.op.operand_loops(root)
+        stack = list(zip(root.inputs, first, strict=True))
         seen = set()
         while stack:
             node, loops = stack.pop()
@@ -120,7 +118,7 @@ class Stored:
                 readers[operand].append((node, number))
         wanted = {*self.graph.roots, *self._kept}
         for node in order:
-            if node.op.family == "control":
+            if node.op.pattern is Pattern.REGION:
                 wanted.update(node.inputs)  # a body reads them from memory
         often = _read_often(order, readers)
         alone = _read_by_element(order, readers)
@@ -143,7 +141,7 @@ class Stored:
     def _must_store(
         self, node: Node, delivered: bool, cost: int, depth: int, readers: list[tuple[Node, int]]
     ) -> bool:
-        if delivered or node.op.family in OWN_LOOP:
+        if delivered or not node.op.is_inlinable:
             return True
         if cost > INLINE_LIMIT or depth > DEPTH_LIMIT:
             return True
@@ -155,7 +153,7 @@ def _read_often(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) 
     often: set[Node] = set()
     for node in reversed(order):
         for reader, number in readers[node]:
-            through = reader.op.family == "movement" and reader in often
+            through = reader.op.is_movement and reader in often
             if through or _repeats(reader, number, node):
                 often.add(node)
     return often
@@ -171,7 +169,7 @@ def _finish_products(order: list[Node], readers: dict[Node, list[tuple[Node, int
         goes_on = any(one in open_ended and one.shape == node.shape for one in node.inputs)
         if goes_on and isinstance(node.op, elementwise.Elementwise):
             found.add(node)
-        if len(readers[node]) == 1 and (node in found or node.op.family == "contraction"):
+        if len(readers[node]) == 1 and (node in found or node.op.pattern is Pattern.CONTRACTION):
             open_ended.add(node)
     return found
 
@@ -187,7 +185,7 @@ def _read_by_element(order: list[Node], readers: dict[Node, list[tuple[Node, int
     for node in reversed(order):
         for reader, number in readers[node]:
             direct = reader.op is convolution and node in reads_by_element(reader)
-            if direct or (reader.op.family == "movement" and reader in found):
+            if direct or (reader.op.is_movement and reader in found):
                 found.add(node)
             if direct and number == 1 and node.op in (movement.permute, movement.flip):
                 turned.add(node)
@@ -195,7 +193,7 @@ def _read_by_element(order: list[Node], readers: dict[Node, list[tuple[Node, int
 
 
 def _repeats(reader: Node, number: int, node: Node) -> bool:
-    if reader.op.family in ("contraction", "sort", "window"):
+    if reader.op.rereads_operands:
         return True
     if reader.op is indexing.take and number == 0:
         return True
@@ -223,54 +221,3 @@ def _operand_axes(node: Node) -> tuple[Axes, ...]:
     assert isinstance(node.op, Inlined)
     node.op.lower(readers, index, node)
     return tuple([found.get(number, ()) for number in range(len(node.inputs))])
-
-
-def loops_of_operands(root: Node, operand_axes: Callable[[Node], tuple[Axes, ...]]) -> list[Axes]:
-    """Returns which loop each axis of each operand of a stored node runs along with."""
-    family = root.op.family
-    if family == "reduction":
-        return [_reduction_loops(root)]
-    if family == "contraction":
-        return _contraction_loops(root)
-    if family == "cumulative":
-        return [tuple(range(root.ndim))]
-    if family in ("scatter", "sort", "random", "control", "part"):
-        return [(None,) * operand.ndim for operand in root.inputs]
-    return list(operand_axes(root))
-
-
-def _reduction_loops(root: Node) -> Axes:
-    axes = root.attributes["axes"]
-    kept, reduced, loops = 0, root.ndim, []
-    for axis in range(root.inputs[0].ndim):
-        if axis in axes:
-            loops.append(reduced)
-            reduced += 1
-        else:
-            loops.append(kept)
-            kept += 1
-    return tuple(loops)
-
-
-def _contraction_loops(root: Node) -> list[Axes]:
-    if root.op is convolution:
-        return _convolution_loops(root)
-    row, column, inner = root.ndim - 2, root.ndim - 1, root.ndim
-    result = []
-    for operand, last in zip(root.inputs, ((row, inner), (inner, column)), strict=True):
-        offset = root.ndim - operand.ndim
-        batch = [
-            None if extent == 1 else offset + axis for axis, extent in enumerate(operand.shape[:-2])
-        ]
-        result.append((*batch, *last))
-    return result
-
-
-def _convolution_loops(root: Node) -> list[Axes]:
-    """Of x (N, C, *S) only N runs along with a loop of the result, of w (O, C / groups, *K) only O.
-
-    Where x is read depends on several loops at once.
-    """
-    x, w = root.inputs
-    inner = tuple(range(root.ndim, root.ndim + w.ndim - 1))
-    return [(0, *(None,) * (x.ndim - 1)), (1, *inner)]

@@ -17,7 +17,8 @@ import numpy as np
 
 from smelt.compiler.graph.fusion import WORKSPACE, Fused, Group
 from smelt.dtypes import bool_
-from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Graph, Leaf, Node
+from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Graph, Leaf, Node, carry_count
+from smelt.ir.operation import Pattern
 from smelt.ir.program import Slot
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -116,9 +117,9 @@ def _carries(nodes: tuple[Node, ...]) -> dict[Node, Node]:
     """Returns, for each result of a loop that is a last carry, the node with its first contents."""
     found = {}
     for node in nodes:
-        if node.op.family == "part":
+        if node.op.pattern is Pattern.RESULT:
             token, number = node.inputs[0], node.attributes["number"]
-            if number < len(token.attributes["bodies"][0].states):
+            if number < carry_count(token):
                 found[node] = token.inputs[number]
     return found
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, replace
 
-from smelt.compiler.graph.materialize import OWN_LOOP, Stored
-from smelt.ir.graph import Graph, Leaf, Node, rebuilt, scalar_value
+from smelt.compiler.graph.materialize import Stored
+from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
+from smelt.ir.operation import Pattern
 from smelt.ops import movement
 
 FEW = 64  # elements from which on a node waits for its turn
@@ -60,11 +61,10 @@ def _with_own_carries(graph: Graph) -> Graph:
     """Gives every carry of a loop memory of its own, and every other operand some memory."""
 
     def own(node: Node) -> Node:
-        if node.op.family != "control":
+        if node.op.pattern is not Pattern.REGION:
             return node
-        carried = len(node.attributes["bodies"][0].states)
         inputs = [
-            copy_of(one) if place < carried or scalar_value(one) is not None else one
+            copy_of(one) if place < carry_count(node) or scalar_value(one) is not None else one
             for place, one in enumerate(node.inputs)
         ]
         return replace(node, inputs=tuple(inputs))
@@ -77,7 +77,7 @@ def _with_own_nodes(graph: Graph) -> Graph:
     taken: set[Node] = set()
 
     def own(node: Node) -> Node:
-        if isinstance(node.op, Leaf) or node.op.family == "part" or node in taken:
+        if isinstance(node.op, Leaf) or node.op.pattern is Pattern.RESULT or node in taken:
             node = copy_of(node)
         taken.add(node)
         return node
@@ -140,8 +140,8 @@ def _reads_itself(stored: Stored, new: Node, writes: dict[Node, Node]) -> bool:
     """
     old = writes[new]
     reads = [one for one in stored.reads(new) if one.node is old]
-    if old.size == 1 and new.op.family not in ("scatter", "sort"):
+    if old.size == 1 and not new.op.writes_before_reading:
         return False
     return any(
-        not one.in_step or new.op.family in OWN_LOOP or old.shape != new.shape for one in reads
+        not one.in_step or not new.op.is_inlinable or old.shape != new.shape for one in reads
     )

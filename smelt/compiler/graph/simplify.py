@@ -27,6 +27,7 @@ from smelt.ir.graph import (
     constant_node,
     scalar_value,
 )
+from smelt.ir.operation import Pattern
 from smelt.ops import contraction, elementwise, movement, reduction
 from smelt.ops.elementwise import Elementwise
 from smelt.ops.movement import Movement
@@ -34,6 +35,7 @@ from smelt.ops.op import REGISTRY, Op
 
 Rule = Callable[[Node], Node | None]
 FOLD_LIMIT = 64  # elements of a result that folding may bake into the step
+UNFOLDABLE = (Pattern.REGION, Pattern.RESULT)  # they have no NumPy value
 
 
 def simplify(graph: Graph) -> Graph:
@@ -91,7 +93,7 @@ def _key(node: Node) -> Any:
 
 def fold(node: Node) -> Node | None:
     """f(constants) -> the constant that it is, computed by the operation's own NumPy value."""
-    if not node.inputs or node.size > FOLD_LIMIT or node.op.family in ("control", "part"):
+    if not node.inputs or node.size > FOLD_LIMIT or node.op.pattern in UNFOLDABLE:
         return None
     if any(operand.op is not CONSTANT for operand in node.inputs):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from smelt.compiler.graph.fusion import is_elementwise
 from smelt.compiler.lower.kernel_builder import Index, KernelBuilder
 from smelt.ir.graph import Node
 from smelt.ir.loops import (
@@ -49,7 +48,7 @@ def _member(builder: KernelBuilder, node: Node) -> Body:
     inner = tuple([builder.loop("j", extent) for extent in extents])
     index = builder.outer + inner
     builder.forget_inlined()
-    if is_elementwise(node):
+    if node.op.is_inlinable:
         statements, value = builder.bound(builder.inline(node, index, None))
     else:
         statements, value = _accumulated(builder, node, index)

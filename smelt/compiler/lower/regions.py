@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from smelt.compiler.graph.memory_plan import Planned
-from smelt.ir.graph import Node
+from smelt.ir.graph import Node, carry_count
 from smelt.ir.program import Binding, Branch, Part, Program, Region, Repeat, Slot
 
 Lower = Callable[[Planned, str], Program]
@@ -53,7 +53,7 @@ class _Bound:
         self.token = token
         self.results = {one.attributes["number"]: planned.slots[one] for one in parts}
         self.constants: list[Slot] = []
-        self.carried = len(token.attributes["bodies"][0].states)
+        self.carried = carry_count(token)
         self.is_branch = token.op.name == "cond"
         self.first = self.carried + self.is_branch  # operand that is argument 0
         self.sliced = token.attributes.get("sliced", 0)

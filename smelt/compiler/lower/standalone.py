@@ -28,6 +28,7 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
+from smelt.ops.indexing import Argsort, ScatterAdd
 from smelt.ops.random import RandomBits
 from smelt.ops.reduction import Cumulative
 
@@ -36,7 +37,7 @@ WORDS = 4  # 32-bit words that a block of random bits has
 
 def lower_standalone(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
     """Returns the loops of a running sum, a scatter, a sort or a draw of random bits."""
-    return _NESTS[node.op.family](builder, node)
+    return _NESTS[type(node.op)](builder, node)
 
 
 def _running(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
@@ -188,4 +189,4 @@ def _words(
     return [Scratch(row), *lets, *keep, Loop(word, 0, count, 1, (write,))] if count else []
 
 
-_NESTS = {"cumulative": _running, "scatter": _scatter, "sort": _sort, "random": _random}
+_NESTS = {Cumulative: _running, ScatterAdd: _scatter, Argsort: _sort, RandomBits: _random}
