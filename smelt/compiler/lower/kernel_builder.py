@@ -55,10 +55,10 @@ class KernelBuilder:
     def __init__(self, planned: Planned, group: Group) -> None:
         self.planned = planned
         self.group = group
-        self.materialized = planned.fused.ordered.stored
+        self.materialized = planned.fused.ordered.materialized
         self.members = set(group.members)
         self._names = 0
-        self.outer = tuple([self.loop("i", extent) for extent in group.outer])
+        self.outer = tuple([self.loop("i", extent) for extent in group.iteration_space])
         self.buffers: dict[tuple[Node, Shape], Buffer] = {}
         self.written: dict[Node, Buffer] = {}
         self.scratch: dict[Node, Buffer] = {}
@@ -76,7 +76,7 @@ class KernelBuilder:
         return kernel, [behind[buffer] for buffer in kernel.buffers]
 
     def _name(self) -> str:
-        names = operations(self.group, self.planned.fused.ordered)
+        names = operations(self.group, self.planned.fused)
         return "_".join(list(dict.fromkeys(names))[:NAME_PARTS])
 
     # --- results ----------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class KernelBuilder:
         self.forget_inlined()
         statements = self.emit_result(first, index, value)
         for node in others:
-            lets, value = self.bound(self.inline(node, index, None))
+            lets, value = self.bind(self.inline(node, index, None))
             statements += lets + self.emit_result(node, index, value)
         return statements
 
@@ -100,7 +100,7 @@ class KernelBuilder:
             statements.append(Let(variable, value))
             self.values[node] = variable
             value = variable
-        if not self.planned.is_internal(node):
+        if node in self.planned.slots:
             shape, index = self.view(node, index)
             statements.append(Store(self.output(node, shape), index, value))
         elif node not in self.values:
@@ -110,9 +110,8 @@ class KernelBuilder:
 
     def _is_read_inside(self, node: Node) -> bool:
         later = self.group.members[self.group.members.index(node) + 1 :]
-        return any(
-            read.node is node for member in later for read in self.materialized.reads(member)
-        )
+        reads = (read for member in later for read in self.materialized.reads[member])
+        return any(read.node is node for read in reads)
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -123,7 +122,7 @@ class KernelBuilder:
             return Constant(number, node.dtype)
         if node in self.members:
             return self._read_member(node, index, mask)
-        if self.materialized.has(node):
+        if node in self.materialized:
             shape, index = self.view(node, index)
             return Load(self.buffer(node, shape), index, mask)
         key = (node, index, mask)
@@ -143,7 +142,7 @@ class KernelBuilder:
         """Returns the expression of an elementwise, movement, indexing or random node."""
         if node.op is movement.reshape:
             (x,) = node.inputs
-            in_memory = self.materialized.has(x) and x not in self.members and x.shape != node.shape
+            in_memory = x in self.materialized and x not in self.members and x.shape != node.shape
             if in_memory and _divides(movement.reshape.source(index, x.shape, node)):
                 # the same memory under another shape spares the arithmetic
                 return Load(self.buffer(x, node.shape), index, mask)
@@ -163,12 +162,12 @@ class KernelBuilder:
 
     # --- names ------------------------------------------------------------------------------------
 
-    def bound(self, value: Expression) -> tuple[list[Statement], Expression]:
+    def bind(self, value: Expression) -> tuple[list[Statement], Expression]:
         """Returns lets for what an expression uses more than once, and the expression on them."""
-        lets, (value,) = self.bound_all((value,))
+        lets, (value,) = self.bind_all((value,))
         return lets, value
 
-    def bound_all(
+    def bind_all(
         self, values: Sequence[Expression]
     ) -> tuple[list[Statement], tuple[Expression, ...]]:
         """Returns the same for several expressions, which may have parts in common."""

@@ -38,7 +38,7 @@ def lower_nest(builder: KernelBuilder) -> Body:
     statements: list[Statement] = []
     for node in builder.group.members:
         statements += _member(builder, node)
-    loops = list(zip(builder.outer, builder.group.outer, strict=True))
+    loops = list(zip(builder.outer, builder.group.iteration_space, strict=True))
     return nest(loops, (*builder.scratch_statements(), *statements))
 
 
@@ -49,7 +49,7 @@ def _member(builder: KernelBuilder, node: Node) -> Body:
     index = builder.outer + inner
     builder.forget_inlined()
     if node.op.is_inlinable:
-        statements, value = builder.bound(builder.inline(node, index, None))
+        statements, value = builder.bind(builder.inline(node, index, None))
     else:
         statements, value = _accumulated(builder, node, index)
     statements += builder.emit_result(node, index, value)
@@ -122,6 +122,6 @@ def accumulate(
 ) -> tuple[Body, Read]:
     """Returns the statements that combine an element over loops in a register, and the result."""
     register = Register(builder.fresh("acc"), element.dtype)
-    lets, value = builder.bound(element)
+    lets, value = builder.bind(element)
     step = Assign(register, (), Binary(combine, Read(register), value))
     return (Declare(register, start), *nest(loops, (*lets, step))), Read(register)

@@ -26,7 +26,7 @@ from smelt.ir.program import Binding, Branch, Part, Program, Region, Repeat, Slo
 Lower = Callable[[Planned, str], Program]
 
 
-def lower_control(
+def lower_region(
     planned: Planned, members: Sequence[Node], lower: Lower
 ) -> tuple[Part, list[Slot]]:
     """Returns a loop or branch as part of a program, and the slots of its bodies' constants.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smelt.compiler.lower.kernel_builder import Index, KernelBuilder
-from smelt.compiler.lower.nests import nest
+from smelt.compiler.lower.nests import Body, nest
 from smelt.dtypes import bool_, int64
 from smelt.ir.graph import Node
 from smelt.ir.loops import (
@@ -35,19 +35,20 @@ from smelt.ops.reduction import Cumulative
 WORDS = 4  # 32-bit words that a block of random bits has
 
 
-def lower_standalone(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
+def lower_standalone(builder: KernelBuilder) -> Body:
     """Returns the loops of a running sum, a scatter, a sort or a draw of random bits."""
+    (node,) = builder.group.members
     return _NESTS[type(node.op)](builder, node)
 
 
-def _running(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
+def _running(builder: KernelBuilder, node: Node) -> Body:
     """For every line along the axis: acc = start; for t: acc = acc + x[t]; y[t] = acc"""
     op, (x,), axis = node.op, node.inputs, node.attributes["axis"]
     assert isinstance(op, Cumulative)
     index = tuple([builder.loop("i", extent) for extent in node.shape])
     start = int(op.start) if not node.dtype.is_float else op.start
     acc = Register(builder.fresh("acc"), node.dtype)
-    lets, element = builder.bound(builder.read(x, index))
+    lets, element = builder.bind(builder.read(x, index))
     combined = Binary(op.combine, Read(acc), element)
     store = Store(builder.output(node), index, Read(acc))
     along = nest([(index[axis], node.shape[axis])], (*lets, Assign(acc, (), combined), store))
@@ -55,7 +56,7 @@ def _running(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
     return nest(others, (Declare(acc, Constant(start, node.dtype)), *along))
 
 
-def _scatter(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
+def _scatter(builder: KernelBuilder, node: Node) -> Body:
     """Y = 0; for every element of g: y[..., index, ...] += g"""
     (g, places), axis = node.inputs, node.attributes["axis"]
     zero = tuple([builder.loop("z", extent) for extent in node.shape])
@@ -63,10 +64,10 @@ def _scatter(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
     clear = Store(output, zero, Constant(0, node.dtype))
     index = tuple([builder.loop("i", extent) for extent in g.shape])
     chosen = index[axis : axis + places.ndim]
-    lets, place = builder.bound(Cast(builder.read(places, chosen), int64))
+    lets, place = builder.bind(Cast(builder.read(places, chosen), int64))
     row = Variable(builder.fresh("row"), int64)
     at = (*index[:axis], row, *index[axis + places.ndim :])
-    more, value = builder.bound(builder.read(g, index))
+    more, value = builder.bind(builder.read(g, index))
     add = Store(output, at, Binary("add", Load(output, at), value))
     body = (*lets, Let(row, place), *more, add)
     return (
@@ -75,7 +76,7 @@ def _scatter(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
     )
 
 
-def _sort(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
+def _sort(builder: KernelBuilder, node: Node) -> Body:
     """A stable bottom-up merge sort of each row; a pass merges runs of `width` two by two.
 
     The passes go to and fro between the result and a workspace of its size, so that the last one
@@ -159,7 +160,7 @@ def _not(condition: Expression) -> Expression:
     return Unary("logical_not", condition, bool_)
 
 
-def _random(builder: KernelBuilder, node: Node) -> tuple[Statement, ...]:
+def _random(builder: KernelBuilder, node: Node) -> Body:
     """For every block: row = its four words; y[block, 0], ..., y[block, 3] = row"""
     whole, rest = divmod(node.size, WORDS)
     shape = (whole, WORDS) if not rest else (node.size,)
@@ -179,7 +180,7 @@ def _words(
     def state(index: Index, mask: Expression | None = None) -> Expression:
         return builder.read(node.inputs[0], index, mask)
 
-    lets, words = builder.bound_all(node.op.words(state, block)[:count])
+    lets, words = builder.bind_all(node.op.words(state, block)[:count])
     row = Buffer(builder.fresh("row"), (WORDS,), node.dtype)
     keep = [Store(row, (constant(number),), word) for number, word in enumerate(words)]
     word = index_variable(builder.fresh("word"))
