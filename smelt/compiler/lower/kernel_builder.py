@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from smelt.compiler.graph.fusion import Group, operations
 from smelt.compiler.graph.memory_plan import Planned
@@ -34,7 +35,7 @@ from smelt.ir.loops import (
     walk,
 )
 from smelt.ops import movement
-from smelt.ops.op import Inlined, Reader, Shape
+from smelt.ops.op import Inlined, Shape
 
 Index = tuple[Expression, ...]
 NAME_PARTS = 4  # operations that a kernel's name mentions
@@ -69,11 +70,11 @@ class KernelBuilder:
     def kernel(self, body: tuple[Statement, ...]) -> tuple[Kernel, list[Node]]:
         """Returns the kernel of a body, and the node behind each of `kernel.buffers`."""
         outputs = tuple(self.written.values())
-        behind = {buffer: node for (node, _), buffer in self.buffers.items()}
-        inputs = tuple([buffer for buffer in behind if buffer not in set(outputs)])
-        updated = tuple([buffer for buffer in outputs if behind[buffer] in self.group.reads])
+        node_of = {buffer: node for (node, _), buffer in self.buffers.items()}
+        inputs = tuple([buffer for buffer in node_of if buffer not in set(outputs)])
+        updated = tuple([buffer for buffer in outputs if node_of[buffer] in self.group.reads])
         kernel = Kernel(self._name(), inputs + updated, outputs, body)
-        return kernel, [behind[buffer] for buffer in kernel.buffers]
+        return kernel, [node_of[buffer] for buffer in kernel.buffers]
 
     def _name(self) -> str:
         names = operations(self.group, self.planned.fused)
@@ -83,10 +84,10 @@ class KernelBuilder:
 
     def epilogue(self, index: Index, value: Expression) -> list[Statement]:
         """Returns what the members make of the first one's element, each at the same index."""
-        first, *others = self.group.members
+        first, *followers = self.group.members
         self.forget_inlined()
         statements = self.emit_result(first, index, value)
-        for node in others:
+        for node in followers:
             lets, value = self.bind(self.inline(node, index, None))
             statements += lets + self.emit_result(node, index, value)
         return statements
@@ -126,10 +127,9 @@ class KernelBuilder:
             shape, index = self.view(node, index)
             return Load(self.buffer(node, shape), index, mask)
         key = (node, index, mask)
-        found = self._inlined.get(key)
-        if found is None:
-            found = self._inlined[key] = self.inline(node, index, mask)
-        return found
+        if key not in self._inlined:
+            self._inlined[key] = self.inline(node, index, mask)
+        return self._inlined[key]
 
     def _read_member(self, node: Node, index: Index, mask: Expression | None) -> Expression:
         if node in self.values:
@@ -146,19 +146,13 @@ class KernelBuilder:
             if in_memory and _divides(movement.reshape.source(index, x.shape, node)):
                 # the same memory under another shape spares the arithmetic
                 return Load(self.buffer(x, node.shape), index, mask)
-        readers = tuple([self._reader(operand) for operand in node.inputs])
+        readers = tuple([partial(self.read, operand) for operand in node.inputs])
         assert isinstance(node.op, Inlined)
         return node.op.lower(readers, index, node, mask)
 
     def forget_inlined(self) -> None:
-        """Ends the life of inlined expressions: the loop that they stand in ends."""
+        """Forgets inlined expressions: the loop that they stand in ends."""
         self._inlined.clear()
-
-    def _reader(self, operand: Node) -> Reader:
-        def read(index: Index, mask: Expression | None = None) -> Expression:
-            return self.read(operand, index, mask)
-
-        return read
 
     # --- names ------------------------------------------------------------------------------------
 
@@ -191,14 +185,13 @@ class KernelBuilder:
 
     def buffer(self, node: Node, shape: Shape) -> Buffer:
         """Returns the buffer of a materialized node, under its own shape or an alias of it."""
-        old = self.planned.fused.ordered.writes.get(node)
-        node = node if old is None else old if node in self.members else node
-        found = self.buffers.get((node, shape))
-        if found is None:
+        if node in self.members:
+            node = self.planned.fused.ordered.writes.get(node, node)
+        if (node, shape) not in self.buffers:
             suffix = "" if shape == node.shape else f"_as_{'x'.join(map(str, shape))}"
             name = _identifier(self.planned.slots[node].name) + suffix
-            found = self.buffers[(node, shape)] = Buffer(name, shape, node.dtype)
-        return found
+            self.buffers[node, shape] = Buffer(name, shape, node.dtype)
+        return self.buffers[node, shape]
 
     @contextmanager
     def flattened(self, axes: FlattenedAxes) -> Iterator[None]:
@@ -216,11 +209,11 @@ class KernelBuilder:
         """
         axes = self._flattened
         if axes is not None:
-            kept = node.ndim - len(axes.indices)
-            same = index[kept:] == axes.indices and node.shape[kept:] == axes.extents
-            if kept >= 0 and same:
-                shape = (*node.shape[:kept], math.prod(axes.extents))
-                return shape, (*index[:kept], axes.flat)
+            leading = node.ndim - len(axes.indices)
+            same = index[leading:] == axes.indices and node.shape[leading:] == axes.extents
+            if leading >= 0 and same:
+                shape = (*node.shape[:leading], math.prod(axes.extents))
+                return shape, (*index[:leading], axes.flat)
         return node.shape, index
 
     def output(self, node: Node, shape: Shape | None = None) -> Buffer:

@@ -1,4 +1,4 @@
-"""Plain loops of a pointwise, rowwise or product group: one nest, its members one after another."""
+"""Plain loops of a pointwise, rowwise or gemm group: one nest, its members one after another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from smelt.ir.loops import (
 )
 from smelt.ops.convolution import convolution
 from smelt.ops.elementwise import broadcast_index
-from smelt.ops.movement import plus, quotient, times
 from smelt.ops.reduction import Reduction
 
 Body = tuple[Statement, ...]
@@ -63,9 +62,9 @@ def _accumulated(
     if isinstance(node.op, Reduction):
         return _reduction(builder, node, node.op, index)
     if node.op is convolution:
-        product, loops = _taps(builder, node, index)
+        product, loops = _convolution(builder, node, index)
     else:
-        product, loops = _matrix_product(builder, node, index)
+        product, loops = _matmul(builder, node, index)
     start = Constant(0, node.inputs[0].dtype)
     statements, value = accumulate(builder, "add", start, product, loops)
     return list(statements), value
@@ -76,25 +75,25 @@ def _reduction(
 ) -> tuple[list[Statement], Expression]:
     (x,), axes = node.inputs, node.attributes["axes"]
     inner = {axis: builder.loop("k", x.shape[axis]) for axis in axes}
-    kept = iter(index)
-    at = tuple([inner[axis] if axis in inner else next(kept) for axis in range(x.ndim)])
+    outer = iter(index)
+    at = tuple([inner[axis] if axis in inner else next(outer) for axis in range(x.ndim)])
     loops = [(inner[axis], x.shape[axis]) for axis in axes]
     start = Constant(op.start_value(node.dtype), x.dtype)
     statements, value = accumulate(builder, op.combine, start, builder.read(x, at), loops)
     return list(statements), value
 
 
-def _matrix_product(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
+def _matmul(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
     """Returns the product that is summed up for the element at `index`, and the loop it needs."""
     a, b = node.inputs
     k = builder.loop("k", a.shape[-1])
     *batch, row, column = index
     left = builder.read(a, (*broadcast_index(tuple(batch), a.shape[:-2]), row, k))
     right = builder.read(b, (*broadcast_index(tuple(batch), b.shape[:-2]), k, column))
-    return Binary("mul", left, right), [(k, a.shape[-1])]
+    return left * right, [(k, a.shape[-1])]
 
 
-def _taps(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
+def _convolution(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
     """Returns the product that is summed up for the element at `index`, and the loops it needs.
 
     y[n, o, p] = sum over c, k of x[n, o's group of channels + c, p * stride + k * dilation]
@@ -104,9 +103,9 @@ def _taps(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression,
     inner = [builder.loop("k", extent) for extent in w.shape[1:]]
     n, o, *position = index
     outputs = w.shape[0] // node.attributes["groups"]
-    channel = plus(times(quotient(o, outputs), w.shape[1]), inner[0])
+    channel = o // outputs * w.shape[1] + inner[0]
     at = (n, channel, *input_position(node, tuple(position), tuple(inner[1:])))
-    product = Binary("mul", builder.read(x, at), builder.read(w, (o, *inner)))
+    product = builder.read(x, at) * builder.read(w, (o, *inner))
     return product, list(zip(inner, w.shape[1:], strict=True))
 
 
@@ -114,7 +113,7 @@ def input_position(node: Node, position: Index, tap: Index) -> Index:
     """Returns where in x a convolution's tap lies when its kernel stands at a position of y."""
     strides, dilations = node.attributes["stride"], node.attributes["dilation"]
     axes = zip(position, strides, tap, dilations, strict=True)
-    return tuple([plus(times(p, stride), times(k, gap)) for p, stride, k, gap in axes])
+    return tuple([p * stride + k * gap for p, stride, k, gap in axes])
 
 
 def accumulate(
