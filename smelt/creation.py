@@ -15,7 +15,7 @@ from smelt import dtypes
 from smelt.dtypes import as_dtype
 from smelt.engine import Eager, context, literal_array, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, extents_of, filled
 from smelt.tensor.elementary import where

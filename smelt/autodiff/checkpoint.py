@@ -29,9 +29,9 @@ from smelt.engine import (
     using,
 )
 from smelt.errors import ArgumentError, SmeltError
+from smelt.ops.barrier import optimization_barrier
 from smelt.ops.movement import concatenate
 from smelt.ops.op import Op, Type
-from smelt.ops.ordering import after
 from smelt.tensor import Tensor
 
 Changes = dict[
@@ -137,7 +137,7 @@ def _late(x: Tensor, event: Tensor) -> Tensor:
     """Returns `x` for the second run: known only after `event`, a gradient that arrives."""
     with no_grad():
         first = event.reshape(-1)[:1].sum()
-    late = after(x, first)
+    late = optimization_barrier(x, first)
     late.requires_grad = x.requires_grad
     return late
 

@@ -12,8 +12,8 @@ from smelt import tree
 from smelt.autodiff.record import Function, Recording, output_tensors
 from smelt.autodiff.vmap import vmap
 from smelt.ops.elementwise import cast, eq
+from smelt.ops.iota import iota
 from smelt.ops.movement import slice_
-from smelt.ops.random import iota
 from smelt.tensor import Tensor
 
 Numbers = int | tuple[int, ...]

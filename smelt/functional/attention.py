@@ -10,7 +10,7 @@ from smelt.dtypes import DType, as_dtype, float32
 from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.layers import dropout
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor

@@ -8,7 +8,7 @@ from typing import Any
 from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor

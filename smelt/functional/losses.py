@@ -11,7 +11,7 @@ from typing import Any
 
 from smelt.engine import context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.activations import log_sigmoid, log_softmax, relu
 from smelt.tensor.apply import as_tensor, axis_of

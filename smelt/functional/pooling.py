@@ -14,8 +14,8 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.functional.windows import Sizes, per_axis, with_batch
 from smelt.ops.convolution import convolution, padded, reach
+from smelt.ops.iota import iota
 from smelt.ops.pooling import window_argmax, window_take
-from smelt.ops.random import iota
 from smelt.ops.windows import Windows
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor

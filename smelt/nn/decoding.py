@@ -19,7 +19,7 @@ from smelt.dtypes import bool_, float64, int64
 from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, filled
 from smelt.tensor.elementary import where

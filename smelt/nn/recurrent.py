@@ -11,7 +11,7 @@ from smelt.engine import context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.nn.cells import Elman, Gated, LongShortTerm, Recurrence, State
 from smelt.nn.checks import sizes
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where

@@ -160,39 +160,5 @@ def _scatter_batched(g: Any, index: Any, axis: int, extent: int, size: int) -> A
     return split.permute((0, *range(2, 2 + axis), 1, *range(2 + axis, split.ndim)))
 
 
-class Argsort(Op):
-    """The places that sort `x` along its last axis, smallest first; equal ones keep their order.
-
-    nan counts as larger than everything, as in NumPy.
-    """
-
-    pattern = Pattern.STANDALONE
-    rereads_operands = True
-    writes_before_reading = True
-    needs_workspace = True
-    is_worth_saving = True
-
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        refuse_half("argsort", types[0].dtype)
-        if not types[0].shape:
-            raise ShapeError("argsort: a tensor of shape () has no axis to sort along")
-        return Type(types[0].shape, int64)
-
-    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        return np.argsort(arrays[0], axis=-1, kind="stable").astype(np.int64)
-
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
-        return (None,)
-
-    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        return self(inputs[0])
-
-
 take = Take("take")
 scatter_add = ScatterAdd("scatter_add")
-argsort = Argsort("argsort")

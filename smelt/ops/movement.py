@@ -14,7 +14,7 @@ import numpy as np
 
 from smelt.dtypes import bool_
 from smelt.errors import ArgumentError, DTypeError, ShapeError
-from smelt.ir.loops import Binary, Constant, Expression, Select, constant
+from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Reader, Shape, Type, Typed
 
@@ -43,50 +43,11 @@ def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
     return tuple(result)
 
 
-def plus(a: Expression, b: Expression) -> Expression:
-    """Returns a + b for index expressions, folding constants."""
-    if isinstance(a, Constant) and isinstance(b, Constant):
-        return constant(a.value + b.value)
-    if isinstance(b, Constant) and b.value == 0:
-        return a
-    if isinstance(a, Constant) and a.value == 0:
-        return b
-    return Binary("add", a, b)
-
-
-def times(a: Expression, factor: int) -> Expression:
-    """Returns a * factor for an index expression, folding constants."""
-    if isinstance(a, Constant):
-        return constant(a.value * factor)
-    return a if factor == 1 else Binary("mul", a, constant(factor))
-
-
-def minus_from(total: int, a: Expression) -> Expression:
-    """Returns total - a for an index expression."""
-    if isinstance(a, Constant):
-        return constant(total - a.value)
-    return Binary("sub", constant(total), a)
-
-
-def quotient(a: Expression, divisor: int) -> Expression:
-    """Returns a // divisor for an index expression that is not negative."""
-    if isinstance(a, Constant):
-        return constant(a.value // divisor)
-    return a if divisor == 1 else Binary("floordiv", a, constant(divisor))
-
-
-def remainder(a: Expression, divisor: int) -> Expression:
-    """Returns a % divisor for an index expression that is not negative."""
-    if isinstance(a, Constant):
-        return constant(a.value % divisor)
-    return constant(0) if divisor == 1 else Binary("mod", a, constant(divisor))
-
-
-def both(a: Expression | None, b: Expression | None) -> Expression | None:
+def conjunction(a: Expression | None, b: Expression | None) -> Expression | None:
     """Returns the conjunction of two masks, either of which may be absent."""
     if a is None or b is None:
         return b if a is None else a
-    return Binary("bitwise_and", a, b)
+    return a & b
 
 
 class Movement(Op):
@@ -168,13 +129,13 @@ def _regroup_group(index: Index, shape: Shape, target: Shape) -> list[Expression
         return list(index)
     flat: Expression = constant(0)
     for part, extent in zip(index, shape, strict=True):
-        flat = plus(times(flat, extent), part if extent > 1 else constant(0))
+        flat = flat * extent + (part if extent > 1 else 0)
     result: list[Expression] = []
     for number in range(len(target)):
         inner = math.prod(target[number + 1 :])
-        part = quotient(flat, inner)
-        outermost = all(extent == 1 for extent in target[:number])
-        result.append(part if outermost and target[number] > 1 else remainder(part, target[number]))
+        digit = flat // inner
+        is_outermost = all(extent == 1 for extent in target[:number])
+        result.append(digit if is_outermost and target[number] > 1 else digit % target[number])
     return result
 
 
@@ -284,7 +245,7 @@ class Slice(Movement):
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         return tuple(
-            plus(times(part, step), constant(start))
+            part * step + start
             for part, start, step in zip(
                 index, node.attributes["start"], node.attributes["step"], strict=True
             )
@@ -344,22 +305,22 @@ class Pad(Movement):
     ) -> Expression:
         attributes, shape = node.attributes, node.inputs[0].shape
         inside: Expression | None = None
-        places: list[Expression] = []
+        source: list[Expression] = []
         for part, low, high, step, extent in zip(
             index, attributes["low"], attributes["high"], attributes["step"], shape, strict=True
         ):
-            place = plus(part, constant(-low))
+            at = part - low
             if step > 1:
-                inside = both(inside, Binary("eq", remainder(place, step), constant(0)))
-                place = quotient(place, step)
+                inside = conjunction(inside, (at % step).equals(0))
+                at = at // step
             if low:
-                inside = both(inside, Binary("ge", part, constant(low)))
+                inside = conjunction(inside, part >= low)
             if high:
-                inside = both(inside, Binary("lt", place, constant(extent)))
-            places.append(place)
+                inside = conjunction(inside, at < extent)
+            source.append(at)
         if inside is None:
-            return readers[0](tuple(places), mask)
-        element = readers[0](tuple(places), both(mask, inside))
+            return readers[0](tuple(source), mask)
+        element = readers[0](tuple(source), conjunction(mask, inside))
         zero = Constant(False if node.dtype is bool_ else 0, node.dtype)
         return Select(inside, element, zero)
 
@@ -383,7 +344,7 @@ class Flip(Movement):
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         return tuple(
-            minus_from(shape[axis] - 1, part) if axis in node.attributes["axes"] else part
+            shape[axis] - 1 - part if axis in node.attributes["axes"] else part
             for axis, part in enumerate(index)
         )
 
@@ -450,13 +411,12 @@ class Concatenate(Movement):
                 continue
             inside: Expression | None = None
             if offset:
-                inside = Binary("ge", index[axis], constant(offset))
+                inside = index[axis] >= offset
             if end < node.shape[axis]:
-                inside = both(inside, Binary("lt", index[axis], constant(end)))
-            place = (*index[:axis], plus(index[axis], constant(-offset)), *index[axis + 1 :])
-            element = read(place, both(mask, inside))
-            lower_part = Binary("lt", index[axis], constant(end))
-            result = element if result is None else Select(lower_part, element, result)
+                inside = conjunction(inside, index[axis] < end)
+            source = (*index[:axis], index[axis] - offset, *index[axis + 1 :])
+            element = read(source, conjunction(mask, inside))
+            result = element if result is None else Select(index[axis] < end, element, result)
         assert result is not None, "an empty concatenation is never read"
         return result
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from smelt.dtypes import bool_, int32, int64
 from smelt.errors import DTypeError
-from smelt.ir.loops import Binary, Cast, Constant, Expression, Select, Unary, constant
+from smelt.ir.loops import Cast, Constant, Expression, Select, Unary, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.convolution import reach
-from smelt.ops.movement import Index, both, broadcast_to, plus, quotient, remainder, times
+from smelt.ops.movement import Index, broadcast_to, conjunction
 from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
 from smelt.ops.windows import Windows, trailing
 
@@ -85,7 +85,7 @@ class WindowArgmax(Windowed):
         for number, offset in enumerate(windows.offsets()):
             source = windows.at(index[kept:], tuple(map(constant, offset)))
             inside = windows.inside(source, extents)
-            element = readers[0]((*index[:kept], *source), both(mask, inside))
+            element = readers[0]((*index[:kept], *source), conjunction(mask, inside))
             better = inside if best is None else _and(inside, _beats(element, best, place, inside))
             here = Constant(number, int32)
             place = here if better is None else Select(better, here, place)
@@ -94,17 +94,17 @@ class WindowArgmax(Windowed):
 
 
 def _and(a: Expression | None, b: Expression) -> Expression:
-    return b if a is None else Binary("bitwise_and", a, b)
+    return b if a is None else a & b
 
 
 def _beats(
     element: Expression, best: Expression, place: Expression, inside: Expression | None
 ) -> Expression:
-    better: Expression = Binary("gt", element, best)
+    better: Expression = element > best
     if element.dtype.is_float:
-        better = Binary("bitwise_or", better, Unary("isnan", element, bool_))
+        better = better | Unary("isnan", element, bool_)
     if inside is not None:  # there may be none yet to compare with
-        better = Binary("bitwise_or", better, Binary("lt", place, Constant(0, int32)))
+        better = better | (place < 0)
     return better
 
 
@@ -148,8 +148,8 @@ class WindowTake(Windowed):
         for number, taps in enumerate(windows.offsets()):
             source = windows.at(index[kept:], tuple(map(constant, taps)))
             inside = windows.inside(source, node.inputs[0].shape[kept:])
-            element = readers[0]((*index[:kept], *source), both(mask, inside))
-            here = Binary("eq", place, Constant(number, place.dtype))
+            element = readers[0]((*index[:kept], *source), conjunction(mask, inside))
+            here = place.equals(number)
             result = element if result is None else Select(here, element, result)
         assert result is not None, "a window has a position"
         return result
@@ -159,9 +159,9 @@ def _offset(windows: Windows, place: Expression) -> tuple[Expression, ...]:
     """Returns how far along each axis a place lies from the beginning of its window."""
     offset: list[Expression] = []
     for axis, taps in enumerate(windows.window):
-        tap = quotient(place, math.prod(windows.window[axis + 1 :]))
-        tap = tap if axis == 0 else remainder(tap, taps)
-        offset.append(times(tap, windows.dilation[axis]))
+        tap = place // math.prod(windows.window[axis + 1 :])
+        tap = tap if axis == 0 else tap % taps
+        offset.append(tap * windows.dilation[axis])
     return tuple(offset)
 
 
@@ -219,12 +219,12 @@ class WindowPut(Windowed):
             place: Expression = constant(0)
             inside = None
             for (_, tap, exists), taps in zip(chosen, windows.window, strict=True):
-                place, inside = plus(times(place, taps), tap), both(inside, exists)
+                place, inside = place * taps + tap, conjunction(inside, exists)
             source = (*index[:kept], *(number for number, _, _ in chosen))
-            valid = both(mask, inside)
-            here = Binary("eq", Cast(readers[1](source, valid), int64), place)
+            valid = conjunction(mask, inside)
+            here = readers[1](source, valid).to(int64).equals(place)
             element = Select(_and(inside, here), readers[0](source, valid), zero)
-            total = element if total is None else Binary("add", total, element)
+            total = element if total is None else total + element
         return zero if total is None else total
 
 
@@ -234,21 +234,21 @@ def _windows_of(
     """Yields the windows along one axis in which an element may lie: the window, the tap, whether
     it is so.
     """
-    place = plus(part, constant(low))
+    place = part + low
     covered = reach(window, dilation)
     for back in range((covered - 1) // stride + 1):
-        number = plus(quotient(place, stride), constant(-back))
-        offset = plus(remainder(place, stride), constant(back * stride))
+        number = place // stride - back
+        offset = place % stride + back * stride
         exists: Expression | None = None
         if back:
-            exists = Binary("ge", number, constant(0))
+            exists = number >= 0
         if (extent + low - 1) // stride - back >= count:
-            exists = both(exists, Binary("lt", number, constant(count)))
+            exists = conjunction(exists, number < count)
         if min(stride, extent + low) - 1 + back * stride >= covered:
-            exists = both(exists, Binary("lt", offset, constant(covered)))
+            exists = conjunction(exists, offset < covered)
         if dilation > 1:
-            exists = both(exists, Binary("eq", remainder(offset, dilation), constant(0)))
-        yield number, quotient(offset, dilation), exists
+            exists = conjunction(exists, (offset % dilation).equals(0))
+        yield number, offset // dilation, exists
 
 
 window_argmax = WindowArgmax("window_argmax")

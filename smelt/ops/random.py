@@ -15,7 +15,7 @@ import numpy as np
 
 from smelt.dtypes import int32, int64
 from smelt.errors import DTypeError, ShapeError
-from smelt.ir.loops import Binary, Cast, Expression, constant
+from smelt.ir.loops import Expression, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Reader, Type, Typed
 
@@ -29,7 +29,7 @@ def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[An
     """Returns the four random words of Philox 4x32-10, each below 2**32.
 
     Written once for anything with `*`, `+`, `&`, `^` and `>>` on 64-bit integers that wrap: uint64
-    arrays of NumPy, and loop-IR expressions (`_Word`).
+    arrays of NumPy, and loop-IR expressions.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -43,34 +43,6 @@ def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[An
         )
         k0, k1 = (k0 + WEYL[0]) & WORD, (k1 + WEYL[1]) & WORD
     return c0, c1, c2, c3
-
-
-class _Word:
-    """A loop-IR expression under the operators that `philox` uses."""
-
-    __slots__ = ("expression",)
-
-    def __init__(self, expression: Expression) -> None:
-        self.expression = expression
-
-    def _with(self, op: str, other: _Word | int) -> _Word:
-        right = other.expression if isinstance(other, _Word) else constant(other)
-        return _Word(Binary(op, self.expression, right))
-
-    def __mul__(self, other: _Word | int) -> _Word:
-        return self._with("mul", other)
-
-    def __add__(self, other: _Word | int) -> _Word:
-        return self._with("add", other)
-
-    def __and__(self, other: _Word | int) -> _Word:
-        return self._with("bitwise_and", other)
-
-    def __xor__(self, other: _Word | int) -> _Word:
-        return self._with("bitwise_xor", other)
-
-    def __rshift__(self, other: int) -> _Word:
-        return self._with("shr", other)
 
 
 class RandomBits(Op):
@@ -119,35 +91,10 @@ class RandomBits(Op):
 
     def words(self, state: Reader, block: Expression) -> tuple[Expression, ...]:
         """Returns the same integer arithmetic for the four elements of a block."""
-        seed, start = (_Word(state((constant(place),), None)) for place in (0, 1))
-        counter, zero = start + _Word(block), _Word(constant(0))
+        seed, start = (state((constant(position),), None) for position in (0, 1))
+        counter, zero = start + block, constant(0)
         words = philox((counter & WORD, counter >> 32, zero, zero), (seed & WORD, seed >> 32))
-        return tuple(Cast(word.expression, int32) for word in words)  # wraps: the same 32 bits
-
-
-class Iota(Op):
-    """0, 1, 2, ... along `axis` of `shape`, as int64."""
-
-    pattern = Pattern.POINTWISE
-
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return Type(attributes["shape"], int64)
-
-    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        shape, axis = attributes["shape"], attributes["axis"]
-        column = np.arange(shape[axis]).reshape([-1 if p == axis else 1 for p in range(len(shape))])
-        return np.broadcast_to(column, shape)
-
-    def lower(
-        self,
-        readers: tuple[Reader, ...],
-        index: tuple[Expression, ...],
-        node: Any,
-        mask: Expression | None = None,
-    ) -> Expression:
-        """Returns the index itself."""
-        return index[node.attributes["axis"]]
+        return tuple([word.to(int32) for word in words])  # wraps: the same 32 bits
 
 
 random_bits = RandomBits("random_bits")
-iota = Iota("iota")

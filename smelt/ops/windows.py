@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from smelt.errors import ArgumentError
-from smelt.ir.loops import Binary, Expression, constant
+from smelt.ir.loops import Expression
 from smelt.ops.convolution import reach
-from smelt.ops.movement import Index, both, plus, times
+from smelt.ops.movement import Index, conjunction
 from smelt.ops.op import Shape
 
 Sizes = tuple[int, ...]
@@ -72,17 +72,15 @@ class Windows(NamedTuple):
         inside: Expression | None = None
         for axis, end in enumerate(self._ends()):
             if self.low[axis]:
-                inside = both(inside, Binary("ge", places[axis], constant(0)))
+                inside = conjunction(inside, places[axis] >= 0)
             if end - self.low[axis] > extents[axis]:
-                inside = both(inside, Binary("lt", places[axis], constant(extents[axis])))
+                inside = conjunction(inside, places[axis] < extents[axis])
         return inside
 
     def at(self, index: Index, offset: tuple[Expression, ...]) -> Index:
         """Returns the place in the array of a window's element: index * stride + offset - low."""
         axes = zip(index, self.stride, offset, self.low, strict=True)
-        return tuple(
-            plus(plus(times(part, step), more), constant(-low)) for part, step, more, low in axes
-        )
+        return tuple(part * step + more - low for part, step, more, low in axes)
 
     def views(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """Yields, for each position, the elements that it has in all windows of a padded array."""

@@ -17,7 +17,8 @@ from smelt import dtypes
 from smelt.engine import context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.ops import indexing as cards
-from smelt.ops import movement, random
+from smelt.ops import movement
+from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
 from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of
@@ -162,7 +163,7 @@ class At:
 
     def _places(self) -> Tensor:
         """The flat number of every element that the index names."""
-        numbers = random.iota(shape=(self.tensor.size,), axis=0).reshape(self.tensor.shape)
+        numbers = iota(shape=(self.tensor.size,), axis=0).reshape(self.tensor.shape)
         return read(numbers, self.index)
 
     def _scattered(self, value: Tensor, places: Tensor) -> Tensor:
@@ -239,7 +240,7 @@ def _flat_places(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor:
     flat = index.to(dtypes.int64) * math.prod(shape[axis + 1 :])
     for place, extent in enumerate(index.shape):
         if place != axis and extent > 1:
-            numbers = random.iota(shape=index.shape, axis=place)
+            numbers = iota(shape=index.shape, axis=place)
             flat = flat + numbers * math.prod(shape[place + 1 :])
     return flat
 

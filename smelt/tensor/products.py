@@ -8,7 +8,7 @@ from smelt import dtypes
 from smelt.engine import located
 from smelt.errors import ShapeError
 from smelt.ops import contraction
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
 

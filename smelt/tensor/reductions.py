@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from smelt import dtypes
 from smelt.engine import located
 from smelt.errors import ArgumentError
-from smelt.ops import random as indices
 from smelt.ops import reduction
+from smelt.ops.iota import iota
 from smelt.tensor.apply import Dims, axes_of, axis_of, reduced
 from smelt.tensor.arithmetic import isclose
 from smelt.tensor.elementary import abs as absolute
@@ -116,7 +116,7 @@ def _where_extreme(op: reduction.Reduction, x: Tensor, dim: int | None, keepdim:
     found = x == reduced(op, x, axis, True)
     if x.dtype.is_float:
         found = found | isnan(x)  # a nan is the extreme, and equals nothing
-    place = indices.iota(shape=x.shape, axis=axis)
+    place = iota(shape=x.shape, axis=axis)
     return amin(where(found, place, x.shape[axis]), axis, keepdim)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from smelt.engine import located
 from smelt.errors import ArgumentError
-from smelt.ops import indexing as cards
+from smelt.ops import sorting as cards
 from smelt.tensor.apply import axis_of
 from smelt.tensor.indexing import gather_known
 

@@ -23,7 +23,7 @@ import numpy as np
 from smelt.dtypes import DType
 from smelt.ops import elementwise as E
 from smelt.ops import movement as M
-from smelt.ops.random import iota
+from smelt.ops.iota import iota
 from smelt.tensor import Tensor, as_tensor
 
 SMALL_LIMIT = 400  # elements of a result from which on operands are cut down: interpreters are slow

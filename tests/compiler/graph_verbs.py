@@ -15,8 +15,9 @@ from smelt.ops import elementwise as E
 from smelt.ops import movement as M
 from smelt.ops import reduction as R
 from smelt.ops.contraction import matmul
-from smelt.ops.indexing import argsort, scatter_add, take
+from smelt.ops.indexing import scatter_add, take
 from smelt.ops.random import random_bits
+from smelt.ops.sorting import argsort
 from smelt.tensor import Tensor, as_tensor
 from tests.compiler.graph_programs import (
     CHANGING,

@@ -254,7 +254,7 @@ MOVEMENT: dict[str, tuple[Callable[..., Any], list[Line]]] = {
             (((0,),), {"axes": (0,)}),
         ],
     ),
-    "after": (
+    "optimization_barrier": (
         lambda x, event: x.copy(),
         [(((2, 3), ()), {}), (((3, 4), (2,)), {}), (((0, 2), ()), {})],
     ),

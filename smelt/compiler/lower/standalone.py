@@ -27,9 +27,10 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
-from smelt.ops.indexing import Argsort, ScatterAdd
+from smelt.ops.indexing import ScatterAdd
 from smelt.ops.random import RandomBits
 from smelt.ops.reduction import Cumulative
+from smelt.ops.sorting import Argsort
 
 WORDS = 4  # 32-bit words that a block of random bits has
 

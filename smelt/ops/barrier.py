@@ -1,4 +1,4 @@
-"""Ordering: one operation that computes nothing and says when."""
+"""The optimization barrier: an operation that computes nothing and says when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smelt.ops.movement import Index, broadcast_to
 from smelt.ops.op import Op, Reader, Type, Typed
 
 
-class After(Op):
+class OptimizationBarrier(Op):
     """`x`, but not before `event` is known, and never taken for the same as `x`.
 
     What is computed from it is computed again, and late: `checkpoint` stands on this.
@@ -52,4 +52,4 @@ class After(Op):
         return read(index, mask)
 
 
-after = After("after")
+optimization_barrier = OptimizationBarrier("optimization_barrier")

@@ -1,0 +1,48 @@
+"""Sorting: `argsort`, from which `sort` and `topk` are compositions with `take`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smelt.dtypes import int64
+from smelt.errors import ShapeError
+from smelt.ir.operation import Pattern
+from smelt.ops.op import Op, Type, Typed, refuse_half
+
+
+class Argsort(Op):
+    """The places that sort `x` along its last axis, smallest first; equal ones keep their order.
+
+    nan counts as larger than everything, as in NumPy.
+    """
+
+    pattern = Pattern.STANDALONE
+    rereads_operands = True
+    writes_before_reading = True
+    needs_workspace = True
+    is_worth_saving = True
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        refuse_half("argsort", types[0].dtype)
+        if not types[0].shape:
+            raise ShapeError("argsort: a tensor of shape () has no axis to sort along")
+        return Type(types[0].shape, int64)
+
+    def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
+        return np.argsort(arrays[0], axis=-1, kind="stable").astype(np.int64)
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return None
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (None,)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        return self(inputs[0])
+
+
+argsort = Argsort("argsort")
