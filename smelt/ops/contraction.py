@@ -19,7 +19,7 @@ def swap_last(x: Any) -> Any:
     return permute(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def tall(x: Any) -> Any:
+def flattened_rows(x: Any) -> Any:
     """Returns a Tensor of matrices as one matrix of all their rows."""
     if x.ndim == 2:
         return x
@@ -71,7 +71,7 @@ class Matmul(Op):
         a, b = inputs
         da = matmul(g, swap_last(b)) if needs[0] else None
         if b.ndim == 2:  # its rows are all alike: one sum over all of them
-            a, g = tall(a), tall(g)
+            a, g = flattened_rows(a), flattened_rows(g)
         return da, matmul(swap_last(a), g) if needs[1] else None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:

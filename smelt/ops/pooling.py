@@ -18,7 +18,7 @@ from smelt.dtypes import bool_, int32, int64
 from smelt.errors import DTypeError
 from smelt.ir.loops import Cast, Constant, Expression, Select, Unary, constant
 from smelt.ir.operation import Pattern
-from smelt.ops.convolution import reach
+from smelt.ops.convolution import effective_extent
 from smelt.ops.movement import Index, broadcast_to, conjunction
 from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
 from smelt.ops.windows import Windows, trailing
@@ -235,7 +235,7 @@ def _windows_of(
     it is so.
     """
     place = part + low
-    covered = reach(window, dilation)
+    covered = effective_extent(window, dilation)
     for back in range((covered - 1) // stride + 1):
         number = place // stride - back
         offset = place % stride + back * stride

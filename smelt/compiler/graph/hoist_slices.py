@@ -10,7 +10,7 @@ from collections.abc import Set
 
 from smelt.ir.graph import Node
 from smelt.ops import movement
-from smelt.ops.convolution import convolution, reach
+from smelt.ops.convolution import convolution, effective_extent
 
 
 def narrower_padding(node: Node) -> Node | None:
@@ -43,8 +43,8 @@ def sliced_convolution(node: Node, single_use: Set[Node]) -> Node | None:
     if set(node.attributes["step"]) > {1} or node.shape[:2] != y.shape[:2] or not node.size:
         return None
     x, w = y.inputs
-    strides, dilations = y.attributes["stride"], y.attributes["dilation"]
-    extents = [reach(taps, gap) for taps, gap in zip(w.shape[2:], dilations, strict=True)]
+    strides = y.attributes["stride"]
+    extents = list(map(effective_extent, w.shape[2:], y.attributes["dilation"]))
     starts = [first * stride for first, stride in zip(start[2:], strides, strict=True)]
     ends = zip(stop[2:], strides, extents, strict=True)
     attributes = {
