@@ -18,6 +18,7 @@ from smelt.compiler.codegen.convert import convert
 from smelt.compiler.codegen.operands import constant, repeat
 from smelt.compiler.codegen.step import emit_call, emit_job, emit_step
 from smelt.compiler.codegen.transcendental import TRANSCENDENTAL, expand
+from smelt.compiler.codegen.transcendental.integer_power import integer_power
 from smelt.compiler.codegen.writer import (
     Module,
     Value,
@@ -342,31 +343,6 @@ def _emit_helper(module: Module, name: str, op: str, dtypes: list[DType], lanes:
     function.writer.do(f"ret {found.typed}")
     parameters = ", ".join(value.typed for value in values)
     function.writer.finish(f"define internal {found.type} @{name}({parameters}) {HELPER}")
-
-
-def integer_power(
-    op: str, arguments: tuple[Variable, ...]
-) -> tuple[tuple[Statement, ...], Expression]:
-    """Returns `a ** b` of integers as statements and a result: wrapping, by squaring.
-
-    A negative exponent gives the truncated reciprocal: 0, or 1 and -1 of themselves.
-    """
-    a, b = arguments
-    bits, zero, one = 8 * a.dtype.itemsize, Constant(0, a.dtype), Constant(1, a.dtype)
-    power, square, rest = (Register(name, a.dtype, a.lanes) for name in ("power", "square", "rest"))
-    is_set = Binary("ne", Binary("bitwise_and", Read(rest), one), zero)
-    longer = Binary("mul", Read(power), Read(square))
-    turn = (
-        Assign(power, (), Select(is_set, longer, Read(power))),
-        Assign(square, (), Binary("mul", Read(square), Read(square))),
-        Assign(rest, (), Binary("shr", Read(rest), one)),
-    )
-    step = Loop(Variable("bit", int64), 0, bits, 1, turn)
-    unit = Binary("eq", Unary("abs", a, a.dtype), one)
-    even = Binary("eq", Binary("bitwise_and", b, one), zero)
-    reciprocal = Select(unit, Select(even, one, a), zero)
-    start = (Declare(power, one), Declare(square, a), Declare(rest, b))
-    return (*start, step), Select(Binary("lt", b, zero), reciprocal, Read(power))
 
 
 def _places(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

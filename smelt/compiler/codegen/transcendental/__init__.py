@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smelt.compiler.codegen.transcendental import exponential, logarithm, power, trigonometry
-from smelt.compiler.codegen.transcendental.number import FORMATS, Number, name_shared
+from smelt.compiler.codegen.transcendental.building_blocks import FORMATS, name_shared
 from smelt.errors import CompileError
 from smelt.ir.loops import Expression, Let, Variable
 
-_FUNCTIONS: dict[str, Callable[..., Number]] = {
+_FUNCTIONS: dict[str, Callable[..., Expression]] = {
     "exp": exponential.exp,
     "expm1": exponential.expm1,
     "tanh": exponential.tanh,
@@ -36,6 +36,6 @@ def expand(op: str, arguments: tuple[Variable, ...]) -> tuple[tuple[Let, ...], E
         given = ", ".join(f"{part.dtype.name} {part.name}" for part in arguments)
         known = ", ".join(sorted(TRANSCENDENTAL))
         raise CompileError(f"no approximation of {op}({given}): of floats there are {known}")
-    result = _FUNCTIONS[op](*map(Number, arguments))
+    result = _FUNCTIONS[op](*arguments)
     prefix = "_".join((op, *(argument.name for argument in arguments)))
     return name_shared(result, prefix)

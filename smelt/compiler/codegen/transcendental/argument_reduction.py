@@ -10,17 +10,19 @@ import math
 from itertools import pairwise
 from typing import NamedTuple
 
-from smelt.compiler.codegen.transcendental.number import (
+from smelt.compiler.codegen.transcendental.building_blocks import (
     FORMATS,
-    Number,
+    bits,
     fma,
+    format_of,
+    like,
     quick_two_sum,
     select,
     two_product,
     two_sum,
 )
 from smelt.dtypes import float32, float64, int32
-from smelt.ir.loops import Constant
+from smelt.ir.loops import Constant, Expression
 
 # pi/2 as the sum of three numbers
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
@@ -52,64 +54,66 @@ class Angle(NamedTuple):
     In float32 `high` is `r` rounded from float64, and there is no `low`.
     """
 
-    quadrant: Number
-    high: Number
-    low: Number | None = None
+    quadrant: Expression
+    high: Expression
+    low: Expression | None = None
 
 
-def reduce_angle(x: Number) -> Angle:
+def reduce_angle(x: Expression) -> Angle:
     """Returns the quadrant of `x` and what is left; nan for inf and nan."""
     return _reduce_single(x) if x.dtype is float32 else _reduce_double(x)
 
 
-def _reduce_single(x: Number) -> Angle:
+def _reduce_single(x: Expression) -> Angle:
     """In float64, where a product with a float32 loses nothing: `r = (x c - k) pi/2`.
 
     An `x` from 2^50 on is a multiple of 2^27, so what `c` lacks of `2/pi` may be any multiple of
     `4 / 2^27`: then `k` is small enough to be exact. The same from 2^76 and from 2^102 on.
     """
     wide, magnitude = x.to(float64), abs(x)
-    _, high, low = (Number(Constant(part, float64)) for part in _QUADRANTS[0])
+    high: Expression
+    low: Expression
+    _, high, low = (Constant(part, float64) for part in _QUADRANTS[0])
     for start, next_high, next_low in _QUADRANTS[1:]:
         large = magnitude >= start
         high, low = select(large, next_high, high), select(large, next_low, low)
-    shifted = fma(wide, high, wide.format.shifter)
-    k = shifted - wide.format.shifter
+    shifted = fma(wide, high, format_of(wide).shifter)
+    k = shifted - format_of(wide).shifter
     rest = fma(wide, low, fma(wide, high, -k))
     r = rest * _HALF_PI[0]
-    return Angle(shifted.bits().to(int32), r.to(float32))
+    return Angle(bits(shifted).to(int32), r.to(float32))
 
 
-def _reduce_double(x: Number) -> Angle:
+def _reduce_double(x: Expression) -> Angle:
     small = abs(x) < _EXACT_BELOW
     parts = zip(_reduce_near(x), _reduce_far(x), strict=True)
     return Angle(*(select(small, near, far) for near, far in parts))
 
 
-def _reduce_near(x: Number) -> tuple[Number, Number, Number]:
+def _reduce_near(x: Expression) -> tuple[Expression, Expression, Expression]:
     """Cody and Waite's way for `|x| < 2^48`: `k pi/2` is subtracted in three parts.
 
     The first step is exact: its result is below 1 and a multiple of 2^-53.
     """
     first, second, third = _HALF_PI
-    shifted = fma(x, 2 / math.pi, x.format.shifter)
-    k = shifted - x.format.shifter
-    product, lost = two_product(k, k.like(second))
+    shifted = fma(x, 2 / math.pi, format_of(x).shifter)
+    k = shifted - format_of(x).shifter
+    product, lost = two_product(k, like(k, second))
     high, error = two_sum(fma(-k, first, x), -product)
     low = fma(-k, third, error - lost)
-    return shifted.bits(), *quick_two_sum(high, low)
+    return bits(shifted), *quick_two_sum(high, low)
 
 
-def _reduce_far(x: Number) -> tuple[Number, Number, Number]:
+def _reduce_far(x: Expression) -> tuple[Expression, Expression, Expression]:
     """Payne and Hanek's way (SIGNUM 18, 1983): only the bits of 2/pi that matter are multiplied.
 
     `|x| = m 2^e` with an integer `m < 2^53`. Of the product with 2/pi the multiples of 4 drop out:
     what is left is `m W / 2^190 mod 4`, where W is the 192 bits of 2/pi from the bit `e - 1` on.
     """
-    layout, bits = x.format, x.bits()
-    fraction = bits & (2**layout.fraction_bits - 1)
+    layout, word = format_of(x), bits(x)
+    fraction = word & (2**layout.fraction_bits - 1)
     m = fraction | 2**layout.fraction_bits
-    exponent = (bits & (layout.sign_bit ^ -1)) >> layout.fraction_bits
+    exponent = (word & (layout.sign_bit ^ -1)) >> layout.fraction_bits
     first_bit = exponent - (layout.bias + layout.fraction_bits - 6)
     above, below = _product_modulo_4(m, _window(first_bit))
     quadrant = (above + 2**61) >> 62
@@ -117,7 +121,7 @@ def _reduce_far(x: Number) -> tuple[Number, Number, Number]:
     high = turn.to(float64)
     low = (turn - high.to(turn.dtype)).to(float64) + (below >> 11).to(float64) * 2.0**-53
     high, low = quick_two_sum(high * 2.0**-62, low * 2.0**-62)
-    r, lost = two_product(high, high.like(_HALF_PI[0]))
+    r, lost = two_product(high, like(high, _HALF_PI[0]))
     rest = fma(high, _HALF_PI[1], fma(low, _HALF_PI[0], lost))
     negative = x < 0.0
     r = r + x * 0.0  # nan for inf
@@ -126,7 +130,7 @@ def _reduce_far(x: Number) -> tuple[Number, Number, Number]:
     return quadrant, r, rest
 
 
-def _window(first_bit: Number) -> list[Number]:
+def _window(first_bit: Expression) -> list[Expression]:
     """Returns the six 32-bit numbers that start at `first_bit` of 2/pi, the most significant first.
 
     Whole words are dropped by four selections, of 8, 4, 2 and 1 words; the rest is a shift.
@@ -143,13 +147,13 @@ def _window(first_bit: Number) -> list[Number]:
     return limbs
 
 
-def _word(number: int) -> Number:
+def _word(number: int) -> Expression:
     word = _TWO_OVER_PI >> 64 * (_WORDS - 1 - number) & (2**64 - 1)
     signed = word - 2**64 if word >= 2**63 else word
-    return Number(Constant(signed, FORMATS[float64].integer))
+    return Constant(signed, FORMATS[float64].integer)
 
 
-def _product_modulo_4(m: Number, limbs: list[Number]) -> tuple[Number, Number]:
+def _product_modulo_4(m: Expression, limbs: list[Expression]) -> tuple[Expression, Expression]:
     """Returns the first 128 of the last 192 bits of `m W`, as two numbers, by long multiplication.
 
     A column's sum is below 2^54: two halves of products with m's low limb, a whole one with its

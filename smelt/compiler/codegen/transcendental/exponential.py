@@ -7,16 +7,20 @@ and quotients are minimax fits of relative error (Remez exchange, 75 digits), ro
 
 from __future__ import annotations
 
-from smelt.compiler.codegen.transcendental.number import (
-    Number,
+from smelt.compiler.codegen.transcendental.building_blocks import (
+    as_float,
+    bits,
     clamp,
     fma,
+    format_of,
+    like,
     polynomial,
     quick_two_sum,
     select,
     with_sign_of,
 )
 from smelt.dtypes import float32, float64
+from smelt.ir.loops import Expression
 
 # ln 2 as the sum of two numbers of the dtype
 LN2 = {
@@ -82,7 +86,7 @@ _ERF_FAR_BELOW = (
 _ERF_IS_ONE = {float32: 4.0, float64: 6.0}
 
 
-def exp(x: Number) -> Number:
+def exp(x: Expression) -> Expression:
     """The exponential function, e to the power x.
 
     `e^x = e^r s s` with `s = 2^k`, `x = 2 k ln 2 + r`, `|r| <= ln 2`. Two factors
@@ -92,7 +96,7 @@ def exp(x: Number) -> Number:
     return _exp_inside(clamp(x, *_EXP_RANGE[x.dtype]))
 
 
-def exp_of_sum(x: Number, low: Number) -> Number:
+def exp_of_sum(x: Expression, low: Expression) -> Expression:
     """The exponential of `x + low`, low tiny beside 1, with sums kept in two parts.
 
     Error at most 0.8 ulp.
@@ -101,18 +105,18 @@ def exp_of_sum(x: Number, low: Number) -> Number:
     k, s = _nearest_power_of_two(x, 2)
     first, second = LN2[x.dtype]
     r, r_low = quick_two_sum(fma(-k, 2 * first, x), fma(-k, 2 * second, low))
-    power, power_low = quick_two_sum(r.like(1.0), r)
+    power, power_low = quick_two_sum(like(r, 1.0), r)
     power = power + fma(r * r, polynomial(r, _EXP[x.dtype]), power_low + r_low)
     return power * s * s
 
 
-def _exp_inside(x: Number) -> Number:
+def _exp_inside(x: Expression) -> Expression:
     r, s = split_powers_of_two(x, 2)
     power = fma(r * r, polynomial(r, _EXP[x.dtype]), r) + 1.0
     return power * s * s
 
 
-def expm1(x: Number) -> Number:
+def expm1(x: Expression) -> Expression:
     """The exponential of x less 1, without the loss near zero.
 
     `e^x - 1 = 2 (s (e^r - 1) + (s - 1/2))` with `s = 2^(k - 1)`, `x = k ln 2 + r`.
@@ -121,10 +125,10 @@ def expm1(x: Number) -> Number:
     near = clamp(x, *_EXPM1_RANGE[x.dtype])
     r, s = split_powers_of_two(near, 1, halvings=1)
     y = fma(s, _expm1_polynomial(r), s - 0.5) * 2.0
-    return select(abs(x) < x.format.epsilon / 4, x, y)  # keeps -0 and subnormals
+    return select(abs(x) < format_of(x).epsilon / 4, x, y)  # keeps -0 and subnormals
 
 
-def tanh(x: Number) -> Number:
+def tanh(x: Expression) -> Expression:
     """The hyperbolic tangent; never beyond 1 in magnitude.
 
     `tanh |x| = t / (t + 2)` with `t = e^(2|x|) - 1`. Error at most 2.6 ulp.
@@ -137,7 +141,7 @@ def tanh(x: Number) -> Number:
     return with_sign_of(t / (t + 2.0), x)
 
 
-def erf(x: Number) -> Number:
+def erf(x: Expression) -> Expression:
     """The error function; never beyond 1 in magnitude.
 
     `erf x = x P(x^2)` near zero, then `erf |x| = 1 - erfc |x|` with `erfc x = e^(-x P(x))` in
@@ -150,29 +154,33 @@ def erf(x: Number) -> Number:
     return select(magnitude < _ERF_NEAR_ENDS[x.dtype], near, far)
 
 
-def _erfc(x: Number) -> Number:
+def _erfc(x: Expression) -> Expression:
     if x.dtype is float32:
         return _exp_inside(-(x * polynomial(x, _ERF_EXPONENT)))
     return _exp_inside(-(x * x)) * polynomial(x, _ERF_FAR) / polynomial(x, _ERF_FAR_BELOW)
 
 
-def _expm1_polynomial(r: Number) -> Number:
+def _expm1_polynomial(r: Expression) -> Expression:
     return fma(r * r, polynomial(r, _EXPM1[r.dtype]), r)
 
 
-def split_powers_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
+def split_powers_of_two(
+    x: Expression, powers: int, halvings: int = 0
+) -> tuple[Expression, Expression]:
     """Returns `r` and `2^(k - halvings)` where `x = k (powers ln 2) + r`, k the nearest integer."""
     k, s = _nearest_power_of_two(x, powers, halvings)
     first, second = LN2[x.dtype]
     return fma(-k, powers * second, fma(-k, powers * first, x)), s
 
 
-def _nearest_power_of_two(x: Number, powers: int, halvings: int = 0) -> tuple[Number, Number]:
+def _nearest_power_of_two(
+    x: Expression, powers: int, halvings: int = 0
+) -> tuple[Expression, Expression]:
     """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x / (powers ln 2)`.
 
     Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits
     of the sum; moved to the exponent's place they are the power of two.
     """
-    shifter = x.format.shifter + x.format.bias - halvings
+    shifter = format_of(x).shifter + format_of(x).bias - halvings
     shifted = fma(x, LOG2_E / powers, shifter)
-    return shifted - shifter, (shifted.bits() << x.format.fraction_bits).as_float()
+    return shifted - shifter, as_float(bits(shifted) << format_of(x).fraction_bits)

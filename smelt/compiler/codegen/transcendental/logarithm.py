@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import math
 
+from smelt.compiler.codegen.transcendental.building_blocks import (
+    as_float,
+    bits,
+    fma,
+    format_of,
+    like,
+    polynomial,
+    select,
+)
 from smelt.compiler.codegen.transcendental.exponential import LN2
-from smelt.compiler.codegen.transcendental.number import Number, fma, polynomial, select
 from smelt.dtypes import float32, float64
+from smelt.ir.loops import Expression
 
 # (log(1 + f) - f) / f^2 for sqrt(1/2) <= 1 + f <= sqrt(2); errors of log: 2^-27.9, 2^-59.4
 _LOG1P = {
@@ -31,7 +40,7 @@ _ONE = {float32: 0x3F800000, float64: 0x3FF0000000000000}  # the bits of 1
 _SQRT_HALF = {float32: 0x3F3504F3, float64: 0x3FE6A09E667F3BCD}  # the bits of sqrt(1/2)
 
 
-def log(x: Number) -> Number:
+def log(x: Expression) -> Expression:
     """The natural logarithm; -inf at 0, nan below.
 
     `log x = k ln 2 + log(1 + f)` with `x = 2^k (1 + f)`. Error at most 1.3 ulp.
@@ -40,7 +49,7 @@ def log(x: Number) -> Number:
     return _at_the_ends(_log_of_parts(k, m - 1.0), x, 0.0)
 
 
-def log1p(x: Number) -> Number:
+def log1p(x: Expression) -> Expression:
     """The natural logarithm of `1 + x`; -inf at -1, nan below.
 
     As `log u` with `u = 1 + x`; what that sum rounds away is added to `f`, at its scale.
@@ -50,39 +59,39 @@ def log1p(x: Number) -> Number:
     back = u - 1.0
     lost = (1.0 - (u - back)) + (x - back)
     exponent, m = split_normal(u)
-    bias = x.format.bias
+    bias = format_of(x).bias
     # above 2^64 nothing of `lost` is seen, and its scale could not be expressed
     shown = select(exponent > bias + 64, bias + 64, exponent)
-    scale = ((2 * bias - shown) << x.format.fraction_bits).as_float()
+    scale = as_float((2 * bias - shown) << format_of(x).fraction_bits)
     f = fma(lost, scale, m - 1.0)
     y = _log_of_parts(exponent.to(x.dtype) - float(bias), f)
     tiny = u.equals(1.0)
     return _at_the_ends(select(tiny, x, y), x, -1.0)  # keeps -0 and subnormals
 
 
-def split_exponent(x: Number) -> tuple[Number, Number]:
+def split_exponent(x: Expression) -> tuple[Expression, Expression]:
     """Returns `k` and `m` where `x = 2^k m` is positive; a subnormal is first made normal."""
-    layout = x.format
+    layout = format_of(x)
     subnormal = x < layout.smallest_normal
     exponent, m = split_normal(select(subnormal, x * 2.0**layout.fraction_bits, x))
-    bias = select(subnormal, x.like(layout.bias + layout.fraction_bits), layout.bias)
+    bias = select(subnormal, like(x, layout.bias + layout.fraction_bits), layout.bias)
     return exponent.to(x.dtype) - bias, m
 
 
-def split_normal(x: Number) -> tuple[Number, Number]:
+def split_normal(x: Expression) -> tuple[Expression, Expression]:
     """Returns the biased exponent `k + bias` (an integer) and `m`, where `x = 2^k m` is normal."""
     one, root = _ONE[x.dtype], _SQRT_HALF[x.dtype]
-    shifted = x.bits() + (one - root)
-    exponent = shifted >> x.format.fraction_bits
-    fraction = shifted & (2**x.format.fraction_bits - 1)
-    return exponent, (fraction + root).as_float()
+    shifted = bits(x) + (one - root)
+    exponent = shifted >> format_of(x).fraction_bits
+    fraction = shifted & (2 ** format_of(x).fraction_bits - 1)
+    return exponent, as_float(fraction + root)
 
 
-def _log_of_parts(k: Number, f: Number) -> Number:
+def _log_of_parts(k: Expression, f: Expression) -> Expression:
     return fma(k, LN2[f.dtype][0], fma(f * f, polynomial(f, _LOG1P[f.dtype]), f))
 
 
-def _at_the_ends(y: Number, x: Number, pole: float) -> Number:
+def _at_the_ends(y: Expression, x: Expression, pole: float) -> Expression:
     """`y` where x is finite and right of the pole; -inf there, nan left of it, inf at inf."""
-    y = select(x > pole, y, select(x.equals(pole), x.like(-math.inf), math.nan))
+    y = select(x > pole, y, select(x.equals(pole), like(x, -math.inf), math.nan))
     return select(x.equals(math.inf), x, y)

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 
-from smelt.compiler.codegen.transcendental.exponential import LN2, exp_of_sum, split_powers_of_two
-from smelt.compiler.codegen.transcendental.logarithm import split_exponent, split_normal
-from smelt.compiler.codegen.transcendental.number import (
-    Number,
+from smelt.compiler.codegen.transcendental.building_blocks import (
+    as_float,
+    bits,
     clamp,
     fma,
+    format_of,
+    like,
     polynomial,
     quick_two_sum,
     select,
     two_product,
 )
+from smelt.compiler.codegen.transcendental.exponential import LN2, exp_of_sum, split_powers_of_two
+from smelt.compiler.codegen.transcendental.logarithm import split_exponent, split_normal
 from smelt.dtypes import float32, float64
+from smelt.ir.loops import Expression, unary
 
 # (log(1 + f) - f) / f^2 for sqrt(1/2) <= 1 + f <= sqrt(2); error of log: 2^-35.7
 _LOG1P = (
@@ -40,7 +44,7 @@ _ATANH = (
 _THIRD = (0.3333333333333333, 1.850371707708594e-17)  # 1/3 as the sum of two numbers
 
 
-def power(x: Number, y: Number) -> Number:
+def power(x: Expression, y: Expression) -> Expression:
     """The power x^y; of a negative x for whole y only, else nan.
 
     The special cases are C99's and NumPy's; `x^0 = 1^y = 1` even for nan is among them.
@@ -50,26 +54,26 @@ def power(x: Number, y: Number) -> Number:
     result = _power_single(magnitude, y) if x.dtype is float32 else _power_double(magnitude, y)
     # (-1)^inf, where y log |x| is inf * 0
     result = select(magnitude.equals(1.0) & y.equals(y), 1.0, result)
-    floor, half = y.unary("floor"), y * 0.5
-    odd = floor.equals(y) & half.unary("floor").differs(half)
-    sign = select(odd, x.bits() & x.format.sign_bit, 0)
-    result = (result.bits() ^ sign).as_float()
+    floor, half = unary("floor", y), y * 0.5
+    odd = floor.equals(y) & unary("floor", half).differs(half)
+    sign = select(odd, bits(x) & format_of(x).sign_bit, 0)
+    result = as_float(bits(result) ^ sign)
     undefined = floor.differs(y) & (x < 0.0) & (x > -math.inf)
     result = select(undefined, math.nan, result)
     return select(y.equals(0.0) | x.equals(1.0), 1.0, result)
 
 
-def _power_single(x: Number, y: Number) -> Number:
+def _power_single(x: Expression, y: Expression) -> Expression:
     """In float64, where polynomials of a few bits more than float32 has are enough."""
     x, y = x.to(float64), y.to(float64)
     exponent, m = split_normal(x)
-    k, f = exponent.to(float64) - float(x.format.bias), m - 1.0
+    k, f = exponent.to(float64) - float(format_of(x).bias), m - 1.0
     logarithm = fma(k, LN2[float64][0], fma(f * f, polynomial(f, _LOG1P), f))
     r, s = split_powers_of_two(clamp(y * _at_the_ends(logarithm, x), -104.0, 89.0), 1)
     return fma(s, fma(r * r, polynomial(r, _EXP), r), s).to(float32)
 
 
-def _power_double(x: Number, y: Number) -> Number:
+def _power_double(x: Expression, y: Expression) -> Expression:
     """`e^(y (high + low))`; where the product is beyond what exp takes, its low part is dropped."""
     high, low = _log_in_two_parts(x)
     product, lost = two_product(y, high)
@@ -77,35 +81,35 @@ def _power_double(x: Number, y: Number) -> Number:
     return exp_of_sum(product, select(abs(product) < 1000.0, correction, 0.0))
 
 
-def _log_in_two_parts(x: Number) -> tuple[Number, Number]:
+def _log_in_two_parts(x: Expression) -> tuple[Expression, Expression]:
     """`log x = k ln 2 + 2 atanh s` with `s = (m - 1) / (m + 1)`, right to 2^-64 of itself.
 
     In `atanh s = s + s (s^2/3 + s^4 (1/5 + ...))` all but the last term is kept in two parts.
     """
     k, m = split_exponent(x)
-    s, s_low = _quotient(m - 1.0, *quick_two_sum(m.like(1.0), m))
+    s, s_low = _quotient(m - 1.0, *quick_two_sum(like(m, 1.0), m))
     z, z_low = two_product(s, s)
     z_low = fma(s + s, s_low, z_low)
-    third, third_low = two_product(z, z.like(_THIRD[0]))
+    third, third_low = two_product(z, like(z, _THIRD[0]))
     third_low = fma(z, _THIRD[1], fma(z_low, _THIRD[0], third_low))
     third_low = fma(z * z, polynomial(z, _ATANH), third_low)
     tail, tail_low = two_product(s, third)
     tail_low = fma(s, third_low, fma(s_low, third, tail_low))
     atanh, atanh_low = quick_two_sum(s, tail)
     atanh_low = atanh_low + (tail_low + s_low)
-    whole, whole_low = two_product(k, k.like(LN2[float64][0]))
+    whole, whole_low = two_product(k, like(k, LN2[float64][0]))
     high, low = quick_two_sum(whole, atanh * 2.0)
     low = low + fma(k, LN2[float64][1], fma(atanh_low, 2.0, whole_low))
     high, low = quick_two_sum(high, low)
     return _at_the_ends(high, x), low
 
 
-def _at_the_ends(logarithm: Number, x: Number) -> Number:
+def _at_the_ends(logarithm: Expression, x: Expression) -> Expression:
     """-inf for 0; inf and nan are their own logarithms."""
     return select(x < math.inf, select(x.equals(0.0), -math.inf, logarithm), x)
 
 
-def _quotient(a: Number, b: Number, b_low: Number) -> tuple[Number, Number]:
+def _quotient(a: Expression, b: Expression, b_low: Expression) -> tuple[Expression, Expression]:
     """`a / (b + b_low)` in two parts."""
     inverse = 1.0 / b
     quotient = a * inverse

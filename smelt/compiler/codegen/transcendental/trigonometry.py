@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 
 from smelt.compiler.codegen.transcendental.argument_reduction import Angle, reduce_angle
-from smelt.compiler.codegen.transcendental.number import (
-    Number,
+from smelt.compiler.codegen.transcendental.building_blocks import (
+    as_float,
+    bits,
     fma,
+    format_of,
     polynomial,
     select,
     with_sign_of,
 )
 from smelt.dtypes import float32, float64
+from smelt.ir.loops import Expression
 
 # (sin r - r) / r^3 in powers of r^2; errors of sin: 2^-34.8 for |r| < 0.95, 2^-67.8 for |r| < 0.82
 _SIN = {
@@ -52,7 +55,7 @@ _ATAN = {
 }  # fmt: skip
 
 
-def sin(x: Number) -> Number:
+def sin(x: Expression) -> Expression:
     """The sine; nan at inf.
 
     `+-sin r` or `+-cos r`, by the quadrant of `x = k pi/2 + r`. Error at most 2 ulp for every x,
@@ -62,10 +65,10 @@ def sin(x: Number) -> Number:
     y = _sine_in_quadrant(angle, angle.quadrant)
     if x.dtype is float32:
         return y
-    return select(abs(x) < x.format.epsilon, x, y)  # keeps -0 and subnormals
+    return select(abs(x) < format_of(x).epsilon, x, y)  # keeps -0 and subnormals
 
 
-def cos(x: Number) -> Number:
+def cos(x: Expression) -> Expression:
     """The cosine: the sine one quadrant on; nan at inf.
 
     Error at most 2 ulp for every x, however large.
@@ -74,7 +77,7 @@ def cos(x: Number) -> Number:
     return _sine_in_quadrant(angle, angle.quadrant + 1)
 
 
-def _sine_in_quadrant(angle: Angle, quadrant: Number) -> Number:
+def _sine_in_quadrant(angle: Angle, quadrant: Expression) -> Expression:
     """`sin(r + quadrant pi/2)`: sin r, cos r, -sin r, -cos r."""
     _, r, low = angle
     z = r * r
@@ -86,10 +89,10 @@ def _sine_in_quadrant(angle: Angle, quadrant: Number) -> Number:
         cosine = 1.0 + fma(z, polynomial(z, _COS[r.dtype]), -(r * low))
     y = select((quadrant & 1).equals(0), sine, cosine)
     width = 8 * r.dtype.itemsize
-    return (y.bits() ^ ((quadrant & 2) << (width - 2))).as_float()
+    return as_float(bits(y) ^ ((quadrant & 2) << (width - 2)))
 
 
-def atan2(y: Number, x: Number) -> Number:
+def atan2(y: Expression, x: Expression) -> Expression:
     """The angle of the point (x, y), with signed zeros and infinities as in C99.
 
     atan of the smaller magnitude over the larger, then reflected. Error at most 1.7 ulp.
@@ -103,5 +106,5 @@ def atan2(y: Number, x: Number) -> Number:
     z = t * t
     angle = fma(t * z, polynomial(z, _ATAN[t.dtype]), t)
     angle = select(steep, math.pi / 2 - angle, angle)
-    angle = select(x.bits() < 0, math.pi - angle, angle)
+    angle = select(bits(x) < 0, math.pi - angle, angle)
     return with_sign_of(angle, y)
