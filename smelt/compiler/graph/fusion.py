@@ -88,7 +88,7 @@ def fuse(graph: Graph) -> Fused:
         if node.op.pattern is Pattern.RESULT:
             index = index_of[node.inputs[0]]
         else:
-            first = max([index_of[one] for one in ordered.predecessors[node]], default=0)
+            first = max(map(index_of.__getitem__, ordered.predecessors[node]), default=0)
             index = _compatible_group(groups, first, node, ordered)
         if index == len(groups):
             groups.append(_seed_group(node, ordered))

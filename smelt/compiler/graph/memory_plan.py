@@ -113,9 +113,9 @@ def _carries(fused: Fused) -> dict[Node, Node]:
     carries = {}
     for node in fused.ordered.nodes:
         if node.op.pattern is Pattern.RESULT:
-            token, number = node.inputs[0], node.attributes["number"]
-            if number < carry_count(token):
-                carries[node] = token.inputs[number]
+            region, number = node.inputs[0], node.attributes["number"]
+            if number < carry_count(region):
+                carries[node] = region.inputs[number]
     return carries
 
 

@@ -40,13 +40,13 @@ UNFOLDABLE = (Pattern.REGION, Pattern.RESULT)  # they have no NumPy value
 
 def simplify(graph: Graph) -> Graph:
     """Returns an equal graph with constants folded, algebra applied, and repetition removed."""
-    seen: dict[Any, Node] = {}
+    common: dict[Any, Node] = {}
     new: dict[Node, Node] = {}
     single_use: set[Node] = set()
     uses = _uses(graph)
     regions = Regions(graph, simplify)
     for node in graph.nodes():
-        new[node] = _simplified(regions.simplified(node), new, seen, single_use)
+        new[node] = _simplified(regions.simplified(node), new, common, single_use)
         if uses[node] == 1:
             single_use.add(new[node])
     simpler = Graph(
@@ -66,7 +66,7 @@ def _uses(graph: Graph) -> Counter[Node]:
 
 
 def _simplified(
-    node: Node, new: dict[Node, Node], seen: dict[Any, Node], single_use: set[Node]
+    node: Node, new: dict[Node, Node], common: dict[Any, Node], single_use: set[Node]
 ) -> Node:
     inputs = tuple([new[operand] for operand in node.inputs])
     if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
@@ -79,7 +79,7 @@ def _simplified(
             changed = rule(node)
             if changed is not None:
                 break
-    return seen.setdefault(_key(node), node)
+    return common.setdefault(_key(node), node)
 
 
 def _key(node: Node) -> Any:
