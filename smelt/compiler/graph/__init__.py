@@ -1,1 +1,1 @@
-"""Graph passes: a traced graph -> a simpler one, its nodes in groups, each value with a slot in memory."""
+"""Graph passes: a traced graph -> a simpler one, its nodes in groups, each value with a slot."""
