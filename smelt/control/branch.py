@@ -15,6 +15,7 @@ from smelt.control.parts import Parts, part_of, token_type
 from smelt.control.replay import replay
 from smelt.engine import enable_grad
 from smelt.ir.graph import Graph, Node
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
@@ -32,7 +33,7 @@ class Side:
 class Cond(Op):
     """One of two bodies. Its operands are the flag, then what either body uses."""
 
-    family = "control"
+    pattern = Pattern.REGION
 
     def __init__(self) -> None:
         self.name = "cond"  # not in the registry: eagerly a branch is Python's own

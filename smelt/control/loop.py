@@ -17,12 +17,9 @@ from smelt.control.invariant import outside_of
 from smelt.control.parts import token_type
 from smelt.control.turn import Pieces, pieces_of
 from smelt.ir.graph import Graph, Node, topological
-from smelt.ops.op import DEAR, Op, Shape, Type, Typed, bind
+from smelt.ir.operation import Pattern
+from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
-
-DEAR_FAMILIES = frozenset(
-    {"contraction", "reduction", "cumulative", "indexing", "scatter", "sort", "random", "part"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Scan(Op):
     the last contents, and each output stacked.
     """
 
-    family = "control"
+    pattern = Pattern.REGION
     rules: Rules  # installed by the package, since what they give are loops again
 
     def __init__(self) -> None:
@@ -133,6 +130,6 @@ def _dear(roots: Iterable[Node], moving: set[Node]) -> list[Node]:
     for node in topological(roots):
         if any(one in varies for one in node.inputs):
             varies.add(node)
-            if node.op.cost >= DEAR or node.op.family in DEAR_FAMILIES:
+            if node.op.is_worth_saving:
                 found.append(node)
     return found

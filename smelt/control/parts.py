@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.dtypes import float32
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 
@@ -33,7 +34,8 @@ class Parts:
 class Part(Op):
     """One result of a token. `stacked` says that its first axis runs along a loop's turns."""
 
-    family = "part"
+    pattern = Pattern.RESULT
+    is_worth_saving = True
 
     def __init__(self) -> None:
         self.name = "part"  # not in the registry: it means nothing without its token

@@ -15,6 +15,7 @@ from smelt.control.replay import replay
 from smelt.engine import enable_grad, located
 from smelt.errors import GradientError
 from smelt.ir.graph import Graph, Node
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
@@ -26,7 +27,7 @@ class WhileLoop(Op):
     Its operands are first contents of what it carries, then closures; its results the last ones.
     """
 
-    family = "control"
+    pattern = Pattern.REGION
 
     def __init__(self) -> None:
         self.name = "while_loop"  # not in the registry: eagerly a loop is Python's own

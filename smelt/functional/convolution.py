@@ -1,4 +1,4 @@
-"""Convolution: the field's, whose learned kernel is not turned, and that of mathematics."""
+"""Convolution: the field's, whose learned kernel is not flipped, and that of mathematics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.channels import refuse_other_channels
 from smelt.functional.windows import Sizes, per_axis, with_batch
-from smelt.ops.convolution import convolution, padded, reach, transposed
+from smelt.ops.convolution import convolution, effective_extent, padded, transposed
 from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype
@@ -150,7 +150,7 @@ def convolve(x: Any, kernel: Any, mode: str = "full") -> Tensor:
 def correlate(x: Any, kernel: Any, mode: str = "valid") -> Tensor:
     """Returns the cross-correlation y[n] = sum over i of x[n + i] kernel[i], over all axes.
 
-    Arguments and errors are those of `convolve`; the kernel is not turned.
+    Arguments and errors are those of `convolve`; the kernel is not flipped.
     """
     return _slid("correlate", x, as_tensor(kernel), mode)
 
@@ -172,7 +172,7 @@ def _convolution(
     refuse_other_channels(what, x, weight, form, weight.shape[1] * groups, ndim)
     stride = per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
-    covered = tuple(map(reach, weight.shape[2:], dilation))
+    covered = tuple(map(effective_extent, weight.shape[2:], dilation))
     low, high = _ends(what, padding, stride, covered, ndim)
 
     def convolved(x: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ def _transposed(
         low = tuple(-count for count in padding)
         high = tuple(extra - count for extra, count in zip(more, padding, strict=True))
         axes = zip(x.shape[2:], stride, weight.shape[2:], dilation, low, high, strict=True)
-        sizes = [(n - 1) * s + reach(k, d) + a + b for n, s, k, d, a, b in axes]
+        sizes = [(n - 1) * s + effective_extent(k, d) + a + b for n, s, k, d, a, b in axes]
         if min(sizes) < 1:
             raise ShapeError(
                 located(

@@ -13,7 +13,7 @@ from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.functional.windows import Sizes, per_axis, with_batch
-from smelt.ops.convolution import convolution, padded, reach
+from smelt.ops.convolution import convolution, effective_extent, padded
 from smelt.ops.iota import iota
 from smelt.ops.pooling import window_argmax, window_take
 from smelt.ops.windows import Windows
@@ -132,7 +132,7 @@ def windows_of(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
         )
     counts = []
     for extent, taps, step, gap, before in zip(extents, window, stride, dilation, low, strict=True):
-        room = extent + 2 * before - reach(taps, gap)
+        room = extent + 2 * before - effective_extent(taps, gap)
         if room < 0 or not extent:
             raise ShapeError(
                 located(
@@ -175,7 +175,7 @@ def _with_edges(moved: list[Tensor], windows: Windows) -> tuple[list[Tensor], Wi
     x, *places = moved
     counts: list[int] = []
     for extent, taps, step, gap, low, count in zip(x.shape[2:], *windows, strict=True):
-        high = max(0, (count - 1) * step + reach(taps, gap) - low - extent)
+        high = max(0, (count - 1) * step + effective_extent(taps, gap) - low - extent)
         counts = [low, high, *counts]
     least = -math.inf if x.dtype.is_float else int(np.iinfo(x.dtype.storage).min)
     edged = [pad(x, counts, value=least), *[pad(one, counts) for one in places]]

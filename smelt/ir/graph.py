@@ -4,36 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 
 from smelt.dtypes import DType
 from smelt.errors import TraceError
+from smelt.ir.operation import Operation, Pattern
 
 
-class NamedOp(Protocol):
-    """What the graph knows of an operation: its name and its family."""
-
-    @property
-    def name(self) -> str:
-        """What it is called; no two have the same."""
-
-    @property
-    def family(self) -> str:
-        """The kind of operation, which says how it is lowered."""
-
-    @property
-    def cost(self) -> int:
-        """What one element costs to compute, where an addition costs 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leaf:
+@dataclass(frozen=True)
+class Leaf(Operation):
     """An operation without operands: where a value enters the graph."""
 
+    pattern = Pattern.LEAF
     name: str
-    family: str = "leaf"
     cost: int = 0
 
 
@@ -62,7 +47,7 @@ class Node:
     Nodes are compared by identity; `simplify` merges the ones that compute the same.
     """
 
-    op: NamedOp
+    op: Operation
     inputs: tuple[Node, ...]
     attributes: dict[str, Any]
     shape: tuple[int, ...]
@@ -186,6 +171,11 @@ def scalar_value(node: Node) -> bool | int | float | None:
     if node.op is not CONSTANT or node.attributes["array"].size != 1:
         return None
     return node.attributes["array"].item() if node.dtype.name != "bfloat16" else None
+
+
+def carry_count(region: Node) -> int:
+    """Returns how many of the first operands of a loop its iterations change; 0 of a branch."""
+    return len(region.attributes["bodies"][0].states)
 
 
 def graph_text(graph: Graph) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from smelt.ir.loops import Expression, constant
+from smelt.ir.operation import Pattern
 from smelt.ops.movement import Index, broadcast_to
 from smelt.ops.op import Op, Reader, Type, Typed
 
@@ -17,7 +18,8 @@ class OptimizationBarrier(Op):
     What is computed from it is computed again, and late: `checkpoint` stands on this.
     """
 
-    family = "movement"
+    pattern = Pattern.POINTWISE
+    is_movement = True
     cost = 0
     views = True
 

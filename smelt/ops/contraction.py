@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from smelt.errors import DTypeError, ShapeError
+from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add
 from smelt.ops.movement import broadcast_shapes, permute, prefix_axes, reshape
 from smelt.ops.op import Op, Type, Typed, refuse_half
@@ -18,7 +19,7 @@ def swap_last(x: Any) -> Any:
     return permute(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def tall(x: Any) -> Any:
+def flattened_rows(x: Any) -> Any:
     """Returns a Tensor of matrices as one matrix of all their rows."""
     if x.ndim == 2:
         return x
@@ -31,7 +32,9 @@ class Matmul(Op):
     y[m, n] = sum over k of a[m, k] * b[k, n]
     """
 
-    family = "contraction"
+    pattern = Pattern.CONTRACTION
+    rereads_operands = True
+    is_worth_saving = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         a, b = types
@@ -68,7 +71,7 @@ class Matmul(Op):
         a, b = inputs
         da = matmul(g, swap_last(b)) if needs[0] else None
         if b.ndim == 2:  # its rows are all alike: one sum over all of them
-            a, g = tall(a), tall(g)
+            a, g = flattened_rows(a), flattened_rows(g)
         return da, matmul(swap_last(a), g) if needs[1] else None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -78,6 +81,15 @@ class Matmul(Op):
             for x, has in zip(inputs, batched, strict=True)
         )
         return self(*aligned)
+
+    def operand_loops(self, node: Any) -> list[Axes]:
+        row, column, inner = node.ndim - 2, node.ndim - 1, node.ndim
+        result = []
+        for operand, last in zip(node.inputs, ((row, inner), (inner, column)), strict=True):
+            offset, extents = node.ndim - operand.ndim, enumerate(operand.shape[:-2])
+            batch = [None if extent == 1 else offset + axis for axis, extent in extents]
+            result.append((*batch, *last))
+        return result
 
 
 matmul = Matmul("matmul")

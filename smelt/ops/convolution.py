@@ -2,7 +2,7 @@
 
 One primitive serves all. Padding is `pad` before it; its gradients are convolutions again, and so
 are theirs; the transposed convolution is the gradient by the input, called forwards. What loops the
-compiler makes of it: `compiler/convolution_cut.py` chooses, `compiler/lower_convolution.py` writes.
+compiler makes of it: `compiler/graph/gemm_blocking.py` chooses, `compiler/lower/gemm.py` writes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add
 from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
 from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
@@ -21,7 +22,7 @@ from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
 Sizes = tuple[int, ...]
 
 
-def reach(extent: int, dilation: int) -> int:
+def effective_extent(extent: int, dilation: int) -> int:
     """Returns how many elements a kernel of `extent` taps covers, gaps included."""
     return (extent - 1) * dilation + 1
 
@@ -33,10 +34,12 @@ class Convolution(Op):
 
     With `groups`, channels fall into so many equal parts, and output channel o sees those of its
     own part only. The kernel is not flipped: the field says convolution and means cross-correlation
-    (LeCun et al., 1998). It never leaves the input: P = (S - reach(K)) // stride + 1.
+    (LeCun et al., 1998). It never leaves the input: P = (S - effective_extent(K)) // stride + 1.
     """
 
-    family = "contraction"
+    pattern = Pattern.CONTRACTION
+    rereads_operands = True
+    is_worth_saving = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         x, w = types
@@ -51,23 +54,23 @@ class Convolution(Op):
             raise ArgumentError(
                 f"convolution: stride and dilation start at 1, got {stride} and {dilation}"
             )
-        covered = tuple(map(reach, w.shape[2:], dilation))
+        covered = tuple(map(effective_extent, w.shape[2:], dilation))
         if any(extent < 1 for extent in w.shape[2:]) or any(
-            most > extent for most, extent in zip(covered, x.shape[2:], strict=True)
+            taps > extent for taps, extent in zip(covered, x.shape[2:], strict=True)
         ):
             raise ShapeError(
                 f"convolution: a kernel {w.shape[2:]} with dilation {dilation} covers {covered} "
                 f"elements, more than the (padded) input has: {x.shape[2:]}"
             )
-        places = zip(x.shape[2:], covered, stride, strict=True)
-        spatial = tuple((extent - most) // step + 1 for extent, most, step in places)
+        axes = zip(x.shape[2:], covered, stride, strict=True)
+        spatial = tuple((extent - taps) // step + 1 for extent, taps, step in axes)
         return Type((x.shape[0], w.shape[0], *spatial), x.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         x, w = arrays
         stride, dilation, groups = (attributes[key] for key in ("stride", "dilation", "groups"))
         ndim, (outputs, inner, *kernel) = len(stride), w.shape
-        covered = tuple(map(reach, kernel, dilation))
+        covered = tuple(map(effective_extent, kernel, dilation))
         windows = np.lib.stride_tricks.sliding_window_view(x, covered, tuple(range(2, 2 + ndim)))
         steps = tuple(slice(None, None, step) for step in (*stride, *dilation))
         windows = windows[(slice(None), slice(None), *steps)]  # (N, C, *P, *K)
@@ -106,6 +109,15 @@ class Convolution(Op):
             x = broadcast_to(x, shape=(w.shape[0], *x.shape))
         return _each_its_kernel(x, w, **attributes)
 
+    def operand_loops(self, node: Any) -> list[Axes]:
+        """Of x only N runs along with a loop, of w O and all that is summed over.
+
+        Where x is read besides depends on several loops at once.
+        """
+        x, w = node.inputs
+        inner = range(node.ndim, node.ndim + w.ndim - 1)
+        return [(0, *(None,) * (x.ndim - 1)), (1, *inner)]
+
 
 def _check_channels(x: Shape, w: Shape, groups: int) -> None:
     if len(x) < 3 or len(x) != len(w):
@@ -125,72 +137,74 @@ def _check_channels(x: Shape, w: Shape, groups: int) -> None:
 
 
 def transposed(
-    g: Any, w: Any, low: Sizes, high: Sizes, stride: Sizes, dilation: Sizes, groups: int
+    g: Any, w: Any, before: Sizes, after: Sizes, stride: Sizes, dilation: Sizes, groups: int
 ) -> Any:
     """Returns each element of g (N, O, *P) times the kernel w (O, C / groups, *K), added up where
-    they fall, `stride` apart; `low` and `high` elements are added (or cut off) at the ends.
+    they fall, `stride` apart; so many elements are added (or dropped) before and after them.
 
-    The result is (N, C, *S), S = (P - 1) * stride + reach(K) + low + high.
+    The result is (N, C, *S), S = (P - 1) * stride + effective_extent(K) + before + after.
     """
-    axes = zip(g.shape[2:], stride, w.shape[2:], dilation, low, high, strict=True)
-    extents = [(n - 1) * s + reach(k, d) + before + after for n, s, k, d, before, after in axes]
+    covered = map(effective_extent, w.shape[2:], dilation)
+    axes = zip(g.shape[2:], stride, covered, before, after, strict=True)
+    extents = tuple([(n - 1) * s + extent + low + high for n, s, extent, low, high in axes])
     outputs, inner, *kernel = w.shape
     parts = reshape(w, shape=(groups, outputs // groups, inner, *kernel))
     parts = permute(parts, axes=(0, 2, 1, *range(3, parts.ndim)))
-    turned = reshape(parts, shape=(groups * inner, outputs // groups, *kernel))
-    turned = flip(turned, axes=tuple(range(2, turned.ndim)))
+    flipped = reshape(parts, shape=(groups * inner, outputs // groups, *kernel))
+    flipped = flip(flipped, axes=tuple(range(2, flipped.ndim)))
     if any(step > 1 and gap == 1 for step, gap in zip(stride, dilation, strict=True)):
-        return _by_phases(g, turned, low, tuple(extents), stride, dilation, groups)
-    return _spread(g, turned, low, tuple(extents), stride, dilation, groups)
+        return _by_phases(g, flipped, before, extents, stride, dilation, groups)
+    return _over_dilated(g, flipped, before, extents, stride, dilation, groups)
 
 
-def _spread(
-    g: Any, turned: Any, low: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
+def _over_dilated(
+    g: Any, flipped: Any, before: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    """Slides a turned kernel over g with zeros between its elements, for so many places."""
-    if 0 in turned.shape[2:]:
+    """Slides a flipped kernel over g dilated by the stride, for so many positions."""
+    if 0 in flipped.shape[2:]:
         zero = g.literal(0, g.dtype)
-        return broadcast_to(zero, shape=(g.shape[0], turned.shape[0], *extents))
-    edges = [reach(extent, gap) - 1 for extent, gap in zip(turned.shape[2:], dilation, strict=True)]
-    before = [edge + count for edge, count in zip(edges, low, strict=True)]
+        return broadcast_to(zero, shape=(g.shape[0], flipped.shape[0], *extents))
+    edges = [covered - 1 for covered in map(effective_extent, flipped.shape[2:], dilation)]
+    starts = [edge + count for edge, count in zip(edges, before, strict=True)]
     widths = [(extent - 1) * step + 1 for extent, step in zip(g.shape[2:], stride, strict=True)]
-    ends = zip(extents, edges, before, widths, strict=True)
-    behind = [extent + edge - start - width for extent, edge, start, width in ends]
-    spread = padded(g, (0, 0, *before), (0, 0, *behind), (1, 1, *stride))
-    once = (1,) * len(stride)
-    return convolution(spread, turned, stride=once, dilation=dilation, groups=groups)
+    axes = zip(extents, edges, starts, widths, strict=True)
+    ends = [extent + edge - start - width for extent, edge, start, width in axes]
+    dilated = padded(g, (0, 0, *starts), (0, 0, *ends), (1, 1, *stride))
+    ones = (1,) * len(stride)
+    return convolution(dilated, flipped, stride=ones, dilation=dilation, groups=groups)
 
 
 def _by_phases(
-    g: Any, turned: Any, low: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
+    g: Any, flipped: Any, before: Sizes, extents: Sizes, stride: Sizes, dilation: Sizes, groups: int
 ) -> Any:
-    """The same, with no zeros between: places `stride` apart see the same taps, `stride` apart.
+    """The same without zeros between: positions `stride` apart see the same taps, `stride` apart.
 
-    So there is a convolution with a part of the kernel for each phase, and their results lie
-    between each other.
+    So there is a convolution with a part of the kernel for each sub-pixel phase, and their results
+    lie between each other.
     """
     steps = tuple(s if d == 1 else 1 for s, d in zip(stride, dilation, strict=True))
-    rest = tuple(s // step for s, step in zip(stride, steps, strict=True))
+    strides = tuple(s // step for s, step in zip(stride, steps, strict=True))
     counts = tuple(-(-extent // step) for extent, step in zip(extents, steps, strict=True))
-    found = []
+    results = []
     for phases in itertools.product(*map(range, steps)):
-        axes = zip(phases, low, turned.shape[2:], steps, strict=True)
+        axes = zip(phases, before, flipped.shape[2:], steps, strict=True)
         start, stop, shift = zip(*itertools.starmap(_phase, axes), strict=True)
-        stop = (*turned.shape[:2], *stop)
-        part = slice_(turned, start=(0, 0, *start), stop=stop, step=(1, 1, *steps))
-        found.append(_spread(g, part, shift, counts, rest, dilation, groups))
-    return _interleaved(found, extents, steps)
+        stop = (*flipped.shape[:2], *stop)
+        kernel = slice_(flipped, start=(0, 0, *start), stop=stop, step=(1, 1, *steps))
+        results.append(_over_dilated(g, kernel, shift, counts, strides, dilation, groups))
+    return _interleaved(results, extents, steps)
 
 
-def _phase(phase: int, low: int, taps: int, step: int) -> tuple[int, int, int]:
-    """Returns which taps of a turned kernel a phase sees, from and up to, and how many elements
-    come before its first place.
+def _phase(phase: int, before: int, taps: int, step: int) -> tuple[int, int, int]:
+    """Returns which taps of a flipped kernel a phase sees, from and up to, and how many elements
+    come before its first position.
 
-    Tap k of the kernel as it was meets place i where k = i - low, up to a multiple of the step.
+    Tap k of the kernel as it was meets position i where k = i - before, up to a multiple of the
+    step.
     """
-    first = (phase - low) % step
+    first = (phase - before) % step
     last = max(0, taps - 1 - first)
-    return last % step, max(0, taps - first), (low + first - phase) // step
+    return last % step, max(0, taps - first), (before + first - phase) // step
 
 
 def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
@@ -202,23 +216,23 @@ def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
         step = steps[axis]
         groups = [parts[first : first + step] for first in range(0, len(parts), step)]
         parts = [concatenate(*group, axis=3 + 2 * axis) for group in groups]
-    (whole,) = parts
-    wide = tuple(count * step for count, step in zip(counts, steps, strict=True))
-    whole = reshape(whole, shape=(*whole.shape[:2], *wide))
-    once = (1,) * whole.ndim
-    return slice_(whole, start=(0,) * whole.ndim, stop=(*whole.shape[:2], *extents), step=once)
+    (joined,) = parts
+    full = tuple(count * step for count, step in zip(counts, steps, strict=True))
+    joined = reshape(joined, shape=(*joined.shape[:2], *full))
+    start, ones = (0,) * joined.ndim, (1,) * joined.ndim
+    return slice_(joined, start=start, stop=(*joined.shape[:2], *extents), step=ones)
 
 
-def padded(x: Any, low: Sizes, high: Sizes, step: Sizes) -> Any:
-    """Returns x with zeros before, behind and between its elements; a negative count cuts off."""
+def padded(x: Any, before: Sizes, after: Sizes, step: Sizes) -> Any:
+    """Returns x with zeros before, after and between its elements; a negative count drops some."""
     x = pad(
         x,
-        low=tuple(max(0, count) for count in low),
-        high=tuple(max(0, count) for count in high),
+        low=tuple(max(0, count) for count in before),
+        high=tuple(max(0, count) for count in after),
         step=step,
     )
-    start = tuple(max(0, -count) for count in low)
-    stop = tuple(extent - max(0, -count) for extent, count in zip(x.shape, high, strict=True))
+    start = tuple(max(0, -count) for count in before)
+    stop = tuple(extent - max(0, -count) for extent, count in zip(x.shape, after, strict=True))
     if start == (0,) * x.ndim and stop == x.shape:
         return x
     return slice_(x, start=start, stop=stop, step=(1,) * x.ndim)
@@ -228,12 +242,10 @@ def _input_gradient(
     g: Any, w: Any, shape: Shape, stride: Sizes, dilation: Sizes, groups: int
 ) -> Any:
     """dx[n, c, i] = sum over o, k, p with p * stride + k * dilation = i of g[n, o, p] w[o, c, k]"""
-    used = (
-        (count - 1) * step + reach(taps, gap)
-        for count, step, taps, gap in zip(g.shape[2:], stride, w.shape[2:], dilation, strict=True)
-    )
-    rest = tuple(extent - reached for extent, reached in zip(shape[2:], used, strict=True))
-    return transposed(g, w, (0,) * len(rest), rest, stride, dilation, groups)
+    covered = map(effective_extent, w.shape[2:], dilation)
+    axes = zip(shape[2:], g.shape[2:], stride, covered, strict=True)
+    unread = tuple([extent - (count - 1) * step - taps for extent, count, step, taps in axes])
+    return transposed(g, w, (0,) * len(unread), unread, stride, dilation, groups)
 
 
 def _kernel_gradient(
@@ -251,10 +263,11 @@ def _kernel_gradient(
     moved = reshape(x, shape=(samples, groups, inner, *spatial))
     moved = permute(moved, axes=(2, 1, 0, *range(3, moved.ndim)))
     moved = reshape(moved, shape=(inner, groups * samples, *spatial))
-    places = zip(shape[2:], dilation, g.shape[2:], stride, strict=True)
-    used = [(taps - 1) * gap + reach(count, step) for taps, gap, count, step in places]
-    start, once = (0,) * moved.ndim, (1,) * moved.ndim
-    moved = slice_(moved, start=start, stop=(*moved.shape[:2], *used), step=once)
+    covered = map(effective_extent, g.shape[2:], stride)
+    axes = zip(shape[2:], dilation, covered, strict=True)
+    read = [(taps - 1) * gap + extent for taps, gap, extent in axes]
+    start, ones = (0,) * moved.ndim, (1,) * moved.ndim
+    moved = slice_(moved, start=start, stop=(*moved.shape[:2], *read), step=ones)
     kernel = permute(g, axes=(1, 0, *range(2, g.ndim)))
     result = convolution(moved, kernel, stride=dilation, dilation=stride, groups=groups)
     return permute(reshape(result, shape=(inner, outputs, *shape[2:])), axes=_swapped(result))
@@ -270,10 +283,9 @@ def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int
     _, outputs, inner, *kernel = w.shape
     settings = {"stride": stride, "dilation": dilation}
     if not size:
-        one = convolution.infer(
-            Type(x.shape[1:], x.dtype), Type(w.shape[1:], w.dtype), **settings, groups=groups
-        )
-        return broadcast_to(x.literal(0, x.dtype), shape=(0, *one.shape))
+        types = Type(x.shape[1:], x.dtype), Type(w.shape[1:], w.dtype)
+        example = convolution.infer(*types, **settings, groups=groups)
+        return broadcast_to(x.literal(0, x.dtype), shape=(0, *example.shape))
     together = permute(x, axes=(1, 0, *range(2, x.ndim)))
     together = reshape(together, shape=(samples, size * channels, *spatial))
     kernels = reshape(w, shape=(size * outputs, inner, *kernel))

@@ -18,6 +18,7 @@ from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
 from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
+from smelt.ir.operation import Pattern
 from smelt.ops.movement import broadcast_shapes, prefix_axes
 from smelt.ops.op import Op, Reader, Shape, Type, Typed, refuse_half
 
@@ -35,7 +36,7 @@ _KINDS = {
 class Elementwise(Op):
     """The family: shapes broadcast, the tangent is the sum of partial x tangent."""
 
-    family = "elementwise"
+    pattern = Pattern.POINTWISE
 
     def __init__(
         self,

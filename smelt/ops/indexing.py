@@ -15,6 +15,7 @@ from smelt.dtypes import int64
 from smelt.errors import BoundsError, DTypeError, ShapeError
 from smelt.ir import loops
 from smelt.ir.loops import Expression
+from smelt.ir.operation import Pattern
 from smelt.ops.movement import broadcast_to
 from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
 
@@ -33,7 +34,8 @@ def _check_bounds(what: str, index: np.ndarray, extent: int) -> None:
 class Take(Op):
     """`y[..., *i, ...] = x[..., index[*i], ...]` along `axis`; the index's axes take its place."""
 
-    family = "indexing"
+    pattern = Pattern.POINTWISE
+    is_worth_saving = True
     cost = 4
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
@@ -98,7 +100,9 @@ def _take_batched(x: Any, index: Any, axis: int) -> Any:
 class ScatterAdd(Op):
     """`y[..., index[*i], ...] += g[..., *i, ...]` along `axis` of `extent`, from 0; undoes Take."""
 
-    family = "scatter"
+    pattern = Pattern.STANDALONE
+    writes_before_reading = True
+    is_worth_saving = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         g, index = types

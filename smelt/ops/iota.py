@@ -8,13 +8,14 @@ import numpy as np
 
 from smelt.dtypes import int64
 from smelt.ir.loops import Expression
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Reader, Type, Typed
 
 
 class Iota(Op):
     """0, 1, 2, ... along `axis` of `shape`, as int64."""
 
-    family = "iota"  # made from the index alone
+    pattern = Pattern.POINTWISE
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type(attributes["shape"], int64)

@@ -15,6 +15,7 @@ import numpy as np
 from smelt.dtypes import bool_
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.loops import Constant, Expression, Select, constant
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Reader, Shape, Type, Typed
 
 Index = tuple[Expression, ...]
@@ -52,7 +53,8 @@ def conjunction(a: Expression | None, b: Expression | None) -> Expression | None
 class Movement(Op):
     """The family: one operand, linear, lowered by an index map."""
 
-    family = "movement"
+    pattern = Pattern.POINTWISE
+    is_movement = True
     cost = 0
     views = True
 

@@ -16,6 +16,7 @@ import numpy as np
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ir.loops import Expression
+from smelt.ir.operation import Operation
 
 Shape = tuple[int, ...]
 Reader = Callable[..., Expression]  # (index, mask=None) -> the operand's element at that index
@@ -57,11 +58,10 @@ class Type:
         self.dtype = dtype
 
 
-DEAR = 10  # cost from which on an operation is better not done twice
 REGISTRY: dict[str, Op] = {}
 
 
-class Op:
+class Op(Operation):
     """One primitive. Called with Tensors (and keyword attributes), it returns a Tensor.
 
     A family implements:
@@ -73,11 +73,11 @@ class Op:
     - `vjp(g, needs, output, *inputs, **attributes)`: a gradient per input, None where not needed.
     - `batch(inputs, batched, **attributes)`: the operation with an extra first axis on some inputs.
     - `lower(readers, index, node)`: one element of the result as a loop-IR expression, for the
-      families that can be computed inside the loop of whoever uses them.
+      pointwise families: they can be computed inside the loop of whoever uses them.
+
+    What passes may ask besides (its pattern, its cost) are the attributes of `Operation`.
     """
 
-    family: ClassVar[str] = ""
-    cost: int = 1  # of one element, where an addition costs 1
     views: ClassVar[bool] = False  # whether an eager result may share the first operand's memory
 
     def __init__(self, name: str) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 from smelt.dtypes import bool_, int32, int64
 from smelt.errors import DTypeError
 from smelt.ir.loops import Cast, Constant, Expression, Select, Unary, constant
-from smelt.ops.convolution import reach
+from smelt.ir.operation import Pattern
+from smelt.ops.convolution import effective_extent
 from smelt.ops.movement import Index, broadcast_to, conjunction
 from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
 from smelt.ops.windows import Windows, trailing
@@ -28,7 +29,8 @@ FEW = 4  # positions of which one is chosen after all have been read
 class Windowed(Op):
     """The family: `window, stride, dilation, low, counts` say which windows are meant."""
 
-    family = "window"
+    pattern = Pattern.POINTWISE
+    rereads_operands = True
 
     def windows(self, attributes: dict[str, Any]) -> Windows:
         """Returns the windows that the attributes describe."""
@@ -233,7 +235,7 @@ def _windows_of(
     it is so.
     """
     place = part + low
-    covered = reach(window, dilation)
+    covered = effective_extent(window, dilation)
     for back in range((covered - 1) // stride + 1):
         number = place // stride - back
         offset = place % stride + back * stride

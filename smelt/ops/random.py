@@ -16,6 +16,7 @@ import numpy as np
 from smelt.dtypes import int32, int64
 from smelt.errors import DTypeError, ShapeError
 from smelt.ir.loops import Expression, constant
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Reader, Type, Typed
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -50,7 +51,8 @@ class RandomBits(Op):
     A block gives four elements at once, so it has a kernel of its own: `words` is its body.
     """
 
-    family = "random"
+    pattern = Pattern.STANDALONE
+    is_worth_saving = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         if types[0].shape != (2,):

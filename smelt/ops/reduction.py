@@ -7,6 +7,7 @@ caller.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, DTypeError
+from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add, as_float, div, eq, mul, where
 from smelt.ops.movement import broadcast_to, flip, pad, reshape, slice_
 from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
@@ -35,7 +37,8 @@ def spread(y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 class Reduction(Op):
     """The family: `axes` are dropped; `combine` is associative and starts at `start`."""
 
-    family = "reduction"
+    pattern = Pattern.REDUCTION
+    is_worth_saving = True
 
     def __init__(
         self, name: str, value: Callable[..., Any], combine: str, start: float, adjoint: Adjoint
@@ -60,6 +63,11 @@ class Reduction(Op):
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         (x,) = arrays
         return np.asarray(self.numpy(x, axis=attributes["axes"], dtype=x.dtype))
+
+    def operand_loops(self, node: Any) -> list[Axes]:
+        kept, reduced = itertools.count(), itertools.count(node.ndim)
+        axes, ndim = node.attributes["axes"], node.inputs[0].ndim
+        return [tuple([next(reduced if axis in axes else kept) for axis in range(ndim)])]
 
     def start_value(self, dtype: DType) -> int | float:
         """Returns the neutral element in `dtype`."""
@@ -134,7 +142,8 @@ min = Reduction("min", _extreme_value(np.min), "minimum", math.inf, _extreme_adj
 class Cumulative(Op):
     """The family: element i of the result combines the elements up to i along `axis`."""
 
-    family = "cumulative"
+    pattern = Pattern.STANDALONE
+    is_worth_saving = True
 
     def __init__(
         self,
@@ -171,6 +180,9 @@ class Cumulative(Op):
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0], axis=attributes["axis"] + 1)
+
+    def operand_loops(self, node: Any) -> list[Axes]:
+        return [tuple(range(node.ndim))]
 
 
 def _running_sum_behind(g: Any, axis: int) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from smelt.dtypes import int64
 from smelt.errors import ShapeError
+from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Type, Typed, refuse_half
 
 
@@ -17,7 +18,11 @@ class Argsort(Op):
     nan counts as larger than everything, as in NumPy.
     """
 
-    family = "sort"
+    pattern = Pattern.STANDALONE
+    rereads_operands = True
+    writes_before_reading = True
+    needs_workspace = True
+    is_worth_saving = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         refuse_half("argsort", types[0].dtype)

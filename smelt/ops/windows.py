@@ -10,7 +10,7 @@ import numpy as np
 
 from smelt.errors import ArgumentError
 from smelt.ir.loops import Expression
-from smelt.ops.convolution import reach
+from smelt.ops.convolution import effective_extent
 from smelt.ops.movement import Index, conjunction
 from smelt.ops.op import Shape
 
@@ -46,7 +46,7 @@ class Windows(NamedTuple):
         ends = self._ends()
         for axis, extent in enumerate(extents):
             first, last = self.low[axis], ends[axis] - self.low[axis]
-            beyond = last - reach(self.window[axis], self.dilation[axis]) >= extent
+            beyond = last - effective_extent(self.window[axis], self.dilation[axis]) >= extent
             wrong = first < 0 or first > ends[axis] or beyond or self._steps_over(axis, extent)
             if self.counts[axis] and wrong:
                 raise ArgumentError(f"{name}: {self} has one that holds none of {extent} elements")
@@ -64,8 +64,9 @@ class Windows(NamedTuple):
 
     def _ends(self) -> Sizes:
         """Where the last window ends, from the first one's beginning."""
-        axes = zip(self.counts, self.stride, self.window, self.dilation, strict=True)
-        return tuple((count - 1) * step + reach(taps, gap) for count, step, taps, gap in axes)
+        covered = map(effective_extent, self.window, self.dilation)
+        axes = zip(self.counts, self.stride, covered, strict=True)
+        return tuple([(count - 1) * step + extent for count, step, extent in axes])
 
     def inside(self, places: Index, extents: Shape) -> Expression | None:
         """Returns the condition that a tap lies in the array; None where all do."""

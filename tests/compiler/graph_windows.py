@@ -8,7 +8,7 @@ import numpy as np
 
 from smelt.errors import SmeltError
 from smelt.ops import movement as M
-from smelt.ops.convolution import convolution, padded, reach, transposed
+from smelt.ops.convolution import convolution, effective_extent, padded, transposed
 from smelt.ops.pooling import window_argmax, window_put, window_take
 from smelt.tensor import Tensor
 from tests.compiler.graph_programs import STRUCTURED_VERBS, Run, verb
@@ -51,7 +51,7 @@ def pooled(run: Run, a: int, b: int, p: int) -> None:
     ndim = int(draw.integers(1, 3))
     spatial = _some(draw, 1, 8, ndim)
     window, stride, dilation = (_some(draw, 1, 4, ndim) for _ in range(3))
-    covered = tuple(map(reach, window, dilation))
+    covered = tuple(map(effective_extent, window, dilation))
     low, high = (tuple(int(draw.integers(0, one)) for one in covered) for _ in range(2))
     axes = zip(spatial, low, high, covered, stride, strict=True)
     counts = tuple((n + lo + hi - most) // step + 1 for n, lo, hi, most, step in axes)

@@ -1,4 +1,4 @@
-"""Large convolutions, cut into products of matrices: the cut itself, and that results stay."""
+"""Large convolutions, blocked as products of matrices: the blocking, and that results stay."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn
-from smelt.compiler.graph import gemm_blocking as convolution_cut
-from smelt.compiler.graph.gemm_blocking import ChannelCut, Extents, PlaceCut, cut, parts
+from smelt.compiler.graph import gemm_blocking
+from smelt.compiler.graph.gemm_blocking import (
+    ChannelBlocking,
+    Extents,
+    SpatialBlocking,
+    Tiles,
+    choose_blocking,
+    tiles,
+)
 from smelt.dtypes import float32, float64
 from smelt.ir.graph import Leaf, Node
 from smelt.ir.show import kernel_text
@@ -40,51 +47,52 @@ def node_of(x: tuple[int, ...], w: tuple[int, ...], stride: int = 1) -> Node:
     return Node(convolution, tuple(given), attributes, kind.shape, kind.dtype)
 
 
-# --- the cut --------------------------------------------------------------------------------------
+# --- the blocking ---------------------------------------------------------------------------------
 
 
 def test_small_convolutions_stay_whole() -> None:
-    assert cut(node_of((1, 1, 6, 6), (1, 1, 3, 3))) is None
+    assert choose_blocking(node_of((1, 1, 6, 6), (1, 1, 3, 3))) is None
 
 
-def test_a_forward_pass_has_places_as_columns() -> None:
-    how = cut(node_of((64, 32, 26, 26), (64, 32, 3, 3)))
-    assert isinstance(how, PlaceCut)
-    assert how.inner == 32
-    assert how.columns == ((0, 1, 24),)
-    assert sum(count * rows for _, count, rows in how.lines) == 24
+def test_a_forward_pass_has_positions_as_columns() -> None:
+    blocking = choose_blocking(node_of((64, 32, 26, 26), (64, 32, 3, 3)))
+    assert isinstance(blocking, SpatialBlocking)
+    assert blocking.channels == 32
+    assert blocking.columns == (Tiles(0, 1, 24),)
+    assert sum(axis.count * axis.size for axis in blocking.rows) == 24
 
 
 def test_a_gradient_by_the_kernel_has_channels_as_columns() -> None:
-    how = cut(node_of((32, 64, 26, 26), (64, 64, 24, 24)))
-    assert isinstance(how, ChannelCut)
-    assert how.outputs == 32
-    assert how.taps == ((0, 2, 12),)
+    blocking = choose_blocking(node_of((32, 64, 26, 26), (64, 64, 24, 24)))
+    assert isinstance(blocking, ChannelBlocking)
+    assert blocking.outputs == 32
+    assert blocking.taps == (Tiles(0, 2, 12),)
 
 
-def test_deep_convolutions_are_cut_in_blocks_of_channels() -> None:
-    how = cut(node_of((16, 512, 16, 16), (72, 512, 3, 3)))
-    assert isinstance(how, PlaceCut)
-    assert how.inner < 512
-    assert 512 % how.inner == 0
+def test_deep_convolutions_are_done_in_blocks_of_channels() -> None:
+    blocking = choose_blocking(node_of((16, 512, 16, 16), (72, 512, 3, 3)))
+    assert isinstance(blocking, SpatialBlocking)
+    assert blocking.channels < 512
+    assert 512 % blocking.channels == 0
 
 
-@pytest.mark.parametrize(("extent", "step"), [(24, 2), (26, 8), (5, 7), (1, 1)])
-def test_parts_cover_an_extent_once(extent: int, step: int) -> None:
+@pytest.mark.parametrize(("extent", "size"), [(24, 2), (26, 8), (5, 7), (1, 1)])
+def test_tiles_cover_an_extent_once(extent: int, size: int) -> None:
     covered = [
         at
-        for first, count, size in parts(extent, step)
-        for at in range(first, first + count * size)
+        for axis in tiles(extent, size)
+        for at in range(axis.start, axis.start + axis.count * axis.size)
     ]
     assert covered == list(range(extent))
 
 
-@pytest.mark.parametrize("places", [(70,), (9, 5), (3, 9, 5), (2, 300)])
-def test_strips_cover_every_place_once(places: tuple[int, ...]) -> None:
-    _, how = convolution_cut._by_places(Extents(1, 1, 8, places, 3, (3,) * len(places)))
-    lines = sum(count * step for _, count, step in how.lines)
-    columns = sum(count * step for _, count, step in how.columns)
-    assert math.prod(places[:-2]) * lines * columns == math.prod(places)
+@pytest.mark.parametrize("positions", [(70,), (9, 5), (3, 9, 5), (2, 300)])
+def test_tiles_cover_every_position_once(positions: tuple[int, ...]) -> None:
+    extents = Extents(1, 1, 8, positions, 3, (3,) * len(positions))
+    _, blocking = gemm_blocking._spatial(extents)
+    rows = sum(axis.count * axis.size for axis in blocking.rows)
+    columns = sum(axis.count * axis.size for axis in blocking.columns)
+    assert math.prod(positions[:-2]) * rows * columns == math.prod(positions)
 
 
 # --- results --------------------------------------------------------------------------------------
@@ -126,23 +134,23 @@ def agree(case: Case, interpret: bool) -> None:
 
 
 @pytest.fixture
-def cut_everything(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Cuts small convolutions as if they were large."""
-    monkeypatch.setattr(convolution_cut, "LEAST_WORK", 0)
+def block_everything(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Blocks small convolutions as if they were large."""
+    monkeypatch.setattr(gemm_blocking, "MIN_WORK", 0)
     return monkeypatch
 
 
 @pytest.mark.parametrize(("x", "w", "settings"), CASES)
-def test_cut_convolutions_and_gradients_agree(cut_everything, x, w, settings) -> None:
+def test_blocked_convolutions_and_gradients_agree(block_everything, x, w, settings) -> None:
     agree(case_of(x, w, settings), interpret=True)
 
 
-@pytest.mark.parametrize("way", ["_by_places", "_by_channels"])
+@pytest.mark.parametrize("strategy", ["_spatial", "_channel"])
 @pytest.mark.parametrize(("x", "w", "settings"), CASES[:5])
-def test_either_way_agrees_in_small_blocks(cut_everything, way, x, w, settings) -> None:
-    cut_everything.setattr(convolution_cut, "PANEL", 16 * 64)
-    cut_everything.setattr(convolution_cut, "TOTALS", 16 * 16)
-    cut_everything.setattr(convolution_cut, way, lambda extents: None)
+def test_either_strategy_agrees_in_small_blocks(block_everything, strategy, x, w, settings) -> None:
+    block_everything.setattr(gemm_blocking, "PANEL_LIMIT", 16 * 64)
+    block_everything.setattr(gemm_blocking, "ACCUMULATOR_LIMIT", 16 * 16)
+    block_everything.setattr(gemm_blocking, strategy, lambda extents: None)
     agree(case_of(x, w, settings, float64), interpret=False)
 
 
@@ -166,7 +174,7 @@ def test_what_follows_is_done_before_memory() -> None:
     assert any(name.startswith("convolution_relu") for name in names)
 
 
-def test_deep_products_are_cut_too() -> None:
+def test_deep_products_are_blocked_too() -> None:
     random = np.random.default_rng(2)
     x, w, b = (as_tensor(random.standard_normal(shape)) for shape in ((5, 5003), (16, 5003), (16,)))
     case = Case(lambda states, given: [F.relu(F.linear(*given))], [], [x, w, b])
@@ -176,7 +184,7 @@ def test_deep_products_are_cut_too() -> None:
     assert "transpose" in text
 
 
-# --- slices come early ----------------------------------------------------------------------------
+# --- slices are hoisted ---------------------------------------------------------------------------
 
 
 def gradient_by_input(states: list[Tensor], given: list[Tensor]) -> list[Tensor]:
@@ -216,10 +224,10 @@ def test_what_is_wanted_whole_is_not_computed_twice() -> None:
         assert [node.shape[2] for node in nodes if node.op is convolution] == extents
 
 
-def test_strips_of_one_image_can_be_shared_among_threads() -> None:
-    how = cut(node_of((1, 16, 28, 28), (32, 16, 3, 3)))
-    assert isinstance(how, PlaceCut)
-    assert len(how.lines) == 1
+def test_tiles_of_one_image_can_be_shared_among_threads() -> None:
+    blocking = choose_blocking(node_of((1, 16, 28, 28), (32, 16, 3, 3)))
+    assert isinstance(blocking, SpatialBlocking)
+    assert len(blocking.rows) == 1
     random = np.random.default_rng(6)
     given = [
         as_tensor(random.standard_normal(shape)) for shape in ((1, 16, 28, 28), (32, 16, 3, 3))

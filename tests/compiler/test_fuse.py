@@ -22,11 +22,12 @@ def random(*shape: int) -> smelt.Tensor:
 
 
 def groups_text(fused: Fused) -> str:
-    """Returns a line per group: its kind, its loops, its members."""
-    return "\n".join(
-        f"{group.kind} {list(group.outer)}: {', '.join(node.op.name for node in group.members)}"
-        for group in fused.groups
-    )
+    """Returns a line per group: its strategy, its loops, its members."""
+    lines = []
+    for group in fused.groups:
+        members = ", ".join(node.op.name for node in group.members)
+        lines.append(f"{group.strategy.value} {list(group.iteration_space)}: {members}")
+    return "\n".join(lines)
 
 
 def texts(case: Case) -> str:
@@ -61,7 +62,7 @@ def test_kernels_of_well_known_functions(name: str) -> None:
     np.testing.assert_allclose(native.outputs[0], eager.outputs[0], rtol=1e-4, atol=1e-5)
 
 
-def test_what_finishes_a_product_is_stored_in_its_place() -> None:
+def test_what_finishes_a_product_is_materialized_in_its_place() -> None:
     def function(x: smelt.Tensor) -> smelt.Tensor:
         y = x @ smelt.ones(100, 8) + 1
         return y.sum(0) * (y * y).sum(-1).sum()
@@ -71,7 +72,7 @@ def test_what_finishes_a_product_is_stored_in_its_place() -> None:
     assert not any(node.op.name == "matmul" for node in stages.planned.slots)
 
 
-def test_a_product_of_one_column_takes_no_dear_function_along() -> None:
+def test_a_product_of_one_column_takes_no_expensive_function_along() -> None:
     def members(function: Callable[[smelt.Tensor], smelt.Tensor]) -> list[str]:
         groups = case_of(function, random(64, 100)).stages.fused.groups
         return [node.op.name for node in groups[0].members]
@@ -81,7 +82,7 @@ def test_a_product_of_one_column_takes_no_dear_function_along() -> None:
     assert members(lambda x: (x @ weight) * 2) == ["matmul", "mul"]
 
 
-def test_an_axis_of_one_element_is_read_in_step() -> None:
+def test_an_axis_of_one_element_is_read_aligned() -> None:
     """A row vector's update is written in place, though broadcasting reads its axis at 0."""
     weight = smelt.ones(1, 100)
 
@@ -91,9 +92,7 @@ def test_an_axis_of_one_element_is_read_in_step() -> None:
 
     case = Case(step, [weight], [random(64, 100), random(64, 1)])
     stages = case.stages
-    assert not any(
-        node.op.family == "movement" for group in stages.fused.groups for node in group.members
-    )
+    assert not any(node.op.is_movement for group in stages.fused.groups for node in group.members)
 
 
 @pytest.mark.parametrize("name", ["softmax", "layer_norm"])
@@ -154,7 +153,7 @@ def test_an_optimiser_alone_is_one_kernel_a_parameter() -> None:
 
 def test_groups_respect_every_order_and_limit() -> None:
     fused = mlp_step(optim.AdamW).executables.newest.stages.fused
-    place = {node: number for number, group in enumerate(fused.groups) for node in group.members}
-    for node, before in fused.ordered.after.items():
-        assert all(place[one] <= place[node] for one in before)
+    index = {node: number for number, group in enumerate(fused.groups) for node in group.members}
+    for node, before in fused.ordered.predecessors.items():
+        assert all(index[one] <= index[node] for one in before)
     assert all(len(group.members) <= MEMBER_LIMIT for group in fused.groups)

@@ -70,7 +70,7 @@ def test_a_product_takes_its_bias_and_activation_along() -> None:
 
 
 @pytest.mark.parametrize("name", ["cumsum", "argsort", "scatter"])
-def test_what_has_a_nest_of_its_own_stays_alone(name: str) -> None:
+def test_what_has_a_nest_of_its_own_stays_standalone(name: str) -> None:
     functions = {
         "cumsum": lambda x: (x * 2).cumsum(0) + 1,
         "argsort": lambda x: (x * 2).argsort() + 1,
@@ -90,10 +90,10 @@ def test_a_state_is_overwritten_by_the_kernel_that_computes_it() -> None:
     assert case.stages.lowered.arena_bytes == 0
 
 
-def swap(turned: bool):
+def swap(flipped: bool):
     def function(a, b):
         old = a.clone()
-        a.copy_(b.flip(0) if turned else b)
+        a.copy_(b.flip(0) if flipped else b)
         b.copy_(old)
         return a - b
 
@@ -101,13 +101,13 @@ def swap(turned: bool):
 
 
 def test_states_that_swap_go_through_registers() -> None:
-    case = swap(turned=False)
+    case = swap(flipped=False)
     kernels(case)
     assert case.stages.lowered.arena_bytes == 0
 
 
 def test_states_that_swap_crosswise_go_through_a_copy() -> None:
-    case = swap(turned=True)
+    case = swap(flipped=True)
     kernels(case)
     assert case.stages.lowered.arena_bytes > 0
 

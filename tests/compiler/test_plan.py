@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 import smelt
 from smelt import nn
-from smelt.compiler.graph.memory_plan import ALIGNMENT, Life, pack
+from smelt.compiler.graph.memory_plan import ALIGNMENT, LiveRange, pack
 from tests.compiler.engines import Case
 
-lives = st.builds(
-    lambda nbytes, first, length: Life(nbytes, first, first + length),
+live_ranges = st.builds(
+    lambda nbytes, first, length: LiveRange(nbytes, first, first + length),
     st.integers(1, 5000),
     st.integers(0, 30),
     st.integers(0, 10),
@@ -22,8 +22,8 @@ lives = st.builds(
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.lists(lives, max_size=40))
-def test_no_two_live_values_overlap(values: list[Life]) -> None:
+@given(st.lists(live_ranges, max_size=40))
+def test_no_two_live_values_overlap(values: list[LiveRange]) -> None:
     offsets, peak = pack(values)
     placed = list(zip(values, offsets, strict=True))
     for number, (a, start) in enumerate(placed):
@@ -32,20 +32,20 @@ def test_no_two_live_values_overlap(values: list[Life]) -> None:
         for b, other in placed[:number]:
             together = a.first <= b.last and b.first <= a.last
             assert not together or start + a.nbytes <= other or other + b.nbytes <= start
-    highest = max([start + life.nbytes for life, start in placed], default=0)
+    highest = max([start + live.nbytes for live, start in placed], default=0)
     assert peak == -(-highest // ALIGNMENT) * ALIGNMENT
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.lists(lives, min_size=1, max_size=40))
+@given(st.lists(live_ranges, min_size=1, max_size=40))
 def test_the_peak_is_no_more_than_without_reuse_and_no_less_than_what_lives(
-    values: list[Life],
+    values: list[LiveRange],
 ) -> None:
     _, peak = pack(values)
-    rounded = [-(-life.nbytes // ALIGNMENT) * ALIGNMENT for life in values]
+    rounded = [-(-live.nbytes // ALIGNMENT) * ALIGNMENT for live in values]
     assert peak <= sum(rounded)
     for time in range(45):
-        alive = [life.nbytes for life in values if life.first <= time <= life.last]
+        alive = [live.nbytes for live in values if live.first <= time <= live.last]
         assert peak >= sum(alive)
 
 

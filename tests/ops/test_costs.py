@@ -8,9 +8,10 @@ import smelt
 from smelt import Tensor, dtypes
 from smelt.compiler.codegen.transcendental import TRANSCENDENTAL
 from smelt.ir.loops import Binary, Unary, Variable, walk
+from smelt.ir.operation import EXPENSIVE
 from smelt.ops import elementwise
 from smelt.ops.elementwise import Elementwise
-from smelt.ops.op import DEAR, REGISTRY
+from smelt.ops.op import REGISTRY
 
 PLAIN = [
     card
@@ -26,7 +27,7 @@ def test_a_card_is_dear_where_its_expression_takes_a_transcendental_function(
     elements = [Variable(name, dtypes.float32) for name in "ab"[: card.arity]]
     parts = walk(card.express(*elements))
     names = {part.op for part in parts if isinstance(part, (Unary, Binary))}
-    assert (card.cost >= DEAR) == bool(names & TRANSCENDENTAL)
+    assert (card.cost >= EXPENSIVE) == bool(names & TRANSCENDENTAL)
 
 
 def test_what_a_card_costs_decides_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +41,7 @@ def test_what_a_card_costs_decides_what_is_stored(monkeypatch: pytest.MonkeyPatc
         return step.memory().arena
 
     cheap = temporaries()
-    monkeypatch.setattr(elementwise.abs, "cost", DEAR)
+    monkeypatch.setattr(elementwise.abs, "cost", EXPENSIVE)
     assert temporaries() >= cheap + 64 * 64 * 4
 
 
@@ -55,5 +56,5 @@ def test_what_a_card_costs_decides_what_a_loop_keeps(monkeypatch: pytest.MonkeyP
         return step.explain("graph").count("abs")
 
     assert kept() == 2  # forwards, and once more for the gradient
-    monkeypatch.setattr(elementwise.abs, "cost", DEAR)
+    monkeypatch.setattr(elementwise.abs, "cost", EXPENSIVE)
     assert kept() == 1

@@ -1,1 +1,1 @@
-"""Graph passes: a traced graph -> a simpler one, its nodes in groups, each value in a place."""
+"""Graph passes: a traced graph -> a simpler one, its nodes in groups, each value with a slot."""

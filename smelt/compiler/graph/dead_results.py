@@ -1,6 +1,6 @@
-"""Bodies: the graphs inside of loops and branches, simplified, without the results nobody asks for.
+"""Dead results: loops and branches with simplified bodies, without the results that nothing reads.
 
-A loop keeps of each turn what its derivatives may want. Here it is known what they did want.
+A loop saves for each iteration what its derivatives may read. Here it is known what they do read.
 """
 
 from __future__ import annotations
@@ -8,59 +8,64 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from smelt.ir.graph import Graph, Node
+from smelt.ir.graph import Graph, Node, carry_count
+from smelt.ir.operation import Pattern
 
 
-class Bodies:
-    """The loops and branches of one graph, and which of their results are asked for."""
+class Regions:
+    """The loops and branches of one graph, and which of their results are read."""
 
     def __init__(self, graph: Graph, simplify: Callable[[Graph], Graph]) -> None:
         self._simplify = simplify
-        self._asked: dict[Node, set[int]] = {}
-        self._numbers: dict[Node, dict[int, int]] = {}
+        self._live: dict[Node, set[int]] = {}
+        self._new_numbers: dict[Node, dict[int, int]] = {}
         for node in graph.nodes():
-            if node.op.family == "control":
-                self._asked.setdefault(node, set())
-            if node.op.family == "part" and node.size:
-                self._asked[node.inputs[0]].add(node.attributes["number"])
+            if node.op.pattern is Pattern.REGION:
+                self._live.setdefault(node, set())
+            if _is_result(node):
+                self._live[node.inputs[0]].add(node.attributes["number"])
 
-    def make_in_vain(self) -> bool:
-        """Returns whether a body has an output that nobody asks for."""
+    def has_dead_results(self) -> bool:
+        """Returns whether a body has an output that nothing reads."""
         return any(
-            len(node.attributes["bodies"][0].outputs) > sum(k >= _carried(node) for k in asked)
-            for node, asked in self._asked.items()
+            len(node.attributes["bodies"][0].outputs) > len(self._live_outputs(node))
+            for node in self._live
         )
 
     def simplified(self, node: Node) -> Node:
-        """Returns a token with simpler bodies, or a part with its result's new number; any other
-        node as it is.
+        """Returns a region with simpler bodies, or a result with its new number; any other node as
+        it is.
         """
-        if node.op.family == "part" and node.size:
-            number = self._numbers[node.inputs[0]][node.attributes["number"]]
+        if _is_result(node):
+            number = self._new_numbers[node.inputs[0]][node.attributes["number"]]
             return replace(node, attributes={**node.attributes, "number": number})
-        if node.op.family != "control":
+        if node.op.pattern is not Pattern.REGION:
             return node
-        bodies = node.attributes["bodies"]
-        carried = _carried(node)
-        kept = sorted(number - carried for number in self._asked[node] if number >= carried)
-        bodies = [self._simplify(_with_outputs(body, kept)) for body in bodies]
-        rows = list(zip(*(body.outputs for body in bodies), strict=True))
-        distinct = list(dict.fromkeys(rows))
-        numbers = {
-            carried + old: carried + distinct.index(row)
-            for old, row in zip(kept, rows, strict=True)
-        }
-        self._numbers[node] = numbers | {number: number for number in range(carried)}
+        carried, live = carry_count(node), self._live_outputs(node)
         bodies = [
-            replace(body, outputs=tuple([row[place] for row in distinct]))
-            for place, body in enumerate(bodies)
+            self._simplify(_with_outputs(body, [body.outputs[k] for k in live]))
+            for body in node.attributes["bodies"]
+        ]
+        outputs = list(zip(*(body.outputs for body in bodies), strict=True))
+        distinct = list(dict.fromkeys(outputs))
+        self._new_numbers[node] = {number: number for number in range(carried)} | {
+            carried + old: carried + distinct.index(output)
+            for old, output in zip(live, outputs, strict=True)
+        }
+        bodies = [
+            _with_outputs(body, [output[k] for output in distinct]) for k, body in enumerate(bodies)
         ]
         return replace(node, attributes={**node.attributes, "bodies": tuple(bodies)})
 
+    def _live_outputs(self, node: Node) -> list[int]:
+        """Returns which outputs of a region's bodies are read, in order."""
+        carried = carry_count(node)
+        return sorted(number - carried for number in self._live[node] if number >= carried)
 
-def _carried(node: Node) -> int:
-    return len(node.attributes["bodies"][0].states)
+
+def _is_result(node: Node) -> bool:
+    return node.op.pattern is Pattern.RESULT and node.size > 0
 
 
-def _with_outputs(body: Graph, kept: list[int]) -> Graph:
-    return replace(body, outputs=tuple([body.outputs[number] for number in kept]))
+def _with_outputs(body: Graph, outputs: list[Node]) -> Graph:
+    return replace(body, outputs=tuple(outputs))

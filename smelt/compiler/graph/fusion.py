@@ -1,22 +1,12 @@
-"""Fuse: stored nodes that can share a loop become one group, and later one kernel.
+"""Fuse: materialized nodes that can share a loop become one group, and later one kernel.
 
-Kinds of groups:
-
-- "flat": every member has the shape of the loops and computes one element per turn (Adam's three
-  updates; sums over leading axes with what follows). Members hand values on in registers.
-- "rows": the loops run over leading axes (`outer`); each member loops further inside (softmax,
-  layer norm). Members hand rows on in a small local buffer.
-- "tiles": a matrix product and the elementwise work on its result, done while it is in registers.
-- "alone": a running sum, a scatter, a sort, random bits.
-- "control": a loop or a branch with its results; what it runs is fused by itself (`bodies`).
-
-A stored node joins a group unless there is one of these reasons to stop:
+A materialized node joins a group unless there is one of these reasons to stop:
 
 - a group that it must come after lies behind the candidate;
 - the loops differ;
-- it reads a member elsewhere than in step (at another index than the one just computed);
-- it overwrites a state that a member reads elsewhere than in step, or beside a check;
-- it is dear, and the group a product of one column: that is vectorised along its sum;
+- it reads a member that is not aligned (at another index than the one just computed);
+- it overwrites a state that a member reads at another index, or beside a check;
+- it is expensive, and the group a product of one column: that is vectorized along its sum;
 - the group is full (`MEMBER_LIMIT`), or shares no data with it and is large.
 """
 
@@ -24,29 +14,56 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import Enum
 
+from smelt.compiler.graph.gemm_blocking import Blocking
 from smelt.compiler.graph.materialize import Read
 from smelt.compiler.graph.order import Ordered, order
 from smelt.ir.graph import Graph, Leaf, Node
-from smelt.ops.op import DEAR, Shape
+from smelt.ir.operation import EXPENSIVE, Pattern
+from smelt.ops.op import Shape
 
 MEMBER_LIMIT = 24
 SMALL = 1 << 16  # elements up to which unrelated work may share a loop
 TINY = 1 << 12  # elements up to which a full reduction may share a kernel with other small work
 WORKSPACE = Leaf("workspace")
-SCRATCH_LIMIT = 1 << 14  # elements of a row that may stay in a local buffer
+ROW_LIMIT = 1 << 14  # elements of a row that may stay in a local buffer
+
+
+class Strategy(Enum):
+    """How a group is computed: decided here, read by what lowers it."""
+
+    # every member has the shape of the loops and computes one element per iteration (Adam's three
+    # updates; sums over leading axes with what follows); values are handed on in registers
+    POINTWISE = "pointwise"
+    # loops over leading axes, and each member loops further inside (softmax, layer norm); rows are
+    # handed on in a small local buffer
+    ROWWISE = "rowwise"
+    GEMM = "gemm"  # a product, and the elementwise work on it while it is in registers
+    BLOCKED_GEMM = "blocked gemm"  # the same, a panel at a time (`gemm_blocking.py`)
+    STANDALONE = "standalone"  # a running sum, a scatter, a sort, random bits
+    REGION = "region"  # a loop or a branch with its results; what it runs is fused by itself
+
+
+GEMMS = (Strategy.GEMM, Strategy.BLOCKED_GEMM)
+Loops = tuple[Strategy, Shape]  # how a group is computed, and its iteration space
 
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """Stored nodes that one kernel computes, in order; a sort also needs memory to work in."""
+    """Materialized nodes that one kernel computes, in order.
 
-    kind: str
-    outer: Shape
+    The iteration space has the extents of the loops that all members share. A sort also needs
+    memory to work in, a blocked product a blocking, and a region has its bodies.
+    """
+
+    strategy: Strategy
+    iteration_space: Shape
+    blocking: Blocking | None = None
+    workspace: tuple[Node, ...] = ()
+    bodies: tuple[Fused, ...] = ()
     members: list[Node] = field(default_factory=list)
     reads: set[Node] = field(default_factory=set)
-    workspace: list[Node] = field(default_factory=list)
-    bodies: list[Fused] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,185 +73,191 @@ class Fused:
     ordered: Ordered
     groups: tuple[Group, ...]
 
+    @property
+    def graph(self) -> Graph:
+        """The graph whose nodes are in the groups."""
+        return self.ordered.graph
+
 
 def fuse(graph: Graph) -> Fused:
-    """Returns the groups of a graph's stored nodes."""
+    """Returns the groups of a graph's materialized nodes."""
     ordered = order(graph)
     groups: list[Group] = []
-    place: dict[Node, int] = {}
+    index_of: dict[Node, int] = {}  # of each node's group
     for node in ordered.nodes:
-        first = max([place[before] for before in ordered.after[node]], default=0)
-        reads = ordered.stored.reads(node)
-        number = _find(groups, first, node, reads, ordered)
-        if node.op.family == "part":
-            number = place[node.inputs[0]]
-        if number is None:
-            number = len(groups)
-            groups.append(Group(*_own_loops(node)))
-            if node.op.family == "sort":
-                groups[number].workspace.append(_workspace(node))
-            if node.op.family == "control":
-                groups[number].bodies += map(fuse, node.attributes["bodies"])
-        group = groups[number]
-        group.members.append(node)
-        group.reads.update(read.node for read in reads)
-        place[node] = number
+        if node.op.pattern is Pattern.RESULT:
+            index = index_of[node.inputs[0]]
+        else:
+            first = max(map(index_of.__getitem__, ordered.predecessors[node]), default=0)
+            index = _compatible_group(groups, first, node, ordered)
+        if index == len(groups):
+            groups.append(_seed_group(node, ordered))
+        groups[index].members.append(node)
+        groups[index].reads.update(read.node for read in ordered.materialized.reads[node])
+        index_of[node] = index
     return Fused(ordered, tuple(groups))
 
 
-def _find(
-    groups: list[Group], first: int, node: Node, reads: tuple[Read, ...], ordered: Ordered
-) -> int | None:
-    """Returns the first group from `first` on that the node fits into, converted if need be."""
-    for number in range(first, len(groups)):
-        group = groups[number]
-        if len(group.members) >= MEMBER_LIMIT:
-            continue
-        kind = _fits(group, node, reads, ordered)
-        if kind is not None:
-            group.kind, group.outer = kind
-            return number
-    return None
-
-
-def operations(group: Group, ordered: Ordered) -> list[str]:
+def operations(group: Group, fused: Fused) -> list[str]:
     """Returns the names of what a group computes, in order, for people.
 
-    Of what is inlined only the dear is named: reads at computed places.
+    Of what is inlined only reads at computed indices are named.
     """
     names: list[str] = []
     for member in group.members:
-        hidden, stack = [], list(member.inputs)
+        inlined, stack = [], list(member.inputs)
         while stack:
             node = stack.pop()
-            if not ordered.stored.has(node):
+            if node not in fused.ordered.materialized:
                 stack += node.inputs
-                if node.op.name == "take" and "take" not in hidden:
-                    hidden.append(node.op.name)
-        names += [name for name in hidden if name not in names]
-        names.append("copy" if member.op.family == "movement" else member.op.name)
+                if node.op.name == "take" and "take" not in inlined:
+                    inlined.append(node.op.name)
+        names += [name for name in inlined if name not in names]
+        names.append("copy" if member.op.is_movement else member.op.name)
     return names
 
 
-def _workspace(node: Node) -> Node:
-    return Node(WORKSPACE, (), {}, node.shape, node.dtype)
+# --- a group's first node -------------------------------------------------------------------------
 
 
-def is_elementwise(node: Node) -> bool:
-    """Whether each element of a stored node is one expression: no loop of its own."""
-    return node.op.family in ("elementwise", "movement", "indexing", "window", "iota")
+def _seed_group(node: Node, ordered: Ordered) -> Group:
+    """Returns the group that begins with this node."""
+    match node.op.pattern:
+        case Pattern.POINTWISE:
+            return Group(Strategy.POINTWISE, node.shape)
+        case Pattern.REDUCTION:
+            by_rows = _reduces_trailing_axes(node)
+            return Group(Strategy.ROWWISE if by_rows else Strategy.POINTWISE, node.shape)
+        case Pattern.CONTRACTION:
+            blocking = ordered.materialized.blockings.get(node)
+            strategy = Strategy.BLOCKED_GEMM if blocking else Strategy.GEMM
+            return Group(strategy, node.shape, blocking)
+        case Pattern.REGION:
+            bodies = tuple(map(fuse, node.attributes["bodies"]))
+            return Group(Strategy.REGION, (), bodies=bodies)
+    workspace = (Node(WORKSPACE, (), {}, node.shape, node.dtype),)
+    needed = workspace if node.op.needs_workspace else ()
+    return Group(Strategy.STANDALONE, node.shape, workspace=needed)
 
 
-def runs_over_trailing(node: Node) -> bool:
+def _reduces_trailing_axes(node: Node) -> bool:
     """Whether a reduction runs over the last axes of its operand, and so along its rows."""
     ndim, axes = node.inputs[0].ndim, node.attributes["axes"]
     return tuple(axes) == tuple(range(ndim - len(axes), ndim))
 
 
-def _own_loops(node: Node) -> tuple[str, Shape]:
-    """Returns the kind and the loops of a group that begins with this node."""
-    if is_elementwise(node):
-        return "flat", node.shape
-    if node.op.family == "reduction":
-        return ("rows" if runs_over_trailing(node) else "flat"), node.shape
-    if node.op.family == "contraction":
-        return "tiles", node.shape
-    if node.op.family == "control":
-        return "control", ()
-    return "alone", node.shape
+# --- more members ---------------------------------------------------------------------------------
 
 
-def _fits(
-    group: Group, node: Node, reads: tuple[Read, ...], ordered: Ordered
-) -> tuple[str, Shape] | None:
-    """Returns the kind and loops of the group with this node in it, or None: a reason to stop."""
-    target = _shared_loops(group, node)
-    if target is None:
-        return None
-    kind, outer = target
-    if kind == "tiles" and outer[-1] == 1 and _is_dear(node, ordered):
-        return None
-    inside = [read for read in reads if read.node in group.members]
-    if not all(_in_step(kind, read, len(outer)) for read in inside):
-        return None
-    if not _may_overwrite(kind, group, node, ordered):
-        return None
-    if not inside and not _related(kind, group, reads, outer):
-        return None
-    return target
+def _compatible_group(groups: list[Group], first: int, node: Node, ordered: Ordered) -> int:
+    """Returns the index of the first group from `first` on that the node can join, converted if
+    need be; of a new one if there is none.
+    """
+    for index in range(first, len(groups)):
+        group = groups[index]
+        loops = _shared_loops(group, node) if len(group.members) < MEMBER_LIMIT else None
+        if loops is not None and _can_fuse(loops, group, node, ordered):
+            group.strategy, group.iteration_space = loops
+            return index
+    return len(groups)
 
 
-def _is_dear(node: Node, ordered: Ordered) -> bool:
-    """Whether an element of a stored node takes a function such as exp."""
+def _can_fuse(loops: Loops, group: Group, node: Node, ordered: Ordered) -> bool:
+    """Whether a node whose loops fit can join a group: none of the other reasons to stop."""
+    strategy, space = loops
+    if strategy in GEMMS and space[-1] == 1 and _is_expensive(node, ordered):
+        return False
+    reads = ordered.materialized.reads[node]
+    members = [read for read in reads if read.node in group.members]
+    if not all(_is_aligned(strategy, read, len(space)) for read in members):
+        return False
+    if not _may_overwrite(strategy, group, node, ordered):
+        return False
+    return bool(members) or _is_related(loops, group, reads)
+
+
+def _is_expensive(node: Node, ordered: Ordered) -> bool:
+    """Whether an element of a materialized node takes a function such as exp."""
     stack = [node]
     while stack:
-        one = stack.pop()
-        if one.op.cost >= DEAR:
+        inner = stack.pop()
+        if inner.op.cost >= EXPENSIVE:
             return True
-        stack += [operand for operand in one.inputs if not ordered.stored.has(operand)]
+        stack += [operand for operand in inner.inputs if operand not in ordered.materialized]
     return False
 
 
-def _shared_loops(group: Group, node: Node) -> tuple[str, Shape] | None:
-    family = node.op.family
-    if group.kind in ("alone", "control") or not (is_elementwise(node) or family == "reduction"):
+def _shared_loops(group: Group, node: Node) -> Loops | None:
+    """Returns the loops of the group with this node in it, or None where theirs differ."""
+    reduces = node.op.pattern is Pattern.REDUCTION
+    if group.strategy in (Strategy.STANDALONE, Strategy.REGION):
         return None
-    trailing = family == "reduction" and runs_over_trailing(node)
-    if group.kind in ("flat", "tiles"):
-        if node.shape == group.outer and not trailing:
-            reduces = family == "reduction" and group.kind == "tiles"
-            return None if reduces else (group.kind, group.outer)
-        if group.kind == "flat" and trailing:
-            return _as_rows(group, node)
+    if not (node.op.is_inlinable or reduces):
         return None
-    if not _is_prefix(group.outer, node.shape):
-        return None
-    if group.outer == () and max(node.size, *(one.size for one in node.inputs), 0) > TINY:
-        return None
-    if not trailing and family == "reduction":
-        return None
-    if math.prod(node.shape[len(group.outer) :]) > SCRATCH_LIMIT:
-        return None
-    return "rows", group.outer
+    by_rows = reduces and _reduces_trailing_axes(node)
+    if group.strategy is Strategy.ROWWISE:
+        fits = _fits_rows(group, node) and by_rows == reduces
+        return (Strategy.ROWWISE, group.iteration_space) if fits else None
+    if node.shape == group.iteration_space and not by_rows:
+        fits = not reduces or group.strategy not in GEMMS
+        return (group.strategy, group.iteration_space) if fits else None
+    if group.strategy is Strategy.POINTWISE and by_rows:
+        return _promoted_to_rowwise(group, node)
+    return None
 
 
-def _as_rows(group: Group, node: Node) -> tuple[str, Shape] | None:
-    """A flat group becomes a row group when a reduction along its rows follows."""
-    if not _is_prefix(node.shape, group.outer) or not all(map(is_elementwise, group.members)):
-        return None
-    if node.shape == () and max(group.outer, default=0) and math.prod(group.outer) > TINY:
-        return None
-    if math.prod(group.outer[len(node.shape) :]) > SCRATCH_LIMIT:
-        return None
-    return "rows", node.shape
-
-
-def _is_prefix(outer: Shape, shape: Shape) -> bool:
-    return shape[: len(outer)] == outer
-
-
-def _in_step(kind: str, read: Read, depth: int) -> bool:
-    return read.in_step_up_to(depth) if kind == "rows" else read.in_step
-
-
-def _may_overwrite(kind: str, group: Group, node: Node, ordered: Ordered) -> bool:
-    old = ordered.writes.get(node)
-    checks = {one.node for one in ordered.stored.graph.assertions}
-    if old is not None and not checks.isdisjoint(group.members):
-        return False  # a step that fails must leave every state as it was
-    if old is None or old not in group.reads:
-        return True
-    if kind == "rows" and len(group.outer) != node.ndim:
+def _fits_rows(group: Group, node: Node) -> bool:
+    """Whether a node has a rowwise group's loops outside, and a short row within."""
+    space = group.iteration_space
+    if not _is_prefix(space, node.shape):
         return False
-    reads = [read for one in group.members for read in ordered.stored.reads(one)]
-    return all(read.in_step for read in reads if read.node is old)
+    if space == () and max(node.size, *(operand.size for operand in node.inputs), 0) > TINY:
+        return False
+    return math.prod(node.shape[len(space) :]) <= ROW_LIMIT
 
 
-def _related(kind: str, group: Group, reads: tuple[Read, ...], outer: Shape) -> bool:
+def _promoted_to_rowwise(group: Group, node: Node) -> Loops | None:
+    """A pointwise group becomes a rowwise one when a reduction along its rows follows."""
+    space = group.iteration_space
+    if not all(member.op.is_inlinable for member in group.members):
+        return None
+    if not _is_prefix(node.shape, space) or math.prod(space[node.ndim :]) > ROW_LIMIT:
+        return None
+    if node.shape == () and math.prod(space) > TINY:
+        return None
+    return Strategy.ROWWISE, node.shape
+
+
+def _is_prefix(shorter: Shape, shape: Shape) -> bool:
+    return shape[: len(shorter)] == shorter
+
+
+def _is_aligned(strategy: Strategy, read: Read, depth: int) -> bool:
+    by_rows = strategy is Strategy.ROWWISE
+    return read.is_aligned_up_to(depth) if by_rows else read.is_aligned
+
+
+def _may_overwrite(strategy: Strategy, group: Group, node: Node, ordered: Ordered) -> bool:
+    old = ordered.writes.get(node)
+    if old is None:
+        return True
+    checks = {check.node for check in ordered.graph.assertions}
+    if not checks.isdisjoint(group.members):
+        return False  # a step that fails must leave every state as it was
+    if old not in group.reads:
+        return True
+    if strategy is Strategy.ROWWISE and len(group.iteration_space) != node.ndim:
+        return False
+    reads = [read for member in group.members for read in ordered.materialized.reads[member]]
+    return all(read.is_aligned for read in reads if read.node is old)
+
+
+def _is_related(loops: Loops, group: Group, reads: tuple[Read, ...]) -> bool:
     """Whether unconnected work should share the loop: it reads the same data, or both are small."""
-    if kind == "tiles":
+    strategy, space = loops
+    if strategy in GEMMS:
         return False
     shares = any(read.node in group.reads for read in reads)
-    if kind == "rows":
-        return shares and outer != ()
-    return shares or math.prod(outer) <= SMALL
+    if strategy is Strategy.ROWWISE:
+        return shares and space != ()
+    return shares or math.prod(space) <= SMALL

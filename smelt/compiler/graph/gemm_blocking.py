@@ -1,17 +1,19 @@
-"""How a large convolution, or a deep product, is cut into products of small matrices.
+"""How a large convolution, or a deep product, is blocked as a product of small matrices.
 
-A convolution is a product of matrices once one operand is written out: `panel[c, k, column]`, a
-local copy in which columns lie side by side, as vectors want them. There are two ways:
+A convolution is an implicit GEMM: a product of matrices once one operand is written out as a panel,
+`panel[c, k, column]`, a local copy in which columns lie side by side, as vectors want them. There
+are two strategies:
 
-- columns are places (pixels): the panel holds what a few rows of the result need of x, each element
-  once a tap; the other operand is w, one row an output channel. This is the forward pass and the
-  gradient by the input.
-- columns are output channels: the panel holds w, turned; the other operand is x, one row a sample
-  and place. This is the gradient by the kernel, of which the places are few and the taps many.
+- Spatial: columns are output positions (pixels). The panel holds what a few rows of the result need
+  of x, each element once a tap; the other operand is w, one row an output channel. This is the
+  forward pass and the gradient by the input.
+- Channel: columns are output channels. The panel holds w, transposed; the other operand is x, one
+  row a sample and position. This is the gradient by the kernel, of which the positions are few and
+  the taps many.
 
 A panel must fit in the second cache. What is deeper is done in blocks, and sums wait in a second
-buffer, the totals. A product of matrices `x @ w.T` that is too deep for the panels of the scheduler
-is cut the second way: it is a convolution without places and taps.
+buffer, the accumulators. A product of matrices `x @ w.T` that is too deep for the panels of
+`loops/` is blocked the second way: it is a convolution without positions and taps.
 
 Only shapes decide, so results are the same for any number of threads.
 """
@@ -19,8 +21,8 @@ Only shapes decide, so results are the same for any number of threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from smelt.ir.graph import Node
 from smelt.ops import movement
@@ -28,68 +30,87 @@ from smelt.ops.contraction import matmul
 from smelt.ops.convolution import convolution
 
 Shape = tuple[int, ...]
-Part = tuple[int, int, int]  # first, how many, and in steps of how many
 
 VECTOR = 16  # elements side by side that a panel's width is chosen for
-PANEL = 1 << 15  # elements of a panel, at most
-TOTALS = 1 << 15  # elements of the totals, at most
-WIDEST = 256  # columns of a panel, at most
-DEEP = 4096  # products of matrices up to this depth are the scheduler's
-LEAST_WORK = 1 << 16  # products below which nothing is cut
-LEAST_ROWS = 4  # rows that must share a panel
-FEW_SHARES = 4  # pieces of work that are enough for the threads
-COPY_PRICE = 3  # cycles of copying a vector into a panel, or of turning it
-RESULT_PRICE = 3  # cycles of bringing one of the totals to memory across the channels
+PANEL_LIMIT = 1 << 15  # elements of a panel
+ACCUMULATOR_LIMIT = 1 << 15  # elements of the accumulators
+COLUMN_LIMIT = 256  # columns of a panel
+DEPTH_LIMIT = 4096  # products of matrices up to this depth are left to `loops/`
+MIN_WORK = 1 << 16  # products below which nothing is blocked
+MIN_ROWS = 4  # rows that must share a panel
+MIN_CHUNKS = 4  # chunks of work that are enough for the threads
+COPY_COST = 3  # cycles of copying a vector into a panel, or of transposing it
+WRITE_BACK_COST = 3  # cycles of bringing an accumulator to memory across the channels
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """`count` tiles of `size` elements along an axis, the first at `start`."""
+
+    start: int
+    count: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Extents:
-    """A convolution's extents, one group's channels: y (N, O, *P) from C channels and taps K.
+    """A convolution's extents in one group of channels: y (N, O, *P) from C channels and taps K.
 
-    A product of matrices has no places, and one tap.
+    A product of matrices has no positions, and one tap.
     """
 
     samples: int
     groups: int
     outputs: int
-    places: Shape
-    inner: int
+    positions: Shape
+    channels: int
     taps: Shape
 
     @property
     def depth(self) -> int:
         """How many products make one element."""
-        return self.inner * math.prod(self.taps)
+        return self.channels * math.prod(self.taps)
 
     @property
-    def lines(self) -> int:
-        """How many lines of places there are, in one image of a stack."""
-        return self.places[-2] if len(self.places) > 1 else 1
+    def height(self) -> int:
+        """How many rows of positions there are, in one image of a stack."""
+        return self.positions[-2] if len(self.positions) > 1 else 1
+
+    @property
+    def images(self) -> int:
+        """How many images there are in all stacks of all samples, each once a group."""
+        return self.groups * self.samples * math.prod(self.positions[:-2])
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceCut:
-    """Columns are places: strips of `rows` lines of the result, `columns` wide.
+class SpatialBlocking:
+    """Columns are output positions: tiles of the last two axes; and channels a block of the depth.
 
-    `inner` channels make one block of the depth.
+    The operand of which one element at a time is read, very often, is w.
     """
 
-    lines: tuple[Part, ...]  # the last axis but one
-    columns: tuple[Part, ...]  # the last axis
-    inner: int
+    scalar_operand: ClassVar[int] = 1
+    rows: tuple[Tiles, ...]
+    columns: tuple[Tiles, ...]
+    channels: int
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelCut:
-    """Columns are output channels, `outputs` a panel; `samples` share it.
+class ChannelBlocking:
+    """Columns are output channels, `outputs` a panel, which `samples` share.
 
-    One block of the depth has some channels and some steps of the first axis of taps.
+    A block of the depth has some channels and some of the first axis of taps. The operand of which
+    one element at a time is read, very often, is x.
     """
 
+    scalar_operand: ClassVar[int] = 0
     outputs: int
     samples: int
-    inner: tuple[Part, ...]
-    taps: tuple[Part, ...]
+    channels: tuple[Tiles, ...]
+    taps: tuple[Tiles, ...]
+
+
+Blocking = SpatialBlocking | ChannelBlocking
 
 
 def extents_of(node: Node) -> Extents:
@@ -98,37 +119,36 @@ def extents_of(node: Node) -> Extents:
     if node.op is matmul:
         return Extents(node.shape[0], 1, node.shape[1], (), w.shape[0], (1,))
     groups = node.attributes["groups"]
-    samples, outputs, *places = node.shape
-    return Extents(samples, groups, outputs // groups, tuple(places), w.shape[1], w.shape[2:])
+    samples, outputs, *positions = node.shape
+    return Extents(samples, groups, outputs // groups, tuple(positions), w.shape[1], w.shape[2:])
 
 
-def cut(node: Node) -> PlaceCut | ChannelCut | None:
-    """Returns how a convolution is cut, or None when it is small or its operands are shared little.
+def choose_blocking(node: Node) -> Blocking | None:
+    """Returns how a node is blocked, or None when it is small or its operands are reused little.
 
-    Of both ways the one that takes less time, by a small model, is chosen.
+    Of both strategies the one that takes less time, by a small model, is chosen.
     """
     if node.op is not convolution and not (node.op is matmul and _is_deep(node)):
         return None
     e = extents_of(node)
-    work = e.groups * e.samples * e.outputs * math.prod(e.places) * e.depth
-    if work < LEAST_WORK:
+    if e.images * e.outputs * math.prod(e.positions[-2:]) * e.depth < MIN_WORK:
         return None
-    options = [option for option in (_by_places(e), _by_channels(e)) if option is not None]
+    options = [option for option in (_spatial(e), _channel(e)) if option is not None]
     return min(options, key=lambda option: option[0])[1] if options else None
 
 
 def _is_deep(node: Node) -> bool:
     """Whether a product's right side lies across its columns, and is too deep for one panel."""
     _, w = node.inputs
-    return node.ndim == 2 and w.op is movement.permute and w.shape[0] > DEEP
+    return node.ndim == 2 and w.op is movement.permute and w.shape[0] > DEPTH_LIMIT
 
 
-def parts(extent: int, step: int) -> tuple[Part, ...]:
-    """Returns an extent in whole steps, and one smaller step behind them."""
-    whole = extent // step
-    result = [(0, whole, step)] if whole else []
-    if extent % step:
-        result.append((whole * step, 1, extent % step))
+def tiles(extent: int, size: int) -> tuple[Tiles, ...]:
+    """Returns an extent in tiles of a size, and one smaller tile behind them."""
+    full = extent // size
+    result = [Tiles(0, full, size)] if full else []
+    if extent % size:
+        result.append(Tiles(full * size, 1, extent % size))
     return tuple(result)
 
 
@@ -136,98 +156,91 @@ def _vectors(columns: int) -> int:
     return -(-columns // VECTOR)
 
 
-def _by_places(e: Extents) -> tuple[float, PlaceCut] | None:
-    if not e.places or e.outputs < LEAST_ROWS or math.prod(e.places) < VECTOR // 2:
+def _spatial(e: Extents) -> tuple[float, SpatialBlocking] | None:
+    """Returns the spatial blocking and its cycles, or None where it is of no use."""
+    if not e.positions or e.outputs < MIN_ROWS or math.prod(e.positions) < VECTOR // 2:
         return None
-    inner, most = _panel(e)
-    if most < VECTOR:
+    channels, limit = _panel_limits(e)
+    if limit < VECTOR:
         return None
-    lines, columns = _strips(e, most)
-    vectors = sum(n * _vectors(r * c) * m for _, n, r in lines for _, m, c in columns)
-    around = e.groups * e.samples * math.prod(e.places[:-2])
-    copies = e.lines * sum(count * _vectors(step) for _, count, step in columns)
-    cycles = around * e.depth * (vectors * e.outputs + COPY_PRICE * copies)
-    single = len(lines) == len(columns) == 1
-    shares = around * lines[0][1] * columns[0][1] if single else around
-    return _shared(cycles, shares), PlaceCut(lines, columns, inner)
+    rows, columns = _spatial_tiles(e, limit)
+    vectors = sum(r.count * _vectors(r.size * c.size) * c.count for r in rows for c in columns)
+    copies = e.height * sum(c.count * _vectors(c.size) for c in columns)
+    cycles = e.images * e.depth * (vectors * e.outputs + COPY_COST * copies)
+    is_uniform = len(rows) == len(columns) == 1
+    chunks = e.images * rows[0].count * columns[0].count if is_uniform else e.images
+    return _threaded(cycles, chunks), SpatialBlocking(rows, columns, channels)
 
 
-def _panel(e: Extents) -> tuple[int, int]:
-    """Returns how many channels a panel of places holds, and how many columns at most."""
+def _panel_limits(e: Extents) -> tuple[int, int]:
+    """Returns how many channels a spatial panel holds, and how many columns at most."""
     taps = math.prod(e.taps)
-    inner = _divisor(e.inner, PANEL // (4 * VECTOR * taps))
-    most = min(WIDEST, PANEL // (inner * taps) // VECTOR * VECTOR)
-    return inner, most if inner == e.inner else min(most, TOTALS // e.outputs)
+    channels = _divisor(e.channels, PANEL_LIMIT // (4 * VECTOR * taps))
+    limit = min(COLUMN_LIMIT, PANEL_LIMIT // (channels * taps) // VECTOR * VECTOR)
+    return channels, limit if channels == e.channels else min(limit, ACCUMULATOR_LIMIT // e.outputs)
 
 
-def _strips(e: Extents, most: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Returns strips of whole lines, or of parts of one line where that is longer than a panel."""
-    width = e.places[-1]
-    if width > most:
-        return parts(e.lines, 1), parts(width, most)
-    heights = _heights(e.lines, most // width, e.samples * e.groups)
-    rows = min(heights, key=lambda n: _waste(e.lines, width, n))
-    return parts(e.lines, rows), parts(width, width)
+def _spatial_tiles(e: Extents, limit: int) -> tuple[tuple[Tiles, ...], tuple[Tiles, ...]]:
+    """Returns tiles of full rows, or of parts of one row where that is longer than a panel."""
+    width = e.positions[-1]
+    if width > limit:
+        return tiles(e.height, 1), tiles(width, limit)
+    heights = _tile_heights(e.height, limit // width, e.samples * e.groups)
+    height = min(heights, key=lambda height: _tiled_vectors(e.height, width, height))
+    return tiles(e.height, height), tiles(width, width)
 
 
-def _shared(cycles: float, shares: int) -> float:
-    """Returns the time of work in so many shares: what cannot be shared takes twice as long."""
-    return cycles if shares > 1 else 2 * cycles
+def _threaded(cycles: float, chunks: int) -> float:
+    """Returns the time of work in so many chunks: a single one takes twice as long."""
+    return cycles if chunks > 1 else 2 * cycles
 
 
-def _heights(lines: int, most: int, others: int) -> list[int]:
-    """Returns how many lines a strip may have: where strips must do for all threads, equal ones."""
-    heights = range(1, min(lines, most) + 1)
-    return [n for n in heights if others >= FEW_SHARES or lines % n == 0]
+def _tile_heights(height: int, limit: int, chunks: int) -> list[int]:
+    """Returns how high tiles may be: equal ones where there are too few chunks without them."""
+    heights = range(1, min(height, limit) + 1)
+    return [n for n in heights if chunks >= MIN_CHUNKS or height % n == 0]
 
 
-def _waste(lines: int, width: int, rows: int) -> float:
-    """Vectors that strips of `rows` lines take, each strip counting a little by itself."""
-    return sum(count * (_vectors(step * width) + 0.25) for _, count, step in parts(lines, rows))
+def _tiled_vectors(height: int, width: int, tile: int) -> float:
+    """Vectors that tiles of a height take, each tile counting a little by itself."""
+    return sum(t.count * (_vectors(t.size * width) + 0.25) for t in tiles(height, tile))
 
 
-def _by_channels(e: Extents) -> tuple[float, ChannelCut] | None:
+def _channel(e: Extents) -> tuple[float, ChannelBlocking] | None:
+    """Returns the channel blocking and its cycles, or None where it is of no use."""
     outputs = _divisor(e.outputs, 2 * VECTOR)
-    rows = e.samples * math.prod(e.places)
-    if outputs < VECTOR // 2 or rows < LEAST_ROWS:
+    rows = e.samples * math.prod(e.positions)
+    if outputs < VECTOR // 2 or rows < MIN_ROWS:
         return None
-    line = math.prod(e.taps[1:]) * outputs
-    steps = _even(e.taps[0], PANEL // 2 // line or PANEL // line)
-    most = TOTALS // (math.prod(e.places) * outputs)
-    if not steps or not most:
+    row = math.prod(e.taps[1:]) * outputs
+    taps = _even_size(e.taps[0], PANEL_LIMIT // 2 // row or PANEL_LIMIT // row)
+    limit = ACCUMULATOR_LIMIT // (math.prod(e.positions) * outputs)
+    if not taps or not limit:
         return None
-    inner = _even(e.inner, PANEL // 2 // (line * steps)) if steps == e.taps[0] else 1
-    samples = _samples(e, outputs, most)
+    all_taps = taps == e.taps[0]
+    channels = _even_size(e.channels, PANEL_LIMIT // 2 // (row * taps)) if all_taps else 1
+    samples = _samples(e, outputs, limit)
     vectors = _vectors(outputs) * (e.outputs // outputs)
-    copies = COPY_PRICE * vectors * (e.samples // samples)
-    cycles = e.groups * (e.depth * (rows * vectors + copies) + RESULT_PRICE * rows * e.outputs)
-    shares = e.groups * (e.outputs // outputs) * (e.samples // samples)
-    how = ChannelCut(outputs, samples, parts(e.inner, inner), parts(e.taps[0], steps))
-    return _shared(cycles, shares), how
+    copies = COPY_COST * vectors * (e.samples // samples)
+    cycles = e.groups * (e.depth * (rows * vectors + copies) + WRITE_BACK_COST * rows * e.outputs)
+    chunks = e.groups * (e.outputs // outputs) * (e.samples // samples)
+    blocks = tiles(e.channels, channels), tiles(e.taps[0], taps)
+    return _threaded(cycles, chunks), ChannelBlocking(outputs, samples, *blocks)
 
 
-def _samples(e: Extents, outputs: int, most: int) -> int:
-    """Returns how many samples share a panel: many, but so that there are some shares of work."""
-    shares = e.groups * (e.outputs // outputs)
-    fewest = -(-LEAST_ROWS * 16 // math.prod(e.places))
-    wanted = max(fewest, -(-e.samples * shares // FEW_SHARES))
-    return _divisor(e.samples, min(most, wanted))
+def _samples(e: Extents, outputs: int, limit: int) -> int:
+    """Returns how many samples share a panel: many, but so that there are some chunks of work."""
+    chunks = e.groups * (e.outputs // outputs)
+    fewest = -(-MIN_ROWS * 16 // math.prod(e.positions))
+    wanted = max(fewest, -(-e.samples * chunks // MIN_CHUNKS))
+    return _divisor(e.samples, min(limit, wanted))
 
 
-def _even(extent: int, most: int) -> int:
-    """Returns the step, up to `most`, that cuts an extent into about equal pieces; 0: none does."""
-    return -(-extent // -(-extent // most)) if most else 0
+def _even_size(extent: int, limit: int) -> int:
+    """Returns the size, up to `limit`, that makes about equal tiles of an extent; 0: none does."""
+    return -(-extent // -(-extent // limit)) if limit else 0
 
 
-def _divisor(extent: int, most: int) -> int:
-    """Returns the largest divisor of an extent up to `most`, at least 1."""
-    return next((n for n in range(min(extent, most), 1, -1) if extent % n == 0), 1)
-
-
-def reads_by_element(node: Node) -> Iterator[Node]:
-    """Yields the operands of which a cut product reads one element at a time, very often."""
-    how = cut(node)
-    if isinstance(how, PlaceCut):
-        yield node.inputs[1]
-    elif isinstance(how, ChannelCut):
-        yield node.inputs[0]
+def _divisor(extent: int, limit: int) -> int:
+    """Returns the largest divisor of an extent up to `limit`, at least 1."""
+    return next((n for n in range(min(extent, limit), 1, -1) if extent % n == 0), 1)

@@ -1,7 +1,7 @@
-"""Slices come early: what is cut off is not computed.
+"""Slice hoisting: a slice moves before what it slices, so that what it drops is not computed.
 
 The gradient of a padded convolution is a convolution whose edges, the gradient of the padding, are
-cut off at once.
+dropped at once.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from collections.abc import Set
 
 from smelt.ir.graph import Node
 from smelt.ops import movement
-from smelt.ops.convolution import convolution, reach
+from smelt.ops.convolution import convolution, effective_extent
 
 
 def narrower_padding(node: Node) -> Node | None:
-    """slice(pad(x)) -> pad(x) with less padding, where only padding is cut off"""
+    """slice(pad(x)) -> pad(x) with less padding, where only padding is dropped"""
     (x,) = node.inputs
     if x.op is not movement.pad or set(node.attributes["step"]) > {1}:
         return None
     ends = zip(x.shape, node.attributes["stop"], strict=True)
-    cuts = (node.attributes["start"], tuple([extent - stop for extent, stop in ends]))
-    low, high = (
-        tuple([zeros - less for zeros, less in zip(x.attributes[side], cut, strict=True)])
-        for side, cut in zip(("low", "high"), cuts, strict=True)
+    dropped = (node.attributes["start"], tuple([extent - stop for extent, stop in ends]))
+    before, after = (
+        tuple([zeros - less for zeros, less in zip(x.attributes[side], drop, strict=True)])
+        for side, drop in zip(("low", "high"), dropped, strict=True)
     )
-    if min((*low, *high, 0)) < 0:
+    if min((*before, *after, 0)) < 0:
         return None
-    attributes = {"low": low, "high": high, "step": x.attributes["step"]}
+    attributes = {"low": before, "high": after, "step": x.attributes["step"]}
     return Node(x.op, x.inputs, attributes, node.shape, node.dtype, x.origin)
 
 
-def sliced_convolution(node: Node, alone: Set[Node]) -> Node | None:
-    """slice(convolution(x, w)) -> convolution(slice(x), w), where the convolution is in `alone`:
-    nothing else reads it
+def sliced_convolution(node: Node, single_use: Set[Node]) -> Node | None:
+    """slice(convolution(x, w)) -> convolution(slice(x), w), where nothing else reads the
+    convolution
     """
-    if node.op is not movement.slice_ or node.inputs[0] not in alone:
+    if node.op is not movement.slice_ or node.inputs[0] not in single_use:
         return None
     (y,) = node.inputs
     if y.op is not convolution:
@@ -43,12 +43,13 @@ def sliced_convolution(node: Node, alone: Set[Node]) -> Node | None:
     if set(node.attributes["step"]) > {1} or node.shape[:2] != y.shape[:2] or not node.size:
         return None
     x, w = y.inputs
-    strides, gaps = y.attributes["stride"], y.attributes["dilation"]
-    taps = [reach(extent, gap) for extent, gap in zip(w.shape[2:], gaps, strict=True)]
-    ends = zip(stop[2:], strides, taps, strict=True)
+    strides = y.attributes["stride"]
+    extents = list(map(effective_extent, w.shape[2:], y.attributes["dilation"]))
+    starts = [first * stride for first, stride in zip(start[2:], strides, strict=True)]
+    ends = zip(stop[2:], strides, extents, strict=True)
     attributes = {
-        "start": (0, 0, *[first * step for first, step in zip(start[2:], strides, strict=True)]),
-        "stop": (*x.shape[:2], *[(end - 1) * step + most for end, step, most in ends]),
+        "start": (0, 0, *starts),
+        "stop": (*x.shape[:2], *[(end - 1) * stride + extent for end, stride, extent in ends]),
         "step": (1,) * x.ndim,
     }
     bounds = zip(attributes["start"], attributes["stop"], strict=True)

@@ -1,51 +1,50 @@
-"""Store: which nodes of a graph get memory of their own, and how the rest is read.
+"""Materialize: which nodes of a graph get memory of their own, and how the others are read.
 
-A node is either stored (a kernel writes it) or inlined: computed inside the loop of whoever reads
-it. Leaves are stored by nature. A node is stored when
+A node is either materialized (a kernel writes it) or inlined: computed inside the loop of whoever
+reads it. Leaves lie in memory by nature. A node is materialized when
 
 - the step must deliver it: an output, a new state, a check;
-- it is a reduction, contraction, running sum, scatter, sort or draw of random bits: a loop of its
-  own;
-- it is read by several and dear, or each element is read many times and it is not free;
-- it is read by several and finishes a product that nothing else reads: stored in its place;
+- it cannot be inlined: a reduction, contraction, running sum, scatter, sort, draw of random bits;
+- several read it and it is expensive, or each element is read many times and it is not free;
+- several read it and it finishes a product that nothing else reads: it takes the product's place;
 - the expression has grown too large to be inlined further.
+
+Here it is also decided, once, which products are blocked, since that says how operands are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from smelt.compiler.graph.gemm_blocking import reads_by_element
+from smelt.compiler.graph.gemm_blocking import Blocking, choose_blocking
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
+from smelt.ir.operation import Axes, Pattern
 from smelt.ops import elementwise, indexing, movement
 from smelt.ops.convolution import convolution
 from smelt.ops.op import Inlined, Reader
 
-OWN_LOOP = frozenset(
-    {"reduction", "contraction", "cumulative", "scatter", "sort", "random", "control", "part"}
-)
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
-REPEAT_LIMIT = 3  # cost up to which an expression is computed again for each reader
+RECOMPUTE_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
 
-Axes = tuple[int | None, ...]  # for each axis of an operand: the reader's axis with the same index
+Readers = dict[Node, list[tuple[Node, int]]]  # of each node: who reads it, as which operand
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A stored node that a kernel reads, and which of its axes run along with which loops."""
+    """A materialized node that a kernel reads, and which of its axes run along with which loops."""
 
     node: Node
     loops: Axes
 
     @property
-    def in_step(self) -> bool:
+    def is_aligned(self) -> bool:
         """Whether every axis is read at the index of the loop with its own number."""
-        return self.in_step_up_to(self.node.ndim)
+        return self.is_aligned_up_to(self.node.ndim)
 
-    def in_step_up_to(self, count: int) -> bool:
+    def is_aligned_up_to(self, count: int) -> bool:
         """Whether the first `count` axes are read at the indices of the first `count` loops.
 
         An axis of one element is read at 0, as its loop is.
@@ -56,148 +55,89 @@ class Read:
         return all(loop == axis or self.node.shape[axis] == 1 for axis, loop in pairs)
 
 
-class Stored:
-    """The stored nodes of a graph, in an order in which they can be computed."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Materialized:
+    """The materialized nodes of a graph, in an order in which they can be computed.
 
-    def __init__(self, graph: Graph, kept: Set[Node] = frozenset()) -> None:
-        """`kept` are nodes that must be stored, since what reads them may run late."""
-        self.graph = graph
-        self._kept = kept
-        self._axes: dict[Node, tuple[Axes, ...]] = {}
-        self.nodes = self._choose()
-        self.set = frozenset(self.nodes)
-        self._reads: dict[Node, tuple[Read, ...]] = {}
-
-    def has(self, node: Node) -> bool:
-        """Whether a node has memory of its own."""
-        return isinstance(node.op, Leaf) or node in self.set
-
-    def reads(self, node: Node) -> tuple[Read, ...]:
-        """Returns what the kernel of a stored node reads, looking through what is inlined.
-
-        Loops are numbered: first the axes of the result, then those that the operation runs over.
-        """
-        found = self._reads.get(node)
-        if found is None:
-            found = tuple(dict.fromkeys(self._walk(node)))
-            self._reads[node] = found
-        return found
-
-    def _walk(self, root: Node) -> Iterator[Read]:
-        stack = list(zip(root.inputs, loops_of_operands(root, self.operand_axes), strict=True))
-        seen = set()
-        while stack:
-            node, loops = stack.pop()
-            if (node, loops) in seen:
-                continue
-            seen.add((node, loops))
-            if self.has(node):
-                if scalar_value(node) is None:
-                    yield Read(node, loops)
-                continue
-            for operand, axes in zip(node.inputs, self.operand_axes(node), strict=True):
-                through = tuple([None if axis is None else loops[axis] for axis in axes])
-                stack.append((operand, through))
-
-    def operand_axes(self, node: Node) -> tuple[Axes, ...]:
-        """Returns, for each operand of an inlined node, which result axis each of its axes follows.
-
-        Found by lowering the operation once with plain variables as indices: no second table of
-        rules.
-        """
-        found = self._axes.get(node)
-        if found is None:
-            found = self._axes[node] = _operand_axes(node)
-        return found
-
-    # --- the choice ------------------------------------------------------------------------------
-
-    def _choose(self) -> list[Node]:
-        order = self.graph.nodes()
-        readers: dict[Node, list[tuple[Node, int]]] = {node: [] for node in order}
-        for node in order:
-            for number, operand in enumerate(node.inputs):
-                readers[operand].append((node, number))
-        wanted = {*self.graph.roots, *self._kept}
-        for node in order:
-            if node.op.family == "control":
-                wanted.update(node.inputs)  # a body reads them from memory
-        often = _read_often(order, readers)
-        alone = _read_by_element(order, readers)
-        cost: dict[Node, int] = {}
-        depth: dict[Node, int] = {}
-        finishing = _finish_products(order, readers)
-        stored = []
-        for node in order:
-            cost[node] = node.op.cost + sum(cost[operand] for operand in node.inputs)
-            depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
-            leaf = isinstance(node.op, Leaf)
-            delivered = node in wanted or (node in often and cost[node] > 0) or node in alone
-            delivered |= node in finishing and len(readers[node]) > 1
-            if leaf or self._must_store(node, delivered, cost[node], depth[node], readers[node]):
-                cost[node] = depth[node] = 0
-                if not leaf or node in wanted:
-                    stored.append(node)
-        return [node for node in stored if not isinstance(node.op, Leaf)]
-
-    def _must_store(
-        self, node: Node, delivered: bool, cost: int, depth: int, readers: list[tuple[Node, int]]
-    ) -> bool:
-        if delivered or node.op.family in OWN_LOOP:
-            return True
-        if cost > INLINE_LIMIT or depth > DEPTH_LIMIT:
-            return True
-        return len(readers) > 1 and cost > REPEAT_LIMIT
-
-
-def _read_often(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
-    """Returns the nodes of which elements are read many times, perhaps through movements."""
-    often: set[Node] = set()
-    for node in reversed(order):
-        for reader, number in readers[node]:
-            through = reader.op.family == "movement" and reader in often
-            if through or _repeats(reader, number, node):
-                often.add(node)
-    return often
-
-
-def _finish_products(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
-    """Returns the elementwise nodes on a product that nothing else reads: a kernel computes them
-    while the product is in registers.
+    `reads` says what the kernel of each reads, looking through what is inlined; `blockings` has the
+    contractions that are blocked.
     """
-    open_ended: set[Node] = set()
-    found: set[Node] = set()
+
+    graph: Graph
+    nodes: tuple[Node, ...]
+    reads: dict[Node, tuple[Read, ...]]
+    blockings: dict[Node, Blocking]
+
+    def __contains__(self, node: Node) -> bool:
+        return isinstance(node.op, Leaf) or node in self.reads
+
+
+def materialize(graph: Graph, needs_copy: Set[Node] = frozenset()) -> Materialized:
+    """Returns the nodes of a graph that get memory.
+
+    Those that need a copy are among them, since the copy may run late.
+    """
+    order = graph.nodes()
+    options = {node: choose_blocking(node) for node in order}
+    blockings = {node: option for node, option in options.items() if option is not None}
+    nodes = _chosen(order, {*graph.roots, *needs_copy}, blockings)
+    chosen = frozenset(nodes)
+    operand_axes: dict[Node, list[Axes]] = {}
+    reads = {node: tuple(dict.fromkeys(_reads(node, chosen, operand_axes))) for node in nodes}
+    return Materialized(graph, tuple(nodes), reads, blockings)
+
+
+# --- the choice -----------------------------------------------------------------------------------
+
+
+def _chosen(order: list[Node], wanted: set[Node], blockings: dict[Node, Blocking]) -> list[Node]:
+    """Returns the nodes to materialize in order, those that are wanted and more."""
+    readers = _readers(order)
+    finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
+    wanted |= finishing | _region_operands(order) | _read_by_element(order, readers, blockings)
+    reread = _reread(order, readers)
+    cost: dict[Node, int] = {}
+    depth: dict[Node, int] = {}
+    chosen = []
     for node in order:
-        goes_on = any(one in open_ended and one.shape == node.shape for one in node.inputs)
-        if goes_on and isinstance(node.op, elementwise.Elementwise):
-            found.add(node)
-        if len(readers[node]) == 1 and (node in found or node.op.family == "contraction"):
-            open_ended.add(node)
-    return found
+        cost[node] = node.op.cost + sum(cost[operand] for operand in node.inputs)
+        depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
+        is_needed = node in wanted or not node.op.is_inlinable or (node in reread and cost[node])
+        is_large = cost[node] > INLINE_LIMIT or depth[node] > DEPTH_LIMIT
+        if is_needed or is_large or (len(readers[node]) > 1 and cost[node] > RECOMPUTE_LIMIT):
+            cost[node] = depth[node] = 0
+            if not isinstance(node.op, Leaf):
+                chosen.append(node)
+    return chosen
 
 
-def _read_by_element(order: list[Node], readers: dict[Node, list[tuple[Node, int]]]) -> set[Node]:
-    """Returns the nodes of which convolutions read one element at a time and that are not ready.
+def _readers(order: list[Node]) -> Readers:
+    readers: Readers = {node: [] for node in order}
+    for node in order:
+        for position, operand in enumerate(node.inputs):
+            readers[operand].append((node, position))
+    return readers
 
-    Of what is padded, each read would ask anew whether it lies in the padding; a kernel that is
-    turned, for a gradient, would be read across its rows.
-    """
-    found: set[Node] = set()
-    turned: set[Node] = set()
+
+def _region_operands(order: list[Node]) -> set[Node]:
+    """Returns what loops and branches read: their bodies find it in memory."""
+    regions = (node for node in order if node.op.pattern is Pattern.REGION)
+    return {operand for node in regions for operand in node.inputs}
+
+
+def _reread(order: list[Node], readers: Readers) -> set[Node]:
+    """Returns the nodes of which elements are read many times, perhaps through movements."""
+    reread: set[Node] = set()
     for node in reversed(order):
-        for reader, number in readers[node]:
-            direct = reader.op is convolution and node in reads_by_element(reader)
-            if direct or (reader.op.family == "movement" and reader in found):
-                found.add(node)
-            if direct and number == 1 and node.op in (movement.permute, movement.flip):
-                turned.add(node)
-    return turned | {node for node in found if node.op in (movement.pad, movement.concatenate)}
+        for reader, position in readers[node]:
+            through = reader.op.is_movement and reader in reread
+            if through or _rereads(reader, position, node):
+                reread.add(node)
+    return reread
 
 
-def _repeats(reader: Node, number: int, node: Node) -> bool:
-    if reader.op.family in ("contraction", "sort", "window"):
-        return True
-    if reader.op is indexing.take and number == 0:
+def _rereads(reader: Node, position: int, node: Node) -> bool:
+    if reader.op.rereads_operands or (reader.op is indexing.take and position == 0):
         return True
     broadcasts = reader.op is movement.broadcast_to or isinstance(
         reader.op, elementwise.Elementwise
@@ -205,72 +145,96 @@ def _repeats(reader: Node, number: int, node: Node) -> bool:
     return broadcasts and reader.size > node.size
 
 
-def _operand_axes(node: Node) -> tuple[Axes, ...]:
+def _finish_products(order: list[Node], readers: Readers) -> set[Node]:
+    """Returns the elementwise nodes on a product that nothing else reads: a kernel computes them
+    while the product is in registers.
+    """
+    open_ended: set[Node] = set()
+    finishing: set[Node] = set()
+    for node in order:
+        goes_on = any(one in open_ended and one.shape == node.shape for one in node.inputs)
+        if goes_on and isinstance(node.op, elementwise.Elementwise):
+            finishing.add(node)
+        is_product = node in finishing or node.op.pattern is Pattern.CONTRACTION
+        if is_product and len(readers[node]) == 1:
+            open_ended.add(node)
+    return finishing
+
+
+def _read_by_element(
+    order: list[Node], readers: Readers, blockings: dict[Node, Blocking]
+) -> set[Node]:
+    """Returns the nodes of which convolutions read one element at a time and that are not ready.
+
+    Of what is padded, each read would ask anew whether it lies in the padding; a kernel that is
+    flipped, for a gradient, would be read across its rows.
+    """
+    by_element: set[Node] = set()
+    flipped: set[Node] = set()
+    for node in reversed(order):
+        for reader, position in readers[node]:
+            blocking = blockings.get(reader) if reader.op is convolution else None
+            direct = blocking is not None and reader.inputs[blocking.scalar_operand] is node
+            if direct or (reader.op.is_movement and reader in by_element):
+                by_element.add(node)
+            if direct and position == 1 and node.op in (movement.permute, movement.flip):
+                flipped.add(node)
+    padded = (movement.pad, movement.concatenate)
+    return flipped | {node for node in by_element if node.op in padded}
+
+
+# --- what is read ---------------------------------------------------------------------------------
+
+
+def _reads(
+    root: Node, chosen: frozenset[Node], operand_axes: dict[Node, list[Axes]]
+) -> Iterator[Read]:
+    """Yields what the kernel of a node reads; `operand_axes` keeps what is known of inlined nodes.
+
+    Loops are numbered: first the axes of the result, then those that the operation runs over.
+    """
+
+    def axes_of(node: Node) -> list[Axes]:
+        if node not in operand_axes:
+            operand_axes[node] = _operand_axes(node)
+        return operand_axes[node]
+
+    own_loops = axes_of(root) if root.op.is_inlinable else root.op.operand_loops(root)
+    stack = list(zip(root.inputs, own_loops, strict=True))
+    seen = set()
+    while stack:
+        node, loops = stack.pop()
+        if (node, loops) in seen:
+            continue
+        seen.add((node, loops))
+        if node in chosen or isinstance(node.op, Leaf):
+            if scalar_value(node) is None:
+                yield Read(node, loops)
+            continue
+        for operand, axes in zip(node.inputs, axes_of(node), strict=True):
+            through = tuple([None if axis is None else loops[axis] for axis in axes])
+            stack.append((operand, through))
+
+
+def _operand_axes(node: Node) -> list[Axes]:
+    """Returns, for each operand of an inlined node, which result axis each of its axes follows.
+
+    Found by lowering the operation once with plain variables as indices: no second table of rules.
+    """
     index = tuple([index_variable(f"i{axis}") for axis in range(node.ndim)])
-    place = {id(variable): axis for axis, variable in enumerate(index)}
+    axis_of = {id(variable): axis for axis, variable in enumerate(index)}
     found: dict[int, Axes] = {}
 
-    def reader(number: int, operand: Node) -> Reader:
+    def reader(position: int, operand: Node) -> Reader:
         def read(at: tuple[Expression, ...], mask: Expression | None = None) -> Expression:
-            axes = tuple([place.get(id(part)) for part in at])
-            both = zip(axes, found.get(number, axes), strict=True)  # all its reads must agree
-            found[number] = tuple([one if one == other else None for one, other in both])
+            axes = tuple([axis_of.get(id(part)) for part in at])
+            pairs = zip(axes, found.get(position, axes), strict=True)  # all its reads must agree
+            found[position] = tuple([axis if axis == known else None for axis, known in pairs])
             return Variable("element", operand.dtype)
 
         return read
 
-    readers = tuple([reader(number, operand) for number, operand in enumerate(node.inputs)])
+    readers = tuple([reader(position, operand) for position, operand in enumerate(node.inputs)])
     assert isinstance(node.op, Inlined)
     node.op.lower(readers, index, node)
-    return tuple([found.get(number, ()) for number in range(len(node.inputs))])
-
-
-def loops_of_operands(root: Node, operand_axes: Callable[[Node], tuple[Axes, ...]]) -> list[Axes]:
-    """Returns which loop each axis of each operand of a stored node runs along with."""
-    family = root.op.family
-    if family == "reduction":
-        return [_reduction_loops(root)]
-    if family == "contraction":
-        return _contraction_loops(root)
-    if family == "cumulative":
-        return [tuple(range(root.ndim))]
-    if family in ("scatter", "sort", "random", "control", "part"):
-        return [(None,) * operand.ndim for operand in root.inputs]
-    return list(operand_axes(root))
-
-
-def _reduction_loops(root: Node) -> Axes:
-    axes = root.attributes["axes"]
-    kept, reduced, loops = 0, root.ndim, []
-    for axis in range(root.inputs[0].ndim):
-        if axis in axes:
-            loops.append(reduced)
-            reduced += 1
-        else:
-            loops.append(kept)
-            kept += 1
-    return tuple(loops)
-
-
-def _contraction_loops(root: Node) -> list[Axes]:
-    if root.op is convolution:
-        return _convolution_loops(root)
-    row, column, inner = root.ndim - 2, root.ndim - 1, root.ndim
-    result = []
-    for operand, last in zip(root.inputs, ((row, inner), (inner, column)), strict=True):
-        offset = root.ndim - operand.ndim
-        batch = [
-            None if extent == 1 else offset + axis for axis, extent in enumerate(operand.shape[:-2])
-        ]
-        result.append((*batch, *last))
-    return result
-
-
-def _convolution_loops(root: Node) -> list[Axes]:
-    """Of x (N, C, *S) only N runs along with a loop of the result, of w (O, C / groups, *K) only O.
-
-    Where x is read depends on several loops at once.
-    """
-    x, w = root.inputs
-    inner = tuple(range(root.ndim, root.ndim + w.ndim - 1))
-    return [(0, *(None,) * (x.ndim - 1)), (1, *inner)]
+    return [found.get(position, ()) for position in range(len(node.inputs))]

@@ -1,52 +1,65 @@
-"""Order: every value that a step must deliver gets a node of its own, and stored nodes an order.
+"""Order: every value that a step must deliver gets a node of its own, and nodes an order.
 
 A new state is written straight into the state's memory. So its kernel comes after every other
 kernel that still reads the old contents; where that is impossible (two states that swap, an old
-value that is wanted after the new one) the new value is computed aside and copied at the end.
+value that is wanted after the new one) the new value needs a copy: it is computed elsewhere, and
+copied at the end.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from smelt.compiler.graph.materialize import OWN_LOOP, Stored
-from smelt.ir.graph import Graph, Leaf, Node, rebuilt, scalar_value
+from smelt.compiler.graph.materialize import Materialized, materialize
+from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
+from smelt.ir.operation import Pattern
 from smelt.ops import movement
 
-FEW = 64  # elements from which on a node waits for its turn
+SMALL = 64  # elements from which on a node waits for its turn
+
+Predecessors = dict[Node, frozenset[Node]]
 
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """Stored nodes in an order that respects reads and in-place writes.
+    """Materialized nodes in an order that respects reads and in-place writes.
 
-    `writes` maps a stored node to the state whose memory it overwrites, `after` each node to the
+    `writes` maps a node to the state whose memory it overwrites, `predecessors` each node to the
     nodes that come before it.
     """
 
-    stored: Stored
+    materialized: Materialized
     nodes: tuple[Node, ...]
     writes: dict[Node, Node]
-    after: dict[Node, frozenset[Node]]
+    predecessors: Predecessors
+
+    @property
+    def graph(self) -> Graph:
+        """The graph whose nodes they are."""
+        return self.materialized.graph
 
 
 def order(graph: Graph) -> Ordered:
-    """Returns the stored nodes of a graph in the order in which kernels may compute them."""
-    graph = _with_own_nodes(_with_own_carries(graph))
-    aside: set[Node] = set()
+    """Returns the materialized nodes of a graph in the order in which kernels may compute them."""
+    graph = _with_own_results(_with_own_carries(graph))
+    needs_copy: set[Node] = set()
     while True:
-        attempt = _with_copies(graph, aside)
-        stored = Stored(attempt, aside)
+        attempt = _with_copies(graph, needs_copy)
+        materialized = materialize(attempt, needs_copy)
         writes = {new: old for old, new in attempt.updates}
-        after = _dependencies(stored, writes)
-        nodes = _sorted(stored.nodes, after)
+        predecessors = _predecessors(materialized, writes)
+        nodes = _topological(materialized.nodes, predecessors)
+        sorted_nodes = set(nodes)
         blocked = [
-            new for new in writes if new not in set(nodes) or _reads_itself(stored, new, writes)
+            new
+            for new, old in writes.items()
+            if new not in sorted_nodes or _reads_elsewhere(materialized, new, old)
         ]
         if not blocked:
-            return Ordered(stored, tuple(nodes), writes, after)
-        aside.update(blocked)
+            return Ordered(materialized, tuple(nodes), writes, predecessors)
+        needs_copy.update(blocked)
 
 
 def copy_of(node: Node) -> Node:
@@ -60,67 +73,68 @@ def _with_own_carries(graph: Graph) -> Graph:
     """Gives every carry of a loop memory of its own, and every other operand some memory."""
 
     def own(node: Node) -> Node:
-        if node.op.family != "control":
+        if node.op.pattern is not Pattern.REGION:
             return node
-        carried = len(node.attributes["bodies"][0].states)
         inputs = [
-            copy_of(one) if place < carried or scalar_value(one) is not None else one
-            for place, one in enumerate(node.inputs)
+            copy_of(operand)
+            if position < carry_count(node) or scalar_value(operand) is not None
+            else operand
+            for position, operand in enumerate(node.inputs)
         ]
         return replace(node, inputs=tuple(inputs))
 
     return rebuilt(graph, own)
 
 
-def _with_own_nodes(graph: Graph) -> Graph:
+def _with_own_results(graph: Graph) -> Graph:
     """Gives every output, update and check a node that is not a leaf and serves nothing else."""
     taken: set[Node] = set()
 
     def own(node: Node) -> Node:
-        if isinstance(node.op, Leaf) or node.op.family == "part" or node in taken:
+        if node.op.pattern in (Pattern.LEAF, Pattern.RESULT) or node in taken:
             node = copy_of(node)
         taken.add(node)
         return node
 
     updates = tuple([(old, own(new)) for old, new in graph.updates])
     outputs = tuple([own(node) for node in graph.outputs])
-    assertions = tuple([replace(one, node=own(one.node)) for one in graph.assertions])
+    assertions = tuple([replace(check, node=own(check.node)) for check in graph.assertions])
     return replace(graph, updates=updates, outputs=outputs, assertions=assertions)
 
 
-def _with_copies(graph: Graph, aside: set[Node]) -> Graph:
-    updates = tuple([(old, copy_of(new) if new in aside else new) for old, new in graph.updates])
-    return replace(graph, updates=updates)
+def _with_copies(graph: Graph, needs_copy: set[Node]) -> Graph:
+    updates = [(old, copy_of(new) if new in needs_copy else new) for old, new in graph.updates]
+    return replace(graph, updates=tuple(updates))
 
 
-def _dependencies(stored: Stored, writes: dict[Node, Node]) -> dict[Node, frozenset[Node]]:
-    after: dict[Node, set[Node]] = {}
+def _predecessors(materialized: Materialized, writes: dict[Node, Node]) -> Predecessors:
+    before: dict[Node, set[Node]] = {}
     readers: dict[Node, list[Node]] = {}
-    for node in stored.nodes:
-        read = {one.node for one in stored.reads(node)}
-        after[node] = {one for one in read if one in stored.set}
-        for one in read:
-            readers.setdefault(one, []).append(node)
-    checks = {one.node for one in stored.graph.assertions}
+    for node, reads in materialized.reads.items():
+        sources = {read.node for read in reads}
+        before[node] = {source for source in sources if not isinstance(source.op, Leaf)}
+        for source in sources:
+            readers.setdefault(source, []).append(node)
+    checks = {check.node for check in materialized.graph.assertions}
     for new, old in writes.items():
-        after[new].update(one for one in readers.get(old, ()) if one is not new)
-        after[new].update(checks - {new})  # nothing changes before everything is checked
-    return {node: frozenset(before) for node, before in after.items()}
+        before[new].update(node for node in readers.get(old, ()) if node is not new)
+        before[new].update(checks - {new})  # nothing changes before everything is checked
+    return {node: frozenset(nodes) for node, nodes in before.items()}
 
 
-def _sorted(nodes: list[Node], after: dict[Node, frozenset[Node]]) -> list[Node]:
+def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node]:
     """Kahn's algorithm; stops short of circles.
 
     A few numbers (a learning rate, a correction) come first, so that what uses them can share a
     loop with what it reads otherwise. Else the graph's own order holds.
     """
-    number = {node: (min(node.size, FEW), place) for place, node in enumerate(nodes)}
-    missing = {node: len(after[node]) for node in nodes}
+    priority = {node: (min(node.size, SMALL), index) for index, node in enumerate(nodes)}
+    missing = {node: len(predecessors[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:
-        for before in after[node]:
+        for before in predecessors[node]:
             users[before].append(node)
-    ready = [number[node] for node in nodes if not missing[node]]
+    ready = [priority[node] for node in nodes if not missing[node]]
     heapq.heapify(ready)
     result = []
     while ready:
@@ -129,19 +143,17 @@ def _sorted(nodes: list[Node], after: dict[Node, frozenset[Node]]) -> list[Node]
         for user in users[node]:
             missing[user] -= 1
             if not missing[user]:
-                heapq.heappush(ready, number[user])
+                heapq.heappush(ready, priority[user])
     return result
 
 
-def _reads_itself(stored: Stored, new: Node, writes: dict[Node, Node]) -> bool:
-    """Whether the kernel of `new` reads the old state at other places than the one it writes.
+def _reads_elsewhere(materialized: Materialized, new: Node, old: Node) -> bool:
+    """Whether the kernel of `new` reads the old state elsewhere than at the element it writes.
 
     A single number may be read anywhere by what writes its result once, at the end.
     """
-    old = writes[new]
-    reads = [one for one in stored.reads(new) if one.node is old]
-    if old.size == 1 and new.op.family not in ("scatter", "sort"):
+    if old.size == 1 and not new.op.writes_before_reading:
         return False
-    return any(
-        not one.in_step or new.op.family in OWN_LOOP or old.shape != new.shape for one in reads
-    )
+    in_place = new.op.is_inlinable and old.shape == new.shape
+    reads = [read for read in materialized.reads[new] if read.node is old]
+    return any(not (in_place and read.is_aligned) for read in reads)

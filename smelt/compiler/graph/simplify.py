@@ -3,8 +3,8 @@
 One walk from operands to users. Each node meets, in order: constant folding, the rules of `RULES`,
 and the table of nodes seen before (common subexpressions). What nothing needs is never visited
 (dead code). Every rule is exact: the same bits come out, also for inf, nan and -0. Only long sums
-and products are added up in another order (`long_reduction.py`), and NumPy has an order of its own
-there too.
+and products are added up in another order (`split_reductions.py`), and NumPy has an order of its
+own there too.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from smelt.compiler.graph.dead_results import Bodies
+from smelt.compiler.graph.dead_results import Regions
 from smelt.compiler.graph.hoist_slices import narrower_padding, sliced_convolution
-from smelt.compiler.graph.split_reductions import long_reduction
+from smelt.compiler.graph.split_reductions import split_reduction
 from smelt.ir.graph import (
     CONSTANT,
     Assertion,
@@ -27,6 +27,7 @@ from smelt.ir.graph import (
     constant_node,
     scalar_value,
 )
+from smelt.ir.operation import Pattern
 from smelt.ops import contraction, elementwise, movement, reduction
 from smelt.ops.elementwise import Elementwise
 from smelt.ops.movement import Movement
@@ -34,48 +35,51 @@ from smelt.ops.op import REGISTRY, Op
 
 Rule = Callable[[Node], Node | None]
 FOLD_LIMIT = 64  # elements of a result that folding may bake into the step
+UNFOLDABLE = (Pattern.REGION, Pattern.RESULT)  # they have no NumPy value
 
 
 def simplify(graph: Graph) -> Graph:
     """Returns an equal graph with constants folded, algebra applied, and repetition removed."""
-    seen: dict[Any, Node] = {}
+    common: dict[Any, Node] = {}
     new: dict[Node, Node] = {}
-    alone: set[Node] = set()
-    readers = _readers(graph)
-    bodies = Bodies(graph, simplify)
+    single_use: set[Node] = set()
+    uses = _uses(graph)
+    regions = Regions(graph, simplify)
     for node in graph.nodes():
-        new[node] = _simplified(bodies.simplified(node), new, seen, alone)
-        if readers[node] == 1:
-            alone.add(new[node])
+        new[node] = _simplified(regions.simplified(node), new, common, single_use)
+        if uses[node] == 1:
+            single_use.add(new[node])
     simpler = Graph(
         graph.arguments,
         graph.states,
         tuple([new[node] for node in graph.outputs]),
         tuple([(old, new[value]) for old, value in graph.updates if new[value] is not old]),
-        tuple([Assertion(new[one.node], one.message) for one in graph.assertions]),
+        tuple([Assertion(new[check.node], check.message) for check in graph.assertions]),
         graph.notes,
     )
-    return simplify(simpler) if Bodies(simpler, simplify).make_in_vain() else simpler
+    return simplify(simpler) if Regions(simpler, simplify).has_dead_results() else simpler
 
 
-def _readers(graph: Graph) -> Counter[Node]:
+def _uses(graph: Graph) -> Counter[Node]:
     """Returns how often each node is read, or delivered."""
-    return Counter([*graph.roots, *[one for node in graph.nodes() for one in node.inputs]])
+    return Counter([*graph.roots, *[operand for node in graph.nodes() for operand in node.inputs]])
 
 
-def _simplified(node: Node, new: dict[Node, Node], seen: dict[Any, Node], alone: set[Node]) -> Node:
+def _simplified(
+    node: Node, new: dict[Node, Node], common: dict[Any, Node], single_use: set[Node]
+) -> Node:
     inputs = tuple([new[operand] for operand in node.inputs])
     if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
         node = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
     changed: Node | None = emptied(node) or node
     while changed is not None:
         node = changed
-        changed = fold(node) or sliced_convolution(node, alone)
+        changed = fold(node) or sliced_convolution(node, single_use)
         for rule in RULES.get(node.op.name, ()) if changed is None else ():
             changed = rule(node)
             if changed is not None:
                 break
-    return seen.setdefault(_key(node), node)
+    return common.setdefault(_key(node), node)
 
 
 def _key(node: Node) -> Any:
@@ -91,9 +95,9 @@ def _key(node: Node) -> Any:
 
 def fold(node: Node) -> Node | None:
     """f(constants) -> the constant that it is, computed by the operation's own NumPy value."""
-    if not node.inputs or node.size > FOLD_LIMIT or node.op.family in ("control", "part"):
+    if not node.inputs or node.size > FOLD_LIMIT:
         return None
-    if any(operand.op is not CONSTANT for operand in node.inputs):
+    if any(operand.op is not CONSTANT for operand in node.inputs) or node.op.pattern in UNFOLDABLE:
         return None
     assert isinstance(node.op, Op)
     if node.op is movement.broadcast_to:
@@ -142,7 +146,7 @@ def double_negation(node: Node) -> Node | None:
     return x.inputs[0] if x.op is node.op else None
 
 
-def idle_movement(node: Node) -> Node | None:
+def no_op_movement(node: Node) -> Node | None:
     """reshape, broadcast, permute, slice or cast to what x is already -> x"""
     x = node.inputs[0]
     if x.shape != node.shape or x.dtype is not node.dtype:
@@ -179,17 +183,14 @@ def transposed_product(node: Node) -> Node | None:
     (x,) = node.inputs
     axes = node.attributes["axes"]
     swapped = (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
-    if x.op is not contraction.matmul or axes != swapped or {one.ndim for one in x.inputs} != {2}:
+    if x.op is not contraction.matmul or axes != swapped or {a.ndim for a in x.inputs} != {2}:
         return None
-    a, b = [
-        Node(node.op, (one,), {"axes": (1, 0)}, one.shape[::-1], one.dtype, one.origin)
-        for one in x.inputs
+    left, right = [
+        Node(node.op, (a,), {"axes": (1, 0)}, a.shape[::-1], a.dtype, a.origin)
+        for a in reversed(x.inputs)
     ]
-    return Node(x.op, (_idle(b), _idle(a)), {}, node.shape, node.dtype, x.origin)
-
-
-def _idle(node: Node) -> Node:
-    return joined_permutes(node) or node
+    operands = (joined_permutes(left) or left, joined_permutes(right) or right)
+    return Node(x.op, operands, {}, node.shape, node.dtype, x.origin)
 
 
 def joined_broadcasts(node: Node) -> Node | None:
@@ -214,27 +215,29 @@ def implicit_broadcast(node: Node) -> Node | None:
     broadcast
     """
     inputs = list(node.inputs)
-    for number, operand in enumerate(inputs):
+    for position, operand in enumerate(node.inputs):
         if operand.op is movement.broadcast_to:
-            rest = [one.shape for place, one in enumerate(inputs) if place != number]
-            bare = operand.inputs[0]
-            if movement.broadcast_shapes(node.op.name, bare.shape, *rest) == node.shape:
-                inputs[number] = bare
+            without = [*inputs[:position], operand.inputs[0], *inputs[position + 1 :]]
+            shapes = [x.shape for x in without]
+            if movement.broadcast_shapes(node.op.name, *shapes) == node.shape:
+                inputs = without
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
         return None
     return Node(node.op, tuple(inputs), node.attributes, node.shape, node.dtype, node.origin)
 
 
-def late_broadcast(node: Node) -> Node | None:
+def sunk_broadcast(node: Node) -> Node | None:
     """f(broadcast(x)) -> broadcast(f(x)),  f(broadcast(x), 2) -> broadcast(f(x, 2)): computed
     once
     """
-    big = [one for one in node.inputs if one.shape == node.shape and node.shape]
-    others = [one for one in node.inputs if one.size != 1 or one.ndim]
-    if len(big) != 1 or others != big or big[0].op is not movement.broadcast_to:
+    large = [operand for operand in node.inputs if operand.size != 1 or operand.ndim]
+    if len(large) != 1 or large[0].shape != node.shape:
         return None
-    bare = big[0].inputs[0]
-    inputs = tuple([bare if one is big[0] else one for one in node.inputs])
+    (broadcast,) = large
+    if broadcast.op is not movement.broadcast_to:
+        return None
+    bare = broadcast.inputs[0]
+    inputs = tuple([bare if operand is broadcast else operand for operand in node.inputs])
     inner = Node(node.op, inputs, node.attributes, bare.shape, node.dtype, node.origin)
     shape = {"shape": node.shape}
     return Node(movement.broadcast_to, (inner,), shape, node.shape, node.dtype, node.origin)
@@ -248,7 +251,7 @@ def empty_reduction(node: Node) -> Node | None:
     shape = {"shape": node.shape}
     result = Node(movement.reshape, (x,), shape, node.shape, node.dtype, node.origin)
     result = joined_reshapes(result) or result
-    result = idle_movement(result) or result
+    result = no_op_movement(result) or result
     if node.op is not reduction.sum or not node.dtype.is_float:
         return result
     zero = constant_node(np.zeros((), node.dtype.storage), node.dtype)  # a sum of -0 is 0
@@ -259,20 +262,20 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table: dict[str, tuple[Rule, ...]] = {}
     for name, op in REGISTRY.items():
         if isinstance(op, Elementwise):
-            table[name] = (implicit_broadcast, late_broadcast)
+            table[name] = (implicit_broadcast, sunk_broadcast)
         elif isinstance(op, Movement) and op is not movement.concatenate:
-            table[name] = (idle_movement,) if op is not movement.flip else ()
+            table[name] = (no_op_movement,) if op is not movement.flip else ()
         elif isinstance(op, reduction.Reduction):
-            table[name] = (empty_reduction, long_reduction)
+            table[name] = (empty_reduction, split_reduction)
     table["mul"] = (unit_factor, *table["mul"])
     table["div"] = (unit_factor, *table["div"])
     table["sub"] = (zero_subtrahend, *table["sub"])
     table["neg"] = (double_negation, *table["neg"])
-    table["cast"] = (idle_movement, *table["cast"])
-    table["reshape"] = (idle_movement, joined_reshapes, reshaped_number)
-    table["slice"] = (idle_movement, narrower_padding)
-    table["permute"] = (idle_movement, joined_permutes, reshaped_number, transposed_product)
-    table["broadcast_to"] = (idle_movement, joined_broadcasts)
+    table["cast"] = (no_op_movement, *table["cast"])
+    table["reshape"] = (no_op_movement, joined_reshapes, reshaped_number)
+    table["slice"] = (no_op_movement, narrower_padding)
+    table["permute"] = (no_op_movement, joined_permutes, reshaped_number, transposed_product)
+    table["broadcast_to"] = (no_op_movement, joined_broadcasts)
     return table
 
 

@@ -3,7 +3,7 @@
     before: sum(x float32[4194304], axes=(0,))
     after:  sum(sum(reshape(x, (128, 32768)), axes=(1,)), axes=(0,))
 
-How a reduction is cut depends on its shape alone, never on the number of threads. An error of
+How a reduction is split depends on its shape alone, never on the number of threads. An error of
 rounding grows with the length of a piece and the number of pieces, no longer with their product.
 """
 
@@ -25,59 +25,59 @@ _COMBINE: dict[str, Op] = {
 }
 
 
-def long_reduction(node: Node) -> Node | None:
+def split_reduction(node: Node) -> Node | None:
     """A reduction of more than LONG elements -> of pieces first, then of what they gave"""
     (x,), axes = node.inputs, node.attributes["axes"]
     extents = [x.shape[axis] for axis in axes]
     if math.prod(extents) <= LONG:
         return None
     if extents[-1] > LONG:
-        return _cut(node, x, axes[-1])
+        return _split_axis(node, x, axes[-1])
     first = len(axes) - 1  # as many of the last axes as make one piece
     while math.prod(extents[first - 1 :]) <= LONG:
         first -= 1
     pieces = _reduced(node, x, axes[first:])
-    return _reduced(node, pieces, _places(x.ndim, axes[first:], axes[:first]))
+    return _reduced(node, pieces, _remaining_axes(x.ndim, axes[first:], axes[:first]))
 
 
-def _cut(node: Node, x: Node, axis: int) -> Node:
-    """Cuts one axis into pieces of equal length and perhaps a shorter rest."""
+def _split_axis(node: Node, x: Node, axis: int) -> Node:
+    """Splits one axis into pieces of equal length and perhaps a shorter one behind them."""
     extent, axes = x.shape[axis], node.attributes["axes"]
-    length = _piece(extent)
-    whole = extent // length * length
-    others = _places(x.ndim + 1, (axis + 1,), tuple(one + (one > axis) for one in axes))
-    pieces = _reduced(node, _split(_part(x, axis, 0, whole), axis, length), (axis + 1,))
-    result = _reduced(node, pieces, others)
-    if whole == extent:
+    length = _piece_length(extent)
+    covered = extent // length * length
+    moved = tuple(one + (one > axis) for one in axes)
+    pieces = _reduced(node, _reshaped(_sliced(x, axis, 0, covered), axis, length), (axis + 1,))
+    result = _reduced(node, pieces, _remaining_axes(x.ndim + 1, (axis + 1,), moved))
+    if covered == extent:
         return result
-    rest = _reduced(node, _part(x, axis, whole, extent), axes)
-    return Node(_COMBINE[node.op.name], (result, rest), {}, node.shape, node.dtype, node.origin)
+    tail = _reduced(node, _sliced(x, axis, covered, extent), axes)
+    return Node(_COMBINE[node.op.name], (result, tail), {}, node.shape, node.dtype, node.origin)
 
 
-def _piece(extent: int) -> int:
+def _piece_length(extent: int) -> int:
     """Returns the length of a piece: the largest divisor not too short, or a power of two."""
     divisors = (length for length in range(LONG, SHORT - 1, -1) if extent % length == 0)
     return next(divisors, LONG // 2)
 
 
-def _places(ndim: int, gone: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def _remaining_axes(ndim: int, gone: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """Returns where `axes` are once the axes `gone` have disappeared; a gone axis is left out."""
-    kept = [axis for axis in range(ndim) if axis not in gone]
-    return tuple(kept.index(axis) for axis in axes if axis in kept)
+    remaining = [axis for axis in range(ndim) if axis not in gone]
+    return tuple(remaining.index(axis) for axis in axes if axis in remaining)
 
 
 def _reduced(node: Node, x: Node, axes: tuple[int, ...]) -> Node:
     shape = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
     result = Node(node.op, (x,), {"axes": axes}, shape, x.dtype, node.origin)
-    return long_reduction(result) or result
+    return split_reduction(result) or result
 
 
-def _split(x: Node, axis: int, length: int) -> Node:
+def _reshaped(x: Node, axis: int, length: int) -> Node:
     shape: Shape = (*x.shape[:axis], x.shape[axis] // length, length, *x.shape[axis + 1 :])
     return Node(movement.reshape, (x,), {"shape": shape}, shape, x.dtype, x.origin)
 
 
-def _part(x: Node, axis: int, start: int, stop: int) -> Node:
+def _sliced(x: Node, axis: int, start: int, stop: int) -> Node:
     """Returns x itself, or its elements from `start` to `stop` along an axis."""
     if (start, stop) == (0, x.shape[axis]):
         return x

@@ -1,1 +1,1 @@
-"""Lowering: a placed group of nodes -> a kernel of plain loops (the loop IR)."""
+"""Lowering: a group of nodes with slots -> a kernel of plain loops (the loop IR)."""

@@ -1,19 +1,19 @@
-"""Lower a convolution: small ones as one sum an element, large ones as products of matrices.
+"""Lower a blocked product: a large convolution, or a deep matmul, a panel at a time.
 
-Of the two ways in `convolution_cut.py`, the first becomes, for a 3 x 3 kernel on 64 channels, with
-strips of 2 lines of 24 places:
+Of the two strategies in `graph/gemm_blocking.py`, the spatial one becomes, for a 3 x 3 kernel on 64
+channels, with tiles of 2 rows of 24 positions:
 
-    for n, strip:
+    for n, tile:
         panel = scratch(float32[64, 3, 3, 48])
         for c, k, l, i, j:
-            panel[c, k, l, i * 24 + j] = x[n, c, strip * 2 + i + k, j + l]
+            panel[c, k, l, i * 24 + j] = x[n, c, tile * 2 + i + k, j + l]
         for o, j in range(0, 48):
             acc = 0
             for c, k, l: acc = acc + w[o, c, k, l] * panel[c, k, l, j]
-            y[n, o, strip * 48 + j] = acc
+            y[n, o, tile * 48 + j] = acc
 
 Whatever is computed of y on the way to memory (bias, activation) stands in place of `acc`. Padding
-of x is a mask where the panel is filled, and nowhere else.
+of x is a mask where the panel is packed, and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,233 +21,224 @@ from __future__ import annotations
 import itertools
 import math
 
-from smelt.compiler.graph.gemm_blocking import ChannelCut, Extents, Part, PlaceCut, extents_of
+from smelt.compiler.graph.gemm_blocking import (
+    ChannelBlocking,
+    Extents,
+    SpatialBlocking,
+    Tiles,
+    extents_of,
+)
 from smelt.compiler.lower.kernel_builder import FlattenedAxes, Index, KernelBuilder
 from smelt.compiler.lower.nests import Body, Loops, accumulate, input_position, nest
-from smelt.ir.graph import Node
-from smelt.ir.loops import (
-    Binary,
-    Buffer,
-    Constant,
-    Expression,
-    Load,
-    Read,
-    Scratch,
-    Statement,
-    Store,
-    constant,
-)
+from smelt.ir.loops import Buffer, Constant, Expression, Load, Read, Scratch, Store, constant
 from smelt.ops.contraction import matmul
 from smelt.ops.movement import regroup
 
 
-def lower_cut(builder: KernelBuilder, node: Node, how: PlaceCut | ChannelCut) -> Body:
-    """Returns the loops of a group that begins with a large convolution or a deep product."""
-    if isinstance(how, PlaceCut):
-        return _Places(builder, node, how).body()
-    return _Channels(builder, node, how).body()
+def lower_blocked_gemm(builder: KernelBuilder) -> Body:
+    """Returns the loops of a group that begins with a blocked product."""
+    if isinstance(builder.group.blocking, SpatialBlocking):
+        return _Spatial(builder, builder.group.blocking).body()
+    assert builder.group.blocking is not None
+    return _Channel(builder, builder.group.blocking).body()
 
 
-class _Cut:
-    """What both ways share: the loops around, and the product of a panel with the other operand."""
+class _Blocked:
+    """What both strategies share: loops, local buffers, and the elements of the operands."""
 
-    def __init__(self, builder: KernelBuilder, node: Node) -> None:
+    def __init__(self, builder: KernelBuilder) -> None:
         self.builder = builder
-        self.node = node
-        self.x, self.w = node.inputs
-        self.e: Extents = extents_of(node)
+        self.node = builder.group.members[0]
+        self.x, self.w = self.node.inputs
+        self.e: Extents = extents_of(self.node)
         self.group = builder.loop("g", self.e.groups)
-        self.zero = Constant(0, node.dtype)
+        self.zero = Constant(0, self.node.dtype)
 
     def loops(self, stem: str, extents: tuple[int, ...]) -> tuple[Index, Loops]:
         """Returns new indices, and their loops."""
         index = tuple([self.builder.loop(stem, extent) for extent in extents])
         return index, list(zip(index, extents, strict=True))
 
-    def local(self, name: str, shape: tuple[int, ...]) -> Buffer:
+    def scratch(self, name: str, shape: tuple[int, ...]) -> Buffer:
         return Buffer(self.builder.fresh(name), shape, self.node.dtype)
 
-    def read_x(self, n: Expression, c: Expression, places: Index, taps: Index) -> Expression:
-        """Returns the element of x under a tap of the kernel that stands at a place."""
+    def read_x(self, n: Expression, c: Expression, position: Index, tap: Index) -> Expression:
+        """Returns the element of x under a tap of the kernel that stands at an output position."""
         if self.node.op is matmul:
             return self.builder.read(self.x, (n, c))
-        channel = self.group * self.e.inner + c
-        return self.builder.read(self.x, (n, channel, *input_position(self.node, places, taps)))
+        at = input_position(self.node, position, tap)
+        return self.builder.read(self.x, (n, self.group * self.e.channels + c, *at))
 
-    def read_w(self, o: Expression, c: Expression, taps: Index) -> Expression:
+    def read_w(self, o: Expression, c: Expression, tap: Index) -> Expression:
         """Returns an element of w."""
         if self.node.op is matmul:
             return self.builder.read(self.w, (c, o))
-        return self.builder.read(self.w, (self.output(o), c, *taps))
+        return self.builder.read(self.w, (self.output(o), c, *tap))
 
     def output(self, o: Expression) -> Expression:
         """Returns the number among all output channels of one of the group's."""
         return self.group * self.e.outputs + o
 
-    def stored(self, buffer: Buffer, index: Index, value: Expression) -> Body:
-        lets, value = self.builder.bound(value)
+    def store(self, buffer: Buffer, index: Index, value: Expression) -> Body:
+        lets, value = self.builder.bind(value)
         return (*lets, Store(buffer, index, value))
 
-    def cleared(self, buffer: Buffer) -> Body:
+    def clear(self, buffer: Buffer) -> Body:
         index, loops = self.loops("z", buffer.shape)
         return nest(loops, (Store(buffer, index, self.zero),))
 
 
-class _Places(_Cut):
-    """Columns are places."""
+class _Spatial(_Blocked):
+    """Columns are output positions."""
 
-    def __init__(self, builder: KernelBuilder, node: Node, how: PlaceCut) -> None:
-        super().__init__(builder, node)
-        self.how = how
+    def __init__(self, builder: KernelBuilder, blocking: SpatialBlocking) -> None:
+        super().__init__(builder)
+        self.blocking = blocking
         self.sample = builder.loop("n", self.e.samples)
-        self.before = [builder.loop("p", extent) for extent in self.e.places[:-2]]
+        self.leading = [builder.loop("p", extent) for extent in self.e.positions[:-2]]
 
     def body(self) -> Body:
-        """Returns all strips of all samples."""
-        strips: Body = ()
-        for lines, columns in itertools.product(self.how.lines, self.how.columns):
-            strips += self.strips(lines, columns)
-        before = list(zip(self.before, self.e.places[:-2], strict=True))
-        around = [(self.sample, self.e.samples), (self.group, self.e.groups), *before]
-        return nest(around, strips)
+        """Returns the loops over all tiles of all samples."""
+        tiles: Body = ()
+        for rows, columns in itertools.product(self.blocking.rows, self.blocking.columns):
+            tiles += self.tiles(rows, columns)
+        leading = zip(self.leading, self.e.positions[:-2], strict=True)
+        outer = [(self.sample, self.e.samples), (self.group, self.e.groups), *leading]
+        return nest(outer, tiles)
 
-    def strips(self, lines: Part, columns: Part) -> Body:
-        """Returns the loops over strips of one shape."""
-        (first, count, rows), (left, pieces, width) = lines, columns
-        line, column = self.builder.loop("s", count), self.builder.loop("s", pieces)
-        corner = (
-            line * rows + first,
-            column * width + left,
-        )
-        body = self.strip(corner, rows, width)
-        return nest([(line, count), (column, pieces)], body)
+    def tiles(self, rows: Tiles, columns: Tiles) -> Body:
+        """Returns the loops over tiles of one shape."""
+        row, column = self.builder.loop("s", rows.count), self.builder.loop("s", columns.count)
+        corner = (row * rows.size + rows.start, column * columns.size + columns.start)
+        body = self.tile(corner, rows.size, columns.size)
+        return nest([(row, rows.count), (column, columns.count)], body)
 
-    def strip(self, corner: tuple[Expression, Expression], rows: int, width: int) -> Body:
-        e, inner = self.e, self.how.inner
-        panel = self.local("panel", (inner, *e.taps, rows * width))
-        o, j = self.builder.loop("o", e.outputs), self.builder.loop("j", rows * width)
-        across = [(o, e.outputs), (j, rows * width)]
-        if inner == e.inner:
-            total, value = self.multiplied(panel, constant(0), o, j, self.zero)
+    def tile(self, corner: tuple[Expression, Expression], height: int, width: int) -> Body:
+        """Returns the loops of one tile: pack a panel, multiply by it, write the results."""
+        e, channels = self.e, self.blocking.channels
+        panel = self.scratch("panel", (channels, *e.taps, height * width))
+        o, j = self.builder.loop("o", e.outputs), self.builder.loop("j", height * width)
+        loops = [(o, e.outputs), (j, height * width)]
+        if channels == e.channels:
+            total, value = self.multiply(panel, constant(0), o, j, self.zero)
             results = self.results(corner, o, j, value)
-            filled = self.filled(panel, constant(0), corner, rows, width)
-            return (Scratch(panel), *filled, *nest(across, (*total, *results)))
-        totals = self.local("totals", (e.outputs, rows * width))
-        block = self.builder.loop("b", e.inner // inner)
-        first = block * inner
-        total, value = self.multiplied(panel, first, o, j, Load(totals, (o, j)))
+            packed = self.pack(panel, constant(0), corner, width)
+            return (Scratch(panel), *packed, *nest(loops, (*total, *results)))
+        accumulators = self.scratch("accumulators", (e.outputs, height * width))
+        block = self.builder.loop("b", e.channels // channels)
+        first, sums = block * channels, Load(accumulators, (o, j))
+        total, value = self.multiply(panel, first, o, j, sums)
         body = (
-            *self.filled(panel, first, corner, rows, width),
-            *nest(across, (*total, Store(totals, (o, j), value))),
+            *self.pack(panel, first, corner, width),
+            *nest(loops, (*total, Store(accumulators, (o, j), value))),
         )
         return (
             Scratch(panel),
-            Scratch(totals),
-            *self.cleared(totals),
-            *nest([(block, e.inner // inner)], body),
-            *nest(across, tuple(self.results(corner, o, j, Load(totals, (o, j))))),
+            Scratch(accumulators),
+            *self.clear(accumulators),
+            *nest([(block, e.channels // channels)], body),
+            *nest(loops, self.results(corner, o, j, sums)),
         )
 
-    def filled(
-        self,
-        panel: Buffer,
-        first: Expression,
-        corner: tuple[Expression, Expression],
-        rows: int,
-        width: int,
+    def pack(
+        self, panel: Buffer, first: Expression, corner: tuple[Expression, Expression], width: int
     ) -> Body:
-        """Returns the loops that copy what a strip needs of x, once a tap."""
-        (c, *taps), loops = self.loops("k", panel.shape[:-1])
-        (i, j), inside = self.loops("i", (rows, width))
-        spot = (corner[0] + i, corner[1] + j)
-        places = (*self.before, *spot)[-len(self.e.places) :]
-        value = self.read_x(self.sample, first + c, places, tuple(taps))
-        column = i * width + j
-        return nest([*loops, *inside], self.stored(panel, (c, *taps, column), value))
+        """Returns the loops that copy what a tile needs of x, once a tap."""
+        (c, *tap), loops = self.loops("k", panel.shape[:-1])
+        (i, j), inner = self.loops("i", (panel.shape[-1] // width, width))
+        position = (*self.leading, corner[0] + i, corner[1] + j)[-len(self.e.positions) :]
+        value = self.read_x(self.sample, first + c, position, tuple(tap))
+        return nest([*loops, *inner], self.store(panel, (c, *tap, i * width + j), value))
 
-    def multiplied(
+    def multiply(
         self, panel: Buffer, first: Expression, o: Expression, j: Expression, start: Expression
     ) -> tuple[Body, Read]:
-        (c, *taps), loops = self.loops("k", panel.shape[:-1])
-        weight = self.read_w(o, first + c, tuple(taps))
-        product = Binary("mul", weight, Load(panel, (c, *taps, j)))
+        """Returns the sum over a panel for one output channel and one column."""
+        (c, *tap), loops = self.loops("k", panel.shape[:-1])
+        product = self.read_w(o, first + c, tuple(tap)) * Load(panel, (c, *tap, j))
         return accumulate(self.builder, "add", start, product, loops)
 
     def results(
         self, corner: tuple[Expression, Expression], o: Expression, j: Expression, value: Expression
-    ) -> list[Statement]:
-        """Returns what is done with an element of the result; places are counted in one number."""
-        extents = (*self.e.places[:-2], self.e.lines, self.e.places[-1])
+    ) -> Body:
+        """Returns what is done with an element of the result; its position is one number."""
+        e = self.e
+        extents = (*e.positions[:-2], e.height, e.positions[-1])
         flat: Expression = constant(0)
-        for part, extent in zip((*self.before, *corner), extents, strict=True):
-            flat = flat * extent + part
+        for index, extent in zip((*self.leading, *corner), extents, strict=True):
+            flat = flat * extent + index
         flat = flat + j
-        places = regroup((flat,), (math.prod(self.e.places),), self.e.places)
-        with self.builder.flattened(FlattenedAxes(places, self.e.places, flat)):
-            return self.builder.epilogue((self.sample, self.output(o), *places), value)
+        position = regroup((flat,), (math.prod(e.positions),), e.positions)
+        with self.builder.flattened(FlattenedAxes(position, e.positions, flat)):
+            at = (self.sample, self.output(o), *position)
+            return tuple(self.builder.epilogue(at, value))
 
 
-class _Channels(_Cut):
+class _Channel(_Blocked):
     """Columns are output channels."""
 
-    def __init__(self, builder: KernelBuilder, node: Node, how: ChannelCut) -> None:
-        super().__init__(builder, node)
-        self.how = how
-        self.strip = builder.loop("s", self.e.outputs // how.outputs)
-        self.many = builder.loop("n", self.e.samples // how.samples)
+    def __init__(self, builder: KernelBuilder, blocking: ChannelBlocking) -> None:
+        super().__init__(builder)
+        self.blocking = blocking
+        self.tile = builder.loop("s", self.e.outputs // blocking.outputs)
+        self.samples = builder.loop("n", self.e.samples // blocking.samples)
 
     def body(self) -> Body:
-        """Returns all panels and all samples."""
-        e, how = self.e, self.how
-        totals = self.local("totals", (*e.places, how.samples, how.outputs))
+        """Returns the loops over all panels and all samples."""
+        e, blocking = self.e, self.blocking
+        shape = (*e.positions, blocking.samples, blocking.outputs)
+        accumulators = self.scratch("accumulators", shape)
         blocks: Body = ()
-        for channels, taps in itertools.product(how.inner, how.taps):
-            blocks += self.blocks(totals, channels, taps)
-        inside = (Scratch(totals), *self.cleared(totals), *blocks, *self.results(totals))
-        around = [
+        for channels, taps in itertools.product(blocking.channels, blocking.taps):
+            blocks += self.blocks(accumulators, channels, taps)
+        cleared, results = self.clear(accumulators), self.results(accumulators)
+        outer = [
             (self.group, e.groups),
-            (self.many, e.samples // how.samples),
-            (self.strip, e.outputs // how.outputs),
+            (self.samples, e.samples // blocking.samples),
+            (self.tile, e.outputs // blocking.outputs),
         ]
-        return nest(around, inside)
+        return nest(outer, (Scratch(accumulators), *cleared, *blocks, *results))
 
-    def blocks(self, totals: Buffer, channels: Part, taps: Part) -> Body:
+    def blocks(self, accumulators: Buffer, channels: Tiles, taps: Tiles) -> Body:
         """Returns the loops over blocks of the depth of one shape."""
-        loops = [(self.builder.loop("b", count), count) for _, count, _ in (channels, taps)]
+        loops = [(self.builder.loop("b", axis.count), axis.count) for axis in (channels, taps)]
         first, tap = (
-            block * size + start
-            for (block, _), (start, _, size) in zip(loops, (channels, taps), strict=True)
+            block * axis.size + axis.start
+            for (block, _), axis in zip(loops, (channels, taps), strict=True)
         )
-        panel = self.local("panel", (channels[2], taps[2], *self.e.taps[1:], self.how.outputs))
-        filled, added = self.filled(panel, first, tap), self.added(panel, totals, first, tap)
-        return nest(loops, (Scratch(panel), *filled, *added))
+        shape = (channels.size, taps.size, *self.e.taps[1:], self.blocking.outputs)
+        panel = self.scratch("panel", shape)
+        packed, added = self.pack(panel, first, tap), self.add(panel, accumulators, first, tap)
+        return nest(loops, (Scratch(panel), *packed, *added))
 
-    def filled(self, panel: Buffer, first: Expression, tap: Expression) -> Body:
-        """Returns the loops that turn a part of w, so that output channels lie side by side."""
+    def pack(self, panel: Buffer, first: Expression, tap: Expression) -> Body:
+        """Returns the loops that transpose a part of w: output channels lie side by side."""
         (c, k, *taps, j), loops = self.loops("k", panel.shape)
         value = self.read_w(self.column(j), first + c, (tap + k, *taps))
-        return nest(loops, self.stored(panel, (c, k, *taps, j), value))
+        return nest(loops, self.store(panel, (c, k, *taps, j), value))
 
-    def added(self, panel: Buffer, totals: Buffer, first: Expression, tap: Expression) -> Body:
+    def add(self, panel: Buffer, accumulators: Buffer, first: Expression, tap: Expression) -> Body:
         """Returns the loops that add a panel's part of all sums; the longest one innermost."""
-        (*places, n, j), rows = self.loops("i", totals.shape)
+        (*position, n, j), rows = self.loops("i", accumulators.shape)
         (c, k, *taps), loops = self.loops("k", panel.shape[:-1])
-        x = self.read_x(self.number(n), first + c, tuple(places), (tap + k, *taps))
-        here = (*places, n, j)
-        product = Binary("mul", x, Load(panel, (c, k, *taps, j)))
-        total, value = accumulate(self.builder, "add", Load(totals, here), product, loops)
+        x = self.read_x(self.number(n), first + c, tuple(position), (tap + k, *taps))
+        at = (*position, n, j)
+        product = x * Load(panel, (c, k, *taps, j))
+        total, value = accumulate(self.builder, "add", Load(accumulators, at), product, loops)
         rows[:-1] = sorted(rows[:-1], key=lambda loop: loop[1])
-        return nest(rows, (*total, Store(totals, here, value)))
+        return nest(rows, (*total, Store(accumulators, at, value)))
 
-    def results(self, totals: Buffer) -> Body:
+    def results(self, accumulators: Buffer) -> Body:
         """Returns the loops that bring the sums to memory."""
-        (*places, n, j), loops = self.loops("i", totals.shape)
-        value = Load(totals, (*places, n, j))
-        index = (self.number(n), self.output(self.column(j)), *places)
+        (*position, n, j), loops = self.loops("i", accumulators.shape)
+        value = Load(accumulators, (*position, n, j))
+        index = (self.number(n), self.output(self.column(j)), *position)
         return nest([*loops[-2:], *loops[:-2]], tuple(self.builder.epilogue(index, value)))
 
     def number(self, n: Expression) -> Expression:
-        return self.many * self.how.samples + n
+        """Returns the number of a sample among all."""
+        return self.samples * self.blocking.samples + n
 
     def column(self, j: Expression) -> Expression:
-        return self.strip * self.how.outputs + j
+        """Returns the output channel of a column."""
+        return self.tile * self.blocking.outputs + j

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from smelt.compiler.graph.fusion import Group, operations
 from smelt.compiler.graph.memory_plan import Planned
@@ -34,7 +35,7 @@ from smelt.ir.loops import (
     walk,
 )
 from smelt.ops import movement
-from smelt.ops.op import Inlined, Reader, Shape
+from smelt.ops.op import Inlined, Shape
 
 Index = tuple[Expression, ...]
 NAME_PARTS = 4  # operations that a kernel's name mentions
@@ -55,10 +56,10 @@ class KernelBuilder:
     def __init__(self, planned: Planned, group: Group) -> None:
         self.planned = planned
         self.group = group
-        self.materialized = planned.fused.ordered.stored
+        self.materialized = planned.fused.ordered.materialized
         self.members = set(group.members)
         self._names = 0
-        self.outer = tuple([self.loop("i", extent) for extent in group.outer])
+        self.outer = tuple([self.loop("i", extent) for extent in group.iteration_space])
         self.buffers: dict[tuple[Node, Shape], Buffer] = {}
         self.written: dict[Node, Buffer] = {}
         self.scratch: dict[Node, Buffer] = {}
@@ -69,25 +70,25 @@ class KernelBuilder:
     def kernel(self, body: tuple[Statement, ...]) -> tuple[Kernel, list[Node]]:
         """Returns the kernel of a body, and the node behind each of `kernel.buffers`."""
         outputs = tuple(self.written.values())
-        behind = {buffer: node for (node, _), buffer in self.buffers.items()}
-        inputs = tuple([buffer for buffer in behind if buffer not in set(outputs)])
-        updated = tuple([buffer for buffer in outputs if behind[buffer] in self.group.reads])
+        node_of = {buffer: node for (node, _), buffer in self.buffers.items()}
+        inputs = tuple([buffer for buffer in node_of if buffer not in set(outputs)])
+        updated = tuple([buffer for buffer in outputs if node_of[buffer] in self.group.reads])
         kernel = Kernel(self._name(), inputs + updated, outputs, body)
-        return kernel, [behind[buffer] for buffer in kernel.buffers]
+        return kernel, [node_of[buffer] for buffer in kernel.buffers]
 
     def _name(self) -> str:
-        names = operations(self.group, self.planned.fused.ordered)
+        names = operations(self.group, self.planned.fused)
         return "_".join(list(dict.fromkeys(names))[:NAME_PARTS])
 
     # --- results ----------------------------------------------------------------------------------
 
     def epilogue(self, index: Index, value: Expression) -> list[Statement]:
         """Returns what the members make of the first one's element, each at the same index."""
-        first, *others = self.group.members
+        first, *followers = self.group.members
         self.forget_inlined()
         statements = self.emit_result(first, index, value)
-        for node in others:
-            lets, value = self.bound(self.inline(node, index, None))
+        for node in followers:
+            lets, value = self.bind(self.inline(node, index, None))
             statements += lets + self.emit_result(node, index, value)
         return statements
 
@@ -100,7 +101,7 @@ class KernelBuilder:
             statements.append(Let(variable, value))
             self.values[node] = variable
             value = variable
-        if not self.planned.is_internal(node):
+        if node in self.planned.slots:
             shape, index = self.view(node, index)
             statements.append(Store(self.output(node, shape), index, value))
         elif node not in self.values:
@@ -110,9 +111,8 @@ class KernelBuilder:
 
     def _is_read_inside(self, node: Node) -> bool:
         later = self.group.members[self.group.members.index(node) + 1 :]
-        return any(
-            read.node is node for member in later for read in self.materialized.reads(member)
-        )
+        reads = (read for member in later for read in self.materialized.reads[member])
+        return any(read.node is node for read in reads)
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -123,14 +123,13 @@ class KernelBuilder:
             return Constant(number, node.dtype)
         if node in self.members:
             return self._read_member(node, index, mask)
-        if self.materialized.has(node):
+        if node in self.materialized:
             shape, index = self.view(node, index)
             return Load(self.buffer(node, shape), index, mask)
         key = (node, index, mask)
-        found = self._inlined.get(key)
-        if found is None:
-            found = self._inlined[key] = self.inline(node, index, mask)
-        return found
+        if key not in self._inlined:
+            self._inlined[key] = self.inline(node, index, mask)
+        return self._inlined[key]
 
     def _read_member(self, node: Node, index: Index, mask: Expression | None) -> Expression:
         if node in self.values:
@@ -143,32 +142,26 @@ class KernelBuilder:
         """Returns the expression of an elementwise, movement, indexing or random node."""
         if node.op is movement.reshape:
             (x,) = node.inputs
-            in_memory = self.materialized.has(x) and x not in self.members and x.shape != node.shape
+            in_memory = x in self.materialized and x not in self.members and x.shape != node.shape
             if in_memory and _divides(movement.reshape.source(index, x.shape, node)):
                 # the same memory under another shape spares the arithmetic
                 return Load(self.buffer(x, node.shape), index, mask)
-        readers = tuple([self._reader(operand) for operand in node.inputs])
+        readers = tuple([partial(self.read, operand) for operand in node.inputs])
         assert isinstance(node.op, Inlined)
         return node.op.lower(readers, index, node, mask)
 
     def forget_inlined(self) -> None:
-        """Ends the life of inlined expressions: the loop that they stand in ends."""
+        """Forgets inlined expressions: the loop that they stand in ends."""
         self._inlined.clear()
-
-    def _reader(self, operand: Node) -> Reader:
-        def read(index: Index, mask: Expression | None = None) -> Expression:
-            return self.read(operand, index, mask)
-
-        return read
 
     # --- names ------------------------------------------------------------------------------------
 
-    def bound(self, value: Expression) -> tuple[list[Statement], Expression]:
+    def bind(self, value: Expression) -> tuple[list[Statement], Expression]:
         """Returns lets for what an expression uses more than once, and the expression on them."""
-        lets, (value,) = self.bound_all((value,))
+        lets, (value,) = self.bind_all((value,))
         return lets, value
 
-    def bound_all(
+    def bind_all(
         self, values: Sequence[Expression]
     ) -> tuple[list[Statement], tuple[Expression, ...]]:
         """Returns the same for several expressions, which may have parts in common."""
@@ -192,14 +185,13 @@ class KernelBuilder:
 
     def buffer(self, node: Node, shape: Shape) -> Buffer:
         """Returns the buffer of a materialized node, under its own shape or an alias of it."""
-        old = self.planned.fused.ordered.writes.get(node)
-        node = node if old is None else old if node in self.members else node
-        found = self.buffers.get((node, shape))
-        if found is None:
+        if node in self.members:
+            node = self.planned.fused.ordered.writes.get(node, node)
+        if (node, shape) not in self.buffers:
             suffix = "" if shape == node.shape else f"_as_{'x'.join(map(str, shape))}"
             name = _identifier(self.planned.slots[node].name) + suffix
-            found = self.buffers[(node, shape)] = Buffer(name, shape, node.dtype)
-        return found
+            self.buffers[node, shape] = Buffer(name, shape, node.dtype)
+        return self.buffers[node, shape]
 
     @contextmanager
     def flattened(self, axes: FlattenedAxes) -> Iterator[None]:
@@ -217,11 +209,11 @@ class KernelBuilder:
         """
         axes = self._flattened
         if axes is not None:
-            kept = node.ndim - len(axes.indices)
-            same = index[kept:] == axes.indices and node.shape[kept:] == axes.extents
-            if kept >= 0 and same:
-                shape = (*node.shape[:kept], math.prod(axes.extents))
-                return shape, (*index[:kept], axes.flat)
+            leading = node.ndim - len(axes.indices)
+            same = index[leading:] == axes.indices and node.shape[leading:] == axes.extents
+            if leading >= 0 and same:
+                shape = (*node.shape[:leading], math.prod(axes.extents))
+                return shape, (*index[:leading], axes.flat)
         return node.shape, index
 
     def output(self, node: Node, shape: Shape | None = None) -> Buffer:

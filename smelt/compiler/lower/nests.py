@@ -1,8 +1,7 @@
-"""Plain loops of a pointwise, rowwise or product group: one nest, its members one after another."""
+"""Plain loops of a pointwise, rowwise or gemm group: one nest, its members one after another."""
 
 from __future__ import annotations
 
-from smelt.compiler.graph.fusion import is_elementwise
 from smelt.compiler.lower.kernel_builder import Index, KernelBuilder
 from smelt.ir.graph import Node
 from smelt.ir.loops import (
@@ -38,7 +37,7 @@ def lower_nest(builder: KernelBuilder) -> Body:
     statements: list[Statement] = []
     for node in builder.group.members:
         statements += _member(builder, node)
-    loops = list(zip(builder.outer, builder.group.outer, strict=True))
+    loops = list(zip(builder.outer, builder.group.iteration_space, strict=True))
     return nest(loops, (*builder.scratch_statements(), *statements))
 
 
@@ -48,8 +47,8 @@ def _member(builder: KernelBuilder, node: Node) -> Body:
     inner = tuple([builder.loop("j", extent) for extent in extents])
     index = builder.outer + inner
     builder.forget_inlined()
-    if is_elementwise(node):
-        statements, value = builder.bound(builder.inline(node, index, None))
+    if node.op.is_inlinable:
+        statements, value = builder.bind(builder.inline(node, index, None))
     else:
         statements, value = _accumulated(builder, node, index)
     statements += builder.emit_result(node, index, value)
@@ -63,9 +62,9 @@ def _accumulated(
     if isinstance(node.op, Reduction):
         return _reduction(builder, node, node.op, index)
     if node.op is convolution:
-        product, loops = _taps(builder, node, index)
+        product, loops = _convolution(builder, node, index)
     else:
-        product, loops = _matrix_product(builder, node, index)
+        product, loops = _matmul(builder, node, index)
     start = Constant(0, node.inputs[0].dtype)
     statements, value = accumulate(builder, "add", start, product, loops)
     return list(statements), value
@@ -76,25 +75,25 @@ def _reduction(
 ) -> tuple[list[Statement], Expression]:
     (x,), axes = node.inputs, node.attributes["axes"]
     inner = {axis: builder.loop("k", x.shape[axis]) for axis in axes}
-    kept = iter(index)
-    at = tuple([inner[axis] if axis in inner else next(kept) for axis in range(x.ndim)])
+    outer = iter(index)
+    at = tuple([inner[axis] if axis in inner else next(outer) for axis in range(x.ndim)])
     loops = [(inner[axis], x.shape[axis]) for axis in axes]
     start = Constant(op.start_value(node.dtype), x.dtype)
     statements, value = accumulate(builder, op.combine, start, builder.read(x, at), loops)
     return list(statements), value
 
 
-def _matrix_product(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
+def _matmul(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
     """Returns the product that is summed up for the element at `index`, and the loop it needs."""
     a, b = node.inputs
     k = builder.loop("k", a.shape[-1])
     *batch, row, column = index
     left = builder.read(a, (*broadcast_index(tuple(batch), a.shape[:-2]), row, k))
     right = builder.read(b, (*broadcast_index(tuple(batch), b.shape[:-2]), k, column))
-    return Binary("mul", left, right), [(k, a.shape[-1])]
+    return left * right, [(k, a.shape[-1])]
 
 
-def _taps(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
+def _convolution(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression, Loops]:
     """Returns the product that is summed up for the element at `index`, and the loops it needs.
 
     y[n, o, p] = sum over c, k of x[n, o's group of channels + c, p * stride + k * dilation]
@@ -106,7 +105,7 @@ def _taps(builder: KernelBuilder, node: Node, index: Index) -> tuple[Expression,
     outputs = w.shape[0] // node.attributes["groups"]
     channel = o // outputs * w.shape[1] + inner[0]
     at = (n, channel, *input_position(node, tuple(position), tuple(inner[1:])))
-    product = Binary("mul", builder.read(x, at), builder.read(w, (o, *inner)))
+    product = builder.read(x, at) * builder.read(w, (o, *inner))
     return product, list(zip(inner, w.shape[1:], strict=True))
 
 
@@ -122,6 +121,6 @@ def accumulate(
 ) -> tuple[Body, Read]:
     """Returns the statements that combine an element over loops in a register, and the result."""
     register = Register(builder.fresh("acc"), element.dtype)
-    lets, value = builder.bound(element)
+    lets, value = builder.bind(element)
     step = Assign(register, (), Binary(combine, Read(register), value))
     return (Declare(register, start), *nest(loops, (*lets, step))), Read(register)

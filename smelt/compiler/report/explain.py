@@ -234,12 +234,8 @@ def _pictures(stages: Stages) -> str:
     """Lists, per kernel, the user's lines that it came from."""
     lines = ["Where each kernel comes from:"]
     for number, (fused, group) in enumerate(_groups(stages.fused), 1):
-        names = _counted(operations(group, fused.ordered))
-        checks = [
-            one.message
-            for one in fused.ordered.stored.graph.assertions
-            if one.node in group.members
-        ]
+        names = _counted(operations(group, fused))
+        checks = [one.message for one in fused.graph.assertions if one.node in group.members]
         if checks:
             names = f"check: {textwrap.shorten(checks[0].splitlines()[0], 60, placeholder=' ...')}"
         origins = dict.fromkeys(_place(node) for node in group.members)

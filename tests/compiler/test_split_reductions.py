@@ -1,4 +1,4 @@
-"""Long reductions: cut by their shape alone, parallel, and at least as accurate as NumPy's."""
+"""Long reductions: split by their shape alone, parallel, and at least as accurate as NumPy's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smelt.compiler.graph.simplify import simplify
-from smelt.compiler.graph.split_reductions import LONG, long_reduction
+from smelt.compiler.graph.split_reductions import LONG, split_reduction
 from smelt.dtypes import as_dtype
 from smelt.ir.graph import ARGUMENT, Graph, Node
 from smelt.ops import reduction
@@ -70,13 +70,13 @@ def test_no_loop_is_left_that_combines_more_than_long(shape, axes) -> None:
     sums = [node for node in graph.nodes() if node.op is reduction.sum]
     assert len(sums) > 1
     for node in sums:
-        assert long_reduction(node) is None
+        assert split_reduction(node) is None
     assert graph.outputs[0].shape == kept
 
 
 def test_short_reductions_stay_as_they_are() -> None:
     x = Node(ARGUMENT, (), {"number": 0}, (LONG,), as_dtype("float32"))
-    assert long_reduction(Node(reduction.sum, (x,), {"axes": (0,)}, (), x.dtype)) is None
+    assert split_reduction(Node(reduction.sum, (x,), {"axes": (0,)}, (), x.dtype)) is None
 
 
 def test_the_pieces_run_in_parallel() -> None:
