@@ -82,7 +82,7 @@ class Native:
 def build(program: Program) -> Native:
     """Returns a program's native function.
 
-    What the cache does not have is verified before it is compiled, at 2 to 3 % of the time that
+    What the cache does not have is verified before it is compiled, at 1 to 2 % of the time that
     takes: a slip of a rewrite is an error then, and not a wrong number.
 
     Raises CompileError when a kernel is not well formed or says what has no machine code.
