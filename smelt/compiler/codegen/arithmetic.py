@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 from smelt.compiler.codegen.convert import convert
 from smelt.compiler.codegen.operands import (
+    broadcast_lanes,
     constant,
-    flags,
-    index,
+    emit_select,
+    fold_index,
     intrinsic,
-    largest,
-    level,
-    pick,
-    repeat,
+    mask_type,
+    splat,
+    upper_bound,
 )
 from smelt.compiler.codegen.writer import Value, Writer, register_type, suffix
 from smelt.dtypes import DType, bool_, float32
@@ -58,15 +58,15 @@ def _divide(w: Writer, a: Value, b: Value, rounding: str) -> str:
     is_zero = w.let(f"icmp eq {b.typed}, {zero.text}")
     is_lowest = w.let(f"icmp eq {a.typed}, {lowest.text}")
     is_minus = w.let(f"icmp eq {b.typed}, {constant(-1, a.dtype, a.lanes).text}")
-    overflows = w.let(f"and {flags(a)} {is_lowest}, {is_minus}")
-    unsafe = w.let(f"or {flags(a)} {is_zero}, {overflows}")
-    safe = b._replace(text=pick(w, unsafe, one, b))
+    overflows = w.let(f"and {mask_type(a)} {is_lowest}, {is_minus}")
+    unsafe = w.let(f"or {mask_type(a)} {is_zero}, {overflows}")
+    safe = b._replace(text=emit_select(w, unsafe, one, b))
     result = _divide_guarded(w, a, safe, rounding)
-    return pick(w, is_zero, zero, a._replace(text=result))
+    return emit_select(w, is_zero, zero, a._replace(text=result))
 
 
 def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
-    if a.limit is not None and b.number is not None:
+    if a.upper_bound is not None and b.number is not None:
         return w.let(f"{'urem' if rounding == 'mod' else 'udiv'} {a.typed}, {b.text}")
     quotient = w.let(f"sdiv {a.typed}, {b.text}")
     if rounding == "div":
@@ -77,11 +77,11 @@ def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
     signs = w.let(f"xor {a.type} {rest}, {b.text}")
     differ = w.let(f"icmp slt {a.type} {signs}, {zero.text}")
     inexact = w.let(f"icmp ne {a.type} {rest}, {zero.text}")
-    below = w.let(f"and {flags(a)} {differ}, {inexact}")
+    below = w.let(f"and {mask_type(a)} {differ}, {inexact}")
     if rounding == "mod":
         shifted = w.let(f"add {a.type} {rest}, {b.text}")
-        return pick(w, below, a._replace(text=shifted), a._replace(text=rest))
-    step = w.let(f"sext {flags(a)} {below} to {a.type}")
+        return emit_select(w, below, a._replace(text=shifted), a._replace(text=rest))
+    step = w.let(f"sext {mask_type(a)} {below} to {a.type}")
     return w.let(f"add {a.type} {quotient}, {step}")
 
 
@@ -115,25 +115,25 @@ _FLAG: dict[str, Operation] = {
 }
 
 # -------------------------------------------------------------------------------------------------
-# floating point: no flags, ever
+# floating point: no fast-math flags, ever
 # -------------------------------------------------------------------------------------------------
 
 
-def _extreme(worse: str) -> Operation:
+def _float_min_max(worse: str) -> Operation:
     """NumPy's maximum and minimum: `a` unless `b` is better or nan.
 
     The select alone is one machine instruction; a constant `b` needs nothing more.
     """
 
-    def extreme(w: Writer, a: Value, b: Value) -> str:
+    def min_max(w: Writer, a: Value, b: Value) -> str:
         better = w.let(f"fcmp {worse} {a.typed}, {b.text}")
-        best = pick(w, better, b, a)
+        best = emit_select(w, better, b, a)
         if b.is_literal and "0x7FF" not in b.text and "0xFFF" not in b.text:
             return best
         is_nan = w.let(f"fcmp uno {b.typed}, {b.text}")
-        return pick(w, is_nan, b, a._replace(text=best))
+        return emit_select(w, is_nan, b, a._replace(text=best))
 
-    return extreme
+    return min_max
 
 
 def _float_remainder(w: Writer, a: Value, b: Value) -> tuple[str, str, str]:
@@ -142,18 +142,18 @@ def _float_remainder(w: Writer, a: Value, b: Value) -> tuple[str, str, str]:
     rest = w.let(f"frem {a.typed}, {b.text}")
     rest_below = w.let(f"fcmp olt {a.type} {rest}, {zero}")
     below = w.let(f"fcmp olt {b.typed}, {zero}")
-    signs = w.let(f"xor {flags(a)} {rest_below}, {below}")
+    signs = w.let(f"xor {mask_type(a)} {rest_below}, {below}")
     exact = w.let(f"fcmp oeq {a.type} {rest}, {zero}")
     inexact = w.let(f"fcmp une {a.type} {rest}, {zero}")
-    return rest, w.let(f"and {flags(a)} {signs}, {inexact}"), exact
+    return rest, w.let(f"and {mask_type(a)} {signs}, {inexact}"), exact
 
 
 def _float_mod(w: Writer, a: Value, b: Value) -> str:
     rest, off, exact = _float_remainder(w, a, b)
     shifted = w.let(f"fadd {a.type} {rest}, {b.text}")
-    moved = pick(w, off, a._replace(text=shifted), a._replace(text=rest))
+    moved = emit_select(w, off, a._replace(text=shifted), a._replace(text=rest))
     zero = intrinsic(w, "copysign", constant(0.0, a.dtype, a.lanes), b)
-    return pick(w, exact, a._replace(text=zero), a._replace(text=moved))
+    return emit_select(w, exact, a._replace(text=zero), a._replace(text=moved))
 
 
 def _float_floordiv(w: Writer, a: Value, b: Value) -> str:
@@ -164,17 +164,17 @@ def _float_floordiv(w: Writer, a: Value, b: Value) -> str:
     whole = w.let(f"fsub {a.typed}, {rest}")
     quotient = w.let(f"fdiv {a.type} {whole}, {b.text}")
     less = w.let(f"fsub {a.type} {quotient}, {one.text}")
-    quotient = pick(w, off, a._replace(text=less), a._replace(text=quotient))
+    quotient = emit_select(w, off, a._replace(text=less), a._replace(text=quotient))
     down = intrinsic(w, "floor", a._replace(text=quotient))
     gap = w.let(f"fsub {a.type} {quotient}, {down}")
     too_low = w.let(f"fcmp ogt {a.type} {gap}, {half.text}")
     up = w.let(f"fadd {a.type} {down}, {one.text}")
-    down = pick(w, too_low, a._replace(text=up), a._replace(text=down))
+    down = emit_select(w, too_low, a._replace(text=up), a._replace(text=down))
     nothing = w.let(f"fcmp oeq {a.type} {quotient}, {zero.text}")
     signed = intrinsic(w, "copysign", zero, plain)
-    down = pick(w, nothing, a._replace(text=signed), a._replace(text=down))
+    down = emit_select(w, nothing, a._replace(text=signed), a._replace(text=down))
     by_zero = w.let(f"fcmp oeq {b.typed}, {zero.text}")
-    return pick(w, by_zero, plain, a._replace(text=down))
+    return emit_select(w, by_zero, plain, a._replace(text=down))
 
 
 _FLOAT: dict[str, Operation] = {
@@ -184,8 +184,8 @@ _FLOAT: dict[str, Operation] = {
     "div": _plain("fdiv"),
     "floordiv": _float_floordiv,
     "mod": _float_mod,
-    "maximum": _extreme("olt"),
-    "minimum": _extreme("ogt"),
+    "maximum": _float_min_max("olt"),
+    "minimum": _float_min_max("ogt"),
 }
 _ORDER = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge"}
 
@@ -195,14 +195,14 @@ def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
 
     Raises CompileError when the dtype has no such operation.
     """
-    found = index(w, op, a, b)
+    found = fold_index(w, op, a, b)
     if found is not None:
         return found
     if a.dtype.compute is not a.dtype:
         result = binary(w, op, convert(w, a, float32), convert(w, b, float32))
         return result if op in COMPARE else convert(w, result, a.dtype)
-    number, limit = b.number if not any(b.steps or ()) else None, largest(op, a, b)
-    a, b = level(w, a, b)
+    number, bound = b.number if not any(b.lane_offsets or ()) else None, upper_bound(op, a, b)
+    a, b = broadcast_lanes(w, a, b)
     b = b._replace(number=number)
     if op in COMPARE:
         return Value(_compare(w, op, a, b), bool_, a.lanes)
@@ -210,8 +210,8 @@ def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
     if op not in table:
         raise CompileError(f"{op} of {a.dtype.name} has no machine code")
     if op == "mod" and number is not None and number > 0:
-        limit = number - 1
-    return Value(table[op](w, a, b), a.dtype, a.lanes, limit=limit)
+        bound = number - 1
+    return Value(table[op](w, a, b), a.dtype, a.lanes, upper_bound=bound)
 
 
 def _compare(w: Writer, op: str, a: Value, b: Value) -> str:
@@ -228,28 +228,28 @@ def fma(w: Writer, a: Value, b: Value, c: Value) -> Value:
     if a.dtype.compute is not a.dtype:
         wide = fma(w, *(convert(w, part, float32) for part in (a, b, c)))
         return convert(w, wide, a.dtype)
-    a, b, c = level(w, a, b, c)
+    a, b, c = broadcast_lanes(w, a, b, c)
     return Value(intrinsic(w, "fma", a, b, c), a.dtype, a.lanes)
 
 
 def select(w: Writer, condition: Value, yes: Value, no: Value) -> Value:
     """Returns `yes` where `condition` holds, `no` elsewhere."""
     lanes = max(condition.lanes, yes.lanes, no.lanes)
-    yes, no = repeat(w, yes, lanes), repeat(w, no, lanes)
+    yes, no = splat(w, yes, lanes), splat(w, no, lanes)
     text = w.let(f"select {condition.typed}, {yes.typed}, {no.typed}")
-    limits = [part.limit for part in (yes, no) if part.limit is not None]
-    return Value(text, yes.dtype, lanes, limit=max(limits) if len(limits) == 2 else None)
+    limits = [part.upper_bound for part in (yes, no) if part.upper_bound is not None]
+    return Value(text, yes.dtype, lanes, upper_bound=max(limits) if len(limits) == 2 else None)
 
 
 def reduce(w: Writer, op: str, x: Value) -> Value:
     """Returns all lanes of a vector as one number, halves upon halves."""
-    x, lanes = repeat(w, x, x.lanes), x.lanes
+    x, lanes = splat(w, x, x.lanes), x.lanes
     if lanes & (lanes - 1):
         raise CompileError(f"a reduction over {lanes} lanes: only powers of two can be halved")
     while lanes > 1:
         lanes //= 2
         x = binary(w, op, _part(w, x, 0, lanes), _part(w, x, lanes, lanes))
-    return x._replace(limit=None)
+    return x._replace(upper_bound=None)
 
 
 def _part(w: Writer, x: Value, first: int, lanes: int) -> Value:
@@ -270,7 +270,7 @@ def unary(w: Writer, op: str, x: Value, dtype: DType) -> Value:
 
     Raises CompileError when the dtype has no such operation.
     """
-    x = repeat(w, x, x.lanes)
+    x = splat(w, x, x.lanes)
     if op == "bitcast":
         text = w.let(f"bitcast {x.typed} to {register_type(dtype, x.lanes)}")
         return Value(text, dtype, x.lanes)
@@ -301,11 +301,11 @@ def _is_infinite(w: Writer, x: Value) -> str:
 def _float_sign(w: Writer, x: Value) -> str:
     zero, one, minus = (constant(number, x.dtype, x.lanes) for number in (0.0, 1.0, -1.0))
     is_zero = w.let(f"fcmp oeq {x.typed}, {zero.text}")
-    rest = x._replace(text=pick(w, is_zero, zero, x))
+    rest = x._replace(text=emit_select(w, is_zero, zero, x))
     below = w.let(f"fcmp olt {x.typed}, {zero.text}")
-    rest = x._replace(text=pick(w, below, minus, rest))
+    rest = x._replace(text=emit_select(w, below, minus, rest))
     above = w.let(f"fcmp ogt {x.typed}, {zero.text}")
-    return pick(w, above, one, rest)
+    return emit_select(w, above, one, rest)
 
 
 def _integer_sign(w: Writer, x: Value) -> str:

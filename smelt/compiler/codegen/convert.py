@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smelt.compiler.codegen.operands import constant, flags, intrinsic, repeat
+from smelt.compiler.codegen.operands import constant, intrinsic, mask_type, splat
 from smelt.compiler.codegen.writer import Value, Writer, register_type, suffix, vector
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32
 
@@ -11,9 +11,9 @@ def convert(w: Writer, x: Value, dtype: DType) -> Value:
     """Returns `x` as `dtype`: floats to integers truncate, saturate, and map nan to 0."""
     if x.dtype is dtype:
         return x
-    x = repeat(w, x, x.lanes)
+    x = splat(w, x, x.lanes)
     if dtype.kind == "bool":
-        return _to_flag(w, x)
+        return _to_bool(w, x)
     if x.dtype.itemsize == 2 and x.dtype.is_float:
         return convert(w, _widen_half(w, x), dtype)
     if dtype is bfloat16:
@@ -38,7 +38,7 @@ def _conversion(given: DType, wanted: DType) -> str:
     return "fpext" if wider else "fptrunc"
 
 
-def _to_flag(w: Writer, x: Value) -> Value:
+def _to_bool(w: Writer, x: Value) -> Value:
     wide = convert(w, x, x.dtype.compute)
     zero = constant(0, wide.dtype, x.lanes).text
     compare = "fcmp une" if wide.dtype.is_float else "icmp ne"
@@ -79,9 +79,9 @@ def _round_to_odd(w: Writer, x: Value) -> Value:
     bits = w.let(f"bitcast {near.typed} to {wide}")
     last = w.let(f"and {wide} {bits}, {one}")
     even = w.let(f"icmp ne {wide} {last}, {one}")
-    outward, inward = (w.let(f"and {flags(x)} {side}, {even}") for side in (low, high))
-    up = w.let(f"zext {flags(x)} {outward} to {wide}")
-    down = w.let(f"sext {flags(x)} {inward} to {wide}")
+    outward, inward = (w.let(f"and {mask_type(x)} {side}, {even}") for side in (low, high))
+    up = w.let(f"zext {mask_type(x)} {outward} to {wide}")
+    down = w.let(f"sext {mask_type(x)} {inward} to {wide}")
     step = w.let(f"or {wide} {up}, {down}")
     odd = w.let(f"add {wide} {bits}, {step}")
     return Value(w.let(f"bitcast {wide} {odd} to {near.type}"), float32, x.lanes)
@@ -99,5 +99,5 @@ def _to_bfloat16(w: Writer, x: Value) -> Value:
     rounded = w.let(f"lshr {wide} {sum_}, {shift}")
     quiet = w.let(f"or {wide} {top}, {constant(0x40, int32, lanes).text}")
     is_nan = w.let(f"fcmp uno {x.typed}, {x.text}")
-    kept = w.let(f"select {flags(x)} {is_nan}, {wide} {quiet}, {wide} {rounded}")
+    kept = w.let(f"select {mask_type(x)} {is_nan}, {wide} {quiet}, {wide} {rounded}")
     return Value(w.let(f"trunc {wide} {kept} to {vector('i16', lanes)}"), bfloat16, lanes)

@@ -15,7 +15,7 @@ from typing import Any
 from smelt.compiler.codegen import memory as llvm_memory
 from smelt.compiler.codegen.arithmetic import binary, fma, reduce, select, unary
 from smelt.compiler.codegen.convert import convert
-from smelt.compiler.codegen.operands import constant, repeat
+from smelt.compiler.codegen.operands import constant, splat
 from smelt.compiler.codegen.step import emit_call, emit_job, emit_step
 from smelt.compiler.codegen.transcendental import TRANSCENDENTAL, expand
 from smelt.compiler.codegen.transcendental.integer_power import integer_power
@@ -135,17 +135,17 @@ class _Function:
 
     def let(self, let: Let) -> None:
         value, lanes = self.value(let.value), let.variable.lanes
-        self.names[let.variable.name] = value if value.lanes == lanes else self.repeat(value, lanes)
+        self.names[let.variable.name] = value if value.lanes == lanes else self.splat(value, lanes)
 
-    def repeat(self, value: Value, lanes: int) -> Value:
+    def splat(self, value: Value, lanes: int) -> Value:
         """Returns the value with that many lanes; index vectors stay formulas."""
         if value.lanes == 1 and value.dtype is int64 and lanes > 1:
-            return value._replace(lanes=lanes, steps=ramp(0, lanes))
-        return repeat(self.writer, value, lanes)
+            return value._replace(lanes=lanes, lane_offsets=ramp(0, lanes))
+        return splat(self.writer, value, lanes)
 
     def declare(self, declare: Declare) -> None:
         register = declare.register
-        start = repeat(self.writer, self.value(declare.start), register.lanes)
+        start = splat(self.writer, self.value(declare.start), register.lanes)
         type_ = register_type(register.dtype, register.lanes)
         for place in _places(register.shape):
             if (register, place) not in self.cells:
@@ -153,7 +153,7 @@ class _Function:
             self.writer.do(f"store {start.typed}, ptr {self.cells[register, place]}")
 
     def assign(self, assign: Assign) -> None:
-        value = repeat(self.writer, self.value(assign.value), assign.register.lanes)
+        value = splat(self.writer, self.value(assign.value), assign.register.lanes)
         cell = self.cell(assign.register, [self.value(part) for part in assign.index])
         self.writer.do(f"store {value.typed}, ptr {cell}")
 
@@ -203,9 +203,9 @@ class _Function:
                 self.run(loop, start, stop, runs)
 
     def run(self, loop: Loop, start: Value, stop: Value, runs: bool) -> None:
-        limit = stop.limit if start.limit is not None else None
+        limit = stop.upper_bound if start.upper_bound is not None else None
         with self.writer.loop(start.text, stop.text, loop.step, runs=runs) as index:
-            self.names[loop.variable.name] = Value(index, int64, limit=limit)
+            self.names[loop.variable.name] = Value(index, int64, upper_bound=limit)
             self.block(loop.body)
 
     def unroll(self, loop: Loop) -> None:
@@ -220,11 +220,11 @@ class _Function:
         """Writes the part of a parallel loop that one thread claims: iterations begin to end."""
         start, stop = self.bound(loop.start), self.bound(loop.stop)
         with self.writer.loop("%begin", "%end", 1, runs=True) as number:
-            iteration = Value(number, int64, limit=stop.limit)
+            iteration = Value(number, int64, upper_bound=stop.upper_bound)
             steps = binary(self.writer, "mul", iteration, integer(loop.step))
             index = binary(self.writer, "add", steps, start)
-            limit = stop.limit if start.limit is not None else None
-            self.names[loop.variable.name] = index._replace(limit=limit)
+            limit = stop.upper_bound if start.upper_bound is not None else None
+            self.names[loop.variable.name] = index._replace(upper_bound=limit)
             self.block(loop.body)
 
     def bound(self, bound: int | Expression) -> Value:
@@ -269,7 +269,9 @@ class _Function:
 
     def constant(self, part: Constant) -> Value:
         if part.dtype is int64 and part.lanes > 1:
-            return integer(int(part.value))._replace(lanes=part.lanes, steps=ramp(0, part.lanes))
+            return integer(int(part.value))._replace(
+                lanes=part.lanes, lane_offsets=ramp(0, part.lanes)
+            )
         return constant(part.value, part.dtype, part.lanes)
 
     def variable(self, part: Variable) -> Value:
@@ -279,7 +281,7 @@ class _Function:
 
     def lanes(self, part: Lanes) -> Value:
         steps = ramp(1, part.lanes)
-        return integer(0)._replace(lanes=part.lanes, limit=part.lanes - 1, steps=steps)
+        return integer(0)._replace(lanes=part.lanes, upper_bound=part.lanes - 1, lane_offsets=steps)
 
     def unary(self, part: Unary, x: Value) -> Value:
         if part.op in TRANSCENDENTAL and x.dtype.is_float:
@@ -322,7 +324,7 @@ class _Function:
             wide = [convert(self.writer, part, dtype.compute) for part in arguments]
             return convert(self.writer, self.approximate(op, *wide), dtype)
         lanes = max(part.lanes for part in arguments)
-        operands = [repeat(self.writer, part, lanes).typed for part in arguments]
+        operands = [splat(self.writer, part, lanes).typed for part in arguments]
         name, type_ = f"{op}.{dtype.name}.{lanes}", register_type(dtype, lanes)
         if name not in self.writer.module.helpers:
             self.writer.module.helpers.add(name)
@@ -339,7 +341,7 @@ def _emit_helper(module: Module, name: str, op: str, dtypes: list[DType], lanes:
     statements, result = (integer_power if dtypes[0].kind == "int" else expand)(op, arguments)
     for statement in statements:
         _STATEMENTS[type(statement)](function, statement)
-    found = repeat(function.writer, function.value(result), lanes)
+    found = splat(function.writer, function.value(result), lanes)
     function.writer.do(f"ret {found.typed}")
     parameters = ", ".join(value.typed for value in values)
     function.writer.finish(f"define internal {found.type} @{name}({parameters}) {HELPER}")

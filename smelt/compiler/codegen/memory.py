@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smelt.compiler.codegen.arithmetic import binary
-from smelt.compiler.codegen.operands import constant, repeat, steps_literal
+from smelt.compiler.codegen.operands import constant, offsets_literal, splat
 from smelt.compiler.codegen.writer import (
     Value,
     Writer,
@@ -26,7 +26,7 @@ from smelt.dtypes import bool_, int64
 from smelt.errors import CompileError
 from smelt.ir.loops import Buffer
 
-NEAR = 4  # so many vectors of neighbours at most are read in place of a gather
+NEAR = 4  # so many vectors of neighbors at most are read in place of a gather
 
 
 def offset(w: Writer, buffer: Buffer, index: Sequence[Value]) -> Value:
@@ -44,17 +44,18 @@ def load(
     """Returns the elements at `index`, and 0 where `mask` is false."""
     place = offset(w, buffer, index)
     lanes = max(place.lanes, mask.lanes if mask else 1)
-    if place.steps is not None and place.stride not in (0, 1) and _is_near(place.steps):
-        every = repeat(w, mask or constant(True, bool_), lanes)
-        text = _load_near(w, pointer, buffer, place, place.steps, every)
+    offsets = place.lane_offsets
+    if offsets is not None and place.stride not in (0, 1) and _is_near(offsets):
+        every = splat(w, mask or constant(True, bool_), lanes)
+        text = _load_near(w, pointer, buffer, place, offsets, every)
     elif mask is not None:
-        text = _load_masked(w, pointer, buffer, place, repeat(w, mask, lanes))
+        text = _load_masked(w, pointer, buffer, place, splat(w, mask, lanes))
     elif lanes == 1 or place.stride == 1:
         address = _address(w, pointer, buffer, place.text)
         type_ = memory_type(buffer.dtype, lanes)
         text = w.load(type_, address, buffer.dtype.itemsize)
     elif place.stride == 0:
-        return repeat(w, load(w, pointer, buffer, _first(index), None), lanes)
+        return splat(w, load(w, pointer, buffer, _first(index), None), lanes)
     else:
         every = constant(True, bool_, lanes)
         text = _gather(w, _addresses(w, pointer, buffer, place), buffer, every)
@@ -77,12 +78,12 @@ def store(
         raise CompileError(f"a {value.dtype.name} is stored to {buffer.name}: {buffer.dtype.name}")
     place = offset(w, buffer, index)
     lanes = max([part.lanes for part in index] + [mask.lanes if mask else 1])
-    bits = _to_memory(w, repeat(w, value, lanes))
+    bits = _to_memory(w, splat(w, value, lanes))
     if mask is None and (lanes == 1 or place.stride == 1):
         address = _address(w, pointer, buffer, place.text)
         w.do(f"store {bits}, ptr {address}, align {buffer.dtype.itemsize}")
         return
-    kept = repeat(w, mask or constant(True, bool_), lanes)
+    kept = splat(w, mask or constant(True, bool_), lanes)
     if lanes == 1 or place.stride == 1:
         _store_masked(w, _address(w, pointer, buffer, place.text), buffer, bits, kept)
     else:
@@ -94,7 +95,7 @@ def _first(index: Sequence[Value]) -> list[Value]:
 
 
 def _spread(place: Value, lanes: int) -> Value:
-    return place._replace(lanes=lanes, steps=ramp(0, lanes)) if place.lanes == 1 else place
+    return place._replace(lanes=lanes, lane_offsets=ramp(0, lanes)) if place.lanes == 1 else place
 
 
 def _address(w: Writer, pointer: str, buffer: Buffer, place: str) -> str:
@@ -108,9 +109,9 @@ def _addresses(w: Writer, pointer: str, buffer: Buffer, place: Value) -> str:
     short = buffer.size < 1 << 31
     element = "i32" if short else "i64"
     lanes = vector(element, place.lanes)
-    if place.steps is not None:
+    if place.lane_offsets is not None:
         pointer = _address(w, pointer, buffer, place.text)
-        offsets = steps_literal(place.steps, element)
+        offsets = offsets_literal(place.lane_offsets, element)
     else:
         offsets = w.let(f"trunc {place.typed} to {lanes}") if short else place.text
     cell = memory_type(buffer.dtype)
@@ -142,7 +143,7 @@ def _vector_of(buffer: Buffer, lanes: int) -> tuple[str, str]:
     return f"<{lanes} x {element}>", f"v{lanes}{suffix(element)}"
 
 
-def _truths(w: Writer, mask: Value) -> str:
+def _mask_vector(w: Writer, mask: Value) -> str:
     if mask.lanes > 1:
         return mask.typed
     return f"<1 x i1> {w.let(f'insertelement <1 x i1> poison, {mask.typed}, i64 0')}"
@@ -153,46 +154,46 @@ def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Va
         addresses = _addresses(w, pointer, buffer, _spread(place, mask.lanes))
         return _gather(w, addresses, buffer, mask)
     address = _address(w, pointer, buffer, place.text)
-    result = _neighbours(w, address, buffer, mask.lanes, _truths(w, mask))
+    result = _neighbors(w, address, buffer, mask.lanes, _mask_vector(w, mask))
     type_, _ = _vector_of(buffer, mask.lanes)
     return result if mask.lanes > 1 else w.let(f"extractelement {type_} {result}, i64 0")
 
 
-def _neighbours(w: Writer, address: str, buffer: Buffer, lanes: int, truths: str) -> str:
-    """Reads `lanes` elements from an address on, but only where the truths hold; else 0."""
+def _neighbors(w: Writer, address: str, buffer: Buffer, lanes: int, lanes_mask: str) -> str:
+    """Reads `lanes` elements from an address on, but only where the lanes_mask hold; else 0."""
     type_, name = _vector_of(buffer, lanes)
     return w.call(
         type_,
         f"llvm.masked.load.{name}.p0",
         f"ptr {address}",
         f"i32 {buffer.dtype.itemsize}",
-        truths,
+        lanes_mask,
         f"{type_} zeroinitializer",
     )
 
 
-def _is_near(steps: tuple[int, ...]) -> bool:
-    return max(steps) - min(steps) < NEAR * len(steps)
+def _is_near(offsets: tuple[int, ...]) -> bool:
+    return max(offsets) - min(offsets) < NEAR * len(offsets)
 
 
 def _load_near(
-    w: Writer, pointer: str, buffer: Buffer, place: Value, steps: tuple[int, ...], mask: Value
+    w: Writer, pointer: str, buffer: Buffer, place: Value, offsets: tuple[int, ...], mask: Value
 ) -> str:
-    """Reads neighbours, several vectors of them, and picks `base + steps[lane]` for each lane.
+    """Reads neighbors, several vectors of them, and picks `base + offsets[lane]` for each lane.
 
     Only what is wanted is read: what lies between may belong to nobody.
     """
-    lanes, lowest = place.lanes, min(steps)
-    wanted = [step - lowest for step in steps]
+    lanes, lowest = place.lanes, min(offsets)
+    wanted = [offset - lowest for offset in offsets]
     base = Value(place.text, int64, number=place.number)
     type_, result = memory_type(buffer.dtype, lanes), "poison"
     for start in range(0, max(wanted) + 1, lanes):
         picks = [at - start if start <= at < start + lanes else -1 for at in wanted]
         inside = _asked_for(w, mask, picks)
         address = _address(w, pointer, buffer, binary(w, "add", base, integer(lowest + start)).text)
-        found = _neighbours(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
+        found = _neighbors(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
         order = [lane if pick < 0 else lanes + pick for lane, pick in enumerate(picks)]
-        result = _chosen(w, type_, result, found, order)
+        result = _shuffled(w, type_, result, found, order)
     if len(set(wanted)) == lanes:
         return result
     # what one lane asks for another one may get, too, that should have 0
@@ -209,12 +210,12 @@ def _asked_for(w: Writer, mask: Value, picks: list[int]) -> str:
     for turn in range(max(map(len, askers.values()), default=0)):
         order = [askers.get(number, [])[turn : turn + 1] for number in range(mask.lanes)]
         lanes = [one[0] if one else mask.lanes for one in order]
-        some = _chosen(w, type_, mask.text, "zeroinitializer", lanes)
+        some = _shuffled(w, type_, mask.text, "zeroinitializer", lanes)
         result = w.let(f"or {type_} {result}, {some}") if turn else some
     return result
 
 
-def _chosen(w: Writer, type_: str, a: str, b: str, lanes: list[int]) -> str:
+def _shuffled(w: Writer, type_: str, a: str, b: str, lanes: list[int]) -> str:
     """Returns the lanes of two vectors, counted through both, that are listed."""
     mask = ", ".join(f"i32 {lane}" for lane in lanes)
     return w.let(f"shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>")
@@ -230,7 +231,7 @@ def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Valu
         bits,
         f"ptr {address}",
         f"i32 {buffer.dtype.itemsize}",
-        _truths(w, mask),
+        _mask_vector(w, mask),
     )
 
 

@@ -1,7 +1,7 @@
-"""Operands of LLVM instructions: constants, repeated scalars, and index formulas.
+"""Operands of LLVM instructions: constants, splats, and index formulas.
 
-Index arithmetic keeps what is known when the code is written (a number, an upper limit, a vector
-of the form base + steps[lane]), so that addresses stay simple and divisions cheap.
+Index arithmetic keeps what is known when the code is written (a number, an upper bound, a vector
+of the form base + lane_offsets[lane]), so that addresses stay simple and divisions cheap.
 """
 
 from __future__ import annotations
@@ -26,57 +26,57 @@ def constant(number: bool | int | float, dtype: DType, lanes: int = 1) -> Value:
     """Returns a number known now, in every lane."""
     if dtype is int64 and lanes == 1:
         return integer(int(number))
-    return repeat_literal(literal(number, dtype), dtype, lanes)
+    return splat_literal(literal(number, dtype), dtype, lanes)
 
 
-def repeat_literal(text: str, dtype: DType, lanes: int) -> Value:
+def splat_literal(text: str, dtype: DType, lanes: int) -> Value:
     """Returns a constant's text as a constant vector."""
     if lanes > 1:
         text = f"splat ({register_type(dtype)} {text})"
     return Value(text, dtype, lanes)
 
 
-def repeat(w: Writer, x: Value, lanes: int) -> Value:
+def splat(w: Writer, x: Value, lanes: int) -> Value:
     """Returns a scalar in every lane; a vector, or a formula of one, is written out."""
-    if x.steps is not None:
-        return _written(w, x, x.steps)
+    if x.lane_offsets is not None:
+        return _written(w, x, x.lane_offsets)
     if x.lanes == lanes:
         return x
     if x.lanes != 1:
         raise CompileError(f"a vector of {x.lanes} lanes stands where {lanes} are needed")
     if x.is_literal:
-        return repeat_literal(x.text, x.dtype, lanes)._replace(limit=x.limit)
+        return splat_literal(x.text, x.dtype, lanes)._replace(upper_bound=x.upper_bound)
     wide = register_type(x.dtype, lanes)
     first = w.let(f"insertelement {wide} poison, {x.typed}, i64 0")
     mask = f"<{lanes} x i32> zeroinitializer"
     text = w.let(f"shufflevector {wide} {first}, {wide} poison, {mask}")
-    return Value(text, x.dtype, lanes, limit=x.limit)
+    return Value(text, x.dtype, lanes, upper_bound=x.upper_bound)
 
 
-def _written(w: Writer, x: Value, steps: tuple[int, ...]) -> Value:
-    """Writes out the index vector `base + steps[lane]`."""
-    base = repeat(w, Value(x.text, int64, number=x.number), x.lanes)
-    if not any(steps):
-        return base._replace(limit=x.limit)
-    literal = steps_literal(steps, "i64")
+def _written(w: Writer, x: Value, offsets: tuple[int, ...]) -> Value:
+    """Writes out the index vector `base + lane_offsets[lane]`."""
+    base = splat(w, Value(x.text, int64, number=x.number), x.lanes)
+    if not any(offsets):
+        return base._replace(upper_bound=x.upper_bound)
+    literal = offsets_literal(offsets, "i64")
     if x.number == 0:
-        return Value(literal, int64, x.lanes, limit=x.limit)
-    return Value(w.let(f"add {base.typed}, {literal}"), int64, x.lanes, limit=x.limit)
+        return Value(literal, int64, x.lanes, upper_bound=x.upper_bound)
+    return Value(w.let(f"add {base.typed}, {literal}"), int64, x.lanes, upper_bound=x.upper_bound)
 
 
-def steps_literal(steps: tuple[int, ...], element: str) -> str:
+def offsets_literal(offsets: tuple[int, ...], element: str) -> str:
     """Returns a constant vector without its type."""
-    return "<" + ", ".join(f"{element} {step}" for step in steps) + ">"
+    return "<" + ", ".join(f"{element} {step}" for step in offsets) + ">"
 
 
-def level(w: Writer, *operands: Value) -> list[Value]:
+def broadcast_lanes(w: Writer, *operands: Value) -> list[Value]:
     """Returns the operands, all with as many lanes as the widest."""
     lanes = max(operand.lanes for operand in operands)
-    return [repeat(w, operand, lanes) for operand in operands]
+    return [splat(w, operand, lanes) for operand in operands]
 
 
-def flags(x: Value) -> str:
-    """Returns the type of one truth a lane of `x`."""
+def mask_type(x: Value) -> str:
+    """Returns the type of a mask for the lanes of `x`."""
     return vector("i1", x.lanes)
 
 
@@ -86,9 +86,9 @@ def intrinsic(w: Writer, name: str, *operands: Value) -> str:
     return w.call(type_, f"llvm.{name}.{suffix(type_)}", *(part.typed for part in operands))
 
 
-def pick(w: Writer, condition: str, yes: Value, no: Value) -> str:
-    """Returns `yes` where the truths named `condition` hold, else `no`."""
-    return w.let(f"select {flags(yes)} {condition}, {yes.typed}, {no.typed}")
+def emit_select(w: Writer, condition: str, yes: Value, no: Value) -> str:
+    """Returns `yes` where the mask named `condition` holds, else `no`."""
+    return w.let(f"select {mask_type(yes)} {condition}, {yes.typed}, {no.typed}")
 
 
 # -------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def pick(w: Writer, condition: str, yes: Value, no: Value) -> str:
 # -------------------------------------------------------------------------------------------------
 
 
-def index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
+def fold_index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
     """Returns arithmetic of int64 as a formula or a known number; None if it is neither."""
     if a.dtype is not int64:
         return None
@@ -109,31 +109,31 @@ def index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
     if not (_is_formula(a) and _is_formula(b)):
         return None
     lanes = max(a.lanes, b.lanes)
-    left, right = (x.steps or ramp(0, lanes) for x in (a, b))
+    left, right = (x.lane_offsets or ramp(0, lanes) for x in (a, b))
     if op == "mul":
         a, b, left, right = (a, b, left, right) if any(left) else (b, a, right, left)
         if any(right) or (any(left) and b.number is None):
             return None
-        steps = tuple([step * (b.number or 0) for step in left])
+        offsets = tuple([step * (b.number or 0) for step in left])
     else:
-        steps = tuple([_KNOWN[op](one, other) for one, other in zip(left, right, strict=True)])
+        offsets = tuple([_KNOWN[op](x, y) for x, y in zip(left, right, strict=True)])
     base = _scalar_index(w, op, _base(a), _base(b))
-    return Value(base.text, int64, lanes, base.number, largest(op, a, b), steps)
+    return Value(base.text, int64, lanes, base.number, upper_bound(op, a, b), offsets)
 
 
 def _divided(op: str, a: Value, b: Value) -> Value | None:
-    """Returns a quotient or a rest as a formula, where all lanes are known."""
-    if a.steps is None or a.number is None or any(b.steps or ()) or not b.number:
+    """Returns a quotient or a remainder as a formula, where all lanes are known."""
+    if a.lane_offsets is None or a.number is None or any(b.lane_offsets or ()) or not b.number:
         return None
-    places = [a.number + step for step in a.steps]
-    lanes = [place // b.number if op == "floordiv" else place % b.number for place in places]
-    steps = tuple([lane - lanes[0] for lane in lanes])
-    limit = max(lanes) if min(lanes) >= 0 else None
-    return Value(str(lanes[0]), int64, a.lanes, lanes[0], limit, steps)
+    indices = [a.number + step for step in a.lane_offsets]
+    lanes = [i // b.number if op == "floordiv" else i % b.number for i in indices]
+    offsets = tuple([lane - lanes[0] for lane in lanes])
+    bound = max(lanes) if min(lanes) >= 0 else None
+    return Value(str(lanes[0]), int64, a.lanes, lanes[0], bound, offsets)
 
 
 def _is_formula(x: Value) -> bool:
-    return x.lanes == 1 or x.steps is not None
+    return x.lanes == 1 or x.lane_offsets is not None
 
 
 def _base(x: Value) -> Value:
@@ -150,7 +150,7 @@ def _scalar_index(w: Writer, op: str, a: Value, b: Value) -> Value:
             return a
         if op == "mul" and b.number == 0:
             return b
-    return Value(w.let(f"{op} i64 {a.text}, {b.text}"), int64, limit=largest(op, a, b))
+    return Value(w.let(f"{op} i64 {a.text}, {b.text}"), int64, upper_bound=upper_bound(op, a, b))
 
 
 _KNOWN: dict[str, Callable[[int, int], int]] = {
@@ -161,13 +161,13 @@ _KNOWN: dict[str, Callable[[int, int], int]] = {
 _NEUTRAL = {"add": 0, "sub": 0, "mul": 1}
 
 
-def largest(op: str, a: Value, b: Value) -> int | None:
+def upper_bound(op: str, a: Value, b: Value) -> int | None:
     """Returns how large the result of non-negative operands may be, if that is known."""
-    if a.limit is None:
+    if a.upper_bound is None:
         return None
     if op == "floordiv" and b.number:
-        return a.limit // b.number if b.number > 0 else None
-    if b.limit is None or op not in ("add", "mul"):
+        return a.upper_bound // b.number if b.number > 0 else None
+    if b.upper_bound is None or op not in ("add", "mul"):
         return None
-    limit = a.limit + b.limit if op == "add" else a.limit * b.limit
-    return limit if limit < 1 << 63 else None
+    bound = a.upper_bound + b.upper_bound if op == "add" else a.upper_bound * b.upper_bound
+    return bound if bound < 1 << 63 else None

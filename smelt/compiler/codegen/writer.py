@@ -79,24 +79,24 @@ def ramp(stride: int, lanes: int) -> tuple[int, ...]:
 class Value(NamedTuple):
     """An operand: its text, and what is known of it when the code is written.
 
-    `steps` is not None for an index vector that is still a formula: `text + steps[lane]`, where the
-    first step is 0.
+    `lane_offsets` is not None for an index vector that is still a formula:
+    `text + lane_offsets[lane]`, where the first offset is 0.
     """
 
     text: str
     dtype: DType
     lanes: int = 1
     number: int | None = None  # the value, when it is an integer known now
-    limit: int | None = None  # the value is in 0..limit, when that is known
-    steps: tuple[int, ...] | None = None
+    upper_bound: int | None = None  # the value is in 0..upper_bound, when that is known
+    lane_offsets: tuple[int, ...] | None = None
 
     @property
     def stride(self) -> int | None:
         """What is added from lane to lane of a formula, when that is always the same."""
-        if self.steps is None:
+        if self.lane_offsets is None:
             return None
-        stride = self.steps[1] if len(self.steps) > 1 else 0
-        return stride if self.steps == ramp(stride, len(self.steps)) else None
+        stride = self.lane_offsets[1] if len(self.lane_offsets) > 1 else 0
+        return stride if self.lane_offsets == ramp(stride, len(self.lane_offsets)) else None
 
     @property
     def type(self) -> str:
@@ -118,7 +118,7 @@ class Value(NamedTuple):
 def integer(number: int) -> Value:
     """Returns an int64 that is known now, wrapped to its width."""
     text = literal(number, int64)
-    return Value(text, int64, number=int(text), limit=int(text) if int(text) >= 0 else None)
+    return Value(text, int64, number=int(text), upper_bound=int(text) if int(text) >= 0 else None)
 
 
 class Module:

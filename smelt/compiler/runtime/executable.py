@@ -56,7 +56,7 @@ class Batches:
     size: int
 
 
-PATIENCE = 0.05  # seconds for which native code runs before Python may take a signal
+SLICE_SECONDS = 0.05  # for which native code runs before Python may take a signal
 
 
 class Executable:
@@ -80,7 +80,7 @@ class Executable:
         self.table = (ctypes.c_int64 * (len(slots) + 1))()
         self.advance = (ctypes.c_int64 * (len(slots) + 1))()
         self.control = (ctypes.c_int64 * 2)()
-        self._seconds = PATIENCE  # that a step takes, as far as is known
+        self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
         self.status = np.zeros(max(1, len(self.traced.graph.assertions)), np.int64)
         self._arena = aligned_empty(self.stages.program.arena_bytes)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
@@ -157,8 +157,7 @@ class Executable:
     ) -> None:
         """Runs `steps` steps natively, writing result k of step s to `outputs[k][s]`.
 
-        The native loop comes back every `PATIENCE` seconds, so that Ctrl-C can end it between two
-        steps.
+        The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
         """
         self._refuse_unless_steady(steps)
         with self.lock:
@@ -169,7 +168,7 @@ class Executable:
             done = 0
             try:
                 while done < steps:
-                    count = min(steps - done, max(1, int(PATIENCE / self._seconds)))
+                    count = min(steps - done, max(1, int(SLICE_SECONDS / self._seconds)))
                     self._run_slice(done, count, gathers, batches, outputs)
                     done += count
             finally:

@@ -4,18 +4,17 @@ A parallel kernel is a function of a range of iterations. `smelt_parallel` cuts 
 at most 32 chunks, whatever the number of threads. The caller claims them from the first on, workers
 from the last on, until all are claimed: so the same core mostly meets the same rows again, in the
 next kernel and the next step, and finds them in its cache. Who joins says so in `inside` before it
-looks whether the job is `open`; who ends the job closes it and waits until nobody is inside. (Both
-orders are sequentially consistent, so one sees the other.)
+looks whether the job is `joinable`; who ends the job closes it and waits until nobody is inside.
+(Both orders are sequentially consistent, so one sees the other.)
 
-Workers without a job look for one a while, then sleep on a condition variable. While some step runs
-(`smelt_enter` to `smelt_leave`) they look 20 times as long, because its next kernel is near.
+Workers without a job spin for a while, then park on a condition variable. While some step runs
+(`smelt_enter` to `smelt_leave`) they spin 20 times as long, because its next kernel is near.
 
-A busy pool (another thread's step, or no workers at all) makes the caller do all chunks itself.
+An owned pool (another thread's step, or no workers at all) makes the caller do all chunks itself.
 """
 
 from __future__ import annotations
 
-CHUNKS = 32
 EXPORTS = (
     "smelt_parallel",
     "smelt_enter",
@@ -33,18 +32,18 @@ _PAUSE = {
 
 # one cache line each, so that threads that wait for one do not slow down those that change another
 _STATE = """
-@generation = internal global i64 0, align 64  ; counts jobs: what idle workers look at
-@open = internal global i64 0, align 64        ; whether the present job may be joined
+@generation = internal global i64 0, align 64  ; counts jobs: what spinning workers watch
+@joinable = internal global i64 0, align 64    ; whether the present job may be joined
 @inside = internal global i64 0, align 64      ; workers that are in the present job
 @next = internal global i64 0, align 64        ; chunks that are claimed
 @back = internal global i64 0, align 64        ; of which workers claimed, from the last one on
-@busy = internal global i64 0, align 64        ; whether a caller owns the pool
+@owned = internal global i64 0, align 64       ; whether a caller owns the pool
 @active = internal global i64 0, align 64      ; steps that are running
-@sleepers = internal global i64 0, align 64    ; workers that sleep, or are about to
+@parked = internal global i64 0, align 64      ; workers that are parked, or are about to be
 @stopped = internal global i64 0, align 64     ; whether workers shall leave
 @job = internal global {ptr, ptr, i64, i64} zeroinitializer, align 64
 @workers = internal global i64 0, align 64
-@patience = internal global i64 0              ; looks for a job before a worker sleeps
+@spin_budget = internal global i64 0           ; spins before a worker parks
 @mutex = internal global [16 x i64] zeroinitializer, align 64
 @condition = internal global [16 x i64] zeroinitializer, align 64
 
@@ -64,7 +63,7 @@ entry:
   %alone = icmp eq i64 %workers, 0
   br i1 %alone, label %serial, label %try
 try:
-  %taken = cmpxchg ptr @busy, i64 0, i64 1 acq_rel monotonic
+  %taken = cmpxchg ptr @owned, i64 0, i64 1 acq_rel monotonic
   %owner = extractvalue {i64, i1} %taken, 1
   br i1 %owner, label %publish, label %serial
 serial:
@@ -79,17 +78,17 @@ publish:
   store i64 %chunk, ptr getelementptr ({ptr, ptr, i64, i64}, ptr @job, i64 0, i32 3)
   store atomic i64 0, ptr @next monotonic, align 8
   store atomic i64 0, ptr @back monotonic, align 8
-  %was_open = atomicrmw xchg ptr @open, i64 1 seq_cst
+  %was_joinable = atomicrmw xchg ptr @joinable, i64 1 seq_cst
   %old = atomicrmw add ptr @generation, i64 1 seq_cst
-  %asleep = load atomic i64, ptr @sleepers seq_cst, align 8
-  %nobody = icmp eq i64 %asleep, 0
+  %waiting = load atomic i64, ptr @parked seq_cst, align 8
+  %nobody = icmp eq i64 %waiting, 0
   br i1 %nobody, label %take, label %wake
 wake:
   call void @wake()
   br label %take
 take:
   call void @work(i1 false)
-  %closed = atomicrmw xchg ptr @open, i64 0 seq_cst
+  %closed = atomicrmw xchg ptr @joinable, i64 0 seq_cst
   br label %wait
 wait:
   %turn = phi i64 [0, %take], [%following, %again]
@@ -108,7 +107,7 @@ yield:
 again:
   br label %wait
 finish:
-  store atomic i64 0, ptr @busy release, align 8
+  store atomic i64 0, ptr @owned release, align 8
   ret void
 }
 
@@ -174,10 +173,10 @@ entry:
   br i1 %too_late, label %end, label %idle
 idle:
   %seen = phi i64 [%first, %entry], [%found, %on]
-  %looks = load i64, ptr @patience
-  %long = mul i64 %looks, 20
-  br label %look
-look:
+  %spins = load i64, ptr @spin_budget
+  %long = mul i64 %spins, 20
+  br label %spin
+spin:
   %turn = phi i64 [0, %idle], [%following, %pause]
   %now = load atomic i64, ptr @generation acquire, align 8
   %changed = icmp ne i64 %now, %seen
@@ -187,12 +186,12 @@ pause:
   %following = add i64 %turn, 1
   %active = load atomic i64, ptr @active monotonic, align 8
   %running = icmp sgt i64 %active, 0
-  %patience = select i1 %running, i64 %long, i64 %looks
-  %tired = icmp sge i64 %following, %patience
-  br i1 %tired, label %lie_down, label %look
-lie_down:
+  %budget = select i1 %running, i64 %long, i64 %spins
+  %is_spent = icmp sge i64 %following, %budget
+  br i1 %is_spent, label %park, label %spin
+park:
   %locked = call i32 @pthread_mutex_lock(ptr @mutex)
-  %counted = atomicrmw add ptr @sleepers, i64 1 seq_cst
+  %counted = atomicrmw add ptr @parked, i64 1 seq_cst
   br label %sleep
 sleep:
   %present = load atomic i64, ptr @generation seq_cst, align 8
@@ -202,14 +201,14 @@ rest:
   %waited = call i32 @pthread_cond_wait(ptr @condition, ptr @mutex)
   br label %sleep
 rise:
-  %left = atomicrmw sub ptr @sleepers, i64 1 seq_cst
+  %left = atomicrmw sub ptr @parked, i64 1 seq_cst
   %unlocked = call i32 @pthread_mutex_unlock(ptr @mutex)
   br label %join
 join:
-  %found = phi i64 [%now, %look], [%present, %rise]
+  %found = phi i64 [%now, %spin], [%present, %rise]
   %came = atomicrmw add ptr @inside, i64 1 seq_cst
-  %is_open = load atomic i64, ptr @open seq_cst, align 8
-  %may = icmp ne i64 %is_open, 0
+  %is_joinable = load atomic i64, ptr @joinable seq_cst, align 8
+  %may = icmp ne i64 %is_joinable, 0
   br i1 %may, label %help, label %out
 help:
   call void @work(i1 true)
@@ -225,16 +224,16 @@ end:
   ret void
 }
 
-define void @smelt_prepare(i64 %looks) nounwind {
+define void @smelt_prepare(i64 %spins) nounwind {
   %mutex = call i32 @pthread_mutex_init(ptr @mutex, ptr null)
   %condition = call i32 @pthread_cond_init(ptr @condition, ptr null)
-  store i64 0, ptr @open
+  store i64 0, ptr @joinable
   store i64 0, ptr @inside
-  store i64 0, ptr @busy
+  store i64 0, ptr @owned
   store i64 0, ptr @active
-  store i64 0, ptr @sleepers
+  store i64 0, ptr @parked
   store i64 0, ptr @workers
-  store i64 %looks, ptr @patience
+  store i64 %spins, ptr @spin_budget
   ret void
 }
 
@@ -254,14 +253,14 @@ define void @smelt_stop() nounwind {
 
 define void @smelt_spin(i64 %count) nounwind {
 entry:
-  br label %look
-look:
-  %turn = phi i64 [0, %entry], [%following, %look]
+  br label %spin
+spin:
+  %turn = phi i64 [0, %entry], [%following, %spin]
   %now = load atomic i64, ptr @generation acquire, align 8
   PAUSE
   %following = add i64 %turn, 1
   %more = icmp slt i64 %following, %count
-  br i1 %more, label %look, label %end
+  br i1 %more, label %spin, label %end
 end:
   ret void
 }

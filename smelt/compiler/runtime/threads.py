@@ -22,8 +22,8 @@ from smelt.compiler.runtime.pool import EXPORTS, pool_text
 from smelt.errors import ArgumentError
 from smelt.settings import current
 
-PATIENCE = 30e-6  # seconds for which an idle worker looks for a job before it sleeps
-_SPINS = 20_000  # of which the time is taken, to know how many looks make that
+SPIN_SECONDS = 30e-6  # for which an idle worker looks for a job before it parks
+_SPINS = 20_000  # of which the time is taken, to know how many make that
 
 available = os.name == "posix"
 
@@ -35,7 +35,7 @@ class _Pool:
         code = cache.compiled(pool_text(machine.host().triple))
         self.library = machine.load_object(code, EXPORTS)
         self.workers: list[threading.Thread]
-        self.patience = self.looks()
+        self.spin_budget = self.spins()
         self.prepare()
 
     def function(self, name: str) -> Callable[..., None]:
@@ -45,19 +45,19 @@ class _Pool:
             *numbers
         )
 
-    def looks(self) -> int:
-        """Returns how many looks for a job take `PATIENCE` on this CPU."""
+    def spins(self) -> int:
+        """Returns how many spins take `SPIN_SECONDS` on this CPU."""
         spin, best = self.function("smelt_spin"), float("inf")
         for _ in range(3):
             start = time.perf_counter()
             spin(_SPINS)
             best = min(best, time.perf_counter() - start)
-        return max(1, int(PATIENCE * _SPINS / best))
+        return max(1, int(SPIN_SECONDS * _SPINS / best))
 
     def prepare(self) -> None:
         """Puts the native state into order, when no worker is in it."""
         self.workers = []
-        self.function("smelt_prepare")(self.patience)
+        self.function("smelt_prepare")(self.spin_budget)
 
     def start(self, count: int) -> None:
         """Starts `count` workers."""
