@@ -11,6 +11,7 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn
 from smelt.compiler.graph import gemm_blocking
+from smelt.compiler.graph.fusion import Strategy
 from smelt.compiler.graph.gemm_blocking import (
     ChannelBlocking,
     Extents,
@@ -166,6 +167,13 @@ def test_either_strategy_agrees_in_small_blocks(block_everything, strategy, x, w
 )
 def test_large_convolutions_and_gradients_agree(x, w, settings) -> None:
     agree(case_of(x, w, settings), interpret=False)
+
+
+def test_a_blocking_is_recorded_on_its_group() -> None:
+    groups = case_of((4, 8, 26, 26), (32, 8, 3, 3), {}).stages.fused.groups
+    products = [group for group in groups if group.members[0].op is convolution]
+    assert {group.strategy for group in products} == {Strategy.BLOCKED_GEMM}
+    assert all(group.blocking == choose_blocking(group.members[0]) for group in products)
 
 
 def test_what_follows_is_done_before_memory() -> None:

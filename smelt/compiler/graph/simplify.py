@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -158,12 +159,10 @@ def no_op_movement(node: Node) -> Node | None:
     return x
 
 
-def joined_reshapes(node: Node) -> Node | None:
-    """reshape(reshape(x)) -> reshape(x)"""
+def repeated_movement(node: Node) -> Node | None:
+    """reshape(reshape(x)) -> reshape(x),  broadcast(broadcast(x)) -> broadcast(x)"""
     (x,) = node.inputs
-    if x.op is not movement.reshape:
-        return None
-    return Node(node.op, x.inputs, node.attributes, node.shape, node.dtype, node.origin)
+    return replace(node, inputs=x.inputs) if x.op is node.op else None
 
 
 def joined_permutes(node: Node) -> Node | None:
@@ -175,7 +174,7 @@ def joined_permutes(node: Node) -> Node | None:
     axes = tuple(inner[axis] for axis in outer)
     if axes == tuple(range(node.ndim)):
         return x.inputs[0]
-    return Node(node.op, x.inputs, {"axes": axes}, node.shape, node.dtype, node.origin)
+    return replace(node, inputs=x.inputs, attributes={"axes": axes})
 
 
 def transposed_product(node: Node) -> Node | None:
@@ -185,28 +184,19 @@ def transposed_product(node: Node) -> Node | None:
     swapped = (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2)
     if x.op is not contraction.matmul or axes != swapped or {a.ndim for a in x.inputs} != {2}:
         return None
-    left, right = [
+    operands = [
         Node(node.op, (a,), {"axes": (1, 0)}, a.shape[::-1], a.dtype, a.origin)
         for a in reversed(x.inputs)
     ]
-    operands = (joined_permutes(left) or left, joined_permutes(right) or right)
-    return Node(x.op, operands, {}, node.shape, node.dtype, x.origin)
-
-
-def joined_broadcasts(node: Node) -> Node | None:
-    """broadcast(broadcast(x)) -> broadcast(x)"""
-    (x,) = node.inputs
-    if x.op is not movement.broadcast_to:
-        return None
-    return Node(node.op, x.inputs, node.attributes, node.shape, node.dtype, node.origin)
+    operands = [joined_permutes(operand) or operand for operand in operands]
+    return replace(x, inputs=tuple(operands), shape=node.shape)
 
 
 def reshaped_number(node: Node) -> Node | None:
     """Reshape or permute of a repeated number -> the number repeated"""
     (x,) = node.inputs
     if x.op is movement.broadcast_to and not x.inputs[0].shape:
-        attributes = {"shape": node.shape}
-        return Node(x.op, x.inputs, attributes, node.shape, node.dtype, node.origin)
+        return replace(node, op=x.op, inputs=x.inputs, attributes={"shape": node.shape})
     return None
 
 
@@ -223,7 +213,7 @@ def implicit_broadcast(node: Node) -> Node | None:
                 inputs = without
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
         return None
-    return Node(node.op, tuple(inputs), node.attributes, node.shape, node.dtype, node.origin)
+    return replace(node, inputs=tuple(inputs))
 
 
 def sunk_broadcast(node: Node) -> Node | None:
@@ -238,9 +228,8 @@ def sunk_broadcast(node: Node) -> Node | None:
         return None
     bare = broadcast.inputs[0]
     inputs = tuple([bare if operand is broadcast else operand for operand in node.inputs])
-    inner = Node(node.op, inputs, node.attributes, bare.shape, node.dtype, node.origin)
-    shape = {"shape": node.shape}
-    return Node(movement.broadcast_to, (inner,), shape, node.shape, node.dtype, node.origin)
+    inner = replace(node, inputs=inputs, shape=bare.shape)
+    return _moved(movement.broadcast_to, inner, node)
 
 
 def empty_reduction(node: Node) -> Node | None:
@@ -248,14 +237,18 @@ def empty_reduction(node: Node) -> Node | None:
     (x,) = node.inputs
     if any(x.shape[axis] != 1 for axis in node.attributes["axes"]):
         return None
-    shape = {"shape": node.shape}
-    result = Node(movement.reshape, (x,), shape, node.shape, node.dtype, node.origin)
-    result = joined_reshapes(result) or result
+    result = _moved(movement.reshape, x, node)
+    result = repeated_movement(result) or result
     result = no_op_movement(result) or result
     if node.op is not reduction.sum or not node.dtype.is_float:
         return result
     zero = constant_node(np.zeros((), node.dtype.storage), node.dtype)  # a sum of -0 is 0
     return Node(elementwise.add, (result, zero), {}, node.shape, node.dtype, node.origin)
+
+
+def _moved(op: Op, x: Node, node: Node) -> Node:
+    """Returns the reshape or broadcast of x to the shape of a node, in its place."""
+    return replace(node, op=op, inputs=(x,), attributes={"shape": node.shape})
 
 
 def _rules() -> dict[str, tuple[Rule, ...]]:
@@ -272,10 +265,10 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table["sub"] = (zero_subtrahend, *table["sub"])
     table["neg"] = (double_negation, *table["neg"])
     table["cast"] = (no_op_movement, *table["cast"])
-    table["reshape"] = (no_op_movement, joined_reshapes, reshaped_number)
+    table["reshape"] = (no_op_movement, repeated_movement, reshaped_number)
     table["slice"] = (no_op_movement, narrower_padding)
     table["permute"] = (no_op_movement, joined_permutes, reshaped_number, transposed_product)
-    table["broadcast_to"] = (no_op_movement, joined_broadcasts)
+    table["broadcast_to"] = (no_op_movement, repeated_movement)
     return table
 
 
