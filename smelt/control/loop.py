@@ -18,8 +18,9 @@ from smelt.control.parts import token_type
 from smelt.control.turn import Pieces, pieces_of
 from smelt.ir.graph import Graph, Node, topological
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed, bind
+from smelt.ops.op import Op, Shape, Type, Typed
 from smelt.tensor import Tensor
+from smelt.tracing.apply import apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def loop(
         "kept": len(kept),
         "examples": examples,
     }
-    return bind(scan_op, operands, attributes)
+    return apply(scan_op, operands, attributes)
 
 
 def body_graph(

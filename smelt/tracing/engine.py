@@ -17,9 +17,10 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, encode
-from smelt.ops.op import Op, Type
+from smelt.ir.types import Type
 
 if TYPE_CHECKING:
+    from smelt.ops.op import Op
     from smelt.tensor import Tensor
 
 
