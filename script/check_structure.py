@@ -43,6 +43,7 @@ STAGES = (  # of `smelt/compiler`, from the machine up to the user's function
     ("report",),
     ("frontend",),
 )
+APART = ("nn", "optim", "data")  # would work with the compiler deleted
 Imports = dict[str, dict[str, int]]  # module -> what it imports, and at which line
 
 
@@ -100,6 +101,8 @@ def _upward(imports: Imports, package: str, floors: tuple[tuple[str, ...], ...])
             other = _room(target, package)
             if room and other in floor and floor[other] > floor[room]:
                 yield f"{module}:{line}: imports {target}, which lies above {room}"
+            if room in APART and other == "compiler":
+                yield f"{module}:{line}: imports the compiler, and {room} should not know of it"
 
 
 def _room(module: str, package: str) -> str:

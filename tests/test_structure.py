@@ -39,6 +39,7 @@ def test_this_house_is_in_order():
             "lies above graph",
         ),
         ({"tensor": "if op.family == 'movement': pass"}, "compares a family"),
+        ({"nn__a": "import smelt.compiler.a", "compiler__a": ""}, "should not know of it"),
         ({"attic": ""}, "stands on no floor"),
     ],
 )
