@@ -13,6 +13,7 @@ from typing import Any
 
 from smelt import tree
 from smelt.autodiff.record import Function, without_history
+from smelt.autodiff.walk import history_of, pull_back, push_forward
 from smelt.errors import ArgumentError
 from smelt.ops.barrier import optimization_barrier
 from smelt.ops.movement import concatenate
@@ -29,7 +30,6 @@ from smelt.tracing.engine import (
     no_grad,
     using,
 )
-from smelt.tracing.walk import forward_walk, history_of, reverse_walk
 
 Changes = dict[
     int, tuple[Tensor, Tensor]
@@ -92,14 +92,14 @@ class Segment(Op):
     ) -> tuple[Any, ...]:
         again, moving = self._again(g, inputs)
         wanted = {id(x) for x, needed in zip(moving, needs, strict=True) if needed}
-        found = reverse_walk((again,), (g,), wanted)
+        found = pull_back((again,), (g,), wanted)
         return tuple([found.get(id(x)) if id(x) in wanted else None for x in moving])
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         event = next(tangent for tangent in tangents if tangent is not None)
         again, moving = self._again(event, inputs)
         pairs = zip(moving, tangents, strict=True)
-        return forward_walk((again,), {id(x): t for x, t in pairs if t is not None})[0]
+        return push_forward((again,), {id(x): t for x, t in pairs if t is not None})[0]
 
     def _again(self, event: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Runs the function anew; returns its joined results and what stands for each input."""

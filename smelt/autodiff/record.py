@@ -12,11 +12,11 @@ from contextlib import nullcontext
 from typing import Any
 
 from smelt import tree
+from smelt.autodiff.walk import history_of, pull_back, push_forward
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.movement import reshape
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import context, enable_grad, located, no_grad
-from smelt.tracing.walk import forward_walk, history_of, reverse_walk
 
 Function = Callable[..., Any]
 
@@ -63,7 +63,7 @@ class Recording:
     def pull(self, outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...]) -> list[Tensor]:
         """Returns the gradient of each input; zeros where `outputs` do not depend on it."""
         with self._history_if_lasting((*outputs, *cotangents)):
-            found = reverse_walk(outputs, cotangents, self._own)
+            found = pull_back(outputs, cotangents, self._own)
             return [found[id(x)] if id(x) in found else zeros_like(x) for x in self.inputs]
 
     def push(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
@@ -71,7 +71,7 @@ class Recording:
         tangents = tuple(tangents)
         with self._history_if_lasting((*outputs, *tangents)):
             given = {id(x): tangent for x, tangent in zip(self.inputs, tangents, strict=True)}
-            found = forward_walk(outputs, given)
+            found = push_forward(outputs, given)
             return [
                 zeros_like(y) if tangent is None else tangent
                 for y, tangent in zip(outputs, found, strict=True)

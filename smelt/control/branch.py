@@ -8,6 +8,7 @@ from typing import Any
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
+from smelt.autodiff.walk import pull_back, push_forward
 from smelt.control.body import CARRY, CLOSURE, Along, Carried, Writer, written
 from smelt.control.loop import loop
 from smelt.control.parts import Parts, part_of, token_type
@@ -20,7 +21,6 @@ from smelt.tensor.apply import filled
 from smelt.tensor.elementary import where
 from smelt.tracing.apply import apply
 from smelt.tracing.engine import enable_grad
-from smelt.tracing.walk import forward_walk, reverse_walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Cond(Op):
             leaves, values = _anew(body, given)
             outputs = tuple([values[body.outputs[number]] for number in g.values])
             targets = [leaves[place] for place in wanted]
-            found = reverse_walk(outputs, tuple(g.values.values()), {id(x) for x in targets})
+            found = pull_back(outputs, tuple(g.values.values()), {id(x) for x in targets})
             return [found[id(x)] if id(x) in found else zeros_like(x) for x in targets]
 
         sides = [_side(pulled, body) for body in attributes["bodies"]]
@@ -73,7 +73,7 @@ class Cond(Op):
             pairs = zip(leaves, tangents[1:], strict=True)
             known = {id(x): tangent for x, tangent in pairs if tangent is not None}
             outputs = tuple([values[body.outputs[k]] for k in numbers])
-            moved = zip(outputs, forward_walk(outputs, known), strict=True)
+            moved = zip(outputs, push_forward(outputs, known), strict=True)
             return [zeros_like(y) if tangent is None else tangent for y, tangent in moved]
 
         no, yes = [_side(pushed, body) for body in attributes["bodies"]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
+from smelt.autodiff.walk import push_forward
 from smelt.control.body import CARRY, Carried, Writer, written
 from smelt.control.loop import body_graph
 from smelt.control.parts import Parts, part_of, token_type
@@ -19,7 +20,6 @@ from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
 from smelt.tracing.apply import apply
 from smelt.tracing.engine import enable_grad, located
-from smelt.tracing.walk import forward_walk
 
 
 class WhileLoop(Op):
@@ -61,7 +61,7 @@ class WhileLoop(Op):
             closed = zip(leaves[count:], tangents[count:], strict=True)
             known |= {id(x): tangent for x, tangent in closed if tangent is not None}
             outputs = tuple([after[k] for k in moving])
-            moved = zip(outputs, forward_walk(outputs, known), strict=True)
+            moved = zip(outputs, push_forward(outputs, known), strict=True)
             return after + [zeros_like(y) if x is None else x for y, x in moved]
 
         writer, nodes = written(write)

@@ -13,6 +13,6 @@ unknown.py      why a traced tensor has no value
 """
 
 from smelt.tensor.apply import as_tensor, promoted, reduced
-from smelt.tensor.tensor import Tensor
+from smelt.tensor.tensor import Tensor, install_backward
 
-__all__ = ["Tensor", "as_tensor", "promoted", "reduced"]
+__all__ = ["Tensor", "as_tensor", "install_backward", "promoted", "reduced"]

@@ -5,7 +5,7 @@ graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,13 +24,12 @@ from smelt.ops.op import Shape
 from smelt.tensor import indexing
 from smelt.tensor.absent import Absent
 from smelt.tensor.apply import apply, as_tensor, install, promoted, reduced
-from smelt.tensor.backward import backward
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
 from smelt.tracing.concretization import unknown
 from smelt.tracing.engine import Data, History, context, located
 
-__all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
+__all__ = ["Tensor", "apply", "as_tensor", "install_backward", "promoted", "reduced"]
 
 
 class Tensor(Operators, Methods, Absent):
@@ -281,7 +280,7 @@ class Tensor(Operators, Methods, Absent):
             create_graph: keep the history of the gradients, so that they can be differentiated
                 again.
         """
-        backward(self, gradient, create_graph)
+        _backward(self, gradient, create_graph)
 
     def detach(self) -> Tensor:
         """Returns the same values without history: no gradient flows through."""
@@ -341,6 +340,18 @@ def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad:
     result = kind.__new__(kind)
     Tensor.__init__(result, array, dtype, requires_grad)
     return result
+
+
+Backward = Callable[[Tensor, Tensor | None, bool], None]
+_backward: Backward
+
+
+def install_backward(backward: Backward) -> None:
+    """Tells tensors how they are differentiated; `smelt.autodiff`, which lies above, does so on
+    import.
+    """
+    global _backward
+    _backward = backward
 
 
 install(Tensor)

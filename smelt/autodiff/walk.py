@@ -1,21 +1,19 @@
 """The two walks over a tensor's history: gradients backward, tangents forward.
 
-Both use the rules on the cards and nothing else, so they stand below Tensor. The rules are written
-with Tensors, so the result of a walk is itself a tensor with a history (when wanted): gradients of
-gradients need no code of their own.
+Both use the rules on the cards and nothing else. The rules are written with Tensors, so the result
+of a walk is itself a tensor with a history (when wanted): gradients of gradients need no code of
+their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from smelt.errors import GradientError
+from smelt.tensor import Tensor
 from smelt.tracing.engine import context, located
-
-if TYPE_CHECKING:
-    from smelt.tensor import Tensor
 
 
 def history_of(roots: Iterable[Tensor]) -> list[Tensor]:
@@ -44,7 +42,7 @@ def _operands(tensor: Tensor) -> tuple[Tensor, ...]:
     return tensor.history.inputs if tensor.history is not None else ()
 
 
-def reverse_walk(
+def pull_back(
     outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...], wanted: set[int] | None = None
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
@@ -120,7 +118,7 @@ def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
     return gradient.sum((*range(extra), *stretched)).reshape(shape)
 
 
-def forward_walk(
+def push_forward(
     outputs: tuple[Tensor, ...], tangents: Mapping[int, Tensor]
 ) -> list[Tensor | None]:
     """Walks forward from the tensors that have `tangents` (by id) and returns those of `outputs`.
