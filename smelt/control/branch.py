@@ -15,11 +15,10 @@ from smelt.control.parts import Parts, part_of, token_type
 from smelt.control.replay import replay
 from smelt.ir.graph import Graph, Node
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.elementary import where
-from smelt.tracing.apply import apply
 from smelt.tracing.engine import enable_grad
 
 
@@ -124,7 +123,7 @@ def branch(flag: Tensor, yes: Side, no: Side, examples: Shape = ()) -> Tensor:
     # what is changed after the branch goes in with the contents that it has before
     used |= {id(change.tensor): change.contents for change in changes}
     attributes = {"bodies": tuple(bodies), "examples": examples}
-    return apply(cond_op, (flag, *used.values()), attributes)
+    return bind(cond_op, (flag, *used.values()), attributes)
 
 
 def _leaf(writer: Writer, tensor: Tensor) -> Node:

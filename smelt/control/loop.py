@@ -18,9 +18,8 @@ from smelt.control.parts import token_type
 from smelt.control.turn import Pieces, pieces_of
 from smelt.ir.graph import Graph, Node, topological
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
-from smelt.tracing.apply import apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def loop(
         "kept": len(kept),
         "examples": examples,
     }
-    return apply(scan_op, operands, attributes)
+    return bind(scan_op, operands, attributes)
 
 
 def body_graph(

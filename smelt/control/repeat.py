@@ -15,10 +15,9 @@ from smelt.control.replay import replay
 from smelt.errors import GradientError
 from smelt.ir.graph import Graph, Node
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.apply import apply
 from smelt.tracing.engine import enable_grad, located
 
 
@@ -112,7 +111,7 @@ def repeat(writer: Writer, carried: Sequence[Carried], examples: Shape = ()) -> 
     """Returns the token of a loop around what `writer` wrote; its flag is carried first."""
     graph, given = body_graph(writer, carried, (), (), ())
     operands = (*(one.initial for one in carried), *given)
-    return apply(while_op, operands, {"bodies": (graph,), "examples": examples})
+    return bind(while_op, operands, {"bodies": (graph,), "examples": examples})
 
 
 def _after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:

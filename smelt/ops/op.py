@@ -17,22 +17,21 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Operation
-from smelt.ir.types import Shape, Type, Typed
-from smelt.tracing.apply import apply
 
-__all__ = [
-    "REGISTRY",
-    "Inlined",
-    "Op",
-    "Reader",
-    "Shape",
-    "Type",
-    "Typed",
-    "normal_axis",
-    "refuse_half",
-]
-
+Shape = tuple[int, ...]
 Reader = Callable[..., Expression]  # (index, mask=None) -> the operand's element at that index
+
+
+class Typed(Protocol):
+    """Anything that has a shape and a dtype: a Tensor, a Node, a Type."""
+
+    @property
+    def shape(self) -> Shape:
+        """Extents, outermost axis first."""
+
+    @property
+    def dtype(self) -> DType:
+        """Kind of number."""
 
 
 @runtime_checkable
@@ -47,6 +46,16 @@ class Inlined(Protocol):
         mask: Expression | None = None,
     ) -> Expression:
         """Returns one element of the result; where `mask` is false, it does not matter which."""
+
+
+class Type:
+    """A shape and a dtype: what is known of a result before it has values."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: Shape, dtype: DType) -> None:
+        self.shape = shape
+        self.dtype = dtype
 
 
 REGISTRY: dict[str, Op] = {}
@@ -82,7 +91,7 @@ class Op(Operation):
 
     def __call__(self, *operands: Any, **attributes: Any) -> Any:
         """Applies the operation to Tensors."""
-        return apply(self, operands, attributes)
+        return bind(self, operands, attributes)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         """Returns the Type of the result."""
@@ -105,6 +114,22 @@ class Op(Operation):
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         """Returns the result with the batch as its first axis."""
         raise NotImplementedError(f"{self.name}: batch")
+
+
+Binder = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
+_binder: Binder | None = None
+
+
+def install_binder(binder: Binder) -> None:
+    """Tells the cards how an operation is applied; done on import by `apply.py`, above."""
+    global _binder
+    _binder = binder
+
+
+def bind(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+    """Applies `op`, through whoever makes Tensors."""
+    assert _binder is not None, "smelt.tensor installs the binder when it is imported"
+    return _binder(op, operands, attributes)
 
 
 def refuse_half(name: str, dtype: DType) -> None:

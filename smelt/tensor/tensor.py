@@ -26,7 +26,7 @@ from smelt.tensor.absent import Absent
 from smelt.tensor.apply import apply, as_tensor, install, promoted, reduced
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
-from smelt.tracing.concretization import unknown
+from smelt.tensor.unknown import unknown
 from smelt.tracing.engine import Data, History, context, located
 
 __all__ = ["Tensor", "apply", "as_tensor", "install_backward", "promoted", "reduced"]

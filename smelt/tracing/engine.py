@@ -17,10 +17,9 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, encode
-from smelt.ir.types import Type
+from smelt.ops.op import Op, Type
 
 if TYPE_CHECKING:
-    from smelt.ops.op import Op
     from smelt.tensor import Tensor
 
 

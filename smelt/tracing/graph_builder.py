@@ -14,11 +14,10 @@ from smelt import errors
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import CONSTANT, Leaf, Node, Origin
-from smelt.ir.types import Type
+from smelt.ops.op import Op, Type
 from smelt.tracing.engine import Engine, context, located
 
 if TYPE_CHECKING:
-    from smelt.ops.op import Op
     from smelt.tensor import Tensor
 
 
