@@ -11,18 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from smelt import tree
 from smelt.autodiff.record import Function, without_history
 from smelt.autodiff.walk import history_of, pull_back, push_forward
-from smelt.errors import ArgumentError
-from smelt.ops.barrier import optimization_barrier
-from smelt.ops.movement import concatenate
-from smelt.ops.op import Op
-from smelt.tensor import Tensor
-from smelt.tracing.engine import (
+from smelt.dtypes import DType
+from smelt.engine import (
+    Data,
     Engine,
     History,
-    InnerEngine,
     context,
     enable_grad,
     history_mark,
@@ -30,6 +28,11 @@ from smelt.tracing.engine import (
     no_grad,
     using,
 )
+from smelt.errors import ArgumentError, SmeltError
+from smelt.ops.barrier import optimization_barrier
+from smelt.ops.movement import concatenate
+from smelt.ops.op import Op, Type
+from smelt.tensor import Tensor
 
 Changes = dict[
     int, tuple[Tensor, Tensor]
@@ -72,7 +75,7 @@ class Segment(Op):
     def run(self) -> Any:
         """Returns the function's results, each with this segment as its only history."""
         mark = history_mark()
-        watching = Recorder(context.engine, self.changes)
+        watching = Watching(context.engine, self.changes)
         with using(watching):
             value = self._call(self.leaves)
         leaves, structure = tree.flatten(value)
@@ -160,18 +163,36 @@ def _parted(joined: Tensor, likes: list[Tensor]) -> list[Tensor]:
     return parts
 
 
-class Recorder(InnerEngine):
+class Watching:
     """The engine of the first run: the outer one, with a note of every state that changes."""
 
     def __init__(self, outer: Engine, changes: Changes) -> None:
-        super().__init__(outer)
+        self.outer = outer
         self.changes = changes
+        self.writes_graph = outer.writes_graph
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.outer, name)  # what only some engines have, such as `lift`
+
+    def evaluate(
+        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
+    ) -> Data:
+        """As the outer engine."""
+        return self.outer.evaluate(op, operands, attributes, kind)
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """As the outer engine."""
+        return self.outer.literal(array, dtype)
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """As the outer engine, after a copy of what was there."""
         if id(target) not in self.changes:
             self.changes[id(target)] = (target, _copied(target))
-        super().assign(target, value)
+        self.outer.assign(target, value)
+
+    def require(self, violations: Tensor, message: str, error: type[SmeltError]) -> None:
+        """As the outer engine."""
+        self.outer.require(violations, message, error)
 
 
 def _copied(x: Tensor) -> Tensor:

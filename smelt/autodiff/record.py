@@ -13,10 +13,10 @@ from typing import Any
 
 from smelt import tree
 from smelt.autodiff.walk import history_of, pull_back, push_forward
+from smelt.engine import context, enable_grad, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.movement import reshape
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context, enable_grad, located, no_grad
 
 Function = Callable[..., Any]
 

@@ -9,9 +9,9 @@ from smelt import tree
 from smelt.autodiff.record import Function, Recording, matching, ones_like, output_tensors
 from smelt.autodiff.walk import history_of, pull_back
 from smelt.creation import zeros
+from smelt.engine import enable_grad, located, no_grad
 from smelt.errors import DTypeError, GradientError, ShapeError
 from smelt.tensor import Tensor, as_tensor, install_backward
-from smelt.tracing.engine import enable_grad, located, no_grad
 
 
 def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = False) -> None:

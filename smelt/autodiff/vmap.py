@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+import numpy as np
+
 from smelt import tree
 from smelt.autodiff.record import Function, without_history
+from smelt.dtypes import DType
+from smelt.engine import Data, Engine, context, located, using
 from smelt.errors import ArgumentError, GradientError, ShapeError, SmeltError, TraceError
 from smelt.ops.op import Op, Shape, Type, normal_axis
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import Data, Engine, InnerEngine, context, located, using
 
 Axes = Any  # None, an int, or a tree of these that is a prefix of the tree of tensors
 
@@ -42,12 +45,13 @@ class Batched:
         )
 
 
-class Batching(InnerEngine):
+class Batching:
     """The engine inside `vmap`."""
 
     def __init__(self, outer: Engine, size: int) -> None:
-        super().__init__(outer)
+        self.outer = outer
         self.size = size
+        self.writes_graph = outer.writes_graph
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
@@ -66,6 +70,10 @@ class Batching(InnerEngine):
         """Returns whether a tensor differs from example to example of this `vmap`."""
         data = tensor.data
         return isinstance(data, Batched) and data.engine is self
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """Returns a value that is the same for every example."""
+        return self.outer.literal(array, dtype)
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Changes state that all examples share; an example cannot change it in its own way."""
@@ -92,6 +100,12 @@ class Batching(InnerEngine):
                 return Batched(physical_of(tensor).detach(), self)
             return tensor.lifted
 
+    def note_value(self, tensor: Tensor, what: str) -> None:
+        """Tells the engine outside that Python looked at a value."""
+        note = getattr(self.outer, "note_value", None)
+        if note is not None:
+            note(tensor, what)
+
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would hold one gradient per example outside the `vmap`."""
         if value is not None and self.owns(value) and not self.owns(tensor):
@@ -101,7 +115,15 @@ class Batching(InnerEngine):
                     f"of shape {tensor.shape}; use smelt.grad inside vmap, or backward() outside"
                 )
             )
-        super().note_gradient(tensor, value)
+        note = getattr(self.outer, "note_gradient", None)
+        if note is not None:
+            note(tensor, value)
+
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Tells the engine outside that this depends on a `.grad`."""
+        note = getattr(self.outer, "note_gradient_read", None)
+        if note is not None:
+            note(tensor)
 
     def enter(self, given: Any, axis: int | None) -> Any:
         """Returns an argument as one example sees it."""

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from smelt.engine import context, located
 from smelt.errors import GradientError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import context, located
 
 
 def history_of(roots: Iterable[Tensor]) -> list[Tensor]:

@@ -16,13 +16,12 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType
+from smelt.engine import Data, Engine, context, located, using
 from smelt.errors import GradientError, TraceError
-from smelt.ir.graph import Leaf, Node
+from smelt.ir.graph import CONSTANT, Leaf, Node, Origin
 from smelt.ops.detach import detach
 from smelt.ops.op import Op, Type, Typed
 from smelt.tensor import Tensor
-from smelt.tracing.engine import Data, Engine, InnerEngine, context, located, using
-from smelt.tracing.graph_builder import VIEW_OUTDATED, GraphBuilder
 
 CARRY = Leaf("carry")  # kept from turn to turn
 SLICE = Leaf("input")  # what this turn gets of an input
@@ -89,19 +88,20 @@ class BodyNode(Node):
         return _LEFT_BODY.format(self.shape, made)
 
 
-class Writer(InnerEngine, GraphBuilder):
+class Writer:
     """The engine that writes the graph of a body."""
 
     writes_graph = True
-    node_type = BodyNode
 
     def __init__(self, outer: Engine) -> None:
-        GraphBuilder.__init__(self)
         self.outer = outer
         self.closures: dict[int, tuple[Tensor, Node]] = {}
         self.conditions: list[Condition] = []
         self._cuts = context.grad_enabled  # else nothing is differentiated anyway
         self._changed: dict[int, Node] = {}
+        self._born: dict[Node, int] = {}  # how many nodes there were before this one
+        self._overwritten: dict[int, tuple[int, Node]] = {}
+        self._scalars: dict[tuple[str, bytes], Node] = {}
 
     # --- the engine's verbs ----------------------------------------------------------------------
 
@@ -110,13 +110,20 @@ class Writer(InnerEngine, GraphBuilder):
     ) -> Data:
         """Records one operation, and that no derivative flows through it under `no_grad`."""
         inputs = tuple([self.node_of(operand) for operand in operands])
-        node = self.add(op, inputs, attributes, kind)
+        node = self._record(BodyNode(op, inputs, attributes, kind.shape, kind.dtype, _origin()))
         cut = self._cuts and not context.grad_enabled and kind.dtype.is_float
         return self._detached(node) if cut and any(x.requires_grad for x in operands) else node
 
     def literal(self, array: np.ndarray, dtype: DType) -> Node:
-        """Records a value that is known now."""
-        return GraphBuilder.literal(self, array, dtype)
+        """Records a value that is known now; equal numbers become one node."""
+        if array.ndim:
+            return self._record(BodyNode(CONSTANT, (), {"array": array.copy()}, array.shape, dtype))
+        key = (dtype.name, array.tobytes())
+        node = self._scalars.get(key)
+        if node is None:
+            node = self._record(BodyNode(CONSTANT, (), {"array": array}, (), dtype))
+            self._scalars[key] = node
+        return node
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents of a tensor: one from outside, or one made in this body."""
@@ -128,7 +135,8 @@ class Writer(InnerEngine, GraphBuilder):
             raise TraceError(located(_GIVEN_CHANGED.format(target.shape)))
         else:
             target._data = node
-        self.note_change(target, node)
+        # a tensor and its views count their changes together
+        self._overwritten[id(target._version)] = (len(self._born), node)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition."""
@@ -145,30 +153,45 @@ class Writer(InnerEngine, GraphBuilder):
         """
         if id(tensor) in self._changed:
             raise TraceError(located(_CHANGED_HERE.format(what, tensor.shape)))
-        super().note_value(tensor, what)
+        note = getattr(self.outer, "note_value", None)
+        if note is not None:
+            note(tensor, what)
+
+    def note_module(self, module: Any) -> None:
+        """Tells the engine outside whose settings this depends on."""
+        note = getattr(self.outer, "note_module", None)
+        if note is not None:
+            note(module)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would be left outside, since it has a value per turn."""
         if not self.owns(tensor):
             raise GradientError(located(_GRADIENT_LEFT.format(tensor.shape)))
 
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Tells the engine outside that this depends on a `.grad`."""
+        note = getattr(self.outer, "note_gradient_read", None)
+        if note is not None:
+            note(tensor)
+
     # --- nodes -----------------------------------------------------------------------------------
 
     def placeholder(self, like: Typed, kind: Leaf) -> Tensor:
         """Returns a tensor that stands for something of the shape and dtype of `like`."""
-        node = self.add_leaf(kind, len(self._born), Type(like.shape, like.dtype))
+        node = self._record(BodyNode(kind, (), {"number": len(self._born)}, like.shape, like.dtype))
         return Tensor(node, like.dtype, context.grad_enabled and like.dtype.is_float)
 
     def owns(self, tensor: Tensor) -> bool:
         """Returns whether a tensor was made in this body."""
-        return self.has(tensor._data)
+        data = tensor._data
+        return isinstance(data, Node) and data in self._born
 
     def node_of(self, tensor: Tensor) -> Node:
         """Returns what a tensor is in this graph; one from outside becomes an input of it."""
         changed = self._changed.get(id(tensor))
         if changed is not None:
             return changed
-        self.refuse_outdated(tensor)
+        self._refuse_outdated(tensor)
         if self.owns(tensor):
             return tensor.data
         found = self.closures.get(id(tensor))
@@ -181,15 +204,24 @@ class Writer(InnerEngine, GraphBuilder):
         """Returns which tensors from outside have new contents; `again`: the body turns again."""
         if again:
             for key, (tensor, _) in self.closures.items():
-                if key not in self._changed and self.has_changed(tensor):
+                if key not in self._changed and id(tensor._version) in self._overwritten:
                     raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
         return [Change(*self.closures[key], after=node) for key, node in self._changed.items()]
+
+    def _refuse_outdated(self, tensor: Tensor) -> None:
+        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
+        found = self._overwritten.get(id(tensor._version))
+        if found is not None:
+            place, node = found
+            born = self._born[tensor.data] if self.owns(tensor) else -1
+            if born < place and tensor._data is not node:
+                raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
 
     def _refuse_stray(self, data: Data) -> None:
         """Raises for what belongs to a body that is written already, here where it is used."""
         around: Any = self if isinstance(data, BodyNode) else None
         while around is not None:
-            if isinstance(around, GraphBuilder) and around.has(data):
+            if data in getattr(around, "_born", ()):
                 return
             around = getattr(around, "outer", None)
         if isinstance(data, BodyNode):
@@ -197,10 +229,15 @@ class Writer(InnerEngine, GraphBuilder):
 
     def _leaf(self, tensor: Tensor) -> Node:
         tensor.data  # noqa: B018  raises for a tensor that was moved
-        return self.add_leaf(CLOSURE, len(self._born), Type(tensor.shape, tensor.dtype))
+        attributes = {"number": len(self._born)}
+        return self._record(BodyNode(CLOSURE, (), attributes, tensor.shape, tensor.dtype))
 
     def _detached(self, node: Node) -> Node:
-        return self.record(BodyNode(detach, (node,), {}, node.shape, node.dtype, node.origin))
+        return self._record(BodyNode(detach, (node,), {}, node.shape, node.dtype, node.origin))
+
+    def _record(self, node: Node) -> Node:
+        self._born[node] = len(self._born)
+        return node
 
 
 def sliced_by(writer: Writer, rows: Tensor) -> Sliced:
@@ -216,6 +253,15 @@ def written(function: Callable[[Writer], list[Tensor]]) -> tuple[Writer, list[No
         return writer, [writer.node_of(one) for one in results]
 
 
+def _origin() -> Origin:
+    return Origin(errors.user_line(), ".".join(context.modules))
+
+
+VIEW_OUTDATED = (
+    "a tensor of shape {} is a view of one that copy_ has changed since: eagerly it would show the "
+    "new contents, here the old ones. Take the view again after copy_, or keep the old values with "
+    "clone()"
+)
 _CHANGED_HERE = (
     "{} needs the value of a tensor of shape {} that a loop or a branch changes: it is known only "
     "when it runs. Use smelt.where or smelt.cond to choose by value"

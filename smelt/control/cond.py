@@ -13,10 +13,10 @@ from smelt.control.branch import Side, branch
 from smelt.control.carry import Wording, leaves_of, matching, owned
 from smelt.control.effects import settle
 from smelt.control.parts import part_of
+from smelt.engine import context, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import context, located
 
 Function = Callable[..., Any]
 

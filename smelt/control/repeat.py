@@ -12,13 +12,13 @@ from smelt.control.body import CARRY, Carried, Writer, written
 from smelt.control.loop import body_graph
 from smelt.control.parts import Parts, part_of, token_type
 from smelt.control.replay import replay
+from smelt.engine import enable_grad, located
 from smelt.errors import GradientError
 from smelt.ir.graph import Graph, Node
 from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Shape, Type, Typed, bind
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import enable_grad, located
 
 
 class WhileLoop(Op):

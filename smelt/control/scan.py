@@ -19,12 +19,12 @@ from smelt.control.carry import Wording, leaves_of, matching, number_of_turns, o
 from smelt.control.effects import carried_effects, settle
 from smelt.control.loop import loop
 from smelt.control.parts import part_of
+from smelt.engine import context, located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.shaping import stack
-from smelt.tracing.engine import context, located
 
 Turn = Callable[[Any, Any], tuple[Any, Any]]
 

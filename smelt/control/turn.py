@@ -9,9 +9,9 @@ from smelt.autodiff.record import tracked
 from smelt.control.body import Along, Writer, sliced_by
 from smelt.control.parts import part_of
 from smelt.control.replay import replay
+from smelt.engine import enable_grad
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.tensor import Tensor
-from smelt.tracing.engine import enable_grad
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from smelt.control.effects import carried_effects, settle
 from smelt.control.parts import part_of
 from smelt.control.repeat import repeat
 from smelt.control.scan import scan
+from smelt.engine import context, located
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import context, located
 
 Condition = Callable[[Any], Any]
 Turn = Callable[[Any], Any]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import smelt.functional as F
+from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.nn import init
 from smelt.nn.checks import sizes
@@ -18,7 +19,6 @@ from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
-from smelt.tracing.engine import located
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "Recurrence"]
 

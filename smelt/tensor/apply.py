@@ -14,11 +14,11 @@ import numpy as np
 
 from smelt import dtypes, errors
 from smelt.dtypes import DType
+from smelt.engine import Eager, History, context, literal_array, located
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Op, Shape, install_binder, normal_axis
 from smelt.tensor.unknown import unknown_elements
-from smelt.tracing.engine import Eager, History, context, literal_array, located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

@@ -12,6 +12,7 @@ import numpy as np
 
 from smelt import dtypes, tree
 from smelt.dtypes import DType
+from smelt.engine import Data, History, context, located
 from smelt.errors import (
     ArgumentError,
     AssignmentError,
@@ -27,7 +28,6 @@ from smelt.tensor.apply import apply, as_tensor, install, promoted, reduced
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
 from smelt.tensor.unknown import unknown
-from smelt.tracing.engine import Data, History, context, located
 
 __all__ = ["Tensor", "apply", "as_tensor", "install_backward", "promoted", "reduced"]
 
@@ -120,12 +120,16 @@ class Tensor(Operators, Methods, Absent):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` left here, or None."""
-        context.engine.note_gradient_read(self)  # what a trace finds decides which calls may use it
+        note = getattr(context.engine, "note_gradient_read", None)
+        if note is not None:  # what a trace finds here decides which calls may use it
+            note(self)
         return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        context.engine.note_gradient(self, value)  # a trace decides at its end what becomes of it
+        note = getattr(context.engine, "note_gradient", None)
+        if note is not None:  # a trace decides at its end what becomes of the gradient
+            note(self, value)
         self._grad = value
 
     def __len__(self) -> int:
@@ -241,7 +245,9 @@ class Tensor(Operators, Methods, Absent):
     def _refuse_if_traced(self, what: str) -> None:
         if self.is_traced:
             raise unknown(self._data, what)
-        context.engine.note_value(self, what)  # what a trace does next may depend on it
+        note = getattr(context.engine, "note_value", None)
+        if note is not None:  # what a trace does next may depend on the value
+            note(self, what)
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)
@@ -291,7 +297,8 @@ class Tensor(Operators, Methods, Absent):
     @property
     def lifted(self) -> Data:
         """The data as the current engine sees it: inside a trace, always a node."""
-        return context.engine.lift(self)
+        lift = getattr(context.engine, "lift", None)
+        return self.data if lift is None else lift(self)
 
     def copy_(self, value: Any) -> Tensor:
         """Overwrites the contents in place with `value` (same shape); returns the tensor itself.

@@ -18,13 +18,13 @@ from smelt import errors
 from smelt.compiler.artifacts import Traced
 from smelt.compiler.frontend.grad_binding import GradBinding
 from smelt.compiler.runtime.buffers import base_buffer
+from smelt.control.body import VIEW_OUTDATED
 from smelt.dtypes import DType
+from smelt.engine import Data, context, located, using
 from smelt.errors import TraceError
-from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
+from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Assertion, Graph, Node, Origin
 from smelt.ops.op import Op, Type
 from smelt.tensor import Tensor
-from smelt.tracing.engine import Data, located, using
-from smelt.tracing.graph_builder import GraphBuilder
 
 MANY_NODES = 20_000  # operations from which on a trace says that it has grown long
 
@@ -37,17 +37,21 @@ class Accumulates(Exception):
         self.tensors = tensors
 
 
-class Tracer(GraphBuilder):
-    """The engine that writes the graph of a step."""
+class Tracer:
+    """The engine that writes a graph."""
+
+    writes_graph = True
 
     def __init__(self) -> None:
-        super().__init__()
         self.arguments: list[Node] = []
         self.states: dict[int, tuple[Tensor, Node]] = {}
         self.current: dict[int, Node] = {}
         self.assertions: list[Assertion] = []
         self.errors: list[type[errors.SmeltError]] = []
         self.modules: dict[int, Any] = {}
+        self._born: dict[Node, int] = {}  # how many nodes there were before this one
+        self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
+        self._scalars: dict[tuple[str, bytes], Node] = {}
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._looked: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
@@ -59,7 +63,21 @@ class Tracer(GraphBuilder):
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
         """Records one operation."""
-        return self.add(op, tuple([self.lift(operand) for operand in operands]), attributes, kind)
+        inputs = tuple([self.lift(operand) for operand in operands])
+        return self._record(Node(op, inputs, attributes, kind.shape, kind.dtype, _origin()))
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """Records a value that is known now; equal numbers become one node."""
+        if array.ndim:
+            return self._record(
+                Node(CONSTANT, (), {"array": array.copy()}, array.shape, dtype, _origin())
+            )
+        key = (dtype.name, array.tobytes())
+        node = self._scalars.get(key)
+        if node is None:
+            node = self._record(Node(CONSTANT, (), {"array": array}, (), dtype))
+            self._scalars[key] = node
+        return node
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents: of a captured state, or of a tensor made within the trace."""
@@ -73,7 +91,8 @@ class Tracer(GraphBuilder):
         else:
             self.lift(target)
             self.current[id(target)] = node
-        self.note_change(target, node)
+        shared = target._version  # a tensor and its views count their changes together
+        self._overwritten[id(shared)] = (shared, len(self._born), node)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition that the step checks before it changes anything."""
@@ -84,9 +103,9 @@ class Tracer(GraphBuilder):
         """Returns the node of a tensor, capturing a concrete one as a state."""
         data = tensor.data
         if isinstance(data, Node):
-            if not self.has(data):
+            if data not in self._born:
                 raise TraceError(located(data.leak))
-            self.refuse_outdated(tensor)
+            self._refuse_outdated(tensor, data)
             return data
         found = self.current.get(id(tensor))
         return found if found is not None else self._capture(tensor)
@@ -121,7 +140,8 @@ class Tracer(GraphBuilder):
 
     def placeholder(self, shape: tuple[int, ...], dtype: DType, requires_grad: bool) -> Tensor:
         """Returns a tensor that stands for the next argument."""
-        node = self.add_leaf(ARGUMENT, len(self.arguments), Type(shape, dtype))
+        attributes = {"number": len(self.arguments)}
+        node = self._record(Node(ARGUMENT, (), attributes, shape, dtype))
         self.arguments.append(node)
         return Tensor(node, dtype, requires_grad)
 
@@ -170,10 +190,17 @@ class Tracer(GraphBuilder):
             raise Accumulates(missing)
 
     def _capture(self, tensor: Tensor) -> Node:
-        node = self.add_leaf(STATE, len(self.states), Type(tensor.shape, tensor.dtype))
+        attributes = {"number": len(self.states)}
+        node = self._record(Node(STATE, (), attributes, tensor.shape, tensor.dtype))
         self.states[id(tensor)] = (tensor, node)
         self.current[id(tensor)] = node
         return node
+
+    def _refuse_outdated(self, tensor: Tensor, node: Node) -> None:
+        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
+        found = self._overwritten.get(id(tensor._version))
+        if found is not None and self._born[node] < found[1] and node is not found[2]:
+            raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
 
     def _refuse_shared_memory(self) -> None:
         """Raises when a state that changes lies in the same memory as another captured tensor."""
@@ -188,11 +215,11 @@ class Tracer(GraphBuilder):
                             shapes = f"{tensor.shape} and {other.shape}"
                             raise TraceError(located(_MEMORY_SHARED.format(shapes)))
 
-    def record(self, node: Node) -> Node:
-        """Notes a node; says so when there are very many."""
-        if len(self._born) == MANY_NODES - 1:
+    def _record(self, node: Node) -> Node:
+        self._born[node] = len(self._born)
+        if len(self._born) == MANY_NODES:
             warnings.warn(located(_LONG_TRACE), stacklevel=2)
-        return super().record(node)
+        return node
 
 
 def trace(
@@ -213,6 +240,10 @@ def trace(
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
     return Traced(graph, states, result, tracer.errors, modules, tracer.grad_bindings(), values)
+
+
+def _origin() -> Origin:
+    return Origin(errors.user_line(), ".".join(context.modules))
 
 
 _ARGUMENT_CHANGED = (

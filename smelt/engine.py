@@ -34,87 +34,32 @@ class Symbol(Protocol):
 Data = np.ndarray | Symbol
 
 
-class Engine:
+class Engine(Protocol):
     """Whoever computes: eagerly, or by writing a graph."""
 
-    writes_graph = False  # whether operations are written down, for a step that runs later
+    @property
+    def writes_graph(self) -> bool:
+        """Whether operations are written down, for a step that runs later."""
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
         """Returns the data of the result."""
-        raise NotImplementedError
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """Returns the data of a value that is known now."""
-        raise NotImplementedError
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Gives a tensor new contents of the same shape and dtype."""
-        raise NotImplementedError
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Raises before anything else happens when `violations` (int64, shape ()) is not 0."""
-        raise NotImplementedError
-
-    def lift(self, tensor: Tensor) -> Data:
-        """Returns the data of a tensor that is about to be detached, as this engine sees it."""
-        return tensor.data
-
-    # --- what an engine may want to know; one that computes at once does not ----------------------
-
-    def note_module(self, module: Any) -> None:
-        """Is told that results depend on the settings of a module, optimizer or schedule."""
-
-    def note_value(self, tensor: Tensor, what: str) -> None:
-        """Is told that Python looks at a tensor's value, to do `what`."""
-
-    def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Is told that a tensor is given a `.grad`, or None."""
-
-    def note_gradient_read(self, tensor: Tensor) -> None:
-        """Is told that Python looks at a tensor's `.grad`."""
 
 
-class InnerEngine(Engine):
-    """An engine inside another one: what it does not do itself, that one does."""
-
-    def __init__(self, outer: Engine) -> None:
-        self.outer = outer
-        self.writes_graph = outer.writes_graph
-
-    def evaluate(
-        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Data:
-        return self.outer.evaluate(op, operands, attributes, kind)
-
-    def literal(self, array: np.ndarray, dtype: DType) -> Data:
-        return self.outer.literal(array, dtype)
-
-    def assign(self, target: Tensor, value: Tensor) -> None:
-        self.outer.assign(target, value)
-
-    def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
-        self.outer.require(violations, message, error)
-
-    def lift(self, tensor: Tensor) -> Data:
-        return self.outer.lift(tensor)
-
-    def note_module(self, module: Any) -> None:
-        self.outer.note_module(module)
-
-    def note_value(self, tensor: Tensor, what: str) -> None:
-        self.outer.note_value(tensor, what)
-
-    def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        self.outer.note_gradient(tensor, value)
-
-    def note_gradient_read(self, tensor: Tensor) -> None:
-        self.outer.note_gradient_read(tensor)
-
-
-class Eager(Engine):
+class Eager:
     """Computes at once, with NumPy."""
+
+    writes_graph = False
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type

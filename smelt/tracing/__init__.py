@@ -1,1 +1,0 @@
-"""Engines: whoever computes an operation, now by NumPy or later by writing a graph."""
