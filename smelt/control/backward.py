@@ -5,14 +5,14 @@ first.
 from __future__ import annotations
 
 from smelt.autodiff.record import zeros_like
-from smelt.autodiff.walk import pull_back
-from smelt.control.body import CARRY, Along, Carried, Sliced, Writer, sliced_by, written
+from smelt.control.body import CARRY, Along, BodyTracer, Carried, Sliced, sliced_by, written
 from smelt.control.loop import loop
 from smelt.control.parts import Parts, part_of
 from smelt.control.sums import Sums
 from smelt.control.turn import Pieces, Turn
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor
+from smelt.tracing.walk import reverse_walk
 
 
 def pulled_back(pieces: Pieces, g: Parts, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
@@ -63,7 +63,7 @@ class _Backward:
             found[place] = total()
         return tuple(found)
 
-    def write(self, writer: Writer) -> list[Tensor]:
+    def write(self, writer: BodyTracer) -> list[Tensor]:
         """Writes one turn: from the cotangents after it to those before it and of its leaves."""
         pieces, turn = self.pieces, Turn(self.pieces, writer)
         cotangents = [writer.placeholder(pieces.before[k], CARRY) for k in pieces.moving]
@@ -81,7 +81,7 @@ class _Backward:
             if self.needs[place] and x.requires_grad
         }
         ids = {id(x) for x in (*carries, *wanted.values())}
-        found = pull_back((*after, *outputs), tuple(cotangents), ids)
+        found = reverse_walk((*after, *outputs), tuple(cotangents), ids)
         self.places = [place for place, x in wanted.items() if id(x) in found]
         results = [found[id(x)] if id(x) in found else zeros_like(x) for x in carries]
         return results + [found[id(wanted[place])] for place in self.places]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smelt.autodiff.vmap import vmap
-from smelt.control.body import CARRY, Carried, Sliced, Writer, sliced_by, written
+from smelt.control.body import CARRY, BodyTracer, Carried, Sliced, sliced_by, written
 from smelt.control.loop import loop
 from smelt.control.replay import replay
 from smelt.control.turn import Pieces
@@ -38,7 +38,7 @@ def batched_loop(pieces: Pieces, batched: tuple[bool, ...], examples: Shape) -> 
         values = replay(roots, dict(zip(leaves, given, strict=True)))
         return [values[node] for node in roots]
 
-    def write(writer: Writer) -> list[Tensor]:
+    def write(writer: BodyTracer) -> list[Tensor]:
         carries = [writer.placeholder(x, CARRY) for x in initial]
         before.extend(one.data for one in carries)
         sliced.extend(sliced_by(writer, x) for x in rows)

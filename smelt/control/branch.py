@@ -8,24 +8,25 @@ from typing import Any
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
-from smelt.autodiff.walk import pull_back, push_forward
-from smelt.control.body import CARRY, CLOSURE, Along, Carried, Writer, written
+from smelt.control.body import CARRY, CLOSURE, Along, BodyTracer, Carried, written
 from smelt.control.loop import loop
 from smelt.control.parts import Parts, part_of, token_type
 from smelt.control.replay import replay
-from smelt.engine import enable_grad
 from smelt.ir.graph import Graph, Node
-from smelt.ops.op import Op, Shape, Type, Typed, bind
+from smelt.ops.op import Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.elementary import where
+from smelt.tracing.apply import apply
+from smelt.tracing.engine import enable_grad
+from smelt.tracing.walk import forward_walk, reverse_walk
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
     """What one of the two functions wrote, and the nodes of its results."""
 
-    writer: Writer
+    writer: BodyTracer
     nodes: list[Node]
 
 
@@ -51,7 +52,7 @@ class Cond(Op):
             leaves, values = _anew(body, given)
             outputs = tuple([values[body.outputs[number]] for number in g.values])
             targets = [leaves[place] for place in wanted]
-            found = pull_back(outputs, tuple(g.values.values()), {id(x) for x in targets})
+            found = reverse_walk(outputs, tuple(g.values.values()), {id(x) for x in targets})
             return [found[id(x)] if id(x) in found else zeros_like(x) for x in targets]
 
         sides = [_side(pulled, body) for body in attributes["bodies"]]
@@ -71,7 +72,7 @@ class Cond(Op):
             pairs = zip(leaves, tangents[1:], strict=True)
             known = {id(x): tangent for x, tangent in pairs if tangent is not None}
             outputs = tuple([values[body.outputs[k]] for k in numbers])
-            moved = zip(outputs, push_forward(outputs, known), strict=True)
+            moved = zip(outputs, forward_walk(outputs, known), strict=True)
             return [zeros_like(y) if tangent is None else tangent for y, tangent in moved]
 
         no, yes = [_side(pushed, body) for body in attributes["bodies"]]
@@ -122,10 +123,10 @@ def branch(flag: Tensor, yes: Side, no: Side, examples: Shape = ()) -> Tensor:
     # what is changed after the branch goes in with the contents that it has before
     used |= {id(change.tensor): change.contents for change in changes}
     attributes = {"bodies": tuple(bodies), "examples": examples}
-    return bind(cond_op, (flag, *used.values()), attributes)
+    return apply(cond_op, (flag, *used.values()), attributes)
 
 
-def _leaf(writer: Writer, tensor: Tensor) -> Node:
+def _leaf(writer: BodyTracer, tensor: Tensor) -> Node:
     found = writer.closures.get(id(tensor))
     return Node(CLOSURE, (), {}, tensor.shape, tensor.dtype) if found is None else found[1]
 

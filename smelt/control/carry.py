@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import context, located
 
 
 @dataclass(frozen=True, slots=True)

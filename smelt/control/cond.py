@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes, tree
-from smelt.control.body import Condition, Writer, written
+from smelt.control.body import BodyTracer, Condition, written
 from smelt.control.branch import Side, branch
 from smelt.control.carry import Wording, leaves_of, matching, owned
 from smelt.control.effects import settle
 from smelt.control.parts import part_of
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.engine import context, located
 
 Function = Callable[..., Any]
 
@@ -90,12 +90,12 @@ def _in_graph(
     chosen: list[Tensor] = []
     structure = tree.flatten(None)[1]
 
-    def write_then(writer: Writer) -> list[Tensor]:
+    def write_then(writer: BodyTracer) -> list[Tensor]:
         nonlocal chosen, structure
         chosen, structure = leaves_of(then(*operands))
         return chosen
 
-    def write_otherwise(writer: Writer) -> list[Tensor]:
+    def write_otherwise(writer: BodyTracer) -> list[Tensor]:
         return _agreeing(otherwise(*operands), structure, chosen)
 
     yes, no = Side(*written(write_then)), Side(*written(write_otherwise))

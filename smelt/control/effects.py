@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 
 from smelt import dtypes
 from smelt.control.body import CARRY, Carried, Change, Condition
-from smelt.engine import context, no_grad
 from smelt.ir.graph import Node
 from smelt.ops import elementwise
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
+from smelt.tracing.engine import context, no_grad
 
 
 def carried_effects(changes: Iterable[Change], conditions: Iterable[Condition]) -> list[Carried]:

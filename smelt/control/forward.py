@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.autodiff.record import zeros_like
-from smelt.autodiff.walk import push_forward
-from smelt.control.body import CARRY, Carried, Sliced, Writer, sliced_by, written
+from smelt.control.body import CARRY, BodyTracer, Carried, Sliced, sliced_by, written
 from smelt.control.loop import loop
 from smelt.control.parts import Parts, part_of
 from smelt.control.turn import Pieces, Turn
 from smelt.ir.graph import Node
 from smelt.ops.op import Shape
 from smelt.tensor import Tensor
+from smelt.tracing.walk import forward_walk
 
 
 def pushed_forward(pieces: Pieces, tangents: tuple[Any, ...], examples: Shape) -> Parts:
@@ -51,7 +51,7 @@ class _Forward:
             values[self.count + k] = part_of(made, place, node, pieces.along.turns)
         return Parts(examples, values)
 
-    def write(self, writer: Writer) -> list[Tensor]:
+    def write(self, writer: BodyTracer) -> list[Tensor]:
         """Writes one turn: from the tangents before it to those after it and of its outputs."""
         pieces, turn = self.pieces, Turn(self.pieces, writer)
         self.sliced = turn.sliced
@@ -68,7 +68,7 @@ class _Forward:
                 known[id(turn.given[node])] = tangent
         after = [turn.values[pieces.after[k]] for k in pieces.moving]
         outputs = [turn.values[node] for node in pieces.graph.outputs]
-        moved = push_forward((*after, *outputs), known)
+        moved = forward_walk((*after, *outputs), known)
         last = zip(after, moved, strict=False)
         carried = [zeros_like(y) if one is None else one for y, one in last]
         others = moved[len(after) :]

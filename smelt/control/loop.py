@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smelt.control.body import Along, Carried, Sliced, Writer
+from smelt.control.body import Along, BodyTracer, Carried, Sliced
 from smelt.control.invariant import outside_of
 from smelt.control.parts import token_type
 from smelt.control.turn import Pieces, pieces_of
 from smelt.ir.graph import Graph, Node, topological
-from smelt.ops.op import DEAR, Op, Shape, Type, Typed, bind
+from smelt.ops.op import DEAR, Op, Shape, Type, Typed
 from smelt.tensor import Tensor
+from smelt.tracing.apply import apply
 
 DEAR_FAMILIES = frozenset(
     {"contraction", "reduction", "cumulative", "indexing", "scatter", "sort", "random", "part"}
@@ -29,8 +30,8 @@ DEAR_FAMILIES = frozenset(
 class Rules:
     """How a loop is differentiated and batched: each gives another loop."""
 
-    pull_back: Callable[[Pieces, Any, tuple[bool, ...]], tuple[Tensor | None, ...]]
-    push_forward: Callable[[Pieces, tuple[Any, ...], Shape], Any]
+    reverse_walk: Callable[[Pieces, Any, tuple[bool, ...]], tuple[Tensor | None, ...]]
+    forward_walk: Callable[[Pieces, tuple[Any, ...], Shape], Any]
     batch: Callable[[Pieces, tuple[bool, ...], Shape], Tensor]
 
 
@@ -54,12 +55,12 @@ class Scan(Op):
         self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
     ) -> tuple[Any, ...]:
         """The reversed loop, which carries the cotangent of the carry."""
-        return self.rules.pull_back(pieces_of(output, inputs, attributes), g, needs)
+        return self.rules.reverse_walk(pieces_of(output, inputs, attributes), g, needs)
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         """A loop of the body's tangents."""
         pieces = pieces_of(output, inputs, attributes)
-        return self.rules.push_forward(pieces, tangents, output.shape)
+        return self.rules.forward_walk(pieces, tangents, output.shape)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         """The loop of the batched body; all that is carried or given out has the batch."""
@@ -71,7 +72,7 @@ scan_op = Scan()
 
 
 def loop(
-    writer: Writer,
+    writer: BodyTracer,
     carried: Sequence[Carried],
     sliced: Sequence[Sliced],
     outputs: Sequence[Node],
@@ -98,11 +99,11 @@ def loop(
         "kept": len(kept),
         "examples": examples,
     }
-    return bind(scan_op, operands, attributes)
+    return apply(scan_op, operands, attributes)
 
 
 def body_graph(
-    writer: Writer,
+    writer: BodyTracer,
     carried: Sequence[Carried],
     sliced: Sequence[Sliced],
     outputs: Sequence[Node],

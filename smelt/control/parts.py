@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.dtypes import float32
-from smelt.ops.op import Op, Shape, Type, Typed, bind
+from smelt.ops.op import Op, Shape, Type, Typed
 from smelt.tensor import Tensor
+from smelt.tracing.apply import apply
 
 TOKEN = float32  # a float, because only what has a float dtype has a history
 
@@ -53,7 +54,7 @@ class Part(Op):
         (token,), shape, stacked = inputs, attributes["shape"], attributes["stacked"]
         place = 1 if stacked else 0
         whole = (*shape[:place], token.shape[0], *shape[place:])
-        result = bind(self, (token,), {**attributes, "shape": whole})
+        result = apply(self, (token,), {**attributes, "shape": whole})
         return result.movedim(1, 0) if stacked else result
 
 
@@ -66,7 +67,7 @@ def part_of(token: Tensor, number: int, like: Typed, turns: int | None = None) -
     attributes: dict[str, Any] = {
         "number": number, "shape": shape, "dtype": like.dtype, "stacked": turns is not None
     }  # fmt: skip
-    return bind(part, (token,), attributes)
+    return apply(part, (token,), attributes)
 
 
 def token_type(examples: Shape) -> Type:

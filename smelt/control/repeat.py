@@ -7,17 +7,18 @@ from typing import Any
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
-from smelt.autodiff.walk import push_forward
-from smelt.control.body import CARRY, Carried, Writer, written
+from smelt.control.body import CARRY, BodyTracer, Carried, written
 from smelt.control.loop import body_graph
 from smelt.control.parts import Parts, part_of, token_type
 from smelt.control.replay import replay
-from smelt.engine import enable_grad, located
 from smelt.errors import GradientError
 from smelt.ir.graph import Graph, Node
-from smelt.ops.op import Op, Shape, Type, Typed, bind
+from smelt.ops.op import Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.apply import apply
+from smelt.tracing.engine import enable_grad, located
+from smelt.tracing.walk import forward_walk
 
 
 class WhileLoop(Op):
@@ -48,7 +49,7 @@ class WhileLoop(Op):
         initial = [*inputs[:count], *first]
         before: list[Node] = []
 
-        def write(writer: Writer) -> list[Tensor]:
+        def write(writer: BodyTracer) -> list[Tensor]:
             carry = [writer.placeholder(x, CARRY) for x in initial]
             before.extend(x.data for x in carry)
             given = (*carry[:count], *inputs[count:])
@@ -59,7 +60,7 @@ class WhileLoop(Op):
             closed = zip(leaves[count:], tangents[count:], strict=True)
             known |= {id(x): tangent for x, tangent in closed if tangent is not None}
             outputs = tuple([after[k] for k in moving])
-            moved = zip(outputs, push_forward(outputs, known), strict=True)
+            moved = zip(outputs, forward_walk(outputs, known), strict=True)
             return after + [zeros_like(y) if x is None else x for y, x in moved]
 
         writer, nodes = written(write)
@@ -90,7 +91,7 @@ class WhileLoop(Op):
             kept = [where(flag, new, old) for new, old in pairs]
             return [*kept, flag & after[0]]
 
-        def write(writer: Writer) -> list[Tensor]:
+        def write(writer: BodyTracer) -> list[Tensor]:
             any_goes_on, *carry = [writer.placeholder(x, CARRY) for x in initial]
             before.extend(x.data for x in (any_goes_on, *carry))
             axes = (*(0 for _ in carry), *closed)
@@ -106,11 +107,11 @@ class WhileLoop(Op):
 while_op = WhileLoop()
 
 
-def repeat(writer: Writer, carried: Sequence[Carried], examples: Shape = ()) -> Tensor:
+def repeat(writer: BodyTracer, carried: Sequence[Carried], examples: Shape = ()) -> Tensor:
     """Returns the token of a loop around what `writer` wrote; its flag is carried first."""
     graph, given = body_graph(writer, carried, (), (), ())
     operands = (*(one.initial for one in carried), *given)
-    return bind(while_op, operands, {"bodies": (graph,), "examples": examples})
+    return apply(while_op, operands, {"bodies": (graph,), "examples": examples})
 
 
 def _after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:

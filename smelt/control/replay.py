@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from smelt.engine import context
 from smelt.ir.graph import CONSTANT, Node, topological
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tensor.apply import apply
+from smelt.tracing.engine import context
 
 
 def replay(

@@ -9,9 +9,9 @@ from smelt import tree
 from smelt.control.body import (
     CARRY,
     Along,
+    BodyTracer,
     Carried,
     Sliced,
-    Writer,
     sliced_by,
     written,
 )
@@ -19,12 +19,12 @@ from smelt.control.carry import Wording, leaves_of, matching, number_of_turns, o
 from smelt.control.effects import carried_effects, settle
 from smelt.control.loop import loop
 from smelt.control.parts import part_of
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.shaping import stack
+from smelt.tracing.engine import context, located
 
 Turn = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -132,7 +132,7 @@ def _in_graph(
     before: list[Node] = []
     sliced: list[Sliced] = []
 
-    def write(writer: Writer) -> list[Tensor]:
+    def write(writer: BodyTracer) -> list[Tensor]:
         nonlocal output_tree
         carry = [writer.placeholder(x, CARRY) for x in initial]
         before.extend(x.data for x in carry)

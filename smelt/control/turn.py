@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt.autodiff.record import tracked
-from smelt.control.body import Along, Writer, sliced_by
+from smelt.control.body import Along, BodyTracer, sliced_by
 from smelt.control.parts import part_of
 from smelt.control.replay import replay
-from smelt.engine import enable_grad
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.tensor import Tensor
+from smelt.tracing.engine import enable_grad
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Turn:
     `sliced` what the loop around this turn has to slice.
     """
 
-    def __init__(self, pieces: Pieces, writer: Writer) -> None:
+    def __init__(self, pieces: Pieces, writer: BodyTracer) -> None:
         graph, count = pieces.graph, len(pieces.rows)
         nodes = (*pieces.kept_nodes, *graph.arguments[:count])
         self.sliced = [sliced_by(writer, x) for x in (*pieces.kept, *pieces.rows)]

@@ -7,18 +7,18 @@ from typing import Any
 
 from smelt import dtypes, tree
 from smelt.autodiff.vmap import Batched
-from smelt.control.body import CARRY, Carried, Writer, written
+from smelt.control.body import CARRY, BodyTracer, Carried, written
 from smelt.control.carry import leaves_of, matching, number_of_turns, owned
 from smelt.control.cond import cond, refuse_unless_bool
 from smelt.control.effects import carried_effects, settle
 from smelt.control.parts import part_of
 from smelt.control.repeat import repeat
 from smelt.control.scan import scan
-from smelt.engine import context, located
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.engine import context, located
 
 Condition = Callable[[Any], Any]
 Turn = Callable[[Any], Any]
@@ -117,7 +117,7 @@ def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
     first = loop.goes_on(initial)
     before: list[Node] = []
 
-    def write(writer: Writer) -> list[Tensor]:
+    def write(writer: BodyTracer) -> list[Tensor]:
         carry = [writer.placeholder(x, CARRY) for x in (first, *initial)]
         before.extend(x.data for x in carry)
         following = loop.turn(carry[1:])

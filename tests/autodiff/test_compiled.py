@@ -7,8 +7,8 @@ import pytest
 
 from smelt.autodiff import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from smelt.compiler.frontend.step import compile
-from smelt.engine import no_grad
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import no_grad
 
 X = as_tensor(np.random.default_rng(0).standard_normal((5, 3)))
 w = as_tensor(np.array([1.0, -2.0, 0.5])).requires_grad_()
