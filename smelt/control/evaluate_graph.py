@@ -1,4 +1,4 @@
-"""Replay: a graph's operations once more, on tensors, under whichever engine is current.
+"""Evaluate a graph: its operations once more, on tensors, under whichever engine is current.
 
 This is how the graph of a body is differentiated, batched, or written into another graph.
 """
@@ -16,7 +16,7 @@ from smelt.tensor.apply import apply
 from smelt.tracing.engine import context
 
 
-def replay(
+def evaluate_graph(
     roots: Iterable[Node], given: Mapping[Node, Tensor], known: Mapping[Node, Tensor] | None = None
 ) -> dict[Node, Tensor]:
     """Returns a tensor for every node below `roots`.

@@ -1,9 +1,9 @@
-"""Body: one turn of a loop, or one branch, written down as a graph of its own.
+"""Body: one iteration of a loop, or one branch, traced into a graph of its own.
 
 `BodyTracer` is an engine like the one that traces a step. Tensors from outside that the body uses
-become inputs of the graph by identity (`closures`); those that it changes by `copy_` are noted, so
-that a loop can carry them from turn to turn; conditions on data are noted, so that it can count
-their violations.
+become inputs of the graph by identity (`captured`); those that it changes by `copy_` are noted, so
+that a loop can carry them along; conditions on data are noted, so that it can count their
+violations.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from smelt.tensor import Tensor
 from smelt.tracing.engine import Data, Engine, NestedEngine, context, located, using
 from smelt.tracing.graph_builder import VIEW_OUTDATED, GraphBuilder
 
-CARRY = Leaf("carry")  # kept from turn to turn
-SLICE = Leaf("input")  # what this turn gets of an input
-CLOSURE = Leaf("closure")  # the same in every turn
+CARRY = Leaf("carry")  # kept from iteration to iteration
+SLICE = Leaf("input")  # what this iteration gets of an input
+CAPTURED = Leaf("captured")  # the same in every iteration
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition on data that a body makes: `violations` counts what breaks it in one turn."""
+    """A condition on data that a body makes: `violations` counts what breaks it in one run."""
 
     violations: Node
     message: str
@@ -50,8 +50,8 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """One tensor that goes from turn to turn: its first contents, and its nodes in the body."""
+class Carry:
+    """One tensor that a loop carries: its first contents, and its nodes in the body."""
 
     initial: Tensor
     before: Node
@@ -59,18 +59,18 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
-class Sliced:
-    """One input (T, ...), and the node that stands for one turn's slice of it."""
+class ScannedInput:
+    """One input (T, ...), and the node that stands for one iteration's slice of it."""
 
     rows: Tensor
     node: Node
 
 
 @dataclass(frozen=True, slots=True)
-class Along:
-    """How often a loop turns, and from which end."""
+class Direction:
+    """How many iterations a loop has, and from which end it goes."""
 
-    turns: int
+    length: int
     reverse: bool
 
 
@@ -94,7 +94,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
     def __init__(self, outer: Engine) -> None:
         GraphBuilder.__init__(self)
         self.outer = outer
-        self.closures: dict[int, tuple[Tensor, Node]] = {}
+        self.captured: dict[int, tuple[Tensor, Node]] = {}
         self.conditions: list[Condition] = []
         self._cuts = context.grad_enabled  # else nothing is differentiated anyway
         self._changed: dict[int, Node] = {}
@@ -139,7 +139,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
         self.outer.note_value(tensor, what)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Refuses a `.grad` that would be left outside, since it has a value per turn."""
+        """Refuses a `.grad` that would be left outside, since it has a value per iteration."""
         if not self.owns(tensor._data):
             raise GradientError(located(_GRADIENT_LEFT.format(tensor.shape)))
 
@@ -158,22 +158,22 @@ class BodyTracer(GraphBuilder, NestedEngine):
         self.refuse_outdated(tensor)
         if self.owns(tensor._data):
             return tensor.data
-        found = self.closures.get(id(tensor))
+        found = self.captured.get(id(tensor))
         if found is None:
             self._refuse_stray(tensor._data)
-            found = self.closures[id(tensor)] = (tensor, self._leaf(tensor))
+            found = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
         return found[1]
 
     def changes(self, again: bool = False) -> list[Change]:
-        """Returns which tensors from outside have new contents; `again`: the body turns again."""
+        """Returns which tensors from outside have new contents; `again`: the body runs again."""
         if again:
-            for key, (tensor, _) in self.closures.items():
+            for key, (tensor, _) in self.captured.items():
                 if key not in self._changed and id(tensor._version) in self._overwritten:
                     raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
-        return [Change(*self.closures[key], after=node) for key, node in self._changed.items()]
+        return [Change(*self.captured[key], after=node) for key, node in self._changed.items()]
 
     def _refuse_stray(self, data: Data) -> None:
-        """Raises for what belongs to a body that is written already, here where it is used."""
+        """Raises for what belongs to a body whose trace is over, here where it is used."""
         if not isinstance(data, BodyNode):
             return
         around: Engine | None = self
@@ -186,23 +186,23 @@ class BodyTracer(GraphBuilder, NestedEngine):
     def _leaf(self, tensor: Tensor) -> Node:
         tensor.data  # noqa: B018  raises for a tensor that was moved
         attributes = {"number": len(self._born)}
-        return self.record(CLOSURE, (), attributes, tensor.shape, tensor.dtype)
+        return self.record(CAPTURED, (), attributes, tensor.shape, tensor.dtype)
 
     def _detached(self, node: Node) -> Node:
         return self.record(detach, (node,), {}, node.shape, node.dtype, node.origin)
 
 
-def sliced_by(writer: BodyTracer, rows: Tensor) -> Sliced:
-    """Returns an input of a loop, with a new node for one turn's slice."""
-    return Sliced(rows, writer.placeholder(Type(rows.shape[1:], rows.dtype), SLICE).data)
+def scanned_input(tracer: BodyTracer, rows: Tensor) -> ScannedInput:
+    """Returns an input of a loop, with a new node for one iteration's slice."""
+    return ScannedInput(rows, tracer.placeholder(Type(rows.shape[1:], rows.dtype), SLICE).data)
 
 
-def written(function: Callable[[BodyTracer], list[Tensor]]) -> tuple[BodyTracer, list[Node]]:
-    """Runs `function` with a new writer as the engine; returns it and the nodes of the result."""
-    writer = BodyTracer(context.engine)
-    with using(writer):
-        results = function(writer)
-        return writer, [writer.node_of(one) for one in results]
+def trace_body(function: Callable[[BodyTracer], list[Tensor]]) -> tuple[BodyTracer, list[Node]]:
+    """Runs `function` with a new tracer as the engine; returns it and the nodes of the result."""
+    tracer = BodyTracer(context.engine)
+    with using(tracer):
+        results = function(tracer)
+        return tracer, [tracer.node_of(one) for one in results]
 
 
 _CHANGED_HERE = (
