@@ -20,8 +20,8 @@ from pathlib import Path
 FLOORS = (  # the ground floor first
     ("errors", "dtypes", "tree", "settings", "folders", "atomic"),
     ("ir",),
+    ("tracing",),
     ("ops",),
-    ("engine", "tracing"),
     ("tensor",),
     ("creation", "guards", "rounded", "dual", "exact"),
     ("random",),

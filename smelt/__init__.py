@@ -39,7 +39,6 @@ from smelt.creation import (
     zeros_like,
 )
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
-from smelt.engine import enable_grad, no_grad
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
@@ -163,6 +162,7 @@ from smelt.tensor.shaping import (
     unsqueeze,
 )
 from smelt.tensor.sorting import argsort, sort, topk
+from smelt.tracing.engine import enable_grad, no_grad
 
 __version__ = "0.1.0"
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import as_dtype
-from smelt.engine import Eager, context, literal_array, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, extents_of, filled
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
+from smelt.tracing.engine import Eager, context, literal_array, located
 
 __all__ = [
     "arange", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 
 from smelt.dtypes import float64
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
 from smelt.ops.elementwise import Elementwise
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tracing.engine import located
 
 __all__ = [
     "Dual", "abs", "atan2", "cos", "cst", "diff", "erf", "exp", "grad", "ln", "log", "log1p",

@@ -17,7 +17,6 @@ import numpy as np
 
 from smelt import dtypes, rounded
 from smelt.dtypes import DType, as_dtype
-from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
@@ -26,6 +25,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, extents_of
 from smelt.tensor.elementary import where
 from smelt.tensor.sorting import argsort
+from smelt.tracing.engine import context, located, no_grad
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",

@@ -5,8 +5,8 @@ import pytest
 
 from smelt import creation, dtypes
 from smelt.creation import tensor
-from smelt.engine import no_grad
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.tracing.engine import no_grad
 
 
 @pytest.mark.parametrize(

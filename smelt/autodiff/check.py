@@ -14,9 +14,9 @@ from smelt import dtypes, tree
 from smelt.autodiff.forward import jvp
 from smelt.autodiff.record import Function
 from smelt.autodiff.reverse import vjp
-from smelt.engine import located
 from smelt.errors import ArgumentError, GradientError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 Arrays = list[np.ndarray]
 MODES = ("reverse", "forward")

@@ -15,24 +15,24 @@ import numpy as np
 
 from smelt import tree
 from smelt.autodiff.record import Function, without_history
-from smelt.autodiff.walk import history_of, pull_back, push_forward
 from smelt.dtypes import DType
-from smelt.engine import (
-    Data,
-    Engine,
-    History,
-    context,
-    enable_grad,
-    history_mark,
-    located,
-    no_grad,
-    using,
-)
 from smelt.errors import ArgumentError, SmeltError
 from smelt.ops.barrier import optimization_barrier
 from smelt.ops.movement import concatenate
 from smelt.ops.op import Op, Type
 from smelt.tensor import Tensor
+from smelt.tracing.apply import TapeEntry, tape_mark
+from smelt.tracing.engine import (
+    Data,
+    Engine,
+    NestedEngine,
+    context,
+    enable_grad,
+    located,
+    no_grad,
+    using,
+)
+from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
 Changes = dict[
     int, tuple[Tensor, Tensor]
@@ -74,9 +74,8 @@ class Segment(Op):
 
     def run(self) -> Any:
         """Returns the function's results, each with this segment as its only history."""
-        mark = history_mark()
-        watching = Watching(context.engine, self.changes)
-        with using(watching):
+        mark = tape_mark()
+        with using(RecordingEngine(context.engine, self.changes)):
             value = self._call(self.leaves)
         leaves, structure = tree.flatten(value)
         made = [one for one in leaves if _is_made(one, mark)]
@@ -84,7 +83,7 @@ class Segment(Op):
         if not inputs:
             return value
         joined = without_history(_joined(made))
-        joined.requires_grad, joined.history = True, History(self, inputs, {})
+        joined.requires_grad, joined.history = True, TapeEntry(self, inputs, {})
         parts = iter(_parted(joined, made))
         return tree.unflatten(
             structure, [next(parts) if _is_made(one, mark) else one for one in leaves]
@@ -95,19 +94,19 @@ class Segment(Op):
     ) -> tuple[Any, ...]:
         again, moving = self._again(g, inputs)
         wanted = {id(x) for x, needed in zip(moving, needs, strict=True) if needed}
-        found = pull_back((again,), (g,), wanted)
+        found = reverse_walk((again,), (g,), wanted)
         return tuple([found.get(id(x)) if id(x) in wanted else None for x in moving])
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         event = next(tangent for tangent in tangents if tangent is not None)
         again, moving = self._again(event, inputs)
         pairs = zip(moving, tangents, strict=True)
-        return push_forward((again,), {id(x): t for x, t in pairs if t is not None})[0]
+        return forward_walk((again,), {id(x): t for x, t in pairs if t is not None})[0]
 
     def _again(self, event: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Runs the function anew; returns its joined results and what stands for each input."""
         late = {id(one): _late(one, event) for one in self.leaves if isinstance(one, Tensor)}
-        mark = history_mark()
+        mark = tape_mark()
         with enable_grad(), _rewound(self.changes):
             value = self._call([late.get(id(one), one) for one in self.leaves])
             joined = _joined([one for one in tree.flatten(value)[0] if _is_made(one, mark)])
@@ -125,7 +124,7 @@ def _is_made(one: Any, mark: int) -> bool:
 def _inputs_of(made: list[Tensor], mark: int) -> tuple[Tensor, ...]:
     """Returns the tensors that want a gradient, were there before, and were used."""
     found: dict[int, Tensor] = {}
-    for tensor in history_of(made):
+    for tensor in tape_of(made):
         if _is_made(tensor, mark) and tensor.history is not None:
             for operand in tensor.history.inputs:
                 if operand.requires_grad and not _is_made(operand, mark):
@@ -163,16 +162,12 @@ def _parted(joined: Tensor, likes: list[Tensor]) -> list[Tensor]:
     return parts
 
 
-class Watching:
-    """The engine of the first run: the outer one, with a note of every state that changes."""
+class RecordingEngine(NestedEngine):
+    """The engine of the first run: the outer one, with a record of every state that changes."""
 
     def __init__(self, outer: Engine, changes: Changes) -> None:
-        self.outer = outer
+        super().__init__(outer)
         self.changes = changes
-        self.writes_graph = outer.writes_graph
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.outer, name)  # what only some engines have, such as `lift`
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type

@@ -6,8 +6,8 @@ from typing import Any
 
 from smelt import tree
 from smelt.autodiff.record import Function, Recording, matching, output_tensors
-from smelt.engine import located
 from smelt.errors import ArgumentError
+from smelt.tracing.engine import located
 
 
 def jvp(function: Function, primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:

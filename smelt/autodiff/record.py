@@ -12,11 +12,11 @@ from contextlib import nullcontext
 from typing import Any
 
 from smelt import tree
-from smelt.autodiff.walk import history_of, pull_back, push_forward
-from smelt.engine import context, enable_grad, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.movement import reshape
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import context, enable_grad, located, no_grad
+from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
 Function = Callable[..., Any]
 
@@ -63,7 +63,7 @@ class Recording:
     def pull(self, outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...]) -> list[Tensor]:
         """Returns the gradient of each input; zeros where `outputs` do not depend on it."""
         with self._history_if_lasting((*outputs, *cotangents)):
-            found = pull_back(outputs, cotangents, self._own)
+            found = reverse_walk(outputs, cotangents, self._own)
             return [found[id(x)] if id(x) in found else zeros_like(x) for x in self.inputs]
 
     def push(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
@@ -71,7 +71,7 @@ class Recording:
         tangents = tuple(tangents)
         with self._history_if_lasting((*outputs, *tangents)):
             given = {id(x): tangent for x, tangent in zip(self.inputs, tangents, strict=True)}
-            found = push_forward(outputs, given)
+            found = forward_walk(outputs, given)
             return [
                 zeros_like(y) if tangent is None else tangent
                 for y, tangent in zip(outputs, found, strict=True)
@@ -98,7 +98,7 @@ class Recording:
 
     def _lasts(self, tensors: tuple[Tensor, ...]) -> bool:
         return context.grad_enabled and any(
-            tensor.history is None and id(tensor) not in self._own for tensor in history_of(tensors)
+            tensor.history is None and id(tensor) not in self._own for tensor in tape_of(tensors)
         )
 
     def _history_if_lasting(self, tensors: tuple[Tensor, ...]) -> Any:

@@ -14,10 +14,10 @@ import numpy as np
 from smelt import tree
 from smelt.autodiff.record import Function, without_history
 from smelt.dtypes import DType
-from smelt.engine import Data, Engine, context, located, using
 from smelt.errors import ArgumentError, GradientError, ShapeError, SmeltError, TraceError
 from smelt.ops.op import Op, Shape, Type, normal_axis
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, located, using
 
 Axes = Any  # None, an int, or a tree of these that is a prefix of the tree of tensors
 
@@ -45,13 +45,12 @@ class Batched:
         )
 
 
-class Batching:
+class Batching(NestedEngine):
     """The engine inside `vmap`."""
 
     def __init__(self, outer: Engine, size: int) -> None:
-        self.outer = outer
+        super().__init__(outer)
         self.size = size
-        self.writes_graph = outer.writes_graph
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
@@ -100,12 +99,6 @@ class Batching:
                 return Batched(physical_of(tensor).detach(), self)
             return tensor.lifted
 
-    def note_value(self, tensor: Tensor, what: str) -> None:
-        """Tells the engine outside that Python looked at a value."""
-        note = getattr(self.outer, "note_value", None)
-        if note is not None:
-            note(tensor, what)
-
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would hold one gradient per example outside the `vmap`."""
         if value is not None and self.owns(value) and not self.owns(tensor):
@@ -115,15 +108,7 @@ class Batching:
                     f"of shape {tensor.shape}; use smelt.grad inside vmap, or backward() outside"
                 )
             )
-        note = getattr(self.outer, "note_gradient", None)
-        if note is not None:
-            note(tensor, value)
-
-    def note_gradient_read(self, tensor: Tensor) -> None:
-        """Tells the engine outside that this depends on a `.grad`."""
-        note = getattr(self.outer, "note_gradient_read", None)
-        if note is not None:
-            note(tensor)
+        super().note_gradient(tensor, value)
 
     def enter(self, given: Any, axis: int | None) -> Any:
         """Returns an argument as one example sees it."""

@@ -1,4 +1,4 @@
-"""Carry: the tree of tensors that goes from one turn of a loop to the next."""
+"""Carry: the tree of tensors that goes from one iteration of a loop to the next."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import context, located
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,20 @@ def leaves_of(value: Any) -> tuple[list[Tensor], tree.Structure]:
     return [as_tensor(leaf) for leaf in leaves], structure
 
 
-def number_of_turns(what: str, value: Any) -> int:
-    """Returns `value` as a number of turns, or raises ArgumentError."""
+def checked_length(what: str, value: Any) -> int:
+    """Returns `value` as a number of iterations, or raises ArgumentError."""
     if isinstance(value, Tensor) and value.is_traced:
         raise TraceError(located(f"{what} {_KNOWN_LATER}"))
     try:
-        turns = operator.index(value)
+        length = operator.index(value)
     except TypeError:
-        turns = -1
-    if turns < 0:
+        length = -1
+    if length < 0:
         raise ArgumentError(located(f"{what} must be an integer from 0 on, got {value!r}"))
-    return turns
+    return length
 
 
-def owned(x: Tensor) -> Tensor:
+def snapshot(x: Tensor) -> Tensor:
     """Returns the value of x, which stays as it is when memory that x may share is changed later.
 
     A loop takes and gives values: a carry that begins as a state, or an output that is one, keeps
@@ -63,8 +63,8 @@ def matching(
 ) -> list[Tensor]:
     """Returns the leaves of `value`, which must look like `likes`: same tree, shapes and dtypes.
 
-    A loop's memory is laid out once, so what a turn returns must fit where it came from. `wording`
-    says it where it is no carry.
+    A loop's memory is laid out once, so what an iteration returns must fit where it came from.
+    `wording` says it where it is no carry.
     """
     wording = wording or _CARRY_DIFFERS
     leaves, found = leaves_of(value)

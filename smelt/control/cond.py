@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes, tree
-from smelt.control.body import Condition, Writer, written
-from smelt.control.branch import Side, branch
-from smelt.control.carry import Wording, leaves_of, matching, owned
-from smelt.control.effects import settle
-from smelt.control.parts import part_of
-from smelt.engine import context, located
+from smelt.control.body_tracer import BodyTracer, Condition, trace_body
+from smelt.control.carry import Wording, leaves_of, matching, snapshot
+from smelt.control.cond_op import Branch, make_cond
+from smelt.control.effects import apply_effects
+from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.engine import context, located
 
 Function = Callable[..., Any]
 
@@ -48,7 +48,7 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
         return _in_graph(predicate, then, otherwise, operands)
     if not predicate.is_traced:
         results, structure = leaves_of((then if predicate.item() else otherwise)(*operands))
-        return tree.unflatten(structure, list(map(owned, results)))
+        return tree.unflatten(structure, list(map(snapshot, results)))
     chosen, structure = leaves_of(then(*operands))
     other = _agreeing(otherwise(*operands), structure, chosen)
     pairs = zip(chosen, other, strict=True)
@@ -90,33 +90,35 @@ def _in_graph(
     chosen: list[Tensor] = []
     structure = tree.flatten(None)[1]
 
-    def write_then(writer: Writer) -> list[Tensor]:
+    def write_then(tracer: BodyTracer) -> list[Tensor]:
         nonlocal chosen, structure
         chosen, structure = leaves_of(then(*operands))
         return chosen
 
-    def write_otherwise(writer: Writer) -> list[Tensor]:
+    def write_otherwise(tracer: BodyTracer) -> list[Tensor]:
         return _agreeing(otherwise(*operands), structure, chosen)
 
-    yes, no = Side(*written(write_then)), Side(*written(write_otherwise))
+    yes, no = Branch(*trace_body(write_then)), Branch(*trace_body(write_otherwise))
     count = len(chosen)
-    changed = {id(one.tensor): one.tensor for side in (yes, no) for one in side.writer.changes()}
-    for side in (yes, no):
-        side.nodes.extend(side.writer.node_of(x) for x in changed.values())
+    changed = {
+        id(one.tensor): one.tensor for branch in (yes, no) for one in branch.tracer.changes()
+    }
+    for branch in (yes, no):
+        branch.nodes.extend(branch.tracer.node_of(x) for x in changed.values())
     conditions = _conditions(yes, no)
-    token = branch(predicate, yes, no)
-    results = [part_of(token, number, node) for number, node in enumerate(yes.nodes)]
-    settle(list(changed.values()), conditions, results[count:])
+    result_tuple = make_cond(predicate, yes, no)
+    results = [get_element(result_tuple, number, node) for number, node in enumerate(yes.nodes)]
+    apply_effects(list(changed.values()), conditions, results[count:])
     return tree.unflatten(structure, results[:count])
 
 
-def _conditions(yes: Side, no: Side) -> list[Condition]:
+def _conditions(yes: Branch, no: Branch) -> list[Condition]:
     """Adds what each side counts as violations; the side that does not run counts none."""
     found = []
-    for side, other in ((yes, no), (no, yes)):
-        for one in side.writer.conditions:
-            side.nodes.append(one.violations)
-            other.nodes.append(other.writer.literal(np.zeros((), np.int64), dtypes.int64))
+    for branch, other in ((yes, no), (no, yes)):
+        for one in branch.tracer.conditions:
+            branch.nodes.append(one.violations)
+            other.nodes.append(other.tracer.literal(np.zeros((), np.int64), dtypes.int64))
             found.append(one)
     return found
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from smelt import dtypes
-from smelt.control.body import CARRY, Carried, Change, Condition
-from smelt.engine import context, no_grad
+from smelt.control.body_tracer import CARRY, Carry, Change, Condition
 from smelt.ir.graph import Node
 from smelt.ops import elementwise
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
+from smelt.tracing.engine import context, no_grad
 
 
-def carried_effects(changes: Iterable[Change], conditions: Iterable[Condition]) -> list[Carried]:
-    """Returns what a loop carries for the effects of its body, in the order of `settle`."""
-    changed = [Carried(one.contents, one.before, one.after) for one in changes]
+def carried_effects(changes: Iterable[Change], conditions: Iterable[Condition]) -> list[Carry]:
+    """Returns what a loop carries for the effects of its body, in the order of `apply_effects`."""
+    changed = [Carry(one.contents, one.before, one.after) for one in changes]
     return changed + [_counted(one) for one in conditions]
 
 
-def settle(
+def apply_effects(
     changed: Sequence[Tensor], conditions: Sequence[Condition], results: Sequence[Tensor]
 ) -> None:
     """Gives the changed tensors their last contents and checks the conditions.
@@ -42,8 +42,8 @@ def settle(
         context.engine.require(total, condition.message, condition.error)
 
 
-def _counted(condition: Condition) -> Carried:
+def _counted(condition: Condition) -> Carry:
     """Returns the carried number of a condition's violations so far."""
     before = Node(CARRY, (), {"number": 0}, (), dtypes.int64)
     after = Node(elementwise.add, (before, condition.violations), {}, (), dtypes.int64)
-    return Carried(filled((), 0, dtypes.int64), before, after)
+    return Carry(filled((), 0, dtypes.int64), before, after)

@@ -1,18 +1,18 @@
-"""Invariant: what every turn of a loop would compute alike is computed once, outside of it."""
+"""Loop-invariant code motion: what every iteration computes alike is computed once, outside."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from smelt.control.body import CLOSURE
-from smelt.control.replay import replay
+from smelt.control.body_tracer import CAPTURED
+from smelt.control.evaluate_graph import evaluate_graph
 from smelt.ir.graph import CONSTANT, Leaf, Node, topological
 from smelt.ops import movement
 from smelt.tensor import Tensor
 
 
-def outside_of(
-    roots: Sequence[Node], moving: set[Node], closures: Mapping[Node, Tensor]
+def hoist_invariant(
+    roots: Sequence[Node], moving: set[Node], captured: Mapping[Node, Tensor]
 ) -> tuple[list[Node], dict[Node, Tensor]]:
     """Returns `roots` with what does not depend on `moving` made an input, and these inputs.
 
@@ -30,12 +30,12 @@ def outside_of(
         one for node in order if node in inside for one in node.inputs if one not in inside
     } | {node for node in roots if node not in inside}
     ordered = [node for node in order if node in border]
-    given = {node: closures[node] for node in ordered if node.op is CLOSURE}
-    outer = replay([node for node in ordered if node not in given], closures)
+    given = {node: captured[node] for node in ordered if node.op is CAPTURED}
+    outer = evaluate_graph([node for node in ordered if node not in given], captured)
     new: dict[Node, Node] = {}
     for number, node in enumerate(ordered):
         if node not in given:
-            new[node] = Node(CLOSURE, (), {"number": -1 - number}, node.shape, node.dtype)
+            new[node] = Node(CAPTURED, (), {"number": -1 - number}, node.shape, node.dtype)
             given[new[node]] = outer[node]
     for node in order:
         if node in inside and any(one in new for one in node.inputs):
@@ -45,7 +45,7 @@ def outside_of(
 
 
 def _inside(order: list[Node], roots: set[Node], varies: set[Node]) -> set[Node]:
-    """Returns the nodes that a turn computes: what varies, and the numbers and broadcasts it
+    """Returns the nodes that an iteration computes: what varies, and the numbers and broadcasts it
     reads.
     """
     inside = set(varies)

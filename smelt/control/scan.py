@@ -6,31 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 from smelt import tree
-from smelt.control.body import (
+from smelt.control.body_tracer import (
     CARRY,
-    Along,
-    Carried,
-    Sliced,
-    Writer,
-    sliced_by,
-    written,
+    BodyTracer,
+    Carry,
+    Direction,
+    ScannedInput,
+    scanned_input,
+    trace_body,
 )
-from smelt.control.carry import Wording, leaves_of, matching, number_of_turns, owned
-from smelt.control.effects import carried_effects, settle
-from smelt.control.loop import loop
-from smelt.control.parts import part_of
-from smelt.engine import context, located
+from smelt.control.carry import Wording, checked_length, leaves_of, matching, snapshot
+from smelt.control.effects import apply_effects, carried_effects
+from smelt.control.scan_op import make_scan
+from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.shaping import stack
+from smelt.tracing.engine import context, located
 
-Turn = Callable[[Any, Any], tuple[Any, Any]]
+Body = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def scan(
-    body: Turn,
+    body: Body,
     initial: Any,
     inputs: Any = None,
     *,
@@ -63,14 +63,14 @@ def scan(
     """
     carry, carry_tree = leaves_of(initial)
     sliced, input_tree = leaves_of(inputs)
-    turns = _turns(sliced, length)
-    if turns and not context.engine.writes_graph:
-        return _in_python(body, carry, carry_tree, sliced, input_tree, turns, reverse)
-    return _in_graph(body, carry, carry_tree, sliced, input_tree, Along(turns, reverse))
+    length = _length(sliced, length)
+    if length and not context.engine.writes_graph:
+        return _in_python(body, carry, carry_tree, sliced, input_tree, length, reverse)
+    return _in_graph(body, carry, carry_tree, sliced, input_tree, Direction(length, reverse))
 
 
-def _turns(sliced: list[Tensor], length: int | None) -> int:
-    length = length if length is None else number_of_turns("scan: length", length)
+def _length(sliced: list[Tensor], length: int | None) -> int:
+    length = length if length is None else checked_length("scan: length", length)
     if any(not x.ndim for x in sliced):
         raise ShapeError(located("scan: an input has shape (), so there is no axis to go along"))
     found = {x.shape[0] for x in sliced}
@@ -93,26 +93,26 @@ def _turns(sliced: list[Tensor], length: int | None) -> int:
 
 
 def _in_python(
-    body: Turn,
+    body: Body,
     carry: list[Tensor],
     carry_tree: tree.Structure,
     sliced: list[Tensor],
     input_tree: tree.Structure,
-    turns: int,
+    length: int,
     reverse: bool,
 ) -> tuple[Any, Any]:
     rows: list[list[Tensor]] = []
-    carry, sliced = list(map(owned, carry)), list(map(owned, sliced))
+    carry, sliced = list(map(snapshot, carry)), list(map(snapshot, sliced))
     output_tree = tree.flatten(None)[1]
-    for t in reversed(range(turns)) if reverse else range(turns):
+    for t in reversed(range(length)) if reverse else range(length):
         given = tree.unflatten(input_tree, [x[t] for x in sliced])
         following, output = _pair(body(tree.unflatten(carry_tree, carry), given))
-        carry = list(map(owned, matching("scan: the carry", following, carry_tree, carry)))
+        carry = list(map(snapshot, matching("scan: the carry", following, carry_tree, carry)))
         if rows:
             row = matching("scan: the output", output, output_tree, rows[0], _OUTPUTS_DIFFER)
         else:
             row, output_tree = leaves_of(output)
-        rows.append(list(map(owned, row)))
+        rows.append(list(map(snapshot, row)))
     if reverse:
         rows.reverse()
     stacked = [stack(column) for column in zip(*rows, strict=True)]
@@ -120,43 +120,43 @@ def _in_python(
 
 
 def _in_graph(
-    body: Turn,
+    body: Body,
     initial: list[Tensor],
     carry_tree: tree.Structure,
     inputs: list[Tensor],
     input_tree: tree.Structure,
-    along: Along,
+    direction: Direction,
 ) -> tuple[Any, Any]:
     """Writes the body once; the loop carries what it changes besides its own carry, too."""
     output_tree = tree.flatten(None)[1]
     before: list[Node] = []
-    sliced: list[Sliced] = []
+    sliced: list[ScannedInput] = []
 
-    def write(writer: Writer) -> list[Tensor]:
+    def write(tracer: BodyTracer) -> list[Tensor]:
         nonlocal output_tree
-        carry = [writer.placeholder(x, CARRY) for x in initial]
+        carry = [tracer.placeholder(x, CARRY) for x in initial]
         before.extend(x.data for x in carry)
-        sliced.extend(sliced_by(writer, x) for x in inputs)
+        sliced.extend(scanned_input(tracer, x) for x in inputs)
         rows = [Tensor(one.node, one.node.dtype) for one in sliced]
         given = tree.unflatten(carry_tree, carry), tree.unflatten(input_tree, rows)
         following, output = _pair(body(*given))
         made, output_tree = leaves_of(output)
         return matching("scan: the carry", following, carry_tree, carry) + made
 
-    writer, nodes = written(write)
+    tracer, nodes = trace_body(write)
     count = len(initial)
-    carried = [Carried(*one) for one in zip(initial, before, nodes, strict=False)]
-    changes = writer.changes(again=True)
-    carried += carried_effects(changes, writer.conditions)
-    if not along.turns:
+    carried = [Carry(*one) for one in zip(initial, before, nodes, strict=False)]
+    changes = tracer.changes(again=True)
+    carried += carried_effects(changes, tracer.conditions)
+    if not direction.length:
         empty = [filled((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
-        last = list(map(owned, initial))
+        last = list(map(snapshot, initial))
         return tree.unflatten(carry_tree, last), tree.unflatten(output_tree, empty)
-    token = loop(writer, carried, sliced, nodes[count:], along)
-    parts = [part_of(token, place, one.before) for place, one in enumerate(carried)]
-    settle([one.tensor for one in changes], writer.conditions, parts[count:])
+    result_tuple = make_scan(tracer, carried, sliced, nodes[count:], direction)
+    parts = [get_element(result_tuple, place, one.before) for place, one in enumerate(carried)]
+    apply_effects([one.tensor for one in changes], tracer.conditions, parts[count:])
     stacked = [
-        part_of(token, place, node, along.turns)
+        get_element(result_tuple, place, node, direction.length)
         for place, node in enumerate(nodes[count:], len(carried))
     ]
     return tree.unflatten(carry_tree, parts[:count]), tree.unflatten(output_tree, stacked)

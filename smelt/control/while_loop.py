@@ -7,25 +7,25 @@ from typing import Any
 
 from smelt import dtypes, tree
 from smelt.autodiff.vmap import Batched
-from smelt.control.body import CARRY, Carried, Writer, written
-from smelt.control.carry import leaves_of, matching, number_of_turns, owned
+from smelt.control.body_tracer import CARRY, BodyTracer, Carry, trace_body
+from smelt.control.carry import checked_length, leaves_of, matching, snapshot
 from smelt.control.cond import cond, refuse_unless_bool
-from smelt.control.effects import carried_effects, settle
-from smelt.control.parts import part_of
-from smelt.control.repeat import repeat
+from smelt.control.effects import apply_effects, carried_effects
 from smelt.control.scan import scan
-from smelt.engine import context, located
+from smelt.control.tuple import get_element
+from smelt.control.while_op import make_while
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.engine import context, located
 
 Condition = Callable[[Any], Any]
-Turn = Callable[[Any], Any]
+Body = Callable[[Any], Any]
 
 
 def while_loop(
-    condition: Condition, body: Turn, initial: Any, *, max_steps: int | None = None
+    condition: Condition, body: Body, initial: Any, *, max_steps: int | None = None
 ) -> Any:
     """Runs `carry = body(carry)` as long as `condition(carry)` holds; returns the last carry.
 
@@ -48,7 +48,7 @@ def while_loop(
     doubt. The name and the order of arguments are those of JAX's `lax.while_loop`.
     """
     if max_steps is not None:
-        max_steps = number_of_turns("while_loop: max_steps", max_steps)
+        max_steps = checked_length("while_loop: max_steps", max_steps)
     carry, structure = leaves_of(initial)
     loop = _Loop(condition, body, structure)
     if max_steps is not None and context.engine.writes_graph:
@@ -63,7 +63,7 @@ def while_loop(
 class _Loop:
     """The two functions, on lists of tensors."""
 
-    def __init__(self, condition: Condition, body: Turn, structure: tree.Structure) -> None:
+    def __init__(self, condition: Condition, body: Body, structure: tree.Structure) -> None:
         self._condition = condition
         self._body = body
         self.structure = structure
@@ -73,22 +73,22 @@ class _Loop:
         refuse_unless_bool("while_loop: the condition", flag)
         return flag
 
-    def turn(self, carry: list[Tensor]) -> list[Tensor]:
+    def iteration(self, carry: list[Tensor]) -> list[Tensor]:
         following = self._body(tree.unflatten(self.structure, carry))
         return matching("while_loop: the carry", following, self.structure, carry)
 
 
 def _in_python(loop: _Loop, carry: list[Tensor], max_steps: int | None) -> list[Tensor]:
-    turns, carry = 0, list(map(owned, carry))
+    steps, carry = 0, list(map(snapshot, carry))
     flag = loop.goes_on(carry)
     while _any(flag):
-        if turns == max_steps:
+        if steps == max_steps:
             raise ArgumentError(located(_NOT_ENOUGH.format(max_steps)))
-        following = loop.turn(carry)
+        following = loop.iteration(carry)
         if flag.is_traced:  # inside vmap: examples that have ended keep what they have
             pairs = zip(following, carry, strict=True)
             following = [where(flag, new, old) for new, old in pairs]
-        carry, turns = list(map(owned, following)), turns + 1
+        carry, steps = list(map(snapshot, following)), steps + 1
         flag = loop.goes_on(carry)
     return carry
 
@@ -103,10 +103,10 @@ def _any(flag: Tensor) -> bool:
 def _limited(loop: _Loop, carry: list[Tensor], max_steps: int) -> list[Tensor]:
     """A scan of as many turns, in which a turn does nothing once the condition has failed."""
 
-    def turn(carry: list[Tensor], _: None) -> tuple[list[Tensor], None]:
-        return cond(loop.goes_on(carry), loop.turn, lambda same: same, carry), None
+    def iteration(carry: list[Tensor], _: None) -> tuple[list[Tensor], None]:
+        return cond(loop.goes_on(carry), loop.iteration, lambda same: same, carry), None
 
-    last, _ = scan(turn, carry, length=max_steps)
+    last, _ = scan(iteration, carry, length=max_steps)
     unfinished = loop.goes_on(last).to(dtypes.int64)
     context.engine.require(unfinished, _NOT_ENOUGH.format(max_steps), ArgumentError)
     return last
@@ -117,21 +117,21 @@ def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
     first = loop.goes_on(initial)
     before: list[Node] = []
 
-    def write(writer: Writer) -> list[Tensor]:
-        carry = [writer.placeholder(x, CARRY) for x in (first, *initial)]
+    def write(tracer: BodyTracer) -> list[Tensor]:
+        carry = [tracer.placeholder(x, CARRY) for x in (first, *initial)]
         before.extend(x.data for x in carry)
-        following = loop.turn(carry[1:])
+        following = loop.iteration(carry[1:])
         return [loop.goes_on(following), *following]
 
-    writer, nodes = written(write)
+    tracer, nodes = trace_body(write)
     triples = zip((first, *initial), before, nodes, strict=True)
-    carried = [Carried(*one) for one in triples]
-    changes = writer.changes(again=True)
-    carried += carried_effects(changes, writer.conditions)
-    token = repeat(writer, carried)
-    parts = [part_of(token, place, one.before) for place, one in enumerate(carried)]
+    carried = [Carry(*one) for one in triples]
+    changes = tracer.changes(again=True)
+    carried += carried_effects(changes, tracer.conditions)
+    result_tuple = make_while(tracer, carried)
+    parts = [get_element(result_tuple, place, one.before) for place, one in enumerate(carried)]
     end = len(nodes)
-    settle([one.tensor for one in changes], writer.conditions, parts[end:])
+    apply_effects([one.tensor for one in changes], tracer.conditions, parts[end:])
     return parts[1:end]
 
 

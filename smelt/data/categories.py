@@ -7,9 +7,9 @@ from typing import Self
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["OneHot"]
 

@@ -10,8 +10,8 @@ from typing import Any
 from smelt.data.files import Folder, obtain
 from smelt.data.filling import filled
 from smelt.data.table import Table, gaps
-from smelt.engine import located
 from smelt.errors import ArgumentError, FileError, MissingExtra
+from smelt.tracing.engine import located
 
 __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
 

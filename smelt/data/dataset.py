@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from smelt.data.stacking import stack
-from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, FileError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["load_digits", "samples"]
 

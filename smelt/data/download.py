@@ -10,8 +10,8 @@ from urllib.request import urlopen
 
 from smelt.atomic import writable_folder, write_bytes
 from smelt.data.catalogue import SourceFile
-from smelt.engine import located
 from smelt.errors import FileError
+from smelt.tracing.engine import located
 
 __all__ = ["download"]
 

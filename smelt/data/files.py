@@ -18,8 +18,8 @@ from typing import TypeVar
 from smelt import folders
 from smelt.data.catalogue import DATASETS, SourceFile
 from smelt.data.download import download
-from smelt.engine import located
 from smelt.errors import ArgumentError, FileError
+from smelt.tracing.engine import located
 
 __all__ = ["obtain"]
 

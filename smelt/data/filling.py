@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
+from smelt.tracing.engine import located
 
 __all__ = ["FillMissing", "filled"]
 

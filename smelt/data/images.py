@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import FileError, MissingExtra
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["read_digit"]
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from smelt.data.dataset import Samples, as_dataset
 from smelt.data.prefetch import prefetched
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.random import Generator, randperm
+from smelt.tracing.engine import located
 
 __all__ = ["DataLoader"]
 

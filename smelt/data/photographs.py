@@ -12,9 +12,9 @@ import numpy as np
 
 from smelt.data.files import Folder, obtain
 from smelt.data.splits import part_of
-from smelt.engine import located
 from smelt.errors import FileError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["load_catvnoncat"]
 

@@ -13,9 +13,9 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from smelt import dtypes
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError, StateError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["MinMax", "Scaling", "Standardise"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
+from smelt.tracing.engine import located
 
 __all__ = ["part_of"]
 

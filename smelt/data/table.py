@@ -11,9 +11,9 @@ import numpy as np
 from smelt import dtypes
 from smelt.data.dataset import TensorDataset
 from smelt.dtypes import DType, as_dtype
-from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 __all__ = ["Column", "Table"]
 

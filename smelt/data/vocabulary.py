@@ -8,9 +8,9 @@ from typing import Self
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["PADDING", "UNKNOWN", "Vocabulary", "words"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.functional.pooling import as_float, largest, tile_axes, tiles, windows_of
 from smelt.functional.windows import Sizes, per_axis, with_batch
 from smelt.ops.indexing import take
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tracing.engine import located
 
 Output = int | None | Sequence[int | None]
 

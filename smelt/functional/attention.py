@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from smelt.dtypes import DType, as_dtype, float32
-from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.layers import dropout
 from smelt.ops.iota import iota
@@ -16,6 +15,7 @@ from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import exp, where
 from smelt.tensor.reductions import amax, wide
+from smelt.tracing.engine import located
 
 __all__ = [
     "attention_weights",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from smelt.engine import located
 from smelt.errors import ShapeError
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 
 def refuse_other_channels(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.channels import refuse_other_channels
 from smelt.functional.windows import Sizes, per_axis, with_batch
@@ -14,6 +13,7 @@ from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype
 from smelt.tensor.shaping import flip
+from smelt.tracing.engine import located
 
 MODES = ("full", "same", "valid")
 

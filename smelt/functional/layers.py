@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
 from smelt.ops.iota import iota
@@ -15,6 +14,7 @@ from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import maximum, rsqrt, where
 from smelt.tensor.indexing import check_bounds
 from smelt.tensor.reductions import wide
+from smelt.tracing.engine import located, no_grad
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

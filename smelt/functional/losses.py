@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
@@ -17,6 +16,7 @@ from smelt.tensor.activations import log_sigmoid, log_softmax, relu
 from smelt.tensor.apply import as_tensor, axis_of
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import exp, log, maximum, sqrt, where
+from smelt.tracing.engine import context, located
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops.convolution import padded
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, flip, narrow
+from smelt.tracing.engine import located
 
 MODES = ("constant", "reflect", "replicate", "circular")
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.functional.windows import Sizes, per_axis, with_batch
@@ -19,6 +18,7 @@ from smelt.ops.pooling import window_argmax, window_take
 from smelt.ops.windows import Windows
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tracing.engine import located
 
 Line = tuple[int, int, int, int, int]  # the window, stride, dilation, low and count of one axis
 LARGE = 16  # positions from which on a window is searched axis by axis

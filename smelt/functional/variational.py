@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from smelt.engine import located
 from smelt.errors import ShapeError
 from smelt.random import Generator, randn_like
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import exp
+from smelt.tracing.engine import located
 
 __all__ = ["kl_divergence_normal", "reparameterize"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 Sizes = tuple[int, ...]
 

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import smelt.functional as F
-from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.nn import init
 from smelt.nn.checks import refuse_tokens, sizes
@@ -15,6 +14,7 @@ from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.engine import located
 
 __all__ = ["MultiheadAttention"]
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import smelt.functional as F
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.nn import init
 from smelt.nn.checks import sizes
@@ -19,6 +18,7 @@ from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
+from smelt.tracing.engine import located
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "Recurrence"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, DTypeError
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 __all__ = ["refuse_tokens", "sizes"]
 

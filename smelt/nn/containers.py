@@ -6,11 +6,11 @@ import inspect
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self, overload
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
 

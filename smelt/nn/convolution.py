@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import smelt.functional as F
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.functional.windows import Sizes, per_axis
 from smelt.nn import init
@@ -15,6 +14,7 @@ from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
 

@@ -16,7 +16,6 @@ from smelt import tree
 from smelt.control.carry import Wording, leaves_of, matching
 from smelt.control.scan import scan
 from smelt.dtypes import bool_, float64, int64
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
 from smelt.ops.iota import iota
@@ -25,6 +24,7 @@ from smelt.tensor.apply import as_tensor, filled
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import gather_known
 from smelt.tensor.shaping import cat
+from smelt.tracing.engine import located, no_grad
 
 __all__ = ["Decoded", "beam_decode", "greedy_decode", "shift_right"]
 

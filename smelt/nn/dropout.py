@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import smelt.functional as F
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 __all__ = ["Dropout"]
 

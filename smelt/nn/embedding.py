@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import smelt.functional as F
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError
 from smelt.nn import init
 from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located, no_grad
 
 __all__ = ["Embedding"]
 

@@ -12,10 +12,10 @@ from statistics import NormalDist
 import numpy as np
 
 from smelt.dtypes import float64
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError, ShapeError
 from smelt.random import rand, randn
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located, no_grad
 
 __all__ = [
     "calculate_gain",

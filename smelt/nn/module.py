@@ -20,11 +20,11 @@ import numpy as np
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import as_dtype
-from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.absent import is_cpu, no_device
+from smelt.tracing.engine import context, located, no_grad
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
 
@@ -73,9 +73,7 @@ class Module:
         raise NotImplementedError(located(f"{type(self).__name__} has no forward(){hint}"))
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        note = getattr(context.engine, "note_module", None)
-        if note is not None:  # a trace remembers which settings it was made for
-            note(self)
+        context.engine.note_module(self)  # a trace remembers which settings it was made for
         modules = context.modules
         modules.append(self._name or type(self).__name__.lower())
         try:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import smelt.functional as F
 from smelt.dtypes import DType, as_dtype, float32, int64
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError, ShapeError
 from smelt.nn import init
 from smelt.nn.checks import sizes
@@ -15,6 +14,7 @@ from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
+from smelt.tracing.engine import located, no_grad
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
 

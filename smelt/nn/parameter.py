@@ -8,9 +8,9 @@ import numpy as np
 
 from smelt import guards
 from smelt.dtypes import DType
-from smelt.engine import located
 from smelt.errors import DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["Parameter"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import smelt.functional as F
-from smelt.engine import located
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.nn import init
 from smelt.nn.checks import sizes
@@ -17,6 +16,7 @@ from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.shaping import cat
+from smelt.tracing.engine import located
 
 __all__ = ["ClassToken", "LearnedPositions", "MeanPooling", "PositionalEncoding"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import smelt.functional as F
 from smelt.control.scan import scan
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.nn.cells import Elman, Gated, LongShortTerm, Recurrence, State
 from smelt.nn.checks import sizes
@@ -16,6 +15,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, stack
+from smelt.tracing.engine import context, located
 
 __all__ = ["GRU", "LSTM", "RNN"]
 

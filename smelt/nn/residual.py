@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import smelt.functional as F
-from smelt.engine import located
 from smelt.errors import ShapeError
 from smelt.nn.checks import sizes
 from smelt.nn.containers import Sequential
@@ -14,6 +13,7 @@ from smelt.nn.linear import Identity
 from smelt.nn.module import Module
 from smelt.nn.normalisation import BatchNorm2d
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 __all__ = ["BasicBlock", "HeunBlock", "Residual"]
 

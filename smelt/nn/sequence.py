@@ -12,7 +12,6 @@ from typing import Any
 
 from smelt import tree
 from smelt.dtypes import int64
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.nn.decoding import Decoded, beam_decode, greedy_decode
 from smelt.nn.embedding import Embedding
@@ -22,6 +21,7 @@ from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.shaping import cat
+from smelt.tracing.engine import located
 
 __all__ = ["EncoderDecoder", "ManyToMany", "ManyToOne", "OneToMany"]
 

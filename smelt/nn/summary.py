@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from smelt import tree
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError
 from smelt.nn.module import Hook, Module
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located, no_grad
 
 __all__ = ["Row", "Summary", "refuse_unless_module", "shapes_of", "summary", "watched"]
 

@@ -14,7 +14,6 @@ import numpy as np
 
 import smelt.functional as F
 from smelt.dtypes import as_dtype, float32
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.nn import init
 from smelt.nn.attention import MultiheadAttention
@@ -26,6 +25,7 @@ from smelt.nn.module import Module
 from smelt.nn.normalisation import LayerNorm
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tracing.engine import located
 
 __all__ = [
     "Transformer",

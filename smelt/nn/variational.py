@@ -11,7 +11,6 @@ import math
 from typing import Any
 
 import smelt.functional as F
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.nn import init
 from smelt.nn.checks import sizes
@@ -21,6 +20,7 @@ from smelt.nn.parameter import Parameter
 from smelt.random import randn_like
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import log
+from smelt.tracing.engine import located
 
 __all__ = ["VariationalConv2d", "VariationalLinear", "kl_divergence"]
 

@@ -17,6 +17,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Operation
+from smelt.tracing.apply import apply
 
 Shape = tuple[int, ...]
 Reader = Callable[..., Expression]  # (index, mask=None) -> the operand's element at that index
@@ -91,7 +92,7 @@ class Op(Operation):
 
     def __call__(self, *operands: Any, **attributes: Any) -> Any:
         """Applies the operation to Tensors."""
-        return bind(self, operands, attributes)
+        return apply(self, operands, attributes)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         """Returns the Type of the result."""
@@ -114,22 +115,6 @@ class Op(Operation):
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         """Returns the result with the batch as its first axis."""
         raise NotImplementedError(f"{self.name}: batch")
-
-
-Binder = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
-_binder: Binder | None = None
-
-
-def install_binder(binder: Binder) -> None:
-    """Tells the cards how an operation is applied; done on import by `apply.py`, above."""
-    global _binder
-    _binder = binder
-
-
-def bind(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
-    """Applies `op`, through whoever makes Tensors."""
-    assert _binder is not None, "smelt.tensor installs the binder when it is imported"
-    return _binder(op, operands, attributes)
 
 
 def refuse_half(name: str, dtype: DType) -> None:

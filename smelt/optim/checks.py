@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 __all__ = ["fraction", "is_used", "not_negative"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import clamp, maximum, minimum
+from smelt.tracing.engine import located, no_grad
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
 

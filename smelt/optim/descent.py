@@ -14,9 +14,9 @@ from typing import Any
 
 from smelt import tree
 from smelt.autodiff import value_and_grad
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError
 from smelt.tensor.apply import as_tensor
+from smelt.tracing.engine import located, no_grad
 
 __all__ = ["Descent", "gradient_descent"]
 

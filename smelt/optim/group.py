@@ -9,9 +9,9 @@ import numpy as np
 
 from smelt import guards
 from smelt.dtypes import float64
-from smelt.engine import located
 from smelt.errors import TraceError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import located
 
 __all__ = ["Group", "scalar"]
 

@@ -14,11 +14,11 @@ import numpy as np
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
-from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
 from smelt.optim.group import Group, scalar
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.shaping import narrow
+from smelt.tracing.engine import context, located, no_grad
 
 __all__ = ["Optimizer"]
 
@@ -116,9 +116,7 @@ class Optimizer:
         clear_gradients(self._parameters(), set_to_none)
 
     def _note(self) -> None:
-        note = getattr(context.engine, "note_module", None)
-        if note is not None:  # a trace remembers which settings it was made for
-            note(self)
+        context.engine.note_module(self)  # a trace remembers which settings it was made for
 
     def _refuse_new_state(self, group: Group) -> None:
         for name in self.begin(group):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.optim.checks import is_used, not_negative
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.engine import located
 
 __all__ = ["SGD"]
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from smelt.creation import tensor
 from smelt.dtypes import float32
-from smelt.engine import no_grad
 from smelt.errors import ArgumentError, ShapeError
 from smelt.plot.style import (
     BLUE,
@@ -27,6 +26,7 @@ from smelt.plot.style import (
     titled,
 )
 from smelt.tensor import Tensor
+from smelt.tracing.engine import no_grad
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,7 +1,7 @@
 """Tensors: what a person holds, and everything that can be done with one.
 
 tensor.py       Tensor: an array, or a node of a graph while a step is traced
-apply.py        how an operation meets its operands
+apply.py        promotion of dtypes, axes, constants
 operators.py    + - * / @ and comparisons      arithmetic.py  add, mul, eq, ... by name
 methods.py      which functions are methods too
 elementary.py   exp, sqrt, where, ...         activations.py  relu, gelu, softmax, ...
@@ -9,10 +9,9 @@ reductions.py   sum, mean, argmax, ...        sorting.py      sort, topk, ...
 shaping.py      reshape, cat, ...             products.py     matmul, outer, ...
 indexing.py     take, gather, scatter_add     subscript.py    x[...] and x.at[...]
 einsum.py       einsum                         absent.py      what PyTorch has and we have not
-unknown.py      why a traced tensor has no value
 """
 
 from smelt.tensor.apply import as_tensor, promoted, reduced
-from smelt.tensor.tensor import Tensor, install_backward
+from smelt.tensor.tensor import Tensor
 
-__all__ = ["Tensor", "as_tensor", "install_backward", "promoted", "reduced"]
+__all__ = ["Tensor", "as_tensor", "promoted", "reduced"]

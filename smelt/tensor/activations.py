@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
 from smelt.tensor.apply import promoted
 from smelt.tensor.elementary import erf, exp, expm1, log, log1p, tanh, where
 from smelt.tensor.reductions import amax, wide
 from smelt.tensor.reductions import sum as sum_over
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

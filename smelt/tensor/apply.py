@@ -1,24 +1,23 @@
-"""How an operation meets its operands: numbers become tensors, dtypes promote, history is kept.
+"""What operations are written with: operands as tensors, promotion of dtypes, axes, constants.
 
 Everything that computes with tensors is written on top of the four functions here (`apply`,
-`as_tensor`, `promoted`, `reduced`). `Tensor` itself lies above, since its methods are such
-computations; it says who it is with `install` when it is imported.
+`as_tensor`, `promoted`, `reduced`). `Tensor` lies above, since its methods are such computations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt import dtypes, errors
+from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.engine import Eager, History, context, literal_array, located
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ops import elementwise, reduction
-from smelt.ops.op import Op, Shape, install_binder, normal_axis
-from smelt.tensor.unknown import unknown_elements
+from smelt.ops.op import Shape, normal_axis
+from smelt.tracing.apply import apply, as_tensor, is_tensor, tensor_of
+from smelt.tracing.engine import Eager, context, literal_array, located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -32,75 +31,12 @@ __all__ = [
     "common_dtype",
     "extents_of",
     "filled",
-    "install",
     "is_tensor",
     "promoted",
     "reduced",
 ]
 
 Dims = int | Sequence[int] | None
-_Tensor: type[Tensor]
-
-
-def install(tensor: type[Tensor]) -> None:
-    """Names the class of tensors; `smelt.tensor` calls this once."""
-    global _Tensor
-    _Tensor = tensor
-    install_binder(apply)
-
-
-def is_tensor(value: Any) -> TypeGuard[Tensor]:
-    """Returns whether `value` is a Tensor."""
-    return isinstance(value, _Tensor)
-
-
-def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
-    """Returns `value` as a Tensor: a Tensor itself, or a constant made of numbers or an array."""
-    if isinstance(value, _Tensor):
-        return value
-    try:
-        array, kind = literal_array(value, dtype)
-    except errors.TraceError:
-        if isinstance(value, (list, tuple)):
-            raise unknown_elements(value) from None
-        raise
-    except (ValueError, TypeError) as error:
-        if isinstance(error, errors.SmeltError):
-            raise
-        ragged = "inhomogeneous" in str(error)
-        reason = "lists in it differ in length" if ragged else str(error)
-        raise DTypeError(
-            located(f"cannot make a tensor of {type(value).__name__}: {reason}")
-        ) from None
-    return _Tensor(context.engine.literal(array, kind), kind)
-
-
-def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tensor:
-    """Applies a primitive: check, compute or record, keep history. Numbers take the tensors'
-    dtype.
-    """
-    tensors = operands
-    for operand in operands:
-        if not isinstance(operand, _Tensor):
-            like = next(one for one in reversed(operands) if isinstance(one, _Tensor))
-            tensors = tuple(as_tensor(one, like.dtype) for one in operands)
-            break
-    try:
-        kind = op.infer(*tensors, **attributes)
-        data = context.engine.evaluate(op, tensors, attributes, kind)
-    except errors.SmeltError as error:
-        error.args = (located(str(error)), *error.args[1:])
-        raise
-    result = _Tensor(data, kind.dtype)
-    if op.views:
-        result.share_version(tensors[0])  # the array may be a view
-    if context.grad_enabled and kind.dtype.is_float:
-        for operand in tensors:
-            if operand.requires_grad:
-                result.requires_grad = True
-                result.history = History(op, tensors, attributes)
-                break
-    return result
 
 
 def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
@@ -123,17 +59,19 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
 def common_dtype(operands: tuple[Any, ...]) -> DType:
     """Returns the dtype that tensors, arrays and weak scalars promote to together."""
     dtype: DType | None = None
+    scalars = []
     for operand in operands:
         if isinstance(operand, (list, tuple, np.ndarray)):
             operand = as_tensor(operand)
-        if isinstance(operand, _Tensor):
+        if is_tensor(operand):
             dtype = operand.dtype if dtype is None else dtypes.promote(dtype, operand.dtype)
+        else:
+            scalars.append(operand)
     if dtype is None:
         dtype = as_tensor(operands[0]).dtype
-    for operand in operands:
-        if not isinstance(operand, (_Tensor, list, tuple, np.ndarray)):
-            _refuse_unless_number(operand)
-            dtype = dtypes.promote_scalar(dtype, operand)
+    for scalar in scalars:
+        _refuse_unless_number(scalar)
+        dtype = dtypes.promote_scalar(dtype, scalar)
     return dtype
 
 
@@ -187,6 +125,6 @@ def filled(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     trace.
     """
     if isinstance(context.engine, Eager):  # state made here is later changed in place
-        return _Tensor(np.full(shape, literal_array(value, dtype)[0]), dtype)
+        return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     number = as_tensor(value, dtype)
     return number.broadcast_to(shape) if shape else number

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.tensor.apply import as_tensor, common_dtype
 from smelt.tensor.products import diagonal, matmul
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

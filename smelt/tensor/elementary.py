@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
 from smelt.tensor.apply import as_tensor, common_dtype, promoted
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

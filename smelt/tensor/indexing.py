@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt import dtypes
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.ops import indexing as cards
 from smelt.ops import movement
@@ -24,6 +23,7 @@ from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
+from smelt.tracing.engine import context, located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smelt import dtypes
-from smelt.engine import located
 from smelt.errors import ShapeError
 from smelt.ops import contraction
 from smelt.ops.iota import iota
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

@@ -9,7 +9,6 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smelt import dtypes
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.ops import reduction
 from smelt.ops.iota import iota
@@ -17,6 +16,7 @@ from smelt.tensor.apply import Dims, axes_of, axis_of, reduced
 from smelt.tensor.arithmetic import isclose
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import exp, isinf, isnan, log, maximum, minimum, sqrt, where
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

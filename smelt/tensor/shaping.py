@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from smelt.engine import located
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import movement
 from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.ops import sorting as cards
 from smelt.tensor.apply import axis_of
 from smelt.tensor.indexing import gather_known
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

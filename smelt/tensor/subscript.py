@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
-from smelt.engine import Eager, context, located
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, TraceError
 from smelt.ops.op import Shape
 from smelt.tensor.apply import is_tensor
+from smelt.tracing.engine import Eager, context, located
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,13 @@ graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
 from smelt import dtypes, tree
 from smelt.dtypes import DType
-from smelt.engine import Data, History, context, located
 from smelt.errors import (
     ArgumentError,
     AssignmentError,
@@ -24,12 +23,15 @@ from smelt.errors import (
 from smelt.ops.op import Shape
 from smelt.tensor import indexing
 from smelt.tensor.absent import Absent
-from smelt.tensor.apply import apply, as_tensor, install, promoted, reduced
+from smelt.tensor.apply import apply, as_tensor, promoted, reduced
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
-from smelt.tensor.unknown import unknown
+from smelt.tracing.apply import TapeEntry, install
+from smelt.tracing.backward import backward
+from smelt.tracing.concretization import unknown
+from smelt.tracing.engine import Data, context, located
 
-__all__ = ["Tensor", "apply", "as_tensor", "install_backward", "promoted", "reduced"]
+__all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
 
 class Tensor(Operators, Methods, Absent):
@@ -62,7 +64,7 @@ class Tensor(Operators, Methods, Absent):
         self.dtype = dtype
         self.shape: Shape = data.shape
         self.requires_grad = requires_grad
-        self.history: History | None = None
+        self.history: TapeEntry | None = None
 
     # --- what it is -----------------------------------------------------------------------------
 
@@ -120,16 +122,12 @@ class Tensor(Operators, Methods, Absent):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` left here, or None."""
-        note = getattr(context.engine, "note_gradient_read", None)
-        if note is not None:  # what a trace finds here decides which calls may use it
-            note(self)
+        context.engine.note_gradient_read(self)  # decides which calls may use a trace
         return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        note = getattr(context.engine, "note_gradient", None)
-        if note is not None:  # a trace decides at its end what becomes of the gradient
-            note(self, value)
+        context.engine.note_gradient(self, value)  # a trace decides later what becomes of it
         self._grad = value
 
     def __len__(self) -> int:
@@ -245,9 +243,7 @@ class Tensor(Operators, Methods, Absent):
     def _refuse_if_traced(self, what: str) -> None:
         if self.is_traced:
             raise unknown(self._data, what)
-        note = getattr(context.engine, "note_value", None)
-        if note is not None:  # what a trace does next may depend on the value
-            note(self, what)
+        context.engine.note_value(self, what)  # what a trace does next may depend on the value
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)
@@ -286,7 +282,7 @@ class Tensor(Operators, Methods, Absent):
             create_graph: keep the history of the gradients, so that they can be differentiated
                 again.
         """
-        _backward(self, gradient, create_graph)
+        backward(self, gradient, create_graph)
 
     def detach(self) -> Tensor:
         """Returns the same values without history: no gradient flows through."""
@@ -297,8 +293,7 @@ class Tensor(Operators, Methods, Absent):
     @property
     def lifted(self) -> Data:
         """The data as the current engine sees it: inside a trace, always a node."""
-        lift = getattr(context.engine, "lift", None)
-        return self.data if lift is None else lift(self)
+        return context.engine.lift(self)
 
     def copy_(self, value: Any) -> Tensor:
         """Overwrites the contents in place with `value` (same shape); returns the tensor itself.
@@ -347,18 +342,6 @@ def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad:
     result = kind.__new__(kind)
     Tensor.__init__(result, array, dtype, requires_grad)
     return result
-
-
-Backward = Callable[[Tensor, Tensor | None, bool], None]
-_backward: Backward
-
-
-def install_backward(backward: Backward) -> None:
-    """Tells tensors how they are differentiated; `smelt.autodiff`, which lies above, does so on
-    import.
-    """
-    global _backward
-    _backward = backward
 
 
 install(Tensor)

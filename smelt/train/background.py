@@ -12,9 +12,9 @@ from typing import Any, Self
 import numpy as np
 
 from smelt.data.consumer import Consumer
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
+from smelt.tracing.engine import located
 from smelt.train.history import Callback, Epoch, History
 
 __all__ = ["BackgroundEvaluator", "Evaluation"]

@@ -9,9 +9,9 @@ import numpy as np
 
 from smelt.compiler import compile
 from smelt.data import TensorDataset
-from smelt.engine import no_grad
 from smelt.nn.module import Module
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import no_grad
 
 __all__ = ["Function", "evaluating", "examiner", "predict"]
 

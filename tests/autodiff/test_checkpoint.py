@@ -11,10 +11,10 @@ import pytest
 from smelt.autodiff import checkpoint, grad, gradcheck, hessian, jvp, vmap
 from smelt.compiler.frontend.step import compile
 from smelt.dtypes import float32
-from smelt.engine import no_grad
 from smelt.errors import ArgumentError
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import no_grad
 
 random = np.random.default_rng(2)
 X = as_tensor(random.standard_normal((4, 3)))

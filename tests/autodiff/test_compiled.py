@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import smelt
 from smelt.autodiff import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 from smelt.compiler.frontend.step import compile
-from smelt.engine import no_grad
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import no_grad
 
 X = as_tensor(np.random.default_rng(0).standard_normal((5, 3)))
 w = as_tensor(np.array([1.0, -2.0, 0.5])).requires_grad_()
@@ -66,3 +67,12 @@ def test_state_changed_inside_vmap_is_changed_by_the_compiled_step() -> None:
     np.testing.assert_allclose(compiled(X).numpy(), X.numpy().sum(1))
     np.testing.assert_allclose(compiled(X).numpy(), 2 * X.numpy().sum(1))
     assert count.item() == 2.0
+
+
+def test_a_module_in_vmap_is_one_whose_settings_the_step_depends_on() -> None:
+    dropout = smelt.nn.Dropout(0.5)
+    step = smelt.compile(smelt.vmap(lambda row: dropout(row)))
+    x = smelt.ones(4, 8)
+    assert not (step(x).numpy() == 1).all()
+    dropout.eval()
+    assert (step(x).numpy() == 1).all()

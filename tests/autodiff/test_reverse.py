@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from smelt.autodiff import grad, value_and_grad, vjp
-from smelt.engine import no_grad
 from smelt.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import no_grad
 
 
 def vector(*numbers: float) -> Tensor:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from smelt.autodiff import grad, jvp, value_and_grad, vmap
-from smelt.engine import context, no_grad
 from smelt.errors import ArgumentError, BoundsError, GradientError, ShapeError, TraceError
 from smelt.ops import random as random_ops
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import context, no_grad
 
 random = np.random.default_rng(5)
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import smelt
-from smelt.autodiff.reverse import backward
 from smelt.dtypes import float16, int64
 from smelt.ops import elementwise as E
 from smelt.ops import movement as M
 from smelt.ops import reduction as R
 from smelt.tensor import Tensor
+from smelt.tracing.backward import backward
 from tests.compiler.graph_programs import (
     CHANGING,
     LIMIT,

@@ -8,9 +8,7 @@ import math
 import numpy as np
 
 from smelt import dtypes
-from smelt.autodiff.reverse import backward
 from smelt.dtypes import float16, float32, float64, int32, int64
-from smelt.engine import no_grad
 from smelt.ops import elementwise as E
 from smelt.ops import movement as M
 from smelt.ops import reduction as R
@@ -19,6 +17,8 @@ from smelt.ops.indexing import scatter_add, take
 from smelt.ops.random import random_bits
 from smelt.ops.sorting import argsort
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.backward import backward
+from smelt.tracing.engine import no_grad
 from tests.compiler.graph_programs import (
     CHANGING,
     LIMIT,

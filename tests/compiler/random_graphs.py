@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from smelt.dtypes import DType, float32, float64, int64
-from smelt.engine import Eager
 from smelt.ops.op import Op, Type
 from smelt.tensor import Tensor
+from smelt.tracing.engine import Eager
 from tests.compiler.engines import Case
 from tests.compiler.graph_programs import ROLES, Leaf, Program, Run, Value, leaf_array
 from tests.compiler.graph_structures import STRUCTURED_VERBS

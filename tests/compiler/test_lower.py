@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.engine import context
 from smelt.errors import BoundsError
 from smelt.ir.loops import Loop, Scratch
 from smelt.ir.program import Call, Check
 from smelt.ir.show import kernel_text
+from smelt.tracing.engine import context
 from tests.compiler.engines import Case
 
 

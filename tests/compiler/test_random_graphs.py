@@ -25,7 +25,7 @@ from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from smelt.dtypes import DType, float32, float64
-from smelt.engine import using
+from smelt.tracing.engine import using
 from tests.compiler.engines import Arrays, Case, Ran
 from tests.compiler.random_graphs import Leaf, Measuring, Program, case_of
 

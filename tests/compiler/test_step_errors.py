@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.engine import no_grad
 from smelt.errors import BoundsError, MovedError, TraceError
+from smelt.tracing.engine import no_grad
 from tests.compiler.training import DATA, LABELS, Training, numbers
 
 

@@ -10,9 +10,9 @@ import pytest
 import smelt
 from smelt.compiler.frontend.tracer import MANY_NODES, Accumulates, Traced, trace
 from smelt.compiler.pipeline import run_pipeline
-from smelt.engine import context
 from smelt.errors import TraceError
 from smelt.ir.graph import CONSTANT, STATE, graph_text
+from smelt.tracing.engine import context
 from tests.compiler.engines import Case
 
 

@@ -18,8 +18,8 @@ import smelt
 import smelt.nn.functional as F
 from smelt import Tensor, nn, optim, tree
 from smelt.compiler.codegen import machine
-from smelt.engine import Eager, context
 from smelt.errors import BoundsError
+from smelt.tracing.engine import Eager, context
 
 ROOT = Path(__file__).parent.parent.parent
 Run = Callable[[Callable[..., Any]], Callable[..., Any]]

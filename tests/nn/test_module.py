@@ -10,7 +10,7 @@ import pytest
 
 import smelt
 from smelt import errors, guards, nn
-from smelt.engine import context
+from smelt.tracing.engine import context
 
 
 class Block(nn.Module):

@@ -11,7 +11,6 @@ import pytest
 import smelt
 from smelt import dtypes, tree
 from smelt.creation import from_numpy, tensor
-from smelt.engine import no_grad
 from smelt.errors import (
     ArgumentError,
     AssignmentError,
@@ -21,6 +20,7 @@ from smelt.errors import (
     TraceError,
 )
 from smelt.tensor import Tensor, as_tensor, elementary
+from smelt.tracing.engine import no_grad
 from tests.gradients import check_gradient
 
 DRAW = np.random.default_rng(3)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from smelt import tree
-from smelt.engine import located
 from smelt.errors import ShapeError
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 LIMIT = 1 << 20  # row numbers that are drawn ahead for one native call
 

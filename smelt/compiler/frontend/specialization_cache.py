@@ -18,9 +18,9 @@ from smelt.compiler.frontend.signature import Call, Signature
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
-from smelt.engine import located
 from smelt.errors import TraceError
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first

@@ -15,10 +15,10 @@ from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stack
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.executable import Batches, Memory
-from smelt.engine import context, located
 from smelt.errors import ArgumentError, ShapeError, user_line
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import context, located
 
 __all__ = ["CompiledStep", "compile"]
 

@@ -18,13 +18,12 @@ from smelt import errors
 from smelt.compiler.artifacts import Traced
 from smelt.compiler.frontend.grad_binding import GradBinding
 from smelt.compiler.runtime.buffers import base_buffer
-from smelt.control.body import VIEW_OUTDATED
 from smelt.dtypes import DType
-from smelt.engine import Data, context, located, using
 from smelt.errors import TraceError
-from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Assertion, Graph, Node, Origin
-from smelt.ops.op import Op, Type
+from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located, using
+from smelt.tracing.graph_builder import GraphBuilder
 
 MANY_NODES = 20_000  # operations from which on a trace says that it has grown long
 
@@ -37,21 +36,17 @@ class Accumulates(Exception):
         self.tensors = tensors
 
 
-class Tracer:
-    """The engine that writes a graph."""
-
-    writes_graph = True
+class Tracer(GraphBuilder):
+    """The engine that records the graph of a step."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.arguments: list[Node] = []
         self.states: dict[int, tuple[Tensor, Node]] = {}
         self.current: dict[int, Node] = {}
         self.assertions: list[Assertion] = []
         self.errors: list[type[errors.SmeltError]] = []
         self.modules: dict[int, Any] = {}
-        self._born: dict[Node, int] = {}  # how many nodes there were before this one
-        self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
-        self._scalars: dict[tuple[str, bytes], Node] = {}
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._looked: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
@@ -59,29 +54,9 @@ class Tracer:
 
     # --- the engine's verbs ----------------------------------------------------------------------
 
-    def evaluate(
-        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Data:
-        """Records one operation."""
-        inputs = tuple([self.lift(operand) for operand in operands])
-        return self._record(Node(op, inputs, attributes, kind.shape, kind.dtype, _origin()))
-
-    def literal(self, array: np.ndarray, dtype: DType) -> Data:
-        """Records a value that is known now; equal numbers become one node."""
-        if array.ndim:
-            return self._record(
-                Node(CONSTANT, (), {"array": array.copy()}, array.shape, dtype, _origin())
-            )
-        key = (dtype.name, array.tobytes())
-        node = self._scalars.get(key)
-        if node is None:
-            node = self._record(Node(CONSTANT, (), {"array": array}, (), dtype))
-            self._scalars[key] = node
-        return node
-
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents: of a captured state, or of a tensor made within the trace."""
-        node = self.lift(value)
+        node = self.node_of(value)
         if isinstance(target._data, Node) and target._data.op is ARGUMENT:
             raise TraceError(located(_ARGUMENT_CHANGED.format(target.shape)))
         if target.is_traced:
@@ -89,26 +64,25 @@ class Tracer:
         elif id(target) in self._values:
             raise TraceError(located(_VALUE_CHANGED.format("looking at it", target.shape)))
         else:
-            self.lift(target)
+            self.node_of(target)
             self.current[id(target)] = node
-        shared = target._version  # a tensor and its views count their changes together
-        self._overwritten[id(shared)] = (shared, len(self._born), node)
+        self.note_overwritten(target, node)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition that the step checks before it changes anything."""
-        self.assertions.append(Assertion(self.lift(violations), located(message)))
+        self.assertions.append(Assertion(self.node_of(violations), located(message)))
         self.errors.append(error)
 
-    def lift(self, tensor: Tensor) -> Node:
+    def node_of(self, tensor: Tensor) -> Node:
         """Returns the node of a tensor, capturing a concrete one as a state."""
         data = tensor.data
         if isinstance(data, Node):
             if data not in self._born:
                 raise TraceError(located(data.leak))
-            self._refuse_outdated(tensor, data)
+            self.refuse_outdated(tensor)
             return data
-        found = self.current.get(id(tensor))
-        return found if found is not None else self._capture(tensor)
+        node = self.current.get(id(tensor))
+        return node if node is not None else self._capture(tensor)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Remembers the `.grad` a tensor had when the trace began, and whether it was cleared."""
@@ -127,8 +101,8 @@ class Tracer:
         """Remembers that Python looked at the value of a concrete tensor: while it has another one,
         what is written here does not hold.
         """
-        found = self.states.get(id(tensor))
-        if found is not None and self.current[id(tensor)] is not found[1]:
+        state = self.states.get(id(tensor))
+        if state is not None and self.current[id(tensor)] is not state[1]:
             raise TraceError(located(_VALUE_CHANGED.format(what, tensor.shape)))
         self._values[id(tensor)] = (tensor, tensor.data.tobytes())
 
@@ -141,13 +115,13 @@ class Tracer:
     def placeholder(self, shape: tuple[int, ...], dtype: DType, requires_grad: bool) -> Tensor:
         """Returns a tensor that stands for the next argument."""
         attributes = {"number": len(self.arguments)}
-        node = self._record(Node(ARGUMENT, (), attributes, shape, dtype))
+        node = self.record(ARGUMENT, (), attributes, shape, dtype)
         self.arguments.append(node)
         return Tensor(node, dtype, requires_grad)
 
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
-        returned = tuple([self.lift(output) for output in outputs])
+        returned = tuple([self.node_of(output) for output in outputs])
         self._settle_gradients()
         self._refuse_shared_memory()
         updates = tuple(
@@ -184,23 +158,17 @@ class Tracer:
             if before is None:
                 missing.append(tensor)
             else:
-                self.lift(before)
-                self.current[id(before)] = self.lift(after)
+                self.node_of(before)
+                self.current[id(before)] = self.node_of(after)
         if missing:
             raise Accumulates(missing)
 
     def _capture(self, tensor: Tensor) -> Node:
         attributes = {"number": len(self.states)}
-        node = self._record(Node(STATE, (), attributes, tensor.shape, tensor.dtype))
+        node = self.record(STATE, (), attributes, tensor.shape, tensor.dtype)
         self.states[id(tensor)] = (tensor, node)
         self.current[id(tensor)] = node
         return node
-
-    def _refuse_outdated(self, tensor: Tensor, node: Node) -> None:
-        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
-        found = self._overwritten.get(id(tensor._version))
-        if found is not None and self._born[node] < found[1] and node is not found[2]:
-            raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
 
     def _refuse_shared_memory(self) -> None:
         """Raises when a state that changes lies in the same memory as another captured tensor."""
@@ -215,8 +183,9 @@ class Tracer:
                             shapes = f"{tensor.shape} and {other.shape}"
                             raise TraceError(located(_MEMORY_SHARED.format(shapes)))
 
-    def _record(self, node: Node) -> Node:
-        self._born[node] = len(self._born)
+    def record(self, *fields: Any, **named: Any) -> Node:
+        """Returns a new node; warns when the trace has grown long."""
+        node = super().record(*fields, **named)
         if len(self._born) == MANY_NODES:
             warnings.warn(located(_LONG_TRACE), stacklevel=2)
         return node
@@ -240,10 +209,6 @@ def trace(
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
     return Traced(graph, states, result, tracer.errors, modules, tracer.grad_bindings(), values)
-
-
-def _origin() -> Origin:
-    return Origin(errors.user_line(), ".".join(context.modules))
 
 
 _ARGUMENT_CHANGED = (

@@ -17,11 +17,11 @@ import numpy as np
 
 from smelt.compiler.artifacts import Stages, Times, Traced
 from smelt.compiler.runtime.buffers import Results, address, aligned_empty, base_buffer
-from smelt.engine import located
 from smelt.errors import TraceError
 from smelt.ir.graph import Node
 from smelt.ir.program import Slot
 from smelt.tensor import Tensor
+from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.compiler.runtime.native import Native

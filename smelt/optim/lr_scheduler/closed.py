@@ -9,12 +9,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from smelt.engine import located
 from smelt.errors import ArgumentError
 from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import cos, minimum, where
+from smelt.tracing.engine import located
 
 __all__ = [
     "ConstantLR",

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smelt.dtypes import float64, int64
-from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError
 from smelt.optim.group import scalar
 from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import cos, where
+from smelt.tracing.engine import context, located, no_grad
 
 __all__ = ["OneCycleLR"]
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from smelt.dtypes import float64
-from smelt.engine import located, no_grad
 from smelt.errors import ArgumentError
 from smelt.optim.group import Group, scalar
 from smelt.optim.lr_scheduler.schedule import Schedule, count
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import logical_and, maximum, where
+from smelt.tracing.engine import located, no_grad
 
 __all__ = ["ReduceLROnPlateau"]
 

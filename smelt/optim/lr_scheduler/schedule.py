@@ -9,11 +9,11 @@ import numpy as np
 
 from smelt import guards
 from smelt.dtypes import float64, int64
-from smelt.engine import context, located, no_grad
 from smelt.errors import ArgumentError, StateError
 from smelt.optim.group import scalar
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
+from smelt.tracing.engine import context, located, no_grad
 
 __all__ = ["LRScheduler", "Schedule", "count"]
 
@@ -58,9 +58,7 @@ class Schedule:
         return [group["lr"] * 1.0 for group in self.optimizer.param_groups]
 
     def _note(self) -> None:
-        note = getattr(context.engine, "note_module", None)
-        if note is not None:  # a trace remembers which settings it was made for
-            note(self)
+        context.engine.note_module(self)  # a trace remembers which settings it was made for
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

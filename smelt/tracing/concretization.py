@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from smelt.engine import Eager, Symbol, context, located
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, Node
+from smelt.tracing.engine import Eager, Symbol, context, located
 
 __all__ = ["unknown", "unknown_elements"]
 

@@ -1,4 +1,4 @@
-"""Replay: a graph's operations once more, on tensors, under whichever engine is current.
+"""Evaluate a graph: its operations once more, on tensors, under whichever engine is current.
 
 This is how the graph of a body is differentiated, batched, or written into another graph.
 """
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from smelt.engine import context
 from smelt.ir.graph import CONSTANT, Node, topological
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tensor.apply import apply
+from smelt.tracing.engine import context
 
 
-def replay(
+def evaluate_graph(
     roots: Iterable[Node], given: Mapping[Node, Tensor], known: Mapping[Node, Tensor] | None = None
 ) -> dict[Node, Tensor]:
     """Returns a tensor for every node below `roots`.

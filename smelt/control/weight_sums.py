@@ -1,7 +1,7 @@
-"""Sums: what a loop adds up over its turns, added up outside of it where that is better.
+"""Weight sums: what a loop adds up over its iterations, outside of it where that is better.
 
-The gradient of a weight is a sum over turns of products, `sum over t of a[t]^T @ g[t]`. That is one
-product of the stacked operands, which runs at full speed; one small product per turn would not.
+The gradient of a weight is a sum of products, `sum over t of a[t]^T @ g[t]`. That is one product of
+the stacked operands, which runs at full speed; one small product per iteration would not.
 
     before: for t: total += a[t].T @ g[t]      after: total = A.T @ G,  A and G of (T * n) rows
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from smelt.control.body import CARRY, Carried, Sliced
-from smelt.control.parts import part_of
+from smelt.control.body_tracer import CARRY, Carry, ScannedInput
+from smelt.control.tuple import get_element
 from smelt.ir.graph import Node, topological
 from smelt.ops import contraction, elementwise, movement, reduction
 from smelt.tensor import Tensor
@@ -20,27 +20,27 @@ from smelt.tensor.apply import filled
 Later = Callable[[], Tensor]  # called once the loop is there
 
 
-class Sums:
-    """Sums over the turns of a loop that is being written.
+class DeferredSums:
+    """Sums over the iterations of a loop that is being traced.
 
     `stacked` are outputs that the loop needs for them, `carried` what it adds up itself.
     """
 
-    def __init__(self, sliced: Sequence[Sliced], turns: int) -> None:
+    def __init__(self, sliced: Sequence[ScannedInput], length: int) -> None:
         self.stacked: list[Node] = []
-        self.carried: list[Carried] = []
-        self._turns = turns
+        self.carried: list[Carry] = []
+        self._length = length
         self._rows = {one.node: one.rows for one in sliced}
-        self._token: Tensor | None = None
+        self._tuple: Tensor | None = None
         self._first_carried = self._first_stacked = 0
 
-    def settle(self, token: Tensor, first_carried: int, first_stacked: int) -> None:
+    def bind(self, result_tuple: Tensor, first_carried: int, first_stacked: int) -> None:
         """Says where the loop's results for `carried` and `stacked` begin."""
-        self._token = token
+        self._tuple = result_tuple
         self._first_carried, self._first_stacked = first_carried, first_stacked
 
     def total(self, node: Node) -> Later:
-        """Returns how the sum of a node over all turns is found."""
+        """Returns how the sum of a node over all iterations is found."""
         if node.op is elementwise.add and all(one.shape == node.shape for one in node.inputs):
             a, b = map(self.total, node.inputs)
             return lambda: a() + b()
@@ -54,23 +54,23 @@ class Sums:
             one.ndim == 2 and self._differs(one) for one in node.inputs
         ):
             return self._product(*node.inputs)
-        return self._added_up(node)
+        return self._accumulated(node)
 
     def _product(self, a: Node, b: Node) -> Later:
-        """Sum over t of a[t] @ b[t], as one product that sums over turns and inner axis at once."""
+        """Sum over t of a[t] @ b[t], as one product that sums over both t and the inner axis."""
         a = _bare(a)
-        turned = a.op is movement.permute and a.attributes["axes"] == (1, 0)
-        left, right = self._whole(a.inputs[0] if turned else a), self._whole(b)
-        inner = self._turns * b.shape[0]
+        transposed = a.op is movement.permute and a.attributes["axes"] == (1, 0)
+        left, right = self._whole(a.inputs[0] if transposed else a), self._whole(b)
+        inner = self._length * b.shape[0]
 
         def product() -> Tensor:
-            x = left() if turned else left().movedim(2, 1)  # (T, k, m)
+            x = left() if transposed else left().movedim(2, 1)  # (T, k, m)
             return x.reshape(inner, a.shape[0]).T @ right().reshape(inner, b.shape[1])
 
         return product
 
     def _whole(self, node: Node) -> Later:
-        """Returns how a node's values of all turns, stacked, are found."""
+        """Returns how a node's values of all iterations, stacked, are found."""
         node = _bare(node)
         rows = self._rows.get(node)
         if rows is not None:
@@ -78,19 +78,21 @@ class Sums:
         if node not in self.stacked:
             self.stacked.append(node)
         place = self.stacked.index(node)
-        return lambda: part_of(self._made, self._first_stacked + place, node, self._turns)
+        return lambda: get_element(
+            self._result_tuple, self._first_stacked + place, node, self._length
+        )
 
-    def _added_up(self, node: Node) -> Later:
+    def _accumulated(self, node: Node) -> Later:
         place = len(self.carried)
         before = Node(CARRY, (), {"number": -1 - place}, node.shape, node.dtype)
         after = Node(elementwise.add, (before, node), {}, node.shape, node.dtype, node.origin)
-        self.carried.append(Carried(filled(node.shape, 0, node.dtype), before, after))
-        return lambda: part_of(self._made, self._first_carried + place, node)
+        self.carried.append(Carry(filled(node.shape, 0, node.dtype), before, after))
+        return lambda: get_element(self._result_tuple, self._first_carried + place, node)
 
     @property
-    def _made(self) -> Tensor:
-        assert self._token is not None, "settle() comes before the sums are asked for"
-        return self._token
+    def _result_tuple(self) -> Tensor:
+        assert self._tuple is not None, "bind() comes before the sums are asked for"
+        return self._tuple
 
     def _differs(self, node: Node) -> bool:
         return any(one.op is CARRY or one in self._rows for one in topological((node,)))

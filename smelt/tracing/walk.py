@@ -1,4 +1,4 @@
-"""The two walks over a tensor's history: gradients backward, tangents forward.
+"""The two walks over a tensor's tape: gradients backward, tangents forward.
 
 Both use the rules on the cards and nothing else. The rules are written with Tensors, so the result
 of a walk is itself a tensor with a history (when wanted): gradients of gradients need no code of
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from smelt.engine import context, located
 from smelt.errors import GradientError
-from smelt.tensor import Tensor
+from smelt.tracing.engine import context, located
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
 
 
-def history_of(roots: Iterable[Tensor]) -> list[Tensor]:
+def tape_of(roots: Iterable[Tensor]) -> list[Tensor]:
     """Returns every tensor with a gradient below `roots`, operands before users."""
     order: list[Tensor] = []
     done: set[int] = set()
@@ -42,7 +44,7 @@ def _operands(tensor: Tensor) -> tuple[Tensor, ...]:
     return tensor.history.inputs if tensor.history is not None else ()
 
 
-def pull_back(
+def reverse_walk(
     outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...], wanted: set[int] | None = None
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
@@ -54,7 +56,7 @@ def pull_back(
     gradients: dict[int, Tensor] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         _accumulate(gradients, output, cotangent)
-    order = history_of(outputs)
+    order = tape_of(outputs)
     needed = _leading_to(order, wanted)
     for tensor in reversed(order):
         reached = id(tensor) in gradients and id(tensor) in needed
@@ -118,7 +120,7 @@ def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
     return gradient.sum((*range(extra), *stretched)).reshape(shape)
 
 
-def push_forward(
+def forward_walk(
     outputs: tuple[Tensor, ...], tangents: Mapping[int, Tensor]
 ) -> list[Tensor | None]:
     """Walks forward from the tensors that have `tangents` (by id) and returns those of `outputs`.
@@ -126,7 +128,7 @@ def push_forward(
     None stands for a zero tangent.
     """
     known: dict[int, Tensor | None] = dict(tangents)
-    for tensor in history_of(outputs):
+    for tensor in tape_of(outputs):
         history = tensor.history
         if history is None or id(tensor) in known:
             continue

@@ -1,13 +1,11 @@
-"""How an operation is applied, eagerly or into a trace, and what it leaves behind for gradients.
+"""Engine: who computes the result of an operation, at once or by recording it in a graph.
 
-One function, `apply`, serves both: it checks the operands, asks the current engine for the result,
-and, when a gradient may be asked for, keeps a `History`. Which engine is current depends on the
-context alone (a thread is tracing or it is not), never on the operands.
+Which engine is current depends on the context alone (a thread is tracing or it is not), never on
+the operands.
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +15,9 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, encode
-from smelt.ops.op import Op, Type
 
 if TYPE_CHECKING:
+    from smelt.ops.op import Op, Type
     from smelt.tensor import Tensor
 
 
@@ -34,47 +32,98 @@ class Symbol(Protocol):
 Data = np.ndarray | Symbol
 
 
-class Engine(Protocol):
-    """Whoever computes: eagerly, or by writing a graph."""
+class Engine:
+    """Whoever computes. What only a trace has to know (`note_*`) is ignored unless overridden."""
 
-    @property
-    def writes_graph(self) -> bool:
-        """Whether operations are written down, for a step that runs later."""
+    writes_graph = False  # whether operations are written down, for a step that runs later
+    outer: Engine | None = None  # the engine around this one
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
         """Returns the data of the result."""
+        raise NotImplementedError
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """Returns the data of a value that is known now."""
+        raise NotImplementedError
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Gives a tensor new contents of the same shape and dtype."""
+        raise NotImplementedError
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Raises before anything else happens when `violations` (int64, shape ()) is not 0."""
+        raise NotImplementedError
+
+    def lift(self, tensor: Tensor) -> Data:
+        """Returns the data of a tensor as this engine sees it, for a copy without history."""
+        return tensor.data
+
+    def note_value(self, tensor: Tensor, what: str) -> None:
+        """Is told that Python looks at the value of a concrete tensor."""
+
+    def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
+        """Is told that the `.grad` of a tensor is about to be replaced."""
+
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Is told that the `.grad` of a tensor is read."""
+
+    def note_module(self, module: Any) -> None:
+        """Is told of a module or optimizer whose settings the computation depends on."""
 
 
-class Eager:
+class NestedEngine(Engine):
+    """An engine inside another one, which is told what this one does not handle."""
+
+    outer: Engine
+
+    def __init__(self, outer: Engine) -> None:
+        self.outer = outer
+        self.writes_graph = outer.writes_graph
+
+    def lift(self, tensor: Tensor) -> Data:
+        """As the outer engine."""
+        return self.outer.lift(tensor)
+
+    def note_value(self, tensor: Tensor, what: str) -> None:
+        """Tells the outer engine."""
+        self.outer.note_value(tensor, what)
+
+    def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
+        """Tells the outer engine."""
+        self.outer.note_gradient(tensor, value)
+
+    def note_gradient_read(self, tensor: Tensor) -> None:
+        """Tells the outer engine."""
+        self.outer.note_gradient_read(tensor)
+
+    def note_module(self, module: Any) -> None:
+        """Tells the outer engine."""
+        self.outer.note_module(module)
+
+
+class Eager(Engine):
     """Computes at once, with NumPy."""
-
-    writes_graph = False
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
+        """Returns the NumPy value."""
         arrays = [operand.data for operand in operands]
         with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
             return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
+        """Returns the array itself."""
         return array
 
     def assign(self, target: Tensor, value: Tensor) -> None:
+        """Overwrites the array."""
         np.copyto(target.data, value.data)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
+        """Raises at once."""
         if violations.item():
             raise error(located(message))
 
@@ -90,31 +139,6 @@ class _Context(threading.local):
 
 
 context = _Context()
-
-
-class History:
-    """How a tensor was made: what the walks of differentiation need to know.
-
-    `number` grows from one operation to the next.
-    """
-
-    __slots__ = ("attributes", "inputs", "module", "number", "op", "versions")
-
-    def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
-        self.op = op
-        self.inputs = inputs
-        self.attributes = attributes
-        self.versions = tuple(operand.version for operand in inputs)
-        self.module = ".".join(context.modules)
-        self.number = next(_numbers)
-
-
-_numbers = itertools.count()
-
-
-def history_mark() -> int:
-    """Returns a number above that of every history so far, and at most that of every later one."""
-    return next(_numbers)
 
 
 def located(message: str) -> str:

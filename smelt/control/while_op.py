@@ -1,4 +1,4 @@
-"""Repeat: the operation behind `while_loop`, and how one is made of what a writer wrote."""
+"""While: the operation behind `while_loop`, and how one is made of a traced body."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import Any
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
-from smelt.autodiff.walk import push_forward
-from smelt.control.body import CARRY, Carried, Writer, written
-from smelt.control.loop import body_graph
-from smelt.control.parts import Parts, part_of, token_type
-from smelt.control.replay import replay
-from smelt.engine import enable_grad, located
+from smelt.control.body_tracer import CARRY, BodyTracer, Carry, trace_body
+from smelt.control.evaluate_graph import evaluate_graph
+from smelt.control.scan_op import body_graph
+from smelt.control.tuple import ResultCotangents, get_element, tuple_type
 from smelt.errors import GradientError
 from smelt.ir.graph import Graph, Node
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed, bind
+from smelt.ops.op import Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
+from smelt.tracing.apply import apply
+from smelt.tracing.engine import enable_grad, located
+from smelt.tracing.walk import forward_walk
 
 
 class WhileLoop(Op):
-    """A loop that turns as long as the first tensor it carries, a bool, holds.
+    """A loop that goes on as long as the first tensor it carries, a bool, holds.
 
-    Its operands are first contents of what it carries, then closures; its results the last ones.
+    Its operands are first contents of what it carries, then captured tensors; its results
+    the last contents.
     """
 
     pattern = Pattern.REGION
@@ -33,7 +35,7 @@ class WhileLoop(Op):
         self.name = "while_loop"  # not in the registry: eagerly a loop is Python's own
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return token_type(attributes["examples"])
+        return tuple_type(attributes["examples"])
 
     def vjp(
         self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
@@ -49,28 +51,30 @@ class WhileLoop(Op):
         initial = [*inputs[:count], *first]
         before: list[Node] = []
 
-        def write(writer: Writer) -> list[Tensor]:
-            carry = [writer.placeholder(x, CARRY) for x in initial]
+        def write(tracer: BodyTracer) -> list[Tensor]:
+            carry = [tracer.placeholder(x, CARRY) for x in initial]
             before.extend(x.data for x in carry)
             given = (*carry[:count], *inputs[count:])
             with enable_grad():
                 leaves = [tracked(x, "while_loop") if x.dtype.is_float else x for x in given]
-                after = _after(graph, leaves)
+                after = _carry_after(graph, leaves)
             known = {id(leaves[k]): x for k, x in zip(moving, carry[count:], strict=True)}
             closed = zip(leaves[count:], tangents[count:], strict=True)
             known |= {id(x): tangent for x, tangent in closed if tangent is not None}
             outputs = tuple([after[k] for k in moving])
-            moved = zip(outputs, push_forward(outputs, known), strict=True)
+            moved = zip(outputs, forward_walk(outputs, known), strict=True)
             return after + [zeros_like(y) if x is None else x for y, x in moved]
 
-        writer, nodes = written(write)
+        tracer, nodes = trace_body(write)
         triples = zip(initial, before, nodes, strict=True)
-        token = repeat(writer, [Carried(*one) for one in triples])
-        parts = {k: part_of(token, count + n, graph.states[k]) for n, k in enumerate(moving)}
-        return Parts(output.shape, parts)
+        result_tuple = make_while(tracer, [Carry(*one) for one in triples])
+        parts = {
+            k: get_element(result_tuple, count + n, graph.states[k]) for n, k in enumerate(moving)
+        }
+        return ResultCotangents(output.shape, parts)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        """A loop that turns while any example does; those that have ended keep what they have.
+        """A loop that goes on while any example does; those that have ended keep what they have.
 
         It carries, last, the flag of every example.
         """
@@ -86,40 +90,40 @@ class WhileLoop(Op):
         before: list[Node] = []
 
         def one(flag: Tensor, *given: Tensor) -> list[Tensor]:
-            after = _after(graph, [flag, *given])
+            after = _carry_after(graph, [flag, *given])
             pairs = zip(after[1:], given, strict=False)
             kept = [where(flag, new, old) for new, old in pairs]
             return [*kept, flag & after[0]]
 
-        def write(writer: Writer) -> list[Tensor]:
-            any_goes_on, *carry = [writer.placeholder(x, CARRY) for x in initial]
+        def write(tracer: BodyTracer) -> list[Tensor]:
+            any_goes_on, *carry = [tracer.placeholder(x, CARRY) for x in initial]
             before.extend(x.data for x in (any_goes_on, *carry))
             axes = (*(0 for _ in carry), *closed)
             results = vmap(one, in_axes=axes)(carry[-1], *carry[:-1], *inputs[count:])
             return [results[-1].any(), *results]
 
-        writer, nodes = written(write)
+        tracer, nodes = trace_body(write)
         triples = zip(initial, before, nodes, strict=True)
         examples = (size, *attributes["examples"])
-        return repeat(writer, [Carried(*one) for one in triples], examples)
+        return make_while(tracer, [Carry(*one) for one in triples], examples)
 
 
 while_op = WhileLoop()
 
 
-def repeat(writer: Writer, carried: Sequence[Carried], examples: Shape = ()) -> Tensor:
-    """Returns the token of a loop around what `writer` wrote; its flag is carried first."""
-    graph, given = body_graph(writer, carried, (), (), ())
+def make_while(tracer: BodyTracer, carried: Sequence[Carry], examples: Shape = ()) -> Tensor:
+    """Returns the result tuple of a loop around a traced body; its flag is carried first."""
+    graph, given = body_graph(tracer, carried, (), (), ())
     operands = (*(one.initial for one in carried), *given)
-    return bind(while_op, operands, {"bodies": (graph,), "examples": examples})
+    return apply(while_op, operands, {"bodies": (graph,), "examples": examples})
 
 
-def _after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:
-    """Returns the carry after a turn, given what stands for its leaves."""
+def _carry_after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the carry after an iteration, given what stands for its leaves."""
     changed = dict(graph.updates)
     roots = [changed.get(node, node) for node in graph.states]
     given = dict(zip((*graph.states, *graph.arguments), leaves, strict=True))
-    values = replay(roots, given)
+    values = evaluate_graph(roots, given)
     return [values[node] for node in roots]
 
 

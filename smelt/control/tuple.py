@@ -1,0 +1,79 @@
+"""Tuple: how one operation with several results fits into a graph of operations with one each.
+
+A loop or branch is one node, a tuple, which has no value itself; get-element gives its results.
+In both walks of differentiation what arrives at the tuple is a `ResultCotangents`: a cotangent, or
+tangent, for some of the results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smelt.dtypes import float32
+from smelt.ir.operation import Pattern
+from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.tensor import Tensor
+from smelt.tracing.apply import apply
+
+TUPLE = float32  # a float, because only what has a float dtype has a history
+
+
+class ResultCotangents:
+    """Cotangents or tangents of the results of one result tuple, by their number."""
+
+    def __init__(self, examples: Shape, values: dict[int, Tensor]) -> None:
+        self.shape = examples
+        self.values = values
+
+    def __add__(self, other: ResultCotangents) -> ResultCotangents:
+        merged = dict(self.values)
+        for number, value in other.values.items():
+            merged[number] = merged[number] + value if number in merged else value
+        return ResultCotangents(self.shape, merged)
+
+
+class GetElement(Op):
+    """One result of a tuple. `stacked`: its first axis runs along the iterations of a loop."""
+
+    pattern = Pattern.RESULT
+    is_worth_saving = True
+
+    def __init__(self) -> None:
+        self.name = "part"  # not in the registry: it means nothing without its result tuple
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return Type(attributes["shape"], attributes["dtype"])
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        return tangents[0].values.get(attributes["number"])
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        return (ResultCotangents(inputs[0].shape, {attributes["number"]: g}),)
+
+    def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
+        (result_tuple,), shape, stacked = inputs, attributes["shape"], attributes["stacked"]
+        place = 1 if stacked else 0
+        whole = (*shape[:place], result_tuple.shape[0], *shape[place:])
+        result = apply(self, (result_tuple,), {**attributes, "shape": whole})
+        return result.movedim(1, 0) if stacked else result
+
+
+GET_ELEMENT = GetElement()
+
+
+def get_element(
+    result_tuple: Tensor, number: int, like: Typed, length: int | None = None
+) -> Tensor:
+    """Returns result `number` of a result tuple; `length`: it stacks one `like` per iteration."""
+    shape = like.shape if length is None else (length, *like.shape)
+    attributes: dict[str, Any] = {
+        "number": number, "shape": shape, "dtype": like.dtype, "stacked": length is not None
+    }  # fmt: skip
+    return apply(GET_ELEMENT, (result_tuple,), attributes)
+
+
+def tuple_type(examples: Shape) -> Type:
+    """Returns the Type of a result tuple: a number per example of each `vmap` around it."""
+    return Type(examples, TUPLE)

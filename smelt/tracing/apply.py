@@ -1,0 +1,112 @@
+"""How an operation meets its operands, eagerly or in a trace, and the entry it leaves on the tape.
+
+`apply` checks the operands, asks the current engine for the result, and keeps a `TapeEntry` when a
+gradient may be wanted. `Tensor` lies above: it says who it is with `install` when it is imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from smelt import errors
+from smelt.dtypes import DType
+from smelt.errors import DTypeError
+from smelt.tracing.concretization import unknown_elements
+from smelt.tracing.engine import Data, context, literal_array, located
+
+if TYPE_CHECKING:
+    from smelt.ops.op import Op
+    from smelt.tensor import Tensor
+
+_Tensor: type[Tensor]
+
+
+def install(tensor: type[Tensor]) -> None:
+    """Names the class of tensors; `smelt.tensor` calls this once."""
+    global _Tensor
+    _Tensor = tensor
+
+
+def is_tensor(value: Any) -> TypeGuard[Tensor]:
+    """Returns whether `value` is a Tensor."""
+    return isinstance(value, _Tensor)
+
+
+def tensor_of(data: Data, dtype: DType) -> Tensor:
+    """Returns a tensor that holds `data`, an array as stored or what a trace has in its place."""
+    return _Tensor(data, dtype)
+
+
+def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
+    """Returns `value` as a Tensor: a Tensor itself, or a constant made of numbers or an array."""
+    if isinstance(value, _Tensor):
+        return value
+    try:
+        array, kind = literal_array(value, dtype)
+    except errors.TraceError:
+        if isinstance(value, (list, tuple)):
+            raise unknown_elements(value) from None
+        raise
+    except (ValueError, TypeError) as error:
+        if isinstance(error, errors.SmeltError):
+            raise
+        ragged = "inhomogeneous" in str(error)
+        reason = "lists in it differ in length" if ragged else str(error)
+        raise DTypeError(
+            located(f"cannot make a tensor of {type(value).__name__}: {reason}")
+        ) from None
+    return _Tensor(context.engine.literal(array, kind), kind)
+
+
+def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tensor:
+    """Applies a primitive: check, compute or record, keep a tape entry. Numbers take the tensors'
+    dtype.
+    """
+    tensors = operands
+    for operand in operands:
+        if not isinstance(operand, _Tensor):
+            like = next(one for one in reversed(operands) if isinstance(one, _Tensor))
+            tensors = tuple(as_tensor(one, like.dtype) for one in operands)
+            break
+    try:
+        kind = op.infer(*tensors, **attributes)
+        data = context.engine.evaluate(op, tensors, attributes, kind)
+    except errors.SmeltError as error:
+        error.args = (located(str(error)), *error.args[1:])
+        raise
+    result = _Tensor(data, kind.dtype)
+    if op.views:
+        result.share_version(tensors[0])  # the array may be a view
+    if context.grad_enabled and kind.dtype.is_float:
+        for operand in tensors:
+            if operand.requires_grad:
+                result.requires_grad = True
+                result.history = TapeEntry(op, tensors, attributes)
+                break
+    return result
+
+
+class TapeEntry:
+    """How a tensor was made: what the walks of differentiation need to know of one operation.
+
+    `number` grows from one operation to the next.
+    """
+
+    __slots__ = ("attributes", "inputs", "module", "number", "op", "versions")
+
+    def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.attributes = attributes
+        self.versions = tuple(operand.version for operand in inputs)
+        self.module = ".".join(context.modules)
+        self.number = next(_numbers)
+
+
+_numbers = itertools.count()
+
+
+def tape_mark() -> int:
+    """Returns a number above that of every tape entry so far, and at most that of later ones."""
+    return next(_numbers)

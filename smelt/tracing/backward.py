@@ -1,0 +1,57 @@
+"""`backward`: gradients of what was computed, added to `.grad` of what it was computed from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smelt.errors import GradientError, ShapeError
+from smelt.tracing.apply import as_tensor
+from smelt.tracing.engine import enable_grad, located, no_grad
+from smelt.tracing.walk import reverse_walk, tape_of
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+
+def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = False) -> None:
+    """Adds the gradient of `loss` to `.grad` of every leaf that it was computed from.
+
+    Args:
+        loss: a scalar, or any shape when `gradient` is given.
+        gradient: the gradient of `loss` itself, of its shape; 1 for a scalar.
+        create_graph: keep the history of the gradients, so that they can be differentiated again.
+
+    Raises:
+        GradientError: `loss` was not computed from a tensor that requires a gradient.
+        ShapeError: `loss` is not one number and no `gradient` was given, or it has another shape.
+    """
+    if not loss.requires_grad:
+        raise GradientError(
+            located(
+                "backward: this tensor was not computed from anything that requires a gradient; "
+                "use requires_grad_() on an input, and do not compute it under no_grad(). What a "
+                "compiled step returns has no history: call backward() inside the step"
+            )
+        )
+    with enable_grad() if create_graph else no_grad():
+        gradients = reverse_walk((loss,), (_seed(loss, gradient),))
+        for leaf in tape_of((loss,)):
+            found = gradients.get(id(leaf))
+            if found is not None and leaf.history is None:
+                leaf.grad = found if leaf.grad is None else leaf.grad + found
+
+
+def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
+    if gradient is None:
+        if output.size != 1:
+            raise ShapeError(
+                located(f"backward: the loss must be one number, got shape {output.shape}; sum it")
+            )
+        one = as_tensor(1, output.dtype)
+        return one.broadcast_to(output.shape) if output.shape else one
+    gradient = as_tensor(gradient, output.dtype)
+    if gradient.shape != output.shape:
+        raise ShapeError(
+            located(f"backward: gradient {gradient.shape} for a result {output.shape}")
+        )
+    return gradient.to(output.dtype)

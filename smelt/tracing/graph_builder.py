@@ -1,0 +1,101 @@
+"""GraphBuilder: an engine that records operations as nodes of a graph, of a step or of a body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smelt import errors
+from smelt.dtypes import DType
+from smelt.errors import TraceError
+from smelt.ir.graph import CONSTANT, Node, Origin
+from smelt.ir.operation import Operation
+from smelt.tracing.engine import Data, Engine, context, located
+
+if TYPE_CHECKING:
+    from smelt.ops.op import Op, Type
+    from smelt.tensor import Tensor
+
+
+class GraphBuilder(Engine):
+    """Records nodes in the order of their birth; equal numbers become one node."""
+
+    writes_graph = True
+    node_class: type[Node] = Node
+
+    def __init__(self) -> None:
+        self._born: dict[Node, int] = {}  # how many nodes there were before this one
+        self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
+        self._scalars: dict[tuple[str, bytes], Node] = {}
+
+    def node_of(self, tensor: Tensor) -> Node:
+        """Returns the node of a tensor; one from outside becomes an input of the graph."""
+        raise NotImplementedError
+
+    def evaluate(
+        self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
+    ) -> Node:
+        """Records one operation."""
+        inputs = tuple([self.node_of(operand) for operand in operands])
+        return self.record(op, inputs, attributes, kind.shape, kind.dtype, current_origin())
+
+    def literal(self, array: np.ndarray, dtype: DType) -> Node:
+        """Records a value that is known now."""
+        if array.ndim:
+            attributes = {"array": array.copy()}
+            return self.record(CONSTANT, (), attributes, array.shape, dtype, current_origin())
+        key = (dtype.name, array.tobytes())
+        node = self._scalars.get(key)
+        if node is None:
+            node = self._scalars[key] = self.record(CONSTANT, (), {"array": array}, (), dtype)
+        return node
+
+    def lift(self, tensor: Tensor) -> Data:
+        """Returns the node of a tensor."""
+        return self.node_of(tensor)
+
+    def record(
+        self,
+        op: Operation,
+        inputs: tuple[Node, ...],
+        attributes: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: DType,
+        origin: Origin = Origin(),  # noqa: B008  immutable
+    ) -> Node:
+        """Returns a new node of this graph."""
+        node = self.node_class(op, inputs, attributes, shape, dtype, origin)
+        self._born[node] = len(self._born)
+        return node
+
+    def owns(self, data: Any) -> bool:
+        """Returns whether the data of a tensor is a node of this graph."""
+        return isinstance(data, Node) and data in self._born
+
+    def note_overwritten(self, target: Tensor, node: Node) -> None:
+        """Remembers that `target`, and what is a view of it, has the contents `node` from now."""
+        shared = target._version  # a tensor and its views count their changes together
+        self._overwritten[id(shared)] = (shared, len(self._born), node)
+
+    def refuse_outdated(self, tensor: Tensor) -> None:
+        """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
+        overwritten = self._overwritten.get(id(tensor._version))
+        if overwritten is None:
+            return
+        _, time, node = overwritten
+        born = self._born[tensor.data] if self.owns(tensor._data) else -1
+        if born < time and tensor._data is not node:
+            raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
+
+
+def current_origin() -> Origin:
+    """Returns the user's line and the path of the running module."""
+    return Origin(errors.user_line(), ".".join(context.modules))
+
+
+VIEW_OUTDATED = (
+    "a tensor of shape {} is a view of one that copy_ has changed since: eagerly it would show the "
+    "new contents, here the old ones. Take the view again after copy_, or keep the old values with "
+    "clone()"
+)
