@@ -155,7 +155,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
         changed = self._changed.get(id(tensor))
         if changed is not None:
             return changed
-        self.refuse_outdated(tensor)
+        self.check_current(tensor)
         if self.owns(tensor._data):
             return tensor.data
         found = self.captured.get(id(tensor))

@@ -43,7 +43,7 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
     _refuse_unless_function("otherwise", otherwise)
     if not isinstance(predicate, Tensor):
         predicate = as_tensor(_python_bool(predicate))
-    refuse_unless_bool("cond: the predicate", predicate)
+    check_bool("cond: the predicate", predicate)
     if context.engine.writes_graph:
         return _in_graph(predicate, then, otherwise, operands)
     if not predicate.is_traced:
@@ -72,7 +72,7 @@ def _python_bool(predicate: Any) -> bool:
         raise ArgumentError(located(f"cond: the predicate must be one bool: {error}")) from None
 
 
-def refuse_unless_bool(what: str, flag: Tensor) -> None:
+def check_bool(what: str, flag: Tensor) -> None:
     """Raises unless `flag` is a bool of shape ()."""
     if flag.dtype is not dtypes.bool_:
         hint = "compare it with something, as in x > 0"

@@ -9,7 +9,7 @@ from smelt import dtypes, tree
 from smelt.autodiff.vmap import Batched
 from smelt.control.body_tracer import CARRY, BodyTracer, Carry, trace_body
 from smelt.control.carry import checked_length, leaves_of, matching, snapshot
-from smelt.control.cond import cond, refuse_unless_bool
+from smelt.control.cond import check_bool, cond
 from smelt.control.effects import apply_effects, carried_effects
 from smelt.control.scan import scan
 from smelt.control.tuple import get_element
@@ -70,7 +70,7 @@ class _Loop:
 
     def goes_on(self, carry: list[Tensor]) -> Tensor:
         flag = as_tensor(self._condition(tree.unflatten(self.structure, carry)))
-        refuse_unless_bool("while_loop: the condition", flag)
+        check_bool("while_loop: the condition", flag)
         return flag
 
     def iteration(self, carry: list[Tensor]) -> list[Tensor]:

@@ -78,7 +78,7 @@ class GraphBuilder(Engine):
         shared = target._version  # a tensor and its views count their changes together
         self._overwritten[id(shared)] = (shared, len(self._born), node)
 
-    def refuse_outdated(self, tensor: Tensor) -> None:
+    def check_current(self, tensor: Tensor) -> None:
         """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
         overwritten = self._overwritten.get(id(tensor._version))
         if overwritten is None:

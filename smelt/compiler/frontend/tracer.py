@@ -79,7 +79,7 @@ class Tracer(GraphBuilder):
         if isinstance(data, Node):
             if data not in self._born:
                 raise TraceError(located(data.leak))
-            self.refuse_outdated(tensor)
+            self.check_current(tensor)
             return data
         node = self.current.get(id(tensor))
         return node if node is not None else self._capture(tensor)
