@@ -38,8 +38,8 @@ class Clock:
 
 def main() -> None:
     """Prints one line a workload."""
-    verifying, making = Clock(native.verify), Clock(SpecializationCache._make)
-    native.verify = verifying
+    verifying, making = Clock(native.verify_program), Clock(SpecializationCache._make)
+    native.verify_program = verifying
     SpecializationCache._make = lambda cache, call: making(cache, call)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SMELT_CACHE"] = folder

@@ -15,6 +15,7 @@ from smelt import tree
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.movement import reshape
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.apply import repeated
 from smelt.tracing.engine import context, enable_grad, located, no_grad
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
@@ -177,17 +178,11 @@ def _alike(what: str, given: Any, like: Tensor) -> Tensor:
     return tensor
 
 
-def filled_like(x: Tensor, number: float) -> Tensor:
-    """Returns a constant of one number with the shape and dtype of `x`."""
-    constant = as_tensor(number, x.dtype)
-    return constant if not x.shape else constant.broadcast_to(x.shape)
-
-
 def zeros_like(x: Tensor) -> Tensor:
     """Returns a constant of zeros with the shape and dtype of `x`."""
-    return filled_like(x, 0)
+    return repeated(0, x.shape, x.dtype)
 
 
 def ones_like(x: Tensor) -> Tensor:
     """Returns a constant of ones with the shape and dtype of `x`."""
-    return filled_like(x, 1)
+    return repeated(1, x.shape, x.dtype)

@@ -23,7 +23,7 @@ from smelt.ir.graph import Graph, Node
 from smelt.ir.loops import Kernel
 from smelt.ir.program import Program, with_kernels
 from smelt.ir.show import kernel_text
-from smelt.ir.verify import verify
+from smelt.ir.verify import verify_program
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,5 @@ def run_pipeline(graph: Graph, name: str, state_names: Mapping[Node, str]) -> St
         latest = stages[one.makes] = one.run(latest, options)
         seconds[one.name] = time.perf_counter() - start
         if settings.current.verify and isinstance(latest, Program):
-            for kernel in latest.kernels:
-                verify(kernel)
+            verify_program(latest)
     return Stages(**stages, seconds=seconds)

@@ -6,14 +6,12 @@ This is how the graph of a body is differentiated, batched, or written into anot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
-from typing import Any
 
 from smelt.ir.graph import CONSTANT, Node, topological
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tensor.apply import apply
-from smelt.tracing.engine import context
+from smelt.tracing.engine import context, inside_module
 
 
 def evaluate_graph(
@@ -43,14 +41,5 @@ def _constant(node: Node) -> Tensor:
 
 def _applied(node: Node, values: Mapping[Node, Tensor]) -> Tensor:
     assert isinstance(node.op, Op)
-    with _inside(node.origin.module):
+    with inside_module(node.origin.module):
         return apply(node.op, tuple([values[one] for one in node.inputs]), node.attributes)
-
-
-@contextmanager
-def _inside(module: str) -> Any:
-    before, context.modules = context.modules, [module] if module else []
-    try:
-        yield
-    finally:
-        context.modules = before

@@ -85,9 +85,7 @@ def make_scan(
     """
     before, roots = [one.before for one in carried], [*(one.after for one in carried), *outputs]
     read = set(topological(roots))
-    sliced = [
-        one for one in sliced if one.node in read
-    ]  # so that nobody makes what no iteration reads
+    sliced = [one for one in sliced if one.node in read]  # what no iteration reads nobody makes
     residuals = [*before, *_expensive(roots, {*before, *(one.node for one in sliced)})]
     graph, given = body_graph(tracer, carried, sliced, outputs, residuals)
     first = [one.initial for one in carried]

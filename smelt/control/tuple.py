@@ -68,9 +68,8 @@ def get_element(
 ) -> Tensor:
     """Returns result `number` of a result tuple; `length`: it stacks one `like` per iteration."""
     shape = like.shape if length is None else (length, *like.shape)
-    attributes: dict[str, Any] = {
-        "number": number, "shape": shape, "dtype": like.dtype, "stacked": length is not None
-    }  # fmt: skip
+    attributes: dict[str, Any] = {"number": number, "shape": shape, "dtype": like.dtype}
+    attributes["stacked"] = length is not None
     return apply(GET_ELEMENT, (result_tuple,), attributes)
 
 

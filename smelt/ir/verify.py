@@ -38,6 +38,7 @@ from smelt.ir.loops import (
     children,
     walk,
 )
+from smelt.ir.program import Program
 from smelt.ir.show import expression_text, statement_text
 
 _FLAGS = frozenset(["logical_not", "isnan", "isinf"])  # unary operations that give bool
@@ -51,6 +52,12 @@ def verify(kernel: Kernel) -> None:
     Raises CompileError, naming the kernel and the statement.
     """
     _Verifier(kernel).kernel()
+
+
+def verify_program(program: Program) -> None:
+    """Verifies every kernel of a program."""
+    for kernel in program.kernels:
+        verify(kernel)
 
 
 class _Verifier:

@@ -16,9 +16,8 @@ from smelt.dtypes import bool_
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
+from smelt.ir.visit import Index
 from smelt.ops.op import Op, Reader, Shape, Type, Typed
-
-Index = tuple[Expression, ...]
 
 
 def broadcast_shapes(what: str, *shapes: Shape) -> Shape:

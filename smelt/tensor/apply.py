@@ -16,7 +16,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, normal_axis
-from smelt.tracing.apply import apply, as_tensor, is_tensor, tensor_of
+from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
 from smelt.tracing.engine import Eager, context, literal_array, located
 
 if TYPE_CHECKING:
@@ -126,5 +126,4 @@ def filled(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """
     if isinstance(context.engine, Eager):  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
-    number = as_tensor(value, dtype)
-    return number.broadcast_to(shape) if shape else number
+    return repeated(value, shape, dtype)

@@ -59,6 +59,12 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
     return _Tensor(context.engine.literal(array, kind), kind)
 
 
+def repeated(number: bool | int | float, shape: tuple[int, ...], dtype: DType) -> Tensor:
+    """Returns a constant of one number in every element."""
+    constant = as_tensor(number, dtype)
+    return constant.broadcast_to(shape) if shape else constant
+
+
 def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tensor:
     """Applies a primitive: check, compute or record, keep a tape entry. Numbers take the tensors'
     dtype.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smelt.errors import GradientError, ShapeError
-from smelt.tracing.apply import as_tensor
+from smelt.tracing.apply import as_tensor, repeated
 from smelt.tracing.engine import enable_grad, located, no_grad
 from smelt.tracing.walk import reverse_walk, tape_of
 
@@ -47,8 +47,7 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
             raise ShapeError(
                 located(f"backward: the loss must be one number, got shape {output.shape}; sum it")
             )
-        one = as_tensor(1, output.dtype)
-        return one.broadcast_to(output.shape) if output.shape else one
+        return repeated(1, output.shape, output.dtype)
     gradient = as_tensor(gradient, output.dtype)
     if gradient.shape != output.shape:
         raise ShapeError(

@@ -174,6 +174,16 @@ def enable_grad() -> Iterator[None]:
 
 
 @contextmanager
+def inside_module(path: str) -> Iterator[None]:
+    """Within the block errors and graph nodes name this module path; "" names none."""
+    before, context.modules = context.modules, [path] if path else []
+    try:
+        yield
+    finally:
+        context.modules = before
+
+
+@contextmanager
 def using(engine: Engine) -> Iterator[None]:
     """Within the block operations of this thread go to `engine`."""
     before, context.engine = context.engine, engine

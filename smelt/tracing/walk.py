@@ -8,11 +8,10 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smelt.errors import GradientError
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import inside_module, located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -87,18 +86,8 @@ def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
         return (None,) * len(history.inputs)
     _refuse_if_changed(tensor)
     needs = tuple(id(operand) in needed for operand in history.inputs)
-    with _inside(history.module):
+    with inside_module(history.module):
         return history.op.vjp(g, needs, tensor, *history.inputs, **history.attributes)
-
-
-@contextmanager
-def _inside(module: str) -> Iterator[None]:
-    """Within the block errors and graph nodes name the module that made the tensor being walked."""
-    before, context.modules = context.modules, [module] if module else []
-    try:
-        yield
-    finally:
-        context.modules = before
 
 
 def _accumulate(gradients: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:
@@ -142,7 +131,7 @@ def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     history = tensor.history
     assert history is not None
     _refuse_if_changed(tensor)
-    with _inside(history.module):
+    with inside_module(history.module):
         tangent = history.op.jvp(moving, tensor, *history.inputs, **history.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
             tangent = tangent.broadcast_to(tensor.shape)

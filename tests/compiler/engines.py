@@ -18,7 +18,7 @@ from smelt.compiler.pipeline import Stages, run_pipeline
 from smelt.dtypes import DType
 from smelt.ir.interpret import run_program
 from smelt.ir.program import Program, Slot
-from smelt.ir.verify import verify
+from smelt.ir.verify import verify_program
 from smelt.tensor import Tensor
 from tests.compiler.handmade import Bound
 
@@ -67,8 +67,8 @@ class Case:
         """What each pass made of the graph; every kernel is verified."""
         if self._stages is None:
             self._stages = run_pipeline(self.traced.graph, "case", {})
-            for kernel in (*self._stages.lowered.kernels, *self._stages.program.kernels):
-                verify(kernel)
+            verify_program(self._stages.lowered)
+            verify_program(self._stages.program)
         return self._stages
 
     def _trace(self, recorder: Tracer) -> tuple[list[Tensor], Any]:

@@ -101,12 +101,16 @@ def renamed(body: Sequence[Statement], names: Names) -> Body:
             t = x[i]              ->        t_2 = x[i_2]
             y[i] = t * t                    y[i_2] = t_2 * t_2
     """
-    return _Rename(names).block(body)
+    return Renaming(names, {}).block(body)
 
 
-class _Rename(Substitution):
-    def __init__(self, names: Names) -> None:
-        super().__init__({})
+class Renaming(Substitution):
+    """A substitution that gives what the copy binds names of its own."""
+
+    def __init__(
+        self, names: Names, variables: dict[str, Expression], registers: Elements | None = None
+    ) -> None:
+        super().__init__(variables, registers)
         self.names = names
 
     def bind(self, variable: Variable) -> Variable:

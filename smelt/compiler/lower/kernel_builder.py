@@ -34,10 +34,10 @@ from smelt.ir.loops import (
     index_variable,
     walk,
 )
+from smelt.ir.visit import Body, Index
 from smelt.ops import movement
 from smelt.ops.op import Inlined, Shape
 
-Index = tuple[Expression, ...]
 NAME_PARTS = 4  # operations that a kernel's name mentions
 
 
@@ -67,7 +67,7 @@ class KernelBuilder:
         self._flattened: FlattenedAxes | None = None
         self._inlined: dict[object, Expression] = {}
 
-    def kernel(self, body: tuple[Statement, ...]) -> tuple[Kernel, list[Node]]:
+    def kernel(self, body: Body) -> tuple[Kernel, list[Node]]:
         """Returns the kernel of a body, and the node behind each of `kernel.buffers`."""
         outputs = tuple(self.written.values())
         node_of = {buffer: node for (node, _), buffer in self.buffers.items()}

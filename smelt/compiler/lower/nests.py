@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smelt.compiler.lower.kernel_builder import Index, KernelBuilder
+from smelt.compiler.lower.kernel_builder import KernelBuilder
 from smelt.ir.graph import Node
 from smelt.ir.loops import (
     Assign,
@@ -16,11 +16,11 @@ from smelt.ir.loops import (
     Statement,
     Variable,
 )
+from smelt.ir.visit import Body, Index
 from smelt.ops.convolution import convolution
 from smelt.ops.elementwise import broadcast_index
 from smelt.ops.reduction import Reduction
 
-Body = tuple[Statement, ...]
 Loops = list[tuple[Expression, int]]  # each an index and its extent, the first outermost
 
 

@@ -14,7 +14,7 @@ from smelt.compiler.codegen.kernel import emit
 from smelt.compiler.runtime import object_cache, threads
 from smelt.ir.program import Program
 from smelt.ir.show import program_text
-from smelt.ir.verify import verify
+from smelt.ir.verify import verify_program
 
 _RUN = ctypes.CFUNCTYPE(
     ctypes.c_int64,
@@ -93,8 +93,7 @@ def build(program: Program) -> Native:
 
 
 def _verified(program: Program) -> str:
-    for kernel in program.kernels:
-        verify(kernel)
+    verify_program(program)
     return text(program)
 
 

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from smelt.compiler.loops.dependence import DependenceInfo, analyze, trip_count
-from smelt.compiler.loops.substitute import Names, Substitution, identity, renamed
+from smelt.compiler.loops.substitute import Names, Renaming, identity, renamed
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -36,7 +36,6 @@ from smelt.ir.loops import (
     Read,
     Register,
     Statement,
-    Variable,
 )
 from smelt.ir.visit import Body
 
@@ -107,21 +106,15 @@ def _split(
     return [*declared, *loops, *totals]
 
 
-class _Copy(Substitution):
+class _Copy(Renaming):
     """The loop's body for the iteration `number` steps on, in registers of its own."""
 
     def __init__(
         self, loop: Loop, number: int, own: Mapping[Register, Register], names: Names
     ) -> None:
         elements = {register: (copy, ()) for register, copy in own.items()}
-        super().__init__({loop.variable.name: loop.variable + number}, elements)
+        super().__init__(names, {loop.variable.name: loop.variable + number}, elements)
         self.own = own
-        self.names = names
-
-    def bind(self, variable: Variable) -> Variable:
-        new = Variable(self.names.fresh(variable.name), variable.dtype)
-        self.variables[variable.name] = new
-        return new
 
     def assign(self, assign: Assign) -> Body:
         return (Assign(self.own[assign.register], (), self(assign.value)),)

@@ -39,6 +39,11 @@ class Chunk:
         """Where a whole chunk ends."""
         return self.base + self.size
 
+    def stop(self, limit: int) -> Expression:
+        """Returns where a chunk stops that must not go beyond a limit: the last may be smaller."""
+        is_even = extent(self.loop) % self.size == 0
+        return self.end if is_even else self.end.minimum(limit)
+
     def parallel(self, body: Body) -> Body:
         """Returns the parallel loop around what one chunk does."""
         return (Loop(self.base, self.loop.start, self.loop.stop, self.size, body, "parallel"),)
@@ -123,8 +128,8 @@ def _strip_mine_chunk(loop: Loop, step: int, make: Make, chunk: Chunk, end: int)
         if end < loop.stop:
             body = (If(chunk.base < end, body),)
     else:
-        stop = chunk.end if extent(loop) % chunk.size == 0 else chunk.end.minimum(end)
-        body = (Loop(loop.variable, chunk.base, stop, step, make(loop.variable, step)),)
+        rows = make(loop.variable, step)
+        body = (Loop(loop.variable, chunk.base, chunk.stop(end), step, rows),)
     if end < loop.stop:
         is_last = chunk.end >= loop.stop
         body += (If(is_last, make(constant(end), loop.stop - end)),)
@@ -138,6 +143,5 @@ def around(loop: Loop, body: Body, chunk: Chunk | None) -> Body:
         if chunk.size == 1:
             return body
         assert isinstance(stop, int)
-        start = chunk.base
-        stop = chunk.end if extent(loop) % chunk.size == 0 else chunk.end.minimum(stop)
+        start, stop = chunk.base, chunk.stop(stop)
     return (Loop(loop.variable, start, stop, loop.step, body, loop.kind),)
