@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = (  # the ground floor first
-    ("errors", "dtypes", "tree", "settings", "folders", "atomic"),
+    ("errors", "location", "dtypes", "tree", "settings", "folders", "atomic"),
     ("ir",),
     ("tracing",),
     ("ops",),

@@ -19,7 +19,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, extents_of, filled
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
-from smelt.tracing.engine import Eager, context, literal_array, located
+from smelt.tracing.engine import Eager, context, literal_array
 
 __all__ = [
     "arange", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
@@ -72,11 +72,11 @@ def from_numpy(array: np.ndarray) -> Tensor:
         DTypeError: the array's dtype is not one of Smelt's.
     """
     if not isinstance(array, np.ndarray):
-        raise DTypeError(located(f"from_numpy needs a NumPy array, got a {type(array).__name__}"))
+        raise DTypeError(f"from_numpy needs a NumPy array, got a {type(array).__name__}")
     dtype = as_dtype(array.dtype)
     if dtype.storage != array.dtype:
         raise DTypeError(
-            located(f"from_numpy cannot share {array.dtype} memory; smelt.tensor(array) copies it")
+            f"from_numpy cannot share {array.dtype} memory; smelt.tensor(array) copies it"
         )
     array.flags.writeable = False
     return Tensor(array, dtype)
@@ -147,7 +147,7 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     """
     start, end = (0, start) if end is None else (start, end)
     if step == 0:
-        raise ArgumentError(located("arange: the step must not be 0"))
+        raise ArgumentError("arange: the step must not be 0")
     count = max(0, math.ceil((end - start) / step))
     whole = all(isinstance(part, int) for part in (start, end, step))
     kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if whole else dtypes.float32
@@ -160,7 +160,7 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
 def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) -> Tensor:
     """Returns `steps` evenly spaced numbers from start to end, both included."""
     if steps < 0:
-        raise ArgumentError(located(f"linspace: the number of steps must not be negative: {steps}"))
+        raise ArgumentError(f"linspace: the number of steps must not be negative: {steps}")
     numbers = iota(shape=(steps,), axis=0).to(dtypes.float64)
     spaced = numbers * ((end - start) / max(1, steps - 1)) + float(start)
     last = (numbers == steps - 1) & (numbers > 0)
@@ -189,7 +189,7 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = dtypes.int64) -> Tensor:
 def meshgrid(*vectors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Returns the vectors spread over a common grid; "xy" exchanges the first two axes."""
     if indexing not in ("ij", "xy"):
-        raise ArgumentError(located(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}"))
+        raise ArgumentError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
     shape = tuple(vector.size for vector in vectors)
     grids = []
     for axis, vector in enumerate(vectors):
@@ -202,5 +202,5 @@ def meshgrid(*vectors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
 def _shape(extents: Any) -> tuple[int, ...]:
     shape = tuple(int(extent) for extent in extents)
     if any(extent < 0 for extent in shape):
-        raise ShapeError(located(f"a shape has no negative extents, got {shape}"))
+        raise ShapeError(f"a shape has no negative extents, got {shape}")
     return shape

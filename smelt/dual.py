@@ -28,7 +28,6 @@ from smelt.ops import elementwise
 from smelt.ops.elementwise import Elementwise
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
-from smelt.tracing.engine import located
 
 __all__ = [
     "Dual", "abs", "atan2", "cos", "cst", "diff", "erf", "exp", "grad", "ln", "log", "log1p",
@@ -198,15 +197,11 @@ def applied(op: Elementwise, *operands: Number) -> Dual:
 def _scalar(number: Number) -> Tensor:
     if isinstance(number, Dual):
         raise ArgumentError(
-            located(
-                "a Dual cannot hold a Dual; nest smelt.jvp or smelt.grad for higher derivatives"
-            )
+            "a Dual cannot hold a Dual; nest smelt.jvp or smelt.grad for higher derivatives"
         )
     tensor = as_tensor(number, None if isinstance(number, (Tensor, np.ndarray)) else float64)
     if tensor.shape:
-        raise ShapeError(
-            located(f"a Dual is one number, got shape {tensor.shape}; make a list of duals")
-        )
+        raise ShapeError(f"a Dual is one number, got shape {tensor.shape}; make a list of duals")
     return tensor.to(float64)
 
 
@@ -325,7 +320,7 @@ def grad(function: Callable[[list[Dual]], Number], xs: Sequence[Number]) -> list
         xs: the point, a sequence of numbers.
     """
     if not len(xs):
-        raise ArgumentError(located("dual.grad: a function of no variables has no gradient"))
+        raise ArgumentError("dual.grad: a function of no variables has no gradient")
     seeds = np.eye(len(xs))
     variables = [cst(x) for x in xs]
     for variable, seed in zip(variables, seeds, strict=True):

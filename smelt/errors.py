@@ -22,12 +22,9 @@ path, the user's own line), and what to do about it.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
-import sys
-import threading
-from types import FrameType
+from typing import Any
+
+from smelt.location import located
 
 __all__ = [
     "ArgumentError",
@@ -47,15 +44,12 @@ __all__ = [
     "TraceError",
 ]
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
-_BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
-_BETWEEN.add(threading.Thread.run.__code__.co_filename)  # what starts a thread
-_STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
-
 
 class SmeltError(Exception):
-    """The root of every error that Smelt raises on purpose."""
+    """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
+
+    def __init__(self, message: str = "", *rest: Any) -> None:
+        super().__init__(located(message), *rest)
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
@@ -121,25 +115,3 @@ class MissingExtra(SmeltError, ImportError):
             f"{feature} needs the optional extra [{extra}]; install it with: "
             f'pip install "smelt[{extra}]"'
         )
-
-
-def user_frame() -> FrameType | None:
-    """Returns the innermost frame of the call stack that is the user's own code.
-
-    That is neither Smelt's, nor what the standard library puts between a decorator and its
-    function, nor what starts the program.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
-        if not (ours or name in _BETWEEN or name.endswith(_STARTERS)):
-            break
-        frame = frame.f_back
-    return frame
-
-
-def user_line() -> str:
-    """Returns `file:line` of the user's code that is running, or an empty string."""
-    frame = user_frame()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""

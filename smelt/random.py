@@ -25,7 +25,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, extents_of
 from smelt.tensor.elementary import where
 from smelt.tensor.sorting import argsort
-from smelt.tracing.engine import context, located, no_grad
+from smelt.tracing.engine import context, no_grad
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",
@@ -38,7 +38,7 @@ _WORD = 0xFFFFFFFF
 
 def _checked(extents: Shape) -> Shape:
     if min(extents, default=0) < 0:
-        raise ShapeError(located(f"a shape has no negative extents, got {extents}"))
+        raise ShapeError(f"a shape has no negative extents, got {extents}")
     return extents
 
 
@@ -215,7 +215,7 @@ def randint(
     low, high = (0, low) if high is None else (low, high)
     span = high - low
     if not 0 < span <= 2**62:
-        raise ArgumentError(located(f"randint: the range {low}..{high} is empty or too wide"))
+        raise ArgumentError(f"randint: the range {low}..{high} is empty or too wide")
     first, second = (generator or default_generator()).words(_size(size))
     wide, narrow = _unsigned(first), _unsigned(second)
     if span <= 2**31:  # the upper half of a 64-bit fraction times the span
@@ -369,7 +369,7 @@ def multinomial(
     if not replacement:
         if num_samples > weights.shape[-1]:
             raise ArgumentError(
-                located(f"multinomial: {num_samples} of {weights.shape[-1]} without replacement")
+                f"multinomial: {num_samples} of {weights.shape[-1]} without replacement"
             )
         times = exponential(1.0, weights.shape, weights.dtype, generator) / weights
         return argsort(times).narrow(-1, 0, num_samples)
@@ -385,7 +385,7 @@ def _refuse_unless(holds: Any, message: str) -> None:
     if isinstance(holds, Tensor):
         context.engine.require((~holds).sum(), message, ArgumentError)
     elif not np.all(holds):
-        raise ArgumentError(located(message))
+        raise ArgumentError(message)
 
 
 def _size(size: Any, *parameters: float | Tensor) -> Shape:
@@ -396,7 +396,7 @@ def _size(size: Any, *parameters: float | Tensor) -> Shape:
     try:
         return tuple(np.broadcast_shapes(*shapes))
     except ValueError:
-        raise ShapeError(located(f"the parameters' shapes {shapes} do not broadcast")) from None
+        raise ShapeError(f"the parameters' shapes {shapes} do not broadcast") from None
 
 
 def _shift(bits: Tensor, count: int) -> Tensor:

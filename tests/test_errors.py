@@ -8,7 +8,8 @@ import os
 import pytest
 
 import smelt
-from smelt.errors import ShapeError, user_line
+from smelt.errors import ShapeError
+from smelt.location import user_line
 
 BETWEEN = [os.path.join(os.sep, "there", "bin", "smelt"), "<frozen runpy>", functools.__file__]
 

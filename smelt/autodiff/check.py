@@ -16,7 +16,6 @@ from smelt.autodiff.record import Function
 from smelt.autodiff.reverse import vjp
 from smelt.errors import ArgumentError, GradientError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 Arrays = list[np.ndarray]
 MODES = ("reverse", "forward")
@@ -64,15 +63,11 @@ def gradcheck(
         ArgumentError: a mode or order that does not exist, or no float input.
     """
     if order not in (1, 2) or not modes or not set(modes) <= set(MODES):
-        raise ArgumentError(
-            located(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}")
-        )
+        raise ArgumentError(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}")
     points = [as_tensor(given) for given in inputs]
     places = [place for place, x in enumerate(points) if x.dtype.is_float]
     if not places:
-        raise ArgumentError(
-            located("gradcheck: none of the inputs is a float, so nothing can move")
-        )
+        raise ArgumentError("gradcheck: none of the inputs is a float, so nothing can move")
 
     def moving(*values: Any) -> tuple[Tensor, ...]:
         full = list(points)
@@ -164,8 +159,6 @@ def _compare(what: str, got: np.ndarray, expected: np.ndarray, settings: _Settin
     index = tuple(int(place) for place in np.argwhere(wrong)[0])
     at = f" at output element {index}" if index else ""
     raise GradientError(
-        located(
-            f"gradcheck: {what}: the derivative in a random direction is {got[index]:.9g}{at}, "
-            f"expected {expected[index]:.9g} ({int(wrong.sum())} of {wrong.size} numbers differ)"
-        )
+        f"gradcheck: {what}: the derivative in a random direction is {got[index]:.9g}{at}, "
+        f"expected {expected[index]:.9g} ({int(wrong.sum())} of {wrong.size} numbers differ)"
     )

@@ -22,16 +22,7 @@ from smelt.ops.movement import concatenate
 from smelt.ops.op import Op, Type
 from smelt.tensor import Tensor
 from smelt.tracing.apply import TapeEntry, tape_mark
-from smelt.tracing.engine import (
-    Data,
-    Engine,
-    NestedEngine,
-    context,
-    enable_grad,
-    located,
-    no_grad,
-    using,
-)
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, enable_grad, no_grad, using
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
 Changes = dict[
@@ -147,7 +138,7 @@ def _joined(made: list[Tensor]) -> Tensor:
     names = {one.dtype.name for one in made}
     if len(names) > 1:
         raise ArgumentError(
-            located(f"checkpoint: results must have one dtype, got {', '.join(sorted(names))}")
+            f"checkpoint: results must have one dtype, got {', '.join(sorted(names))}"
         )
     return concatenate(*[one.reshape(-1) for one in made], axis=0)
 

@@ -7,7 +7,6 @@ from typing import Any
 from smelt import tree
 from smelt.autodiff.record import Function, Recording, matching, output_tensors
 from smelt.errors import ArgumentError
-from smelt.tracing.engine import located
 
 
 def jvp(function: Function, primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
@@ -29,9 +28,7 @@ def jvp(function: Function, primals: Any, tangents: Any, has_aux: bool = False) 
     """
     if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)):
         raise ArgumentError(
-            located(
-                "jvp: primals and tangents are tuples, one entry per argument: jvp(f, (x,), (dx,))"
-            )
+            "jvp: primals and tangents are tuples, one entry per argument: jvp(f, (x,), (dx,))"
         )
     primals, tangents = tuple(primals), tuple(tangents)
     run = Recording("jvp", function, tuple(range(len(primals))), primals, {})

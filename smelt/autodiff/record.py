@@ -16,7 +16,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.movement import reshape
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.apply import repeated
-from smelt.tracing.engine import context, enable_grad, located, no_grad
+from smelt.tracing.engine import context, enable_grad, no_grad
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
 Function = Callable[..., Any]
@@ -57,7 +57,7 @@ class Recording:
             return self.value, None
         if not isinstance(self.value, (tuple, list)) or len(self.value) != 2:
             raise ArgumentError(
-                located(f"{self.what}: with has_aux the function must return a pair (result, aux)")
+                f"{self.what}: with has_aux the function must return a pair (result, aux)"
             )
         return self.value[0], self.value[1]
 
@@ -109,9 +109,7 @@ class Recording:
 def _argument(what: str, arguments: tuple[Any, ...], number: int) -> Any:
     if not -len(arguments) <= number < len(arguments):
         raise ArgumentError(
-            located(
-                f"{what}: argnums names argument {number}, but there are {len(arguments)} arguments"
-            )
+            f"{what}: argnums names argument {number}, but there are {len(arguments)} arguments"
         )
     return arguments[number]
 
@@ -120,10 +118,8 @@ def tracked(x: Tensor, what: str) -> Tensor:
     """Returns `x` as a new tensor that requires a gradient and is still connected to its past."""
     if not x.dtype.is_float:
         raise DTypeError(
-            located(
-                f"{what}: only float tensors have derivatives, got {x.dtype.name} {x.shape}; "
-                "pass a float (3.0 instead of 3) or cast it with .to(smelt.float32)"
-            )
+            f"{what}: only float tensors have derivatives, got {x.dtype.name} {x.shape}; "
+            "pass a float (3.0 instead of 3) or cast it with .to(smelt.float32)"
         )
     fresh = reshape(x, shape=x.shape)
     fresh.requires_grad = True  # a leaf, unless x has a past that wants its gradient too
@@ -157,10 +153,8 @@ def matching(
     leaves, found = tree.flatten(given)
     if found != structure:
         raise ArgumentError(
-            located(
-                f"{what} must form the same tree as what they belong to, but "
-                f"{tree.difference(structure, found)}"
-            )
+            f"{what} must form the same tree as what they belong to, but "
+            f"{tree.difference(structure, found)}"
         )
     return tuple(_alike(what, leaf, like) for leaf, like in zip(leaves, likes, strict=True))
 
@@ -168,12 +162,10 @@ def matching(
 def _alike(what: str, given: Any, like: Tensor) -> Tensor:
     tensor = as_tensor(given, like.dtype)
     if tensor.shape != like.shape:
-        raise ShapeError(
-            located(f"{what}: got shape {tensor.shape} for a tensor of shape {like.shape}")
-        )
+        raise ShapeError(f"{what}: got shape {tensor.shape} for a tensor of shape {like.shape}")
     if tensor.dtype is not like.dtype:
         raise DTypeError(
-            located(f"{what}: got {tensor.dtype.name} for a tensor of {like.dtype.name}; cast it")
+            f"{what}: got {tensor.dtype.name} for a tensor of {like.dtype.name}; cast it"
         )
     return tensor
 

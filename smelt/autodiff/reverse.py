@@ -10,7 +10,6 @@ from smelt.autodiff.record import Function, Recording, matching, ones_like, outp
 from smelt.creation import zeros
 from smelt.errors import DTypeError, ShapeError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool = True) -> None:
@@ -60,11 +59,9 @@ def value_and_grad(
 def _one_number(loss: Any) -> Tensor:
     if not isinstance(loss, Tensor) or loss.size != 1:
         got = f"shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-        raise ShapeError(
-            located(f"grad: the function must return one number as a tensor, got {got}")
-        )
+        raise ShapeError(f"grad: the function must return one number as a tensor, got {got}")
     if not loss.dtype.is_float:
-        raise DTypeError(located(f"grad: the function must return a float, got {loss.dtype.name}"))
+        raise DTypeError(f"grad: the function must return a float, got {loss.dtype.name}")
     return loss
 
 

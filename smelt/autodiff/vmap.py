@@ -17,7 +17,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, GradientError, ShapeError, SmeltError, TraceError
 from smelt.ops.op import Op, Shape, Type, normal_axis
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, located, using
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, using
 
 Axes = Any  # None, an int, or a tree of these that is a prefix of the tree of tensors
 
@@ -38,10 +38,8 @@ class Batched:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise TraceError(
-            located(
-                f"a tensor of shape {self.shape} made inside vmap was used outside it; return it "
-                "from the function instead of storing it"
-            )
+            f"a tensor of shape {self.shape} made inside vmap was used outside it; return it "
+            "from the function instead of storing it"
         )
 
 
@@ -78,10 +76,8 @@ class Batching(NestedEngine):
         """Changes state that all examples share; an example cannot change it in its own way."""
         if self.owns(target) or self.owns(value):
             raise ShapeError(
-                located(
-                    f"copy_ inside vmap: a tensor of shape {target.shape} would need one value "
-                    "per example; return the new value from the function and assign it outside"
-                )
+                f"copy_ inside vmap: a tensor of shape {target.shape} would need one value "
+                "per example; return the new value from the function and assign it outside"
             )
         with using(self.outer):
             self.outer.assign(target, value)
@@ -103,10 +99,8 @@ class Batching(NestedEngine):
         """Refuses a `.grad` that would hold one gradient per example outside the `vmap`."""
         if value is not None and self.owns(value) and not self.owns(tensor):
             raise GradientError(
-                located(
-                    f"backward() inside vmap would leave one gradient per example in a tensor "
-                    f"of shape {tensor.shape}; use smelt.grad inside vmap, or backward() outside"
-                )
+                f"backward() inside vmap would leave one gradient per example in a tensor "
+                f"of shape {tensor.shape}; use smelt.grad inside vmap, or backward() outside"
             )
         super().note_gradient(tensor, value)
 
@@ -125,9 +119,7 @@ class Batching(NestedEngine):
         if self.owns(result):
             if axis is None:
                 raise ArgumentError(
-                    located(
-                        "vmap: out_axes is None for a result that differs from example to example"
-                    )
+                    "vmap: out_axes is None for a result that differs from example to example"
                 )
             result = physical_of(result)
             result = result if context.grad_enabled else without_history(result)
@@ -199,9 +191,7 @@ def axes_of_leaves(axes: Axes, value: Any, what: str) -> list[int | None]:
         keys = tree.flatten(value)[1].keys
         return [axis for key in keys for axis in axes_of_leaves(axes[key], value[key], what)]
     raise ArgumentError(
-        located(
-            f"vmap: {what} {axes!r} does not fit {_described(value)}; give an axis or None for each"
-        )
+        f"vmap: {what} {axes!r} does not fit {_described(value)}; give an axis or None for each"
     )
 
 
@@ -218,16 +208,12 @@ def _batch_size(leaves: list[Any], axes: list[int | None]) -> int:
             shape = as_tensor(leaf).shape
             if not -len(shape) <= axis < len(shape):
                 raise ArgumentError(
-                    located(
-                        f"vmap: argument tensor {number} has shape {shape}, no axis {axis}; "
-                        "use in_axes=None for what the examples share"
-                    )
+                    f"vmap: argument tensor {number} has shape {shape}, no axis {axis}; "
+                    "use in_axes=None for what the examples share"
                 )
             sizes.setdefault(shape[axis], f"{shape[axis]} (tensor {number}, shape {shape})")
     if not sizes:
-        raise ArgumentError(located("vmap: no argument has a batch axis, so the batch has no size"))
+        raise ArgumentError("vmap: no argument has a batch axis, so the batch has no size")
     if len(sizes) > 1:
-        raise ShapeError(
-            located(f"vmap: the batches differ in size: {' and '.join(sizes.values())}")
-        )
+        raise ShapeError(f"vmap: the batches differ in size: {' and '.join(sizes.values())}")
     return next(iter(sizes))

@@ -15,10 +15,11 @@ from typing import Any
 from smelt import errors
 from smelt.errors import GradientError, TraceError
 from smelt.ir.graph import Leaf, Node
+from smelt.location import located
 from smelt.ops.detach import detach
 from smelt.ops.op import Op, Type, Typed
 from smelt.tensor import Tensor
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, located, using
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, using
 from smelt.tracing.graph_builder import VIEW_OUTDATED, GraphBuilder
 
 CARRY = Leaf("carry")  # kept from iteration to iteration
@@ -116,7 +117,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
             self.node_of(target)
             self._changed[id(target)] = node
         elif isinstance(self.node_of(target).op, Leaf):
-            raise TraceError(located(_GIVEN_CHANGED.format(target.shape)))
+            raise TraceError(_GIVEN_CHANGED.format(target.shape))
         else:
             target._data = node
         self.note_overwritten(target, node)
@@ -135,13 +136,13 @@ class BodyTracer(GraphBuilder, NestedEngine):
         changes.
         """
         if id(tensor) in self._changed:
-            raise TraceError(located(_CHANGED_HERE.format(what, tensor.shape)))
+            raise TraceError(_CHANGED_HERE.format(what, tensor.shape))
         self.outer.note_value(tensor, what)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would be left outside, since it has a value per iteration."""
         if not self.owns(tensor._data):
-            raise GradientError(located(_GRADIENT_LEFT.format(tensor.shape)))
+            raise GradientError(_GRADIENT_LEFT.format(tensor.shape))
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
         if again:
             for key, (tensor, _) in self.captured.items():
                 if key not in self._changed and id(tensor._version) in self._overwritten:
-                    raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
+                    raise TraceError(VIEW_OUTDATED.format(tensor.shape))
         return [Change(*self.captured[key], after=node) for key, node in self._changed.items()]
 
     def _refuse_stray(self, data: Data) -> None:
@@ -181,7 +182,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
             if isinstance(around, GraphBuilder) and around.owns(data):
                 return
             around = around.outer
-        raise TraceError(located(data.leak))
+        raise TraceError(data.leak)
 
     def _leaf(self, tensor: Tensor) -> Node:
         tensor.data  # noqa: B018  raises for a tensor that was moved

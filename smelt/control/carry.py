@@ -9,7 +9,7 @@ from typing import Any
 from smelt import tree
 from smelt.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ def leaves_of(value: Any) -> tuple[list[Tensor], tree.Structure]:
 def checked_length(what: str, value: Any) -> int:
     """Returns `value` as a number of iterations, or raises ArgumentError."""
     if isinstance(value, Tensor) and value.is_traced:
-        raise TraceError(located(f"{what} {_KNOWN_LATER}"))
+        raise TraceError(f"{what} {_KNOWN_LATER}")
     try:
         length = operator.index(value)
     except TypeError:
         length = -1
     if length < 0:
-        raise ArgumentError(located(f"{what} must be an integer from 0 on, got {value!r}"))
+        raise ArgumentError(f"{what} must be an integer from 0 on, got {value!r}")
     return length
 
 
@@ -70,16 +70,14 @@ def matching(
     leaves, found = leaves_of(value)
     if found != structure:
         differs = tree.difference(structure, found)
-        raise ArgumentError(
-            located(f"{what} must form the same tree {wording.tree}, but {differs}")
-        )
+        raise ArgumentError(f"{what} must form the same tree {wording.tree}, but {differs}")
     for place, leaf, like in zip(tree.paths(structure), leaves, likes, strict=True):
         if leaf.shape != like.shape:
             pair = f"shape {like.shape}", f"shape {leaf.shape}"
-            raise ShapeError(located(f"{what}{place}{wording.leaf.format(*pair, 'shape')}"))
+            raise ShapeError(f"{what}{place}{wording.leaf.format(*pair, 'shape')}")
         if leaf.dtype is not like.dtype:
             says = wording.leaf.format(like.dtype.name, leaf.dtype.name, "dtype")
-            raise DTypeError(located(f"{what}{place}{says}; cast one of them"))
+            raise DTypeError(f"{what}{place}{says}; cast one of them")
     return leaves
 
 

@@ -16,7 +16,7 @@ from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 Function = Callable[..., Any]
 
@@ -58,7 +58,7 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
 def _refuse_unless_function(which: str, value: Any) -> None:
     if not callable(value):
         kind = type(value).__name__
-        raise ArgumentError(located(f"cond: `{which}` {_NO_FUNCTION.format(kind)}"))
+        raise ArgumentError(f"cond: `{which}` {_NO_FUNCTION.format(kind)}")
 
 
 def _agreeing(value: Any, structure: tree.Structure, chosen: list[Tensor]) -> list[Tensor]:
@@ -69,18 +69,16 @@ def _python_bool(predicate: Any) -> bool:
     try:
         return bool(predicate)
     except ValueError as error:
-        raise ArgumentError(located(f"cond: the predicate must be one bool: {error}")) from None
+        raise ArgumentError(f"cond: the predicate must be one bool: {error}") from None
 
 
 def check_bool(what: str, flag: Tensor) -> None:
     """Raises unless `flag` is a bool of shape ()."""
     if flag.dtype is not dtypes.bool_:
         hint = "compare it with something, as in x > 0"
-        raise DTypeError(located(f"{what} must be a bool, got {flag.dtype.name}; {hint}"))
+        raise DTypeError(f"{what} must be a bool, got {flag.dtype.name}; {hint}")
     if flag.shape:
-        raise ShapeError(
-            located(f"{what} must be one bool, got shape {flag.shape}; use .any() or .all()")
-        )
+        raise ShapeError(f"{what} must be one bool, got shape {flag.shape}; use .any() or .all()")
 
 
 def _in_graph(

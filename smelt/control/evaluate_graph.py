@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from smelt.ir.graph import CONSTANT, Node, topological
+from smelt.location import inside_module
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tensor.apply import apply
-from smelt.tracing.engine import context, inside_module
+from smelt.tracing.engine import context
 
 
 def evaluate_graph(

@@ -24,7 +24,7 @@ from smelt.ir.graph import Node
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.shaping import stack
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 Body = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -72,23 +72,17 @@ def scan(
 def _length(sliced: list[Tensor], length: int | None) -> int:
     length = length if length is None else checked_length("scan: length", length)
     if any(not x.ndim for x in sliced):
-        raise ShapeError(located("scan: an input has shape (), so there is no axis to go along"))
+        raise ShapeError("scan: an input has shape (), so there is no axis to go along")
     found = {x.shape[0] for x in sliced}
     if len(found) > 1:
         shapes = ", ".join(str(x.shape) for x in sliced)
-        raise ShapeError(
-            located(f"scan: the inputs need one length along their first axis, got {shapes}")
-        )
+        raise ShapeError(f"scan: the inputs need one length along their first axis, got {shapes}")
     if length is None:
         if not found:
-            raise ArgumentError(
-                located("scan: without inputs it needs `length`, a number of turns")
-            )
+            raise ArgumentError("scan: without inputs it needs `length`, a number of turns")
         return found.pop()
     if found and found != {length}:
-        raise ArgumentError(
-            located(f"scan: length={length}, but the inputs have {found.pop()} elements")
-        )
+        raise ArgumentError(f"scan: length={length}, but the inputs have {found.pop()} elements")
     return length
 
 
@@ -165,7 +159,7 @@ def _in_graph(
 def _pair(result: Any) -> tuple[Any, Any]:
     if not isinstance(result, tuple) or len(result) != 2:
         raise ArgumentError(
-            located("scan: the body must return a pair (carry, output); use None for no output")
+            "scan: the body must return a pair (carry, output); use None for no output"
         )
     return result
 

@@ -18,7 +18,7 @@ from smelt.errors import ArgumentError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 Condition = Callable[[Any], Any]
 Body = Callable[[Any], Any]
@@ -83,7 +83,7 @@ def _in_python(loop: _Loop, carry: list[Tensor], max_steps: int | None) -> list[
     flag = loop.goes_on(carry)
     while _any(flag):
         if steps == max_steps:
-            raise ArgumentError(located(_NOT_ENOUGH.format(max_steps)))
+            raise ArgumentError(_NOT_ENOUGH.format(max_steps))
         following = loop.iteration(carry)
         if flag.is_traced:  # inside vmap: examples that have ended keep what they have
             pairs = zip(following, carry, strict=True)

@@ -18,7 +18,7 @@ from smelt.ops.op import Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
 from smelt.tracing.apply import apply
-from smelt.tracing.engine import enable_grad, located
+from smelt.tracing.engine import enable_grad
 from smelt.tracing.walk import forward_walk
 
 
@@ -40,7 +40,7 @@ class WhileLoop(Op):
     def vjp(
         self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
     ) -> tuple[Any, ...]:
-        raise GradientError(located(_NO_LIMIT))
+        raise GradientError(_NO_LIMIT)
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         """A loop that carries the values and their tangents."""

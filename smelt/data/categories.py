@@ -9,7 +9,6 @@ import numpy as np
 
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["OneHot"]
 
@@ -36,13 +35,9 @@ class OneHot:
         self, categories: Sequence[Hashable] | None = None, unknown: str = "error"
     ) -> None:
         if unknown not in ("error", "zeros"):
-            raise ArgumentError(
-                located(f'OneHot: unknown={unknown!r}; there are "error" and "zeros"')
-            )
+            raise ArgumentError(f'OneHot: unknown={unknown!r}; there are "error" and "zeros"')
         if categories is not None and len(set(categories)) < len(categories):
-            raise ArgumentError(
-                located(f"OneHot: a category stands twice among {list(categories)}")
-            )
+            raise ArgumentError(f"OneHot: a category stands twice among {list(categories)}")
         self.categories = None if categories is None else list(categories)
         self.unknown = unknown
 
@@ -54,9 +49,7 @@ class OneHot:
         """
         found = set(_listed(column))
         if not found or any(value is None or value != value for value in found):
-            raise ArgumentError(
-                located("OneHot: the column is empty or lacks values; fill them in first")
-            )
+            raise ArgumentError("OneHot: the column is empty or lacks values; fill them in first")
         self.categories = sorted(found, key=lambda value: (str(type(value)), value))
         return self
 
@@ -67,14 +60,14 @@ class OneHot:
             ArgumentError: there are no categories yet, or a value is unknown and may not be.
         """
         if self.categories is None:
-            raise ArgumentError(located("OneHot: fit it to the training data first"))
+            raise ArgumentError("OneHot: fit it to the training data first")
         places = {category: place for place, category in enumerate(self.categories)}
         values = _listed(column)
         if self.unknown == "error":
             for row, value in enumerate(values):
                 if value not in places:
                     raise ArgumentError(
-                        located(f"OneHot: {value!r} in row {row} is none of {self.categories}")
+                        f"OneHot: {value!r} in row {row} is none of {self.categories}"
                     )
         return as_tensor(np.array([places.get(value, -1) for value in values], np.int64))
 

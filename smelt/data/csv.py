@@ -11,7 +11,6 @@ from smelt.data.files import Folder, obtain
 from smelt.data.filling import filled
 from smelt.data.table import Table, gaps
 from smelt.errors import ArgumentError, FileError, MissingExtra
-from smelt.tracing.engine import located
 
 __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
 
@@ -66,9 +65,7 @@ def read_csv(
     try:
         frame = _frame(polars, content, options)
     except polars.exceptions.PolarsError as error:
-        raise FileError(
-            located(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})")
-        ) from None
+        raise FileError(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
     table = _table(name, frame, polars)
     return _completed(name, table if columns is None else table.select(*columns), missing)
 
@@ -123,15 +120,12 @@ def _library() -> Any:
 def _check(missing: str | Mapping[str, Fill], types: Mapping[str, type]) -> None:
     if isinstance(missing, str) and missing not in ("error", "keep", "drop"):
         raise ArgumentError(
-            located(
-                f'read_csv: missing={missing!r}; there are "error", "keep", "drop", or a dict of '
-                "values"
-            )
+            f'read_csv: missing={missing!r}; there are "error", "keep", "drop", or a dict of values'
         )
     for column, kind in types.items():
         if kind not in TYPES:
             raise ArgumentError(
-                located(f"read_csv: types[{column!r}]={kind!r}; there are bool, int, float and str")
+                f"read_csv: types[{column!r}]={kind!r}; there are bool, int, float and str"
             )
 
 
@@ -141,7 +135,7 @@ def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     try:
         return os.fspath(source), Path(source).read_bytes()
     except OSError as error:
-        raise FileError(located(f"{source}: cannot be read ({error.strerror})")) from None
+        raise FileError(f"{source}: cannot be read ({error.strerror})") from None
 
 
 def _frame(polars: Any, content: bytes, options: dict[str, Any]) -> Any:
@@ -162,9 +156,7 @@ def _frame(polars: Any, content: bytes, options: dict[str, Any]) -> Any:
 def _table(name: str, frame: Any, polars: Any) -> Table:
     twice = [column for column in frame.columns if "_duplicated_" in column]
     if twice:
-        raise FileError(
-            located(f"{name}: two columns are called {twice[0].split('_duplicated_')[0]!r}")
-        )
+        raise FileError(f"{name}: two columns are called {twice[0].split('_duplicated_')[0]!r}")
     return Table({column: _values(frame[column], polars) for column in frame.columns})
 
 
@@ -184,5 +176,5 @@ def _completed(name: str, table: Table, missing: str | Mapping[str, Fill]) -> Ta
     if not isinstance(missing, str):
         table = table.with_columns({c: filled(table[c], v) for c, v in missing.items()})
     if message := gaps(table):
-        raise ArgumentError(located(f"{name}: {message}, or say by `missing` what to do"))
+        raise ArgumentError(f"{name}: {message}, or say by `missing` what to do")
     return table

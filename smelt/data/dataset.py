@@ -12,7 +12,6 @@ from smelt.data.stacking import stack
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
 
@@ -92,10 +91,8 @@ def as_dataset(given: Samples) -> Dataset:
     lacking = [name for name in ("__len__", "__getitem__") if not hasattr(given, name)]
     if lacking:
         raise ArgumentError(
-            located(
-                f"a {type(given).__name__} is no dataset: it has no {' and no '.join(lacking)}; "
-                "give a list, a TensorDataset, or an object with both"
-            )
+            f"a {type(given).__name__} is no dataset: it has no {' and no '.join(lacking)}; "
+            "give a list, a TensorDataset, or an object with both"
         )
     return _Plain(given)
 
@@ -119,13 +116,11 @@ class TensorDataset(Dataset):
 
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
-            raise ArgumentError(located("TensorDataset: give at least one tensor"))
+            raise ArgumentError("TensorDataset: give at least one tensor")
         self.tensors = tuple(as_tensor(tensor) for tensor in tensors)
         shapes = [tensor.shape for tensor in self.tensors]
         if () in shapes or len({shape[0] for shape in shapes}) > 1:
-            raise ShapeError(
-                located(f"TensorDataset: the first extents of {shapes} must be the same")
-            )
+            raise ShapeError(f"TensorDataset: the first extents of {shapes} must be the same")
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -197,13 +192,13 @@ def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
 
 def _within(index: int, length: int) -> int:
     if not -length <= index < length:
-        raise BoundsError(located(f"sample {index} of a dataset with {length}"))
+        raise BoundsError(f"sample {index} of a dataset with {length}")
     return index % length
 
 
 def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
     if any(length < 0 for length in lengths):
-        raise ArgumentError(located(f"random_split: lengths {list(lengths)} must not be negative"))
+        raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
         counts = [int(total * length) for length in lengths]
         for place in range(total - sum(counts)):
@@ -211,9 +206,7 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(
-            located(
-                f"random_split: lengths {list(lengths)} must have the sum {total}, "
-                "or be fractions with the sum 1"
-            )
+            f"random_split: lengths {list(lengths)} must have the sum {total}, "
+            "or be fractions with the sum 1"
         )
     return [int(length) for length in lengths]

@@ -16,7 +16,6 @@ import numpy as np
 from smelt.errors import ArgumentError, FileError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["load_digits", "samples"]
 
@@ -62,9 +61,7 @@ def _chosen(split: str) -> np.ndarray:
         return order[:TRAINING]
     if split == "test":
         return order[TRAINING:]
-    raise ArgumentError(
-        located(f'load_digits: split={split!r}; there are "train", "test" and "all"')
-    )
+    raise ArgumentError(f'load_digits: split={split!r}; there are "train", "test" and "all"')
 
 
 def _rows() -> np.ndarray:
@@ -73,7 +70,7 @@ def _rows() -> np.ndarray:
     try:
         content = gzip.decompress(file.read_bytes())
     except (OSError, EOFError) as error:
-        raise FileError(located(f"{file}: cannot be read ({error}); install Smelt again")) from None
+        raise FileError(f"{file}: cannot be read ({error}); install Smelt again") from None
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise FileError(located(f"{file}: its contents were altered; install Smelt again"))
+        raise FileError(f"{file}: its contents were altered; install Smelt again")
     return np.frombuffer(content, np.uint8).reshape(COUNT, SIDE * SIDE + 1)

@@ -11,7 +11,6 @@ from urllib.request import urlopen
 from smelt.atomic import writable_folder, write_bytes
 from smelt.data.catalogue import SourceFile
 from smelt.errors import FileError
-from smelt.tracing.engine import located
 
 __all__ = ["download"]
 
@@ -45,11 +44,9 @@ def download(file: SourceFile, path: Path) -> bytes:
             write_bytes(path, content)
             return content
     raise FileError(
-        located(
-            f"{path.name} cannot be fetched:{''.join(failures)}\n"
-            f"Without a network, put the file (SHA-256 {file.sha256}) at {path}, "
-            "or name a folder of data sets by SMELT_DATA"
-        )
+        f"{path.name} cannot be fetched:{''.join(failures)}\n"
+        f"Without a network, put the file (SHA-256 {file.sha256}) at {path}, "
+        "or name a folder of data sets by SMELT_DATA"
     )
 
 

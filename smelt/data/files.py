@@ -19,7 +19,6 @@ from smelt import folders
 from smelt.data.catalogue import DATASETS, SourceFile
 from smelt.data.download import download
 from smelt.errors import ArgumentError, FileError
-from smelt.tracing.engine import located
 
 __all__ = ["obtain"]
 
@@ -64,19 +63,15 @@ def _read(path: Path, known: SourceFile) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         raise FileError(
-            located(
-                f"{path}: there is no such file; it is fetched where no folder of data sets is "
-                "named (by `folder`, on the command line by --data)"
-            )
+            f"{path}: there is no such file; it is fetched where no folder of data sets is "
+            "named (by `folder`, on the command line by --data)"
         ) from None
     except OSError as error:
-        raise FileError(located(f"{path}: cannot be read ({error.strerror})")) from None
+        raise FileError(f"{path}: cannot be read ({error.strerror})") from None
     if (found := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise FileError(
-            located(
-                f"{path}: is damaged (SHA-256 {found}, published {known.sha256}); "
-                "delete it, and it will be fetched again"
-            )
+            f"{path}: is damaged (SHA-256 {found}, published {known.sha256}); "
+            "delete it, and it will be fetched again"
         )
     return content
 
@@ -86,4 +81,4 @@ def _chosen(choices: Mapping[str, Value], name: str, what: str) -> Value:
         return choices[name]
     near = difflib.get_close_matches(name, choices, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(choices))}"
-    raise ArgumentError(located(f"there is no {what} called {name!r}; {hint}"))
+    raise ArgumentError(f"there is no {what} called {name!r}; {hint}")

@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 
 from smelt.errors import ArgumentError
-from smelt.tracing.engine import located
 
 __all__ = ["FillMissing", "filled"]
 
@@ -36,7 +35,7 @@ class FillMissing:
 
     def __init__(self, by: str = "mean", value: float | str | None = None) -> None:
         if by not in MEASURES:
-            raise ArgumentError(located(f"FillMissing: by={by!r}; there are {', '.join(MEASURES)}"))
+            raise ArgumentError(f"FillMissing: by={by!r}; there are {', '.join(MEASURES)}")
         self.by = by
         self.value = value
 
@@ -55,11 +54,9 @@ class FillMissing:
         numbers = isinstance(column, np.ndarray)
         present = column[~np.isnan(column)] if numbers else [v for v in column if v is not None]
         if not len(present):
-            raise ArgumentError(located("FillMissing: the column holds no value to fill in"))
+            raise ArgumentError("FillMissing: the column holds no value to fill in")
         if not numbers and self.by != "mode":
-            raise ArgumentError(
-                located(f'FillMissing: text has no {self.by}; by="mode" takes the frequent')
-            )
+            raise ArgumentError(f'FillMissing: text has no {self.by}; by="mode" takes the frequent')
         self.value = _mode(present) if self.by == "mode" else float(getattr(np, self.by)(present))
         return self
 
@@ -70,7 +67,7 @@ class FillMissing:
             ArgumentError: there is no value yet, or it is of another kind than the column.
         """
         if self.value is None:
-            raise ArgumentError(located("FillMissing: fit it to the training data first"))
+            raise ArgumentError("FillMissing: fit it to the training data first")
         return filled(column, self.value)
 
 
@@ -82,9 +79,7 @@ def filled(column: Any, value: float | str) -> Any:
     """
     numbers = isinstance(column, np.ndarray)
     if numbers == isinstance(value, str):
-        raise ArgumentError(
-            located(f"{value!r} cannot fill a column of {'numbers' if numbers else 'text'}")
-        )
+        raise ArgumentError(f"{value!r} cannot fill a column of {'numbers' if numbers else 'text'}")
     if numbers:
         return np.where(np.isnan(column), value, column)
     return [value if text is None else text for text in column]

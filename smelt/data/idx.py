@@ -18,7 +18,6 @@ from smelt.data.files import Folder, obtain
 from smelt.data.splits import part_of
 from smelt.errors import FileError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
 
@@ -45,7 +44,7 @@ def read_idx(source: str | os.PathLike[str] | bytes) -> np.ndarray:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
-            raise FileError(located(f"{name}: cannot be unpacked ({error})")) from None
+            raise FileError(f"{name}: cannot be unpacked ({error})") from None
     return _parsed(name, content)
 
 
@@ -88,22 +87,18 @@ def _read(path: str | os.PathLike[str]) -> tuple[str, bytes]:
     try:
         return os.fspath(path), Path(path).read_bytes()
     except OSError as error:
-        raise FileError(located(f"{path}: cannot be read ({error.strerror})")) from None
+        raise FileError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _parsed(name: str, content: bytes) -> np.ndarray:
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
-        raise FileError(
-            located(f"{name}: is not an IDX file (it begins with {content[:4].hex(' ')})")
-        )
+        raise FileError(f"{name}: is not an IDX file (it begins with {content[:4].hex(' ')})")
     kind, axes = np.dtype(TYPES[content[2]]), content[3]
     start = 4 + 4 * axes
     if len(content) < start:
-        raise FileError(located(f"{name}: ends within its header, which has {start} bytes"))
+        raise FileError(f"{name}: ends within its header, which has {start} bytes")
     shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
     needed = start + math.prod(shape) * kind.itemsize
     if len(content) != needed:
-        raise FileError(
-            located(f"{name}: has {len(content)} bytes; numbers of shape {shape} need {needed}")
-        )
+        raise FileError(f"{name}: has {len(content)} bytes; numbers of shape {shape} need {needed}")
     return np.frombuffer(content, kind, offset=start).reshape(shape).astype(kind.newbyteorder("="))

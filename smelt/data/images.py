@@ -10,7 +10,6 @@ import numpy as np
 
 from smelt.errors import FileError, MissingExtra
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["read_digit"]
 
@@ -54,13 +53,11 @@ def read_grey(path: str | os.PathLike[str]) -> np.ndarray:
             paper = library.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
     except FileNotFoundError:
-        raise FileError(located(f"{path}: there is no such file")) from None
+        raise FileError(f"{path}: there is no such file") from None
     except library.UnidentifiedImageError:
-        raise FileError(
-            located(f"{path}: not an image that can be read; give a PNG or JPEG file")
-        ) from None
+        raise FileError(f"{path}: not an image that can be read; give a PNG or JPEG file") from None
     except (OSError, SyntaxError, library.DecompressionBombError) as error:
-        raise FileError(located(f"{path}: the image cannot be read ({error})")) from None
+        raise FileError(f"{path}: the image cannot be read ({error})") from None
     return np.asarray(paper.convert("L"), np.float32) / 255
 
 

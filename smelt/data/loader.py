@@ -11,7 +11,6 @@ from smelt.data.dataset import Samples, as_dataset
 from smelt.data.prefetch import prefetched
 from smelt.errors import ArgumentError
 from smelt.random import Generator, randperm
-from smelt.tracing.engine import located
 
 __all__ = ["DataLoader"]
 
@@ -74,7 +73,7 @@ class DataLoader:
         _at_least("num_workers", num_workers, 0, "0 loads in the thread that asks")
         _at_least("prefetch_factor", prefetch_factor, 1, "a worker makes at least 1 batch ahead")
         if generator is not None and seed is not None:
-            raise ArgumentError(located("DataLoader: give a generator or a seed, not both"))
+            raise ArgumentError("DataLoader: give a generator or a seed, not both")
         as_dataset(dataset)  # which refuses what is none
         self.dataset = dataset
         self.batch_size = batch_size
@@ -114,4 +113,4 @@ class DataLoader:
 
 def _at_least(name: str, value: int, least: int, why: str) -> None:
     if value < least:
-        raise ArgumentError(located(f"DataLoader: {name}={value}; {why}"))
+        raise ArgumentError(f"DataLoader: {name}={value}; {why}")

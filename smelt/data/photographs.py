@@ -14,7 +14,6 @@ from smelt.data.files import Folder, obtain
 from smelt.data.splits import part_of
 from smelt.errors import FileError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["load_catvnoncat"]
 
@@ -53,7 +52,7 @@ def load_catvnoncat(split: str = "train", folder: Folder = None) -> tuple[Tensor
     """
     content = obtain("catvnoncat", part_of("catvnoncat", split, PARTS), folder)
     if not content.startswith(SIGNATURE):
-        raise FileError(located(f"catvnoncat, {split}: is not an HDF5 file"))
+        raise FileError(f"catvnoncat, {split}: is not an HDF5 file")
     layout = LAYOUTS[split]
     values = layout.count * SIDE * SIDE * COLOURS
     pictures = np.frombuffer(content, np.uint8, values, layout.pictures)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from smelt.errors import SmeltError
+from smelt.location import located
 from smelt.settings import get, settings
-from smelt.tracing.engine import located
 
 __all__ = ["prefetched"]
 

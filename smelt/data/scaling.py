@@ -15,7 +15,6 @@ import numpy as np
 from smelt import dtypes
 from smelt.errors import ArgumentError, ShapeError, StateError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["MinMax", "Scaling", "Standardise"]
 
@@ -33,7 +32,7 @@ class Scaling(ABC):
     def __init__(self, constant: str) -> None:
         if constant not in ("error", "keep"):
             raise ArgumentError(
-                located(f'{self._name}: constant={constant!r}; there are "error" and "keep"')
+                f'{self._name}: constant={constant!r}; there are "error" and "keep"'
             )
         self.constant = constant
         self.shift: np.ndarray | None = None
@@ -59,9 +58,9 @@ class Scaling(ABC):
         """
         array = np.asarray(x)
         if array.ndim not in (1, 2):
-            raise ShapeError(located(f"{self._name}: x {array.shape} must be (n, columns) or (n,)"))
+            raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
         if not len(array):
-            raise ArgumentError(located(f"{self._name}: x {array.shape} has no rows to measure"))
+            raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
         self._refuse("missing values (nan)", np.isnan(array).any(0), names)
         constant = array.max(0) == array.min(0)
         if self.constant == "error":
@@ -116,13 +115,11 @@ class Scaling(ABC):
         """
         if set(state_dict) != {"shift", "scale"}:
             raise StateError(
-                located(f"{self._name}: a state_dict has shift and scale, got {sorted(state_dict)}")
+                f"{self._name}: a state_dict has shift and scale, got {sorted(state_dict)}"
             )
         shift, scale = (np.array(state_dict[name], np.float64) for name in ("shift", "scale"))
         if shift.shape != scale.shape:
-            raise StateError(
-                located(f"{self._name}: shift {shift.shape} and scale {scale.shape} differ")
-            )
+            raise StateError(f"{self._name}: shift {shift.shape} and scale {scale.shape} differ")
         self.shift, self.scale = shift, scale
         return self
 
@@ -132,7 +129,7 @@ class Scaling(ABC):
 
     def _fitted(self) -> tuple[np.ndarray, np.ndarray]:
         if self.shift is None or self.scale is None:
-            raise ArgumentError(located(f"{self._name}: fit it to the training data first"))
+            raise ArgumentError(f"{self._name}: fit it to the training data first")
         return self.shift, self.scale
 
     def _for(self, x: Tensor | np.ndarray) -> tuple[Any, Any]:
@@ -140,9 +137,7 @@ class Scaling(ABC):
         shift, scale = self._fitted()
         if shift.shape and x.shape[-1:] != shift.shape:
             raise ShapeError(
-                located(
-                    f"{self._name}: x {x.shape} must have the {shift.size} columns it was fitted to"
-                )
+                f"{self._name}: x {x.shape} must have the {shift.size} columns it was fitted to"
             )
         if isinstance(x, Tensor):
             dtype = x.dtype if x.dtype.is_float else dtypes.float32
@@ -155,9 +150,7 @@ class Scaling(ABC):
         if found.size:
             called = [repr(names[number]) if names else str(number) for number in found.tolist()]
             raise ArgumentError(
-                located(
-                    f"{self._name}: column{'s' * (found.size > 1)} {', '.join(called)} with {what}"
-                )
+                f"{self._name}: column{'s' * (found.size > 1)} {', '.join(called)} with {what}"
             )
 
 
@@ -193,9 +186,7 @@ class Standardise(Scaling):
 
     def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if len(x) <= self.ddof:
-            raise ArgumentError(
-                located(f"Standardise: ddof={self.ddof} needs more than {len(x)} rows")
-            )
+            raise ArgumentError(f"Standardise: ddof={self.ddof} needs more than {len(x)} rows")
         mean = x.mean(0, dtype=np.float64)
         return mean, x.std(0, dtype=np.float64, ddof=self.ddof)
 
@@ -224,7 +215,7 @@ class MinMax(Scaling):
     def __init__(self, low: float = 0.0, high: float = 1.0, constant: str = "error") -> None:
         super().__init__(constant)
         if not low < high:
-            raise ArgumentError(located(f"MinMax: high={high} must be above low={low}"))
+            raise ArgumentError(f"MinMax: high={high} must be above low={low}")
         self.low = low
         self.high = high
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 
 from smelt.errors import ArgumentError
-from smelt.tracing.engine import located
 
 __all__ = ["part_of"]
 
@@ -21,5 +20,5 @@ def part_of(dataset: str, split: str, parts: Mapping[str, str]) -> str:
         names = ", ".join(f'"{name}"' for name in parts)
         path = isinstance(split, os.PathLike) or os.sep in split
         hint = "; the folder is the second argument, folder=..." if path else ""
-        raise ArgumentError(located(f"{dataset}: split={split!r}; there are {names}{hint}"))
+        raise ArgumentError(f"{dataset}: split={split!r}; there are {names}{hint}")
     return parts[split]

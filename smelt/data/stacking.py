@@ -9,7 +9,6 @@ import numpy as np
 
 from smelt.errors import DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["stack"]
 
@@ -43,7 +42,7 @@ def stack(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, place: st
     shapes = {tensor.shape for tensor in tensors}
     if len(shapes) > 1:
         what = f"; these are of sample{place}" if place else ""
-        raise ShapeError(located(f"a batch needs samples of one shape, got {sorted(shapes)}{what}"))
+        raise ShapeError(f"a batch needs samples of one shape, got {sorted(shapes)}{what}")
     return Tensor(np.stack([tensor.data for tensor in tensors]), tensors[0].dtype)
 
 
@@ -53,7 +52,7 @@ def _leaf(sample: Any, index: int, place: str) -> Tensor:
     except DTypeError:
         kind = type(sample).__name__
         message = f"sample {index}{place} is no number, array or Tensor but a {kind}; {HINT}"
-        raise DTypeError(located(message)) from None
+        raise DTypeError(message) from None
 
 
 def _refuse_others(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, place: str) -> None:
@@ -62,10 +61,8 @@ def _refuse_others(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, 
     for sample, index in zip(samples, indices, strict=True):
         if (found := _build(sample)) != wanted:
             raise ShapeError(
-                located(
-                    f"sample {index}{place} is {found}, and sample {indices[0]}{place} {wanted}: "
-                    "a batch needs samples of one structure"
-                )
+                f"sample {index}{place} is {found}, and sample {indices[0]}{place} {wanted}: "
+                "a batch needs samples of one structure"
             )
 
 

@@ -13,7 +13,6 @@ from smelt.data.dataset import TensorDataset
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = ["Column", "Table"]
 
@@ -45,12 +44,10 @@ class Table:
         self._columns = {name: _column(values) for name, values in columns.items()}
         lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
-            raise ShapeError(located(f"Table: columns of one length are needed, got {lengths}"))
+            raise ShapeError(f"Table: columns of one length are needed, got {lengths}")
         for name, column in self._columns.items():
             if isinstance(column, np.ndarray) and column.ndim != 1:
-                raise ShapeError(
-                    located(f"Table: column {name!r} has the shape {column.shape}, not (n,)")
-                )
+                raise ShapeError(f"Table: column {name!r} has the shape {column.shape}, not (n,)")
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -82,7 +79,7 @@ class Table:
         if name not in self._columns:
             near = difflib.get_close_matches(str(name), self.names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
-            raise ArgumentError(located(f"the table has no column {name!r}; {hint}"))
+            raise ArgumentError(f"the table has no column {name!r}; {hint}")
         return self._columns[name]
 
     def __repr__(self) -> str:
@@ -116,7 +113,7 @@ class Table:
         try:
             chosen = np.arange(len(self))[given if given.size else given.astype(np.int64)]
         except IndexError as error:
-            raise BoundsError(located(f"a table of {len(self)} rows: {error}")) from None
+            raise BoundsError(f"a table of {len(self)} rows: {error}") from None
         return Table({name: _taken(column, chosen) for name, column in self._columns.items()})
 
     def with_columns(self, columns: Mapping[str, Any]) -> Table:
@@ -144,7 +141,7 @@ class Table:
             ArgumentError: values are missing; the message names the columns and rows.
         """
         if message := gaps(self.select(*names) if names else self):
-            raise ArgumentError(located(message))
+            raise ArgumentError(message)
 
     # --- leaving ----------------------------------------------------------------------------------
 
@@ -165,10 +162,8 @@ class Table:
         for name in chosen:
             if isinstance(self[name], list):
                 raise ArgumentError(
-                    located(
-                        f"column {name!r} holds text, such as {_first_text(self[name])!r}; "
-                        "OneHot makes numbers of categories"
-                    )
+                    f"column {name!r} holds text, such as {_first_text(self[name])!r}; "
+                    "OneHot makes numbers of categories"
                 )
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
@@ -219,9 +214,7 @@ def _column(values: Any) -> Column:
         return listed
     numbers = np.array([np.nan if value is None else value for value in listed])
     if numbers.dtype.kind not in "biuf":
-        raise DTypeError(
-            located("Table: a column holds numbers or text, not both and nothing else")
-        )
+        raise DTypeError("Table: a column holds numbers or text, not both and nothing else")
     return numbers
 
 

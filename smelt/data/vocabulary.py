@@ -10,7 +10,6 @@ import numpy as np
 
 from smelt.errors import ArgumentError, BoundsError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["PADDING", "UNKNOWN", "Vocabulary", "words"]
 
@@ -63,9 +62,7 @@ class Vocabulary:
         self._numbers = {token: number for number, token in enumerate(self.tokens)}
         if len(self._numbers) < len(self.tokens):
             twice = [token for token, count in Counter(self.tokens).items() if count > 1]
-            raise ArgumentError(
-                located(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
-            )
+            raise ArgumentError(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
 
     @classmethod
     def build(
@@ -96,12 +93,10 @@ class Vocabulary:
         """
         if order not in ("frequency", "alphabet"):
             raise ArgumentError(
-                located(f'Vocabulary.build: order={order!r}; there are "frequency" and "alphabet"')
+                f'Vocabulary.build: order={order!r}; there are "frequency" and "alphabet"'
             )
         if size is not None and size < len(specials):
-            raise ArgumentError(
-                located(f"Vocabulary.build: size={size} has no room for {list(specials)}")
-            )
+            raise ArgumentError(f"Vocabulary.build: size={size} has no room for {list(specials)}")
         counts = Counter(token for text in texts for token in tokenise(text))
         often = [t for t, n in counts.items() if n >= minimum and t not in specials]
         often.sort(key=lambda token: (-counts[token], token))
@@ -125,10 +120,8 @@ class Vocabulary:
         number = self._numbers.get(token, self._numbers.get(UNKNOWN))
         if number is None:
             raise ArgumentError(
-                located(
-                    f"{token!r} is not in the vocabulary of {len(self)} tokens, "
-                    f"which has no {UNKNOWN!r}"
-                )
+                f"{token!r} is not in the vocabulary of {len(self)} tokens, "
+                f"which has no {UNKNOWN!r}"
             )
         return number
 
@@ -152,7 +145,7 @@ class Vocabulary:
         found = [int(number) for number in numbers]
         for number in found:
             if not 0 <= number < len(self):
-                raise BoundsError(located(f"decode: {number} is no number of {len(self)} tokens"))
+                raise BoundsError(f"decode: {number} is no number of {len(self)} tokens")
         return self.join.join(self.tokens[n] for n in found if self.tokens[n] != PADDING)
 
     def batch(
@@ -180,7 +173,7 @@ class Vocabulary:
         rows = [self.encode(text) if isinstance(text, str) else list(text) for text in texts]
         extent = max(map(len, rows), default=0) if length is None else length
         if extent < 0:
-            raise ArgumentError(located(f"Vocabulary.batch: length={length} must not be negative"))
+            raise ArgumentError(f"Vocabulary.batch: length={length} must not be negative")
         numbers = np.full((len(rows), extent), self._padding(padding), np.int64)
         real = np.zeros(numbers.shape, bool)
         for place, row in enumerate(rows):
@@ -192,9 +185,7 @@ class Vocabulary:
         number = self._numbers.get(PADDING) if given is None else given
         if number is None:
             raise ArgumentError(
-                located(
-                    f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
-                    "say by `padding` what fills up"
-                )
+                f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
+                "say by `padding` what fills up"
             )
         return number

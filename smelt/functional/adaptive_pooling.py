@@ -14,7 +14,6 @@ from smelt.functional.windows import Sizes, per_axis, with_batch
 from smelt.ops.indexing import take
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
-from smelt.tracing.engine import located
 
 Output = int | None | Sequence[int | None]
 
@@ -51,10 +50,10 @@ def _part_counts(what: str, output_size: Output, extents: Sizes) -> Sizes:
     sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,)
     sizes = sizes * len(extents) if len(sizes) == 1 else sizes
     if len(sizes) != len(extents):
-        raise ArgumentError(located(f"{what}: output_size {output_size} for {len(extents)} axes"))
+        raise ArgumentError(f"{what}: output_size {output_size} for {len(extents)} axes")
     filled = [extent if n is None else n for n, extent in zip(sizes, extents, strict=True)]
     if not all(extents):
-        raise ShapeError(located(f"{what}: an input whose axes {extents} are empty has no parts"))
+        raise ShapeError(f"{what}: an input whose axes {extents} are empty has no parts")
     return per_axis(what, "output_size", filled, len(extents), 1)
 
 

@@ -15,7 +15,6 @@ from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import exp, where
 from smelt.tensor.reductions import amax, wide
-from smelt.tracing.engine import located
 
 __all__ = [
     "attention_weights",
@@ -55,10 +54,8 @@ def scaled_dot_product_attention(
     """
     if min(key.ndim, value.ndim) < 2 or key.shape[-2] != value.shape[-2]:
         raise ShapeError(
-            located(
-                f"attention: key {key.shape} and value {value.shape} need one place (axis -2) for "
-                "each other"
-            )
+            f"attention: key {key.shape} and value {value.shape} need one place (axis -2) for "
+            "each other"
         )
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
     return dropout(weights, dropout_p, training=dropout_p > 0) @ value
@@ -85,7 +82,7 @@ def attention_weights(
     """
     if query.ndim < 2 or key.ndim < 2 or query.shape[-1] != key.shape[-1]:
         raise ShapeError(
-            located(f"attention: query {query.shape} and key {key.shape} need the same last extent")
+            f"attention: query {query.shape} and key {key.shape} need the same last extent"
         )
     factor = 1 / math.sqrt(max(1, query.shape[-1])) if scale is None else scale
     scores = query @ key.mT * factor
@@ -99,14 +96,10 @@ def attention_weights(
 
 def _masked(scores: Tensor, mask: Tensor) -> Tensor:
     if mask.dtype.kind == "int":
-        raise DTypeError(
-            located(f"attention: a mask is bool or float, got {mask.dtype.name}; use .bool()")
-        )
+        raise DTypeError(f"attention: a mask is bool or float, got {mask.dtype.name}; use .bool()")
     extents = zip(reversed(mask.shape), reversed(scores.shape), strict=False)
     if mask.ndim > scores.ndim or any(own not in (1, extent) for own, extent in extents):
-        raise ShapeError(
-            located(f"attention: a mask {mask.shape} does not fit scores of {scores.shape}")
-        )
+        raise ShapeError(f"attention: a mask {mask.shape} does not fit scores of {scores.shape}")
     if mask.dtype.kind == "bool":
         return where(mask, scores, -math.inf)
     return scores + mask.to(scores.dtype)
@@ -142,16 +135,13 @@ def sinusoidal_encoding(
     """
     if width < 2 or width % 2:
         raise ArgumentError(
-            located(f"sinusoidal_encoding: the width must be even and positive, got {width}")
+            f"sinusoidal_encoding: the width must be even and positive, got {width}"
         )
     if length < 0:
-        raise ArgumentError(located(f"sinusoidal_encoding: a negative length, {length}"))
+        raise ArgumentError(f"sinusoidal_encoding: a negative length, {length}")
     if layout not in ("interleaved", "concatenated"):
         raise ArgumentError(
-            located(
-                "sinusoidal_encoding: the layout is 'interleaved' or 'concatenated', got "
-                f"{layout!r}"
-            )
+            f"sinusoidal_encoding: the layout is 'interleaved' or 'concatenated', got {layout!r}"
         )
     angles = np.arange(length)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
     waves = np.stack([np.sin(angles), np.cos(angles)], -1 if layout == "interleaved" else 1)
@@ -177,10 +167,10 @@ def masked_mean(x: Tensor, padding: Tensor | None = None, dim: int = 1) -> Tenso
     if padding is None:
         return x.mean(dim)
     if padding.dtype.kind != "bool":
-        raise DTypeError(located(f"masked_mean: the padding is bool, got {padding.dtype.name}"))
+        raise DTypeError(f"masked_mean: the padding is bool, got {padding.dtype.name}")
     if padding.shape != x.shape[:-1]:
         raise ShapeError(
-            located(f"masked_mean: padding {padding.shape} for x {x.shape}: need {x.shape[:-1]}")
+            f"masked_mean: padding {padding.shape} for x {x.shape}: need {x.shape[:-1]}"
         )
     padding = padding.unsqueeze(-1)
     count = (~padding).sum(dim)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from smelt.errors import ShapeError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 
 def refuse_other_channels(
@@ -26,10 +25,8 @@ def refuse_other_channels(
     axes = "(N, C, " if channels else "(C, "
     axes += ("L", "H, W")[ndim - 1] + ")"
     raise ShapeError(
-        located(
-            f"{what}: an input {x.shape}, read as {axes}, has {x.shape[channels]} channels; "
-            f"the weight {weight.shape}, {form}, takes {wanted}{_hint(x, wanted, channels)}"
-        )
+        f"{what}: an input {x.shape}, read as {axes}, has {x.shape[channels]} channels; "
+        f"the weight {weight.shape}, {form}, takes {wanted}{_hint(x, wanted, channels)}"
     )
 
 

@@ -13,7 +13,6 @@ from smelt.ops.op import Shape
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype
 from smelt.tensor.shaping import flip
-from smelt.tracing.engine import located
 
 MODES = ("full", "same", "valid")
 
@@ -179,10 +178,8 @@ def _convolution(
         wide = tuple(map(sum, zip(x.shape[2:], low, high, strict=True)))
         if any(most > extent for most, extent in zip(covered, wide, strict=True)):
             raise ShapeError(
-                located(
-                    f"{what}: a kernel that covers {covered} elements (weight {weight.shape}, "
-                    f"dilation {dilation}) is larger than the padded input {wide} (input {x.shape})"
-                )
+                f"{what}: a kernel that covers {covered} elements (weight {weight.shape}, "
+                f"dilation {dilation}) is larger than the padded input {wide} (input {x.shape})"
             )
         settings = {"stride": stride, "dilation": dilation, "groups": groups}
         wide_x = _with_zeros(x, low, high)
@@ -213,7 +210,7 @@ def _transposed(
     more = per_axis(what, "output_padding", output_padding, ndim)
     if any(one >= max(step, gap) for one, step, gap in zip(more, stride, dilation, strict=True)):
         raise ArgumentError(
-            located(f"{what}: output_padding {more} must be below stride {stride} or dilation")
+            f"{what}: output_padding {more} must be below stride {stride} or dilation"
         )
 
     def spread(x: Tensor) -> Tensor:
@@ -223,10 +220,8 @@ def _transposed(
         sizes = [(n - 1) * s + effective_extent(k, d) + a + b for n, s, k, d, a, b in axes]
         if min(sizes) < 1:
             raise ShapeError(
-                located(
-                    f"{what}: of an input with extents {x.shape[2:]} nothing is left: the output's "
-                    f"would be {tuple(sizes)}; a smaller padding than {padding} cuts off less"
-                )
+                f"{what}: of an input with extents {x.shape[2:]} nothing is left: the output's "
+                f"would be {tuple(sizes)}; a smaller padding than {padding} cuts off less"
             )
         return _run(
             x, weight, bias, lambda x, w: transposed(x, w, low, high, stride, dilation, groups)
@@ -241,19 +236,15 @@ def _fitting(
     """Returns x in the weight's dtype; refuses weights of a wrong rank, biases of a wrong size."""
     if weight.ndim != ndim + 2:
         raise ShapeError(
-            located(
-                f"{what}: the weight needs {ndim + 2} axes, (channels, channels, kernel), "
-                f"got {weight.shape}"
-            )
+            f"{what}: the weight needs {ndim + 2} axes, (channels, channels, kernel), "
+            f"got {weight.shape}"
         )
     if bias is not None and bias.shape != outputs:
-        raise ShapeError(located(f"{what}: a bias {bias.shape} for {outputs[0]} output channels"))
+        raise ShapeError(f"{what}: a bias {bias.shape} for {outputs[0]} output channels")
     if x.dtype is not weight.dtype and x.dtype.is_float:
         raise DTypeError(
-            located(
-                f"{what}: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring "
-                f"it to the weight's dtype with .to(smelt.{weight.dtype.name})"
-            )
+            f"{what}: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring "
+            f"it to the weight's dtype with .to(smelt.{weight.dtype.name})"
         )
     return x.to(weight.dtype)
 
@@ -261,9 +252,7 @@ def _fitting(
 def _refuse_groups(what: str, groups: int, channels: int, kind: str) -> None:
     if groups < 1 or channels % groups:
         raise ShapeError(
-            located(
-                f"{what}: {groups} groups do not divide the weight's {channels} {kind} channels"
-            )
+            f"{what}: {groups} groups do not divide the weight's {channels} {kind} channels"
         )
 
 
@@ -271,13 +260,11 @@ def _ends(what: str, padding: Any, stride: Sizes, covered: Sizes, ndim: int) -> 
     """Returns how many zeros come before and behind each axis."""
     if padding == "same":
         if max(stride) > 1:
-            raise ArgumentError(located(f"{what}: padding 'same' goes with stride 1, got {stride}"))
+            raise ArgumentError(f"{what}: padding 'same' goes with stride 1, got {stride}")
         low = tuple((most - 1) // 2 for most in covered)
         return low, tuple(most - 1 - before for most, before in zip(covered, low, strict=True))
     if isinstance(padding, str) and padding != "valid":
-        raise ArgumentError(
-            located(f"{what}: padding is a number, 'same' or 'valid', got {padding!r}")
-        )
+        raise ArgumentError(f"{what}: padding is a number, 'same' or 'valid', got {padding!r}")
     low = per_axis(what, "padding", 0 if padding == "valid" else padding, ndim)
     return low, low
 
@@ -303,12 +290,10 @@ def _slid(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
     x = as_tensor(x)
     if x.ndim != kernel.ndim or not x.ndim:
         raise ShapeError(
-            located(
-                f"{what}: {x.shape} and a kernel {kernel.shape} need as many axes, one at least"
-            )
+            f"{what}: {x.shape} and a kernel {kernel.shape} need as many axes, one at least"
         )
     if mode not in MODES:
-        raise ArgumentError(located(f"{what}: mode is one of {MODES}, got {mode!r}"))
+        raise ArgumentError(f"{what}: mode is one of {MODES}, got {mode!r}")
     dtype = common_dtype((x, kernel))
     x, kernel = x.to(dtype), kernel.to(dtype)
     if mode == "valid":

@@ -14,7 +14,7 @@ from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import maximum, rsqrt, where
 from smelt.tensor.indexing import check_bounds
 from smelt.tensor.reductions import wide
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -32,17 +32,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     x = as_tensor(x)
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
         raise ShapeError(
-            located(
-                f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
-                "last extent must be `in`"
-            )
+            f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
+            "last extent must be `in`"
         )
     if x.dtype is not weight.dtype and x.dtype.is_float:
         raise DTypeError(
-            located(
-                f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring it "
-                f"to the weight's dtype with .to(smelt.{weight.dtype.name})"
-            )
+            f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring it "
+            f"to the weight's dtype with .to(smelt.{weight.dtype.name})"
         )
     y = x @ weight.T
     return y if bias is None else y + bias
@@ -75,7 +71,7 @@ def dropout(
     So the mean stays what it is (Srivastava et al., 2014). Without `training` x itself.
     """
     if not 0.0 <= p <= 1.0:
-        raise ArgumentError(located(f"dropout: the probability lies in [0, 1], got {p}"))
+        raise ArgumentError(f"dropout: the probability lies in [0, 1], got {p}")
     if not training or p == 0:
         return x
     if p == 1:
@@ -102,7 +98,7 @@ def layer_norm(
     """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
-        raise ShapeError(located(f"layer_norm: an input {x.shape} does not end with {shape}"))
+        raise ShapeError(f"layer_norm: an input {x.shape} does not end with {shape}")
     axes = tuple(range(-len(shape), 0))
     centred = wide(x) - wide(x).mean(axes, True)
     y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
@@ -118,7 +114,7 @@ def rms_norm(
     """Returns x / sqrt(mean x^2 + eps) * w over the last axes (Zhang and Sennrich, 2019)."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
-        raise ShapeError(located(f"rms_norm: an input {x.shape} does not end with {shape}"))
+        raise ShapeError(f"rms_norm: an input {x.shape} does not end with {shape}")
     axes = tuple(range(-len(shape), 0))
     y = wide(x) * rsqrt((wide(x) ** 2).mean(axes, True) + eps)
     return _scaled(y, weight, None).to(x.dtype)
@@ -135,9 +131,7 @@ def group_norm(
     2018).
     """
     if x.ndim < 2 or x.shape[1] % num_groups:
-        raise ShapeError(
-            located(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)")
-        )
+        raise ShapeError(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)")
     groups = wide(x).reshape(x.shape[0], num_groups, -1)
     centred = groups - groups.mean(-1, True)
     y = centred * rsqrt((centred * centred).mean(-1, True) + eps)
@@ -169,7 +163,7 @@ def batch_norm(
         eps: keeps the root away from 0.
     """
     if x.ndim < 2:
-        raise ShapeError(located(f"batch_norm: needs (N, C, ...), got {x.shape}"))
+        raise ShapeError(f"batch_norm: needs (N, C, ...), got {x.shape}")
     if training:
         axes = (0, *range(2, x.ndim))
         mean = wide(x).mean(axes)
@@ -177,9 +171,7 @@ def batch_norm(
         var = (centred * centred).mean(axes)
         _move_statistics(x, mean, var, running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
-        raise ArgumentError(
-            located("batch_norm: without training, running_mean and running_var are used")
-        )
+        raise ArgumentError("batch_norm: without training, running_mean and running_var are used")
     else:
         centred, var = wide(x) - _by_channel(running_mean, x), running_var
     scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
@@ -196,7 +188,7 @@ def _move_statistics(
 ) -> None:
     count = x.size // max(1, x.shape[1])
     if count < 2:
-        raise ShapeError(located(f"batch_norm: training needs two values a channel, got {x.shape}"))
+        raise ShapeError(f"batch_norm: training needs two values a channel, got {x.shape}")
     with no_grad():
         if running_mean is not None:
             running_mean.copy_(running_mean * (1 - momentum) + mean * momentum)

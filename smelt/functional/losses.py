@@ -16,7 +16,7 @@ from smelt.tensor.activations import log_sigmoid, log_softmax, relu
 from smelt.tensor.apply import as_tensor, axis_of
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import exp, log, maximum, sqrt, where
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
@@ -33,7 +33,7 @@ def _combined(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "sum":
         return losses.sum()
     if reduction != "none":
-        raise ArgumentError(located(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}"))
+        raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
     return losses
 
 
@@ -41,10 +41,8 @@ def _same_shape(what: str, x: Tensor, target: Any) -> Tensor:
     target = as_tensor(target)
     if x.shape != target.shape:
         raise ShapeError(
-            located(
-                f"{what}: input {x.shape} and target {target.shape} differ; broadcasting them "
-                "would compare each prediction with every target. Reshape one of them"
-            )
+            f"{what}: input {x.shape} and target {target.shape} differ; broadcasting them "
+            "would compare each prediction with every target. Reshape one of them"
         )
     return target
 
@@ -70,7 +68,7 @@ def l1_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
 def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Returns d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = yhat - y."""
     if delta <= 0:
-        raise ArgumentError(located(f"huber_loss: delta must be positive, got {delta}"))
+        raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
     difference = input - _same_shape("huber_loss", input, target)
     size = absolute(difference)
     outside = delta * (size - 0.5 * delta)
@@ -216,7 +214,7 @@ def cross_entropy(
         DTypeError: class numbers that are not integers.
     """
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ArgumentError(located(f"label_smoothing lies in [0, 1], got {label_smoothing}"))
+        raise ArgumentError(f"label_smoothing lies in [0, 1], got {label_smoothing}")
     target, axis = as_tensor(target), _class_axis(input)
     if target.dtype.is_float and target.shape == input.shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
@@ -240,7 +238,7 @@ def nll_loss(
 
 def _class_axis(x: Tensor) -> int:
     if not x.ndim:
-        raise ShapeError(located("a loss over classes needs an axis of classes, got shape ()"))
+        raise ShapeError("a loss over classes needs an axis of classes, got shape ()")
     return min(1, x.ndim - 1)
 
 
@@ -254,17 +252,13 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
     classes, shape = x.shape[axis], (*x.shape[:axis], *x.shape[axis + 1 :])
     if target.dtype.kind != "int":
         raise DTypeError(
-            located(
-                f"labels must be int32 or int64, got {target.dtype.name}; or give probabilities "
-                f"of shape {x.shape}"
-            )
+            f"labels must be int32 or int64, got {target.dtype.name}; or give probabilities "
+            f"of shape {x.shape}"
         )
     if target.shape != shape:
         raise ShapeError(
-            located(
-                f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
-                f"{axis}: the labels' shape must be {shape}{_hint(x, target)}"
-            )
+            f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
+            f"{axis}: the labels' shape must be {shape}{_hint(x, target)}"
         )
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = (
@@ -305,9 +299,7 @@ def _picked(
 def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
     if weight.shape != (x.shape[axis],):
         raise ShapeError(
-            located(
-                f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed"
-            )
+            f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed"
         )
     return weight.reshape([-1 if place == axis else 1 for place in range(x.ndim)])
 

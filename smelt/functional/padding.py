@@ -12,7 +12,6 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, flip, narrow
-from smelt.tracing.engine import located
 
 MODES = ("constant", "reflect", "replicate", "circular")
 
@@ -34,11 +33,11 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
     """
     x, counts = as_tensor(x), tuple(pad)
     if mode not in MODES:
-        raise ArgumentError(located(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}"))
+        raise ArgumentError(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}")
     if len(counts) % 2 or not all(isinstance(count, (int, np.integer)) for count in counts):
-        raise ArgumentError(located(f"pad: needs two whole numbers an axis, got {counts}"))
+        raise ArgumentError(f"pad: needs two whole numbers an axis, got {counts}")
     if len(counts) > 2 * x.ndim:
-        raise ShapeError(located(f"pad: {counts} are for more axes than {x.shape} has"))
+        raise ShapeError(f"pad: {counts} are for more axes than {x.shape} has")
     if mode == "constant":
         return _constant(x, counts, value)
     for number in range(len(counts) // 2):
@@ -50,7 +49,7 @@ def _constant(x: Tensor, counts: tuple[int, ...], value: float) -> Tensor:
     kept = (0,) * (x.ndim - len(counts) // 2)
     low, high = (kept + counts[side::2][::-1] for side in (0, 1))
     if any(sum(ends) < 0 for ends in zip(x.shape, low, high, strict=True)):
-        raise ShapeError(located(f"pad: {counts} cut more off than {x.shape} has"))
+        raise ShapeError(f"pad: {counts} cut more off than {x.shape} has")
     once = (1,) * x.ndim
     result = padded(x, low, high, once)
     if value == 0:
@@ -65,7 +64,7 @@ def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
     most = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
     if not extent or not all(0 <= count <= most for count in (low, high)):
         raise ShapeError(
-            located(f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}")
+            f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}"
         )
     if mode == "reflect":
         before = flip(narrow(x, axis, 1, low), (axis,))

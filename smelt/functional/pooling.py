@@ -18,7 +18,6 @@ from smelt.ops.pooling import window_argmax, window_take
 from smelt.ops.windows import Windows
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
-from smelt.tracing.engine import located
 
 Line = tuple[int, int, int, int, int]  # the window, stride, dilation, low and count of one axis
 LARGE = 16  # positions from which on a window is searched axis by axis
@@ -127,18 +126,14 @@ def windows_of(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     low = per_axis(what, "padding", padding, ndim)
     if any(2 * before > taps for before, taps in zip(low, window, strict=True)):
-        raise ArgumentError(
-            located(f"{what}: padding {low} is more than half of kernel_size {window}")
-        )
+        raise ArgumentError(f"{what}: padding {low} is more than half of kernel_size {window}")
     counts = []
     for extent, taps, step, gap, before in zip(extents, window, stride, dilation, low, strict=True):
         room = extent + 2 * before - effective_extent(taps, gap)
         if room < 0 or not extent:
             raise ShapeError(
-                located(
-                    f"{what}: a window {window} with dilation {dilation} and padding {low} is "
-                    f"larger than the input's {extents}"
-                )
+                f"{what}: a window {window} with dilation {dilation} and padding {low} is "
+                f"larger than the input's {extents}"
             )
         count = (room + (step - 1 if ceil_mode else 0)) // step + 1
         counts.append(count - (ceil_mode and (count - 1) * step >= extent + before))
@@ -220,7 +215,7 @@ def _avg_pool(
     ndim: int,
 ) -> Tensor:
     if divisor == 0:
-        raise ArgumentError(located(f"{what}: divisor_override must not be 0"))
+        raise ArgumentError(f"{what}: divisor_override must not be 0")
 
     def pooled(x: Tensor) -> Tensor:
         windows = windows_of(what, x.shape[2:], settings)
@@ -261,7 +256,7 @@ def as_float(what: str, x: Tensor) -> Tensor:
     """Returns x, or raises DTypeError when it is not of floats."""
     x = as_tensor(x)
     if not x.dtype.is_float:
-        raise DTypeError(located(f"{what}: needs floats, got {x.dtype.name}"))
+        raise DTypeError(f"{what}: needs floats, got {x.dtype.name}")
     return x
 
 

@@ -9,7 +9,6 @@ from smelt.random import Generator, randn_like
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import exp
-from smelt.tracing.engine import located
 
 __all__ = ["kl_divergence_normal", "reparameterize"]
 
@@ -56,6 +55,4 @@ def kl_divergence_normal(
 
 def _refuse_different(what: str, mean: Tensor, log_variance: Tensor) -> None:
     if mean.shape != log_variance.shape:
-        raise ShapeError(
-            located(f"{what}: mean {mean.shape} and log_variance {log_variance.shape} differ")
-        )
+        raise ShapeError(f"{what}: mean {mean.shape} and log_variance {log_variance.shape} differ")

@@ -9,7 +9,6 @@ import numpy as np
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 Sizes = tuple[int, ...]
 
@@ -26,7 +25,7 @@ def per_axis(what: str, name: str, given: Any, ndim: int, least: int = 0) -> Siz
     whole = all(isinstance(size, (int, np.integer)) and size >= least for size in sizes)
     if len(sizes) != ndim or not whole:
         number = "a whole number" if ndim == 1 else f"a whole number, or {ndim},"
-        raise ArgumentError(located(f"{what}: {name} must be {number} from {least} on: {given!r}"))
+        raise ArgumentError(f"{what}: {name} must be {number} from {least} on: {given!r}")
     return tuple(map(int, sizes))
 
 
@@ -39,7 +38,7 @@ def with_batch(
     if x.ndim != ndim + 1:
         spatial = ("L", "H, W", "D, H, W")[ndim - 1]
         raise ShapeError(
-            located(f"{what}: needs an input (N, C, {spatial}) or (C, {spatial}), got {x.shape}")
+            f"{what}: needs an input (N, C, {spatial}) or (C, {spatial}), got {x.shape}"
         )
     results = function(x.unsqueeze(0))
     if isinstance(results, tuple):

@@ -14,7 +14,6 @@ from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import located
 
 __all__ = ["MultiheadAttention"]
 
@@ -58,14 +57,12 @@ class MultiheadAttention(Module):
         sizes(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
         if not num_heads or embed_dim % num_heads:
             raise ArgumentError(
-                located(
-                    f"MultiheadAttention: {num_heads} heads do not divide embed_dim {embed_dim}; "
-                    "each head gets embed_dim / num_heads columns"
-                )
+                f"MultiheadAttention: {num_heads} heads do not divide embed_dim {embed_dim}; "
+                "each head gets embed_dim / num_heads columns"
             )
         if not 0 <= dropout <= 1:
             raise ArgumentError(
-                located(f"MultiheadAttention: dropout must lie between 0 and 1, got {dropout}")
+                f"MultiheadAttention: dropout must lie between 0 and 1, got {dropout}"
             )
         self.embed_dim = embed_dim
         self.num_heads = num_heads
@@ -169,25 +166,19 @@ class MultiheadAttention(Module):
         layout = "(B, T, E)" if self.batch_first else "(T, B, E)"
         given = f"got query {query.shape}, key {key.shape}, value {value.shape}"
         if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):
-            raise ShapeError(
-                located(f"MultiheadAttention needs three inputs {layout} or (T, E); {given}")
-            )
+            raise ShapeError(f"MultiheadAttention needs three inputs {layout} or (T, E); {given}")
         extents = query.shape[-1], key.shape[-1], value.shape[-1]
         wanted = self.embed_dim, self.kdim, self.vdim
         if extents != wanted:
-            raise ShapeError(
-                located(f"MultiheadAttention: the last extents must be {wanted}; {given}")
-            )
+            raise ShapeError(f"MultiheadAttention: the last extents must be {wanted}; {given}")
         batch = 0 if self.batch_first else 1
         alone = query.ndim == 2
         if key.shape[:-1] != value.shape[:-1] or not (
             alone or query.shape[batch] == key.shape[batch]
         ):
             raise ShapeError(
-                located(
-                    "MultiheadAttention: key and value need the same places, and all three the "
-                    f"same batch, in {layout}; {given}"
-                )
+                "MultiheadAttention: key and value need the same places, and all three the "
+                f"same batch, in {layout}; {given}"
             )
 
     def extra_repr(self) -> str:
@@ -209,11 +200,9 @@ def _attention_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | Non
         hint = "; a mask of padding, (B, S), is key_padding_mask (src_key_padding_mask)"
         hint = hint if padding else ""
         raise ShapeError(
-            located(
-                f"MultiheadAttention: attn_mask {mask.shape} (a layer's src_mask, tgt_mask or "
-                f"memory_mask) must be (L, S) = {length, places} or (B * heads, L, S) = "
-                f"{batch * heads, length, places}{hint}"
-            )
+            f"MultiheadAttention: attn_mask {mask.shape} (a layer's src_mask, tgt_mask or "
+            f"memory_mask) must be (L, S) = {length, places} or (B * heads, L, S) = "
+            f"{batch * heads, length, places}{hint}"
         )
     return _allowing(mask).reshape(shape)
 
@@ -225,10 +214,8 @@ def _padding_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
     batch, _, _, places = shape
     if mask.shape != (batch, places) and (batch, *mask.shape) != (1, places):
         raise ShapeError(
-            located(
-                f"MultiheadAttention: key_padding_mask {mask.shape} must be (B, S) = "
-                f"{batch, places}: True where the key is padding"
-            )
+            f"MultiheadAttention: key_padding_mask {mask.shape} must be (B, S) = "
+            f"{batch, places}: True where the key is padding"
         )
     return _allowing(mask).reshape(batch, 1, 1, places)
 
@@ -237,10 +224,8 @@ def _allowing(mask: Tensor) -> Tensor:
     """A bool mask turned round: True where attention is allowed; a float one as it is."""
     if mask.dtype.kind == "int":
         raise DTypeError(
-            located(
-                f"MultiheadAttention: a mask is bool (True: not attended to) or float, got "
-                f"{mask.dtype.name}; use .bool()"
-            )
+            f"MultiheadAttention: a mask is bool (True: not attended to) or float, got "
+            f"{mask.dtype.name}; use .bool()"
         )
     return ~mask if mask.dtype.kind == "bool" else mask
 

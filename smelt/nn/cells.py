@@ -18,7 +18,6 @@ from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
-from smelt.tracing.engine import located
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "Recurrence"]
 
@@ -79,9 +78,7 @@ class Recurrence(Module):
         if shapes != [shape] * self.tensors:
             needed = str(shape) if self.tensors == 1 else f"a pair (h, c) of {shape} each"
             got = " and ".join(map(str, shapes))
-            raise ShapeError(
-                located(f"{type(self).__name__}: the state must be {needed}, got {got}")
-            )
+            raise ShapeError(f"{type(self).__name__}: the state must be {needed}, got {got}")
         return state
 
     def _result(self, state: State) -> Any:
@@ -91,10 +88,8 @@ class Recurrence(Module):
     def _refuse_width(self, x: Tensor, axes: str, counts: tuple[int, ...]) -> None:
         if x.ndim not in counts or x.shape[-1] != self.input_size:
             raise ShapeError(
-                located(
-                    f"{type(self).__name__} needs {axes} with I = input_size = {self.input_size}, "
-                    f"got {x.shape}"
-                )
+                f"{type(self).__name__} needs {axes} with I = input_size = {self.input_size}, "
+                f"got {x.shape}"
             )
 
 
@@ -107,9 +102,7 @@ class Elman(Recurrence):
     def _choose(self, nonlinearity: str) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ArgumentError(
-                located(
-                    f"{type(self).__name__}: nonlinearity is 'tanh' or 'relu', got {nonlinearity!r}"
-                )
+                f"{type(self).__name__}: nonlinearity is 'tanh' or 'relu', got {nonlinearity!r}"
             )
         self.nonlinearity = nonlinearity
 

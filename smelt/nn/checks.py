@@ -8,7 +8,6 @@ import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = ["refuse_tokens", "sizes"]
 
@@ -18,10 +17,8 @@ def refuse_tokens(layer: object, **given: Tensor) -> None:
     for name, x in given.items():
         if x.dtype.kind == "int":
             raise DTypeError(
-                located(
-                    f"{type(layer).__name__}: {name} {x.shape} is {x.dtype.name}; make vectors of "
-                    "tokens by an nn.Embedding first (numbers become floats by .float())"
-                )
+                f"{type(layer).__name__}: {name} {x.shape} is {x.dtype.name}; make vectors of "
+                "tokens by an nn.Embedding first (numbers become floats by .float())"
             )
 
 
@@ -30,8 +27,6 @@ def sizes(layer: object, **given: Any) -> None:
     for name, size in given.items():
         if not isinstance(size, (int, np.integer)) or size < 0:
             raise ArgumentError(
-                located(
-                    f"{type(layer).__name__}: {name} must be a whole number and not negative, "
-                    f"got {size!r}"
-                )
+                f"{type(layer).__name__}: {name} must be a whole number and not negative, "
+                f"got {size!r}"
             )

@@ -10,7 +10,6 @@ from smelt.errors import ArgumentError, BoundsError
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
 
@@ -31,7 +30,7 @@ class _Numbered(Module):
         """Adds a module at the end; returns the container."""
         if not isinstance(module, Module):
             raise ArgumentError(
-                located(f"{type(self).__name__} holds modules, got a {type(module).__name__}")
+                f"{type(self).__name__} holds modules, got a {type(module).__name__}"
             )
         setattr(self, str(len(self)), module)
         return self
@@ -80,9 +79,7 @@ class _Numbered(Module):
     def _place(self, index: int) -> int:
         if not -len(self) <= index < len(self):
             raise BoundsError(
-                located(
-                    f"{type(self).__name__} holds {len(self)} modules, there is no number {index}"
-                )
+                f"{type(self).__name__} holds {len(self)} modules, there is no number {index}"
             )
         return index
 
@@ -118,11 +115,9 @@ def _refuse_several(before: Module | None, module: Module, x: tuple[Any, ...]) -
         return
     giver = "what comes in" if before is None else f"what {type(before).__name__} gives"
     raise ArgumentError(
-        located(
-            f"Sequential: {type(module).__name__} takes one tensor, and {giver} is a tuple of "
-            f"{len(x)}; put a module between that takes one of them. A recurrent layer gives "
-            "(output, state): nn.ManyToMany and nn.ManyToOne put a head behind it"
-        )
+        f"Sequential: {type(module).__name__} takes one tensor, and {giver} is a tuple of "
+        f"{len(x)}; put a module between that takes one of them. A recurrent layer gives "
+        "(output, state): nn.ManyToMany and nn.ManyToOne put a head behind it"
     )
 
 
@@ -165,16 +160,14 @@ class ModuleDict(Module):
 
     def __setitem__(self, key: str, module: Module) -> None:
         if not key or "." in key:
-            raise ArgumentError(
-                located(f"a ModuleDict's key may not be empty or hold a dot: {key!r}")
-            )
+            raise ArgumentError(f"a ModuleDict's key may not be empty or hold a dot: {key!r}")
         setattr(self, key, module)
 
     def __getitem__(self, key: str) -> Module:
         found = self._entries().get(key)
         if found is None:
             known = ", ".join(self._entries())
-            raise BoundsError(located(f"ModuleDict has no module {key!r}; it has: {known}"))
+            raise BoundsError(f"ModuleDict has no module {key!r}; it has: {known}")
         return found
 
     def __delitem__(self, key: str) -> None:

@@ -14,7 +14,6 @@ from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
 
@@ -39,10 +38,8 @@ class _AnyConvolution(Module):
         sizes(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if not groups or in_channels % groups or out_channels % groups:
             raise ArgumentError(
-                located(
-                    f"{kind}: {groups} groups do not divide in_channels = {in_channels} and "
-                    f"out_channels = {out_channels}"
-                )
+                f"{kind}: {groups} groups do not divide in_channels = {in_channels} and "
+                f"out_channels = {out_channels}"
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -98,18 +95,14 @@ class _Convolution(_AnyConvolution):
         kind = type(self).__name__
         self._prepare(in_channels, out_channels, kernel_size, stride, dilation, groups)
         if padding_mode not in MODES:
-            raise ArgumentError(
-                located(f"{kind}: padding_mode is one of {MODES}, got {padding_mode!r}")
-            )
+            raise ArgumentError(f"{kind}: padding_mode is one of {MODES}, got {padding_mode!r}")
         if isinstance(padding, str):
             if padding not in ("same", "valid"):
                 raise ArgumentError(
-                    located(f"{kind}: padding is a number, 'same' or 'valid', got {padding!r}")
+                    f"{kind}: padding is a number, 'same' or 'valid', got {padding!r}"
                 )
             if padding == "same" and max(self.stride) > 1:
-                raise ArgumentError(
-                    located(f"{kind}: padding 'same' goes with stride 1, got {self.stride}")
-                )
+                raise ArgumentError(f"{kind}: padding 'same' goes with stride 1, got {self.stride}")
             self.padding: Sizes | str = padding
         else:
             self.padding = per_axis(kind, "padding", padding, self.ndim)
@@ -219,10 +212,8 @@ class _TransposedConvolution(_AnyConvolution):
         if any(not 0 <= one < step for one, step in zip(more, self.stride, strict=True)):
             most = tuple(b + step - 1 for b, step in zip(least, self.stride, strict=True))
             raise ArgumentError(
-                located(
-                    f"{type(self).__name__}: output_size {asked} lies outside of {tuple(least)} "
-                    f"to {most}, for an input {x.shape}"
-                )
+                f"{type(self).__name__}: output_size {asked} lies outside of {tuple(least)} "
+                f"to {most}, for an input {x.shape}"
             )
         return more
 

@@ -24,7 +24,7 @@ from smelt.tensor.apply import as_tensor, filled
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import gather_known
 from smelt.tensor.shaping import cat
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = ["Decoded", "beam_decode", "greedy_decode", "shift_right"]
 
@@ -104,9 +104,7 @@ def beam_decode(
     """
     start, state = _first("beam_decode", start, state, length)
     if not isinstance(beam_width, int) or beam_width < 1:
-        raise ArgumentError(
-            located(f"beam_decode: beam_width must be a positive int, got {beam_width!r}")
-        )
+        raise ArgumentError(f"beam_decode: beam_width must be a positive int, got {beam_width!r}")
     (batch,), width = start.shape, beam_width
 
     def turn(carry: Any, _: Any) -> tuple[Any, Any]:
@@ -159,21 +157,19 @@ def _first(what: str, start: Any, state: Any, length: int) -> tuple[Tensor, Any]
     """Returns the start and the state as tensors that fit each other."""
     start = as_tensor(start)
     if not isinstance(length, int) or length < 1:
-        raise ArgumentError(located(f"{what}: length must be a positive int, got {length!r}"))
+        raise ArgumentError(f"{what}: length must be a positive int, got {length!r}")
     if start.dtype.kind != "int":
-        raise DTypeError(located(f"{what}: start must be integers, got {start.dtype.name}"))
+        raise DTypeError(f"{what}: start must be integers, got {start.dtype.name}")
     if start.ndim != 1:
-        raise ShapeError(located(f"{what}: start must be one token a sequence, got {start.shape}"))
+        raise ShapeError(f"{what}: start must be one token a sequence, got {start.shape}")
     state = tree.map(as_tensor, state)
     for part in tree.flatten(state)[0]:
         if part.shape[:1] != start.shape:
             hint = "" if part.shape else "; give each sequence a number, as smelt.full((B,), 0)"
             hint = _LAYERS_FIRST if part.shape[1:2] == start.shape else hint
             raise ShapeError(
-                located(
-                    f"{what}: the first axis of each tensor of the state must be the batch, "
-                    f"{start.shape[0]}; got {part.shape}{hint}"
-                )
+                f"{what}: the first axis of each tensor of the state must be the batch, "
+                f"{start.shape[0]}; got {part.shape}{hint}"
             )
     return start.to(int64), state
 
@@ -183,16 +179,16 @@ def _log_probabilities(
 ) -> tuple[Tensor, Any]:
     result = step(token, state)
     if not isinstance(result, tuple) or len(result) != 2:
-        raise ArgumentError(located("decoding: the step must return a pair (logits, state)"))
+        raise ArgumentError("decoding: the step must return a pair (logits, state)")
     logits, following = result
     known, structure = leaves_of(state)
     matching("decoding: the state that the step returns", following, structure, known, _STATES)
     if logits.ndim != 2 or logits.shape[0] != token.shape[0]:
         raise ShapeError(
-            located(f"decoding: {token.shape[0]} tokens need logits (B, V), got {logits.shape}")
+            f"decoding: {token.shape[0]} tokens need logits (B, V), got {logits.shape}"
         )
     if end is not None and not 0 <= end < logits.shape[1]:
-        raise ArgumentError(located(f"decoding: end={end} is none of {logits.shape[1]} tokens"))
+        raise ArgumentError(f"decoding: end={end} is none of {logits.shape[1]} tokens")
     return F.log_softmax(logits, -1).to(float64), following
 
 

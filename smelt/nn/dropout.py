@@ -6,7 +6,6 @@ import smelt.functional as F
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = ["Dropout"]
 
@@ -25,7 +24,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p <= 1:
-            raise ArgumentError(located(f"Dropout: p must lie between 0 and 1, got {p}"))
+            raise ArgumentError(f"Dropout: p must lie between 0 and 1, got {p}")
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:

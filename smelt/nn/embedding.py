@@ -11,7 +11,7 @@ from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = ["Embedding"]
 
@@ -44,7 +44,7 @@ class Embedding(Module):
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(
-                    located(f"Embedding: padding_idx {padding_idx} in a table of {num_embeddings}")
+                    f"Embedding: padding_idx {padding_idx} in a table of {num_embeddings}"
                 )
             padding_idx %= num_embeddings
         self.num_embeddings = num_embeddings

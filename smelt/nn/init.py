@@ -15,7 +15,7 @@ from smelt.dtypes import float64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.random import rand, randn
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = [
     "calculate_gain",
@@ -44,7 +44,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Fills with numbers from the normal distribution N(mean, std^2)."""
     if std < 0:
-        raise ArgumentError(located(f"normal_: std must not be negative, got {std}"))
+        raise ArgumentError(f"normal_: std must not be negative, got {std}")
     return tensor.copy_(randn(*tensor.shape, dtype=tensor.dtype) * std + mean)
 
 
@@ -57,11 +57,11 @@ def trunc_normal_(
     x = mean + std * Phi^-1(u), u drawn evenly from Phi((a - mean) / std) to Phi((b - mean) / std).
     """
     if not std > 0:
-        raise ArgumentError(located(f"trunc_normal_: std must be positive, got {std}"))
+        raise ArgumentError(f"trunc_normal_: std must be positive, got {std}")
     normal = NormalDist(mean, std)
     low, high = normal.cdf(a), normal.cdf(b)
     if not high - low > 0:
-        raise ArgumentError(located(f"trunc_normal_: N({mean}, {std}^2) has no mass in [{a}, {b}]"))
+        raise ArgumentError(f"trunc_normal_: N({mean}, {std}^2) has no mass in [{a}, {b}]")
     levels = low + (high - low) * rand(*tensor.shape, dtype=float64).numpy()
     inside = np.clip(levels, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
     values = np.asarray(np.frompyfunc(normal.inv_cdf, 1, 1)(inside), np.float64)
@@ -88,7 +88,7 @@ def ones_(tensor: Tensor) -> Tensor:
 def eye_(tensor: Tensor) -> Tensor:
     """Makes a matrix the identity: 1 on the diagonal, 0 elsewhere."""
     if tensor.ndim != 2:
-        raise ShapeError(located(f"eye_ needs a matrix, got shape {tensor.shape}"))
+        raise ShapeError(f"eye_ needs a matrix, got shape {tensor.shape}")
     rows, columns = tensor.shape
     return tensor.copy_(as_tensor(np.eye(rows, columns)))
 
@@ -97,7 +97,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Makes the matrix (first axis x the others) have orthogonal rows or columns, times `gain`."""
     if tensor.ndim < 2:
-        raise ShapeError(located(f"orthogonal_ needs at least 2 axes, got shape {tensor.shape}"))
+        raise ShapeError(f"orthogonal_ needs at least 2 axes, got shape {tensor.shape}")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     drawn = randn(rows, columns, dtype=float64).numpy()
     tall = drawn if rows >= columns else drawn.T
@@ -137,7 +137,7 @@ def kaiming_normal_(
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
-        raise ArgumentError(located(f"mode must be 'fan_in' or 'fan_out', got {mode!r}"))
+        raise ArgumentError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
     fan = fans(tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
@@ -150,9 +150,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     """
     if tensor.ndim < 2 or not tensor.size:
         raise ShapeError(
-            located(
-                f"fan_in and fan_out need a weight of at least 2 axes, got shape {tensor.shape}"
-            )
+            f"fan_in and fan_out need a weight of at least 2 axes, got shape {tensor.shape}"
         )
     field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * field, tensor.shape[0] * field
@@ -175,5 +173,5 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     gains = dict.fromkeys(linear, 1.0) | {"tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 0.75}
     if nonlinearity not in gains:
         known = ", ".join([*gains, "leaky_relu"])
-        raise ArgumentError(located(f"no gain for {nonlinearity!r}; there is one for {known}"))
+        raise ArgumentError(f"no gain for {nonlinearity!r}; there is one for {known}")
     return gains[nonlinearity]

@@ -9,7 +9,6 @@ import smelt.functional as F
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = [
     "BCELoss",
@@ -35,9 +34,7 @@ __all__ = [
 class _Loss(Module):
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in ("none", "mean", "sum"):
-            raise ArgumentError(
-                located(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
-            )
+            raise ArgumentError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
         self.reduction = reduction
 
 

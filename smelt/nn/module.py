@@ -21,10 +21,11 @@ from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import as_dtype
 from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
+from smelt.location import located, running
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.absent import is_cpu, no_device
-from smelt.tracing.engine import context, located, no_grad
+from smelt.tracing.engine import context, no_grad
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
 
@@ -70,11 +71,11 @@ class Module:
         """Computes the module's output; every subclass says how."""
         near = difflib.get_close_matches("forward", set(dir(self)) - {"forward"}, 1, 0.8)
         hint = f"; did you mean {near[0]}() to be it?" if near else ""
-        raise NotImplementedError(located(f"{type(self).__name__} has no forward(){hint}"))
+        raise NotImplementedError(f"{type(self).__name__} has no forward(){hint}")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         context.engine.note_module(self)  # a trace remembers which settings it was made for
-        modules = context.modules
+        modules = running.modules
         modules.append(self._name or type(self).__name__.lower())
         try:
             output = self.forward(*inputs, **options)
@@ -137,18 +138,14 @@ class Module:
             name in self._buffers or isinstance(vars(self).get(name), Parameter)
         ):
             raise TraceError(
-                located(
-                    f"{type(self).__name__}.{name} is state and cannot be replaced inside a "
-                    f"compiled step; write self.{name}.copy_(...) under smelt.no_grad()"
-                )
+                f"{type(self).__name__}.{name} is state and cannot be replaced inside a "
+                f"compiled step; write self.{name}.copy_(...) under smelt.no_grad()"
             )
 
     def _refuse_method_name(self, name: str) -> None:
         if hasattr(Module, name) or callable(getattr(type(self), name, None)):
             raise ArgumentError(
-                located(
-                    f"{type(self).__name__}.{name} is a method or setting; rename the submodule"
-                )
+                f"{type(self).__name__}.{name} is a method or setting; rename the submodule"
             )
 
     def _child_path(self, name: str) -> str:
@@ -166,7 +163,7 @@ class Module:
             persistent: whether `state_dict` contains it.
         """
         if name in vars(self) and name not in self._buffers:
-            raise ArgumentError(located(f"{type(self).__name__} has an attribute {name!r} already"))
+            raise ArgumentError(f"{type(self).__name__} has an attribute {name!r} already")
         vars(self).setdefault("_buffers", {})[name] = persistent
         setattr(self, name, tensor)
 
@@ -291,7 +288,7 @@ class Module:
             return self
         target = as_dtype(dtype)
         if not target.is_float:
-            raise DTypeError(located(f"a module's parameters must be floats, not {target.name}"))
+            raise DTypeError(f"a module's parameters must be floats, not {target.name}")
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.is_float and tensor.dtype is not target:
                 with no_grad():
@@ -353,10 +350,8 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise ArgumentError(
-                located(
-                    "load_state_dict needs a dict of tensors by path, got a "
-                    f"{type(state_dict).__name__}; {_state_of(state_dict)}"
-                )
+                "load_state_dict needs a dict of tensors by path, got a "
+                f"{type(state_dict).__name__}; {_state_of(state_dict)}"
             )
         own = dict(self._named_state())
         given = {key: as_tensor(value) for key, value in state_dict.items()}
@@ -432,8 +427,6 @@ def _refuse_hidden(owner: str, name: str, value: Any) -> None:
     ):
         kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
         raise ArgumentError(
-            located(
-                f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "
-                f"found by parameters() and state_dict(); use nn.{kind}"
-            )
+            f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "
+            f"found by parameters() and state_dict(); use nn.{kind}"
         )

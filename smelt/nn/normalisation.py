@@ -14,7 +14,7 @@ from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
 
@@ -92,7 +92,7 @@ class GroupNorm(Module):
         sizes(self, num_groups=num_groups, num_channels=num_channels)
         if not num_groups or num_channels % num_groups:
             raise ArgumentError(
-                located(f"GroupNorm: {num_groups} groups do not divide {num_channels} channels")
+                f"GroupNorm: {num_groups} groups do not divide {num_channels} channels"
             )
         self.num_groups = num_groups
         self.num_channels = num_channels
@@ -109,9 +109,7 @@ class GroupNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 2 or x.shape[1] != self.num_channels:
-            raise ShapeError(
-                located(f"GroupNorm needs (B, {self.num_channels}, ...), got shape {x.shape}")
-            )
+            raise ShapeError(f"GroupNorm needs (B, {self.num_channels}, ...), got shape {x.shape}")
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -190,10 +188,8 @@ class _BatchNorm(Module):
         if x.ndim not in self.ndims or x.shape[1] != self.num_features:
             counts = " or ".join(map(str, self.ndims))
             raise ShapeError(
-                located(
-                    f"{type(self).__name__} needs {counts} axes, {self.num_features} channels "
-                    f"at axis 1; got shape {x.shape}"
-                )
+                f"{type(self).__name__} needs {counts} axes, {self.num_features} channels "
+                f"at axis 1; got shape {x.shape}"
             )
 
     def extra_repr(self) -> str:

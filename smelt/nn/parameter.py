@@ -10,7 +10,6 @@ from smelt import guards
 from smelt.dtypes import DType
 from smelt.errors import DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["Parameter"]
 
@@ -32,13 +31,11 @@ class Parameter(Tensor):
         tensor = as_tensor(data)
         if tensor.is_traced:
             raise TraceError(
-                located(
-                    "a Parameter cannot be made inside a compiled step; make the module before it"
-                )
+                "a Parameter cannot be made inside a compiled step; make the module before it"
             )
         if requires_grad and not tensor.dtype.is_float:
             raise DTypeError(
-                located(f"a Parameter holds floats, got {tensor.dtype.name}; use register_buffer")
+                f"a Parameter holds floats, got {tensor.dtype.name}; use register_buffer"
             )
         super().__init__(np.array(tensor.data, order="C"), tensor.dtype, requires_grad)
 

@@ -16,7 +16,6 @@ from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.shaping import cat
-from smelt.tracing.engine import located
 
 __all__ = ["ClassToken", "LearnedPositions", "MeanPooling", "PositionalEncoding"]
 
@@ -31,7 +30,7 @@ class _OfSequences(Module):
         if x.ndim not in (2, 3) or (width is not None and x.shape[-1] != width):
             layout = "(B, T, C)" if self.batch_first else "(T, B, C)"
             with_width = "" if width is None else f" with C = {width}"
-            raise ShapeError(located(f"{name} needs {layout} or (T, C){with_width}, got {x.shape}"))
+            raise ShapeError(f"{name} needs {layout} or (T, C){with_width}, got {x.shape}")
         return 1 if self.batch_first and x.ndim == 3 else 0
 
 
@@ -119,9 +118,7 @@ class LearnedPositions(_OfSequences):
         axis = self._time_axis(x, self.d_model)
         length = x.shape[axis]
         if length > self.max_len:
-            raise BoundsError(
-                located(f"LearnedPositions: {length} places, max_len is {self.max_len}")
-            )
+            raise BoundsError(f"LearnedPositions: {length} places, max_len is {self.max_len}")
         places = self.weight[:length]
         return self.dropout(x + (places if axis == x.ndim - 2 else places.unsqueeze(1)))
 
@@ -148,7 +145,7 @@ class ClassToken(_OfSequences):
     ) -> None:
         sizes(self, d_model=d_model)
         if std < 0:
-            raise ArgumentError(located(f"ClassToken: std must not be negative, got {std}"))
+            raise ArgumentError(f"ClassToken: std must not be negative, got {std}")
         self.d_model = d_model
         self.batch_first = batch_first
         self.std = std

@@ -8,6 +8,7 @@ from typing import Any
 import smelt.functional as F
 from smelt.control.scan import scan
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.location import located
 from smelt.nn.cells import Elman, Gated, LongShortTerm, Recurrence, State
 from smelt.nn.checks import sizes
 from smelt.ops.iota import iota
@@ -15,7 +16,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, stack
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -61,11 +62,11 @@ class _Layers(Recurrence):
     def _refuse_settings(self, hidden_size: int, num_layers: int, dropout: float) -> None:
         name = type(self).__name__
         if hidden_size < 1:
-            raise ArgumentError(located(f"{name}: hidden_size must be at least 1"))
+            raise ArgumentError(f"{name}: hidden_size must be at least 1")
         if num_layers < 1:
-            raise ArgumentError(located(f"{name}: num_layers must be at least 1"))
+            raise ArgumentError(f"{name}: num_layers must be at least 1")
         if not 0 <= dropout <= 1:
-            raise ArgumentError(located(f"{name}: dropout must lie in [0, 1], got {dropout}"))
+            raise ArgumentError(f"{name}: dropout must lie in [0, 1], got {dropout}")
         if dropout and num_layers == 1:
             message = f"{name}: dropout lies between layers, and with num_layers=1 there is none"
             warnings.warn(located(message), stacklevel=2)  # the message has the user's line
@@ -122,18 +123,14 @@ class _Layers(Recurrence):
         parts = state if isinstance(state, (tuple, list)) else (state,)
         if any(map(_is_whole, parts)):
             raise ArgumentError(
-                located(
-                    f"{type(self).__name__}: the second argument is the state, tensors of floats, "
-                    "and got integers; did you mean lengths=?"
-                )
+                f"{type(self).__name__}: the second argument is the state, tensors of floats, "
+                "and got integers; did you mean lengths=?"
             )
 
     def _run(self, x: Tensor, state: State, lengths: Any) -> tuple[Tensor, State]:
         """Runs all layers over x (T, B, I)."""
         if not x.shape[0]:
-            raise ShapeError(
-                located(f"{type(self).__name__}: a sequence without places, {x.shape}")
-            )
+            raise ShapeError(f"{type(self).__name__}: a sequence without places, {x.shape}")
         present = None if lengths is None else self._present(lengths, x)
         finals: list[State] = []
         for layer in range(self.num_layers):
@@ -172,11 +169,9 @@ class _Layers(Recurrence):
         lengths, (places, batch, _) = as_tensor(lengths), x.shape
         name = type(self).__name__
         if lengths.dtype.kind != "int":
-            raise DTypeError(located(f"{name}: lengths are integers, got {lengths.dtype.name}"))
+            raise DTypeError(f"{name}: lengths are integers, got {lengths.dtype.name}")
         if lengths.shape != (batch,):
-            raise ShapeError(
-                located(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
-            )
+            raise ShapeError(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
         outside = ((lengths < 0) | (lengths > places)).sum()
         message = f"{name}: a length lies outside 0..{places}, the sequences have {places} places"
         context.engine.require(outside, message, BoundsError)
@@ -197,9 +192,7 @@ class _Layers(Recurrence):
             ShapeError: the input or the state does not fit.
         """
         if self.bidirectional:
-            raise ArgumentError(
-                located(f"{type(self).__name__}: both directions cannot be stepped at once")
-            )
+            raise ArgumentError(f"{type(self).__name__}: both directions cannot be stepped at once")
         self._refuse_width(x, "(B, I)", (2,))
         before = self._state(state, (self.num_layers, x.shape[0], self.hidden_size), x)
         finals = []
@@ -291,9 +284,7 @@ class LSTM(LongShortTerm, _Layers):
         dtype: Any = None,
     ) -> None:
         if proj_size:
-            raise ArgumentError(
-                located("LSTM: proj_size is not supported; put a Linear behind the layer")
-            )
+            raise ArgumentError("LSTM: proj_size is not supported; put a Linear behind the layer")
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype,

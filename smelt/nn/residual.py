@@ -13,7 +13,6 @@ from smelt.nn.linear import Identity
 from smelt.nn.module import Module
 from smelt.nn.normalisation import BatchNorm2d
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = ["BasicBlock", "HeunBlock", "Residual"]
 
@@ -110,9 +109,7 @@ class HeunBlock(Module):
 def _sum(block: Any, x: Tensor, change: Tensor) -> Tensor:
     if x.shape != change.shape:
         raise ShapeError(
-            located(
-                f"{type(block).__name__}: {change.shape} cannot be added to {x.shape}; the "
-                "function must keep the shape, or a shortcut change it alike"
-            )
+            f"{type(block).__name__}: {change.shape} cannot be added to {x.shape}; the "
+            "function must keep the shape, or a shortcut change it alike"
         )
     return x + change

@@ -21,7 +21,6 @@ from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.tensor import Tensor
 from smelt.tensor.apply import filled
 from smelt.tensor.shaping import cat
-from smelt.tracing.engine import located
 
 __all__ = ["EncoderDecoder", "ManyToMany", "ManyToOne", "OneToMany"]
 
@@ -31,7 +30,7 @@ Recurrent = RNN | LSTM | GRU
 def _refuse_unless_recurrent(what: str, layer: Any) -> None:
     if not isinstance(layer, Recurrent):
         raise ArgumentError(
-            located(f"{what}: needs an nn.RNN, nn.LSTM or nn.GRU, got {type(layer).__name__}")
+            f"{what}: needs an nn.RNN, nn.LSTM or nn.GRU, got {type(layer).__name__}"
         )
 
 
@@ -101,10 +100,8 @@ class OneToMany(Module):
         width = recurrent.input_size - context_size
         if width < 1 or recurrent.bidirectional:
             raise ArgumentError(
-                located(
-                    "OneToMany: the recurrent layer needs one direction and an input_size above "
-                    f"context_size {context_size}, got {recurrent!r}"
-                )
+                "OneToMany: the recurrent layer needs one direction and an input_size above "
+                f"context_size {context_size}, got {recurrent!r}"
             )
         dtype = next(recurrent.parameters()).dtype
         self.context_size = context_size
@@ -157,10 +154,8 @@ class OneToMany(Module):
     def _refuse_unfit(self, context: Tensor, batch: tuple[int, ...]) -> None:
         if context.shape != (*batch, self.context_size):
             raise ShapeError(
-                located(
-                    f"OneToMany: the context must be (B, C) = {(*batch, self.context_size)}, got "
-                    f"{context.shape}"
-                )
+                f"OneToMany: the context must be (B, C) = {(*batch, self.context_size)}, got "
+                f"{context.shape}"
             )
 
     def extra_repr(self) -> str:

@@ -11,7 +11,7 @@ from smelt import tree
 from smelt.errors import ArgumentError
 from smelt.nn.module import Hook, Module
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = ["Row", "Summary", "refuse_unless_module", "shapes_of", "summary", "watched"]
 
@@ -89,7 +89,7 @@ def refuse_unless_module(what: str, model: Any) -> None:
     """Raises ArgumentError for what is no Module."""
     if not isinstance(model, Module):
         raise ArgumentError(
-            located(f"{what}: the first argument must be a Module, got a {type(model).__name__}")
+            f"{what}: the first argument must be a Module, got a {type(model).__name__}"
         )
 
 

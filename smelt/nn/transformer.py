@@ -25,7 +25,6 @@ from smelt.nn.module import Module
 from smelt.nn.normalisation import LayerNorm
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
-from smelt.tracing.engine import located
 
 __all__ = [
     "Transformer",
@@ -350,7 +349,7 @@ class Transformer(Module):
     def generate_square_subsequent_mask(sz: int, dtype: Any = None) -> Tensor:
         """Returns the causal mask (sz, sz): 0 where place i may see place j <= i, else -inf."""
         if sz < 0:
-            raise ArgumentError(located(f"generate_square_subsequent_mask: negative size {sz}"))
+            raise ArgumentError(f"generate_square_subsequent_mask: negative size {sz}")
         kind = float32 if dtype is None else as_dtype(dtype)
         return as_tensor(np.triu(np.full((sz, sz), -np.inf), 1), kind)
 
@@ -360,7 +359,7 @@ def _activation(given: str | Map) -> Map:
         return given
     if given not in ACTIVATIONS:
         raise ArgumentError(
-            located(f"activation is 'relu', 'gelu' or a function of one tensor, got {given!r}")
+            f"activation is 'relu', 'gelu' or a function of one tensor, got {given!r}"
         )
     return ACTIVATIONS[given]
 
@@ -369,9 +368,7 @@ def _copies(stack: Module, layer: Module, count: int) -> ModuleList:
     sizes(stack, num_layers=count)
     if not isinstance(layer, Module):
         raise ArgumentError(
-            located(
-                f"{type(stack).__name__} takes one layer, of which it makes num_layers copies; got "
-                f"a {type(layer).__name__}"
-            )
+            f"{type(stack).__name__} takes one layer, of which it makes num_layers copies; got "
+            f"a {type(layer).__name__}"
         )
     return ModuleList(copy.deepcopy(layer) for _ in range(count))

@@ -20,7 +20,6 @@ from smelt.nn.parameter import Parameter
 from smelt.random import randn_like
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import log
-from smelt.tracing.engine import located
 
 __all__ = ["VariationalConv2d", "VariationalLinear", "kl_divergence"]
 
@@ -33,7 +32,7 @@ class _Variational(Module):
     ) -> None:
         if not prior_std > 0:
             raise ArgumentError(
-                located(f"{type(self).__name__}: prior_std must be positive, got {prior_std}")
+                f"{type(self).__name__}: prior_std must be positive, got {prior_std}"
             )
         self.prior_std = prior_std
         self.initial_rho = rho
@@ -162,10 +161,8 @@ class VariationalConv2d(_Variational):
             sizes(self, kernel_size=extent)
         if not groups or in_channels % groups or out_channels % groups:
             raise ArgumentError(
-                located(
-                    f"VariationalConv2d: {groups} groups do not divide {in_channels} and "
-                    f"{out_channels} channels"
-                )
+                f"VariationalConv2d: {groups} groups do not divide {in_channels} and "
+                f"{out_channels} channels"
             )
         self.stride = stride
         self.padding = padding
@@ -193,9 +190,7 @@ def kl_divergence(model: Module) -> Tensor:
     """
     found = [part for part in model.modules() if isinstance(part, _Variational)]
     if not found:
-        raise ArgumentError(
-            located(f"kl_divergence: {type(model).__name__} has no variational layer")
-        )
+        raise ArgumentError(f"kl_divergence: {type(model).__name__} has no variational layer")
     total = found[0].kl_divergence()
     for layer in found[1:]:
         total = total + layer.kl_divergence()

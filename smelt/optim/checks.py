@@ -6,7 +6,6 @@ from typing import Any
 
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 __all__ = ["fraction", "is_used", "not_negative"]
 
@@ -15,14 +14,14 @@ def not_negative(owner: str, **settings: Any) -> None:
     """Raises ArgumentError for a setting below 0 (or nan)."""
     for name, value in settings.items():
         if not isinstance(value, Tensor) and not value >= 0:
-            raise ArgumentError(located(f"{owner}: {name} must not be negative, got {value}"))
+            raise ArgumentError(f"{owner}: {name} must not be negative, got {value}")
 
 
 def fraction(owner: str, **settings: Any) -> None:
     """Raises ArgumentError for a setting outside [0, 1)."""
     for name, value in settings.items():
         if not 0 <= value < 1:
-            raise ArgumentError(located(f"{owner}: {name} must lie in [0, 1), got {value}"))
+            raise ArgumentError(f"{owner}: {name} must lie in [0, 1), got {value}")
 
 
 def is_used(setting: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import clamp, maximum, minimum
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
 
@@ -23,7 +23,7 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
         ArgumentError: `norm_type` is not positive.
     """
     if not norm_type > 0:
-        raise ArgumentError(located(f"norm_type must be positive, got {norm_type}"))
+        raise ArgumentError(f"norm_type must be positive, got {norm_type}")
     if norm_type == math.inf:
         total = as_tensor(0.0)
         for tensor in tensors:
@@ -56,9 +56,7 @@ def clip_grad_norm_(
         ArgumentError: `max_norm` is negative or `norm_type` is not positive.
     """
     if not max_norm >= 0:
-        raise ArgumentError(
-            located(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
-        )
+        raise ArgumentError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
     learned = _with_gradient(parameters)
     gradients = [gradient for _, gradient in learned]
     total = get_total_norm(gradients, norm_type)
@@ -76,7 +74,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         ArgumentError: `clip_value` is negative.
     """
     if not clip_value >= 0:
-        raise ArgumentError(located(f"clip_grad_value_: clip_value is negative: {clip_value}"))
+        raise ArgumentError(f"clip_grad_value_: clip_value is negative: {clip_value}")
     for parameter, gradient in _with_gradient(parameters):
         parameter.grad = clamp(gradient, -clip_value, clip_value)
 

@@ -16,7 +16,7 @@ from smelt import tree
 from smelt.autodiff import value_and_grad
 from smelt.errors import ArgumentError
 from smelt.tensor.apply import as_tensor
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = ["Descent", "gradient_descent"]
 
@@ -68,10 +68,8 @@ def gradient_descent(
     """
     if not lr > 0 or not tolerance >= 0 or max_iterations < 0:
         raise ArgumentError(
-            located(
-                "gradient_descent needs lr > 0, tolerance >= 0 and max_iterations >= 0; got "
-                f"{lr}, {tolerance} and {max_iterations}"
-            )
+            "gradient_descent needs lr > 0, tolerance >= 0 and max_iterations >= 0; got "
+            f"{lr}, {tolerance} and {max_iterations}"
         )
     slope = value_and_grad(function)
     x = tree.map(lambda leaf: as_tensor(leaf).detach(), x0)

@@ -11,7 +11,6 @@ from smelt import guards
 from smelt.dtypes import float64
 from smelt.errors import TraceError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import located
 
 __all__ = ["Group", "scalar"]
 
@@ -20,9 +19,7 @@ def scalar(value: Any) -> Tensor:
     """Returns a number as state of its own: a new concrete float64 tensor of shape ()."""
     given = as_tensor(value, float64)
     if given.is_traced:
-        raise TraceError(
-            located("state cannot be made inside a compiled step; make it before the step")
-        )
+        raise TraceError("state cannot be made inside a compiled step; make it before the step")
     return Tensor(np.array(given.numpy(), np.float64), float64)
 
 

@@ -18,7 +18,7 @@ from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
 from smelt.optim.group import Group, scalar
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.shaping import narrow
-from smelt.tracing.engine import context, located, no_grad
+from smelt.tracing.engine import context, no_grad
 
 __all__ = ["Optimizer"]
 
@@ -47,17 +47,15 @@ class Optimizer:
         name = type(self).__name__
         if hasattr(params, "named_parameters"):
             raise ArgumentError(
-                located(f"{name}: give model.parameters(), not the {type(params).__name__} itself")
+                f"{name}: give model.parameters(), not the {type(params).__name__} itself"
             )
         if isinstance(params, (Tensor, dict)) or not isinstance(params, Iterable):
             raise ArgumentError(
-                located(
-                    f"{name}: params must be iterable, got one {type(params).__name__}; use [...]"
-                )
+                f"{name}: params must be iterable, got one {type(params).__name__}; use [...]"
             )
         given = list(params)
         if not given:
-            raise ArgumentError(located(f"{name}: an optimiser without parameters"))
+            raise ArgumentError(f"{name}: an optimiser without parameters")
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
@@ -122,10 +120,8 @@ class Optimizer:
         for name in self.begin(group):
             if name not in self.state[group["params"][0]]:
                 raise ArgumentError(
-                    located(
-                        f"{type(self).__name__}: a setting that needs {name} was switched on after "
-                        "the optimiser was made; make a new optimiser with it"
-                    )
+                    f"{type(self).__name__}: a setting that needs {name} was switched on after "
+                    "the optimiser was made; make a new optimiser with it"
                 )
 
     # --- groups -----------------------------------------------------------------------------------
@@ -138,7 +134,7 @@ class Optimizer:
         group = Group({**self.defaults, **given, "params": parameters})
         if isinstance(group["lr"], (int, float)) and group["lr"] < 0:
             raise ArgumentError(
-                located(f"{type(self).__name__}: lr must not be negative, got {group['lr']}")
+                f"{type(self).__name__}: lr must not be negative, got {group['lr']}"
             )
         group.data["lr"] = scalar(group["lr"])
         group.data["step"] = Tensor(np.zeros(len(parameters), np.int64), int64)
@@ -151,15 +147,13 @@ class Optimizer:
         name, seen = type(self).__name__, {id(x) for x in self._parameters()}
         for x in parameters:
             if not isinstance(x, Tensor):
-                raise ArgumentError(located(f"{name} optimises tensors, got a {type(x).__name__}"))
+                raise ArgumentError(f"{name} optimises tensors, got a {type(x).__name__}")
             if x.history is not None:
-                raise GradientError(
-                    located(f"{name}: a computed tensor {x.shape} is not a parameter")
-                )
+                raise GradientError(f"{name}: a computed tensor {x.shape} is not a parameter")
             if not x.dtype.is_float:
-                raise DTypeError(located(f"{name} optimises floats, got {x.dtype.name}"))
+                raise DTypeError(f"{name} optimises floats, got {x.dtype.name}")
             if id(x) in seen:
-                raise ArgumentError(located(f"{name}: a parameter {x.shape} was given twice"))
+                raise ArgumentError(f"{name}: a parameter {x.shape} was given twice")
             seen.add(id(x))
 
     def _parameters(self) -> Iterator[Tensor]:

@@ -11,7 +11,6 @@ from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import located
 
 __all__ = ["SGD"]
 
@@ -49,7 +48,7 @@ class SGD(Optimizer):
     ) -> None:
         not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ArgumentError(located("SGD: nesterov needs a momentum and no dampening"))
+            raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
         defaults = {"lr": lr, "momentum": momentum, "dampening": dampening}
         defaults |= {"weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize}
         super().__init__(params, defaults)

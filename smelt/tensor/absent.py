@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smelt.errors import ArgumentError, AssignmentError
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -29,17 +28,15 @@ def is_cpu(place: Any) -> bool:
 def no_device(place: str) -> ArgumentError:
     """Returns the error of asking for another device than the CPU."""
     return ArgumentError(
-        located(f"there is no device {place!r}: Smelt computes on the CPU; leave the call out")
+        f"there is no device {place!r}: Smelt computes on the CPU; leave the call out"
     )
 
 
 def _in_place(name: str, instead: str) -> Callable[..., NoReturn]:
     def refuse(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
         raise AssignmentError(
-            located(
-                f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
-                "parameter is changed by x.copy_(new) under smelt.no_grad()"
-            )
+            f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
+            "parameter is changed by x.copy_(new) under smelt.no_grad()"
         )
 
     refuse.__name__ = name

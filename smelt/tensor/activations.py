@@ -14,7 +14,6 @@ from smelt.tensor.apply import promoted
 from smelt.tensor.elementary import erf, exp, expm1, log, log1p, tanh, where
 from smelt.tensor.reductions import amax, wide
 from smelt.tensor.reductions import sum as sum_over
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -154,7 +153,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     if approximate == "none":
         return x * 0.5 * (1.0 + erf(x * math.sqrt(0.5)))
     if approximate != "tanh":
-        raise ArgumentError(located(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}"))
+        raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
     inner = (x + 0.044715 * x**3) * math.sqrt(2 / math.pi)
     return x * 0.5 * (1.0 + tanh(inner))
 
@@ -162,7 +161,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """Returns a * sigmoid(b), a and b the halves of x along `dim` (Dauphin et al., 2016)."""
     if x.shape[dim] % 2:
-        raise ArgumentError(located(f"glu: axis {dim} of shape {x.shape} has no two halves"))
+        raise ArgumentError(f"glu: axis {dim} of shape {x.shape} has no two halves")
     a, b = x.chunk(2, dim)
     return a * sigmoid(b)
 

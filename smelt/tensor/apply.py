@@ -17,7 +17,7 @@ from smelt.errors import ArgumentError, DTypeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, normal_axis
 from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
-from smelt.tracing.engine import Eager, context, literal_array, located
+from smelt.tracing.engine import Eager, context, literal_array
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -77,7 +77,7 @@ def common_dtype(operands: tuple[Any, ...]) -> DType:
 
 def _refuse_unless_number(operand: Any) -> None:
     if not isinstance(operand, (bool, int, float, np.generic)):
-        raise DTypeError(located(f"a tensor cannot be combined with a {type(operand).__name__}"))
+        raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
 
 
 def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
@@ -99,7 +99,7 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
     try:
         return normal_axis(dim, len(shape), what)
     except ArgumentError as error:
-        raise ArgumentError(located(f"{error} (shape {shape})")) from None
+        raise ArgumentError(f"{error} (shape {shape})") from None
 
 
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
@@ -109,7 +109,7 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
     axes = tuple(sorted(_counted(one, shape, "reduction") for one in dims))
     if len(set(axes)) != len(axes):
-        raise ArgumentError(located(f"reduction: an axis of {dims} is named twice"))
+        raise ArgumentError(f"reduction: an axis of {dims} is named twice")
     return axes if shape else ()
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from smelt.errors import ArgumentError, ShapeError
 from smelt.tensor.apply import as_tensor, common_dtype
 from smelt.tensor.products import diagonal, matmul
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -36,7 +35,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     extents = _extents(equation, terms, factors)
     simple = [_reduced(*pair, extents) for pair in zip(factors, terms, strict=True)]
     if any(name not in extents for name in result):
-        raise ArgumentError(located(f"einsum {equation!r}: an axis of the result is in no operand"))
+        raise ArgumentError(f"einsum {equation!r}: an axis of the result is in no operand")
     total, names = _summed(*simple[0], _needed(result, simple[1:]))
     for number, (factor, own) in enumerate(simple[1:], 2):
         needed = _needed(result, simple[number:])
@@ -55,15 +54,13 @@ def _parsed(equation: str, factors: list[Tensor]) -> tuple[list[Term], Term]:
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")
     if len(texts) != len(factors):
-        raise ArgumentError(
-            located(f"einsum {equation!r}: {len(texts)} terms for {len(factors)} operands")
-        )
+        raise ArgumentError(f"einsum {equation!r}: {len(texts)} terms for {len(factors)} operands")
     terms = [_term(equation, text, x.ndim) for text, x in zip(texts, factors, strict=True)]
     names = [name for term in terms for name in term]
     hidden = sorted({name for name in names if name[0] == "."}, reverse=True, key=_rank)
     if arrow:
         if len(set(right.replace("...", "."))) < len(right.replace("...", ".")):
-            raise ArgumentError(located(f"einsum {equation!r}: the result names an axis twice"))
+            raise ArgumentError(f"einsum {equation!r}: the result names an axis twice")
         count = len(hidden) if "..." in right else 0
         return terms, _term(equation, right, len(right.replace("...", "")) + count)
     return terms, hidden + sorted(
@@ -79,13 +76,11 @@ def _term(equation: str, text: str, ndim: int) -> Term:
     before, dots, behind = text.partition("...")
     letters = before + behind
     if letters and not letters.isalpha():
-        raise ArgumentError(located(f"einsum {equation!r}: axes are letters, got {text!r}"))
+        raise ArgumentError(f"einsum {equation!r}: axes are letters, got {text!r}")
     hidden = ndim - len(letters)
     if hidden < 0 or (hidden and not dots):
         raise ShapeError(
-            located(
-                f"einsum {equation!r}: {text!r} names {len(letters)} axes of an operand with {ndim}"
-            )
+            f"einsum {equation!r}: {text!r} names {len(letters)} axes of an operand with {ndim}"
         )
     return [*before, *(f"...{place}" for place in reversed(range(hidden))), *behind]
 
@@ -97,7 +92,7 @@ def _extents(equation: str, terms: list[Term], factors: list[Tensor]) -> dict[st
             known = extents.get(name, 1)
             if 1 not in (known, extent) and known != extent:
                 raise ShapeError(
-                    located(f"einsum {equation!r}: axis {name} has extents {known} and {extent}")
+                    f"einsum {equation!r}: axis {name} has extents {known} and {extent}"
                 )
             extents[name] = extent if known == 1 else known
     return extents

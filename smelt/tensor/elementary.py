@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
 from smelt.tensor.apply import as_tensor, common_dtype, promoted
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -227,7 +226,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
         ArgumentError: neither bound is given.
     """
     if min is None and max is None:
-        raise ArgumentError(located("clamp: give min, max or both"))
+        raise ArgumentError("clamp: give min, max or both")
     x = as_tensor(x)
     if min is not None:
         x = where(x < min, min, x)

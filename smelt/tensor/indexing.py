@@ -23,7 +23,7 @@ from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -37,7 +37,7 @@ __all__ = [
 def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
     """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
     if index.dtype.kind != "int":
-        raise DTypeError(located(f"{what}: indices must be int32 or int64, got {index.dtype.name}"))
+        raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
     outside = ((index < low) | (index >= extent)).sum()
     message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
     context.engine.require(outside, message, BoundsError)
@@ -79,7 +79,7 @@ def _wrapped(index: Any, extent: int) -> Tensor:
         return where(index < 0, index + extent, index)
     outside = index[(index < -extent) | (index >= extent)]
     if outside.size:
-        raise BoundsError(located(f"index {outside[0]} is outside an axis of extent {extent}"))
+        raise BoundsError(f"index {outside[0]} is outside an axis of extent {extent}")
     return as_tensor(np.where(index < 0, index + extent, index))
 
 
@@ -145,7 +145,7 @@ class At:
         """
         x, subscript = self.tensor, parse(self.tensor.shape, self.index)
         if x.dtype is dtypes.bool_:
-            raise DTypeError(located("at[...].add: bool elements cannot be added to; use set"))
+            raise DTypeError("at[...].add: bool elements cannot be added to; use set")
         if not subscript.indices:
             return x + _spread(self._fitting(value, subscript.shape), x, subscript)
         places = self._places()
@@ -158,7 +158,7 @@ class At:
             return given.expand(shape)
         except ShapeError:
             raise ShapeError(
-                located(f"at[...]: a value {given.shape} does not fit the indexed shape {shape}")
+                f"at[...]: a value {given.shape} does not fit the indexed shape {shape}"
             ) from None
 
     def _places(self) -> Tensor:
@@ -189,7 +189,7 @@ def _spread(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
 def iterate(x: Tensor) -> Iterator[Tensor]:
     """Yields the slices of x along its first axis."""
     if not x.ndim:
-        raise ShapeError(located("a tensor of shape () cannot be iterated over"))
+        raise ShapeError("a tensor of shape () cannot be iterated over")
     return iter(x.unbind(0))
 
 
@@ -202,7 +202,7 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """Returns the slices of x along `dim` that the vector `index` names."""
     axis = axis_of(x, dim, "index_select")
     if index.ndim != 1:
-        raise ShapeError(located(f"index_select: the index must be a vector, got {index.shape}"))
+        raise ShapeError(f"index_select: the index must be a vector, got {index.shape}")
     check_bounds("index_select", index, x.shape[axis])
     return cards.take(x, index, axis=axis)
 
@@ -234,9 +234,7 @@ def _flat_places(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor:
         for place, (own, extent) in enumerate(zip(index.shape, shape, strict=False))
     )
     if not fits:
-        raise ShapeError(
-            located(f"{what}: an index {index.shape} does not fit {shape}, dim {axis}")
-        )
+        raise ShapeError(f"{what}: an index {index.shape} does not fit {shape}, dim {axis}")
     flat = index.to(dtypes.int64) * math.prod(shape[axis + 1 :])
     for place, extent in enumerate(index.shape):
         if place != axis and extent > 1:
@@ -265,7 +263,7 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """
     axis = axis_of(x, dim, "scatter_add")
     if index.shape != src.shape:
-        raise ShapeError(located(f"scatter_add: index {index.shape} and src {src.shape} differ"))
+        raise ShapeError(f"scatter_add: index {index.shape} and src {src.shape} differ")
     check_bounds("scatter_add", index, x.shape[axis])
     places = _flat_places("scatter_add", x.shape, axis, index).reshape(-1)
     values = src.to(x.dtype).to(x.dtype.compute).reshape(-1)

@@ -10,7 +10,6 @@ from smelt.ops import contraction
 from smelt.ops.iota import iota
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -26,12 +25,10 @@ def matmul(a: Tensor, other: Any) -> Tensor:
     """
     a, b = as_tensor(a), as_tensor(other)
     if not a.ndim or not b.ndim:
-        raise ShapeError(
-            located(f"matmul: shapes {a.shape} and {b.shape}: a number has no rows; use *")
-        )
+        raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: a number has no rows; use *")
     if a.shape[-1] != b.shape[-min(2, b.ndim)]:
         raise ShapeError(
-            located(f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents differ")
+            f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents differ"
         )
     dtype = dtypes.promote(a.dtype, b.dtype)
     left = a.to(dtype.compute) if a.ndim > 1 else a.to(dtype.compute).unsqueeze(0)
@@ -46,7 +43,7 @@ def bmm(a: Tensor, other: Tensor) -> Tensor:
     """Returns the products of two batches of matrices, `(B, M, K)` and `(B, K, N)`."""
     if a.ndim != 3 or other.ndim != 3 or a.shape[0] != other.shape[0]:
         raise ShapeError(
-            located(f"bmm: needs (B, M, K) and (B, K, N), got shapes {a.shape} and {other.shape}")
+            f"bmm: needs (B, M, K) and (B, K, N), got shapes {a.shape} and {other.shape}"
         )
     return matmul(a, other)
 
@@ -54,16 +51,14 @@ def bmm(a: Tensor, other: Tensor) -> Tensor:
 def dot(a: Tensor, other: Tensor) -> Tensor:
     """Returns the inner product of two vectors of one length."""
     if a.ndim != 1 or other.ndim != 1:
-        raise ShapeError(located(f"dot: needs two vectors, got shapes {a.shape} and {other.shape}"))
+        raise ShapeError(f"dot: needs two vectors, got shapes {a.shape} and {other.shape}")
     return matmul(a, other)
 
 
 def outer(a: Tensor, other: Tensor) -> Tensor:
     """Returns `y[i, j] = a[i] * other[j]` for two vectors."""
     if a.ndim != 1 or other.ndim != 1:
-        raise ShapeError(
-            located(f"outer: needs two vectors, got shapes {a.shape} and {other.shape}")
-        )
+        raise ShapeError(f"outer: needs two vectors, got shapes {a.shape} and {other.shape}")
     return a.unsqueeze(1) * other.unsqueeze(0)
 
 
@@ -99,6 +94,6 @@ def diagonal(x: Tensor, dim1: int = 0, dim2: int = 1) -> Tensor:
 def _offset(x: Tensor, what: str) -> Tensor:
     """How far each element of a matrix lies above the main diagonal."""
     if x.ndim < 2:
-        raise ShapeError(located(f"{what}: needs a matrix, got shape {x.shape}"))
+        raise ShapeError(f"{what}: needs a matrix, got shape {x.shape}")
     shape = x.shape[-2:]
     return iota(shape=shape, axis=1) - iota(shape=shape, axis=0)

@@ -16,7 +16,6 @@ from smelt.tensor.apply import Dims, axes_of, axis_of, reduced
 from smelt.tensor.arithmetic import isclose
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import exp, isinf, isnan, log, maximum, minimum, sqrt, where
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -160,7 +159,7 @@ def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False)
     if p == "fro":
         p = 2
     if not isinstance(p, (int, float)):
-        raise ArgumentError(located(f"norm: p must be a number or 'fro', got {p!r}"))
+        raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}")
     return _norm(wide(x), p, dim, keepdim).to(x.dtype)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import movement
 from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -24,11 +23,11 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     """Returns the same elements under another shape; one extent may be -1 and is worked out."""
     extents = extents_of(shape)
     if extents.count(-1) > 1:
-        raise ShapeError(located(f"reshape: only one extent of {extents} may be -1"))
+        raise ShapeError(f"reshape: only one extent of {extents} may be -1")
     if -1 in extents:
         known = -math.prod(extents)
         if known == 0 or x.size % known:
-            raise ShapeError(located(f"reshape: {x.shape} does not divide into {extents}"))
+            raise ShapeError(f"reshape: {x.shape} does not divide into {extents}")
         extents = tuple(x.size // known if extent == -1 else extent for extent in extents)
     return x if extents == x.shape else movement.reshape(x, shape=extents)
 
@@ -70,7 +69,7 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     """
     counts = extents_of(repeats)
     if len(counts) < x.ndim:
-        raise ShapeError(located(f"repeat: {len(counts)} counts for the axes of shape {x.shape}"))
+        raise ShapeError(f"repeat: {len(counts)} counts for the axes of shape {x.shape}")
     shape = (1,) * (len(counts) - x.ndim) + x.shape
     paired = [extent for pair in zip(counts, shape, strict=True) for extent in pair]
     spread = reshape(x, [extent for part in shape for extent in (1, part)]).expand(paired)
@@ -93,7 +92,7 @@ def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """Returns the tensor with a new axis of extent 1 at place `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
-        raise ArgumentError(located(f"unsqueeze: there is no place {dim} in shape {x.shape}"))
+        raise ArgumentError(f"unsqueeze: there is no place {dim} in shape {x.shape}")
     axis = dim % (x.ndim + 1)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
@@ -104,9 +103,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         return reshape(x, 1)
     first, last = axis_of(x, start_dim, "flatten"), axis_of(x, end_dim, "flatten")
     if first > last:
-        raise ArgumentError(
-            located(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
-        )
+        raise ArgumentError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim}")
     joined = math.prod(x.shape[first : last + 1])
     return reshape(x, (*x.shape[:first], joined, *x.shape[last + 1 :]))
 
@@ -122,9 +119,7 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     axis = axis_of(x, dim, "narrow")
     if start < 0 or length < 0 or start + length > x.shape[axis]:
         raise ArgumentError(
-            located(
-                f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
-            )
+            f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
         )
     low, high = [0] * x.ndim, list(x.shape)
     low[axis], high[axis] = start, start + length
@@ -151,12 +146,12 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
         ShapeError: their shapes differ in another axis.
     """
     if not tensors:
-        raise ArgumentError(located("cat: nothing to join; give at least one tensor"))
+        raise ArgumentError("cat: nothing to join; give at least one tensor")
     dtype = common_dtype(tuple(tensors))
     parts = [as_tensor(part, dtype).to(dtype) for part in tensors]
     axis = axis_of(parts[0], dim, "cat")
     if not parts[0].ndim:
-        raise ShapeError(located("cat: a number of shape () has no axis to join along; use stack"))
+        raise ShapeError("cat: a number of shape () has no axis to join along; use stack")
     return parts[0] if len(parts) == 1 else movement.concatenate(*parts, axis=axis)
 
 
@@ -168,7 +163,7 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     parts = [as_tensor(part) for part in tensors]
     for part in parts[1:]:
         if part.shape != parts[0].shape:
-            raise ShapeError(located(f"stack: shapes {parts[0].shape} and {part.shape} differ"))
+            raise ShapeError(f"stack: shapes {parts[0].shape} and {part.shape} differ")
     return cat([unsqueeze(part, dim) for part in parts], dim)
 
 
@@ -180,16 +175,12 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     extent = x.shape[axis]
     if isinstance(split_size, int):
         if split_size <= 0:
-            raise ArgumentError(
-                located(f"split: the extent of a part must be positive, got {split_size}")
-            )
+            raise ArgumentError(f"split: the extent of a part must be positive, got {split_size}")
         sizes = [min(split_size, extent - start) for start in range(0, extent, split_size)] or [0]
     else:
         sizes = list(split_size)
     if sum(sizes) != extent:
-        raise ArgumentError(
-            located(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
-        )
+        raise ArgumentError(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
     return tuple(narrow(x, axis, start, size) for start, size in zip(starts, sizes, strict=True))
 
@@ -199,7 +190,7 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     does.
     """
     if chunks <= 0:
-        raise ArgumentError(located(f"chunk: the number of parts must be positive, got {chunks}"))
+        raise ArgumentError(f"chunk: the number of parts must be positive, got {chunks}")
     extent = x.shape[axis_of(x, dim, "chunk")]
     return split(x, max(1, -(-extent // chunks)), dim)
 

@@ -8,7 +8,6 @@ from smelt.errors import ArgumentError
 from smelt.ops import sorting as cards
 from smelt.tensor.apply import axis_of
 from smelt.tensor.indexing import gather_known
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -51,8 +50,6 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     PyTorch has it.
     """
     if not 0 <= k <= x.shape[axis_of(x, dim, "topk")]:
-        raise ArgumentError(
-            located(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
-        )
+        raise ArgumentError(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
     places = argsort(x, dim, descending=largest).narrow(dim, 0, k)
     return Sorted(gather_known(x, dim, places), places)

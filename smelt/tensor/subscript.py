@@ -11,7 +11,7 @@ from smelt import dtypes
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, TraceError
 from smelt.ops.op import Shape
 from smelt.tensor.apply import is_tensor
-from smelt.tracing.engine import Eager, context, located
+from smelt.tracing.engine import Eager, context
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ def _complete(shape: Shape, index: tuple[Any, ...]) -> list[Any]:
     used = sum(entry is not None and entry is not Ellipsis for entry in entries)
     dots = [number for number, entry in enumerate(entries) if entry is Ellipsis]
     if len(dots) > 1:
-        raise ArgumentError(located("index: only one ... may stand in an index"))
+        raise ArgumentError("index: only one ... may stand in an index")
     if used > len(shape):
-        raise BoundsError(located(f"index: {used} indices for a tensor of shape {shape}"))
+        raise BoundsError(f"index: {used} indices for a tensor of shape {shape}")
     _check_masks(shape, index)
     number = dots[0] if dots else len(entries)
     return [*entries[:number], *[slice(None)] * (len(shape) - used), *entries[number + 1 :]]
@@ -102,7 +102,7 @@ def _expanded(entry: Any) -> list[Any]:
         _refuse_traced_mask()
         return list(np.nonzero(entry.numpy()))
     if not isinstance(entry, (list, tuple, np.ndarray)):
-        raise DTypeError(located(f"index: a {type(entry).__name__} is not an index"))
+        raise DTypeError(f"index: a {type(entry).__name__} is not an index")
     array = np.asarray(entry)
     if array.dtype == np.bool_:
         return list(np.nonzero(array))
@@ -112,10 +112,8 @@ def _expanded(entry: Any) -> list[Any]:
 def _refuse_traced_mask() -> None:
     if not isinstance(context.engine, Eager):
         raise TraceError(
-            located(
-                "index: how many elements a bool mask chooses is known only when the step runs. "
-                "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"
-            )
+            "index: how many elements a bool mask chooses is known only when the step runs. "
+            "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"
         )
 
 
@@ -128,9 +126,7 @@ def _check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
             continue
         mask = _mask_shape(entry)
         if mask is not None and shape[axis : axis + len(mask)] != mask:
-            raise ShapeError(
-                located(f"index: a mask {mask} does not fit shape {shape}, axis {axis}")
-            )
+            raise ShapeError(f"index: a mask {mask} does not fit shape {shape}, axis {axis}")
         axis += _width(entry)
 
 
@@ -154,7 +150,7 @@ def _is_number(entry: Any) -> bool:
 
 def _one(place: int, extent: int, axis: int, shape: Shape) -> tuple[int, int, int]:
     if not -extent <= place < extent:
-        raise BoundsError(located(f"index {place} is outside axis {axis} of shape {shape}"))
+        raise BoundsError(f"index {place} is outside axis {axis} of shape {shape}")
     return place % extent, place % extent + 1, 1
 
 

@@ -29,7 +29,7 @@ from smelt.tensor.operators import Operators
 from smelt.tracing.apply import TapeEntry, install
 from smelt.tracing.backward import backward
 from smelt.tracing.concretization import unknown
-from smelt.tracing.engine import Data, context, located
+from smelt.tracing.engine import Data, context
 
 __all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
@@ -73,10 +73,8 @@ class Tensor(Operators, Methods, Absent):
         """The array or graph node behind the tensor; raises MovedError after donation."""
         if self._moved is not None:
             raise MovedError(
-                located(
-                    f"this tensor of shape {self.shape} was moved: its memory was given away at "
-                    f"{self._moved}; use the step's result, or do not donate it"
-                )
+                f"this tensor of shape {self.shape} was moved: its memory was given away at "
+                f"{self._moved}; use the step's result, or do not donate it"
             )
         return self._data
 
@@ -132,7 +130,7 @@ class Tensor(Operators, Methods, Absent):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError(located("a tensor of shape () has no length"))
+            raise ShapeError("a tensor of shape () has no length")
         return self.shape[0]
 
     def __repr__(self) -> str:
@@ -165,7 +163,7 @@ class Tensor(Operators, Methods, Absent):
         """Returns the only element as a Python number; raises ShapeError when there are more."""
         self._refuse_if_traced("item()")
         if self.size != 1:
-            raise ShapeError(located(f"item() needs one element, got shape {self.shape}"))
+            raise ShapeError(f"item() needs one element, got shape {self.shape}")
         return dtypes.decode(self.data, self.dtype).item()
 
     def tolist(self) -> Any:
@@ -184,19 +182,14 @@ class Tensor(Operators, Methods, Absent):
     def __index__(self) -> int:
         self._refuse_if_traced("int()")
         if self.dtype.kind != "int":
-            raise DTypeError(
-                located(f"only an integer tensor can be an index, this is {self.dtype.name}")
-            )
+            raise DTypeError(f"only an integer tensor can be an index, this is {self.dtype.name}")
         return int(self.item())
 
     def __bool__(self) -> bool:
         self._refuse_if_traced("bool(), as `if` and `while` use it,")
         if self.size != 1:
             raise ShapeError(
-                located(
-                    f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or "
-                    ".all()"
-                )
+                f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
             )
         return bool(self.item())
 
@@ -236,7 +229,7 @@ class Tensor(Operators, Methods, Absent):
         self._refuse_if_traced("copying or pickling")
         if self.history is not None:
             raise GradientError(
-                located("only a tensor that was not computed can be copied or pickled; detach() it")
+                "only a tensor that was not computed can be copied or pickled; detach() it"
             )
         return _rebuilt, (type(self), self.data, self.dtype, self.requires_grad)
 
@@ -253,10 +246,8 @@ class Tensor(Operators, Methods, Absent):
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise AssignmentError(
-            located(
-                "tensors are values: `x[i] = v` is not supported. Write x = x.at[i].set(v) "
-                "(or .add(v)), which returns the changed tensor"
-            )
+            "tensors are values: `x[i] = v` is not supported. Write x = x.at[i].set(v) "
+            "(or .add(v)), which returns the changed tensor"
         )
 
     # --- gradients ------------------------------------------------------------------------------
@@ -264,13 +255,9 @@ class Tensor(Operators, Methods, Absent):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Says whether gradients are wanted for this tensor; returns the tensor itself."""
         if requires_grad and not self.dtype.is_float:
-            raise DTypeError(
-                located(f"only float tensors have gradients, this is {self.dtype.name}")
-            )
+            raise DTypeError(f"only float tensors have gradients, this is {self.dtype.name}")
         if not requires_grad and self.history is not None:
-            raise GradientError(
-                located("a computed tensor cannot stop needing its gradient; detach() it")
-            )
+            raise GradientError("a computed tensor cannot stop needing its gradient; detach() it")
         self.requires_grad = requires_grad
         return self
 
@@ -303,18 +290,16 @@ class Tensor(Operators, Methods, Absent):
         """
         value = as_tensor(value, self.dtype).to(self.dtype)
         if self.history is not None:
-            raise GradientError(located("copy_ into a computed tensor would falsify its gradient"))
+            raise GradientError("copy_ into a computed tensor would falsify its gradient")
         if self.requires_grad and context.grad_enabled:
             raise GradientError(
-                located("copy_ into a tensor that requires a gradient; do it under smelt.no_grad()")
+                "copy_ into a tensor that requires a gradient; do it under smelt.no_grad()"
             )
         if value.shape != self.shape:
-            raise ShapeError(located(f"copy_: {value.shape} does not fit into {self.shape}"))
+            raise ShapeError(f"copy_: {value.shape} does not fit into {self.shape}")
         if isinstance(self._data, np.ndarray) and not self._data.flags.writeable:
             raise ArgumentError(
-                located(
-                    "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
-                )
+                "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
             )
         context.engine.assign(self, value)
         self._version[0] += 1

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from smelt import errors
 from smelt.dtypes import DType
 from smelt.errors import DTypeError
+from smelt.location import module_path
 from smelt.tracing.concretization import unknown_elements
-from smelt.tracing.engine import Data, context, literal_array, located
+from smelt.tracing.engine import Data, context, literal_array
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op
@@ -53,9 +54,7 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
             raise
         ragged = "inhomogeneous" in str(error)
         reason = "lists in it differ in length" if ragged else str(error)
-        raise DTypeError(
-            located(f"cannot make a tensor of {type(value).__name__}: {reason}")
-        ) from None
+        raise DTypeError(f"cannot make a tensor of {type(value).__name__}: {reason}") from None
     return _Tensor(context.engine.literal(array, kind), kind)
 
 
@@ -75,12 +74,8 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
             like = next(one for one in reversed(operands) if isinstance(one, _Tensor))
             tensors = tuple(as_tensor(one, like.dtype) for one in operands)
             break
-    try:
-        kind = op.infer(*tensors, **attributes)
-        data = context.engine.evaluate(op, tensors, attributes, kind)
-    except errors.SmeltError as error:
-        error.args = (located(str(error)), *error.args[1:])
-        raise
+    kind = op.infer(*tensors, **attributes)
+    data = context.engine.evaluate(op, tensors, attributes, kind)
     result = _Tensor(data, kind.dtype)
     if op.views:
         result.share_version(tensors[0])  # the array may be a view
@@ -106,7 +101,7 @@ class TapeEntry:
         self.inputs = inputs
         self.attributes = attributes
         self.versions = tuple(operand.version for operand in inputs)
-        self.module = ".".join(context.modules)
+        self.module = module_path()
         self.number = next(_numbers)
 
 

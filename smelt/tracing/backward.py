@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from smelt.errors import GradientError, ShapeError
 from smelt.tracing.apply import as_tensor, repeated
-from smelt.tracing.engine import enable_grad, located, no_grad
+from smelt.tracing.engine import enable_grad, no_grad
 from smelt.tracing.walk import reverse_walk, tape_of
 
 if TYPE_CHECKING:
@@ -27,11 +27,9 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
     """
     if not loss.requires_grad:
         raise GradientError(
-            located(
-                "backward: this tensor was not computed from anything that requires a gradient; "
-                "use requires_grad_() on an input, and do not compute it under no_grad(). What a "
-                "compiled step returns has no history: call backward() inside the step"
-            )
+            "backward: this tensor was not computed from anything that requires a gradient; "
+            "use requires_grad_() on an input, and do not compute it under no_grad(). What a "
+            "compiled step returns has no history: call backward() inside the step"
         )
     with enable_grad() if create_graph else no_grad():
         gradients = reverse_walk((loss,), (_seed(loss, gradient),))
@@ -45,12 +43,10 @@ def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
     if gradient is None:
         if output.size != 1:
             raise ShapeError(
-                located(f"backward: the loss must be one number, got shape {output.shape}; sum it")
+                f"backward: the loss must be one number, got shape {output.shape}; sum it"
             )
         return repeated(1, output.shape, output.dtype)
     gradient = as_tensor(gradient, output.dtype)
     if gradient.shape != output.shape:
-        raise ShapeError(
-            located(f"backward: gradient {gradient.shape} for a result {output.shape}")
-        )
+        raise ShapeError(f"backward: gradient {gradient.shape} for a result {output.shape}")
     return gradient.to(output.dtype)

@@ -7,7 +7,7 @@ from typing import Any
 
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, Node
-from smelt.tracing.engine import Eager, Symbol, context, located
+from smelt.tracing.engine import Eager, Symbol, context
 
 __all__ = ["unknown", "unknown_elements"]
 
@@ -16,11 +16,11 @@ def unknown(data: Symbol, what: str) -> TraceError:
     """Returns the error of `what`, a wish for the value of a tensor that has none at present."""
     leaked = isinstance(context.engine, Eager)  # nothing is traced now, so its trace is over
     if leaked and isinstance(data, Node):
-        return TraceError(located(data.leak))
+        return TraceError(data.leak)
     reason = getattr(data, "why_unknown", _KNOWN_LATER)
     hint = _CLOSE_OVER if _is_number_given(data) else ""
     shape = f"a tensor of shape {data.shape}"
-    return TraceError(located(f"{what} needs the value of {shape} {reason}{hint}"))
+    return TraceError(f"{what} needs the value of {shape} {reason}{hint}")
 
 
 def unknown_elements(value: Sequence[Any]) -> TraceError:
@@ -30,9 +30,7 @@ def unknown_elements(value: Sequence[Any]) -> TraceError:
     while isinstance(first, (list, tuple)) and first:
         first = first[0]
     hint = _PASS_ONE if _is_number_given(getattr(first, "_data", None)) else _JOIN
-    return TraceError(
-        located(f"a {kind} of {len(value)} {of} stands where one tensor belongs: {hint}")
-    )
+    return TraceError(f"a {kind} of {len(value)} {of} stands where one tensor belongs: {hint}")
 
 
 def _is_number_given(data: Any) -> bool:

@@ -125,7 +125,7 @@ class Eager(Engine):
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Raises at once."""
         if violations.item():
-            raise error(located(message))
+            raise error(message)
 
 
 class _Context(threading.local):
@@ -134,20 +134,8 @@ class _Context(threading.local):
     engine: Engine = Eager()
     grad_enabled: bool = True
 
-    def __init__(self) -> None:
-        self.modules: list[str] = []
-
 
 context = _Context()
-
-
-def located(message: str) -> str:
-    """Returns a message with the path of the running module and the user's line behind it."""
-    if "\n  at " in message:
-        return message
-    path, line = ".".join(context.modules), errors.user_line()
-    module = f"\n  in module {path}" if path else ""
-    return f"{message}{module}\n  at {line}" if line else message + module
 
 
 @contextmanager
@@ -174,16 +162,6 @@ def enable_grad() -> Iterator[None]:
 
 
 @contextmanager
-def inside_module(path: str) -> Iterator[None]:
-    """Within the block errors and graph nodes name this module path; "" names none."""
-    before, context.modules = context.modules, [path] if path else []
-    try:
-        yield
-    finally:
-        context.modules = before
-
-
-@contextmanager
 def using(engine: Engine) -> Iterator[None]:
     """Within the block operations of this thread go to `engine`."""
     before, context.engine = context.engine, engine
@@ -198,10 +176,8 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
     array = np.asarray(value)
     if array.dtype.kind not in "?biufc":
         raise errors.DTypeError(
-            located(
-                f"cannot make a tensor of {type(value).__name__}: give a number, nested lists of "
-                "numbers, a NumPy array or a Tensor"
-            )
+            f"cannot make a tensor of {type(value).__name__}: give a number, nested lists of "
+            "numbers, a NumPy array or a Tensor"
         )
     if dtype is None:
         weak = not isinstance(value, (np.ndarray, np.generic)) and array.dtype == np.float64

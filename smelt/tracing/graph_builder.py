@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt import errors
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import CONSTANT, Node, Origin
 from smelt.ir.operation import Operation
-from smelt.tracing.engine import Data, Engine, context, located
+from smelt.location import module_path, user_line
+from smelt.tracing.engine import Data, Engine
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
@@ -86,12 +86,12 @@ class GraphBuilder(Engine):
         _, time, node = overwritten
         born = self._born[tensor.data] if self.owns(tensor._data) else -1
         if born < time and tensor._data is not node:
-            raise TraceError(located(VIEW_OUTDATED.format(tensor.shape)))
+            raise TraceError(VIEW_OUTDATED.format(tensor.shape))
 
 
 def current_origin() -> Origin:
     """Returns the user's line and the path of the running module."""
-    return Origin(errors.user_line(), ".".join(context.modules))
+    return Origin(user_line(), module_path())
 
 
 VIEW_OUTDATED = (

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smelt.errors import GradientError
-from smelt.tracing.engine import inside_module, located
+from smelt.location import inside_module
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -144,9 +144,7 @@ def _refuse_if_changed(tensor: Tensor) -> None:
     for operand, version in zip(history.inputs, history.versions, strict=True):
         if operand.version != version:
             raise GradientError(
-                located(
-                    f"{history.op.name}: an operand of shape {operand.shape} was changed in place "
-                    "after it was used, so the derivative would be wrong; take the gradient before "
-                    "the change"
-                )
+                f"{history.op.name}: an operand of shape {operand.shape} was changed in place "
+                "after it was used, so the derivative would be wrong; take the gradient before "
+                "the change"
             )

@@ -14,7 +14,6 @@ import numpy as np
 from smelt.data.consumer import Consumer
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
-from smelt.tracing.engine import located
 from smelt.train.history import Callback, Epoch, History
 
 __all__ = ["BackgroundEvaluator", "Evaluation"]
@@ -161,10 +160,8 @@ class BackgroundEvaluator(Callback):
 def _callable(look: Any) -> Look:
     if not callable(look):
         raise ArgumentError(
-            located(
-                "BackgroundEvaluator: examine(copy) must return a function without arguments that "
-                f"looks at the copy, as `lambda copy: lambda: {{...}}`; got a {type(look).__name__}"
-            )
+            "BackgroundEvaluator: examine(copy) must return a function without arguments that "
+            f"looks at the copy, as `lambda copy: lambda: {{...}}`; got a {type(look).__name__}"
         )
     return look
 
@@ -172,9 +169,7 @@ def _callable(look: Any) -> Look:
 def _named(values: Any) -> dict[str, float]:
     if not isinstance(values, Mapping):
         raise ArgumentError(
-            located(
-                "BackgroundEvaluator: a look must return a dict, name -> value; got a "
-                f"{type(values).__name__}"
-            )
+            "BackgroundEvaluator: a look must return a dict, name -> value; got a "
+            f"{type(values).__name__}"
         )
     return dict(values)

@@ -19,6 +19,7 @@ import smelt.nn.functional as F
 from smelt import Tensor, nn, optim, tree
 from smelt.compiler.codegen import machine
 from smelt.errors import BoundsError
+from smelt.location import running
 from smelt.tracing.engine import Eager, context
 
 ROOT = Path(__file__).parent.parent.parent
@@ -220,7 +221,7 @@ def test_an_error_in_a_body_leaves_everything_as_it_was(run: Run, program: Any) 
         run(step)(smelt.ones(3, 3))
     assert isinstance(context.engine, Eager)
     assert context.grad_enabled
-    assert not context.modules
+    assert not running.modules
     assert (count + 1).item() == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import smelt
 from smelt import errors, guards, nn
-from smelt.tracing.engine import context
+from smelt.location import running
 
 
 class Block(nn.Module):
@@ -278,7 +278,7 @@ def test_errors_name_the_path_of_the_module() -> None:
     network.encoder[1].linear = nn.Linear(5, 4)
     with pytest.raises(errors.ShapeError, match=r"in module network\.encoder\.1\.linear\n"):
         network(smelt.ones(1, 4))
-    assert context.modules == []
+    assert running.modules == []
 
 
 def test_hooks_see_and_replace_outputs() -> None:

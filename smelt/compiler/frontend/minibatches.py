@@ -11,7 +11,6 @@ from smelt import tree
 from smelt.errors import ShapeError
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 LIMIT = 1 << 20  # row numbers that are drawn ahead for one native call
 
@@ -19,13 +18,11 @@ LIMIT = 1 << 20  # row numbers that are drawn ahead for one native call
 def common_rows(tensors: list[Tensor]) -> int:
     """Returns how many rows all tensors have; raises ShapeError when they differ or have none."""
     if not tensors or any(not x.ndim for x in tensors):
-        raise ShapeError(located("over: needs at least one array, each with a first axis of rows"))
+        raise ShapeError("over: needs at least one array, each with a first axis of rows")
     counts = {x.shape[0] for x in tensors}
     if len(counts) > 1 or 0 in counts:
         shapes = ", ".join(str(x.shape) for x in tensors)
-        raise ShapeError(
-            located(f"over: the arrays need the same number of rows, got shapes {shapes}")
-        )
+        raise ShapeError(f"over: the arrays need the same number of rows, got shapes {shapes}")
     return counts.pop()
 
 
@@ -82,11 +79,9 @@ def joined(results: list[Any], name: str) -> Any:
         shapes = list(dict.fromkeys(part.shape[1:] for part in parts))
         if len(shapes) > 1:
             raise ShapeError(
-                located(
-                    f"{name}.over: the last batch is smaller, so results of shapes {shapes[0]} and "
-                    f"{shapes[1]} cannot be stacked; use drop_last=True, or return something that "
-                    "has one shape for every batch"
-                )
+                f"{name}.over: the last batch is smaller, so results of shapes {shapes[0]} and "
+                f"{shapes[1]} cannot be stacked; use drop_last=True, or return something that "
+                "has one shape for every batch"
             )
         return Tensor(np.concatenate([part.data for part in parts]), parts[0].dtype)
 

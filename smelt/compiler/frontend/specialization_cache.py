@@ -20,7 +20,6 @@ from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
@@ -70,7 +69,7 @@ class SpecializationCache:
 
     def _refuse_if_none(self) -> None:
         if not self._all:
-            raise TraceError(located(f"{self.name} has not been compiled yet: call it once first"))
+            raise TraceError(f"{self.name} has not been compiled yet: call it once first")
 
     # --- finding one ------------------------------------------------------------------------------
 
@@ -163,10 +162,8 @@ class SpecializationCache:
     def _refuse_endless(self, signature: Signature) -> None:
         if self.max_traces is not None and self.traces >= self.max_traces:
             raise TraceError(
-                located(
-                    f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "
-                    f"{self._difference(signature)}"
-                )
+                f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "
+                f"{self._difference(signature)}"
             )
         if self.traces and self.traces % MANY == 0:
             warnings.warn(

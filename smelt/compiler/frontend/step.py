@@ -15,10 +15,11 @@ from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stack
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.executable import Batches, Memory
-from smelt.errors import ArgumentError, ShapeError, user_line
+from smelt.errors import ArgumentError, ShapeError
+from smelt.location import user_line
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context, located
+from smelt.tracing.engine import context
 
 __all__ = ["CompiledStep", "compile"]
 
@@ -57,7 +58,7 @@ def compile(
     if function is None:
         return functools.partial(compile, donate=donate, max_traces=max_traces)
     if not callable(function):
-        raise ArgumentError(located(f"compile needs a function, got {type(function).__name__}"))
+        raise ArgumentError(f"compile needs a function, got {type(function).__name__}")
     given = (donate,) if isinstance(donate, int) else tuple(donate)
     return CompiledStep(function, given, max_traces)
 
@@ -158,7 +159,7 @@ class CompiledStep:
         epochs = whole_number("over: epochs", epochs, least=0)
         if drop_last and rows < batch_size:
             raise ShapeError(
-                located(f"over: {rows} rows make no batch of {batch_size}, and drop_last is set")
+                f"over: {rows} rows make no batch of {batch_size}, and drop_last is set"
             )
         # orders come from a generator of their own: what steps draw does not depend on epochs
         generator = Generator(int(randint(0, 1 << 62, ()))) if shuffle else None
@@ -185,7 +186,7 @@ class CompiledStep:
         for number in self.donate:
             if not -len(arguments) <= number < len(arguments):
                 raise ArgumentError(
-                    located(f"donate={number}, but {self.name} got {len(arguments)} arguments")
+                    f"donate={number}, but {self.name} got {len(arguments)} arguments"
                 )
             for leaf in tree.flatten(arguments[number])[0]:
                 if isinstance(leaf, Tensor):
@@ -227,9 +228,7 @@ class CompiledStep:
 def whole_number(what: str, value: Any, least: int) -> int:
     """Returns a count that a user gave; raises ArgumentError when it is none."""
     if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__") or value < least:
-        raise ArgumentError(
-            located(f"{what} must be a whole number, at least {least}, got {value!r}")
-        )
+        raise ArgumentError(f"{what} must be a whole number, at least {least}, got {value!r}")
     return operator.index(value)
 
 

@@ -21,8 +21,9 @@ from smelt.compiler.runtime.buffers import base_buffer
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
+from smelt.location import located
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located, using
+from smelt.tracing.engine import using
 from smelt.tracing.graph_builder import GraphBuilder
 
 MANY_NODES = 20_000  # operations from which on a trace says that it has grown long
@@ -58,11 +59,11 @@ class Tracer(GraphBuilder):
         """Records new contents: of a captured state, or of a tensor made within the trace."""
         node = self.node_of(value)
         if isinstance(target._data, Node) and target._data.op is ARGUMENT:
-            raise TraceError(located(_ARGUMENT_CHANGED.format(target.shape)))
+            raise TraceError(_ARGUMENT_CHANGED.format(target.shape))
         if target.is_traced:
             target._data = node
         elif id(target) in self._values:
-            raise TraceError(located(_VALUE_CHANGED.format("looking at it", target.shape)))
+            raise TraceError(_VALUE_CHANGED.format("looking at it", target.shape))
         else:
             self.node_of(target)
             self.current[id(target)] = node
@@ -78,7 +79,7 @@ class Tracer(GraphBuilder):
         data = tensor.data
         if isinstance(data, Node):
             if data not in self._born:
-                raise TraceError(located(data.leak))
+                raise TraceError(data.leak)
             self.check_current(tensor)
             return data
         node = self.current.get(id(tensor))
@@ -103,7 +104,7 @@ class Tracer(GraphBuilder):
         """
         state = self.states.get(id(tensor))
         if state is not None and self.current[id(tensor)] is not state[1]:
-            raise TraceError(located(_VALUE_CHANGED.format(what, tensor.shape)))
+            raise TraceError(_VALUE_CHANGED.format(what, tensor.shape))
         self._values[id(tensor)] = (tensor, tensor.data.tobytes())
 
     def note_module(self, module: Any) -> None:
@@ -181,7 +182,7 @@ class Tracer(GraphBuilder):
                     for other in alike:
                         if other is not tensor and np.may_share_memory(tensor.data, other.data):
                             shapes = f"{tensor.shape} and {other.shape}"
-                            raise TraceError(located(_MEMORY_SHARED.format(shapes)))
+                            raise TraceError(_MEMORY_SHARED.format(shapes))
 
     def record(self, *fields: Any, **named: Any) -> Node:
         """Returns a new node; warns when the trace has grown long."""

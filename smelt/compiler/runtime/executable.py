@@ -21,7 +21,6 @@ from smelt.errors import TraceError
 from smelt.ir.graph import Node
 from smelt.ir.program import Slot
 from smelt.tensor import Tensor
-from smelt.tracing.engine import located
 
 if TYPE_CHECKING:
     from smelt.compiler.runtime.native import Native
@@ -181,11 +180,9 @@ class Executable:
     def _refuse_unless_steady(self, steps: int) -> None:
         if steps > 1 and not all(binding.is_steady for binding in self._entries):
             raise TraceError(
-                located(
-                    f"{self.stages.program.name}: a step that uses up gradients which an earlier "
-                    "call left in .grad cannot be repeated natively; call backward() and step() "
-                    "in one function, or call it step by step"
-                )
+                f"{self.stages.program.name}: a step that uses up gradients which an earlier "
+                "call left in .grad cannot be repeated natively; call backward() and step() "
+                "in one function, or call it step by step"
             )
 
     def _run_slice(

@@ -14,7 +14,6 @@ from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import cos, minimum, where
-from smelt.tracing.engine import located
 
 __all__ = [
     "ConstantLR",
@@ -47,9 +46,7 @@ class LambdaLR(LRScheduler):
         groups = len(optimizer.param_groups)
         self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
-            raise ArgumentError(
-                located(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups")
-            )
+            raise ArgumentError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups")
         super().__init__(optimizer)
 
     def rate(self, t: Tensor, number: int) -> Tensor:
@@ -178,15 +175,11 @@ class SequentialLR(LRScheduler):
     ) -> None:
         if len(milestones) != len(schedulers) - 1 or list(milestones) != sorted(set(milestones)):
             raise ArgumentError(
-                located(
-                    f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} rising "
-                    f"milestones, got {list(milestones)}"
-                )
+                f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} rising "
+                f"milestones, got {list(milestones)}"
             )
         if any(type(one).rate is LRScheduler.rate for one in schedulers):
-            raise ArgumentError(
-                located("SequentialLR: a schedule without a closed form cannot take part")
-            )
+            raise ArgumentError("SequentialLR: a schedule without a closed form cannot take part")
         self.schedulers = list(schedulers)
         self.milestones = tuple(milestones)
         super().__init__(optimizer)
@@ -201,4 +194,4 @@ class SequentialLR(LRScheduler):
 def _positive(owner: str, **settings: float) -> None:
     for name, value in settings.items():
         if not value > 0:
-            raise ArgumentError(located(f"{owner}: {name} must be positive, got {value}"))
+            raise ArgumentError(f"{owner}: {name} must be positive, got {value}")

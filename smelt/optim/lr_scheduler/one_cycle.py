@@ -13,7 +13,7 @@ from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import cos, where
-from smelt.tracing.engine import context, located, no_grad
+from smelt.tracing.engine import context, no_grad
 
 __all__ = ["OneCycleLR"]
 
@@ -63,18 +63,14 @@ class OneCycleLR(LRScheduler):
     ) -> None:
         self.total_steps = _length(total_steps, epochs, steps_per_epoch)
         if anneal_strategy not in ("cos", "linear"):
-            raise ArgumentError(located(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}"))
+            raise ArgumentError(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}")
         if not 0 <= pct_start <= 1:
-            raise ArgumentError(
-                located(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
-            )
+            raise ArgumentError(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
         self._refuse_unless_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         self.max_lrs = (max_lr,) * groups if isinstance(max_lr, (int, float)) else tuple(max_lr)
         if len(self.max_lrs) != groups:
-            raise ArgumentError(
-                located(f"OneCycleLR: {len(self.max_lrs)} max_lr for {groups} groups")
-            )
+            raise ArgumentError(f"OneCycleLR: {len(self.max_lrs)} max_lr for {groups} groups")
         self.pct_start = pct_start
         self.anneal_strategy = anneal_strategy
         self.momenta = (base_momentum, max_momentum)
@@ -145,12 +141,10 @@ _ANNEAL: dict[str, Callable[[float, float, Tensor], Tensor]] = {"cos": _cosine, 
 def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
-            raise ArgumentError(
-                located("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
-            )
+            raise ArgumentError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
         total_steps = epochs * steps_per_epoch
     if total_steps <= 0:
-        raise ArgumentError(located(f"OneCycleLR: total_steps must be positive, got {total_steps}"))
+        raise ArgumentError(f"OneCycleLR: total_steps must be positive, got {total_steps}")
     return total_steps
 
 
@@ -160,9 +154,7 @@ def _momentum_of(group: Any) -> Tensor:
         return group.hold("betas", 0)
     if not isinstance(group.get("momentum"), Tensor) and not group.get("momentum"):
         raise ArgumentError(
-            located(
-                "OneCycleLR cycles the momentum, but the optimiser was made without one; give it a "
-                "momentum, or use cycle_momentum=False"
-            )
+            "OneCycleLR cycles the momentum, but the optimiser was made without one; give it a "
+            "momentum, or use cycle_momentum=False"
         )
     return group.hold("momentum")

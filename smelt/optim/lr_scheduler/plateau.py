@@ -12,7 +12,7 @@ from smelt.optim.lr_scheduler.schedule import Schedule, count
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import logical_and, maximum, where
-from smelt.tracing.engine import located, no_grad
+from smelt.tracing.engine import no_grad
 
 __all__ = ["ReduceLROnPlateau"]
 
@@ -49,19 +49,15 @@ class ReduceLROnPlateau(Schedule):
     ) -> None:
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
             raise ArgumentError(
-                located(
-                    f"ReduceLROnPlateau: unknown mode {mode!r} or threshold_mode {threshold_mode!r}"
-                )
+                f"ReduceLROnPlateau: unknown mode {mode!r} or threshold_mode {threshold_mode!r}"
             )
         if not factor < 1.0:
-            raise ArgumentError(located(f"ReduceLROnPlateau: factor must be below 1, got {factor}"))
+            raise ArgumentError(f"ReduceLROnPlateau: factor must be below 1, got {factor}")
         self._refuse_unless_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         lowest = (min_lr,) * groups if isinstance(min_lr, (int, float)) else tuple(min_lr)
         if len(lowest) != groups:
-            raise ArgumentError(
-                located(f"ReduceLROnPlateau: {len(lowest)} min_lr for {groups} groups")
-            )
+            raise ArgumentError(f"ReduceLROnPlateau: {len(lowest)} min_lr for {groups} groups")
         self.optimizer = optimizer
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode

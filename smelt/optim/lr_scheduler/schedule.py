@@ -13,7 +13,7 @@ from smelt.errors import ArgumentError, StateError
 from smelt.optim.group import scalar
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
-from smelt.tracing.engine import context, located, no_grad
+from smelt.tracing.engine import context, no_grad
 
 __all__ = ["LRScheduler", "Schedule", "count"]
 
@@ -31,7 +31,7 @@ class Schedule:
     def _refuse_unless_optimizer(self, given: Any) -> None:
         if not isinstance(given, Optimizer):
             name, kind = type(self).__name__, type(given).__name__
-            raise ArgumentError(located(f"{name} needs an optimiser, got a {kind}"))
+            raise ArgumentError(f"{name} needs an optimiser, got a {kind}")
 
     def _state(self) -> dict[str, Tensor]:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}

@@ -1,0 +1,73 @@
+"""Location: the running module and the user's own line, which every error names."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
+_BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
+_BETWEEN.add(threading.Thread.run.__code__.co_filename)  # what starts a thread
+_STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
+
+
+class _Running(threading.local):
+    """What this thread is in the middle of."""
+
+    def __init__(self) -> None:
+        self.modules: list[str] = []  # the module that is called and those that called it
+
+
+running = _Running()
+
+
+def module_path() -> str:
+    """Returns the path of the module that is running, such as `encoder.norm`, or ""."""
+    return ".".join(running.modules)
+
+
+@contextlib.contextmanager
+def inside_module(path: str) -> Iterator[None]:
+    """Within the block errors and graph nodes name this module path; "" names none."""
+    before, running.modules = running.modules, [path] if path else []
+    try:
+        yield
+    finally:
+        running.modules = before
+
+
+def located(message: str) -> str:
+    """Returns a message with the path of the running module and the user's line behind it."""
+    if "\n  at " in message:
+        return message
+    path, line = module_path(), user_line()
+    module = f"\n  in module {path}" if path else ""
+    return f"{message}{module}\n  at {line}" if line else message + module
+
+
+def user_frame() -> FrameType | None:
+    """Returns the innermost frame of the call stack that is the user's own code.
+
+    That is neither Smelt's, nor what the standard library puts between a decorator and its
+    function, nor what starts the program.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
+        if not (ours or name in _BETWEEN or name.endswith(_STARTERS)):
+            break
+        frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """Returns `file:line` of the user's code that is running, or an empty string."""
+    frame = user_frame()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
