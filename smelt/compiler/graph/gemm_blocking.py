@@ -20,9 +20,9 @@ Only shapes decide, so results are the same for any number of threads.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from smelt.ir.graph import Node
 from smelt.ops import movement
@@ -83,34 +83,37 @@ class Extents:
 
 
 @dataclass(frozen=True, slots=True)
-class SpatialBlocking:
-    """Columns are output positions: tiles of the last two axes; and channels a block of the depth.
+class Blocking:
+    """Which operand is packed (0: x, 1: w), and the tiles of all axes.
 
-    The operand of which one element at a time is read, very often, is w.
+    A panel is shared by all rows of a tile of y: by its outputs if x is packed, else by its samples
+    and positions. A block of the depth has some channels and some of the first axis of taps.
     """
 
-    scalar_operand: ClassVar[int] = 1
-    rows: tuple[Tiles, ...]
-    columns: tuple[Tiles, ...]
-    channels: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelBlocking:
-    """Columns are output channels, `outputs` a panel, which `samples` share.
-
-    A block of the depth has some channels and some of the first axis of taps. The operand of which
-    one element at a time is read, very often, is x.
-    """
-
-    scalar_operand: ClassVar[int] = 0
-    outputs: int
-    samples: int
+    packed: int
+    samples: Tiles
+    outputs: Tiles
+    positions: tuple[tuple[Tiles, ...], ...]  # of each axis
     channels: tuple[Tiles, ...]
     taps: tuple[Tiles, ...]
 
+    @property
+    def scalar_operand(self) -> int:
+        """The operand of which one element at a time is read, very often."""
+        return 1 - self.packed
 
-Blocking = SpatialBlocking | ChannelBlocking
+    @property
+    def depth(self) -> list[tuple[Tiles, Tiles]]:
+        """The blocks of the depth, by their shapes."""
+        return list(itertools.product(self.channels, self.taps))
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether sums need no accumulators: one panel holds the depth, and columns lie side by
+        side in y.
+        """
+        blocks = sum(channels.count * taps.count for channels, taps in self.depth)
+        return blocks == 1 and self.packed == 0
 
 
 def extents_of(node: Node) -> Extents:
@@ -133,7 +136,7 @@ def choose_blocking(node: Node) -> Blocking | None:
     e = extents_of(node)
     if e.images * e.outputs * math.prod(e.positions[-2:]) * e.depth < MIN_WORK:
         return None
-    options = [option for option in (_spatial(e), _channel(e)) if option is not None]
+    options = [option for option in (_pack_patches(e), _pack_kernels(e)) if option is not None]
     return min(options, key=lambda option: option[0])[1] if options else None
 
 
@@ -156,20 +159,29 @@ def _vectors(columns: int) -> int:
     return -(-columns // VECTOR)
 
 
-def _spatial(e: Extents) -> tuple[float, SpatialBlocking] | None:
+def _pack_patches(e: Extents) -> tuple[float, Blocking] | None:
     """Returns the spatial blocking and its cycles, or None where it is of no use."""
     if not e.positions or e.outputs < MIN_ROWS or math.prod(e.positions) < VECTOR // 2:
         return None
     channels, limit = _panel_limits(e)
     if limit < VECTOR:
         return None
-    rows, columns = _spatial_tiles(e, limit)
+    rows, columns = _position_tiles(e, limit)
     vectors = sum(r.count * _vectors(r.size * c.size) * c.count for r in rows for c in columns)
     copies = e.height * sum(c.count * _vectors(c.size) for c in columns)
     cycles = e.images * e.depth * (vectors * e.outputs + COPY_COST * copies)
     is_uniform = len(rows) == len(columns) == 1
     chunks = e.images * rows[0].count * columns[0].count if is_uniform else e.images
-    return _threaded(cycles, chunks), SpatialBlocking(rows, columns, channels)
+    positions = (*(tiles(extent, 1) for extent in e.positions[:-2]), rows, columns)
+    blocking = Blocking(
+        packed=0,
+        samples=Tiles(0, e.samples, 1),
+        outputs=Tiles(0, 1, e.outputs),
+        positions=positions[-len(e.positions) :],
+        channels=tiles(e.channels, channels),
+        taps=tiles(e.taps[0], e.taps[0]),
+    )
+    return _threaded(cycles, chunks), blocking
 
 
 def _panel_limits(e: Extents) -> tuple[int, int]:
@@ -180,7 +192,7 @@ def _panel_limits(e: Extents) -> tuple[int, int]:
     return channels, limit if channels == e.channels else min(limit, ACCUMULATOR_LIMIT // e.outputs)
 
 
-def _spatial_tiles(e: Extents, limit: int) -> tuple[tuple[Tiles, ...], tuple[Tiles, ...]]:
+def _position_tiles(e: Extents, limit: int) -> tuple[tuple[Tiles, ...], tuple[Tiles, ...]]:
     """Returns tiles of full rows, or of parts of one row where that is longer than a panel."""
     width = e.positions[-1]
     if width > limit:
@@ -206,7 +218,7 @@ def _tiled_vectors(height: int, width: int, tile: int) -> float:
     return sum(t.count * (_vectors(t.size * width) + 0.25) for t in tiles(height, tile))
 
 
-def _channel(e: Extents) -> tuple[float, ChannelBlocking] | None:
+def _pack_kernels(e: Extents) -> tuple[float, Blocking] | None:
     """Returns the channel blocking and its cycles, or None where it is of no use."""
     outputs = _divisor(e.outputs, 2 * VECTOR)
     rows = e.samples * math.prod(e.positions)
@@ -224,8 +236,15 @@ def _channel(e: Extents) -> tuple[float, ChannelBlocking] | None:
     copies = COPY_COST * vectors * (e.samples // samples)
     cycles = e.groups * (e.depth * (rows * vectors + copies) + WRITE_BACK_COST * rows * e.outputs)
     chunks = e.groups * (e.outputs // outputs) * (e.samples // samples)
-    blocks = tiles(e.channels, channels), tiles(e.taps[0], taps)
-    return _threaded(cycles, chunks), ChannelBlocking(outputs, samples, *blocks)
+    blocking = Blocking(
+        packed=1,
+        samples=Tiles(0, e.samples // samples, samples),
+        outputs=Tiles(0, e.outputs // outputs, outputs),
+        positions=tuple([tiles(extent, extent) for extent in e.positions]),
+        channels=tiles(e.channels, channels),
+        taps=tiles(e.taps[0], taps),
+    )
+    return _threaded(cycles, chunks), blocking
 
 
 def _samples(e: Extents, outputs: int, limit: int) -> int:
