@@ -43,6 +43,8 @@ class Tracer(GraphBuilder):
     def __init__(self) -> None:
         super().__init__()
         self.arguments: list[Node] = []
+        self.placeholders: list[Tensor] = []
+        self.versions: dict[int, int] = {}  # of the states when the trace ended, by id
         self.states: dict[int, tuple[Tensor, Node]] = {}
         self.current: dict[int, Node] = {}
         self.assertions: list[Assertion] = []
@@ -85,6 +87,11 @@ class Tracer(GraphBuilder):
         node = self.current.get(id(tensor))
         return node if node is not None else self._capture(tensor)
 
+    def leaf(self, tensor: Tensor) -> Node:
+        """Returns the node that stands for what a placeholder or captured state holds at first."""
+        state = self.states.get(id(tensor))
+        return self.node_of(tensor) if state is None else state[1]
+
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Remembers the `.grad` a tensor had when the trace began, and whether it was cleared."""
         if tensor.is_traced:
@@ -118,7 +125,8 @@ class Tracer(GraphBuilder):
         attributes = {"number": len(self.arguments)}
         node = self.record(ARGUMENT, (), attributes, shape, dtype)
         self.arguments.append(node)
-        return Tensor(node, dtype, requires_grad)
+        self.placeholders.append(Tensor(node, dtype, requires_grad))
+        return self.placeholders[-1]
 
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
@@ -130,6 +138,7 @@ class Tracer(GraphBuilder):
             for key, (_, node) in self.states.items()
             if self.current[key] is not node
         )
+        self.versions = {key: state.version for key, (state, _) in self.states.items()}
         states = tuple([node for _, node in self.states.values()])
         return Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
 
@@ -193,13 +202,12 @@ class Tracer(GraphBuilder):
 
 
 def trace(
-    function: Callable[[Tracer], tuple[list[Tensor], Callable[[list[Tensor]], Any]]],
-) -> Traced:
-    """Runs `function` under a new trace.
+    tracer: Tracer, function: Callable[[Tracer], tuple[list[Tensor], Callable[[list[Tensor]], Any]]]
+) -> tuple[Traced, list[Tensor]]:
+    """Runs `function` under a new trace; returns what was found, and the outputs with their tape.
 
-    It returns the tensors to compute, and what rebuilds its result from them.
+    The function returns the tensors to compute, and what rebuilds its result from them.
     """
-    tracer = Tracer()
     try:
         with using(tracer):
             outputs, result = function(tracer)
@@ -209,7 +217,9 @@ def trace(
     states = [tensor for tensor, _ in tracer.states.values()]
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
-    return Traced(graph, states, result, tracer.errors, modules, tracer.grad_bindings(), values)
+    bindings = tracer.grad_bindings()
+    traced = Traced(graph, states, result, tracer.errors, modules, bindings, values)
+    return traced, outputs
 
 
 _ARGUMENT_CHANGED = (
