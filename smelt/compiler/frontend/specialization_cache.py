@@ -130,12 +130,12 @@ class SpecializationCache:
     def _make(self, call: Call) -> Specialization:
         self._refuse_endless(call.signature)
         start = time.perf_counter()
-        tracer, traced, outputs = self._traced(functools.partial(self._run, call))
+        tracer, traced = self._traced(functools.partial(self._run, call))
         executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
         run = executable.run_once
-        if is_differentiable(traced, outputs):
+        if is_differentiable(traced, tracer.outputs):
             inputs = [*tracer.placeholders, *traced.states]
-            function = Differentiable(tracer, inputs, outputs, self._derivative)
+            function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
             run = SplitExecutable(function, executable, self._compiled).run
         guards = Guards(traced)
         made = Specialization(call.signature, context.grad_enabled, guards, executable, run)
@@ -164,15 +164,15 @@ class SpecializationCache:
         times = Times(times.trace, stages.seconds, time.perf_counter() - start)
         return Executable(traced, stages, native, times)
 
-    def _traced(self, function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced, list[Tensor]]:
+    def _traced(self, function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
         tracer = Tracer()
         try:
-            return tracer, *trace(tracer, function)
+            return tracer, trace(function, tracer)
         except Accumulates as needed:  # gradients outlive the step: they become state
             for tensor in needed.tensors:
                 tensor._grad = zeros(tensor.shape, dtype=tensor.dtype)
         tracer = Tracer()
-        return tracer, *trace(tracer, function)
+        return tracer, trace(function, tracer)
 
     def _run(
         self, call: Call, tracer: Tracer

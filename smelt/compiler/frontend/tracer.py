@@ -44,6 +44,7 @@ class Tracer(GraphBuilder):
         super().__init__()
         self.arguments: list[Node] = []
         self.placeholders: list[Tensor] = []
+        self.outputs: list[Tensor] = []
         self.versions: dict[int, int] = {}  # of the states when the trace ended, by id
         self.states: dict[int, tuple[Tensor, Node]] = {}
         self.current: dict[int, Node] = {}
@@ -130,6 +131,7 @@ class Tracer(GraphBuilder):
 
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
+        self.outputs = outputs
         returned = tuple([self.node_of(output) for output in outputs])
         self._settle_gradients()
         self._refuse_shared_memory()
@@ -202,12 +204,15 @@ class Tracer(GraphBuilder):
 
 
 def trace(
-    tracer: Tracer, function: Callable[[Tracer], tuple[list[Tensor], Callable[[list[Tensor]], Any]]]
-) -> tuple[Traced, list[Tensor]]:
-    """Runs `function` under a new trace; returns what was found, and the outputs with their tape.
+    function: Callable[[Tracer], tuple[list[Tensor], Callable[[list[Tensor]], Any]]],
+    tracer: Tracer | None = None,
+) -> Traced:
+    """Runs `function` under a new trace.
 
-    The function returns the tensors to compute, and what rebuilds its result from them.
+    It returns the tensors to compute, and what rebuilds its result from them. Who wants to go on in
+    this trace gives the tracer.
     """
+    tracer = tracer or Tracer()
     try:
         with using(tracer):
             outputs, result = function(tracer)
@@ -217,9 +222,7 @@ def trace(
     states = [tensor for tensor, _ in tracer.states.values()]
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
-    bindings = tracer.grad_bindings()
-    traced = Traced(graph, states, result, tracer.errors, modules, bindings, values)
-    return traced, outputs
+    return Traced(graph, states, result, tracer.errors, modules, tracer.grad_bindings(), values)
 
 
 _ARGUMENT_CHANGED = (
