@@ -1,6 +1,6 @@
 """One function of tensors, run by every engine: eagerly, by the interpreter, natively.
 
-The interpreter runs both programs: the naive loops of `lower`, and what `schedule` made of them.
+The interpreter runs both programs: the naive loops of `lower`, and what `optimize` made of them.
 States are copied for each run, so the runs do not see each other.
 """
 
@@ -80,7 +80,7 @@ class Case:
         return self._run(program, lambda arrays: run_program(program, arrays))
 
     def native(self) -> Ran:
-        """Runs the scheduled program as machine code."""
+        """Runs the optimized program as machine code."""
         program = self.stages.program
 
         def run(arrays: dict[Slot, np.ndarray]) -> int:

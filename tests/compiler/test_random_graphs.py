@@ -1,4 +1,4 @@
-"""Random graphs: eager, interpreted (as lowered and as scheduled) and compiled agree.
+"""Random graphs: eager, interpreted (as lowered and as optimized) and compiled agree.
 
 Hypothesis draws programs (`random_graphs.py`). To spare compiler runs an example is a group of
 ten, traced as one step: 88 examples in each dtype are 1,760 small graphs, which every engine

@@ -33,9 +33,11 @@ from smelt.ir.loops import (
     Unary,
 )
 from tests.compiler.handmade import (
+    Bound,
     check,
     elementwise,
     run_native,
+    step_of,
 )
 
 LANES = (1, 16)
@@ -244,3 +246,13 @@ def test_approximations_are_called(op: str, dtype: DType, lanes: int) -> None:
     kernel = elementwise(op, dtype, [dtype], 64, lanes, lambda x: Unary(op, x, dtype))
     run_native(kernel, [found, given])
     np.testing.assert_allclose(found, getattr(np, op)(given), rtol=4 * np.finfo(dtype.storage).eps)
+
+
+def test_unary_of_every_lane_count() -> None:
+    for lanes in (1, 2, 4, 8, 32):
+        given, found = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
+        kernel = elementwise(
+            "root", float32, [float32], 64, lanes, lambda x: Unary("sqrt", x, float32)
+        )
+        assert Bound(step_of(kernel), [found, given]).run() == 0
+        assert (found == np.sqrt(given)).all()
