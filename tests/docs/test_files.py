@@ -1,0 +1,31 @@
+"""The files and functions that the pages about the code name are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = (ROOT, ROOT / "smelt", ROOT / "smelt" / "compiler")
+PAGES = [ROOT / "docs" / name for name in ("architecture.md", "trips.md", "adding_an_op.md")]
+FILE = re.compile(r"`((?:\w+/)+\w+\.py)`")
+NAME = re.compile(r"`((?:\w+/)*\w+\.py)`,\s+`(\w+)`")  # of what stands in a file
+
+
+def path_of(name: str) -> Path | None:
+    return next((room / name for room in ROOMS if (room / name).is_file()), None)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_is_there(page: Path) -> None:
+    assert [name for name in FILE.findall(page.read_text()) if path_of(name) is None] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_function_stands_in_its_file(page: Path) -> None:
+    for file, name in NAME.findall(page.read_text()):
+        path = path_of(file)
+        assert path is not None, file
+        assert re.search(rf"^(def |class |){name}\b", path.read_text(), re.MULTILINE), (file, name)
