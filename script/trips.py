@@ -208,7 +208,8 @@ def run(trip: Trip) -> str:
     """Returns the calls and loops of one step, without their addresses."""
     step = between(trip.llvm, r"@\"cast\.0\"\(ptr %v", r"@\"matmul_sub\.14")
     lines = kept(step, r"call void @(\"|smelt_parallel)|^loop|br i1.*loop")
-    return re.sub(r"\(ptr %.*|, ptr %slot.*| i1 %\w+,|, label %after\w+", "", lines)
+    lines = re.sub(r"\(ptr %.*| i1 %\w+,|, label %after\w+", "", lines)
+    return re.sub(r", ptr %slot.*", ")", lines)
 
 
 def machine_code(trip: Trip, *names: str) -> str:
@@ -283,7 +284,6 @@ PRODUCT: dict[str, Callable[[Trip], str]] = {
 }
 LSTM: dict[str, Callable[[Trip], str]] = {
     "step": lambda trip: source(lstm, "smelt.randn(20, 8, 16)", "smelt.randn(8, 32)"),
-    "call": call,
     "traced": lambda trip: kept(
         outermost(graph(trip.stages.traced)), r"scan|matmul|argument|number=2\) f.*20|sub|<-"
     ),
@@ -294,14 +294,17 @@ LSTM: dict[str, Callable[[Trip], str]] = {
     ),
     "groups": lambda trip: "\n".join(groups(trip.stages.fused)),
     "memory": lambda trip: kept(
-        memory(trip.stages.lowered),
-        r"^program|^ {4}\w+\(|for turn|(argument|state|result)[01] lies|^ {8}\w+\(",
+        between(memory(trip.stages.lowered), "copy_2", "sum_div"),
+        r"^ {4}\w+\(|for turn|(argument|state|result)[01] lies|^ {8}\w+\(",
     ),
-    "lowered": lambda trip: kernel(trip.stages.lowered, "sigmoid_tanh_copy_add"),
-    "optimized": lambda trip: kernel(trip.stages.program, "matmul_add_2"),
-    "weights": lambda trip: kernel(trip.stages.program, "matmul_sub_2"),
+    "lowered": lambda trip: kept(
+        kernel(trip.stages.lowered, "sigmoid_tanh_copy_add"),
+        "for |t3|t4|t6|sigmoid_5|tanh|add_13|mul_15",
+    ),
+    "weights": lambda trip: kept(
+        kernel(trip.stages.program, "matmul_sub_2"), r"def|parallel|i1|k3|fma|c\[c\] =|state3"
+    ),
     "run": run,
-    "table": table,
 }
 
 
