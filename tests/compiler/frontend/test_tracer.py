@@ -60,7 +60,7 @@ def test_nodes_know_the_users_line_and_the_module() -> None:
     layer = smelt.nn.Sequential(smelt.nn.Linear(3, 3), smelt.nn.ReLU())
     graph = traced(lambda x: [layer(x)], smelt.ones(2, 3)).graph
     text = graph_text(graph)
-    assert "test_trace.py" in text
+    assert "test_tracer.py" in text
     assert any(node.origin.module.endswith("1") for node in graph.nodes() if node.op.name == "relu")
 
 
