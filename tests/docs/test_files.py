@@ -12,8 +12,6 @@ ROOMS = (ROOT, ROOT / "smelt", ROOT / "smelt" / "compiler")
 PAGES = [ROOT / "docs" / name for name in ("architecture.md", "trips.md", "adding_an_op.md")]
 FILE = re.compile(r"`((?:\w+/)*\w+\.py)`")
 NAME = re.compile(r"`((?:\w+/)*\w+\.py)`,\s+`(\w+)`")  # of what stands in a file
-
-
 EXCERPT = re.compile(r"^```python excerpt\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -34,10 +32,8 @@ def test_every_function_stands_in_its_file(page: Path) -> None:
     for file, name in NAME.findall(page.read_text("utf-8")):
         path = path_of(file)
         assert path is not None, file
-        assert re.search(rf"^(def |class |){name}\b", path.read_text("utf-8"), re.MULTILINE), (
-            file,
-            name,
-        )
+        code = path.read_text("utf-8")
+        assert re.search(rf"^(def |class |){name}\b", code, re.MULTILINE), (file, name)
 
 
 def test_the_card_in_the_architecture_page_stands_in_the_code() -> None:
