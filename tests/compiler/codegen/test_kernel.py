@@ -77,14 +77,14 @@ def test_masked_tail_touches_nothing_else(dtype: DType, size: int) -> None:
         Buffer("y", (size,), dtype),
         index_variable("i"),
     )
-    mask, place = mask_below(i, 16, size), (along(i, 16),)
-    store = Store(target, place, Load(source, place, mask), mask)
+    mask, index = mask_below(i, 16, size), (along(i, 16),)
+    store = Store(target, index, Load(source, index, mask), mask)
     kernel = Kernel("tail", (source,), (target,), (Loop(i, 0, size, 16, (store,)),))
     given, room = grid((size,), dtype), np.zeros(size + 32, dtype.storage)
     room.view(np.uint8)[:] = 1
-    found = room[16 : 16 + size]
-    run_native(kernel, [found, given])
-    assert (found == given).all()
+    result = room[16 : 16 + size]
+    run_native(kernel, [result, given])
+    assert (result == given).all()
     assert (room[:16].view(np.uint8) == 1).all()
     assert (room[16 + size :].view(np.uint8) == 1).all()
 
@@ -95,10 +95,10 @@ def test_masked_scalar(dtype: DType) -> None:
     mask = Binary("lt", i, constant(8))
     store = Store(target, (i,), Load(source, (i,), mask), Binary("lt", i, constant(12)))
     kernel = Kernel("scalar", (source,), (target,), (Loop(i, 0, 16, 1, (store,)),))
-    given, found = grid((8,), dtype), grid((16,), dtype)
-    expected = np.concatenate([given, np.zeros(4, given.dtype), found[12:]])
-    run_native(kernel, [found, given])
-    assert (found == expected).all()
+    given, result = grid((8,), dtype), grid((16,), dtype)
+    expected = np.concatenate([given, np.zeros(4, given.dtype), result[12:]])
+    run_native(kernel, [result, given])
+    assert (result == expected).all()
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -146,13 +146,13 @@ def test_scatter(dtype: DType, masked: bool) -> None:
 def test_gather_at_loaded_indices() -> None:
     table, chosen = Buffer("table", (10, 3), float32), Buffer("chosen", (32,), int64)
     target, i = Buffer("y", (32,), float32), index_variable("i")
-    place = (along(i, 16),)
-    store = Store(target, place, Load(table, (Load(chosen, place), constant(1))))
+    index = (along(i, 16),)
+    store = Store(target, index, Load(table, (Load(chosen, index), constant(1))))
     kernel = Kernel("gather", (table, chosen), (target,), (Loop(i, 0, 32, 16, (store,)),))
     numbers, order = grid((10, 3)), np.random.default_rng(2).integers(0, 10, 32)
-    found = np.zeros(32, np.float32)
-    run_native(kernel, [found, numbers, order])
-    assert (found == numbers[order, 1]).all()
+    result = np.zeros(32, np.float32)
+    run_native(kernel, [result, numbers, order])
+    assert (result == numbers[order, 1]).all()
 
 
 def test_zero_dimensional_and_empty_buffers() -> None:
@@ -166,10 +166,10 @@ def test_zero_dimensional_and_empty_buffers() -> None:
         Store(target, (), Load(source, ())),
         Loop(i, 0, 0, 1, (Store(empty, (i,), Load(source, ())),)),
     )
-    found = np.zeros((), np.float32)
+    result = np.zeros((), np.float32)
     kernel = Kernel("scalar", (source,), (target, empty), body)
-    run_native(kernel, [found, np.zeros(0, np.float32), np.array(3, np.float32)])
-    assert found == 3
+    run_native(kernel, [result, np.zeros(0, np.float32), np.array(3, np.float32)])
+    assert result == 3
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def test_transpose(dtype: DType, rows: int, columns: int) -> None:
         rows,
         columns,
     )
-    given, found = grid(shape, dtype), np.zeros(shape[::-1], dtype.storage)
-    run_native(Kernel("transpose", (source,), (target,), (tile,)), [found, given])
-    expected = np.zeros_like(found)
+    given, result = grid(shape, dtype), np.zeros(shape[::-1], dtype.storage)
+    run_native(Kernel("transpose", (source,), (target,), (tile,)), [result, given])
+    expected = np.zeros_like(result)
     expected[3 : 3 + columns, 2 : 2 + rows] = given[2 : 2 + rows, 3 : 3 + columns].T
-    assert (found == expected).all()
+    assert (result == expected).all()
 
 
 def test_transpose_of_inner_axes() -> None:
@@ -201,9 +201,9 @@ def test_transpose_of_inner_axes() -> None:
     b, zero = index_variable("b"), constant(0)
     tile = Transpose(source, (b, zero, zero), 1, target, (b, zero, zero), 1, 8, 8)
     kernel = Kernel("transpose", (source,), (target,), (Loop(b, 0, 3, 1, (tile,)),))
-    given, found = grid((3, 8, 8)), np.zeros((3, 8, 8), np.float32)
-    run_native(kernel, [found, given])
-    assert (found == given.transpose(0, 2, 1)).all()
+    given, result = grid((3, 8, 8)), np.zeros((3, 8, 8), np.float32)
+    run_native(kernel, [result, given])
+    assert (result == given.transpose(0, 2, 1)).all()
 
 
 # -------------------------------------------------------------------------------------------------
@@ -262,9 +262,9 @@ def test_serial_loops_with_expression_bounds() -> None:
 
 def test_negative_bounds_and_steps() -> None:
     target, i = Buffer("y", (20,), int64), index_variable("i")
-    parts = [Store(target, (add(i, 7),), Binary(op, i, constant(4))) for op in ("mod", "floordiv")]
+    stores = [Store(target, (add(i, 7),), Binary(op, i, constant(4))) for op in ("mod", "floordiv")]
     shifted = Store(target, (add(i, 13),), Binary("floordiv", i, constant(4)))
-    kernel = Kernel("negative", (), (target,), (Loop(i, -7, 6, 3, (parts[0], shifted)),))
+    kernel = Kernel("negative", (), (target,), (Loop(i, -7, 6, 3, (stores[0], shifted)),))
     check([kernel], [])
 
 
@@ -273,20 +273,20 @@ def test_names_end_with_their_block() -> None:
     name = Variable("t", int64)
     inner = (Let(name, mul(i, 3)), Store(target, (i,), name))
     body = (Let(name, constant(100)), Loop(i, 0, 3, 1, inner), Store(target, (constant(3),), name))
-    found = np.zeros(4, np.int64)
-    run_native(Kernel("names", (), (target,), body), [found])
-    assert found.tolist() == [0, 3, 6, 100]
+    result = np.zeros(4, np.int64)
+    run_native(Kernel("names", (), (target,), body), [result])
+    assert result.tolist() == [0, 3, 6, 100]
 
 
 def test_scratch_inside_unrolled_loops() -> None:
     source, target, room = (Buffer(name, (4, 16), float32) for name in ("x", "y", "room"))
     i, u = index_variable("i"), index_variable("u")
     fill = Loop(i, 0, 4, 1, (Store(room, (i, Lanes(16)), Load(source, (i, Lanes(16)))),))
-    turn = Store(target, (u, Lanes(16)), Load(room, (Binary("sub", constant(3), u), Lanes(16))))
-    body = (Loop(u, 0, 4, 1, (Scratch(room), fill, turn), "unroll"),)
-    found, given = np.zeros((4, 16), np.float32), grid((4, 16))
-    run_native(Kernel("room", (source,), (target,), body), [found, given])
-    assert (found == given[::-1]).all()
+    reverse = Store(target, (u, Lanes(16)), Load(room, (Binary("sub", constant(3), u), Lanes(16))))
+    body = (Loop(u, 0, 4, 1, (Scratch(room), fill, reverse), "unroll"),)
+    result, given = np.zeros((4, 16), np.float32), grid((4, 16))
+    run_native(Kernel("room", (source,), (target,), body), [result, given])
+    assert (result == given[::-1]).all()
 
 
 def test_shared_expressions_are_written_once() -> None:
@@ -295,10 +295,10 @@ def test_shared_expressions_are_written_once() -> None:
         x = Binary("add", x, x)  # as a tree this has 2 ** 200 nodes
     target = Buffer("y", (1,), float32)
     store = Store(target, (constant(0),), Binary("mul", x, Constant(0.5, float32)))
-    found = np.zeros(1, np.float32)
+    result = np.zeros(1, np.float32)
     with np.errstate(over="ignore"):
-        run_native(Kernel("shared", (), (target,), (store,)), [found])
-    assert np.isinf(found[0])
+        run_native(Kernel("shared", (), (target,), (store,)), [result])
+    assert np.isinf(result[0])
 
 
 def test_deep_expressions_need_no_recursion() -> None:
@@ -317,9 +317,9 @@ def test_matmul_tile(shape: tuple[int, int, int]) -> None:
     random = np.random.default_rng(4)
     a = random.standard_normal((rows, inner)).astype(np.float32)
     b = random.standard_normal((inner, columns)).astype(np.float32)
-    found = np.zeros((rows, columns), np.float32)
-    run_native(matmul(rows, columns, inner), [found, a, b])
-    np.testing.assert_allclose(found, a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
+    result = np.zeros((rows, columns), np.float32)
+    run_native(matmul(rows, columns, inner), [result, a, b])
+    np.testing.assert_allclose(result, a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
 
 
 def test_matmul_tile_lives_in_registers() -> None:

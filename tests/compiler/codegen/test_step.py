@@ -84,11 +84,11 @@ def test_stop_flag_and_no_steps() -> None:
 def test_gathered_rows_and_arena() -> None:
     batch, middle = Buffer("batch", (2, 16), float32), Buffer("middle", (2, 16), float32)
     total, i = Buffer("total", (16,), float32), index_variable("i")
-    place = (i, Lanes(16))
-    double = Store(middle, place, Binary("mul", Load(batch, place), Constant(2.0, float32)))
+    index = (i, Lanes(16))
+    double = Store(middle, index, Binary("mul", Load(batch, index), Constant(2.0, float32)))
     first = Kernel("double", (batch,), (middle,), (Loop(i, 0, 2, 1, (double,)),))
     collect = Store(
-        total, (Lanes(16),), Binary("add", Load(total, (Lanes(16),)), Load(middle, place))
+        total, (Lanes(16),), Binary("add", Load(total, (Lanes(16),)), Load(middle, index))
     )
     second = Kernel("sum", (middle, total), (total,), (Loop(i, 0, 2, 1, (collect,)),))
     slots = (

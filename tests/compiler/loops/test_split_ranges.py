@@ -64,7 +64,7 @@ def test_padded_parts(widths, dtype):
 def test_a_sum_with_zero_keeps_its_sign():
     kernel = nests.padded_parts(4, (16, 16, 16))
     special = np.array([-0.0, 0.0, np.nan, np.inf, -np.inf, -1e-30, 3.0, -0.0], np.float32)
-    inputs = [np.resize(np.roll(special, turn), (4, 16)) for turn in range(3)]
+    inputs = [np.resize(np.roll(special, shift), (4, 16)) for shift in range(3)]
     results = []
     for version in (kernel, optimize(kernel, vector_bits=512)):
         verify(version)
