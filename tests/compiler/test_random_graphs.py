@@ -158,7 +158,7 @@ def close_in_float64(got: np.ndarray, reference: np.ndarray, largest: float) -> 
 def close_in_float32(
     got: np.ndarray, reference: np.ndarray, true: np.ndarray, largest: float
 ) -> None:
-    """`got` may be 4 times as far from the truth as NumPy's `reference`, and some roundings more."""
+    """`got` may be 4 times as far from the truth as `reference`, and a few roundings more."""
     with np.errstate(all="ignore"):
         known = np.isfinite(true) & np.isfinite(reference)
         theirs = np.abs(reference - true).max(initial=0.0, where=known)

@@ -115,8 +115,8 @@ def case_of(x: tuple[int, ...], w: tuple[int, ...], settings: dict, dtype=float3
     given = [as_tensor(random.standard_normal(shape), dtype) for shape in (x, w, w[:1])]
     run = F.conv2d if len(x) == 4 else F.conv1d
     shape = run(*given, **settings).shape
-    for x in given:
-        x.requires_grad_()
+    for tensor in given:
+        tensor.requires_grad_()
     return Case(trained(settings), [], [*given, as_tensor(random.standard_normal(shape), dtype)])
 
 
