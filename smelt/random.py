@@ -176,7 +176,7 @@ def uniform(
     Raises:
         ArgumentError: low is above high.
     """
-    _refuse_unless(low <= high, "uniform: low is above high")
+    _require(low <= high, "uniform: low is above high")
     unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
     return unit * (high - low) + low
 
@@ -188,7 +188,7 @@ def bernoulli(p: Any, size: Any = None, generator: Generator | None = None) -> T
         ArgumentError: a probability lies outside [0, 1].
     """
     p = p if isinstance(p, (int, float)) else as_tensor(p)
-    _refuse_unless((p >= 0) & (p <= 1), "bernoulli: a probability lies outside [0, 1]")
+    _require((p >= 0) & (p <= 1), "bernoulli: a probability lies outside [0, 1]")
     p = as_tensor(p)
     p = p if p.dtype.is_float else p.to(dtypes.float32)
     unit = rand(_size(size, p), dtype=p.dtype.compute, generator=generator)
@@ -283,7 +283,7 @@ def normal(
     Raises:
         ArgumentError: a standard deviation is negative.
     """
-    _refuse_unless(std >= 0, "normal: a standard deviation is negative")
+    _require(std >= 0, "normal: a standard deviation is negative")
     unit = randn(_size(size, mean, std), dtype=dtype, generator=generator)
     return unit * std + mean
 
@@ -301,7 +301,7 @@ def exponential(
     Raises:
         ArgumentError: a rate is not positive.
     """
-    _refuse_unless(rate > 0, "exponential: a rate is not positive")
+    _require(rate > 0, "exponential: a rate is not positive")
     source, extents, dtype = generator or default_generator(), _size(size, rate), as_dtype(dtype)
     if dtype is dtypes.float64:
         high, low = source.words(extents)
@@ -336,7 +336,7 @@ def poisson(
     """
     rate, extents = as_tensor(rate), _size(size, rate)
     message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate (it costs time)"
-    _refuse_unless((rate >= 0) & (rate <= max_rate), message)
+    _require((rate >= 0) & (rate <= max_rate), message)
     draws = math.ceil(max_rate + 12 * math.sqrt(max_rate) + 12)
     arrivals = exponential(1.0, (*extents, draws), generator=generator).cumsum(-1)
     return (arrivals < rate.unsqueeze(-1)).sum(-1).to(dtype)
@@ -365,7 +365,7 @@ def multinomial(
         ArgumentError: a weight is negative, or more places are wanted than there are.
     """
     weights = probabilities.detach()
-    _refuse_unless(weights >= 0, "multinomial: a weight is negative or nan")
+    _require(weights >= 0, "multinomial: a weight is negative or nan")
     if not replacement:
         if num_samples > weights.shape[-1]:
             raise ArgumentError(
@@ -380,7 +380,7 @@ def multinomial(
     return (edges.unsqueeze(-2) <= point.unsqueeze(-1)).sum(-1)
 
 
-def _refuse_unless(holds: Any, message: str) -> None:
+def _require(holds: Any, message: str) -> None:
     """Raises ArgumentError, or in a compiled step lets it raise, where something does not hold."""
     if isinstance(holds, Tensor):
         context.engine.require((~holds).sum(), message, ArgumentError)

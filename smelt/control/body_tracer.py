@@ -161,7 +161,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
             return tensor.data
         found = self.captured.get(id(tensor))
         if found is None:
-            self._refuse_stray(tensor._data)
+            self._check_owned(tensor._data)
             found = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
         return found[1]
 
@@ -173,7 +173,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
                     raise TraceError(VIEW_OUTDATED.format(tensor.shape))
         return [Change(*self.captured[key], after=node) for key, node in self._changed.items()]
 
-    def _refuse_stray(self, data: Data) -> None:
+    def _check_owned(self, data: Data) -> None:
         """Raises for what belongs to a body whose trace is over, here where it is used."""
         if not isinstance(data, BodyNode):
             return
@@ -222,7 +222,7 @@ _LEFT_BODY = (
 _GRADIENT_LEFT = (
     "the body of a scan, while_loop or cond would set the .grad of a tensor of shape {} outside of "
     "it, by backward() or by assignment; there would be one for each turn. Get it by smelt.grad "
-    "inside the body, or by backward() outside of the loop. Optimisers read .grad, so they cannot "
+    "inside the body, or by backward() outside of the loop. Optimizers read .grad, so they cannot "
     "be used in here: write `with smelt.no_grad(): w.copy_(w - lr * g)`, or take many steps with "
     "a compiled step's `repeat` or `over`"
 )

@@ -61,10 +61,10 @@ class Scaling(ABC):
             raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
         if not len(array):
             raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
-        self._refuse("missing values (nan)", np.isnan(array).any(0), names)
+        self._check_columns("missing values (nan)", np.isnan(array).any(0), names)
         constant = array.max(0) == array.min(0)
         if self.constant == "error":
-            self._refuse('one value only (constant="keep" lets it pass)', constant, names)
+            self._check_columns('one value only (constant="keep" lets it pass)', constant, names)
         self.shift, scale = self._measured(array)
         self.scale = np.where(constant, 1.0, scale)
         return self
@@ -145,7 +145,7 @@ class Scaling(ABC):
         kind = x.dtype if x.dtype.kind == "f" else np.float64
         return shift.astype(kind), scale.astype(kind)
 
-    def _refuse(self, what: str, columns: np.ndarray, names: Sequence[str] | None) -> None:
+    def _check_columns(self, what: str, columns: np.ndarray, names: Sequence[str] | None) -> None:
         found = np.flatnonzero(columns)
         if found.size:
             called = [repr(names[number]) if names else str(number) for number in found.tolist()]

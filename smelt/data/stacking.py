@@ -29,11 +29,11 @@ def stack(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, place: st
     """
     first = samples[0]
     if isinstance(first, (tuple, list)):
-        _refuse_others(samples, indices, place)
+        _check_structure(samples, indices, place)
         parts = enumerate(zip(*samples, strict=True))
         return tuple(stack(part, indices, f"{place}[{number}]") for number, part in parts)
     if isinstance(first, dict):
-        _refuse_others(samples, indices, place)
+        _check_structure(samples, indices, place)
         return {
             key: stack([sample[key] for sample in samples], indices, f"{place}[{key!r}]")
             for key in first
@@ -55,7 +55,9 @@ def _leaf(sample: Any, index: int, place: str) -> Tensor:
         raise DTypeError(message) from None
 
 
-def _refuse_others(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, place: str) -> None:
+def _check_structure(
+    samples: Sequence[Any], indices: Sequence[int] | np.ndarray, place: str
+) -> None:
     """Raises for a sample that is built in another way than the first."""
     wanted = _build(samples[0])
     for sample, index in zip(samples, indices, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
-from smelt.functional.channels import refuse_other_channels
+from smelt.functional.channels import check_channels
 from smelt.functional.windows import Sizes, per_axis, with_batch
 from smelt.ops.convolution import convolution, effective_extent, padded, transposed
 from smelt.ops.op import Shape
@@ -166,9 +166,9 @@ def _convolution(
     ndim: int,
 ) -> Tensor:
     x = _fitting(what, as_tensor(x), weight, bias, weight.shape[:1], ndim)
-    _refuse_groups(what, groups, weight.shape[0], "output")
+    _check_groups(what, groups, weight.shape[0], "output")
     form = "(O, C, ...)" if groups == 1 else f"(O, C / {groups} groups, ...)"
-    refuse_other_channels(what, x, weight, form, weight.shape[1] * groups, ndim)
+    check_channels(what, x, weight, form, weight.shape[1] * groups, ndim)
     stride = per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     covered = tuple(map(effective_extent, weight.shape[2:], dilation))
@@ -201,9 +201,9 @@ def _transposed(
     ndim: int,
 ) -> Tensor:
     x = _fitting(what, as_tensor(x), weight, bias, (weight.shape[1] * groups,), ndim)
-    _refuse_groups(what, groups, weight.shape[0], "input")
+    _check_groups(what, groups, weight.shape[0], "input")
     form = "(C, O, ...)" if groups == 1 else f"(C, O / {groups} groups, ...)"
-    refuse_other_channels(what, x, weight, form, weight.shape[0], ndim)
+    check_channels(what, x, weight, form, weight.shape[0], ndim)
     stride = per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     padding = per_axis(what, "padding", padding, ndim)
@@ -249,7 +249,7 @@ def _fitting(
     return x.to(weight.dtype)
 
 
-def _refuse_groups(what: str, groups: int, channels: int, kind: str) -> None:
+def _check_groups(what: str, groups: int, channels: int, kind: str) -> None:
     if groups < 1 or channels % groups:
         raise ShapeError(
             f"{what}: {groups} groups do not divide the weight's {channels} {kind} channels"

@@ -8,7 +8,7 @@ from typing import Any
 import smelt.functional as F
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.nn import init
-from smelt.nn.checks import refuse_tokens, sizes
+from smelt.nn.checks import check_floats, sizes
 from smelt.nn.linear import Linear, empty_parameter
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
@@ -128,7 +128,7 @@ class MultiheadAttention(Module):
             ShapeError: the inputs or masks do not fit the layer or each other.
             DTypeError: a mask or an input is of integers.
         """
-        self._refuse_unfit(query, key, value)
+        self._check_inputs(query, key, value)
         q, k, v = map(self._heads, self._projected(query, key, value))  # (B, h, T, d) each
         shape = (*q.shape[:3], k.shape[2])
         mask = _both(_attention_mask(attn_mask, shape), _padding_mask(key_padding_mask, shape))
@@ -161,8 +161,8 @@ class MultiheadAttention(Module):
             x = x.transpose(0, 1)
         return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
 
-    def _refuse_unfit(self, query: Tensor, key: Tensor, value: Tensor) -> None:
-        refuse_tokens(self, query=query, key=key, value=value)
+    def _check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        check_floats(self, query=query, key=key, value=value)
         layout = "(B, T, E)" if self.batch_first else "(T, B, E)"
         given = f"got query {query.shape}, key {key.shape}, value {value.shape}"
         if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):

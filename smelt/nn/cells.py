@@ -85,7 +85,7 @@ class Recurrence(Module):
         """Returns the state in the form that PyTorch gives it: a tensor, or a pair."""
         return state[0] if self.tensors == 1 else state
 
-    def _refuse_width(self, x: Tensor, axes: str, counts: tuple[int, ...]) -> None:
+    def _check_width(self, x: Tensor, axes: str, counts: tuple[int, ...]) -> None:
         if x.ndim not in counts or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__} needs {axes} with I = input_size = {self.input_size}, "
@@ -169,7 +169,7 @@ class _Cell(Recurrence):
         Raises:
             ShapeError: the input or the state does not fit.
         """
-        self._refuse_width(x, "(B, I) or (I)", (1, 2))
+        self._check_width(x, "(B, I) or (I)", (1, 2))
         assert self.weight_ih is not None
         assert self.weight_hh is not None
         before = self._state(state, (*x.shape[:-1], self.hidden_size), x)

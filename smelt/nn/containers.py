@@ -103,12 +103,12 @@ class Sequential(_Numbered):
         before: Module | None = None
         for module in self:
             if isinstance(x, tuple):
-                _refuse_several(before, module, x)
+                _check_single(before, module, x)
             x, before = module(x), module
         return x
 
 
-def _refuse_several(before: Module | None, module: Module, x: tuple[Any, ...]) -> None:
+def _check_single(before: Module | None, module: Module, x: tuple[Any, ...]) -> None:
     """Raises for a tuple given to a module whose `forward` says that it takes one Tensor."""
     first = next(iter(inspect.signature(module.forward).parameters.values()), None)
     if first is None or first.annotation not in ("Tensor", Tensor):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smelt.nn.module import Module
-from smelt.nn.summary import refuse_unless_module, shapes_of, watched
+from smelt.nn.summary import check_module, shapes_of, watched
 
 __all__ = ["Call", "Explanation", "explain"]
 
@@ -107,7 +107,7 @@ def explain(model: Module, *inputs: Any) -> Explanation:
     Raises:
         ArgumentError: `model` is no Module.
     """
-    refuse_unless_module("explain", model)
+    check_module("explain", model)
     paths = {id(module): path for path, module in model.named_modules()}
     pending: list[tuple[int, Call]] = []  # calls that have ended, within ones that have not
 

@@ -107,12 +107,12 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Tensor):
-            self._refuse_traced_state(name, value)
+            self._check_state(name, value)
         elif isinstance(value, Module):
-            self._refuse_method_name(name)
+            self._check_method_name(name)
             value._rename(self._child_path(name))
         else:
-            _refuse_hidden(type(self).__name__, name, value)
+            _check_container(type(self).__name__, name, value)
         if vars(self).get(name) is not value and not (
             isinstance(value, Tensor) and value.is_traced
         ):
@@ -133,7 +133,7 @@ class Module:
                 message = located(f"{message}; did you mean {near[0]!r}?" if near else message)
             raise AttributeError(message)
 
-    def _refuse_traced_state(self, name: str, value: Tensor) -> None:
+    def _check_state(self, name: str, value: Tensor) -> None:
         if value.is_traced and (
             name in self._buffers or isinstance(vars(self).get(name), Parameter)
         ):
@@ -142,7 +142,7 @@ class Module:
                 f"compiled step; write self.{name}.copy_(...) under smelt.no_grad()"
             )
 
-    def _refuse_method_name(self, name: str) -> None:
+    def _check_method_name(self, name: str) -> None:
         if hasattr(Module, name) or callable(getattr(type(self), name, None)):
             raise ArgumentError(
                 f"{type(self).__name__}.{name} is a method or setting; rename the submodule"
@@ -277,7 +277,7 @@ class Module:
     def to(self, dtype: Any) -> Self:
         """Brings all float parameters and buffers to another float dtype, in place.
 
-        The tensors stay the same objects; an optimiser's moments keep their dtype: make it later.
+        The tensors stay the same objects; an optimizer's moments keep their dtype: make it later.
         The device "cpu" changes nothing.
 
         Raises:
@@ -419,7 +419,7 @@ def _listed(what: str, keys: Iterable[str]) -> list[str]:
     return [f"{key}: {what}" for key in keys]
 
 
-def _refuse_hidden(owner: str, name: str, value: Any) -> None:
+def _check_container(owner: str, name: str, value: Any) -> None:
     """Refuses modules and parameters in plain containers, where nothing would find them."""
     parts = value.values() if isinstance(value, dict) else value
     if isinstance(value, (list, tuple, dict)) and any(

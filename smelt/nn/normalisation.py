@@ -161,7 +161,7 @@ class _BatchNorm(Module):
         _fill(self.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        self._refuse_unfit(x)
+        self._check_input(x)
         if self.training and self.num_batches_tracked is not None:
             with no_grad():
                 self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
@@ -184,7 +184,7 @@ class _BatchNorm(Module):
             return 0.0
         return 1.0 / self.num_batches_tracked.to(dtype)  # the plain average of all batches
 
-    def _refuse_unfit(self, x: Tensor) -> None:
+    def _check_input(self, x: Tensor) -> None:
         if x.ndim not in self.ndims or x.shape[1] != self.num_features:
             counts = " or ".join(map(str, self.ndims))
             raise ShapeError(

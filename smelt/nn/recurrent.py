@@ -44,7 +44,7 @@ class _Layers(Recurrence):
         dtype: Any = None,
     ) -> None:
         sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        self._refuse_settings(hidden_size, num_layers, dropout)
+        self._check_settings(hidden_size, num_layers, dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -59,7 +59,7 @@ class _Layers(Recurrence):
                 setattr(self, part + self._suffix(number), weight)
         self.reset_parameters()
 
-    def _refuse_settings(self, hidden_size: int, num_layers: int, dropout: float) -> None:
+    def _check_settings(self, hidden_size: int, num_layers: int, dropout: float) -> None:
         name = type(self).__name__
         if hidden_size < 1:
             raise ArgumentError(f"{name}: hidden_size must be at least 1")
@@ -105,8 +105,8 @@ class _Layers(Recurrence):
             ArgumentError: integers in the place of the state.
         """
         axes = "(B, T, I) or (T, I)" if self.batch_first else "(T, B, I) or (T, I)"
-        self._refuse_width(x, axes, (2, 3))
-        self._refuse_lengths(state)
+        self._check_width(x, axes, (2, 3))
+        self._check_state_kind(state)
         count = self.num_layers * self._directions
         if x.ndim == 2:
             state = self._state(state, (count, self.hidden_size), x)
@@ -118,7 +118,7 @@ class _Layers(Recurrence):
         y, final = self._run(places, state, lengths)
         return y.transpose(0, 1) if self.batch_first else y, self._result(final)
 
-    def _refuse_lengths(self, state: Any) -> None:
+    def _check_state_kind(self, state: Any) -> None:
         """Raises for integers in the place of the state."""
         parts = state if isinstance(state, (tuple, list)) else (state,)
         if any(map(_is_whole, parts)):
@@ -193,7 +193,7 @@ class _Layers(Recurrence):
         """
         if self.bidirectional:
             raise ArgumentError(f"{type(self).__name__}: both directions cannot be stepped at once")
-        self._refuse_width(x, "(B, I)", (2,))
+        self._check_width(x, "(B, I)", (2,))
         before = self._state(state, (self.num_layers, x.shape[0], self.hidden_size), x)
         finals = []
         for layer in range(self.num_layers):

@@ -13,7 +13,7 @@ from smelt.nn.module import Hook, Module
 from smelt.tensor import Tensor
 from smelt.tracing.engine import no_grad
 
-__all__ = ["Row", "Summary", "refuse_unless_module", "shapes_of", "summary", "watched"]
+__all__ = ["Row", "Summary", "check_module", "shapes_of", "summary", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
     Raises:
         ArgumentError: `model` is no Module.
     """
-    refuse_unless_module("summary", model)
+    check_module("summary", model)
     shapes: dict[int, str] = {}
 
     def look(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
@@ -85,7 +85,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
     return Summary(rows, sum(parameter.size for parameter in learned), trainable, size)
 
 
-def refuse_unless_module(what: str, model: Any) -> None:
+def check_module(what: str, model: Any) -> None:
     """Raises ArgumentError for what is no Module."""
     if not isinstance(model, Module):
         raise ArgumentError(

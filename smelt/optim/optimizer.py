@@ -1,7 +1,7 @@
-"""Optimizer: what all optimisers share. Each one adds its mathematics (`scalars` and `update`).
+"""Optimizer: what all optimizers share. Each one adds its mathematics (`scalars` and `update`).
 
 All state (moments, step counts, learning rates) exists from the start and is changed in place only,
-so an optimiser runs inside a compiled step as it does outside.
+so an optimizer runs inside a compiled step as it does outside.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _NOT_SAVED = ("params", "initial_lr")  # the first is the model's, the second th
 
 
 class Optimizer:
-    """The base of optimisers.
+    """The base of optimizers.
 
     Args:
-        params: the tensors to optimise, or dicts with "params" and settings of their own.
+        params: the tensors to optimize, or dicts with "params" and settings of their own.
         defaults: the settings of the groups that do not give their own; "lr" is one of them.
 
     Attributes:
@@ -55,12 +55,12 @@ class Optimizer:
             )
         given = list(params)
         if not given:
-            raise ArgumentError(f"{name}: an optimiser without parameters")
+            raise ArgumentError(f"{name}: an optimizer without parameters")
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
 
-    # --- the mathematics, given by each optimiser -------------------------------------------------
+    # --- the mathematics, given by each optimizer -------------------------------------------------
 
     def begin(self, group: Group) -> dict[str, float]:
         """Returns the names of a parameter's moments and the number that each starts from."""
@@ -98,7 +98,7 @@ class Optimizer:
         present = [x.grad is not None for x in parameters]
         if not any(present):
             return
-        self._refuse_new_state(group)
+        self._check_no_new_state(group)
         count: Tensor = group["step"]
         count.copy_(count + (1 if all(present) else np.array(present, np.int64)))
         scalars = self.scalars(group, count.to(float64))
@@ -116,12 +116,12 @@ class Optimizer:
     def _note(self) -> None:
         context.engine.note_module(self)  # a trace remembers which settings it was made for
 
-    def _refuse_new_state(self, group: Group) -> None:
+    def _check_no_new_state(self, group: Group) -> None:
         for name in self.begin(group):
             if name not in self.state[group["params"][0]]:
                 raise ArgumentError(
                     f"{type(self).__name__}: a setting that needs {name} was switched on after "
-                    "the optimiser was made; make a new optimiser with it"
+                    "the optimizer was made; make a new optimizer with it"
                 )
 
     # --- groups -----------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class Optimizer:
         """Adds parameters with settings of their own, and makes their state."""
         parameters = given["params"]
         parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-        self._refuse_unfit(parameters)
+        self._check_parameters(parameters)
         group = Group({**self.defaults, **given, "params": parameters})
         if isinstance(group["lr"], (int, float)) and group["lr"] < 0:
             raise ArgumentError(
@@ -143,15 +143,15 @@ class Optimizer:
         self.param_groups.append(group)
         guards.changed()
 
-    def _refuse_unfit(self, parameters: list[Any]) -> None:
+    def _check_parameters(self, parameters: list[Any]) -> None:
         name, seen = type(self).__name__, {id(x) for x in self._parameters()}
         for x in parameters:
             if not isinstance(x, Tensor):
-                raise ArgumentError(f"{name} optimises tensors, got a {type(x).__name__}")
+                raise ArgumentError(f"{name} optimizes tensors, got a {type(x).__name__}")
             if x.history is not None:
                 raise GradientError(f"{name}: a computed tensor {x.shape} is not a parameter")
             if not x.dtype.is_float:
-                raise DTypeError(f"{name} optimises floats, got {x.dtype.name}")
+                raise DTypeError(f"{name} optimizes floats, got {x.dtype.name}")
             if id(x) in seen:
                 raise ArgumentError(f"{name}: a parameter {x.shape} was given twice")
             seen.add(id(x))
@@ -169,7 +169,7 @@ class Optimizer:
         """Returns all state as tensors by flat names: what is needed to resume exactly.
 
         Names are `state.<parameter number>.<moment>` and `param_groups.<number>.<setting>`. The
-        tensors share memory with the optimiser: copy what must stay.
+        tensors share memory with the optimizer: copy what must stay.
         """
         return {
             key: value.detach() if isinstance(value, Tensor) else _as_saved(value)
@@ -187,7 +187,7 @@ class Optimizer:
         problems = [f"{key}: missing" for key in own if key not in given]
         problems += [f"{key}: unexpected" for key in given if key not in own]
         problems += [
-            f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimiser"
+            f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimizer"
             for key in own
             if key in given and isinstance(own[key], Tensor) and own[key].shape != given[key].shape
         ]

@@ -87,7 +87,7 @@ def gradients_through_time(
         here = state
         for place, nudge in enumerate(nudges):
             after = step(inputs[place], here)
-            _refuse_unlike(after, here)
+            _check_same_state(after, here)
             here = tree.map(lambda h, d: h + d, after, nudge)
         return loss(here)
 
@@ -95,7 +95,7 @@ def gradients_through_time(
     return np.array([_norm(slope) for slope in slopes])
 
 
-def _refuse_unlike(after: Any, before: Any) -> None:
+def _check_same_state(after: Any, before: Any) -> None:
     shapes = [[leaf.shape for leaf in tree.flatten(state)[0]] for state in (after, before)]
     if shapes[0] != shapes[1]:
         raise ArgumentError(

@@ -33,15 +33,15 @@ def no_device(place: str) -> ArgumentError:
 
 
 def _in_place(name: str, instead: str) -> Callable[..., NoReturn]:
-    def refuse(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
+    def unsupported(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
         raise AssignmentError(
             f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
             "parameter is changed by x.copy_(new) under smelt.no_grad()"
         )
 
-    refuse.__name__ = name
-    refuse.__doc__ = f"Raises AssignmentError: tensors are values; write {instead}."
-    return refuse
+    unsupported.__name__ = name
+    unsupported.__doc__ = f"Raises AssignmentError: tensors are values; write {instead}."
+    return unsupported
 
 
 class Absent:

@@ -70,12 +70,12 @@ def common_dtype(operands: tuple[Any, ...]) -> DType:
     if dtype is None:
         dtype = as_tensor(operands[0]).dtype
     for scalar in scalars:
-        _refuse_unless_number(scalar)
+        _check_number(scalar)
         dtype = dtypes.promote_scalar(dtype, scalar)
     return dtype
 
 
-def _refuse_unless_number(operand: Any) -> None:
+def _check_number(operand: Any) -> None:
     if not isinstance(operand, (bool, int, float, np.generic)):
         raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
 

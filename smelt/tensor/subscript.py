@@ -99,7 +99,7 @@ def _expanded(entry: Any) -> list[Any]:
     if is_tensor(entry):
         if entry.dtype is not dtypes.bool_:
             return [entry]
-        _refuse_traced_mask()
+        _check_concrete_mask()
         return list(np.nonzero(entry.numpy()))
     if not isinstance(entry, (list, tuple, np.ndarray)):
         raise DTypeError(f"index: a {type(entry).__name__} is not an index")
@@ -109,7 +109,7 @@ def _expanded(entry: Any) -> list[Any]:
     return [array.astype(np.int64) if array.size == 0 or array.dtype.kind in "ui" else array]
 
 
-def _refuse_traced_mask() -> None:
+def _check_concrete_mask() -> None:
     if not isinstance(context.engine, Eager):
         raise TraceError(
             "index: how many elements a bool mask chooses is known only when the step runs. "

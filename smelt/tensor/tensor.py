@@ -38,7 +38,7 @@ class Tensor(Operators, Methods, Absent):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
     Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
-    return new ones. Only `copy_` (which optimisers use) changes one in place.
+    return new ones. Only `copy_` (which optimizers use) changes one in place.
     """
 
     __slots__ = (
@@ -154,39 +154,39 @@ class Tensor(Operators, Methods, Absent):
         """Returns the values as a read-only NumPy view, without a copy (bfloat16: a float32
         copy).
         """
-        self._refuse_if_traced("numpy()")
+        self._check_concrete("numpy()")
         view = dtypes.decode(self.data, self.dtype).view()
         view.flags.writeable = False
         return view
 
     def item(self) -> bool | int | float:
         """Returns the only element as a Python number; raises ShapeError when there are more."""
-        self._refuse_if_traced("item()")
+        self._check_concrete("item()")
         if self.size != 1:
             raise ShapeError(f"item() needs one element, got shape {self.shape}")
         return dtypes.decode(self.data, self.dtype).item()
 
     def tolist(self) -> Any:
         """Returns the values as nested Python lists."""
-        self._refuse_if_traced("tolist()")
+        self._check_concrete("tolist()")
         return dtypes.decode(self.data, self.dtype).tolist()
 
     def __float__(self) -> float:
-        self._refuse_if_traced("float()")
+        self._check_concrete("float()")
         return float(self.item())
 
     def __int__(self) -> int:
-        self._refuse_if_traced("int()")
+        self._check_concrete("int()")
         return int(self.item())
 
     def __index__(self) -> int:
-        self._refuse_if_traced("int()")
+        self._check_concrete("int()")
         if self.dtype.kind != "int":
             raise DTypeError(f"only an integer tensor can be an index, this is {self.dtype.name}")
         return int(self.item())
 
     def __bool__(self) -> bool:
-        self._refuse_if_traced("bool(), as `if` and `while` use it,")
+        self._check_concrete("bool(), as `if` and `while` use it,")
         if self.size != 1:
             raise ShapeError(
                 f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
@@ -201,12 +201,12 @@ class Tensor(Operators, Methods, Absent):
         self, function: Any, types: Any, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
         """NumPy's functions work on the values: np.sum(x) is what NumPy makes of x.numpy()."""
-        self._refuse_if_traced(f"NumPy's {function.__name__}()")
+        self._check_concrete(f"NumPy's {function.__name__}()")
         arguments, options = tree.map(_as_array, (arguments, options))
         return function(*arguments, **options)
 
     def __format__(self, spec: str) -> str:
-        self._refuse_if_traced("formatting")
+        self._check_concrete("formatting")
         return format(self.item(), spec) if spec else repr(self)
 
     def __str__(self) -> str:
@@ -215,7 +215,7 @@ class Tensor(Operators, Methods, Absent):
         return repr(self)
 
     def __dlpack__(self, **options: Any) -> Any:
-        self._refuse_if_traced("DLPack export")
+        self._check_concrete("DLPack export")
         if self.dtype is dtypes.bfloat16:
             raise DTypeError(
                 "DLPack export of bfloat16 is not supported by NumPy; cast to float32 first"
@@ -226,14 +226,14 @@ class Tensor(Operators, Methods, Absent):
         return (1, 0)  # the CPU
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._refuse_if_traced("copying or pickling")
+        self._check_concrete("copying or pickling")
         if self.history is not None:
             raise GradientError(
                 "only a tensor that was not computed can be copied or pickled; detach() it"
             )
         return _rebuilt, (type(self), self.data, self.dtype, self.requires_grad)
 
-    def _refuse_if_traced(self, what: str) -> None:
+    def _check_concrete(self, what: str) -> None:
         if self.is_traced:
             raise unknown(self._data, what)
         context.engine.note_value(self, what)  # what a trace does next may depend on the value
@@ -285,7 +285,7 @@ class Tensor(Operators, Methods, Absent):
     def copy_(self, value: Any) -> Tensor:
         """Overwrites the contents in place with `value` (same shape); returns the tensor itself.
 
-        This is how optimisers and buffers change state; inside a compiled step it becomes an
+        This is how optimizers and buffers change state; inside a compiled step it becomes an
         update of the captured buffer.
         """
         value = as_tensor(value, self.dtype).to(self.dtype)

@@ -84,7 +84,7 @@ def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
     assert history is not None
     if not any(id(operand) in needed for operand in history.inputs):
         return (None,) * len(history.inputs)
-    _refuse_if_changed(tensor)
+    _check_unchanged(tensor)
     needs = tuple(id(operand) in needed for operand in history.inputs)
     with inside_module(history.module):
         return history.op.vjp(g, needs, tensor, *history.inputs, **history.attributes)
@@ -130,7 +130,7 @@ def forward_walk(
 def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     history = tensor.history
     assert history is not None
-    _refuse_if_changed(tensor)
+    _check_unchanged(tensor)
     with inside_module(history.module):
         tangent = history.op.jvp(moving, tensor, *history.inputs, **history.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
@@ -138,7 +138,7 @@ def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     return tangent
 
 
-def _refuse_if_changed(tensor: Tensor) -> None:
+def _check_unchanged(tensor: Tensor) -> None:
     history = tensor.history
     assert history is not None
     for operand, version in zip(history.inputs, history.versions, strict=True):

@@ -27,7 +27,7 @@ class Stepper(Protocol):
         """Goes one step on."""
 
 
-class Optimiser(Stepper, Protocol):
+class Optimizer(Stepper, Protocol):
     """What changes the parameters: any of `smelt.optim`."""
 
     def zero_grad(self) -> None:
@@ -35,23 +35,23 @@ class Optimiser(Stepper, Protocol):
 
 
 def training_step(
-    model: Module, optimiser: Optimiser, loss: Function, schedule: Stepper | None = None
+    model: Module, optimizer: Optimizer, loss: Function, schedule: Stepper | None = None
 ) -> Any:
-    """Returns the compiled step `(x, y) -> loss`: forward, gradient, optimiser and schedule.
+    """Returns the compiled step `(x, y) -> loss`: forward, gradient, optimizer and schedule.
 
     Args:
         model: any module of one input.
-        optimiser: holds the model's parameters.
+        optimizer: holds the model's parameters.
         loss: (the model's output, the targets) -> a number to make small.
-        schedule: goes one step on after each step of the optimiser.
+        schedule: goes one step on after each step of the optimizer.
     """
 
     @compile
     def step(x: Tensor, y: Tensor) -> Tensor:
         value = loss(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value.backward()
-        optimiser.step()
+        optimizer.step()
         if schedule is not None:
             schedule.step()
         return value

@@ -110,9 +110,9 @@ def test_a_mean_over_several_batches_is_the_mean_over_all(
 
 def test_a_schedule_goes_on_with_each_step(data: TensorDataset) -> None:
     model = nn.Linear(2, 1)
-    optimiser = optim.SGD(model.parameters(), lr=1.0)
-    schedule = optim.lr_scheduler.ExponentialLR(optimiser, gamma=0.5)
-    step = training_step(model, optimiser, F.mse_loss, schedule)
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    schedule = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    step = training_step(model, optimizer, F.mse_loss, schedule)
     fit(model, step, data, epochs=1, batch_size=8)
     assert float(schedule.get_last_lr()[0]) == pytest.approx(0.5**5)
 

@@ -32,7 +32,7 @@ class LambdaLR(LRScheduler):
     """`lr = base * f(t)`.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
+        optimizer: the optimizer whose groups get the rates.
         lr_lambda: a function of `t`, or one per group. It gets a tensor of shape () and must return
             a number or a tensor, using `smelt.where` instead of `if`.
     """
@@ -42,7 +42,7 @@ class LambdaLR(LRScheduler):
         optimizer: Optimizer,
         lr_lambda: Callable[[Tensor], Any] | Sequence[Callable[[Tensor], Any]],
     ) -> None:
-        self._refuse_unless_optimizer(optimizer)
+        self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
@@ -162,8 +162,8 @@ class SequentialLR(LRScheduler):
     """One schedule after the other; each counts from 0 at its milestone.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
-        schedulers: schedules of the same optimiser, in order.
+        optimizer: the optimizer whose groups get the rates.
+        schedulers: schedules of the same optimizer, in order.
         milestones: at which step each but the first begins, rising.
 
     Raises:

@@ -27,7 +27,7 @@ class OneCycleLR(LRScheduler):
     `final_div_factor`; with `three_phase` it first comes down as it went up.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
+        optimizer: the optimizer whose groups get the rates.
         max_lr: the highest rate, or one per group.
         total_steps: length of the cycle; or give `epochs` and `steps_per_epoch`.
         epochs: number of epochs.
@@ -66,7 +66,7 @@ class OneCycleLR(LRScheduler):
             raise ArgumentError(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}")
         if not 0 <= pct_start <= 1:
             raise ArgumentError(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
-        self._refuse_unless_optimizer(optimizer)
+        self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         self.max_lrs = (max_lr,) * groups if isinstance(max_lr, (int, float)) else tuple(max_lr)
         if len(self.max_lrs) != groups:
@@ -154,7 +154,7 @@ def _momentum_of(group: Any) -> Tensor:
         return group.hold("betas", 0)
     if not isinstance(group.get("momentum"), Tensor) and not group.get("momentum"):
         raise ArgumentError(
-            "OneCycleLR cycles the momentum, but the optimiser was made without one; give it a "
+            "OneCycleLR cycles the momentum, but the optimizer was made without one; give it a "
             "momentum, or use cycle_momentum=False"
         )
     return group.hold("momentum")
