@@ -16,7 +16,8 @@ from smelt.dtypes import as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, extents_of, filled
+from smelt.tensor.apply import as_tensor, extents_of
+from smelt.tensor.apply import full as full_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
 from smelt.tracing.engine import Eager, context, literal_array
@@ -97,10 +98,10 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = F
     """
     extents = _shape(shape if isinstance(shape, (tuple, list)) else (shape,))
     if isinstance(fill_value, Tensor):
-        number = fill_value if dtype is None else fill_value.to(dtype)
-        return number.expand(extents)
+        value = fill_value if dtype is None else fill_value.to(dtype)
+        return value.expand(extents)
     kind = literal_array(fill_value)[1] if dtype is None else as_dtype(dtype)
-    result = filled(extents, fill_value, kind)
+    result = full_tensor(extents, fill_value, kind)
     return result.requires_grad_() if requires_grad else result
 
 

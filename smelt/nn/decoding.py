@@ -20,7 +20,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, filled
+from smelt.tensor.apply import as_tensor, full
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import gather_known
 from smelt.tensor.shaping import cat
@@ -74,7 +74,7 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
         return (token, state, ended | (token == last)), (token, gain)
 
     with no_grad():
-        ended = filled(start.shape, False, bool_)
+        ended = full(start.shape, False, bool_)
         _, (tokens, gains) = scan(turn, (start, state, ended), length=length)
         return Decoded(tokens.T, gains.sum(0))
 
@@ -123,8 +123,8 @@ def beam_decode(
 
     with no_grad():
         first = iota(shape=(batch, width), axis=1) == 0
-        scores = where(first, filled(first.shape, 0, float64), -math.inf)  # one beam to begin with
-        ended = filled(first.shape, False, bool_)
+        scores = where(first, full(first.shape, 0, float64), -math.inf)  # one beam to begin with
+        ended = full(first.shape, False, bool_)
         begin = (_spread(start, width), tree.map(lambda x: _spread(x, width), state), ended, scores)
         (_, _, _, scores), (tokens, parents) = scan(turn, begin, length=length)
         return Decoded(_traced_back(tokens, parents), scores)
@@ -149,7 +149,7 @@ def shift_right(targets: Tensor, start: int) -> Tensor:
         targets: ints (B, T).
         start: the token before the first.
     """
-    first = filled((*targets.shape[:-1], 1), start, targets.dtype)
+    first = full((*targets.shape[:-1], 1), start, targets.dtype)
     return cat([first, targets[..., :-1]], -1)
 
 

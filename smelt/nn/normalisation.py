@@ -13,7 +13,7 @@ from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 from smelt.tracing.engine import no_grad
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
@@ -143,9 +143,9 @@ class _BatchNorm(Module):
         self.bias = empty_parameter(num_features, dtype=dtype) if affine else None
         kind = float32 if dtype is None else as_dtype(dtype)
         tracked = track_running_stats
-        self.register_buffer("running_mean", filled((num_features,), 0, kind) if tracked else None)
-        self.register_buffer("running_var", filled((num_features,), 1, kind) if tracked else None)
-        self.register_buffer("num_batches_tracked", filled((), 0, int64) if tracked else None)
+        self.register_buffer("running_mean", full((num_features,), 0, kind) if tracked else None)
+        self.register_buffer("running_var", full((num_features,), 1, kind) if tracked else None)
+        self.register_buffer("num_batches_tracked", full((), 0, int64) if tracked else None)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:

@@ -19,7 +19,7 @@ from smelt.nn.linear import Linear
 from smelt.nn.module import Module
 from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 from smelt.tensor.shaping import cat
 
 __all__ = ["EncoderDecoder", "ManyToMany", "ManyToOne", "OneToMany"]
@@ -139,17 +139,17 @@ class OneToMany(Module):
     def _begin(self, context: Tensor, start: int) -> tuple[Tensor, Any]:
         self._check_context(context, context.shape[:1])
         size = (context.shape[0], self.recurrent.num_layers, self.recurrent.hidden_size)
-        zeros = tuple(filled(size, 0, context.dtype) for _ in range(self.recurrent.tensors))
-        return filled(context.shape[:1], start, int64), (context, zeros)
+        zeros = tuple(full(size, 0, context.dtype) for _ in range(self.recurrent.num_states))
+        return full(context.shape[:1], start, int64), (context, zeros)
 
     def _turn(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One place; the recurrent state has its batch in front, as decoding wants it."""
         context, inner = state
         x = cat([self.embedding(token), context], -1)
-        inner = tree.map(lambda part: part.transpose(0, 1), inner)
+        inner = tree.map(lambda tensor: tensor.transpose(0, 1), inner)
         h, after = self.recurrent.step(x, inner if len(inner) > 1 else inner[0])
         after = after if isinstance(after, tuple) else (after,)
-        return self.head(h), (context, tree.map(lambda part: part.transpose(0, 1), after))
+        return self.head(h), (context, tree.map(lambda tensor: tensor.transpose(0, 1), after))
 
     def _check_context(self, context: Tensor, batch: tuple[int, ...]) -> None:
         if context.shape != (*batch, self.context_size):

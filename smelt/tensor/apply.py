@@ -30,7 +30,7 @@ __all__ = [
     "axis_of",
     "common_dtype",
     "extents_of",
-    "filled",
+    "full",
     "is_tensor",
     "promoted",
     "reduced",
@@ -120,7 +120,7 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(int(extent) for extent in given)
 
 
-def filled(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
+def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """

@@ -98,10 +98,10 @@ class OneCycleLR(LRScheduler):
             for momentum in self.cycled:
                 momentum.copy_(self._along(t, self._phases(*self._momentum_values())))
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        first = self.max_lrs[number] / self.div_factor
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        first = self.max_lrs[index] / self.div_factor
         return self._along(
-            t, self._phases(first, self.max_lrs[number], first / self.final_div_factor)
+            t, self._phases(first, self.max_lrs[index], first / self.final_div_factor)
         )
 
     def _momentum_values(self) -> tuple[float, float, float]:
@@ -151,10 +151,10 @@ def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | 
 def _momentum_of(group: Any) -> Tensor:
     """Returns a group's momentum or beta1 as a tensor that steps can change."""
     if "betas" in group:
-        return group.hold("betas", 0)
+        return group.make_traced("betas", 0)
     if not isinstance(group.get("momentum"), Tensor) and not group.get("momentum"):
         raise ArgumentError(
             "OneCycleLR cycles the momentum, but the optimizer was made without one; give it a "
             "momentum, or use cycle_momentum=False"
         )
-    return group.hold("momentum")
+    return group.make_traced("momentum")

@@ -96,8 +96,8 @@ class LRScheduler(Schedule):
         """Each group's first rate."""
         return [group["initial_lr"] for group in self.optimizer.param_groups]
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        """Returns the learning rate of group `number` after `t` (float64, shape ()) steps."""
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        """Returns the learning rate of group `index` after `t` (float64, shape ()) steps."""
         raise NotImplementedError(f"{type(self).__name__}: rate")
 
     def step(self) -> None:
@@ -110,9 +110,9 @@ class LRScheduler(Schedule):
         self._note()
         with no_grad():
             t = self.last_epoch.to(float64)
-            for number, group in enumerate(self.optimizer.param_groups):
-                group["lr"] = self.rate(t, number)
+            for index, group in enumerate(self.optimizer.param_groups):
+                group["lr"] = self.rate(t, index)
 
     def _state(self) -> dict[str, Tensor]:
-        rates = {f"base_lrs.{number}": rate for number, rate in enumerate(self.base_lrs)}
+        rates = {f"base_lrs.{index}": rate for index, rate in enumerate(self.base_lrs)}
         return super()._state() | rates
