@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smelt.location import located
+from smelt.location import with_location
 
 __all__ = [
     "ArgumentError",
@@ -49,7 +49,7 @@ class SmeltError(Exception):
     """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
 
     def __init__(self, message: str = "", *rest: Any) -> None:
-        super().__init__(located(message), *rest)
+        super().__init__(with_location(message), *rest)
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

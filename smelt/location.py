@@ -42,7 +42,7 @@ def inside_module(path: str) -> Iterator[None]:
         running.modules = before
 
 
-def located(message: str) -> str:
+def with_location(message: str) -> str:
     """Returns a message with the path of the running module and the user's line behind it."""
     if "\n  at " in message:
         return message

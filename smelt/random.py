@@ -4,7 +4,7 @@ A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step
 it like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10)
 from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp,
 log and sin differ in the last bit between NumPy and compiled code, so none is used;
-`smelt.rounded` has what is needed instead.
+`smelt.exact_math` has what is needed instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt import dtypes, rounded
+from smelt import dtypes, exact_math
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
@@ -262,7 +262,7 @@ def _gaussian(extents: Shape, dtype: DType, source: Generator) -> Tensor:
     else:
         high = source.bits(extents)
         tail = ((high & 0x7FFFFFFF).to(dtypes.float32) + 0.5) * 2.0**-32
-    size = rounded.normal_quantile(tail)
+    size = exact_math.normal_quantile(tail)
     return where(high < 0, -size, size).to(dtype)
 
 
@@ -309,7 +309,7 @@ def exponential(
         unit = (number.to(dtypes.float64) + 0.5) * 2.0**-63
     else:
         unit = (_unsigned(source.bits(extents)).to(dtypes.float32) + 0.5) * 2.0**-32
-    return (-rounded.log(unit) / rate).to(dtype)
+    return (-exact_math.log(unit) / rate).to(dtype)
 
 
 def poisson(

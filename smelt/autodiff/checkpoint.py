@@ -74,7 +74,7 @@ class Segment(Op):
         if not inputs:
             return value
         joined = without_history(_joined(made))
-        joined.requires_grad, joined.history = True, TapeEntry(self, inputs, {})
+        joined.requires_grad, joined.tape_entry = True, TapeEntry(self, inputs, {})
         parts = iter(_parted(joined, made))
         return tree.unflatten(
             structure, [next(parts) if _is_made(one, mark) else one for one in leaves]
@@ -109,15 +109,19 @@ class Segment(Op):
 
 def _is_made(one: Any, mark: int) -> bool:
     """Whether a result was computed since `mark` and depends on something that wants a gradient."""
-    return isinstance(one, Tensor) and one.history is not None and one.history.number >= mark
+    return (
+        isinstance(one, Tensor)
+        and one.tape_entry is not None
+        and one.tape_entry.sequence_number >= mark
+    )
 
 
 def _inputs_of(made: list[Tensor], mark: int) -> tuple[Tensor, ...]:
     """Returns the tensors that want a gradient, were there before, and were used."""
     found: dict[int, Tensor] = {}
     for tensor in tape_of(made):
-        if _is_made(tensor, mark) and tensor.history is not None:
-            for operand in tensor.history.inputs:
+        if _is_made(tensor, mark) and tensor.tape_entry is not None:
+            for operand in tensor.tape_entry.inputs:
                 if operand.requires_grad and not _is_made(operand, mark):
                     found[id(operand)] = operand
     return tuple(found.values())

@@ -86,7 +86,7 @@ class Recording:
         """
         if not isinstance(result, Tensor) or not result.requires_grad:
             return result
-        captured = result.history is None and id(result) not in self._own
+        captured = result.tape_entry is None and id(result) not in self._own
         return result if captured or self._lasts((result,)) else without_history(result)
 
     def arguments_of(self, leaves: list[Any]) -> tuple[Any, ...]:
@@ -99,7 +99,7 @@ class Recording:
 
     def _lasts(self, tensors: tuple[Tensor, ...]) -> bool:
         return context.grad_enabled and any(
-            tensor.history is None and id(tensor) not in self._own for tensor in tape_of(tensors)
+            tensor.tape_entry is None and id(tensor) not in self._own for tensor in tape_of(tensors)
         )
 
     def _history_if_lasting(self, tensors: tuple[Tensor, ...]) -> Any:

@@ -26,7 +26,7 @@ class Batched:
     """The data of a tensor inside `vmap`: `tensor` holds every example along its first axis."""
 
     __slots__ = ("engine", "shape", "tensor")
-    why_unknown = (
+    why_abstract = (
         "inside vmap: there is one value per example. Use smelt.where to choose by value, return "
         "the tensor from the function to look at it"
     )

@@ -15,7 +15,7 @@ from typing import Any
 from smelt import errors
 from smelt.errors import GradientError, TraceError
 from smelt.ir.graph import Leaf, Node
-from smelt.location import located
+from smelt.location import with_location
 from smelt.ops.detach import detach
 from smelt.ops.op import Op, Type, Typed
 from smelt.tensor import Tensor
@@ -124,7 +124,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition."""
-        self.conditions.append(Condition(self.node_of(violations), located(message), error))
+        self.conditions.append(Condition(self.node_of(violations), with_location(message), error))
 
     def lift(self, tensor: Tensor) -> Data:
         """Returns the node of a tensor that is about to be detached."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from smelt import folders
+from smelt import paths
 from smelt.data.catalogue import DATASETS, SourceFile
 from smelt.data.download import download
 from smelt.errors import ArgumentError, FileError
@@ -46,7 +46,7 @@ def obtain(dataset: str, file: str, folder: Folder = None) -> bytes:
     known = _chosen(_chosen(DATASETS, dataset, "data set").files, file, f"file of {dataset}")
     if folder is not None:
         return _read(Path(folder) / dataset / file, known)
-    cached = folders.cache() / "data" / dataset / file
+    cached = paths.cache() / "data" / dataset / file
     for path in (*_named(dataset, file), cached):
         if path.exists():
             return _read(path, known)

@@ -21,10 +21,10 @@ from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import as_dtype
 from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
-from smelt.location import located, running
+from smelt.location import running, with_location
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.absent import is_cpu, no_device
+from smelt.tensor.unsupported import is_cpu, no_device
 from smelt.tracing.engine import context, no_grad
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
@@ -130,7 +130,9 @@ class Module:
             message = f"{type(self).__name__} has no attribute {name!r}"
             if not name.startswith("__"):  # not for the protocols of copy and pickle
                 near = difflib.get_close_matches(name, dir(self), 1)
-                message = located(f"{message}; did you mean {near[0]!r}?" if near else message)
+                message = with_location(
+                    f"{message}; did you mean {near[0]!r}?" if near else message
+                )
             raise AttributeError(message)
 
     def _check_state(self, name: str, value: Tensor) -> None:
@@ -294,7 +296,7 @@ class Module:
                 with no_grad():
                     converted = tensor.to(target)
                     gradient = None if tensor.grad is None else tensor.grad.to(target)
-                tensor.rehouse(np.array(converted.data), target)
+                tensor.replace_storage(np.array(converted.data), target)
                 tensor.grad = gradient
         guards.changed()
         return self

@@ -13,7 +13,7 @@ from typing import Any
 import smelt.functional as F
 from smelt.control.scan import scan
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
-from smelt.location import located
+from smelt.location import with_location
 from smelt.nn.checks import sizes
 from smelt.nn.recurrence import Recurrence, State
 from smelt.ops.iota import iota
@@ -73,7 +73,7 @@ class _Layers(Recurrence):
             raise ArgumentError(f"{name}: dropout must lie in [0, 1], got {dropout}")
         if dropout and num_layers == 1:
             message = f"{name}: dropout lies between layers, and with num_layers=1 there is none"
-            warnings.warn(located(message), stacklevel=2)  # the message has the user's line
+            warnings.warn(with_location(message), stacklevel=2)  # the message has the user's line
 
     @property
     def _directions(self) -> int:

@@ -150,7 +150,7 @@ class Optimizer:
         for x in parameters:
             if not isinstance(x, Tensor):
                 raise ArgumentError(f"{name} optimizes tensors, got a {type(x).__name__}")
-            if x.history is not None:
+            if x.tape_entry is not None:
                 raise GradientError(f"{name}: a computed tensor {x.shape} is not a parameter")
             if not x.dtype.is_float:
                 raise DTypeError(f"{name} optimizes floats, got {x.dtype.name}")

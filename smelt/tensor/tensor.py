@@ -22,19 +22,19 @@ from smelt.errors import (
 )
 from smelt.ops.op import Shape
 from smelt.tensor import indexing
-from smelt.tensor.absent import Absent
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
+from smelt.tensor.unsupported import Unsupported
 from smelt.tracing.apply import TapeEntry, install
 from smelt.tracing.backward import backward
-from smelt.tracing.concretization import unknown
+from smelt.tracing.concretization import concretization_error
 from smelt.tracing.engine import Data, context
 
 __all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
 
-class Tensor(Operators, Methods, Absent):
+class Tensor(Operators, Methods, Unsupported):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
     Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
@@ -49,9 +49,9 @@ class Tensor(Operators, Methods, Absent):
         "_moved",
         "_version",
         "dtype",
-        "history",
         "requires_grad",
         "shape",
+        "tape_entry",
     )
     __array_priority__ = 1000  # NumPy's operators leave mixed expressions to ours
 
@@ -64,7 +64,7 @@ class Tensor(Operators, Methods, Absent):
         self.dtype = dtype
         self.shape: Shape = data.shape
         self.requires_grad = requires_grad
-        self.history: TapeEntry | None = None
+        self.tape_entry: TapeEntry | None = None
 
     # --- what it is -----------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class Tensor(Operators, Methods, Absent):
 
     def __str__(self) -> str:
         if self.is_traced:
-            raise unknown(self._data, "print()")
+            raise concretization_error(self._data, "print()")
         return repr(self)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -227,7 +227,7 @@ class Tensor(Operators, Methods, Absent):
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._check_concrete("copying or pickling")
-        if self.history is not None:
+        if self.tape_entry is not None:
             raise GradientError(
                 "only a tensor that was not computed can be copied or pickled; detach() it"
             )
@@ -235,7 +235,7 @@ class Tensor(Operators, Methods, Absent):
 
     def _check_concrete(self, what: str) -> None:
         if self.is_traced:
-            raise unknown(self._data, what)
+            raise concretization_error(self._data, what)
         context.engine.note_value(self, what)  # what a trace does next may depend on the value
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -256,7 +256,7 @@ class Tensor(Operators, Methods, Absent):
         """Says whether gradients are wanted for this tensor; returns the tensor itself."""
         if requires_grad and not self.dtype.is_float:
             raise DTypeError(f"only float tensors have gradients, this is {self.dtype.name}")
-        if not requires_grad and self.history is not None:
+        if not requires_grad and self.tape_entry is not None:
             raise GradientError("a computed tensor cannot stop needing its gradient; detach() it")
         self.requires_grad = requires_grad
         return self
@@ -289,7 +289,7 @@ class Tensor(Operators, Methods, Absent):
         update of the captured buffer.
         """
         value = as_tensor(value, self.dtype).to(self.dtype)
-        if self.history is not None:
+        if self.tape_entry is not None:
             raise GradientError("copy_ into a computed tensor would falsify its gradient")
         if self.requires_grad and context.grad_enabled:
             raise GradientError(
@@ -305,7 +305,7 @@ class Tensor(Operators, Methods, Absent):
         self._version[0] += 1
         return self
 
-    def rehouse(self, array: np.ndarray, dtype: DType) -> None:
+    def replace_storage(self, array: np.ndarray, dtype: DType) -> None:
         """Gives the same tensor other memory, of its shape; compiled steps look for it anew.
 
         What was computed from the old contents cannot be differentiated any more.

@@ -21,7 +21,7 @@ from smelt.compiler.runtime.buffers import base_buffer
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
-from smelt.location import located
+from smelt.location import with_location
 from smelt.tensor import Tensor
 from smelt.tracing.engine import using
 from smelt.tracing.graph_builder import GraphBuilder
@@ -71,7 +71,7 @@ class Tracer(GraphBuilder):
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition that the step checks before it changes anything."""
-        self.assertions.append(Assertion(self.node_of(violations), located(message)))
+        self.assertions.append(Assertion(self.node_of(violations), with_location(message)))
         self.errors.append(error)
 
     def node_of(self, tensor: Tensor) -> Node:
@@ -188,7 +188,7 @@ class Tracer(GraphBuilder):
         """Returns a new node; warns when the trace has grown long."""
         node = super().record(*fields, **named)
         if len(self._born) == MANY_NODES:
-            warnings.warn(located(_LONG_TRACE), stacklevel=2)
+            warnings.warn(with_location(_LONG_TRACE), stacklevel=2)
         return node
 
 

@@ -10,7 +10,7 @@ from smelt.errors import ArgumentError, AssignmentError
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["Absent", "is_cpu", "no_device"]
+__all__ = ["Unsupported", "is_cpu", "no_device"]
 
 _OTHER_DEVICES = ("cuda", "hip", "mps", "tpu", "xla", "xpu")
 
@@ -44,7 +44,7 @@ def _in_place(name: str, instead: str) -> Callable[..., NoReturn]:
     return unsupported
 
 
-class Absent:
+class Unsupported:
     """A base class of Tensor."""
 
     __slots__ = ()
