@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smelt.location import with_location
+from smelt.location import location
 
 __all__ = [
     "ArgumentError",
@@ -48,11 +48,17 @@ __all__ = [
 class SmeltError(Exception):
     """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
 
-    def __init__(self, message: str = "", *rest: Any) -> None:
-        super().__init__(with_location(message), *rest)
+    def __init__(self, message: str = "", *details: Any) -> None:
+        super().__init__(message, *details)
+        self.location = location(message)
+
+    @property
+    def message(self) -> str:
+        """What is wrong, without the place."""
+        return str(self.args[0])
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
+        return self.message + self.location
 
 
 class ShapeError(SmeltError, ValueError):

@@ -42,13 +42,20 @@ def inside_module(path: str) -> Iterator[None]:
         running.modules = before
 
 
-def with_location(message: str) -> str:
-    """Returns a message with the path of the running module and the user's line behind it."""
+def location(message: str = "") -> str:
+    """Returns the path of the running module and the user's line, as they stand behind a message;
+    "" where the message names a line already.
+    """
     if "\n  at " in message:
-        return message
+        return ""
     path, line = module_path(), user_line()
     module = f"\n  in module {path}" if path else ""
-    return f"{message}{module}\n  at {line}" if line else message + module
+    return f"{module}\n  at {line}" if line else module
+
+
+def with_location(message: str) -> str:
+    """Returns a message with the path of the running module and the user's line behind it."""
+    return message + location(message)
 
 
 def user_frame() -> FrameType | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 
 import pytest
 
@@ -36,3 +37,12 @@ def test_a_decorated_function_of_smelt_names_the_line_that_calls_it() -> None:
     with pytest.raises(ShapeError) as caught:
         shifted(smelt.ones(2), smelt.ones(3))
     assert str(caught.value).splitlines()[-1].startswith(f"  at {__file__}:")
+
+
+def test_an_error_says_where_it_was_raised_beside_its_message() -> None:
+    error = ShapeError("a and b differ")
+    assert error.message == "a and b differ"
+    assert str(error).startswith(f"a and b differ\n  at {__file__}:")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+    assert str(ShapeError(str(error))) == str(error)  # not located twice

@@ -76,9 +76,9 @@ def _noting_errors(outcome: Outcome) -> Iterator[None]:
     try:
         yield
     except FileError as error:
-        outcome.state, outcome.error = State.NEEDS_DATA, str(error)
+        outcome.state, outcome.error = State.NEEDS_DATA, error.message
     except MissingExtra as error:
-        outcome.state, outcome.error = State.NEEDS_EXTRA, str(error)
+        outcome.state, outcome.error = State.NEEDS_EXTRA, error.message
     except Exception:
         outcome.state, outcome.error = State.RAISED, traceback.format_exc()
 

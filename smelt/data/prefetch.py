@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from smelt.errors import SmeltError
-from smelt.location import with_location
+from smelt.location import location
 from smelt.settings import get, settings
 
 __all__ = ["prefetched"]
@@ -108,7 +108,7 @@ class _Work(Generic[Result]):
 def _placed(failure: BaseException) -> BaseException:
     """Adds the line of the user who waits, unless the message names one within the dataset."""
     if isinstance(failure, SmeltError):
-        failure.args = (with_location(str(failure)), *failure.args[1:])
+        failure.location = failure.location or location()
     return failure
 
 

@@ -99,7 +99,7 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
     try:
         return normal_axis(dim, len(shape), what)
     except ArgumentError as error:
-        raise ArgumentError(f"{error} (shape {shape})") from None
+        raise ArgumentError(f"{error.message} (shape {shape})") from None
 
 
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
