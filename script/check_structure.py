@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = (  # the ground floor first
-    ("errors", "location", "dtypes", "tree", "settings", "paths", "atomic"),
+    ("errors", "location", "dtypes", "tree", "settings", "paths", "atomic", "deprecated"),
     ("ir",),
     ("tracing",),
     ("ops",),

@@ -20,13 +20,13 @@ from smelt.data.catalogue import DATASETS, SourceFile
 from smelt.data.download import download
 from smelt.errors import ArgumentError, FileError
 
-__all__ = ["obtain"]
+__all__ = ["fetch"]
 
 Folder = str | os.PathLike[str] | None
 Value = TypeVar("Value")
 
 
-def obtain(dataset: str, file: str, folder: Folder = None) -> bytes:
+def fetch(dataset: str, file: str, folder: Folder = None) -> bytes:
     """Returns a file of a public data set.
 
     Args:

@@ -200,7 +200,7 @@ def gaps(table: Table) -> str:
     lines = "".join(f"\n  {name!r}: {_listed(rows)}" for name, rows in missing.items())
     return (
         f"values are missing (row 0 is the first below the header):{lines}\n"
-        "drop these rows with without_missing(), or fill them in with FillMissing"
+        "drop these rows with without_missing(), or fill them in with SimpleImputer"
     )
 
 

@@ -8,20 +8,23 @@ from typing import Self
 
 import numpy as np
 
+from smelt.deprecated import renamed
 from smelt.errors import ArgumentError, BoundsError
 from smelt.tensor import Tensor, as_tensor
 
-__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "words"]
+__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "split_words"]
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
-Tokeniser = Callable[[str], list[str]]
+Tokenizer = Callable[[str], list[str]]
+
+__getattr__ = renamed(__name__, {"words": "split_words"})
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Returns the words of a text: in lower case, divided at white space.
 
     Example:
-        >>> words("I liked  this film!")
+        >>> split_words("I liked  this film!")
         ['i', 'liked', 'this', 'film!']
     """
     return text.lower().split()
@@ -53,7 +56,7 @@ class Vocabulary:
         self,
         tokens: Iterable[str],
         specials: Sequence[str] = (PADDING, UNKNOWN),
-        tokenise: Tokeniser = words,
+        tokenise: Tokenizer = split_words,
         join: str = " ",
     ) -> None:
         self.tokens = [*specials, *tokens]
@@ -73,7 +76,7 @@ class Vocabulary:
         size: int | None = None,
         order: str = "frequency",
         specials: Sequence[str] = (PADDING, UNKNOWN),
-        tokenise: Tokeniser = words,
+        tokenise: Tokenizer = split_words,
         join: str = " ",
     ) -> Self:
         """Returns the vocabulary of some texts.

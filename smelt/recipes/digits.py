@@ -97,19 +97,19 @@ def run(
     steps = max(1, epochs * len(DataLoader(training, batch_size)))
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     step = train.training_step(model, optimizer, F.cross_entropy, schedule)
-    look = train.examiner(model, {"loss": F.cross_entropy, "accuracy": train.accuracy}, held_out)
-    keeper = train.RunFolder(folder, model, {"recipe": "digits", **config})
+    metrics: dict[str, Any] = {"loss": F.cross_entropy, "accuracy": train.accuracy}
+    run_folder = train.RunFolder(folder, model, {"recipe": "digits", **config})
     history = train.fit(
         model,
         step,
         training,
         epochs=epochs,
         batch_size=batch_size,
-        look=look,
-        callbacks=(keeper, *callbacks),
+        validate=train.evaluator(model, metrics, held_out),
+        callbacks=(run_folder, *callbacks),
     )
     if history.epochs and not history.interrupted:
-        draw(keeper.path, model, history, held_out)
+        draw(run_folder.path, model, history, held_out)
     return Result(history, step, len(held_out))
 
 
