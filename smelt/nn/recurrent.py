@@ -182,7 +182,7 @@ class _Layers(Recurrence):
         return (iota(shape=(steps, batch), axis=0) < lengths).unsqueeze(-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Runs all layers for one place: a turn of a loop of one's own, such as a decoder's.
+        """Runs all layers for one place: an iteration of a loop of one's own, such as a decoder's.
 
         Args:
             x: (B, I).
