@@ -89,11 +89,11 @@ class Differentiable:
         if not context.grad_enabled or not any(x.requires_grad for x in given):
             return
         made = Tensor(_NOTHING, TUPLE, requires_grad=True)
-        made.history = TapeEntry(call or CompiledCall(self), tuple(given), {})
+        made.tape_entry = TapeEntry(call or CompiledCall(self), tuple(given), {})
         for number, (result, output) in enumerate(zip(results, self.outputs, strict=True)):
             if output.requires_grad:
                 result.requires_grad = True
-                result.history = TapeEntry(GET_ELEMENT, (made,), {"number": number})
+                result.tape_entry = TapeEntry(GET_ELEMENT, (made,), {"number": number})
 
     def gradient(
         self, numbers: tuple[int, ...], needs: tuple[bool, ...]
