@@ -26,7 +26,7 @@ from smelt.autodiff.record import without_history
 from smelt.autodiff.vmap import Batched, Batching, physical_of, vmap
 from smelt.compiler.artifacts import Traced
 from smelt.compiler.frontend.residuals import choose_residuals
-from smelt.compiler.frontend.tracer import Tracer
+from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
 from smelt.ir.graph import Node, topological
@@ -145,16 +145,22 @@ class Evaluation:
         self.nodes = tuple(nodes)
         computed = topological(nodes, leaves)
         read = {operand for node in computed for operand in node.inputs} | set(nodes)
-        self._used = [number for number, leaf in enumerate(leaves) if leaf in read]
-        self._leaves = [leaves[number] for number in self._used]
+        self.used = [number for number, leaf in enumerate(leaves) if leaf in read]
+        self._leaves = [leaves[number] for number in self.used]
         self._compile = compile
         self._compiled: dict[Any, Function] = {}
 
     def __call__(self, given: Sequence[Tensor]) -> list[Tensor]:
         """Returns the values of the nodes, without history."""
-        used = [given[number] for number in self._used]
+        used = [given[number] for number in self.used]
         with no_grad():
             return self._under(context.engine, self._values, (), used)
+
+    def trace(self, tracer: Tracer) -> tuple[list[Tensor], Any]:
+        """Writes the nodes down in another trace, whose arguments are the leaves that are used."""
+        leaves = [tracer.placeholder(leaf.shape, leaf.dtype, False) for leaf in self._leaves]
+        with no_grad():
+            return self._values(*leaves), list
 
     def _values(self, *given: Tensor) -> list[Tensor]:
         values = evaluate_graph(self.nodes, dict(zip(self._leaves, given, strict=True)))
@@ -286,7 +292,8 @@ class SplitExecutable:
         forward = self._make(replace(traced, graph=graph, result=list))
         leaves = [*function.leaves, *residuals, *cotangents]
         evaluation = Evaluation(leaves, backward.nodes, function.compile)
-        return _Split(numbers, needs, reached, forward, evaluation)
+        gradients = self._make(trace(evaluation.trace))
+        return _Split(numbers, needs, reached, forward, evaluation.used, gradients)
 
     def residuals_again(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Returns the residuals of a call that did not keep them: its forward pass runs again, on
@@ -312,8 +319,8 @@ class SplitExecutable:
     ) -> tuple[list[int], list[Tensor]]:
         """Returns the numbers of the inputs that have a gradient, and these gradients."""
         assert self._split is not None
-        split = self._split
-        return split.reached, split.backward([*inputs, *residuals, *cotangents])
+        split, given = self._split, [*inputs, *residuals, *cotangents]
+        return split.reached, split.backward.run([given[number] for number in split.used])
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +331,8 @@ class _Split:
     needs: tuple[bool, ...]
     reached: list[int]
     forward: Executable
-    backward: Evaluation
+    used: list[int]  # which inputs, residuals and cotangents the backward pass reads
+    backward: Executable
 
 
 def _copied(x: Tensor) -> Tensor:

@@ -88,6 +88,12 @@ class CompiledStep:
             kept[self.name] = CompiledStep(bound, self.donate, self.executables.max_traces)
         return kept[self.name]
 
+    def __getattr__(self, name: str) -> Any:
+        """As of the function: a compiled module has parameters, can be set to `eval()`, ..."""
+        if name == "function":  # not made yet, by unpickling
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
     # --- running --------------------------------------------------------------------------------
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
