@@ -117,7 +117,7 @@ def _truncated(a: Value, b: Value) -> Value:
     return np.where(b == 0, 0, floor + upward).astype(a.dtype)
 
 
-def _whole_power(a: Value, b: Value) -> Value:
+def whole_power(a: Value, b: Value) -> Value:
     """Integer power with wrapping; a negative exponent truncates the reciprocal."""
     power = np.power(a, np.where(b < 0, 0, b).astype(a.dtype))
     odd = np.where(b % 2 == 0, 1, a)
@@ -141,7 +141,10 @@ _UNARY: dict[str, Callable[[Value], Value]] = {
     "abs": np.abs,
     "sqrt": np.sqrt,
     "exp": np.exp,
+    "exp2": np.exp2,
     "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
     "log1p": np.log1p,
     "expm1": np.expm1,
     "sin": np.sin,
@@ -189,5 +192,5 @@ _BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "gt": np.greater,
     "ge": np.greater_equal,
 }
-_INTEGER = {"div": _truncated, "pow": _whole_power}
+_INTEGER = {"div": _truncated, "pow": whole_power}
 _FLAG = {"add": np.logical_or, "mul": np.logical_and}

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from smelt.dtypes import DType, bool_, int64
 
 UNARY = frozenset(
-    "neg abs sqrt exp log sin cos tanh erf floor ceil round trunc sign logical_not bitwise_not "
-    "log1p expm1 isnan isinf bitcast".split()
+    "neg abs sqrt exp exp2 log log2 log10 sin cos tanh erf floor ceil round trunc sign logical_not "
+    "bitwise_not log1p expm1 isnan isinf bitcast".split()
 )
 ARITHMETIC = frozenset(
     "add sub mul div floordiv mod pow maximum minimum bitwise_and bitwise_or bitwise_xor shl shr "

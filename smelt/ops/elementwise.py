@@ -185,6 +185,51 @@ def _relu_expression(x: Expression) -> Expression:
     return Binary("maximum", x, Constant(0.0, x.dtype))
 
 
+def _other_leg(x: Expression) -> Expression:
+    """Returns sqrt(1 - x^2): what x lacks to a right triangle with hypotenuse 1."""
+    one = Constant(1.0, x.dtype)
+    return Unary("sqrt", (one - x) * (one + x), x.dtype)
+
+
+def _asin_expression(x: Expression) -> Expression:
+    return Binary("atan2", x, _other_leg(x))
+
+
+def _acos_expression(x: Expression) -> Expression:
+    return Binary("atan2", _other_leg(x), x)
+
+
+def _half_power(x: Expression) -> tuple[Expression, Expression]:
+    """Returns e^|x| / 2 and e^-|x| / 2; the first overflows where half of the power does."""
+    root = Unary("exp", Unary("abs", x, x.dtype) * Constant(0.5, x.dtype), x.dtype)
+    half = Constant(0.5, x.dtype)
+    return half * root * root, half / root / root
+
+
+def _cosh_expression(x: Expression) -> Expression:
+    rising, falling = _half_power(x)
+    return rising + falling
+
+
+def _sinh_expression(x: Expression) -> Expression:
+    """Near 0 by e^x - 1, which loses nothing there."""
+    magnitude = Unary("abs", x, x.dtype)
+    rising, falling = _half_power(x)
+    more = Unary("expm1", Binary("minimum", magnitude, Constant(1.0, x.dtype)), x.dtype)
+    near = (more + more / (more + Constant(1.0, x.dtype))) * Constant(0.5, x.dtype)
+    positive = Select(magnitude < Constant(1.0, x.dtype), near, rising - falling)
+    return Select(x < Constant(0.0, x.dtype), -positive, positive)
+
+
+def _power_value(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return arithmetic.power(a, b) if a.dtype.kind == "f" else arithmetic.whole_power(a, b)
+
+
+def _power_by_base(y: Any, a: Any, b: Any) -> Any:
+    """Returns b a ** (b - 1), and 0 for b = 0 also at a = 0, in derivatives of every order."""
+    return b * pow(where(eq(b, 0.0), where(eq(a, 0.0), 1.0, a), a), b - 1.0)
+
+
 def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
     """Returns a ** b * log(a); at base 0 that is 0, unless the power itself is infinite."""
     still = bitwise_and(eq(a, 0.0), ge(b, 0.0))
@@ -223,13 +268,11 @@ floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2
 mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9), cost=6)
 pow: Elementwise = Elementwise(
     "pow",
-    arithmetic.power,
+    _power_value,
     (
-        # a ** 0 is 1 everywhere, also at 0, where b * a ** (b - 1) would be 0 * inf
-        lambda y, a, b: where(eq(b, 0.0), 0.0, b * pow(a, b - 1.0)),
+        lambda y, a, b: _power_by_base(y, a, b),
         lambda y, a, b: _power_by_exponent(y, a, b),
     ),
-    accepts=FLOAT,
     domain=(0.5, 2.0),
     cost=40,
 )
@@ -246,8 +289,25 @@ minimum = Elementwise(
 # --- functions of one number ----------------------------------------------------------------------
 
 exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT, cost=12)
-expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT, cost=16)
+exp2 = Elementwise("exp2", np.exp2, (lambda y, x: y * math.log(2),), accepts=FLOAT, cost=12)
+expm1 = Elementwise("expm1", np.expm1, (lambda y, x: exp(x),), accepts=FLOAT, cost=16)
 log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0), cost=14)
+log2 = Elementwise(
+    "log2",
+    np.log2,
+    (lambda y, x: (1 / math.log(2)) / x,),
+    accepts=FLOAT,
+    domain=(0.5, 3.0),
+    cost=14,
+)
+log10 = Elementwise(
+    "log10",
+    np.log10,
+    (lambda y, x: (1 / math.log(10)) / x,),
+    accepts=FLOAT,
+    domain=(0.5, 3.0),
+    cost=14,
+)
 log1p = Elementwise(
     "log1p",
     np.log1p,
@@ -261,6 +321,40 @@ sqrt = Elementwise(
 )
 sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT, cost=20)
 cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT, cost=20)
+asin = Elementwise(
+    "asin",
+    np.arcsin,
+    (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    accepts=FLOAT,
+    expression=_asin_expression,
+    domain=(-0.9, 0.9),
+    cost=34,
+)
+acos = Elementwise(
+    "acos",
+    np.arccos,
+    (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    accepts=FLOAT,
+    expression=_acos_expression,
+    domain=(-0.9, 0.9),
+    cost=34,
+)
+sinh: Elementwise = Elementwise(
+    "sinh",
+    np.sinh,
+    (lambda y, x: cosh(x),),
+    accepts=FLOAT,
+    expression=_sinh_expression,
+    cost=36,
+)
+cosh = Elementwise(
+    "cosh",
+    np.cosh,
+    (lambda y, x: sinh(x),),
+    accepts=FLOAT,
+    expression=_cosh_expression,
+    cost=20,
+)
 tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT, cost=16)
 sigmoid = Elementwise(
     "sigmoid",

@@ -127,7 +127,10 @@ def check_not_half(name: str, dtype: DType) -> None:
 
 
 def normal_axis(axis: int, ndim: int, what: str) -> int:
-    """Returns `axis` counted from the front; raises ArgumentError when there is no such axis."""
-    if not -ndim <= axis < max(ndim, 1):
+    """Returns `axis` counted from the front; raises ArgumentError when there is no such axis.
+
+    A tensor of shape () counts as having one axis of extent 1.
+    """
+    if not -max(ndim, 1) <= axis < max(ndim, 1):
         raise ArgumentError(f"{what}: axis {axis} does not exist in a tensor with {ndim} axes")
     return axis % ndim if ndim else 0

@@ -275,4 +275,4 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """Returns x with `value` wherever the mask (bool, broadcasts) holds."""
-    return where(mask, as_tensor(value, x.dtype), x)
+    return where(mask, as_tensor(value, x.dtype).to(x.dtype), x)

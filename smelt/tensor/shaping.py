@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import movement
-from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of
+from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of, matched
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -160,7 +160,7 @@ concatenate = cat
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns tensors of one shape side by side along a new axis at place `dim`."""
-    items = [as_tensor(item) for item in tensors]
+    items = matched(*tensors)
     for item in items[1:]:
         if item.shape != items[0].shape:
             raise ShapeError(f"stack: shapes {items[0].shape} and {item.shape} differ")

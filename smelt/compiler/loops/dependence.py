@@ -36,7 +36,7 @@ from smelt.ir.visit import Body, Index, names_in
 
 ASSUMED_TRIPS = 16  # how often a loop with computed bounds is thought to run
 UNBOUNDED = 1 << 40  # the most that it may run
-_EXPENSIVE = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
+_EXPENSIVE = "exp exp2 log log2 log10 sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
 EXPENSIVE = frozenset(_EXPENSIVE.split())
 EXPENSIVE_COST = 8  # of an expensive operation, in plain ones
 

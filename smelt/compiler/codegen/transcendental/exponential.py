@@ -1,4 +1,4 @@
-"""exp and expm1, and the two functions that saturate: tanh and erf.
+"""exp, exp2 and expm1, and the two functions that saturate: tanh and erf.
 
 The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with
 Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is right to the last bit. The polynomials
@@ -43,6 +43,8 @@ _EXP = {
 }  # fmt: skip
 # where exp is 0 or inf beyond
 _EXP_RANGE = {float32: (-104.0, 89.0), float64: (-746.0, 710.0)}
+# where exp2 is 0 or inf beyond
+_EXP2_RANGE = {float32: (-151.0, 128.0), float64: (-1076.0, 1024.0)}
 
 # the same for |r| <= ln 2 / 2; errors of e^r - 1: 2^-26.2, 2^-61.7
 _EXPM1 = {
@@ -116,6 +118,23 @@ def _exp_inside(x: Expression) -> Expression:
     return power * s * s
 
 
+def exp2(x: Expression) -> Expression:
+    """Two to the power x; exact where x is whole.
+
+    `2^x = e^r s t` with `s t = 2^k`, `k` the integer nearest to x, `r = (x - k) ln 2`. Two factors
+    let the result run into inf or through the subnormals by itself, rounded once.
+    Error at most 1.5 ulp.
+    """
+    x = clamp(x, *_EXP2_RANGE[x.dtype])
+    k = x + format_of(x).shifter - format_of(x).shifter
+    half, s = _power_of_two(k, 0.5)
+    _, t = _power_of_two(k - half, 1.0)
+    first, second = LN2[x.dtype]
+    r = fma(x - k, first, (x - k) * second)
+    power = fma(r * r, polynomial(r, _EXP[x.dtype]), r) + 1.0
+    return power * s * t
+
+
 def expm1(x: Expression) -> Expression:
     """The exponential of x less 1, without the loss near zero.
 
@@ -181,6 +200,11 @@ def _nearest_power_of_two(
     Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits
     of the sum; moved to the exponent's place they are the power of two.
     """
+    return _power_of_two(x, LOG2_E / powers, halvings)
+
+
+def _power_of_two(x: Expression, factor: float, halvings: int = 0) -> tuple[Expression, Expression]:
+    """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x factor`."""
     shifter = format_of(x).shifter + format_of(x).bias - halvings
-    shifted = fma(x, LOG2_E / powers, shifter)
+    shifted = fma(x, factor, shifter)
     return shifted - shifter, as_float(bits(shifted) << format_of(x).fraction_bits)
