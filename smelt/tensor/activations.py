@@ -78,6 +78,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """
     if weight.size > 1:
         weight = weight.reshape((-1,) + (1,) * (x.ndim - 2))
+    elif not x.ndim:
+        weight = weight.reshape(())
     return where(x > 0, x, x * weight)
 
 
@@ -163,7 +165,8 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     axis = axis_of(x, dim, "glu")
     if not x.ndim or x.shape[axis] % 2:
         raise ArgumentError(f"glu: axis {dim} of shape {x.shape} has no two halves")
-    a, b = x.chunk(2, dim)
+    half = x.shape[axis] // 2
+    a, b = x.narrow(axis, 0, half), x.narrow(axis, half, half)
     return a * sigmoid(b)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError
+from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, normal_axis
 from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
@@ -36,6 +36,7 @@ __all__ = [
     "full",
     "is_tensor",
     "matched",
+    "own_axis_of",
     "promoted",
     "reduced",
 ]
@@ -141,6 +142,13 @@ def axis_of(x: Tensor, dim: int, what: str) -> int:
     none.
     """
     return _counted(dim, x.shape, what)
+
+
+def own_axis_of(x: Tensor, dim: int, what: str) -> int:
+    """Returns what `axis_of` does; raises ShapeError for shape (), which has no axis of its own."""
+    if not x.ndim:
+        raise ShapeError(f"{what}: a tensor of shape () has no axis; reshape(1) gives it one")
+    return axis_of(x, dim, what)
 
 
 def _counted(dim: int, shape: Shape, what: str) -> int:

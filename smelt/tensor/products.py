@@ -83,6 +83,7 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
 
 def diagonal(x: Tensor, dim1: int = 0, dim2: int = 1) -> Tensor:
     """Returns the elements whose places along two axes are equal, along a new last axis."""
+    _offset(x, "diagonal")
     batch = [axis for axis in range(x.ndim) if axis not in (dim1 % x.ndim, dim2 % x.ndim)]
     matrices = x.permute(*batch, dim1 % x.ndim, dim2 % x.ndim)
     length = min(matrices.shape[-2:])
