@@ -134,6 +134,13 @@ def number_dtype(number: Any) -> DType:
     return int64 if isinstance(number, (int, np.integer)) else float32
 
 
+def largest(dtype: DType) -> float:
+    """Returns the largest finite number of a float dtype."""
+    if dtype is bfloat16:
+        return float(decode(np.uint16(0x7F7F), bfloat16))
+    return float(np.finfo(dtype.storage).max)
+
+
 def decode(array: np.ndarray, dtype: DType) -> np.ndarray:
     """Returns the numbers that a storage array holds; only bfloat16 differs from its storage."""
     if dtype is not bfloat16:

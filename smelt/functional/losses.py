@@ -97,7 +97,8 @@ def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float
     difference = input - target
     size = absolute(difference)
     outside = delta * (size - 0.5 * delta)
-    return _combined(where(size < delta, 0.5 * difference * difference, outside), reduction)
+    near = where(size < delta, difference, 0.0)  # an infinite difference squared would be nan
+    return _combined(where(size < delta, 0.5 * near * near, outside), reduction)
 
 
 def smooth_l1_loss(
@@ -109,8 +110,8 @@ def smooth_l1_loss(
     input, target = _pair("smooth_l1_loss", input, target)
     difference = input - target
     size = absolute(difference)
-    inside = (0.5 / beta) * difference * difference
-    return _combined(where(size < beta, inside, size - 0.5 * beta), reduction)
+    near = where(size < beta, difference, 0.0)  # an infinite difference squared would be nan
+    return _combined(where(size < beta, (0.5 / beta) * near * near, size - 0.5 * beta), reduction)
 
 
 def poisson_nll_loss(

@@ -227,7 +227,7 @@ def _power_value(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _power_by_base(y: Any, a: Any, b: Any) -> Any:
     """Returns b a ** (b - 1), and 0 for b = 0 also at a = 0, in derivatives of every order."""
-    return b * pow(where(eq(b, 0.0), where(eq(a, 0.0), 1.0, a), a), b - 1.0)
+    return b * pow(where(eq(b, 0.0), where(gt(abs(a), 0.0), a, 1.0), a), b - 1.0)
 
 
 def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:

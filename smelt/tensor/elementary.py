@@ -6,6 +6,7 @@ Integers become float32 where a function needs floats; Python numbers are weak.
 from __future__ import annotations
 
 import builtins
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -323,10 +324,24 @@ def isfinite(x: Any) -> Tensor:
     return ~(isnan(x) | isinf(x))
 
 
-def nan_to_num(x: Any, nan: float = 0.0) -> Tensor:
-    """Returns x with `nan` in place of every nan; infinities stay."""
+def nan_to_num(
+    x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """Returns x with finite numbers in place of nan and the infinities.
+
+    Args:
+        x: any shape.
+        nan: what stands for nan.
+        posinf: what stands for inf; by default the largest number of the dtype.
+        neginf: what stands for -inf; by default the smallest one.
+    """
     x = as_tensor(x)
-    return where(isnan(x), nan, x) if x.dtype.is_float else x
+    if not x.dtype.is_float:
+        return x
+    posinf = dtypes.largest(x.dtype) if posinf is None else posinf
+    neginf = -dtypes.largest(x.dtype) if neginf is None else neginf
+    bounded = where(x == math.inf, posinf, where(x == -math.inf, neginf, x))
+    return where(isnan(x), nan, bounded)
 
 
 def logical_and(x: Any, other: Any) -> Tensor:
