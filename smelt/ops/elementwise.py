@@ -17,8 +17,9 @@ import numpy as np
 from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
-from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
+from smelt.ir.loops import Binary, Expression, Select, Unary
 from smelt.ir.operation import Pattern
+from smelt.ops import expressions
 from smelt.ops.movement import broadcast_shapes, prefix_axes
 from smelt.ops.op import Op, Reader, Shape, Type, Typed, check_not_half
 
@@ -169,56 +170,9 @@ def _sigmoid_value(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(x >= 0, 1, decay) / (1 + decay), x.dtype)
 
 
-def _sigmoid_expression(x: Expression) -> Expression:
-    one = Constant(1.0, x.dtype)
-    decay = Unary("exp", Unary("neg", Unary("abs", x, x.dtype), x.dtype), x.dtype)
-    top = Select(Binary("ge", x, Constant(0.0, x.dtype)), one, decay)
-    return Binary("div", top, Binary("add", one, decay))
-
-
 def _erf_value(x: np.ndarray) -> np.ndarray:
     # NumPy has no erf; the standard library's is good to the last bits of float64
     return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), x.dtype)
-
-
-def _relu_expression(x: Expression) -> Expression:
-    return Binary("maximum", x, Constant(0.0, x.dtype))
-
-
-def _other_leg(x: Expression) -> Expression:
-    """Returns sqrt(1 - x^2): what x lacks to a right triangle with hypotenuse 1."""
-    one = Constant(1.0, x.dtype)
-    return Unary("sqrt", (one - x) * (one + x), x.dtype)
-
-
-def _asin_expression(x: Expression) -> Expression:
-    return Binary("atan2", x, _other_leg(x))
-
-
-def _acos_expression(x: Expression) -> Expression:
-    return Binary("atan2", _other_leg(x), x)
-
-
-def _half_power(x: Expression) -> tuple[Expression, Expression]:
-    """Returns e^|x| / 2 and e^-|x| / 2; the first overflows where half of the power does."""
-    root = Unary("exp", Unary("abs", x, x.dtype) * Constant(0.5, x.dtype), x.dtype)
-    half = Constant(0.5, x.dtype)
-    return half * root * root, half / root / root
-
-
-def _cosh_expression(x: Expression) -> Expression:
-    rising, falling = _half_power(x)
-    return rising + falling
-
-
-def _sinh_expression(x: Expression) -> Expression:
-    """Near 0 by e^x - 1, which loses nothing there."""
-    magnitude = Unary("abs", x, x.dtype)
-    rising, falling = _half_power(x)
-    more = Unary("expm1", Binary("minimum", magnitude, Constant(1.0, x.dtype)), x.dtype)
-    near = (more + more / (more + Constant(1.0, x.dtype))) * Constant(0.5, x.dtype)
-    positive = Select(magnitude < Constant(1.0, x.dtype), near, rising - falling)
-    return Select(x < Constant(0.0, x.dtype), -positive, positive)
 
 
 def _power_value(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -326,7 +280,7 @@ asin = Elementwise(
     np.arcsin,
     (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),),
     accepts=FLOAT,
-    expression=_asin_expression,
+    expression=expressions.asin,
     domain=(-0.9, 0.9),
     cost=34,
 )
@@ -335,7 +289,7 @@ acos = Elementwise(
     np.arccos,
     (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),),
     accepts=FLOAT,
-    expression=_acos_expression,
+    expression=expressions.acos,
     domain=(-0.9, 0.9),
     cost=34,
 )
@@ -344,7 +298,7 @@ sinh: Elementwise = Elementwise(
     np.sinh,
     (lambda y, x: cosh(x),),
     accepts=FLOAT,
-    expression=_sinh_expression,
+    expression=expressions.sinh,
     cost=36,
 )
 cosh = Elementwise(
@@ -352,7 +306,7 @@ cosh = Elementwise(
     np.cosh,
     (lambda y, x: sinh(x),),
     accepts=FLOAT,
-    expression=_cosh_expression,
+    expression=expressions.cosh,
     cost=20,
 )
 tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT, cost=16)
@@ -361,14 +315,14 @@ sigmoid = Elementwise(
     _sigmoid_value,
     (lambda y, x: y * (1.0 - y),),
     accepts=FLOAT,
-    expression=_sigmoid_expression,
+    expression=expressions.sigmoid,
     cost=16,
 )
 relu = Elementwise(
     "relu",
     lambda x: np.where(x < 0, np.zeros((), x.dtype), x),  # -0 and nan stay, as in native code
     (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
-    expression=_relu_expression,
+    expression=expressions.relu,
     domain=(0.1, 2.0),
 )
 erf = Elementwise(

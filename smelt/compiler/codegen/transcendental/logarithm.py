@@ -74,7 +74,7 @@ def log10(x: Expression) -> Expression:
     """The logarithm to base 10, exact at its powers; -inf at 0, nan below.
 
     `log10 x = k log10 2 + log10(1 + f)` with `x = 2^k (1 + f)`; log10 2 is the sum of two numbers,
-    the first so short that its product with `k` is exact. Error at most 1.8 ulp.
+    the first so short that its product with `k` is exact. Error at most 2.0 ulp.
     """
     k, m = split_exponent(x)
     first, second = _LOG10_2[x.dtype]
