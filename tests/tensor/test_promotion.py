@@ -82,7 +82,7 @@ def test_three_operands(kept: str) -> None:
     for standings in itertools.product((1, 2), repeat=2):
         for names in itertools.product(NAMES, repeat=2):
             given = [(1, kept), *zip(standings, names, strict=True)]
-            joined = smelt.stack([part.expand(2) for part in map(lambda g: operand(*g), given)])
+            joined = smelt.stack([part.expand(2) for part in (operand(*g) for g in given)])
             assert joined.dtype.name == expected([(1, name) for _, name in given])
             x, low, high = (operand(*pair) for pair in given)
             assert x.clamp(low, high).dtype.name == expected(given)
@@ -109,7 +109,7 @@ WEAK = {
     "masked_fill": lambda x, n: x.masked_fill(x > 0.5, n),
     "at": lambda x, n: x.at[0].set(n),
     "stack": lambda x, n: smelt.stack([x[0], n]),
-    "list": lambda x, n: x + [n, n],
+    "list": lambda x, n: smelt.add(x, [n, n]),
     "product": lambda x, n: x @ [n, n],
     "mse_loss": lambda x, n: smelt.nn.functional.mse_loss(x, [n, n]),
     "cross_entropy": lambda x, n: smelt.nn.functional.cross_entropy(x, [n, 1 - n]),
