@@ -108,7 +108,7 @@ def promote(a: DType, b: DType) -> DType:
     return a if a.rank > b.rank else b
 
 
-def promote_by_standing(*standings: DType | None) -> DType | None:
+def promote_by_standing(*standings: DType | None) -> DType:
     """Returns the dtype of an operation whose operands differ in standing, as in PyTorch.
 
     Tensors with axes stand first, then tensors of shape (), then numbers. A lower standing changes
@@ -116,13 +116,10 @@ def promote_by_standing(*standings: DType | None) -> DType | None:
 
     Args:
         standings: the dtype that the operands of each standing promote to, the highest standing
-            first; None where there are none.
+            first; None where there are none; there is one at least.
     """
-    result: DType | None = None
-    for dtype in standings:
-        if result is None or (dtype is not None and _KINDS[dtype.kind] > _KINDS[result.kind]):
-            result = dtype
-    return result
+    given = [dtype for dtype in standings if dtype is not None]
+    return max(given, key=lambda dtype: _KINDS[dtype.kind])  # the first of equal kinds
 
 
 def number_dtype(number: Any) -> DType:
@@ -137,7 +134,7 @@ def number_dtype(number: Any) -> DType:
 def largest(dtype: DType) -> float:
     """Returns the largest finite number of a float dtype."""
     if dtype is bfloat16:
-        return float(decode(np.uint16(0x7F7F), bfloat16))
+        return float(decode(np.array(0x7F7F, np.uint16), bfloat16))
     return float(np.finfo(dtype.storage).max)
 
 

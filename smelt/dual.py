@@ -206,19 +206,21 @@ def _lifted(function: Callable[..., Tensor], operands: Sequence[Part]) -> Part:
     level = max((part._level for part in operands if isinstance(part, Dual)), default=None)
     if level is None:
         return function(*operands)
-    values = [part._x if _is_of(level, part) else part for part in operands]
-    tangents = [part._dx if _is_of(level, part) else None for part in operands]
-    moving = [place for place, tangent in enumerate(tangents) if tangent is not None]
+    values: list[Part] = [part._x if _is_of(level, part) else part for part in operands]
+    tangents = {
+        place: part._dx
+        for place, part in enumerate(operands)
+        if _is_of(level, part) and part._dx is not None
+    }
     count = len(values)
 
     def moved(*parts: Tensor) -> Tensor:
-        return _jvp(function, parts[:count], dict(zip(moving, parts[count:], strict=True)))
+        return _jvp(function, parts[:count], dict(zip(tangents, parts[count:], strict=True)))
 
     value = _lifted(function, values)
-    if not moving:
+    if not tangents:
         return _made(level, value, None)
-    known = [*values, *(tangents[place] for place in moving)]
-    return _made(level, value, _lifted(moved, known))
+    return _made(level, value, _lifted(moved, [*values, *tangents.values()]))
 
 
 def _jvp(

@@ -301,7 +301,7 @@ sinh: Elementwise = Elementwise(
     expression=expressions.sinh,
     cost=36,
 )
-cosh = Elementwise(
+cosh: Elementwise = Elementwise(
     "cosh",
     np.cosh,
     (lambda y, x: sinh(x),),

@@ -80,10 +80,10 @@ def common_dtype(operands: Sequence[Any]) -> DType:
         dtype, standing = _standing(operand)
         before = standings[standing]
         standings[standing] = dtype if before is None else dtypes.promote(before, dtype)
-    dtype = dtypes.promote_by_standing(*standings[:2])
-    if dtype is None:  # numbers alone: NumPy's keep their dtypes
-        return functools.reduce(dtypes.promote, [as_tensor(number).dtype for number in operands])
-    return dtypes.promote_by_standing(dtype, standings[2]) or dtype
+    if standings[:2] != [None, None]:
+        return dtypes.promote_by_standing(*standings)
+    # numbers alone: NumPy's keep their dtypes
+    return functools.reduce(dtypes.promote, [as_tensor(number).dtype for number in operands])
 
 
 def _standing(operand: Any) -> tuple[DType, int]:

@@ -154,7 +154,7 @@ def std(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = Fals
 
 def _variance(x: Tensor, dim: Dims, correction: float, keepdim: bool) -> Tensor:
     if isinstance(dim, bool):  # PyTorch's `unbiased`, which may stand alone
-        dim, correction = None, int(dim)
+        correction, dim = int(dim), None
     centred = x - mean(x, dim, True)
     freedom = _count(x, dim) - correction
     total = sum(centred * centred, dim, keepdim)
