@@ -18,7 +18,7 @@ from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
 from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
-from smelt.ir.operation import Pattern
+from smelt.ir.operation import COSTS, Pattern
 from smelt.ops.movement import broadcast_shapes, prefix_axes
 from smelt.ops.op import Op, Reader, Shape, Type, Typed, refuse_half
 
@@ -48,12 +48,8 @@ class Elementwise(Op):
         to_bool: bool = False,
         expression: Callable[..., Expression] | None = None,
         domain: tuple[float, float] = (-2.0, 2.0),
-        cost: int = 1,
     ) -> None:
-        """`domain` is an interval on which the operation is defined and smooth enough to check.
-
-        `cost` is that of one element, where an addition costs 1: it decides what is computed twice.
-        """
+        """`domain` is an interval on which the operation is defined and smooth enough to check."""
         super().__init__(name)
         self.numpy = value
         self.partials = partials
@@ -61,7 +57,7 @@ class Elementwise(Op):
         self.accepts = accepts
         self.to_bool = to_bool
         self.domain = domain
-        self.cost = cost
+        self.cost = COSTS.get(name, 1)
         self.expression = expression or _expression_named(name, self.arity)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
@@ -217,10 +213,9 @@ div = Elementwise(
     (lambda y, a, b: 1.0 / b, lambda y, a, b: -(y / b)),
     accepts=FLOAT,
     domain=(0.5, 2.0),
-    cost=4,
 )
-floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0), cost=6)
-mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9), cost=6)
+floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
+mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
 pow: Elementwise = Elementwise(
     "pow",
     arithmetic.power,
@@ -231,7 +226,6 @@ pow: Elementwise = Elementwise(
     ),
     accepts=FLOAT,
     domain=(0.5, 2.0),
-    cost=40,
 )
 neg = Elementwise("neg", np.negative, (-1,))
 abs = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
@@ -245,30 +239,26 @@ minimum = Elementwise(
 
 # --- functions of one number ----------------------------------------------------------------------
 
-exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT, cost=12)
-expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT, cost=16)
-log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0), cost=14)
+exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
+expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT)
+log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
 log1p = Elementwise(
     "log1p",
     np.log1p,
     (lambda y, x: 1.0 / (1.0 + x),),
     accepts=FLOAT,
     domain=(-0.5, 3.0),
-    cost=18,
 )
-sqrt = Elementwise(
-    "sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0), cost=4
-)
-sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT, cost=20)
-cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT, cost=20)
-tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT, cost=16)
+sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
+sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
+cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
+tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
 sigmoid = Elementwise(
     "sigmoid",
     _sigmoid_value,
     (lambda y, x: y * (1.0 - y),),
     accepts=FLOAT,
     expression=_sigmoid_expression,
-    cost=16,
 )
 relu = Elementwise(
     "relu",
@@ -282,7 +272,6 @@ erf = Elementwise(
     _erf_value,
     (lambda y, x: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
     accepts=FLOAT,
-    cost=20,
 )
 atan2 = Elementwise(
     "atan2",
@@ -290,7 +279,6 @@ atan2 = Elementwise(
     (lambda y, a, b: b / _square_radius(a, b), lambda y, a, b: -(a / _square_radius(a, b))),
     accepts=FLOAT,
     domain=(0.5, 2.0),
-    cost=30,
 )
 floor = Elementwise("floor", np.floor, (None,), accepts=FLOAT, domain=(0.1, 0.9))
 ceil = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 0.9))

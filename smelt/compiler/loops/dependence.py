@@ -32,13 +32,12 @@ from smelt.ir.loops import (
     Transpose,
     children,
 )
+from smelt.ir.operation import COSTS
 from smelt.ir.visit import Body, Index, names_in
 
 ASSUMED_TRIPS = 16  # how often a loop with computed bounds is thought to run
 UNBOUNDED = 1 << 40  # the most that it may run
-_EXPENSIVE = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
-EXPENSIVE = frozenset(_EXPENSIVE.split())
-EXPENSIVE_COST = 8  # of an expensive operation, in plain ones
+COSTLY_WORK = 8  # of an operation that costs more than an addition, with vectors, whichever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +266,8 @@ class _Analysis:
         else:
             parts = children(expression)
             if parts:
-                op = getattr(expression, "op", None)
-                is_expensive = op in EXPENSIVE and expression.dtype.is_float
-                self.work += trips * (EXPENSIVE_COST if is_expensive else 1)
+                is_costly = getattr(expression, "op", "") in COSTS and expression.dtype.is_float
+                self.work += trips * (COSTLY_WORK if is_costly else 1)
                 for part in parts:
                     self.expression(part, trips)
 
