@@ -35,6 +35,7 @@ class Cond(Op):
     """One of two bodies. Its operands are the flag, then what either body uses."""
 
     pattern = Pattern.REGION
+    runs_one_body = True
 
     def __init__(self) -> None:
         self.name = "cond"  # not in the registry: eagerly a branch is Python's own

@@ -51,9 +51,9 @@ def scan_operands(
     result_tuple: Tensor | None, inputs: tuple[Tensor, ...], attributes: dict[str, Any]
 ) -> ScanOperands:
     """Returns the operands of a scan; without its result tuple, all but the residuals."""
-    (graph,), sliced = attributes["bodies"], attributes["sliced"]
-    carried, length = len(graph.states), attributes["turns"]
-    first = len(graph.outputs) - (attributes["kept"] if result_tuple is not None else 0)
+    (graph,), scanned = attributes["bodies"], attributes["scanned"]
+    carried, length = len(graph.states), attributes["length"]
+    first = len(graph.outputs) - (attributes["residuals"] if result_tuple is not None else 0)
     residuals = [
         get_element(result_tuple, number, node, length)
         for number, node in enumerate(graph.outputs[first:], carried + first)
@@ -62,8 +62,8 @@ def scan_operands(
     return ScanOperands(
         graph,
         inputs[:carried],
-        inputs[carried : carried + sliced],
-        inputs[carried + sliced :],
+        inputs[carried : carried + scanned],
+        inputs[carried + scanned :],
         tuple(residuals),
         Direction(length, attributes["reverse"]),
     )

@@ -92,10 +92,10 @@ def make_scan(
     operands = (*first, *(one.rows for one in sliced), *given)
     attributes = {
         "bodies": (graph,),
-        "sliced": len(sliced),
-        "turns": direction.length,
+        "scanned": len(sliced),
+        "length": direction.length,
         "reverse": direction.reverse,
-        "kept": len(residuals),
+        "residuals": len(residuals),
         "examples": examples,
     }
     return apply(scan_op, operands, attributes)

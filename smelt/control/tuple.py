@@ -39,7 +39,7 @@ class GetElement(Op):
     is_worth_saving = True
 
     def __init__(self) -> None:
-        self.name = "part"  # not in the registry: it means nothing without its result tuple
+        self.name = "get_element"  # not in the registry: it means nothing without its result tuple
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type(attributes["shape"], attributes["dtype"])

@@ -93,26 +93,26 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
             case Check(slot=slot, number=number) if places[slot].any():
                 return number + 1
             case Repeat(region=region):
-                for turn in _turns(part, places):
-                    _run_region(region, places, turn)
+                for iteration in _iterations(part, places):
+                    _run_region(region, places, iteration)
             case Branch(flag=flag, yes=yes, no=no):
                 _run_region(yes if places[flag].any() else no, places, 0)
     return 0
 
 
-def _turns(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:
+def _iterations(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:
     if part.flag is None:
-        yield from range(part.turns or 0)
+        yield from range(part.trip_count or 0)
     while part.flag is not None and places[part.flag].any():
         yield 0
 
 
-def _run_region(region: Region, places: dict[Slot, np.ndarray], turn: int) -> None:
+def _run_region(region: Region, places: dict[Slot, np.ndarray], iteration: int) -> None:
     inner = {}
-    for one in region.bindings:
-        begin = one.start + turn * one.stride
-        block = places[one.outer].reshape(-1).view(np.uint8)[begin : begin + one.inner.nbytes]
-        inner[one.inner] = block.view(one.inner.dtype.storage).reshape(one.inner.shape)
+    for binding in region.bindings:
+        slot, begin = binding.inner, binding.start + iteration * binding.stride
+        block = places[binding.outer].reshape(-1).view(np.uint8)[begin : begin + slot.nbytes]
+        inner[slot] = block.view(slot.dtype.storage).reshape(slot.shape)
     none = np.empty(0, np.uint8)
     arena = none if region.arena is None else places[region.arena].view(np.uint8)
     _run(region.program, inner, arena)

@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """Where a slot of a region lies: in `outer`, `start + turn * stride` bytes from its begin."""
+    """Where a slot of a region lies: in `outer`, `start + iteration * stride` bytes from its start."""
 
     inner: Slot
     outer: Slot
@@ -74,10 +74,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeat:
-    """A region run `turns` times; or, if that is None, as long as `flag` (a bool) holds before."""
+    """A region run `trip_count` times; if that is None, as long as `flag` (a bool) holds before."""
 
     region: Region
-    turns: int | None
+    trip_count: int | None
     flag: Slot | None = None
 
 

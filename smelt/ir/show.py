@@ -116,9 +116,9 @@ def _body_lines(
                 yield f"    {kernels[kernel]}({', '.join(names[slot] for slot in slots)})"
             case Check(slot=slot, number=number):
                 yield f"    check {number}: stop unless {names[slot]} == 0"
-            case Repeat(region=region, turns=turns, flag=flag):
-                times = f"for turn in range({turns})" if flag is None else f"while {names[flag]}"
-                yield f"    {times}:"
+            case Repeat(region=region, trip_count=trip_count, flag=flag):
+                counted = f"for iteration in range({trip_count})"
+                yield f"    {counted if flag is None else f'while {names[flag]}'}:"
                 yield from _region_lines(region, names, kernels)
             case Branch(flag=flag):
                 yield f"    if {names[flag]}:"
@@ -131,9 +131,10 @@ def _region_lines(
     region: Region, names: dict[Slot, str], kernels: dict[Kernel, str]
 ) -> Iterator[str]:
     inner = _distinct(region.program.slots)
-    for one in region.bindings:
-        place = f" + {one.start} + turn * {one.stride} bytes" if one.stride else ""
-        yield f"        {inner[one.inner]} lies at {names[one.outer]}{place}"
+    for binding in region.bindings:
+        offset = f" + {binding.start} + iteration * {binding.stride} bytes"
+        place = names[binding.outer] + (offset if binding.stride else "")
+        yield f"        {inner[binding.inner]} lies at {place}"
     if region.arena is not None:
         yield f"        arena lies at {names[region.arena]}"
     for line in _body_lines(region.program, inner, kernels):

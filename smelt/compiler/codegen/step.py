@@ -185,7 +185,7 @@ class _Step:
                 self.call(part)
             case Check():
                 self.check(part, step)
-            case Repeat(turns=None):
+            case Repeat(trip_count=None):
                 self.loop_while(part)
             case Repeat():
                 self.loop_times(part)
@@ -198,8 +198,8 @@ class _Step:
 
     def loop_times(self, part: Repeat) -> None:
         bases = self.bases(part.region)
-        with self.writer.loop("0", str(part.turns), 1, runs=bool(part.turns)) as turn:
-            self.region(part.region, bases, turn)
+        with self.writer.loop("0", str(part.trip_count), 1, runs=bool(part.trip_count)) as iteration:
+            self.region(part.region, bases, iteration)
 
     def loop_while(self, part: Repeat) -> None:
         assert part.flag is not None
@@ -220,11 +220,11 @@ class _Step:
         outer += [region.arena] if region.arena else []
         return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
 
-    def region(self, region: Region, bases: dict[Slot, str], turn: str) -> None:
+    def region(self, region: Region, bases: dict[Slot, str], iteration: str) -> None:
         w, around = self.writer, self.places
         places = {}
         for one in region.bindings:
-            distance = w.let(f"mul i64 {turn}, {one.stride}") if one.stride else "0"
+            distance = w.let(f"mul i64 {iteration}, {one.stride}") if one.stride else "0"
             begin = w.let(f"add i64 {distance}, {one.start}") if one.start else distance
             places[one.inner] = w.let(f"getelementptr i8, ptr {bases[one.outer]}, i64 {begin}")
         for slot in region.program.slots:

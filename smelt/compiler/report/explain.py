@@ -109,26 +109,26 @@ def _shape(node: Node) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A kernel with its work and its time, all turns of the loops around it together."""
+    """A kernel with its work and its time, all iterations of the loops around it together."""
 
     call: Call
-    turns: int
+    trip_count: int
     operations: int
     nbytes: int
     seconds: float
 
 
-def calls(program: Program, turns: int = 1) -> Iterator[tuple[Program, Call, int]]:
+def calls(program: Program, trip_count: int = 1) -> Iterator[tuple[Program, Call, int]]:
     """Yields every call of a program and its regions: whose it is, and how often it runs.
 
-    Of a loop whose end is not known one turn counts, of a branch both sides.
+    Of a loop whose end is not known one iteration counts, of a branch both sides.
     """
     for part in program.body:
         if isinstance(part, Call):
-            yield program, part, turns
-        times = (part.turns or 1) if isinstance(part, Repeat) else 1
+            yield program, part, trip_count
+        inner = (part.trip_count or 1) if isinstance(part, Repeat) else 1
         for region in regions(part):
-            yield from calls(region.program, turns * times)
+            yield from calls(region.program, trip_count * inner)
 
 
 def measure(stages: Stages) -> list[Row]:
@@ -137,11 +137,11 @@ def measure(stages: Stages) -> list[Row]:
     blocks: dict[Program, _Copies] = {}
     rows = []
     for plain, scheduled in zip(calls(stages.lowered), calls(stages.program), strict=True):
-        program, call, turns = scheduled
+        program, call, trips = scheduled
         if program not in blocks:
             blocks[program] = _Copies(program, constants if program is stages.program else [])
         work, seconds = count(plain[1].kernel), blocks[program].seconds(call)
-        row = Row(call, turns, turns * work.operations, turns * work.nbytes, turns * seconds)
+        row = Row(call, trips, trips * work.operations, trips * work.nbytes, trips * seconds)
         rows.append(row)
     return rows
 
@@ -207,8 +207,8 @@ def _cells(row: Row, total: float, peak: Peak) -> tuple[str, ...]:
     measured = (f"{rate:.1f}", f"{rate / peak.gflops:.0%}") if row.seconds > SHORT else ("", "")
     shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
     name = row.call.kernel.name[:31]
-    if row.turns > 1:
-        name = f"{name[:24]} x {row.turns:,}"
+    if row.trip_count > 1:
+        name = f"{name[:24]} x {row.trip_count:,}"
     operations, nbytes = f"{row.operations / 1e3:,.1f}", f"{row.nbytes:,}"
     time = f"{1e6 * row.seconds:.2f}", f"{row.seconds / total:.0%}"
     return (name, shape, operations, nbytes, *time, *measured)
