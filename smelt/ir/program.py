@@ -52,7 +52,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """Where a slot of a region lies: in `outer`, `start + iteration * stride` bytes from its start."""
+    """Where a slot of a region lies: in `outer`, `start + iteration * stride` bytes on."""
 
     inner: Slot
     outer: Slot

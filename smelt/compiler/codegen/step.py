@@ -197,8 +197,8 @@ class _Step:
                         self.region(region, self.bases(region), "0")
 
     def loop_times(self, part: Repeat) -> None:
-        bases = self.bases(part.region)
-        with self.writer.loop("0", str(part.trip_count), 1, runs=bool(part.trip_count)) as iteration:
+        bases, count = self.bases(part.region), part.trip_count
+        with self.writer.loop("0", str(count), 1, runs=bool(count)) as iteration:
             self.region(part.region, bases, iteration)
 
     def loop_while(self, part: Repeat) -> None:
