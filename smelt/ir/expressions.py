@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -33,10 +34,7 @@ class Buffer:
     @property
     def size(self) -> int:
         """Number of elements."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return math.prod(self.shape)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -46,6 +44,14 @@ class Buffer:
             strides.append(step)
             step *= extent
         return tuple(reversed(strides))
+
+
+def _operator(op: str) -> Callable[[Operators, Operand], Expression]:
+    return lambda self, other: binary(op, self, other)
+
+
+def _reflected(op: str) -> Callable[[Operators, Operand], Expression]:
+    return lambda self, other: binary(op, other, self)
 
 
 class Operators:
@@ -58,62 +64,25 @@ class Operators:
 
     __slots__ = ()
 
-    def __add__(self, other: Operand) -> Expression:
-        return binary("add", self, other)
-
-    def __radd__(self, other: Operand) -> Expression:
-        return binary("add", other, self)
-
-    def __sub__(self, other: Operand) -> Expression:
-        return binary("sub", self, other)
-
-    def __rsub__(self, other: Operand) -> Expression:
-        return binary("sub", other, self)
-
-    def __mul__(self, other: Operand) -> Expression:
-        return binary("mul", self, other)
-
-    def __rmul__(self, other: Operand) -> Expression:
-        return binary("mul", other, self)
-
-    def __truediv__(self, other: Operand) -> Expression:
-        return binary("div", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Expression:
-        return binary("div", other, self)
-
-    def __floordiv__(self, other: Operand) -> Expression:
-        return binary("floordiv", self, other)
-
-    def __mod__(self, other: Operand) -> Expression:
-        return binary("mod", self, other)
-
-    def __and__(self, other: Operand) -> Expression:
-        return binary("bitwise_and", self, other)
-
-    def __or__(self, other: Operand) -> Expression:
-        return binary("bitwise_or", self, other)
-
-    def __xor__(self, other: Operand) -> Expression:
-        return binary("bitwise_xor", self, other)
-
-    def __lshift__(self, other: Operand) -> Expression:
-        return binary("shl", self, other)
-
-    def __rshift__(self, other: Operand) -> Expression:
-        return binary("shr", self, other)
-
-    def __lt__(self, other: Operand) -> Expression:
-        return binary("lt", self, other)
-
-    def __le__(self, other: Operand) -> Expression:
-        return binary("le", self, other)
-
-    def __gt__(self, other: Operand) -> Expression:
-        return binary("gt", self, other)
-
-    def __ge__(self, other: Operand) -> Expression:
-        return binary("ge", self, other)
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("sub"), _reflected("sub")
+    __mul__, __rmul__ = _operator("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _operator("div"), _reflected("div")
+    __floordiv__ = _operator("floordiv")
+    __mod__ = _operator("mod")
+    __and__ = _operator("bitwise_and")
+    __or__ = _operator("bitwise_or")
+    __xor__ = _operator("bitwise_xor")
+    __lshift__ = _operator("shl")
+    __rshift__ = _operator("shr")
+    __lt__ = _operator("lt")
+    __le__ = _operator("le")
+    __gt__ = _operator("gt")
+    __ge__ = _operator("ge")
+    equals = _operator("eq")  # nan equals nothing (`==` compares expressions)
+    differs = _operator("ne")
+    minimum = _operator("minimum")  # nan when either is
+    maximum = _operator("maximum")
 
     def __neg__(self) -> Expression:
         return unary("neg", self)
@@ -124,25 +93,9 @@ class Operators:
     def __invert__(self) -> Expression:
         return unary("logical_not", self)
 
-    def equals(self, other: Operand) -> Expression:
-        """Whether both are the same number; nan equals nothing. (`==` compares expressions.)"""
-        return binary("eq", self, other)
-
-    def differs(self, other: Operand) -> Expression:
-        """Whether the two are not the same number; nan differs from everything."""
-        return binary("ne", self, other)
-
     def to(self, dtype: DType) -> Expression:
         """The value converted to another dtype."""
         return Cast(_expression(self), dtype)
-
-    def minimum(self, other: Operand) -> Expression:
-        """The smaller of the two; nan when either is."""
-        return binary("minimum", self, other)
-
-    def maximum(self, other: Operand) -> Expression:
-        """The larger of the two; nan when either is."""
-        return binary("maximum", self, other)
 
 
 def derived() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -28,10 +29,7 @@ class Slot:
     @property
     def nbytes(self) -> int:
         """Bytes that the array takes."""
-        count = self.dtype.itemsize
-        for extent in self.shape:
-            count *= extent
-        return count
+        return self.dtype.itemsize * math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
