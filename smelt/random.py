@@ -153,8 +153,8 @@ def rand(
 def _uniform(extents: Shape, dtype: DType, source: Generator) -> Tensor:
     if dtype is dtypes.float64:
         high, low = source.words(extents)
-        whole = _unsigned(_shift(high, 5)) * 2**26 + _unsigned(_shift(low, 6))
-        return whole.to(dtypes.float64) * 2.0**-53
+        integer = _unsigned(_shift(high, 5)) * 2**26 + _unsigned(_shift(low, 6))
+        return integer.to(dtypes.float64) * 2.0**-53
     unit = _shift(source.bits(extents), 8).to(dtypes.float32) * 2.0**-24
     return unit.to(dtype)
 
@@ -219,10 +219,10 @@ def randint(
     first, second = (generator or default_generator()).words(_size(size))
     wide, narrow = _unsigned(first), _unsigned(second)
     if span <= 2**31:  # the upper half of a 64-bit fraction times the span
-        number = _shift(wide * span + _shift(narrow * span, 32), 32)
+        result = _shift(wide * span + _shift(narrow * span, 32), 32)
     else:
-        number = (_shift(wide, 1) * 2**32 + narrow) % span
-    return (number + low).to(dtype)
+        result = (_shift(wide, 1) * 2**32 + narrow) % span
+    return (result + low).to(dtype)
 
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
@@ -250,15 +250,15 @@ def randn(
     One bit gives the sign and 31 (float64: 63) the probability of the tail, so the tails reach
     6.3 (9.1) standard deviations.
     """
-    number = _gaussian(extents_of(shape), as_dtype(dtype), generator or default_generator())
-    return number.requires_grad_() if requires_grad else number
+    result = _gaussian(extents_of(shape), as_dtype(dtype), generator or default_generator())
+    return result.requires_grad_() if requires_grad else result
 
 
 def _gaussian(extents: Shape, dtype: DType, source: Generator) -> Tensor:
     if dtype is dtypes.float64:
         high, low = source.words(extents)
-        number = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
-        tail = (number.to(dtypes.float64) + 0.5) * 2.0**-64
+        integer = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
+        tail = (integer.to(dtypes.float64) + 0.5) * 2.0**-64
     else:
         high = source.bits(extents)
         tail = ((high & 0x7FFFFFFF).to(dtypes.float32) + 0.5) * 2.0**-32
@@ -305,8 +305,8 @@ def exponential(
     source, extents, dtype = generator or default_generator(), _size(size, rate), as_dtype(dtype)
     if dtype is dtypes.float64:
         high, low = source.words(extents)
-        number = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
-        unit = (number.to(dtypes.float64) + 0.5) * 2.0**-63
+        integer = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
+        unit = (integer.to(dtypes.float64) + 0.5) * 2.0**-63
     else:
         unit = (_unsigned(source.bits(extents)).to(dtypes.float32) + 0.5) * 2.0**-32
     return (-exact_math.log(unit) / rate).to(dtype)
@@ -392,7 +392,7 @@ def _size(size: Any, *parameters: float | Tensor) -> Shape:
     """The shape that was asked for, else the one that the parameters broadcast to."""
     if size is not None:
         return (size,) if isinstance(size, int) else tuple(size)
-    shapes = [part.shape for part in parameters if isinstance(part, Tensor)]
+    shapes = [parameter.shape for parameter in parameters if isinstance(parameter, Tensor)]
     try:
         return tuple(np.broadcast_shapes(*shapes))
     except ValueError:

@@ -201,8 +201,8 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
         counts = [int(total * length) for length in lengths]
-        for place in range(total - sum(counts)):
-            counts[place % len(counts)] += 1
+        for index in range(total - sum(counts)):
+            counts[index % len(counts)] += 1
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(

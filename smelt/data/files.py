@@ -68,9 +68,9 @@ def _read(path: Path, known: SourceFile) -> bytes:
         ) from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror})") from None
-    if (found := hashlib.sha256(content).hexdigest()) != known.sha256:
+    if (sha256 := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise FileError(
-            f"{path}: is damaged (SHA-256 {found}, published {known.sha256}); "
+            f"{path}: is damaged (SHA-256 {sha256}, published {known.sha256}); "
             "delete it, and it will be fetched again"
         )
     return content

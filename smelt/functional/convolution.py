@@ -176,7 +176,7 @@ def _convolution(
 
     def convolved(x: Tensor) -> Tensor:
         wide = tuple(map(sum, zip(x.shape[2:], low, high, strict=True)))
-        if any(most > extent for most, extent in zip(covered, wide, strict=True)):
+        if any(reach > extent for reach, extent in zip(covered, wide, strict=True)):
             raise ShapeError(
                 f"{what}: a kernel that covers {covered} elements (weight {weight.shape}, "
                 f"dilation {dilation}) is larger than the padded input {wide} (input {x.shape})"
@@ -208,7 +208,8 @@ def _transposed(
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     padding = per_axis(what, "padding", padding, ndim)
     more = per_axis(what, "output_padding", output_padding, ndim)
-    if any(one >= max(step, gap) for one, step, gap in zip(more, stride, dilation, strict=True)):
+    bounds = zip(more, stride, dilation, strict=True)
+    if any(extra >= max(step, gap) for extra, step, gap in bounds):
         raise ArgumentError(
             f"{what}: output_padding {more} must be below stride {stride} or dilation"
         )
@@ -261,8 +262,8 @@ def _ends(what: str, padding: Any, stride: Sizes, covered: Sizes, ndim: int) -> 
     if padding == "same":
         if max(stride) > 1:
             raise ArgumentError(f"{what}: padding 'same' goes with stride 1, got {stride}")
-        low = tuple((most - 1) // 2 for most in covered)
-        return low, tuple(most - 1 - before for most, before in zip(covered, low, strict=True))
+        low = tuple((reach - 1) // 2 for reach in covered)
+        return low, tuple(reach - 1 - before for reach, before in zip(covered, low, strict=True))
     if isinstance(padding, str) and padding != "valid":
         raise ArgumentError(f"{what}: padding is a number, 'same' or 'valid', got {padding!r}")
     low = per_axis(what, "padding", 0 if padding == "valid" else padding, ndim)

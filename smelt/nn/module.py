@@ -42,13 +42,13 @@ class LoadedKeys(NamedTuple):
 class HookHandle:
     """What `register_forward_hook` returns: `remove()` takes the hook away."""
 
-    def __init__(self, hooks: dict[int, Hook], number: int) -> None:
+    def __init__(self, hooks: dict[int, Hook], key: int) -> None:
         self._hooks = hooks
-        self._number = number
+        self._key = key
 
     def remove(self) -> None:
         """Takes the hook away; a second call changes nothing."""
-        self._hooks.pop(self._number, None)
+        self._hooks.pop(self._key, None)
         guards.changed()
 
 
@@ -98,10 +98,10 @@ class Module:
             A handle whose `remove()` takes the hook away.
         """
         hooks = vars(self).setdefault("_hooks", {})
-        number = max(hooks, default=-1) + 1
-        hooks[number] = hook
+        key = max(hooks, default=-1) + 1
+        hooks[key] = hook
         guards.changed()
-        return HookHandle(hooks, number)
+        return HookHandle(hooks, key)
 
     # --- attributes -------------------------------------------------------------------------------
 
@@ -228,8 +228,8 @@ class Module:
         return ((name, own) for name, own in vars(self).items() if isinstance(own, Parameter))
 
     def _own_buffers(self) -> Iterator[tuple[str, Any]]:
-        found = ((name, vars(self).get(name)) for name in self._buffers)
-        return ((name, buffer) for name, buffer in found if buffer is not None)
+        buffers = ((name, vars(self).get(name)) for name in self._buffers)
+        return ((name, buffer) for name, buffer in buffers if buffer is not None)
 
     def _named_tensors(
         self,
@@ -423,9 +423,9 @@ def _listed(what: str, keys: Iterable[str]) -> list[str]:
 
 def _check_container(owner: str, name: str, value: Any) -> None:
     """Refuses modules and parameters in plain containers, where nothing would find them."""
-    parts = value.values() if isinstance(value, dict) else value
+    items = value.values() if isinstance(value, dict) else value
     if isinstance(value, (list, tuple, dict)) and any(
-        isinstance(part, (Module, Parameter)) for part in parts
+        isinstance(item, (Module, Parameter)) for item in items
     ):
         kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
         raise ArgumentError(

@@ -227,6 +227,6 @@ class BatchNorm2d(_BatchNorm):
     ndims = (4,)
 
 
-def _fill(state: Tensor | None, number: float) -> None:
+def _fill(state: Tensor | None, value: float) -> None:
     if state is not None:
-        init.constant_(state, number)
+        init.constant_(state, value)

@@ -68,11 +68,11 @@ class _Layer(Module):
         self.dropout2 = Dropout(dropout)
         self.activation = _activation(activation)
 
-    def _residual(self, x: Tensor, norm: Map, dropout: Map, part: Map) -> Tensor:
-        """Adds what `part` makes of x; the norm comes before `part` or after the sum."""
+    def _residual(self, x: Tensor, norm: Map, dropout: Map, sublayer: Map) -> Tensor:
+        """Adds what `sublayer` makes of x; the norm comes before `sublayer` or after the sum."""
         if self.norm_first:
-            return x + dropout(part(norm(x)))
-        return norm(x + dropout(part(x)))
+            return x + dropout(sublayer(norm(x)))
+        return norm(x + dropout(sublayer(x)))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.linear2(self.dropout(self.activation(self.linear1(x))))

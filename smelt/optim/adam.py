@@ -84,7 +84,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam whose weight decay is kept apart from the gradient.
 
-        x <- x * (1 - lr * weight_decay), then as Adam without weight decay
+    x <- x * (1 - lr * weight_decay), then as Adam without weight decay
     """
 
     decoupled = True

@@ -44,9 +44,9 @@ def gradient_flow(
     figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     framed(axes, title, "step t of the sequence", "|dL / dh(t)|")
-    for place, (name, row) in enumerate(rows.items()):
+    for index, (name, row) in enumerate(rows.items()):
         steps = np.arange(1, len(row) + 1)
-        colour = colour_of(place)
+        colour = colour_of(index)
         axes.plot(steps, np.maximum(row, floor), color=colour, linewidth=2, label=name)
     axes.set_yscale("log")
     axes.margins(x=0.02)
@@ -85,8 +85,8 @@ def gradients_through_time(
 
     def final(nudges: list[Any]) -> Tensor:
         here = state
-        for place, nudge in enumerate(nudges):
-            after = step(inputs[place], here)
+        for index, nudge in enumerate(nudges):
+            after = step(inputs[index], here)
             _check_same_state(after, here)
             here = tree.map(lambda h, d: h + d, after, nudge)
         return loss(here)

@@ -52,7 +52,7 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     elif op.accepts is elementwise.NUMBER and dtype is dtypes.bool_:
         dtype = dtypes.int64
     compute = dtype.compute
-    result = op(*(as_tensor(one, compute).to(compute) for one in operands))
+    result = op(*(as_tensor(operand, compute).to(compute) for operand in operands))
     return result if compute is dtype or op.to_bool else result.to(dtype)
 
 
@@ -107,7 +107,7 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(len(shape)))
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
-    axes = tuple(sorted(_counted(one, shape, "reduction") for one in dims))
+    axes = tuple(sorted(_counted(axis, shape, "reduction") for axis in dims))
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"reduction: an axis of {dims} is named twice")
     return axes if shape else ()

@@ -15,20 +15,20 @@ __all__ = ["Unsupported", "is_cpu", "no_device"]
 _OTHER_DEVICES = ("cuda", "hip", "mps", "tpu", "xla", "xpu")
 
 
-def is_cpu(place: Any) -> bool:
-    """Returns whether `place` names the CPU; raises ArgumentError when it names another device."""
-    if not isinstance(place, str):
+def is_cpu(device: Any) -> bool:
+    """Returns whether `device` names the CPU; raises ArgumentError when it names another device."""
+    if not isinstance(device, str):
         return False
-    device = place.partition(":")[0]
-    if device in _OTHER_DEVICES:
-        raise no_device(place)
-    return device == "cpu"
+    kind = device.partition(":")[0]
+    if kind in _OTHER_DEVICES:
+        raise no_device(device)
+    return kind == "cpu"
 
 
-def no_device(place: str) -> ArgumentError:
+def no_device(device: str) -> ArgumentError:
     """Returns the error of asking for another device than the CPU."""
     return ArgumentError(
-        f"there is no device {place!r}: Smelt computes on the CPU; leave the call out"
+        f"there is no device {device!r}: Smelt computes on the CPU; leave the call out"
     )
 
 

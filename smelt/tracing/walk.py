@@ -61,8 +61,9 @@ def reverse_walk(
         reached = id(tensor) in gradients and id(tensor) in needed
         if tensor.tape_entry is None or not reached or id(tensor) in stops:
             continue
-        pulled = _vjp(tensor, gradients.pop(id(tensor)), needed)
-        for operand, gradient in zip(tensor.tape_entry.inputs, pulled, strict=True):
+        operand_gradients = _vjp(tensor, gradients.pop(id(tensor)), needed)
+        pairs = zip(tensor.tape_entry.inputs, operand_gradients, strict=True)
+        for operand, gradient in pairs:
             if gradient is not None and id(operand) in needed:
                 _accumulate(gradients, operand, gradient)
     return gradients

@@ -20,7 +20,7 @@ EITHER = pytest.mark.parametrize("make", [StandardScaler, MinMaxScaler])
 numbers = arrays(np.float64, (7, 3), elements=some.floats(-1e3, 1e3, width=32))
 
 
-def test_standardise() -> None:
+def test_standard_scaler() -> None:
     scale = StandardScaler().fit(X)
     y = scale.apply(X)
     assert (scale.mean.tolist(), scale.std[0]) == ([2, 40], pytest.approx(np.sqrt(2 / 3)))
@@ -29,7 +29,7 @@ def test_standardise() -> None:
     assert StandardScaler(ddof=1).fit(X).std[0] == pytest.approx(1)
 
 
-def test_min_max() -> None:
+def test_min_max_scaler() -> None:
     assert MinMaxScaler().fit(X).apply(X).tolist() == [[0, 0], [0.5, 2 / 7], [1, 1]]
     y = MinMaxScaler(-1, 3).fit(X).apply(X)
     assert (y.min(0), y.max(0)) == (pytest.approx([-1, -1]), pytest.approx([3, 3]))
