@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -13,9 +11,7 @@ from smelt import nn
 from smelt.compiler.graph import gemm_blocking
 from smelt.compiler.graph.fusion import Strategy
 from smelt.compiler.graph.gemm_blocking import (
-    ChannelBlocking,
     Extents,
-    SpatialBlocking,
     Tiles,
     choose_blocking,
     tiles,
@@ -57,24 +53,26 @@ def test_small_convolutions_stay_whole() -> None:
 
 def test_a_forward_pass_has_positions_as_columns() -> None:
     blocking = choose_blocking(node_of((64, 32, 26, 26), (64, 32, 3, 3)))
-    assert isinstance(blocking, SpatialBlocking)
-    assert blocking.channels == 32
-    assert blocking.columns == (Tiles(0, 1, 24),)
-    assert sum(axis.count * axis.size for axis in blocking.rows) == 24
+    assert blocking.packed == 0
+    assert blocking.channels == (Tiles(0, 1, 32),)
+    rows, columns = blocking.positions
+    assert columns == (Tiles(0, 1, 24),)
+    assert sum(axis.count * axis.size for axis in rows) == 24
 
 
 def test_a_gradient_by_the_kernel_has_channels_as_columns() -> None:
     blocking = choose_blocking(node_of((32, 64, 26, 26), (64, 64, 24, 24)))
-    assert isinstance(blocking, ChannelBlocking)
-    assert blocking.outputs == 32
+    assert blocking.packed == 1
+    assert blocking.outputs == Tiles(0, 2, 32)
     assert blocking.taps == (Tiles(0, 2, 12),)
 
 
 def test_deep_convolutions_are_done_in_blocks_of_channels() -> None:
     blocking = choose_blocking(node_of((16, 512, 16, 16), (72, 512, 3, 3)))
-    assert isinstance(blocking, SpatialBlocking)
-    assert blocking.channels < 512
-    assert 512 % blocking.channels == 0
+    assert blocking.packed == 0
+    (channels,) = blocking.channels
+    assert channels.size < 512
+    assert 512 % channels.size == 0
 
 
 @pytest.mark.parametrize(("extent", "size"), [(24, 2), (26, 8), (5, 7), (1, 1)])
@@ -90,10 +88,9 @@ def test_tiles_cover_an_extent_once(extent: int, size: int) -> None:
 @pytest.mark.parametrize("positions", [(70,), (9, 5), (3, 9, 5), (2, 300)])
 def test_tiles_cover_every_position_once(positions: tuple[int, ...]) -> None:
     extents = Extents(1, 1, 8, positions, 3, (3,) * len(positions))
-    _, blocking = gemm_blocking._spatial(extents)
-    rows = sum(axis.count * axis.size for axis in blocking.rows)
-    columns = sum(axis.count * axis.size for axis in blocking.columns)
-    assert math.prod(positions[:-2]) * rows * columns == math.prod(positions)
+    _, blocking = gemm_blocking._pack_patches(extents)
+    covered = [sum(part.count * part.size for part in axis) for axis in blocking.positions]
+    assert tuple(covered) == positions
 
 
 # --- results --------------------------------------------------------------------------------------
@@ -146,7 +143,7 @@ def test_blocked_convolutions_and_gradients_agree(block_everything, x, w, settin
     agree(case_of(x, w, settings), interpret=True)
 
 
-@pytest.mark.parametrize("strategy", ["_spatial", "_channel"])
+@pytest.mark.parametrize("strategy", ["_pack_patches", "_pack_kernels"])
 @pytest.mark.parametrize(("x", "w", "settings"), CASES[:5])
 def test_either_strategy_agrees_in_small_blocks(block_everything, strategy, x, w, settings) -> None:
     block_everything.setattr(gemm_blocking, "PANEL_LIMIT", 16 * 64)
@@ -234,8 +231,8 @@ def test_what_is_wanted_whole_is_not_computed_twice() -> None:
 
 def test_tiles_of_one_image_can_be_shared_among_threads() -> None:
     blocking = choose_blocking(node_of((1, 16, 28, 28), (32, 16, 3, 3)))
-    assert isinstance(blocking, SpatialBlocking)
-    assert len(blocking.rows) == 1
+    assert blocking.packed == 0
+    assert len(blocking.positions[0]) == 1
     random = np.random.default_rng(6)
     given = [
         as_tensor(random.standard_normal(shape)) for shape in ((1, 16, 28, 28), (32, 16, 3, 3))
