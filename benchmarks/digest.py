@@ -7,7 +7,7 @@ python benchmarks/digest.py --coverage               # does a network use every 
 
 Each network runs compiled with 1 and with 2 threads, eagerly (few steps where these are slow), and
 in float64 where that is a reference. Of each way there are three hashes (SHA-256): of the losses of
-all steps; of the parameters with buffers and the state of optimisers and generator; of the
+all steps; of the parameters with buffers and the state of optimizers and generator; of the
 gradients before the first step and after the last. With 1 and 2 threads they must be equal.
 
 The error is the largest difference from the run in float64, relative to the largest element of its

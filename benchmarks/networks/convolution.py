@@ -12,9 +12,9 @@ from smelt.dtypes import DType
 def classifier(dtype: DType, model: nn.Module, x: Tensor, classes: int = 10) -> Training:
     """Returns the training of images to classes."""
     model = model.to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
     y = labels(classes, x.shape[0])
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 @network("conv-options")
@@ -92,9 +92,9 @@ def transposed(dtype: DType) -> Training:
         nn.ConvTranspose2d(16, 8, (2, 3), (2, 1), (0, 1), groups=2, bias=False), nn.ReLU(),
         nn.ConvTranspose2d(8, 1, 3, (1, 2), (1, 1), (0, 1), dilation=1), nn.Sigmoid(),
     ).to(dtype)  # fmt: skip
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
     x = numbers(dtype, 8, 1, 28, 28).sigmoid()
-    return trained(model, optimiser, lambda x: F.binary_cross_entropy(model(x), x), x)
+    return trained(model, optimizer, lambda x: F.binary_cross_entropy(model(x), x), x)
 
 
 @network("max-pool-padding")
@@ -129,8 +129,8 @@ def max_pool_same(dtype: DType) -> Training:
     def loss_of(x: Tensor) -> Tensor:
         return sum((pool(F.gelu(weight)) - x).square().mean() for weight in model)
 
-    optimiser = optim.SGD(model.parameters(), lr=0.5)
-    return trained(model, optimiser, loss_of, numbers(dtype))
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    return trained(model, optimizer, loss_of, numbers(dtype))
 
 
 class Inception(nn.Module):
@@ -169,8 +169,8 @@ def pools(dtype: DType) -> Training:
         z = F.tanh(model["conv"](x))
         return sum((pool(z) + 0.5).square().mean() for pool in model["pools"])
 
-    optimiser = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    return trained(model, optimiser, loss_of, numbers(dtype, 5, 2, 13, 11))
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    return trained(model, optimizer, loss_of, numbers(dtype, 5, 2, 13, 11))
 
 
 @network("resnet")
@@ -201,6 +201,6 @@ def filters(dtype: DType) -> Training:
         near = sum(F.correlate(one, square, "valid").square().mean() for one in around)
         return F.mse_loss(full, wanted) + same.square().mean() + near
 
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
     signal, image = numbers(dtype, 131, seed=3), numbers(dtype, 17, 23, seed=4)
-    return trained(model, optimiser, loss_of, signal, image, numbers(dtype, 131, seed=5))
+    return trained(model, optimizer, loss_of, signal, image, numbers(dtype, 131, seed=5))

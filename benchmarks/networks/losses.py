@@ -24,8 +24,8 @@ def heads(dtype: DType, losses: list[Loss], width: int) -> Training:
         found = [loss(head(h)) for head, loss in zip(rest, losses, strict=True)]
         return smelt.stack(found).sum()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
-    return trained(model, optimiser, loss_of, numbers(dtype, 17, 9))
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+    return trained(model, optimizer, loss_of, numbers(dtype, 17, 9))
 
 
 @network("losses-of-numbers")
@@ -93,8 +93,8 @@ def thousand_classes(dtype: DType) -> Training:
         spread = logits.std(-1).mean() + logits.logsumexp(-1).mean() - logits.amax(-1).mean()
         return F.cross_entropy(logits, y) + 0.1 * spread + p.cumsum(-1).square().mean()
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
-    return trained(model, optimiser, loss_of, numbers(dtype, 31, 33), labels(1000, 31))
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    return trained(model, optimizer, loss_of, numbers(dtype, 31, 33), labels(1000, 31))
 
 
 @network("reductions")
@@ -114,5 +114,5 @@ def reductions(dtype: DType) -> Training:
         ]  # fmt: skip
         return smelt.stack([part.reshape(()) for part in parts]).sum()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.1)
-    return trained(model, optimiser, loss_of, numbers(dtype, 33, 17, 130))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    return trained(model, optimizer, loss_of, numbers(dtype, 33, 17, 130))

@@ -13,9 +13,9 @@ def perceptron(dtype: DType) -> Training:
     """Odd layers with a norm and dropout, for 33 samples."""
     layers = nn.Linear(17, 65), nn.LayerNorm(65), nn.GELU(), nn.Dropout(0.1), nn.Linear(65, 33)
     model = nn.Sequential(*layers, nn.Tanh(), nn.Linear(33, 10)).to(dtype)
-    optimiser = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     x, y = numbers(dtype, 33, 17), labels(10, 33)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 def images(dtype: DType) -> Training:
@@ -24,9 +24,9 @@ def images(dtype: DType) -> Training:
         nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     ).to(dtype)  # fmt: skip
-    optimiser = optim.AdamW(model.parameters(), lr=1e-2, eps=1e-4)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-2, eps=1e-4)
     x, y = numbers(dtype, 8, 3, 16, 16), labels(10, 8)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 def words(dtype: DType) -> Training:
@@ -40,8 +40,8 @@ def words(dtype: DType) -> Training:
         logits = model["head"](model["block"](z, is_causal=True))
         return F.cross_entropy(logits.reshape(-1, 29), y.reshape(-1))
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-2, eps=1e-4)
-    return trained(model, optimiser, loss_of, labels(29, 9, 7), labels(29, 9, 7, seed=1))
+    optimizer = optim.Adam(model.parameters(), lr=1e-2, eps=1e-4)
+    return trained(model, optimizer, loss_of, labels(29, 9, 7), labels(29, 9, 7, seed=1))
 
 
 for kind in (float16, bfloat16, float64):
@@ -53,21 +53,21 @@ for kind in (float16, bfloat16, float64):
 def mixed_precision(dtype: DType) -> Training:
     """Weights as float32, products of bfloat16 and float16, a loss that is scaled."""
     model = nn.Sequential(nn.Linear(17, 65), nn.Tanh(), nn.Linear(65, 7)).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         first, _, last = model
         h = smelt.tanh(F.linear(x.to(bfloat16), first.weight.to(bfloat16))).to(dtype) + first.bias
         logits = F.linear(h.to(float16), last.weight.to(float16)).to(dtype) + last.bias
         loss = F.cross_entropy(logits, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (128.0 * loss).backward()
         for parameter in model.parameters():
             parameter.grad = parameter.grad / 128.0
-        optimiser.step()
+        optimizer.step()
         return loss
 
-    return Training(step, (numbers(dtype, 33, 17), labels(7, 33)), model, (optimiser,))
+    return Training(step, (numbers(dtype, 33, 17), labels(7, 33)), model, (optimizer,))
 
 
 @network("whole-numbers")
@@ -87,8 +87,8 @@ def whole_numbers(dtype: DType) -> Training:
         last = (rows.square().sum(-1) * weight).mean() + rows[odd.argmax()].sum()
         return last + seen.sum().to(dtype) * 1e-3 + small.any().to(dtype) + odd.all().to(dtype)
 
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
-    return trained(model, optimiser, loss_of, labels(31, 65), labels(31, 65, seed=1))
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    return trained(model, optimizer, loss_of, labels(31, 65), labels(31, 65, seed=1))
 
 
 @network("elementary")
@@ -113,8 +113,8 @@ def elementary(dtype: DType) -> Training:
         ]  # fmt: skip
         return smelt.stack([part.square().mean() for part in parts]).sum()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.05)
-    return trained(model, optimiser, loss_of, numbers(dtype, 9, 131))
+    optimizer = optim.SGD(model.parameters(), lr=0.05)
+    return trained(model, optimizer, loss_of, numbers(dtype, 9, 131))
 
 
 @network("shapes")
@@ -132,5 +132,5 @@ def shapes(dtype: DType) -> Training:
         first, second = (model[1](part @ model[0].weight.T[:, :24]) for part in z.unbind(1))
         return (first - second.flip(0)).square().mean() + F.pad(first, (2, 1)).squeeze().mean()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.1)
-    return trained(model, optimiser, loss_of, numbers(dtype, 15, 12))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    return trained(model, optimizer, loss_of, numbers(dtype, 15, 12))

@@ -88,10 +88,10 @@ def arrays(tensors: Any) -> list[np.ndarray]:
 
 
 def state(training: Training) -> list[Tensor]:
-    """Returns parameters and buffers, then the state of the optimisers and of the generator."""
+    """Returns parameters and buffers, then the state of the optimizers and of the generator."""
     kept: list[Tensor] = [*training.model.parameters(), *training.model.buffers()]
-    for optimiser in training.optimisers:
-        kept += optimiser.state_dict().values()
+    for optimizer in training.optimizers:
+        kept += optimizer.state_dict().values()
     return [*kept, smelt.get_rng_state()]
 
 
@@ -108,20 +108,20 @@ def gradients_of(training: Training) -> Callable[..., list[Tensor]]:
 
 @contextmanager
 def collecting(training: Training) -> Iterator[list[Tensor]]:
-    """Within the block an optimiser's `step` only adds the gradients that it finds to a list."""
+    """Within the block an optimizer's `step` only adds the gradients that it finds to a list."""
     found: list[Tensor] = []
-    for optimiser in training.optimisers:
-        parameters = [x for group in optimiser.param_groups for x in group["params"]]
+    for optimizer in training.optimizers:
+        parameters = [x for group in optimizer.param_groups for x in group["params"]]
 
         def collect(parameters: list[Tensor] = parameters) -> None:
             found.extend(x.grad for x in parameters if x.grad is not None)
 
-        vars(optimiser)["step"] = collect
+        vars(optimizer)["step"] = collect
     try:
         yield found
     finally:
-        for optimiser in training.optimisers:
-            del vars(optimiser)["step"]
+        for optimizer in training.optimizers:
+            del vars(optimizer)["step"]
 
 
 def error(problem: Exception) -> str:

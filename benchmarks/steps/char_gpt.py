@@ -47,12 +47,12 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
             return self.head(self.norm(x))
 
     model = loaded(lib, GPT(), weights)
-    optimiser = lib.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    optimizer = lib.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
 
     def loss_of(text: Any, following: Any) -> Any:
         return F.cross_entropy(model(text).reshape(-1, VOCABULARY), following.reshape(-1))
 
-    return trained(lib, model, optimiser, loss_of)
+    return trained(lib, model, optimizer, loss_of)
 
 
 def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:

@@ -65,8 +65,8 @@ def step_of(network: Any) -> Any:
 
     def step(lib: Library, weights: Weights, exact: bool) -> Step:
         model = loaded(lib, network(lib.nn), weights)
-        optimiser = lib.optim.Adam(model.parameters(), lr=RATE)
-        return trained(lib, model, optimiser, lambda x, y: lib.F.cross_entropy(model(x), y))
+        optimizer = lib.optim.Adam(model.parameters(), lr=RATE)
+        return trained(lib, model, optimizer, lambda x, y: lib.F.cross_entropy(model(x), y))
 
     return step
 

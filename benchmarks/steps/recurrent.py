@@ -36,13 +36,13 @@ def step_of(cell: str, rate: float) -> Any:
         layer = getattr(nn, cell)(V, H, batch_first=True)
         model = nn.ModuleDict({"cell": layer, "head": nn.Linear(H, V)})
         loaded(lib, model, weights)
-        optimiser = lib.optim.Adam(model.parameters(), lr=rate)
+        optimizer = lib.optim.Adam(model.parameters(), lr=rate)
 
         def loss_of(x: Any, y: Any) -> Any:
             states, _ = model["cell"](x)
             return F.cross_entropy(model["head"](states).reshape(-1, V), y.reshape(-1))
 
-        return trained(lib, model, optimiser, loss_of)
+        return trained(lib, model, optimizer, loss_of)
 
     return step
 

@@ -53,8 +53,8 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
             return self.head(self.norm(x).mean(1))
 
     model = loaded(lib, Classifier(), weights)
-    optimiser = lib.optim.Adam(model.parameters(), lr=RATE)
-    return trained(lib, model, optimiser, lambda x, y: F.cross_entropy(model(x), y))
+    optimizer = lib.optim.Adam(model.parameters(), lr=RATE)
+    return trained(lib, model, optimizer, lambda x, y: F.cross_entropy(model(x), y))
 
 
 def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:

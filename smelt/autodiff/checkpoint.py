@@ -69,15 +69,15 @@ class Segment(Op):
         with using(RecordingEngine(context.engine, self.changes)):
             value = self._call(self.leaves)
         leaves, structure = tree.flatten(value)
-        made = [one for one in leaves if _is_made(one, mark)]
+        made = [leaf for leaf in leaves if _is_made(leaf, mark)]
         inputs = _inputs_of(made, mark)
         if not inputs:
             return value
         joined = without_history(_joined(made))
-        joined.requires_grad, joined.history = True, TapeEntry(self, inputs, {})
-        parts = iter(_parted(joined, made))
+        joined.requires_grad, joined.tape_entry = True, TapeEntry(self, inputs, {})
+        results = iter(_parted(joined, made))
         return tree.unflatten(
-            structure, [next(parts) if _is_made(one, mark) else one for one in leaves]
+            structure, [next(results) if _is_made(leaf, mark) else leaf for leaf in leaves]
         )
 
     def vjp(
@@ -85,8 +85,8 @@ class Segment(Op):
     ) -> tuple[Any, ...]:
         again, moving = self._again(g, inputs)
         wanted = {id(x) for x, needed in zip(moving, needs, strict=True) if needed}
-        found = reverse_walk((again,), (g,), wanted)
-        return tuple([found.get(id(x)) if id(x) in wanted else None for x in moving])
+        gradients = reverse_walk((again,), (g,), wanted)
+        return tuple([gradients.get(id(x)) if id(x) in wanted else None for x in moving])
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         event = next(tangent for tangent in tangents if tangent is not None)
@@ -96,31 +96,35 @@ class Segment(Op):
 
     def _again(self, event: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Runs the function anew; returns its joined results and what stands for each input."""
-        late = {id(one): _late(one, event) for one in self.leaves if isinstance(one, Tensor)}
+        late = {id(leaf): _late(leaf, event) for leaf in self.leaves if isinstance(leaf, Tensor)}
         mark = tape_mark()
         with enable_grad(), _rewound(self.changes):
-            value = self._call([late.get(id(one), one) for one in self.leaves])
-            joined = _joined([one for one in tree.flatten(value)[0] if _is_made(one, mark)])
+            value = self._call([late.get(id(leaf), leaf) for leaf in self.leaves])
+            joined = _joined([leaf for leaf in tree.flatten(value)[0] if _is_made(leaf, mark)])
         return joined, [late.get(id(x), x) for x in inputs]
 
     def _call(self, leaves: list[Any]) -> Any:
         return self.function(*tree.unflatten(self.structure, leaves), **self.options)
 
 
-def _is_made(one: Any, mark: int) -> bool:
+def _is_made(value: Any, mark: int) -> bool:
     """Whether a result was computed since `mark` and depends on something that wants a gradient."""
-    return isinstance(one, Tensor) and one.history is not None and one.history.number >= mark
+    return (
+        isinstance(value, Tensor)
+        and value.tape_entry is not None
+        and value.tape_entry.sequence_number >= mark
+    )
 
 
 def _inputs_of(made: list[Tensor], mark: int) -> tuple[Tensor, ...]:
     """Returns the tensors that want a gradient, were there before, and were used."""
-    found: dict[int, Tensor] = {}
+    inputs: dict[int, Tensor] = {}
     for tensor in tape_of(made):
-        if _is_made(tensor, mark) and tensor.history is not None:
-            for operand in tensor.history.inputs:
+        if _is_made(tensor, mark) and tensor.tape_entry is not None:
+            for operand in tensor.tape_entry.inputs:
                 if operand.requires_grad and not _is_made(operand, mark):
-                    found[id(operand)] = operand
-    return tuple(found.values())
+                    inputs[id(operand)] = operand
+    return tuple(inputs.values())
 
 
 def _late(x: Tensor, event: Tensor) -> Tensor:
@@ -135,22 +139,22 @@ def _late(x: Tensor, event: Tensor) -> Tensor:
 def _joined(made: list[Tensor]) -> Tensor:
     if len(made) == 1:
         return made[0]
-    names = {one.dtype.name for one in made}
+    names = {tensor.dtype.name for tensor in made}
     if len(names) > 1:
         raise ArgumentError(
             f"checkpoint: results must have one dtype, got {', '.join(sorted(names))}"
         )
-    return concatenate(*[one.reshape(-1) for one in made], axis=0)
+    return concatenate(*[tensor.reshape(-1) for tensor in made], axis=0)
 
 
 def _parted(joined: Tensor, likes: list[Tensor]) -> list[Tensor]:
     if len(likes) == 1:
         return [joined]
-    parts, start = [], 0
+    tensors, start = [], 0
     for like in likes:
-        parts.append(joined[start : start + like.size].reshape(like.shape))
+        tensors.append(joined[start : start + like.size].reshape(like.shape))
         start += like.size
-    return parts
+    return tensors
 
 
 class RecordingEngine(NestedEngine):

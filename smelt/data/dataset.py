@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from smelt.data.stacking import stack
+from smelt.data.collate import collate
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
@@ -43,7 +43,7 @@ class Dataset(ABC):
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
         """Returns the samples of several indices as one tree, stacked along a new first axis."""
-        return stack(self.samples(indices), indices)
+        return collate(self.samples(indices), indices)
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> list[Any]:
         """Returns the samples of several indices; an exception notes which one it came from."""
@@ -201,8 +201,8 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
         counts = [int(total * length) for length in lengths]
-        for place in range(total - sum(counts)):
-            counts[place % len(counts)] += 1
+        for index in range(total - sum(counts)):
+            counts[index % len(counts)] += 1
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(

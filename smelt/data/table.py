@@ -125,7 +125,7 @@ class Table:
     def missing(self) -> dict[str, np.ndarray]:
         """Returns, for each column that lacks values, in which rows."""
         rows = {name: np.flatnonzero(_absent(column)) for name, column in self._columns.items()}
-        return {name: found for name, found in rows.items() if found.size}
+        return {name: indices for name, indices in rows.items() if indices.size}
 
     def without_missing(self, *names: str) -> Table:
         """Returns the rows in which these columns (all, if none is named) lack nothing."""
@@ -168,8 +168,8 @@ class Table:
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
         together = np.empty((len(self), len(chosen)), kind.compute.storage)
-        for place, name in enumerate(chosen):
-            together[:, place] = self[name]
+        for index, name in enumerate(chosen):
+            together[:, index] = self[name]
         return Tensor(together, kind.compute).to(kind)
 
     def dataset(
@@ -200,7 +200,7 @@ def gaps(table: Table) -> str:
     lines = "".join(f"\n  {name!r}: {_listed(rows)}" for name, rows in missing.items())
     return (
         f"values are missing (row 0 is the first below the header):{lines}\n"
-        "drop these rows with without_missing(), or fill them in with FillMissing"
+        "drop these rows with without_missing(), or fill them in with SimpleImputer"
     )
 
 

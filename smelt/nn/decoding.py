@@ -20,7 +20,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, filled
+from smelt.tensor.apply import as_tensor, full
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import gather_known
 from smelt.tensor.shaping import cat
@@ -74,7 +74,7 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
         return (token, state, ended | (token == last)), (token, gain)
 
     with no_grad():
-        ended = filled(start.shape, False, bool_)
+        ended = full(start.shape, False, bool_)
         _, (tokens, gains) = scan(turn, (start, state, ended), length=length)
         return Decoded(tokens.T, gains.sum(0))
 
@@ -114,17 +114,17 @@ def beam_decode(
         if end is not None:
             only_end = where(iota(shape=log_p.shape, axis=2) == end, 0.0, -math.inf)
             log_p = where(ended.unsqueeze(-1), only_end, log_p)
-        scores, places = (scores.unsqueeze(-1) + log_p).flatten(1).topk(width)
-        parents, tokens = places // log_p.shape[-1], places % log_p.shape[-1]
+        scores, indices = (scores.unsqueeze(-1) + log_p).flatten(1).topk(width)
+        parents, tokens = indices // log_p.shape[-1], indices % log_p.shape[-1]
         rows = (parents + iota(shape=parents.shape, axis=0) * width).reshape(-1)
-        state = tree.map(lambda part: indexing.take(part, rows, axis=0), state)
+        state = tree.map(lambda tensor: indexing.take(tensor, rows, axis=0), state)
         ended = gather_known(ended, 1, parents) | (tokens == (NEVER if end is None else end))
         return (tokens.reshape(-1), state, ended, scores), (tokens, parents)
 
     with no_grad():
         first = iota(shape=(batch, width), axis=1) == 0
-        scores = where(first, filled(first.shape, 0, float64), -math.inf)  # one beam to begin with
-        ended = filled(first.shape, False, bool_)
+        scores = where(first, full(first.shape, 0, float64), -math.inf)  # one beam to begin with
+        ended = full(first.shape, False, bool_)
         begin = (_spread(start, width), tree.map(lambda x: _spread(x, width), state), ended, scores)
         (_, _, _, scores), (tokens, parents) = scan(turn, begin, length=length)
         return Decoded(_traced_back(tokens, parents), scores)
@@ -138,8 +138,8 @@ def _traced_back(tokens: Tensor, parents: Tensor) -> Tensor:
         return gather_known(parents, 1, beam), gather_known(tokens, 1, beam)
 
     last = iota(shape=tokens.shape[1:], axis=1)
-    _, found = scan(turn, last, (tokens, parents), reverse=True)
-    return found.permute(1, 2, 0)
+    _, sequences = scan(turn, last, (tokens, parents), reverse=True)
+    return sequences.permute(1, 2, 0)
 
 
 def shift_right(targets: Tensor, start: int) -> Tensor:
@@ -149,7 +149,7 @@ def shift_right(targets: Tensor, start: int) -> Tensor:
         targets: ints (B, T).
         start: the token before the first.
     """
-    first = filled((*targets.shape[:-1], 1), start, targets.dtype)
+    first = full((*targets.shape[:-1], 1), start, targets.dtype)
     return cat([first, targets[..., :-1]], -1)
 
 
@@ -163,13 +163,13 @@ def _first(what: str, start: Any, state: Any, length: int) -> tuple[Tensor, Any]
     if start.ndim != 1:
         raise ShapeError(f"{what}: start must be one token a sequence, got {start.shape}")
     state = tree.map(as_tensor, state)
-    for part in tree.flatten(state)[0]:
-        if part.shape[:1] != start.shape:
-            hint = "" if part.shape else "; give each sequence a number, as smelt.full((B,), 0)"
-            hint = _LAYERS_FIRST if part.shape[1:2] == start.shape else hint
+    for leaf in tree.flatten(state)[0]:
+        if leaf.shape[:1] != start.shape:
+            hint = "" if leaf.shape else "; give each sequence a number, as smelt.full((B,), 0)"
+            hint = _LAYERS_FIRST if leaf.shape[1:2] == start.shape else hint
             raise ShapeError(
                 f"{what}: the first axis of each tensor of the state must be the batch, "
-                f"{start.shape[0]}; got {part.shape}{hint}"
+                f"{start.shape[0]}; got {leaf.shape}{hint}"
             )
     return start.to(int64), state
 

@@ -69,8 +69,8 @@ class PositionalEncoding(_OfSequences):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the input with the places added."""
         axis = self._time_axis(x, self.d_model)
-        places = F.sinusoidal_encoding(x.shape[axis], self.d_model, self.layout, x.dtype)
-        return self.dropout(x + (places if axis == x.ndim - 2 else places.unsqueeze(1)))
+        encoding = F.sinusoidal_encoding(x.shape[axis], self.d_model, self.layout, x.dtype)
+        return self.dropout(x + (encoding if axis == x.ndim - 2 else encoding.unsqueeze(1)))
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, layout={self.layout!r}, batch_first={self.batch_first}"
@@ -119,8 +119,8 @@ class LearnedPositions(_OfSequences):
         length = x.shape[axis]
         if length > self.max_len:
             raise BoundsError(f"LearnedPositions: {length} places, max_len is {self.max_len}")
-        places = self.weight[:length]
-        return self.dropout(x + (places if axis == x.ndim - 2 else places.unsqueeze(1)))
+        encoding = self.weight[:length]
+        return self.dropout(x + (encoding if axis == x.ndim - 2 else encoding.unsqueeze(1)))
 
     def extra_repr(self) -> str:
         return f"{self.max_len}, {self.d_model}, batch_first={self.batch_first}"
@@ -159,7 +159,7 @@ class ClassToken(_OfSequences):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the input with the token in front."""
         axis = self._time_axis(x, self.d_model)
-        shape = tuple(1 if place == axis else extent for place, extent in enumerate(x.shape))
+        shape = tuple(1 if dim == axis else extent for dim, extent in enumerate(x.shape))
         return cat([self.weight.expand(shape), x], axis)
 
     def extra_repr(self) -> str:

@@ -62,19 +62,19 @@ class _Variational(Module):
         return weight, bias[0] if bias else None
 
     def _distributions(self) -> list[tuple[Parameter, Parameter]]:
-        found = [(self.weight_mu, self.weight_rho)]
+        distributions = [(self.weight_mu, self.weight_rho)]
         if self.bias_mu is not None and self.bias_rho is not None:
-            found.append((self.bias_mu, self.bias_rho))
-        return found
+            distributions.append((self.bias_mu, self.bias_rho))
+        return distributions
 
     def kl_divergence(self) -> Tensor:
         """Returns KL(q || prior), summed over all weights and biases: shape ()."""
         prior = 2 * math.log(self.prior_std)
-        parts = [
+        divergences = [
             F.kl_divergence_normal(mu, 2 * log(F.softplus(rho)), 0.0, prior).sum()
             for mu, rho in self._distributions()
         ]
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        return divergences[0] if len(divergences) == 1 else divergences[0] + divergences[1]
 
 
 class VariationalLinear(_Variational):
@@ -188,10 +188,10 @@ def kl_divergence(model: Module) -> Tensor:
     Raises:
         ArgumentError: the model has none.
     """
-    found = [part for part in model.modules() if isinstance(part, _Variational)]
-    if not found:
+    layers = [module for module in model.modules() if isinstance(module, _Variational)]
+    if not layers:
         raise ArgumentError(f"kl_divergence: {type(model).__name__} has no variational layer")
-    total = found[0].kl_divergence()
-    for layer in found[1:]:
+    total = layers[0].kl_divergence()
+    for layer in layers[1:]:
         total = total + layer.kl_divergence()
     return total

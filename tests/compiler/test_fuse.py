@@ -125,7 +125,7 @@ def test_kernels_of_a_training_step(optimizer, budget: int) -> None:
     assert sum(hasattr(part, "kernel") for part in program.body) <= budget
 
 
-def test_an_optimiser_is_fused_into_the_gradients_product() -> None:
+def test_an_optimizer_is_fused_into_the_gradients_product() -> None:
     fused = mlp_step(optim.Adam).executables.newest.stages.fused
     products = [group for group in fused.groups if group.members[0].op.name == "matmul"]
     updating = [group for group in products if set(group.members) & set(fused.ordered.writes)]
@@ -134,7 +134,7 @@ def test_an_optimiser_is_fused_into_the_gradients_product() -> None:
         assert sum(node in fused.ordered.writes for node in group.members) == 3  # and its moments
 
 
-def test_an_optimiser_alone_is_one_kernel_a_parameter() -> None:
+def test_an_optimizer_alone_is_one_kernel_a_parameter() -> None:
     weights = [random(30, 40).requires_grad_(), random(7).requires_grad_()]
     adam = optim.Adam(weights)
 

@@ -15,26 +15,26 @@ from smelt.errors import TraceError
 Clear = Callable[[nn.Parameter, optim.SGD], None]
 
 
-def nothing(w: nn.Parameter, optimiser: optim.SGD) -> None:
+def nothing(w: nn.Parameter, optimizer: optim.SGD) -> None:
     """Leaves the gradient."""
 
 
-def to_none(w: nn.Parameter, optimiser: optim.SGD) -> None:
+def to_none(w: nn.Parameter, optimizer: optim.SGD) -> None:
     """What most people write."""
-    optimiser.zero_grad()
+    optimizer.zero_grad()
 
 
-def to_zeros(w: nn.Parameter, optimiser: optim.SGD) -> None:
+def to_zeros(w: nn.Parameter, optimizer: optim.SGD) -> None:
     """The older habit."""
-    optimiser.zero_grad(set_to_none=False)
+    optimizer.zero_grad(set_to_none=False)
 
 
-def by_hand(w: nn.Parameter, optimiser: optim.SGD) -> None:
-    """Without the optimiser."""
+def by_hand(w: nn.Parameter, optimizer: optim.SGD) -> None:
+    """Without the optimizer."""
     w.grad = None
 
 
-def replaced(w: nn.Parameter, optimiser: optim.SGD) -> None:
+def replaced(w: nn.Parameter, optimizer: optim.SGD) -> None:
     """A gradient of the user's own."""
     w.grad = smelt.tensor([10.0])
 
@@ -45,17 +45,17 @@ def test_gradients_cleared_outside_the_step(clear: Clear) -> None:
 
     def run(engine: Callable[..., Any]) -> list[tuple[float, float | None]]:
         w = nn.Parameter(smelt.ones(1))
-        optimiser = optim.SGD([w], lr=1.0)
+        optimizer = optim.SGD([w], lr=1.0)
 
         @engine
         def step(x: smelt.Tensor) -> smelt.Tensor:
             (w * x).sum().backward()
-            optimiser.step()
+            optimizer.step()
             return w * 1
 
         seen = []
         for number in range(5):
-            clear(w, optimiser)
+            clear(w, optimizer)
             value = step(smelt.tensor([1.0 + number])).item()
             seen.append((value, None if w.grad is None else w.grad.item()))
         return seen
@@ -69,7 +69,7 @@ def test_one_function_accumulates_and_another_updates(second: Callable[..., Any]
 
     def run(first: Callable[..., Any], second: Callable[..., Any]) -> list[float]:
         w = nn.Parameter(smelt.ones(3))
-        optimiser = optim.SGD([w], lr=0.1, momentum=0.9)
+        optimizer = optim.SGD([w], lr=0.1, momentum=0.9)
 
         @first
         def accumulate(x: smelt.Tensor) -> smelt.Tensor:
@@ -79,8 +79,8 @@ def test_one_function_accumulates_and_another_updates(second: Callable[..., Any]
 
         @second
         def update() -> None:
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
 
         losses = []
         for number in range(6):
@@ -95,10 +95,10 @@ def test_one_function_accumulates_and_another_updates(second: Callable[..., Any]
 
 
 def test_a_step_without_gradients_skips_what_has_none() -> None:
-    """The optimiser alone: with and without a gradient it needs two versions."""
+    """The optimizer alone: with and without a gradient it needs two versions."""
     w = nn.Parameter(smelt.ones(1))
-    optimiser = optim.SGD([w], lr=1.0)
-    update = smelt.compile(lambda: optimiser.step())
+    optimizer = optim.SGD([w], lr=1.0)
+    update = smelt.compile(lambda: optimizer.step())
     update()
     assert w.item() == 1
     w.grad = smelt.tensor([0.5])
@@ -122,12 +122,12 @@ def test_accumulation_repeats_natively() -> None:
 def test_using_up_gradients_cannot_be_repeated() -> None:
     """Eagerly the second step would find nothing; natively it would find the same again."""
     w = nn.Parameter(smelt.ones(1))
-    optimiser = optim.SGD([w], lr=1.0)
+    optimizer = optim.SGD([w], lr=1.0)
 
     @smelt.compile
     def update() -> None:
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
 
     w.grad = smelt.tensor([0.5])
     with pytest.raises(TraceError, match="uses up gradients"):
@@ -138,14 +138,14 @@ def test_using_up_gradients_cannot_be_repeated() -> None:
 def test_gradients_inside_the_step_are_gone_after_it() -> None:
     """A step that clears first leaves .grad None, whatever stood there."""
     w = nn.Parameter(smelt.ones(1))
-    optimiser = optim.SGD([w], lr=1.0)
+    optimizer = optim.SGD([w], lr=1.0)
 
     @smelt.compile
     def step() -> smelt.Tensor:
         loss = w.square().sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     for _ in range(3):

@@ -1,7 +1,7 @@
 """Random whole training steps: three steps run natively agree with three run eagerly.
 
 `random_steps.py` draws them, one program for each seed. All kernels are verified. Compared are the
-losses, parameters, buffers, the optimiser's and the schedule's state and the random generator.
+losses, parameters, buffers, the optimizer's and the schedule's state and the random generator.
 
 In float64 arrays agree to 1e-9 of their largest number. In float32 compiled arrays are as near to
 the eager result in float64 as NumPy's float32 is, within a factor of 8. Where a program itself is

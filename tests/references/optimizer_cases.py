@@ -1,4 +1,4 @@
-"""What both sides of optimisers.npz share: the settings of each case. Needs no torch, no Smelt."""
+"""What both sides of optimizers.npz share: the settings of each case. Needs no torch, no Smelt."""
 
 import math
 
@@ -6,7 +6,7 @@ STARTS = ([0.3, -1.2, 2.0], [[0.7, -0.4], [1.5, 0.1]])
 SKIPPED = (0, 1, 7, 50)  # steps in which the second parameter has no gradient
 STEPS = 100
 
-OPTIMISERS = {
+OPTIMIZERS = {
     "sgd": ("SGD", {"lr": 0.02}),
     "sgd-momentum": ("SGD", {"lr": 0.02, "momentum": 0.9}),
     "sgd-dampening": ("SGD", {"lr": 0.02, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),

@@ -1,4 +1,4 @@
-"""Networks for the optimisers, each of their options, schedules, clipping, and kept gradients."""
+"""Networks for the optimizers, each of their options, schedules, clipping, and kept gradients."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def small() -> nn.Module:
 def side_by_side(
     dtype: DType, makes: Sequence[Make], afters: Callable[[list[Optimizer]], list[After]]
 ) -> Training:
-    """Returns the training of a small network for each optimiser; `afters` end each step."""
+    """Returns the training of a small network for each optimizer; `afters` end each step."""
     model = nn.ModuleList(small() for _ in makes).to(dtype)
-    optimisers = [make(part.parameters()) for make, part in zip(makes, model, strict=True)]
-    ends = afters(optimisers)
+    optimizers = [make(part.parameters()) for make, part in zip(makes, model, strict=True)]
+    ends = afters(optimizers)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         loss = smelt.stack([F.cross_entropy(part(x), y) for part in model]).sum()
-        for optimiser in optimisers:
-            optimiser.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         loss.backward()
-        for optimiser in optimisers:
-            optimiser.step()
+        for optimizer in optimizers:
+            optimizer.step()
         for end in ends:
             end(loss)
         return loss
 
     arguments = numbers(dtype, 17, 7), labels(3, 17)
-    return Training(step, arguments, model, tuple(optimisers))
+    return Training(step, arguments, model, tuple(optimizers))
 
 
 @network("sgd-options")
@@ -55,7 +55,7 @@ def sgd(dtype: DType) -> Training:
         {"momentum": 0.5, "maximize": True},
     ]
     makes = [lambda x, one=one: optim.SGD(x, lr=0.02, **one) for one in options]
-    return side_by_side(dtype, makes, lambda optimisers: [])
+    return side_by_side(dtype, makes, lambda optimizers: [])
 
 
 @network("adam-options")
@@ -69,7 +69,7 @@ def adam(dtype: DType) -> Training:
         lambda x: optim.AdamW(x, lr=0.01, weight_decay=0.2, amsgrad=True),
         lambda x: optim.AdamW(groups(x), lr=0.01),
     ]
-    return side_by_side(dtype, makes, lambda optimisers: [])
+    return side_by_side(dtype, makes, lambda optimizers: [])
 
 
 def groups(parameters: Any) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ def rmsprop_and_adagrad(dtype: DType) -> Training:
         lambda x: optim.Adagrad(x, lr=0.3, **start),
         lambda x: optim.Adagrad(x, lr=1e-3, maximize=True),
     ]
-    return side_by_side(dtype, makes, lambda optimisers: [])
+    return side_by_side(dtype, makes, lambda optimizers: [])
 
 
 @network("schedules")
@@ -117,8 +117,8 @@ def schedules(dtype: DType) -> Training:
         ),
     ]
 
-    def afters(optimisers: list[Optimizer]) -> list[After]:
-        made = [kind(one) for kind, one in zip(kinds, optimisers, strict=True)]
+    def afters(optimizers: list[Optimizer]) -> list[After]:
+        made = [kind(one) for kind, one in zip(kinds, optimizers, strict=True)]
         return [lambda loss, one=one: one.step() for one in made]
 
     return side_by_side(dtype, [lambda x: optim.SGD(x, lr=0.1)] * len(kinds), afters)
@@ -135,8 +135,8 @@ def cycles(dtype: DType) -> Training:
         lambda x: optim.SGD(x, lr=0.1),
     ]
 
-    def afters(optimisers: list[Optimizer]) -> list[After]:
-        a, b, c, d, e = optimisers
+    def afters(optimizers: list[Optimizer]) -> list[After]:
+        a, b, c, d, e = optimizers
         cycled = [
             lr_scheduler.OneCycleLR(a, 0.4, 60),
             lr_scheduler.OneCycleLR(b, 0.02, 60, pct_start=0.4, three_phase=True),
@@ -163,11 +163,11 @@ def cycles(dtype: DType) -> Training:
 def clipping(dtype: DType) -> Training:
     """Gradients clipped by their norm, of three kinds, and by value."""
     model = nn.ModuleList(small() for _ in range(4)).to(dtype)
-    optimiser = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         loss = smelt.stack([10.0 * F.cross_entropy(part(x), y) for part in model]).sum()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         two, one, largest, value = (list(part.parameters()) for part in model)
         norm = optim.clip_grad_norm_(two, 1.0)
@@ -175,46 +175,46 @@ def clipping(dtype: DType) -> Training:
         norm = norm + optim.clip_grad_norm_(largest, 0.1, norm_type=float("inf"))
         optim.clip_grad_value_(value, 0.05)
         norm = norm + optim.get_total_norm([x.grad for x in value])
-        optimiser.step()
+        optimizer.step()
         return loss + norm
 
-    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimiser,))
+    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimizer,))
 
 
 @network("accumulation")
 def accumulation(dtype: DType) -> Training:
     """The gradients of four parts of a batch, added up within a step."""
     model = small().to(dtype)
-    optimiser = optim.AdamW(model.parameters(), lr=0.01)
+    optimizer = optim.AdamW(model.parameters(), lr=0.01)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         total = 0.0
         for part, target in zip(x.chunk(4), y.chunk(4), strict=True):
             loss = F.cross_entropy(model(part), target) / 4
             loss.backward()
             total = total + loss.detach()
-        optimiser.step()
+        optimizer.step()
         return total
 
-    return Training(step, (numbers(dtype, 20, 7), labels(3, 20)), model, (optimiser,))
+    return Training(step, (numbers(dtype, 20, 7), labels(3, 20)), model, (optimizer,))
 
 
 @network("kept-gradients")
 def kept_gradients(dtype: DType) -> Training:
     """Gradients that go on from call to call: half of each is kept for the next."""
     model = small().to(dtype)
-    optimiser = optim.SGD(model.parameters(), lr=0.02)
+    optimizer = optim.SGD(model.parameters(), lr=0.02)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         loss = F.cross_entropy(model(x), y)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         for parameter in model.parameters():
             parameter.grad = 0.5 * parameter.grad
         return loss
 
-    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimiser,))
+    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimizer,))
 
 
 @network("frozen-layers")
@@ -225,6 +225,6 @@ def frozen_layers(dtype: DType) -> Training:
     model[0].requires_grad_(False)
     model[4].requires_grad_(False)
     model.eval()
-    optimiser = optim.Adam([x for x in model.parameters() if x.requires_grad], lr=0.01)
+    optimizer = optim.Adam([x for x in model.parameters() if x.requires_grad], lr=0.01)
     x, y = numbers(dtype, 17, 7), labels(3, 17)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)

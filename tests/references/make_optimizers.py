@@ -1,16 +1,16 @@
-"""Makes optimisers.npz: what PyTorch's optimisers and schedules do in float64. Needs torch.
+"""Makes optimizers.npz: what PyTorch's optimizers and schedules do in float64. Needs torch.
 
-Each optimiser walks 100 steps on the same crooked function of two parameters; the second of them
+Each optimizer walks 100 steps on the same crooked function of two parameters; the second of them
 now and then has no gradient. Each schedule goes with SGD for 60 steps.
 
-Run: python tests/references/make_optimisers.py
+Run: python tests/references/make_optimizers.py
 """
 
 import pathlib
 
 import numpy as np
 import torch
-from optimiser_cases import OPTIMISERS, SCHEDULES, SKIPPED, STARTS, STEPS, metric
+from optimizer_cases import OPTIMIZERS, SCHEDULES, SKIPPED, STARTS, STEPS, metric
 from torch.optim import lr_scheduler
 
 
@@ -20,37 +20,37 @@ def loss_of(a, b):
 
 def walk(kind, options):
     parameters = [torch.nn.Parameter(torch.tensor(start)) for start in STARTS]
-    optimiser = getattr(torch.optim, kind)(parameters, **options)
+    optimizer = getattr(torch.optim, kind)(parameters, **options)
     seen = []
     for number in range(STEPS):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss_of(*parameters).backward()
         if number in SKIPPED:
             parameters[1].grad = None
-        optimiser.step()
+        optimizer.step()
         seen.append(np.concatenate([p.detach().numpy().ravel() for p in parameters]))
     return np.array(seen)
 
 
 def rates(kind, options):
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.ones(3))], lr=0.5, momentum=0.9)
-    group = optimiser.param_groups[0]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(3))], lr=0.5, momentum=0.9)
+    group = optimizer.param_groups[0]
     if kind == "SequentialLR":
         parts = [
-            getattr(lr_scheduler, name)(optimiser, **own) for name, own in options["schedulers"]
+            getattr(lr_scheduler, name)(optimizer, **own) for name, own in options["schedulers"]
         ]
-        scheduler = lr_scheduler.SequentialLR(optimiser, parts, options["milestones"])
+        scheduler = lr_scheduler.SequentialLR(optimizer, parts, options["milestones"])
     else:
-        scheduler = getattr(lr_scheduler, kind)(optimiser, **options)
+        scheduler = getattr(lr_scheduler, kind)(optimizer, **options)
     seen = [(group["lr"], group["momentum"])]
     for number in range(59):
-        optimiser.step()
+        optimizer.step()
         scheduler.step(*([metric(number)] if kind == "ReduceLROnPlateau" else []))
         seen.append((group["lr"], group["momentum"]))
     return np.array(seen)
 
 
 torch.set_default_dtype(torch.float64)
-found = {f"optimiser/{name}": walk(*case) for name, case in OPTIMISERS.items()}
+found = {f"optimizer/{name}": walk(*case) for name, case in OPTIMIZERS.items()}
 found |= {f"schedule/{name}": rates(*case) for name, case in SCHEDULES.items()}
-np.savez_compressed(pathlib.Path(__file__).with_name("optimisers.npz"), **found)
+np.savez_compressed(pathlib.Path(__file__).with_name("optimizers.npz"), **found)

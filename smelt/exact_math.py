@@ -28,16 +28,16 @@ def log(x: Tensor) -> Tensor:
     x = 2^e m with m in [0.7, 1.4]; log m = 2 artanh(s) = 2 (s + s^3/3 + s^5/5 + ...), s =
     (m-1)/(m+1).
     """
-    mantissa, bias, terms, whole = _LAYOUT[x.dtype]
-    bits = bitcast(x, dtype=whole)
+    mantissa, bias, terms, integer = _LAYOUT[x.dtype]
+    bits = bitcast(x, dtype=integer)
     # dividing by sqrt(1/2) in the exponent's field brings m around 1
     shifted = bits - _bits_of(math.sqrt(0.5), mantissa, bias)
     exponent = shr(shifted, mantissa)
-    width = 8 * whole.itemsize - mantissa
+    width = 8 * integer.itemsize - mantissa
     exponent = where(exponent >= 1 << (width - 1), exponent - (1 << width), exponent)
     m = bitcast(bits - exponent * (1 << mantissa), dtype=x.dtype)
     s = (m - 1.0) / (m + 1.0)
-    series = _polynomial(s * s, [1 / (2 * place + 1) for place in range(terms)])
+    series = _polynomial(s * s, [1 / (2 * index + 1) for index in range(terms)])
     return exponent.to(x.dtype) * math.log(2) + 2.0 * s * series
 
 

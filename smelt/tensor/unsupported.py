@@ -10,41 +10,41 @@ from smelt.errors import ArgumentError, AssignmentError
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["Absent", "is_cpu", "no_device"]
+__all__ = ["Unsupported", "is_cpu", "no_device"]
 
 _OTHER_DEVICES = ("cuda", "hip", "mps", "tpu", "xla", "xpu")
 
 
-def is_cpu(place: Any) -> bool:
-    """Returns whether `place` names the CPU; raises ArgumentError when it names another device."""
-    if not isinstance(place, str):
+def is_cpu(device: Any) -> bool:
+    """Returns whether `device` names the CPU; raises ArgumentError when it names another device."""
+    if not isinstance(device, str):
         return False
-    device = place.partition(":")[0]
-    if device in _OTHER_DEVICES:
-        raise no_device(place)
-    return device == "cpu"
+    kind = device.partition(":")[0]
+    if kind in _OTHER_DEVICES:
+        raise no_device(device)
+    return kind == "cpu"
 
 
-def no_device(place: str) -> ArgumentError:
+def no_device(device: str) -> ArgumentError:
     """Returns the error of asking for another device than the CPU."""
     return ArgumentError(
-        f"there is no device {place!r}: Smelt computes on the CPU; leave the call out"
+        f"there is no device {device!r}: Smelt computes on the CPU; leave the call out"
     )
 
 
 def _in_place(name: str, instead: str) -> Callable[..., NoReturn]:
-    def refuse(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
+    def unsupported(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
         raise AssignmentError(
             f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
             "parameter is changed by x.copy_(new) under smelt.no_grad()"
         )
 
-    refuse.__name__ = name
-    refuse.__doc__ = f"Raises AssignmentError: tensors are values; write {instead}."
-    return refuse
+    unsupported.__name__ = name
+    unsupported.__doc__ = f"Raises AssignmentError: tensors are values; write {instead}."
+    return unsupported
 
 
-class Absent:
+class Unsupported:
     """A base class of Tensor."""
 
     __slots__ = ()
