@@ -14,7 +14,7 @@ from smelt.control.scan_op import make_scan
 from smelt.control.tuple import ResultCotangents, get_element, tuple_type
 from smelt.ir.graph import Graph, Node
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tensor.elementary import where
@@ -43,9 +43,7 @@ class Cond(Op):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return tuple_type(attributes["examples"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         """A branch of the bodies' vjps, each of which computes its body anew."""
         flag, *given = inputs
         wanted = [place for place, needed in enumerate(needs[1:]) if needed]

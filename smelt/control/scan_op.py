@@ -29,7 +29,7 @@ from smelt.control.tuple import ResultCotangents, get_element, tuple_type
 from smelt.control.weight_sums import DeferredSums
 from smelt.ir.graph import Graph, Node, topological
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tracing.apply import apply
 from smelt.tracing.walk import forward_walk, reverse_walk
@@ -50,9 +50,7 @@ class Scan(Op):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return tuple_type(attributes["examples"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         """The reversed loop, which carries the cotangent of the carry."""
         return scan_vjp(scan_operands(output, inputs, attributes), g, needs)
 

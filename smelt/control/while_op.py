@@ -14,7 +14,7 @@ from smelt.control.tuple import ResultCotangents, get_element, tuple_type
 from smelt.errors import GradientError
 from smelt.ir.graph import Graph, Node
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
 from smelt.tracing.apply import apply
@@ -37,9 +37,7 @@ class WhileLoop(Op):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return tuple_type(attributes["examples"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         raise GradientError(_NO_LIMIT)
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:

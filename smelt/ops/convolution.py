@@ -15,9 +15,8 @@ import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.elementwise import add
 from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
-from smelt.ops.op import Op, Shape, Type, Typed, check_not_half
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_not_half
 
 Sizes = tuple[int, ...]
 
@@ -40,6 +39,7 @@ class Convolution(Op):
     pattern = Pattern.CONTRACTION
     rereads_operands = True
     is_worth_saving = True
+    linear_operands = 2
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         x, w = types
@@ -84,15 +84,7 @@ class Convolution(Op):
         y = y.reshape((groups, samples, math.prod(spatial), outputs // groups))
         return y.transpose((1, 0, 3, 2)).reshape((samples, outputs, *spatial))
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        (dx, dw), (x, w) = tangents, inputs
-        if dx is None or dw is None:
-            return self(x, dw, **attributes) if dx is None else self(dx, w, **attributes)
-        return add(self(dx, w, **attributes), self(x, dw, **attributes))
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         x, w = inputs
         return (
             _input_gradient(g, w, x.shape, **attributes) if needs[0] else None,

@@ -19,8 +19,19 @@ from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
 from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
 from smelt.ir.operation import COSTS, Pattern
-from smelt.ops.movement import broadcast_shapes, prefix_axes
-from smelt.ops.op import Op, Reader, Shape, Type, Typed, check_not_half
+from smelt.ops.movement import broadcast_batched, broadcast_shapes
+from smelt.ops.op import (
+    Gradients,
+    Index,
+    Mask,
+    Needs,
+    Op,
+    Readers,
+    Shape,
+    Type,
+    Typed,
+    check_not_half,
+)
 
 Partial = None | int | float | Callable[..., Any]
 ANY, NUMBER, FLOAT, INTEGER, BITS = "any", "number", "float", "integer", "integer or bool"
@@ -92,29 +103,16 @@ class Elementwise(Op):
                 total = term if total is None else total if term is None else add(total, term)
         return total
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return tuple(
             scaled(g, self.partial(number, output, inputs)) if needed else None
             for number, needed in enumerate(needs)
         )
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        ndim = max(x.ndim - has for x, has in zip(inputs, batched, strict=True))
-        aligned = (
-            prefix_axes(x, ndim - (x.ndim - 1)) if has else x
-            for x, has in zip(inputs, batched, strict=True)
-        )
-        return self(*aligned, **attributes)
+        return self(*broadcast_batched(inputs, batched), **attributes)
 
-    def lower(
-        self,
-        readers: tuple[Reader, ...],
-        index: tuple[Expression, ...],
-        node: Any,
-        mask: Expression | None = None,
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the scalar expression on the operands' elements at `index`."""
         elements = (
             read(broadcast_index(index, operand.shape), mask)
@@ -321,9 +319,7 @@ class Where(Elementwise):
         _, yes, no = (0.0 if tangent is None else tangent for tangent in tangents)
         return where(inputs[0], yes, no)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         condition = inputs[0]
         return (
             None,
@@ -347,9 +343,7 @@ class Cast(Elementwise):
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return self._convert(tangents[0], attributes["dtype"], inputs[0].dtype)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self._convert(g, inputs[0].dtype, inputs[0].dtype),)
 
     def _convert(self, tangent: Any, dtype: DType, source: DType) -> Any:

@@ -8,6 +8,7 @@ itself.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
 from smelt.ir.visit import Index
-from smelt.ops.op import Op, Reader, Shape, Type, Typed
+from smelt.ops.op import Gradients, Mask, Needs, Op, Readers, Shape, Type, Typed, batch_size
 
 
 def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
@@ -56,17 +57,13 @@ class Movement(Op):
     is_movement = True
     cost = 0
     views = True
-
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return self(tangents[0], **attributes)
+    linear_operands = 1
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         """Returns where in the operand (of `shape`) the result's element at `index` is found."""
         raise NotImplementedError(f"{self.name}: source")
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the operand's element, read at the mapped index."""
         return readers[0](self.source(index, node.inputs[0].shape, node), mask)
 
@@ -86,9 +83,7 @@ class Reshape(Movement):
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].reshape(attributes["shape"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (reshape(g, shape=inputs[0].shape),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -150,9 +145,7 @@ class Permute(Movement):
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].transpose(attributes["axes"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (permute(g, axes=inverse(attributes["axes"])),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -182,14 +175,12 @@ class BroadcastTo(Movement):
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return np.broadcast_to(arrays[0], attributes["shape"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (g,)  # the reverse walk sums it back to the operand's shape
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         (x,) = inputs
-        x = prefix_axes(x, len(attributes["shape"]) - (x.ndim - 1))
+        x = _prefix_axes(x, len(attributes["shape"]) - (x.ndim - 1))
         return self(x, shape=(x.shape[0], *attributes["shape"]))
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
@@ -199,9 +190,23 @@ class BroadcastTo(Movement):
         )
 
 
-def prefix_axes(x: Any, count: int) -> Any:
+def _prefix_axes(x: Any, count: int) -> Any:
     """Returns a batched Tensor with `count` axes of extent 1 behind its first axis."""
     return reshape(x, shape=(x.shape[0], *(1,) * count, *x.shape[1:])) if count else x
+
+
+def broadcast_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
+    """Returns operands to broadcast: those with the batch get as many axes behind it as any has."""
+    pairs = list(zip(inputs, batched, strict=True))
+    ndim = max(x.ndim - has for x, has in pairs)
+    return (_prefix_axes(x, ndim - (x.ndim - 1)) if has else x for x, has in pairs)
+
+
+def all_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
+    """Yields the operands, all of them with the batch as their first axis."""
+    size = batch_size(inputs, batched)
+    for x, has in zip(inputs, batched, strict=True):
+        yield x if has else broadcast_to(x, shape=(size, *x.shape))
 
 
 class Slice(Movement):
@@ -221,9 +226,7 @@ class Slice(Movement):
         bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
         return arrays[0][tuple(slice(*part) for part in bounds)]
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         low, step = attributes["start"], attributes["step"]
         high = tuple(
             extent - start - ((count - 1) * stride + 1 if count else 0)
@@ -281,9 +284,7 @@ class Pad(Movement):
         result[tuple(places)] = x
         return result
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         low, step = attributes["low"], attributes["step"]
         stop = tuple(
             start + ((extent - 1) * stride + 1 if extent else 0)
@@ -299,9 +300,7 @@ class Pad(Movement):
             step=(1, *attributes["step"]),
         )
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         attributes, shape = node.attributes, node.inputs[0].shape
         inside: Expression | None = None
         source: list[Expression] = []
@@ -327,15 +326,10 @@ class Pad(Movement):
 class Flip(Movement):
     """The elements along `axes` in opposite order."""
 
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return Type(types[0].shape, types[0].dtype)
-
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return np.flip(arrays[0], attributes["axes"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self(g, **attributes),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -379,9 +373,7 @@ class Concatenate(Movement):
         )
         return self(*filled, **attributes)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         axis, offset, parts = attributes["axis"], 0, []
         for x, needed in zip(inputs, needs, strict=True):
             start, stop = [0] * g.ndim, list(g.shape)
@@ -392,16 +384,9 @@ class Concatenate(Movement):
         return tuple(parts)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
-        repeated = (
-            x if has else broadcast_to(x, shape=(size, *x.shape))
-            for x, has in zip(inputs, batched, strict=True)
-        )
-        return self(*repeated, axis=attributes["axis"] + 1)
+        return self(*all_batched(inputs, batched), axis=attributes["axis"] + 1)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         axis, offset = node.attributes["axis"], node.shape[node.attributes["axis"]]
         result: Expression | None = None
         for read, operand in zip(reversed(readers), reversed(node.inputs), strict=True):

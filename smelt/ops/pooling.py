@@ -19,8 +19,8 @@ from smelt.errors import DTypeError
 from smelt.ir.loops import Cast, Constant, Expression, Select, Unary, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.convolution import effective_extent
-from smelt.ops.movement import Index, broadcast_to, conjunction
-from smelt.ops.op import Op, Reader, Type, Typed, check_not_half
+from smelt.ops.movement import all_batched, conjunction
+from smelt.ops.op import Gradients, Index, Mask, Needs, Op, Readers, Type, Typed, check_not_half
 from smelt.ops.windows import Windows, trailing
 
 FEW = 4  # positions of which one is chosen after all have been read
@@ -43,6 +43,8 @@ class WindowArgmax(Windowed):
     nan is the largest number, and the last one counts, as in PyTorch.
     """
 
+    linear_operands = 0
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), windows = types, self.windows(attributes)
         if x.dtype.kind == "bool":
@@ -63,20 +65,10 @@ class WindowArgmax(Windowed):
             best, place = np.where(better, element, best), np.where(better, np.int32(number), place)
         return place
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
-        return (None,)
-
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0], **attributes)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns a chain over the window's positions, each compared with the best before it."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         extents = node.inputs[0].shape[kept:]
@@ -111,6 +103,8 @@ def _beats(
 class WindowTake(Windowed):
     """`y[..., p] = x[..., the element of window p at place[..., p]]`."""
 
+    linear_operands = 1
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         check_not_half("window_take", types[0].dtype)
         return Type(types[1].shape, types[0].dtype)
@@ -122,22 +116,15 @@ class WindowTake(Windowed):
             np.copyto(result, element, where=place == number)
         return result
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None if tangents[0] is None else self(tangents[0], inputs[1], **attributes)
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         x, place = inputs
         extents = x.shape[x.ndim - len(attributes["counts"]) :]
         return window_put(g, place, extents=extents, **attributes), None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        return self(*_batched(inputs, batched), **attributes)
+        return self(*all_batched(inputs, batched), **attributes)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the load at a loaded place, or of few places the one that is meant."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         place = readers[1](index, mask)
@@ -165,18 +152,13 @@ def _offset(windows: Windows, place: Expression) -> tuple[Expression, ...]:
     return tuple(offset)
 
 
-def _batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
-    """Yields both operands with the batch as first axis."""
-    size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
-    for x, has in zip(inputs, batched, strict=True):
-        yield x if has else broadcast_to(x, shape=(size, *x.shape))
-
-
 class WindowPut(Windowed):
     """`x[..., the element of window p at place[..., p]] += y[..., p]`, from 0; x ends in `extents`.
 
     An element of the result looks at the windows in which it may lie.
     """
+
+    linear_operands = 1
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         check_not_half("window_put", types[0].dtype)
@@ -194,21 +176,14 @@ class WindowPut(Windowed):
         axes = zip(windows.low, extents, strict=True)
         return trailing(result, [slice(low, low + extent) for low, extent in axes])
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None if tangents[0] is None else self(tangents[0], inputs[1], **attributes)
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         settings = {name: attributes[name] for name in Windows._fields}
         return window_take(g, inputs[1], **settings), None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        return self(*_batched(inputs, batched), **attributes)
+        return self(*all_batched(inputs, batched), **attributes)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the sum over all windows that the element may lie in."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         axes = zip(index[kept:], *windows, node.attributes["extents"], strict=True)

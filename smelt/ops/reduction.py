@@ -19,7 +19,7 @@ from smelt.errors import ArgumentError, DTypeError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add, as_float, div, eq, mul, where
 from smelt.ops.movement import broadcast_to, flip, pad, reshape, slice_
-from smelt.ops.op import Op, Shape, Type, Typed, check_not_half
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_not_half
 
 Adjoint = Callable[..., Any]
 
@@ -84,9 +84,7 @@ class Reduction(Op):
         ones = broadcast_to(output.literal(1, output.dtype), shape=output.shape)
         return sum(mul(self.adjoint(ones, output, x, axes), tangents[0]), axes=axes)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self.adjoint(g, output, inputs[0], attributes["axes"]),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -173,9 +171,7 @@ class Cumulative(Op):
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return self.tangent(tangents[0], output, inputs[0], attributes["axis"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self.adjoint(g, output, inputs[0], attributes["axis"]),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
