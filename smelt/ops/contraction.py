@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from smelt.errors import DTypeError, ShapeError
+from smelt.errors import ShapeError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.movement import broadcast_batched, broadcast_shapes, permute, reshape
-from smelt.ops.op import Gradients, Needs, Op, Type, Typed, check_not_half
+from smelt.ops.op import Gradients, Needs, Op, Type, Typed, check_factors
 
 
 def swap_last(x: Any) -> Any:
@@ -45,11 +45,7 @@ class Matmul(Op):
                 f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents "
                 f"{a.shape[-1]} and {b.shape[-2]} differ"
             )
-        if a.dtype is not b.dtype or a.dtype.kind == "bool":
-            raise DTypeError(
-                f"matmul: needs two of one number dtype, got {a.dtype.name} and {b.dtype.name}"
-            )
-        check_not_half("matmul", a.dtype)
+        check_factors("matmul", a.dtype, b.dtype)
         batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
         return Type((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 

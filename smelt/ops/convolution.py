@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
-from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_not_half
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_factors
 
 Sizes = tuple[int, ...]
 
@@ -45,11 +45,7 @@ class Convolution(Op):
         x, w = types
         stride, dilation, groups = (attributes[key] for key in ("stride", "dilation", "groups"))
         _check_channels(x.shape, w.shape, groups)
-        if x.dtype is not w.dtype or x.dtype.kind == "bool":
-            raise DTypeError(
-                f"convolution: needs two of one number dtype, got {x.dtype.name} and {w.dtype.name}"
-            )
-        check_not_half("convolution", x.dtype)
+        check_factors("convolution", x.dtype, w.dtype)
         if min((*stride, *dilation, 1)) < 1:
             raise ArgumentError(
                 f"convolution: stride and dilation start at 1, got {stride} and {dilation}"

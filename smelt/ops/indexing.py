@@ -17,7 +17,7 @@ from smelt.ir import loops
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Pattern
 from smelt.ops.movement import broadcast_to
-from smelt.ops.op import Gradients, Index, Mask, Needs, Op, Readers, Type, Typed, check_not_half
+from smelt.ops.op import Gradients, Index, Mask, Needs, Op, Readers, Type, Typed, check_number
 
 
 def _check_index(what: str, index: Typed) -> None:
@@ -99,9 +99,7 @@ class ScatterAdd(Op):
         g, index = types
         axis = attributes["axis"]
         _check_index("scatter_add", index)
-        check_not_half("scatter_add", g.dtype)
-        if g.dtype.kind == "bool":
-            raise DTypeError("scatter_add: bool elements must be cast to a number first")
+        check_number("scatter_add", g.dtype)
         if g.shape[axis : axis + len(index.shape)] != index.shape:
             raise ShapeError(
                 f"scatter_add: values {g.shape} do not hold the index's shape {index.shape} "

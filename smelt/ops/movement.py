@@ -8,6 +8,7 @@ itself.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -209,6 +210,11 @@ def all_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[
         yield x if has else broadcast_to(x, shape=(size, *x.shape))
 
 
+def dilated(extent: int, step: int) -> int:
+    """Returns how many places so many elements take, `step` apart."""
+    return (extent - 1) * step + 1 if extent else 0
+
+
 class Slice(Movement):
     """`x[start : stop : step]` along every axis; steps are positive."""
 
@@ -228,12 +234,8 @@ class Slice(Movement):
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         low, step = attributes["start"], attributes["step"]
-        high = tuple(
-            extent - start - ((count - 1) * stride + 1 if count else 0)
-            for extent, start, count, stride in zip(
-                inputs[0].shape, low, output.shape, step, strict=True
-            )
-        )
+        axes = zip(inputs[0].shape, low, map(dilated, output.shape, step), strict=True)
+        high = tuple(extent - start - taken for extent, start, taken in axes)
         return (pad(g, low=low, high=high, step=step),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -246,12 +248,8 @@ class Slice(Movement):
         )
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
-        return tuple(
-            part * step + start
-            for part, start, step in zip(
-                index, node.attributes["start"], node.attributes["step"], strict=True
-            )
-        )
+        axes = zip(index, node.attributes["start"], node.attributes["step"], strict=True)
+        return tuple(i * step + start for i, start, step in axes)
 
 
 class Pad(Movement):
@@ -264,32 +262,21 @@ class Pad(Movement):
         low, high, step = attributes["low"], attributes["high"], attributes["step"]
         if min((*low, *high, 0)) < 0:
             raise ArgumentError(f"pad: {low} and {high} must not be negative; slice instead")
-        return Type(
-            tuple(
-                before + ((extent - 1) * stride + 1 if extent else 0) + after
-                for extent, before, after, stride in zip(x.shape, low, high, step, strict=True)
-            ),
-            x.dtype,
-        )
+        axes = zip(low, map(dilated, x.shape, step), high, strict=True)
+        return Type(tuple(map(sum, axes)), x.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         (x,) = arrays
         low, high, step = attributes["low"], attributes["high"], attributes["step"]
-        extents, places = [], []
-        for extent, before, after, stride in zip(x.shape, low, high, step, strict=True):
-            width = (extent - 1) * stride + 1 if extent else 0
-            extents.append(before + width + after)
-            places.append(slice(before, before + width, stride))
-        result = np.zeros(extents, x.dtype)
-        result[tuple(places)] = x
+        widths = tuple(map(dilated, x.shape, step))
+        result = np.zeros([sum(axis) for axis in zip(low, widths, high, strict=True)], x.dtype)
+        axes = zip(low, widths, step, strict=True)
+        result[tuple([slice(start, start + width, gap) for start, width, gap in axes])] = x
         return result
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         low, step = attributes["low"], attributes["step"]
-        stop = tuple(
-            start + ((extent - 1) * stride + 1 if extent else 0)
-            for start, extent, stride in zip(low, inputs[0].shape, step, strict=True)
-        )
+        stop = tuple(map(operator.add, low, map(dilated, inputs[0].shape, step)))
         return (slice_(g, start=low, stop=stop, step=step),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:

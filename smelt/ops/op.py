@@ -135,6 +135,20 @@ def check_not_half(name: str, dtype: DType) -> None:
         )
 
 
+def check_number(name: str, dtype: DType) -> None:
+    """Raises DTypeError unless arithmetic is done in `dtype`."""
+    if dtype.kind == "bool":
+        raise DTypeError(f"{name}: bool elements must be cast to a number first")
+    check_not_half(name, dtype)
+
+
+def check_factors(name: str, a: DType, b: DType) -> None:
+    """Raises DTypeError unless products of both can be added up."""
+    if a is not b or a.kind == "bool":
+        raise DTypeError(f"{name}: needs two of one number dtype, got {a.name} and {b.name}")
+    check_not_half(name, a)
+
+
 def normal_axis(axis: int, ndim: int, what: str) -> int:
     """Returns `axis` counted from the front; raises ArgumentError when there is no such axis."""
     if not -ndim <= axis < max(ndim, 1):

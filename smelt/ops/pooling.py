@@ -15,12 +15,22 @@ from typing import Any
 import numpy as np
 
 from smelt.dtypes import bool_, int32, int64
-from smelt.errors import DTypeError
 from smelt.ir.loops import Cast, Constant, Expression, Select, Unary, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.convolution import effective_extent
 from smelt.ops.movement import all_batched, conjunction
-from smelt.ops.op import Gradients, Index, Mask, Needs, Op, Readers, Type, Typed, check_not_half
+from smelt.ops.op import (
+    Gradients,
+    Index,
+    Mask,
+    Needs,
+    Op,
+    Readers,
+    Type,
+    Typed,
+    check_not_half,
+    check_number,
+)
 from smelt.ops.windows import Windows, trailing
 
 FEW = 4  # positions of which one is chosen after all have been read
@@ -47,9 +57,7 @@ class WindowArgmax(Windowed):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), windows = types, self.windows(attributes)
-        if x.dtype.kind == "bool":
-            raise DTypeError("window_argmax: bool elements must be cast to a number first")
-        check_not_half("window_argmax", x.dtype)
+        check_number("window_argmax", x.dtype)
         kept = len(x.shape) - windows.ndim
         windows.check("window_argmax", x.shape[kept:])
         return Type((*x.shape[:kept], *windows.counts), int32)
@@ -161,9 +169,7 @@ class WindowPut(Windowed):
     linear_operands = 1
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        check_not_half("window_put", types[0].dtype)
-        if types[0].dtype.kind == "bool":
-            raise DTypeError("window_put: bool elements must be cast to a number first")
+        check_number("window_put", types[0].dtype)
         extents = attributes["extents"]
         return Type((*types[0].shape[: -len(extents)], *extents), types[0].dtype)
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError
+from smelt.errors import ArgumentError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.elementwise import add, as_float, div, eq, mul, where
+from smelt.ops.elementwise import as_float, div, eq, mul, where
 from smelt.ops.movement import broadcast_to, flip, pad, reshape, slice_
-from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_not_half
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_number
 
 Adjoint = Callable[..., Any]
 
@@ -52,9 +52,7 @@ class Reduction(Op):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), axes = types, attributes["axes"]
-        if x.dtype.kind == "bool":
-            raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
-        check_not_half(self.name, x.dtype)
+        check_number(self.name, x.dtype)
         if self.start in (math.inf, -math.inf) and 0 in (x.shape[axis] for axis in axes):
             raise ArgumentError(f"{self.name}: nothing to choose from along an axis of extent 0")
         kept = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
@@ -107,9 +105,7 @@ def _product_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     result = spread(g, x, axes)
     for axis in axes:
         result = mul(result, _product_of_others(x, axis))
-        x = broadcast_to(
-            reshape(prod(x, axes=(axis,)), shape=kept_shape(x.shape, (axis,))), shape=x.shape
-        )
+        x = spread(prod(x, axes=(axis,)), x, (axis,))
     return result
 
 
@@ -160,10 +156,8 @@ class Cumulative(Op):
         self.tangent = tangent
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        if types[0].dtype.kind == "bool":
-            raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
-        check_not_half(self.name, types[0].dtype)
-        return Type(types[0].shape, types[0].dtype)
+        check_number(self.name, types[0].dtype)
+        return super().infer(*types)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return self.numpy(arrays[0], axis=attributes["axis"], dtype=arrays[0].dtype)
@@ -181,7 +175,7 @@ class Cumulative(Op):
         return [tuple(range(node.ndim))]
 
 
-def _running_sum_behind(g: Any, axis: int) -> Any:
+def _cumsum_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
     return flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,))
 
 
@@ -193,8 +187,7 @@ def _cumprod_tangent(t: Any, y: Any, x: Any, axis: int) -> Any:
 
 def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
     others = _products_without(x, axis)
-    shape = (*g.shape[: axis + 1], 1, *g.shape[axis + 1 :])
-    return sum(mul(others, broadcast_to(reshape(g, shape=shape), shape=others.shape)), axes=(axis,))
+    return sum(mul(others, broadcast_to(_insert(g, axis + 1), shape=others.shape)), axes=(axis,))
 
 
 def _insert(x: Any, axis: int) -> Any:
@@ -220,9 +213,7 @@ cumsum: Cumulative = Cumulative(
     np.cumsum,
     "add",
     0.0,
-    lambda g, y, x, axis: _running_sum_behind(g, axis),
+    _cumsum_adjoint,
     lambda t, y, x, axis: cumsum(t, axis=axis),
 )
 cumprod = Cumulative("cumprod", np.cumprod, "mul", 1.0, _cumprod_adjoint, _cumprod_tangent)
-
-__all__ = ["Cumulative", "Reduction", "add", "cumprod", "cumsum", "max", "min", "prod", "sum"]
