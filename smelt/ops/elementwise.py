@@ -332,7 +332,14 @@ where: Where = Where("where", np.where, (None, None, None), accepts=ANY, express
 
 
 class Cast(Elementwise):
-    """Another dtype for the same numbers; the gradient is cast back."""
+    """Another dtype for the same numbers; the gradient is cast back.
+
+    It is called as `cast(x, dtype=...)`, and notes the dtype that it starts from.
+    """
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Any:
+        (x,), dtype = operands, attributes["dtype"]
+        return x if x.dtype is dtype else super().__call__(x, dtype=dtype, source=x.dtype)
 
     def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
         return attributes["dtype"]
@@ -354,20 +361,10 @@ class Cast(Elementwise):
         return loops.Cast(elements[0], attributes["dtype"])
 
 
-class CastTo(Cast):
-    """The call `cast(x, dtype=...)`, which also notes the dtype that it starts from."""
-
-    def __call__(self, *operands: Any, **attributes: Any) -> Any:
-        (x,) = operands
-        if x.dtype is attributes["dtype"]:
-            return x
-        return super().__call__(x, dtype=attributes["dtype"], source=x.dtype)
+cast = Cast("cast", encode, (1,), accepts=ANY)
 
 
-cast = CastTo("cast", encode, (1,), accepts=ANY)
-
-
-class Bitcast(Cast):
+class Bitcast(Elementwise):
     """The same bits read as another dtype of the same width; without a derivative."""
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
@@ -378,9 +375,6 @@ class Bitcast(Cast):
         if given.itemsize != wanted.itemsize:
             raise DTypeError(f"bitcast: {given.name} and {wanted.name} differ in width")
         return wanted
-
-    def _convert(self, tangent: Any, dtype: DType, source: DType) -> Any:
-        return None
 
     def express(self, *elements: Expression, **attributes: Any) -> Expression:
         return Unary("bitcast", elements[0], attributes["dtype"])
