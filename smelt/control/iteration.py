@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smelt.autodiff.record import tracked
-from smelt.control.body_tracer import BodyTracer, Direction, scanned_input
+from smelt.control.body_tracer import Direction
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import get_element
 from smelt.ir.graph import Graph, Leaf, Node
@@ -35,6 +36,11 @@ class ScanOperands:
         """The nodes of the carry after an iteration."""
         changed = dict(self.graph.updates)
         return [changed.get(node, node) for node in self.before]
+
+    @property
+    def sliced(self) -> tuple[Tensor, ...]:
+        """What an iteration that is computed anew needs slices of."""
+        return (*self.residuals, *self.rows)
 
     @property
     def residual_nodes(self) -> tuple[Node, ...]:
@@ -72,20 +78,17 @@ def scan_operands(
 class Iteration:
     """One iteration of a loop, computed anew from its residuals, with its history.
 
-    `given` are the tensors that stand for the leaves of its body, `values` those of all its nodes,
-    `sliced` the inputs of the loop around this iteration.
+    `slices` are those of the residuals and of the inputs. `given` are the tensors that stand for
+    the leaves of its body, `values` those of all its nodes.
     """
 
-    def __init__(self, operands: ScanOperands, tracer: BodyTracer) -> None:
+    def __init__(self, operands: ScanOperands, slices: Sequence[Tensor]) -> None:
         graph, count = operands.graph, len(operands.rows)
         nodes = (*operands.residual_nodes, *graph.arguments[:count])
-        self.sliced = [scanned_input(tracer, x) for x in (*operands.residuals, *operands.rows)]
-        slices = {
-            node: Tensor(one.node, node.dtype) for node, one in zip(nodes, self.sliced, strict=True)
-        }
-        leaves = {node: x for node, x in slices.items() if isinstance(node.op, Leaf)}
+        sliced = dict(zip(nodes, slices, strict=True))
+        leaves = {node: x for node, x in sliced.items() if isinstance(node.op, Leaf)}
         leaves |= zip(graph.arguments[count:], operands.captured, strict=True)
-        known = {node: x for node, x in slices.items() if not isinstance(node.op, Leaf)}
+        known = {node: x for node, x in sliced.items() if not isinstance(node.op, Leaf)}
         with enable_grad():
             self.given = {
                 node: tracked(x, "scan") if x.dtype.is_float else x for node, x in leaves.items()

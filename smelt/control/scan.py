@@ -6,21 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from smelt import tree
-from smelt.control.body_tracer import (
-    CARRY,
-    BodyTracer,
-    Carry,
-    Direction,
-    ScannedInput,
-    scanned_input,
-    trace_body,
-)
+from smelt.control.body_tracer import Direction, trace_loop
 from smelt.control.carry import Wording, checked_length, leaves_of, matching, snapshot
-from smelt.control.effects import apply_effects, carried_effects
+from smelt.control.effects import last_carry, with_effects
 from smelt.control.scan_op import make_scan
 from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, ShapeError
-from smelt.ir.graph import Node
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tensor.shaping import stack
@@ -123,37 +114,25 @@ def _in_graph(
 ) -> tuple[Any, Any]:
     """Writes the body once; the loop carries what it changes besides its own carry, too."""
     output_tree = tree.flatten(None)[1]
-    before: list[Node] = []
-    sliced: list[ScannedInput] = []
 
-    def write(tracer: BodyTracer) -> list[Tensor]:
+    def iteration(carry: list[Tensor], slices: list[Tensor]) -> list[Tensor]:
         nonlocal output_tree
-        carry = [tracer.placeholder(x, CARRY) for x in initial]
-        before.extend(x.data for x in carry)
-        sliced.extend(scanned_input(tracer, x) for x in inputs)
-        rows = [Tensor(one.node, one.node.dtype) for one in sliced]
-        given = tree.unflatten(carry_tree, carry), tree.unflatten(input_tree, rows)
+        given = tree.unflatten(carry_tree, carry), tree.unflatten(input_tree, slices)
         following, output = _pair(body(*given))
-        made, output_tree = leaves_of(output)
-        return matching("scan: the carry", following, carry_tree, carry) + made
+        outputs, output_tree = leaves_of(output)
+        return matching("scan: the carry", following, carry_tree, carry) + outputs
 
-    tracer, nodes = trace_body(write)
-    count = len(initial)
-    carried = [Carry(*one) for one in zip(initial, before, nodes, strict=False)]
-    changes = tracer.changes(again=True)
-    carried += carried_effects(changes, tracer.conditions)
-    if not direction.length:
-        empty = [full((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
+    traced = with_effects(trace_loop(iteration, initial, inputs))
+    outputs, count, length = traced.outputs, len(traced.carried), direction.length
+    if not length:
         last = list(map(snapshot, initial))
-        return tree.unflatten(carry_tree, last), tree.unflatten(output_tree, empty)
-    result_tuple = make_scan(tracer, carried, sliced, nodes[count:], direction)
-    parts = [get_element(result_tuple, place, one.before) for place, one in enumerate(carried)]
-    apply_effects([one.tensor for one in changes], tracer.conditions, parts[count:])
-    stacked = [
-        get_element(result_tuple, place, node, direction.length)
-        for place, node in enumerate(nodes[count:], len(carried))
-    ]
-    return tree.unflatten(carry_tree, parts[:count]), tree.unflatten(output_tree, stacked)
+        stacked = [full((0, *node.shape), 0, node.dtype) for node in outputs]
+    else:
+        result_tuple = make_scan(traced, direction)
+        last = last_carry(result_tuple, traced, len(initial))
+        numbered = enumerate(outputs, count)
+        stacked = [get_element(result_tuple, number, node, length) for number, node in numbered]
+    return tree.unflatten(carry_tree, last), tree.unflatten(output_tree, stacked)
 
 
 def _pair(result: Any) -> tuple[Any, Any]:

@@ -32,6 +32,21 @@ class ResultCotangents:
         return ResultCotangents(self.shape, merged)
 
 
+class Region(Op):
+    """The family of loops and branches: runs its `bodies`, graphs, and gives a tuple.
+
+    `examples` are the extents of the `vmap`s around it: the tuple has a number for each of them.
+    """
+
+    pattern = Pattern.REGION
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # not in the registry: eagerly it is Python's own loop or branch
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return Type(attributes["examples"], TUPLE)
+
+
 class GetElement(Op):
     """One result of a tuple. `stacked`: its first axis runs along the iterations of a loop."""
 
@@ -69,8 +84,3 @@ def get_element(
     attributes: dict[str, Any] = {"number": number, "shape": shape, "dtype": like.dtype}
     attributes["stacked"] = length is not None
     return apply(GET_ELEMENT, (result_tuple,), attributes)
-
-
-def tuple_type(examples: Shape) -> Type:
-    """Returns the Type of a result tuple: a number per example of each `vmap` around it."""
-    return Type(examples, TUPLE)

@@ -203,11 +203,13 @@ def broadcast_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Ite
     return (_prefix_axes(x, ndim - (x.ndim - 1)) if has else x for x, has in pairs)
 
 
-def all_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
-    """Yields the operands, all of them with the batch as their first axis."""
-    size = batch_size(inputs, batched)
-    for x, has in zip(inputs, batched, strict=True):
-        yield x if has else broadcast_to(x, shape=(size, *x.shape))
+def all_batched(
+    inputs: tuple[Any, ...], batched: tuple[bool, ...], size: int | None = None
+) -> list[Any]:
+    """Returns operands, all of them with the batch as first axis; `size` is that of the batch."""
+    size = batch_size(inputs, batched) if size is None else size
+    pairs = zip(inputs, batched, strict=True)
+    return [x if has else broadcast_to(x, shape=(size, *x.shape)) for x, has in pairs]
 
 
 def dilated(extent: int, step: int) -> int:
