@@ -71,6 +71,11 @@ def power(a: Value, b: Value) -> Value:
     return flat.reshape(base.shape)[()]
 
 
+def erf(x: Value) -> Value:
+    """Returns the error function, which NumPy has not; good to the last bits of float64."""
+    return _erf_exact(x).astype(x.dtype)
+
+
 def _number(x: Value, dtype: DType) -> Value:
     if dtype.compute is dtype:
         return x
@@ -100,14 +105,16 @@ def _fma_one(a: float, b: float, c: float) -> float:
         return math.copysign(math.inf, sign)
 
 
-def _logical_right(a: Value, b: Value) -> Value:
+def shift_right_logical(a: Value, b: Value) -> Value:
+    """Returns the bits of a moved to the right, zeros behind them; b counts modulo the width."""
     bits = np.asarray(a).dtype.itemsize * 8
     unsigned = np.dtype(f"uint{bits}")
     count = np.asarray(b % bits).astype(unsigned)
     return (np.asarray(a).view(unsigned) >> count).view(np.asarray(a).dtype)
 
 
-def _left(a: Value, b: Value) -> Value:
+def shift_left(a: Value, b: Value) -> Value:
+    """Returns the bits of a moved to the left; b counts modulo the width."""
     return a << (b % (np.asarray(a).dtype.itemsize * 8))
 
 
@@ -134,7 +141,7 @@ def _never(x: Value) -> Value:
 
 
 _fma_exact = np.vectorize(_fma_one, otypes=[np.float64])
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+_erf_exact = np.vectorize(math.erf, otypes=[np.float64])
 
 _UNARY: dict[str, Callable[[Value], Value]] = {
     "neg": np.negative,
@@ -147,7 +154,7 @@ _UNARY: dict[str, Callable[[Value], Value]] = {
     "sin": np.sin,
     "cos": np.cos,
     "tanh": np.tanh,
-    "erf": lambda x: _erf(x).astype(x.dtype),
+    "erf": erf,
     "floor": np.floor,
     "ceil": np.ceil,
     "round": np.rint,
@@ -158,14 +165,8 @@ _UNARY: dict[str, Callable[[Value], Value]] = {
     "isnan": np.isnan,
     "isinf": np.isinf,
 }
-_WHOLE = {
-    "floor": _same,
-    "ceil": _same,
-    "round": _same,
-    "trunc": _same,
-    "isnan": _never,
-    "isinf": _never,
-}
+_WHOLE = dict.fromkeys(("floor", "ceil", "round", "trunc"), _same)
+_WHOLE |= dict.fromkeys(("isnan", "isinf"), _never)
 _BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -180,8 +181,8 @@ _BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "bitwise_and": np.bitwise_and,
     "bitwise_or": np.bitwise_or,
     "bitwise_xor": np.bitwise_xor,
-    "shl": _left,
-    "shr": _logical_right,
+    "shl": shift_left,
+    "shr": shift_right_logical,
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,

@@ -164,19 +164,8 @@ def _sigmoid_value(x: np.ndarray) -> np.ndarray:
 
 
 def _sigmoid_expression(x: Expression) -> Expression:
-    one = Constant(1.0, x.dtype)
-    decay = Unary("exp", Unary("neg", Unary("abs", x, x.dtype), x.dtype), x.dtype)
-    top = Select(Binary("ge", x, Constant(0.0, x.dtype)), one, decay)
-    return Binary("div", top, Binary("add", one, decay))
-
-
-def _erf_value(x: np.ndarray) -> np.ndarray:
-    # NumPy has no erf; the standard library's is good to the last bits of float64
-    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), x.dtype)
-
-
-def _relu_expression(x: Expression) -> Expression:
-    return Binary("maximum", x, Constant(0.0, x.dtype))
+    one, decay = Constant(1.0, x.dtype), loops.unary("exp", -loops.unary("abs", x))
+    return Select(x >= 0.0, one, decay) / (one + decay)
 
 
 def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
@@ -189,15 +178,6 @@ def _square_radius(a: Any, b: Any) -> Any:
     """Returns a^2 + b^2; 1 at the origin, so that the derivatives of the angle are 0 there."""
     square = a * a + b * b
     return where(eq(square, 0.0), 1.0, square)
-
-
-def _shift_right_logical(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    unsigned = np.dtype(f"u{a.dtype.itemsize}")
-    return (a.view(unsigned) >> (b.view(unsigned) % (8 * a.dtype.itemsize))).view(a.dtype)
-
-
-def _shift_left(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.left_shift(a, b % (8 * a.dtype.itemsize))
 
 
 # --- arithmetic -----------------------------------------------------------------------------------
@@ -262,12 +242,12 @@ relu = Elementwise(
     "relu",
     lambda x: np.where(x < 0, np.zeros((), x.dtype), x),  # -0 and nan stay, as in native code
     (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
-    expression=_relu_expression,
+    expression=lambda x: x.maximum(0.0),
     domain=(0.1, 2.0),
 )
 erf = Elementwise(
     "erf",
-    _erf_value,
+    arithmetic.erf,
     (lambda y, x: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
     accepts=FLOAT,
 )
@@ -300,8 +280,8 @@ bitwise_and = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=B
 bitwise_or = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=BITS)
 bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, (None, None), accepts=BITS)
 bitwise_not = Elementwise("bitwise_not", np.bitwise_not, (None,), accepts=BITS)
-shl = Elementwise("shl", _shift_left, (None, None), accepts=INTEGER)
-shr = Elementwise("shr", _shift_right_logical, (None, None), accepts=INTEGER)
+shl = Elementwise("shl", arithmetic.shift_left, (None, None), accepts=INTEGER)
+shr = Elementwise("shr", arithmetic.shift_right_logical, (None, None), accepts=INTEGER)
 
 
 class Where(Elementwise):

@@ -7,6 +7,7 @@ Every function takes the writer and operands and returns the result. The meaning
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from smelt.compiler.codegen.convert import convert
 from smelt.compiler.codegen.operands import (
@@ -16,6 +17,7 @@ from smelt.compiler.codegen.operands import (
     fold_index,
     intrinsic,
     mask_type,
+    shuffle,
     splat,
     upper_bound,
 )
@@ -36,8 +38,8 @@ def _plain(code: str) -> Operation:
     return lambda w, a, b: w.let(f"{code} {a.typed}, {b.text}")
 
 
-def _min_max(code: str) -> Operation:
-    return lambda w, a, b: intrinsic(w, code, a, b)
+def _intrinsic(name: str) -> Callable[..., str]:
+    return lambda w, *operands: intrinsic(w, name, *operands)
 
 
 def _shift(code: str) -> Operation:
@@ -85,19 +87,15 @@ def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
     return w.let(f"add {a.type} {quotient}, {step}")
 
 
-def _division(rounding: str) -> Operation:
-    return lambda w, a, b: _divide(w, a, b, rounding)
-
-
 _INTEGER: dict[str, Operation] = {
     "add": _plain("add"),
     "sub": _plain("sub"),
     "mul": _plain("mul"),
-    "div": _division("div"),
-    "floordiv": _division("floordiv"),
-    "mod": _division("mod"),
-    "maximum": _min_max("smax"),
-    "minimum": _min_max("smin"),
+    "div": partial(_divide, rounding="div"),
+    "floordiv": partial(_divide, rounding="floordiv"),
+    "mod": partial(_divide, rounding="mod"),
+    "maximum": _intrinsic("smax"),
+    "minimum": _intrinsic("smin"),
     "bitwise_and": _plain("and"),
     "bitwise_or": _plain("or"),
     "bitwise_xor": _plain("xor"),
@@ -255,9 +253,8 @@ def reduce(w: Writer, op: str, x: Value) -> Value:
 def _part(w: Writer, x: Value, first: int, lanes: int) -> Value:
     if lanes == 1:
         return Value(w.let(f"extractelement {x.typed}, i64 {first}"), x.dtype)
-    mask = ", ".join(f"i32 {lane}" for lane in range(first, first + lanes))
-    shuffled = w.let(f"shufflevector {x.typed}, {x.type} poison, <{lanes} x i32> <{mask}>")
-    return Value(shuffled, x.dtype, lanes)
+    part = shuffle(w, x.type, x.text, "poison", range(first, first + lanes))
+    return Value(part, x.dtype, lanes)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -280,10 +277,6 @@ def unary(w: Writer, op: str, x: Value, dtype: DType) -> Value:
         raise CompileError(f"{op} of {x.dtype.name} has no machine code")
     natural = bool_ if op in ("isnan", "isinf", "logical_not") else wide.dtype
     return convert(w, Value(table[op](w, wide), natural, x.lanes), dtype)
-
-
-def _round(name: str) -> Rule:
-    return lambda w, x: intrinsic(w, name, x)
 
 
 def _is(predicate: str, number: float) -> Rule:
@@ -335,38 +328,28 @@ def _invert(w: Writer, x: Value) -> str:
 
 _UNARY_FLOAT: dict[str, Rule] = {
     "neg": lambda w, x: w.let(f"fneg {x.typed}"),
-    "abs": _round("fabs"),
-    "sqrt": _round("sqrt"),
-    "floor": _round("floor"),
-    "ceil": _round("ceil"),
-    "round": _round("roundeven"),
-    "trunc": _round("trunc"),
+    "abs": _intrinsic("fabs"),
+    "sqrt": _intrinsic("sqrt"),
+    "floor": _intrinsic("floor"),
+    "ceil": _intrinsic("ceil"),
+    "round": _intrinsic("roundeven"),
+    "trunc": _intrinsic("trunc"),
     "sign": _float_sign,
     "isnan": _is("uno", 0.0),
     "isinf": _is_infinite,
     "logical_not": _is("oeq", 0.0),
 }
-_UNARY_INTEGER: dict[str, Rule] = {
+_WHOLE: dict[str, Rule] = dict.fromkeys(("floor", "ceil", "round", "trunc"), _same)
+_WHOLE |= dict.fromkeys(("isnan", "isinf"), _never)
+_UNARY_INTEGER: dict[str, Rule] = _WHOLE | {
     "neg": lambda w, x: w.let(f"sub {x.type} {constant(0, x.dtype, x.lanes).text}, {x.text}"),
     "abs": _integer_abs,
     "sign": _integer_sign,
     "logical_not": _equals_zero,
     "bitwise_not": _invert,
-    "isnan": _never,
-    "isinf": _never,
-    "floor": _same,
-    "ceil": _same,
-    "round": _same,
-    "trunc": _same,
 }
-_UNARY_FLAG: dict[str, Rule] = {
+_UNARY_FLAG: dict[str, Rule] = _WHOLE | {
     "abs": _same,
     "logical_not": _invert,
     "bitwise_not": _invert,
-    "isnan": _never,
-    "isinf": _never,
-    "floor": _same,
-    "ceil": _same,
-    "round": _same,
-    "trunc": _same,
 }

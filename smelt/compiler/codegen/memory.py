@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smelt.compiler.codegen.arithmetic import binary
-from smelt.compiler.codegen.operands import constant, offsets_literal, splat
+from smelt.compiler.codegen.operands import constant, offsets_literal, shuffle, splat
 from smelt.compiler.codegen.writer import (
     Value,
     Writer,
@@ -193,7 +193,7 @@ def _load_near(
         address = _address(w, pointer, buffer, binary(w, "add", base, integer(lowest + start)).text)
         found = _neighbors(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
         order = [lane if pick < 0 else lanes + pick for lane, pick in enumerate(picks)]
-        result = _shuffled(w, type_, result, found, order)
+        result = shuffle(w, type_, result, found, order)
     if len(set(wanted)) == lanes:
         return result
     # what one lane asks for another one may get, too, that should have 0
@@ -210,15 +210,9 @@ def _asked_for(w: Writer, mask: Value, picks: list[int]) -> str:
     for turn in range(max(map(len, askers.values()), default=0)):
         order = [askers.get(number, [])[turn : turn + 1] for number in range(mask.lanes)]
         lanes = [one[0] if one else mask.lanes for one in order]
-        some = _shuffled(w, type_, mask.text, "zeroinitializer", lanes)
+        some = shuffle(w, type_, mask.text, "zeroinitializer", lanes)
         result = w.let(f"or {type_} {result}, {some}") if turn else some
     return result
-
-
-def _shuffled(w: Writer, type_: str, a: str, b: str, lanes: list[int]) -> str:
-    """Returns the lanes of two vectors, counted through both, that are listed."""
-    mask = ", ".join(f"i32 {lane}" for lane in lanes)
-    return w.let(f"shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>")
 
 
 def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Value) -> None:
@@ -312,9 +306,9 @@ def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[
         upper = [lane if not lane & block else size + lane - block for lane in range(size)]
         lower = [lane + block if not lane & block else size + lane for lane in range(size)]
         for top in (number for number in range(size) if not number & block):
-            pair = f"{type_} {lines[top]}, {type_} {lines[top + block]}"
-            for number, lanes in ((top, upper), (top + block, lower)):
-                mask = ", ".join(f"i32 {lane}" for lane in lanes)
-                lines[number] = w.let(f"shufflevector {pair}, <{size} x i32> <{mask}>")
+            pair = lines[top], lines[top + block]
+            lines[top], lines[top + block] = (
+                shuffle(w, type_, *pair, lanes) for lanes in (upper, lower)
+            )
         block *= 2
     return lines
