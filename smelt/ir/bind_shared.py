@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from smelt.ir.loops import Expression, Let, Read, Variable, children, with_children
+from smelt.ir.postorder import postorder
 
 
 def bind_shared(
@@ -18,7 +19,7 @@ def bind_shared(
 
     The lets come in the order in which they need each other; `fresh` makes names.
     """
-    order = _postorder(values)
+    order = postorder(values, children)
     uses = Counter(id(part) for expression in order for part in children(expression))
     lets: list[Let] = []
     built: dict[int, Expression] = {}
@@ -33,19 +34,3 @@ def bind_shared(
             rebuilt = variable
         built[id(expression)] = rebuilt
     return lets, tuple(built[id(value)] for value in values)
-
-
-def _postorder(roots: Sequence[Expression]) -> list[Expression]:
-    """Every part once, each after what it is made of."""
-    order: list[Expression] = []
-    placed: set[int] = set()
-    stack = [(root, False) for root in reversed(roots)]
-    while stack:
-        part, ready = stack.pop()
-        if ready:
-            order.append(part)
-        elif id(part) not in placed:
-            placed.add(id(part))
-            stack.append((part, True))
-            stack.extend((below, False) for below in reversed(children(part)))
-    return order

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ import numpy as np
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.operation import Operation, Pattern
+from smelt.ir.postorder import postorder
 
 
 @dataclass(frozen=True)
@@ -120,28 +122,11 @@ class Graph:
 
 
 def topological(roots: Iterable[Node]) -> list[Node]:
-    """Returns the nodes below `roots`, operands before users, without recursion.
+    """Returns the nodes below `roots`, operands before users.
 
     The order depends only on the graph, so equal steps print equal text.
     """
-    order: list[Node] = []
-    done: set[Node] = set()
-    for root in roots:
-        stack: list[tuple[Node, Iterator[Node]]] = []
-        if root not in done:
-            done.add(root)
-            stack.append((root, iter(root.inputs)))
-        while stack:
-            node, pending = stack[-1]
-            for operand in pending:
-                if operand not in done:
-                    done.add(operand)
-                    stack.append((operand, iter(operand.inputs)))
-                    break
-            else:
-                order.append(node)
-                stack.pop()
-    return order
+    return postorder(roots, operator.attrgetter("inputs"))
 
 
 def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:

@@ -15,7 +15,16 @@ import numpy as np
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
+from smelt.ops.movement import (
+    broadcast_to,
+    concatenate,
+    cropped,
+    flip,
+    pad,
+    permute,
+    reshape,
+    slice_,
+)
 from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_factors
 
 Sizes = tuple[int, ...]
@@ -207,8 +216,7 @@ def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
     (joined,) = parts
     full = tuple(count * step for count, step in zip(counts, steps, strict=True))
     joined = reshape(joined, shape=(*joined.shape[:2], *full))
-    start, ones = (0,) * joined.ndim, (1,) * joined.ndim
-    return slice_(joined, start=start, stop=(*joined.shape[:2], *extents), step=ones)
+    return cropped(joined, (*joined.shape[:2], *extents))
 
 
 def padded(x: Any, before: Sizes, after: Sizes, step: Sizes) -> Any:
@@ -254,15 +262,14 @@ def _kernel_gradient(
     covered = map(effective_extent, g.shape[2:], stride)
     axes = zip(shape[2:], dilation, covered, strict=True)
     read = [(taps - 1) * gap + extent for taps, gap, extent in axes]
-    start, ones = (0,) * moved.ndim, (1,) * moved.ndim
-    moved = slice_(moved, start=start, stop=(*moved.shape[:2], *read), step=ones)
-    kernel = permute(g, axes=(1, 0, *range(2, g.ndim)))
-    result = convolution(moved, kernel, stride=dilation, dilation=stride, groups=groups)
-    return permute(reshape(result, shape=(inner, outputs, *shape[2:])), axes=_swapped(result))
+    moved = cropped(moved, (*moved.shape[:2], *read))
+    result = convolution(moved, _swapped(g), stride=dilation, dilation=stride, groups=groups)
+    return _swapped(reshape(result, shape=(inner, outputs, *shape[2:])))
 
 
-def _swapped(x: Any) -> Sizes:
-    return (1, 0, *range(2, x.ndim))
+def _swapped(x: Any) -> Any:
+    """Returns a Tensor with its first two axes exchanged."""
+    return permute(x, axes=(1, 0, *range(2, x.ndim)))
 
 
 def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int) -> Any:
@@ -274,12 +281,10 @@ def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int
         types = Type(x.shape[1:], x.dtype), Type(w.shape[1:], w.dtype)
         example = convolution.infer(*types, **settings, groups=groups)
         return broadcast_to(x.literal(0, x.dtype), shape=(0, *example.shape))
-    together = permute(x, axes=(1, 0, *range(2, x.ndim)))
-    together = reshape(together, shape=(samples, size * channels, *spatial))
+    together = reshape(_swapped(x), shape=(samples, size * channels, *spatial))
     kernels = reshape(w, shape=(size * outputs, inner, *kernel))
     y = convolution(together, kernels, **settings, groups=size * groups)
-    y = reshape(y, shape=(samples, size, outputs, *y.shape[2:]))
-    return permute(y, axes=(1, 0, *range(2, y.ndim)))
+    return _swapped(reshape(y, shape=(samples, size, outputs, *y.shape[2:])))
 
 
 convolution = Convolution("convolution")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -252,6 +252,11 @@ class Slice(Movement):
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         axes = zip(index, node.attributes["start"], node.attributes["step"], strict=True)
         return tuple(i * step + start for i, start, step in axes)
+
+
+def cropped(x: Any, extents: Iterable[int]) -> Any:
+    """Returns a Tensor's first elements along each axis, so many."""
+    return slice_(x, start=(0,) * x.ndim, stop=tuple(extents), step=(1,) * x.ndim)
 
 
 class Pad(Movement):

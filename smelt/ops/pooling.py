@@ -25,6 +25,7 @@ from smelt.ops.op import (
     Mask,
     Needs,
     Op,
+    Reader,
     Readers,
     Type,
     Typed,
@@ -45,6 +46,16 @@ class Windowed(Op):
     def windows(self, attributes: dict[str, Any]) -> Windows:
         """Returns the windows that the attributes describe."""
         return Windows(*(attributes[name] for name in Windows._fields))
+
+    def elements(
+        self, read: Reader, index: Index, node: Any, mask: Mask
+    ) -> Iterator[tuple[Expression, Mask]]:
+        """Yields the element at each position of a window, and whether it exists (None: surely)."""
+        windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
+        for offset in windows.offsets():
+            source = windows.at(index[kept:], tuple(map(constant, offset)))
+            inside = windows.inside(source, node.inputs[0].shape[kept:])
+            yield read((*index[:kept], *source), conjunction(mask, inside)), inside
 
 
 class WindowArgmax(Windowed):
@@ -78,14 +89,10 @@ class WindowArgmax(Windowed):
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns a chain over the window's positions, each compared with the best before it."""
-        windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
-        extents = node.inputs[0].shape[kept:]
         best: Expression | None = None
         place: Expression = Constant(-1, int32)
-        for number, offset in enumerate(windows.offsets()):
-            source = windows.at(index[kept:], tuple(map(constant, offset)))
-            inside = windows.inside(source, extents)
-            element = readers[0]((*index[:kept], *source), conjunction(mask, inside))
+        elements = self.elements(readers[0], index, node, mask)
+        for number, (element, inside) in enumerate(elements):
             better = inside if best is None else _and(inside, _beats(element, best, place, inside))
             here = Constant(number, int32)
             place = here if better is None else Select(better, here, place)
@@ -140,10 +147,7 @@ class WindowTake(Windowed):
             offset = _offset(windows, Cast(place, int64))
             return readers[0]((*index[:kept], *windows.at(index[kept:], offset)), mask)
         result: Expression | None = None
-        for number, taps in enumerate(windows.offsets()):
-            source = windows.at(index[kept:], tuple(map(constant, taps)))
-            inside = windows.inside(source, node.inputs[0].shape[kept:])
-            element = readers[0]((*index[:kept], *source), conjunction(mask, inside))
+        for number, (element, _) in enumerate(self.elements(readers[0], index, node, mask)):
             here = place.equals(number)
             result = element if result is None else Select(here, element, result)
         assert result is not None, "a window has a position"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import as_float, div, eq, mul, where
-from smelt.ops.movement import broadcast_to, flip, pad, reshape, slice_
+from smelt.ops.movement import broadcast_to, cropped, flip, pad, reshape
 from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_number
 
 Adjoint = Callable[..., Any]
@@ -119,10 +120,9 @@ def _shifted(x: Any, axis: int) -> Any:
     """Moves a running product one place on; a 1 comes in at the front."""
     if not x.shape[axis]:
         return x
-    start, low = (0,) * x.ndim, tuple(int(place == axis) for place in range(x.ndim))
-    stop = tuple(extent - before for extent, before in zip(x.shape, low, strict=True))
-    one = (1,) * x.ndim
-    moved = pad(slice_(x, start=start, stop=stop, step=one), low=low, high=start, step=one)
+    low = tuple(int(place == axis) for place in range(x.ndim))
+    before = cropped(x, map(operator.sub, x.shape, low))
+    moved = pad(before, low=low, high=(0,) * x.ndim, step=(1,) * x.ndim)
     first = np.arange(x.shape[axis]).reshape([-1 if p == axis else 1 for p in range(x.ndim)]) == 0
     return where(broadcast_to(x.literal(first), shape=x.shape), 1.0, moved)
 

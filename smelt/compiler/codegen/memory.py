@@ -162,14 +162,12 @@ def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Va
 def _neighbors(w: Writer, address: str, buffer: Buffer, lanes: int, lanes_mask: str) -> str:
     """Reads `lanes` elements from an address on, but only where the lanes_mask hold; else 0."""
     type_, name = _vector_of(buffer, lanes)
-    return w.call(
-        type_,
-        f"llvm.masked.load.{name}.p0",
-        f"ptr {address}",
-        f"i32 {buffer.dtype.itemsize}",
-        lanes_mask,
-        f"{type_} zeroinitializer",
-    )
+    place = f"ptr {address}", _align(buffer), lanes_mask
+    return w.call(type_, f"llvm.masked.load.{name}.p0", *place, f"{type_} zeroinitializer")
+
+
+def _align(buffer: Buffer) -> str:
+    return f"i32 {buffer.dtype.itemsize}"
 
 
 def _is_near(offsets: tuple[int, ...]) -> bool:
@@ -219,38 +217,21 @@ def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Valu
     type_, name = _vector_of(buffer, mask.lanes)
     if mask.lanes == 1:
         bits = f"{type_} {w.let(f'insertelement {type_} poison, {bits}, i64 0')}"
-    w.call(
-        "void",
-        f"llvm.masked.store.{name}.p0",
-        bits,
-        f"ptr {address}",
-        f"i32 {buffer.dtype.itemsize}",
-        _mask_vector(w, mask),
-    )
+    place = f"ptr {address}", _align(buffer), _mask_vector(w, mask)
+    w.call("void", f"llvm.masked.store.{name}.p0", bits, *place)
 
 
 def _gather(w: Writer, addresses: str, buffer: Buffer, mask: Value) -> str:
     type_, name = _vector_of(buffer, mask.lanes)
-    return w.call(
-        type_,
-        f"llvm.masked.gather.{name}.v{mask.lanes}p0",
-        f"<{mask.lanes} x ptr> {addresses}",
-        f"i32 {buffer.dtype.itemsize}",
-        mask.typed,
-        f"{type_} zeroinitializer",
-    )
+    places = f"<{mask.lanes} x ptr> {addresses}", _align(buffer), mask.typed
+    gather = f"llvm.masked.gather.{name}.v{mask.lanes}p0"
+    return w.call(type_, gather, *places, f"{type_} zeroinitializer")
 
 
 def _scatter(w: Writer, addresses: str, buffer: Buffer, bits: str, mask: Value) -> None:
     _, name = _vector_of(buffer, mask.lanes)
-    w.call(
-        "void",
-        f"llvm.masked.scatter.{name}.v{mask.lanes}p0",
-        bits,
-        f"<{mask.lanes} x ptr> {addresses}",
-        f"i32 {buffer.dtype.itemsize}",
-        mask.typed,
-    )
+    places = f"<{mask.lanes} x ptr> {addresses}", _align(buffer), mask.typed
+    w.call("void", f"llvm.masked.scatter.{name}.v{mask.lanes}p0", bits, *places)
 
 
 # -------------------------------------------------------------------------------------------------

@@ -109,14 +109,8 @@ class _Step:
         w.finish(f"define i64 @{entry}({_PARAMETERS}) nounwind")
 
     def copy(self, target: str, source: str, count: str) -> None:
-        self.writer.call(
-            "void",
-            "llvm.memcpy.p0.p0.i64",
-            f"ptr {target}",
-            f"ptr {source}",
-            f"i64 {count}",
-            "i1 false",
-        )
+        operands = f"ptr {target}", f"ptr {source}", f"i64 {count}", "i1 false"
+        self.writer.call("void", "llvm.memcpy.p0.p0.i64", *operands)
 
     def find_moving(self) -> None:
         """Lists the slots that move at all, so that a step need not look at the others."""
