@@ -164,11 +164,11 @@ class BodyTracer(GraphBuilder, NestedEngine):
         self.check_current(tensor)
         if self.owns(tensor._data):
             return tensor.data
-        found = self.captured.get(id(tensor))
-        if found is None:
+        entry = self.captured.get(id(tensor))
+        if entry is None:
             self._check_owned(tensor._data)
-            found = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
-        return found[1]
+            entry = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
+        return entry[1]
 
     def changes(self, again: bool = False) -> list[Change]:
         """Returns which tensors from outside have new contents; `again`: the body runs again."""
@@ -236,7 +236,7 @@ def trace_loop(
         slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).data for x in rows]
     before = [x.data for x in carry]  # what the body makes of `carry` itself does not matter
     scanned = [ScannedInput(x, node) for x, node in zip(rows, slices, strict=True)]
-    nodes = _traced(tracer, lambda: iteration(carry, [one.slice for one in scanned])).nodes
+    nodes = _traced(tracer, lambda: iteration(carry, [x.slice for x in scanned])).nodes
     carried = [Carry(*triple) for triple in zip(initial, before, nodes, strict=False)]
     return LoopBody(tracer, carried, scanned, nodes[len(carried) :])
 

@@ -109,13 +109,13 @@ def _in_graph(
 
 def _conditions(yes: TracedBody, no: TracedBody) -> list[Condition]:
     """Adds what each side counts as violations; the side that does not run counts none."""
-    found = []
-    for branch, other in ((yes, no), (no, yes)):
-        for one in branch.tracer.conditions:
-            branch.nodes.append(one.violations)
-            other.nodes.append(other.tracer.literal(np.zeros((), np.int64), dtypes.int64))
-            found.append(one)
-    return found
+    conditions = []
+    for branch, opposite in ((yes, no), (no, yes)):
+        for condition in branch.tracer.conditions:
+            branch.nodes.append(condition.violations)
+            opposite.nodes.append(opposite.tracer.literal(np.zeros((), np.int64), dtypes.int64))
+            conditions.append(condition)
+    return conditions
 
 
 _BRANCHES_DIFFER = Wording(

@@ -44,8 +44,8 @@ class Cond(Region):
             leaves, values = _recomputed(body, given)
             outputs = tuple([values[body.outputs[number]] for number in g.values])
             targets = [leaves[place] for place in wanted]
-            found = reverse_walk(outputs, tuple(g.values.values()), {id(x) for x in targets})
-            return [found[id(x)] if id(x) in found else zeros_like(x) for x in targets]
+            gradients = reverse_walk(outputs, tuple(g.values.values()), {id(x) for x in targets})
+            return [gradients[id(x)] if id(x) in gradients else zeros_like(x) for x in targets]
 
         branches = [_traced_branch(pulled, body) for body in attributes["bodies"]]
         result_tuple = make_cond(flag, branches[1], branches[0])
@@ -122,8 +122,8 @@ def make_cond(flag: Tensor, yes: TracedBody, no: TracedBody, examples: Shape = (
 
 
 def _leaf(tracer: BodyTracer, tensor: Tensor) -> Node:
-    found = tracer.captured.get(id(tensor))
-    return Node(CAPTURED, (), {}, tensor.shape, tensor.dtype) if found is None else found[1]
+    entry = tracer.captured.get(id(tensor))
+    return Node(CAPTURED, (), {}, tensor.shape, tensor.dtype) if entry is None else entry[1]
 
 
 def _carry(number: int, like: Node) -> Node:

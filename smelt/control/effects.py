@@ -21,7 +21,7 @@ from smelt.tracing.engine import context, no_grad
 
 def with_effects(body: LoopBody) -> LoopBody:
     """Returns the body of a loop that also carries what it changes and counts violations."""
-    changed = [Carry(one.contents, one.before, one.after) for one in _changes(body)]
+    changed = [Carry(change.contents, change.before, change.after) for change in _changes(body)]
     counted = map(_counted, body.tracer.conditions)
     return replace(body, carried=[*body.carried, *changed, *counted])
 

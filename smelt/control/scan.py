@@ -65,16 +65,16 @@ def _length(sliced: list[Tensor], length: int | None) -> int:
     length = length if length is None else checked_length("scan: length", length)
     if any(not x.ndim for x in sliced):
         raise ShapeError("scan: an input has shape (), so there is no axis to go along")
-    found = {x.shape[0] for x in sliced}
-    if len(found) > 1:
+    lengths = {x.shape[0] for x in sliced}
+    if len(lengths) > 1:
         shapes = ", ".join(str(x.shape) for x in sliced)
         raise ShapeError(f"scan: the inputs need one length along their first axis, got {shapes}")
     if length is None:
-        if not found:
+        if not lengths:
             raise ArgumentError("scan: without inputs it needs `length`, a number of turns")
-        return found.pop()
-    if found and found != {length}:
-        raise ArgumentError(f"scan: length={length}, but the inputs have {found.pop()} elements")
+        return lengths.pop()
+    if lengths and lengths != {length}:
+        raise ArgumentError(f"scan: length={length}, but the inputs have {lengths.pop()} elements")
     return length
 
 

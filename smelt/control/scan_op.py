@@ -60,11 +60,11 @@ def make_scan(body: LoopBody, direction: Direction, examples: Shape = ()) -> Ten
     before = [carry.before for carry in body.carried]
     roots = [*(carry.after for carry in body.carried), *body.outputs]
     read = set(topological(roots))
-    scanned = [one for one in body.scanned if one.node in read]  # the others nobody makes
-    residuals = [*before, *_expensive(roots, {*before, *(one.node for one in scanned)})]
+    scanned = [x for x in body.scanned if x.node in read]  # the others nobody makes
+    residuals = [*before, *_expensive(roots, {*before, *(x.node for x in scanned)})]
     graph, given = body_graph(replace(body, scanned=scanned), residuals)
     initial = [carry.initial for carry in body.carried]
-    operands = (*initial, *(one.rows for one in scanned), *given)
+    operands = (*initial, *(x.rows for x in scanned), *given)
     attributes = {
         "bodies": (graph,),
         "scanned": len(scanned),
@@ -82,7 +82,7 @@ def body_graph(body: LoopBody, residuals: Sequence[Node]) -> tuple[Graph, tuple[
     What it carries are its states; its arguments are the slices and what it uses from outside.
     """
     before = [carry.before for carry in body.carried]
-    slices = [one.node for one in body.scanned]
+    slices = [x.node for x in body.scanned]
     moving = {*before, *slices}
     roots = [*(carry.after for carry in body.carried), *body.outputs, *residuals]
     captured = {node: x for x, node in body.tracer.captured.values() if node not in moving}
@@ -101,7 +101,7 @@ def _expensive(roots: Iterable[Node], moving: set[Node]) -> list[Node]:
     """Returns the nodes that vary and are better stored than computed again."""
     found, varies = [], set(moving)
     for node in topological(roots):
-        if any(one in varies for one in node.inputs):
+        if any(operand in varies for operand in node.inputs):
             varies.add(node)
             if node.op.is_worth_saving:
                 found.append(node)

@@ -67,9 +67,9 @@ class GetElement(Op):
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         (result_tuple,), shape, stacked = inputs, attributes["shape"], attributes["stacked"]
-        place = 1 if stacked else 0
-        whole = (*shape[:place], result_tuple.shape[0], *shape[place:])
-        result = apply(self, (result_tuple,), {**attributes, "shape": whole})
+        axis = 1 if stacked else 0
+        with_batch = (*shape[:axis], result_tuple.shape[0], *shape[axis:])
+        result = apply(self, (result_tuple,), {**attributes, "shape": with_batch})
         return result.movedim(1, 0) if stacked else result
 
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from smelt.dtypes import DType, bool_, int64
 
@@ -406,24 +406,6 @@ def children(expression: Expression) -> tuple[Expression, ...]:
         case Read(index=index):
             return index
     return ()
-
-
-def with_children(whole: Expression, parts: Sequence[Expression]) -> Expression:
-    """Returns an expression of the same kind made of other parts; undoes `children`."""
-    match whole:
-        case Unary() | Cast() | Reduce():
-            return replace(whole, x=parts[0])
-        case Binary():
-            return replace(whole, a=parts[0], b=parts[1])
-        case Fma():
-            return replace(whole, a=parts[0], b=parts[1], c=parts[2])
-        case Select():
-            return replace(whole, condition=parts[0], yes=parts[1], no=parts[2])
-        case Load(mask=None) | Read():
-            return replace(whole, index=tuple(parts))
-        case Load():
-            return replace(whole, index=tuple(parts[:-1]), mask=parts[-1])
-    return whole
 
 
 def walk(expression: Expression) -> Iterator[Expression]:

@@ -140,7 +140,7 @@ def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:
         graph,
         outputs=tuple([new[node] for node in graph.outputs]),
         updates=tuple([(old, new[value]) for old, value in graph.updates]),
-        assertions=tuple([Assertion(new[one.node], one.message) for one in graph.assertions]),
+        assertions=tuple([Assertion(new[check.node], check.message) for check in graph.assertions]),
     )
 
 

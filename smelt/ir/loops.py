@@ -46,7 +46,6 @@ from smelt.ir.expressions import (  # noqa: F401  everybody imports both from he
     index_variable,
     unary,
     walk,
-    with_children,
 )
 
 

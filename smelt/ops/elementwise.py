@@ -83,8 +83,8 @@ class Elementwise(Op):
         check_not_half(self.name, dtype)
         for given in types:
             if given.dtype is not dtype:
-                both = ", ".join(one.dtype.name for one in types)
-                raise DTypeError(f"{self.name}: operands must have one dtype, got {both}")
+                names = ", ".join(given.dtype.name for given in types)
+                raise DTypeError(f"{self.name}: operands must have one dtype, got {names}")
         return bool_ if self.to_bool else dtype
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:

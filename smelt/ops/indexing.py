@@ -105,18 +105,18 @@ class ScatterAdd(Op):
                 f"scatter_add: values {g.shape} do not hold the index's shape {index.shape} "
                 f"from axis {axis} on"
             )
-        rest = g.shape[axis + len(index.shape) :]
-        return Type((*g.shape[:axis], attributes["extent"], *rest), g.dtype)
+        behind = g.shape[axis + len(index.shape) :]
+        return Type((*g.shape[:axis], attributes["extent"], *behind), g.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         g, index = arrays
         axis, extent = attributes["axis"], attributes["extent"]
         _check_bounds("scatter_add", index, extent)
-        before, rest = g.shape[:axis], g.shape[axis + index.ndim :]
-        result = np.zeros((extent, math.prod(before), math.prod(rest)), g.dtype)
-        rows = g.reshape((math.prod(before), index.size, math.prod(rest))).swapaxes(0, 1)
+        before, behind = g.shape[:axis], g.shape[axis + index.ndim :]
+        result = np.zeros((extent, math.prod(before), math.prod(behind)), g.dtype)
+        rows = g.reshape((math.prod(before), index.size, math.prod(behind))).swapaxes(0, 1)
         np.add.at(result, index.ravel(), rows)
-        return result.swapaxes(0, 1).reshape((*before, extent, *rest))
+        return result.swapaxes(0, 1).reshape((*before, extent, *behind))
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return take(g, inputs[1], axis=attributes["axis"]), None

@@ -343,18 +343,18 @@ class Concatenate(Movement):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]
-        for other in types[1:]:
-            if other.dtype is not first.dtype:
+        for operand in types[1:]:
+            if operand.dtype is not first.dtype:
                 raise DTypeError(
-                    f"concatenate: dtypes {first.dtype.name} and {other.dtype.name} differ"
+                    f"concatenate: dtypes {first.dtype.name} and {operand.dtype.name} differ"
                 )
-            trimmed = [one.shape[:axis] + one.shape[axis + 1 :] for one in (first, other)]
-            if len(first.shape) != len(other.shape) or trimmed[0] != trimmed[1]:
+            trimmed = [x.shape[:axis] + x.shape[axis + 1 :] for x in (first, operand)]
+            if len(first.shape) != len(operand.shape) or trimmed[0] != trimmed[1]:
                 raise ShapeError(
-                    f"concatenate: shapes {first.shape} and {other.shape} differ outside "
+                    f"concatenate: shapes {first.shape} and {operand.shape} differ outside "
                     f"axis {axis}"
                 )
-        total = sum(one.shape[axis] for one in types)
+        total = sum(x.shape[axis] for x in types)
         return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:

@@ -74,15 +74,15 @@ def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
     if rounding == "div":
         return quotient
     zero = constant(0, a.dtype, a.lanes)
-    whole = w.let(f"mul {a.type} {quotient}, {b.text}")
-    rest = w.let(f"sub {a.typed}, {whole}")
-    signs = w.let(f"xor {a.type} {rest}, {b.text}")
+    product = w.let(f"mul {a.type} {quotient}, {b.text}")
+    remainder = w.let(f"sub {a.typed}, {product}")
+    signs = w.let(f"xor {a.type} {remainder}, {b.text}")
     differ = w.let(f"icmp slt {a.type} {signs}, {zero.text}")
-    inexact = w.let(f"icmp ne {a.type} {rest}, {zero.text}")
+    inexact = w.let(f"icmp ne {a.type} {remainder}, {zero.text}")
     below = w.let(f"and {mask_type(a)} {differ}, {inexact}")
     if rounding == "mod":
-        shifted = w.let(f"add {a.type} {rest}, {b.text}")
-        return emit_select(w, below, a._replace(text=shifted), a._replace(text=rest))
+        shifted = w.let(f"add {a.type} {remainder}, {b.text}")
+        return emit_select(w, below, a._replace(text=shifted), a._replace(text=remainder))
     step = w.let(f"sext {mask_type(a)} {below} to {a.type}")
     return w.let(f"add {a.type} {quotient}, {step}")
 
@@ -137,19 +137,19 @@ def _float_min_max(worse: str) -> Operation:
 def _float_remainder(w: Writer, a: Value, b: Value) -> tuple[str, str, str]:
     """Writes C's fmod; returns it, whether Python's is one `b` more, and whether it is 0."""
     zero = constant(0.0, a.dtype, a.lanes).text
-    rest = w.let(f"frem {a.typed}, {b.text}")
-    rest_below = w.let(f"fcmp olt {a.type} {rest}, {zero}")
+    remainder = w.let(f"frem {a.typed}, {b.text}")
+    remainder_below = w.let(f"fcmp olt {a.type} {remainder}, {zero}")
     below = w.let(f"fcmp olt {b.typed}, {zero}")
-    signs = w.let(f"xor {mask_type(a)} {rest_below}, {below}")
-    exact = w.let(f"fcmp oeq {a.type} {rest}, {zero}")
-    inexact = w.let(f"fcmp une {a.type} {rest}, {zero}")
-    return rest, w.let(f"and {mask_type(a)} {signs}, {inexact}"), exact
+    signs = w.let(f"xor {mask_type(a)} {remainder_below}, {below}")
+    exact = w.let(f"fcmp oeq {a.type} {remainder}, {zero}")
+    inexact = w.let(f"fcmp une {a.type} {remainder}, {zero}")
+    return remainder, w.let(f"and {mask_type(a)} {signs}, {inexact}"), exact
 
 
 def _float_mod(w: Writer, a: Value, b: Value) -> str:
-    rest, off, exact = _float_remainder(w, a, b)
-    shifted = w.let(f"fadd {a.type} {rest}, {b.text}")
-    moved = emit_select(w, off, a._replace(text=shifted), a._replace(text=rest))
+    remainder, off, exact = _float_remainder(w, a, b)
+    shifted = w.let(f"fadd {a.type} {remainder}, {b.text}")
+    moved = emit_select(w, off, a._replace(text=shifted), a._replace(text=remainder))
     zero = intrinsic(w, "copysign", constant(0.0, a.dtype, a.lanes), b)
     return emit_select(w, exact, a._replace(text=zero), a._replace(text=moved))
 
@@ -158,9 +158,9 @@ def _float_floordiv(w: Writer, a: Value, b: Value) -> str:
     """Writes NumPy's floor_divide: exact where `floor(a / b)` would be rounded wrongly."""
     zero, half, one = (constant(number, a.dtype, a.lanes) for number in (0.0, 0.5, 1.0))
     plain = a._replace(text=w.let(f"fdiv {a.typed}, {b.text}"))
-    rest, off, _ = _float_remainder(w, a, b)
-    whole = w.let(f"fsub {a.typed}, {rest}")
-    quotient = w.let(f"fdiv {a.type} {whole}, {b.text}")
+    remainder, off, _ = _float_remainder(w, a, b)
+    multiple = w.let(f"fsub {a.typed}, {remainder}")
+    quotient = w.let(f"fdiv {a.type} {multiple}, {b.text}")
     less = w.let(f"fsub {a.type} {quotient}, {one.text}")
     quotient = emit_select(w, off, a._replace(text=less), a._replace(text=quotient))
     down = intrinsic(w, "floor", a._replace(text=quotient))
@@ -193,9 +193,9 @@ def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
 
     Raises CompileError when the dtype has no such operation.
     """
-    found = fold_index(w, op, a, b)
-    if found is not None:
-        return found
+    folded = fold_index(w, op, a, b)
+    if folded is not None:
+        return folded
     if a.dtype.compute is not a.dtype:
         result = binary(w, op, convert(w, a, float32), convert(w, b, float32))
         return result if op in COMPARE else convert(w, result, a.dtype)
@@ -294,11 +294,11 @@ def _is_infinite(w: Writer, x: Value) -> str:
 def _float_sign(w: Writer, x: Value) -> str:
     zero, one, minus = (constant(number, x.dtype, x.lanes) for number in (0.0, 1.0, -1.0))
     is_zero = w.let(f"fcmp oeq {x.typed}, {zero.text}")
-    rest = x._replace(text=emit_select(w, is_zero, zero, x))
+    sign = x._replace(text=emit_select(w, is_zero, zero, x))
     below = w.let(f"fcmp olt {x.typed}, {zero.text}")
-    rest = x._replace(text=emit_select(w, below, minus, rest))
+    sign = x._replace(text=emit_select(w, below, minus, sign))
     above = w.let(f"fcmp ogt {x.typed}, {zero.text}")
-    return emit_select(w, above, one, rest)
+    return emit_select(w, above, one, sign)
 
 
 def _integer_sign(w: Writer, x: Value) -> str:

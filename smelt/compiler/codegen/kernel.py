@@ -318,10 +318,10 @@ def _emit_helper(module: Module, name: str, op: str, dtypes: list[DType], lanes:
     statements, result = (integer_power if dtypes[0].kind == "int" else expand)(op, arguments)
     for statement in statements:
         function.visit(statement)
-    found = splat(function.writer, function.value(result), lanes)
-    function.writer.do(f"ret {found.typed}")
+    returned = splat(function.writer, function.value(result), lanes)
+    function.writer.do(f"ret {returned.typed}")
     parameters = ", ".join(value.typed for value in values)
-    function.writer.finish(f"define internal {found.type} @{name}({parameters}) {HELPER}")
+    function.writer.finish(f"define internal {returned.type} @{name}({parameters}) {HELPER}")
 
 
 def _places(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

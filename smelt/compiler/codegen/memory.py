@@ -189,9 +189,9 @@ def _load_near(
         picks = [at - start if start <= at < start + lanes else -1 for at in wanted]
         inside = _asked_for(w, mask, picks)
         address = _address(w, pointer, buffer, binary(w, "add", base, integer(lowest + start)).text)
-        found = _neighbors(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
+        neighbors = _neighbors(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
         order = [lane if pick < 0 else lanes + pick for lane, pick in enumerate(picks)]
-        result = shuffle(w, type_, result, found, order)
+        result = shuffle(w, type_, result, neighbors, order)
     if len(set(wanted)) == lanes:
         return result
     # what one lane asks for another one may get, too, that should have 0
@@ -207,7 +207,7 @@ def _asked_for(w: Writer, mask: Value, picks: list[int]) -> str:
     askers.pop(-1, None)
     for turn in range(max(map(len, askers.values()), default=0)):
         order = [askers.get(number, [])[turn : turn + 1] for number in range(mask.lanes)]
-        lanes = [one[0] if one else mask.lanes for one in order]
+        lanes = [asking[0] if asking else mask.lanes for asking in order]
         some = shuffle(w, type_, mask.text, "zeroinitializer", lanes)
         result = w.let(f"or {type_} {result}, {some}") if turn else some
     return result

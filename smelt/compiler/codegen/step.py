@@ -121,9 +121,9 @@ class _Step:
         with w.when(several), w.loop("0", count, 1, runs=count != "0") as slot:
             distance = w.load("i64", _element(w, "%advance", slot))
             with w.when(w.let(f"icmp ne i64 {distance}, 0")):
-                found = w.load("i64", self.moving_count)
-                w.do(f"store i64 {slot}, ptr {_element(w, self.moving, found)}")
-                w.do(f"store i64 {w.let(f'add i64 {found}, 1')}, ptr {self.moving_count}")
+                position = w.load("i64", self.moving_count)
+                w.do(f"store i64 {slot}, ptr {_element(w, self.moving, position)}")
+                w.do(f"store i64 {w.let(f'add i64 {position}, 1')}, ptr {self.moving_count}")
 
     def advance(self) -> None:
         w = self.writer
@@ -210,17 +210,18 @@ class _Step:
 
     def bases(self, region: Region) -> dict[Slot, str]:
         """Returns the addresses of the outer slots that a region is bound to."""
-        outer = [one.outer for one in region.bindings]
+        outer = [binding.outer for binding in region.bindings]
         outer += [region.arena] if region.arena else []
         return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
 
     def region(self, region: Region, bases: dict[Slot, str], iteration: str) -> None:
         w, around = self.writer, self.places
         places = {}
-        for one in region.bindings:
-            distance = w.let(f"mul i64 {iteration}, {one.stride}") if one.stride else "0"
-            begin = w.let(f"add i64 {distance}, {one.start}") if one.start else distance
-            places[one.inner] = w.let(f"getelementptr i8, ptr {bases[one.outer]}, i64 {begin}")
+        for binding in region.bindings:
+            distance = w.let(f"mul i64 {iteration}, {binding.stride}") if binding.stride else "0"
+            begin = w.let(f"add i64 {distance}, {binding.start}") if binding.start else distance
+            base = bases[binding.outer]
+            places[binding.inner] = w.let(f"getelementptr i8, ptr {base}, i64 {begin}")
         for slot in region.program.slots:
             if slot.kind == "arena":
                 assert region.arena is not None

@@ -99,7 +99,7 @@ class CompiledStep:
         if executable is not None:
             return executable.run_once(arguments)
         call = flatten_call(arguments, options)
-        plain = not (options or self.donate) and all(type(one) is Tensor for one in arguments)
+        plain = not (options or self.donate) and all(type(x) is Tensor for x in arguments)
         result = self.executables.lookup(call, plain).run_once(call.tensors)
         self._give_away(arguments)
         return result

@@ -21,7 +21,7 @@ class Work:
 def count(kernel: ir.Kernel) -> Work:
     """Returns the work of an unscheduled kernel."""
     operations = sum(_operations(statement) for statement in kernel.body)
-    nbytes = sum(one.size * one.dtype.itemsize for one in kernel.inputs + kernel.outputs)
+    nbytes = sum(buffer.size * buffer.dtype.itemsize for buffer in kernel.inputs + kernel.outputs)
     return Work(operations, nbytes)
 
 

@@ -54,7 +54,7 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
         "assembly": lambda: native.assembly(stages.program),
     }
     if stage == "all":
-        return "\n\n".join(f"==== {one} ====\n{text()}" for one, text in texts.items())
+        return "\n\n".join(f"==== {title} ====\n{text()}" for title, text in texts.items())
     if stage not in texts:
         raise ArgumentError(
             f"explain: there is no stage {stage!r}; choose one of {', '.join(STAGES)}"
@@ -168,7 +168,7 @@ class _Copies:
     def seconds(self, call: Call) -> float:
         alone = replace(self.program, body=(call,))
         compiled = native.build(alone)
-        pointers = [ctypes.addressof(one) for one in (self.table, self.advance, self.control)]
+        pointers = [ctypes.addressof(array) for array in (self.table, self.advance, self.control)]
         runs, best, rounds = 1, float("inf"), 0
         while rounds < ROUNDS:
             start = time.perf_counter()
@@ -191,8 +191,8 @@ def _table(stages: Stages) -> str:
     cells = [(str(number), *_cells(row, total, peak)) for number, row in enumerate(rows, 1)]
     rate = done / total / 1e9
     share = f"{rate / peak.gflops:.0%}"
-    whole = (f"{done / 1e3:,.1f}", f"{moved:,}", f"{1e6 * total:.2f}", "", f"{rate:.1f}", share)
-    cells.append(("", "all kernels", "", *whole))
+    totals = (f"{done / 1e3:,.1f}", f"{moved:,}", f"{1e6 * total:.2f}", "", f"{rate:.1f}", share)
+    cells.append(("", "all kernels", "", *totals))
     lines = aligned([*HEAD, *cells])
     lines.append(
         f"     peak measured here: {peak.gflops:.0f} GFLOP/s on {peak.threads} "
@@ -235,7 +235,7 @@ def _kernel_origins(stages: Stages) -> str:
     lines = ["Where each kernel comes from:"]
     for number, (fused, group) in enumerate(_groups(stages.fused), 1):
         names = _counted(operations(group, fused))
-        checks = [one.message for one in fused.graph.assertions if one.node in group.members]
+        checks = [check.message for check in fused.graph.assertions if check.node in group.members]
         if checks:
             names = f"check: {textwrap.shorten(checks[0].splitlines()[0], 60, placeholder=' ...')}"
         origins = dict.fromkeys(_place(node) for node in group.members)
