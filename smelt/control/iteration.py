@@ -34,8 +34,7 @@ class ScanOperands:
     @property
     def after(self) -> list[Node]:
         """The nodes of the carry after an iteration."""
-        changed = dict(self.graph.updates)
-        return [changed.get(node, node) for node in self.before]
+        return self.graph.next_states
 
     @property
     def sliced(self) -> tuple[Tensor, ...]:

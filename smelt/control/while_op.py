@@ -92,8 +92,7 @@ def make_while(body: LoopBody, examples: Shape = ()) -> Tensor:
 
 def _carry_after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:
     """Returns the carry after an iteration, given what stands for its leaves."""
-    changed = dict(graph.updates)
-    roots = [changed.get(node, node) for node in graph.states]
+    roots = graph.next_states
     given = dict(zip((*graph.states, *graph.arguments), leaves, strict=True))
     values = evaluate_graph(roots, given)
     return [values[node] for node in roots]

@@ -143,44 +143,26 @@ def _never(x: Value) -> Value:
 _fma_exact = np.vectorize(_fma_one, otypes=[np.float64])
 _erf_exact = np.vectorize(math.erf, otypes=[np.float64])
 
-_UNARY: dict[str, Callable[[Value], Value]] = {
+_NUMPY = (  # NumPy's functions of the same name
+    "abs sqrt exp log log1p expm1 sin cos tanh floor ceil trunc sign logical_not isnan isinf "
+    "add mod maximum minimum bitwise_and bitwise_or bitwise_xor".split()
+)
+_SAME_NAME: dict[str, Callable[..., Value]] = {name: getattr(np, name) for name in _NUMPY}
+_UNARY = _SAME_NAME | {
     "neg": np.negative,
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "log": np.log,
-    "log1p": np.log1p,
-    "expm1": np.expm1,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tanh": np.tanh,
-    "erf": erf,
-    "floor": np.floor,
-    "ceil": np.ceil,
     "round": np.rint,
-    "trunc": np.trunc,
-    "sign": np.sign,
-    "logical_not": np.logical_not,
     "bitwise_not": np.invert,
-    "isnan": np.isnan,
-    "isinf": np.isinf,
+    "erf": erf,
 }
 _WHOLE = dict.fromkeys(("floor", "ceil", "round", "trunc"), _same)
 _WHOLE |= dict.fromkeys(("isnan", "isinf"), _never)
-_BINARY: dict[str, Callable[[Value, Value], Value]] = {
-    "add": np.add,
+_BINARY = _SAME_NAME | {
     "sub": np.subtract,
     "mul": np.multiply,
     "div": np.divide,
     "floordiv": np.floor_divide,
-    "mod": np.mod,
     "pow": power,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
     "atan2": np.arctan2,
-    "bitwise_and": np.bitwise_and,
-    "bitwise_or": np.bitwise_or,
-    "bitwise_xor": np.bitwise_xor,
     "shl": shift_left,
     "shr": shift_right_logical,
     "eq": np.equal,

@@ -54,6 +54,10 @@ def _reflected(op: str) -> Callable[[Operators, Operand], Expression]:
     return lambda self, other: binary(op, other, self)
 
 
+def _operator_of_one(op: str) -> Callable[[Operators], Expression]:
+    return lambda self: unary(op, self)
+
+
 class Operators:
     """Python's operators on expressions, so that a formula of the loop IR reads as one.
 
@@ -84,14 +88,9 @@ class Operators:
     minimum = _operator("minimum")  # nan when either is
     maximum = _operator("maximum")
 
-    def __neg__(self) -> Expression:
-        return unary("neg", self)
-
-    def __abs__(self) -> Expression:
-        return unary("abs", self)
-
-    def __invert__(self) -> Expression:
-        return unary("logical_not", self)
+    __neg__ = _operator_of_one("neg")
+    __abs__ = _operator_of_one("abs")
+    __invert__ = _operator_of_one("logical_not")
 
     def to(self, dtype: DType) -> Expression:
         """The value converted to another dtype."""

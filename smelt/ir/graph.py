@@ -116,6 +116,12 @@ class Graph:
             *(new for _, new in self.updates),
         )
 
+    @property
+    def next_states(self) -> list[Node]:
+        """What each state holds after a run."""
+        changed = dict(self.updates)
+        return [changed.get(node, node) for node in self.states]
+
     def nodes(self) -> list[Node]:
         """Every node that the roots need, operands before users."""
         return topological(self.roots)

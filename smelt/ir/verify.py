@@ -152,11 +152,11 @@ class _Verifier(Visitor):
         self.bind(loop.variable)
         self.fits(loop.variable, int64, 1)
         if isinstance(loop.start, int) and isinstance(loop.stop, int):
-            if loop.start >= loop.stop:
+            steps = range(loop.start, loop.stop, loop.step)
+            if not steps:
                 self.variables = variables
                 return
-            last = loop.start + (loop.stop - 1 - loop.start) // loop.step * loop.step
-            self.ranges[loop.variable.name] = (loop.start, last)
+            self.ranges[loop.variable.name] = (steps[0], steps[-1])
         else:
             self.follow(loop)
         if loop.kind == "unroll":

@@ -221,11 +221,7 @@ exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
 expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT)
 log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
 log1p = Elementwise(
-    "log1p",
-    np.log1p,
-    (lambda y, x: 1.0 / (1.0 + x),),
-    accepts=FLOAT,
-    domain=(-0.5, 3.0),
+    "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), accepts=FLOAT, domain=(-0.5, 3.0)
 )
 sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
 sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
@@ -245,12 +241,8 @@ relu = Elementwise(
     expression=lambda x: x.maximum(0.0),
     domain=(0.1, 2.0),
 )
-erf = Elementwise(
-    "erf",
-    arithmetic.erf,
-    (lambda y, x: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
-    accepts=FLOAT,
-)
+SLOPE = 2.0 / math.sqrt(math.pi)  # of erf at 0
+erf = Elementwise("erf", arithmetic.erf, (lambda y, x: SLOPE * exp(-(x * x)),), accepts=FLOAT)
 atan2 = Elementwise(
     "atan2",
     np.arctan2,

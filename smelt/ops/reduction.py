@@ -90,10 +90,6 @@ class Reduction(Op):
         return self(inputs[0], axes=tuple(axis + 1 for axis in attributes["axes"]))
 
 
-def _extreme_value(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, axis, dtype: function(x, axis=axis)
-
-
 def _extreme_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """Ties share the gradient evenly, as for maximum and minimum."""
     winners = as_float(eq(x, spread(y, x, axes)), x)
@@ -129,8 +125,8 @@ def _shifted(x: Any, axis: int) -> Any:
 
 sum = Reduction("sum", np.sum, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
 prod = Reduction("prod", np.prod, "mul", 1.0, _product_adjoint)
-max = Reduction("max", _extreme_value(np.max), "maximum", -math.inf, _extreme_adjoint)
-min = Reduction("min", _extreme_value(np.min), "minimum", math.inf, _extreme_adjoint)
+max = Reduction("max", np.maximum.reduce, "maximum", -math.inf, _extreme_adjoint)
+min = Reduction("min", np.minimum.reduce, "minimum", math.inf, _extreme_adjoint)
 
 
 class Cumulative(Op):

@@ -8,7 +8,6 @@ What a step does around its kernels is in `llvm_step.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import product
 
 from smelt.compiler.codegen import memory as llvm_memory
@@ -122,7 +121,7 @@ class _Function(Visitor):
         register = declare.register
         start = splat(self.writer, self.value(declare.start), register.lanes)
         type_ = register_type(register.dtype, register.lanes)
-        for place in _places(register.shape):
+        for place in product(*map(range, register.shape)):
             if (register, place) not in self.cells:
                 self.cells[register, place] = self.writer.alloca(type_)
             self.writer.do(f"store {start.typed}, ptr {self.cells[register, place]}")
@@ -322,7 +321,3 @@ def _emit_helper(module: Module, name: str, op: str, dtypes: list[DType], lanes:
     function.writer.do(f"ret {returned.typed}")
     parameters = ", ".join(value.typed for value in values)
     function.writer.finish(f"define internal {returned.type} @{name}({parameters}) {HELPER}")
-
-
-def _places(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    return product(*(range(extent) for extent in shape))

@@ -56,13 +56,13 @@ def _orders(rows: int, epochs: int, generator: Generator | None) -> Iterator[np.
 
 def stacked(results: list[Any]) -> Any:
     """Returns the results of single steps, stacked along a new first axis."""
-    return tree.map(lambda *parts: _stack(parts), *results) if results else None
 
+    def stack(*parts: Any) -> Any:
+        if not isinstance(parts[0], Tensor):
+            return parts[0]
+        return Tensor(np.stack([part.data for part in parts]), parts[0].dtype)
 
-def _stack(parts: tuple[Any, ...]) -> Any:
-    if not isinstance(parts[0], Tensor):
-        return parts[0]
-    return Tensor(np.stack([part.data for part in parts]), parts[0].dtype)
+    return tree.map(stack, *results) if results else None
 
 
 def joined(results: list[Any], name: str) -> Any:

@@ -48,7 +48,7 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
         "summary": lambda: summary(name, version, versions),
         "traced": lambda: graph_text(stages.traced),
         "graph": lambda: graph_text(stages.simplified),
-        "kernels": lambda: kernels_text(stages),
+        "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.lowered.kernels)]),
         "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
         "llvm": lambda: native.text(stages.program),
         "assembly": lambda: native.assembly(stages.program),
@@ -80,9 +80,10 @@ def summary(name: str, version: Executable, versions: int) -> str:
 def _opening(name: str, version: Executable, which: str) -> str:
     stages, memory, times = version.stages, version.memory(), version.times
     graph = stages.simplified
-    shapes = ", ".join(_shape(node) for node in graph.arguments) or "none"
+    shapes = ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in graph.arguments) or "none"
     passes = sum(times.passes.values())
     updated = len(graph.updates)
+    values = sum(slot.kind == "arena" for slot in stages.program.slots)
     return "\n".join(
         [
             f"{name}: {len(stages.traced.nodes())} operations traced, {len(graph.nodes())} after "
@@ -90,21 +91,12 @@ def _opening(name: str, version: Executable, which: str) -> str:
             f"  arguments     {shapes}",
             f"  captured      {len(graph.states)} tensors ({memory.states:,} bytes), "
             f"{updated} of them updated in place",
-            f"  temporaries   {memory.arena:,} bytes in one block, "
-            f"shared by {_arena_count(stages)} values",
+            f"  temporaries   {memory.arena:,} bytes in one block, shared by {values} values",
             f"  peak memory   {memory.peak:,} bytes, known before the first run",
             f"  made in       {1e3 * times.trace:.0f} ms tracing, {1e3 * passes:.0f} ms in passes, "
             f"{1e3 * times.native:.0f} ms for machine code",
         ]
     )
-
-
-def _arena_count(stages: Stages) -> int:
-    return sum(slot.kind == "arena" for slot in stages.program.slots)
-
-
-def _shape(node: Node) -> str:
-    return f"{node.dtype.name}{list(node.shape)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +255,3 @@ def _place(node: Node) -> str:
     file, _, line = node.origin.line.rpartition(":")
     short = f"{file.rpartition('/')[2]}:{line}" if file else ""
     return " ".join(part for part in (node.origin.module, short) if part)
-
-
-def kernels_text(stages: Stages) -> str:
-    """Returns the plain loops of every kernel, before scheduling."""
-    return "\n\n".join([LEGEND, *(kernel_text(kernel) for kernel in stages.lowered.kernels)])
