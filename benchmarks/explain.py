@@ -48,8 +48,8 @@ def main() -> None:
         print(printed)
         return
     page = options.write.read_text()
-    head, rest = page.split(BEGIN)
-    options.write.write_text(f"{head}{BEGIN}\n```text\n{printed}\n```\n{END}{rest.split(END)[1]}")
+    head, after = page.split(BEGIN)
+    options.write.write_text(f"{head}{BEGIN}\n```text\n{printed}\n```\n{END}{after.split(END)[1]}")
 
 
 if __name__ == "__main__":

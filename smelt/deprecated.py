@@ -8,25 +8,26 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["renamed", "renamed_argument"]
+__all__ = ["rename", "renamed_argument"]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """Returns a `__getattr__` for a module in which the keys of `names` are now called otherwise.
+def rename(module: str, names: Mapping[str, str]) -> None:
+    """Lets the keys of `names` stand for attributes of a module that are now called otherwise.
 
-    Modules that pickles name have one too, so that files with the old names can be read.
+    Modules that pickles name do so too, so that files with the old names can be read. Installed
+    from outside, since type checkers would let a module with a `__getattr__` have any attribute.
     """
 
-    def __getattr__(name: str) -> Any:
+    def look_up(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         _warn(f"{module}.{name}", names[name])
         return getattr(sys.modules[module], names[name])
 
-    return __getattr__
+    vars(sys.modules[module])["__getattr__"] = look_up
 
 
 def renamed_argument(

@@ -86,8 +86,8 @@ def options(dtype: DType) -> Training:
         own = F.scaled_dot_product_attention(z, y, y, scale=0.3)
         seen = F.attention_weights(z, z, is_causal=True)
         mean = F.masked_mean(z.transpose(0, 1), padding)
-        parts = z, own, weights, seen, mean
-        return sum(part.square().mean() for part in parts)
+        outputs = z, own, weights, seen, mean
+        return sum(output.square().mean() for output in outputs)
 
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     x, key = numbers(dtype, 13, 6, 18), numbers(dtype, 9, 6, 7, seed=1)
@@ -129,7 +129,7 @@ def places(dtype: DType) -> Training:
     """Sorting, the largest, gathering, scattering, and changed copies."""
     model = nn.Sequential(nn.Linear(7, 33), nn.Tanh()).to(dtype)
     table = nn.Parameter(numbers(dtype, 33, 5, seed=1))
-    both = nn.ModuleList([model, nn.ParameterList([table])])
+    modules = nn.ModuleList([model, nn.ParameterList([table])])
     where_to = labels(17, 65, 33, seed=2)
 
     def loss_of(x: Tensor, index: Tensor) -> Tensor:
@@ -142,8 +142,8 @@ def places(dtype: DType) -> Training:
         changed = z.at[:, 3].set(0.0).at[index].add(table.T)
         picked = smelt.take(z, index) + z[smelt.argmax(z, 0)[0]][:5].sum()
         masked = smelt.masked_fill(z, z < 0, 0.25).roll(2, 1).flip(0)
-        parts = ordered.cumsum(1) / 10, top, rows, put, again, changed, picked, masked
-        return sum((part - 0.1).square().mean() for part in parts)
+        outputs = ordered.cumsum(1) / 10, top, rows, put, again, changed, picked, masked
+        return sum((output - 0.1).square().mean() for output in outputs)
 
-    optimizer = optim.SGD(both.parameters(), lr=0.05)
-    return trained(both, optimizer, loss_of, numbers(dtype, 65, 7), labels(65, 5, seed=3))
+    optimizer = optim.SGD(modules.parameters(), lr=0.05)
+    return trained(modules, optimizer, loss_of, numbers(dtype, 65, 7), labels(65, 5, seed=3))

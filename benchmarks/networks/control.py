@@ -128,11 +128,11 @@ def gradients_of_samples(dtype: DType) -> Training:
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         each = smelt.vmap(smelt.value_and_grad(loss_of), in_axes=(None, 0, 0))
-        losses, found = each(tuple(model), x, y)
+        losses, gradients = each(tuple(model), x, y)
         with smelt.no_grad():
-            length = smelt.sqrt(sum(g.square().flatten(1).sum(1) for g in found))
+            length = smelt.sqrt(sum(g.square().flatten(1).sum(1) for g in gradients))
             share = smelt.minimum(1.0, 0.5 / length)
-            for weight, g in zip(model, found, strict=True):
+            for weight, g in zip(model, gradients, strict=True):
                 weight.grad = (g * share.reshape(-1, 1, 1)).mean(0)
         optimizer.step()
         return losses.mean()
@@ -151,19 +151,19 @@ def derivatives(dtype: DType) -> Training:
         return smelt.tanh(x @ a + b) @ c
 
     def loss_of(x: Tensor) -> Tensor:
-        one = smelt.ones_like(x)
+        ones = smelt.ones_like(x)
 
         def slope(x: Tensor) -> Tensor:
-            return smelt.jvp(solution, (x,), (one,))[1]
+            return smelt.jvp(solution, (x,), (ones,))[1]
 
-        u, bend = solution(x), smelt.jvp(slope, (x,), (one,))[1]
-        _, pull = smelt.vjp(solution, x)
-        (pulled,) = pull(u)
+        u, bend = solution(x), smelt.jvp(slope, (x,), (ones,))[1]
+        _, pullback = smelt.vjp(solution, x)
+        (gradient,) = pullback(u)
         some = x[:3]
-        whole = smelt.jacrev(solution)(some) - 0.5 * smelt.jacfwd(solution)(some)
+        difference = smelt.jacrev(solution)(some) - 0.5 * smelt.jacfwd(solution)(some)
         curved = smelt.hessian(lambda x: solution(x).square().sum())(some)
-        parts = bend + u, 0.1 * pulled, 0.1 * whole, 0.1 * curved
-        return sum(part.square().mean() for part in parts)
+        terms = bend + u, 0.1 * gradient, 0.1 * difference, 0.1 * curved
+        return sum(term.square().mean() for term in terms)
 
     return trained(model, optimizer, loss_of, numbers(dtype, 33, 1))
 

@@ -148,8 +148,8 @@ class Inception(nn.Module):
 @network("inception")
 def inception(dtype: DType) -> Training:
     """Two blocks of branches on images of 17x17."""
-    rest = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)
-    model = nn.Sequential(Inception(3), Inception(16), *rest)
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)
+    model = nn.Sequential(Inception(3), Inception(16), *head)
     return classifier(dtype, model, numbers(dtype, 5, 3, 17, 17))
 
 
@@ -177,11 +177,11 @@ def pools(dtype: DType) -> Training:
 def resnet(dtype: DType) -> Training:
     """Residual blocks of each kind with batch norm, two of which halve the image."""
     inner = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.Tanh())
-    other = nn.Sequential(nn.GroupNorm(4, 16), nn.SiLU(), nn.Conv2d(16, 24, 1))
+    projected = nn.Sequential(nn.GroupNorm(4, 16), nn.SiLU(), nn.Conv2d(16, 24, 1))
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8, momentum=0.3), nn.ReLU(),
         nn.BasicBlock(8, 16, 2), nn.BasicBlock(16, 16), nn.HeunBlock(inner, 0.5),
-        nn.Residual(other, nn.Conv2d(16, 24, 1)), nn.BasicBlock(24, 32, 2),
+        nn.Residual(projected, nn.Conv2d(16, 24, 1)), nn.BasicBlock(24, 32, 2),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     )  # fmt: skip
     return classifier(dtype, model, numbers(dtype, 8, 3, 16, 16))
@@ -197,8 +197,8 @@ def filters(dtype: DType) -> Training:
     def loss_of(signal: Tensor, image: Tensor, wanted: Tensor) -> Tensor:
         full = F.convolve(signal, kernel, "full")[2:-2]
         same = F.correlate(image, square, "same")
-        around = [F.pad(image, (1, 2, 2, 1), mode) for mode in ("reflect", "replicate", "circular")]
-        near = sum(F.correlate(one, square, "valid").square().mean() for one in around)
+        padded = [F.pad(image, (1, 2, 2, 1), mode) for mode in ("reflect", "replicate", "circular")]
+        near = sum(F.correlate(x, square, "valid").square().mean() for x in padded)
         return F.mse_loss(full, wanted) + same.square().mean() + near
 
     optimizer = optim.SGD(model.parameters(), lr=0.01)

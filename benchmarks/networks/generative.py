@@ -132,7 +132,7 @@ def draws(dtype: DType) -> Training:
             smelt.randint(-3, 4, z.shape), smelt.randperm(9), smelt.rand(*z.shape, generator=own),
         ]  # fmt: skip
         chosen = F.dropout(z, 0.3, generator=own)
-        return sum(((chosen - one.to(dtype)) ** 2).mean() for one in drawn)
+        return sum(((chosen - sample.to(dtype)) ** 2).mean() for sample in drawn)
 
     optimizer = optim.SGD(model.parameters(), lr=0.01)
     return trained(model, optimizer, loss_of, numbers(dtype, 33, 17))

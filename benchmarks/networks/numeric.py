@@ -32,8 +32,8 @@ def images(dtype: DType) -> Training:
 def words(dtype: DType) -> Training:
     """Embeddings, an LSTM and attention."""
     layer = nn.TransformerEncoderLayer(24, 3, 40, 0.0)
-    parts = {"table": nn.Embedding(29, 24), "lstm": nn.LSTM(24, 24), "block": layer}
-    model = nn.ModuleDict({**parts, "head": nn.Linear(24, 29)}).to(dtype)
+    modules = {"table": nn.Embedding(29, 24), "lstm": nn.LSTM(24, 24), "block": layer}
+    model = nn.ModuleDict({**modules, "head": nn.Linear(24, 29)}).to(dtype)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         z, _ = model["lstm"](model["table"](x))
@@ -100,7 +100,7 @@ def elementary(dtype: DType) -> Training:
     def loss_of(x: Tensor) -> Tensor:
         z = 0.9 * smelt.tanh(x) * weight  # between -1 and 1
         p = smelt.abs(z) + 0.1
-        parts = [
+        values = [
             smelt.acos(z), smelt.asin(z), smelt.atan(z), smelt.atan2(z, p), smelt.cos(z),
             smelt.cosh(z), smelt.erf(z), smelt.exp(z), smelt.exp2(z), smelt.expm1(z),
             smelt.log(p), smelt.log1p(p), smelt.log2(p), smelt.log10(p), smelt.pow(p, z),
@@ -111,7 +111,7 @@ def elementary(dtype: DType) -> Training:
             F.heaviside(z), F.step(z), smelt.nan_to_num(z / p), F.identity(z) * z,
             smelt.where(smelt.isfinite(z) & ~smelt.isnan(z) & ~smelt.isinf(z), z, 0.0),
         ]  # fmt: skip
-        return smelt.stack([part.square().mean() for part in parts]).sum()
+        return smelt.stack([half.square().mean() for half in values]).sum()
 
     optimizer = optim.SGD(model.parameters(), lr=0.05)
     return trained(model, optimizer, loss_of, numbers(dtype, 9, 131))
@@ -129,7 +129,7 @@ def shapes(dtype: DType) -> Training:
         z = smelt.stack([a.repeat(1, 1, 2), b[..., :2], c.roll(1, 0)], 1)  # (15, 3, 4, 2)
         first_row = z.narrow(1, 0, 1).expand(15, 3, 4, 2)[:, :1, 1:2, 0]  # (15, 1, 1)
         z = smelt.tanh(z).transpose(1, 2).reshape(15, 2, 12) + first_row
-        first, second = (model[1](part @ model[0].weight.T[:, :24]) for part in z.unbind(1))
+        first, second = (model[1](half @ model[0].weight.T[:, :24]) for half in z.unbind(1))
         return (first - second.flip(0)).square().mean() + F.pad(first, (2, 1)).squeeze().mean()
 
     optimizer = optim.SGD(model.parameters(), lr=0.1)

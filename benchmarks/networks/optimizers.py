@@ -26,11 +26,11 @@ def side_by_side(
 ) -> Training:
     """Returns the training of a small network for each optimizer; `afters` end each step."""
     model = nn.ModuleList(small() for _ in makes).to(dtype)
-    optimizers = [make(part.parameters()) for make, part in zip(makes, model, strict=True)]
+    optimizers = [make(network.parameters()) for make, network in zip(makes, model, strict=True)]
     ends = afters(optimizers)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
-        loss = smelt.stack([F.cross_entropy(part(x), y) for part in model]).sum()
+        loss = smelt.stack([F.cross_entropy(network(x), y) for network in model]).sum()
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()
@@ -54,7 +54,7 @@ def sgd(dtype: DType) -> Training:
         {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
         {"momentum": 0.5, "maximize": True},
     ]
-    makes = [lambda x, one=one: optim.SGD(x, lr=0.02, **one) for one in options]
+    makes = [lambda x, settings=settings: optim.SGD(x, lr=0.02, **settings) for settings in options]
     return side_by_side(dtype, makes, lambda optimizers: [])
 
 
@@ -74,10 +74,10 @@ def adam(dtype: DType) -> Training:
 
 def groups(parameters: Any) -> list[dict[str, Any]]:
     """Returns weights with decay, biases with a rate of their own."""
-    found = list(parameters)
+    parameters = list(parameters)
     return [
-        {"params": [x for x in found if x.ndim > 1]},
-        {"params": [x for x in found if x.ndim == 1], "lr": 0.02, "weight_decay": 0.0},
+        {"params": [x for x in parameters if x.ndim > 1]},
+        {"params": [x for x in parameters if x.ndim == 1], "lr": 0.02, "weight_decay": 0.0},
     ]
 
 
@@ -102,24 +102,24 @@ def rmsprop_and_adagrad(dtype: DType) -> Training:
 def schedules(dtype: DType) -> Training:
     """Every schedule that is a formula of the step."""
     kinds: list[Callable[[Optimizer], Any]] = [
-        lambda one: lr_scheduler.StepLR(one, 7, 0.5),
-        lambda one: lr_scheduler.MultiStepLR(one, [5, 6, 14], 0.3),
-        lambda one: lr_scheduler.ConstantLR(one, 0.25, 9),
-        lambda one: lr_scheduler.LinearLR(one, 0.1, 0.9, 15),
-        lambda one: lr_scheduler.ExponentialLR(one, 0.93),
-        lambda one: lr_scheduler.PolynomialLR(one, 30, 1.7),
-        lambda one: lr_scheduler.CosineAnnealingLR(one, 23, 0.01),
-        lambda one: lr_scheduler.LambdaLR(one, lambda t: 0.95**t),
-        lambda one: lr_scheduler.SequentialLR(
-            one,
-            [lr_scheduler.LinearLR(one, 0.1), lr_scheduler.CosineAnnealingLR(one, 30)],
+        lambda optimizer: lr_scheduler.StepLR(optimizer, 7, 0.5),
+        lambda optimizer: lr_scheduler.MultiStepLR(optimizer, [5, 6, 14], 0.3),
+        lambda optimizer: lr_scheduler.ConstantLR(optimizer, 0.25, 9),
+        lambda optimizer: lr_scheduler.LinearLR(optimizer, 0.1, 0.9, 15),
+        lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.93),
+        lambda optimizer: lr_scheduler.PolynomialLR(optimizer, 30, 1.7),
+        lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 23, 0.01),
+        lambda optimizer: lr_scheduler.LambdaLR(optimizer, lambda t: 0.95**t),
+        lambda optimizer: lr_scheduler.SequentialLR(
+            optimizer,
+            [lr_scheduler.LinearLR(optimizer, 0.1), lr_scheduler.CosineAnnealingLR(optimizer, 30)],
             [8],
         ),
     ]
 
     def afters(optimizers: list[Optimizer]) -> list[After]:
-        made = [kind(one) for kind, one in zip(kinds, optimizers, strict=True)]
-        return [lambda loss, one=one: one.step() for one in made]
+        schedulers = [kind(optimizer) for kind, optimizer in zip(kinds, optimizers, strict=True)]
+        return [lambda loss, scheduler=scheduler: scheduler.step() for scheduler in schedulers]
 
     return side_by_side(dtype, [lambda x: optim.SGD(x, lr=0.1)] * len(kinds), afters)
 
@@ -153,7 +153,9 @@ def cycles(dtype: DType) -> Training:
         high = lr_scheduler.ReduceLROnPlateau(
             e, "max", 0.3, 2, 0.05, "abs", cooldown=4, min_lr=0.01
         )
-        ends: list[After] = [lambda loss, one=one: one.step() for one in cycled]
+        ends: list[After] = [
+            lambda loss, scheduler=scheduler: scheduler.step() for scheduler in cycled
+        ]
         return [*ends, low.step, high.step]
 
     return side_by_side(dtype, makes, afters)
@@ -166,12 +168,12 @@ def clipping(dtype: DType) -> Training:
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
-        loss = smelt.stack([10.0 * F.cross_entropy(part(x), y) for part in model]).sum()
+        loss = smelt.stack([10.0 * F.cross_entropy(network(x), y) for network in model]).sum()
         optimizer.zero_grad()
         loss.backward()
-        two, one, largest, value = (list(part.parameters()) for part in model)
-        norm = optim.clip_grad_norm_(two, 1.0)
-        norm = norm + optim.clip_grad_norm_(one, 1.0, norm_type=1.5)
+        first, second, largest, value = (list(network.parameters()) for network in model)
+        norm = optim.clip_grad_norm_(first, 1.0)
+        norm = norm + optim.clip_grad_norm_(second, 1.0, norm_type=1.5)
         norm = norm + optim.clip_grad_norm_(largest, 0.1, norm_type=float("inf"))
         optim.clip_grad_value_(value, 0.05)
         norm = norm + optim.get_total_norm([x.grad for x in value])
@@ -190,8 +192,8 @@ def accumulation(dtype: DType) -> Training:
     def step(x: Tensor, y: Tensor) -> Tensor:
         optimizer.zero_grad()
         total = 0.0
-        for part, target in zip(x.chunk(4), y.chunk(4), strict=True):
-            loss = F.cross_entropy(model(part), target) / 4
+        for rows, target in zip(x.chunk(4), y.chunk(4), strict=True):
+            loss = F.cross_entropy(model(rows), target) / 4
             loss.backward()
             total = total + loss.detach()
         optimizer.step()

@@ -56,15 +56,15 @@ def cells(dtype: DType) -> Training:
 @network("sequence-forms", slow=True)
 def forms(dtype: DType) -> Training:
     """Many to one with both directions, and many to many."""
-    both = nn.GRU(4, 9, batch_first=True, bidirectional=True)
-    one = nn.ManyToOne(both, nn.Linear(18, 3)).to(dtype)
+    gru = nn.GRU(4, 9, batch_first=True, bidirectional=True)
+    classifier = nn.ManyToOne(gru, nn.Linear(18, 3)).to(dtype)
     many = nn.ManyToMany(nn.RNN(4, 9, batch_first=True), nn.Linear(9, 5)).to(dtype)
-    model = nn.ModuleList([one, many])
+    model = nn.ModuleList([classifier, many])
     lengths = 1 + labels(13, 10, seed=1)
 
     def loss_of(x: Tensor, y: Tensor, each: Tensor) -> Tensor:
         said = many(x, lengths).reshape(-1, 5)
-        return F.cross_entropy(one(x, lengths), y) + F.cross_entropy(said, each.reshape(-1))
+        return F.cross_entropy(classifier(x, lengths), y) + F.cross_entropy(said, each.reshape(-1))
 
     optimizer = optim.Adam(model.parameters(), lr=1e-2)
     x, y, each = numbers(dtype, 10, 13, 4), labels(3, 10), labels(5, 10, 13, seed=2)

@@ -41,7 +41,9 @@ def build_of(workload: Workload) -> Build:
 
     def build(dtype: DType) -> Training:
         noting = Noting(dtype)
-        lib = Library(nn, F, noting, smelt.tensor, draw_as(dtype), smelt.cat, lambda one: one)
+        lib = Library(
+            nn, F, noting, smelt.tensor, draw_as(dtype), smelt.cat, lambda function: function
+        )
         step = workload.step(lib, workload.weights(), False)
         arguments = [smelt.tensor(array) for array in workload.arrays()]
         arguments = [x.to(dtype) if x.dtype.is_float else x for x in arguments]

@@ -17,9 +17,9 @@ from smelt.data.photographs import load_catvnoncat
 from smelt.data.scaling import MinMaxScaler, StandardScaler
 from smelt.data.table import Table
 from smelt.data.vocabulary import Vocabulary, split_words
-from smelt.deprecated import renamed
+from smelt.deprecated import rename
 
-__getattr__ = renamed(
+rename(
     __name__,
     {
         "FillMissing": "SimpleImputer",

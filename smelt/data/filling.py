@@ -7,14 +7,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from smelt.deprecated import renamed
+from smelt.deprecated import rename
 from smelt.errors import ArgumentError
 
 __all__ = ["SimpleImputer", "impute"]
 
 MEASURES = ("mean", "median", "mode")
 
-__getattr__ = renamed(__name__, {"FillMissing": "SimpleImputer"})
+rename(__name__, {"FillMissing": "SimpleImputer"})
 
 
 class SimpleImputer:

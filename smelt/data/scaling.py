@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from smelt import dtypes
-from smelt.deprecated import renamed
+from smelt.deprecated import rename
 from smelt.errors import ArgumentError, ShapeError, StateError
 from smelt.tensor import Tensor, as_tensor
 
@@ -21,7 +21,7 @@ __all__ = ["MinMaxScaler", "Scaling", "StandardScaler"]
 
 Values = TypeVar("Values", Tensor, np.ndarray)
 
-__getattr__ = renamed(__name__, {"MinMax": "MinMaxScaler", "Standardise": "StandardScaler"})
+rename(__name__, {"MinMax": "MinMaxScaler", "Standardise": "StandardScaler"})
 
 
 class Scaling(ABC):

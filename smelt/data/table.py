@@ -114,7 +114,7 @@ class Table:
             chosen = np.arange(len(self))[given if given.size else given.astype(np.int64)]
         except IndexError as error:
             raise BoundsError(f"a table of {len(self)} rows: {error}") from None
-        return Table({name: _taken(column, chosen) for name, column in self._columns.items()})
+        return Table({name: _take_rows(column, chosen) for name, column in self._columns.items()})
 
     def with_columns(self, columns: Mapping[str, Any]) -> Table:
         """Returns the table with some columns replaced or added."""
@@ -124,14 +124,14 @@ class Table:
 
     def missing(self) -> dict[str, np.ndarray]:
         """Returns, for each column that lacks values, in which rows."""
-        rows = {name: np.flatnonzero(_absent(column)) for name, column in self._columns.items()}
+        rows = {name: np.flatnonzero(_is_missing(column)) for name, column in self._columns.items()}
         return {name: indices for name, indices in rows.items() if indices.size}
 
     def without_missing(self, *names: str) -> Table:
         """Returns the rows in which these columns (all, if none is named) lack nothing."""
         incomplete = np.zeros(len(self), bool)
         for name in names or self.names:
-            incomplete |= _absent(self[name])
+            incomplete |= _is_missing(self[name])
         return self.rows(~incomplete)
 
     def require_complete(self, *names: str) -> None:
@@ -218,11 +218,11 @@ def _column(values: Any) -> Column:
     return numbers
 
 
-def _taken(column: Column, rows: np.ndarray) -> Column:
+def _take_rows(column: Column, rows: np.ndarray) -> Column:
     return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
 
 
-def _absent(column: Column) -> np.ndarray:
+def _is_missing(column: Column) -> np.ndarray:
     if isinstance(column, np.ndarray):
         return np.isnan(column)
     return np.array([value is None for value in column], bool)

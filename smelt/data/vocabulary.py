@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from smelt.deprecated import renamed
+from smelt.deprecated import rename
 from smelt.errors import ArgumentError, BoundsError
 from smelt.tensor import Tensor, as_tensor
 
@@ -17,7 +17,7 @@ __all__ = ["PADDING", "UNKNOWN", "Vocabulary", "split_words"]
 PADDING, UNKNOWN = "<pad>", "<unk>"
 Tokenizer = Callable[[str], list[str]]
 
-__getattr__ = renamed(__name__, {"words": "split_words"})
+rename(__name__, {"words": "split_words"})
 
 
 def split_words(text: str) -> list[str]:

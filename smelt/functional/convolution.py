@@ -143,7 +143,7 @@ def convolve(x: Any, kernel: Any, mode: str = "full") -> Tensor:
         ArgumentError: an unknown mode.
     """
     kernel = as_tensor(kernel)
-    return _slid("convolve", x, flip(kernel, tuple(range(kernel.ndim))), mode)
+    return _signal_convolution("convolve", x, flip(kernel, tuple(range(kernel.ndim))), mode)
 
 
 def correlate(x: Any, kernel: Any, mode: str = "valid") -> Tensor:
@@ -151,7 +151,7 @@ def correlate(x: Any, kernel: Any, mode: str = "valid") -> Tensor:
 
     Arguments and errors are those of `convolve`; the kernel is not flipped.
     """
-    return _slid("correlate", x, as_tensor(kernel), mode)
+    return _signal_convolution("correlate", x, as_tensor(kernel), mode)
 
 
 def _convolution(
@@ -182,7 +182,7 @@ def _convolution(
                 f"dilation {dilation}) is larger than the padded input {wide} (input {x.shape})"
             )
         settings = {"stride": stride, "dilation": dilation, "groups": groups}
-        wide_x = _with_zeros(x, low, high)
+        wide_x = _zero_padded(x, low, high)
         return _run(wide_x, weight, bias, lambda x, w: convolution(x, w, **settings))
 
     return with_batch(what, x, ndim, convolved)
@@ -270,7 +270,7 @@ def _ends(what: str, padding: Any, stride: Sizes, covered: Sizes, ndim: int) -> 
     return low, low
 
 
-def _with_zeros(x: Tensor, low: Sizes, high: Sizes) -> Tensor:
+def _zero_padded(x: Tensor, low: Sizes, high: Sizes) -> Tensor:
     if not any(low + high):
         return x
     return padded(x, (0, 0, *low), (0, 0, *high), (1,) * x.ndim)
@@ -287,7 +287,7 @@ def _run(
     return y.to(x.dtype)
 
 
-def _slid(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
+def _signal_convolution(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
     x = as_tensor(x)
     if x.ndim != kernel.ndim or not x.ndim:
         raise ShapeError(
@@ -305,7 +305,7 @@ def _slid(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
         low = tuple(extent // 2 for extent in kernel.shape)
         high = tuple((extent - 1) // 2 for extent in kernel.shape)
     once = (1,) * x.ndim
-    image = _with_zeros(x.reshape((1, 1, *x.shape)), low, high)
+    image = _zero_padded(x.reshape((1, 1, *x.shape)), low, high)
     weight = kernel.reshape((1, 1, *kernel.shape))
 
     def convolved(x: Tensor, w: Tensor) -> Tensor:

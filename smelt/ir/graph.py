@@ -127,12 +127,13 @@ class Graph:
         return topological(self.roots)
 
 
-def topological(roots: Iterable[Node]) -> list[Node]:
-    """Returns the nodes below `roots`, operands before users.
+def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]:
+    """Returns the nodes below `roots`, operands before users; of what is known neither the nodes
+    nor what they are computed of.
 
     The order depends only on the graph, so equal steps print equal text.
     """
-    return postorder(roots, operator.attrgetter("inputs"))
+    return postorder(roots, operator.attrgetter("inputs"), known)
 
 
 def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:

@@ -8,10 +8,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def postorder(roots: Iterable[T], operands: Callable[[T], Iterable[T]]) -> list[T]:
-    """Returns everything below `roots` once (by identity), operands before users, no recursion."""
+def postorder(
+    roots: Iterable[T], operands: Callable[[T], Iterable[T]], known: Iterable[T] = ()
+) -> list[T]:
+    """Returns everything below `roots` once (by identity), operands before users, no recursion.
+
+    What is known is left out, and so is what only it needs.
+    """
     order: list[T] = []
-    seen: set[int] = set()
+    seen = set(map(id, known))
     for root in roots:
         stack: list[tuple[T, Iterator[T]]] = []
         if id(root) not in seen:

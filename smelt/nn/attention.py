@@ -221,7 +221,7 @@ def _padding_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
 
 
 def _allowing(mask: Tensor) -> Tensor:
-    """A bool mask turned round: True where attention is allowed; a float one as it is."""
+    """A bool mask inverted: True where attention is allowed; a float one as it is."""
     if mask.dtype.kind == "int":
         raise DTypeError(
             f"MultiheadAttention: a mask is bool (True: not attended to) or float, got "

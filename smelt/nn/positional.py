@@ -20,7 +20,7 @@ from smelt.tensor.shaping import cat
 __all__ = ["ClassToken", "LearnedPositions", "MeanPooling", "PositionalEncoding"]
 
 
-class _OfSequences(Module):
+class _SequenceModule(Module):
     """A module that knows along which axis of its input time runs."""
 
     batch_first: bool
@@ -34,7 +34,7 @@ class _OfSequences(Module):
         return 1 if self.batch_first and x.ndim == 3 else 0
 
 
-class PositionalEncoding(_OfSequences):
+class PositionalEncoding(_SequenceModule):
     """`dropout(x + P)`, P the sines and cosines of the place (Vaswani et al., 2017).
 
     P(t, 2i) = sin(t / 10000^(2i / d_model)), P(t, 2i + 1) = cos(the same); see
@@ -76,7 +76,7 @@ class PositionalEncoding(_OfSequences):
         return f"{self.d_model}, layout={self.layout!r}, batch_first={self.batch_first}"
 
 
-class LearnedPositions(_OfSequences):
+class LearnedPositions(_SequenceModule):
     """`dropout(x + W[:T])`: a learned vector for each place, as in BERT (Devlin et al., 2019).
 
     Args:
@@ -126,7 +126,7 @@ class LearnedPositions(_OfSequences):
         return f"{self.max_len}, {self.d_model}, batch_first={self.batch_first}"
 
 
-class ClassToken(_OfSequences):
+class ClassToken(_SequenceModule):
     """Puts a learned vector, the [CLS] token, in front of each sequence (Devlin et al., 2019).
 
     The network's output at place 0 then speaks for the whole sequence.
@@ -166,7 +166,7 @@ class ClassToken(_OfSequences):
         return f"{self.d_model}, batch_first={self.batch_first}"
 
 
-class MeanPooling(_OfSequences):
+class MeanPooling(_SequenceModule):
     """The mean over time of what is no padding: one vector a sequence.
 
     Args:

@@ -182,7 +182,7 @@ class _Layers(Recurrence):
         return (iota(shape=(steps, batch), axis=0) < lengths).unsqueeze(-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Runs all layers for one place: a turn of a loop of one's own, such as a decoder's.
+        """Runs all layers for one place: an iteration of a loop of one's own, such as a decoder's.
 
         Args:
             x: (B, I).
@@ -252,13 +252,6 @@ class RNN(_Layers):
         ArgumentError: another nonlinearity, no layer, or `dropout` is no probability.
     """
 
-    def _step(
-        self: Recurrence, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None
-    ) -> State:
-        (h,) = state
-        act = NONLINEARITIES[self.nonlinearity]
-        return (act(x + F.linear(h, weight_hh, bias_hh)),)
-
     def __init__(
         self,
         input_size: int,
@@ -279,6 +272,13 @@ class RNN(_Layers):
             dtype=dtype,
         )  # fmt: skip
 
+    def _step(
+        self: Recurrence, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None
+    ) -> State:
+        (h,) = state
+        act = NONLINEARITIES[self.nonlinearity]
+        return (act(x + F.linear(h, weight_hh, bias_hh)),)
+
 
 class LSTM(_Layers):
     """`c_t = f * c_{t-1} + i * g; h_t = o * tanh(c_t)`; the step is that of `LSTMCell`.
@@ -292,14 +292,6 @@ class LSTM(_Layers):
 
     num_gates = 4
     num_states = 2
-
-    def _step(
-        self: Recurrence, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None
-    ) -> State:
-        h, c = state
-        i, f, g, o = (x + F.linear(h, weight_hh, bias_hh)).chunk(4, -1)
-        c = F.sigmoid(f) * c + F.sigmoid(i) * F.tanh(g)
-        return F.sigmoid(o) * F.tanh(c), c
 
     def __init__(
         self,
@@ -320,6 +312,14 @@ class LSTM(_Layers):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype,
         )  # fmt: skip
+
+    def _step(
+        self: Recurrence, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None
+    ) -> State:
+        h, c = state
+        i, f, g, o = (x + F.linear(h, weight_hh, bias_hh)).chunk(4, -1)
+        c = F.sigmoid(f) * c + F.sigmoid(i) * F.tanh(g)
+        return F.sigmoid(o) * F.tanh(c), c
 
 
 class GRU(_Layers):

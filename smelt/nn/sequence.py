@@ -126,23 +126,23 @@ class OneToMany(Module):
 
     def greedy(self, context: Tensor, start: int, end: int | None, length: int) -> Decoded:
         """Returns the most probable token at each place; see `greedy_decode`."""
-        first, state = self._begin(context, start)
-        return greedy_decode(self._turn, state, first, end, length)
+        first, state = self._initial(context, start)
+        return greedy_decode(self._step, state, first, end, length)
 
     def beam(
         self, context: Tensor, start: int, end: int | None, length: int, beam_width: int
     ) -> Decoded:
         """Returns the `beam_width` best sequences that were found; see `beam_decode`."""
-        first, state = self._begin(context, start)
-        return beam_decode(self._turn, state, first, end, length, beam_width)
+        first, state = self._initial(context, start)
+        return beam_decode(self._step, state, first, end, length, beam_width)
 
-    def _begin(self, context: Tensor, start: int) -> tuple[Tensor, Any]:
+    def _initial(self, context: Tensor, start: int) -> tuple[Tensor, Any]:
         self._check_context(context, context.shape[:1])
         size = (context.shape[0], self.recurrent.num_layers, self.recurrent.hidden_size)
         zeros = tuple(full(size, 0, context.dtype) for _ in range(self.recurrent.num_states))
         return full(context.shape[:1], start, int64), (context, zeros)
 
-    def _turn(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def _step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One place; the recurrent state has its batch in front, as decoding wants it."""
         context, inner = state
         x = cat([self.embedding(token), context], -1)

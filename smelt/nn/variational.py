@@ -27,7 +27,7 @@ __all__ = ["VariationalConv2d", "VariationalLinear", "kl_divergence"]
 class _Variational(Module):
     """A layer with a distribution for each weight and bias."""
 
-    def _begin(
+    def _init_parameters(
         self, shape: tuple[int, ...], bias: bool, prior_std: float, rho: float, dtype: Any
     ) -> None:
         if not prior_std > 0:
@@ -52,7 +52,7 @@ class _Variational(Module):
             init.uniform_(self.bias_mu, -limit, limit)
             init.constant_(self.bias_rho, self.initial_rho)
 
-    def _drawn(self) -> tuple[Tensor, Tensor | None]:
+    def _sample(self) -> tuple[Tensor, Tensor | None]:
         """Returns a weight and a bias: drawn, or in evaluation their means."""
         draws = self.training or self.always_draw
         weight, *bias = [
@@ -109,11 +109,11 @@ class VariationalLinear(_Variational):
         sizes(self, in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        self._begin((out_features, in_features), bias, prior_std, rho, dtype)
+        self._init_parameters((out_features, in_features), bias, prior_std, rho, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns `x W^T + b`."""
-        return F.linear(x, *self._drawn())
+        return F.linear(x, *self._sample())
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, prior_std={self.prior_std}"
@@ -169,11 +169,11 @@ class VariationalConv2d(_Variational):
         self.dilation = dilation
         self.groups = groups
         shape = (out_channels, in_channels // groups, *kernel)
-        self._begin(shape, bias, prior_std, rho, dtype)
+        self._init_parameters(shape, bias, prior_std, rho, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the convolution of `x` with the drawn kernel."""
-        weight, bias = self._drawn()
+        weight, bias = self._sample()
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:

@@ -126,8 +126,10 @@ class At:
         x, subscript = self.tensor, parse(self.tensor.shape, self.index)
         inside = as_tensor(1, dtypes.int64)
         if not subscript.indices:
-            marked = _spread(inside.expand(subscript.shape), x, subscript) > 0
-            return where(marked, _spread(self._fitting(value, subscript.shape), x, subscript), x)
+            marked = _broadcast_value(inside.expand(subscript.shape), x, subscript) > 0
+            return where(
+                marked, _broadcast_value(self._fitting(value, subscript.shape), x, subscript), x
+            )
         positions = self._positions()
         hits = self._scattered(inside.expand(positions.shape), positions)
         context.engine.require(
@@ -147,7 +149,7 @@ class At:
         if x.dtype is dtypes.bool_:
             raise DTypeError("at[...].add: bool elements cannot be added to; use set")
         if not subscript.indices:
-            return x + _spread(self._fitting(value, subscript.shape), x, subscript)
+            return x + _broadcast_value(self._fitting(value, subscript.shape), x, subscript)
         positions = self._positions()
         given = self._fitting(value, positions.shape).to(x.dtype.compute)
         return x + self._scattered(given, positions).to(x.dtype)
@@ -172,7 +174,7 @@ class At:
         return flat.reshape(shape)
 
 
-def _spread(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
+def _broadcast_value(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
     """Zeros like x with `value` where the slices point: the reverse of `_sliced`."""
     value = value.reshape(subscript.extents)
     if subscript.flipped:

@@ -19,7 +19,7 @@ class Subscript:
     """An index taken apart: first slices, flips and a reshape, then index tensors.
 
     `start`, `stop`, `step` (positive) slice every axis of x to `extents`; the axes `flipped` are
-    turned round; `shape` is without the axes that a number took away and with those that None
+    reversed; `shape` is without the axes that a number took away and with those that None
     added. Then each of `indices` reads along its axis of `shape`, and their common axes come to
     stand at `target`.
     """
@@ -52,11 +52,11 @@ def parse(shape: Shape, index: Any) -> Subscript:
         if not isinstance(entry, slice):
             positions.append((position, len(kept)))
         if _is_number(entry):
-            slices.append(_one(int(entry), shape[axis], axis, shape))
+            slices.append(_index_bounds(int(entry), shape[axis], axis, shape))
             continue
         if isinstance(entry, slice):
-            bounds, turned = _positive(entry, shape[axis])
-            flipped += [axis] if turned else []
+            bounds, is_reversed = _positive(entry, shape[axis])
+            flipped += [axis] if is_reversed else []
         else:
             bounds = (0, shape[axis], 1)
             indices.append((len(kept), entry))
@@ -148,14 +148,14 @@ def _is_number(entry: Any) -> bool:
     return isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
 
 
-def _one(index: int, extent: int, axis: int, shape: Shape) -> tuple[int, int, int]:
+def _index_bounds(index: int, extent: int, axis: int, shape: Shape) -> tuple[int, int, int]:
     if not -extent <= index < extent:
         raise BoundsError(f"index {index} is outside axis {axis} of shape {shape}")
     return index % extent, index % extent + 1, 1
 
 
 def _positive(given: slice, extent: int) -> tuple[tuple[int, int, int], bool]:
-    """Returns a slice with a positive step, and whether its elements must be turned round."""
+    """Returns a slice with a positive step, and whether its elements must be reversed."""
     start, stop, step = given.indices(extent)
     count = len(range(start, stop, step))
     if not count:

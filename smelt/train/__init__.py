@@ -1,6 +1,6 @@
 """Training: the loop, metrics, progress, and the folder that a run leaves behind."""
 
-from smelt.deprecated import renamed
+from smelt.deprecated import rename
 from smelt.train.background import BackgroundEvaluator, Evaluation
 from smelt.train.evaluate import evaluator, predict
 from smelt.train.fit import fit, training_step
@@ -10,7 +10,7 @@ from smelt.train.progress import progress
 from smelt.train.run import RunFolder, new_folder, read_config, read_metrics, read_model
 from smelt.train.writer import MetricsWriter
 
-__getattr__ = renamed(__name__, {"examiner": "evaluator"})
+rename(__name__, {"examiner": "evaluator"})
 
 __all__ = [
     "BackgroundEvaluator",

@@ -19,7 +19,7 @@ class Work:
 
 
 def count(kernel: ir.Kernel) -> Work:
-    """Returns the work of an unscheduled kernel."""
+    """Returns the work of a kernel of plain loops."""
     operations = sum(_operations(statement) for statement in kernel.body)
     nbytes = sum(buffer.size * buffer.dtype.itemsize for buffer in kernel.inputs + kernel.outputs)
     return Work(operations, nbytes)

@@ -47,13 +47,10 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
-from smelt.ir.program import Call, Check, Program, Slot
 from tests.compiler.handmade import (
-    Bound,
     add,
     along,
     check,
-    elementwise,
     mask_below,
     matmul,
     mul,
@@ -80,14 +77,14 @@ def test_masked_tail_touches_nothing_else(dtype: DType, size: int) -> None:
         Buffer("y", (size,), dtype),
         index_variable("i"),
     )
-    mask, place = mask_below(i, 16, size), (along(i, 16),)
-    store = Store(target, place, Load(source, place, mask), mask)
+    mask, index = mask_below(i, 16, size), (along(i, 16),)
+    store = Store(target, index, Load(source, index, mask), mask)
     kernel = Kernel("tail", (source,), (target,), (Loop(i, 0, size, 16, (store,)),))
     given, room = grid((size,), dtype), np.zeros(size + 32, dtype.storage)
     room.view(np.uint8)[:] = 1
-    found = room[16 : 16 + size]
-    run_native(kernel, [found, given])
-    assert (found == given).all()
+    result = room[16 : 16 + size]
+    run_native(kernel, [result, given])
+    assert (result == given).all()
     assert (room[:16].view(np.uint8) == 1).all()
     assert (room[16 + size :].view(np.uint8) == 1).all()
 
@@ -98,10 +95,10 @@ def test_masked_scalar(dtype: DType) -> None:
     mask = Binary("lt", i, constant(8))
     store = Store(target, (i,), Load(source, (i,), mask), Binary("lt", i, constant(12)))
     kernel = Kernel("scalar", (source,), (target,), (Loop(i, 0, 16, 1, (store,)),))
-    given, found = grid((8,), dtype), grid((16,), dtype)
-    expected = np.concatenate([given, np.zeros(4, given.dtype), found[12:]])
-    run_native(kernel, [found, given])
-    assert (found == expected).all()
+    given, result = grid((8,), dtype), grid((16,), dtype)
+    expected = np.concatenate([given, np.zeros(4, given.dtype), result[12:]])
+    run_native(kernel, [result, given])
+    assert (result == expected).all()
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -149,13 +146,13 @@ def test_scatter(dtype: DType, masked: bool) -> None:
 def test_gather_at_loaded_indices() -> None:
     table, chosen = Buffer("table", (10, 3), float32), Buffer("chosen", (32,), int64)
     target, i = Buffer("y", (32,), float32), index_variable("i")
-    place = (along(i, 16),)
-    store = Store(target, place, Load(table, (Load(chosen, place), constant(1))))
+    index = (along(i, 16),)
+    store = Store(target, index, Load(table, (Load(chosen, index), constant(1))))
     kernel = Kernel("gather", (table, chosen), (target,), (Loop(i, 0, 32, 16, (store,)),))
     numbers, order = grid((10, 3)), np.random.default_rng(2).integers(0, 10, 32)
-    found = np.zeros(32, np.float32)
-    run_native(kernel, [found, numbers, order])
-    assert (found == numbers[order, 1]).all()
+    result = np.zeros(32, np.float32)
+    run_native(kernel, [result, numbers, order])
+    assert (result == numbers[order, 1]).all()
 
 
 def test_zero_dimensional_and_empty_buffers() -> None:
@@ -169,10 +166,10 @@ def test_zero_dimensional_and_empty_buffers() -> None:
         Store(target, (), Load(source, ())),
         Loop(i, 0, 0, 1, (Store(empty, (i,), Load(source, ())),)),
     )
-    found = np.zeros((), np.float32)
+    result = np.zeros((), np.float32)
     kernel = Kernel("scalar", (source,), (target, empty), body)
-    run_native(kernel, [found, np.zeros(0, np.float32), np.array(3, np.float32)])
-    assert found == 3
+    run_native(kernel, [result, np.zeros(0, np.float32), np.array(3, np.float32)])
+    assert result == 3
 
 
 @pytest.mark.parametrize(
@@ -192,11 +189,11 @@ def test_transpose(dtype: DType, rows: int, columns: int) -> None:
         rows,
         columns,
     )
-    given, found = grid(shape, dtype), np.zeros(shape[::-1], dtype.storage)
-    run_native(Kernel("transpose", (source,), (target,), (tile,)), [found, given])
-    expected = np.zeros_like(found)
+    given, result = grid(shape, dtype), np.zeros(shape[::-1], dtype.storage)
+    run_native(Kernel("transpose", (source,), (target,), (tile,)), [result, given])
+    expected = np.zeros_like(result)
     expected[3 : 3 + columns, 2 : 2 + rows] = given[2 : 2 + rows, 3 : 3 + columns].T
-    assert (found == expected).all()
+    assert (result == expected).all()
 
 
 def test_transpose_of_inner_axes() -> None:
@@ -204,9 +201,9 @@ def test_transpose_of_inner_axes() -> None:
     b, zero = index_variable("b"), constant(0)
     tile = Transpose(source, (b, zero, zero), 1, target, (b, zero, zero), 1, 8, 8)
     kernel = Kernel("transpose", (source,), (target,), (Loop(b, 0, 3, 1, (tile,)),))
-    given, found = grid((3, 8, 8)), np.zeros((3, 8, 8), np.float32)
-    run_native(kernel, [found, given])
-    assert (found == given.transpose(0, 2, 1)).all()
+    given, result = grid((3, 8, 8)), np.zeros((3, 8, 8), np.float32)
+    run_native(kernel, [result, given])
+    assert (result == given.transpose(0, 2, 1)).all()
 
 
 # -------------------------------------------------------------------------------------------------
@@ -265,9 +262,9 @@ def test_serial_loops_with_expression_bounds() -> None:
 
 def test_negative_bounds_and_steps() -> None:
     target, i = Buffer("y", (20,), int64), index_variable("i")
-    parts = [Store(target, (add(i, 7),), Binary(op, i, constant(4))) for op in ("mod", "floordiv")]
+    stores = [Store(target, (add(i, 7),), Binary(op, i, constant(4))) for op in ("mod", "floordiv")]
     shifted = Store(target, (add(i, 13),), Binary("floordiv", i, constant(4)))
-    kernel = Kernel("negative", (), (target,), (Loop(i, -7, 6, 3, (parts[0], shifted)),))
+    kernel = Kernel("negative", (), (target,), (Loop(i, -7, 6, 3, (stores[0], shifted)),))
     check([kernel], [])
 
 
@@ -276,20 +273,20 @@ def test_names_end_with_their_block() -> None:
     name = Variable("t", int64)
     inner = (Let(name, mul(i, 3)), Store(target, (i,), name))
     body = (Let(name, constant(100)), Loop(i, 0, 3, 1, inner), Store(target, (constant(3),), name))
-    found = np.zeros(4, np.int64)
-    run_native(Kernel("names", (), (target,), body), [found])
-    assert found.tolist() == [0, 3, 6, 100]
+    result = np.zeros(4, np.int64)
+    run_native(Kernel("names", (), (target,), body), [result])
+    assert result.tolist() == [0, 3, 6, 100]
 
 
 def test_scratch_inside_unrolled_loops() -> None:
     source, target, room = (Buffer(name, (4, 16), float32) for name in ("x", "y", "room"))
     i, u = index_variable("i"), index_variable("u")
     fill = Loop(i, 0, 4, 1, (Store(room, (i, Lanes(16)), Load(source, (i, Lanes(16)))),))
-    turn = Store(target, (u, Lanes(16)), Load(room, (Binary("sub", constant(3), u), Lanes(16))))
-    body = (Loop(u, 0, 4, 1, (Scratch(room), fill, turn), "unroll"),)
-    found, given = np.zeros((4, 16), np.float32), grid((4, 16))
-    run_native(Kernel("room", (source,), (target,), body), [found, given])
-    assert (found == given[::-1]).all()
+    reverse = Store(target, (u, Lanes(16)), Load(room, (Binary("sub", constant(3), u), Lanes(16))))
+    body = (Loop(u, 0, 4, 1, (Scratch(room), fill, reverse), "unroll"),)
+    result, given = np.zeros((4, 16), np.float32), grid((4, 16))
+    run_native(Kernel("room", (source,), (target,), body), [result, given])
+    assert (result == given[::-1]).all()
 
 
 def test_shared_expressions_are_written_once() -> None:
@@ -298,10 +295,10 @@ def test_shared_expressions_are_written_once() -> None:
         x = Binary("add", x, x)  # as a tree this has 2 ** 200 nodes
     target = Buffer("y", (1,), float32)
     store = Store(target, (constant(0),), Binary("mul", x, Constant(0.5, float32)))
-    found = np.zeros(1, np.float32)
+    result = np.zeros(1, np.float32)
     with np.errstate(over="ignore"):
-        run_native(Kernel("shared", (), (target,), (store,)), [found])
-    assert np.isinf(found[0])
+        run_native(Kernel("shared", (), (target,), (store,)), [result])
+    assert np.isinf(result[0])
 
 
 def test_deep_expressions_need_no_recursion() -> None:
@@ -320,9 +317,9 @@ def test_matmul_tile(shape: tuple[int, int, int]) -> None:
     random = np.random.default_rng(4)
     a = random.standard_normal((rows, inner)).astype(np.float32)
     b = random.standard_normal((inner, columns)).astype(np.float32)
-    found = np.zeros((rows, columns), np.float32)
-    run_native(matmul(rows, columns, inner), [found, a, b])
-    np.testing.assert_allclose(found, a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
+    result = np.zeros((rows, columns), np.float32)
+    run_native(matmul(rows, columns, inner), [result, a, b])
+    np.testing.assert_allclose(result, a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
 
 
 def test_matmul_tile_lives_in_registers() -> None:
@@ -333,95 +330,6 @@ def test_matmul_tile_lives_in_registers() -> None:
     products = [line for line in text.splitlines() if "vfmadd" in line]
     assert len(products) == 16
     assert not any("rsp" in line for line in products)
-
-
-# -------------------------------------------------------------------------------------------------
-# the step around the kernels
-# -------------------------------------------------------------------------------------------------
-
-
-def counting() -> tuple[Program, list[np.ndarray]]:
-    """Returns a step that adds 1 to a counter, writes it to a result, and fails when it is 5."""
-    count, result = Buffer("count", (1,), int64), Buffer("result", (1,), int64)
-    status, zero = Buffer("status", (1,), int64), constant(0)
-    new = Variable("new", int64)
-    body = (
-        Let(new, add(Load(count, (zero,)), 1)),
-        Store(count, (zero,), new),
-        Store(result, (zero,), new),
-        Store(status, (zero,), Cast(Binary("eq", new, constant(5)), int64)),
-    )
-    kernel = Kernel("count", (count,), (count, result, status), body)
-    kinds = ("state", "result", "status")
-    slots = tuple(
-        Slot(buffer.name, (1,), int64, kind, 0)
-        for buffer, kind in zip(kernel.buffers, kinds, strict=True)
-    )
-    program = Program("counting", slots, 0, (Call(kernel, slots), Check(slots[2], 3)))
-    return program, [np.zeros(1, np.int64), np.zeros(8, np.int64), np.zeros(1, np.int64)]
-
-
-def test_steps_advance_results() -> None:
-    program, arrays = counting()
-    bound = Bound(program, arrays)
-    bound.advance[1] = 8
-    assert bound.run(steps=4) == 0
-    assert arrays[1].tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
-    assert bound.control.tolist() == [0, 4]
-
-
-def test_check_ends_the_step_that_failed() -> None:
-    program, arrays = counting()
-    bound = Bound(program, arrays)
-    assert bound.run(steps=8) == 4
-    assert bound.control[1] == 4
-    assert arrays[0] == 5
-
-
-def test_stop_flag_and_no_steps() -> None:
-    program, arrays = counting()
-    bound = Bound(program, arrays)
-    assert bound.run(steps=0) == 0
-    assert bound.control[1] == 0
-    bound.control[0] = 1
-    assert bound.run(steps=4) == 0
-    assert bound.control.tolist() == [1, 0]
-    assert arrays[0] == 0
-
-
-def test_gathered_rows_and_arena() -> None:
-    batch, middle = Buffer("batch", (2, 16), float32), Buffer("middle", (2, 16), float32)
-    total, i = Buffer("total", (16,), float32), index_variable("i")
-    place = (i, Lanes(16))
-    double = Store(middle, place, Binary("mul", Load(batch, place), Constant(2.0, float32)))
-    first = Kernel("double", (batch,), (middle,), (Loop(i, 0, 2, 1, (double,)),))
-    collect = Store(
-        total, (Lanes(16),), Binary("add", Load(total, (Lanes(16),)), Load(middle, place))
-    )
-    second = Kernel("sum", (middle, total), (total,), (Loop(i, 0, 2, 1, (collect,)),))
-    slots = (
-        Slot("batch", (2, 16), float32, "argument", 0),
-        Slot("middle", (2, 16), float32, "arena", 0, 64),
-        Slot("total", (16,), float32, "state", 0),
-    )
-    calls = (Call(first, (slots[1], slots[0])), Call(second, (slots[2], slots[1])))
-    rows, chosen = grid((10, 16)), np.array([3, 1, 9, 9, 0, 4], np.int64)
-    arrays = [np.zeros((2, 16), np.float32), np.zeros(16, np.float32)]
-    bound = Bound(Program("gather", slots, 192, calls), arrays)
-    gathers = np.array([[rows.ctypes.data, 64, arrays[0].ctypes.data, 0]], np.int64)
-    assert bound.run(3, gathers, chosen) == 0
-    assert (arrays[1] == 2 * rows[chosen].sum(0)).all()
-
-
-def test_a_kernel_used_twice_is_written_once() -> None:
-    kernel = elementwise("twice", float32, [float32], 16, 16, lambda x: x)
-    slots = tuple(Slot(str(n), (16,), float32, "state", n) for n in range(3))
-    calls = (Call(kernel, (slots[1], slots[0])), Call(kernel, (slots[2], slots[1])))
-    program = Program("twice", slots, 0, calls)
-    assert llvm.emit(program).count("define internal") == 1
-    arrays = [grid((16,)), np.zeros(16, np.float32), np.zeros(16, np.float32)]
-    assert Bound(program, arrays).run() == 0
-    assert (arrays[2] == arrays[0]).all()
 
 
 # -------------------------------------------------------------------------------------------------

@@ -33,9 +33,11 @@ from smelt.ir.loops import (
     Unary,
 )
 from tests.compiler.handmade import (
+    Bound,
     check,
     elementwise,
     run_native,
+    step_of,
 )
 
 LANES = (1, 16)
@@ -173,10 +175,10 @@ def test_bitcast(lanes: int) -> None:
             return Unary("bitcast", x, result)
 
         kernel = elementwise("bits", result, [given], 48, lanes, apply)
-        found = np.zeros(48, result.storage)
-        run_native(kernel, [found, values])
+        output = np.zeros(48, result.storage)
+        run_native(kernel, [output, values])
         assert (
-            found.view(given.storage.str.replace("f", "i")) == values.view(f"i{values.itemsize}")
+            output.view(given.storage.str.replace("f", "i")) == values.view(f"i{values.itemsize}")
         ).all()
 
 
@@ -195,9 +197,9 @@ def test_products_are_not_contracted() -> None:
     def apply(x: Expression, y: Expression, z: Expression) -> Expression:
         return Binary("add", Binary("mul", x, y), z)
 
-    found = np.zeros_like(a)
-    run_native(elementwise("plain", float32, [float32] * 3, 1024, 16, apply), [found, a, b, c])
-    assert (found == a * b + c).all()
+    output = np.zeros_like(a)
+    run_native(elementwise("plain", float32, [float32] * 3, 1024, 16, apply), [output, a, b, c])
+    assert (output == a * b + c).all()
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -240,7 +242,17 @@ def test_extreme_with_a_constant(op: str, number: float) -> None:
 @pytest.mark.parametrize("op", ["exp", "tanh", "log"])
 def test_approximations_are_called(op: str, dtype: DType, lanes: int) -> None:
     given = np.linspace(0.1, 4, 64).astype(dtype.storage)
-    found = np.zeros_like(given)
+    output = np.zeros_like(given)
     kernel = elementwise(op, dtype, [dtype], 64, lanes, lambda x: Unary(op, x, dtype))
-    run_native(kernel, [found, given])
-    np.testing.assert_allclose(found, getattr(np, op)(given), rtol=4 * np.finfo(dtype.storage).eps)
+    run_native(kernel, [output, given])
+    np.testing.assert_allclose(output, getattr(np, op)(given), rtol=4 * np.finfo(dtype.storage).eps)
+
+
+def test_unary_of_every_lane_count() -> None:
+    for lanes in (1, 2, 4, 8, 32):
+        given, output = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
+        kernel = elementwise(
+            "root", float32, [float32], 64, lanes, lambda x: Unary("sqrt", x, float32)
+        )
+        assert Bound(step_of(kernel), [output, given]).run() == 0
+        assert (output == np.sqrt(given)).all()

@@ -64,14 +64,14 @@ def test_nan_and_inf_come_through() -> None:
 )
 def test_no_loop_is_left_that_combines_more_than_long(shape, axes) -> None:
     x = Node(ARGUMENT, (), {"number": 0}, shape, as_dtype("float32"))
-    kept = tuple(extent for axis, extent in enumerate(shape) if axis not in axes)
-    total = Node(reduction.sum, (x,), {"axes": axes}, kept, x.dtype)
+    loops = tuple(extent for axis, extent in enumerate(shape) if axis not in axes)
+    total = Node(reduction.sum, (x,), {"axes": axes}, loops, x.dtype)
     graph = simplify(Graph((x,), (), (total,)))
     sums = [node for node in graph.nodes() if node.op is reduction.sum]
     assert len(sums) > 1
     for node in sums:
         assert split_reduction(node) is None
-    assert graph.outputs[0].shape == kept
+    assert graph.outputs[0].shape == loops
 
 
 def test_short_reductions_stay_as_they_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smelt.compiler.loops.dependence import analyze
 from smelt.dtypes import bool_, float32, int32, int64
 from smelt.ir.loops import (
     Assign,
@@ -25,8 +26,9 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
+from tests.compiler import nests
+from tests.compiler.loops.equivalence import check
 from tests.compiler.nests import add, let, mul, nest, number
-from tests.compiler.test_schedule import check
 
 i, j, k = (index_variable(name) for name in "ijk")
 x, y = Buffer("x", (40,), float32), Buffer("y", (40,), float32)
@@ -48,8 +50,8 @@ def test_a_shift_in_place_stays_in_order():
 
 def test_sums_that_overlap_stay_in_order():
     """y[i + j] += x[i]: what a transposed convolution scatters."""
-    place = (Binary("add", i, j),)
-    step = Store(y, place, add(Load(y, place), Load(x, (i,))))
+    index = (Binary("add", i, j),)
+    step = Store(y, index, add(Load(y, index), Load(x, (i,))))
     check(kernel(nest([i, j], [30, 11], step), (x, y)), exact=True)
 
 
@@ -61,8 +63,8 @@ def test_the_last_of_several_writers_wins():
 
 def test_indices_that_interleave_are_told_apart():
     """y[2 * i + j] with two values of j hits each element once."""
-    place = (Binary("add", mul(i, constant(2)), j),)
-    after = check(kernel(nest([i, j], [20, 2], Store(y, place, Load(x, (i,))))), exact=True)
+    index = (Binary("add", mul(i, constant(2)), j),)
+    after = check(kernel(nest([i, j], [20, 2], Store(y, index, Load(x, (i,))))), exact=True)
     assert after.body != ()
 
 
@@ -80,22 +82,22 @@ def test_a_read_of_the_sum_on_its_way_stays_in_order():
     check(kernel(body), exact=True)
 
 
-def test_the_place_of_the_maximum():
-    best, place = Register("best", float32), Register("place", int64)
+def test_the_index_of_the_maximum():
+    best, position = Register("best", float32), Register("position", int64)
     where = Buffer("where", (3,), int64)
     rows = Buffer("rows", (3, 21), float32)
     better, name_better = let("better", Binary("gt", Load(rows, (i, j)), Read(best)))
     body = (
         Declare(best, number(float("-inf"))),
-        Declare(place, constant(0)),
+        Declare(position, constant(0)),
         nest(
             [j],
             [21],
             name_better,
-            Assign(place, (), Select(better, j, Read(place))),
+            Assign(position, (), Select(better, j, Read(position))),
             Assign(best, (), Select(better, Load(rows, (i, j)), Read(best))),
         ),
-        Store(where, (i,), Read(place)),
+        Store(where, (i,), Read(position)),
     )
     check(kernel(nest([i], [3], *body), (rows,), (where,)), exact=True)
 
@@ -115,9 +117,9 @@ def test_loops_with_computed_bounds(rows):
 
 def test_padding_is_a_masked_load():
     """y[i] = x[i - 3] where that exists, else 0."""
-    place = Binary("sub", i, constant(3))
-    inside = Binary("ge", place, constant(0))
-    check(kernel(nest([i], [40], Store(y, (i,), Load(x, (place,), inside)))), exact=True)
+    position = Binary("sub", i, constant(3))
+    inside = Binary("ge", position, constant(0))
+    check(kernel(nest([i], [40], Store(y, (i,), Load(x, (position,), inside)))), exact=True)
 
 
 @pytest.mark.parametrize("extent", [1, 7, 16, 37])
@@ -184,7 +186,7 @@ def test_names_of_lets_may_cross_loops():
     check(kernel(nest([i, j], [6, 40], *body), (a, b), (out,)))
 
 
-def test_a_let_that_no_place_of_a_tile_changes():
+def test_a_let_that_is_the_same_all_over_a_tile():
     """It stands before the tile's loops, with what it loads."""
     a, b = Buffer("a", (6, 20), float32), Buffer("b", (20, 40), float32)
     out, acc, scale = (
@@ -203,3 +205,18 @@ def test_a_let_that_no_place_of_a_tile_changes():
     )
     body = (name_s, body[0], body[1], *body[3:])
     check(kernel(nest([i, j], [6, 40], *body), (a, b, scale), (out,)))
+
+
+def test_which_loops_carry_no_dependence():
+    around = {"i": 6, "j": 20}
+    gather, scatter = nests.gather(6, 20, 5), nests.scatter_add(6, 20, 5)
+
+    def inside(loop):
+        return loop.body[0].body
+
+    reads = analyze(inside(gather.body[0]), around)
+    assert reads.carries_no_dependence("i")
+    assert reads.carries_no_dependence("j")
+    adds = analyze(inside(scatter.body[1]), around)
+    assert not adds.carries_no_dependence("i")
+    assert adds.carries_no_dependence("j")

@@ -1,4 +1,4 @@
-"""Loops are cut where conditions change at known places; not one bit of the result changes."""
+"""Loops are split where conditions change at known indices; not a bit of the result changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from smelt.ir.loops import (
 from smelt.ir.show import kernel_text
 from smelt.ir.verify import verify
 from tests.compiler import nests
-from tests.compiler.test_schedule import check
+from tests.compiler.loops.equivalence import check
 
 i, j, k = (index_variable(name) for name in "ijk")
 
@@ -64,12 +64,12 @@ def test_padded_parts(widths, dtype):
 def test_a_sum_with_zero_keeps_its_sign():
     kernel = nests.padded_parts(4, (16, 16, 16))
     special = np.array([-0.0, 0.0, np.nan, np.inf, -np.inf, -1e-30, 3.0, -0.0], np.float32)
-    inputs = [np.resize(np.roll(special, turn), (4, 16)) for turn in range(3)]
+    inputs = [np.resize(np.roll(special, shift), (4, 16)) for shift in range(3)]
     results = []
-    for one in (kernel, optimize(kernel, vector_bits=512)):
-        verify(one)
+    for version in (kernel, optimize(kernel, vector_bits=512)):
+        verify(version)
         out = np.zeros((4, 48), np.float32)
-        run_kernel(one, [out, *inputs])
+        run_kernel(version, [out, *inputs])
         results.append(out)
     np.testing.assert_array_equal(*results)
     np.testing.assert_array_equal(*map(np.signbit, results))
@@ -79,14 +79,14 @@ def test_a_sum_with_zero_keeps_its_sign():
 @pytest.mark.parametrize("step", [1, -1])
 @pytest.mark.parametrize("flipped", [False, True])
 def test_each_comparison_changes_where_it_should(op, step, flipped):
-    place = nests.add(nests.mul(i, constant(step)), constant(-40 * step))
-    sides = (constant(3), place) if flipped else (place, constant(3))
+    position = nests.add(nests.mul(i, constant(step)), constant(-40 * step))
+    sides = (constant(3), position) if flipped else (position, constant(3))
     kernel = chosen(Binary(op, *sides), 96)
     assert "select" not in text(kernel)
     check(kernel, exact=True)
 
 
-def test_places_outside_are_no_places():
+def test_a_change_outside_of_the_range_splits_nothing():
     kernel = chosen(Binary("lt", i, constant(40)), 32)
     assert split_ranges(kernel, Names(kernel.body)).body == kernel.body
     check(kernel, exact=True)
@@ -99,12 +99,12 @@ def test_a_border_of_zeros(shape):
     x, y = Buffer("x", shape, float32), Buffer("y", (high + 2, wide + 3), float32)
     row, column = nests.add(i, constant(-1)), nests.add(j, constant(-2))
     inside: Expression = Binary("ge", i, constant(1))
-    for one in (
+    for condition in (
         Binary("lt", row, constant(high)),
         Binary("ge", j, constant(2)),
         Binary("lt", column, constant(wide)),
     ):
-        inside = Binary("bitwise_and", inside, one)
+        inside = Binary("bitwise_and", inside, condition)
     value = Select(inside, Load(x, (row, column), inside), nests.number(0.0))
     store = Store(y, (i, j), nests.mul(value, nests.number(2.0)))
     kernel = Kernel("border", (x,), (y,), (nests.nest([i, j], [high + 2, wide + 3], store),))
@@ -117,12 +117,14 @@ def test_named_conditions_and_indices_are_seen_through():
         Buffer("z", (3, 16), float32),
         Buffer("y", (3, 32), float32),
     )
-    place, name_place = nests.let("place", nests.add(j, constant(-16)))
-    low, name_low = nests.let("low", Binary("lt", place, constant(0)))
-    value = Select(low, Load(x, (i, j), low), Load(z, (i, place), Binary("ge", place, constant(0))))
-    body = (name_place, name_low, Store(y, (i, j), nests.mul(value, value)))
+    position, name_position = nests.let("position", nests.add(j, constant(-16)))
+    low, name_low = nests.let("low", Binary("lt", position, constant(0)))
+    value = Select(
+        low, Load(x, (i, j), low), Load(z, (i, position), Binary("ge", position, constant(0)))
+    )
+    body = (name_position, name_low, Store(y, (i, j), nests.mul(value, value)))
     kernel = Kernel("named", (x, z), (y,), (nests.nest([i, j], [3, 32], *body),))
-    assert "place" not in text(kernel)
+    assert "position" not in text(kernel)
     assert "low" not in text(kernel)
     check(kernel, exact=True)
 
@@ -139,10 +141,10 @@ def test_sums_stay():
     """A loop around registers is not copied."""
     x, y = Buffer("x", (20, 8), float32), Buffer("y", (20,), float32)
     acc = Register("acc", float32)
-    part = Select(Binary("lt", i, constant(9)), Load(x, (i, k)), nests.number(1.0))
+    element = Select(Binary("lt", i, constant(9)), Load(x, (i, k)), nests.number(1.0))
     body: list[Statement] = [
         Declare(acc, nests.number(0.0)),
-        nests.nest([k], [8], Assign(acc, (), nests.add(Read(acc), part))),
+        nests.nest([k], [8], Assign(acc, (), nests.add(Read(acc), element))),
         Store(y, (i,), Read(acc)),
     ]
     kernel = Kernel("sums", (x,), (y,), (nests.nest([i], [20], *body),))
@@ -157,7 +159,7 @@ def test_large_outermost_loops_stay_whole_and_parallel():
     assert optimize(kernel, vector_bits=512).parallel is not None
 
 
-def test_shares_of_cut_loops(monkeypatch):
+def test_chunks_of_split_loops(monkeypatch):
     monkeypatch.setattr(tile_sizes, "PARALLEL_CYCLES", 1)
     monkeypatch.setattr(tile_sizes, "CHUNK_CYCLES", 1)
     after = check(nests.padded_parts(40, (16, 24)), exact=True)
@@ -175,9 +177,9 @@ def names_bound(body: tuple[Statement, ...]) -> Iterator[str]:
 def test_each_piece_has_names_of_its_own():
     """In both loops of a 3 x 3 stencil with padding, whatever is named stays apart."""
     kernel = nests.stencil(5, 18)
-    cut = split_ranges(kernel, Names(kernel.body))
-    bound = list(names_bound(cut.body))
-    assert len(bound) > 9 * len(list(names_bound(kernel.body))) / 2  # it was cut along both axes
+    split = split_ranges(kernel, Names(kernel.body))
+    bound = list(names_bound(split.body))
+    assert len(bound) > 9 * len(list(names_bound(kernel.body))) / 2  # it was split along both axes
     assert len(bound) == len(set(bound))
 
 

@@ -30,10 +30,10 @@ from smelt.ir.loops import (
 )
 from smelt.ir.show import kernel_text
 from tests.compiler import nests
-from tests.compiler.test_schedule import check
+from tests.compiler.loops.equivalence import check
 
 i, j, k = (index_variable(name) for name in "ijk")
-ACROSS = "transpose("
+TRANSPOSES = "transpose("
 
 
 def text(kernel: Kernel, vector_bits: int = 512) -> str:
@@ -64,7 +64,7 @@ def arrays(count: int, columns: int, dtype: DType = float32) -> tuple[Buffer, Bu
 def test_softmax(count, columns):
     after = check(nests.softmax(count, columns))
     few = count % 16 in (1, 5)  # in the last vector, so that it is mostly idle
-    assert ACROSS in kernel_text(after) or few or columns == 24
+    assert TRANSPOSES in kernel_text(after) or few or columns == 24
 
 
 @pytest.mark.parametrize("dtype", [float64, bfloat16])
@@ -82,8 +82,8 @@ def test_other_vectors(dtype, vector_bits):
 
 def test_long_rows_stay_rows():
     """A row that fills vectors is better read as it lies."""
-    assert ACROSS not in text(nests.softmax(64, 100))
-    assert ACROSS not in text(nests.softmax(64, 33))
+    assert TRANSPOSES not in text(nests.softmax(64, 100))
+    assert TRANSPOSES not in text(nests.softmax(64, 33))
 
 
 def test_results_in_place_are_read_first():
@@ -125,7 +125,7 @@ def test_branches_inside(rows):
 
 
 def test_labels_choose_elements_of_rows():
-    """The place in the row differs from lane to lane."""
+    """The position in the row differs from lane to lane."""
     x, y = arrays(37, 6)
     label, picked = Buffer("label", (37,), int64), Buffer("picked", (37,), float32)
     body, value = total(x, 6)
@@ -152,8 +152,8 @@ def test_each_lane_has_its_own_local_row():
 
 def test_axes_stay_where_another_access_needs_them():
     x, y = Buffer("x", (4, 6), float32), Buffer("y", (24,), float32)
-    quotient, rest = (Binary(op, i, constant(6)) for op in ("floordiv", "mod"))
-    body = Store(y, (i,), nests.add(Load(x, (quotient, rest)), Load(x, (constant(1), rest))))
+    quotient, digit = (Binary(op, i, constant(6)) for op in ("floordiv", "mod"))
+    body = Store(y, (i,), nests.add(Load(x, (quotient, digit)), Load(x, (constant(1), digit))))
     kernel = rows_kernel((x,), (y,), body)
     assert join_buffer_axes(kernel, Names(kernel.body)).buffers == kernel.buffers
     check(kernel, exact=True)

@@ -115,20 +115,22 @@ def case_of(x: tuple[int, ...], w: tuple[int, ...], settings: dict, dtype=float3
     given = [as_tensor(random.standard_normal(shape), dtype) for shape in (x, w, w[:1])]
     run = F.conv2d if len(x) == 4 else F.conv1d
     shape = run(*given, **settings).shape
-    for one in given:
-        one.requires_grad_()
+    for tensor in given:
+        tensor.requires_grad_()
     return Case(trained(settings), [], [*given, as_tensor(random.standard_normal(shape), dtype)])
 
 
 def agree(case: Case, interpret: bool) -> None:
-    wanted = case.eager()
+    expected = case.eager()
     runs = [case.native()]
     if interpret:
         runs += [case.interpreted(case.stages.lowered), case.interpreted(case.stages.program)]
     for ran in runs:
-        for got, want in zip(ran.outputs, wanted.outputs, strict=True):
-            rtol = 1e-12 if want.dtype == np.float64 else 1e-5
-            np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.abs(want).max())
+        for got, reference in zip(ran.outputs, expected.outputs, strict=True):
+            rtol = 1e-12 if reference.dtype == np.float64 else 1e-5
+            np.testing.assert_allclose(
+                got, reference, rtol=rtol, atol=rtol * np.abs(reference).max()
+            )
 
 
 @pytest.fixture
@@ -219,11 +221,11 @@ def test_what_is_wanted_whole_is_not_computed_twice() -> None:
         y = F.conv1d(*given, stride=2)
         return [y, y[..., 1:]]
 
-    def part(states: list[Tensor], given: list[Tensor]) -> list[Tensor]:
+    def sliced(states: list[Tensor], given: list[Tensor]) -> list[Tensor]:
         return [F.conv1d(*given, stride=2)[..., 1:3]]
 
-    for one, extents in ((function, [3]), (part, [2])):
-        case = Case(one, [], given)
+    for step, extents in ((function, [3]), (sliced, [2])):
+        case = Case(step, [], given)
         agree(case, interpret=True)
         nodes = case.stages.simplified.nodes()
         assert [node.shape[2] for node in nodes if node.op is convolution] == extents
@@ -260,14 +262,14 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         model.zero_grad()
         y = model(x)
         y.backward(g)
-        found = [y, x.grad, *[one.grad for one in model.parameters()]]
+        results = [y, x.grad, *[weight.grad for weight in model.parameters()]]
         model.zero_grad()
-        return found
+        return results
 
     runs = []
     for threads in (1, 2, 3):
         with smelt.settings(threads=threads):
-            runs.append([one.numpy() for one in gradients(x, g)])
-    for other in runs[1:]:
-        for got, wanted in zip(other, runs[0], strict=True):
-            np.testing.assert_array_equal(got, wanted)
+            runs.append([result.numpy() for result in gradients(x, g)])
+    for run in runs[1:]:
+        for got, expected in zip(run, runs[0], strict=True):
+            np.testing.assert_array_equal(got, expected)

@@ -56,13 +56,13 @@ def test_rule(name: str) -> None:
     if name in ("transposed product",):
         x = np.nan_to_num(x, nan=1.0, posinf=2.0, neginf=3.0).clip(-9, 9)
     case = Case(lambda states, given: [function(given[0])], [], [smelt.tensor(x)])
-    (want,), (got,) = case.eager().outputs, case.native().outputs
+    (expected,), (got,) = case.eager().outputs, case.native().outputs
     if name.startswith(("equal", "f(", "transposed")):
-        np.testing.assert_allclose(got, want, rtol=1e-6)
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
         return
-    np.testing.assert_array_equal(got, want)
-    known = ~np.isnan(want)
-    np.testing.assert_array_equal(np.signbit(got[known]), np.signbit(want[known]))
+    np.testing.assert_array_equal(got, expected)
+    known = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(got[known]), np.signbit(expected[known]))
 
 
 def test_random_numbers_of_one_state_are_equal_and_of_two_states_are_not() -> None:

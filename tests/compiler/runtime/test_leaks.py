@@ -15,7 +15,7 @@ from pathlib import Path
 import smelt
 from smelt import nn
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 SHAPES = 500
 PROGRAM = """
 import gc, sys

@@ -30,10 +30,12 @@ def case_of(function, *arguments: smelt.Tensor, states: tuple[smelt.Tensor, ...]
 
 def kernels(case: Case) -> list[str]:
     """Returns the texts of the lowered kernels; the case also runs alike everywhere."""
-    (wanted, *runs) = (case.eager(), case.interpreted(case.stages.lowered), case.native())
+    (expected, *runs) = (case.eager(), case.interpreted(case.stages.lowered), case.native())
     for ran in runs:
-        for got, want in zip(ran.outputs + ran.states, wanted.outputs + wanted.states, strict=True):
-            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+        for got, reference in zip(
+            ran.outputs + ran.states, expected.outputs + expected.states, strict=True
+        ):
+            np.testing.assert_allclose(got, reference, rtol=1e-5, atol=1e-5)
     return [kernel_text(kernel) for kernel in case.stages.lowered.kernels]
 
 

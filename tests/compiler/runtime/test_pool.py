@@ -149,7 +149,7 @@ def script(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
     head = (
         "import os, sys, threading, time\n"
         "from smelt.compiler.runtime import threads as runtime\n"
-        "from tests.compiler.test_runtime import bound, expected\n"
+        "from tests.compiler.runtime.test_pool import bound, expected\n"
         "one = bound(64)\n"
         "def step():\n"
         "    one.arrays[0][:] = 7\n"

@@ -29,9 +29,9 @@ def test_no_two_live_values_overlap(values: list[LiveRange]) -> None:
     for number, (a, start) in enumerate(placed):
         assert start % ALIGNMENT == 0
         assert start + a.nbytes <= peak
-        for b, other in placed[:number]:
+        for b, earlier in placed[:number]:
             together = a.first <= b.last and b.first <= a.last
-            assert not together or start + a.nbytes <= other or other + b.nbytes <= start
+            assert not together or start + a.nbytes <= earlier or earlier + b.nbytes <= start
     highest = max([start + live.nbytes for live, start in placed], default=0)
     assert peak == -(-highest // ALIGNMENT) * ALIGNMENT
 
@@ -93,9 +93,9 @@ def test_arena_values_are_never_read_before_they_are_written() -> None:
 
     def function(states: list, given: list) -> list:
         (x,) = given
-        kept = [x := (x @ weight).tanh() for weight in states]
-        return [sum(kept[1:], kept[0]).softmax(-1) @ kept[0]]
+        hidden = [x := (x @ weight).tanh() for weight in states]
+        return [sum(hidden[1:], hidden[0]).softmax(-1) @ hidden[0]]
 
     case = Case(function, weights, [smelt.eye(5)])
-    (want,), (got,) = case.eager().outputs, case.interpreted(case.stages.program).outputs
-    np.testing.assert_allclose(got, want, rtol=1e-5)
+    (expected,), (got,) = case.eager().outputs, case.interpreted(case.stages.program).outputs
+    np.testing.assert_allclose(got, expected, rtol=1e-5)

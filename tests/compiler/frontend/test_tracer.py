@@ -26,10 +26,10 @@ def traced(function, *arguments: smelt.Tensor) -> Traced:
 
 def test_concrete_tensors_are_captured_once_in_the_order_of_their_use() -> None:
     a, b = smelt.ones(3), smelt.zeros(3)
-    found = traced(lambda x: [x + b + a + b], smelt.ones(3))
-    assert [id(state) for state in found.states] == [id(b), id(a)]
-    assert [node.attributes["number"] for node in found.graph.states] == [0, 1]
-    assert found.graph.updates == ()
+    result = traced(lambda x: [x + b + a + b], smelt.ones(3))
+    assert [id(state) for state in result.states] == [id(b), id(a)]
+    assert [node.attributes["number"] for node in result.graph.states] == [0, 1]
+    assert result.graph.updates == ()
 
 
 def test_copy_becomes_an_update_and_later_reads_see_it() -> None:
@@ -60,7 +60,7 @@ def test_nodes_know_the_users_line_and_the_module() -> None:
     layer = smelt.nn.Sequential(smelt.nn.Linear(3, 3), smelt.nn.ReLU())
     graph = traced(lambda x: [layer(x)], smelt.ones(2, 3)).graph
     text = graph_text(graph)
-    assert "test_trace.py" in text
+    assert "test_tracer.py" in text
     assert any(node.origin.module.endswith("1") for node in graph.nodes() if node.op.name == "relu")
 
 

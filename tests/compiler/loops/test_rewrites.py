@@ -1,4 +1,4 @@
-"""The scheduler's small tools, each on its own."""
+"""Rewrites of loops, each on its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from smelt.compiler.loops.dependence import analyze
 from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops
 from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
 from smelt.compiler.loops.rewrites.contract_fma import contract_fma
@@ -15,7 +14,6 @@ from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
 from smelt.compiler.loops.rewrites.split_buffer_axes import split_buffer_axes
 from smelt.compiler.loops.rewrites.transpose import power_of_two_ranges
 from smelt.compiler.loops.substitute import Names
-from smelt.compiler.loops.tile_sizes import chunk_size, narrowed, tile_shape
 from smelt.dtypes import float32
 from smelt.ir.loops import Binary, Buffer, Kernel, Load, Loop, Store, constant, index_variable
 from smelt.ir.show import kernel_text, statement_text
@@ -26,40 +24,13 @@ def rewritten(rewrite: Callable[[Kernel, Names], Kernel], kernel: Kernel) -> Ker
     return rewrite(kernel, Names(kernel.body))
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 16, 64, 1000])
-@pytest.mark.parametrize("vectors", [1, 2, 3, 5, 64])
-@pytest.mark.parametrize("registers", [16, 32])
-def test_a_tile_fits_into_registers(rows, vectors, registers):
-    r, c = tile_shape(rows, vectors, registers, 1, 24)
-    assert 1 <= r <= rows
-    assert 1 <= c <= vectors
-    assert r * c + c + 1 <= registers
-
-
-def test_large_tiles_keep_the_multiply_adders_busy():
-    for rows, vectors in [(64, 4), (128, 8), (512, 32), (100, 7)]:
-        r, c = tile_shape(rows, vectors, 32, 1, 24)
-        assert r * c >= 8
-
-
-def test_a_vector_is_no_longer_than_its_axis_needs():
-    assert [narrowed(16, extent) for extent in (1, 2, 3, 5, 8, 9, 100)] == [1, 2, 4, 8, 8, 16, 16]
-
-
-def test_shares():
-    assert chunk_size(100.0, 50) == 50  # too little to split
-    assert chunk_size(1e9, 1) == 1
-    assert chunk_size(1e9, 1000) == 32  # at most so many chunks
-    assert 1e5 / 64 * chunk_size(1e5, 64) >= 5000  # each with enough to do
-
-
 @pytest.mark.parametrize("extent", [0, 1, 5, 16, 31, 100])
-def test_pieces_cover_an_extent(extent):
+def test_power_of_two_ranges_cover_an_extent(extent):
     covered = [
-        place
+        index
         for start, stop, size in power_of_two_ranges(extent, 16)
         for first in range(start, stop, size)
-        for place in range(first, first + size)
+        for index in range(first, first + size)
     ]
     assert covered == list(range(extent))
 
@@ -70,23 +41,29 @@ def test_loops_of_one_iteration_go():
     assert rewritten(drop_unit_loops, nests.bias_relu(0, 7)).body == ()
 
 
-def test_products_are_fused_only_into_sums():
+def test_products_are_contracted_only_into_sums():
     text = kernel_text(rewritten(contract_fma, nests.matmul(2, 3, 4)))
     assert "acc = fma(a[i, k], b[k, j], acc)" in text
     assert "z = acc + bias[j]" in text
 
 
-def test_axes_merge_only_where_all_arrays_agree():
-    merged = rewritten(collapse_loops, nests.in_place_axpy(4, 1, 5, 6))
-    assert [buffer.shape for buffer in merged.buffers] == [(120,)] * 3
-    kept = rewritten(collapse_loops, nests.bias_relu(4, 5))
-    assert [buffer.shape for buffer in kept.buffers] == [(4, 5), (4, 5), (5,)]
+def test_loops_collapse_only_where_all_arrays_agree():
+    collapsed = rewritten(collapse_loops, nests.in_place_axpy(4, 1, 5, 6))
+    assert [buffer.shape for buffer in collapsed.buffers] == [(120,)] * 3
+    unchanged = rewritten(collapse_loops, nests.bias_relu(4, 5))
+    assert [buffer.shape for buffer in unchanged.buffers] == [(4, 5), (4, 5), (5,)]
 
 
-def test_outer_axes_merge_where_inner_ones_cannot():
+def test_outer_loops_collapse_where_inner_ones_cannot():
     """x[h, i, k] and out[h, i, j] are walked in one go along h and i; j and k are not."""
-    merged = rewritten(collapse_loops, nests.matmul(4, 5, 6, batch=(3,), shared=True))
-    assert [one.shape for one in merged.inputs + merged.outputs] == [(12, 5), (5, 6), (6,), (12, 6)]
+    collapsed = rewritten(collapse_loops, nests.matmul(4, 5, 6, batch=(3,), shared=True))
+    shapes = [buffer.shape for buffer in collapsed.inputs + collapsed.outputs]
+    assert shapes == [
+        (12, 5),
+        (5, 6),
+        (6,),
+        (12, 6),
+    ]
 
 
 def test_divisions_become_digits():
@@ -127,18 +104,3 @@ def test_a_sum_gets_an_axis_of_its_own():
 def test_axes_stay_where_no_sum_shares_them(kernel):
     kernel = rewritten(delinearize, kernel)
     assert rewritten(split_buffer_axes, kernel) is kernel
-
-
-def test_what_loops_are_independent():
-    around = {"i": 6, "j": 20}
-    gather, scatter = nests.gather(6, 20, 5), nests.scatter_add(6, 20, 5)
-
-    def inside(loop):
-        return loop.body[0].body
-
-    reads = analyze(inside(gather.body[0]), around)
-    assert reads.carries_no_dependence("i")
-    assert reads.carries_no_dependence("j")
-    adds = analyze(inside(scatter.body[1]), around)
-    assert not adds.carries_no_dependence("i")
-    assert adds.carries_no_dependence("j")
