@@ -21,6 +21,22 @@ ARITHMETIC = frozenset(
 )
 COMPARE = frozenset("eq ne lt le gt ge".split())
 REDUCE = frozenset("add mul maximum minimum".split())
+COSTS = {  # of one element, where an addition costs 1; so does what is not named
+    "div": 4,
+    "sqrt": 4,
+    "floordiv": 6,
+    "mod": 6,
+    "exp": 12,
+    "log": 14,
+    "expm1": 16,
+    "tanh": 16,
+    "log1p": 18,
+    "sin": 20,
+    "cos": 20,
+    "erf": 20,
+    "atan2": 30,
+    "pow": 40,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from smelt.ir.expressions import (  # noqa: F401  everybody imports both from here
     ARITHMETIC,
     COMPARE,
+    COSTS,
     REDUCE,
     UNARY,
     Binary,

@@ -10,23 +10,6 @@ from typing import Any, ClassVar
 
 Axes = tuple[int | None, ...]  # for each axis of an operand: the loop with the same index, if any
 EXPENSIVE = 10  # cost from which on an operation is better not done twice
-COSTS = {  # of one element, where an addition costs 1; what is not named costs 1 too
-    "div": 4,
-    "sqrt": 4,
-    "floordiv": 6,
-    "mod": 6,
-    "exp": 12,
-    "log": 14,
-    "expm1": 16,
-    "tanh": 16,
-    "sigmoid": 16,
-    "log1p": 18,
-    "sin": 20,
-    "cos": 20,
-    "erf": 20,
-    "atan2": 30,
-    "pow": 40,
-}
 
 
 class Pattern(Enum):

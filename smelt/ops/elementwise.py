@@ -17,8 +17,8 @@ import numpy as np
 from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
-from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
-from smelt.ir.operation import COSTS, Pattern
+from smelt.ir.loops import COSTS, Binary, Constant, Expression, Select, Unary
+from smelt.ir.operation import Pattern
 from smelt.ops.movement import broadcast_batched, broadcast_shapes
 from smelt.ops.op import (
     Gradients,
@@ -59,8 +59,12 @@ class Elementwise(Op):
         to_bool: bool = False,
         expression: Callable[..., Expression] | None = None,
         domain: tuple[float, float] = (-2.0, 2.0),
+        cost: int | None = None,
     ) -> None:
-        """`domain` is an interval on which the operation is defined and smooth enough to check."""
+        """`domain` is an interval on which the operation is defined and smooth enough to check.
+
+        `cost` is that of one element, where an addition costs 1, unless it stands in COSTS.
+        """
         super().__init__(name)
         self.numpy = value
         self.partials = partials
@@ -68,7 +72,7 @@ class Elementwise(Op):
         self.accepts = accepts
         self.to_bool = to_bool
         self.domain = domain
-        self.cost = COSTS.get(name, 1)
+        self.cost = COSTS.get(name, 1) if cost is None else cost
         self.expression = expression or _expression_named(name, self.arity)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
@@ -233,6 +237,7 @@ sigmoid = Elementwise(
     (lambda y, x: y * (1.0 - y),),
     accepts=FLOAT,
     expression=_sigmoid_expression,
+    cost=16,
 )
 relu = Elementwise(
     "relu",

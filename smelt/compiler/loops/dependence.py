@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from smelt.dtypes import DType, int64
 from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import (
+    COSTS,
     REDUCE,
     Assign,
     Binary,
@@ -32,7 +33,6 @@ from smelt.ir.loops import (
     Transpose,
     children,
 )
-from smelt.ir.operation import COSTS
 from smelt.ir.visit import Body, Index, names_in
 
 ASSUMED_TRIPS = 16  # how often a loop with computed bounds is thought to run
