@@ -19,7 +19,7 @@ from typing import Any
 
 from smelt.ir import loops as ir
 from smelt.ir.program import Branch, Call, Check, Program, Region, Repeat, Slot
-from smelt.ir.visit import Visitor
+from smelt.ir.visit import METHODS, Visitor
 
 INFIX = {
     "add": (" + ", 6),
@@ -260,7 +260,7 @@ class _Printer(Visitor):
 
     def text(self, expression: ir.Expression, above: int = 0) -> str:
         """Returns an expression's text, in brackets when it binds less than `above`."""
-        text, strength = self.visit(expression)
+        text, strength = getattr(self, METHODS[type(expression)])(expression)
         return text if strength >= above else f"({text})"
 
     def constant(self, constant: ir.Constant) -> tuple[str, int]:

@@ -98,7 +98,7 @@ class Transformer(Visitor):
         """Returns an expression after the change."""
         known = self._known.get(id(expression))
         if known is None:  # the original is kept too: its id must not become another's
-            known = expression, self.visit(expression)
+            known = expression, getattr(self, METHODS[type(expression)])(expression)
             self._known[id(expression)] = known
         return known[1]
 
