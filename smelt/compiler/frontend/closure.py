@@ -33,10 +33,8 @@ class _Guard:
         self.ids = tuple(map(id, self.values))
 
     def check(self) -> bool:
-        """Returns whether the source still gives the same."""
+        """Returns whether the source gives the same; equal numbers may be other objects."""
         values = self.source.read()
-        if tuple(map(id, values)) == self.ids:
-            return True
         if len(values) != len(self.values) or not all(map(_is_same, self.values, values)):
             return False
         self.values, self.ids = values, tuple(map(id, values))
@@ -67,7 +65,15 @@ class Closure:
 
     def check(self) -> bool:
         """Returns whether all that was read is what it was."""
-        return not self._guards or all(map(_Guard.check, self._guards))
+        for guard in self._guards:
+            source = guard.source
+            try:
+                is_same = tuple(map(id, source.get(source.holder))) == guard.ids
+            except (AttributeError, KeyError, ValueError):
+                return False
+            if not is_same and not guard.check():
+                return False
+        return True
 
 
 def _is_same(before: Any, now: Any) -> bool:
@@ -79,7 +85,8 @@ def _is_same(before: Any, now: Any) -> bool:
 
 
 def _described(step: str, guard: _Guard) -> str:
-    pairs = zip(guard.source.names, guard.values, guard.source.read(), strict=True)
+    now = guard.source.read() or (None,) * len(guard.values)  # a name may have been deleted
+    pairs = zip(guard.source.names, guard.values, now, strict=False)
     name, before, now = next(found for found in pairs if not _is_same(*found[1:]))
     owner = f" of {guard.source.owner}" if guard.source.owner else ""
     return (

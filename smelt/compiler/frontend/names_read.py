@@ -8,30 +8,48 @@ from __future__ import annotations
 
 import dis
 import functools
+import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 MANY_ITEMS = 1000  # a longer list is data, and its items are not looked at
 LIBRARIES = frozenset(["smelt", "numpy", *sys.stdlib_module_names])
 FIXED = (ModuleType, type, BuiltinFunctionType)  # nobody gives their names to something else
 UNDEFINED = object()
-_NEUTRAL = frozenset(["CACHE", "EXTENDED_ARG", "PUSH_NULL", "PRECALL", "RESUME", "NOP"])
+_NEUTRAL = frozenset(["CACHE", "EXTENDED_ARG", "COPY", "PUSH_NULL", "PRECALL", "RESUME", "NOP"])
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a function reads values: some names of a namespace or object, or a list's items.
 
-    A source that is `in_fingerprint` belongs to a module, which guards it by itself.
+    `get(holder)` gives the values; it raises where a name has none now. A
+    source that is `in_fingerprint` belongs to a module, which guards it by itself.
     """
 
     owner: str
     names: tuple[str, ...]
-    read: Callable[[], tuple[Any, ...]]
+    get: Callable[[Any], Iterable[Any]]
+    holder: Any
     in_fingerprint: bool = False
+
+    def read(self) -> tuple[Any, ...]:
+        """Returns the values; none where a name has none now."""
+        try:
+            return tuple(self.get(self.holder))
+        except (AttributeError, KeyError, ValueError):
+            return ()
 
 
 def sources_of(function: Callable[..., Any]) -> list[Source]:
@@ -45,7 +63,7 @@ class _Reader:
     """Collects names while it follows them."""
 
     def __init__(self) -> None:
-        self._namespaces: dict[int, tuple[Any, str, bool, dict[str, None]]] = {}
+        self._names: dict[int, _Names] = {}  # by holder
         self._cells: dict[str, dict[int, CellType]] = {}
         self._containers: dict[int, Source] = {}
         self._done: set[Any] = set()
@@ -53,13 +71,9 @@ class _Reader:
 
     def sources(self) -> list[Source]:
         """Returns what was found."""
-        found = [
-            Source(owner, tuple(names), functools.partial(_named, mapping, tuple(names)), own)
-            for mapping, owner, own, names in self._namespaces.values()
-        ]
+        found = [names.source() for names in self._names.values()]
         for name, cells in self._cells.items():
-            read = functools.partial(_contents, tuple(cells.values()))
-            found.append(Source("", (name,) * len(cells), read))
+            found.append(Source("", (name,) * len(cells), _contents, tuple(cells.values())))
         return [*found, *self._containers.values()]
 
     def follow(self, value: Any) -> None:
@@ -94,10 +108,10 @@ class _Reader:
     def _container(self, value: Any) -> None:
         if len(value) > MANY_ITEMS:
             return
-        items = (*value, *value.values()) if isinstance(value, dict) else tuple(value)
+        get = _items if isinstance(value, dict) else tuple
         if not isinstance(value, tuple):
-            self._containers[id(value)] = Source("", (), functools.partial(_items, value))
-        self._pending += items
+            self._containers[id(value)] = Source("", (), get, value)
+        self._pending += get(value)
 
     def _method(self, function: Any, instance: Any) -> None:
         if isinstance(function, FunctionType):
@@ -123,50 +137,66 @@ class _Reader:
         first = code.co_varnames[0] if instance is not None and code.co_varnames else ""
         for kind, name, attributes in _chains(code):
             if kind == "GLOBAL" and name in namespace:
-                self._name(namespace, name, namespace.get("__name__", ""))
+                owner = namespace.get("__name__", "")
+                self._name(operator.itemgetter, namespace, owner, name, namespace[name])
                 self._attributes(namespace[name], attributes)
             elif name == first:
                 self._attributes(instance, attributes)
             elif kind == "DEREF" and name in cells:
                 self._cells.setdefault(name, {})[id(cells[name])] = cells[name]
-                self._attributes(_contents((cells[name],))[0], attributes)
+                self._attributes(next(iter(_held(cells[name])), None), attributes)
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
                 self._code(constant, namespace, cells, None)
 
-    def _name(self, mapping: Any, name: str, owner: str, in_fingerprint: bool = False) -> None:
-        value = mapping.get(name)
+    def _name(self, kind: Any, holder: Any, owner: str, name: str, value: Any) -> None:
         is_library = isinstance(value, FunctionType) and _is_library(value.__module__)
         if not is_library and not isinstance(value, FIXED):
-            key = id(mapping)
-            self._namespaces.setdefault(key, (mapping, owner, in_fingerprint, {}))[3][name] = None
+            names = self._names.setdefault(id(holder), _Names(kind, holder, owner, {}))
+            names.names[name] = None
 
     def _attributes(self, value: Any, names: Iterable[str]) -> None:
         """Follows `value.a.b.c` as far as it leads through plain attributes."""
         for name in names:
             if isinstance(value, ModuleType) and _is_library(value.__name__):
                 return
-            mapping = getattr(value, "__dict__", {})
-            if name not in mapping:
-                self._class_attribute(value, name)
+            found = _static(value, name)
+            if isinstance(found, property):
+                found = found.fget
+            if isinstance(found, FunctionType) and name not in getattr(value, "__dict__", {}):
+                self._function(found, value)
                 return
+            if found is UNDEFINED or isinstance(found, GetSetDescriptorType):
+                return  # what is made anew by each look, such as an array's shape, is no setting
+            attribute = getattr(value, name)
             if name != "training":
                 owner = getattr(value, "__name__", None) or f"a {type(value).__name__}"
-                self._name(mapping, name, owner, hasattr(value, "fingerprint"))
-            value = mapping[name]
+                self._name(operator.attrgetter, value, owner, name, attribute)
+            value = attribute
         self._pending.append(value)
 
-    def _class_attribute(self, value: Any, name: str) -> None:
-        for owner in type(value).__mro__:
-            found = vars(owner).get(name, UNDEFINED)
-            if isinstance(found, FunctionType):
-                self._function(found, value)
-            elif isinstance(found, property) and isinstance(found.fget, FunctionType):
-                self._function(found.fget, value)
-            elif isinstance(found, (bool, int, float, str)) and not _is_library(owner.__module__):
-                self._name(vars(owner), name, owner.__name__)
-            if found is not UNDEFINED:
-                return
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names of one namespace or object that are read; `kind` makes what gets their values."""
+
+    kind: Any
+    holder: Any
+    owner: str
+    names: dict[str, None]
+
+    def source(self) -> Source:
+        names = tuple(self.names)
+        get = self.kind(*names, *names[: len(names) == 1])  # of one name it would give no tuple
+        return Source(self.owner, names, get, self.holder, hasattr(self.holder, "fingerprint"))
+
+
+def _static(value: Any, name: str) -> Any:
+    """Returns an attribute as it is stored, without running any code to get it."""
+    for namespace in (getattr(value, "__dict__", {}), *map(vars, type(value).__mro__)):
+        if name in namespace:
+            return namespace[name]
+    return UNDEFINED
 
 
 def _chains(code: CodeType) -> Iterator[tuple[str, str, list[str]]]:
@@ -194,16 +224,19 @@ def _is_library(module: str | None) -> bool:
     return (module or "").split(".")[0] in LIBRARIES
 
 
-def _named(mapping: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(map(mapping.get, names))
+def _contents(cells: tuple[CellType, ...]) -> Iterable[Any]:
+    return map(_CONTENT, cells)
 
 
-def _contents(cells: Iterable[CellType]) -> tuple[Any, ...]:
+def _held(cell: CellType) -> tuple[Any, ...]:
     try:
-        return tuple([cell.cell_contents for cell in cells])
-    except ValueError:  # a cell that is still empty
-        return (UNDEFINED,)
+        return (cell.cell_contents,)
+    except ValueError:  # nothing yet
+        return ()
 
 
-def _items(container: Any) -> tuple[Any, ...]:
-    return (*container, *container.values()) if isinstance(container, dict) else tuple(container)
+def _items(table: dict[Any, Any]) -> tuple[Any, ...]:
+    return (*table, *table.values())
+
+
+_CONTENT = operator.attrgetter("cell_contents")
