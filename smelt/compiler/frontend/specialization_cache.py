@@ -13,6 +13,7 @@ from typing import Any
 
 from smelt import tree
 from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
     SplitExecutable,
@@ -130,14 +131,16 @@ class SpecializationCache:
     def _make(self, call: Call) -> Specialization:
         self._check_not_endless(call.signature)
         start = time.perf_counter()
+        closure = Closure(self.function)
         tracer, traced = self._traced(functools.partial(self._run, call))
+        closure.settle(self.name)
         executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
         run = executable.run_once
         if is_differentiable(traced, tracer.outputs):
             inputs = [*tracer.placeholders, *traced.states]
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
             run = SplitExecutable(function, executable, self._compiled).run
-        guards = Guards(traced)
+        guards = Guards(traced, closure)
         made = Specialization(call.signature, context.grad_enabled, guards, executable, run)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]

@@ -9,6 +9,7 @@ Nothing has to be listed by hand.
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable
 from itertools import chain, permutations
 from typing import Any
@@ -55,6 +56,7 @@ class Tracer(GraphBuilder):
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._looked: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
+        self._arrays: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
         self._values: dict[int, tuple[Tensor, bytes]] = {}
 
     # --- the engine's verbs ----------------------------------------------------------------------
@@ -115,6 +117,15 @@ class Tracer(GraphBuilder):
         if state is not None and self.current[id(tensor)] is not state[1]:
             raise TraceError(_VALUE_CHANGED.format(what, tensor.shape))
         self._values[id(tensor)] = (tensor, tensor.data.tobytes())
+
+    def note_array(self, array: np.ndarray) -> None:
+        """Remembers an array that became a constant, unless nobody else can change it."""
+        self._arrays[id(array)] = (weakref.ref(array), array.tobytes())
+
+    def arrays_in_use(self) -> list[tuple[np.ndarray, bytes]]:
+        """Returns the arrays that became constants and still exist, with their contents."""
+        pairs = [(reference(), content) for reference, content in self._arrays.values()]
+        return [(array, content) for array, content in pairs if array is not None]
 
     def note_module(self, module: Any) -> None:
         """Remembers a module or optimizer whose settings this trace depends on."""
@@ -221,7 +232,8 @@ def trace(
     states = [tensor for tensor, _ in tracer.states.values()]
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
-    return Traced(graph, states, result, tracer.errors, modules, tracer.grad_bindings(), values)
+    bindings, arrays = tracer.grad_bindings(), tracer.arrays_in_use()
+    return Traced(graph, states, result, tracer.errors, modules, bindings, values, arrays)
 
 
 _ARGUMENT_CHANGED = (
