@@ -235,9 +235,10 @@ def _brief(part: Any) -> str:
 def _state_names(traced: Traced) -> dict[Any, str]:
     """Returns the names that the traced modules give to the captured tensors."""
     known: dict[int, str] = {}
-    for module in traced.modules:
-        for name, tensor in getattr(module, "named_tensors", lambda: ())():
-            known.setdefault(id(tensor), name)
+    for module in traced.modules:  # the outermost first
+        for kind in ("named_parameters", "named_buffers"):  # an optimizer has no names for its own
+            for name, tensor in getattr(module, kind, tuple)():
+                known.setdefault(id(tensor), name)
     return {
         node: known[id(tensor)]
         for node, tensor in zip(traced.graph.states, traced.states, strict=True)
