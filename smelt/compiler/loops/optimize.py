@@ -16,12 +16,11 @@ from dataclasses import replace
 
 from smelt.compiler.loops.apply_plan import apply_plan
 from smelt.compiler.loops.plan import make_plan
-from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops
+from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, inline_indices
 from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
 from smelt.compiler.loops.rewrites.contract_fma import contract_fma
 from smelt.compiler.loops.rewrites.delinearize import delinearize
-from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
-from smelt.compiler.loops.rewrites.split_buffer_axes import split_buffer_axes
+from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes, split_buffer_axes
 from smelt.compiler.loops.rewrites.split_ranges import split_ranges
 from smelt.compiler.loops.substitute import Names
 from smelt.ir.loops import Kernel, Loop, Statement
@@ -29,6 +28,7 @@ from smelt.ir.loops import Kernel, Loop, Statement
 REWRITES: tuple[Callable[[Kernel, Names], Kernel], ...] = (
     drop_unit_loops,
     contract_fma,
+    inline_indices,
     join_buffer_axes,
     delinearize,
     split_buffer_axes,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from smelt.compiler.loops.packing import Packing
 from smelt.compiler.loops.rewrites.transpose import power_of_two_ranges, transpose
 from smelt.compiler.loops.substitute import Names, add_terms
-from smelt.compiler.loops.views import ViewTransformer
+from smelt.compiler.loops.views import View, ViewTransformer
 from smelt.ir.loops import (
     Buffer,
     Expression,
@@ -88,10 +88,11 @@ class Panel:
 
     def rewrite_accesses(self, body: Body) -> Body:
         """Returns a body that reads and writes the copy in place of the array."""
-        return ViewTransformer({self.packing.buffer: self.buffer}, self._index).block(body)
+        views = {self.packing.buffer: View(self.buffer, self._index)}
+        return ViewTransformer(views).block(body)
 
-    def _index(self, buffer: Buffer, index: Index) -> Index | None:
+    def _index(self, index: Index) -> Index | None:
         """Returns where in the copy an element of the array is found, if it is there."""
-        if not self.packing.covers(buffer, index):
+        if not self.packing.covers(self.packing.buffer, index):
             return None
         return (index[self.packing.depth_axis], self.local)

@@ -27,8 +27,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from smelt.compiler.loops.dependence import analyze, trip_count
-from smelt.compiler.loops.rewrites.delinearize import Ranges, is_arithmetic
-from smelt.compiler.loops.substitute import Names, Substitution, renamed
+from smelt.compiler.loops.division import Ranges
+from smelt.compiler.loops.rewrites.canonicalize import InlineIndices
+from smelt.compiler.loops.substitute import Names, renamed
 from smelt.compiler.loops.tile_sizes import PARALLEL_CYCLES
 from smelt.dtypes import bool_, int64
 from smelt.ir.affine import Affine, affine
@@ -154,7 +155,7 @@ def _piece(loop: Loop, start: int, stop: int, ranges: Ranges) -> Loop:
     return replace(loop, stop=stop - start, body=_without_unused(decide.block(loop.body)))
 
 
-class _Decide(Substitution):
+class _Decide(InlineIndices):
     """Replaces variables, and computes conditions as far as the ranges of variables tell.
 
     Names of indices and of known conditions go: they are put where they are used.
@@ -164,12 +165,8 @@ class _Decide(Substitution):
         super().__init__(variables)
         self.ranges = dict(ranges)
 
-    def let(self, let: Let) -> Body:
-        value = self(let.value)
-        if type(value) is Constant or (value.dtype is int64 and is_arithmetic(value)):
-            self.variables[let.variable.name] = value
-            return ()
-        return (Let(let.variable, value),)
+    def is_known(self, value: Expression) -> bool:
+        return type(value) is Constant or super().is_known(value)
 
     def loop(self, loop: Loop) -> Body:
         count = trip_count(loop) if loop.start == 0 else None
