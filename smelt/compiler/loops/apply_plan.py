@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from smelt.compiler.loops.dependence import trip_count
-from smelt.compiler.loops.nest import extent
 from smelt.compiler.loops.plan import Plan, SerialPlan, TransposePlan, VectorPlan
 from smelt.compiler.loops.rewrites.multiple_accumulators import multiple_accumulators
 from smelt.compiler.loops.rewrites.pack import Panel
@@ -17,7 +16,6 @@ from smelt.ir.loops import (
     Binary,
     Declare,
     Expression,
-    Loop,
     Read,
     Reduce,
     Register,
@@ -53,7 +51,7 @@ def _serial(plan: SerialPlan, names: Names) -> Body:
 
 
 def _copies(plan: TransposePlan, names: Names) -> Body:
-    rows, columns = map(extent, plan.loops)
+    rows, columns = map(trip_count, plan.loops)
     tiles = (transposing_copy(*copy, (rows, columns), names) for copy in plan.copies)
     return tuple([statement for tile in tiles for statement in tile])
 
@@ -83,10 +81,6 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
             rows = around(loop, rows, chunk)
         return before + rows + after
 
-    if trip_count(vector) is None:
-        column = TileAxis(vector.variable.name, vector.variable, 1, lanes, vector.stop)
-        body = tile(plan.nest.body, column)
-        return (Loop(vector.variable, vector.start, vector.stop, lanes, body),)
     return strip_mine(vector, plan.columns * lanes, columns, chunk)
 
 

@@ -20,7 +20,6 @@ from smelt.ir.loops import (
     Declare,
     Expression,
     Fma,
-    If,
     Let,
     Load,
     Loop,
@@ -29,13 +28,10 @@ from smelt.ir.loops import (
     Scratch,
     Statement,
     Store,
-    Transpose,
     children,
 )
 from smelt.ir.visit import Body, Index, names_in
 
-ASSUMED_TRIPS = 16  # how often a loop with computed bounds is thought to run
-UNBOUNDED = 1 << 40  # the most that it may run
 _EXPENSIVE = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
 EXPENSIVE = frozenset(_EXPENSIVE.split())
 EXPENSIVE_COST = 8  # of an expensive operation, in plain ones
@@ -100,10 +96,8 @@ class DependenceInfo:
     registers: RegisterUse
     trip_counts: Mapping[str, int]  # of the loops around and inside
     inner_loops: frozenset[str]
-    control: frozenset[str]  # variables in bounds and conditions
     origins: Mapping[str, frozenset[str]]  # the loop variables that a let depends on
     vector_dtypes: frozenset[DType]  # that are loaded, stored or accumulated
-    is_reorderable: bool  # nothing in it that only its author may put elsewhere
     work: int  # arithmetic operations of one run
     innermost_work: int  # operations of one iteration of the innermost loops
 
@@ -122,9 +116,7 @@ class DependenceInfo:
         return self._iterations_are_apart(name) and all(map(self.registers.reduction, live))
 
     def _iterations_are_apart(self, name: str) -> bool:
-        return self.is_reorderable and all(
-            self._no_conflict(accesses, name) for accesses in self.written.values()
-        )
+        return all(self._no_conflict(accesses, name) for accesses in self.written.values())
 
     def _no_conflict(self, accesses: list[Access], name: str) -> bool:
         """One buffer's accesses: none meets another one of a different iteration of the loop."""
@@ -162,11 +154,10 @@ def analyze(body: Body, around: Mapping[str, int]) -> DependenceInfo:
     return _Analysis(around).of(body)
 
 
-def trip_count(loop: Loop) -> int | None:
-    """Returns how often a loop runs, or None when its bounds are computed."""
-    if isinstance(loop.start, int) and isinstance(loop.stop, int):
-        return max(0, -(-(loop.stop - loop.start) // loop.step))
-    return None
+def trip_count(loop: Loop) -> int:
+    """Returns how often a counted loop runs."""
+    assert isinstance(loop.stop, int)
+    return loop.stop
 
 
 class _Analysis:
@@ -180,10 +171,8 @@ class _Analysis:
         self.declared: set[Register] = set()
         self.trip_counts = dict(around)
         self.inner_loops: set[str] = set()
-        self.control: set[str] = set()
         self.origins: dict[str, frozenset[str]] = {}
         self.vector_dtypes: set[DType] = set()
-        self.is_reorderable = True
         self.work, self.innermost_work = 0, 1
         self.lets: dict[str, Affine | None] = {}  # what lets of indices stand for
 
@@ -201,10 +190,8 @@ class _Analysis:
             RegisterUse(self.assigns, self.reads, frozenset(self.declared)),
             self.trip_counts,
             frozenset(self.inner_loops),
-            frozenset(self.control),
             self.origins,
             frozenset(self.vector_dtypes),
-            self.is_reorderable,
             self.work,
             self.innermost_work,
         )
@@ -236,21 +223,11 @@ class _Analysis:
                 self.scratches.add(buffer)
             case Loop():
                 self.loop(statement, trips)
-            case If(condition=condition, body=inner):
-                self.control |= self.loop_variables(condition)
-                self.expression(condition, trips)
-                self.block(inner, trips)
-            case Transpose():
-                self.is_reorderable = False
 
     def loop(self, loop: Loop, trips: int) -> None:
-        for bound in (loop.start, loop.stop):
-            if not isinstance(bound, int):
-                self.control |= self.loop_variables(bound)
-        count = trip_count(loop)
-        self.trip_counts[loop.variable.name] = UNBOUNDED if count is None else count
+        self.trip_counts[loop.variable.name] = trip_count(loop)
         self.inner_loops.add(loop.variable.name)
-        inside = trips * (ASSUMED_TRIPS if count is None else count)
+        inside = trips * trip_count(loop)
         before = self.work
         self.block(loop.body, inside)
         if not any(isinstance(part, Loop) for part in loop.body):

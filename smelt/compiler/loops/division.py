@@ -82,17 +82,13 @@ def is_arithmetic(value: Expression) -> bool:
     return all(type(part) in (Variable, Constant, Binary) for part in walk(value))
 
 
-def counted_loops(body: Body) -> dict[str, Loop]:
-    """Returns the loops that count a known number of iterations from 0 by ones, by their name."""
-    loops = (part for part in statements(body) if isinstance(part, Loop))
-    return {loop.variable.name: loop for loop in loops if counts(loop)}
-
-
-def counts(loop: Loop) -> int:
-    """Returns how often a loop runs that counts from 0 by ones; 0 for others."""
-    return (trip_count(loop) or 0) if loop.start == 0 and loop.step == 1 else 0
-
-
 def loop_ranges(body: Body) -> dict[str, tuple[int, int]]:
-    """Returns the least and the greatest index of each counted loop."""
-    return {name: (0, counts(loop) - 1) for name, loop in counted_loops(body).items()}
+    """Returns the least and the greatest index of each loop."""
+    return {loop.variable.name: (0, trip_count(loop) - 1) for loop in loops_in(body)}
+
+
+def loops_in(body: Body) -> Iterator[Loop]:
+    """Yields all loops, an outer one before those in it."""
+    for statement in statements(body):
+        if isinstance(statement, Loop):
+            yield statement

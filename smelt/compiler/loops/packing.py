@@ -120,7 +120,7 @@ def may_pack(
     Only the depth axis may move inside of the copy, nothing else moves it, and nearly all of it is
     needed.
     """
-    if access.non_affine or vector.start != 0 or trip_count(vector) is None:
+    if access.non_affine:
         return False
     if packing.names & info.origins.keys():
         return False
@@ -163,7 +163,7 @@ def _is_written_first(packing: Packing, body: Body) -> bool:
 
 def _writes_all(packing: Packing, loop: Loop) -> bool:
     """Whether a loop stores to all of the depth axis, for sure."""
-    if loop.start != 0 or loop.step != 1 or trip_count(loop) != packing.depth:
+    if trip_count(loop) != packing.depth:
         return False
     stores = [part for part in loop.body if isinstance(part, Store) and part.mask is None]
     return any(

@@ -22,11 +22,10 @@ def drop_unit_loops(kernel: Kernel, names: Names) -> Kernel:
 
 class _DropUnitLoops(Substitution):
     def loop(self, loop: Loop) -> Body:
-        count = trip_count(loop)
-        if count == 1 and isinstance(loop.start, int):
-            self.variables[loop.variable.name] = constant(loop.start)
+        if trip_count(loop) == 1:
+            self.variables[loop.variable.name] = constant(0)
             return self.block(loop.body)
-        return super().loop(loop) if count != 0 and loop.body else ()
+        return super().loop(loop) if trip_count(loop) and loop.body else ()
 
 
 def inline_indices(kernel: Kernel, names: Names) -> Kernel:

@@ -20,16 +20,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
+from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.division import (
     Ranges,
     as_sum,
-    counted_loops,
-    counts,
     divide,
     divisions,
     divisor_of,
     is_digit,
     loop_ranges,
+    loops_in,
 )
 from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.ir.affine import affine
@@ -85,8 +85,8 @@ def _digit_strides(body: Body) -> dict[str, list[int]]:
     for part, divisor in divisions(body):
         _want(part.a, divisor, wanted)
     result: dict[str, list[int]] = {}
-    for name, loop in counted_loops(body).items():
-        extent = counts(loop)
+    for loop in loops_in(body):
+        name, extent = loop.variable.name, trip_count(loop)
         chain = sorted(stride for stride in wanted.get(name, ()) if 1 < stride < extent)
         fits = all(b % a == 0 for a, b in pairwise([*chain, extent]))
         if chain and fits and not (chain[0] < NARROW and _stores(loop)):
@@ -100,10 +100,6 @@ def _stores(loop: Loop) -> bool:
 
 def _want(dividend: Expression, divisor: int, wanted: dict[str, set[int]]) -> None:
     """Notes at which stride a division takes a loop's index apart: `i * 2 // 8` at 4."""
-    inner = divisor_of(dividend)
-    if inner and isinstance(dividend, Binary) and dividend.op == "floordiv":
-        _want(dividend.a, inner * divisor, wanted)
-        return
     total = affine(dividend)
     remainder = None if total is None else divide(total, divisor)[1]
     if remainder is None or len(remainder.terms) != 1 or remainder.constant:
@@ -125,9 +121,8 @@ class _SplitLoops(Substitution):
         strides = self.strides.get(loop.variable.name)
         if not strides:
             return super().loop(loop)
-        assert isinstance(loop.stop, int)
         name = loop.variable.name
-        digits = list(zip([1, *strides], [*strides, loop.stop], strict=True))
+        digits = list(zip([1, *strides], [*strides, trip_count(loop)], strict=True))
         variables = [index_variable(self.names.fresh(f"{name}_{n}")) for n in range(len(digits))]
         value: Expression = constant(0)
         for variable, (stride, _) in reversed(list(zip(variables, digits, strict=True))):

@@ -69,7 +69,7 @@ def _may_split(loop: Loop, info: DependenceInfo) -> bool:
     """Whether a loop does nothing but accumulate in registers, and is long enough."""
     registers = info.registers.live_in
     is_simple = all(isinstance(part, (Let, Assign)) for part in loop.body)
-    is_long = (trip_count(loop) or 0) >= SHORTEST and loop.start == 0 and loop.step == 1
+    is_long = trip_count(loop) >= SHORTEST
     reductions = map(info.registers.reduction, registers)
     return is_simple and is_long and bool(registers) and all(reductions)
 
@@ -92,7 +92,7 @@ def _split(
     for number in range(1, count):
         own = {register: copies[register][number - 1] for register in registers}
         body += _Copy(loop, number, own, names).block(loop.body)
-    trips = trip_count(loop) or 0
+    trips = trip_count(loop)
     end = trips // count * count
     loops: list[Statement] = [Loop(loop.variable, 0, end, count, tuple(body))]
     if end < trips:

@@ -69,8 +69,8 @@ def split_ranges(kernel: Kernel, names: Names) -> Kernel:
 def _block(body: Body, ranges: Ranges, names: Names) -> Body:
     result: list[Statement] = []
     for statement in body:
-        count = trip_count(statement) if isinstance(statement, Loop) else None
-        if isinstance(statement, Loop) and count and statement.start == 0 and statement.step == 1:
+        if isinstance(statement, Loop):
+            count = trip_count(statement)
             inside = {**ranges, statement.variable.name: (0, count - 1)}
             statement = replace(statement, body=_block(statement.body, inside, names))
             result += _split(statement, count, ranges, names)
@@ -103,7 +103,7 @@ def _work(body: Body) -> int:
 
 def _cost(loop: Loop) -> int:
     """Returns about what a loop costs, in operations on vectors if it is an innermost one."""
-    count = trip_count(loop) or 0
+    count = trip_count(loop)
     is_innermost = not any(isinstance(part, Loop) for part in loop.body)
     return (_work(loop.body) + OVERHEAD) * (-(-count // VECTOR) if is_innermost else count)
 
@@ -169,9 +169,7 @@ class _Decide(InlineIndices):
         return type(value) is Constant or super().is_known(value)
 
     def loop(self, loop: Loop) -> Body:
-        count = trip_count(loop) if loop.start == 0 else None
-        if count:
-            self.ranges[loop.variable.name] = (0, (count - 1) * loop.step)
+        self.ranges[loop.variable.name] = (0, trip_count(loop) - 1)
         return super().loop(loop)
 
     def select(self, select: Select) -> Expression:

@@ -25,7 +25,7 @@ After, for 4 rows and 2 vectors of columns from (i, j) on:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smelt.compiler.loops.rewrites.hoist_loads import HoistedLoads, Unrolled, unroll
 from smelt.compiler.loops.substitute import Names, Substitution, add_terms, identity
@@ -35,7 +35,6 @@ from smelt.ir.loops import (
     Buffer,
     Declare,
     Expression,
-    If,
     Lanes,
     Let,
     Loop,
@@ -163,11 +162,7 @@ class Tile:
 
     def block(self, statement: Statement) -> Statement:
         if isinstance(statement, Loop):
-            start, stop = self.outside.bounds(statement)
-            inner = self.write(statement.body)
-            return Loop(statement.variable, start, stop, statement.step, inner, statement.kind)
-        if isinstance(statement, If):
-            return If(self.outside(statement.condition), self.write(statement.body))
+            return replace(statement, body=self.write(statement.body))
         return statement
 
     def simple(self, statement: Statement) -> Statement:
@@ -259,13 +254,13 @@ class Tile:
         outliving: set[str] = set()
         number = 0
         for statement in body:
-            if isinstance(statement, (Loop, If, Scratch)):
+            if isinstance(statement, (Loop, Scratch)):
                 number += 1
             outliving |= {
                 name for name in used_names(statement) if home.get(name, number) != number
             }
             if isinstance(statement, Let):
                 home[statement.variable.name] = number
-            elif isinstance(statement, (Loop, If)):
+            elif isinstance(statement, Loop):
                 number += 1
         return outliving
