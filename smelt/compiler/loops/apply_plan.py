@@ -5,12 +5,11 @@ from __future__ import annotations
 from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.plan import Plan, SerialPlan, TransposePlan, VectorPlan
 from smelt.compiler.loops.rewrites.multiple_accumulators import multiple_accumulators
-from smelt.compiler.loops.rewrites.pack import Panel
+from smelt.compiler.loops.rewrites.pack import Panel, transposing_copy
 from smelt.compiler.loops.rewrites.parallelize import Chunk, around, choose_chunk, strip_mine
 from smelt.compiler.loops.rewrites.privatize import privatize
 from smelt.compiler.loops.rewrites.tile import Accumulators, Tile, TileAxis
-from smelt.compiler.loops.rewrites.transpose import transposing_copy
-from smelt.compiler.loops.substitute import Names, identity
+from smelt.compiler.loops.substitute import Names, combined, identity
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -123,12 +122,9 @@ def _accumulated(body: Body, accumulators: Accumulators) -> Body:
     after: list[Statement] = []
     for register, (operation, vectors) in accumulators.items():
         before.append(Declare(vectors, identity(operation, register.dtype)))
-        terms: list[Expression] = [Read(vectors)]
-        if vectors.shape:
-            terms = [Read(vectors, (constant(number),)) for number in range(vectors.shape[0])]
-        while len(terms) > 1:
-            pairs = zip(terms[::2], terms[1::2], strict=True)
-            terms = [Binary(operation, a, b) for a, b in pairs]
-        total = Binary(operation, Read(register), Reduce(operation, terms[0]))
+        indices = map(constant, range(*vectors.shape)) if vectors.shape else ()
+        terms = [Read(vectors, (index,)) for index in indices] or [Read(vectors)]
+        vector = combined(operation, terms)
+        total = Binary(operation, Read(register), Reduce(operation, vector))
         after.append(Assign(register, (), total))
     return (*before, *body, *after)

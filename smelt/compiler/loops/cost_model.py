@@ -43,9 +43,9 @@ class VectorLoops:
     def access_cost(self, access: Access) -> float:
         """Returns the cycles of an access to a vector's worth, not packed, and not shared."""
         stride = access.stride(self.vector.variable.name)
-        if stride in (1, -1):
-            return 1 if stride == 1 else 2
-        return self.lanes
+        if stride == 1:
+            return 1
+        return 2 if stride == -1 else self.lanes
 
     def is_strided(self, access: Access) -> bool:
         """Whether an access touches elements one by one."""

@@ -50,11 +50,6 @@ class Access:
     trips: int  # how often it runs for one run of the body
     strides: Mapping[str, int]  # elements to step over for one step of a variable
 
-    @property
-    def is_last_affine(self) -> bool:
-        """Whether the index along the last axis is affine."""
-        return bool(self.affine_index) and self.affine_index[-1] is not None
-
     def stride(self, name: str) -> int | None:
         """Returns how many elements one step of a variable goes; None when it is not regular."""
         return None if name in self.non_affine else self.strides.get(name, 0)

@@ -76,34 +76,33 @@ def find_strided(access: Access, vector: str, depth: str | None = None) -> Packi
     """Returns how an access lies across the vector axis; None when it does not, or not cleanly."""
     if depth is not None and not _runs_along(access, depth):
         return None
-    if access.is_masked or vector in access.non_affine or not access.is_last_affine:
+    axis, last = _axis_along(access, vector), len(access.index) - 1
+    if axis is None or axis == last or access.affine_index[last] is None:
         return None
-    axes = _axes_along(access, vector)
-    if len(axes) != 1 or axes[0] == len(access.index) - 1:
-        return None
-    index = access.affine_index[axes[0]]
-    written = affine(access.index[axes[0]])  # as it stands there: lets are not looked up
+    index = access.affine_index[axis]
+    written = affine(access.index[axis])  # as it stands there: lets are not looked up
     if index is None or index.coefficient(vector) != 1 or written != index:
         return None
-    return Packing(access.buffer, access.index, axes[0], vector, depth)
+    return Packing(access.buffer, access.index, axis, vector, depth)
 
 
 def find_column_panel(access: Access, vector: str) -> Packing | None:
     """Returns how an access lies along the vector axis with one axis before it that is deep."""
-    if access.is_masked or vector in access.non_affine or len(access.index) < 2:
-        return None
     last = len(access.index) - 1
-    if _axes_along(access, vector) != [last]:
+    if last < 1 or _axis_along(access, vector) != last:
         return None
     if access.affine_index[last] != Affine(0, {vector: 1}):
         return None
     return Packing(access.buffer, access.index, last, vector, depth_axis=last - 1)
 
 
-def _axes_along(access: Access, name: str) -> list[int]:
-    """Returns the axes whose index moves with a variable."""
+def _axis_along(access: Access, name: str) -> int | None:
+    """Returns the axis whose index moves with a variable, if it is the only one."""
+    if access.is_masked or name in access.non_affine:
+        return None
     affine_index = enumerate(access.affine_index)
-    return [axis for axis, index in affine_index if index and index.coefficient(name)]
+    axes = [axis for axis, index in affine_index if index and index.coefficient(name)]
+    return axes[0] if len(axes) == 1 else None
 
 
 def _runs_along(access: Access, name: str) -> bool:

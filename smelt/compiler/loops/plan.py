@@ -68,7 +68,7 @@ class TransposePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class VectorPlan:
+class VectorPlan(VectorLoops):
     """Iterations of the vector loop become lanes, `columns` vectors at once.
 
     With a row loop, `rows` of its iterations are interleaved, so that they share what they load.
@@ -77,14 +77,10 @@ class VectorPlan:
 
     nest: Nest
     cost: float
-    vector: Loop
-    lanes: int
-    lane_per_row: bool  # each iteration of the vector loop works on short rows of its own
-    row: Loop | None
-    rows: int
-    columns: int
-    accumulators: int
     packings: tuple[Packing, ...]
+    rows: int = 1
+    columns: int = 1
+    accumulators: int = 1
 
     @property
     def within(self) -> list[Loop]:
@@ -145,12 +141,10 @@ def _vectorized(nest: Nest, vector: Loop, vector_bits: int) -> VectorPlan | None
         return None
     is_tiled = info.has_loops and not _has_rows(info, vector.variable.name)
     row = _row_loop(nest, vector) if is_tiled else None
-    loops = VectorLoops(vector, lanes, row, info.has_loops and row is None)
-    packings, by_access = _choose_packings(nest, loops)
-    cost = cost_model.vector_cost(nest, loops, by_access)
-    return VectorPlan(
-        nest, cost, vector, lanes, loops.lane_per_row, row, 1, 1, 1, packings=tuple(packings)
-    )
+    chosen = vector, lanes, row, info.has_loops and row is None
+    packings, by_access = _choose_packings(nest, VectorLoops(*chosen))
+    cost = cost_model.vector_cost(nest, VectorLoops(*chosen), by_access)
+    return VectorPlan(*chosen, nest, cost, tuple(packings))
 
 
 def _may_vectorize(info: DependenceInfo, vector: Loop) -> bool:

@@ -126,6 +126,13 @@ def add_terms(base: Expression, offset: Expression) -> Expression:
     return base + offset
 
 
+def combined(op: str, terms: Sequence[Expression]) -> Expression:
+    """Returns a power of two of terms as one, combined in pairs, and these in pairs again."""
+    while len(terms) > 1:
+        terms = [Binary(op, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
+    return terms[0]
+
+
 def identity(op: str, dtype: DType) -> Constant:
     """Returns the number that changes nothing when it is added, multiplied, and so on."""
     if op in ("add", "mul"):

@@ -25,12 +25,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from smelt.compiler.loops.dependence import DependenceInfo, analyze, trip_count
-from smelt.compiler.loops.substitute import Names, Renaming, identity, renamed
+from smelt.compiler.loops.substitute import Names, Renaming, combined, identity, renamed
 from smelt.ir.loops import (
     Assign,
-    Binary,
     Declare,
-    Expression,
     Let,
     Loop,
     Read,
@@ -100,8 +98,8 @@ def _split(
     for outer in reversed(around):
         loops = [replace(outer, body=tuple(loops))]
     totals = [
-        Assign(register, (), _total(operations[register], [register, *copies[register]]))
-        for register in registers
+        Assign(register, (), combined(operations[register], list(map(Read, [register, *own]))))
+        for register, own in copies.items()
     ]
     return [*declared, *loops, *totals]
 
@@ -118,10 +116,3 @@ class _Copy(Renaming):
 
     def assign(self, assign: Assign) -> Body:
         return (Assign(self.own[assign.register], (), self(assign.value)),)
-
-
-def _total(operation: str, registers: list[Register]) -> Expression:
-    terms: list[Expression] = [Read(register) for register in registers]
-    while len(terms) > 1:
-        terms = [Binary(operation, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
-    return terms[0]
