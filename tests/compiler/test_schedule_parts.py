@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from smelt.compiler.loops.dependence import analyze
+from smelt.compiler.loops.dependence import DependenceInfo
 from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, inline_indices
 from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
 from smelt.compiler.loops.rewrites.contract_fma import contract_fma
@@ -136,9 +136,9 @@ def test_what_loops_are_independent():
     def inside(loop):
         return loop.body[0].body
 
-    reads = analyze(inside(gather.body[0]), around)
+    reads = DependenceInfo(inside(gather.body[0]), around)
     assert reads.carries_no_dependence("i")
     assert reads.carries_no_dependence("j")
-    adds = analyze(inside(scatter.body[1]), around)
+    adds = DependenceInfo(inside(scatter.body[1]), around)
     assert not adds.carries_no_dependence("i")
     assert adds.carries_no_dependence("j")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from smelt.compiler.loops.dependence import DependenceInfo, analyze, trip_count
+from smelt.compiler.loops.dependence import DependenceInfo, trip_count
 from smelt.ir.loops import Loop
 from smelt.ir.visit import Body
 
@@ -32,7 +32,7 @@ def find_nest(loop: Loop) -> Nest:
         loop = loop.body[0]
         loops.append(loop)
     around = {loop.variable.name: trip_count(loop) for loop in loops}
-    return Nest(tuple(loops), loop.body, analyze(loop.body, around))
+    return Nest(tuple(loops), loop.body, DependenceInfo(loop.body, around))
 
 
 def among(loop: Loop, others: Iterable[object]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from smelt.compiler.loops.dependence import Access, DependenceInfo, analyze, trip_count
+from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
 from smelt.compiler.loops.substitute import Substitution
 from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import Buffer, Expression, Loop, Store
@@ -152,7 +152,7 @@ def find_packed_output(
 
 def _is_written_first(packing: Packing, body: Body) -> bool:
     for statement in body:
-        accesses = analyze((statement,), {}).accesses
+        accesses = DependenceInfo((statement,), {}).accesses
         reached = [access for access in accesses if access.buffer is packing.buffer]
         if reached:
             only_stores = all(access.is_store for access in reached)

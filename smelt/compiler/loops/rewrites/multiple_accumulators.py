@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from smelt.compiler.loops.dependence import DependenceInfo, analyze, trip_count
+from smelt.compiler.loops.dependence import DependenceInfo, trip_count
 from smelt.compiler.loops.substitute import Names, Renaming, combined, identity, renamed
 from smelt.ir.loops import (
     Assign,
@@ -46,7 +46,7 @@ def multiple_accumulators(body: Body, count: int, names: Names) -> Body:
     for statement in body:
         if isinstance(statement, Loop):
             around, innermost = _descend(statement)
-            info = analyze(innermost.body, {})
+            info = DependenceInfo(innermost.body, {})
             if _may_split(innermost, info):
                 result.extend(_split(around, innermost, count, info, names))
                 continue

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from smelt.compiler.loops.dependence import analyze, trip_count
+from smelt.compiler.loops.dependence import DependenceInfo, trip_count
 from smelt.compiler.loops.division import Ranges
 from smelt.compiler.loops.rewrites.canonicalize import InlineIndices
 from smelt.compiler.loops.substitute import Names, renamed
@@ -97,7 +97,7 @@ def _is_simple(body: Body) -> bool:
 
 
 def _work(body: Body) -> int:
-    info = analyze(body, {})
+    info = DependenceInfo(body, {})
     return info.work + sum(access.trips for access in info.accesses)
 
 
