@@ -106,9 +106,8 @@ def _packed(plan: VectorPlan, base: Expression, size: int, names: Names) -> tupl
 
 def _vector_accumulators(plan: VectorPlan) -> Accumulators:
     """Gives each register that accumulates over the vector loop vectors to accumulate in."""
-    registers, result = plan.nest.info.registers, {}
-    for register in registers.live_in:
-        operation = registers.reduction(register)
+    result: Accumulators = {}
+    for register, operation in plan.nest.info.registers.reductions.items():
         assert operation is not None
         shape = (plan.columns,) if plan.columns > 1 else ()
         vectors = Register(register.name + "_lanes", register.dtype, plan.lanes, shape)

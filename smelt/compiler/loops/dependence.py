@@ -69,8 +69,12 @@ class RegisterUse:
         """Those that the body changes but does not declare: a loop around it carries them."""
         return [register for register in self.assigns if register not in self.declared]
 
-    def reduction(self, register: Register) -> str | None:
-        """Returns the operation that a register accumulates with, when it does nothing else."""
+    @property
+    def reductions(self) -> dict[Register, str | None]:
+        """What each live-in register accumulates with; None when it does anything else."""
+        return {register: self._reduction(register) for register in self.live_in}
+
+    def _reduction(self, register: Register) -> str | None:
         assigns = self.assigns[register]
         if register.shape or len(assigns) != 1 or self.reads[register] != 1:
             return None
@@ -123,8 +127,8 @@ class DependenceInfo:
 
     def is_reduction(self, name: str) -> bool:
         """Tells the same, except that registers from outside may accumulate sums and the like."""
-        live = self.registers.live_in
-        return self._iterations_are_apart(name) and all(map(self.registers.reduction, live))
+        is_reduction = None not in self.registers.reductions.values()
+        return self._iterations_are_apart(name) and is_reduction
 
     def _iterations_are_apart(self, name: str) -> bool:
         return all(self._no_conflict(accesses, name) for accesses in self.written.values())

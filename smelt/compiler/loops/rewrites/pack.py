@@ -65,8 +65,7 @@ class Panel:
 
     def _copy_rows(self, base: Expression, size: int, names: Names) -> Loop:
         """Returns the loop that copies row by row."""
-        packing, row = self.packing, index_variable(names.fresh("row"))
-        names.taken.discard(row.name)  # its loop ends here
+        packing, row = self.packing, index_variable(names.unused("row"))
         body: list[Statement] = []
         for start, stop, lanes in power_of_two_ranges(size, self.lanes):
             for first in range(start, stop, lanes):

@@ -80,8 +80,6 @@ class Grid:
         self.column: Expression = constant(0)  # which vector of the columns is meant
         for axis in axes:
             self.add(axis, names)
-        for variable, _ in self.unrolled:
-            names.taken.discard(variable.name)  # its loop ends with the tile
 
     @property
     def has_rows(self) -> bool:
@@ -92,7 +90,7 @@ class Grid:
         """Says what the index of one axis's loop becomes."""
         offset: Expression = constant(0)  # from the base
         if axis.count > 1:
-            variable = index_variable(names.fresh("r" if axis.lanes == 1 else "c"))
+            variable = index_variable(names.unused("r" if axis.lanes == 1 else "c"))
             self.unrolled.append((variable, axis.count))
             offset = variable * axis.lanes
             self.column = variable if axis.lanes > 1 else self.column

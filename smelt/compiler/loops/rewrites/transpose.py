@@ -57,7 +57,7 @@ def transpose(source: Matrix, target: Matrix, extents: tuple[int, int], names: N
                 y[column :+ 16, row :+ 16] = transpose(x[row :+ 16, column :+ 16])
     """
     largest = 16 if source.buffer.dtype.itemsize <= 4 else 8
-    row, column = (index_variable(names.fresh(name)) for name in ("row", "column"))
+    row, column = (index_variable(names.unused(name)) for name in ("row", "column"))
     result: list[Statement] = []
     for low, high, rows in power_of_two_ranges(extents[0], largest):
         for left, right, columns in power_of_two_ranges(extents[1], largest):
@@ -70,7 +70,6 @@ def transpose(source: Matrix, target: Matrix, extents: tuple[int, int], names: N
             write = target.buffer, target.at(r, c), target.axis
             tile: Body = (Transpose(*read, *write, height, width),)
             result += _steps(row, low, high, height, _steps(column, left, right, width, tile))
-    names.taken -= {row.name, column.name}  # their loops end here
     return tuple(result)
 
 
