@@ -104,6 +104,11 @@ def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
     return result
 
 
+def plus_square(x: Expression, coefficients: Sequence[float]) -> Expression:
+    """`x + x^2 P(x)`: a function that is nearly x, by the polynomial of what it differs by."""
+    return fma(x * x, polynomial(x, coefficients), x)
+
+
 def two_sum(a: Expression, b: Expression) -> tuple[Expression, Expression]:
     """`a + b` rounded, and exactly what the rounding lost (Knuth, TAOCP 2, 4.2.2, theorem B)."""
     total = a + b

@@ -14,6 +14,7 @@ from smelt.compiler.codegen.transcendental.building_blocks import (
     fma,
     format_of,
     like,
+    plus_square,
     polynomial,
     quick_two_sum,
     select,
@@ -112,7 +113,7 @@ def exp_of_sum(x: Expression, low: Expression) -> Expression:
 
 def _exp_inside(x: Expression) -> Expression:
     r, s = split_powers_of_two(x, 2)
-    power = fma(r * r, polynomial(r, _EXP[x.dtype]), r) + 1.0
+    power = plus_square(r, _EXP[x.dtype]) + 1.0
     return power * s * s
 
 
@@ -124,7 +125,7 @@ def expm1(x: Expression) -> Expression:
     """
     near = clamp(x, *_EXPM1_RANGE[x.dtype])
     r, s = split_powers_of_two(near, 1, halvings=1)
-    y = fma(s, _expm1_polynomial(r), s - 0.5) * 2.0
+    y = fma(s, plus_square(r, _EXPM1[x.dtype]), s - 0.5) * 2.0
     return select(abs(x) < format_of(x).epsilon / 4, x, y)  # keeps -0 and subnormals
 
 
@@ -137,7 +138,7 @@ def tanh(x: Expression) -> Expression:
     bound = _TANH_IS_ONE[x.dtype]
     twice = select(magnitude > bound, bound, magnitude) * 2.0
     r, s = split_powers_of_two(twice, 1)
-    t = fma(s, _expm1_polynomial(r), s - 1.0)
+    t = fma(s, plus_square(r, _EXPM1[x.dtype]), s - 1.0)
     return with_sign_of(t / (t + 2.0), x)
 
 
@@ -158,10 +159,6 @@ def _erfc(x: Expression) -> Expression:
     if x.dtype is float32:
         return _exp_inside(-(x * polynomial(x, _ERF_EXPONENT)))
     return _exp_inside(-(x * x)) * polynomial(x, _ERF_FAR) / polynomial(x, _ERF_FAR_BELOW)
-
-
-def _expm1_polynomial(r: Expression) -> Expression:
-    return fma(r * r, polynomial(r, _EXPM1[r.dtype]), r)
 
 
 def split_powers_of_two(
