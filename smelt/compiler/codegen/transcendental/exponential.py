@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from smelt.compiler.codegen.transcendental.building_blocks import (
     as_float,
-    bits,
     clamp,
     fma,
     format_of,
     like,
+    nearest_integer,
     plus_square,
     polynomial,
     quick_two_sum,
@@ -175,9 +175,7 @@ def _nearest_power_of_two(
 ) -> tuple[Expression, Expression]:
     """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x / (powers ln 2)`.
 
-    Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits
-    of the sum; moved to the exponent's place they are the power of two.
+    Its last bits plus the exponent's bias, moved to the exponent's place, are the power of two.
     """
-    shifter = format_of(x).shifter + format_of(x).bias - halvings
-    shifted = fma(x, LOG2_E / powers, shifter)
-    return shifted - shifter, as_float(bits(shifted) << format_of(x).fraction_bits)
+    k, word = nearest_integer(x, LOG2_E / powers, format_of(x).bias - halvings)
+    return k, as_float(word << format_of(x).fraction_bits)
