@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from smelt.compiler.loops.dependence import DependenceInfo, trip_count
@@ -33,8 +32,3 @@ def find_nest(loop: Loop) -> Nest:
         loops.append(loop)
     around = {loop.variable.name: trip_count(loop) for loop in loops}
     return Nest(tuple(loops), loop.body, DependenceInfo(loop.body, around))
-
-
-def among(loop: Loop, others: Iterable[object]) -> bool:
-    """Whether a loop is one of several, itself and not only its like."""
-    return any(loop is other for other in others)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from smelt.compiler.loops import cost_model
 from smelt.compiler.loops.cost_model import VectorLoops
 from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
-from smelt.compiler.loops.nest import Nest, among, find_nest
+from smelt.compiler.loops.nest import Nest, find_nest
 from smelt.compiler.loops.packing import (
     PANEL_BYTES,
     Packing,
@@ -64,7 +64,7 @@ class TransposePlan:
     @property
     def around(self) -> list[Loop]:
         """The loops that run outside of the tiles."""
-        return [loop for loop in self.nest.loops if not among(loop, self.loops)]
+        return [loop for loop in self.nest.loops if loop not in self.loops]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +89,15 @@ class VectorPlan(VectorLoops):
         return [
             loop
             for loop in self.nest.loops
-            if self.packings
-            and loop.variable.name not in names
-            and not among(loop, [self.vector, self.row])
+            if self.packings and loop.variable.name not in names
+            if loop not in (self.vector, self.row)
         ]
 
     @property
     def around(self) -> list[Loop]:
         """The loops that run outside of everything."""
         inside = [self.vector, self.row, *self.within]
-        return [loop for loop in self.nest.loops if not among(loop, inside)]
+        return [loop for loop in self.nest.loops if loop not in inside]
 
 
 Plan = SerialPlan | TransposePlan | VectorPlan

@@ -32,7 +32,7 @@ from smelt.compiler.loops.division import (
     loops_in,
 )
 from smelt.compiler.loops.substitute import Names, Substitution
-from smelt.ir.affine import affine
+from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import Binary, Expression, Kernel, Loop, Store, constant, index_variable
 from smelt.ir.visit import Body, Transformer, statements
 
@@ -100,13 +100,16 @@ def _stores(loop: Loop) -> bool:
 
 def _want(dividend: Expression, divisor: int, wanted: dict[str, set[int]]) -> None:
     """Notes at which stride a division takes a loop's index apart: `i * 2 // 8` at 4."""
-    total = affine(dividend)
-    remainder = None if total is None else divide(total, divisor)[1]
-    if remainder is None or len(remainder.terms) != 1 or remainder.constant:
+    inner = divisor_of(dividend)
+    if inner and isinstance(dividend, Binary) and dividend.op == "floordiv":
+        _want(dividend.a, inner * divisor, wanted)
         return
-    ((name, step),) = remainder.terms.items()
-    if step > 0 and divisor % step == 0:
-        wanted.setdefault(name, set()).add(divisor // step)
+    total = affine(dividend)
+    remainder = Affine(0) if total is None else divide(total, divisor)[1]
+    if len(remainder.terms) == 1 and not remainder.constant:
+        ((name, step),) = remainder.terms.items()
+        if step > 0 and divisor % step == 0:
+            wanted.setdefault(name, set()).add(divisor // step)
 
 
 class _SplitLoops(Substitution):

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smelt.compiler.loops.dependence import trip_count
-from smelt.compiler.loops.nest import among
 from smelt.compiler.loops.plan import Plan, TransposePlan, VectorPlan
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.tile_sizes import chunk_size
@@ -79,7 +78,7 @@ def _least_units(plan: Plan, loop: Loop, step: int) -> int:
     """Returns how many steps a chunk must have, so that enough rows share what is packed."""
     if not isinstance(plan, VectorPlan) or not plan.packings:
         return 1
-    if loop is plan.vector or among(loop, plan.around):
+    if loop is plan.vector or loop in plan.around:
         return 1
     rows = step * plan.nest.iterations // (trip_count(loop) * trip_count(plan.vector))
     return -(-PANEL_ROWS // max(rows, 1))
