@@ -7,7 +7,7 @@ python benchmarks/digest.py --coverage               # does a network use every 
 
 Each network runs compiled with 1 and with 2 threads, eagerly (few steps where these are slow), and
 in float64 where that is a reference. Of each way there are three hashes (SHA-256): of the losses of
-all steps; of the parameters with buffers and the state of optimisers and generator; of the
+all steps; of the parameters with buffers and the state of optimizers and generator; of the
 gradients before the first step and after the last. With 1 and 2 threads they must be equal.
 
 The error is the largest difference from the run in float64, relative to the largest element of its
@@ -69,22 +69,22 @@ def coverage() -> None:
 def run(only: list[str] | None, target: Path | None, against: Path | None) -> int:
     """Runs the networks and prints a line for each; returns the exit code."""
     before = stored(against) if against else None
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     good = True
     for name in only or NETWORKS:
         print(f"{name:<26}", end="", flush=True)
-        found[name] = record(NETWORKS[name])
-        verdict = said(found[name], threads_differ(found[name]))
+        records[name] = record(NETWORKS[name])
+        verdict = said(records[name], threads_differ(records[name]))
         if before is not None:
-            verdict = compared(before.get(name), found[name])
+            verdict = compared(before.get(name), records[name])
         good = good and not verdict.startswith("DIFFERENT")
         print(verdict, flush=True)
     for name in [] if only else before or []:
-        if name not in found:
+        if name not in records:
             good = False
             print(f"{name:<26}DIFFERENT: it is gone")
     if target:
-        target.write_text(json.dumps({"machine": facts(), "networks": found}, indent=1) + "\n")
+        target.write_text(json.dumps({"machine": facts(), "networks": records}, indent=1) + "\n")
     return 0 if good else 1
 
 
@@ -99,47 +99,49 @@ def stored(path: Path) -> dict[str, Record]:
     """Returns the networks of a file; ends where it comes from another machine."""
     content = json.loads(path.read_text())
     now = facts()
-    other = [name for name, value in now.items() if content["machine"].get(name) != value]
-    if other:
-        sys.exit(f"{path} cannot be compared: it was made with another {', another '.join(other)}")
+    changed = [name for name, value in now.items() if content["machine"].get(name) != value]
+    if changed:
+        sys.exit(
+            f"{path} cannot be compared: it was made with another {', another '.join(changed)}"
+        )
     return content["networks"]
 
 
-def threads_differ(found: Record) -> list[str]:
+def threads_differ(record: Record) -> list[str]:
     """Returns the parts that differ between 1 and 2 threads."""
-    one, two = (found[way] for way in list(WAYS)[:2])
-    return [part for part in PARTS if one[part] != two[part]]
+    single, double = (record[way] for way in list(WAYS)[:2])
+    return [kind for kind in PARTS if single[kind] != double[kind]]
 
 
-def said(found: Record, differing: list[str]) -> str:
+def said(record: Record, differing: list[str]) -> str:
     """Returns what a line says of a network by itself."""
     if differing:
         return f"DIFFERENT with 1 and 2 threads: {', '.join(differing)}"
-    problems = [f"{way}: {text}" for way, text in first_errors(found).items()]
+    problems = [f"{way}: {text}" for way, text in first_errors(record).items()]
     if problems:
         return "; ".join(problems)
-    first, last = found["first and last loss"]
-    errors = found["errors"]["1 thread"]
-    short = hashlib.sha256(repr(hashes_of(found)).encode()).hexdigest()[:16]
+    first, last = record["first and last loss"]
+    errors = record["errors"]["1 thread"]
+    short = hashlib.sha256(repr(hashes_of(record)).encode()).hexdigest()[:16]
     text = f"{short}   loss {first:.4g} to {last:.4g}"
     if errors["parameters"] is not None:
         text += f"   error {errors['parameters']:.1e}, gradients {errors['gradients']:.1e}"
         if errors["gradients"] > WRONG:
-            text += f" (eager {found['errors']['eager']['gradients']:.1e})"
-    few = found["eager steps"]
+            text += f" (eager {record['errors']['eager']['gradients']:.1e})"
+    few = record["eager steps"]
     return text if few == STEPS else f"{text}   eager {few} steps"
 
 
-def hashes_of(found: Record) -> dict[str, dict[str, str]]:
+def hashes_of(record: Record) -> dict[str, dict[str, str]]:
     """Returns the hashes of each way."""
-    return {way: found[way] for way in (*WAYS, EXACT) if way in found}
+    return {way: record[way] for way in (*WAYS, EXACT) if way in record}
 
 
-def first_errors(found: Record) -> dict[str, str]:
+def first_errors(record: Record) -> dict[str, str]:
     """Returns the first error of each way that has one."""
     texts = {
-        way: next((text for text in parts.values() if text.startswith("error")), "")
-        for way, parts in hashes_of(found).items()
+        way: next((text for text in hashes.values() if text.startswith("error")), "")
+        for way, hashes in hashes_of(record).items()
     }
     return {way: text for way, text in texts.items() if text}
 
@@ -163,11 +165,11 @@ def compared(before: Record | None, now: Record) -> str:
 def change(way: str, before: Record, now: Record) -> str:
     """Returns which parts of a way differ, and how far each was and is from float64."""
     texts = []
-    for part in PARTS:
-        old, new = (one.get(way, {}).get(part, "nothing") for one in (before, now))
+    for kind in PARTS:
+        old, new = (record.get(way, {}).get(kind, "nothing") for record in (before, now))
         if old != new:
-            was, now_is = (one["errors"].get(way, {}).get(part) for one in (before, now))
-            texts.append(f"{part} ({shown(old, was)} -> {shown(new, now_is)})")
+            was, now_is = (record["errors"].get(way, {}).get(kind) for record in (before, now))
+            texts.append(f"{kind} ({shown(old, was)} -> {shown(new, now_is)})")
     return f"{way}: {', '.join(texts)}"
 
 

@@ -43,14 +43,14 @@ def smelt_side() -> Iterator[dict[str, float]]:
     model = nn.Sequential(
         nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
     )
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     @smelt.compile
     def step(x, y):  # type: ignore[no-untyped-def]
         loss = F.cross_entropy(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     images, labels = data()
@@ -85,7 +85,7 @@ def torch_side(compiled: bool) -> Iterator[dict[str, float]]:
     model = nn.Sequential(
         nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
     )
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def loss_of(x, y):  # type: ignore[no-untyped-def]
         return nn.functional.cross_entropy(model(x), y)
@@ -94,9 +94,9 @@ def torch_side(compiled: bool) -> Iterator[dict[str, float]]:
 
     def step(x, y):  # type: ignore[no-untyped-def]
         loss = forward(x, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     images, labels = data()

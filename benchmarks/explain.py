@@ -24,14 +24,14 @@ def text() -> str:
     model = nn.Sequential(
         nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
     )
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     @smelt.compile
     def step(x: smelt.Tensor, y: smelt.Tensor) -> smelt.Tensor:
         loss = F.cross_entropy(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     step.over(images.reshape(-1, 64), labels, batch_size=64, shuffle=True, epochs=3, drop_last=True)
@@ -48,8 +48,8 @@ def main() -> None:
         print(printed)
         return
     page = options.write.read_text()
-    head, rest = page.split(BEGIN)
-    options.write.write_text(f"{head}{BEGIN}\n```text\n{printed}\n```\n{END}{rest.split(END)[1]}")
+    head, after = page.split(BEGIN)
+    options.write.write_text(f"{head}{BEGIN}\n```text\n{printed}\n```\n{END}{after.split(END)[1]}")
 
 
 if __name__ == "__main__":

@@ -101,8 +101,8 @@ def compare(
         process.stdin.close()
         process.wait()
     return {
-        name: {what: statistics.median(times) for what, times in found.items()}
-        for name, found in seen.items()
+        name: {what: statistics.median(times) for what, times in seconds_of.items()}
+        for name, seconds_of in seen.items()
     }
 
 
@@ -130,11 +130,11 @@ def show(medians: dict[str, dict[str, float]], unit: str) -> None:
     scale = {"us": 1e6, "ms": 1e3, "s": 1.0}[unit]
     ours = [
         seconds
-        for name, found in medians.items()
+        for name, seconds_of in medians.items()
         if name.startswith("smelt")
-        for seconds in found.values()
+        for seconds in seconds_of.values()
     ]
     best = min(ours, default=float("nan"))
-    for name, found in medians.items():
-        for what, seconds in found.items():
+    for name, seconds_of in medians.items():
+        for what, seconds in seconds_of.items():
             print(f"  {name:<14}{what:<24}{scale * seconds:>12.2f} {unit}{seconds / best:>10.2f} x")

@@ -105,7 +105,7 @@ def show(medians: dict[str, dict[str, float]], unit: str) -> None:
     """Prints GFLOP/s, a line per size and a column per side."""
     print(f"  {'n':>6}" + "".join(f"{name:>14}" for name in medians))
     for n in SIZES:
-        rates = (2 * n**3 / found[f"{n}^3"] / 1e9 for found in medians.values())
+        rates = (2 * n**3 / seconds_of[f"{n}^3"] / 1e9 for seconds_of in medians.values())
         print(f"  {n:>6}" + "".join(f"{rate:>14.1f}" for rate in rates))
 
 

@@ -25,7 +25,7 @@ def step_of(length: int) -> tuple[smelt.CompiledStep, tuple[smelt.Tensor, smelt.
     smelt.manual_seed(0)
     w = (smelt.randn(INPUTS, UNITS) * 0.3).requires_grad_()
     u = (smelt.randn(UNITS, UNITS) * 0.2).requires_grad_()
-    optimiser = optim.SGD([w, u], lr=1e-3)
+    optimizer = optim.SGD([w, u], lr=1e-3)
 
     def turn(h: smelt.Tensor, x: smelt.Tensor) -> tuple[smelt.Tensor, smelt.Tensor]:
         h = smelt.tanh(x + h @ u)  # (B, H)
@@ -35,9 +35,9 @@ def step_of(length: int) -> tuple[smelt.CompiledStep, tuple[smelt.Tensor, smelt.
     def step(x: smelt.Tensor, y: smelt.Tensor) -> smelt.Tensor:
         _, rows = smelt.scan(turn, smelt.zeros(BATCH, UNITS), x @ w)  # (T, B, H)
         loss = ((rows - y) ** 2).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     return step, (smelt.randn(length, BATCH, INPUTS), smelt.randn(length, BATCH, UNITS))

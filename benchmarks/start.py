@@ -26,12 +26,12 @@ smelt.manual_seed(0)
 model = nn.Sequential(
     nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
 )
-optimiser = optim.Adam(model.parameters(), lr=1e-3)
+optimizer = optim.Adam(model.parameters(), lr=1e-3)
 x, y = smelt.rand(64, 64), smelt.randint(0, 10, (64,))
 @smelt.compile
 def step(x, y):
     loss = F.cross_entropy(model(x), y)
-    optimiser.zero_grad(); loss.backward(); optimiser.step()
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
     return loss
 start = time.perf_counter()
 step(x, y)

@@ -70,21 +70,21 @@ def side(text: str) -> Iterator[dict[str, Any]]:
 
 def best(name: str, options: argparse.Namespace) -> Times:
     """Returns the median seconds of each column, of several numbers of threads the best."""
-    found: Times = {}
+    fastest: Times = {}
     for threads in options.threads:
         losses: dict[str, list[float]] = {}
 
-        def listen(one: str, told: dict[str, Any], losses: Any = losses) -> None:
-            losses |= {one: told["losses"]} if "losses" in told else {}
+        def listen(side: str, told: dict[str, Any], losses: Any = losses) -> None:
+            losses |= {side: told["losses"]} if "losses" in told else {}
 
-        names = [f"{one} of {name}" for one in options.sides]
+        names = [f"{side} of {name}" for side in options.sides]
         medians = harness.compare(names, options.peers, options.rounds, threads, listen)
         agree(losses)
-        for column, (one, way) in COLUMNS.items():
-            seconds = medians.get(f"{one} of {name}", {}).get(way)
+        for column, (side, way) in COLUMNS.items():
+            seconds = medians.get(f"{side} of {name}", {}).get(way)
             if seconds is not None:
-                found[column] = min(seconds, found.get(column, seconds))
-    return found
+                fastest[column] = min(seconds, fastest.get(column, seconds))
+    return fastest
 
 
 def agree(losses: dict[str, list[float]]) -> None:
@@ -94,12 +94,12 @@ def agree(losses: dict[str, list[float]]) -> None:
     way than PyTorch itself, with which Smelt agrees.
     """
     (first, expected), *others = losses.items()
-    for one, got in others:
+    for side, got in others:
         pairs = list(zip(expected, got, strict=True))
         if all(abs(a - b) <= TOLERANCE * max(abs(a), abs(b)) for a, b in pairs):
             continue
-        message = f"the losses of {first} and {one} differ: {expected} and {got}"
-        if not one.startswith("torch.compile"):
+        message = f"the losses of {first} and {side} differ: {expected} and {got}"
+        if not side.startswith("torch.compile"):
             sys.exit(message)
         print(message)
 
@@ -115,11 +115,16 @@ def markdown(times: dict[str, Times]) -> str:
         "| step, microseconds | " + " | ".join(COLUMNS) + " |",
         "| --- |" + " --- |" * len(COLUMNS),
     ]
-    for name, found in times.items():
+    for name, times_of in times.items():
         ours = min(
-            (found[one] for one in COLUMNS if one in found and one.startswith("Smelt")), default=0
+            (
+                times_of[column]
+                for column in COLUMNS
+                if column in times_of and column.startswith("Smelt")
+            ),
+            default=0,
         )
-        cells = [cell(found.get(column), ours) for column in COLUMNS]
+        cells = [cell(times_of.get(column), ours) for column in COLUMNS]
         rows.append(f"| {WORKLOADS[name].title} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = (  # the ground floor first
-    ("errors", "location", "dtypes", "tree", "settings", "folders", "atomic"),
+    ("errors", "location", "dtypes", "tree", "settings", "paths", "atomic", "deprecated"),
     ("ir",),
     ("tracing",),
     ("ops",),
     ("tensor",),
-    ("creation", "guards", "rounded", "dual", "exact"),
+    ("creation", "guards", "exact_math", "dual", "exact"),
     ("random",),
     ("functional", "autodiff"),
     ("control",),

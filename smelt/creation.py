@@ -16,7 +16,8 @@ from smelt.dtypes import as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, extents_of, filled
+from smelt.tensor.apply import as_tensor, extents_of
+from smelt.tensor.apply import full as full_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
 from smelt.tracing.engine import Eager, context, literal_array
@@ -46,8 +47,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         # a copy of a traced tensor is that tensor: it is a value, not memory
         result = source if source.is_traced else Tensor(source.data.copy(), source.dtype)
     elif isinstance(data, np.ndarray) and isinstance(context.engine, Eager):
-        array, found = literal_array(data, kind)
-        result = Tensor(np.array(array, order="C"), found)
+        array, dtype = literal_array(data, kind)
+        result = Tensor(np.array(array, order="C"), dtype)
     else:
         result = as_tensor(_stacked(data), kind)
     return result.requires_grad_() if requires_grad else result
@@ -56,7 +57,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 def _stacked(data: Any) -> Any:
     """Lists of eager scalar tensors are lists of numbers; other data stay as they are."""
     if isinstance(data, (list, tuple)):
-        return [_stacked(part) for part in data]
+        return [_stacked(item) for item in data]
     return data.tolist() if isinstance(data, Tensor) else data
 
 
@@ -97,10 +98,10 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = F
     """
     extents = _shape(shape if isinstance(shape, (tuple, list)) else (shape,))
     if isinstance(fill_value, Tensor):
-        number = fill_value if dtype is None else fill_value.to(dtype)
-        return number.expand(extents)
+        value = fill_value if dtype is None else fill_value.to(dtype)
+        return value.expand(extents)
     kind = literal_array(fill_value)[1] if dtype is None else as_dtype(dtype)
-    result = filled(extents, fill_value, kind)
+    result = full_tensor(extents, fill_value, kind)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -149,10 +150,10 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     if step == 0:
         raise ArgumentError("arange: the step must not be 0")
     count = max(0, math.ceil((end - start) / step))
-    whole = all(isinstance(part, int) for part in (start, end, step))
-    kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if whole else dtypes.float32
+    integral = all(isinstance(bound, int) for bound in (start, end, step))
+    kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if integral else dtypes.float32
     numbers = iota(shape=(count,), axis=0)
-    if whole:
+    if integral:
         return (numbers * step + start).to(kind)
     return (numbers.to(dtypes.float64) * float(step) + float(start)).to(kind)
 
@@ -193,7 +194,7 @@ def meshgrid(*vectors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
     shape = tuple(vector.size for vector in vectors)
     grids = []
     for axis, vector in enumerate(vectors):
-        column = vector.reshape([-1 if place == axis else 1 for place in range(len(shape))])
+        column = vector.reshape([-1 if dim == axis else 1 for dim in range(len(shape))])
         grids.append(column.expand(shape))
     swap = indexing == "xy" and len(shape) > 1
     return tuple(grid.transpose(0, 1) if swap else grid for grid in grids)

@@ -88,10 +88,10 @@ def as_dtype(given: Any) -> DType:
         storage = np.dtype(given)
     except TypeError:
         raise DTypeError(f"{given!r} is not a dtype; Smelt has {', '.join(BY_NAME)}") from None
-    found = _BY_STORAGE.get(storage) or _WIDENED.get(storage.name)
-    if found is None:
+    dtype = _BY_STORAGE.get(storage) or _WIDENED.get(storage.name)
+    if dtype is None:
         raise DTypeError(f"dtype {storage} is not supported; Smelt has {', '.join(BY_NAME)}")
-    return found
+    return dtype
 
 
 def promote(a: DType, b: DType) -> DType:
@@ -143,10 +143,12 @@ def encode(array: np.ndarray, dtype: DType) -> np.ndarray:
     if dtype.kind == "int" and array.dtype.kind == "f":
         limits = np.iinfo(dtype.storage)
         low, high = float(limits.min), float(limits.max)
-        whole = np.trunc(np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=high, neginf=low))
-        inside = np.where((whole > low) & (whole < high), whole, 0.0).astype(dtype.storage)
+        integer = np.trunc(
+            np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=high, neginf=low)
+        )
+        inside = np.where((integer > low) & (integer < high), integer, 0.0).astype(dtype.storage)
         return np.where(
-            whole >= high, limits.max, np.where(whole <= low, limits.min, inside)
+            integer >= high, limits.max, np.where(integer <= low, limits.min, inside)
         ).astype(dtype.storage)
     with np.errstate(over="ignore"):
         return array.astype(dtype.storage, copy=False)

@@ -184,29 +184,29 @@ class Dual:
 
 def applied(op: Elementwise, *operands: Number) -> Dual:
     """Returns an operation on duals (and numbers): its value, and its tangent by its card."""
-    duals = [one if isinstance(one, Dual) else cst(one) for one in operands]
-    values = [one._x for one in duals]
+    duals = [operand if isinstance(operand, Dual) else cst(operand) for operand in operands]
+    values = [dual._x for dual in duals]
     result = object.__new__(Dual)
     result._x = op(*values)
-    tangents = tuple([one._dx for one in duals])
+    tangents = tuple([dual._dx for dual in duals])
     still = all(tangent is None for tangent in tangents)
     result._dx = None if still else op.jvp(tangents, result._x, *values)
     return result
 
 
-def _scalar(number: Number) -> Tensor:
-    if isinstance(number, Dual):
+def _scalar(value: Number) -> Tensor:
+    if isinstance(value, Dual):
         raise ArgumentError(
             "a Dual cannot hold a Dual; nest smelt.jvp or smelt.grad for higher derivatives"
         )
-    tensor = as_tensor(number, None if isinstance(number, (Tensor, np.ndarray)) else float64)
+    tensor = as_tensor(value, None if isinstance(value, (Tensor, np.ndarray)) else float64)
     if tensor.shape:
         raise ShapeError(f"a Dual is one number, got shape {tensor.shape}; make a list of duals")
     return tensor.to(float64)
 
 
-def _value(number: object) -> Any:
-    return number._x if isinstance(number, Dual) else number
+def _value(value: object) -> Any:
+    return value._x if isinstance(value, Dual) else value
 
 
 def cst(value: Number) -> Dual:
@@ -327,4 +327,4 @@ def grad(function: Callable[[list[Dual]], Number], xs: Sequence[Number]) -> list
         variable._dx = as_tensor(seed, float64)
     result = function(variables)
     partials = (result if isinstance(result, Dual) else cst(result)).dx.expand(len(xs))
-    return [partials[place] for place in range(len(xs))]
+    return [partials[index] for index in range(len(xs))]

@@ -48,8 +48,8 @@ __all__ = [
 class SmeltError(Exception):
     """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
 
-    def __init__(self, message: str = "", *rest: Any) -> None:
-        super().__init__(message, *rest)
+    def __init__(self, message: str = "", *details: Any) -> None:
+        super().__init__(message, *details)
         self.location = location(message)
 
     @property

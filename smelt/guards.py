@@ -37,9 +37,9 @@ def frozen(value: Any) -> Hashable:
     if isinstance(value, Tensor):
         return _frozen_tensor(value)
     if isinstance(value, (list, tuple)):
-        return type(value), tuple(frozen(part) for part in value)
+        return type(value), tuple(frozen(item) for item in value)
     if isinstance(value, dict):
-        return type(value), tuple((frozen(key), frozen(part)) for key, part in value.items())
+        return type(value), tuple((frozen(key), frozen(item)) for key, item in value.items())
     if isinstance(value, (bool, int, float)):
         return type(value), value  # 1, 1.0 and True are equal, but not the same setting
     if hasattr(value, "fingerprint"):

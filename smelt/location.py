@@ -53,7 +53,7 @@ def location(message: str = "") -> str:
     return f"{module}\n  at {line}" if line else module
 
 
-def located(message: str) -> str:
+def with_location(message: str) -> str:
     """Returns a message with the path of the running module and the user's line behind it."""
     return message + location(message)
 

@@ -4,7 +4,7 @@ A `Generator` is a seed and a counter, kept in a tensor, so that a compiled step
 it like any other state. Every distribution is a composition over `random_bits` (Philox 4x32-10)
 from operations that IEEE arithmetic rounds exactly: + - * /, sqrt, comparisons, casts, bits. exp,
 log and sin differ in the last bit between NumPy and compiled code, so none is used;
-`smelt.rounded` has what is needed instead.
+`smelt.exact_math` has what is needed instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt import dtypes, rounded
+from smelt import dtypes, exact_math
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
@@ -153,8 +153,8 @@ def rand(
 def _uniform(extents: Shape, dtype: DType, source: Generator) -> Tensor:
     if dtype is dtypes.float64:
         high, low = source.words(extents)
-        whole = _unsigned(_shift(high, 5)) * 2**26 + _unsigned(_shift(low, 6))
-        return whole.to(dtypes.float64) * 2.0**-53
+        integer = _unsigned(_shift(high, 5)) * 2**26 + _unsigned(_shift(low, 6))
+        return integer.to(dtypes.float64) * 2.0**-53
     unit = _shift(source.bits(extents), 8).to(dtypes.float32) * 2.0**-24
     return unit.to(dtype)
 
@@ -176,7 +176,7 @@ def uniform(
     Raises:
         ArgumentError: low is above high.
     """
-    _refuse_unless(low <= high, "uniform: low is above high")
+    _require(low <= high, "uniform: low is above high")
     unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
     return unit * (high - low) + low
 
@@ -188,7 +188,7 @@ def bernoulli(p: Any, size: Any = None, generator: Generator | None = None) -> T
         ArgumentError: a probability lies outside [0, 1].
     """
     p = p if isinstance(p, (int, float)) else as_tensor(p)
-    _refuse_unless((p >= 0) & (p <= 1), "bernoulli: a probability lies outside [0, 1]")
+    _require((p >= 0) & (p <= 1), "bernoulli: a probability lies outside [0, 1]")
     p = as_tensor(p)
     p = p if p.dtype.is_float else p.to(dtypes.float32)
     unit = rand(_size(size, p), dtype=p.dtype.compute, generator=generator)
@@ -219,10 +219,10 @@ def randint(
     first, second = (generator or default_generator()).words(_size(size))
     wide, narrow = _unsigned(first), _unsigned(second)
     if span <= 2**31:  # the upper half of a 64-bit fraction times the span
-        number = _shift(wide * span + _shift(narrow * span, 32), 32)
+        result = _shift(wide * span + _shift(narrow * span, 32), 32)
     else:
-        number = (_shift(wide, 1) * 2**32 + narrow) % span
-    return (number + low).to(dtype)
+        result = (_shift(wide, 1) * 2**32 + narrow) % span
+    return (result + low).to(dtype)
 
 
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
@@ -250,19 +250,19 @@ def randn(
     One bit gives the sign and 31 (float64: 63) the probability of the tail, so the tails reach
     6.3 (9.1) standard deviations.
     """
-    number = _gaussian(extents_of(shape), as_dtype(dtype), generator or default_generator())
-    return number.requires_grad_() if requires_grad else number
+    result = _gaussian(extents_of(shape), as_dtype(dtype), generator or default_generator())
+    return result.requires_grad_() if requires_grad else result
 
 
 def _gaussian(extents: Shape, dtype: DType, source: Generator) -> Tensor:
     if dtype is dtypes.float64:
         high, low = source.words(extents)
-        number = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
-        tail = (number.to(dtypes.float64) + 0.5) * 2.0**-64
+        integer = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
+        tail = (integer.to(dtypes.float64) + 0.5) * 2.0**-64
     else:
         high = source.bits(extents)
         tail = ((high & 0x7FFFFFFF).to(dtypes.float32) + 0.5) * 2.0**-32
-    size = rounded.normal_quantile(tail)
+    size = exact_math.normal_quantile(tail)
     return where(high < 0, -size, size).to(dtype)
 
 
@@ -283,7 +283,7 @@ def normal(
     Raises:
         ArgumentError: a standard deviation is negative.
     """
-    _refuse_unless(std >= 0, "normal: a standard deviation is negative")
+    _require(std >= 0, "normal: a standard deviation is negative")
     unit = randn(_size(size, mean, std), dtype=dtype, generator=generator)
     return unit * std + mean
 
@@ -301,15 +301,15 @@ def exponential(
     Raises:
         ArgumentError: a rate is not positive.
     """
-    _refuse_unless(rate > 0, "exponential: a rate is not positive")
+    _require(rate > 0, "exponential: a rate is not positive")
     source, extents, dtype = generator or default_generator(), _size(size, rate), as_dtype(dtype)
     if dtype is dtypes.float64:
         high, low = source.words(extents)
-        number = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
-        unit = (number.to(dtypes.float64) + 0.5) * 2.0**-63
+        integer = (_unsigned(high) & 0x7FFFFFFF) * 2**32 + _unsigned(low)
+        unit = (integer.to(dtypes.float64) + 0.5) * 2.0**-63
     else:
         unit = (_unsigned(source.bits(extents)).to(dtypes.float32) + 0.5) * 2.0**-32
-    return (-rounded.log(unit) / rate).to(dtype)
+    return (-exact_math.log(unit) / rate).to(dtype)
 
 
 def poisson(
@@ -336,7 +336,7 @@ def poisson(
     """
     rate, extents = as_tensor(rate), _size(size, rate)
     message = f"poisson: a rate lies outside 0..{max_rate}; raise max_rate (it costs time)"
-    _refuse_unless((rate >= 0) & (rate <= max_rate), message)
+    _require((rate >= 0) & (rate <= max_rate), message)
     draws = math.ceil(max_rate + 12 * math.sqrt(max_rate) + 12)
     arrivals = exponential(1.0, (*extents, draws), generator=generator).cumsum(-1)
     return (arrivals < rate.unsqueeze(-1)).sum(-1).to(dtype)
@@ -365,7 +365,7 @@ def multinomial(
         ArgumentError: a weight is negative, or more places are wanted than there are.
     """
     weights = probabilities.detach()
-    _refuse_unless(weights >= 0, "multinomial: a weight is negative or nan")
+    _require(weights >= 0, "multinomial: a weight is negative or nan")
     if not replacement:
         if num_samples > weights.shape[-1]:
             raise ArgumentError(
@@ -380,7 +380,7 @@ def multinomial(
     return (edges.unsqueeze(-2) <= point.unsqueeze(-1)).sum(-1)
 
 
-def _refuse_unless(holds: Any, message: str) -> None:
+def _require(holds: Any, message: str) -> None:
     """Raises ArgumentError, or in a compiled step lets it raise, where something does not hold."""
     if isinstance(holds, Tensor):
         context.engine.require((~holds).sum(), message, ArgumentError)
@@ -392,7 +392,7 @@ def _size(size: Any, *parameters: float | Tensor) -> Shape:
     """The shape that was asked for, else the one that the parameters broadcast to."""
     if size is not None:
         return (size,) if isinstance(size, int) else tuple(size)
-    shapes = [part.shape for part in parameters if isinstance(part, Tensor)]
+    shapes = [parameter.shape for parameter in parameters if isinstance(parameter, Tensor)]
     try:
         return tuple(np.broadcast_shapes(*shapes))
     except ValueError:

@@ -19,7 +19,7 @@ class Structure:
 
     kind: Any
     keys: tuple[Any, ...] = ()
-    parts: tuple[Structure, ...] = ()
+    children: tuple[Structure, ...] = ()
 
 
 _LEAF = Structure(LEAF)
@@ -41,7 +41,7 @@ def _flatten(value: Any, leaves: list[Any]) -> Structure:
         return Structure(None)
     kind = type(value)
     if isinstance(value, (tuple, list)):
-        return Structure(kind, (), tuple([_flatten(part, leaves) for part in value]))
+        return Structure(kind, (), tuple([_flatten(item, leaves) for item in value]))
     if kind is dict:
         keys = _ordered(value)
         return Structure(kind, keys, tuple([_flatten(value[key], leaves) for key in keys]))
@@ -74,16 +74,16 @@ def _unflatten(structure: Structure, pending: Iterator[Any]) -> Any:
         return next(pending)
     if kind is None:
         return None
-    parts = [_unflatten(part, pending) for part in structure.parts]
+    children = [_unflatten(child, pending) for child in structure.children]
     if kind is dict:
-        return dict(zip(structure.keys, parts, strict=True))
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+        return dict(zip(structure.keys, children, strict=True))
+    return kind(*children) if hasattr(kind, "_fields") else kind(children)
 
 
-def map(function: Callable[..., Any], first: Any, *rest: Any) -> Any:
+def map(function: Callable[..., Any], first: Any, *trees: Any) -> Any:
     """Returns the tree of `function(leaf of first, leaf of each other tree)`."""
     leaves, structure = flatten(first)
-    others = [flatten(other)[0] for other in rest]
+    others = [flatten(value)[0] for value in trees]
     return unflatten(structure, [function(*group) for group in zip(leaves, *others, strict=True)])
 
 
@@ -91,34 +91,34 @@ def paths(structure: Structure) -> list[str]:
     """Returns where each leaf stands, as Python writes it: `["a"][0]`; "" for a lone leaf."""
     if structure.kind is LEAF:
         return [""]
-    parts = zip(_steps(structure), structure.parts, strict=True)
-    return [step + path for step, part in parts for path in paths(part)]
+    children = zip(_steps(structure), structure.children, strict=True)
+    return [step + path for step, child in children for path in paths(child)]
 
 
-def difference(expected: Structure, found: Structure, path: str = "") -> str:
-    """Returns in words where `found` first differs from `expected`; "" where it does not."""
-    if expected == found:
+def difference(expected: Structure, actual: Structure, path: str = "") -> str:
+    """Returns in words where `actual` first differs from `expected`; "" where it does not."""
+    if expected == actual:
         return ""
-    place = path or "it"
-    if set(expected.keys) != set(found.keys) and expected.kind is found.kind:
-        return f"{place} {_changed_keys(expected, found)}"
-    if expected.kind is not found.kind or len(expected.parts) != len(found.parts):
-        return f"{place} should be {_kind(expected)}, and is {_kind(found)}"
-    if expected.keys != found.keys:
-        return f"{place} has its keys in another order"
-    parts = zip(_steps(expected), expected.parts, found.parts, strict=True)
-    return next(filter(None, (difference(a, b, path + step) for step, a, b in parts)))
+    where = path or "it"
+    if set(expected.keys) != set(actual.keys) and expected.kind is actual.kind:
+        return f"{where} {_changed_keys(expected, actual)}"
+    if expected.kind is not actual.kind or len(expected.children) != len(actual.children):
+        return f"{where} should be {_kind(expected)}, and is {_kind(actual)}"
+    if expected.keys != actual.keys:
+        return f"{where} has its keys in another order"
+    children = zip(_steps(expected), expected.children, actual.children, strict=True)
+    return next(filter(None, (difference(a, b, path + step) for step, a, b in children)))
 
 
-def _changed_keys(expected: Structure, found: Structure) -> str:
-    missing = [repr(key) for key in expected.keys if key not in found.keys]
-    added = [repr(key) for key in found.keys if key not in expected.keys]
+def _changed_keys(expected: Structure, actual: Structure) -> str:
+    missing = [repr(key) for key in expected.keys if key not in actual.keys]
+    added = [repr(key) for key in actual.keys if key not in expected.keys]
     lacks = [f"lacks the key {', '.join(missing)}"] if missing else []
     return " and ".join(lacks + ([f"has the new key {', '.join(added)}"] if added else []))
 
 
 def _steps(structure: Structure) -> list[str]:
-    keys = structure.keys if structure.kind is dict else range(len(structure.parts))
+    keys = structure.keys if structure.kind is dict else range(len(structure.children))
     return [f"[{key!r}]" for key in keys]
 
 
@@ -129,4 +129,4 @@ def _kind(structure: Structure) -> str:
         return "None"
     if structure.kind is dict:
         return f"a dict with the keys {', '.join(map(repr, structure.keys)) or '(none)'}"
-    return f"a {structure.kind.__name__} of {len(structure.parts)}"
+    return f"a {structure.kind.__name__} of {len(structure.children)}"

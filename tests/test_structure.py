@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "script" / "check_structure.py"
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "script" / "check_structure.py"
 specification = importlib.util.spec_from_file_location("check_structure", SCRIPT)
 assert specification is not None
 assert specification.loader is not None
@@ -25,7 +26,7 @@ def house(folder: Path, **files: str) -> list[str]:
 
 
 def test_this_house_is_in_order():
-    assert check_structure.problems(SCRIPT.parent.parent) == []
+    assert check_structure.problems(ROOT) == []
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,12 @@ def test_what_waits_inside_a_function_or_is_a_type_only_is_fine(tmp_path):
     late = "def f():\n    import smelt.ops\n"
     types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import smelt.ops\n"
     assert house(tmp_path, ir__a=late, ir__b=types, ops="") == []
+
+
+def test_the_compilers_tests_lie_by_stage():
+    assert folders(ROOT / "tests" / "compiler") == folders(ROOT / "smelt" / "compiler")
+
+
+def folders(parent: Path) -> set[str]:
+    """Returns the names of the folders with Python files in a folder."""
+    return {path.parent.name for path in parent.glob("*/*.py")}

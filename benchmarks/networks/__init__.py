@@ -8,7 +8,7 @@ from networks import (
     generative,
     losses,
     numeric,
-    optimisers,
+    optimizers,
     recurrent,
     workloads,
 )
@@ -25,7 +25,7 @@ __all__ = [
     "generative",
     "losses",
     "numeric",
-    "optimisers",
+    "optimizers",
     "recurrent",
     "workloads",
 ]

@@ -33,9 +33,9 @@ def transformer(dtype: DType) -> Training:
         )
         return F.cross_entropy(model["head"](z).reshape(-1, 23), target.reshape(-1))
 
-    optimiser = optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3)
     source = labels(23, 9, 7, seed=1)
-    return trained(model, optimiser, loss_of, source.at[0].set(3), labels(23, 11, 7, seed=2))
+    return trained(model, optimizer, loss_of, source.at[0].set(3), labels(23, 11, 7, seed=2))
 
 
 @network("vision-transformer")
@@ -60,8 +60,8 @@ def vision_transformer(dtype: DType) -> Training:
         z = model["blocks"](model["places"](model["token"](z)))
         return F.cross_entropy(model["head"](smelt.cat([z[:, 0], model["mean"](z)], -1)), y)
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
-    return trained(model, optimiser, loss_of, numbers(dtype, 9, 3, 16, 16), labels(10, 9))
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    return trained(model, optimizer, loss_of, numbers(dtype, 9, 3, 16, 16), labels(10, 9))
 
 
 @network("attention-options")
@@ -86,12 +86,12 @@ def options(dtype: DType) -> Training:
         own = F.scaled_dot_product_attention(z, y, y, scale=0.3)
         seen = F.attention_weights(z, z, is_causal=True)
         mean = F.masked_mean(z.transpose(0, 1), padding)
-        parts = z, own, weights, seen, mean
-        return sum(part.square().mean() for part in parts)
+        outputs = z, own, weights, seen, mean
+        return sum(output.square().mean() for output in outputs)
 
-    optimiser = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     x, key = numbers(dtype, 13, 6, 18), numbers(dtype, 9, 6, 7, seed=1)
-    return trained(model, optimiser, loss_of, x, key, numbers(dtype, 9, 6, 5, seed=2))
+    return trained(model, optimizer, loss_of, x, key, numbers(dtype, 9, 6, 5, seed=2))
 
 
 @network("large-attention")
@@ -99,12 +99,12 @@ def large_attention(dtype: DType) -> Training:
     """One block of attention over 130 places, 8 heads of 16, as wide as products of thousands."""
     layer = nn.TransformerEncoderLayer(128, 8, 512, 0.0, batch_first=True)
     model = nn.Sequential(layer, nn.Linear(128, 10)).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(model(x).reshape(-1, 10), y.reshape(-1))
 
-    return trained(model, optimiser, loss_of, numbers(dtype, 4, 130, 128), labels(10, 4, 130))
+    return trained(model, optimizer, loss_of, numbers(dtype, 4, 130, 128), labels(10, 4, 130))
 
 
 @network("word-vectors")
@@ -119,9 +119,9 @@ def word_vectors(dtype: DType) -> Training:
         apart = (here @ F.embedding(far, table.weight).transpose(1, 2)).squeeze(1)
         return -F.logsigmoid(close).mean() - F.logsigmoid(-apart).mean()
 
-    optimiser = optim.Adagrad(model.parameters(), lr=0.1)
+    optimizer = optim.Adagrad(model.parameters(), lr=0.1)
     words = labels(2001, 65), labels(7, 65, 4, seed=1), labels(2001, 65, 5, seed=2)
-    return trained(model, optimiser, loss_of, *words)
+    return trained(model, optimizer, loss_of, *words)
 
 
 @network("places", reference=False)
@@ -129,7 +129,7 @@ def places(dtype: DType) -> Training:
     """Sorting, the largest, gathering, scattering, and changed copies."""
     model = nn.Sequential(nn.Linear(7, 33), nn.Tanh()).to(dtype)
     table = nn.Parameter(numbers(dtype, 33, 5, seed=1))
-    both = nn.ModuleList([model, nn.ParameterList([table])])
+    modules = nn.ModuleList([model, nn.ParameterList([table])])
     where_to = labels(17, 65, 33, seed=2)
 
     def loss_of(x: Tensor, index: Tensor) -> Tensor:
@@ -142,8 +142,8 @@ def places(dtype: DType) -> Training:
         changed = z.at[:, 3].set(0.0).at[index].add(table.T)
         picked = smelt.take(z, index) + z[smelt.argmax(z, 0)[0]][:5].sum()
         masked = smelt.masked_fill(z, z < 0, 0.25).roll(2, 1).flip(0)
-        parts = ordered.cumsum(1) / 10, top, rows, put, again, changed, picked, masked
-        return sum((part - 0.1).square().mean() for part in parts)
+        outputs = ordered.cumsum(1) / 10, top, rows, put, again, changed, picked, masked
+        return sum((output - 0.1).square().mean() for output in outputs)
 
-    optimiser = optim.SGD(both.parameters(), lr=0.05)
-    return trained(both, optimiser, loss_of, numbers(dtype, 65, 7), labels(65, 5, seed=3))
+    optimizer = optim.SGD(modules.parameters(), lr=0.05)
+    return trained(modules, optimizer, loss_of, numbers(dtype, 65, 7), labels(65, 5, seed=3))

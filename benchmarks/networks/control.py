@@ -21,7 +21,7 @@ def learned(dtype: DType, *shapes: tuple[int, ...], scale: float = 0.3) -> nn.Pa
 def scan(dtype: DType) -> Training:
     """A recurrence of 40 turns, one backwards over its outputs, and one within another."""
     model = learned(dtype, (17, 17), (17,), (5, 17))
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         w, b, u = model
@@ -43,14 +43,14 @@ def scan(dtype: DType) -> Training:
         return F.mse_loss(last, y) + 0.01 * sums.square().mean() + total.mean()
 
     x, y = numbers(dtype, 40, 9, 5), numbers(dtype, 9, 17, seed=1)
-    return trained(model, optimiser, loss_of, x, y)
+    return trained(model, optimizer, loss_of, x, y)
 
 
 @network("branches-and-loops", reference=False)
 def branches(dtype: DType) -> Training:
     """A choice by the values, a loop until a sum is reached, and a loop of unknown length."""
     model = learned(dtype, (7, 7), (7,))
-    optimiser = optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
 
     def loss_of(x: Tensor) -> Tensor:
         w, b = model
@@ -68,7 +68,7 @@ def branches(dtype: DType) -> Training:
             )  # fmt: skip
         return (grown - x).square().mean() + turns.to(dtype)
 
-    return trained(model, optimiser, loss_of, numbers(dtype, 5, 7))
+    return trained(model, optimizer, loss_of, numbers(dtype, 5, 7))
 
 
 @network("branch-in-scan")
@@ -76,7 +76,7 @@ def branch_in_scan(dtype: DType) -> Training:
     """Turns that choose, draw random numbers and change a state outside of the loop."""
     model = learned(dtype, (7, 7), (7,))
     count = smelt.zeros(7, dtype=dtype)
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
 
     def loss_of(x: Tensor) -> Tensor:
         w, b = model
@@ -96,7 +96,7 @@ def branch_in_scan(dtype: DType) -> Training:
         _, losses = smelt.scan(turn, smelt.ones(5, 7, dtype=dtype), x)
         return losses.mean() + 1e-3 * count.mean()
 
-    return trained(model, optimiser, loss_of, numbers(dtype, 11, 5, 7))
+    return trained(model, optimizer, loss_of, numbers(dtype, 11, 5, 7))
 
 
 @network("checkpoint")
@@ -107,72 +107,72 @@ def checkpoint(dtype: DType) -> Training:
         for _ in range(3)
     ]
     model = nn.Sequential(*blocks, nn.Linear(33, 5)).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         for block in list(model)[:3]:
             x = x + smelt.checkpoint(block, x)
         return F.cross_entropy(model[3](x), y)
 
-    return trained(model, optimiser, loss_of, numbers(dtype, 65, 33), labels(5, 65))
+    return trained(model, optimizer, loss_of, numbers(dtype, 65, 33), labels(5, 65))
 
 
 @network("gradients-of-samples")
 def gradients_of_samples(dtype: DType) -> Training:
     """`vmap` of `grad`: each sample's gradient is clipped by itself before the mean is taken."""
     model = learned(dtype, (7, 9), (9, 3))
-    optimiser = optim.SGD(model.parameters(), lr=0.5)
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
 
     def loss_of(weights: Any, x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(smelt.tanh(x @ weights[0]) @ weights[1], y)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         each = smelt.vmap(smelt.value_and_grad(loss_of), in_axes=(None, 0, 0))
-        losses, found = each(tuple(model), x, y)
+        losses, gradients = each(tuple(model), x, y)
         with smelt.no_grad():
-            length = smelt.sqrt(sum(g.square().flatten(1).sum(1) for g in found))
+            length = smelt.sqrt(sum(g.square().flatten(1).sum(1) for g in gradients))
             share = smelt.minimum(1.0, 0.5 / length)
-            for weight, g in zip(model, found, strict=True):
+            for weight, g in zip(model, gradients, strict=True):
                 weight.grad = (g * share.reshape(-1, 1, 1)).mean(0)
-        optimiser.step()
+        optimizer.step()
         return losses.mean()
 
-    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimiser,))
+    return Training(step, (numbers(dtype, 17, 7), labels(3, 17)), model, (optimizer,))
 
 
 @network("derivatives")
 def derivatives(dtype: DType) -> Training:
     """A network that solves u'' = -u: `jvp` of `jvp`, with `vjp`, Jacobians and a Hessian aside."""
     model = learned(dtype, (1, 17), (17,), (17, 1))
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     def solution(x: Tensor) -> Tensor:
         a, b, c = model
         return smelt.tanh(x @ a + b) @ c
 
     def loss_of(x: Tensor) -> Tensor:
-        one = smelt.ones_like(x)
+        ones = smelt.ones_like(x)
 
         def slope(x: Tensor) -> Tensor:
-            return smelt.jvp(solution, (x,), (one,))[1]
+            return smelt.jvp(solution, (x,), (ones,))[1]
 
-        u, bend = solution(x), smelt.jvp(slope, (x,), (one,))[1]
-        _, pull = smelt.vjp(solution, x)
-        (pulled,) = pull(u)
+        u, bend = solution(x), smelt.jvp(slope, (x,), (ones,))[1]
+        _, pullback = smelt.vjp(solution, x)
+        (gradient,) = pullback(u)
         some = x[:3]
-        whole = smelt.jacrev(solution)(some) - 0.5 * smelt.jacfwd(solution)(some)
+        difference = smelt.jacrev(solution)(some) - 0.5 * smelt.jacfwd(solution)(some)
         curved = smelt.hessian(lambda x: solution(x).square().sum())(some)
-        parts = bend + u, 0.1 * pulled, 0.1 * whole, 0.1 * curved
-        return sum(part.square().mean() for part in parts)
+        terms = bend + u, 0.1 * gradient, 0.1 * difference, 0.1 * curved
+        return sum(term.square().mean() for term in terms)
 
-    return trained(model, optimiser, loss_of, numbers(dtype, 33, 1))
+    return trained(model, optimizer, loss_of, numbers(dtype, 33, 1))
 
 
 @network("derivatives-of-loops", reference=False)
 def derivatives_of_loops(dtype: DType) -> Training:
     """`vmap` and `jvp` of a scan with branches in it, and of a loop of unknown length."""
     model = learned(dtype, (7, 7), (7,))
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
 
     def loss_of(x: Tensor) -> Tensor:
         w, b = model
@@ -199,14 +199,14 @@ def derivatives_of_loops(dtype: DType) -> Training:
         ends = smelt.vmap(grown)(x[:, 1])
         return each.mean() + along.square() + grows.detach().mean() + ends.detach().mean()
 
-    return trained(model, optimiser, loss_of, numbers(dtype, 5, 11, 7))
+    return trained(model, optimizer, loss_of, numbers(dtype, 5, 11, 7))
 
 
 @network("inner-training", run=repeat)
 def inner_training(dtype: DType) -> Training:
     """Learning to learn: a scan of five steps of descent, differentiated, by `repeat`."""
     model = learned(dtype, (3, 9), (9, 1))
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         def fit(weights: Any) -> Tensor:
@@ -219,4 +219,4 @@ def inner_training(dtype: DType) -> Training:
         last, _ = smelt.scan(descend, tuple(model), length=5)
         return fit(last)
 
-    return trained(model, optimiser, loss_of, numbers(dtype, 17, 3), numbers(dtype, 17, 1, seed=1))
+    return trained(model, optimizer, loss_of, numbers(dtype, 17, 3), numbers(dtype, 17, 1, seed=1))

@@ -12,9 +12,9 @@ from smelt.dtypes import DType
 def classifier(dtype: DType, model: nn.Module, x: Tensor, classes: int = 10) -> Training:
     """Returns the training of images to classes."""
     model = model.to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
     y = labels(classes, x.shape[0])
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 @network("conv-options")
@@ -92,9 +92,9 @@ def transposed(dtype: DType) -> Training:
         nn.ConvTranspose2d(16, 8, (2, 3), (2, 1), (0, 1), groups=2, bias=False), nn.ReLU(),
         nn.ConvTranspose2d(8, 1, 3, (1, 2), (1, 1), (0, 1), dilation=1), nn.Sigmoid(),
     ).to(dtype)  # fmt: skip
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
     x = numbers(dtype, 8, 1, 28, 28).sigmoid()
-    return trained(model, optimiser, lambda x: F.binary_cross_entropy(model(x), x), x)
+    return trained(model, optimizer, lambda x: F.binary_cross_entropy(model(x), x), x)
 
 
 @network("max-pool-padding")
@@ -129,8 +129,8 @@ def max_pool_same(dtype: DType) -> Training:
     def loss_of(x: Tensor) -> Tensor:
         return sum((pool(F.gelu(weight)) - x).square().mean() for weight in model)
 
-    optimiser = optim.SGD(model.parameters(), lr=0.5)
-    return trained(model, optimiser, loss_of, numbers(dtype))
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    return trained(model, optimizer, loss_of, numbers(dtype))
 
 
 class Inception(nn.Module):
@@ -148,8 +148,8 @@ class Inception(nn.Module):
 @network("inception")
 def inception(dtype: DType) -> Training:
     """Two blocks of branches on images of 17x17."""
-    rest = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)
-    model = nn.Sequential(Inception(3), Inception(16), *rest)
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)
+    model = nn.Sequential(Inception(3), Inception(16), *head)
     return classifier(dtype, model, numbers(dtype, 5, 3, 17, 17))
 
 
@@ -169,19 +169,19 @@ def pools(dtype: DType) -> Training:
         z = F.tanh(model["conv"](x))
         return sum((pool(z) + 0.5).square().mean() for pool in model["pools"])
 
-    optimiser = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    return trained(model, optimiser, loss_of, numbers(dtype, 5, 2, 13, 11))
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    return trained(model, optimizer, loss_of, numbers(dtype, 5, 2, 13, 11))
 
 
 @network("resnet")
 def resnet(dtype: DType) -> Training:
     """Residual blocks of each kind with batch norm, two of which halve the image."""
     inner = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.Tanh())
-    other = nn.Sequential(nn.GroupNorm(4, 16), nn.SiLU(), nn.Conv2d(16, 24, 1))
+    projected = nn.Sequential(nn.GroupNorm(4, 16), nn.SiLU(), nn.Conv2d(16, 24, 1))
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8, momentum=0.3), nn.ReLU(),
         nn.BasicBlock(8, 16, 2), nn.BasicBlock(16, 16), nn.HeunBlock(inner, 0.5),
-        nn.Residual(other, nn.Conv2d(16, 24, 1)), nn.BasicBlock(24, 32, 2),
+        nn.Residual(projected, nn.Conv2d(16, 24, 1)), nn.BasicBlock(24, 32, 2),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     )  # fmt: skip
     return classifier(dtype, model, numbers(dtype, 8, 3, 16, 16))
@@ -197,10 +197,10 @@ def filters(dtype: DType) -> Training:
     def loss_of(signal: Tensor, image: Tensor, wanted: Tensor) -> Tensor:
         full = F.convolve(signal, kernel, "full")[2:-2]
         same = F.correlate(image, square, "same")
-        around = [F.pad(image, (1, 2, 2, 1), mode) for mode in ("reflect", "replicate", "circular")]
-        near = sum(F.correlate(one, square, "valid").square().mean() for one in around)
+        padded = [F.pad(image, (1, 2, 2, 1), mode) for mode in ("reflect", "replicate", "circular")]
+        near = sum(F.correlate(x, square, "valid").square().mean() for x in padded)
         return F.mse_loss(full, wanted) + same.square().mean() + near
 
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
     signal, image = numbers(dtype, 131, seed=3), numbers(dtype, 17, 23, seed=4)
-    return trained(model, optimiser, loss_of, signal, image, numbers(dtype, 131, seed=5))
+    return trained(model, optimizer, loss_of, signal, image, numbers(dtype, 131, seed=5))

@@ -80,8 +80,8 @@ def watched(note: Noted, function: Callable[..., Any], *arguments: Any) -> Any:
 
 def public() -> Iterator[tuple[str, Any]]:
     """Yields each public name that a network should use, and what it stands for."""
-    for prefix, place in (("nn", nn), ("F", F), ("optim", optim), ("lr_scheduler", lr_scheduler)):
-        yield from ((f"{prefix}.{name}", getattr(place, name)) for name in place.__all__)
+    for prefix, module in (("nn", nn), ("F", F), ("optim", optim), ("lr_scheduler", lr_scheduler)):
+        yield from ((f"{prefix}.{name}", getattr(module, name)) for name in module.__all__)
     yield from ((f"smelt.{name}", getattr(smelt, name)) for name in CONTROL + DERIVATIVES)
 
 

@@ -24,16 +24,16 @@ def activations(dtype: DType) -> Training:
         nn.Softsign(), nn.Tanh(),
     ]  # fmt: skip
     width = 4 * len(kinds)
-    parts = {"first": nn.Linear(17, width), "acts": nn.ModuleList(kinds)}
-    model = nn.ModuleDict({**parts, "last": nn.Linear(width - 2, 3)}).to(dtype)
+    modules = {"first": nn.Linear(17, width), "acts": nn.ModuleList(kinds)}
+    model = nn.ModuleDict({**modules, "last": nn.Linear(width - 2, 3)}).to(dtype)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         pieces = zip(model["acts"], model["first"](x).chunk(len(kinds), -1), strict=True)
         return F.mse_loss(model["last"](smelt.cat([act(piece) for act, piece in pieces], -1)), y)
 
-    optimiser = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     x, y = numbers(dtype, 33, 17), numbers(dtype, 33, 3, seed=1)
-    return trained(model, optimiser, loss_of, x, y)
+    return trained(model, optimizer, loss_of, x, y)
 
 
 @network("odd-sizes")
@@ -44,40 +44,40 @@ def odd_sizes(dtype: DType) -> Training:
     for inner, outer in pairwise(extents):
         model.extend([nn.Linear(inner, outer), nn.Tanh()])
     model = model.to(dtype)
-    optimiser = optim.SGD(
+    optimizer = optim.SGD(
         model.parameters(), lr=0.05, momentum=0.8, nesterov=True, weight_decay=1e-3
     )
     x, y = numbers(dtype, 7, 1), numbers(dtype, 7, 1, seed=1)
-    return trained(model, optimiser, lambda x, y: F.mse_loss(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.mse_loss(model(x), y), x, y)
 
 
 @network("deep-products")
 def deep_products(dtype: DType) -> Training:
     """Sums of 5000, 2500, 300 and 700 products, also in the gradients by the weights."""
     layers = nn.Linear(5000, 48), nn.ReLU(), nn.Linear(48, 2500), nn.ReLU()
-    rest = nn.Linear(2500, 300), nn.ReLU(), nn.Linear(300, 10)
-    model = nn.Sequential(*layers, *rest).to(dtype)
-    optimiser = optim.RMSprop(model.parameters(), lr=1e-4)
+    head = nn.Linear(2500, 300), nn.ReLU(), nn.Linear(300, 10)
+    model = nn.Sequential(*layers, *head).to(dtype)
+    optimizer = optim.RMSprop(model.parameters(), lr=1e-4)
     x, y = numbers(dtype, 40, 5000), labels(10, 40)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 @network("tall-products")
 def tall_products(dtype: DType) -> Training:
     """3000 rows of 9: the gradients by the weights are sums over all rows."""
     model = nn.Sequential(nn.Linear(9, 65), nn.SiLU(), nn.Linear(65, 5)).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
     x, y = numbers(dtype, 3000, 9), labels(5, 3000)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 @network("wide-products")
 def wide_products(dtype: DType) -> Training:
     """A layer of 3000 units between 20 and 7."""
     model = nn.Sequential(nn.Linear(20, 3000), nn.ReLU(), nn.Linear(3000, 7, bias=False)).to(dtype)
-    optimiser = optim.Adagrad(model.parameters(), lr=1e-2)
+    optimizer = optim.Adagrad(model.parameters(), lr=1e-2)
     x, y = numbers(dtype, 65, 20), labels(7, 65)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 @network("turned-products")
@@ -92,20 +92,20 @@ def turned_products(dtype: DType) -> Training:
     held = nn.ParameterList(learned.values())
     bilinear = nn.Bilinear(17, 7, 5).to(dtype)
 
-    def loss_of(x: Tensor, other: Tensor) -> Tensor:
+    def loss_of(x: Tensor, matrices: Tensor) -> Tensor:
         w, b, v = learned["square"], learned["batch"], learned["vector"]
-        both = x.T @ (x @ w) + (w.T @ x.T) @ x + smelt.outer(v, v)  # (33, 33)
-        rows = smelt.bmm(both.expand(3, 33, 33), b) + both.T @ b  # (3, 33, 17)
+        products = x.T @ (x @ w) + (w.T @ x.T) @ x + smelt.outer(v, v)  # (33, 33)
+        rows = smelt.bmm(products.expand(3, 33, 33), b) + products.T @ b  # (3, 33, 17)
         mixed = smelt.einsum("bij,bik->bjk", rows, b) @ smelt.tril(w)[:17, :17]
-        added = smelt.addmm(smelt.triu(w), both, w, beta=0.5, alpha=0.1)
-        heads = bilinear(mixed[:, :7], other)  # (3, 7, 5)
+        added = smelt.addmm(smelt.triu(w), products, w, beta=0.5, alpha=0.1)
+        heads = bilinear(mixed[:, :7], matrices)  # (3, 7, 5)
         last = smelt.dot(v, added @ v) + smelt.diagonal(added).sum()
         return heads.square().mean() + 1e-3 * last + rows.square().mean()
 
     model = nn.ModuleList([held, bilinear])
-    optimiser = optim.Adam(model.parameters(), lr=1e-2, amsgrad=True)
-    x, other = numbers(dtype, 65, 33, scale=0.2), numbers(dtype, 3, 7, 7, seed=4)
-    return trained(model, optimiser, loss_of, x, other)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2, amsgrad=True)
+    x, matrices = numbers(dtype, 65, 33, scale=0.2), numbers(dtype, 3, 7, 7, seed=4)
+    return trained(model, optimizer, loss_of, x, matrices)
 
 
 @network("digits-over", run=lambda step, arrays, steps: over(step, arrays, steps))
@@ -113,9 +113,9 @@ def digits(dtype: DType) -> Training:
     """The README's network, 64-128-64-10 with Adam, by `over` with shuffling: 4 batches of 64."""
     layers = nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()
     model = nn.Sequential(*layers, nn.Linear(64, 10)).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
     x, y = numbers(dtype, 256, 8, 8), labels(10, 256)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 def over(step: Any, arrays: tuple[Tensor, ...], steps: int) -> list[Tensor]:
@@ -145,9 +145,9 @@ def first_values(dtype: DType) -> Training:
             total = total + smelt.tanh(layer(x))
         return F.l1_loss(total, y) + F.mse_loss(total, y)
 
-    optimiser = optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-2)
     x, y = numbers(dtype, 31, 13), numbers(dtype, 31, 13, seed=1)
-    return trained(model, optimiser, loss_of, x, y)
+    return trained(model, optimizer, loss_of, x, y)
 
 
 @network("norms")
@@ -177,7 +177,7 @@ def norms(dtype: DType) -> Training:
         near = cosine(logits, F.normalize(logits + 1.0, dim=1)).mean()
         return F.cross_entropy(logits, y) + 0.1 * near
 
-    both = nn.ModuleList([model, nn.ParameterList([scale])])
-    optimiser = optim.SGD(both.parameters(), lr=0.05, momentum=0.9)
+    modules = nn.ModuleList([model, nn.ParameterList([scale])])
+    optimizer = optim.SGD(modules.parameters(), lr=0.05, momentum=0.9)
     x, y = numbers(dtype, 65, 7), labels(5, 65)
-    return trained(both, optimiser, loss_of, x, y)
+    return trained(modules, optimizer, loss_of, x, y)

@@ -14,9 +14,9 @@ def dropout(dtype: DType) -> Training:
     """Dropout of several rates; its random numbers do not depend on the dtype."""
     layers = nn.Linear(17, 65), nn.ReLU(), nn.Dropout(0.5), nn.Linear(65, 33), nn.Dropout(0.1)
     model = nn.Sequential(*layers, nn.Linear(33, 3)).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
     x, y = numbers(dtype, 33, 17), labels(3, 33)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 @network("variational-autoencoder", reference=False)
@@ -35,8 +35,8 @@ def variational_autoencoder(dtype: DType) -> Training:
         error = F.binary_cross_entropy_with_logits(logits, x.flatten(1), reduction="sum")
         return (error + F.kl_divergence_normal(mean, spread).sum()) / x.shape[0]
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
-    return trained(model, optimiser, loss_of, shares(dtype, 33, 1, 12, 12))
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    return trained(model, optimizer, loss_of, shares(dtype, 33, 1, 12, 12))
 
 
 @network("uncertain-weights", reference=False)
@@ -50,8 +50,8 @@ def uncertain_weights(dtype: DType) -> Training:
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(model(x), y) + nn.kl_divergence(model) / 1000
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
-    return trained(model, optimiser, loss_of, numbers(dtype, 17, 2, 8, 8), labels(5, 17))
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
+    return trained(model, optimizer, loss_of, numbers(dtype, 17, 2, 8, 8), labels(5, 17))
 
 
 @network("gradient-penalty", reference=False)
@@ -96,7 +96,7 @@ def diffusion(dtype: DType) -> Training:
     average = nn.Linear(65, 2).to(dtype)
     times = F.sinusoidal_encoding(50, 16, "concatenated", dtype)
     kept = smelt.cumprod(smelt.linspace(0.999, 0.9, 50).to(dtype), 0)
-    optimiser = optim.AdamW(model.parameters(), lr=1e-3)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3)
 
     def step(x: Tensor) -> Tensor:
         t = smelt.randint(0, 50, (x.shape[0],))
@@ -104,15 +104,15 @@ def diffusion(dtype: DType) -> Training:
         share = kept[t].unsqueeze(-1)
         noisy = smelt.sqrt(share) * x + smelt.sqrt(1.0 - share) * noise
         loss = F.mse_loss(model[1](net(smelt.cat([noisy, times[t]], -1))), noise)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         with smelt.no_grad():
             for mean, now in zip(average.parameters(), model[1].parameters(), strict=True):
                 mean.copy_(0.9 * mean + 0.1 * now)
         return loss
 
-    return Training(step, (numbers(dtype, 65, 2),), nn.ModuleList([model, average]), (optimiser,))
+    return Training(step, (numbers(dtype, 65, 2),), nn.ModuleList([model, average]), (optimizer,))
 
 
 @network("draws", reference=False)
@@ -132,7 +132,7 @@ def draws(dtype: DType) -> Training:
             smelt.randint(-3, 4, z.shape), smelt.randperm(9), smelt.rand(*z.shape, generator=own),
         ]  # fmt: skip
         chosen = F.dropout(z, 0.3, generator=own)
-        return sum(((chosen - one.to(dtype)) ** 2).mean() for one in drawn)
+        return sum(((chosen - sample.to(dtype)) ** 2).mean() for sample in drawn)
 
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
-    return trained(model, optimiser, loss_of, numbers(dtype, 33, 17))
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    return trained(model, optimizer, loss_of, numbers(dtype, 33, 17))

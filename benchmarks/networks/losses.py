@@ -19,13 +19,13 @@ def heads(dtype: DType, losses: list[Loss], width: int) -> Training:
     model = nn.ModuleList([hidden, *(nn.Linear(33, width) for _ in losses)]).to(dtype)
 
     def loss_of(x: Tensor) -> Tensor:
-        first, *rest = model
+        first, *heads = model
         h = first(x)
-        found = [loss(head(h)) for head, loss in zip(rest, losses, strict=True)]
-        return smelt.stack(found).sum()
+        losses_of_heads = [loss(head(h)) for head, loss in zip(heads, losses, strict=True)]
+        return smelt.stack(losses_of_heads).sum()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
-    return trained(model, optimiser, loss_of, numbers(dtype, 17, 9))
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.5)
+    return trained(model, optimizer, loss_of, numbers(dtype, 17, 9))
 
 
 @network("losses-of-numbers")
@@ -93,8 +93,8 @@ def thousand_classes(dtype: DType) -> Training:
         spread = logits.std(-1).mean() + logits.logsumexp(-1).mean() - logits.amax(-1).mean()
         return F.cross_entropy(logits, y) + 0.1 * spread + p.cumsum(-1).square().mean()
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
-    return trained(model, optimiser, loss_of, numbers(dtype, 31, 33), labels(1000, 31))
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    return trained(model, optimizer, loss_of, numbers(dtype, 31, 33), labels(1000, 31))
 
 
 @network("reductions")
@@ -105,14 +105,14 @@ def reductions(dtype: DType) -> Training:
 
     def loss_of(x: Tensor) -> Tensor:
         z = smelt.tanh(x * weight)  # (33, 17, 130)
-        parts = [
+        values = [
             z.sum((0, 2)).square().mean(), z.mean(1).norm(3), z.var((1, 2)).mean(),
             (1.0 + 0.01 * z).prod(2).mean(), z.amax(0).sum() / 100, z.amin(2).mean(),
             (1.0 + 0.01 * z).cumprod(1).mean(), z.norm(1, -1).mean(), z.norm(float("inf")),
             z.max(1)[0].mean(), z.min(0)[0].mean(), z.cumsum(0).square().mean() / 100,
             z.reshape(-1).logsumexp(0), z.std(), z.norm("fro", (0, 1)).mean(),
         ]  # fmt: skip
-        return smelt.stack([part.reshape(()) for part in parts]).sum()
+        return smelt.stack([value.reshape(()) for value in values]).sum()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.1)
-    return trained(model, optimiser, loss_of, numbers(dtype, 33, 17, 130))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    return trained(model, optimizer, loss_of, numbers(dtype, 33, 17, 130))

@@ -1,4 +1,4 @@
-"""A network of the digest: a training step with its model, optimisers and data."""
+"""A network of the digest: a training step with its model, optimizers and data."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Training:
     """A step, what it is called with, and what it changes.
 
     Args:
-        step: takes the arguments, trains, returns the loss; it updates by `optimiser.step()` only.
+        step: takes the arguments, trains, returns the loss; it updates by `optimizer.step()` only.
         arguments: tensors.
         model: holds all parameters and buffers.
-        optimisers: those whose `step` the step calls.
+        optimizers: those whose `step` the step calls.
     """
 
     step: Step
     arguments: tuple[Tensor, ...]
     model: nn.Module
-    optimisers: tuple[Optimizer, ...]
+    optimizers: tuple[Optimizer, ...]
 
 
 Build = Callable[[DType], Training]
@@ -94,17 +94,17 @@ def network(
     return listed
 
 
-def trained(model: nn.Module, optimiser: Optimizer, loss_of: Step, *arguments: Tensor) -> Training:
+def trained(model: nn.Module, optimizer: Optimizer, loss_of: Step, *arguments: Tensor) -> Training:
     """Returns the ordinary training: forward, backward, update."""
 
     def step(*given: Tensor) -> Tensor:
         loss = loss_of(*given)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
-    return Training(step, arguments, model, (optimiser,))
+    return Training(step, arguments, model, (optimizer,))
 
 
 def numbers(dtype: DType, *shape: int, seed: int = 0, scale: float = 1.0) -> Tensor:

@@ -13,9 +13,9 @@ def perceptron(dtype: DType) -> Training:
     """Odd layers with a norm and dropout, for 33 samples."""
     layers = nn.Linear(17, 65), nn.LayerNorm(65), nn.GELU(), nn.Dropout(0.1), nn.Linear(65, 33)
     model = nn.Sequential(*layers, nn.Tanh(), nn.Linear(33, 10)).to(dtype)
-    optimiser = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     x, y = numbers(dtype, 33, 17), labels(10, 33)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 def images(dtype: DType) -> Training:
@@ -24,24 +24,24 @@ def images(dtype: DType) -> Training:
         nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
     ).to(dtype)  # fmt: skip
-    optimiser = optim.AdamW(model.parameters(), lr=1e-2, eps=1e-4)
+    optimizer = optim.AdamW(model.parameters(), lr=1e-2, eps=1e-4)
     x, y = numbers(dtype, 8, 3, 16, 16), labels(10, 8)
-    return trained(model, optimiser, lambda x, y: F.cross_entropy(model(x), y), x, y)
+    return trained(model, optimizer, lambda x, y: F.cross_entropy(model(x), y), x, y)
 
 
 def words(dtype: DType) -> Training:
     """Embeddings, an LSTM and attention."""
     layer = nn.TransformerEncoderLayer(24, 3, 40, 0.0)
-    parts = {"table": nn.Embedding(29, 24), "lstm": nn.LSTM(24, 24), "block": layer}
-    model = nn.ModuleDict({**parts, "head": nn.Linear(24, 29)}).to(dtype)
+    modules = {"table": nn.Embedding(29, 24), "lstm": nn.LSTM(24, 24), "block": layer}
+    model = nn.ModuleDict({**modules, "head": nn.Linear(24, 29)}).to(dtype)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         z, _ = model["lstm"](model["table"](x))
         logits = model["head"](model["block"](z, is_causal=True))
         return F.cross_entropy(logits.reshape(-1, 29), y.reshape(-1))
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-2, eps=1e-4)
-    return trained(model, optimiser, loss_of, labels(29, 9, 7), labels(29, 9, 7, seed=1))
+    optimizer = optim.Adam(model.parameters(), lr=1e-2, eps=1e-4)
+    return trained(model, optimizer, loss_of, labels(29, 9, 7), labels(29, 9, 7, seed=1))
 
 
 for kind in (float16, bfloat16, float64):
@@ -53,21 +53,21 @@ for kind in (float16, bfloat16, float64):
 def mixed_precision(dtype: DType) -> Training:
     """Weights as float32, products of bfloat16 and float16, a loss that is scaled."""
     model = nn.Sequential(nn.Linear(17, 65), nn.Tanh(), nn.Linear(65, 7)).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
         first, _, last = model
         h = smelt.tanh(F.linear(x.to(bfloat16), first.weight.to(bfloat16))).to(dtype) + first.bias
         logits = F.linear(h.to(float16), last.weight.to(float16)).to(dtype) + last.bias
         loss = F.cross_entropy(logits, y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (128.0 * loss).backward()
         for parameter in model.parameters():
             parameter.grad = parameter.grad / 128.0
-        optimiser.step()
+        optimizer.step()
         return loss
 
-    return Training(step, (numbers(dtype, 33, 17), labels(7, 33)), model, (optimiser,))
+    return Training(step, (numbers(dtype, 33, 17), labels(7, 33)), model, (optimizer,))
 
 
 @network("whole-numbers")
@@ -87,8 +87,8 @@ def whole_numbers(dtype: DType) -> Training:
         last = (rows.square().sum(-1) * weight).mean() + rows[odd.argmax()].sum()
         return last + seen.sum().to(dtype) * 1e-3 + small.any().to(dtype) + odd.all().to(dtype)
 
-    optimiser = optim.SGD(model.parameters(), lr=0.01)
-    return trained(model, optimiser, loss_of, labels(31, 65), labels(31, 65, seed=1))
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    return trained(model, optimizer, loss_of, labels(31, 65), labels(31, 65, seed=1))
 
 
 @network("elementary")
@@ -100,7 +100,7 @@ def elementary(dtype: DType) -> Training:
     def loss_of(x: Tensor) -> Tensor:
         z = 0.9 * smelt.tanh(x) * weight  # between -1 and 1
         p = smelt.abs(z) + 0.1
-        parts = [
+        values = [
             smelt.acos(z), smelt.asin(z), smelt.atan(z), smelt.atan2(z, p), smelt.cos(z),
             smelt.cosh(z), smelt.erf(z), smelt.exp(z), smelt.exp2(z), smelt.expm1(z),
             smelt.log(p), smelt.log1p(p), smelt.log2(p), smelt.log10(p), smelt.pow(p, z),
@@ -111,10 +111,10 @@ def elementary(dtype: DType) -> Training:
             F.heaviside(z), F.step(z), smelt.nan_to_num(z / p), F.identity(z) * z,
             smelt.where(smelt.isfinite(z) & ~smelt.isnan(z) & ~smelt.isinf(z), z, 0.0),
         ]  # fmt: skip
-        return smelt.stack([part.square().mean() for part in parts]).sum()
+        return smelt.stack([half.square().mean() for half in values]).sum()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.05)
-    return trained(model, optimiser, loss_of, numbers(dtype, 9, 131))
+    optimizer = optim.SGD(model.parameters(), lr=0.05)
+    return trained(model, optimizer, loss_of, numbers(dtype, 9, 131))
 
 
 @network("shapes")
@@ -129,8 +129,8 @@ def shapes(dtype: DType) -> Training:
         z = smelt.stack([a.repeat(1, 1, 2), b[..., :2], c.roll(1, 0)], 1)  # (15, 3, 4, 2)
         first_row = z.narrow(1, 0, 1).expand(15, 3, 4, 2)[:, :1, 1:2, 0]  # (15, 1, 1)
         z = smelt.tanh(z).transpose(1, 2).reshape(15, 2, 12) + first_row
-        first, second = (model[1](part @ model[0].weight.T[:, :24]) for part in z.unbind(1))
+        first, second = (model[1](half @ model[0].weight.T[:, :24]) for half in z.unbind(1))
         return (first - second.flip(0)).square().mean() + F.pad(first, (2, 1)).squeeze().mean()
 
-    optimiser = optim.SGD(model.parameters(), lr=0.1)
-    return trained(model, optimiser, loss_of, numbers(dtype, 15, 12))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    return trained(model, optimizer, loss_of, numbers(dtype, 15, 12))

@@ -28,8 +28,8 @@ def layers(dtype: DType) -> Training:
         z, _ = model["gru"](z, None, lengths)
         return F.cross_entropy(model["head"](z[-1]), y) + 0.1 * (h * c).square().mean()
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
-    return trained(model, optimiser, loss_of, numbers(dtype, 11, 6, 5), labels(3, 6))
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
+    return trained(model, optimizer, loss_of, numbers(dtype, 11, 6, 5), labels(3, 6))
 
 
 @network("cells")
@@ -48,27 +48,27 @@ def cells(dtype: DType) -> Training:
             h = model["gru"](state[0], h)
         return F.mse_loss(h, y)
 
-    optimiser = optim.RMSprop(model.parameters(), lr=1e-3)
+    optimizer = optim.RMSprop(model.parameters(), lr=1e-3)
     x, y = numbers(dtype, 5, 33, 3), numbers(dtype, 33, 8, seed=1)
-    return trained(model, optimiser, loss_of, x, y)
+    return trained(model, optimizer, loss_of, x, y)
 
 
 @network("sequence-forms", slow=True)
 def forms(dtype: DType) -> Training:
     """Many to one with both directions, and many to many."""
-    both = nn.GRU(4, 9, batch_first=True, bidirectional=True)
-    one = nn.ManyToOne(both, nn.Linear(18, 3)).to(dtype)
+    gru = nn.GRU(4, 9, batch_first=True, bidirectional=True)
+    classifier = nn.ManyToOne(gru, nn.Linear(18, 3)).to(dtype)
     many = nn.ManyToMany(nn.RNN(4, 9, batch_first=True), nn.Linear(9, 5)).to(dtype)
-    model = nn.ModuleList([one, many])
+    model = nn.ModuleList([classifier, many])
     lengths = 1 + labels(13, 10, seed=1)
 
     def loss_of(x: Tensor, y: Tensor, each: Tensor) -> Tensor:
         said = many(x, lengths).reshape(-1, 5)
-        return F.cross_entropy(one(x, lengths), y) + F.cross_entropy(said, each.reshape(-1))
+        return F.cross_entropy(classifier(x, lengths), y) + F.cross_entropy(said, each.reshape(-1))
 
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
     x, y, each = numbers(dtype, 10, 13, 4), labels(3, 10), labels(5, 10, 13, seed=2)
-    return trained(model, optimiser, loss_of, x, y, each)
+    return trained(model, optimizer, loss_of, x, y, each)
 
 
 @network("encoder-decoder", reference=False)
@@ -77,20 +77,20 @@ def encoder_decoder(dtype: DType) -> Training:
     encoder = nn.ManyToOne(nn.LSTM(4, 16, batch_first=True))
     decoder = nn.OneToMany(nn.GRU(16 + 8, 16, batch_first=True), 11, 16)
     model = nn.EncoderDecoder(encoder, decoder).to(dtype)
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
 
     def step(source: Tensor, target: Tensor) -> Tensor:
         logits = model(source, nn.shift_right(target, 0))
         loss = F.cross_entropy(logits.reshape(-1, 11), target.reshape(-1))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         said = model.greedy(source, 0, 1, 7)
         best = model.beam(source, 0, 1, 7, 3)
         return loss - said.scores.mean() - best.scores[:, 0].mean() + best.tokens.sum()
 
     arguments = numbers(dtype, 6, 9, 4), labels(11, 6, 7)
-    return Training(step, arguments, model, (optimiser,))
+    return Training(step, arguments, model, (optimizer,))
 
 
 @network("long-recurrence", slow=True)
@@ -102,6 +102,6 @@ def long_recurrence(dtype: DType) -> Training:
         states, _ = model["cell"](x)
         return F.cross_entropy(model["head"](smelt.tanh(states)).reshape(-1, 5), y.reshape(-1))
 
-    optimiser = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     x, y = numbers(dtype, 100, 17, 7), labels(5, 100, 17)
-    return trained(model, optimiser, loss_of, x, y)
+    return trained(model, optimizer, loss_of, x, y)

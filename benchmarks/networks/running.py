@@ -36,13 +36,13 @@ def record(network: Network) -> dict[str, Any]:
     start = time.perf_counter()
     ways = [*WAYS, EXACT] if network.reference else list(WAYS)
     runs = {way: values(network, way) for way in ways}
-    found: dict[str, Any] = {way: hashes(run) for way, run in runs.items()}
-    found["errors"] = {way: errors(runs[way], runs.get(EXACT)) for way in WAYS}
-    found["first and last loss"] = ends(runs["1 thread"])
-    found["eager steps"] = steps_of(network, "eager")
-    found["seconds"] = round(time.perf_counter() - start, 2)
+    results: dict[str, Any] = {way: hashes(run) for way, run in runs.items()}
+    results["errors"] = {way: errors(runs[way], runs.get(EXACT)) for way in WAYS}
+    results["first and last loss"] = ends(runs["1 thread"])
+    results["eager steps"] = steps_of(network, "eager")
+    results["seconds"] = round(time.perf_counter() - start, 2)
     gc.collect()
-    return found
+    return results
 
 
 def steps_of(network: Network, way: str) -> int:
@@ -56,16 +56,16 @@ def values(network: Network, way: str) -> Values:
         try:
             training = built(network, exact=way == EXACT)
             slopes = smelt.compile(gradients_of(training))
-            found = {"gradients": attempt(lambda: arrays(slopes(*training.arguments)))}
+            results = {"gradients": attempt(lambda: arrays(slopes(*training.arguments)))}
             step, steps = smelt.compile(training.step), steps_of(network, way)
             losses = network.run(step, training.arguments, steps)
-            found |= {"losses": arrays(losses), "parameters": arrays(state(training))}
+            results |= {"losses": arrays(losses), "parameters": arrays(state(training))}
         except Exception as problem:
             return dict.fromkeys(PARTS, error(problem))
         after = attempt(lambda: arrays(slopes(*training.arguments)))
-    if not isinstance(found["gradients"], str):
-        found["gradients"] = after if isinstance(after, str) else found["gradients"] + after
-    return {part: found[part] for part in PARTS}
+    if not isinstance(results["gradients"], str):
+        results["gradients"] = after if isinstance(after, str) else results["gradients"] + after
+    return {kind: results[kind] for kind in PARTS}
 
 
 def built(network: Network, exact: bool = False) -> Training:
@@ -88,10 +88,10 @@ def arrays(tensors: Any) -> list[np.ndarray]:
 
 
 def state(training: Training) -> list[Tensor]:
-    """Returns parameters and buffers, then the state of the optimisers and of the generator."""
+    """Returns parameters and buffers, then the state of the optimizers and of the generator."""
     kept: list[Tensor] = [*training.model.parameters(), *training.model.buffers()]
-    for optimiser in training.optimisers:
-        kept += optimiser.state_dict().values()
+    for optimizer in training.optimizers:
+        kept += optimizer.state_dict().values()
     return [*kept, smelt.get_rng_state()]
 
 
@@ -99,29 +99,29 @@ def gradients_of(training: Training) -> Callable[..., list[Tensor]]:
     """Returns the step with the gradients as its result, and without any update by them."""
 
     def gradients(*arguments: Tensor) -> list[Tensor]:
-        with collecting(training) as found:
+        with collecting(training) as collected:
             training.step(*arguments)
-        return found
+        return collected
 
     return gradients
 
 
 @contextmanager
 def collecting(training: Training) -> Iterator[list[Tensor]]:
-    """Within the block an optimiser's `step` only adds the gradients that it finds to a list."""
-    found: list[Tensor] = []
-    for optimiser in training.optimisers:
-        parameters = [x for group in optimiser.param_groups for x in group["params"]]
+    """Within the block an optimizer's `step` only adds the gradients that it finds to a list."""
+    gradients: list[Tensor] = []
+    for optimizer in training.optimizers:
+        parameters = [x for group in optimizer.param_groups for x in group["params"]]
 
         def collect(parameters: list[Tensor] = parameters) -> None:
-            found.extend(x.grad for x in parameters if x.grad is not None)
+            gradients.extend(x.grad for x in parameters if x.grad is not None)
 
-        vars(optimiser)["step"] = collect
+        vars(optimizer)["step"] = collect
     try:
-        yield found
+        yield gradients
     finally:
-        for optimiser in training.optimisers:
-            del vars(optimiser)["step"]
+        for optimizer in training.optimizers:
+            del vars(optimizer)["step"]
 
 
 def error(problem: Exception) -> str:
@@ -135,7 +135,10 @@ def error(problem: Exception) -> str:
 
 def hashes(run: Values) -> dict[str, str]:
     """Returns the SHA-256 of each part: of shapes, number types and bytes."""
-    return {part: found if isinstance(found, str) else digest(found) for part, found in run.items()}
+    return {
+        kind: outcome if isinstance(outcome, str) else digest(outcome)
+        for kind, outcome in run.items()
+    }
 
 
 def digest(arrays: list[np.ndarray]) -> str:
@@ -152,17 +155,19 @@ def errors(run: Values, exact: Values | None) -> dict[str, float | None]:
 
     Of the gradients it is that of the ones before training, where all parameters are equal.
     """
-    if exact is None or any(isinstance(one[part], str) for one in (run, exact) for part in PARTS):
+    if exact is None or any(
+        isinstance(either[kind], str) for either in (run, exact) for kind in PARTS
+    ):
         return dict.fromkeys(PARTS)
     first = len(exact["gradients"]) // 2
-    found: dict[str, float | None] = {
+    differences: dict[str, float | None] = {
         "losses": difference(run["losses"], exact["losses"]),
         "parameters": difference(run["parameters"], exact["parameters"]),
         "gradients": difference(run["gradients"][:first], exact["gradients"][:first]),
     }
     if len(run["losses"]) != len(exact["losses"]):  # fewer steps
-        found["losses"] = found["parameters"] = None
-    return found
+        differences["losses"] = differences["parameters"] = None
+    return differences
 
 
 def difference(some: list[np.ndarray], exact: list[np.ndarray]) -> float:

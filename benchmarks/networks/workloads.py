@@ -19,19 +19,19 @@ SLOW = ("char-gpt", "lenet", "sum-mod")
 
 
 class Noting:
-    """In place of `smelt.optim`: notes each optimiser that is made, and casts its parameters."""
+    """In place of `smelt.optim`: notes each optimizer that is made, and casts its parameters."""
 
     def __init__(self, dtype: DType) -> None:
         self.dtype = dtype
-        self.optimisers: list[Optimizer] = []
+        self.optimizers: list[Optimizer] = []
         self.model = nn.ModuleList()
 
     def __getattr__(self, name: str) -> Any:
         def make(parameters: Any, **settings: Any) -> Optimizer:
             held = nn.ParameterList(parameters).to(self.dtype)
             self.model.append(held)
-            self.optimisers.append(getattr(optim, name)(list(held), **settings))
-            return self.optimisers[-1]
+            self.optimizers.append(getattr(optim, name)(list(held), **settings))
+            return self.optimizers[-1]
 
         return make
 
@@ -41,11 +41,13 @@ def build_of(workload: Workload) -> Build:
 
     def build(dtype: DType) -> Training:
         noting = Noting(dtype)
-        lib = Library(nn, F, noting, smelt.tensor, draw_as(dtype), smelt.cat, lambda one: one)
+        lib = Library(
+            nn, F, noting, smelt.tensor, draw_as(dtype), smelt.cat, lambda function: function
+        )
         step = workload.step(lib, workload.weights(), False)
         arguments = [smelt.tensor(array) for array in workload.arrays()]
         arguments = [x.to(dtype) if x.dtype.is_float else x for x in arguments]
-        return Training(step, tuple(arguments), noting.model, tuple(noting.optimisers))
+        return Training(step, tuple(arguments), noting.model, tuple(noting.optimizers))
 
     return build
 

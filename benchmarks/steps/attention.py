@@ -9,11 +9,11 @@ from steps.workload import Library, Weights, linear, norm
 
 def block_weights(name: str, width: int, hidden: int, seed: int) -> Weights:
     """Returns first values of one block."""
-    found = norm(f"{name}.norm1", width) | norm(f"{name}.norm2", width)
-    for number, part in enumerate(("q", "k", "v", "out")):
-        found |= linear(f"{name}.{part}", width, width, seed + 2 * number)
-    found |= linear(f"{name}.up", width, hidden, seed + 8)
-    return found | linear(f"{name}.down", hidden, width, seed + 10)
+    weights = norm(f"{name}.norm1", width) | norm(f"{name}.norm2", width)
+    for index, layer in enumerate(("q", "k", "v", "out")):
+        weights |= linear(f"{name}.{layer}", width, width, seed + 2 * index)
+    weights |= linear(f"{name}.up", width, hidden, seed + 8)
+    return weights | linear(f"{name}.down", hidden, width, seed + 10)
 
 
 def make_block(
@@ -38,8 +38,8 @@ def make_block(
         def attend(self, x: Any) -> Any:
             B, T, C = x.shape
             q, k, v = (
-                part(x).reshape(B, T, heads, C // heads).transpose(1, 2)
-                for part in (self.q, self.k, self.v)
+                projection(x).reshape(B, T, heads, C // heads).transpose(1, 2)
+                for projection in (self.q, self.k, self.v)
             )
             y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=p)
             return self.out(y.transpose(1, 2).reshape(B, T, C))
@@ -65,8 +65,10 @@ def jax_block(
     B, T, C = x.shape
     y = layer_norm(weights, f"{name}.norm1", x)
     q, k, v = (
-        linear(weights, f"{name}.{part}", y).reshape(B, T, heads, C // heads).transpose(0, 2, 1, 3)
-        for part in "qkv"
+        linear(weights, f"{name}.{projection}", y)
+        .reshape(B, T, heads, C // heads)
+        .transpose(0, 2, 1, 3)
+        for projection in "qkv"
     )
     scores = q @ k.swapaxes(-1, -2) * (C // heads) ** -0.5
     if causal:

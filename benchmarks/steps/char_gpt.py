@@ -15,13 +15,13 @@ STYLE: dict[str, Any] = {"causal": True, "p": 0.0, "gelu": "none"}
 
 def weights() -> Weights:
     """First values: tables as in GPT-2, linear layers as PyTorch draws them."""
-    found = {
+    values = {
         "token.weight": 0.02 * normal((VOCABULARY, C), 0),
         "place.weight": 0.02 * normal((T, C), 1),
     }
-    for number in range(BLOCKS):
-        found |= attention.block_weights(f"blocks.{number}", C, 4 * C, 100 * (number + 1))
-    return found | norm("norm", C) | linear("head", C, VOCABULARY, 2)
+    for block in range(BLOCKS):
+        values |= attention.block_weights(f"blocks.{block}", C, 4 * C, 100 * (block + 1))
+    return values | norm("norm", C) | linear("head", C, VOCABULARY, 2)
 
 
 def arrays() -> tuple[np.ndarray, ...]:
@@ -47,12 +47,12 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
             return self.head(self.norm(x))
 
     model = loaded(lib, GPT(), weights)
-    optimiser = lib.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    optimizer = lib.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
 
     def loss_of(text: Any, following: Any) -> Any:
         return F.cross_entropy(model(text).reshape(-1, VOCABULARY), following.reshape(-1))
 
-    return trained(lib, model, optimiser, loss_of)
+    return trained(lib, model, optimizer, loss_of)
 
 
 def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
@@ -61,8 +61,8 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
 
     def loss_of(weights: Any, key: Any, text: Any, following: Any) -> Any:
         x = weights["token.weight"][text] + weights["place.weight"]
-        for number in range(BLOCKS):
-            x = attention.jax_block(weights, f"blocks.{number}", x, HEADS, (None,) * 3, **STYLE)
+        for block in range(BLOCKS):
+            x = attention.jax_block(weights, f"blocks.{block}", x, HEADS, (None,) * 3, **STYLE)
         x = layer_norm(weights, "norm", x)
         return cross_entropy(linear(weights, "head", x), following)
 

@@ -103,11 +103,11 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
         making, making_moments = adam(making, gradients, making_moments, RATE)
         return ((making, judging), (making_moments, judging_moments), key), loss + cheat
 
-    parts = [
+    networks = [
         {name: jnp.asarray(value) for name, value in weights.items() if name.startswith(prefix)}
         for prefix in ("0.", "1.")
     ]
-    return step, (tuple(parts), tuple(map(moments, parts)), jax.random.key(0))
+    return step, (tuple(networks), tuple(map(moments, networks)), jax.random.key(0))
 
 
 def _products() -> float:

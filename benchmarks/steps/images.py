@@ -37,8 +37,8 @@ def small_weights() -> Weights:
 
 def large_weights() -> Weights:
     """Those of conv 1-32, conv 32-64, linear 9216-128, linear 128-10."""
-    found = conv("0", 1, 32, 0) | conv("2", 32, 64, 2)
-    return found | linear("6", 9216, 128, 4) | linear("8", 128, CLASSES, 6)
+    weights = conv("0", 1, 32, 0) | conv("2", 32, 64, 2)
+    return weights | linear("6", 9216, 128, 4) | linear("8", 128, CLASSES, 6)
 
 
 def arrays() -> tuple[np.ndarray, ...]:
@@ -56,8 +56,8 @@ def small(nn: Any) -> Any:
 def large(nn: Any) -> Any:
     """Two convolutions, one pooling, two linear layers."""
     convolutions = nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)
-    rest = nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, CLASSES)
-    return nn.Sequential(*convolutions, *rest)
+    head = nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, CLASSES)
+    return nn.Sequential(*convolutions, *head)
 
 
 def step_of(network: Any) -> Any:
@@ -65,8 +65,8 @@ def step_of(network: Any) -> Any:
 
     def step(lib: Library, weights: Weights, exact: bool) -> Step:
         model = loaded(lib, network(lib.nn), weights)
-        optimiser = lib.optim.Adam(model.parameters(), lr=RATE)
-        return trained(lib, model, optimiser, lambda x, y: lib.F.cross_entropy(model(x), y))
+        optimizer = lib.optim.Adam(model.parameters(), lr=RATE)
+        return trained(lib, model, optimizer, lambda x, y: lib.F.cross_entropy(model(x), y))
 
     return step
 

@@ -25,8 +25,8 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
     """Squared error of one sample."""
     nn = lib.nn
     model = loaded(lib, nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)), weights)
-    optimiser = lib.optim.SGD(model.parameters(), lr=RATE)
-    return trained(lib, model, optimiser, lambda x, y: ((model(x) - y) ** 2).sum())
+    optimizer = lib.optim.SGD(model.parameters(), lr=RATE)
+    return trained(lib, model, optimizer, lambda x, y: ((model(x) - y) ** 2).sum())
 
 
 def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:

@@ -14,12 +14,12 @@ BOUND = H**-0.5
 
 def weights(gates: int) -> Weights:
     """First values as PyTorch draws them; an LSTM has four gates."""
-    parts = {"weight_ih_l0": (V,), "weight_hh_l0": (H,), "bias_ih_l0": (), "bias_hh_l0": ()}
-    found = {
-        f"cell.{name}": uniform((gates * H, *rest), BOUND, seed)
-        for seed, (name, rest) in enumerate(parts.items())
+    shapes = {"weight_ih_l0": (V,), "weight_hh_l0": (H,), "bias_ih_l0": (), "bias_hh_l0": ()}
+    values = {
+        f"cell.{name}": uniform((gates * H, *shape), BOUND, seed)
+        for seed, (name, shape) in enumerate(shapes.items())
     }
-    return found | linear("head", H, V, 9)
+    return values | linear("head", H, V, 9)
 
 
 def arrays() -> tuple[np.ndarray, ...]:
@@ -36,13 +36,13 @@ def step_of(cell: str, rate: float) -> Any:
         layer = getattr(nn, cell)(V, H, batch_first=True)
         model = nn.ModuleDict({"cell": layer, "head": nn.Linear(H, V)})
         loaded(lib, model, weights)
-        optimiser = lib.optim.Adam(model.parameters(), lr=rate)
+        optimizer = lib.optim.Adam(model.parameters(), lr=rate)
 
         def loss_of(x: Any, y: Any) -> Any:
             states, _ = model["cell"](x)
             return F.cross_entropy(model["head"](states).reshape(-1, V), y.reshape(-1))
 
-        return trained(lib, model, optimiser, loss_of)
+        return trained(lib, model, optimizer, loss_of)
 
     return step
 
@@ -73,10 +73,10 @@ def jax_step_of(cell: str, rate: float) -> Any:
             return x @ weights["cell.weight_ih_l0"].T + h @ weights["cell.weight_hh_l0"].T + bias
 
         def loss_of(weights: Any, key: Any, x: Any, y: Any) -> Any:
-            one = rnn if cell == "RNN" else lstm
+            step_of_cell = rnn if cell == "RNN" else lstm
             start = (jnp.zeros((BATCH, H)),) * (1 if cell == "RNN" else 2)
             _, states = jax.lax.scan(
-                lambda state, now: one(weights, state, now), start, x.swapaxes(0, 1)
+                lambda state, now: step_of_cell(weights, state, now), start, x.swapaxes(0, 1)
             )
             return cross_entropy(linear(weights, "head", states.swapaxes(0, 1)), y)
 
@@ -86,8 +86,8 @@ def jax_step_of(cell: str, rate: float) -> Any:
 
 
 def _workload(title: str, cell: str, gates: int, rate: float) -> Workload:
-    places = BATCH * T
-    products = 2.0 * places * (gates * H * (2 * V + 3 * H) + 3 * H * V)
+    positions = BATCH * T
+    products = 2.0 * positions * (gates * H * (2 * V + 3 * H) + 3 * H * V)
     return Workload(
         title,
         products,

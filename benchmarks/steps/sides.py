@@ -22,7 +22,7 @@ def smelt_side(workload: Workload) -> Iterator[dict[str, Any]]:
     import smelt.nn.functional as F
     from smelt import nn, optim
 
-    lib = Library(nn, F, optim, smelt.tensor, smelt.randn, smelt.cat, lambda one: one)
+    lib = Library(nn, F, optim, smelt.tensor, smelt.randn, smelt.cat, lambda function: function)
     arrays = tuple(smelt.tensor(array) for array in workload.arrays())
     exact = smelt.compile(workload.step(lib, workload.weights(), True))
     losses = [exact(*arrays).item() for _ in range(COMPARED)]
@@ -41,7 +41,7 @@ def torch_side(workload: Workload, compiled: bool) -> Iterator[dict[str, Any]]:
     from torch.nn import functional as F
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    compiler = torch.compile if compiled else lambda one: one
+    compiler = torch.compile if compiled else lambda function: function
     lib = Library(nn, F, optim, torch.tensor, torch.randn, torch.cat, compiler)
     arrays = tuple(torch.tensor(array) for array in workload.arrays())
     exact = workload.step(lib, workload.weights(), True)

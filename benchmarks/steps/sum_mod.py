@@ -15,10 +15,10 @@ STYLE: dict[str, Any] = {"causal": False, "gelu": "tanh"}
 
 def weights() -> Weights:
     """First values as the book draws them."""
-    found = {"token.weight": normal((10, C), 0)}
-    for number in range(BLOCKS):
-        found |= attention.block_weights(f"blocks.{number}", C, HIDDEN, 100 * (number + 1))
-    return found | norm("norm", C) | linear("head", C, CLASSES, 1)
+    values = {"token.weight": normal((10, C), 0)}
+    for block in range(BLOCKS):
+        values |= attention.block_weights(f"blocks.{block}", C, HIDDEN, 100 * (block + 1))
+    return values | norm("norm", C) | linear("head", C, CLASSES, 1)
 
 
 def arrays() -> tuple[np.ndarray, ...]:
@@ -36,7 +36,7 @@ def positions() -> np.ndarray:
 def step(lib: Library, weights: Weights, exact: bool) -> Step:
     """Cross-entropy over the classes; without dropout when `exact`."""
     nn, F, p = lib.nn, lib.F, 0.0 if exact else P
-    places = lib.tensor(positions())
+    encoding = lib.tensor(positions())
 
     class Classifier(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -49,12 +49,12 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
             self.norm, self.head = nn.LayerNorm(C), nn.Linear(C, CLASSES)
 
         def forward(self, digits: Any) -> Any:
-            x = self.blocks(F.dropout(self.token(digits) + places, p))
+            x = self.blocks(F.dropout(self.token(digits) + encoding, p))
             return self.head(self.norm(x).mean(1))
 
     model = loaded(lib, Classifier(), weights)
-    optimiser = lib.optim.Adam(model.parameters(), lr=RATE)
-    return trained(lib, model, optimiser, lambda x, y: F.cross_entropy(model(x), y))
+    optimizer = lib.optim.Adam(model.parameters(), lr=RATE)
+    return trained(lib, model, optimizer, lambda x, y: F.cross_entropy(model(x), y))
 
 
 def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
@@ -63,14 +63,14 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
 
     from steps.jax_parts import adam_step, cross_entropy, dropout, layer_norm, linear
 
-    p, places = 0.0 if exact else P, positions()
+    p, encoding = 0.0 if exact else P, positions()
 
     def loss_of(weights: Any, key: Any, digits: Any, labels: Any) -> Any:
         first, *keys = jax.random.split(key, 1 + 3 * BLOCKS)
-        x = dropout(weights["token.weight"][digits] + places, p, first)
-        for number in range(BLOCKS):
-            own = keys[3 * number : 3 * number + 3]
-            x = attention.jax_block(weights, f"blocks.{number}", x, HEADS, own, p=p, **STYLE)
+        x = dropout(weights["token.weight"][digits] + encoding, p, first)
+        for block in range(BLOCKS):
+            own = keys[3 * block : 3 * block + 3]
+            x = attention.jax_block(weights, f"blocks.{block}", x, HEADS, own, p=p, **STYLE)
         x = layer_norm(weights, "norm", x).mean(1)
         return cross_entropy(linear(weights, "head", x), labels)
 

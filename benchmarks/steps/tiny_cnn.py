@@ -31,12 +31,12 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
         nn.Conv2d(1, 1, 3, bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 1)
     )
     model = loaded(lib, model, weights)
-    optimiser = lib.optim.SGD(model.parameters(), lr=RATE)
+    optimizer = lib.optim.SGD(model.parameters(), lr=RATE)
 
     def loss_of(x: Any, y: Any) -> Any:
         return F.binary_cross_entropy_with_logits(model(x), y)
 
-    return trained(lib, model, optimiser, loss_of)
+    return trained(lib, model, optimizer, loss_of)
 
 
 def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:

@@ -60,15 +60,15 @@ def loaded(lib: Library, model: Any, weights: Weights) -> Any:
     return model
 
 
-def trained(lib: Library, model: Any, optimiser: Any, loss_of: Step) -> Step:
+def trained(lib: Library, model: Any, optimizer: Any, loss_of: Step) -> Step:
     """Returns the ordinary training step: forward, backward, update."""
     loss_of = lib.compile(loss_of)
 
     def step(*arrays: Any) -> Any:
         loss = loss_of(*arrays)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     return step

@@ -65,24 +65,24 @@ def gradcheck(
     if order not in (1, 2) or not modes or not set(modes) <= set(MODES):
         raise ArgumentError(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}")
     points = [as_tensor(given) for given in inputs]
-    places = [place for place, x in enumerate(points) if x.dtype.is_float]
-    if not places:
+    float_inputs = [index for index, x in enumerate(points) if x.dtype.is_float]
+    if not float_inputs:
         raise ArgumentError("gradcheck: none of the inputs is a float, so nothing can move")
 
     def moving(*values: Any) -> tuple[Tensor, ...]:
-        full = list(points)
-        for place, value in zip(places, values, strict=True):
-            full[place] = as_tensor(value)
-        return _float_outputs(function(*full))
+        arguments = list(points)
+        for index, value in zip(float_inputs, values, strict=True):
+            arguments[index] = as_tensor(value)
+        return _float_outputs(function(*arguments))
 
-    at = [points[place].detach().to(dtypes.float64).numpy() for place in places]
+    at = [points[index].detach().to(dtypes.float64).numpy() for index in float_inputs]
     settings = _Settings(tuple(modes), eps, rtol, atol)
     random = np.random.default_rng(seed)
-    _check(moving, at, settings, random, "", places)
+    _check(moving, at, settings, random, "", float_inputs)
     if order == 2:
         for mode in settings.modes:
             slope = _derivative(mode, moving, at, random)
-            _check(slope, at, settings, random, f" of the {mode}-mode derivative", places)
+            _check(slope, at, settings, random, f" of the {mode}-mode derivative", float_inputs)
     return True
 
 
@@ -110,22 +110,22 @@ def _check(
     settings: _Settings,
     random: np.random.Generator,
     suffix: str,
-    places: list[int],
+    float_inputs: list[int],
 ) -> None:
     weights = _directions([y.numpy() for y in function(*at)], random)
-    for number, place in enumerate(places):
+    for position, index in enumerate(float_inputs):
         direction = [np.zeros_like(x) for x in at]
-        direction[number] = random.standard_normal(at[number].shape)
+        direction[position] = random.standard_normal(at[position].shape)
         difference = _difference(function, at, direction, settings.eps)
         expected = _dot(weights, difference)
-        where = f"{suffix}, input {place}"
+        where = f"{suffix}, input {index}"
         if "forward" in settings.modes:
             tangent = _forward(function, at, direction)
             for got, want in zip(tangent, difference, strict=True):
                 _compare(f"forward mode{where}", got, want, settings)
         if "reverse" in settings.modes:
-            pulled = _reverse(function, at, weights)
-            product = _dot(pulled, direction)
+            gradients = _reverse(function, at, weights)
+            product = _dot(gradients, direction)
             _compare(f"reverse mode{where}", product, expected, settings)
         if len(settings.modes) == 2:
             exact = _Settings(settings.modes, settings.eps, EXACT, EXACT)
@@ -140,12 +140,12 @@ def _difference(function: Function, at: Arrays, direction: Arrays, eps: float) -
 
 def _forward(function: Function, at: Arrays, direction: Arrays) -> Arrays:
     _, tangent = jvp(function, tuple(map(as_tensor, at)), tuple(map(as_tensor, direction)))
-    return [part.numpy() for part in tangent]
+    return [leaf.numpy() for leaf in tangent]
 
 
 def _reverse(function: Function, at: Arrays, weights: Arrays) -> Arrays:
-    _, pull = vjp(function, *map(as_tensor, at))
-    return [part.numpy() for part in pull(tuple(map(as_tensor, weights)))]
+    _, pullback = vjp(function, *map(as_tensor, at))
+    return [leaf.numpy() for leaf in pullback(tuple(map(as_tensor, weights)))]
 
 
 def _dot(a: Arrays, b: Arrays) -> np.ndarray:
@@ -156,7 +156,7 @@ def _compare(what: str, got: np.ndarray, expected: np.ndarray, settings: _Settin
     if np.allclose(got, expected, settings.rtol, settings.atol):
         return
     wrong = ~np.isclose(got, expected, settings.rtol, settings.atol)
-    index = tuple(int(place) for place in np.argwhere(wrong)[0])
+    index = tuple(int(coordinate) for coordinate in np.argwhere(wrong)[0])
     at = f" at output element {index}" if index else ""
     raise GradientError(
         f"gradcheck: {what}: the derivative in a random direction is {got[index]:.9g}{at}, "

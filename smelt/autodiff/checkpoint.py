@@ -2,7 +2,8 @@
 
 The stretch becomes one operation of the history. Its rules run the function once more and walk that
 run's history, so gradients of any order, forward mode, `vmap` and compiled steps need no code of
-their own. In a compiled step `after` keeps the second run from being merged with the first.
+their own. In a compiled step an optimization barrier keeps the second run from being merged with
+the first.
 """
 
 from __future__ import annotations
@@ -69,88 +70,98 @@ class Segment(Op):
         with using(RecordingEngine(context.engine, self.changes)):
             value = self._call(self.leaves)
         leaves, structure = tree.flatten(value)
-        made = [one for one in leaves if _is_made(one, mark)]
-        inputs = _inputs_of(made, mark)
+        computed = [leaf for leaf in leaves if _is_computed(leaf, mark)]
+        inputs = _inputs_of(computed, mark)
         if not inputs:
             return value
-        joined = without_history(_joined(made))
-        joined.requires_grad, joined.history = True, TapeEntry(self, inputs, {})
-        parts = iter(_parted(joined, made))
+        flat = without_history(_concatenated(computed))
+        flat.requires_grad, flat.tape_entry = True, TapeEntry(self, inputs, {})
+        results = iter(_split(flat, computed))
         return tree.unflatten(
-            structure, [next(parts) if _is_made(one, mark) else one for one in leaves]
+            structure, [next(results) if _is_computed(leaf, mark) else leaf for leaf in leaves]
         )
 
     def vjp(
         self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
     ) -> tuple[Any, ...]:
-        again, moving = self._again(g, inputs)
-        wanted = {id(x) for x, needed in zip(moving, needs, strict=True) if needed}
-        found = reverse_walk((again,), (g,), wanted)
-        return tuple([found.get(id(x)) if id(x) in wanted else None for x in moving])
+        flat, primals = self._recompute(g, inputs)
+        wanted = {id(x) for x, needed in zip(primals, needs, strict=True) if needed}
+        gradients = reverse_walk((flat,), (g,), wanted)
+        return tuple([gradients.get(id(x)) if id(x) in wanted else None for x in primals])
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        event = next(tangent for tangent in tangents if tangent is not None)
-        again, moving = self._again(event, inputs)
-        pairs = zip(moving, tangents, strict=True)
-        return forward_walk((again,), {id(x): t for x, t in pairs if t is not None})[0]
+        arrived = next(tangent for tangent in tangents if tangent is not None)
+        flat, primals = self._recompute(arrived, inputs)
+        pairs = zip(primals, tangents, strict=True)
+        return forward_walk((flat,), {id(x): t for x, t in pairs if t is not None})[0]
 
-    def _again(self, event: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """Runs the function anew; returns its joined results and what stands for each input."""
-        late = {id(one): _late(one, event) for one in self.leaves if isinstance(one, Tensor)}
+    def _recompute(
+        self, arrived: Tensor, inputs: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Runs the function anew; returns its results as one and what stands for each input."""
+        delayed = {
+            id(leaf): _delayed(leaf, arrived) for leaf in self.leaves if isinstance(leaf, Tensor)
+        }
         mark = tape_mark()
-        with enable_grad(), _rewound(self.changes):
-            value = self._call([late.get(id(one), one) for one in self.leaves])
-            joined = _joined([one for one in tree.flatten(value)[0] if _is_made(one, mark)])
-        return joined, [late.get(id(x), x) for x in inputs]
+        with enable_grad(), _restored(self.changes):
+            value = self._call([delayed.get(id(leaf), leaf) for leaf in self.leaves])
+            flat = _concatenated(
+                [leaf for leaf in tree.flatten(value)[0] if _is_computed(leaf, mark)]
+            )
+        return flat, [delayed.get(id(x), x) for x in inputs]
 
     def _call(self, leaves: list[Any]) -> Any:
         return self.function(*tree.unflatten(self.structure, leaves), **self.options)
 
 
-def _is_made(one: Any, mark: int) -> bool:
+def _is_computed(value: Any, mark: int) -> bool:
     """Whether a result was computed since `mark` and depends on something that wants a gradient."""
-    return isinstance(one, Tensor) and one.history is not None and one.history.number >= mark
+    return (
+        isinstance(value, Tensor)
+        and value.tape_entry is not None
+        and value.tape_entry.sequence_number >= mark
+    )
 
 
-def _inputs_of(made: list[Tensor], mark: int) -> tuple[Tensor, ...]:
+def _inputs_of(computed: list[Tensor], mark: int) -> tuple[Tensor, ...]:
     """Returns the tensors that want a gradient, were there before, and were used."""
-    found: dict[int, Tensor] = {}
-    for tensor in tape_of(made):
-        if _is_made(tensor, mark) and tensor.history is not None:
-            for operand in tensor.history.inputs:
-                if operand.requires_grad and not _is_made(operand, mark):
-                    found[id(operand)] = operand
-    return tuple(found.values())
+    inputs: dict[int, Tensor] = {}
+    for tensor in tape_of(computed):
+        if _is_computed(tensor, mark) and tensor.tape_entry is not None:
+            for operand in tensor.tape_entry.inputs:
+                if operand.requires_grad and not _is_computed(operand, mark):
+                    inputs[id(operand)] = operand
+    return tuple(inputs.values())
 
 
-def _late(x: Tensor, event: Tensor) -> Tensor:
-    """Returns `x` for the second run: known only after `event`, a gradient that arrives."""
+def _delayed(x: Tensor, arrived: Tensor) -> Tensor:
+    """Returns `x` for the second run: known only after `arrived`, a gradient that arrives."""
     with no_grad():
-        first = event.reshape(-1)[:1].sum()
-    late = optimization_barrier(x, first)
-    late.requires_grad = x.requires_grad
-    return late
+        first = arrived.reshape(-1)[:1].sum()
+    delayed = optimization_barrier(x, first)
+    delayed.requires_grad = x.requires_grad
+    return delayed
 
 
-def _joined(made: list[Tensor]) -> Tensor:
-    if len(made) == 1:
-        return made[0]
-    names = {one.dtype.name for one in made}
+def _concatenated(tensors: list[Tensor]) -> Tensor:
+    if len(tensors) == 1:
+        return tensors[0]
+    names = {tensor.dtype.name for tensor in tensors}
     if len(names) > 1:
         raise ArgumentError(
             f"checkpoint: results must have one dtype, got {', '.join(sorted(names))}"
         )
-    return concatenate(*[one.reshape(-1) for one in made], axis=0)
+    return concatenate(*[tensor.reshape(-1) for tensor in tensors], axis=0)
 
 
-def _parted(joined: Tensor, likes: list[Tensor]) -> list[Tensor]:
+def _split(flat: Tensor, likes: list[Tensor]) -> list[Tensor]:
     if len(likes) == 1:
-        return [joined]
-    parts, start = [], 0
+        return [flat]
+    tensors, start = [], 0
     for like in likes:
-        parts.append(joined[start : start + like.size].reshape(like.shape))
+        tensors.append(flat[start : start + like.size].reshape(like.shape))
         start += like.size
-    return parts
+    return tensors
 
 
 class RecordingEngine(NestedEngine):
@@ -187,14 +198,14 @@ def _copied(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _rewound(changes: Changes) -> Iterator[None]:
+def _restored(changes: Changes) -> Iterator[None]:
     """Within the block states are as the first run found them; then again as before the block."""
-    present = [(target, _copied(target), target.version) for target, _ in changes.values()]
+    after = [(target, _copied(target), target.version) for target, _ in changes.values()]
     for target, before in changes.values():
         context.engine.assign(target, before)
     try:
         yield
     finally:
-        for target, now, version in present:
+        for target, now, version in after:
             context.engine.assign(target, now)
             target._version[0] = version

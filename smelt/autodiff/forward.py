@@ -35,6 +35,7 @@ def jvp(function: Function, primals: Any, tangents: Any, has_aux: bool = False) 
     given = matching("jvp: the tangents", tangents, tree.flatten(primals)[1], run.inputs)
     result, aux = run.split_aux(has_aux)
     outputs, structure = output_tensors(result)
-    moved = tree.unflatten(structure, run.push(outputs, given))
+    output_tangents = tree.unflatten(structure, run.jvp(outputs, given))
     value = tree.unflatten(structure, [run.released(y) for y in outputs])
-    return (value, moved, tree.map(run.released, aux)) if has_aux else (value, moved)
+    pair = value, output_tangents
+    return (*pair, tree.map(run.released, aux)) if has_aux else pair

@@ -36,9 +36,9 @@ def jacfwd(function: Function, argnums: Numbers = 0) -> Function:
     def differentiated(*arguments: Any, **options: Any) -> Any:
         run = Recording("jacfwd", function, numbers, arguments, options)
         outputs, structure = output_tensors(run.value)
-        columns = vmap(lambda *tangents: tuple(run.push(outputs, tangents)), out_axes=-1)
-        moved = columns(*unit_vectors(run.inputs))  # each (*m, total size of the inputs)
-        rows = [_split_last(y, run.inputs) for y in moved]
+        columns = vmap(lambda *tangents: tuple(run.jvp(outputs, tangents)), out_axes=-1)
+        jacobians = columns(*unit_vectors(run.inputs))  # each (*m, total size of the inputs)
+        rows = [_split_last(jacobian, run.inputs) for jacobian in jacobians]
         return _assembled(run, structure, rows, argnums)
 
     return differentiated
@@ -51,10 +51,10 @@ def jacrev(function: Function, argnums: Numbers = 0) -> Function:
     def differentiated(*arguments: Any, **options: Any) -> Any:
         run = Recording("jacrev", function, numbers, arguments, options)
         outputs, structure = output_tensors(run.value)
-        rows = vmap(lambda *cotangents: tuple(run.pull(outputs, cotangents)))
-        pulled = rows(*unit_vectors(outputs))  # each (total size of the outputs, *n)
-        by_input = [_split_first(gradient, outputs) for gradient in pulled]
-        by_output = [list(parts) for parts in zip(*by_input, strict=True)]
+        rows = vmap(lambda *cotangents: tuple(run.vjp(outputs, cotangents)))
+        jacobians = rows(*unit_vectors(outputs))  # each (total size of the outputs, *n)
+        by_input = [_split_first(jacobian, outputs) for jacobian in jacobians]
+        by_output = [list(blocks) for blocks in zip(*by_input, strict=True)]
         return _assembled(run, structure, by_output, argnums)
 
     return differentiated
@@ -72,44 +72,44 @@ def hessian(function: Function, argnums: Numbers = 0) -> Function:
 def unit_vectors(likes: list[Tensor] | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Returns an identity matrix, cut into tensors like the given: each `(total, *shape)`."""
     total, start = sum(like.size for like in likes), 0
-    parts = []
+    vectors = []
     for like in likes:
         shape = (total, like.size)
         here = eq(iota(shape=shape, axis=0), iota(shape=shape, axis=1) + start)
-        parts.append(cast(here, dtype=like.dtype).reshape((total, *like.shape)))
+        vectors.append(cast(here, dtype=like.dtype).reshape((total, *like.shape)))
         start += like.size
-    return tuple(parts)
+    return tuple(vectors)
 
 
 def _split_last(y: Tensor, likes: list[Tensor]) -> list[Tensor]:
     """Cuts the last axis into one piece per tensor, each under that tensor's shape."""
     moved = y.permute((y.ndim - 1, *range(y.ndim - 1)))
-    parts = []
-    for part, like in zip(_pieces(moved, tuple(likes)), likes, strict=True):
-        back = part.permute((*range(1, part.ndim), 0))
-        parts.append(back.reshape((*y.shape[:-1], *like.shape)))
-    return parts
+    blocks = []
+    for piece, like in zip(_pieces(moved, tuple(likes)), likes, strict=True):
+        back = piece.permute((*range(1, piece.ndim), 0))
+        blocks.append(back.reshape((*y.shape[:-1], *like.shape)))
+    return blocks
 
 
 def _split_first(x: Tensor, likes: tuple[Tensor, ...]) -> list[Tensor]:
     """Cuts the first axis into one piece per tensor, each under that tensor's shape."""
     pieces = zip(_pieces(x, likes), likes, strict=True)
-    return [part.reshape((*like.shape, *x.shape[1:])) for part, like in pieces]
+    return [piece.reshape((*like.shape, *x.shape[1:])) for piece, like in pieces]
 
 
 def _pieces(x: Tensor, likes: tuple[Tensor, ...]) -> list[Tensor]:
-    parts, offset = [], 0
+    pieces, offset = [], 0
     for like in likes:
-        parts.append(_rows(x, offset, offset + like.size))
+        pieces.append(_rows(x, offset, offset + like.size))
         offset += like.size
-    return parts
+    return pieces
 
 
 def _rows(x: Tensor, start: int, stop: int) -> Tensor:
     if (start, stop) == (0, x.shape[0]):
         return x
-    rest = x.ndim - 1
-    bounds = (start, *(0,) * rest), (stop, *x.shape[1:]), (1,) * x.ndim
+    others = x.ndim - 1
+    bounds = (start, *(0,) * others), (stop, *x.shape[1:]), (1,) * x.ndim
     return slice_(x, start=bounds[0], stop=bounds[1], step=bounds[2])
 
 
@@ -118,5 +118,5 @@ def _assembled(
 ) -> Any:
     """Returns the outputs' tree, in each place the trees of that output's derivatives."""
     by_argument = [run.arguments_of(row) for row in rows]
-    leaves = [parts[0] for parts in by_argument] if isinstance(argnums, int) else by_argument
+    leaves = [blocks[0] for blocks in by_argument] if isinstance(argnums, int) else by_argument
     return tree.unflatten(structure, leaves)

@@ -41,12 +41,12 @@ class Recording:
         self.inputs: list[Tensor] = []
         self.structures: list[tuple[int, tree.Structure]] = []
         chosen = list(arguments)
-        for number in numbers:
-            leaves, structure = tree.flatten(_argument(what, arguments, number))
+        for argnum in numbers:
+            leaves, structure = tree.flatten(_argument(what, arguments, argnum))
             fresh = [tracked(as_tensor(leaf), what) for leaf in leaves]
             self.inputs += fresh
             self.structures.append((len(fresh), structure))
-            chosen[number] = tree.unflatten(structure, fresh)
+            chosen[argnum] = tree.unflatten(structure, fresh)
         self._own = {id(x) for x in self.inputs}
         with enable_grad():
             self.value = function(*chosen, **options)
@@ -61,22 +61,19 @@ class Recording:
             )
         return self.value[0], self.value[1]
 
-    def pull(self, outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...]) -> list[Tensor]:
+    def vjp(self, outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...]) -> list[Tensor]:
         """Returns the gradient of each input; zeros where `outputs` do not depend on it."""
         with self._history_if_lasting((*outputs, *cotangents)):
-            found = reverse_walk(outputs, cotangents, self._own)
-            return [found[id(x)] if id(x) in found else zeros_like(x) for x in self.inputs]
+            gradients = reverse_walk(outputs, cotangents, self._own)
+            return [gradients[id(x)] if id(x) in gradients else zeros_like(x) for x in self.inputs]
 
-    def push(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
+    def jvp(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
         """Returns the tangent of each output, given those of the inputs; zeros where none."""
         tangents = tuple(tangents)
         with self._history_if_lasting((*outputs, *tangents)):
             given = {id(x): tangent for x, tangent in zip(self.inputs, tangents, strict=True)}
-            found = forward_walk(outputs, given)
-            return [
-                zeros_like(y) if tangent is None else tangent
-                for y, tangent in zip(outputs, found, strict=True)
-            ]
+            results = zip(outputs, forward_walk(outputs, given), strict=True)
+            return [zeros_like(y) if tangent is None else tangent for y, tangent in results]
 
     def released(self, result: Any) -> Any:
         """Returns a result without its history, unless that leads beyond the recording's own
@@ -86,7 +83,7 @@ class Recording:
         """
         if not isinstance(result, Tensor) or not result.requires_grad:
             return result
-        captured = result.history is None and id(result) not in self._own
+        captured = result.tape_entry is None and id(result) not in self._own
         return result if captured or self._lasts((result,)) else without_history(result)
 
     def arguments_of(self, leaves: list[Any]) -> tuple[Any, ...]:
@@ -99,19 +96,19 @@ class Recording:
 
     def _lasts(self, tensors: tuple[Tensor, ...]) -> bool:
         return context.grad_enabled and any(
-            tensor.history is None and id(tensor) not in self._own for tensor in tape_of(tensors)
+            tensor.tape_entry is None and id(tensor) not in self._own for tensor in tape_of(tensors)
         )
 
     def _history_if_lasting(self, tensors: tuple[Tensor, ...]) -> Any:
         return nullcontext() if self._lasts(tensors) else no_grad()
 
 
-def _argument(what: str, arguments: tuple[Any, ...], number: int) -> Any:
-    if not -len(arguments) <= number < len(arguments):
+def _argument(what: str, arguments: tuple[Any, ...], argnum: int) -> Any:
+    if not -len(arguments) <= argnum < len(arguments):
         raise ArgumentError(
-            f"{what}: argnums names argument {number}, but there are {len(arguments)} arguments"
+            f"{what}: argnums names argument {argnum}, but there are {len(arguments)} arguments"
         )
-    return arguments[number]
+    return arguments[argnum]
 
 
 def tracked(x: Tensor, what: str) -> Tensor:
@@ -150,11 +147,11 @@ def matching(
     Raises ArgumentError when its tree is not `structure`, ShapeError or DTypeError when a leaf
     differs.
     """
-    leaves, found = tree.flatten(given)
-    if found != structure:
+    leaves, actual = tree.flatten(given)
+    if actual != structure:
         raise ArgumentError(
             f"{what} must form the same tree as what they belong to, but "
-            f"{tree.difference(structure, found)}"
+            f"{tree.difference(structure, actual)}"
         )
     return tuple(_alike(what, leaf, like) for leaf, like in zip(leaves, likes, strict=True))
 

@@ -49,7 +49,7 @@ def value_and_grad(
     def differentiated(*arguments: Any, **options: Any) -> Any:
         run = Recording("grad", function, numbers, arguments, options)
         loss = _one_number(run.split_aux(has_aux)[0])
-        gradients = run.arguments_of(run.pull((loss,), (ones_like(loss),)))
+        gradients = run.arguments_of(run.vjp((loss,), (ones_like(loss),)))
         value = tree.map(run.released, run.value)
         return value, gradients[0] if isinstance(argnums, int) else gradients
 
@@ -67,10 +67,10 @@ def _one_number(loss: Any) -> Tensor:
 
 def grad(function: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Function:
     """Returns a function that gives the gradient of `function` (and aux); see `value_and_grad`."""
-    both = value_and_grad(function, argnums, has_aux)
+    value_and_gradient = value_and_grad(function, argnums, has_aux)
 
     def differentiated(*arguments: Any, **options: Any) -> Any:
-        value, gradient = both(*arguments, **options)
+        value, gradient = value_and_gradient(*arguments, **options)
         return (gradient, value[1]) if has_aux else gradient
 
     return differentiated
@@ -85,18 +85,17 @@ def vjp(function: Function, *primals: Any, has_aux: bool = False) -> tuple[Any, 
         has_aux: whether `function` returns more than its result.
 
     Returns:
-        `(result, pull)`, or `(result, pull, aux)`. `pull(cotangent)` takes a tree like the result's
-        and
-        returns a tuple, the gradient of each primal; it may be called many times, also under
-        `vmap`.
+        `(result, pullback)`, or `(result, pullback, aux)`. `pullback(cotangent)` takes a tree like
+        the result's and returns a tuple, the gradient of each primal; it may be called many times,
+        also under `vmap`.
     """
     run = Recording("vjp", function, tuple(range(len(primals))), primals, {})
     result, aux = run.split_aux(has_aux)
     outputs, structure = output_tensors(result)
 
-    def pull(cotangent: Any) -> tuple[Any, ...]:
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
         given = matching("vjp: the cotangents", cotangent, structure, outputs)
-        return run.arguments_of(run.pull(outputs, given))
+        return run.arguments_of(run.vjp(outputs, given))
 
     value = tree.unflatten(structure, [run.released(y) for y in outputs])
-    return (value, pull, tree.map(run.released, aux)) if has_aux else (value, pull)
+    return (value, pullback, tree.map(run.released, aux)) if has_aux else (value, pullback)

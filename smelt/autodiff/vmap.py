@@ -26,7 +26,7 @@ class Batched:
     """The data of a tensor inside `vmap`: `tensor` holds every example along its first axis."""
 
     __slots__ = ("engine", "shape", "tensor")
-    why_unknown = (
+    why_abstract = (
         "inside vmap: there is one value per example. Use smelt.where to choose by value, return "
         "the tensor from the function to look at it"
     )
@@ -172,9 +172,9 @@ def vmap(function: Function, in_axes: Axes = 0, out_axes: Axes = 0) -> Function:
         with using(engine):
             result = function(*tree.unflatten(structure, examples), **options)
         results, form = tree.flatten(result)
-        places = axes_of_leaves(out_axes, result, "out_axes")
-        pairs = zip(results, places, strict=True)
-        return tree.unflatten(form, [engine.leave(one, axis) for one, axis in pairs])
+        axes = axes_of_leaves(out_axes, result, "out_axes")
+        pairs = zip(results, axes, strict=True)
+        return tree.unflatten(form, [engine.leave(leaf, axis) for leaf, axis in pairs])
 
     return mapped
 
@@ -186,7 +186,7 @@ def axes_of_leaves(axes: Axes, value: Any, what: str) -> list[int | None]:
     if isinstance(axes, (tuple, list)) and isinstance(value, (tuple, list)):
         if len(axes) == len(value):
             pairs = zip(axes, value, strict=True)
-            return [axis for spec, part in pairs for axis in axes_of_leaves(spec, part, what)]
+            return [axis for spec, subtree in pairs for axis in axes_of_leaves(spec, subtree, what)]
     elif isinstance(axes, dict) and isinstance(value, dict) and axes.keys() == value.keys():
         keys = tree.flatten(value)[1].keys
         return [axis for key in keys for axis in axes_of_leaves(axes[key], value[key], what)]
@@ -203,15 +203,15 @@ def _described(value: Any) -> str:
 
 def _batch_size(leaves: list[Any], axes: list[int | None]) -> int:
     sizes: dict[int, str] = {}
-    for number, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
+    for index, (leaf, axis) in enumerate(zip(leaves, axes, strict=True)):
         if axis is not None:
             shape = as_tensor(leaf).shape
             if not -len(shape) <= axis < len(shape):
                 raise ArgumentError(
-                    f"vmap: argument tensor {number} has shape {shape}, no axis {axis}; "
+                    f"vmap: argument tensor {index} has shape {shape}, no axis {axis}; "
                     "use in_axes=None for what the examples share"
                 )
-            sizes.setdefault(shape[axis], f"{shape[axis]} (tensor {number}, shape {shape})")
+            sizes.setdefault(shape[axis], f"{shape[axis]} (tensor {index}, shape {shape})")
     if not sizes:
         raise ArgumentError("vmap: no argument has a batch axis, so the batch has no size")
     if len(sizes) > 1:

@@ -81,13 +81,13 @@ def run(
             are downloaded)
         seed: of the entries for which the book states none
     """
-    whole = numbers == EVERYTHING
-    chosen = entries() if whole else ordered(one for text in numbers for one in _named(text))
+    everything = numbers == EVERYTHING
+    chosen = entries() if everything else ordered(n for text in numbers for n in _named(text))
     if any(entry.kind == "figure" for entry in chosen):
         plot.require()
     folder = writable_folder(out)
     outcomes: list[Outcome] = []
-    progress = _progress(len(chosen), whole)
+    progress = _progress(len(chosen), everything)
     try:
         for entry in chosen:
             progress.start(entry)
@@ -95,9 +95,9 @@ def run(
             progress.end(outcomes[-1])
     finally:  # Ctrl-C too leaves a page, of what has run
         progress.stop()
-        page = folder / ("book.html" if whole else "page.html")
+        page = folder / ("book.html" if everything else "page.html")
         write_bytes(page, make_page(outcomes).encode())
-    _report(outcomes, whole)
+    _report(outcomes, everything)
     print(f"page: {page}")
     return 0 if all(outcome.state is State.HOLDS for outcome in outcomes) else 1
 
@@ -116,9 +116,9 @@ def _named(text: str) -> list[Entry]:
     return [find(text)]
 
 
-def _report(outcomes: list[Outcome], whole: bool) -> None:
+def _report(outcomes: list[Outcome], everything: bool) -> None:
     """Prints the closing table, and one line that sums up."""
-    if whole:
+    if everything:
         print()
         width = shutil.get_terminal_size((120, 24)).columns
         for line in columns([CLAIM_HEADER, *claim_rows(outcomes)], width):
@@ -126,17 +126,17 @@ def _report(outcomes: list[Outcome], whole: bool) -> None:
     print(f"\n{summary(outcomes)}")
 
 
-def _progress(total: int, whole: bool) -> PlainProgress:
-    live = whole and sys.stdout.isatty() and find_spec("rich") is not None
-    return LiveProgress(total, whole) if live else PlainProgress(total, whole)
+def _progress(total: int, everything: bool) -> PlainProgress:
+    live = everything and sys.stdout.isatty() and find_spec("rich") is not None
+    return LiveProgress(total, everything) if live else PlainProgress(total, everything)
 
 
 class PlainProgress:
     """Prints a line for each entry of the whole book, and the pages of chosen ones."""
 
-    def __init__(self, total: int, whole: bool) -> None:
+    def __init__(self, total: int, everything: bool) -> None:
         self.total = total
-        self.whole = whole
+        self.everything = everything
         self.done = 0
 
     def start(self, entry: Entry) -> None:
@@ -145,13 +145,13 @@ class PlainProgress:
     def end(self, outcome: Outcome) -> None:
         """Prints what became of an entry."""
         self.done += 1
-        if not self.whole:
+        if not self.everything:
             self.print(page_text(outcome) + "\n")
             return
-        place = f"{self.done:{len(str(self.total))}}/{self.total}"
+        count = f"{self.done:{len(str(self.total))}}/{self.total}"
         entry = outcome.entry
         self.print(
-            f"{place}  {outcome.state:11}  {outcome.seconds:6.2f} s  {entry.number} {entry.title}"
+            f"{count}  {outcome.state:11}  {outcome.seconds:6.2f} s  {entry.number} {entry.title}"
         )
 
     def stop(self) -> None:
@@ -165,11 +165,11 @@ class PlainProgress:
 class LiveProgress(PlainProgress):
     """Shows below those lines, by means of rich, what is running."""
 
-    def __init__(self, total: int, whole: bool) -> None:
+    def __init__(self, total: int, everything: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeElapsedColumn as Elapsed
 
-        super().__init__(total, whole)
+        super().__init__(total, everything)
         self._bar = Progress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),

@@ -66,12 +66,12 @@ class _CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses all: what is left would be reported with the usage of the parser above."""
-        given, rest = super().parse_known_args(args, namespace)
-        if rest:
-            fits = [flag for flag, options in self.flags.items() if _suits(options, rest[0])]
-            hint = f"; did you mean {fits[0]} {rest[0]}?" if fits else ""
-            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
-        return given, rest
+        given, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            fits = [flag for flag, options in self.flags.items() if _suits(options, unknown[0])]
+            hint = f"; did you mean {fits[0]} {unknown[0]}?" if fits else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return given, unknown
 
 
 def _suits(options: Mapping[str, Any], text: str) -> bool:
@@ -131,7 +131,7 @@ def _add_argument(
 ) -> None:
     options: dict[str, Any] = {"help": text.replace("%", "%%")}
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
+        kind = next(option for option in typing.get_args(kind) if option is not types.NoneType)
     if typing.get_origin(kind) is Literal:
         options["choices"] = typing.get_args(kind)
     elif typing.get_origin(kind) is Annotated:
@@ -155,13 +155,13 @@ def _add_argument(
 def _read_docstring(command: Command) -> tuple[str, str, dict[str, str]]:
     """Returns the first sentence, what follows it, and name -> explanation from "Args:"."""
     text = inspect.getdoc(command) or ""
-    summary, _, rest = text.partition("\n\n")
-    body, _, arguments = rest.partition("Args:\n")
+    summary, _, details = text.partition("\n\n")
+    body, _, arguments = details.partition("Args:\n")
     explained: dict[str, str] = {}
     name = ""
     for line in arguments.splitlines():
-        if found := _ARGUMENT.match(line):
-            name, explained[found[1]] = found[1], found[2]
+        if match := _ARGUMENT.match(line):
+            name, explained[match[1]] = match[1], match[2]
         elif line.startswith("        ") and name:
             explained[name] += " " + line.strip()
         else:

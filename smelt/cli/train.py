@@ -95,14 +95,14 @@ def _counted(count: int, what: str) -> str:
 
 def _program() -> str:
     """Returns what starts this program when it is typed in the present folder."""
-    started, found = Path(sys.argv[0]), shutil.which("smelt")
+    started, installed = Path(sys.argv[0]), shutil.which("smelt")
     if started.stem != "smelt":  # python -m smelt, or another program that calls `main`
         return f"{_near(sys.executable)} -m smelt"
-    return "smelt" if found and os.path.samefile(found, started) else _near(started)
+    return "smelt" if installed and os.path.samefile(installed, started) else _near(started)
 
 
 def _near(path: str | os.PathLike[str]) -> str:
     """Returns a path for the shell, from the present folder where that is shorter."""
-    whole = os.path.abspath(path)
-    near = os.path.join(".", name) if os.sep not in (name := os.path.relpath(whole)) else name
-    return shlex.quote(min(near, whole, key=len))
+    absolute = os.path.abspath(path)
+    near = os.path.join(".", name) if os.sep not in (name := os.path.relpath(absolute)) else name
+    return shlex.quote(min(near, absolute, key=len))

@@ -31,7 +31,7 @@ class Traced:
     """What a trace found: the graph, the captured tensors in order, and how to rebuild the result.
 
     `result` turns the computed tensors into what the function returned; `modules` are the modules
-    and optimisers whose settings the graph depends on, `values` the concrete tensors that Python
+    and optimizers whose settings the graph depends on, `values` the concrete tensors that Python
     looked at, with what it saw.
     """
 

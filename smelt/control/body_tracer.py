@@ -15,7 +15,7 @@ from typing import Any
 from smelt import errors
 from smelt.errors import GradientError, TraceError
 from smelt.ir.graph import Leaf, Node
-from smelt.location import located
+from smelt.location import with_location
 from smelt.ops.detach import detach
 from smelt.ops.op import Op, Type, Typed
 from smelt.tensor import Tensor
@@ -124,7 +124,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition."""
-        self.conditions.append(Condition(self.node_of(violations), located(message), error))
+        self.conditions.append(Condition(self.node_of(violations), with_location(message), error))
 
     def lift(self, tensor: Tensor) -> Data:
         """Returns the node of a tensor that is about to be detached."""
@@ -161,7 +161,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
             return tensor.data
         found = self.captured.get(id(tensor))
         if found is None:
-            self._refuse_stray(tensor._data)
+            self._check_owned(tensor._data)
             found = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
         return found[1]
 
@@ -173,7 +173,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
                     raise TraceError(VIEW_OUTDATED.format(tensor.shape))
         return [Change(*self.captured[key], after=node) for key, node in self._changed.items()]
 
-    def _refuse_stray(self, data: Data) -> None:
+    def _check_owned(self, data: Data) -> None:
         """Raises for what belongs to a body whose trace is over, here where it is used."""
         if not isinstance(data, BodyNode):
             return
@@ -222,7 +222,7 @@ _LEFT_BODY = (
 _GRADIENT_LEFT = (
     "the body of a scan, while_loop or cond would set the .grad of a tensor of shape {} outside of "
     "it, by backward() or by assignment; there would be one for each turn. Get it by smelt.grad "
-    "inside the body, or by backward() outside of the loop. Optimisers read .grad, so they cannot "
+    "inside the body, or by backward() outside of the loop. Optimizers read .grad, so they cannot "
     "be used in here: write `with smelt.no_grad(): w.copy_(w - lr * g)`, or take many steps with "
     "a compiled step's `repeat` or `over`"
 )

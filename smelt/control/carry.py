@@ -47,7 +47,7 @@ def snapshot(x: Tensor) -> Tensor:
     A loop takes and gives values: a carry that begins as a state, or an output that is one, keeps
     what it held at that moment, as it does in a compiled step.
     """
-    if x.history is not None and not x.history.op.views:
+    if x.tape_entry is not None and not x.tape_entry.op.views:
         return x  # copy_ does not change what was computed
     if x.requires_grad or x.is_traced or context.engine.writes_graph:
         return x.clone()

@@ -39,8 +39,8 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
 
     The name and the order of arguments are those of JAX's `lax.cond`.
     """
-    _refuse_unless_function("then", then)
-    _refuse_unless_function("otherwise", otherwise)
+    _check_function("then", then)
+    _check_function("otherwise", otherwise)
     if not isinstance(predicate, Tensor):
         predicate = as_tensor(_python_bool(predicate))
     check_bool("cond: the predicate", predicate)
@@ -55,7 +55,7 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
     return tree.unflatten(structure, [where(predicate, a, b) for a, b in pairs])
 
 
-def _refuse_unless_function(which: str, value: Any) -> None:
+def _check_function(which: str, value: Any) -> None:
     if not callable(value):
         kind = type(value).__name__
         raise ArgumentError(f"cond: `{which}` {_NO_FUNCTION.format(kind)}")

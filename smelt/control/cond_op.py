@@ -16,7 +16,7 @@ from smelt.ir.graph import Graph, Node
 from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Shape, Type, Typed
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 from smelt.tensor.elementary import where
 from smelt.tracing.apply import apply
 from smelt.tracing.engine import enable_grad
@@ -104,7 +104,7 @@ class Cond(Op):
             return make_cond(flag, _traced_branch(run, yes), _traced_branch(run, no), examples)
         tracer, nodes = trace_body(lambda _: choose())
         carried = [
-            Carry(filled(node.shape, 0, node.dtype), _carry(number, node), node)
+            Carry(full(node.shape, 0, node.dtype), _carry(number, node), node)
             for number, node in enumerate(nodes)
         ]
         return make_scan(tracer, carried, (), (), Direction(1, reverse=False), examples)

@@ -13,7 +13,7 @@ from smelt.control.body_tracer import CARRY, Carry, Change, Condition
 from smelt.ir.graph import Node
 from smelt.ops import elementwise
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 from smelt.tracing.engine import context, no_grad
 
 
@@ -46,4 +46,4 @@ def _counted(condition: Condition) -> Carry:
     """Returns the carried number of a condition's violations so far."""
     before = Node(CARRY, (), {"number": 0}, (), dtypes.int64)
     after = Node(elementwise.add, (before, condition.violations), {}, (), dtypes.int64)
-    return Carry(filled((), 0, dtypes.int64), before, after)
+    return Carry(full((), 0, dtypes.int64), before, after)

@@ -22,7 +22,7 @@ from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.graph import Node
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 from smelt.tensor.shaping import stack
 from smelt.tracing.engine import context
 
@@ -143,7 +143,7 @@ def _in_graph(
     changes = tracer.changes(again=True)
     carried += carried_effects(changes, tracer.conditions)
     if not direction.length:
-        empty = [filled((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
+        empty = [full((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
         last = list(map(snapshot, initial))
         return tree.unflatten(carry_tree, last), tree.unflatten(output_tree, empty)
     result_tuple = make_scan(tracer, carried, sliced, nodes[count:], direction)

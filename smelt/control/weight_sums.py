@@ -15,7 +15,7 @@ from smelt.control.tuple import get_element
 from smelt.ir.graph import Node, topological
 from smelt.ops import contraction, elementwise, movement, reduction
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 
 Later = Callable[[], Tensor]  # called once the loop is there
 
@@ -86,7 +86,7 @@ class DeferredSums:
         place = len(self.carried)
         before = Node(CARRY, (), {"number": -1 - place}, node.shape, node.dtype)
         after = Node(elementwise.add, (before, node), {}, node.shape, node.dtype, node.origin)
-        self.carried.append(Carry(filled(node.shape, 0, node.dtype), before, after))
+        self.carried.append(Carry(full(node.shape, 0, node.dtype), before, after))
         return lambda: get_element(self._result_tuple, self._first_carried + place, node)
 
     @property

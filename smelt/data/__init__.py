@@ -8,15 +8,27 @@ from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.csv import load_apple_stock, load_california_housing, load_titanic, read_csv
 from smelt.data.dataset import Dataset, Subset, TensorDataset, random_split
 from smelt.data.digits import load_digits
-from smelt.data.files import obtain
-from smelt.data.filling import FillMissing
+from smelt.data.files import fetch
+from smelt.data.filling import SimpleImputer
 from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
 from smelt.data.images import read_digit
 from smelt.data.loader import DataLoader
 from smelt.data.photographs import load_catvnoncat
-from smelt.data.scaling import MinMax, Standardise
+from smelt.data.scaling import MinMaxScaler, StandardScaler
 from smelt.data.table import Table
-from smelt.data.vocabulary import Vocabulary, words
+from smelt.data.vocabulary import Vocabulary, split_words
+from smelt.deprecated import rename
+
+rename(
+    __name__,
+    {
+        "FillMissing": "SimpleImputer",
+        "MinMax": "MinMaxScaler",
+        "Standardise": "StandardScaler",
+        "obtain": "fetch",
+        "words": "split_words",
+    },
+)
 
 __all__ = [
     "DATASETS",
@@ -24,14 +36,15 @@ __all__ = [
     "Channel",
     "DataLoader",
     "Dataset",
-    "FillMissing",
-    "MinMax",
+    "MinMaxScaler",
     "OneHot",
-    "Standardise",
+    "SimpleImputer",
+    "StandardScaler",
     "Subset",
     "Table",
     "TensorDataset",
     "Vocabulary",
+    "fetch",
     "load_apple_stock",
     "load_california_housing",
     "load_catvnoncat",
@@ -42,10 +55,9 @@ __all__ = [
     "load_sst2",
     "load_tiny_shakespeare",
     "load_titanic",
-    "obtain",
     "random_split",
     "read_csv",
     "read_digit",
     "read_idx",
-    "words",
+    "split_words",
 ]

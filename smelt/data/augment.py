@@ -51,8 +51,8 @@ class Augmented(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        place = range(len(self))[index] if -len(self) <= index < len(self) else index
-        generator = Generator(_mixed(self.seed, self.epoch, place))
+        position = range(len(self))[index] if -len(self) <= index < len(self) else index
+        generator = Generator(_mixed(self.seed, self.epoch, position))
         return self.function(self.dataset[index], generator)
 
     def at_epoch(self, epoch: int) -> Augmented:

@@ -47,10 +47,10 @@ class OneHot:
         Raises:
             ArgumentError: the column is empty, or lacks values.
         """
-        found = set(_listed(column))
-        if not found or any(value is None or value != value for value in found):
+        categories = set(_listed(column))
+        if not categories or any(value is None or value != value for value in categories):
             raise ArgumentError("OneHot: the column is empty or lacks values; fill them in first")
-        self.categories = sorted(found, key=lambda value: (str(type(value)), value))
+        self.categories = sorted(categories, key=lambda value: (str(type(value)), value))
         return self
 
     def indices(self, column: Iterable[Hashable]) -> Tensor:
@@ -61,15 +61,15 @@ class OneHot:
         """
         if self.categories is None:
             raise ArgumentError("OneHot: fit it to the training data first")
-        places = {category: place for place, category in enumerate(self.categories)}
+        indices = {category: index for index, category in enumerate(self.categories)}
         values = _listed(column)
         if self.unknown == "error":
             for row, value in enumerate(values):
-                if value not in places:
+                if value not in indices:
                     raise ArgumentError(
                         f"OneHot: {value!r} in row {row} is none of {self.categories}"
                     )
-        return as_tensor(np.array([places.get(value, -1) for value in values], np.int64))
+        return as_tensor(np.array([indices.get(value, -1) for value in values], np.int64))
 
     def apply(self, column: Iterable[Hashable]) -> Tensor:
         """Returns the rows, float32 of shape (n, categories).
@@ -77,9 +77,9 @@ class OneHot:
         Raises:
             ArgumentError: as `indices`.
         """
-        places = self.indices(column).numpy()
+        indices = self.indices(column).numpy()
         assert self.categories is not None
-        return as_tensor((places[:, None] == np.arange(len(self.categories))).astype(np.float32))
+        return as_tensor((indices[:, None] == np.arange(len(self.categories))).astype(np.float32))
 
 
 def _listed(column: Iterable[Hashable]) -> list[Hashable]:

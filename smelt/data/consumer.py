@@ -144,9 +144,9 @@ def _run(
                 handle(value)
                 progress.count()
 
-    for part in (work, finish):
+    for action in (work, finish):
         try:
-            part()
+            action()
         except BaseException as failure:
             channel.close()
             progress.fail(failure)

@@ -6,7 +6,7 @@ import gzip
 
 import numpy as np
 
-from smelt.data.files import Folder, obtain
+from smelt.data.files import Folder, fetch
 from smelt.data.splits import part_of
 from smelt.tensor import Tensor, as_tensor
 
@@ -21,7 +21,7 @@ def load_sst2(split: str = "train", folder: Folder = None) -> tuple[list[str], T
 
     Args:
         split: "train" (6,920 sentences), "dev" (872) or "test" (1,821).
-        folder: see `obtain`.
+        folder: see `fetch`.
 
     Returns:
         Sentences, in lower case, their tokens divided by single spaces; labels, int64 of shape
@@ -29,9 +29,9 @@ def load_sst2(split: str = "train", folder: Folder = None) -> tuple[list[str], T
 
     Raises:
         ArgumentError: there is no such split.
-        FileError: see `obtain`.
+        FileError: see `fetch`.
     """
-    content = obtain("sst2", part_of("sst2", split, SENTENCES), folder)
+    content = fetch("sst2", part_of("sst2", split, SENTENCES), folder)
     pairs = [line.split("\t") for line in content.decode("ascii").split("\n")]
     labels = np.array([int(label) for _, label in pairs], np.int64)
     return [sentence for sentence, _ in pairs], as_tensor(labels)
@@ -41,9 +41,9 @@ def load_tiny_shakespeare(folder: Folder = None) -> str:
     """Returns 1,115,394 characters of plays by Shakespeare; 65 different ones occur.
 
     Raises:
-        FileError: see `obtain`.
+        FileError: see `fetch`.
     """
-    return obtain("tinyshakespeare", "input.txt", folder).decode("ascii")
+    return fetch("tinyshakespeare", "input.txt", folder).decode("ascii")
 
 
 def load_multi30k(split: str = "train", folder: Folder = None) -> tuple[list[str], list[str]]:
@@ -51,18 +51,18 @@ def load_multi30k(split: str = "train", folder: Folder = None) -> tuple[list[str
 
     Args:
         split: "train" (29,000 captions), "val" (1,014) or "test" (1,000, those of 2016).
-        folder: see `obtain`.
+        folder: see `fetch`.
 
     Returns:
         English and French sentences, as people write them.
 
     Raises:
         ArgumentError: there is no such split.
-        FileError: see `obtain`.
+        FileError: see `fetch`.
     """
     name = part_of("multi30k-en-fr", split, CAPTIONS)
     english, french = (
-        obtain("multi30k-en-fr", f"{name}.{language}.gz", folder) for language in ("en", "fr")
+        fetch("multi30k-en-fr", f"{name}.{language}.gz", folder) for language in ("en", "fr")
     )
     return _lines(english), _lines(french)
 

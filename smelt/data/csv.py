@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from smelt.data.files import Folder, obtain
-from smelt.data.filling import filled
+from smelt.data.files import Folder, fetch
+from smelt.data.filling import impute
 from smelt.data.table import Table, gaps
 from smelt.errors import ArgumentError, FileError, MissingExtra
 
@@ -77,10 +77,10 @@ def load_apple_stock(folder: Folder = None) -> Table:
     dn, mavg and up (bands around the moving average), direction.
 
     Raises:
-        FileError: see `obtain`.
+        FileError: see `fetch`.
         MissingExtra: polars is not installed.
     """
-    return read_csv(obtain("apple-stock", "finance-charts-apple.csv", folder))
+    return read_csv(fetch("apple-stock", "finance-charts-apple.csv", folder))
 
 
 def load_titanic(folder: Folder = None) -> Table:
@@ -90,10 +90,10 @@ def load_titanic(folder: Folder = None) -> Table:
     Cabin, Embarked.
 
     Raises:
-        FileError: see `obtain`.
+        FileError: see `fetch`.
         MissingExtra: polars is not installed.
     """
-    return read_csv(obtain("titanic", "titanic.csv", folder), missing="keep")
+    return read_csv(fetch("titanic", "titanic.csv", folder), missing="keep")
 
 
 def load_california_housing(folder: Folder = None) -> Table:
@@ -103,10 +103,10 @@ def load_california_housing(folder: Folder = None) -> Table:
     population, households, median_income, median_house_value, ocean_proximity (text).
 
     Raises:
-        FileError: see `obtain`.
+        FileError: see `fetch`.
         MissingExtra: polars is not installed.
     """
-    return read_csv(obtain("california-housing", "housing.csv", folder), missing="keep")
+    return read_csv(fetch("california-housing", "housing.csv", folder), missing="keep")
 
 
 def _library() -> Any:
@@ -174,7 +174,7 @@ def _completed(name: str, table: Table, missing: str | Mapping[str, Fill]) -> Ta
     if missing == "drop":
         return table.without_missing()
     if not isinstance(missing, str):
-        table = table.with_columns({c: filled(table[c], v) for c, v in missing.items()})
+        table = table.with_columns({c: impute(table[c], v) for c, v in missing.items()})
     if message := gaps(table):
         raise ArgumentError(f"{name}: {message}, or say by `missing` what to do")
     return table

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from smelt.data.stacking import stack
+from smelt.data.collate import collate
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
@@ -43,13 +43,13 @@ class Dataset(ABC):
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
         """Returns the samples of several indices as one tree, stacked along a new first axis."""
-        return stack(self.samples(indices), indices)
+        return collate(self.samples(indices), indices)
 
     def samples(self, indices: Sequence[int] | np.ndarray) -> list[Any]:
         """Returns the samples of several indices; an exception notes which one it came from."""
-        return [self._noted(int(index)) for index in indices]
+        return [self._get_noted(int(index)) for index in indices]
 
-    def _noted(self, index: int) -> Any:
+    def _get_noted(self, index: int) -> Any:
         try:
             return self[index]
         except Exception as error:
@@ -126,12 +126,12 @@ class TensorDataset(Dataset):
         return len(self.tensors[0])
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        row = _within(index, len(self))
+        row = _wrapped_index(index, len(self))
         return tuple(_rows(tensor, row) for tensor in self.tensors)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> tuple[Tensor, ...]:
         """Returns the samples of several indices, each Tensor of shape (len(indices), ...)."""
-        chosen = np.asarray([_within(int(index), len(self)) for index in indices], np.int64)
+        chosen = np.asarray([_wrapped_index(int(index), len(self)) for index in indices], np.int64)
         return tuple(_rows(tensor, chosen) for tensor in self.tensors)
 
 
@@ -146,7 +146,7 @@ class Subset(Dataset):
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[_within(index, len(self))])]
+        return self.dataset[int(self.indices[_wrapped_index(index, len(self))])]
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Any:
         """Returns the samples of several indices, as the dataset below stacks them."""
@@ -157,7 +157,7 @@ class Subset(Dataset):
         return self.dataset.samples(self._below(indices))
 
     def _below(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        return self.indices[[_within(int(index), len(self)) for index in indices]]
+        return self.indices[[_wrapped_index(int(index), len(self)) for index in indices]]
 
     def at_epoch(self, epoch: int) -> Subset:
         """Returns the same samples of the dataset below, as they are in an epoch."""
@@ -190,7 +190,7 @@ def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
     return Tensor(np.array(tensor.data[rows]), tensor.dtype)
 
 
-def _within(index: int, length: int) -> int:
+def _wrapped_index(index: int, length: int) -> int:
     if not -length <= index < length:
         raise BoundsError(f"sample {index} of a dataset with {length}")
     return index % length
@@ -201,8 +201,8 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
         counts = [int(total * length) for length in lengths]
-        for place in range(total - sum(counts)):
-            counts[place % len(counts)] += 1
+        for index in range(total - sum(counts)):
+            counts[index % len(counts)] += 1
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(

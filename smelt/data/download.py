@@ -57,6 +57,6 @@ def _fetched(url: str, file: SourceFile) -> bytes:
     if len(content) != file.size:
         more = "more than " if len(content) > file.size else ""
         raise FileError(f"sent {more}{min(len(content), file.size)} of {file.size} bytes")
-    if (found := hashlib.sha256(content).hexdigest()) != file.sha256:
-        raise FileError(f"sent another file (SHA-256 {found})")
+    if (sha256 := hashlib.sha256(content).hexdigest()) != file.sha256:
+        raise FileError(f"sent another file (SHA-256 {sha256})")
     return content

@@ -15,18 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from smelt import folders
+from smelt import paths
 from smelt.data.catalogue import DATASETS, SourceFile
 from smelt.data.download import download
 from smelt.errors import ArgumentError, FileError
 
-__all__ = ["obtain"]
+__all__ = ["fetch"]
 
 Folder = str | os.PathLike[str] | None
 Value = TypeVar("Value")
 
 
-def obtain(dataset: str, file: str, folder: Folder = None) -> bytes:
+def fetch(dataset: str, file: str, folder: Folder = None) -> bytes:
     """Returns a file of a public data set.
 
     Args:
@@ -46,7 +46,7 @@ def obtain(dataset: str, file: str, folder: Folder = None) -> bytes:
     known = _chosen(_chosen(DATASETS, dataset, "data set").files, file, f"file of {dataset}")
     if folder is not None:
         return _read(Path(folder) / dataset / file, known)
-    cached = folders.cache() / "data" / dataset / file
+    cached = paths.cache() / "data" / dataset / file
     for path in (*_named(dataset, file), cached):
         if path.exists():
             return _read(path, known)
@@ -68,9 +68,9 @@ def _read(path: Path, known: SourceFile) -> bytes:
         ) from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror})") from None
-    if (found := hashlib.sha256(content).hexdigest()) != known.sha256:
+    if (sha256 := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise FileError(
-            f"{path}: is damaged (SHA-256 {found}, published {known.sha256}); "
+            f"{path}: is damaged (SHA-256 {sha256}, published {known.sha256}); "
             "delete it, and it will be fetched again"
         )
     return content

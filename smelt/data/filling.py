@@ -7,14 +7,17 @@ from typing import Any, Self
 
 import numpy as np
 
+from smelt.deprecated import rename
 from smelt.errors import ArgumentError
 
-__all__ = ["FillMissing", "filled"]
+__all__ = ["SimpleImputer", "impute"]
 
 MEASURES = ("mean", "median", "mode")
 
+rename(__name__, {"FillMissing": "SimpleImputer"})
 
-class FillMissing:
+
+class SimpleImputer:
     """Puts one value in place of every missing one in a column.
 
     Args:
@@ -29,13 +32,13 @@ class FillMissing:
         ArgumentError: there is no such measure.
 
     Example:
-        >>> FillMissing("mode").fit(["a", None, "b", "b"]).apply(["b", None])
+        >>> SimpleImputer("mode").fit(["a", None, "b", "b"]).apply(["b", None])
         ['b', 'b']
     """
 
     def __init__(self, by: str = "mean", value: float | str | None = None) -> None:
         if by not in MEASURES:
-            raise ArgumentError(f"FillMissing: by={by!r}; there are {', '.join(MEASURES)}")
+            raise ArgumentError(f"SimpleImputer: by={by!r}; there are {', '.join(MEASURES)}")
         self.by = by
         self.value = value
 
@@ -54,9 +57,10 @@ class FillMissing:
         numbers = isinstance(column, np.ndarray)
         present = column[~np.isnan(column)] if numbers else [v for v in column if v is not None]
         if not len(present):
-            raise ArgumentError("FillMissing: the column holds no value to fill in")
+            raise ArgumentError("SimpleImputer: the column holds no value to fill in")
         if not numbers and self.by != "mode":
-            raise ArgumentError(f'FillMissing: text has no {self.by}; by="mode" takes the frequent')
+            hint = 'by="mode" takes the frequent'
+            raise ArgumentError(f"SimpleImputer: text has no {self.by}; {hint}")
         self.value = _mode(present) if self.by == "mode" else float(getattr(np, self.by)(present))
         return self
 
@@ -67,11 +71,11 @@ class FillMissing:
             ArgumentError: there is no value yet, or it is of another kind than the column.
         """
         if self.value is None:
-            raise ArgumentError("FillMissing: fit it to the training data first")
-        return filled(column, self.value)
+            raise ArgumentError("SimpleImputer: fit it to the training data first")
+        return impute(column, self.value)
 
 
-def filled(column: Any, value: float | str) -> Any:
+def impute(column: Any, value: float | str) -> Any:
     """Returns a column, an array of numbers or a list of text, with `value` where it lacks one.
 
     Raises:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smelt.data.files import Folder, obtain
+from smelt.data.files import Folder, fetch
 from smelt.data.splits import part_of
 from smelt.errors import FileError
 from smelt.tensor import Tensor, as_tensor
@@ -53,7 +53,7 @@ def load_mnist(split: str = "train", folder: Folder = None) -> tuple[Tensor, Ten
 
     Args:
         split: "train" (60,000 digits) or "test" (10,000).
-        folder: see `obtain`.
+        folder: see `fetch`.
 
     Returns:
         Images, float32 of shape (n, 28, 28), 0 (paper) to 1 (ink); labels, int64 of shape (n,), 0
@@ -61,7 +61,7 @@ def load_mnist(split: str = "train", folder: Folder = None) -> tuple[Tensor, Ten
 
     Raises:
         ArgumentError: there is no such split.
-        FileError: see `obtain`.
+        FileError: see `fetch`.
     """
     return _load("mnist", split, folder)
 
@@ -77,8 +77,8 @@ def load_fashion_mnist(split: str = "train", folder: Folder = None) -> tuple[Ten
 
 def _load(dataset: str, split: str, folder: Folder) -> tuple[Tensor, Tensor]:
     prefix = part_of(dataset, split, PREFIX)
-    images = read_idx(obtain(dataset, f"{prefix}-images-idx3-ubyte.gz", folder))
-    labels = read_idx(obtain(dataset, f"{prefix}-labels-idx1-ubyte.gz", folder))
+    images = read_idx(fetch(dataset, f"{prefix}-images-idx3-ubyte.gz", folder))
+    labels = read_idx(fetch(dataset, f"{prefix}-labels-idx1-ubyte.gz", folder))
     light = np.divide(images, np.float32(LIGHTEST), dtype=np.float32)
     return as_tensor(light), as_tensor(labels.astype(np.int64))
 

@@ -87,16 +87,16 @@ class DataLoader:
 
     def __len__(self) -> int:
         """Returns the number of batches in an epoch."""
-        whole, rest = divmod(len(self.dataset), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        full, remainder = divmod(len(self.dataset), self.batch_size)
+        return full + (remainder > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
         dataset = as_dataset(self.dataset).at_epoch(self.epoch)
         order, size, collate = self._order(), self.batch_size, self.collate_fn
         self.epoch += 1
 
-        def batch(number: int) -> Any:
-            chosen = order[number * size : (number + 1) * size]
+        def batch(index: int) -> Any:
+            chosen = order[index * size : (index + 1) * size]
             return dataset.batch(chosen) if collate is None else collate(dataset.samples(chosen))
 
         if self.num_workers == 0:

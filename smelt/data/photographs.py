@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smelt.data.files import Folder, obtain
+from smelt.data.files import Folder, fetch
 from smelt.data.splits import part_of
 from smelt.errors import FileError
 from smelt.tensor import Tensor, as_tensor
@@ -40,7 +40,7 @@ def load_catvnoncat(split: str = "train", folder: Folder = None) -> tuple[Tensor
 
     Args:
         split: "train" (209 photographs, 72 of them with a cat) or "test" (50, 33 with a cat).
-        folder: see `obtain`.
+        folder: see `fetch`.
 
     Returns:
         Photographs, float32 of shape (n, 3, 64, 64): red, green, blue, 0 (dark) to 1; labels,
@@ -48,9 +48,9 @@ def load_catvnoncat(split: str = "train", folder: Folder = None) -> tuple[Tensor
 
     Raises:
         ArgumentError: there is no such split.
-        FileError: see `obtain`.
+        FileError: see `fetch`.
     """
-    content = obtain("catvnoncat", part_of("catvnoncat", split, PARTS), folder)
+    content = fetch("catvnoncat", part_of("catvnoncat", split, PARTS), folder)
     if not content.startswith(SIGNATURE):
         raise FileError(f"catvnoncat, {split}: is not an HDF5 file")
     layout = LAYOUTS[split]

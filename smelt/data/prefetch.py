@@ -46,8 +46,8 @@ def prefetched(
     try:
         for thread in threads:
             thread.start()
-        for number in range(count):
-            yield work.take(number)
+        for index in range(count):
+            yield work.take(index)
     finally:
         atexit.unregister(end)
         end()
@@ -78,25 +78,25 @@ class _Work(Generic[Result]):
             self.given += 1
             return self.given - 1
 
-    def do(self, number: int) -> None:
+    def do(self, index: int) -> None:
         """Computes a result and keeps it, or keeps what went wrong."""
         try:
-            done: tuple[dict[int, Any], Any] = self.results, self.function(number)
+            done: tuple[dict[int, Any], Any] = self.results, self.function(index)
         except BaseException as failure:
             done = self.failures, failure
         with self.changed:
-            done[0][number] = done[1]
+            done[0][index] = done[1]
             self.changed.notify_all()
 
-    def take(self, number: int) -> Result:
+    def take(self, index: int) -> Result:
         """Returns a result, when it is there, and makes room for another."""
         with self.changed:
-            self.changed.wait_for(lambda: number in self.results or number in self.failures)
-            if number in self.failures:
-                raise _placed(self.failures.pop(number))
+            self.changed.wait_for(lambda: index in self.results or index in self.failures)
+            if index in self.failures:
+                raise _placed(self.failures.pop(index))
             self.read += 1
             self.changed.notify_all()
-            return self.results.pop(number)
+            return self.results.pop(index)
 
     def stop(self) -> None:
         """Lets the threads end."""
@@ -114,8 +114,8 @@ def _placed(failure: BaseException) -> BaseException:
 
 def _run(work: _Work[Any], chosen: dict[str, Any]) -> None:
     with settings(**chosen):
-        while (number := work.next()) is not None:
-            work.do(number)
+        while (index := work.next()) is not None:
+            work.do(index)
 
 
 def _end(work: _Work[Any], threads: list[threading.Thread]) -> None:

@@ -1,6 +1,6 @@
 """Columns brought to a common scale, by numbers that are taken from the training data only.
 
-scale = Standardise().fit(training)
+scale = StandardScaler().fit(training)
 x, y = scale.apply(training), scale.apply(held_out)
 """
 
@@ -13,12 +13,15 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from smelt import dtypes
+from smelt.deprecated import rename
 from smelt.errors import ArgumentError, ShapeError, StateError
 from smelt.tensor import Tensor, as_tensor
 
-__all__ = ["MinMax", "Scaling", "Standardise"]
+__all__ = ["MinMaxScaler", "Scaling", "StandardScaler"]
 
 Values = TypeVar("Values", Tensor, np.ndarray)
+
+rename(__name__, {"MinMax": "MinMaxScaler", "Standardise": "StandardScaler"})
 
 
 class Scaling(ABC):
@@ -61,10 +64,10 @@ class Scaling(ABC):
             raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
         if not len(array):
             raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
-        self._refuse("missing values (nan)", np.isnan(array).any(0), names)
+        self._check_columns("missing values (nan)", np.isnan(array).any(0), names)
         constant = array.max(0) == array.min(0)
         if self.constant == "error":
-            self._refuse('one value only (constant="keep" lets it pass)', constant, names)
+            self._check_columns('one value only (constant="keep" lets it pass)', constant, names)
         self.shift, scale = self._measured(array)
         self.scale = np.where(constant, 1.0, scale)
         return self
@@ -145,16 +148,16 @@ class Scaling(ABC):
         kind = x.dtype if x.dtype.kind == "f" else np.float64
         return shift.astype(kind), scale.astype(kind)
 
-    def _refuse(self, what: str, columns: np.ndarray, names: Sequence[str] | None) -> None:
-        found = np.flatnonzero(columns)
-        if found.size:
-            called = [repr(names[number]) if names else str(number) for number in found.tolist()]
+    def _check_columns(self, what: str, columns: np.ndarray, names: Sequence[str] | None) -> None:
+        bad = np.flatnonzero(columns)
+        if bad.size:
+            called = [repr(names[index]) if names else str(index) for index in bad.tolist()]
             raise ArgumentError(
-                f"{self._name}: column{'s' * (found.size > 1)} {', '.join(called)} with {what}"
+                f"{self._name}: column{'s' * (bad.size > 1)} {', '.join(called)} with {what}"
             )
 
 
-class Standardise(Scaling):
+class StandardScaler(Scaling):
     """Gives each column the mean 0 and the standard deviation 1.
 
         apply(x) = (x - mean) / std
@@ -166,7 +169,7 @@ class Standardise(Scaling):
 
     Example:
         >>> import numpy as np
-        >>> Standardise().fit(np.array([1.0, 2.0, 3.0])).apply(np.array([2.0, 5.0])).round(2)
+        >>> StandardScaler().fit(np.array([1.0, 2.0, 3.0])).apply(np.array([2.0, 5.0])).round(2)
         array([0.  , 3.67])
     """
 
@@ -186,12 +189,12 @@ class Standardise(Scaling):
 
     def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if len(x) <= self.ddof:
-            raise ArgumentError(f"Standardise: ddof={self.ddof} needs more than {len(x)} rows")
+            raise ArgumentError(f"StandardScaler: ddof={self.ddof} needs more than {len(x)} rows")
         mean = x.mean(0, dtype=np.float64)
         return mean, x.std(0, dtype=np.float64, ddof=self.ddof)
 
 
-class MinMax(Scaling):
+class MinMaxScaler(Scaling):
     """Gives each column a smallest and a largest value.
 
         apply(x) = low + (x - min) / (max - min) * (high - low)
@@ -208,14 +211,14 @@ class MinMax(Scaling):
 
     Example:
         >>> import numpy as np
-        >>> MinMax().fit(np.array([2.0, 4.0])).apply(np.array([2.0, 3.0, 4.0])).tolist()
+        >>> MinMaxScaler().fit(np.array([2.0, 4.0])).apply(np.array([2.0, 3.0, 4.0])).tolist()
         [0.0, 0.5, 1.0]
     """
 
     def __init__(self, low: float = 0.0, high: float = 1.0, constant: str = "error") -> None:
         super().__init__(constant)
         if not low < high:
-            raise ArgumentError(f"MinMax: high={high} must be above low={low}")
+            raise ArgumentError(f"MinMaxScaler: high={high} must be above low={low}")
         self.low = low
         self.high = high
 

@@ -10,15 +10,15 @@ from smelt.errors import ArgumentError
 __all__ = ["part_of"]
 
 
-def part_of(dataset: str, split: str, parts: Mapping[str, str]) -> str:
+def part_of(dataset: str, split: str, names: Mapping[str, str]) -> str:
     """Returns what stands for a split.
 
     Raises:
         ArgumentError: the data set has no such split.
     """
-    if split not in parts:
-        names = ", ".join(f'"{name}"' for name in parts)
+    if split not in names:
+        known = ", ".join(f'"{name}"' for name in names)
         path = isinstance(split, os.PathLike) or os.sep in split
         hint = "; the folder is the second argument, folder=..." if path else ""
-        raise ArgumentError(f"{dataset}: split={split!r}; there are {names}{hint}")
-    return parts[split]
+        raise ArgumentError(f"{dataset}: split={split!r}; there are {known}{hint}")
+    return names[split]

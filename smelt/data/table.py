@@ -114,7 +114,7 @@ class Table:
             chosen = np.arange(len(self))[given if given.size else given.astype(np.int64)]
         except IndexError as error:
             raise BoundsError(f"a table of {len(self)} rows: {error}") from None
-        return Table({name: _taken(column, chosen) for name, column in self._columns.items()})
+        return Table({name: _take_rows(column, chosen) for name, column in self._columns.items()})
 
     def with_columns(self, columns: Mapping[str, Any]) -> Table:
         """Returns the table with some columns replaced or added."""
@@ -124,14 +124,14 @@ class Table:
 
     def missing(self) -> dict[str, np.ndarray]:
         """Returns, for each column that lacks values, in which rows."""
-        rows = {name: np.flatnonzero(_absent(column)) for name, column in self._columns.items()}
-        return {name: found for name, found in rows.items() if found.size}
+        rows = {name: np.flatnonzero(_is_missing(column)) for name, column in self._columns.items()}
+        return {name: indices for name, indices in rows.items() if indices.size}
 
     def without_missing(self, *names: str) -> Table:
         """Returns the rows in which these columns (all, if none is named) lack nothing."""
         incomplete = np.zeros(len(self), bool)
         for name in names or self.names:
-            incomplete |= _absent(self[name])
+            incomplete |= _is_missing(self[name])
         return self.rows(~incomplete)
 
     def require_complete(self, *names: str) -> None:
@@ -168,8 +168,8 @@ class Table:
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
         together = np.empty((len(self), len(chosen)), kind.compute.storage)
-        for place, name in enumerate(chosen):
-            together[:, place] = self[name]
+        for index, name in enumerate(chosen):
+            together[:, index] = self[name]
         return Tensor(together, kind.compute).to(kind)
 
     def dataset(
@@ -200,7 +200,7 @@ def gaps(table: Table) -> str:
     lines = "".join(f"\n  {name!r}: {_listed(rows)}" for name, rows in missing.items())
     return (
         f"values are missing (row 0 is the first below the header):{lines}\n"
-        "drop these rows with without_missing(), or fill them in with FillMissing"
+        "drop these rows with without_missing(), or fill them in with SimpleImputer"
     )
 
 
@@ -218,11 +218,11 @@ def _column(values: Any) -> Column:
     return numbers
 
 
-def _taken(column: Column, rows: np.ndarray) -> Column:
+def _take_rows(column: Column, rows: np.ndarray) -> Column:
     return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
 
 
-def _absent(column: Column) -> np.ndarray:
+def _is_missing(column: Column) -> np.ndarray:
     if isinstance(column, np.ndarray):
         return np.isnan(column)
     return np.array([value is None for value in column], bool)

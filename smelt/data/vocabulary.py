@@ -8,20 +8,23 @@ from typing import Self
 
 import numpy as np
 
+from smelt.deprecated import rename
 from smelt.errors import ArgumentError, BoundsError
 from smelt.tensor import Tensor, as_tensor
 
-__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "words"]
+__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "split_words"]
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
-Tokeniser = Callable[[str], list[str]]
+Tokenizer = Callable[[str], list[str]]
+
+rename(__name__, {"words": "split_words"})
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Returns the words of a text: in lower case, divided at white space.
 
     Example:
-        >>> words("I liked  this film!")
+        >>> split_words("I liked  this film!")
         ['i', 'liked', 'this', 'film!']
     """
     return text.lower().split()
@@ -53,13 +56,13 @@ class Vocabulary:
         self,
         tokens: Iterable[str],
         specials: Sequence[str] = (PADDING, UNKNOWN),
-        tokenise: Tokeniser = words,
+        tokenise: Tokenizer = split_words,
         join: str = " ",
     ) -> None:
         self.tokens = [*specials, *tokens]
         self.tokenise = tokenise
         self.join = join
-        self._numbers = {token: number for number, token in enumerate(self.tokens)}
+        self._numbers = {token: index for index, token in enumerate(self.tokens)}
         if len(self._numbers) < len(self.tokens):
             twice = [token for token, count in Counter(self.tokens).items() if count > 1]
             raise ArgumentError(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
@@ -73,7 +76,7 @@ class Vocabulary:
         size: int | None = None,
         order: str = "frequency",
         specials: Sequence[str] = (PADDING, UNKNOWN),
-        tokenise: Tokeniser = words,
+        tokenise: Tokenizer = split_words,
         join: str = " ",
     ) -> Self:
         """Returns the vocabulary of some texts.
@@ -117,13 +120,13 @@ class Vocabulary:
         Raises:
             ArgumentError: it is unknown, and the vocabulary has no "<unk>".
         """
-        number = self._numbers.get(token, self._numbers.get(UNKNOWN))
-        if number is None:
+        index = self._numbers.get(token, self._numbers.get(UNKNOWN))
+        if index is None:
             raise ArgumentError(
                 f"{token!r} is not in the vocabulary of {len(self)} tokens, "
                 f"which has no {UNKNOWN!r}"
             )
-        return number
+        return index
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self)} tokens: {', '.join(self.tokens[:5])} ...)"
@@ -142,11 +145,11 @@ class Vocabulary:
         Raises:
             BoundsError: a number is none of a token.
         """
-        found = [int(number) for number in numbers]
-        for number in found:
-            if not 0 <= number < len(self):
-                raise BoundsError(f"decode: {number} is no number of {len(self)} tokens")
-        return self.join.join(self.tokens[n] for n in found if self.tokens[n] != PADDING)
+        indices = [int(index) for index in numbers]
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise BoundsError(f"decode: {index} is no number of {len(self)} tokens")
+        return self.join.join(self.tokens[n] for n in indices if self.tokens[n] != PADDING)
 
     def batch(
         self,
@@ -174,18 +177,18 @@ class Vocabulary:
         extent = max(map(len, rows), default=0) if length is None else length
         if extent < 0:
             raise ArgumentError(f"Vocabulary.batch: length={length} must not be negative")
-        numbers = np.full((len(rows), extent), self._padding(padding), np.int64)
-        real = np.zeros(numbers.shape, bool)
-        for place, row in enumerate(rows):
-            numbers[place, : len(row)] = row[:extent]
-            real[place, : len(row)] = True
-        return as_tensor(numbers), as_tensor(real)
+        indices = np.full((len(rows), extent), self._padding(padding), np.int64)
+        real = np.zeros(indices.shape, bool)
+        for index, row in enumerate(rows):
+            indices[index, : len(row)] = row[:extent]
+            real[index, : len(row)] = True
+        return as_tensor(indices), as_tensor(real)
 
     def _padding(self, given: int | None) -> int:
-        number = self._numbers.get(PADDING) if given is None else given
-        if number is None:
+        index = self._numbers.get(PADDING) if given is None else given
+        if index is None:
             raise ArgumentError(
                 f"Vocabulary.batch: the vocabulary has no {PADDING!r}; "
                 "say by `padding` what fills up"
             )
-        return number
+        return index

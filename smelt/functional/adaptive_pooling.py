@@ -59,8 +59,8 @@ def _part_counts(what: str, output_size: Output, extents: Sizes) -> Sizes:
 
 def _bounds(extent: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns where each part begins and ends; neighbours may share elements."""
-    number = np.arange(count)
-    return number * extent // count, -(-(number + 1) * extent // count)
+    index = np.arange(count)
+    return index * extent // count, -(-(index + 1) * extent // count)
 
 
 def _divides(extents: Sizes, counts: Sizes) -> bool:
@@ -85,8 +85,8 @@ def _adaptive_avg_pool(what: str, x: Tensor, output_size: Output, ndim: int) -> 
 def _weights(extent: int, count: int, like: Tensor) -> Tensor:
     """Returns the matrix (extent, count) whose columns take the mean of one part each."""
     start, end = _bounds(extent, count)
-    place = np.arange(extent)[:, None]
-    inside = (place >= start) & (place < end)
+    position = np.arange(extent)[:, None]
+    inside = (position >= start) & (position < end)
     return as_tensor((inside / (end - start)).astype(like.dtype.storage))
 
 
@@ -95,20 +95,20 @@ def _adaptive_max_pool(
 ) -> Any:
     def pooled(x: Tensor) -> Any:
         counts = _part_counts(what, output_size, x.shape[2:])
-        places = [_places(*sizes) for sizes in zip(x.shape[2:], counts, strict=True)]
+        sources = [_sources(*sizes) for sizes in zip(x.shape[2:], counts, strict=True)]
         y, longest = x, []
-        for axis, rows in enumerate(places):
+        for axis, rows in enumerate(sources):
             longest.append(rows.size // counts[axis])
             if not np.array_equal(rows, np.arange(x.shape[2 + axis])):
                 y = take(y, as_tensor(rows), axis=2 + axis)
         settings = (tuple(longest), None, 0, 1, False)
-        found = largest(y, windows_of(what, y.shape[2:], settings), return_indices)
-        return (found[0], _as_read(found[1], places, x.shape[2:])) if return_indices else found[0]
+        y, *indices = largest(y, windows_of(what, y.shape[2:], settings), return_indices)
+        return (y, _as_read(indices[0], sources, x.shape[2:])) if indices else y
 
     return with_batch(what, as_tensor(x), ndim, pooled)
 
 
-def _places(extent: int, count: int) -> np.ndarray:
+def _sources(extent: int, count: int) -> np.ndarray:
     """Returns the elements of all parts, one part behind the other.
 
     Shorter parts repeat their last element: it is no larger than itself, so the first one counts.
@@ -118,10 +118,10 @@ def _places(extent: int, count: int) -> np.ndarray:
     return np.minimum(start[:, None] + np.arange(longest), end[:, None] - 1).ravel()
 
 
-def _as_read(place: Tensor, places: list[np.ndarray], extents: Sizes) -> Tensor:
+def _as_read(index: Tensor, sources: list[np.ndarray], extents: Sizes) -> Tensor:
     """Returns places among the elements of parts as places in what they were read from."""
     total: Any = 0
-    for axis, (rows, extent) in enumerate(zip(places, extents, strict=True)):
-        inner = math.prod(one.size for one in places[axis + 1 :])
-        total = total * extent + take(as_tensor(rows), place // inner % rows.size, axis=0)
+    for axis, (rows, extent) in enumerate(zip(sources, extents, strict=True)):
+        inner = math.prod(later.size for later in sources[axis + 1 :])
+        total = total * extent + take(as_tensor(rows), index // inner % rows.size, axis=0)
     return total

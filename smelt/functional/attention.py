@@ -87,8 +87,8 @@ def attention_weights(
     factor = 1 / math.sqrt(max(1, query.shape[-1])) if scale is None else scale
     scores = query @ key.mT * factor
     if is_causal:
-        places = scores.shape[-2:]
-        scores = where(iota(shape=places, axis=0) >= iota(shape=places, axis=1), scores, -math.inf)
+        shape = scores.shape[-2:]
+        scores = where(iota(shape=shape, axis=0) >= iota(shape=shape, axis=1), scores, -math.inf)
     if attn_mask is None:
         return softmax(scores, -1)
     return _softmax_of_some(_masked(scores, as_tensor(attn_mask)))

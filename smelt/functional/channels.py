@@ -6,9 +6,7 @@ from smelt.errors import ShapeError
 from smelt.tensor import Tensor
 
 
-def refuse_other_channels(
-    what: str, x: Tensor, weight: Tensor, form: str, wanted: int, ndim: int
-) -> None:
+def check_channels(what: str, x: Tensor, weight: Tensor, form: str, wanted: int, ndim: int) -> None:
     """Raises ShapeError unless x, (N, C, *S) or (C, *S), has as many channels as the weight takes.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
-from smelt.functional.channels import refuse_other_channels
+from smelt.functional.channels import check_channels
 from smelt.functional.windows import Sizes, per_axis, with_batch
 from smelt.ops.convolution import convolution, effective_extent, padded, transposed
 from smelt.ops.op import Shape
@@ -143,7 +143,7 @@ def convolve(x: Any, kernel: Any, mode: str = "full") -> Tensor:
         ArgumentError: an unknown mode.
     """
     kernel = as_tensor(kernel)
-    return _slid("convolve", x, flip(kernel, tuple(range(kernel.ndim))), mode)
+    return _signal_convolution("convolve", x, flip(kernel, tuple(range(kernel.ndim))), mode)
 
 
 def correlate(x: Any, kernel: Any, mode: str = "valid") -> Tensor:
@@ -151,7 +151,7 @@ def correlate(x: Any, kernel: Any, mode: str = "valid") -> Tensor:
 
     Arguments and errors are those of `convolve`; the kernel is not flipped.
     """
-    return _slid("correlate", x, as_tensor(kernel), mode)
+    return _signal_convolution("correlate", x, as_tensor(kernel), mode)
 
 
 def _convolution(
@@ -166,9 +166,9 @@ def _convolution(
     ndim: int,
 ) -> Tensor:
     x = _fitting(what, as_tensor(x), weight, bias, weight.shape[:1], ndim)
-    _refuse_groups(what, groups, weight.shape[0], "output")
+    _check_groups(what, groups, weight.shape[0], "output")
     form = "(O, C, ...)" if groups == 1 else f"(O, C / {groups} groups, ...)"
-    refuse_other_channels(what, x, weight, form, weight.shape[1] * groups, ndim)
+    check_channels(what, x, weight, form, weight.shape[1] * groups, ndim)
     stride = per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     covered = tuple(map(effective_extent, weight.shape[2:], dilation))
@@ -176,13 +176,13 @@ def _convolution(
 
     def convolved(x: Tensor) -> Tensor:
         wide = tuple(map(sum, zip(x.shape[2:], low, high, strict=True)))
-        if any(most > extent for most, extent in zip(covered, wide, strict=True)):
+        if any(reach > extent for reach, extent in zip(covered, wide, strict=True)):
             raise ShapeError(
                 f"{what}: a kernel that covers {covered} elements (weight {weight.shape}, "
                 f"dilation {dilation}) is larger than the padded input {wide} (input {x.shape})"
             )
         settings = {"stride": stride, "dilation": dilation, "groups": groups}
-        wide_x = _with_zeros(x, low, high)
+        wide_x = _zero_padded(x, low, high)
         return _run(wide_x, weight, bias, lambda x, w: convolution(x, w, **settings))
 
     return with_batch(what, x, ndim, convolved)
@@ -201,14 +201,15 @@ def _transposed(
     ndim: int,
 ) -> Tensor:
     x = _fitting(what, as_tensor(x), weight, bias, (weight.shape[1] * groups,), ndim)
-    _refuse_groups(what, groups, weight.shape[0], "input")
+    _check_groups(what, groups, weight.shape[0], "input")
     form = "(C, O, ...)" if groups == 1 else f"(C, O / {groups} groups, ...)"
-    refuse_other_channels(what, x, weight, form, weight.shape[0], ndim)
+    check_channels(what, x, weight, form, weight.shape[0], ndim)
     stride = per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     padding = per_axis(what, "padding", padding, ndim)
     more = per_axis(what, "output_padding", output_padding, ndim)
-    if any(one >= max(step, gap) for one, step, gap in zip(more, stride, dilation, strict=True)):
+    bounds = zip(more, stride, dilation, strict=True)
+    if any(extra >= max(step, gap) for extra, step, gap in bounds):
         raise ArgumentError(
             f"{what}: output_padding {more} must be below stride {stride} or dilation"
         )
@@ -249,7 +250,7 @@ def _fitting(
     return x.to(weight.dtype)
 
 
-def _refuse_groups(what: str, groups: int, channels: int, kind: str) -> None:
+def _check_groups(what: str, groups: int, channels: int, kind: str) -> None:
     if groups < 1 or channels % groups:
         raise ShapeError(
             f"{what}: {groups} groups do not divide the weight's {channels} {kind} channels"
@@ -261,15 +262,15 @@ def _ends(what: str, padding: Any, stride: Sizes, covered: Sizes, ndim: int) -> 
     if padding == "same":
         if max(stride) > 1:
             raise ArgumentError(f"{what}: padding 'same' goes with stride 1, got {stride}")
-        low = tuple((most - 1) // 2 for most in covered)
-        return low, tuple(most - 1 - before for most, before in zip(covered, low, strict=True))
+        low = tuple((reach - 1) // 2 for reach in covered)
+        return low, tuple(reach - 1 - before for reach, before in zip(covered, low, strict=True))
     if isinstance(padding, str) and padding != "valid":
         raise ArgumentError(f"{what}: padding is a number, 'same' or 'valid', got {padding!r}")
     low = per_axis(what, "padding", 0 if padding == "valid" else padding, ndim)
     return low, low
 
 
-def _with_zeros(x: Tensor, low: Sizes, high: Sizes) -> Tensor:
+def _zero_padded(x: Tensor, low: Sizes, high: Sizes) -> Tensor:
     if not any(low + high):
         return x
     return padded(x, (0, 0, *low), (0, 0, *high), (1,) * x.ndim)
@@ -286,7 +287,7 @@ def _run(
     return y.to(x.dtype)
 
 
-def _slid(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
+def _signal_convolution(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
     x = as_tensor(x)
     if x.ndim != kernel.ndim or not x.ndim:
         raise ShapeError(
@@ -304,7 +305,7 @@ def _slid(what: str, x: Any, kernel: Tensor, mode: str) -> Tensor:
         low = tuple(extent // 2 for extent in kernel.shape)
         high = tuple((extent - 1) // 2 for extent in kernel.shape)
     once = (1,) * x.ndim
-    image = _with_zeros(x.reshape((1, 1, *x.shape)), low, high)
+    image = _zero_padded(x.reshape((1, 1, *x.shape)), low, high)
     weight = kernel.reshape((1, 1, *kernel.shape))
 
     def convolved(x: Tensor, w: Tensor) -> Tensor:

@@ -58,8 +58,8 @@ def embedding(ids: Any, weight: Tensor, padding_idx: int | None = None) -> Tenso
     ids, rows = as_tensor(ids), weight.shape[0]
     check_bounds("embedding", ids, rows)
     if padding_idx is not None:
-        place = iota(shape=(rows, 1), axis=0)
-        weight = where(place == padding_idx % rows, weight.detach(), weight)
+        row = iota(shape=(rows, 1), axis=0)
+        weight = where(row == padding_idx % rows, weight.detach(), weight)
     return indexing.take(weight, ids, axis=0)
 
 

@@ -301,7 +301,7 @@ def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
         raise ShapeError(
             f"weight {weight.shape} for {x.shape[axis]} classes: one factor a class is needed"
         )
-    return weight.reshape([-1 if place == axis else 1 for place in range(x.ndim)])
+    return weight.reshape([-1 if dim == axis else 1 for dim in range(x.ndim)])
 
 
 def _soft_cross_entropy(

@@ -40,8 +40,8 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
         raise ShapeError(f"pad: {counts} are for more axes than {x.shape} has")
     if mode == "constant":
         return _constant(x, counts, value)
-    for number in range(len(counts) // 2):
-        x = _own(x, x.ndim - 1 - number, counts[2 * number], counts[2 * number + 1], mode)
+    for index in range(len(counts) // 2):
+        x = _own(x, x.ndim - 1 - index, counts[2 * index], counts[2 * index + 1], mode)
     return x
 
 
@@ -61,8 +61,8 @@ def _constant(x: Tensor, counts: tuple[int, ...], value: float) -> Tensor:
 def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
     """Adds elements of x itself along one axis."""
     extent = x.shape[axis]
-    most = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
-    if not extent or not all(0 <= count <= most for count in (low, high)):
+    limit = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
+    if not extent or not all(0 <= count <= limit for count in (low, high)):
         raise ShapeError(
             f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}"
         )
@@ -77,5 +77,5 @@ def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
         before = narrow(x, axis, 0, 1).expand(shape)
         shape[axis] = high
         behind = narrow(x, axis, extent - 1, 1).expand(shape)
-    parts = [part for part in (before, x, behind) if part.shape[axis]]
-    return cat(parts, axis) if len(parts) > 1 else x
+    blocks = [block for block in (before, x, behind) if block.shape[axis]]
+    return cat(blocks, axis) if len(blocks) > 1 else x

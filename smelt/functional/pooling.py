@@ -144,36 +144,36 @@ def _max_pool(
     what: str, x: Tensor, settings: tuple[Any, ...], return_indices: bool, ndim: int
 ) -> Any:
     def pooled(x: Tensor) -> Any:
-        found = largest(x, windows_of(what, x.shape[2:], settings), return_indices)
-        return tuple(found) if return_indices else found[0]
+        results = largest(x, windows_of(what, x.shape[2:], settings), return_indices)
+        return tuple(results) if return_indices else results[0]
 
     return with_batch(what, as_tensor(x), ndim, pooled)
 
 
-def largest(x: Tensor, windows: Windows, with_places: bool) -> list[Tensor]:
+def largest(x: Tensor, windows: Windows, with_indices: bool) -> list[Tensor]:
     """Returns the first largest element of each window and, if asked, where in the array it is."""
     moved = [x.to(x.dtype.compute)]
-    if with_places:
+    if with_indices:
         extents = x.shape[2:]
-        number = iota(shape=(math.prod(extents),), axis=0)
-        moved.append(number.reshape(extents).expand(x.shape))
+        index = iota(shape=(math.prod(extents),), axis=0)
+        moved.append(index.reshape(extents).expand(x.shape))
     if max(windows.window) > LONG:
         moved, windows = _with_edges(moved, windows)
-    for part in _stages(windows, moved[0].shape[2:]):
-        taps = window_argmax(moved[0], **part._asdict())
-        moved = [window_take(one, taps, **part._asdict()) for one in moved]
+    for stage in _stages(windows, moved[0].shape[2:]):
+        taps = window_argmax(moved[0], **stage._asdict())
+        moved = [window_take(array, taps, **stage._asdict()) for array in moved]
     return [moved[0].to(x.dtype), *moved[1:]]
 
 
 def _with_edges(moved: list[Tensor], windows: Windows) -> tuple[list[Tensor], Windows]:
     """Makes room for windows that reach beyond the array: the edges hold the smallest number."""
-    x, *places = moved
+    x, *indices = moved
     counts: list[int] = []
     for extent, taps, step, gap, low, count in zip(x.shape[2:], *windows, strict=True):
         high = max(0, (count - 1) * step + effective_extent(taps, gap) - low - extent)
         counts = [low, high, *counts]
     least = -math.inf if x.dtype.is_float else int(np.iinfo(x.dtype.storage).min)
-    edged = [pad(x, counts, value=least), *[pad(one, counts) for one in places]]
+    edged = [pad(x, counts, value=least), *[pad(array, counts) for array in indices]]
     return edged, windows._replace(low=(0,) * windows.ndim)
 
 
@@ -188,9 +188,9 @@ def _stages(windows: Windows, extents: Sizes) -> Iterator[Windows]:
         return
     sizes = list(extents)
     for axis in reversed(range(windows.ndim)):
-        for part in _halves(*(given[axis] for given in windows)):
+        for stage in _halves(*(given[axis] for given in windows)):
             lines: list[Line] = [(1, 1, 1, 0, extent) for extent in sizes]
-            lines[axis], sizes[axis] = part, part[-1]
+            lines[axis], sizes[axis] = stage, stage[-1]
             yield Windows(*zip(*lines, strict=True))
 
 

@@ -24,7 +24,7 @@ def reparameterize(
     Raises:
         ShapeError: the two differ in shape.
     """
-    _refuse_different("reparameterize", mean, log_variance)
+    _check_same_shape("reparameterize", mean, log_variance)
     return mean + exp(0.5 * log_variance) * randn_like(mean, generator=generator)
 
 
@@ -47,12 +47,12 @@ def kl_divergence_normal(
     Raises:
         ShapeError: mean and log_variance differ in shape.
     """
-    _refuse_different("kl_divergence_normal", mean, log_variance)
+    _check_same_shape("kl_divergence_normal", mean, log_variance)
     prior = as_tensor(prior_log_variance, mean.dtype)
     spread = (exp(log_variance) + (mean - prior_mean) ** 2) * exp(-prior)
     return 0.5 * (prior - log_variance + spread - 1.0)
 
 
-def _refuse_different(what: str, mean: Tensor, log_variance: Tensor) -> None:
+def _check_same_shape(what: str, mean: Tensor, log_variance: Tensor) -> None:
     if mean.shape != log_variance.shape:
         raise ShapeError(f"{what}: mean {mean.shape} and log_variance {log_variance.shape} differ")

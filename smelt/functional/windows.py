@@ -22,10 +22,10 @@ def per_axis(what: str, name: str, given: Any, ndim: int, least: int = 0) -> Siz
     sizes = tuple(given) if isinstance(given, Sequence) else (given,)
     if len(sizes) == 1:
         sizes *= ndim
-    whole = all(isinstance(size, (int, np.integer)) and size >= least for size in sizes)
-    if len(sizes) != ndim or not whole:
-        number = "a whole number" if ndim == 1 else f"a whole number, or {ndim},"
-        raise ArgumentError(f"{what}: {name} must be {number} from {least} on: {given!r}")
+    valid = all(isinstance(size, (int, np.integer)) and size >= least for size in sizes)
+    if len(sizes) != ndim or not valid:
+        wanted = "a whole number" if ndim == 1 else f"a whole number, or {ndim},"
+        raise ArgumentError(f"{what}: {name} must be {wanted} from {least} on: {given!r}")
     return tuple(map(int, sizes))
 
 

@@ -1,7 +1,7 @@
 """Index expressions as sums: `3*i + j + 5` becomes a constant and one coefficient a variable.
 
-The verifier asks with it whether an index stays inside its axis, the scheduler how far apart two
-neighbouring iterations of a loop reach.
+The verifier asks with it whether an index stays inside its axis, the loop optimizer how far apart
+two neighboring iterations of a loop reach.
 """
 
 from __future__ import annotations

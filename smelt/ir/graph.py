@@ -22,7 +22,7 @@ class Leaf(Operation):
     cost: int = 0
 
 
-# An argument is given by the caller, a state is captured (a parameter, buffer, optimiser moment or
+# An argument is given by the caller, a state is captured (a parameter, buffer, optimizer moment or
 # generator): both have an attribute `number`. A constant is known while tracing: attribute `array`.
 ARGUMENT = Leaf("argument")
 STATE = Leaf("state")

@@ -208,7 +208,7 @@ class Hardtanh(Module):
         return f"min_val={self.min_val}, max_val={self.max_val}"
 
 
-class _Along(Module):
+class _DimActivation(Module):
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
 
@@ -216,28 +216,28 @@ class _Along(Module):
         return f"dim={self.dim}"
 
 
-class Softmax(_Along):
+class Softmax(_DimActivation):
     """`exp(x) / sum of exp(x)` along axis `dim`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softmax(x, self.dim)
 
 
-class Softmin(_Along):
+class Softmin(_DimActivation):
     """`softmax(-x)` along axis `dim`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softmin(x, self.dim)
 
 
-class LogSoftmax(_Along):
+class LogSoftmax(_DimActivation):
     """`x - log(sum of exp(x))` along axis `dim`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.log_softmax(x, self.dim)
 
 
-class GLU(_Along):
+class GLU(_DimActivation):
     """`a * sigmoid(b)`, a and b the halves of `x` along axis `dim`."""
 
     def forward(self, x: Tensor) -> Tensor:

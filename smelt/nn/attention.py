@@ -8,7 +8,7 @@ from typing import Any
 import smelt.functional as F
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.nn import init
-from smelt.nn.checks import refuse_tokens, sizes
+from smelt.nn.checks import check_floats, sizes
 from smelt.nn.linear import Linear, empty_parameter
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
@@ -128,10 +128,10 @@ class MultiheadAttention(Module):
             ShapeError: the inputs or masks do not fit the layer or each other.
             DTypeError: a mask or an input is of integers.
         """
-        self._refuse_unfit(query, key, value)
+        self._check_inputs(query, key, value)
         q, k, v = map(self._heads, self._projected(query, key, value))  # (B, h, T, d) each
         shape = (*q.shape[:3], k.shape[2])
-        mask = _both(_attention_mask(attn_mask, shape), _padding_mask(key_padding_mask, shape))
+        mask = _combined(_attention_mask(attn_mask, shape), _padding_mask(key_padding_mask, shape))
         weights = F.attention_weights(q, k, mask, is_causal)  # (B, h, L, S)
         weights = F.dropout(weights, self.dropout, self.training)
         output = self.out_proj((weights @ v).transpose(1, 2).flatten(2))  # (B, L, E)
@@ -161,8 +161,8 @@ class MultiheadAttention(Module):
             x = x.transpose(0, 1)
         return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
 
-    def _refuse_unfit(self, query: Tensor, key: Tensor, value: Tensor) -> None:
-        refuse_tokens(self, query=query, key=key, value=value)
+    def _check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        check_floats(self, query=query, key=key, value=value)
         layout = "(B, T, E)" if self.batch_first else "(T, B, E)"
         given = f"got query {query.shape}, key {key.shape}, value {value.shape}"
         if not query.ndim == key.ndim == value.ndim or query.ndim not in (2, 3):
@@ -192,17 +192,17 @@ def _attention_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | Non
     """The mask for all heads as one that broadcasts to `shape` (B, h, L, S)."""
     if mask is None:
         return None
-    batch, heads, length, places = shape
-    if mask.shape == (length, places):
+    batch, heads, length, keys = shape
+    if mask.shape == (length, keys):
         return _allowing(mask)
-    if mask.shape != (batch * heads, length, places):
-        padding = mask.shape == (batch, places)
+    if mask.shape != (batch * heads, length, keys):
+        padding = mask.shape == (batch, keys)
         hint = "; a mask of padding, (B, S), is key_padding_mask (src_key_padding_mask)"
         hint = hint if padding else ""
         raise ShapeError(
             f"MultiheadAttention: attn_mask {mask.shape} (a layer's src_mask, tgt_mask or "
-            f"memory_mask) must be (L, S) = {length, places} or (B * heads, L, S) = "
-            f"{batch * heads, length, places}{hint}"
+            f"memory_mask) must be (L, S) = {length, keys} or (B * heads, L, S) = "
+            f"{batch * heads, length, keys}{hint}"
         )
     return _allowing(mask).reshape(shape)
 
@@ -211,17 +211,17 @@ def _padding_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
     """The mask of padded places as one that broadcasts to `shape` (B, h, L, S)."""
     if mask is None:
         return None
-    batch, _, _, places = shape
-    if mask.shape != (batch, places) and (batch, *mask.shape) != (1, places):
+    batch, _, _, keys = shape
+    if mask.shape != (batch, keys) and (batch, *mask.shape) != (1, keys):
         raise ShapeError(
             f"MultiheadAttention: key_padding_mask {mask.shape} must be (B, S) = "
-            f"{batch, places}: True where the key is padding"
+            f"{batch, keys}: True where the key is padding"
         )
-    return _allowing(mask).reshape(batch, 1, 1, places)
+    return _allowing(mask).reshape(batch, 1, 1, keys)
 
 
 def _allowing(mask: Tensor) -> Tensor:
-    """A bool mask turned round: True where attention is allowed; a float one as it is."""
+    """A bool mask inverted: True where attention is allowed; a float one as it is."""
     if mask.dtype.kind == "int":
         raise DTypeError(
             f"MultiheadAttention: a mask is bool (True: not attended to) or float, got "
@@ -230,12 +230,12 @@ def _allowing(mask: Tensor) -> Tensor:
     return ~mask if mask.dtype.kind == "bool" else mask
 
 
-def _both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    if one is None or other is None:
-        return other if one is None else one
-    if one.dtype.kind == other.dtype.kind == "bool":
-        return one & other
-    return _added(one) + _added(other)
+def _combined(mask: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if mask is None or second is None:
+        return second if mask is None else mask
+    if mask.dtype.kind == second.dtype.kind == "bool":
+        return mask & second
+    return _added(mask) + _added(second)
 
 
 def _added(mask: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import numpy as np
 from smelt.errors import ArgumentError, DTypeError
 from smelt.tensor import Tensor
 
-__all__ = ["refuse_tokens", "sizes"]
+__all__ = ["check_floats", "sizes"]
 
 
-def refuse_tokens(layer: object, **given: Tensor) -> None:
+def check_floats(layer: object, **given: Tensor) -> None:
     """Raises DTypeError for integers where a layer computes with vectors of floats."""
     for name, x in given.items():
         if x.dtype.kind == "int":

@@ -18,7 +18,7 @@ class _Numbered(Module):
     """Modules under the names 0, 1, 2, ..."""
 
     def _entries(self) -> dict[str, Module]:
-        return {name: part for name, part in vars(self).items() if isinstance(part, Module)}
+        return {name: module for name, module in vars(self).items() if isinstance(module, Module)}
 
     def _replace(self, modules: Iterable[Module]) -> None:
         wanted = list(modules)
@@ -103,12 +103,12 @@ class Sequential(_Numbered):
         before: Module | None = None
         for module in self:
             if isinstance(x, tuple):
-                _refuse_several(before, module, x)
+                _check_single(before, module, x)
             x, before = module(x), module
         return x
 
 
-def _refuse_several(before: Module | None, module: Module, x: tuple[Any, ...]) -> None:
+def _check_single(before: Module | None, module: Module, x: tuple[Any, ...]) -> None:
     """Raises for a tuple given to a module whose `forward` says that it takes one Tensor."""
     first = next(iter(inspect.signature(module.forward).parameters.values()), None)
     if first is None or first.annotation not in ("Tensor", Tensor):
@@ -143,7 +143,7 @@ class ModuleDict(Module):
         self.update(modules or {})
 
     def _entries(self) -> dict[str, Module]:
-        return {name: part for name, part in vars(self).items() if isinstance(part, Module)}
+        return {name: module for name, module in vars(self).items() if isinstance(module, Module)}
 
     def _child_path(self, name: str) -> str:
         return f"{self._name}.{name}" if self._name else name
@@ -164,11 +164,11 @@ class ModuleDict(Module):
         setattr(self, key, module)
 
     def __getitem__(self, key: str) -> Module:
-        found = self._entries().get(key)
-        if found is None:
+        entry = self._entries().get(key)
+        if entry is None:
             known = ", ".join(self._entries())
             raise BoundsError(f"ModuleDict has no module {key!r}; it has: {known}")
-        return found
+        return entry
 
     def __delitem__(self, key: str) -> None:
         delattr(self, key)

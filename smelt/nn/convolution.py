@@ -62,8 +62,8 @@ class _AnyConvolution(Module):
             init.uniform_(self.bias, -limit, limit)
 
     def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
-        parts += [f"stride={self.stride}"]
+        settings = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        settings += [f"stride={self.stride}"]
         usual = {
             "padding": (0,) * self.ndim,
             "dilation": (1,) * self.ndim,
@@ -73,9 +73,9 @@ class _AnyConvolution(Module):
         }
         for name, value in usual.items():
             own = getattr(self, name, value)
-            parts += [f"{name}={own!r}"] if own != value else []
-        parts += ["bias=False"] if self.bias is None else []
-        return ", ".join(parts)
+            settings += [f"{name}={own!r}"] if own != value else []
+        settings += ["bias=False"] if self.bias is None else []
+        return ", ".join(settings)
 
 
 class _Convolution(_AnyConvolution):
@@ -209,11 +209,11 @@ class _TransposedConvolution(_AnyConvolution):
         axes = zip(spatial, self.stride, self.padding, self.kernel_size, self.dilation, strict=True)
         least = [(n - 1) * s - 2 * p + (k - 1) * d + 1 for n, s, p, k, d in axes]
         more = tuple(a - b for a, b in zip(asked, least, strict=True))
-        if any(not 0 <= one < step for one, step in zip(more, self.stride, strict=True)):
-            most = tuple(b + step - 1 for b, step in zip(least, self.stride, strict=True))
+        if any(not 0 <= extra < step for extra, step in zip(more, self.stride, strict=True)):
+            largest = tuple(b + step - 1 for b, step in zip(least, self.stride, strict=True))
             raise ArgumentError(
                 f"{type(self).__name__}: output_size {asked} lies outside of {tuple(least)} "
-                f"to {most}, for an input {x.shape}"
+                f"to {largest}, for an input {x.shape}"
             )
         return more
 

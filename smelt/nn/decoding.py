@@ -1,6 +1,6 @@
 """Decoding: from a network that says what may come next to the sequence that it would say.
 
-`step(token, state) -> (logits, state)` is one turn: token ints (B), logits (B, V), and state any
+`step(token, state) -> (logits, state)` is one step: token ints (B), logits (B, V), and state any
 tree of Tensors whose first axis is the batch. The loop is `smelt.scan` of a fixed length, so a
 decoder runs inside a compiled step; a sequence that has ended says `end` again and again.
 """
@@ -20,7 +20,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, filled
+from smelt.tensor.apply import as_tensor, full
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import gather_known
 from smelt.tensor.shaping import cat
@@ -50,7 +50,7 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
     Args:
         step: takes the last token (B) and a state, returns the logits (B, V) of the next token and
             the next state.
-        state: before the first turn; a tree of Tensors (B, ...), each keeping its shape and dtype.
+        state: before the first step; a tree of Tensors (B, ...), each keeping its shape and dtype.
         start: the token before the first, ints (B).
         end: the token that ends a sequence; None: they all have `length`.
         length: how many tokens at most.
@@ -63,10 +63,10 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
         ShapeError: the logits are not (B, V), or a state's first axis is not the batch.
         DTypeError: `start` is not of integers.
     """
-    start, state = _first("greedy_decode", start, state, length)
+    start, state = _checked_start("greedy_decode", start, state, length)
     last = NEVER if end is None else end
 
-    def turn(carry: Any, _: Any) -> tuple[Any, Any]:
+    def iteration(carry: Any, _: Any) -> tuple[Any, Any]:
         token, state, ended = carry
         log_p, state = _log_probabilities(step, token, state, end)
         token = where(ended, last, log_p.argmax(-1))
@@ -74,8 +74,8 @@ def greedy_decode(step: Step, state: Any, start: Any, end: int | None, length: i
         return (token, state, ended | (token == last)), (token, gain)
 
     with no_grad():
-        ended = filled(start.shape, False, bool_)
-        _, (tokens, gains) = scan(turn, (start, state, ended), length=length)
+        ended = full(start.shape, False, bool_)
+        _, (tokens, gains) = scan(iteration, (start, state, ended), length=length)
         return Decoded(tokens.T, gains.sum(0))
 
 
@@ -102,44 +102,49 @@ def beam_decode(
         ShapeError: the logits are not (B * beam_width, V), or a state's first axis is not B.
         DTypeError: `start` is not of integers.
     """
-    start, state = _first("beam_decode", start, state, length)
+    start, state = _checked_start("beam_decode", start, state, length)
     if not isinstance(beam_width, int) or beam_width < 1:
         raise ArgumentError(f"beam_decode: beam_width must be a positive int, got {beam_width!r}")
     (batch,), width = start.shape, beam_width
 
-    def turn(carry: Any, _: Any) -> tuple[Any, Any]:
+    def iteration(carry: Any, _: Any) -> tuple[Any, Any]:
         token, state, ended, scores = carry
         log_p, state = _log_probabilities(step, token, state, end)
         log_p = log_p.reshape(batch, width, -1)
         if end is not None:
             only_end = where(iota(shape=log_p.shape, axis=2) == end, 0.0, -math.inf)
             log_p = where(ended.unsqueeze(-1), only_end, log_p)
-        scores, places = (scores.unsqueeze(-1) + log_p).flatten(1).topk(width)
-        parents, tokens = places // log_p.shape[-1], places % log_p.shape[-1]
+        scores, indices = (scores.unsqueeze(-1) + log_p).flatten(1).topk(width)
+        parents, tokens = indices // log_p.shape[-1], indices % log_p.shape[-1]
         rows = (parents + iota(shape=parents.shape, axis=0) * width).reshape(-1)
-        state = tree.map(lambda part: indexing.take(part, rows, axis=0), state)
+        state = tree.map(lambda tensor: indexing.take(tensor, rows, axis=0), state)
         ended = gather_known(ended, 1, parents) | (tokens == (NEVER if end is None else end))
         return (tokens.reshape(-1), state, ended, scores), (tokens, parents)
 
     with no_grad():
         first = iota(shape=(batch, width), axis=1) == 0
-        scores = where(first, filled(first.shape, 0, float64), -math.inf)  # one beam to begin with
-        ended = filled(first.shape, False, bool_)
-        begin = (_spread(start, width), tree.map(lambda x: _spread(x, width), state), ended, scores)
-        (_, _, _, scores), (tokens, parents) = scan(turn, begin, length=length)
-        return Decoded(_traced_back(tokens, parents), scores)
+        scores = where(first, full(first.shape, 0, float64), -math.inf)  # one beam to begin with
+        ended = full(first.shape, False, bool_)
+        begin = (
+            _repeat_rows(start, width),
+            tree.map(lambda x: _repeat_rows(x, width), state),
+            ended,
+            scores,
+        )
+        (_, _, _, scores), (tokens, parents) = scan(iteration, begin, length=length)
+        return Decoded(_backtrack(tokens, parents), scores)
 
 
-def _traced_back(tokens: Tensor, parents: Tensor) -> Tensor:
+def _backtrack(tokens: Tensor, parents: Tensor) -> Tensor:
     """Follows each final beam back through its parents: (T, B, K) becomes (B, K, T)."""
 
-    def turn(beam: Tensor, given: Any) -> tuple[Tensor, Tensor]:
+    def iteration(beam: Tensor, given: Any) -> tuple[Tensor, Tensor]:
         tokens, parents = given
         return gather_known(parents, 1, beam), gather_known(tokens, 1, beam)
 
     last = iota(shape=tokens.shape[1:], axis=1)
-    _, found = scan(turn, last, (tokens, parents), reverse=True)
-    return found.permute(1, 2, 0)
+    _, sequences = scan(iteration, last, (tokens, parents), reverse=True)
+    return sequences.permute(1, 2, 0)
 
 
 def shift_right(targets: Tensor, start: int) -> Tensor:
@@ -149,11 +154,11 @@ def shift_right(targets: Tensor, start: int) -> Tensor:
         targets: ints (B, T).
         start: the token before the first.
     """
-    first = filled((*targets.shape[:-1], 1), start, targets.dtype)
+    first = full((*targets.shape[:-1], 1), start, targets.dtype)
     return cat([first, targets[..., :-1]], -1)
 
 
-def _first(what: str, start: Any, state: Any, length: int) -> tuple[Tensor, Any]:
+def _checked_start(what: str, start: Any, state: Any, length: int) -> tuple[Tensor, Any]:
     """Returns the start and the state as tensors that fit each other."""
     start = as_tensor(start)
     if not isinstance(length, int) or length < 1:
@@ -163,13 +168,13 @@ def _first(what: str, start: Any, state: Any, length: int) -> tuple[Tensor, Any]
     if start.ndim != 1:
         raise ShapeError(f"{what}: start must be one token a sequence, got {start.shape}")
     state = tree.map(as_tensor, state)
-    for part in tree.flatten(state)[0]:
-        if part.shape[:1] != start.shape:
-            hint = "" if part.shape else "; give each sequence a number, as smelt.full((B,), 0)"
-            hint = _LAYERS_FIRST if part.shape[1:2] == start.shape else hint
+    for leaf in tree.flatten(state)[0]:
+        if leaf.shape[:1] != start.shape:
+            hint = "" if leaf.shape else "; give each sequence a number, as smelt.full((B,), 0)"
+            hint = _LAYERS_FIRST if leaf.shape[1:2] == start.shape else hint
             raise ShapeError(
                 f"{what}: the first axis of each tensor of the state must be the batch, "
-                f"{start.shape[0]}; got {part.shape}{hint}"
+                f"{start.shape[0]}; got {leaf.shape}{hint}"
             )
     return start.to(int64), state
 
@@ -180,19 +185,19 @@ def _log_probabilities(
     result = step(token, state)
     if not isinstance(result, tuple) or len(result) != 2:
         raise ArgumentError("decoding: the step must return a pair (logits, state)")
-    logits, following = result
-    known, structure = leaves_of(state)
-    matching("decoding: the state that the step returns", following, structure, known, _STATES)
+    logits, next_state = result
+    leaves, structure = leaves_of(state)
+    matching("decoding: the state that the step returns", next_state, structure, leaves, _STATES)
     if logits.ndim != 2 or logits.shape[0] != token.shape[0]:
         raise ShapeError(
             f"decoding: {token.shape[0]} tokens need logits (B, V), got {logits.shape}"
         )
     if end is not None and not 0 <= end < logits.shape[1]:
         raise ArgumentError(f"decoding: end={end} is none of {logits.shape[1]} tokens")
-    return F.log_softmax(logits, -1).to(float64), following
+    return F.log_softmax(logits, -1).to(float64), next_state
 
 
-def _spread(x: Tensor, width: int) -> Tensor:
+def _repeat_rows(x: Tensor, width: int) -> Tensor:
     """Each row `width` times: (B, ...) becomes (B * width, ...)."""
     wide = x.unsqueeze(1).expand(x.shape[0], width, *x.shape[1:])
     return wide.reshape(x.shape[0] * width, *x.shape[1:])

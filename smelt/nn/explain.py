@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smelt.nn.module import Module
-from smelt.nn.summary import refuse_unless_module, shapes_of, watched
+from smelt.nn.summary import check_module, shapes_of, watched
 
 __all__ = ["Call", "Explanation", "explain"]
 
@@ -107,12 +107,12 @@ def explain(model: Module, *inputs: Any) -> Explanation:
     Raises:
         ArgumentError: `model` is no Module.
     """
-    refuse_unless_module("explain", model)
+    check_module("explain", model)
     paths = {id(module): path for path, module in model.named_modules()}
     pending: list[tuple[int, Call]] = []  # calls that have ended, within ones that have not
 
-    def look(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
-        below = {id(one) for one in module.modules()} - {id(module)}
+    def hook(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
+        below = {id(submodule) for submodule in module.modules()} - {id(module)}
         first = len(pending)
         while first and pending[first - 1][0] in below:
             first -= 1
@@ -120,7 +120,7 @@ def explain(model: Module, *inputs: Any) -> Explanation:
         call = _call(module, paths[id(module)], arguments, output, inside)
         pending[first:] = [(id(module), call)]
 
-    watched(model, inputs, look)
+    watched(model, inputs, hook)
     return Explanation(pending[-1][1], sum(parameter.size for parameter in model.parameters()))
 
 

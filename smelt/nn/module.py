@@ -21,10 +21,10 @@ from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import as_dtype
 from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
-from smelt.location import located, running
+from smelt.location import running, with_location
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.absent import is_cpu, no_device
+from smelt.tensor.unsupported import is_cpu, no_device
 from smelt.tracing.engine import context, no_grad
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
@@ -42,13 +42,13 @@ class LoadedKeys(NamedTuple):
 class HookHandle:
     """What `register_forward_hook` returns: `remove()` takes the hook away."""
 
-    def __init__(self, hooks: dict[int, Hook], number: int) -> None:
+    def __init__(self, hooks: dict[int, Hook], key: int) -> None:
         self._hooks = hooks
-        self._number = number
+        self._key = key
 
     def remove(self) -> None:
         """Takes the hook away; a second call changes nothing."""
-        self._hooks.pop(self._number, None)
+        self._hooks.pop(self._key, None)
         guards.changed()
 
 
@@ -98,21 +98,21 @@ class Module:
             A handle whose `remove()` takes the hook away.
         """
         hooks = vars(self).setdefault("_hooks", {})
-        number = max(hooks, default=-1) + 1
-        hooks[number] = hook
+        key = max(hooks, default=-1) + 1
+        hooks[key] = hook
         guards.changed()
-        return HookHandle(hooks, number)
+        return HookHandle(hooks, key)
 
     # --- attributes -------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Tensor):
-            self._refuse_traced_state(name, value)
+            self._check_state(name, value)
         elif isinstance(value, Module):
-            self._refuse_method_name(name)
+            self._check_method_name(name)
             value._rename(self._child_path(name))
         else:
-            _refuse_hidden(type(self).__name__, name, value)
+            _check_container(type(self).__name__, name, value)
         if vars(self).get(name) is not value and not (
             isinstance(value, Tensor) and value.is_traced
         ):
@@ -130,10 +130,12 @@ class Module:
             message = f"{type(self).__name__} has no attribute {name!r}"
             if not name.startswith("__"):  # not for the protocols of copy and pickle
                 near = difflib.get_close_matches(name, dir(self), 1)
-                message = located(f"{message}; did you mean {near[0]!r}?" if near else message)
+                message = with_location(
+                    f"{message}; did you mean {near[0]!r}?" if near else message
+                )
             raise AttributeError(message)
 
-    def _refuse_traced_state(self, name: str, value: Tensor) -> None:
+    def _check_state(self, name: str, value: Tensor) -> None:
         if value.is_traced and (
             name in self._buffers or isinstance(vars(self).get(name), Parameter)
         ):
@@ -142,7 +144,7 @@ class Module:
                 f"compiled step; write self.{name}.copy_(...) under smelt.no_grad()"
             )
 
-    def _refuse_method_name(self, name: str) -> None:
+    def _check_method_name(self, name: str) -> None:
         if hasattr(Module, name) or callable(getattr(type(self), name, None)):
             raise ArgumentError(
                 f"{type(self).__name__}.{name} is a method or setting; rename the submodule"
@@ -226,8 +228,8 @@ class Module:
         return ((name, own) for name, own in vars(self).items() if isinstance(own, Parameter))
 
     def _own_buffers(self) -> Iterator[tuple[str, Any]]:
-        found = ((name, vars(self).get(name)) for name in self._buffers)
-        return ((name, buffer) for name, buffer in found if buffer is not None)
+        buffers = ((name, vars(self).get(name)) for name in self._buffers)
+        return ((name, buffer) for name, buffer in buffers if buffer is not None)
 
     def _named_tensors(
         self,
@@ -277,7 +279,7 @@ class Module:
     def to(self, dtype: Any) -> Self:
         """Brings all float parameters and buffers to another float dtype, in place.
 
-        The tensors stay the same objects; an optimiser's moments keep their dtype: make it later.
+        The tensors stay the same objects; an optimizer's moments keep their dtype: make it later.
         The device "cpu" changes nothing.
 
         Raises:
@@ -294,7 +296,7 @@ class Module:
                 with no_grad():
                     converted = tensor.to(target)
                     gradient = None if tensor.grad is None else tensor.grad.to(target)
-                tensor.rehouse(np.array(converted.data), target)
+                tensor.replace_storage(np.array(converted.data), target)
                 tensor.grad = gradient
         guards.changed()
         return self
@@ -419,11 +421,11 @@ def _listed(what: str, keys: Iterable[str]) -> list[str]:
     return [f"{key}: {what}" for key in keys]
 
 
-def _refuse_hidden(owner: str, name: str, value: Any) -> None:
+def _check_container(owner: str, name: str, value: Any) -> None:
     """Refuses modules and parameters in plain containers, where nothing would find them."""
-    parts = value.values() if isinstance(value, dict) else value
+    items = value.values() if isinstance(value, dict) else value
     if isinstance(value, (list, tuple, dict)) and any(
-        isinstance(part, (Module, Parameter)) for part in parts
+        isinstance(item, (Module, Parameter)) for item in items
     ):
         kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
         raise ArgumentError(

@@ -13,7 +13,7 @@ from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 from smelt.tracing.engine import no_grad
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
@@ -143,9 +143,9 @@ class _BatchNorm(Module):
         self.bias = empty_parameter(num_features, dtype=dtype) if affine else None
         kind = float32 if dtype is None else as_dtype(dtype)
         tracked = track_running_stats
-        self.register_buffer("running_mean", filled((num_features,), 0, kind) if tracked else None)
-        self.register_buffer("running_var", filled((num_features,), 1, kind) if tracked else None)
-        self.register_buffer("num_batches_tracked", filled((), 0, int64) if tracked else None)
+        self.register_buffer("running_mean", full((num_features,), 0, kind) if tracked else None)
+        self.register_buffer("running_var", full((num_features,), 1, kind) if tracked else None)
+        self.register_buffer("num_batches_tracked", full((), 0, int64) if tracked else None)
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
@@ -161,7 +161,7 @@ class _BatchNorm(Module):
         _fill(self.bias, 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        self._refuse_unfit(x)
+        self._check_input(x)
         if self.training and self.num_batches_tracked is not None:
             with no_grad():
                 self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
@@ -184,7 +184,7 @@ class _BatchNorm(Module):
             return 0.0
         return 1.0 / self.num_batches_tracked.to(dtype)  # the plain average of all batches
 
-    def _refuse_unfit(self, x: Tensor) -> None:
+    def _check_input(self, x: Tensor) -> None:
         if x.ndim not in self.ndims or x.shape[1] != self.num_features:
             counts = " or ".join(map(str, self.ndims))
             raise ShapeError(
@@ -227,6 +227,6 @@ class BatchNorm2d(_BatchNorm):
     ndims = (4,)
 
 
-def _fill(state: Tensor | None, number: float) -> None:
+def _fill(state: Tensor | None, value: float) -> None:
     if state is not None:
-        init.constant_(state, number)
+        init.constant_(state, value)

@@ -15,7 +15,7 @@ __all__ = ["Parameter"]
 
 
 class Parameter(Tensor):
-    """A tensor that `Module.parameters()` finds and an optimiser changes.
+    """A tensor that `Module.parameters()` finds and an optimizer changes.
 
     Args:
         data: the first values, a float tensor of any shape; they are copied.

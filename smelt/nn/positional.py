@@ -20,7 +20,7 @@ from smelt.tensor.shaping import cat
 __all__ = ["ClassToken", "LearnedPositions", "MeanPooling", "PositionalEncoding"]
 
 
-class _OfSequences(Module):
+class _SequenceModule(Module):
     """A module that knows along which axis of its input time runs."""
 
     batch_first: bool
@@ -34,7 +34,7 @@ class _OfSequences(Module):
         return 1 if self.batch_first and x.ndim == 3 else 0
 
 
-class PositionalEncoding(_OfSequences):
+class PositionalEncoding(_SequenceModule):
     """`dropout(x + P)`, P the sines and cosines of the place (Vaswani et al., 2017).
 
     P(t, 2i) = sin(t / 10000^(2i / d_model)), P(t, 2i + 1) = cos(the same); see
@@ -69,14 +69,14 @@ class PositionalEncoding(_OfSequences):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the input with the places added."""
         axis = self._time_axis(x, self.d_model)
-        places = F.sinusoidal_encoding(x.shape[axis], self.d_model, self.layout, x.dtype)
-        return self.dropout(x + (places if axis == x.ndim - 2 else places.unsqueeze(1)))
+        encoding = F.sinusoidal_encoding(x.shape[axis], self.d_model, self.layout, x.dtype)
+        return self.dropout(x + (encoding if axis == x.ndim - 2 else encoding.unsqueeze(1)))
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, layout={self.layout!r}, batch_first={self.batch_first}"
 
 
-class LearnedPositions(_OfSequences):
+class LearnedPositions(_SequenceModule):
     """`dropout(x + W[:T])`: a learned vector for each place, as in BERT (Devlin et al., 2019).
 
     Args:
@@ -119,14 +119,14 @@ class LearnedPositions(_OfSequences):
         length = x.shape[axis]
         if length > self.max_len:
             raise BoundsError(f"LearnedPositions: {length} places, max_len is {self.max_len}")
-        places = self.weight[:length]
-        return self.dropout(x + (places if axis == x.ndim - 2 else places.unsqueeze(1)))
+        encoding = self.weight[:length]
+        return self.dropout(x + (encoding if axis == x.ndim - 2 else encoding.unsqueeze(1)))
 
     def extra_repr(self) -> str:
         return f"{self.max_len}, {self.d_model}, batch_first={self.batch_first}"
 
 
-class ClassToken(_OfSequences):
+class ClassToken(_SequenceModule):
     """Puts a learned vector, the [CLS] token, in front of each sequence (Devlin et al., 2019).
 
     The network's output at place 0 then speaks for the whole sequence.
@@ -159,14 +159,14 @@ class ClassToken(_OfSequences):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the input with the token in front."""
         axis = self._time_axis(x, self.d_model)
-        shape = tuple(1 if place == axis else extent for place, extent in enumerate(x.shape))
+        shape = tuple(1 if dim == axis else extent for dim, extent in enumerate(x.shape))
         return cat([self.weight.expand(shape), x], axis)
 
     def extra_repr(self) -> str:
         return f"{self.d_model}, batch_first={self.batch_first}"
 
 
-class MeanPooling(_OfSequences):
+class MeanPooling(_SequenceModule):
     """The mean over time of what is no padding: one vector a sequence.
 
     Args:

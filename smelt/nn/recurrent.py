@@ -1,16 +1,21 @@
-"""Recurrent layers: RNN, LSTM, GRU. They are loops over time (`smelt.scan`) of one step each."""
+"""Recurrent layers: RNN, LSTM, GRU. They are loops over time (`smelt.scan`) of one step each.
+
+Each class has its equations in `_step`; what surrounds them is `_Layers`. Weights, gates and their
+order are PyTorch's.
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import smelt.functional as F
 from smelt.control.scan import scan
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
-from smelt.location import located
-from smelt.nn.cells import Elman, Gated, LongShortTerm, Recurrence, State
+from smelt.location import with_location
 from smelt.nn.checks import sizes
+from smelt.nn.recurrence import Recurrence, State
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
@@ -20,15 +25,14 @@ from smelt.tracing.engine import context
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
-PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": F.tanh, "relu": F.relu}
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class _Layers(Recurrence):
     """Recurrences over time, one on top of the other, in one direction or both.
 
-    What one step does, `_advance`, `_project`, `_weights` and the form of `_state`, comes from
-    cells.py: `class LSTM(LongShortTerm, _Layers)` takes the step from the left, the loop from here,
-    and both stand on `Recurrence`. Each layer and direction has a number, layer * D + direction.
+    Each layer and direction has an index, layer * D + direction.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class _Layers(Recurrence):
         dtype: Any = None,
     ) -> None:
         sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        self._refuse_settings(hidden_size, num_layers, dropout)
+        self._check_settings(hidden_size, num_layers, dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -52,14 +56,14 @@ class _Layers(Recurrence):
         self.batch_first = batch_first
         self.dropout = dropout
         self.bidirectional = bidirectional
-        for number in range(num_layers * self._directions):
-            width = input_size if number < self._directions else hidden_size * self._directions
-            weights = self._weights(width, bias, dtype)
-            for part, weight in zip(PARTS, weights, strict=True):
-                setattr(self, part + self._suffix(number), weight)
+        for index in range(num_layers * self._directions):
+            width = input_size if index < self._directions else hidden_size * self._directions
+            parameters = self._new_parameters(width, bias, dtype)
+            for name, parameter in zip(PARAMETERS, parameters, strict=True):
+                setattr(self, name + self._suffix(index), parameter)
         self.reset_parameters()
 
-    def _refuse_settings(self, hidden_size: int, num_layers: int, dropout: float) -> None:
+    def _check_settings(self, hidden_size: int, num_layers: int, dropout: float) -> None:
         name = type(self).__name__
         if hidden_size < 1:
             raise ArgumentError(f"{name}: hidden_size must be at least 1")
@@ -69,18 +73,18 @@ class _Layers(Recurrence):
             raise ArgumentError(f"{name}: dropout must lie in [0, 1], got {dropout}")
         if dropout and num_layers == 1:
             message = f"{name}: dropout lies between layers, and with num_layers=1 there is none"
-            warnings.warn(located(message), stacklevel=2)  # the message has the user's line
+            warnings.warn(with_location(message), stacklevel=2)  # the message has the user's line
 
     @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def _suffix(self, number: int) -> str:
-        layer, backward = divmod(number, self._directions)
+    def _suffix(self, index: int) -> str:
+        layer, backward = divmod(index, self._directions)
         return f"_l{layer}_reverse" if backward else f"_l{layer}"
 
-    def _parameters_of(self, number: int) -> list[Any]:
-        return [getattr(self, part + self._suffix(number)) for part in PARTS]
+    def _parameters_of(self, index: int) -> list[Any]:
+        return [getattr(self, name + self._suffix(index)) for name in PARAMETERS]
 
     def forward(self, x: Tensor, state: Any = None, lengths: Any = None) -> tuple[Tensor, Any]:
         """Runs over the sequences.
@@ -105,23 +109,23 @@ class _Layers(Recurrence):
             ArgumentError: integers in the place of the state.
         """
         axes = "(B, T, I) or (T, I)" if self.batch_first else "(T, B, I) or (T, I)"
-        self._refuse_width(x, axes, (2, 3))
-        self._refuse_lengths(state)
+        self._check_width(x, axes, (2, 3))
+        self._check_state_kind(state)
         count = self.num_layers * self._directions
         if x.ndim == 2:
-            state = self._state(state, (count, self.hidden_size), x)
-            alone = tuple(part.unsqueeze(1) for part in state)
-            y, final = self._run(x.unsqueeze(1), alone, lengths)
-            return y.squeeze(1), self._result(tuple(part.squeeze(1) for part in final))
-        places = x.transpose(0, 1) if self.batch_first else x
-        state = self._state(state, (count, places.shape[1], self.hidden_size), x)
-        y, final = self._run(places, state, lengths)
-        return y.transpose(0, 1) if self.batch_first else y, self._result(final)
+            state = self._initial_state(state, (count, self.hidden_size), x)
+            batch_of_one = tuple(tensor.unsqueeze(1) for tensor in state)
+            y, final = self._run(x.unsqueeze(1), batch_of_one, lengths)
+            return y.squeeze(1), self._final_state(tuple(tensor.squeeze(1) for tensor in final))
+        x = x.transpose(0, 1) if self.batch_first else x
+        state = self._initial_state(state, (count, x.shape[1], self.hidden_size), x)
+        y, final = self._run(x, state, lengths)
+        return y.transpose(0, 1) if self.batch_first else y, self._final_state(final)
 
-    def _refuse_lengths(self, state: Any) -> None:
+    def _check_state_kind(self, state: Any) -> None:
         """Raises for integers in the place of the state."""
-        parts = state if isinstance(state, (tuple, list)) else (state,)
-        if any(map(_is_whole, parts)):
+        tensors = state if isinstance(state, (tuple, list)) else (state,)
+        if any(map(_is_integer, tensors)):
             raise ArgumentError(
                 f"{type(self).__name__}: the second argument is the state, tensors of floats, "
                 "and got integers; did you mean lengths=?"
@@ -131,54 +135,54 @@ class _Layers(Recurrence):
         """Runs all layers over x (T, B, I)."""
         if not x.shape[0]:
             raise ShapeError(f"{type(self).__name__}: a sequence without places, {x.shape}")
-        present = None if lengths is None else self._present(lengths, x)
+        mask = None if lengths is None else self._mask(lengths, x)
         finals: list[State] = []
         for layer in range(self.num_layers):
             if layer:
                 x = F.dropout(x, self.dropout, self.training)
             outputs = []
-            for number in range(layer * self._directions, (layer + 1) * self._directions):
-                initial = tuple(part[number] for part in state)
-                final, y = self._over_time(x, initial, present, number)
+            for index in range(layer * self._directions, (layer + 1) * self._directions):
+                initial = tuple(tensor[index] for tensor in state)
+                final, y = self._over_time(x, initial, mask, index)
                 finals.append(final)
                 outputs.append(y)
             x = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
-        return x, tuple(stack(parts) for parts in zip(*finals, strict=True))
+        return x, tuple(stack(tensors) for tensors in zip(*finals, strict=True))
 
     def _over_time(
-        self, x: Tensor, initial: State, present: Tensor | None, number: int
+        self, x: Tensor, initial: State, mask: Tensor | None, index: int
     ) -> tuple[State, Tensor]:
-        """Runs one layer in one direction; the inputs' share is one product for all places."""
-        outer, weight, *biases = self._parameters_of(number)
-        projected, bias = self._project(x, outer, *biases)  # (T, B, gates * H)
+        """Runs one layer in one direction; the inputs' projection is one product for all steps."""
+        weight_ih, weight_hh, *biases = self._parameters_of(index)
+        x, bias_hh = self._input_projection(x, weight_ih, *biases)  # (T, B, gates * H)
 
-        def body(state: State, given: Any) -> tuple[State, Tensor]:
-            projected, present = given
-            moved = self._advance(projected, state, weight, bias)
-            if present is None:
-                return moved, moved[0]
-            kept = tuple(where(present, new, old) for new, old in zip(moved, state, strict=True))
-            return kept, where(present, moved[0], 0.0)
+        def body(state: State, inputs: Any) -> tuple[State, Tensor]:
+            x, mask = inputs
+            new = self._step(x, state, weight_hh, bias_hh)
+            if mask is None:
+                return new, new[0]
+            masked = tuple(where(mask, a, b) for a, b in zip(new, state, strict=True))
+            return masked, where(mask, new[0], 0.0)
 
-        backward = bool(number % self._directions)
-        final, y = scan(body, initial, (projected, present), reverse=backward)
+        backward = bool(index % self._directions)
+        final, y = scan(body, initial, (x, mask), reverse=backward)
         return final, y
 
-    def _present(self, lengths: Any, x: Tensor) -> Tensor:
-        """Which places count: bool (T, B, 1)."""
-        lengths, (places, batch, _) = as_tensor(lengths), x.shape
+    def _mask(self, lengths: Any, x: Tensor) -> Tensor:
+        """Which steps of each sequence count: bool (T, B, 1)."""
+        lengths, (steps, batch, _) = as_tensor(lengths), x.shape
         name = type(self).__name__
         if lengths.dtype.kind != "int":
             raise DTypeError(f"{name}: lengths are integers, got {lengths.dtype.name}")
         if lengths.shape != (batch,):
             raise ShapeError(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
-        outside = ((lengths < 0) | (lengths > places)).sum()
-        message = f"{name}: a length lies outside 0..{places}, the sequences have {places} places"
+        outside = ((lengths < 0) | (lengths > steps)).sum()
+        message = f"{name}: a length lies outside 0..{steps}, the sequences have {steps} places"
         context.engine.require(outside, message, BoundsError)
-        return (iota(shape=(places, batch), axis=0) < lengths).unsqueeze(-1)
+        return (iota(shape=(steps, batch), axis=0) < lengths).unsqueeze(-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Runs all layers for one place: a turn of a loop of one's own, such as a decoder's.
+        """Runs all layers for one place: an iteration of a loop of one's own, such as a decoder's.
 
         Args:
             x: (B, I).
@@ -193,16 +197,16 @@ class _Layers(Recurrence):
         """
         if self.bidirectional:
             raise ArgumentError(f"{type(self).__name__}: both directions cannot be stepped at once")
-        self._refuse_width(x, "(B, I)", (2,))
-        before = self._state(state, (self.num_layers, x.shape[0], self.hidden_size), x)
+        self._check_width(x, "(B, I)", (2,))
+        before = self._initial_state(state, (self.num_layers, x.shape[0], self.hidden_size), x)
         finals = []
         for layer in range(self.num_layers):
-            outer, weight, *biases = self._parameters_of(layer)
-            projected, bias = self._project(x, outer, *biases)
-            moved = self._advance(projected, tuple(part[layer] for part in before), weight, bias)
-            finals.append(moved)
-            x = moved[0]
-        return x, self._result(tuple(stack(parts) for parts in zip(*finals, strict=True)))
+            weight_ih, weight_hh, *biases = self._parameters_of(layer)
+            x, bias_hh = self._input_projection(x, weight_ih, *biases)
+            state = tuple(tensor[layer] for tensor in before)
+            finals.append(self._step(x, state, weight_hh, bias_hh))
+            x = finals[-1][0]
+        return x, self._final_state(tuple(stack(tensors) for tensors in zip(*finals, strict=True)))
 
     def extra_repr(self) -> str:
         return (
@@ -212,13 +216,21 @@ class _Layers(Recurrence):
         )
 
 
-def _is_whole(part: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     """Whether it is an integer, or an array or a tensor of such."""
-    kind = getattr(getattr(part, "dtype", None), "kind", "")
-    return isinstance(part, int) or kind in ("int", "i", "u")
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return isinstance(value, int) or kind in ("int", "i", "u")
 
 
-class RNN(Elman, _Layers):
+def check_nonlinearity(layer: object, nonlinearity: str) -> None:
+    """Raises ArgumentError for a nonlinearity that an RNN does not have."""
+    if nonlinearity not in NONLINEARITIES:
+        raise ArgumentError(
+            f"{type(layer).__name__}: nonlinearity is 'tanh' or 'relu', got {nonlinearity!r}"
+        )
+
+
+class RNN(_Layers):
     """`h_t = act(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)` (Elman, 1990).
 
     Args:
@@ -253,14 +265,22 @@ class RNN(Elman, _Layers):
         *,
         dtype: Any = None,
     ) -> None:
-        self._choose(nonlinearity)
+        check_nonlinearity(self, nonlinearity)
+        self.nonlinearity = nonlinearity
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype,
         )  # fmt: skip
 
+    def _step(
+        self: Recurrence, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None
+    ) -> State:
+        (h,) = state
+        act = NONLINEARITIES[self.nonlinearity]
+        return (act(x + F.linear(h, weight_hh, bias_hh)),)
 
-class LSTM(LongShortTerm, _Layers):
+
+class LSTM(_Layers):
     """`c_t = f * c_{t-1} + i * g; h_t = o * tanh(c_t)`; the step is that of `LSTMCell`.
 
     Args and parameters: as of `RNN`, without `nonlinearity`; weights of 4 H rows. The state is the
@@ -269,6 +289,9 @@ class LSTM(LongShortTerm, _Layers):
     Args:
         proj_size: must be 0: projections are not supported; put a Linear behind the layer.
     """
+
+    num_gates = 4
+    num_states = 2
 
     def __init__(
         self,
@@ -290,9 +313,30 @@ class LSTM(LongShortTerm, _Layers):
             dtype=dtype,
         )  # fmt: skip
 
+    def _step(
+        self: Recurrence, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None
+    ) -> State:
+        h, c = state
+        i, f, g, o = (x + F.linear(h, weight_hh, bias_hh)).chunk(4, -1)
+        c = F.sigmoid(f) * c + F.sigmoid(i) * F.tanh(g)
+        return F.sigmoid(o) * F.tanh(c), c
 
-class GRU(Gated, _Layers):
+
+class GRU(_Layers):
     """`h_t = (1 - z) * n + z * h_{t-1}`; the step is that of `GRUCell`.
 
     Args and parameters: as of `RNN`, without `nonlinearity`; weights of 3 H rows.
     """
+
+    num_gates = 3
+    bias_hh_in_step = True  # that of n_h is multiplied by r
+
+    def _step(
+        self: Recurrence, x: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None
+    ) -> State:
+        (h,) = state
+        r_x, z_x, n_x = x.chunk(3, -1)
+        r_h, z_h, n_h = F.linear(h, weight_hh, bias_hh).chunk(3, -1)
+        r, z = F.sigmoid(r_x + r_h), F.sigmoid(z_x + z_h)
+        n = F.tanh(n_x + r * n_h)
+        return (n + z * (h - n),)

@@ -19,7 +19,7 @@ from smelt.nn.linear import Linear
 from smelt.nn.module import Module
 from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.tensor import Tensor
-from smelt.tensor.apply import filled
+from smelt.tensor.apply import full
 from smelt.tensor.shaping import cat
 
 __all__ = ["EncoderDecoder", "ManyToMany", "ManyToOne", "OneToMany"]
@@ -27,7 +27,7 @@ __all__ = ["EncoderDecoder", "ManyToMany", "ManyToOne", "OneToMany"]
 Recurrent = RNN | LSTM | GRU
 
 
-def _refuse_unless_recurrent(what: str, layer: Any) -> None:
+def _check_recurrent(what: str, layer: Any) -> None:
     if not isinstance(layer, Recurrent):
         raise ArgumentError(
             f"{what}: needs an nn.RNN, nn.LSTM or nn.GRU, got {type(layer).__name__}"
@@ -46,7 +46,7 @@ class ManyToOne(Module):
     """
 
     def __init__(self, recurrent: Recurrent, head: Module | None = None) -> None:
-        _refuse_unless_recurrent("ManyToOne", recurrent)
+        _check_recurrent("ManyToOne", recurrent)
         self.recurrent = recurrent
         self.head = head
 
@@ -70,7 +70,7 @@ class ManyToMany(Module):
     """
 
     def __init__(self, recurrent: Recurrent, head: Module) -> None:
-        _refuse_unless_recurrent("ManyToMany", recurrent)
+        _check_recurrent("ManyToMany", recurrent)
         self.recurrent = recurrent
         self.head = head
 
@@ -96,7 +96,7 @@ class OneToMany(Module):
     """
 
     def __init__(self, recurrent: Recurrent, vocabulary_size: int, context_size: int) -> None:
-        _refuse_unless_recurrent("OneToMany", recurrent)
+        _check_recurrent("OneToMany", recurrent)
         width = recurrent.input_size - context_size
         if width < 1 or recurrent.bidirectional:
             raise ArgumentError(
@@ -117,7 +117,7 @@ class OneToMany(Module):
             tokens: ints (B, T): the true token in front of each place, as `nn.shift_right` makes
                 them of the targets.
         """
-        self._refuse_unfit(context, tokens.shape[:1])
+        self._check_context(context, tokens.shape[:1])
         size = (*tokens.shape, self.context_size)
         x = cat([self.embedding(tokens), context.unsqueeze(1).expand(size)], -1)  # (B, T, ...)
         if self.recurrent.batch_first:
@@ -126,32 +126,32 @@ class OneToMany(Module):
 
     def greedy(self, context: Tensor, start: int, end: int | None, length: int) -> Decoded:
         """Returns the most probable token at each place; see `greedy_decode`."""
-        first, state = self._begin(context, start)
-        return greedy_decode(self._turn, state, first, end, length)
+        first, state = self._initial(context, start)
+        return greedy_decode(self._step, state, first, end, length)
 
     def beam(
         self, context: Tensor, start: int, end: int | None, length: int, beam_width: int
     ) -> Decoded:
         """Returns the `beam_width` best sequences that were found; see `beam_decode`."""
-        first, state = self._begin(context, start)
-        return beam_decode(self._turn, state, first, end, length, beam_width)
+        first, state = self._initial(context, start)
+        return beam_decode(self._step, state, first, end, length, beam_width)
 
-    def _begin(self, context: Tensor, start: int) -> tuple[Tensor, Any]:
-        self._refuse_unfit(context, context.shape[:1])
+    def _initial(self, context: Tensor, start: int) -> tuple[Tensor, Any]:
+        self._check_context(context, context.shape[:1])
         size = (context.shape[0], self.recurrent.num_layers, self.recurrent.hidden_size)
-        zeros = tuple(filled(size, 0, context.dtype) for _ in range(self.recurrent.tensors))
-        return filled(context.shape[:1], start, int64), (context, zeros)
+        zeros = tuple(full(size, 0, context.dtype) for _ in range(self.recurrent.num_states))
+        return full(context.shape[:1], start, int64), (context, zeros)
 
-    def _turn(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def _step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One place; the recurrent state has its batch in front, as decoding wants it."""
         context, inner = state
         x = cat([self.embedding(token), context], -1)
-        inner = tree.map(lambda part: part.transpose(0, 1), inner)
+        inner = tree.map(lambda tensor: tensor.transpose(0, 1), inner)
         h, after = self.recurrent.step(x, inner if len(inner) > 1 else inner[0])
         after = after if isinstance(after, tuple) else (after,)
-        return self.head(h), (context, tree.map(lambda part: part.transpose(0, 1), after))
+        return self.head(h), (context, tree.map(lambda tensor: tensor.transpose(0, 1), after))
 
-    def _refuse_unfit(self, context: Tensor, batch: tuple[int, ...]) -> None:
+    def _check_context(self, context: Tensor, batch: tuple[int, ...]) -> None:
         if context.shape != (*batch, self.context_size):
             raise ShapeError(
                 f"OneToMany: the context must be (B, C) = {(*batch, self.context_size)}, got "

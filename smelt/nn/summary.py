@@ -13,7 +13,7 @@ from smelt.nn.module import Hook, Module
 from smelt.tensor import Tensor
 from smelt.tracing.engine import no_grad
 
-__all__ = ["Row", "Summary", "refuse_unless_module", "shapes_of", "summary", "watched"]
+__all__ = ["Row", "Summary", "check_module", "shapes_of", "summary", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ def summary(model: Module, *inputs: Any) -> Summary:
     Raises:
         ArgumentError: `model` is no Module.
     """
-    refuse_unless_module("summary", model)
+    check_module("summary", model)
     shapes: dict[int, str] = {}
 
-    def look(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
+    def hook(module: Module, arguments: tuple[Any, ...], output: Any) -> None:
         shapes[id(module)] = shapes_of(output)
 
     modules = list(model.named_modules())
-    watched(model, inputs, look)
+    watched(model, inputs, hook)
     rows = tuple(_row(path, module, shapes.get(id(module), "-")) for path, module in modules)
     learned = list(model.parameters())
     trainable = sum(parameter.size for parameter in learned if parameter.requires_grad)
@@ -85,7 +85,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
     return Summary(rows, sum(parameter.size for parameter in learned), trainable, size)
 
 
-def refuse_unless_module(what: str, model: Any) -> None:
+def check_module(what: str, model: Any) -> None:
     """Raises ArgumentError for what is no Module."""
     if not isinstance(model, Module):
         raise ArgumentError(
@@ -103,16 +103,16 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.size * tensor.dtype.itemsize
 
 
-def watched(model: Module, inputs: tuple[Any, ...], look: Hook) -> None:
-    """Runs `model` once in evaluation mode without gradients; `look` is told of every call.
+def watched(model: Module, inputs: tuple[Any, ...], hook: Hook) -> None:
+    """Runs `model` once in evaluation mode without gradients; `hook` is told of every call.
 
     Args:
         model: the network; its modes are put back afterwards.
         inputs: what it is called with.
-        look: gets a module, its arguments and its result, as soon as it has one.
+        hook: gets a module, its arguments and its result, as soon as it has one.
     """
     modes = [(module, module.training) for module in model.modules()]
-    handles = [module.register_forward_hook(look) for module, _ in modes]
+    handles = [module.register_forward_hook(hook) for module, _ in modes]
     try:
         model.eval()
         with no_grad():

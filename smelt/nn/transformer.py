@@ -17,7 +17,7 @@ from smelt.dtypes import as_dtype, float32
 from smelt.errors import ArgumentError
 from smelt.nn import init
 from smelt.nn.attention import MultiheadAttention
-from smelt.nn.checks import refuse_tokens, sizes
+from smelt.nn.checks import check_floats, sizes
 from smelt.nn.containers import ModuleList
 from smelt.nn.dropout import Dropout
 from smelt.nn.linear import Linear
@@ -68,11 +68,11 @@ class _Layer(Module):
         self.dropout2 = Dropout(dropout)
         self.activation = _activation(activation)
 
-    def _residual(self, x: Tensor, norm: Map, dropout: Map, part: Map) -> Tensor:
-        """Adds what `part` makes of x; the norm comes before `part` or after the sum."""
+    def _residual(self, x: Tensor, norm: Map, dropout: Map, sublayer: Map) -> Tensor:
+        """Adds what `sublayer` makes of x; the norm comes before `sublayer` or after the sum."""
         if self.norm_first:
-            return x + dropout(part(norm(x)))
-        return norm(x + dropout(part(x)))
+            return x + dropout(sublayer(norm(x)))
+        return norm(x + dropout(sublayer(x)))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.linear2(self.dropout(self.activation(self.linear1(x))))
@@ -120,7 +120,7 @@ class TransformerEncoderLayer(_Layer):
             src_key_padding_mask: (B, T).
             is_causal: whether place i sees places up to i only; needs no mask.
         """
-        refuse_tokens(self, src=src)
+        check_floats(self, src=src)
 
         def attended(x: Tensor) -> Tensor:
             return self.self_attn(x, x, x, src_key_padding_mask, False, src_mask, True, is_causal)[
@@ -183,7 +183,7 @@ class TransformerDecoderLayer(_Layer):
             tgt_is_causal: whether place i of `tgt` sees places of `tgt` up to i only.
             memory_is_causal: whether place i of `tgt` sees places of `memory` up to i only.
         """
-        refuse_tokens(self, tgt=tgt, memory=memory)
+        check_floats(self, tgt=tgt, memory=memory)
 
         def attended(x: Tensor) -> Tensor:
             causal = tgt_is_causal

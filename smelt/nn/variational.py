@@ -27,7 +27,7 @@ __all__ = ["VariationalConv2d", "VariationalLinear", "kl_divergence"]
 class _Variational(Module):
     """A layer with a distribution for each weight and bias."""
 
-    def _begin(
+    def _init_parameters(
         self, shape: tuple[int, ...], bias: bool, prior_std: float, rho: float, dtype: Any
     ) -> None:
         if not prior_std > 0:
@@ -52,7 +52,7 @@ class _Variational(Module):
             init.uniform_(self.bias_mu, -limit, limit)
             init.constant_(self.bias_rho, self.initial_rho)
 
-    def _drawn(self) -> tuple[Tensor, Tensor | None]:
+    def _sample(self) -> tuple[Tensor, Tensor | None]:
         """Returns a weight and a bias: drawn, or in evaluation their means."""
         draws = self.training or self.always_draw
         weight, *bias = [
@@ -62,19 +62,19 @@ class _Variational(Module):
         return weight, bias[0] if bias else None
 
     def _distributions(self) -> list[tuple[Parameter, Parameter]]:
-        found = [(self.weight_mu, self.weight_rho)]
+        distributions = [(self.weight_mu, self.weight_rho)]
         if self.bias_mu is not None and self.bias_rho is not None:
-            found.append((self.bias_mu, self.bias_rho))
-        return found
+            distributions.append((self.bias_mu, self.bias_rho))
+        return distributions
 
     def kl_divergence(self) -> Tensor:
         """Returns KL(q || prior), summed over all weights and biases: shape ()."""
         prior = 2 * math.log(self.prior_std)
-        parts = [
+        divergences = [
             F.kl_divergence_normal(mu, 2 * log(F.softplus(rho)), 0.0, prior).sum()
             for mu, rho in self._distributions()
         ]
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        return divergences[0] if len(divergences) == 1 else divergences[0] + divergences[1]
 
 
 class VariationalLinear(_Variational):
@@ -109,11 +109,11 @@ class VariationalLinear(_Variational):
         sizes(self, in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        self._begin((out_features, in_features), bias, prior_std, rho, dtype)
+        self._init_parameters((out_features, in_features), bias, prior_std, rho, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns `x W^T + b`."""
-        return F.linear(x, *self._drawn())
+        return F.linear(x, *self._sample())
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, prior_std={self.prior_std}"
@@ -169,11 +169,11 @@ class VariationalConv2d(_Variational):
         self.dilation = dilation
         self.groups = groups
         shape = (out_channels, in_channels // groups, *kernel)
-        self._begin(shape, bias, prior_std, rho, dtype)
+        self._init_parameters(shape, bias, prior_std, rho, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the convolution of `x` with the drawn kernel."""
-        weight, bias = self._drawn()
+        weight, bias = self._sample()
         return F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
@@ -188,10 +188,10 @@ def kl_divergence(model: Module) -> Tensor:
     Raises:
         ArgumentError: the model has none.
     """
-    found = [part for part in model.modules() if isinstance(part, _Variational)]
-    if not found:
+    layers = [module for module in model.modules() if isinstance(module, _Variational)]
+    if not layers:
         raise ArgumentError(f"kl_divergence: {type(model).__name__} has no variational layer")
-    total = found[0].kl_divergence()
-    for layer in found[1:]:
+    total = layers[0].kl_divergence()
+    for layer in layers[1:]:
         total = total + layer.kl_divergence()
     return total

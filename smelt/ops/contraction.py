@@ -11,7 +11,7 @@ from smelt.errors import DTypeError, ShapeError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add
 from smelt.ops.movement import broadcast_shapes, permute, prefix_axes, reshape
-from smelt.ops.op import Op, Type, Typed, refuse_half
+from smelt.ops.op import Op, Type, Typed, check_not_half
 
 
 def swap_last(x: Any) -> Any:
@@ -49,7 +49,7 @@ class Matmul(Op):
             raise DTypeError(
                 f"matmul: needs two of one number dtype, got {a.dtype.name} and {b.dtype.name}"
             )
-        refuse_half("matmul", a.dtype)
+        check_not_half("matmul", a.dtype)
         batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
         return Type((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 

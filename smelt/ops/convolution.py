@@ -17,7 +17,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add
 from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
-from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
+from smelt.ops.op import Op, Shape, Type, Typed, check_not_half
 
 Sizes = tuple[int, ...]
 
@@ -49,7 +49,7 @@ class Convolution(Op):
             raise DTypeError(
                 f"convolution: needs two of one number dtype, got {x.dtype.name} and {w.dtype.name}"
             )
-        refuse_half("convolution", x.dtype)
+        check_not_half("convolution", x.dtype)
         if min((*stride, *dilation, 1)) < 1:
             raise ArgumentError(
                 f"convolution: stride and dilation start at 1, got {stride} and {dilation}"

@@ -20,7 +20,7 @@ from smelt.ir import arithmetic, loops
 from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
 from smelt.ir.operation import Pattern
 from smelt.ops.movement import broadcast_shapes, prefix_axes
-from smelt.ops.op import Op, Reader, Shape, Type, Typed, refuse_half
+from smelt.ops.op import Op, Reader, Shape, Type, Typed, check_not_half
 
 Partial = None | int | float | Callable[..., Any]
 ANY, NUMBER, FLOAT, INTEGER, BITS = "any", "number", "float", "integer", "integer or bool"
@@ -73,7 +73,7 @@ class Elementwise(Op):
         dtype = types[-1].dtype
         if dtype.kind not in _KINDS[self.accepts]:
             raise DTypeError(f"{self.name} needs {self.accepts} operands, got {dtype.name}")
-        refuse_half(self.name, dtype)
+        check_not_half(self.name, dtype)
         for given in types:
             if given.dtype is not dtype:
                 both = ", ".join(one.dtype.name for one in types)

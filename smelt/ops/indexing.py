@@ -17,7 +17,7 @@ from smelt.ir import loops
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Pattern
 from smelt.ops.movement import broadcast_to
-from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
+from smelt.ops.op import Op, Reader, Type, Typed, check_not_half
 
 
 def _check_index(what: str, index: Typed) -> None:
@@ -108,7 +108,7 @@ class ScatterAdd(Op):
         g, index = types
         axis = attributes["axis"]
         _check_index("scatter_add", index)
-        refuse_half("scatter_add", g.dtype)
+        check_not_half("scatter_add", g.dtype)
         if g.dtype.kind == "bool":
             raise DTypeError("scatter_add: bool elements must be cast to a number first")
         if g.shape[axis : axis + len(index.shape)] != index.shape:

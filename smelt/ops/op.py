@@ -117,7 +117,7 @@ class Op(Operation):
         raise NotImplementedError(f"{self.name}: batch")
 
 
-def refuse_half(name: str, dtype: DType) -> None:
+def check_not_half(name: str, dtype: DType) -> None:
     """Raises DTypeError for the 16-bit floats: they are storage, and callers compute in float32."""
     if dtype.compute is not dtype:
         raise DTypeError(

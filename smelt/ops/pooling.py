@@ -20,7 +20,7 @@ from smelt.ir.loops import Cast, Constant, Expression, Select, Unary, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.convolution import effective_extent
 from smelt.ops.movement import Index, broadcast_to, conjunction
-from smelt.ops.op import Op, Reader, Type, Typed, refuse_half
+from smelt.ops.op import Op, Reader, Type, Typed, check_not_half
 from smelt.ops.windows import Windows, trailing
 
 FEW = 4  # positions of which one is chosen after all have been read
@@ -47,7 +47,7 @@ class WindowArgmax(Windowed):
         (x,), windows = types, self.windows(attributes)
         if x.dtype.kind == "bool":
             raise DTypeError("window_argmax: bool elements must be cast to a number first")
-        refuse_half("window_argmax", x.dtype)
+        check_not_half("window_argmax", x.dtype)
         kept = len(x.shape) - windows.ndim
         windows.check("window_argmax", x.shape[kept:])
         return Type((*x.shape[:kept], *windows.counts), int32)
@@ -112,7 +112,7 @@ class WindowTake(Windowed):
     """`y[..., p] = x[..., the element of window p at place[..., p]]`."""
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        refuse_half("window_take", types[0].dtype)
+        check_not_half("window_take", types[0].dtype)
         return Type(types[1].shape, types[0].dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
@@ -179,7 +179,7 @@ class WindowPut(Windowed):
     """
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        refuse_half("window_put", types[0].dtype)
+        check_not_half("window_put", types[0].dtype)
         if types[0].dtype.kind == "bool":
             raise DTypeError("window_put: bool elements must be cast to a number first")
         extents = attributes["extents"]

@@ -19,7 +19,7 @@ from smelt.errors import ArgumentError, DTypeError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import add, as_float, div, eq, mul, where
 from smelt.ops.movement import broadcast_to, flip, pad, reshape, slice_
-from smelt.ops.op import Op, Shape, Type, Typed, refuse_half
+from smelt.ops.op import Op, Shape, Type, Typed, check_not_half
 
 Adjoint = Callable[..., Any]
 
@@ -54,7 +54,7 @@ class Reduction(Op):
         (x,), axes = types, attributes["axes"]
         if x.dtype.kind == "bool":
             raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
-        refuse_half(self.name, x.dtype)
+        check_not_half(self.name, x.dtype)
         if self.start in (math.inf, -math.inf) and 0 in (x.shape[axis] for axis in axes):
             raise ArgumentError(f"{self.name}: nothing to choose from along an axis of extent 0")
         kept = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
@@ -164,7 +164,7 @@ class Cumulative(Op):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         if types[0].dtype.kind == "bool":
             raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
-        refuse_half(self.name, types[0].dtype)
+        check_not_half(self.name, types[0].dtype)
         return Type(types[0].shape, types[0].dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from smelt.dtypes import int64
 from smelt.errors import ShapeError
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Type, Typed, refuse_half
+from smelt.ops.op import Op, Type, Typed, check_not_half
 
 
 class Argsort(Op):
@@ -25,7 +25,7 @@ class Argsort(Op):
     is_worth_saving = True
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        refuse_half("argsort", types[0].dtype)
+        check_not_half("argsort", types[0].dtype)
         if not types[0].shape:
             raise ShapeError("argsort: a tensor of shape () has no axis to sort along")
         return Type(types[0].shape, int64)

@@ -1,4 +1,4 @@
-"""Optimisers, learning-rate schedules, gradient clipping."""
+"""Optimizers, learning-rate schedules, gradient clipping."""
 
 from smelt.optim import lr_scheduler
 from smelt.optim.adagrad import Adagrad

@@ -50,17 +50,17 @@ class Adagrad(Optimizer):
         not_negative("Adagrad", **settings)
         super().__init__(params, {**settings, "maximize": maximize})
 
-    def begin(self, group: Group) -> dict[str, float]:
+    def init_state(self, group: Group) -> dict[str, float]:
         return {"sum": group["initial_accumulator_value"]}
 
-    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+    def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
         return (group["lr"] / (1 + (t - 1) * group["lr_decay"]),)
 
     def update(
         self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
     ) -> None:
-        (rate,), s = scalars, state["sum"]
+        (step_size,), s = scalars, state["sum"]
         if group["weight_decay"]:
             g = g + group["weight_decay"] * x
         s.copy_(s + g * g)
-        x.copy_(x - rate * g / (sqrt(s) + group["eps"]))
+        x.copy_(x - step_size * g / (sqrt(s) + group["eps"]))

@@ -54,29 +54,31 @@ class Adam(Optimizer):
         defaults = {"lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, {**defaults, "amsgrad": amsgrad, "maximize": maximize})
 
-    def begin(self, group: Group) -> dict[str, float]:
+    def init_state(self, group: Group) -> dict[str, float]:
         moments = {"exp_avg": 0.0, "exp_avg_sq": 0.0}
         return moments | ({"max_exp_avg_sq": 0.0} if group["amsgrad"] else {})
 
-    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+    def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
         lr, (beta1, beta2) = group["lr"], group["betas"]
-        decay = 1 - lr * group["weight_decay"]
-        return beta1, beta2, lr / (1 - beta1**t), sqrt(1 - beta2**t), decay
+        step_size, bias_correction2_sqrt = lr / (1 - beta1**t), sqrt(1 - beta2**t)
+        return beta1, beta2, step_size, bias_correction2_sqrt, 1 - lr * group["weight_decay"]
 
     def update(
         self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
     ) -> None:
-        beta1, beta2, rate, root, decay = scalars
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        start = x
-        if group["weight_decay"]:
-            start, g = (x * decay, g) if self.decoupled else (x, g + group["weight_decay"] * x)
+        beta1, beta2, step_size, bias_correction2_sqrt, decay = scalars
+        weight_decay, m, v = group["weight_decay"], state["exp_avg"], state["exp_avg_sq"]
+        decayed = x * decay if weight_decay and self.decoupled else x
+        if weight_decay and not self.decoupled:
+            g = g + weight_decay * x
         m.copy_(m + (1 - beta1) * (g - m))
         v.copy_(beta2 * v + (1 - beta2) * (g * g))
-        largest = v
+        second_moment = v
         if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"].copy_(maximum(state["max_exp_avg_sq"], v))
-        x.copy_(start - rate * m / (sqrt(largest) / root + group["eps"]))
+            second_moment = state["max_exp_avg_sq"]
+            second_moment.copy_(maximum(second_moment, v))
+        denominator = sqrt(second_moment) / bias_correction2_sqrt + group["eps"]
+        x.copy_(decayed - step_size * m / denominator)
 
 
 class AdamW(Adam):

@@ -1,4 +1,4 @@
-"""Checks of hyper-parameters, with one wording for all optimisers."""
+"""Checks of hyper-parameters, with one wording for all optimizers."""
 
 from __future__ import annotations
 

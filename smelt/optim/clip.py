@@ -1,4 +1,4 @@
-"""Gradient clipping: before an optimiser's step, gradients that are too long are made shorter."""
+"""Gradient clipping: before an optimizer's step, gradients that are too long are made shorter."""
 
 from __future__ import annotations
 

@@ -94,4 +94,4 @@ def gradient_descent(
 def _distance(a: Any, b: Any) -> float:
     """The Euclidean norm of the difference, over all leaves of two trees."""
     pairs = zip(tree.flatten(a)[0], tree.flatten(b)[0], strict=True)
-    return math.hypot(*(float(((one - other) ** 2).sum().sqrt()) for one, other in pairs))
+    return math.hypot(*(float(((p - q) ** 2).sum().sqrt()) for p, q in pairs))

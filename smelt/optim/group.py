@@ -43,13 +43,16 @@ class Group(UserDict[str, Any]):
         super().__delitem__(key)
         guards.changed()
 
-    def hold(self, key: str, place: int | None = None) -> Tensor:
-        """Makes a number (or number `place` of a tuple) a tensor, so that steps can change it."""
-        value = self.data[key]
-        number = value if place is None else value[place]
-        if isinstance(number, Tensor):
-            return number
-        held = scalar(number)
+    def make_traced(self, key: str, index: int | None = None) -> Tensor:
+        """Makes a setting (or item `index` of a tuple) a tensor, so that steps can change it."""
+        setting = self.data[key]
+        value = setting if index is None else setting[index]
+        if isinstance(value, Tensor):
+            return value
+        tensor = scalar(value)
         guards.changed()
-        self.data[key] = held if place is None else (*value[:place], held, *value[place + 1 :])
-        return held
+        if index is not None:
+            self.data[key] = (*setting[:index], tensor, *setting[index + 1 :])
+        else:
+            self.data[key] = tensor
+        return tensor

@@ -1,7 +1,7 @@
-"""Optimizer: what all optimisers share. Each one adds its mathematics (`scalars` and `update`).
+"""Optimizer: what all optimizers share. Each adds its mathematics (`step_scalars`, `update`).
 
 All state (moments, step counts, learning rates) exists from the start and is changed in place only,
-so an optimiser runs inside a compiled step as it does outside.
+so an optimizer runs inside a compiled step as it does outside.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _NOT_SAVED = ("params", "initial_lr")  # the first is the model's, the second th
 
 
 class Optimizer:
-    """The base of optimisers.
+    """The base of optimizers.
 
     Args:
-        params: the tensors to optimise, or dicts with "params" and settings of their own.
+        params: the tensors to optimize, or dicts with "params" and settings of their own.
         defaults: the settings of the groups that do not give their own; "lr" is one of them.
 
     Attributes:
@@ -55,18 +55,18 @@ class Optimizer:
             )
         given = list(params)
         if not given:
-            raise ArgumentError(f"{name}: an optimiser without parameters")
+            raise ArgumentError(f"{name}: an optimizer without parameters")
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
 
-    # --- the mathematics, given by each optimiser -------------------------------------------------
+    # --- the mathematics, given by each optimizer -------------------------------------------------
 
-    def begin(self, group: Group) -> dict[str, float]:
+    def init_state(self, group: Group) -> dict[str, float]:
         """Returns the names of a parameter's moments and the number that each starts from."""
         return {}
 
-    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+    def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
         """Returns the numbers that `update` needs besides the group's settings.
 
         Args:
@@ -95,18 +95,18 @@ class Optimizer:
 
     def _step_group(self, group: Group) -> None:
         parameters: list[Tensor] = group["params"]
-        present = [x.grad is not None for x in parameters]
-        if not any(present):
+        has_gradient = [x.grad is not None for x in parameters]
+        if not any(has_gradient):
             return
-        self._refuse_new_state(group)
+        self._check_no_new_state(group)
         count: Tensor = group["step"]
-        count.copy_(count + (1 if all(present) else np.array(present, np.int64)))
-        scalars = self.scalars(group, count.to(float64))
-        for number, x in enumerate(parameters):
+        count.copy_(count + (1 if all(has_gradient) else np.array(has_gradient, np.int64)))
+        scalars = self.step_scalars(group, count.to(float64))
+        for index, x in enumerate(parameters):
             if x.grad is not None:
                 g = -x.grad if group.get("maximize") else x.grad
-                chosen = [_chosen(value, number, x.dtype) for value in scalars]
-                self.update(x, g, self.state[x], group, *chosen)
+                own = [_scalar_of(value, index, x.dtype) for value in scalars]
+                self.update(x, g, self.state[x], group, *own)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or makes them zeros."""
@@ -116,12 +116,12 @@ class Optimizer:
     def _note(self) -> None:
         context.engine.note_module(self)  # a trace remembers which settings it was made for
 
-    def _refuse_new_state(self, group: Group) -> None:
-        for name in self.begin(group):
+    def _check_no_new_state(self, group: Group) -> None:
+        for name in self.init_state(group):
             if name not in self.state[group["params"][0]]:
                 raise ArgumentError(
                     f"{type(self).__name__}: a setting that needs {name} was switched on after "
-                    "the optimiser was made; make a new optimiser with it"
+                    "the optimizer was made; make a new optimizer with it"
                 )
 
     # --- groups -----------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class Optimizer:
         """Adds parameters with settings of their own, and makes their state."""
         parameters = given["params"]
         parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-        self._refuse_unfit(parameters)
+        self._check_parameters(parameters)
         group = Group({**self.defaults, **given, "params": parameters})
         if isinstance(group["lr"], (int, float)) and group["lr"] < 0:
             raise ArgumentError(
@@ -139,19 +139,21 @@ class Optimizer:
         group.data["lr"] = scalar(group["lr"])
         group.data["step"] = Tensor(np.zeros(len(parameters), np.int64), int64)
         for x in parameters:
-            self.state[x] = {name: _filled(x, start) for name, start in self.begin(group).items()}
+            self.state[x] = {
+                name: _full(x, start) for name, start in self.init_state(group).items()
+            }
         self.param_groups.append(group)
         guards.changed()
 
-    def _refuse_unfit(self, parameters: list[Any]) -> None:
+    def _check_parameters(self, parameters: list[Any]) -> None:
         name, seen = type(self).__name__, {id(x) for x in self._parameters()}
         for x in parameters:
             if not isinstance(x, Tensor):
-                raise ArgumentError(f"{name} optimises tensors, got a {type(x).__name__}")
-            if x.history is not None:
+                raise ArgumentError(f"{name} optimizes tensors, got a {type(x).__name__}")
+            if x.tape_entry is not None:
                 raise GradientError(f"{name}: a computed tensor {x.shape} is not a parameter")
             if not x.dtype.is_float:
-                raise DTypeError(f"{name} optimises floats, got {x.dtype.name}")
+                raise DTypeError(f"{name} optimizes floats, got {x.dtype.name}")
             if id(x) in seen:
                 raise ArgumentError(f"{name}: a parameter {x.shape} was given twice")
             seen.add(id(x))
@@ -169,7 +171,7 @@ class Optimizer:
         """Returns all state as tensors by flat names: what is needed to resume exactly.
 
         Names are `state.<parameter number>.<moment>` and `param_groups.<number>.<setting>`. The
-        tensors share memory with the optimiser: copy what must stay.
+        tensors share memory with the optimizer: copy what must stay.
         """
         return {
             key: value.detach() if isinstance(value, Tensor) else _as_saved(value)
@@ -187,7 +189,7 @@ class Optimizer:
         problems = [f"{key}: missing" for key in own if key not in given]
         problems += [f"{key}: unexpected" for key in given if key not in own]
         problems += [
-            f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimiser"
+            f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimizer"
             for key in own
             if key in given and isinstance(own[key], Tensor) and own[key].shape != given[key].shape
         ]
@@ -201,45 +203,45 @@ class Optimizer:
                 self._restore_setting(key, type(value)(given[key].item()))
 
     def _named_state(self) -> Iterator[tuple[str, Any]]:
-        for number, x in enumerate(self._parameters()):
+        for index, x in enumerate(self._parameters()):
             for name, moment in self.state[x].items():
-                yield f"state.{number}.{name}", moment
-        for number, group in enumerate(self.param_groups):
+                yield f"state.{index}.{name}", moment
+        for index, group in enumerate(self.param_groups):
             for name, value in group.items():
-                path = f"param_groups.{number}.{name}"
+                path = f"param_groups.{index}.{name}"
                 if isinstance(value, tuple):
-                    yield from ((f"{path}.{place}", part) for place, part in enumerate(value))
+                    yield from ((f"{path}.{position}", item) for position, item in enumerate(value))
                 elif name not in _NOT_SAVED and isinstance(value, (Tensor, bool, int, float)):
                     yield path, value
 
     def _restore_setting(self, key: str, value: Any) -> None:
-        _, number, name, *place = key.split(".")
-        group = self.param_groups[int(number)]
-        if place:
-            before, at = group[name], int(place[0])
-            group[name] = (*before[:at], value, *before[at + 1 :])
+        _, index, name, *positions = key.split(".")
+        group = self.param_groups[int(index)]
+        if positions:
+            before, position = group[name], int(positions[0])
+            group[name] = (*before[:position], value, *before[position + 1 :])
         else:
             group[name] = value
 
     def __repr__(self) -> str:
         lines = [type(self).__name__ + " ("]
-        for number, group in enumerate(self.param_groups):
-            lines.append(f"Parameter group {number}")
+        for index, group in enumerate(self.param_groups):
+            lines.append(f"Parameter group {index}")
             shown = (name for name in sorted(group) if name not in ("params", "step"))
             lines += [f"    {name}: {_shown(group[name])}" for name in shown]
         return "\n".join([*lines, ")"])
 
 
-def _filled(x: Tensor, start: float) -> Tensor:
+def _full(x: Tensor, start: float) -> Tensor:
     full = as_tensor(np.full(x.shape, start)).to(x.dtype)
     return Tensor(np.array(full.data), x.dtype)
 
 
-def _chosen(value: Any, number: int, dtype: DType) -> Any:
-    """Returns the number that belongs to one parameter, in its dtype."""
+def _scalar_of(value: Any, index: int, dtype: DType) -> Any:
+    """Returns the step scalar that belongs to a parameter, in its dtype."""
     if not isinstance(value, Tensor):
         return value
-    return (narrow(value, 0, number, 1).reshape(()) if value.ndim else value).to(dtype)
+    return (narrow(value, 0, index, 1).reshape(()) if value.ndim else value).to(dtype)
 
 
 def _as_saved(value: Any) -> Tensor:

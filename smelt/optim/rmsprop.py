@@ -54,17 +54,17 @@ class RMSprop(Optimizer):
         not_negative("RMSprop", **settings)
         super().__init__(params, {**settings, "centered": centered, "maximize": maximize})
 
-    def begin(self, group: Group) -> dict[str, float]:
+    def init_state(self, group: Group) -> dict[str, float]:
         averages = {"square_avg": 0.0} | ({"grad_avg": 0.0} if group["centered"] else {})
         return averages | ({"momentum_buffer": 0.0} if is_used(group["momentum"]) else {})
 
-    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+    def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
         return group["lr"], group["momentum"]
 
     def update(
         self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
     ) -> None:
-        (rate, momentum), alpha, v = scalars, group["alpha"], state["square_avg"]
+        (lr, momentum), alpha, v = scalars, group["alpha"], state["square_avg"]
         if group["weight_decay"]:
             g = g + group["weight_decay"] * x
         v.copy_(alpha * v + (1 - alpha) * (g * g))
@@ -76,4 +76,4 @@ class RMSprop(Optimizer):
         change = g / (sqrt(variance) + group["eps"])
         if is_used(group["momentum"]):
             change = state["momentum_buffer"].copy_(momentum * state["momentum_buffer"] + change)
-        x.copy_(x - rate * change)
+        x.copy_(x - lr * change)

@@ -53,22 +53,22 @@ class SGD(Optimizer):
         defaults |= {"weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize}
         super().__init__(params, defaults)
 
-    def begin(self, group: Group) -> dict[str, float]:
+    def init_state(self, group: Group) -> dict[str, float]:
         return {"momentum_buffer": 0.0} if is_used(group["momentum"]) else {}
 
-    def scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
+    def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
         damped = 1 - group["dampening"]
-        share = where(t == 1, 1.0, damped * (t * 0 + 1)) if group["dampening"] else 1.0
-        return group["lr"], group["momentum"], share
+        gradient_weight = where(t == 1, 1.0, damped * (t * 0 + 1)) if group["dampening"] else 1.0
+        return group["lr"], group["momentum"], gradient_weight
 
     def update(
         self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
     ) -> None:
-        rate, momentum, share = scalars
+        lr, momentum, gradient_weight = scalars
         if group["weight_decay"]:
             g = g + group["weight_decay"] * x
         if is_used(group["momentum"]):
             b = state["momentum_buffer"]
-            b.copy_(momentum * b + share * g)
+            b.copy_(momentum * b + gradient_weight * g)
             g = g + momentum * b if group["nesterov"] else b
-        x.copy_(x - rate * g)
+        x.copy_(x - lr * g)

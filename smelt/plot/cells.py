@@ -42,11 +42,11 @@ def draw_cells(axes: Axes, picture: np.ndarray, colours: Any, span: Any, write: 
 
 
 def _write(axes: Axes, picture: np.ndarray, shown: Any) -> None:
-    whole = np.array_equal(picture, np.round(picture))
+    integral = np.array_equal(picture, np.round(picture))
     for (row, column), value in np.ndenumerate(picture):
         red, green, blue, _ = shown.cmap(shown.norm(value))
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
-        text = f"{value:.0f}" if whole else f"{round(value, 2) + 0.0:.2f}"
+        text = f"{value:.0f}" if integral else f"{round(value, 2) + 0.0:.2f}"
         colour = "white" if dark else INK
         axes.text(column, row, text, color=colour, ha="center", va="center", fontsize=8)
 

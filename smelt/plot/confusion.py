@@ -29,7 +29,7 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
         MissingExtra: matplotlib is not installed.
     """
     counts = np.asarray(counts)
-    labels = [str(number) for number in range(len(counts))] if names is None else list(names)
+    labels = [str(index) for index in range(len(counts))] if names is None else list(names)
     if counts.shape != (len(labels), len(labels)):
         raise ShapeError(
             f"confusion: counts {counts.shape} with {len(labels)} names must be square"
@@ -43,9 +43,9 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
             shade = _strength(counts)[row, column]
             colour = "white" if row == column and shade > 0.5 else INK
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
-    places = range(len(labels))
-    axes.set_xticks(places, labels)
-    axes.set_yticks(places, labels)
+    positions = range(len(labels))
+    axes.set_xticks(positions, labels)
+    axes.set_yticks(positions, labels)
     axes.set_xlabel("predicted", color=GREY, fontsize=9)
     axes.set_ylabel("true", color=GREY, fontsize=9)
     bare(axes, spines=())
@@ -78,4 +78,4 @@ def _colours(counts: np.ndarray) -> np.ndarray:
 
 
 def _rgb(colour: str) -> np.ndarray:
-    return np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    return np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])

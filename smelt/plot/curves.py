@@ -49,7 +49,7 @@ def _loss(axes: Axes, rows: Rows) -> None:
         axes.set_yscale("log", subs=())
         locator: Any = axes.yaxis.get_major_locator()
         locator.set_params(subs=(1, 2, 5))
-        axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
     axes.legend(facecolor="white", edgecolor="none", framealpha=1, labelcolor=GREY, fontsize=9)
 
 
@@ -67,7 +67,7 @@ def _accuracy(axes: Axes, rows: Rows) -> None:
         fontsize=11,
         fontweight="bold",
     )
-    axes.yaxis.set_major_formatter(lambda value, place: f"{100 * value:g}%")
+    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:g}%")
     axes.set_ylim(top=1.005)
 
 

@@ -44,9 +44,9 @@ def gradient_flow(
     figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     framed(axes, title, "step t of the sequence", "|dL / dh(t)|")
-    for place, (name, row) in enumerate(rows.items()):
+    for index, (name, row) in enumerate(rows.items()):
         steps = np.arange(1, len(row) + 1)
-        colour = colour_of(place)
+        colour = colour_of(index)
         axes.plot(steps, np.maximum(row, floor), color=colour, linewidth=2, label=name)
     axes.set_yscale("log")
     axes.margins(x=0.02)
@@ -85,9 +85,9 @@ def gradients_through_time(
 
     def final(nudges: list[Any]) -> Tensor:
         here = state
-        for place, nudge in enumerate(nudges):
-            after = step(inputs[place], here)
-            _refuse_unlike(after, here)
+        for index, nudge in enumerate(nudges):
+            after = step(inputs[index], here)
+            _check_same_state(after, here)
             here = tree.map(lambda h, d: h + d, after, nudge)
         return loss(here)
 
@@ -95,7 +95,7 @@ def gradients_through_time(
     return np.array([_norm(slope) for slope in slopes])
 
 
-def _refuse_unlike(after: Any, before: Any) -> None:
+def _check_same_state(after: Any, before: Any) -> None:
     shapes = [[leaf.shape for leaf in tree.flatten(state)[0]] for state in (after, before)]
     if shapes[0] != shapes[1]:
         raise ArgumentError(

@@ -99,8 +99,8 @@ def activations(
 
 def _activation(axes: Axes, name: str, function: Function, x: np.ndarray, derivative: bool) -> None:
     framed(axes, name)
-    for place in (axes.axhline, axes.axvline):
-        place(0, color=GREY, linewidth=0.7)
+    for line in (axes.axhline, axes.axvline):
+        line(0, color=GREY, linewidth=0.7)
     heights = _values(f"activations: {name}", function, x)
     axes.plot(*_broken(x, heights), color=BLUE, linewidth=2, label="value")
     if derivative:
@@ -149,10 +149,10 @@ def descent(
     axes = figure.subplots()
     framed(axes, title, x_label, y_label)
     axes.plot(x, heights, color=INK, linewidth=1.5)
-    for place, (name, path) in enumerate(paths.items()):
+    for index, (name, path) in enumerate(paths.items()):
         steps = as_array(f"descent: {name}", path, ("n",)).astype(float)
         heights_there = _values("descent", function, steps)
-        colour = colour_of(place)
+        colour = colour_of(index)
         axes.plot(steps, heights_there, color=colour, linewidth=1, alpha=0.6)
         axes.plot(steps, heights_there, "o", color=colour, markersize=5, label=name)
     axes.set_xlim(*limits)
@@ -241,26 +241,26 @@ def _steps(axes: Axes, function: Any, points: Any, against: Any, length: float) 
 
 
 def _trails(axes: Axes, paths: Mapping[str, Any]) -> None:
-    for place, (name, path) in enumerate(paths.items()):
+    for index, (name, path) in enumerate(paths.items()):
         across, up = as_array(f"contour: {name}", path, ("steps", "2")).T
-        colour = colour_of(place + 1)
+        colour = colour_of(index + 1)
         axes.plot(across, up, "o-", color=colour, markersize=4, linewidth=1.5, label=name)
     if paths:
         legend(axes, edgecolor=PALE)
 
 
-def _gradient(function: Any, *places: np.ndarray) -> tuple[np.ndarray, ...]:
-    slopes = grad(lambda *places: function(*places).sum(), argnums=tuple(range(len(places))))
-    return tuple(slope.numpy() for slope in slopes(*(tensor(p, dtype=float64) for p in places)))
+def _gradient(function: Any, *points: np.ndarray) -> tuple[np.ndarray, ...]:
+    slopes = grad(lambda *points: function(*points).sum(), argnums=tuple(range(len(points))))
+    return tuple(slope.numpy() for slope in slopes(*(tensor(p, dtype=float64) for p in points)))
 
 
-def _values(what: str, function: Any, *places: np.ndarray) -> np.ndarray:
+def _values(what: str, function: Any, *points: np.ndarray) -> np.ndarray:
     """Returns the heights at places of one shape, found eagerly and without gradients."""
-    heights = function(*(tensor(place, dtype=float64) for place in places))
+    heights = function(*(tensor(point, dtype=float64) for point in points))
     values = np.asarray(heights.detach() if isinstance(heights, Tensor) else heights)
-    if values.shape != places[0].shape:
+    if values.shape != points[0].shape:
         raise ShapeError(
-            f"{what}: the function returned {values.shape} for {places[0].shape}; it must act on "
+            f"{what}: the function returned {values.shape} for {points[0].shape}; it must act on "
             "each element"
         )
     return values.astype(float)

@@ -44,12 +44,12 @@ def images(
     side = 2.6 if values else max(1.0, min(2.4, 7.2 / columns))
     figure = new_figure(side * columns + 0.2, (side + 0.3) * rows + 0.4 * bool(title))
     span = (float(pixels.min()), float(pixels.max()))
-    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        if place >= len(pixels):
+    for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if index >= len(pixels):
             axes.set_visible(False)
             continue
-        draw_cells(axes, pixels[place], "gray", span, values)
-        titled(axes, titles[place] if titles else "", fontsize=9, pad=4)
+        draw_cells(axes, pixels[index], "gray", span, values)
+        titled(axes, titles[index] if titles else "", fontsize=9, pad=4)
     headed(figure, title)
     return figure
 
@@ -77,10 +77,10 @@ def kernels(weights: Any, *, columns: int | None = None, title: str = "") -> Fig
     figure = new_figure(side * columns + 0.9, side * rows + 0.4 * bool(title))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     span = balanced(weights)
-    for place, axes in enumerate(panels):
-        axes.set_visible(place < len(weights))
-        if place < len(weights):
-            shown = draw_cells(axes, weights[place], diverging(), span, write)
+    for index, axes in enumerate(panels):
+        axes.set_visible(index < len(weights))
+        if index < len(weights):
+            shown = draw_cells(axes, weights[index], diverging(), span, write)
     colour_scale(figure, shown, panels)
     headed(figure, title)
     return figure
@@ -109,12 +109,12 @@ def feature_maps(
     """
     maps = as_array("feature_maps: maps", maps, ("channels", "height", "width"))
     as_many("feature_maps", names, len(maps))
-    labels = list(names) if names else [f"channel {place}" for place in range(len(maps))]
+    labels = list(names) if names else [f"channel {index}" for index in range(len(maps))]
     pictures: list[tuple[str, np.ndarray, str]] = []
     if image is not None:
         picture = as_array("feature_maps: image", image, ("h", "w"), ("h", "w", "3"))
         pictures = [("image", picture, "gray")]
-    pictures += [(name, one, "viridis") for name, one in zip(labels, maps, strict=True)]
+    pictures += [(name, pixels, "viridis") for name, pixels in zip(labels, maps, strict=True)]
     rows, columns = grid_of(len(pictures), columns)
     side = max(1.1, min(2.2, 7.6 / columns))
     figure = new_figure(side * columns + 0.7, (side + 0.3) * rows + 0.4 * bool(title))

@@ -71,8 +71,8 @@ def loss_curves(
     figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     framed(axes, title, x_label, y_label)
-    for place, (name, row) in enumerate(runs.items()):
-        _curve(axes, start + every * np.arange(len(row)), row, name, colour_of(place), smooth)
+    for index, (name, row) in enumerate(runs.items()):
+        _curve(axes, start + every * np.arange(len(row)), row, name, colour_of(index), smooth)
     for name, level in (levels or {}).items():
         axes.axhline(level, color=GREY, linewidth=1.2, linestyle=(0, (5, 3)), label=name)
     _scale(axes, np.concatenate([*runs.values(), np.asarray(list((levels or {}).values()))]), log)
@@ -100,9 +100,9 @@ def learning_rates(losses: Curves, *, title: str = "The same descent, other step
     axes = figure.subplots()
     framed(axes, title, "step", "loss")
     axes.xaxis.set_major_locator(whole_numbers())
-    for place, (rate, row) in enumerate(runs.items()):
+    for index, (rate, row) in enumerate(runs.items()):
         label = f"learning rate {rate}"
-        axes.plot(row, color=colour_of(place), linewidth=2, marker="o", markersize=4, label=label)
+        axes.plot(row, color=colour_of(index), linewidth=2, marker="o", markersize=4, label=label)
     first = max(row[0] for row in runs.values())
     axes.set_ylim(-0.06 * first, 2.2 * first)
     legend(axes)
@@ -148,8 +148,8 @@ def moving_average(
     framed(axes, title, x_label, y_label)
     raw, width = (GREY, 1.0) if smoothed else (BLUE, 1.5)
     axes.plot(times, series, color=raw, linewidth=width, alpha=0.8, label="series")
-    for place, (name, row) in enumerate(smoothed.items()):
-        axes.plot(times[-len(row) :], row, color=colour_of(place + 1), linewidth=2, label=name)
+    for index, (name, row) in enumerate(smoothed.items()):
+        axes.plot(times[-len(row) :], row, color=colour_of(index + 1), linewidth=2, label=name)
     axes.margins(x=0.01)
     if smoothed:
         legend(axes)
@@ -185,4 +185,4 @@ def _scale(axes: Axes, shown: np.ndarray, log: bool | None) -> None:
         locator: Any = axes.yaxis.get_major_locator()
         few = known.size > 0 and known.max() < FEW * known.min()
         locator.set_params(subs=(1, 2, 5) if few else (1,))
-        axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")

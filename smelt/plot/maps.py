@@ -47,15 +47,15 @@ def attention(
     side = min(max(side, 1.7), 5.0 if len(heads) == 1 else 3.6)
     figure = new_figure(side * columns + 0.9, side * rows + 0.4 * bool(title))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for place, axes in enumerate(panels):
-        axes.set_visible(place < len(heads))
-        if place < len(heads):
-            shown = draw_cells(axes, heads[place], "Blues", (0.0, float(heads.max())), False)
-            titled(axes, f"head {place + 1}" if len(heads) > 1 else "", fontsize=9, pad=4)
+    for index, axes in enumerate(panels):
+        axes.set_visible(index < len(heads))
+        if index < len(heads):
+            shown = draw_cells(axes, heads[index], "Blues", (0.0, float(heads.max())), False)
+            titled(axes, f"head {index + 1}" if len(heads) > 1 else "", fontsize=9, pad=4)
             ticks(axes, tokens, queries)
-            if place % columns == 0:
+            if index % columns == 0:
                 axes.set_ylabel("query", color=GREY, fontsize=8)
-            if place + columns >= len(heads):
+            if index + columns >= len(heads):
                 axes.set_xlabel("key", color=GREY, fontsize=8)
     colour_scale(figure, shown, panels)
     headed(figure, title)

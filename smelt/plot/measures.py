@@ -64,19 +64,19 @@ def bars(
     figure = new_figure(6.4, 0.8 + 0.36 * len(values) * (1.5 if reference else 1))
     axes = figure.subplots()
     bare(axes, spines=())
-    places = np.arange(len(values), dtype=float)
+    positions = np.arange(len(values), dtype=float)
     colours = [ORANGE if name == highlight else BLUE for name in values]
     height = 0.42 if reference else 0.66
-    axes.barh(places - 0.22 * bool(reference), list(values.values()), height, color=colours)
+    axes.barh(positions - 0.22 * bool(reference), list(values.values()), height, color=colours)
     if reference:
-        there = [place for place, name in enumerate(values) if name in reference]
+        there = [index for index, name in enumerate(values) if name in reference]
         numbers = [reference[name] for name in values if name in reference]
         axes.barh(np.array(there) + 0.22, numbers, 0.3, color="#b6bfc9", label=names[1])
         axes.barh([0], [0], color=BLUE, label=names[0])
         legend(axes, loc="best")
         _numbers(axes, np.array(there) + 0.22, numbers, unit, GREY)
-    _numbers(axes, places - 0.22 * bool(reference), list(values.values()), unit, INK)
-    axes.set_yticks(places, list(values), color=INK)
+    _numbers(axes, positions - 0.22 * bool(reference), list(values.values()), unit, INK)
+    axes.set_yticks(positions, list(values), color=INK)
     axes.invert_yaxis()
     if log:
         axes.set_xscale("log")
@@ -98,11 +98,11 @@ def _check_bars(values: Any, reference: Any, highlight: str | None, log: bool) -
         raise ArgumentError(f"bars: {lowest} has no bar{' on a logarithmic axis' * log}")
 
 
-def _numbers(axes: Axes, places: np.ndarray, values: Any, unit: str, colour: str) -> None:
-    for place, value in zip(places, values, strict=True):
+def _numbers(axes: Axes, positions: np.ndarray, values: Any, unit: str, colour: str) -> None:
+    for position, value in zip(positions, values, strict=True):
         axes.annotate(
             f"{value:,.4g}{unit and ' ' + unit}",
-            (value, place),
+            (value, position),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
@@ -128,8 +128,8 @@ def histograms(weights: Module | Mapping[str, Any], *, bins: int = 40, title: st
     if isinstance(weights, Module) and not given:
         raise ArgumentError(f"histograms: {type(weights).__name__} has no parameters to draw")
     by_name = named("histograms", given)
-    arrays = {name: np.asarray(one).reshape(-1).astype(float) for name, one in by_name.items()}
-    if empty := [name for name, one in arrays.items() if not one.size]:
+    arrays = {name: np.asarray(array).reshape(-1).astype(float) for name, array in by_name.items()}
+    if empty := [name for name, array in arrays.items() if not array.size]:
         raise ShapeError(f"histograms: {empty[0]} holds nothing to draw")
     rows, columns = grid_of(len(arrays), min(3, len(arrays)))
     figure = new_figure(2.6 * columns + (len(arrays) == 1) * 1.4, 0.4 * bool(title) + 1.9 * rows)

@@ -49,27 +49,27 @@ def network(
     diagram = Diagram(1.2 + 1.9 * (len(sizes) - 1) + 0.6, height, title)
     middle = (height + 0.5) / 2
     columns = [
-        _layer(diagram, 0.9 + 1.9 * place, middle, size, _shade(place, len(sizes)))
-        for place, size in enumerate(sizes)
+        _layer(diagram, 0.9 + 1.9 * index, middle, size, _shade(index, len(sizes)))
+        for index, size in enumerate(sizes)
     ]
     for layer, following in pairwise(columns):
         for unit in layer:
-            for other in following:
-                diagram.line((unit.x, unit.y), (other.x, other.y), colour="#b9c2cc", width=0.7)
+            for target in following:
+                diagram.line((unit.x, unit.y), (target.x, target.y), colour="#b9c2cc", width=0.7)
     for column, size, name in zip(columns, sizes, names, strict=True):
         diagram.text(column[0].x, 0.42, name, bold=True)
         diagram.text(column[0].x, 0.2, f"{size:,}", size=8, colour=GREY)
     return diagram.figure
 
 
-def _shade(place: int, count: int) -> str:
-    return GREEN if place == 0 else ORANGE if place == count - 1 else BLUE
+def _shade(index: int, count: int) -> str:
+    return GREEN if index == 0 else ORANGE if index == count - 1 else BLUE
 
 
 def _layer(diagram: Diagram, x: float, middle: float, size: int, colour: str) -> list[Place]:
     """Draws a layer; one that is too large gets three dots in place of what is left out."""
-    places = range(min(size, SHOWN))
-    heights = [middle + 0.5 * ((len(places) - 1) / 2 - place) for place in places]
+    indices = range(min(size, SHOWN))
+    heights = [middle + 0.5 * ((len(indices) - 1) / 2 - index) for index in indices]
     if size > SHOWN:
         diagram.text(x, heights.pop(SHOWN // 2), "⋮", size=14, colour=GREY)
     return [diagram.circle(x, y, radius=0.18, colour=colour) for y in heights]
@@ -94,21 +94,21 @@ def perceptron(inputs: int = 3, *, activation: str = "step", title: str = "") ->
     middle = height / 2 + 0.2
     total = diagram.circle(2.7, middle, "+", radius=0.28, colour=BLUE)
     unit = diagram.box(4.4, middle, activation, colour=ORANGE)
-    for place in range(inputs):
-        y = middle + 0.75 * ((inputs - 1) / 2 - place)
-        source = diagram.circle(0.6, y, f"$x_{place + 1}$", colour=GREEN)
+    for index in range(inputs):
+        y = middle + 0.75 * ((inputs - 1) / 2 - index)
+        source = diagram.circle(0.6, y, f"$x_{index + 1}$", colour=GREEN)
         slope = (y - middle) / 2.1
         start, end = (source.right[0], y - 0.22 * slope), (2.43, middle + 0.27 * slope)
         diagram.arrow(start, end)
         share = 0.4
         label = (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1]))
-        diagram.text(label[0], label[1] + 0.14, f"$w_{place + 1}$", colour=GREY)
+        diagram.text(label[0], label[1] + 0.14, f"$w_{index + 1}$", colour=GREY)
     bias = diagram.circle(2.7, middle - 0.95, "b", colour=GREY)
     diagram.arrow(bias.top, total.bottom)
     diagram.arrow(total.right, unit.left, "z")
     diagram.arrow(unit.right, (5.9, middle))
     diagram.text(6.1, middle, "y", size=10)
-    sums = " + ".join(f"w_{place + 1} x_{place + 1}" for place in range(inputs))
+    sums = " + ".join(f"w_{index + 1} x_{index + 1}" for index in range(inputs))
     diagram.text(3.3, 0.22, f"$y = \\mathrm{{{activation}}}({sums} + b)$", size=10, colour=INK)
     return diagram.figure
 
@@ -130,14 +130,14 @@ def pipeline(blocks: Sequence[tuple[str, str]], *, title: str = "") -> Figure:
     columns = -(-len(blocks) // rows)
     step, fall = 1.55, 1.25
     diagram = Diagram(step * columns + 0.2, fall * rows, title)
-    places = []
-    for place, (name, note) in enumerate(blocks):
-        row, column = divmod(place, columns)
-        colour = GREEN if place == 0 else ORANGE if place == len(blocks) - 1 else BLUE
+    boxes = []
+    for index, (name, note) in enumerate(blocks):
+        row, column = divmod(index, columns)
+        colour = GREEN if index == 0 else ORANGE if index == len(blocks) - 1 else BLUE
         x, y = 0.87 + step * column, fall * (rows - row) - 0.5
         wrapped = "\n".join(textwrap.wrap(name.replace(" x ", JOINED), 14))
-        places.append(diagram.box(x, y, wrapped, colour=colour, note=note))
-    for before, after in pairwise(places):
+        boxes.append(diagram.box(x, y, wrapped, colour=colour, note=note))
+    for before, after in pairwise(boxes):
         if before.y == after.y:
             diagram.arrow(before.right, after.left)
         else:
@@ -159,7 +159,7 @@ def architecture(model: Module, *inputs: Any, title: str = "") -> Figure:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    found = explain(model, *inputs)
-    blocks = [("input", found.root.input)]
-    blocks += [(call.kind, call.output) for call in found.layers]
+    explanation = explain(model, *inputs)
+    blocks = [("input", explanation.root.input)]
+    blocks += [(call.kind, call.output) for call in explanation.layers]
     return pipeline(blocks, title=title)

@@ -194,9 +194,9 @@ def sample_variants(
         titled(axes, name + note, fontsize=9, pad=5)
         _mixture(axes, target, generated, centres)
         axes.set(xlim=x_limits, ylim=y_limits)
-    for place in range(len(variants), len(panels)):
-        panels[place].set_visible(False)
-        panels[place - columns].tick_params(labelbottom=True)  # it is the lowest of its column
+    for index in range(len(variants), len(panels)):
+        panels[index].set_visible(False)
+        panels[index - columns].tick_params(labelbottom=True)  # it is the lowest of its column
     headed(figure, title)
     handles, texts = panels[0].get_legend_handles_labels()
     figure.legend(
@@ -249,15 +249,15 @@ def _classes(
     names: Sequence[str] | None,
     colours: Sequence[str] = COLOURS,
 ) -> None:
-    for place in np.unique(labels):
+    for label in np.unique(labels):
         axes.plot(
-            *points[labels == place].T,
-            MARKERS[place % len(MARKERS)],
-            color=colours[place % len(colours)],
+            *points[labels == label].T,
+            MARKERS[label % len(MARKERS)],
+            color=colours[label % len(colours)],
             markersize=6,
             markeredgecolor="white",
             markeredgewidth=0.7,
-            label=f"class {place}" if names is None else names[place],
+            label=f"class {label}" if names is None else names[label],
         )
 
 
@@ -266,12 +266,12 @@ def _regions(axes: Axes, model: Any, low: np.ndarray, high: np.ndarray, resoluti
     across, up = (np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True))
     plane = np.stack(np.meshgrid(across, up), axis=-1)  # (resolution, resolution, 2)
     logits = _logits(model, plane.reshape(-1, 2)).reshape(resolution, resolution, -1)
-    shades = np.array([tint(colour_of(place), 0.16) for place in range(logits.shape[-1])])
+    shades = np.array([tint(colour_of(index), 0.16) for index in range(logits.shape[-1])])
     extent = (low[0], high[0], low[1], high[1])
     axes.imshow(shades[logits.argmax(axis=-1)], extent=extent, origin="lower", aspect="auto")
-    for place in range(1, logits.shape[-1]) if logits.shape[-1] == 2 else range(logits.shape[-1]):
-        others = np.delete(logits, place, axis=-1).max(axis=-1)
-        axes.contour(across, up, logits[..., place] - others, levels=[0], colors=INK, linewidths=1)
+    for index in range(1, logits.shape[-1]) if logits.shape[-1] == 2 else range(logits.shape[-1]):
+        others = np.delete(logits, index, axis=-1).max(axis=-1)
+        axes.contour(across, up, logits[..., index] - others, levels=[0], colors=INK, linewidths=1)
 
 
 def _logits(model: Callable[[Tensor], Tensor], plane: np.ndarray) -> np.ndarray:

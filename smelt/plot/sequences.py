@@ -77,15 +77,15 @@ def _terminals(diagram: Diagram, cell: Place, below: str | None, above: str | No
 
 def _labels(
     what: str,
-    places: Collection[int] | None,
+    steps: Collection[int] | None,
     names: Sequence[str] | None,
     letter: str,
-    steps: int,
+    count: int,
 ) -> dict[int, str]:
-    chosen = range(steps) if places is None else sorted(places)
-    if wrong := [place for place in chosen if not 0 <= place < steps]:
-        raise ArgumentError(f"unrolled: {what} names step {wrong[0]} of 0 to {steps - 1}")
-    names = [f"{letter}({place + 1})" for place in chosen] if names is None else names
+    chosen = range(count) if steps is None else sorted(steps)
+    if wrong := [index for index in chosen if not 0 <= index < count]:
+        raise ArgumentError(f"unrolled: {what} names step {wrong[0]} of 0 to {count - 1}")
+    names = [f"{letter}({index + 1})" for index in chosen] if names is None else names
     if len(names) != len(chosen):
         raise ArgumentError(f"unrolled: {len(names)} names for {len(chosen)} {what}: {names}")
     return dict(zip(chosen, names, strict=True))
@@ -115,17 +115,17 @@ def encoder_decoder(
     step = 1.05
     diagram = Diagram(step * (len(source) + len(target)) + 1.0, 3.0, title)
     cells = []
-    for place, token in enumerate(source):
-        cells.append(diagram.box(0.7 + step * place, 1.5, "E", width=0.66, height=0.55))
+    for index, token in enumerate(source):
+        cells.append(diagram.box(0.7 + step * index, 1.5, "E", width=0.66, height=0.55))
         _token(diagram, cells[-1], 0.55, token, GREEN)
     spoken = ["<start>", *target[:-1]]
-    for place, (said, token) in enumerate(zip(spoken, target, strict=True)):
-        x = 1.15 + step * (len(source) + place)
+    for index, (said, token) in enumerate(zip(spoken, target, strict=True)):
+        x = 1.15 + step * (len(source) + index)
         cells.append(diagram.box(x, 1.5, "D", width=0.66, height=0.55, colour=ORANGE))
         _token(diagram, cells[-1], 0.55, said, GREY)
         _token(diagram, cells[-1], 2.42, token, ORANGE)
-    for place, (before, after) in enumerate(pairwise(cells), 1):
-        diagram.arrow(before.right, after.left, "context c" if place == len(source) else "")
+    for index, (before, after) in enumerate(pairwise(cells), 1):
+        diagram.arrow(before.right, after.left, "context c" if index == len(source) else "")
     encoder, decoder = cells[: len(source)], cells[len(source) :]
     diagram.text((encoder[0].x + encoder[-1].x) / 2, 0.15, "encoder", bold=True)
     diagram.text((decoder[0].x + decoder[-1].x) / 2, 0.15, "decoder", bold=True)
@@ -133,11 +133,11 @@ def encoder_decoder(
 
 
 def _token(diagram: Diagram, cell: Place, y: float, token: str, colour: str) -> None:
-    place = diagram.box(cell.x, y, token, width=0.92, height=0.36, colour=colour, size=8)
+    box = diagram.box(cell.x, y, token, width=0.92, height=0.36, colour=colour, size=8)
     if y < cell.y:
-        diagram.arrow(place.top, cell.bottom)
+        diagram.arrow(box.top, cell.bottom)
     else:
-        diagram.arrow(cell.top, place.bottom)
+        diagram.arrow(cell.top, box.bottom)
 
 
 def lstm_cell(*, title: str = "") -> Figure:

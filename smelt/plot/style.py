@@ -124,15 +124,15 @@ def legend(axes: Axes, **options: Any) -> None:
     axes.legend(labelcolor=INK, **{**style, **options})
 
 
-def colour_of(place: int) -> str:
+def colour_of(index: int) -> str:
     """Returns the colour of the curve or class that comes at a place; they repeat after six."""
-    return COLOURS[place % len(COLOURS)]
+    return COLOURS[index % len(COLOURS)]
 
 
 def tint(colour: str, strength: float = 0.13) -> tuple[float, ...]:
     """Returns a pale version of a colour, as red, green and blue from 0 to 1."""
-    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    return tuple(1 - strength * (1 - part) for part in parts)
+    channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    return tuple(1 - strength * (1 - channel) for channel in channels)
 
 
 def grid_of(count: int, columns: int | None = None) -> tuple[int, int]:

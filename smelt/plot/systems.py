@@ -63,8 +63,8 @@ def transformer_block(*, norm_first: bool = True, title: str = "") -> Figure:
         MissingExtra: matplotlib is not installed.
     """
     norm, plus = ("layer\nnorm", GREY), ("+", PURPLE)
-    parts = (("multi-head\nattention", BLUE), ("feed-\nforward", ORANGE))
-    halves = [[norm, part, plus] if norm_first else [part, plus, norm] for part in parts]
+    sublayers = (("multi-head\nattention", BLUE), ("feed-\nforward", ORANGE))
+    halves = [[norm, map_, plus] if norm_first else [map_, plus, norm] for map_ in sublayers]
     diagram = Diagram(7.9, 1.9, title)
     diagram.text(0.2, LEVEL, "X", size=10)
     here = Place(0.3, LEVEL, 0, 0)
@@ -75,22 +75,22 @@ def transformer_block(*, norm_first: bool = True, title: str = "") -> Figure:
     return diagram.figure
 
 
-def _residual(diagram: Diagram, before: Place, parts: Sequence[tuple[str, str]]) -> Place:
+def _residual(diagram: Diagram, before: Place, sublayers: Sequence[tuple[str, str]]) -> Place:
     """Draws parts in a row, and the link that leads around them to the sum; returns the last."""
     split = before.right[0] + 0.16
     here = before
-    for text, colour in parts:
+    for text, colour in sublayers:
         edge = here.right[0] + 0.33
         if text == "+":
-            place = diagram.circle(edge + 0.18, LEVEL, "+", radius=0.18, colour=colour)
-            diagram.path([(split, LEVEL), (split, 1.5), (place.x, 1.5), place.top], colour=colour)
+            box = diagram.circle(edge + 0.18, LEVEL, "+", radius=0.18, colour=colour)
+            diagram.path([(split, LEVEL), (split, 1.5), (box.x, 1.5), box.top], colour=colour)
         else:
             width = 1.1 if "att" in text else 0.8
-            place = diagram.box(
+            box = diagram.box(
                 edge + width / 2, LEVEL, text, width=width, height=0.62, colour=colour
             )
-        diagram.arrow(here.right, place.left)
-        here = place
+        diagram.arrow(here.right, box.left)
+        here = box
     return here
 
 
@@ -109,13 +109,13 @@ def deadlock(threads: Sequence[str] = ("A", "B", "C"), *, title: str = "") -> Fi
     if count < 2:
         raise ArgumentError(f"deadlock: {count} thread cannot wait for another")
     angles = np.pi / 2 - 2 * np.pi * np.arange(count) / count
-    places = np.stack([1.7 * np.cos(angles), 1.25 * np.sin(angles)], axis=1)
-    places += (2.6, 0.5) - places.min(axis=0) * (0, 1)
-    diagram = Diagram(5.2, places[:, 1].max() + 0.5, title)
+    positions = np.stack([1.7 * np.cos(angles), 1.25 * np.sin(angles)], axis=1)
+    positions += (2.6, 0.5) - positions.min(axis=0) * (0, 1)
+    diagram = Diagram(5.2, positions[:, 1].max() + 0.5, title)
     bow = 0.2 if count == 2 else 0.0  # else the two arrows would be one
-    for place, (name, (x, y)) in enumerate(zip(threads, places, strict=True)):
-        diagram.box(x, y, f"thread {name}\nholds lock {place + 1}", width=1.25, height=0.62)
-        start, end = places[place], places[(place + 1) % count]
+    for index, (name, (x, y)) in enumerate(zip(threads, positions, strict=True)):
+        diagram.box(x, y, f"thread {name}\nholds lock {index + 1}", width=1.25, height=0.62)
+        start, end = positions[index], positions[(index + 1) % count]
         along = (end - start) / np.linalg.norm(end - start)
         gap = 0.34 + 0.36 * abs(along[0])
         ends = tuple(start + gap * along), tuple(end - gap * along)
@@ -123,6 +123,6 @@ def deadlock(threads: Sequence[str] = ("A", "B", "C"), *, title: str = "") -> Fi
         outward = np.array([-along[1], along[0]])  # the circle runs clockwise
         middle = (start + end) / 2 + (0.16 + bow) * outward
         align = "center" if abs(outward[0]) < 0.3 else "left" if outward[0] > 0 else "right"
-        text = f"waits for lock {(place + 1) % count + 1}"
+        text = f"waits for lock {(index + 1) % count + 1}"
         diagram.text(middle[0], middle[1], text, size=8, colour=ORANGE, align=align)
     return diagram.figure

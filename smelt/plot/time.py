@@ -53,11 +53,11 @@ def timelines(panels: Mapping[str, Lanes], *, title: str = "", x_label: str = "s
     rows = figure.subplots(
         len(panels), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights}
     )
-    for place, (axes, (name, lanes)) in enumerate(zip(rows[:, 0], panels.items(), strict=True)):
+    for index, (axes, (name, lanes)) in enumerate(zip(rows[:, 0], panels.items(), strict=True)):
         _lanes(axes, lanes, 5.8 / max(ends))
         titled(axes, name or title, fontsize=10 if name else 11, pad=4)
         axes.set_xlim(0, max(ends))
-        if place == len(panels) - 1:
+        if index == len(panels) - 1:
             axes.set_xlabel(x_label, color=GREY, fontsize=9)
     if title and "" not in panels:
         figure.suptitle(title, x=0.015, ha="left", color=INK, fontsize=12, fontweight="bold")
@@ -75,11 +75,11 @@ def _lanes(axes: Axes, lanes: Lanes, inches: float) -> None:
     """Draws the bars; `inches` is the length of a unit of time, to see which labels fit."""
     bare(axes, spines=("bottom",))
     axes.grid(axis="x", color=PALE, linewidth=0.7)
-    for place, row in enumerate(lanes.values()):
+    for index, row in enumerate(lanes.values()):
         for start, end, label in row:
-            axes.barh(place, end - start, 0.7, start, color=colour_of(place), edgecolor="white")
+            axes.barh(index, end - start, 0.7, start, color=colour_of(index), edgecolor="white")
             if len(label) * CHARACTER < (end - start) * inches:
                 middle = (start + end) / 2
-                axes.text(middle, place, label, ha="center", va="center", color="white", fontsize=8)
+                axes.text(middle, index, label, ha="center", va="center", color="white", fontsize=8)
     axes.set_yticks(range(len(lanes)), list(lanes), color=INK)
     axes.set_ylim(len(lanes) - 0.4, -0.6)

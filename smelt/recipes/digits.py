@@ -1,6 +1,6 @@
 """Handwritten digits: a multilayer perceptron, 64-128-64-10, learns 1,437 and is tested on 360.
 
-Everything that a training needs is on this page: the data, the network, the optimiser, the loop,
+Everything that a training needs is on this page: the data, the network, the optimizer, the loop,
 and what it leaves behind.
 """
 
@@ -93,23 +93,23 @@ def run(
     training, held_out = (TensorDataset(*load_digits(split)) for split in ("train", "test"))
     manual_seed(seed)
     model = make_model()
-    optimiser = optim.Adam(model.parameters(), lr=lr)
+    optimizer = optim.Adam(model.parameters(), lr=lr)
     steps = max(1, epochs * len(DataLoader(training, batch_size)))
-    schedule = optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
-    step = train.training_step(model, optimiser, F.cross_entropy, schedule)
-    look = train.examiner(model, {"loss": F.cross_entropy, "accuracy": train.accuracy}, held_out)
-    keeper = train.RunFolder(folder, model, {"recipe": "digits", **config})
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+    step = train.training_step(model, optimizer, F.cross_entropy, schedule)
+    metrics: dict[str, Any] = {"loss": F.cross_entropy, "accuracy": train.accuracy}
+    run_folder = train.RunFolder(folder, model, {"recipe": "digits", **config})
     history = train.fit(
         model,
         step,
         training,
         epochs=epochs,
         batch_size=batch_size,
-        look=look,
-        callbacks=(keeper, *callbacks),
+        validate=train.evaluator(model, metrics, held_out),
+        callbacks=(run_folder, *callbacks),
     )
     if history.epochs and not history.interrupted:
-        draw(keeper.path, model, history, held_out)
+        draw(run_folder.path, model, history, held_out)
     return Result(history, step, len(held_out))
 
 

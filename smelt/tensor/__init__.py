@@ -8,7 +8,7 @@ elementary.py   exp, sqrt, where, ...         activations.py  relu, gelu, softma
 reductions.py   sum, mean, argmax, ...        sorting.py      sort, topk, ...
 shaping.py      reshape, cat, ...             products.py     matmul, outer, ...
 indexing.py     take, gather, scatter_add     subscript.py    x[...] and x.at[...]
-einsum.py       einsum                         absent.py      what PyTorch has and we have not
+einsum.py       einsum                         unsupported.py what PyTorch has and we have not
 """
 
 from smelt.tensor.apply import as_tensor, promoted, reduced

@@ -30,7 +30,7 @@ __all__ = [
     "axis_of",
     "common_dtype",
     "extents_of",
-    "filled",
+    "full",
     "is_tensor",
     "promoted",
     "reduced",
@@ -52,7 +52,7 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     elif op.accepts is elementwise.NUMBER and dtype is dtypes.bool_:
         dtype = dtypes.int64
     compute = dtype.compute
-    result = op(*(as_tensor(one, compute).to(compute) for one in operands))
+    result = op(*(as_tensor(operand, compute).to(compute) for operand in operands))
     return result if compute is dtype or op.to_bool else result.to(dtype)
 
 
@@ -70,12 +70,12 @@ def common_dtype(operands: tuple[Any, ...]) -> DType:
     if dtype is None:
         dtype = as_tensor(operands[0]).dtype
     for scalar in scalars:
-        _refuse_unless_number(scalar)
+        _check_number(scalar)
         dtype = dtypes.promote_scalar(dtype, scalar)
     return dtype
 
 
-def _refuse_unless_number(operand: Any) -> None:
+def _check_number(operand: Any) -> None:
     if not isinstance(operand, (bool, int, float, np.generic)):
         raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
 
@@ -107,7 +107,7 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(len(shape)))
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
-    axes = tuple(sorted(_counted(one, shape, "reduction") for one in dims))
+    axes = tuple(sorted(_counted(axis, shape, "reduction") for axis in dims))
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"reduction: an axis of {dims} is named twice")
     return axes if shape else ()
@@ -120,7 +120,7 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(int(extent) for extent in given)
 
 
-def filled(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
+def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """

@@ -37,8 +37,8 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     if any(name not in extents for name in result):
         raise ArgumentError(f"einsum {equation!r}: an axis of the result is in no operand")
     total, names = _summed(*simple[0], _needed(result, simple[1:]))
-    for number, (factor, own) in enumerate(simple[1:], 2):
-        needed = _needed(result, simple[number:])
+    for count, (factor, own) in enumerate(simple[1:], 2):
+        needed = _needed(result, simple[count:])
         factor, own = _summed(factor, own, needed | set(names))
         total, names = _summed(total, names, needed | set(own))
         total, names = _product(total, names, factor, own, needed)
@@ -82,7 +82,7 @@ def _term(equation: str, text: str, ndim: int) -> Term:
         raise ShapeError(
             f"einsum {equation!r}: {text!r} names {len(letters)} axes of an operand with {ndim}"
         )
-    return [*before, *(f"...{place}" for place in reversed(range(hidden))), *behind]
+    return [*before, *(f"...{dim}" for dim in reversed(range(hidden))), *behind]
 
 
 def _extents(equation: str, terms: list[Term], factors: list[Tensor]) -> dict[str, int]:
@@ -105,7 +105,7 @@ def _reduced(x: Tensor, names: Term, extents: dict[str, int]) -> tuple[Tensor, T
             first = names.index(name)
             second = names.index(name, first + 1)
             x = diagonal(x, first, second)
-            names = [own for place, own in enumerate(names) if place not in (first, second)]
+            names = [own for index, own in enumerate(names) if index not in (first, second)]
             names.append(name)
     kept = [
         (name, extent)
@@ -117,7 +117,7 @@ def _reduced(x: Tensor, names: Term, extents: dict[str, int]) -> tuple[Tensor, T
 
 def _summed(x: Tensor, names: Term, needed: set[str]) -> tuple[Tensor, Term]:
     """Sums over the axes that nothing needs."""
-    gone = [place for place, name in enumerate(names) if name not in needed]
+    gone = [index for index, name in enumerate(names) if name not in needed]
     if gone:
         x = x.sum(gone)
     return x, [name for name in names if name in needed]

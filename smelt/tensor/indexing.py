@@ -51,24 +51,24 @@ def read(x: Tensor, index: Any) -> Tensor:
     eagerly, so in a compiled step it raises TraceError.
     """
     subscript = parse(x.shape, index)
-    found = _sliced(x, subscript)
+    sliced = _sliced(x, subscript)
     if not subscript.indices:
-        return found
-    places = [_wrapped(place, found.shape[axis]) for axis, place in subscript.indices]
+        return sliced
+    indices = [_wrapped(index, sliced.shape[axis]) for axis, index in subscript.indices]
     axes = [axis for axis, _ in subscript.indices]
-    if len(places) > 1:
-        found, places, axes = _joined(found, places, axes)
-    taken = cards.take(found, places[0], axis=axes[0])
-    return _placed(taken, axes[0], places[0].ndim, subscript.target)
+    if len(indices) > 1:
+        sliced, indices, axes = _joined(sliced, indices, axes)
+    taken = cards.take(sliced, indices[0], axis=axes[0])
+    return _placed(taken, axes[0], indices[0].ndim, subscript.target)
 
 
 def _sliced(x: Tensor, subscript: Subscript) -> Tensor:
-    whole = subscript.stop == x.shape and not any(subscript.start) and set(subscript.step) <= {1}
+    unsliced = subscript.stop == x.shape and not any(subscript.start) and set(subscript.step) <= {1}
     bounds = {"start": subscript.start, "stop": subscript.stop, "step": subscript.step}
-    part = x if whole else movement.slice_(x, **bounds)
+    sliced = x if unsliced else movement.slice_(x, **bounds)
     if subscript.flipped:
-        part = movement.flip(part, axes=subscript.flipped)
-    return part.reshape(subscript.shape)
+        sliced = movement.flip(sliced, axes=subscript.flipped)
+    return sliced.reshape(subscript.shape)
 
 
 def _wrapped(index: Any, extent: int) -> Tensor:
@@ -84,16 +84,16 @@ def _wrapped(index: Any, extent: int) -> Tensor:
 
 
 def _joined(
-    x: Tensor, places: list[Tensor], axes: list[int]
+    x: Tensor, indices: list[Tensor], axes: list[int]
 ) -> tuple[Tensor, list[Tensor], list[int]]:
     """Brings the indexed axes together as one, and the indices to flat places on it."""
     first = axes[0]
-    rest = [axis for axis in range(x.ndim) if axis not in axes]
-    x = x.permute(*rest[:first], *axes, *rest[first:])
+    others = [axis for axis in range(x.ndim) if axis not in axes]
+    x = x.permute(*others[:first], *axes, *others[first:])
     extents = x.shape[first : first + len(axes)]
-    flat = places[0]
-    for place, extent in zip(places[1:], extents[1:], strict=True):
-        flat = flat * extent + place
+    flat = indices[0]
+    for index, extent in zip(indices[1:], extents[1:], strict=True):
+        flat = flat * extent + index
     joined = math.prod(extents)
     return x.reshape((*x.shape[:first], joined, *x.shape[first + len(axes) :])), [flat], [first]
 
@@ -126,18 +126,20 @@ class At:
         x, subscript = self.tensor, parse(self.tensor.shape, self.index)
         inside = as_tensor(1, dtypes.int64)
         if not subscript.indices:
-            marked = _spread(inside.expand(subscript.shape), x, subscript) > 0
-            return where(marked, _spread(self._fitting(value, subscript.shape), x, subscript), x)
-        places = self._places()
-        hits = self._scattered(inside.expand(places.shape), places)
+            marked = _broadcast_value(inside.expand(subscript.shape), x, subscript) > 0
+            return where(
+                marked, _broadcast_value(self._fitting(value, subscript.shape), x, subscript), x
+            )
+        positions = self._positions()
+        hits = self._scattered(inside.expand(positions.shape), positions)
         context.engine.require(
             (hits > 1).sum(),
             "at[...].set: the index names an element twice, so its value is not defined; use add",
             ArgumentError,
         )
-        given = self._fitting(value, places.shape)
+        given = self._fitting(value, positions.shape)
         compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
-        return where(hits > 0, self._scattered(given.to(compute), places).to(x.dtype), x)
+        return where(hits > 0, self._scattered(given.to(compute), positions).to(x.dtype), x)
 
     def add(self, value: Any) -> Tensor:
         """Returns x with `value` (which broadcasts) added at the index, once per time it is
@@ -147,10 +149,10 @@ class At:
         if x.dtype is dtypes.bool_:
             raise DTypeError("at[...].add: bool elements cannot be added to; use set")
         if not subscript.indices:
-            return x + _spread(self._fitting(value, subscript.shape), x, subscript)
-        places = self._places()
-        given = self._fitting(value, places.shape).to(x.dtype.compute)
-        return x + self._scattered(given, places).to(x.dtype)
+            return x + _broadcast_value(self._fitting(value, subscript.shape), x, subscript)
+        positions = self._positions()
+        given = self._fitting(value, positions.shape).to(x.dtype.compute)
+        return x + self._scattered(given, positions).to(x.dtype)
 
     def _fitting(self, value: Any, shape: Shape) -> Tensor:
         given = as_tensor(value, self.tensor.dtype).to(self.tensor.dtype)
@@ -161,18 +163,18 @@ class At:
                 f"at[...]: a value {given.shape} does not fit the indexed shape {shape}"
             ) from None
 
-    def _places(self) -> Tensor:
+    def _positions(self) -> Tensor:
         """The flat number of every element that the index names."""
         numbers = iota(shape=(self.tensor.size,), axis=0).reshape(self.tensor.shape)
         return read(numbers, self.index)
 
-    def _scattered(self, value: Tensor, places: Tensor) -> Tensor:
+    def _scattered(self, value: Tensor, positions: Tensor) -> Tensor:
         size, shape = self.tensor.size, self.tensor.shape
-        flat = cards.scatter_add(value.reshape(-1), places.reshape(-1), axis=0, extent=size)
+        flat = cards.scatter_add(value.reshape(-1), positions.reshape(-1), axis=0, extent=size)
         return flat.reshape(shape)
 
 
-def _spread(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
+def _broadcast_value(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
     """Zeros like x with `value` where the slices point: the reverse of `_sliced`."""
     value = value.reshape(subscript.extents)
     if subscript.flipped:
@@ -223,23 +225,23 @@ def gather_known(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """Returns what `gather` does for an index that is known to lie inside."""
     if not x.ndim:
         return x
-    places = _flat_places("gather", x.shape, axis_of(x, dim, "gather"), index)
-    return cards.take(x.reshape(-1), places, axis=0)
+    positions = _flat_positions("gather", x.shape, axis_of(x, dim, "gather"), index)
+    return cards.take(x.reshape(-1), positions, axis=0)
 
 
-def _flat_places(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor:
+def _flat_positions(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor:
     """The flat number, in a tensor of `shape`, of each element that an index along `axis` names."""
     fits = len(shape) == index.ndim and all(
-        own <= extent or place == axis
-        for place, (own, extent) in enumerate(zip(index.shape, shape, strict=False))
+        own <= extent or dim == axis
+        for dim, (own, extent) in enumerate(zip(index.shape, shape, strict=False))
     )
     if not fits:
         raise ShapeError(f"{what}: an index {index.shape} does not fit {shape}, dim {axis}")
     flat = index.to(dtypes.int64) * math.prod(shape[axis + 1 :])
-    for place, extent in enumerate(index.shape):
-        if place != axis and extent > 1:
-            numbers = iota(shape=index.shape, axis=place)
-            flat = flat + numbers * math.prod(shape[place + 1 :])
+    for dim, extent in enumerate(index.shape):
+        if dim != axis and extent > 1:
+            coordinates = iota(shape=index.shape, axis=dim)
+            flat = flat + coordinates * math.prod(shape[dim + 1 :])
     return flat
 
 
@@ -248,9 +250,9 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     if dim is None:
         return gather(x.reshape(-1), 0, indices.reshape(-1))
     axis = axis_of(x, dim, "take_along_dim")
-    one = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    other = (*indices.shape[:axis], 1, *indices.shape[axis + 1 :])
-    shape = list(broadcast_shapes("take_along_dim", one, other))
+    x_shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    index_shape = (*indices.shape[:axis], 1, *indices.shape[axis + 1 :])
+    shape = list(broadcast_shapes("take_along_dim", x_shape, index_shape))
     shape[axis] = x.shape[axis]
     wide = x.expand(shape)
     shape[axis] = indices.shape[axis]
@@ -265,9 +267,9 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     if index.shape != src.shape:
         raise ShapeError(f"scatter_add: index {index.shape} and src {src.shape} differ")
     check_bounds("scatter_add", index, x.shape[axis])
-    places = _flat_places("scatter_add", x.shape, axis, index).reshape(-1)
+    positions = _flat_positions("scatter_add", x.shape, axis, index).reshape(-1)
     values = src.to(x.dtype).to(x.dtype.compute).reshape(-1)
-    added = cards.scatter_add(values, places, axis=0, extent=x.size)
+    added = cards.scatter_add(values, positions, axis=0, extent=x.size)
     return x + added.reshape(x.shape).to(x.dtype)
 
 

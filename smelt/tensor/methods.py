@@ -19,7 +19,7 @@ from smelt.tensor import (
     shaping,
     sorting,
 )
-from smelt.tensor.absent import is_cpu
+from smelt.tensor.unsupported import is_cpu
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor

@@ -84,8 +84,8 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
 
 def diagonal(x: Tensor, dim1: int = 0, dim2: int = 1) -> Tensor:
     """Returns the elements whose places along two axes are equal, along a new last axis."""
-    rest = [axis for axis in range(x.ndim) if axis not in (dim1 % x.ndim, dim2 % x.ndim)]
-    matrices = x.permute(*rest, dim1 % x.ndim, dim2 % x.ndim)
+    batch = [axis for axis in range(x.ndim) if axis not in (dim1 % x.ndim, dim2 % x.ndim)]
+    matrices = x.permute(*batch, dim1 % x.ndim, dim2 % x.ndim)
     length = min(matrices.shape[-2:])
     square = matrices.narrow(-2, 0, length).narrow(-1, 0, length)
     return where(_offset(square, "diagonal") == 0, square, 0).sum(-1).to(x.dtype)

@@ -107,16 +107,16 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 def _where_extreme(op: reduction.Reduction, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     if dim is None:
-        place = _where_extreme(op, x.detach().reshape(-1), 0, False)
-        return place.reshape((1,) * x.ndim) if keepdim else place
+        position = _where_extreme(op, x.detach().reshape(-1), 0, False)
+        return position.reshape((1,) * x.ndim) if keepdim else position
     x = x.detach() if x.dtype is not dtypes.bool_ else x.to(dtypes.int32)
     x = x if x.ndim else x.reshape(1)
     axis = axis_of(x, dim, "argmax or argmin")
-    found = x == reduced(op, x, axis, True)
+    extreme = x == reduced(op, x, axis, True)
     if x.dtype.is_float:
-        found = found | isnan(x)  # a nan is the extreme, and equals nothing
-    place = iota(shape=x.shape, axis=axis)
-    return amin(where(found, place, x.shape[axis]), axis, keepdim)
+        extreme = extreme | isnan(x)  # a nan is the extreme, and equals nothing
+    position = iota(shape=x.shape, axis=axis)
+    return amin(where(extreme, position, x.shape[axis]), axis, keepdim)
 
 
 def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:

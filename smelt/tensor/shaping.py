@@ -57,9 +57,9 @@ def movedim(x: Tensor, source: int, destination: int) -> Tensor:
 def expand(x: Tensor, *shape: Any) -> Tensor:
     """Returns the tensor broadcast to a shape; -1 keeps an extent."""
     extents = list(extents_of(shape))
-    for place in range(1, x.ndim + 1):
-        if place <= len(extents) and extents[-place] == -1:
-            extents[-place] = x.shape[-place]
+    for offset in range(1, x.ndim + 1):
+        if offset <= len(extents) and extents[-offset] == -1:
+            extents[-offset] = x.shape[-offset]
     return movement.broadcast_to(x, shape=tuple(extents))
 
 
@@ -72,8 +72,8 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
         raise ShapeError(f"repeat: {len(counts)} counts for the axes of shape {x.shape}")
     shape = (1,) * (len(counts) - x.ndim) + x.shape
     paired = [extent for pair in zip(counts, shape, strict=True) for extent in pair]
-    spread = reshape(x, [extent for part in shape for extent in (1, part)]).expand(paired)
-    return reshape(spread, [count * part for count, part in zip(counts, shape, strict=True)])
+    spread = reshape(x, [n for extent in shape for n in (1, extent)]).expand(paired)
+    return reshape(spread, [count * extent for count, extent in zip(counts, shape, strict=True)])
 
 
 def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
@@ -83,8 +83,8 @@ def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
     axis = None if dim is None else axis_of(x, dim, "squeeze")
     kept = (
         extent
-        for place, extent in enumerate(x.shape)
-        if extent != 1 or (axis is not None and place != axis)
+        for index, extent in enumerate(x.shape)
+        if extent != 1 or (axis is not None and index != axis)
     )
     return reshape(x, tuple(kept))
 
@@ -135,8 +135,8 @@ def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
     behind = shifts % extent if extent else 0
     if not behind:
         return x
-    parts = narrow(x, axis, extent - behind, behind), narrow(x, axis, 0, extent - behind)
-    return cat(parts, axis)
+    pieces = narrow(x, axis, extent - behind, behind), narrow(x, axis, 0, extent - behind)
+    return cat(pieces, axis)
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
@@ -148,11 +148,11 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     if not tensors:
         raise ArgumentError("cat: nothing to join; give at least one tensor")
     dtype = common_dtype(tuple(tensors))
-    parts = [as_tensor(part, dtype).to(dtype) for part in tensors]
-    axis = axis_of(parts[0], dim, "cat")
-    if not parts[0].ndim:
+    tensors = [as_tensor(tensor, dtype).to(dtype) for tensor in tensors]
+    axis = axis_of(tensors[0], dim, "cat")
+    if not tensors[0].ndim:
         raise ShapeError("cat: a number of shape () has no axis to join along; use stack")
-    return parts[0] if len(parts) == 1 else movement.concatenate(*parts, axis=axis)
+    return tensors[0] if len(tensors) == 1 else movement.concatenate(*tensors, axis=axis)
 
 
 concatenate = cat
@@ -160,11 +160,11 @@ concatenate = cat
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns tensors of one shape side by side along a new axis at place `dim`."""
-    parts = [as_tensor(part) for part in tensors]
-    for part in parts[1:]:
-        if part.shape != parts[0].shape:
-            raise ShapeError(f"stack: shapes {parts[0].shape} and {part.shape} differ")
-    return cat([unsqueeze(part, dim) for part in parts], dim)
+    items = [as_tensor(item) for item in tensors]
+    for item in items[1:]:
+        if item.shape != items[0].shape:
+            raise ShapeError(f"stack: shapes {items[0].shape} and {item.shape} differ")
+    return cat([unsqueeze(item, dim) for item in items], dim)
 
 
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
@@ -181,7 +181,7 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
         sizes = list(split_size)
     if sum(sizes) != extent:
         raise ArgumentError(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
-    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    starts = [sum(sizes[:index]) for index in range(len(sizes))]
     return tuple(narrow(x, axis, start, size) for start, size in zip(starts, sizes, strict=True))
 
 
@@ -198,5 +198,5 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Returns the slices along `dim`, without that axis."""
     axis = axis_of(x, dim, "unbind")
-    rest = (*x.shape[:axis], *x.shape[axis + 1 :])
-    return tuple(reshape(narrow(x, axis, place, 1), rest) for place in range(x.shape[axis]))
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return tuple(reshape(narrow(x, axis, index, 1), shape) for index in range(x.shape[axis]))

@@ -39,8 +39,8 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = T
 
 def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Sorted:
     """Returns the elements in order along `dim`, and their places before; see `argsort`."""
-    places = argsort(x, dim, descending, stable)
-    return Sorted(gather_known(x, dim, places), places)
+    order = argsort(x, dim, descending, stable)
+    return Sorted(gather_known(x, dim, order), order)
 
 
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Sorted:
@@ -51,5 +51,5 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     """
     if not 0 <= k <= x.shape[axis_of(x, dim, "topk")]:
         raise ArgumentError(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
-    places = argsort(x, dim, descending=largest).narrow(dim, 0, k)
-    return Sorted(gather_known(x, dim, places), places)
+    order = argsort(x, dim, descending=largest).narrow(dim, 0, k)
+    return Sorted(gather_known(x, dim, order), order)

@@ -19,7 +19,7 @@ class Subscript:
     """An index taken apart: first slices, flips and a reshape, then index tensors.
 
     `start`, `stop`, `step` (positive) slice every axis of x to `extents`; the axes `flipped` are
-    turned round; `shape` is without the axes that a number took away and with those that None
+    reversed; `shape` is without the axes that a number took away and with those that None
     added. Then each of `indices` reads along its axis of `shape`, and their common axes come to
     stand at `target`.
     """
@@ -43,54 +43,54 @@ def parse(shape: Shape, index: Any) -> Subscript:
     """
     entries = _complete(shape, index if isinstance(index, tuple) else (index,))
     slices: list[tuple[int, int, int]] = []
-    flipped, kept, indices, places = [], [], [], []
-    for number, entry in enumerate(entries):
+    flipped, kept, indices, positions = [], [], [], []
+    for position, entry in enumerate(entries):
         axis = len(slices)
         if entry is None:
             kept.append(1)
             continue
         if not isinstance(entry, slice):
-            places.append((number, len(kept)))
+            positions.append((position, len(kept)))
         if _is_number(entry):
-            slices.append(_one(int(entry), shape[axis], axis, shape))
+            slices.append(_index_bounds(int(entry), shape[axis], axis, shape))
             continue
         if isinstance(entry, slice):
-            bounds, turned = _positive(entry, shape[axis])
-            flipped += [axis] if turned else []
+            bounds, is_reversed = _positive(entry, shape[axis])
+            flipped += [axis] if is_reversed else []
         else:
             bounds = (0, shape[axis], 1)
             indices.append((len(kept), entry))
         slices.append(bounds)
         kept.append(_count(bounds))
-    start, stop, step = (tuple(part) for part in zip(*slices, strict=True)) if slices else ((),) * 3
+    start, stop, step = map(tuple, zip(*slices, strict=True)) if slices else ((),) * 3
     extents = tuple(_count(bounds) for bounds in slices)
-    target = _target(places) if indices else 0
+    target = _target(positions) if indices else 0
     return Subscript(
         start, stop, step, extents, tuple(flipped), tuple(kept), tuple(indices), target
     )
 
 
-def _target(places: list[tuple[int, int]]) -> int:
+def _target(positions: list[tuple[int, int]]) -> int:
     """NumPy's rule: where the first index stands when all stand side by side, else in front."""
-    numbers = [number for number, _ in places]
-    together = numbers[-1] - numbers[0] == len(numbers) - 1
-    return places[0][1] if together else 0
+    entries = [position for position, _ in positions]
+    together = entries[-1] - entries[0] == len(entries) - 1
+    return positions[0][1] if together else 0
 
 
 def _complete(shape: Shape, index: tuple[Any, ...]) -> list[Any]:
     """Masks become index arrays, lists become arrays, and `...` as many whole slices as are
     missing.
     """
-    entries = [part for entry in index for part in _expanded(entry)]
+    entries = [expanded for entry in index for expanded in _expanded(entry)]
     used = sum(entry is not None and entry is not Ellipsis for entry in entries)
-    dots = [number for number, entry in enumerate(entries) if entry is Ellipsis]
+    dots = [position for position, entry in enumerate(entries) if entry is Ellipsis]
     if len(dots) > 1:
         raise ArgumentError("index: only one ... may stand in an index")
     if used > len(shape):
         raise BoundsError(f"index: {used} indices for a tensor of shape {shape}")
     _check_masks(shape, index)
-    number = dots[0] if dots else len(entries)
-    return [*entries[:number], *[slice(None)] * (len(shape) - used), *entries[number + 1 :]]
+    position = dots[0] if dots else len(entries)
+    return [*entries[:position], *[slice(None)] * (len(shape) - used), *entries[position + 1 :]]
 
 
 def _expanded(entry: Any) -> list[Any]:
@@ -99,7 +99,7 @@ def _expanded(entry: Any) -> list[Any]:
     if is_tensor(entry):
         if entry.dtype is not dtypes.bool_:
             return [entry]
-        _refuse_traced_mask()
+        _check_concrete_mask()
         return list(np.nonzero(entry.numpy()))
     if not isinstance(entry, (list, tuple, np.ndarray)):
         raise DTypeError(f"index: a {type(entry).__name__} is not an index")
@@ -109,7 +109,7 @@ def _expanded(entry: Any) -> list[Any]:
     return [array.astype(np.int64) if array.size == 0 or array.dtype.kind in "ui" else array]
 
 
-def _refuse_traced_mask() -> None:
+def _check_concrete_mask() -> None:
     if not isinstance(context.engine, Eager):
         raise TraceError(
             "index: how many elements a bool mask chooses is known only when the step runs. "
@@ -120,9 +120,9 @@ def _refuse_traced_mask() -> None:
 def _check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
     """A mask must have the extents of the axes that it stands for."""
     axis = 0
-    for number, entry in enumerate(index):
+    for position, entry in enumerate(index):
         if entry is Ellipsis:
-            axis = len(shape) - sum(_width(later) for later in index[number + 1 :])
+            axis = len(shape) - sum(_width(later) for later in index[position + 1 :])
             continue
         mask = _mask_shape(entry)
         if mask is not None and shape[axis : axis + len(mask)] != mask:
@@ -148,14 +148,14 @@ def _is_number(entry: Any) -> bool:
     return isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
 
 
-def _one(place: int, extent: int, axis: int, shape: Shape) -> tuple[int, int, int]:
-    if not -extent <= place < extent:
-        raise BoundsError(f"index {place} is outside axis {axis} of shape {shape}")
-    return place % extent, place % extent + 1, 1
+def _index_bounds(index: int, extent: int, axis: int, shape: Shape) -> tuple[int, int, int]:
+    if not -extent <= index < extent:
+        raise BoundsError(f"index {index} is outside axis {axis} of shape {shape}")
+    return index % extent, index % extent + 1, 1
 
 
 def _positive(given: slice, extent: int) -> tuple[tuple[int, int, int], bool]:
-    """Returns a slice with a positive step, and whether its elements must be turned round."""
+    """Returns a slice with a positive step, and whether its elements must be reversed."""
     start, stop, step = given.indices(extent)
     count = len(range(start, stop, step))
     if not count:

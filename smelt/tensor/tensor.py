@@ -22,23 +22,23 @@ from smelt.errors import (
 )
 from smelt.ops.op import Shape
 from smelt.tensor import indexing
-from smelt.tensor.absent import Absent
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
+from smelt.tensor.unsupported import Unsupported
 from smelt.tracing.apply import TapeEntry, install
 from smelt.tracing.backward import backward
-from smelt.tracing.concretization import unknown
+from smelt.tracing.concretization import concretization_error
 from smelt.tracing.engine import Data, context
 
 __all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
 
-class Tensor(Operators, Methods, Absent):
+class Tensor(Operators, Methods, Unsupported):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
     Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
-    return new ones. Only `copy_` (which optimisers use) changes one in place.
+    return new ones. Only `copy_` (which optimizers use) changes one in place.
     """
 
     __slots__ = (
@@ -49,9 +49,9 @@ class Tensor(Operators, Methods, Absent):
         "_moved",
         "_version",
         "dtype",
-        "history",
         "requires_grad",
         "shape",
+        "tape_entry",
     )
     __array_priority__ = 1000  # NumPy's operators leave mixed expressions to ours
 
@@ -64,7 +64,7 @@ class Tensor(Operators, Methods, Absent):
         self.dtype = dtype
         self.shape: Shape = data.shape
         self.requires_grad = requires_grad
-        self.history: TapeEntry | None = None
+        self.tape_entry: TapeEntry | None = None
 
     # --- what it is -----------------------------------------------------------------------------
 
@@ -154,39 +154,39 @@ class Tensor(Operators, Methods, Absent):
         """Returns the values as a read-only NumPy view, without a copy (bfloat16: a float32
         copy).
         """
-        self._refuse_if_traced("numpy()")
+        self._check_concrete("numpy()")
         view = dtypes.decode(self.data, self.dtype).view()
         view.flags.writeable = False
         return view
 
     def item(self) -> bool | int | float:
         """Returns the only element as a Python number; raises ShapeError when there are more."""
-        self._refuse_if_traced("item()")
+        self._check_concrete("item()")
         if self.size != 1:
             raise ShapeError(f"item() needs one element, got shape {self.shape}")
         return dtypes.decode(self.data, self.dtype).item()
 
     def tolist(self) -> Any:
         """Returns the values as nested Python lists."""
-        self._refuse_if_traced("tolist()")
+        self._check_concrete("tolist()")
         return dtypes.decode(self.data, self.dtype).tolist()
 
     def __float__(self) -> float:
-        self._refuse_if_traced("float()")
+        self._check_concrete("float()")
         return float(self.item())
 
     def __int__(self) -> int:
-        self._refuse_if_traced("int()")
+        self._check_concrete("int()")
         return int(self.item())
 
     def __index__(self) -> int:
-        self._refuse_if_traced("int()")
+        self._check_concrete("int()")
         if self.dtype.kind != "int":
             raise DTypeError(f"only an integer tensor can be an index, this is {self.dtype.name}")
         return int(self.item())
 
     def __bool__(self) -> bool:
-        self._refuse_if_traced("bool(), as `if` and `while` use it,")
+        self._check_concrete("bool(), as `if` and `while` use it,")
         if self.size != 1:
             raise ShapeError(
                 f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
@@ -201,21 +201,21 @@ class Tensor(Operators, Methods, Absent):
         self, function: Any, types: Any, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
         """NumPy's functions work on the values: np.sum(x) is what NumPy makes of x.numpy()."""
-        self._refuse_if_traced(f"NumPy's {function.__name__}()")
+        self._check_concrete(f"NumPy's {function.__name__}()")
         arguments, options = tree.map(_as_array, (arguments, options))
         return function(*arguments, **options)
 
     def __format__(self, spec: str) -> str:
-        self._refuse_if_traced("formatting")
+        self._check_concrete("formatting")
         return format(self.item(), spec) if spec else repr(self)
 
     def __str__(self) -> str:
         if self.is_traced:
-            raise unknown(self._data, "print()")
+            raise concretization_error(self._data, "print()")
         return repr(self)
 
     def __dlpack__(self, **options: Any) -> Any:
-        self._refuse_if_traced("DLPack export")
+        self._check_concrete("DLPack export")
         if self.dtype is dtypes.bfloat16:
             raise DTypeError(
                 "DLPack export of bfloat16 is not supported by NumPy; cast to float32 first"
@@ -226,16 +226,16 @@ class Tensor(Operators, Methods, Absent):
         return (1, 0)  # the CPU
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._refuse_if_traced("copying or pickling")
-        if self.history is not None:
+        self._check_concrete("copying or pickling")
+        if self.tape_entry is not None:
             raise GradientError(
                 "only a tensor that was not computed can be copied or pickled; detach() it"
             )
         return _rebuilt, (type(self), self.data, self.dtype, self.requires_grad)
 
-    def _refuse_if_traced(self, what: str) -> None:
+    def _check_concrete(self, what: str) -> None:
         if self.is_traced:
-            raise unknown(self._data, what)
+            raise concretization_error(self._data, what)
         context.engine.note_value(self, what)  # what a trace does next may depend on the value
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -256,7 +256,7 @@ class Tensor(Operators, Methods, Absent):
         """Says whether gradients are wanted for this tensor; returns the tensor itself."""
         if requires_grad and not self.dtype.is_float:
             raise DTypeError(f"only float tensors have gradients, this is {self.dtype.name}")
-        if not requires_grad and self.history is not None:
+        if not requires_grad and self.tape_entry is not None:
             raise GradientError("a computed tensor cannot stop needing its gradient; detach() it")
         self.requires_grad = requires_grad
         return self
@@ -285,11 +285,11 @@ class Tensor(Operators, Methods, Absent):
     def copy_(self, value: Any) -> Tensor:
         """Overwrites the contents in place with `value` (same shape); returns the tensor itself.
 
-        This is how optimisers and buffers change state; inside a compiled step it becomes an
+        This is how optimizers and buffers change state; inside a compiled step it becomes an
         update of the captured buffer.
         """
         value = as_tensor(value, self.dtype).to(self.dtype)
-        if self.history is not None:
+        if self.tape_entry is not None:
             raise GradientError("copy_ into a computed tensor would falsify its gradient")
         if self.requires_grad and context.grad_enabled:
             raise GradientError(
@@ -305,7 +305,7 @@ class Tensor(Operators, Methods, Absent):
         self._version[0] += 1
         return self
 
-    def rehouse(self, array: np.ndarray, dtype: DType) -> None:
+    def replace_storage(self, array: np.ndarray, dtype: DType) -> None:
         """Gives the same tensor other memory, of its shape; compiled steps look for it anew.
 
         What was computed from the old contents cannot be differentiated any more.

@@ -13,7 +13,7 @@ from smelt import errors
 from smelt.dtypes import DType
 from smelt.errors import DTypeError
 from smelt.location import module_path
-from smelt.tracing.concretization import unknown_elements
+from smelt.tracing.concretization import list_concretization_error
 from smelt.tracing.engine import Data, context, literal_array
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
         array, kind = literal_array(value, dtype)
     except errors.TraceError:
         if isinstance(value, (list, tuple)):
-            raise unknown_elements(value) from None
+            raise list_concretization_error(value) from None
         raise
     except (ValueError, TypeError) as error:
         if isinstance(error, errors.SmeltError):
@@ -71,8 +71,8 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
     tensors = operands
     for operand in operands:
         if not isinstance(operand, _Tensor):
-            like = next(one for one in reversed(operands) if isinstance(one, _Tensor))
-            tensors = tuple(as_tensor(one, like.dtype) for one in operands)
+            like = next(tensor for tensor in reversed(operands) if isinstance(tensor, _Tensor))
+            tensors = tuple(as_tensor(value, like.dtype) for value in operands)
             break
     kind = op.infer(*tensors, **attributes)
     data = context.engine.evaluate(op, tensors, attributes, kind)
@@ -83,7 +83,7 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
         for operand in tensors:
             if operand.requires_grad:
                 result.requires_grad = True
-                result.history = TapeEntry(op, tensors, attributes)
+                result.tape_entry = TapeEntry(op, tensors, attributes)
                 break
     return result
 
@@ -91,10 +91,10 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
 class TapeEntry:
     """How a tensor was made: what the walks of differentiation need to know of one operation.
 
-    `number` grows from one operation to the next.
+    `sequence_number` grows from one operation to the next.
     """
 
-    __slots__ = ("attributes", "inputs", "module", "number", "op", "versions")
+    __slots__ = ("attributes", "inputs", "module", "op", "sequence_number", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
         self.op = op
@@ -102,12 +102,12 @@ class TapeEntry:
         self.attributes = attributes
         self.versions = tuple(operand.version for operand in inputs)
         self.module = module_path()
-        self.number = next(_numbers)
+        self.sequence_number = next(_sequence_numbers)
 
 
-_numbers = itertools.count()
+_sequence_numbers = itertools.count()
 
 
 def tape_mark() -> int:
     """Returns a number above that of every tape entry so far, and at most that of later ones."""
-    return next(_numbers)
+    return next(_sequence_numbers)

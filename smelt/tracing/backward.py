@@ -35,7 +35,7 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
         gradients = reverse_walk((loss,), (_seed(loss, gradient),))
         for leaf in tape_of((loss,)):
             found = gradients.get(id(leaf))
-            if found is not None and leaf.history is None:
+            if found is not None and leaf.tape_entry is None:
                 leaf.grad = found if leaf.grad is None else leaf.grad + found
 
 

@@ -9,21 +9,21 @@ from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, Node
 from smelt.tracing.engine import Eager, Symbol, context
 
-__all__ = ["unknown", "unknown_elements"]
+__all__ = ["concretization_error", "list_concretization_error"]
 
 
-def unknown(data: Symbol, what: str) -> TraceError:
+def concretization_error(data: Symbol, what: str) -> TraceError:
     """Returns the error of `what`, a wish for the value of a tensor that has none at present."""
     leaked = isinstance(context.engine, Eager)  # nothing is traced now, so its trace is over
     if leaked and isinstance(data, Node):
         return TraceError(data.leak)
-    reason = getattr(data, "why_unknown", _KNOWN_LATER)
+    reason = getattr(data, "why_abstract", _KNOWN_LATER)
     hint = _CLOSE_OVER if _is_number_given(data) else ""
     shape = f"a tensor of shape {data.shape}"
     return TraceError(f"{what} needs the value of {shape} {reason}{hint}")
 
 
-def unknown_elements(value: Sequence[Any]) -> TraceError:
+def list_concretization_error(value: Sequence[Any]) -> TraceError:
     """Returns the error of a list where one tensor belongs, whose elements have no values yet."""
     kind, first = type(value).__name__, value[0]
     of = f"{kind}s" if isinstance(first, (list, tuple)) else "traced tensors"

@@ -40,7 +40,7 @@ def tape_of(roots: Iterable[Tensor]) -> list[Tensor]:
 
 
 def _operands(tensor: Tensor) -> tuple[Tensor, ...]:
-    return tensor.history.inputs if tensor.history is not None else ()
+    return tensor.tape_entry.inputs if tensor.tape_entry is not None else ()
 
 
 def reverse_walk(
@@ -59,10 +59,11 @@ def reverse_walk(
     needed = _leading_to(order, wanted)
     for tensor in reversed(order):
         reached = id(tensor) in gradients and id(tensor) in needed
-        if tensor.history is None or not reached or id(tensor) in stops:
+        if tensor.tape_entry is None or not reached or id(tensor) in stops:
             continue
-        pulled = _vjp(tensor, gradients.pop(id(tensor)), needed)
-        for operand, gradient in zip(tensor.history.inputs, pulled, strict=True):
+        operand_gradients = _vjp(tensor, gradients.pop(id(tensor)), needed)
+        pairs = zip(tensor.tape_entry.inputs, operand_gradients, strict=True)
+        for operand, gradient in pairs:
             if gradient is not None and id(operand) in needed:
                 _accumulate(gradients, operand, gradient)
     return gradients
@@ -80,14 +81,14 @@ def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
 
 
 def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
-    history = tensor.history
-    assert history is not None
-    if not any(id(operand) in needed for operand in history.inputs):
-        return (None,) * len(history.inputs)
-    _refuse_if_changed(tensor)
-    needs = tuple(id(operand) in needed for operand in history.inputs)
-    with inside_module(history.module):
-        return history.op.vjp(g, needs, tensor, *history.inputs, **history.attributes)
+    entry = tensor.tape_entry
+    assert entry is not None
+    if not any(id(operand) in needed for operand in entry.inputs):
+        return (None,) * len(entry.inputs)
+    _check_unchanged(tensor)
+    needs = tuple(id(operand) in needed for operand in entry.inputs)
+    with inside_module(entry.module):
+        return entry.op.vjp(g, needs, tensor, *entry.inputs, **entry.attributes)
 
 
 def _accumulate(gradients: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:
@@ -118,33 +119,33 @@ def forward_walk(
     """
     known: dict[int, Tensor | None] = dict(tangents)
     for tensor in tape_of(outputs):
-        history = tensor.history
-        if history is None or id(tensor) in known:
+        entry = tensor.tape_entry
+        if entry is None or id(tensor) in known:
             continue
-        moving = tuple(known.get(id(operand)) for operand in history.inputs)
+        moving = tuple(known.get(id(operand)) for operand in entry.inputs)
         if any(tangent is not None for tangent in moving):
             known[id(tensor)] = _jvp(tensor, moving)
     return [known.get(id(output)) for output in outputs]
 
 
 def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
-    history = tensor.history
-    assert history is not None
-    _refuse_if_changed(tensor)
-    with inside_module(history.module):
-        tangent = history.op.jvp(moving, tensor, *history.inputs, **history.attributes)
+    entry = tensor.tape_entry
+    assert entry is not None
+    _check_unchanged(tensor)
+    with inside_module(entry.module):
+        tangent = entry.op.jvp(moving, tensor, *entry.inputs, **entry.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
             tangent = tangent.broadcast_to(tensor.shape)
     return tangent
 
 
-def _refuse_if_changed(tensor: Tensor) -> None:
-    history = tensor.history
-    assert history is not None
-    for operand, version in zip(history.inputs, history.versions, strict=True):
+def _check_unchanged(tensor: Tensor) -> None:
+    entry = tensor.tape_entry
+    assert entry is not None
+    for operand, version in zip(entry.inputs, entry.versions, strict=True):
         if operand.version != version:
             raise GradientError(
-                f"{history.op.name}: an operand of shape {operand.shape} was changed in place "
+                f"{entry.op.name}: an operand of shape {operand.shape} was changed in place "
                 "after it was used, so the derivative would be wrong; take the gradient before "
                 "the change"
             )

@@ -1,13 +1,16 @@
 """Training: the loop, metrics, progress, and the folder that a run leaves behind."""
 
+from smelt.deprecated import rename
 from smelt.train.background import BackgroundEvaluator, Evaluation
-from smelt.train.evaluate import examiner, predict
+from smelt.train.evaluate import evaluator, predict
 from smelt.train.fit import fit, training_step
 from smelt.train.history import Callback, Epoch, History
 from smelt.train.metrics import accuracy, confusion_matrix
 from smelt.train.progress import progress
 from smelt.train.run import RunFolder, new_folder, read_config, read_metrics, read_model
 from smelt.train.writer import MetricsWriter
+
+rename(__name__, {"examiner": "evaluator"})
 
 __all__ = [
     "BackgroundEvaluator",
@@ -19,7 +22,7 @@ __all__ = [
     "RunFolder",
     "accuracy",
     "confusion_matrix",
-    "examiner",
+    "evaluator",
     "fit",
     "new_folder",
     "predict",

@@ -1,4 +1,4 @@
-"""Evaluation beside training: another thread looks at copies of the model."""
+"""Evaluation beside training: another thread validates copies of the model."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from smelt.train.history import Callback, Epoch, History
 
 __all__ = ["BackgroundEvaluator", "Evaluation"]
 
-Look = Callable[[], Mapping[str, float]]
+Validate = Callable[[], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of one look at the model.
+    """What came of one evaluation of the model.
 
     Attributes:
         step: the number that was given with the copy.
         values: name -> value.
-        seconds: how long the look took.
+        seconds: how long it took.
     """
 
     step: int
@@ -47,18 +47,18 @@ class _Snapshot:
 class BackgroundEvaluator(Callback):
     """Tells how good a model is while its training goes on.
 
-    `submit` copies parameters and buffers; a thread loads them into a model of its own and looks at
-    that one. Native code holds no lock of Python's, so both run at the same time. A copy holds one
-    moment: call `submit` between steps, in the thread that trains; or hold `lock` during each step,
-    and submit from any thread.
+    `submit` copies parameters and buffers; a thread loads them into a model of its own and
+    evaluates that one. Native code holds no lock of Python's, so both run at the same time. A copy
+    holds one moment: call `submit` between steps, in the thread that trains; or hold `lock` during
+    each step, and submit from any thread.
 
-    As a callback of `fit` it submits after each epoch and waits for the last look at the end. As a
-    context manager it closes itself.
+    As a callback of `fit` it submits after each epoch and waits for the last result at the end.
+    As a context manager it closes itself.
 
     Args:
         model: what is trained.
-        examine: (a copy of the model) -> a function without arguments that looks at it, such as
-            `examiner` makes: it returns a dict, name -> value.
+        examine: (a copy of the model) -> a function without arguments that evaluates it, such as
+            `evaluator` makes: it returns a dict, name -> value.
         waiting: copies that may wait for the thread; who submits more waits as well.
         report: is called, in the thread, with each result.
 
@@ -83,7 +83,7 @@ class BackgroundEvaluator(Callback):
     def __init__(
         self,
         model: Module,
-        examine: Callable[[Module], Look],
+        examine: Callable[[Module], Validate],
         waiting: int = 1,
         report: Callable[[Evaluation], object] | None = None,
     ) -> None:
@@ -91,12 +91,12 @@ class BackgroundEvaluator(Callback):
         self._model = model
         self._results: list[Evaluation] = []
         replica, results = copy.deepcopy(model), self._results
-        look = _callable(examine(replica))
+        validate = _callable(examine(replica))
 
         def evaluate(snapshot: _Snapshot) -> None:
             replica.load_state_dict(snapshot.state)
             start = time.perf_counter()
-            values = _named(look())
+            values = _named(validate())
             results.append(Evaluation(snapshot.step, values, time.perf_counter() - start))
             if report is not None:
                 report(results[-1])
@@ -109,7 +109,7 @@ class BackgroundEvaluator(Callback):
         return list(self._results)
 
     def submit(self, step: int, wait: bool = True) -> bool:
-        """Copies the model as it is now, to be looked at.
+        """Copies the model as it is now, to be evaluated.
 
         Args:
             step: the number that the result will carry.
@@ -120,7 +120,7 @@ class BackgroundEvaluator(Callback):
 
         Raises:
             ChannelClosed: the evaluator is closed.
-            BaseException: what an earlier look raised.
+            BaseException: what an earlier evaluation raised.
         """
         with self.lock:
             state = {name: np.array(tensor) for name, tensor in self._model.state_dict().items()}
@@ -130,7 +130,7 @@ class BackgroundEvaluator(Callback):
         """Waits for the result of the last copy.
 
         Raises:
-            BaseException: what a look raised.
+            BaseException: what an evaluation raised.
         """
         self._consumer.flush()
 
@@ -138,7 +138,7 @@ class BackgroundEvaluator(Callback):
         """Waits for the result of the last copy, and ends the thread.
 
         Raises:
-            BaseException: what a look raised.
+            BaseException: what an evaluation raised.
         """
         self._consumer.close()
 
@@ -157,13 +157,13 @@ class BackgroundEvaluator(Callback):
         self.close()
 
 
-def _callable(look: Any) -> Look:
-    if not callable(look):
+def _callable(validate: Any) -> Validate:
+    if not callable(validate):
         raise ArgumentError(
             "BackgroundEvaluator: examine(copy) must return a function without arguments that "
-            f"looks at the copy, as `lambda copy: lambda: {{...}}`; got a {type(look).__name__}"
+            f"looks at the copy, as `lambda copy: lambda: {{...}}`; got a {type(validate).__name__}"
         )
-    return look
+    return validate
 
 
 def _named(values: Any) -> dict[str, float]:

@@ -13,7 +13,7 @@ from smelt.nn.module import Module
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import no_grad
 
-__all__ = ["Function", "evaluating", "examiner", "predict"]
+__all__ = ["Function", "evaluating", "evaluator", "predict"]
 
 Function = Callable[[Tensor, Tensor], Tensor]  # (the model's output, what it should be) -> a number
 BATCH = 1024  # samples a native call
@@ -32,13 +32,13 @@ def evaluating(model: Module) -> Iterator[None]:
             module.training = training
 
 
-def examiner(
+def evaluator(
     model: Module, functions: Mapping[str, Function], data: TensorDataset
 ) -> Callable[[], dict[str, float]]:
     """Returns a function that tells how good the model is at the moment.
 
     Args:
-        model: is put into evaluation mode for the look.
+        model: is put into evaluation mode meanwhile.
         functions: name -> (the model's output, the targets) -> a number that is a mean over
             samples.
         data: inputs and targets, each of shape (n, ...).
@@ -55,13 +55,13 @@ def examiner(
     batches = [data.batch(rows) for rows in _batches(len(data))]
     weights = [len(batch[0]) for batch in batches]
 
-    def look() -> dict[str, float]:
+    def validate() -> dict[str, float]:
         with evaluating(model):
             rows = [[float(value) for value in values(*batch)] for batch in batches]
         means = np.average(rows, axis=0, weights=weights)
         return dict(zip(functions, means.tolist(), strict=True))
 
-    return look
+    return validate
 
 
 def predict(model: Module, inputs: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The training loop: epochs of compiled steps, and a look at held-out data after each."""
+"""The training loop: epochs of compiled steps, each with a validation on held-out data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from smelt.compiler import compile
 from smelt.data import TensorDataset
+from smelt.deprecated import renamed_argument
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
@@ -17,41 +18,45 @@ from smelt.train.evaluate import Function
 from smelt.train.history import Callback, Epoch, History
 from smelt.train.interrupt import uninterrupted
 
-__all__ = ["Stepper", "fit", "training_step"]
+__all__ = ["Optimizer", "Scheduler", "fit", "training_step"]
 
 
-class Stepper(Protocol):
-    """Whatever goes one step on: a learning-rate schedule."""
+class Scheduler(Protocol):
+    """What changes the learning rate: any of `smelt.optim.lr_scheduler`."""
 
     def step(self) -> Any:
         """Goes one step on."""
 
 
-class Optimiser(Stepper, Protocol):
+class Optimizer(Protocol):
     """What changes the parameters: any of `smelt.optim`."""
+
+    def step(self) -> Any:
+        """Makes one update."""
 
     def zero_grad(self) -> None:
         """Forgets the gradients."""
 
 
+@renamed_argument("optimiser", "optimizer")
 def training_step(
-    model: Module, optimiser: Optimiser, loss: Function, schedule: Stepper | None = None
+    model: Module, optimizer: Optimizer, loss: Function, schedule: Scheduler | None = None
 ) -> Any:
-    """Returns the compiled step `(x, y) -> loss`: forward, gradient, optimiser and schedule.
+    """Returns the compiled step `(x, y) -> loss`: forward, gradient, optimizer and schedule.
 
     Args:
         model: any module of one input.
-        optimiser: holds the model's parameters.
+        optimizer: holds the model's parameters.
         loss: (the model's output, the targets) -> a number to make small.
-        schedule: goes one step on after each step of the optimiser.
+        schedule: goes one step on after each step of the optimizer.
     """
 
     @compile
     def step(x: Tensor, y: Tensor) -> Tensor:
         value = loss(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value.backward()
-        optimiser.step()
+        optimizer.step()
         if schedule is not None:
             schedule.step()
         return value
@@ -59,6 +64,7 @@ def training_step(
     return step
 
 
+@renamed_argument("look", "validate")
 def fit(
     model: Module,
     step: Any,
@@ -66,7 +72,7 @@ def fit(
     *,
     epochs: int,
     batch_size: int = 64,
-    look: Callable[[], Mapping[str, float]] | None = None,
+    validate: Callable[[], Mapping[str, float]] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> History:
     """Trains a model; each epoch is one native call.
@@ -80,7 +86,7 @@ def fit(
         data: inputs and targets, each of shape (n, ...).
         epochs: passes over `data`, each in a new order, drawn from the default generator.
         batch_size: samples a step.
-        look: tells after each epoch how good the model is, as `examiner` makes it.
+        validate: tells after each epoch how good the model is, as `evaluator` makes it.
         callbacks: whom to tell.
 
     Returns:
@@ -95,13 +101,13 @@ def fit(
     for callback in callbacks:
         callback.start(epochs)
     try:
-        for number in range(1, epochs + 1):
+        for count in range(1, epochs + 1):
             start = time.perf_counter()
             losses = step.over(*data.tensors, batch_size=batch_size, shuffle=True)
             seconds = time.perf_counter() - start
-            held_out = dict(look()) if look else {}
+            held_out = dict(validate()) if validate else {}
             with uninterrupted():
-                epoch = Epoch(number, float(np.mean(losses.numpy())), held_out, seconds)
+                epoch = Epoch(count, float(np.mean(losses.numpy())), held_out, seconds)
                 history.epochs.append(epoch)
                 kept = _snapshot(model)
                 for callback in callbacks:

@@ -15,7 +15,7 @@ class Epoch:
         number: counted from 1.
         loss: mean over the steps of the epoch.
         held_out: name -> value on held-out data after the epoch: the loss, and every metric.
-        seconds: how long training took, without the look at held-out data.
+        seconds: how long training took, without the validation on held-out data.
     """
 
     number: int
@@ -38,7 +38,7 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """How long training took, without the looks at held-out data."""
+        """How long training took, without validation on held-out data."""
         return sum(epoch.seconds for epoch in self.epochs)
 
 

@@ -22,7 +22,7 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     pressed: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    before = signal.signal(signal.SIGINT, lambda signum, frame: pressed.append((signum, frame)))
     try:
         yield
     finally:

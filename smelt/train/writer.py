@@ -44,7 +44,7 @@ class MetricsWriter:
 
     def __init__(self, path: str | os.PathLike[str], capacity: int = 1024) -> None:
         self.path = Path(path)
-        pen = _Pen(self.path)
+        pen = _AppendFile(self.path)
         self._consumer: Consumer[bytes] = Consumer(pen.write, capacity, "smelt metrics", pen.close)
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -90,7 +90,7 @@ class MetricsWriter:
         self.close()
 
 
-class _Pen:
+class _AppendFile:
     """The open file."""
 
     def __init__(self, path: Path) -> None:

@@ -57,8 +57,8 @@ def test_runs_once_forward_and_once_more_for_the_gradient() -> None:
 def test_nothing_between_is_kept() -> None:
     x = as_tensor(np.ones(3)).requires_grad_()
     y = checkpoint(lambda x: x.sin().exp().cos(), x)
-    assert y.history is not None
-    assert y.history.inputs == (x,)
+    assert y.tape_entry is not None
+    assert y.tape_entry.inputs == (x,)
 
 
 def test_captured_parameters_and_results_get_their_gradients() -> None:
@@ -149,10 +149,10 @@ def test_a_compiled_step_needs_less_memory() -> None:
 
 
 def test_without_a_gradient_it_is_a_plain_call() -> None:
-    assert checkpoint(lambda x: x * 2.0, X).history is None
+    assert checkpoint(lambda x: x * 2.0, X).tape_entry is None
     with no_grad():
         x = as_tensor(np.ones(2)).requires_grad_()
-        assert checkpoint(lambda x: x * 2.0, x).history is None
+        assert checkpoint(lambda x: x * 2.0, x).tape_entry is None
 
 
 def test_mistakes_are_explained() -> None:

@@ -103,7 +103,7 @@ def test_nested_derivatives_are_not_confused() -> None:
 def test_the_outermost_result_has_no_history() -> None:
     value, gradient = value_and_grad(lambda x: (x * x).sum())(vector(1.0, 2.0))
     for result in (value, gradient):
-        assert result.history is None
+        assert result.tape_entry is None
         assert not result.requires_grad
 
 

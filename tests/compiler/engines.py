@@ -1,6 +1,6 @@
 """One function of tensors, run by every engine: eagerly, by the interpreter, natively.
 
-The interpreter runs both programs: the naive loops of `lower`, and what `schedule` made of them.
+The interpreter runs both programs: the naive loops of `lower`, and what `optimize` made of them.
 States are copied for each run, so the runs do not see each other.
 """
 
@@ -53,7 +53,7 @@ class Case:
         """Runs with NumPy."""
         states = [copied(state) for state in self.states]
         outputs = self.function(states, self.arguments)
-        return Ran([one.data.copy() for one in outputs], [one.data for one in states])
+        return Ran([x.data.copy() for x in outputs], [x.data for x in states])
 
     @property
     def traced(self) -> Traced:
@@ -80,7 +80,7 @@ class Case:
         return self._run(program, lambda arrays: run_program(program, arrays))
 
     def native(self) -> Ran:
-        """Runs the scheduled program as machine code."""
+        """Runs the optimized program as machine code."""
         program = self.stages.program
 
         def run(arrays: dict[Slot, np.ndarray]) -> int:
@@ -89,20 +89,20 @@ class Case:
         return self._run(program, run)
 
     def _run(self, program: Program, run: Callable[[dict[Slot, np.ndarray]], int]) -> Ran:
-        kept = [np.array(state.data, order="C") for state in self.traced.states]
+        memory = [np.array(state.data, order="C") for state in self.traced.states]
         outputs = [_unwritten(node.shape, node.dtype) for node in self.traced.graph.outputs]
         groups = {
             "argument": [np.ascontiguousarray(x.data) for x in self.arguments],
-            "state": kept,
+            "state": memory,
             "result": outputs,
-            "constant": [np.ascontiguousarray(one) for one in self.stages.planned.constants],
+            "constant": [np.ascontiguousarray(x) for x in self.stages.planned.constants],
             "status": [np.zeros((), np.int64) for _ in self.traced.graph.assertions],
         }
         arrays = {
             slot: groups[slot.kind][slot.number] for slot in program.slots if slot.kind != "arena"
         }
         code = run(arrays)
-        after = {id(state): array for state, array in zip(self.traced.states, kept, strict=True)}
+        after = {id(state): array for state, array in zip(self.traced.states, memory, strict=True)}
         states = [after.get(id(state), state.data) for state in self.states]
         return Ran(outputs, states, code)
 

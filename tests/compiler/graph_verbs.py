@@ -442,13 +442,13 @@ def forget(run: Run, changed: list[Value]) -> None:
     shared = {id(state.tensor) for state in changed}
     run.floats = [one for one in run.floats if one in run.states or not shared & one.views]
     for value in run.floats:
-        if value not in run.states and value.tensor.history is not None:
+        if value not in run.states and value.tensor.tape_entry is not None:
             value.tensor = value.tensor.detach()
 
 
 @verb(3)
 def differentiate(run: Run, a: int, b: int, p: int) -> None:
-    graded = [value for value in run.floats if value.tensor.history is not None]
+    graded = [value for value in run.floats if value.tensor.tape_entry is not None]
     if not graded:
         return
     x = graded[a % len(graded)].tensor

@@ -61,10 +61,10 @@ def elementwise(
     """Returns `out[i] = function(in0[i], in1[i], ...)`, `lanes` elements at a time."""
     inputs = tuple(Buffer(f"in{number}", (size,), dtype) for number, dtype in enumerate(operands))
     output, i = Buffer("out", (size,), result), index_variable("i")
-    place = (along(i, lanes),)
-    value = function(*(Load(buffer, place) for buffer in inputs))
+    index = (along(i, lanes),)
+    value = function(*(Load(buffer, index) for buffer in inputs))
     return Kernel(
-        name, inputs, (output,), (Loop(i, 0, size, lanes, (Store(output, place, value),)),)
+        name, inputs, (output,), (Loop(i, 0, size, lanes, (Store(output, index, value),)),)
     )
 
 
@@ -146,8 +146,8 @@ def matmul(
     ]
     taken = Let(element, Load(a, (add(i, row), k)))
     rows_body = Loop(row, 0, tile_rows, 1, (taken, *products), "unroll")
-    place = (add(i, row), add(add(j, mul(column, lanes)), Lanes(lanes)))
-    stores = Loop(column, 0, parts, 1, (Store(c, place, Read(tile, (row, column))),), "unroll")
+    index = (add(i, row), add(add(j, mul(column, lanes)), Lanes(lanes)))
+    stores = Loop(column, 0, parts, 1, (Store(c, index, Read(tile, (row, column))),), "unroll")
     body = (
         Declare(tile, Constant(0.0, float32)),
         Loop(k, 0, inner, 1, (*inner_body, rows_body)),
@@ -161,8 +161,8 @@ def shared(name: str, iterations: int, length: int, function: Callable[..., Expr
     """Returns a parallel kernel: iteration r computes `out[r, :] = function(in[r, :])`."""
     source, target = (Buffer(side, (iterations, length), float32) for side in ("in", "out"))
     r, i = index_variable("r"), index_variable("i")
-    place = (r, along(i, 16))
-    line = Loop(i, 0, length, 16, (Store(target, place, function(Load(source, place))),))
+    index = (r, along(i, 16))
+    line = Loop(i, 0, length, 16, (Store(target, index, function(Load(source, index))),))
     return Kernel(name, (source,), (target,), (Loop(r, 0, iterations, 1, (line,), "parallel"),))
 
 
@@ -187,10 +187,10 @@ def check(kernels: list[Kernel], given: list[np.ndarray], loose: tuple[str, ...]
     outputs = [np.zeros(k.outputs[0].shape, k.outputs[0].dtype.storage) for k in kernels]
     arrays = [[output, *given[: len(k.inputs)]] for k, output in zip(kernels, outputs, strict=True)]
     assert Bound(step_of(*kernels), list(itertools.chain(*arrays))).run() == 0
-    for kernel, found in zip(kernels, outputs, strict=True):
-        expected = np.zeros_like(found)
+    for kernel, results in zip(kernels, outputs, strict=True):
+        expected = np.zeros_like(results)
         run_kernel(kernel, [expected, *given[: len(kernel.inputs)]])
         dtype, signed = kernel.outputs[0].dtype, kernel.name not in loose
-        wrong = np.flatnonzero(bits(found, dtype, signed) != bits(expected, dtype, signed))
-        shown = [(*(x[n] for x in given), found[n], expected[n]) for n in wrong[:5]]
+        wrong = np.flatnonzero(bits(results, dtype, signed) != bits(expected, dtype, signed))
+        shown = [(*(x[n] for x in given), results[n], expected[n]) for n in wrong[:5]]
         assert not wrong.size, f"{kernel.name}: (operands, native, interpreted) {shown}"

@@ -169,9 +169,9 @@ def scores(heads: int, rows: int, width: int) -> Kernel:
     q, p = (Buffer(name, (rows, heads * width), float32) for name in "qp")
     z = Buffer("z", (heads, rows, rows), float32)
     h, i, j, k = (index_variable(name) for name in "hijk")
-    place = add(mul(h, constant(width)), k)
+    position = add(mul(h, constant(width)), k)
     acc = Register("acc", float32)
-    product = mul(Load(q, (i, place)), Load(p, (j, place)))
+    product = mul(Load(q, (i, position)), Load(p, (j, position)))
     more = nest([k], [width], Assign(acc, (), add(Read(acc), product)))
     body = (Declare(acc, number(0.0)), more, Store(z, (h, i, j), Read(acc)))
     return Kernel("scores", (q, p), (z,), (nest([h, i, j], [heads, rows, rows], *body),))
@@ -235,9 +235,9 @@ def scatter_add(rows: int, columns: int, table: int) -> Kernel:
     y, g = Buffer("y", (table, columns), float32), Buffer("g", (rows, columns), float32)
     index = Buffer("index", (rows,), int64)
     i, j = index_variable("i"), index_variable("j")
-    place = (Load(index, (i,)), j)
+    position = (Load(index, (i,)), j)
     clear = nest([i, j], [table, columns], Store(y, (i, j), number(0.0)))
-    store = Store(y, place, add(Load(y, place), Load(g, (i, j))))
+    store = Store(y, position, add(Load(y, position), Load(g, (i, j))))
     return Kernel("scatter_add", (g, index), (y,), (clear, nest([i, j], [rows, columns], store)))
 
 
@@ -274,10 +274,10 @@ def padded_parts(rows: int, widths: tuple[int, ...], dtype: DType = float32) -> 
     zero, start = Constant(0.0 if dtype.is_float else 0, dtype), 0
     total: Expression | None = None
     for number, width in enumerate(widths):
-        part, place = Buffer(f"x{number}", (rows, width), dtype), add(j, constant(-start))
-        above, below = Binary("ge", j, constant(start)), Binary("lt", place, constant(width))
+        part, position = Buffer(f"x{number}", (rows, width), dtype), add(j, constant(-start))
+        above, below = Binary("ge", j, constant(start)), Binary("lt", position, constant(width))
         mask = Binary("bitwise_and", above, below)
-        load = Load(part, (i, place), mask)
+        load = Load(part, (i, position), mask)
         element = Select(mask, mul(load, mul(load, load)), zero)
         total = element if total is None else add(total, element)
         parts.append(part)
@@ -337,7 +337,7 @@ def convolution(images: int, channels: int, side: int, filters: int, size: int) 
         part = Binary("floordiv", index, constant(step)) if step > 1 else index
         return Binary("mod", part, constant(extent))
 
-    place = (
+    position = (
         Binary("floordiv", i, constant(out_side**2)),
         Binary("floordiv", k, constant(size**2)),
         add(digit(i, out_side, out_side), digit(k, size, size)),
@@ -346,7 +346,9 @@ def convolution(images: int, channels: int, side: int, filters: int, size: int) 
     acc = Register("acc", float32)
     body = (
         Declare(acc, number(0.0)),
-        nest([k], [depth], Assign(acc, (), add(Read(acc), mul(Load(x, place), Load(w, (j, k)))))),
+        nest(
+            [k], [depth], Assign(acc, (), add(Read(acc), mul(Load(x, position), Load(w, (j, k)))))
+        ),
         Store(out, (i, j), Binary("maximum", Read(acc), number(0.0))),
     )
     return Kernel("convolution", (x, w), (out,), (nest([i, j], [rows, filters], *body),))

@@ -21,7 +21,7 @@ assert random_functions, random_layers  # the modules of layers fill the table
 assert random_sequences
 
 ELEMENTS = 4000  # of a value, at most: eager steps and compilation shall be short
-LARGE = 40_000  # the same for a few large programs, whose products and convolutions are cut
+LARGE = 40_000  # the same for a few large programs, whose products and convolutions are split
 LARGEST = 30.0  # of the numbers of a value, at most
 
 

@@ -1,4 +1,4 @@
-"""Random whole training steps: a model, a loss, an optimiser, and how they are put together.
+"""Random whole training steps: a model, a loss, an optimizer, and how they are put together.
 
 One seed is one program: `RandomStep(seed, float64)` is built anew for each engine.
 """

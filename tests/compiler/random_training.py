@@ -1,4 +1,4 @@
-"""Losses, optimisers, schedules and clipping for random steps."""
+"""Losses, optimizers, schedules and clipping for random steps."""
 
 from __future__ import annotations
 
@@ -202,11 +202,11 @@ LOSSES: dict[str, Callable[[Draws, tuple[int, ...], str], Loss]] = {
     "cosine": cosine, "ranking": ranking, "triplet": triplet, "measure": own_measure,
 }  # fmt: skip
 
-# --- optimisers -----------------------------------------------------------------------------------
+# --- optimizers -----------------------------------------------------------------------------------
 
 
 def an_optimizer(draws: Draws, parameters: list[nn.Parameter]) -> optim.Optimizer:
-    """Returns an optimiser with one or two groups of the parameters."""
+    """Returns an optimizer with one or two groups of the parameters."""
     kind = draws.of(optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad)
     options = {"lr": draws.of(0.003, 0.01, 0.03), "weight_decay": draws.of(0.0, 0.0, 0.05)}
     options["maximize"] = draws.chance(0.1)

@@ -158,7 +158,7 @@ def _slices(made: Windows, x: Tensor, w: Tensor) -> Tensor:
 
 def _missing(part: Tensor, x: Tensor) -> tuple[int, ...]:
     """Returns the padding, last axis first, that makes a part as large as x."""
-    behind = [want - have for want, have in zip(x.shape[2:], part.shape[2:], strict=True)]
+    behind = [reference - have for reference, have in zip(x.shape[2:], part.shape[2:], strict=True)]
     return tuple(side for extent in reversed(behind) for side in (0, extent))
 
 

@@ -73,8 +73,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("way", ["calls", "repeat", "over"])
 def test_the_same_bits_on_any_threads_and_any_way(reference, way: str, threads: int) -> None:
-    wanted, cache = reference
-    assert digest(way, threads, cache) == wanted  # a warm cache
+    expected, cache = reference
+    assert digest(way, threads, cache) == expected  # a warm cache
 
 
 def test_the_same_bits_from_a_cold_cache(reference, tmp_path: Path) -> None:
@@ -82,6 +82,6 @@ def test_the_same_bits_from_a_cold_cache(reference, tmp_path: Path) -> None:
 
 
 def test_the_digest_sees_a_difference(reference) -> None:
-    wanted, cache = reference
-    assert digest("repeat", 1, cache, STEPS - 1) != wanted
-    assert len(wanted) == hashlib.sha256().digest_size * 2
+    expected, cache = reference
+    assert digest("repeat", 1, cache, STEPS - 1) != expected
+    assert len(expected) == hashlib.sha256().digest_size * 2

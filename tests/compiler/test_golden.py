@@ -1,4 +1,4 @@
-"""What the scheduler makes of typical nests, as text: to be read when a rewrite changes."""
+"""What the loop optimizer makes of typical nests, as text: to be read when a rewrite changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.compiler import nests
 
 KERNELS = {
     "elementwise": nests.bias_relu(64, 100),
-    "elementwise_merged": nests.in_place_axpy(16, 3, 3, 7),
+    "elementwise_collapsed": nests.in_place_axpy(16, 3, 3, 7),
     "elementwise_parallel": nests.bias_relu(512, 1000),
     "softmax": nests.softmax(64, 40),
     "softmax_of_short_rows": nests.softmax(100, 5),
@@ -19,8 +19,8 @@ KERNELS = {
     "cumulative_sum": nests.cumulative_sum(3, 9),
     "matmul": nests.matmul(22, 32, 40),
     "matmul_parallel": nests.matmul(256, 256, 256, epilogue=False),
-    "matmul_panel": nests.matmul(20, 24, 18, transposed="b"),
-    "matmul_strip": nests.matmul(128, 256, 520),
+    "matmul_transposed": nests.matmul(20, 24, 18, transposed="b"),
+    "matmul_packed": nests.matmul(128, 256, 520),
     "scores": nests.scores(3, 20, 24),
     "matvec": nests.matmul(1, 100, 32),
     "dot_products": nests.matmul(1, 100, 3, transposed="b"),
@@ -34,7 +34,7 @@ KERNELS = {
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_the_text_after_scheduling(name, golden):
+def test_the_text_after_optimization(name, golden):
     golden(name, kernel_text(optimize(KERNELS[name], vector_bits=512)))
 
 

@@ -1,4 +1,4 @@
-"""Random graphs: eager, interpreted (as lowered and as scheduled) and compiled agree.
+"""Random graphs: eager, interpreted (as lowered and as optimized) and compiled agree.
 
 Hypothesis draws programs (`random_graphs.py`). To spare compiler runs an example is a group of
 ten, traced as one step: 88 examples in each dtype are 1,760 small graphs, which every engine
@@ -96,24 +96,24 @@ def test_large_graphs_agree(dtype: DType) -> None:
 def check(group: list[Program], dtype: DType) -> None:
     """Runs programs in `dtype` with every engine and compares what comes out."""
     case, returned = case_of(group, dtype)
-    wanted, largest = measured(case)
+    expected, largest = measured(case)
     exact = [value.exact for value in returned]
-    truth = wanted
+    truth = expected
 
-    def close(got: np.ndarray, want: np.ndarray, true: np.ndarray) -> None:
-        close_in_float64(got, want, largest)
+    def close(got: np.ndarray, reference: np.ndarray, true: np.ndarray) -> None:
+        close_in_float64(got, reference, largest)
 
     if dtype is float32:
         truth, largest = measured(case_of(group, float64)[0])
 
-        def close(got: np.ndarray, want: np.ndarray, true: np.ndarray) -> None:
-            close_in_float32(got, want, true, largest)
+        def close(got: np.ndarray, reference: np.ndarray, true: np.ndarray) -> None:
+            close_in_float32(got, reference, true, largest)
 
     for ran in every_run(case, interpreted=not group[0].large):
         assert ran.code == 0
-        compare(ran.outputs, wanted.outputs, truth.outputs, exact, close)
+        compare(ran.outputs, expected.outputs, truth.outputs, exact, close)
         inexact = [False] * len(ran.states)
-        compare(ran.states, wanted.states, truth.states, inexact, close)
+        compare(ran.states, expected.states, truth.states, inexact, close)
 
 
 def measured(case: Case) -> tuple[Ran, float]:
@@ -135,32 +135,34 @@ def compare(gots: Arrays, wants: Arrays, truths: Arrays, exact: list[bool], clos
     """Compares results one by one: whole numbers and exact ones to the bit, the others by
     `close`.
     """
-    for got, want, true, is_exact in zip(gots, wants, truths, exact, strict=True):
-        assert got.shape == want.shape
-        assert got.dtype == want.dtype
+    for got, reference, true, is_exact in zip(gots, wants, truths, exact, strict=True):
+        assert got.shape == reference.shape
+        assert got.dtype == reference.dtype
         if is_exact or got.dtype.kind != "f":
-            same_bits(got, want)
+            same_bits(got, reference)
         else:
-            close(got, want, true)
+            close(got, reference, true)
 
 
-def same_bits(got: np.ndarray, want: np.ndarray) -> None:
-    np.testing.assert_array_equal(got, want)
+def same_bits(got: np.ndarray, reference: np.ndarray) -> None:
+    np.testing.assert_array_equal(got, reference)
     if got.dtype.kind == "f":
-        known = ~np.isnan(want)
-        np.testing.assert_array_equal(np.signbit(got[known]), np.signbit(want[known]))
+        known = ~np.isnan(reference)
+        np.testing.assert_array_equal(np.signbit(got[known]), np.signbit(reference[known]))
 
 
-def close_in_float64(got: np.ndarray, want: np.ndarray, largest: float) -> None:
-    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12 * largest)
+def close_in_float64(got: np.ndarray, reference: np.ndarray, largest: float) -> None:
+    np.testing.assert_allclose(got, reference, rtol=1e-12, atol=1e-12 * largest)
 
 
-def close_in_float32(got: np.ndarray, want: np.ndarray, true: np.ndarray, largest: float) -> None:
-    """`got` may be 4 times as far from the truth as NumPy's `want`, and a few roundings more."""
+def close_in_float32(
+    got: np.ndarray, reference: np.ndarray, true: np.ndarray, largest: float
+) -> None:
+    """`got` may be 4 times as far from the truth as `reference`, and a few roundings more."""
     with np.errstate(all="ignore"):
-        known = np.isfinite(true) & np.isfinite(want)
-        theirs = np.abs(want - true).max(initial=0.0, where=known)
+        known = np.isfinite(true) & np.isfinite(reference)
+        theirs = np.abs(reference - true).max(initial=0.0, where=known)
     allowed = 4 * theirs + 64 * 2.0**-24 * largest
-    np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
+    np.testing.assert_array_equal(np.isfinite(got), np.isfinite(reference))
     np.testing.assert_allclose(got[known], true[known], rtol=0, atol=allowed)
-    np.testing.assert_array_equal(got[~np.isfinite(want)], want[~np.isfinite(want)])
+    np.testing.assert_array_equal(got[~np.isfinite(reference)], reference[~np.isfinite(reference)])

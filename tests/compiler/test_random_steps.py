@@ -1,7 +1,7 @@
 """Random whole training steps: three steps run natively agree with three run eagerly.
 
 `random_steps.py` draws them, one program for each seed. All kernels are verified. Compared are the
-losses, parameters, buffers, the optimiser's and the schedule's state and the random generator.
+losses, parameters, buffers, the optimizer's and the schedule's state and the random generator.
 
 In float64 arrays agree to 1e-9 of their largest number. In float32 compiled arrays are as near to
 the eager result in float64 as NumPy's float32 is, within a factor of 8. Where a program itself is
@@ -30,56 +30,56 @@ Errors = dict[str, float]
 
 @pytest.mark.parametrize("seed", range(FIRST, LAST))
 def test_float64_steps_agree(seed: int) -> None:
-    wanted = RandomStep(seed).results(compiled=False)
-    compare(seed, float64, wanted, dict.fromkeys(wanted, 0.0))
+    expected = RandomStep(seed).results(compiled=False)
+    compare(seed, float64, expected, dict.fromkeys(expected, 0.0))
 
 
 @pytest.mark.parametrize("seed", range(FIRST, LAST, 4))
 def test_float32_steps_are_as_exact_as_numpy(seed: int) -> None:
-    wanted = RandomStep(seed).results(compiled=False)
-    errors = differences(RandomStep(seed, float32).results(compiled=False), wanted)
-    compare(seed, float32, wanted, {name: 8 * error for name, error in errors.items()})
+    expected = RandomStep(seed).results(compiled=False)
+    errors = differences(RandomStep(seed, float32).results(compiled=False), expected)
+    compare(seed, float32, expected, {name: 8 * error for name, error in errors.items()})
 
 
-def compare(seed: int, dtype: DType, wanted: Arrays, allowed: Errors) -> None:
+def compare(seed: int, dtype: DType, expected: Arrays, allowed: Errors) -> None:
     """Runs a step natively and compares what it left with `wanted`."""
     step = RandomStep(seed, dtype)
     try:
-        found = differences(step.results(compiled=True), wanted)
+        result = differences(step.results(compiled=True), expected)
     except Exception as error:
         error.add_note(repr(step))
         raise
-    far = [name for name in found if found[name] > allowed[name] + ROUNDING[dtype]]
+    far = [name for name in result if result[name] > allowed[name] + ROUNDING[dtype]]
     if far:
-        moved = sensitivity(seed, dtype, wanted)
-        far = [name for name in far if found[name] > allowed[name] + 100 * moved[name]]
-    assert not far, f"differences: { {name: found[name] for name in far} }\n{step!r}"
+        moved = sensitivity(seed, dtype, expected)
+        far = [name for name in far if result[name] > allowed[name] + 100 * moved[name]]
+    assert not far, f"differences: { {name: result[name] for name in far} }\n{step!r}"
 
 
-def sensitivity(seed: int, dtype: DType, wanted: Arrays) -> Errors:
+def sensitivity(seed: int, dtype: DType, expected: Arrays) -> Errors:
     """Returns how far eager results move when parameters and data move by some roundings."""
     nudges = NUDGE[dtype], -NUDGE[dtype]
     moved = [RandomStep(seed, float64, nudge).results(compiled=False) for nudge in nudges]
-    errors = [differences(one, wanted) for one in moved]
-    return {name: max(one[name] for one in errors) for name in wanted}
+    errors = [differences(one, expected) for one in moved]
+    return {name: max(one[name] for one in errors) for name in expected}
 
 
-def differences(got: Arrays, wanted: Arrays) -> Errors:
+def differences(got: Arrays, expected: Arrays) -> Errors:
     """Returns how far arrays are apart, as a share of the largest number of each."""
-    assert got.keys() == wanted.keys()
-    return {name: difference(got[name], wanted[name]) for name in wanted}
+    assert got.keys() == expected.keys()
+    return {name: difference(got[name], expected[name]) for name in expected}
 
 
-def difference(got: np.ndarray, wanted: np.ndarray) -> float:
+def difference(got: np.ndarray, expected: np.ndarray) -> float:
     """Returns the largest difference beside the largest number; inf where other ones are nan."""
-    assert got.shape == wanted.shape
-    known = np.isfinite(wanted)
-    if not np.array_equal(got[~known], wanted[~known].astype(got.dtype), equal_nan=True):
+    assert got.shape == expected.shape
+    known = np.isfinite(expected)
+    if not np.array_equal(got[~known], expected[~known].astype(got.dtype), equal_nan=True):
         return np.inf
     if got.dtype.kind != "f":
-        return 0.0 if np.array_equal(got, wanted) else np.inf
+        return 0.0 if np.array_equal(got, expected) else np.inf
     if not np.isfinite(got[known]).all():
         return np.inf
-    largest = np.abs(wanted).max(initial=0.0, where=known)
-    apart = np.abs(got.astype(np.float64) - wanted).max(initial=0.0, where=known)
+    largest = np.abs(expected).max(initial=0.0, where=known)
+    apart = np.abs(got.astype(np.float64) - expected).max(initial=0.0, where=known)
     return float(apart / max(largest, 1e-3))

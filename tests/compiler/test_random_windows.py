@@ -27,11 +27,11 @@ def check(seed: int) -> None:
     with smelt.settings(compile=False):
         exact = windows(*windows.arguments(float64))
         eager = windows(*windows.arguments(dtype))
-    for have, near, want in zip(compiled, eager, exact, strict=True):
-        scale = max(1.0, float(np.abs(want.numpy()).max(initial=0)))
-        rounding = float(np.abs(near.numpy() - want.numpy()).max(initial=0)) / scale
+    for have, near, reference in zip(compiled, eager, exact, strict=True):
+        scale = max(1.0, float(np.abs(reference.numpy()).max(initial=0)))
+        rounding = float(np.abs(near.numpy() - reference.numpy()).max(initial=0)) / scale
         allowed = 1e-10 if dtype is float64 else 8 * rounding + 1e-5
-        error = float(np.abs(have.numpy() - want.numpy()).max(initial=0)) / scale
+        error = float(np.abs(have.numpy() - reference.numpy()).max(initial=0)) / scale
         assert error <= allowed, f"{error:.3g} of {scale:.3g}, allowed {allowed:.3g}; {windows}"
 
 

@@ -40,14 +40,14 @@ def as_is(function: Callable[..., Any]) -> Callable[..., Any]:
 def test_gradient_penalty_agrees_with_pytorch(engine: Callable[..., Any]) -> None:
     """Five steps of training through second derivatives: losses and weights to 1e-10."""
     model = critic()
-    optimiser = optim.SGD(model.parameters(), lr=0.05)
+    optimizer = optim.SGD(model.parameters(), lr=0.05)
 
     @engine
     def step(x: smelt.Tensor) -> smelt.Tensor:
         loss = penalty(model, x)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     losses = [step(smelt.tensor(x)).item() for x in STORED["points"]]

@@ -30,7 +30,7 @@ def assert_same(eager, compiled, rtol: float = 1e-5) -> None:
 
 
 class Training:
-    """A small network with its optimiser, dropout included."""
+    """A small network with its optimizer, dropout included."""
 
     def __init__(self, compile, dropout: float = 0.0) -> None:
         smelt.manual_seed(7)

@@ -62,14 +62,14 @@ def test_what_leaves_an_inner_body_says_so_in_the_outer_one() -> None:
     assert str(caught.value).endswith(f"test_messages.py:{outer.__code__.co_firstlineno + 2}")
 
 
-def test_an_optimiser_inside_a_body_is_refused_and_says_what_to_write() -> None:
+def test_an_optimizer_inside_a_body_is_refused_and_says_what_to_write() -> None:
     w = smelt.ones(3).requires_grad_()
 
     def body(h: Tensor, x: Tensor) -> tuple[Tensor, None]:
         w.grad = smelt.grad(lambda w: (w * x).sum())(w)
         return h, None
 
-    with pytest.raises(GradientError, match=r"by assignment.*Optimisers.*copy_\(w - lr \* g\)"):
+    with pytest.raises(GradientError, match=r"by assignment.*Optimizers.*copy_\(w - lr \* g\)"):
         smelt.compile(lambda x: smelt.scan(body, smelt.ones(3), x))(smelt.ones(2, 3))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smelt.data import Dataset, Subset, TensorDataset, load_mnist, obtain, random_split
+from smelt.data import Dataset, Subset, TensorDataset, fetch, load_mnist, random_split
 from smelt.errors import ArgumentError, BoundsError, ShapeError, SmeltError
 from smelt.random import Generator
 
@@ -71,7 +71,7 @@ def test_what_is_refused_names_the_line() -> None:
         lambda: TensorDataset(np.zeros(3), np.zeros(4)),
         lambda: random_split(numbers(10), [5, 4]),
         lambda: load_mnist("/folder"),
-        lambda: obtain("mnist", "t10k-labels-idx1-ubyte.gz", "/nowhere"),
+        lambda: fetch("mnist", "t10k-labels-idx1-ubyte.gz", "/nowhere"),
     ):
         with pytest.raises(SmeltError, match=f"\n  at {re.escape(__file__)}"):
             wrong()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smelt.data import DATASETS, obtain
+from smelt.data import DATASETS, fetch
 from smelt.data.catalogue import Source, SourceFile
 from smelt.errors import ArgumentError, FileError
 
@@ -33,9 +33,9 @@ def put(folder: Path, content: bytes = CONTENT) -> Path:
 
 def test_a_folder_that_is_named_must_have_the_file(known: Path, tmp_path: Path) -> None:
     put(known)
-    assert obtain("small", "file", put(tmp_path / "here")) == CONTENT
+    assert fetch("small", "file", put(tmp_path / "here")) == CONTENT
     with pytest.raises(FileError, match="no such file; it is fetched where no folder"):
-        obtain("small", "file", tmp_path / "elsewhere")
+        fetch("small", "file", tmp_path / "elsewhere")
 
 
 def test_the_environment_comes_before_the_cache(
@@ -43,7 +43,7 @@ def test_the_environment_comes_before_the_cache(
 ) -> None:
     put(known, b"damaged")
     monkeypatch.setenv("SMELT_DATA", str(put(tmp_path / "environment")))
-    assert obtain("small", "file") == CONTENT
+    assert fetch("small", "file") == CONTENT
 
 
 def test_the_cache_has_what_the_environment_lacks(
@@ -51,7 +51,7 @@ def test_the_cache_has_what_the_environment_lacks(
 ) -> None:
     put(known)
     monkeypatch.setenv("SMELT_DATA", str(tmp_path / "empty"))
-    assert obtain("small", "file") == CONTENT
+    assert fetch("small", "file") == CONTENT
 
 
 def test_what_is_nowhere_is_fetched_into_the_cache(
@@ -64,26 +64,26 @@ def test_what_is_nowhere_is_fetched_into_the_cache(
         return CONTENT
 
     monkeypatch.setattr("smelt.data.files.download", download)
-    assert obtain("small", "file") == CONTENT
+    assert fetch("small", "file") == CONTENT
     assert asked == [known / "small" / "file"]
 
 
 def test_a_damaged_file_is_never_read(known: Path) -> None:
     put(known, CONTENT + b"!")
     with pytest.raises(FileError, match="is damaged(.|\n)*delete it"):
-        obtain("small", "file")
+        fetch("small", "file")
 
 
 def test_a_folder_in_place_of_the_file_is_named(known: Path) -> None:
     (known / "small" / "file").mkdir(parents=True)
     with pytest.raises(FileError, match="cannot be read"):
-        obtain("small", "file")
+        fetch("small", "file")
 
 
 def test_unknown_names_get_the_nearest(known: Path) -> None:
     with pytest.raises(ArgumentError, match="no data set called 'minst'; did you mean 'mnist'"):
-        obtain("minst", "file")
+        fetch("minst", "file")
     with pytest.raises(ArgumentError, match=r"no file of sst2 .*; did you mean 'train.tsv'"):
-        obtain("sst2", "train.csv")
+        fetch("sst2", "train.csv")
     with pytest.raises(ArgumentError, match="there are apple-stock, .*, titanic"):
-        obtain("zzzz", "file")
+        fetch("zzzz", "file")

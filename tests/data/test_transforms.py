@@ -12,45 +12,47 @@ from hypothesis.extra.numpy import arrays
 
 import smelt
 from smelt import dtypes
-from smelt.data import FillMissing, MinMax, OneHot, Standardise
+from smelt.data import MinMaxScaler, OneHot, SimpleImputer, StandardScaler
 from smelt.errors import ArgumentError, ShapeError, StateError
 
 X = np.array([[1.0, 10.0], [2.0, 30.0], [3.0, 80.0]])
-EITHER = pytest.mark.parametrize("make", [Standardise, MinMax])
+EITHER = pytest.mark.parametrize("make", [StandardScaler, MinMaxScaler])
 numbers = arrays(np.float64, (7, 3), elements=some.floats(-1e3, 1e3, width=32))
 
 
-def test_standardise() -> None:
-    scale = Standardise().fit(X)
+def test_standard_scaler() -> None:
+    scale = StandardScaler().fit(X)
     y = scale.apply(X)
     assert (scale.mean.tolist(), scale.std[0]) == ([2, 40], pytest.approx(np.sqrt(2 / 3)))
     assert np.abs(y.mean(0)).max() < 1e-15
     assert y.std(0) == pytest.approx([1, 1])
-    assert Standardise(ddof=1).fit(X).std[0] == pytest.approx(1)
+    assert StandardScaler(ddof=1).fit(X).std[0] == pytest.approx(1)
 
 
-def test_min_max() -> None:
-    assert MinMax().fit(X).apply(X).tolist() == [[0, 0], [0.5, 2 / 7], [1, 1]]
-    y = MinMax(-1, 3).fit(X).apply(X)
+def test_min_max_scaler() -> None:
+    assert MinMaxScaler().fit(X).apply(X).tolist() == [[0, 0], [0.5, 2 / 7], [1, 1]]
+    y = MinMaxScaler(-1, 3).fit(X).apply(X)
     assert (y.min(0), y.max(0)) == (pytest.approx([-1, -1]), pytest.approx([3, 3]))
 
 
 def test_only_the_training_data_count() -> None:
-    scale = MinMax().fit(X[:2])
+    scale = MinMaxScaler().fit(X[:2])
     assert scale.apply(X[2]).tolist() == [2, 3.5]
 
 
 @EITHER
 @given(numbers)
 def test_the_inverse_brings_everything_back(
-    make: Callable[..., Standardise | MinMax], x: np.ndarray
+    make: Callable[..., StandardScaler | MinMaxScaler], x: np.ndarray
 ) -> None:
     scale = make(constant="keep").fit(x)
     assert np.allclose(scale.inverse(scale.apply(x)), x, rtol=1e-9, atol=1e-7)
 
 
 @EITHER
-def test_tensors_stay_tensors_and_compile(make: Callable[..., Standardise | MinMax]) -> None:
+def test_tensors_stay_tensors_and_compile(
+    make: Callable[..., StandardScaler | MinMaxScaler],
+) -> None:
     scale = make().fit(smelt.tensor(X))
     x = smelt.tensor(X.tolist())
     y = scale.apply(x)
@@ -62,7 +64,7 @@ def test_tensors_stay_tensors_and_compile(make: Callable[..., Standardise | MinM
 
 
 @EITHER
-def test_arrays_keep_their_dtype(make: Callable[..., Standardise | MinMax]) -> None:
+def test_arrays_keep_their_dtype(make: Callable[..., StandardScaler | MinMaxScaler]) -> None:
     scale = make().fit(X)
     assert scale.apply(X.astype(np.float32)).dtype == np.float32
     assert scale.apply(X.astype(np.int64)).dtype == np.float64
@@ -70,18 +72,18 @@ def test_arrays_keep_their_dtype(make: Callable[..., Standardise | MinMax]) -> N
 
 def test_an_array_can_be_changed_in_place() -> None:
     x = X.copy()
-    scale = Standardise().fit(x)
+    scale = StandardScaler().fit(x)
     expected = scale.apply(x)
     assert scale.apply(x, out=x) is x
     assert x.tolist() == expected.tolist()
 
 
 def test_a_single_column() -> None:
-    assert MinMax().fit(X[:, 0]).apply(np.array([1.5, 4.0])).tolist() == [0.25, 1.5]
+    assert MinMaxScaler().fit(X[:, 0]).apply(np.array([1.5, 4.0])).tolist() == [0.25, 1.5]
 
 
 @EITHER
-def test_the_state_can_be_kept(make: Callable[..., Standardise | MinMax]) -> None:
+def test_the_state_can_be_kept(make: Callable[..., StandardScaler | MinMaxScaler]) -> None:
     scale = make().fit(X)
     other = make().load_state_dict(scale.state_dict())
     assert other.apply(X).tolist() == scale.apply(X).tolist()
@@ -92,18 +94,22 @@ def test_the_state_can_be_kept(make: Callable[..., Standardise | MinMax]) -> Non
 
 
 @EITHER
-def test_a_constant_column_is_told_or_kept(make: Callable[..., Standardise | MinMax]) -> None:
+def test_a_constant_column_is_told_or_kept(
+    make: Callable[..., StandardScaler | MinMaxScaler],
+) -> None:
     x = np.array([[1.0, 5.0], [2.0, 5.0]])
     with pytest.raises(ArgumentError, match="column 1 with one value only"):
         make().fit(x)
     with pytest.raises(ArgumentError, match="column 'price' with one value"):
         make().fit(x, ["area", "price"])
     assert make(constant="keep").fit(x).apply(x)[:, 1].tolist() == [0, 0]
-    assert MinMax(-1, 1, constant="keep").fit(x).apply(x)[:, 1].tolist() == [-1, -1]
+    assert MinMaxScaler(-1, 1, constant="keep").fit(x).apply(x)[:, 1].tolist() == [-1, -1]
 
 
 @EITHER
-def test_what_cannot_be_scaled_is_refused(make: Callable[..., Standardise | MinMax]) -> None:
+def test_what_cannot_be_scaled_is_refused(
+    make: Callable[..., StandardScaler | MinMaxScaler],
+) -> None:
     with pytest.raises(ArgumentError, match="missing values"):
         make().fit(np.array([[1.0, np.nan], [2.0, 3.0]]))
     with pytest.raises(ArgumentError, match="no rows"):
@@ -120,38 +126,38 @@ def test_what_cannot_be_scaled_is_refused(make: Callable[..., Standardise | MinM
 
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ArgumentError, match="high=0"):
-        MinMax(0, 0)
+        MinMaxScaler(0, 0)
     with pytest.raises(ArgumentError, match="ddof=3 needs more than 3 rows"):
-        Standardise(ddof=3).fit(X)
+        StandardScaler(ddof=3).fit(X)
 
 
 def test_missing_numbers_are_filled_in() -> None:
     column = np.array([1.0, np.nan, 2.0, 6.0, 2.0])
     expected = {"mean": 2.75, "median": 2.0, "mode": 2.0}
     for by, value in expected.items():
-        filled = FillMissing(by).fit(column).apply(column)
+        filled = SimpleImputer(by).fit(column).apply(column)
         assert filled.tolist() == [1, value, 2, 6, 2]
     assert np.isnan(column[1])
-    assert FillMissing(value=0.5).apply(column)[1] == 0.5
+    assert SimpleImputer(value=0.5).apply(column)[1] == 0.5
 
 
 def test_missing_text_is_filled_in() -> None:
-    assert FillMissing("mode").fit(["a", "b", None, "b"]).apply([None, "c"]) == ["b", "c"]
+    assert SimpleImputer("mode").fit(["a", "b", None, "b"]).apply([None, "c"]) == ["b", "c"]
     with pytest.raises(ArgumentError, match="text has no mean"):
-        FillMissing().fit(["a"])
+        SimpleImputer().fit(["a"])
 
 
 def test_what_cannot_be_filled_in_is_refused() -> None:
     with pytest.raises(ArgumentError, match="holds no value"):
-        FillMissing().fit(np.array([np.nan]))
+        SimpleImputer().fit(np.array([np.nan]))
     with pytest.raises(ArgumentError, match="by='max'"):
-        FillMissing("max")
+        SimpleImputer("max")
     with pytest.raises(ArgumentError, match="fit it"):
-        FillMissing().apply(np.zeros(2))
+        SimpleImputer().apply(np.zeros(2))
     with pytest.raises(ArgumentError, match="'x' cannot fill a column of numbers"):
-        FillMissing(value="x").apply(np.zeros(2))
+        SimpleImputer(value="x").apply(np.zeros(2))
     with pytest.raises(ArgumentError, match="1.0 cannot fill a column of text"):
-        FillMissing(value=1.0).apply(["a"])
+        SimpleImputer(value=1.0).apply(["a"])
 
 
 def test_categories_become_rows() -> None:

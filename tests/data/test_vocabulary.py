@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from smelt import dtypes
-from smelt.data import Vocabulary, words
+from smelt.data import Vocabulary, split_words
 from smelt.errors import ArgumentError, BoundsError
 
 REVIEWS = [
@@ -27,8 +27,8 @@ texts = some.lists(some.text("abc de", max_size=12), max_size=6)
 
 
 def test_words_are_divided_at_white_space_in_lower_case() -> None:
-    assert words("  A\tFILM\n is,  a film ") == ["a", "film", "is,", "a", "film"]
-    assert words("") == []
+    assert split_words("  A\tFILM\n is,  a film ") == ["a", "film", "is,", "a", "film"]
+    assert split_words("") == []
 
 
 def test_the_vocabulary_of_the_book() -> None:
@@ -93,7 +93,7 @@ def test_a_batch_holds_what_encode_gives(corpus: list[str], length: int) -> None
 def test_the_texts_of_a_vocabulary_come_back(corpus: list[str], order: str) -> None:
     vocabulary = Vocabulary.build(corpus, order=order)
     for text in corpus:
-        assert vocabulary.decode(vocabulary.encode(text)) == " ".join(words(text))
+        assert vocabulary.decode(vocabulary.encode(text)) == " ".join(split_words(text))
 
 
 def test_what_is_wrong_is_said() -> None:

@@ -15,7 +15,7 @@ def test_every_file_is_there():
     for row in ROWS:
         folder = ""
         for name in re.findall(r"`([\w/]+\.py)`", row[3]):
-            path = name if "/" in name else f"{folder}/{name}"
+            path = name if "/" in name or not folder else f"{folder}/{name}"
             folder = path.rpartition("/")[0]
             roots = (ROOT / "smelt" / "compiler", ROOT / "smelt")
             if not any((root / path).is_file() for root in roots):

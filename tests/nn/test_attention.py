@@ -153,13 +153,13 @@ def test_a_compiled_encoder_trains_as_an_eager_one() -> None:
             nn.MeanPooling(batch_first=True),
             nn.Linear(8, 3),
         )
-        optimiser = smelt.optim.Adam(model.parameters(), lr=1e-2)
+        optimizer = smelt.optim.Adam(model.parameters(), lr=1e-2)
 
-        def step(x, y, model=model, optimiser=optimiser):
+        def step(x, y, model=model, optimizer=optimizer):
             loss = F.cross_entropy(model(x), y)
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             return loss
 
         x, y = smelt.randn(6, 5, 8), smelt.randint(0, 3, (6,))

@@ -170,7 +170,7 @@ def test_an_encoder_decoder_learns_to_reverse() -> None:
     encoder = nn.ManyToOne(nn.GRU(4, 24, batch_first=True))
     decoder = nn.OneToMany(nn.GRU(32, 24, batch_first=True), vocabulary_size=5, context_size=24)
     model = nn.EncoderDecoder(encoder, decoder)
-    optimiser = smelt.optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = smelt.optim.Adam(model.parameters(), lr=1e-2)
     words = smelt.tensor(list(itertools.product(range(4), repeat=3)))  # (64, 3)
     source, targets = F.one_hot(words, 4, smelt.float32), words.flip(1)
 
@@ -178,9 +178,9 @@ def test_an_encoder_decoder_learns_to_reverse() -> None:
     def step():
         logits = model(source, nn.shift_right(targets, 4))
         loss = F.cross_entropy(logits.transpose(1, 2), targets)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     for _ in range(150):

@@ -325,10 +325,10 @@ def test_changed_settings_are_noticed(change) -> None:
 
 def test_training_changes_no_setting() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(0.5))
-    optimiser = smelt.optim.Adam(network.parameters())
+    optimizer = smelt.optim.Adam(network.parameters())
     before, version = network.fingerprint(), guards.version()
     network(smelt.randn(4, 2)).sum().backward()
-    optimiser.step()
+    optimizer.step()
     network.train()
     assert guards.version() == version
     assert network.fingerprint() == before

@@ -103,14 +103,14 @@ def test_a_compiled_layer_trains_as_an_eager_one() -> None:
     for engine in ENGINES:
         smelt.manual_seed(0)
         layer, head = nn.LSTM(3, 8, batch_first=True), nn.Linear(8, 3)
-        optimiser = smelt.optim.Adam([*layer.parameters(), *head.parameters()], lr=3e-2)
+        optimizer = smelt.optim.Adam([*layer.parameters(), *head.parameters()], lr=3e-2)
 
-        def step(ids, layer=layer, head=head, optimiser=optimiser):
+        def step(ids, layer=layer, head=head, optimizer=optimizer):
             output, _ = layer(F.one_hot(ids, 3, smelt.float32))
             loss = F.cross_entropy(head(output).reshape(-1, 3), ((ids + 1) % 3).reshape(-1))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             return loss
 
         run, ids = on(engine, step), smelt.randint(0, 3, (4, 6))

@@ -96,16 +96,16 @@ def test_a_bayesian_fit_finds_the_noise_of_its_weight() -> None:
     y = (1.5 * x + 0.5 * random.normal(size=(40, 1))).astype(np.float32)
     precision = 1.0 + (x**2).sum() / 0.25
     layer = nn.VariationalLinear(1, 1, bias=False, rho=-2.0)
-    optimiser = smelt.optim.Adam(layer.parameters(), lr=2e-2)
+    optimizer = smelt.optim.Adam(layer.parameters(), lr=2e-2)
     inputs, targets = smelt.tensor(x), smelt.tensor(y)
 
     @smelt.compile
     def step():
         error = ((layer(inputs) - targets) ** 2).sum() / (2 * 0.25)
         loss = error + nn.kl_divergence(layer)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     means, deviations = [], []

@@ -61,14 +61,14 @@ def test_values_are_limited() -> None:
 
 def test_clipping_inside_a_compiled_step() -> None:
     x = nn.Parameter(smelt.tensor([3.0, 4.0], dtype="float64"))
-    optimiser = optim.SGD([x], lr=1.0)
+    optimizer = optim.SGD([x], lr=1.0)
 
     @smelt.compile
     def step() -> smelt.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (x * x / 2).sum().backward()
         norm = optim.clip_grad_norm_([x], 1.0)
-        optimiser.step()
+        optimizer.step()
         return norm
 
     assert step().item() == pytest.approx(5.0)

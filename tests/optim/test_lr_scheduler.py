@@ -11,30 +11,30 @@ import pytest
 import smelt
 from smelt import errors, nn, optim
 from smelt.optim import lr_scheduler
-from tests.references.optimiser_cases import SCHEDULES, metric
+from tests.references.optimizer_cases import SCHEDULES, metric
 from tests.references.running import ENGINES, on
 
-KNOWN = np.load(pathlib.Path(__file__).parents[1] / "references" / "optimisers.npz")
+KNOWN = np.load(pathlib.Path(__file__).parents[1] / "references" / "optimizers.npz")
 
 
 def sgd(lr: float = 0.5, momentum: float = 0.9) -> optim.SGD:
     return optim.SGD([nn.Parameter(smelt.ones(3))], lr=lr, momentum=momentum)
 
 
-def schedule(optimiser: optim.Optimizer, kind: str, options: dict[str, Any]) -> Any:
+def schedule(optimizer: optim.Optimizer, kind: str, options: dict[str, Any]) -> Any:
     if kind != "SequentialLR":
-        return getattr(lr_scheduler, kind)(optimiser, **options)
-    parts = [getattr(lr_scheduler, name)(optimiser, **own) for name, own in options["schedulers"]]
-    return lr_scheduler.SequentialLR(optimiser, parts, options["milestones"])
+        return getattr(lr_scheduler, kind)(optimizer, **options)
+    parts = [getattr(lr_scheduler, name)(optimizer, **own) for name, own in options["schedulers"]]
+    return lr_scheduler.SequentialLR(optimizer, parts, options["milestones"])
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_rates_are_pytorchs(name: str, engine: str) -> None:
     kind, options = SCHEDULES[name]
-    optimiser = sgd()
-    group = optimiser.param_groups[0]
-    scheduler = schedule(optimiser, kind, options)
+    optimizer = sgd()
+    group = optimizer.param_groups[0]
+    scheduler = schedule(optimizer, kind, options)
 
     def step(value: smelt.Tensor) -> smelt.Tensor:
         scheduler.step(*([value] if kind == "ReduceLROnPlateau" else []))
@@ -54,12 +54,12 @@ def test_resumes_exactly(name: str) -> None:
         for number in range(first, first + steps):
             scheduler.step(*([metric(number)] if name == "plateau" else []))
 
-    optimiser, other = sgd(), sgd()
-    scheduler = schedule(optimiser, *SCHEDULES[name])
+    optimizer, other = sgd(), sgd()
+    scheduler = schedule(optimizer, *SCHEDULES[name])
     advance(scheduler, 0, 11)
     resumed = schedule(other, *SCHEDULES[name])
     resumed.load_state_dict({k: v.numpy().copy() for k, v in scheduler.state_dict().items()})
-    other.load_state_dict(optimiser.state_dict())
+    other.load_state_dict(optimizer.state_dict())
     advance(scheduler, 11, 20)
     advance(resumed, 11, 20)
     assert scheduler.get_last_lr()[0].item() == resumed.get_last_lr()[0].item()
@@ -88,32 +88,32 @@ def test_one_lambda_per_group() -> None:
 
 
 def test_cycle_moves_beta1() -> None:
-    optimiser = optim.Adam([nn.Parameter(smelt.ones(1))])
-    scheduler = lr_scheduler.OneCycleLR(optimiser, max_lr=1.0, total_steps=10)
-    assert optimiser.param_groups[0]["betas"][0].item() == 0.95
+    optimizer = optim.Adam([nn.Parameter(smelt.ones(1))])
+    scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
+    assert optimizer.param_groups[0]["betas"][0].item() == 0.95
     scheduler.step()
     scheduler.step()
-    assert optimiser.param_groups[0]["betas"][0].item() == pytest.approx(0.85)
-    assert optimiser.param_groups[0]["lr"].item() == pytest.approx(1.0)
+    assert optimizer.param_groups[0]["betas"][0].item() == pytest.approx(0.85)
+    assert optimizer.param_groups[0]["lr"].item() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_training_with_a_cycle_is_pytorchs_formula(engine: str) -> None:
     x = nn.Parameter(smelt.ones(2, dtype="float64"))
-    optimiser = optim.SGD([x], lr=1.0, momentum=0.9)
-    scheduler = lr_scheduler.OneCycleLR(optimiser, max_lr=0.1, total_steps=8)
+    optimizer = optim.SGD([x], lr=1.0, momentum=0.9)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=8)
 
     def step() -> smelt.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = (x * x).sum()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         scheduler.step()
         return loss
 
     run, expected, b = on(engine, step), np.ones(2), np.zeros(2)
     for _ in range(8):
-        lr, momentum = (float(optimiser.param_groups[0][name]) for name in ("lr", "momentum"))
+        lr, momentum = (float(optimizer.param_groups[0][name]) for name in ("lr", "momentum"))
         b = momentum * b + 2 * expected
         expected = expected - lr * b
         run()
@@ -122,12 +122,12 @@ def test_training_with_a_cycle_is_pytorchs_formula(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_cycle_ends(engine: str) -> None:
-    optimiser = sgd()
-    scheduler = lr_scheduler.OneCycleLR(optimiser, max_lr=0.1, total_steps=2)
+    optimizer = sgd()
+    scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=2)
 
     def step() -> smelt.Tensor:
         scheduler.step()
-        return optimiser.param_groups[0]["lr"] * 1.0
+        return optimizer.param_groups[0]["lr"] * 1.0
 
     run = on(engine, step)
     run()
@@ -148,13 +148,13 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda o: lr_scheduler.StepLR(nn.ReLU(), 1), "StepLR needs an optimiser, got a ReLU"),
-        (lambda o: lr_scheduler.LambdaLR(nn.ReLU(), abs), "needs an optimiser"),
-        (lambda o: lr_scheduler.OneCycleLR(nn.ReLU(), 0.1, 5), "needs an optimiser"),
-        (lambda o: lr_scheduler.ReduceLROnPlateau(nn.ReLU()), "needs an optimiser"),
+        (lambda o: lr_scheduler.StepLR(nn.ReLU(), 1), "StepLR needs an optimizer, got a ReLU"),
+        (lambda o: lr_scheduler.LambdaLR(nn.ReLU(), abs), "needs an optimizer"),
+        (lambda o: lr_scheduler.OneCycleLR(nn.ReLU(), 0.1, 5), "needs an optimizer"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(nn.ReLU()), "needs an optimizer"),
         (
             lambda o: lr_scheduler.SequentialLR(nn.ReLU(), [lr_scheduler.ConstantLR(o)], []),
-            "SequentialLR needs an optimiser",
+            "SequentialLR needs an optimizer",
         ),
         (lambda o: lr_scheduler.StepLR(o, 0), "step_size must be positive"),
         (lambda o: lr_scheduler.LinearLR(o, total_iters=0), "total_iters"),

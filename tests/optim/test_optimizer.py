@@ -1,4 +1,4 @@
-"""Optimisers against stored walks of PyTorch's; groups, state, errors."""
+"""Optimizers against stored walks of PyTorch's; groups, state, errors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 import smelt
 from smelt import errors, nn, optim
-from tests.references.optimiser_cases import OPTIMISERS, SKIPPED, STARTS, STEPS
+from tests.references.optimizer_cases import OPTIMIZERS, SKIPPED, STARTS, STEPS
 from tests.references.running import ENGINES, on
 
-KNOWN = np.load(pathlib.Path(__file__).parents[1] / "references" / "optimisers.npz")
+KNOWN = np.load(pathlib.Path(__file__).parents[1] / "references" / "optimizers.npz")
 KINDS = {
     "sgd": lambda parameters: optim.SGD(parameters, lr=0.1, momentum=0.9, dampening=0.1),
     "adam": lambda parameters: optim.Adam(parameters, lr=0.1, amsgrad=True),
@@ -33,15 +33,15 @@ def loss_of(a: smelt.Tensor, b: smelt.Tensor) -> smelt.Tensor:
 
 def walk(engine: str, kind: str, options: dict[str, Any], steps: int) -> np.ndarray:
     parameters = [nn.Parameter(smelt.tensor(start, dtype="float64")) for start in STARTS]
-    optimiser = getattr(optim, kind)(parameters, **options)
+    optimizer = getattr(optim, kind)(parameters, **options)
 
     def step(skip: bool) -> smelt.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = loss_of(*parameters)
         loss.backward()
         if skip:
             parameters[1].grad = None
-        optimiser.step()
+        optimizer.step()
         return loss
 
     run = on(engine, step)
@@ -53,10 +53,10 @@ def walk(engine: str, kind: str, options: dict[str, Any], steps: int) -> np.ndar
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_walk_is_pytorchs(name: str, engine: str) -> None:
-    found = walk(engine, *OPTIMISERS[name], STEPS)
-    np.testing.assert_allclose(found, KNOWN[f"optimiser/{name}"], rtol=1e-10, atol=1e-10)
+    found = walk(engine, *OPTIMIZERS[name], STEPS)
+    np.testing.assert_allclose(found, KNOWN[f"optimizer/{name}"], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,40 +64,40 @@ def test_float32_follows_float64(kind: str) -> None:
     ends = []
     for dtype in ("float32", "float64"):
         x = parameter(2.0, -1.0, 0.5, dtype=dtype)
-        optimiser = KINDS[kind]([x])
+        optimizer = KINDS[kind]([x])
         for _ in range(30):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             ((x - 3) * (x - 3)).sum().backward()
-            optimiser.step()
+            optimizer.step()
         assert x.dtype is smelt.dtypes.as_dtype(dtype)
-        assert all(moment.dtype is x.dtype for moment in optimiser.state[x].values())
+        assert all(moment.dtype is x.dtype for moment in optimizer.state[x].values())
         ends.append(x.numpy())
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_resumes_exactly(kind: str) -> None:
-    def advance(x: nn.Parameter, optimiser: optim.Optimizer, steps: int) -> None:
+    def advance(x: nn.Parameter, optimizer: optim.Optimizer, steps: int) -> None:
         for _ in range(steps):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             (x * x * x).sum().backward()
-            optimiser.step()
+            optimizer.step()
 
     x = parameter(1.0, 2.0, dtype="float32")
-    optimiser = KINDS[kind]([x])
-    advance(x, optimiser, 5)
-    kept = {key: value.numpy().copy() for key, value in optimiser.state_dict().items()}
+    optimizer = KINDS[kind]([x])
+    advance(x, optimizer, 5)
+    kept = {key: value.numpy().copy() for key, value in optimizer.state_dict().items()}
     other = nn.Parameter(x.detach())
     resumed = KINDS[kind]([other])
     resumed.load_state_dict(kept)
-    advance(x, optimiser, 5)
+    advance(x, optimizer, 5)
     advance(other, resumed, 5)
     np.testing.assert_array_equal(x.numpy(), other.numpy())
 
 
 def test_state_dict_names_every_number() -> None:
-    optimiser = optim.Adam([parameter(1.0), parameter(2.0, 3.0)], lr=0.5, betas=(0.8, 0.9))
-    state = optimiser.state_dict()
+    optimizer = optim.Adam([parameter(1.0), parameter(2.0, 3.0)], lr=0.5, betas=(0.8, 0.9))
+    state = optimizer.state_dict()
     assert state["state.1.exp_avg"].shape == (2,)
     assert state["param_groups.0.lr"].item() == 0.5
     assert state["param_groups.0.betas.1"].item() == 0.9
@@ -115,32 +115,32 @@ def test_loading_restores_python_settings() -> None:
 
 
 def test_loading_refuses_what_does_not_fit_and_changes_nothing() -> None:
-    optimiser = optim.Adam([parameter(1.0)], lr=0.5)
+    optimizer = optim.Adam([parameter(1.0)], lr=0.5)
     state = optim.Adam([parameter(1.0, 2.0)], lr=0.25).state_dict()
     del state["state.0.exp_avg"]
     with pytest.raises(errors.StateError) as caught:
-        optimiser.load_state_dict({**state, "other": smelt.tensor(1.0)})
+        optimizer.load_state_dict({**state, "other": smelt.tensor(1.0)})
     assert "state.0.exp_avg: missing" in str(caught.value)
     assert "other: unexpected" in str(caught.value)
     assert "state.0.exp_avg_sq: shape (2,)" in str(caught.value)
-    assert optimiser.param_groups[0]["lr"].item() == 0.5
+    assert optimizer.param_groups[0]["lr"].item() == 0.5
 
 
 def test_groups_have_settings_of_their_own() -> None:
     a, b = parameter(1.0), parameter(1.0)
-    optimiser = optim.SGD([{"params": [a], "lr": 0.5}, {"params": b}], lr=0.1)
+    optimizer = optim.SGD([{"params": [a], "lr": 0.5}, {"params": b}], lr=0.1)
     (a + b).sum().backward()
-    optimiser.step()
+    optimizer.step()
     assert a.item() == 0.5
     assert b.item() == pytest.approx(0.9)
 
 
-def test_added_group_is_optimised() -> None:
+def test_added_group_is_optimized() -> None:
     a, b = parameter(1.0), parameter(1.0)
-    optimiser = optim.Adam([a], lr=0.1)
-    optimiser.add_param_group({"params": [b], "lr": 0.2})
+    optimizer = optim.Adam([a], lr=0.1)
+    optimizer.add_param_group({"params": [b], "lr": 0.2})
     (a + b).sum().backward()
-    optimiser.step()
+    optimizer.step()
     assert b.item() == pytest.approx(0.8)
 
 
@@ -156,61 +156,61 @@ def test_lr_is_a_tensor_that_assignment_changes() -> None:
 
 def test_parameters_without_gradient_are_left_alone() -> None:
     a, b = parameter(1.0), parameter(2.0)
-    optimiser = optim.AdamW([a, b], lr=0.1)
+    optimizer = optim.AdamW([a, b], lr=0.1)
     a.sum().backward()
-    optimiser.step()
+    optimizer.step()
     assert b.item() == 2.0
-    assert optimiser.param_groups[0]["step"].tolist() == [1, 0]
+    assert optimizer.param_groups[0]["step"].tolist() == [1, 0]
 
 
 def test_step_without_any_gradient_does_nothing() -> None:
     a = parameter(1.0)
-    optimiser = optim.Adam([a])
-    optimiser.step()
+    optimizer = optim.Adam([a])
+    optimizer.step()
     assert a.item() == 1.0
-    assert optimiser.param_groups[0]["step"].tolist() == [0]
+    assert optimizer.param_groups[0]["step"].tolist() == [0]
 
 
 def test_zero_grad_forgets_or_zeros() -> None:
     a = parameter(1.0)
-    optimiser = optim.SGD([a])
+    optimizer = optim.SGD([a])
     a.sum().backward()
-    optimiser.zero_grad(set_to_none=False)
+    optimizer.zero_grad(set_to_none=False)
     assert a.grad is not None
     assert a.grad.tolist() == [0.0]
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     assert a.grad is None
 
 
 def test_fingerprint_and_version_tell_of_changed_settings() -> None:
-    optimiser = optim.SGD([parameter(1.0)], lr=0.1, weight_decay=0.1)
-    before, version = optimiser.fingerprint(), smelt.guards.version()
-    optimiser.param_groups[0]["lr"] = 0.2
+    optimizer = optim.SGD([parameter(1.0)], lr=0.1, weight_decay=0.1)
+    before, version = optimizer.fingerprint(), smelt.guards.version()
+    optimizer.param_groups[0]["lr"] = 0.2
     assert smelt.guards.version() == version
-    assert optimiser.fingerprint() == before
-    optimiser.param_groups[0]["weight_decay"] = 0.2
+    assert optimizer.fingerprint() == before
+    optimizer.param_groups[0]["weight_decay"] = 0.2
     assert smelt.guards.version() != version
-    assert optimiser.fingerprint() != before
+    assert optimizer.fingerprint() != before
 
 
 def test_compiled_step_follows_changed_settings() -> None:
     x = parameter(1.0)
-    optimiser = optim.SGD([x], lr=0.5)
+    optimizer = optim.SGD([x], lr=0.5)
 
     @smelt.compile
     def step() -> smelt.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = x.sum()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     step()
     assert x.item() == 0.5
-    optimiser.param_groups[0]["lr"] = 0.25
+    optimizer.param_groups[0]["lr"] = 0.25
     step()
     assert x.item() == 0.25
-    optimiser.param_groups[0]["weight_decay"] = 1.0
+    optimizer.param_groups[0]["weight_decay"] = 1.0
     step()
     assert x.item() == pytest.approx(0.25 - 0.25 * 1.25)
 
@@ -257,8 +257,8 @@ def test_bad_arguments_are_refused(make: Any, error: type[Exception], message: s
 
 def test_momentum_switched_on_later_is_refused() -> None:
     x = parameter(1.0)
-    optimiser = optim.SGD([x], lr=0.1)
-    optimiser.param_groups[0]["momentum"] = 0.9
+    optimizer = optim.SGD([x], lr=0.1)
+    optimizer.param_groups[0]["momentum"] = 0.9
     x.sum().backward()
     with pytest.raises(errors.ArgumentError, match="momentum_buffer was switched on"):
-        optimiser.step()
+        optimizer.step()

@@ -19,18 +19,18 @@ def main() -> None:
     )
     stored = {f"start.{name}": p.detach().numpy().copy() for name, p in critic.named_parameters()}
     points = torch.randn(5, 32, 3)
-    optimiser = torch.optim.SGD(critic.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.05)
     losses = []
     for number, x in enumerate(points):
         x = x.clone().requires_grad_()
         score = critic(x)
         (slope,) = torch.autograd.grad(score.sum(), x, create_graph=True)
         loss = score.mean() + 10 * ((slope.norm(dim=1) - 1) ** 2).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         if number == 0:
             stored |= {f"grad.{n}": p.grad.numpy().copy() for n, p in critic.named_parameters()}
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     stored |= {f"end.{name}": p.detach().numpy() for name, p in critic.named_parameters()}
     target = Path(__file__).with_name("penalty.npz")

@@ -11,10 +11,10 @@ import pytest
 
 import smelt
 import smelt.nn.functional as F
-from smelt import nn, optim
+from smelt import nn, optim, train
 from smelt.data import TensorDataset
 from smelt.errors import ArgumentError, ChannelClosed
-from smelt.train import BackgroundEvaluator, examiner, fit, training_step
+from smelt.train import BackgroundEvaluator, fit, training_step
 
 LONG = 10.0  # seconds after which a test has failed
 
@@ -37,12 +37,12 @@ class Equal(nn.Module):
 def values_of(model: nn.Module) -> Callable[[], dict[str, float]]:
     """Looks at every number of a model; there must be only one."""
 
-    def look() -> dict[str, float]:
+    def validate() -> dict[str, float]:
         found = {float(v) for t in model.state_dict().values() for v in np.unique(t.numpy())}
         assert len(found) == 1, f"a torn snapshot: {found}"
         return {"value": found.pop()}
 
-    return look
+    return validate
 
 
 @pytest.fixture(autouse=True)
@@ -90,12 +90,12 @@ def test_training_goes_on_meanwhile() -> None:
     looking, go_on = threading.Event(), threading.Event()
 
     def wait(model: nn.Module) -> Callable[[], dict[str, float]]:
-        def look() -> dict[str, float]:
+        def validate() -> dict[str, float]:
             looking.set()
             assert go_on.wait(LONG)
             return values_of(model)()
 
-        return look
+        return validate
 
     model = Equal()
     model.fill(1)
@@ -125,16 +125,16 @@ def test_results_are_reported_as_they_come() -> None:
 
 def test_an_error_of_a_look_arrives_with_its_traceback() -> None:
     def broken(model: nn.Module) -> Callable[[], dict[str, float]]:
-        def look() -> dict[str, float]:
+        def validate() -> dict[str, float]:
             raise LookupError("no held-out data")
 
-        return look
+        return validate
 
     evaluator = BackgroundEvaluator(Equal(), broken)
     evaluator.submit(1)
     with pytest.raises(LookupError, match="no held-out data") as caught:
         evaluator.flush()
-    assert "look" in [entry.name for entry in caught.traceback]
+    assert "validate" in [entry.name for entry in caught.traceback]
     with pytest.raises(LookupError):
         evaluator.submit(2)
     with pytest.raises(LookupError):
@@ -159,12 +159,12 @@ def test_compiled_looks_beside_compiled_training_are_those_in_between() -> None:
         smelt.manual_seed(0)
         model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
         step = training_step(model, optim.Adam(model.parameters(), lr=1e-2), F.cross_entropy)
-        look = examiner(model, {"loss": F.cross_entropy}, data)
+        validate = train.evaluator(model, {"loss": F.cross_entropy}, data)
         if not beside:
-            history = fit(model, step, data, epochs=5, batch_size=32, look=look)
+            history = fit(model, step, data, epochs=5, batch_size=32, validate=validate)
             return [epoch.held_out for epoch in history.epochs]
         evaluator = BackgroundEvaluator(
-            model, lambda copy: examiner(copy, {"loss": F.cross_entropy}, data)
+            model, lambda copy: train.evaluator(copy, {"loss": F.cross_entropy}, data)
         )
         fit(model, step, data, epochs=5, batch_size=32, callbacks=[evaluator])
         evaluator.close()

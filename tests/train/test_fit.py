@@ -16,7 +16,7 @@ from smelt.errors import ArgumentError
 from smelt.random import manual_seed
 from smelt.settings import settings
 from smelt.tensor import Tensor
-from smelt.train import Callback, Epoch, History, examiner, fit, predict, training_step
+from smelt.train import Callback, Epoch, History, evaluator, fit, predict, training_step
 
 
 @pytest.fixture(params=[False, True], ids=["eager", "compiled"], autouse=True)
@@ -90,9 +90,11 @@ def test_the_same_seed_gives_the_same_weights(data: TensorDataset) -> None:
 def test_held_out_data_are_looked_at_in_evaluation_mode(data: TensorDataset) -> None:
     model = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.5))
     model[1].eval()
-    look = examiner(model, {"loss": F.mse_loss, "twice": lambda x, y: 2 * F.mse_loss(x, y)}, data)
-    found = look()
-    assert found == look()  # dropout would differ
+    validate = evaluator(
+        model, {"loss": F.mse_loss, "twice": lambda x, y: 2 * F.mse_loss(x, y)}, data
+    )
+    found = validate()
+    assert found == validate()  # dropout would differ
     assert found["twice"] == pytest.approx(2 * found["loss"])
     assert (model.training, model[0].training, model[1].training) == (True, True, False)
 
@@ -101,18 +103,18 @@ def test_a_mean_over_several_batches_is_the_mean_over_all(
     data: TensorDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = nn.Linear(2, 1)
-    whole = examiner(model, {"loss": F.mse_loss}, data)()["loss"]
+    whole = evaluator(model, {"loss": F.mse_loss}, data)()["loss"]
     outputs = predict(model, data.tensors[0]).numpy()
     monkeypatch.setattr("smelt.train.evaluate.BATCH", 17)
-    assert examiner(model, {"loss": F.mse_loss}, data)()["loss"] == pytest.approx(whole, rel=1e-5)
+    assert evaluator(model, {"loss": F.mse_loss}, data)()["loss"] == pytest.approx(whole, rel=1e-5)
     np.testing.assert_allclose(predict(model, data.tensors[0]).numpy(), outputs, rtol=1e-5)
 
 
 def test_a_schedule_goes_on_with_each_step(data: TensorDataset) -> None:
     model = nn.Linear(2, 1)
-    optimiser = optim.SGD(model.parameters(), lr=1.0)
-    schedule = optim.lr_scheduler.ExponentialLR(optimiser, gamma=0.5)
-    step = training_step(model, optimiser, F.mse_loss, schedule)
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    schedule = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    step = training_step(model, optimizer, F.mse_loss, schedule)
     fit(model, step, data, epochs=1, batch_size=8)
     assert float(schedule.get_last_lr()[0]) == pytest.approx(0.5**5)
 

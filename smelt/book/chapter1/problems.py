@@ -27,14 +27,14 @@ def three_features(page: Page) -> None:
     """)
     first = nn.Linear(8, 16)
     model = nn.Sequential(first, nn.Tanh(), nn.Linear(16, 1))
-    optimiser = optim.Adam(model.parameters(), lr=1e-2)
+    optimizer = optim.Adam(model.parameters(), lr=1e-2)
     x, y = smelt.randn(32, 8), smelt.randn(32, 1)
 
     def step(x: smelt.Tensor, y: smelt.Tensor) -> smelt.Tensor:
         loss = F.mse_loss(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     compiled = smelt.compile(step)

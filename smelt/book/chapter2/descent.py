@@ -15,7 +15,7 @@ MOST = 100_000  # turns after which we give up
 
 @entry("A2.1", "Gradient descent for a network")
 def gradient_descent(page: Page) -> None:
-    """Initialises the parameters; then forward pass, loss, gradient and update,
+    """Initializes the parameters; then forward pass, loss, gradient and update,
 
         theta <- theta - alpha grad L(theta)
 

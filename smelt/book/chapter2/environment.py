@@ -16,10 +16,10 @@ from smelt.book.entry import Page, entry
 
 @entry("E2.e", "Two profiles: one to look inside, one to run")
 def profiles(page: Page) -> None:
-    """Cargo's release profile asks for opt-level 3, thin link-time optimisation, one codegen unit.
+    """Cargo's release profile asks for opt-level 3, thin link-time optimization, one codegen unit.
 
     Smelt's counterpart is `smelt.compile`: the whole step becomes one unit, so that everything in
-    it can be optimised together. The development profile is the same step run eagerly:
+    it can be optimized together. The development profile is the same step run eagerly:
 
         with smelt.settings(compile=False):
             ...
@@ -82,20 +82,20 @@ def build_and_run(page: Page) -> None:
     """
     page.answer("""
         (a) In Cargo: `opt-level = 3`, `lto = "thin"` (or "fat"), `codegen-units = 1`. In Smelt:
-        `@smelt.compile` on the whole step, forward pass, gradient and optimiser together, and
+        `@smelt.compile` on the whole step, forward pass, gradient and optimizer together, and
         `step.repeat` or `step.over` for the loop around it. Code is made for the processor at hand,
         and kept on disk, so that the next start does not build it again.
     """)
     model = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
-    optimiser = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
     x, y = smelt.randn(32, 16), smelt.randint(0, 4, (32,))
 
     @smelt.compile
     def step() -> smelt.Tensor:
         loss = F.cross_entropy(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     with smelt.settings(compile=False):

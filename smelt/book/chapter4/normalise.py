@@ -52,8 +52,8 @@ def normalise_columns(page: Page) -> None:
     x = table.tensor()  # (1000, 5)
     page.print("columns", table.names, "rows", len(table))
 
-    standardise = data.Standardise().fit(x)
-    min_max = data.MinMax().fit(x)
+    standardise = data.StandardScaler().fit(x)
+    min_max = data.MinMaxScaler().fit(x)
     page.table(
         ["column", "min", "max", "mean", "std", "book: min", "max", "mean", "std"],
         [
@@ -80,7 +80,7 @@ def column_facts(values: np.ndarray) -> list[tuple[float, ...]]:
 
 
 def claim_standardised(
-    page: Page, fitted: data.Standardise, written: np.ndarray, z: np.ndarray
+    page: Page, fitted: data.StandardScaler, written: np.ndarray, z: np.ndarray
 ) -> None:
     """The fitted numbers are NumPy's; afterwards means are 0, deviations 1; it can be undone."""
     error = max(
@@ -94,7 +94,9 @@ def claim_standardised(
     page.claim("standardising can be undone", "error < 1e-4", back, back < 1e-4)
 
 
-def claim_min_max(page: Page, fitted: data.MinMax, written: np.ndarray, u: np.ndarray) -> None:
+def claim_min_max(
+    page: Page, fitted: data.MinMaxScaler, written: np.ndarray, u: np.ndarray
+) -> None:
     """Each column now begins at exactly 0 and ends at exactly 1."""
     ends = [float(u.min()), float(u.max()), float(u.min(0).max()), float(u.max(0).min())]
     page.claim("min-max: every column from 0 to 1", [0, 1, 0, 1], ends, ends == [0, 1, 0, 1])

@@ -31,16 +31,16 @@ def train(seed: int) -> tuple[nn.Module, np.ndarray]:
         nn.ReLU(),
         nn.Linear(64, 1),  # (n, 1)
     )
-    optimiser = optim.Adam(model.parameters(), lr=5e-3)
-    schedule = optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=STEPS)
+    optimizer = optim.Adam(model.parameters(), lr=5e-3)
+    schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS)
 
     @smelt.compile
     def step() -> Tensor:
         x, y = triples(BATCH)  # drawn within the native code
         loss = F.mse_loss(model(x), y)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         return loss
 

@@ -69,16 +69,16 @@ class Digits:
 def examine(model: nn.Module) -> Callable[[], Mapping[str, float]]:
     """Returns a function that looks at a model, on the held-out digits."""
     functions: dict[str, Look] = {"loss": F.cross_entropy, "accuracy": train.accuracy}
-    return train.examiner(model, functions, TensorDataset(*load_digits("test")))
+    return train.evaluator(model, functions, TensorDataset(*load_digits("test")))
 
 
 def evaluated_in_between() -> list[Mapping[str, float]]:
     """Trains and evaluates in turn: what is known of each epoch for certain."""
     digits = Digits()
-    look, results = examine(digits.model), []
+    validate, results = examine(digits.model), []
     for _ in range(EPOCHS):
         digits.train_epoch()
-        results.append(look())
+        results.append(validate())
     return results
 
 

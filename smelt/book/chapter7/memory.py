@@ -93,7 +93,7 @@ def gradient_norms(model: Adder) -> np.ndarray:
 def adding_problem(page: Page) -> None:
     """Sequences of a hundred steps; the sum of two marked numbers in them is wanted at the end.
 
-    Same data, optimiser, rate, clipping, number of steps and (nearly) of weights for both. The RNN
+    Same data, optimizer, rate, clipping, number of steps and (nearly) of weights for both. The RNN
     does no better than to answer 1 every time (mean squared error 1/6). The LSTM finds the marks.
 
     The second figure says why. It shows how strongly the loss at the end depends on what the

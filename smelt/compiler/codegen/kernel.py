@@ -2,7 +2,7 @@
 
 A kernel becomes an internal function over its buffers' pointers. A parallel kernel's function takes
 a range of iterations besides, and has a second entry that unpacks its pointers for the thread pool.
-What a step does around its kernels is in `llvm_step.py`.
+What a step does around its kernels is in `step.py`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread
 
 
 def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
-    """Returns the LLVM module of a program; it exports `entry` and `entry_block` of `llvm_step.py`.
+    """Returns the LLVM module of a program; it exports `entry` and `entry_block` of `step.py`.
 
     With `threads`, parallel kernels are handed to the outside function `smelt_parallel`.
 

@@ -52,13 +52,13 @@ class SpecializationCache:
     @property
     def newest(self) -> Executable:
         """The executable that was made last; raises TraceError when there is none."""
-        self._refuse_if_none()
+        self._check_any()
         return self._all[-1].executable
 
     @property
     def most_used(self) -> Executable:
         """The executable that ran most steps, the newest of equals."""
-        self._refuse_if_none()
+        self._check_any()
         executables = [one.executable for one in reversed(self._all)]
         return max(executables, key=lambda executable: executable.steps)
 
@@ -67,7 +67,7 @@ class SpecializationCache:
         """What each executable took to make."""
         return [one.executable.times for one in self._all]
 
-    def _refuse_if_none(self) -> None:
+    def _check_any(self) -> None:
         if not self._all:
             raise TraceError(f"{self.name} has not been compiled yet: call it once first")
 
@@ -110,7 +110,7 @@ class SpecializationCache:
     # --- making one -------------------------------------------------------------------------------
 
     def _make(self, call: Call) -> _Specialization:
-        self._refuse_endless(call.signature)
+        self._check_not_endless(call.signature)
         start = time.perf_counter()
         traced = self._traced(functools.partial(self._run, call))
         times = Times(trace=time.perf_counter() - start)
@@ -159,7 +159,7 @@ class SpecializationCache:
 
     # --- too many ---------------------------------------------------------------------------------
 
-    def _refuse_endless(self, signature: Signature) -> None:
+    def _check_not_endless(self, signature: Signature) -> None:
         if self.max_traces is not None and self.traces >= self.max_traces:
             raise TraceError(
                 f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "

@@ -35,7 +35,7 @@ def compile(
     """Turns a function of tensors into one native function; usable as a decorator.
 
     The first call with new shapes, dtypes or settings traces the function and compiles it; later
-    calls run machine code only. Parameters, buffers, optimiser state and the random generator that
+    calls run machine code only. Parameters, buffers, optimizer state and the random generator that
     the function touches are captured by themselves and updated in place.
 
     Args:

@@ -1,7 +1,7 @@
 """Tracer: a Python function, run once on placeholders, becomes a graph.
 
 A `Tracer` is an engine like the eager one. Arguments are placeholders from the start. A concrete
-tensor that the function touches (a parameter, a buffer, an optimiser's moment, the random
+tensor that the function touches (a parameter, a buffer, an optimizer's moment, the random
 generator) is captured as a state by identity; `copy_` into it becomes an update of that state.
 Nothing has to be listed by hand.
 """
@@ -21,7 +21,7 @@ from smelt.compiler.runtime.buffers import base_buffer
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
-from smelt.location import located
+from smelt.location import with_location
 from smelt.tensor import Tensor
 from smelt.tracing.engine import using
 from smelt.tracing.graph_builder import GraphBuilder
@@ -71,7 +71,7 @@ class Tracer(GraphBuilder):
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Records a condition that the step checks before it changes anything."""
-        self.assertions.append(Assertion(self.node_of(violations), located(message)))
+        self.assertions.append(Assertion(self.node_of(violations), with_location(message)))
         self.errors.append(error)
 
     def node_of(self, tensor: Tensor) -> Node:
@@ -108,7 +108,7 @@ class Tracer(GraphBuilder):
         self._values[id(tensor)] = (tensor, tensor.data.tobytes())
 
     def note_module(self, module: Any) -> None:
-        """Remembers a module or optimiser whose settings this trace depends on."""
+        """Remembers a module or optimizer whose settings this trace depends on."""
         self.modules[id(module)] = module
 
     # --- beginning and end -----------------------------------------------------------------------
@@ -124,7 +124,7 @@ class Tracer(GraphBuilder):
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
         returned = tuple([self.node_of(output) for output in outputs])
         self._settle_gradients()
-        self._refuse_shared_memory()
+        self._check_no_shared_memory()
         updates = tuple(
             (node, self.current[key])
             for key, (_, node) in self.states.items()
@@ -171,7 +171,7 @@ class Tracer(GraphBuilder):
         self.current[id(tensor)] = node
         return node
 
-    def _refuse_shared_memory(self) -> None:
+    def _check_no_shared_memory(self) -> None:
         """Raises when a state that changes lies in the same memory as another captured tensor."""
         owners: dict[int, list[Tensor]] = {}
         for tensor, _ in self.states.values():
@@ -188,7 +188,7 @@ class Tracer(GraphBuilder):
         """Returns a new node; warns when the trace has grown long."""
         node = super().record(*fields, **named)
         if len(self._born) == MANY_NODES:
-            warnings.warn(located(_LONG_TRACE), stacklevel=2)
+            warnings.warn(with_location(_LONG_TRACE), stacklevel=2)
         return node
 
 

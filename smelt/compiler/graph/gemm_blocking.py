@@ -1,28 +1,32 @@
 """How a large convolution, or a deep product, is blocked as a product of small matrices.
 
 A convolution is an implicit GEMM: a product of matrices once one operand is written out as a panel,
-`panel[c, k, column]`, a local copy in which columns lie side by side, as vectors want them. There
-are two strategies:
+`panel[c, k, column]`, a local copy in which columns lie side by side, as vectors want them. Either
+operand can be packed:
 
-- Spatial: columns are output positions (pixels). The panel holds what a few rows of the result need
-  of x, each element once a tap; the other operand is w, one row an output channel. This is the
-  forward pass and the gradient by the input.
-- Channel: columns are output channels. The panel holds w, transposed; the other operand is x, one
-  row a sample and position. This is the gradient by the kernel, of which the positions are few and
-  the taps many.
+- x: columns are output positions (pixels). The panel holds what a few rows of the result need of x,
+  each element once a tap; the other operand is w, one row an output channel. This is the forward
+  pass and the gradient by the input.
+- w: columns are output channels. The panel holds w, transposed; the other operand is x, one row a
+  sample and position. This is the gradient by the kernel, of which the positions are few and the
+  taps many.
 
 A panel must fit in the second cache. What is deeper is done in blocks, and sums wait in a second
 buffer, the accumulators. A product of matrices `x @ w.T` that is too deep for the panels of
-`loops/` is blocked the second way: it is a convolution without positions and taps.
+`loops/` is blocked with w packed: it is a convolution without positions and taps.
+
+Panels do not depend on the width of the CPU's vectors: they are as wide as the caches like it, and
+the tiles of `loops/` cut their columns into vectors. (Panels of two vectors were slower for vectors
+of 128 bits, and no faster for wider ones.)
 
 Only shapes decide, so results are the same for any number of threads.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from smelt.ir.graph import Node
 from smelt.ops import movement
@@ -31,7 +35,7 @@ from smelt.ops.convolution import convolution
 
 Shape = tuple[int, ...]
 
-VECTOR = 16  # elements side by side that a panel's width is chosen for
+LINE = 16  # columns of a panel come in whole cache lines of float32, for vectors of any width
 PANEL_LIMIT = 1 << 15  # elements of a panel
 ACCUMULATOR_LIMIT = 1 << 15  # elements of the accumulators
 COLUMN_LIMIT = 256  # columns of a panel
@@ -39,7 +43,7 @@ DEPTH_LIMIT = 4096  # products of matrices up to this depth are left to `loops/`
 MIN_WORK = 1 << 16  # products below which nothing is blocked
 MIN_ROWS = 4  # rows that must share a panel
 MIN_CHUNKS = 4  # chunks of work that are enough for the threads
-COPY_COST = 3  # cycles of copying a vector into a panel, or of transposing it
+COPY_COST = 3  # cycles of copying a line into a panel, or of transposing it
 WRITE_BACK_COST = 3  # cycles of bringing an accumulator to memory across the channels
 
 
@@ -83,34 +87,37 @@ class Extents:
 
 
 @dataclass(frozen=True, slots=True)
-class SpatialBlocking:
-    """Columns are output positions: tiles of the last two axes; and channels a block of the depth.
+class Blocking:
+    """Which operand is packed (0: x, 1: w), and the tiles of all axes.
 
-    The operand of which one element at a time is read, very often, is w.
+    A panel is shared by all rows of a tile of y: by its outputs if x is packed, else by its samples
+    and positions. A block of the depth has some channels and some of the first axis of taps.
     """
 
-    scalar_operand: ClassVar[int] = 1
-    rows: tuple[Tiles, ...]
-    columns: tuple[Tiles, ...]
-    channels: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelBlocking:
-    """Columns are output channels, `outputs` a panel, which `samples` share.
-
-    A block of the depth has some channels and some of the first axis of taps. The operand of which
-    one element at a time is read, very often, is x.
-    """
-
-    scalar_operand: ClassVar[int] = 0
-    outputs: int
-    samples: int
+    packed: int
+    samples: Tiles
+    outputs: Tiles
+    positions: tuple[tuple[Tiles, ...], ...]  # of each axis
     channels: tuple[Tiles, ...]
     taps: tuple[Tiles, ...]
 
+    @property
+    def scalar_operand(self) -> int:
+        """The operand of which one element at a time is read, very often."""
+        return 1 - self.packed
 
-Blocking = SpatialBlocking | ChannelBlocking
+    @property
+    def depth(self) -> list[tuple[Tiles, Tiles]]:
+        """The blocks of the depth, by their shapes."""
+        return list(itertools.product(self.channels, self.taps))
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether sums need no accumulators: one panel holds the depth, and columns lie side by
+        side in y.
+        """
+        blocks = sum(channels.count * taps.count for channels, taps in self.depth)
+        return blocks == 1 and self.packed == 0
 
 
 def extents_of(node: Node) -> Extents:
@@ -126,14 +133,14 @@ def extents_of(node: Node) -> Extents:
 def choose_blocking(node: Node) -> Blocking | None:
     """Returns how a node is blocked, or None when it is small or its operands are reused little.
 
-    Of both strategies the one that takes less time, by a small model, is chosen.
+    Of both ways the one that takes less time, by a small model, is chosen.
     """
     if node.op is not convolution and not (node.op is matmul and _is_deep(node)):
         return None
     e = extents_of(node)
     if e.images * e.outputs * math.prod(e.positions[-2:]) * e.depth < MIN_WORK:
         return None
-    options = [option for option in (_spatial(e), _channel(e)) if option is not None]
+    options = [option for option in (_pack_patches(e), _pack_kernels(e)) if option is not None]
     return min(options, key=lambda option: option[0])[1] if options else None
 
 
@@ -152,41 +159,50 @@ def tiles(extent: int, size: int) -> tuple[Tiles, ...]:
     return tuple(result)
 
 
-def _vectors(columns: int) -> int:
-    return -(-columns // VECTOR)
+def _lines(columns: int) -> int:
+    return -(-columns // LINE)
 
 
-def _spatial(e: Extents) -> tuple[float, SpatialBlocking] | None:
-    """Returns the spatial blocking and its cycles, or None where it is of no use."""
-    if not e.positions or e.outputs < MIN_ROWS or math.prod(e.positions) < VECTOR // 2:
+def _pack_patches(e: Extents) -> tuple[float, Blocking] | None:
+    """Returns the blocking that packs x, and its cycles, or None where it is of no use."""
+    if not e.positions or e.outputs < MIN_ROWS or math.prod(e.positions) < LINE // 2:
         return None
     channels, limit = _panel_limits(e)
-    if limit < VECTOR:
+    if limit < LINE:
         return None
-    rows, columns = _spatial_tiles(e, limit)
-    vectors = sum(r.count * _vectors(r.size * c.size) * c.count for r in rows for c in columns)
-    copies = e.height * sum(c.count * _vectors(c.size) for c in columns)
-    cycles = e.images * e.depth * (vectors * e.outputs + COPY_COST * copies)
+    rows, columns = _position_tiles(e, limit)
+    lines = sum(r.count * _lines(r.size * c.size) * c.count for r in rows for c in columns)
+    copies = e.height * sum(c.count * _lines(c.size) for c in columns)
+    cycles = e.images * e.depth * (lines * e.outputs + COPY_COST * copies)
     is_uniform = len(rows) == len(columns) == 1
     chunks = e.images * rows[0].count * columns[0].count if is_uniform else e.images
-    return _threaded(cycles, chunks), SpatialBlocking(rows, columns, channels)
+    positions = (*(tiles(extent, 1) for extent in e.positions[:-2]), rows, columns)
+    blocking = Blocking(
+        packed=0,
+        samples=Tiles(0, e.samples, 1),
+        outputs=Tiles(0, 1, e.outputs),
+        positions=positions[-len(e.positions) :],
+        channels=tiles(e.channels, channels),
+        taps=tiles(e.taps[0], e.taps[0]),
+    )
+    return _threaded(cycles, chunks), blocking
 
 
 def _panel_limits(e: Extents) -> tuple[int, int]:
-    """Returns how many channels a spatial panel holds, and how many columns at most."""
+    """Returns how many channels a panel of x holds, and how many columns at most."""
     taps = math.prod(e.taps)
-    channels = _divisor(e.channels, PANEL_LIMIT // (4 * VECTOR * taps))
-    limit = min(COLUMN_LIMIT, PANEL_LIMIT // (channels * taps) // VECTOR * VECTOR)
+    channels = _divisor(e.channels, PANEL_LIMIT // (4 * LINE * taps))
+    limit = min(COLUMN_LIMIT, PANEL_LIMIT // (channels * taps) // LINE * LINE)
     return channels, limit if channels == e.channels else min(limit, ACCUMULATOR_LIMIT // e.outputs)
 
 
-def _spatial_tiles(e: Extents, limit: int) -> tuple[tuple[Tiles, ...], tuple[Tiles, ...]]:
+def _position_tiles(e: Extents, limit: int) -> tuple[tuple[Tiles, ...], tuple[Tiles, ...]]:
     """Returns tiles of full rows, or of parts of one row where that is longer than a panel."""
     width = e.positions[-1]
     if width > limit:
         return tiles(e.height, 1), tiles(width, limit)
     heights = _tile_heights(e.height, limit // width, e.samples * e.groups)
-    height = min(heights, key=lambda height: _tiled_vectors(e.height, width, height))
+    height = min(heights, key=lambda height: _tiled_lines(e.height, width, height))
     return tiles(e.height, height), tiles(width, width)
 
 
@@ -201,16 +217,16 @@ def _tile_heights(height: int, limit: int, chunks: int) -> list[int]:
     return [n for n in heights if chunks >= MIN_CHUNKS or height % n == 0]
 
 
-def _tiled_vectors(height: int, width: int, tile: int) -> float:
-    """Vectors that tiles of a height take, each tile counting a little by itself."""
-    return sum(t.count * (_vectors(t.size * width) + 0.25) for t in tiles(height, tile))
+def _tiled_lines(height: int, width: int, tile: int) -> float:
+    """Lines of columns in tiles of a height, each tile counting a little by itself."""
+    return sum(t.count * (_lines(t.size * width) + 0.25) for t in tiles(height, tile))
 
 
-def _channel(e: Extents) -> tuple[float, ChannelBlocking] | None:
-    """Returns the channel blocking and its cycles, or None where it is of no use."""
-    outputs = _divisor(e.outputs, 2 * VECTOR)
+def _pack_kernels(e: Extents) -> tuple[float, Blocking] | None:
+    """Returns the blocking that packs w, and its cycles, or None where it is of no use."""
+    outputs = _divisor(e.outputs, 2 * LINE)
     rows = e.samples * math.prod(e.positions)
-    if outputs < VECTOR // 2 or rows < MIN_ROWS:
+    if outputs < LINE // 2 or rows < MIN_ROWS:
         return None
     row = math.prod(e.taps[1:]) * outputs
     taps = _even_size(e.taps[0], PANEL_LIMIT // 2 // row or PANEL_LIMIT // row)
@@ -220,12 +236,19 @@ def _channel(e: Extents) -> tuple[float, ChannelBlocking] | None:
     all_taps = taps == e.taps[0]
     channels = _even_size(e.channels, PANEL_LIMIT // 2 // (row * taps)) if all_taps else 1
     samples = _samples(e, outputs, limit)
-    vectors = _vectors(outputs) * (e.outputs // outputs)
-    copies = COPY_COST * vectors * (e.samples // samples)
-    cycles = e.groups * (e.depth * (rows * vectors + copies) + WRITE_BACK_COST * rows * e.outputs)
+    lines = _lines(outputs) * (e.outputs // outputs)
+    copies = COPY_COST * lines * (e.samples // samples)
+    cycles = e.groups * (e.depth * (rows * lines + copies) + WRITE_BACK_COST * rows * e.outputs)
     chunks = e.groups * (e.outputs // outputs) * (e.samples // samples)
-    blocks = tiles(e.channels, channels), tiles(e.taps[0], taps)
-    return _threaded(cycles, chunks), ChannelBlocking(outputs, samples, *blocks)
+    blocking = Blocking(
+        packed=1,
+        samples=Tiles(0, e.samples // samples, samples),
+        outputs=Tiles(0, e.outputs // outputs, outputs),
+        positions=tuple([tiles(extent, extent) for extent in e.positions]),
+        channels=tiles(e.channels, channels),
+        taps=tiles(e.taps[0], taps),
+    )
+    return _threaded(cycles, chunks), blocking
 
 
 def _samples(e: Extents, outputs: int, limit: int) -> int:

@@ -1,7 +1,7 @@
 """Lower a blocked product: a large convolution, or a deep matmul, a panel at a time.
 
-Of the two strategies in `graph/gemm_blocking.py`, the spatial one becomes, for a 3 x 3 kernel on 64
-channels, with tiles of 2 rows of 24 positions:
+`graph/gemm_blocking.py` says which operand is packed, and how all axes are tiled. A forward pass
+with a 3 x 3 kernel on 64 channels, of which x is packed in tiles of 2 rows of 24 positions, becomes
 
     for n, tile:
         panel = scratch(float32[64, 3, 3, 48])
@@ -13,7 +13,8 @@ channels, with tiles of 2 rows of 24 positions:
             y[n, o, tile * 48 + j] = acc
 
 Whatever is computed of y on the way to memory (bias, activation) stands in place of `acc`. Padding
-of x is a mask where the panel is packed, and nowhere else.
+of x is a mask where the panel is packed, and nowhere else. Where a panel does not hold the whole
+depth, or columns do not lie side by side in y, sums wait in a second buffer, the accumulators.
 """
 
 from __future__ import annotations
@@ -21,40 +22,113 @@ from __future__ import annotations
 import itertools
 import math
 
-from smelt.compiler.graph.gemm_blocking import (
-    ChannelBlocking,
-    Extents,
-    SpatialBlocking,
-    Tiles,
-    extents_of,
-)
-from smelt.compiler.lower.kernel_builder import FlattenedAxes, Index, KernelBuilder
-from smelt.compiler.lower.nests import Body, Loops, accumulate, input_position, nest
-from smelt.ir.loops import Buffer, Constant, Expression, Load, Read, Scratch, Store, constant
+from smelt.compiler.graph.gemm_blocking import Blocking, Tiles, extents_of
+from smelt.compiler.lower.kernel_builder import FlattenedAxes, KernelBuilder
+from smelt.compiler.lower.nests import Loops, accumulate, input_position, nest
+from smelt.ir.loops import Buffer, Constant, Expression, Load, Scratch, Store, constant
+from smelt.ir.visit import Body, Index
 from smelt.ops.contraction import matmul
 from smelt.ops.movement import regroup
 
 
 def lower_blocked_gemm(builder: KernelBuilder) -> Body:
     """Returns the loops of a group that begins with a blocked product."""
-    if isinstance(builder.group.blocking, SpatialBlocking):
-        return _Spatial(builder, builder.group.blocking).body()
-    assert builder.group.blocking is not None
-    return _Channel(builder, builder.group.blocking).body()
+    blocking = builder.group.blocking
+    assert blocking is not None
+    writer = _PatchPanels if blocking.packed == 0 else _KernelPanels
+    groups = extents_of(builder.group.members[0]).groups
+    group = builder.loop("g", groups)
+    tiles: Body = ()
+    for positions in itertools.product(*blocking.positions):
+        axes = (blocking.samples, blocking.outputs, *positions)
+        tiles += writer(builder, blocking, group, axes).body()
+    return nest([(group, groups)], tiles)
 
 
-class _Blocked:
-    """What both strategies share: loops, local buffers, and the elements of the operands."""
+class _Tiles:
+    """The tiles of y of one shape.
 
-    def __init__(self, builder: KernelBuilder) -> None:
+    An element of a tile has the index (*rows, column): the panel is read at its column, the operand
+    that is not packed at its rows.
+    """
+
+    def __init__(
+        self, builder: KernelBuilder, blocking: Blocking, group: Expression, axes: tuple[Tiles, ...]
+    ) -> None:
         self.builder = builder
+        self.blocking = blocking
         self.node = builder.group.members[0]
         self.x, self.w = self.node.inputs
-        self.e: Extents = extents_of(self.node)
-        self.group = builder.loop("g", self.e.groups)
+        self.e = extents_of(self.node)
+        self.group = group
+        self.corner, self.loops = self.starts("s", axes)  # sample, output, position of the first
+        self.sizes = tuple([axis.size for axis in axes])
         self.zero = Constant(0, self.node.dtype)
 
-    def loops(self, stem: str, extents: tuple[int, ...]) -> tuple[Index, Loops]:
+    # --- what depends on the packed operand -------------------------------------------------------
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """The numbers of rows, and of columns, of a tile."""
+        raise NotImplementedError
+
+    def pack(self, panel: Buffer, channel: Expression, tap: Expression) -> Body:
+        """Returns the loops that fill a panel with the block of the depth that begins here."""
+        raise NotImplementedError
+
+    def scalar(self, rows: Index, channel: Expression, taps: Index) -> Expression:
+        """Returns an element of the operand that is not packed."""
+        raise NotImplementedError
+
+    def results(self, index: Index, loops: Loops, sums: Body, value: Expression) -> Body:
+        """Returns the loops that bring the elements of a tile to memory."""
+        raise NotImplementedError
+
+    # --- the algorithm ----------------------------------------------------------------------------
+
+    def body(self) -> Body:
+        """Returns the loops over the tiles: pack, multiply, bring to memory."""
+        if self.blocking.is_direct:
+            return nest(self.loops, self.multiply(*self.blocking.depth[0], None))
+        accumulators = self.scratch("accumulators", self.extents)
+        index, elements = self.indices("z", self.extents)
+        sums = nest(elements, (Store(accumulators, index, self.zero),))
+        for channels, taps in self.blocking.depth:
+            sums += self.multiply(channels, taps, accumulators)
+        index, elements = self.indices("i", self.extents)
+        results = self.results(index, elements, (), Load(accumulators, index))
+        return nest(self.loops, (Scratch(accumulators), *sums, *results))
+
+    def multiply(self, channels: Tiles, taps: Tiles, accumulators: Buffer | None) -> Body:
+        """Returns the loops over blocks of the depth of one shape: pack a panel, multiply by it.
+
+        Without accumulators the sums are results.
+        """
+        (channel, tap), blocks = self.starts("b", (channels, taps))
+        sizes = (channels.size, taps.size, *self.e.taps[1:])
+        panel = self.scratch("panel", (*sizes, self.extents[-1]))
+        index, loops = self.indices("i", self.extents)
+        (c, k, *inner), depth = self.indices("k", sizes)
+        product = self.scalar(index[:-1], channel + c, (tap + k, *inner))
+        product = product * Load(panel, (c, k, *inner, index[-1]))
+        start = Load(accumulators, index) if accumulators else self.zero
+        sums, value = accumulate(self.builder, "add", start, product, depth)
+        if accumulators:
+            loops[:-1] = sorted(loops[:-1], key=lambda loop: loop[1])  # the longest innermost
+            used = nest(loops, (*sums, Store(accumulators, index, value)))
+        else:
+            used = self.results(index, loops, sums, value)
+        return nest(blocks, (Scratch(panel), *self.pack(panel, channel, tap), *used))
+
+    # --- loops and elements -----------------------------------------------------------------------
+
+    def starts(self, stem: str, axes: tuple[Tiles, ...]) -> tuple[Index, Loops]:
+        """Returns where tiles start along each axis, and the loops over them."""
+        numbers, loops = self.indices(stem, tuple([axis.count for axis in axes]))
+        pairs = zip(numbers, axes, strict=True)
+        return tuple([number * axis.size + axis.start for number, axis in pairs]), loops
+
+    def indices(self, stem: str, extents: tuple[int, ...]) -> tuple[Index, Loops]:
         """Returns new indices, and their loops."""
         index = tuple([self.builder.loop(stem, extent) for extent in extents])
         return index, list(zip(index, extents, strict=True))
@@ -62,183 +136,89 @@ class _Blocked:
     def scratch(self, name: str, shape: tuple[int, ...]) -> Buffer:
         return Buffer(self.builder.fresh(name), shape, self.node.dtype)
 
-    def read_x(self, n: Expression, c: Expression, position: Index, tap: Index) -> Expression:
+    def fill(self, panel: Buffer, loops: Loops, index: Index, value: Expression) -> Body:
+        lets, value = self.builder.bind(value)
+        return nest(loops, (*lets, Store(panel, index, value)))
+
+    def read_x(self, n: Expression, c: Expression, position: Index, taps: Index) -> Expression:
         """Returns the element of x under a tap of the kernel that stands at an output position."""
         if self.node.op is matmul:
             return self.builder.read(self.x, (n, c))
-        at = input_position(self.node, position, tap)
+        at = input_position(self.node, position, taps)
         return self.builder.read(self.x, (n, self.group * self.e.channels + c, *at))
 
-    def read_w(self, o: Expression, c: Expression, tap: Index) -> Expression:
+    def read_w(self, o: Expression, c: Expression, taps: Index) -> Expression:
         """Returns an element of w."""
         if self.node.op is matmul:
             return self.builder.read(self.w, (c, o))
-        return self.builder.read(self.w, (self.output(o), c, *tap))
+        return self.builder.read(self.w, (self.output(o), c, *taps))
 
     def output(self, o: Expression) -> Expression:
         """Returns the number among all output channels of one of the group's."""
         return self.group * self.e.outputs + o
 
-    def store(self, buffer: Buffer, index: Index, value: Expression) -> Body:
-        lets, value = self.builder.bind(value)
-        return (*lets, Store(buffer, index, value))
-
-    def clear(self, buffer: Buffer) -> Body:
-        index, loops = self.loops("z", buffer.shape)
-        return nest(loops, (Store(buffer, index, self.zero),))
+    def at_corner(self, *index: Expression) -> Index:
+        """Returns where in y an element of the tile lies: sample, output, position."""
+        return tuple([start + part for start, part in zip(self.corner, index, strict=True)])
 
 
-class _Spatial(_Blocked):
-    """Columns are output positions."""
+class _PatchPanels(_Tiles):
+    """x is packed: columns are output positions, rows are output channels.
 
-    def __init__(self, builder: KernelBuilder, blocking: SpatialBlocking) -> None:
-        super().__init__(builder)
-        self.blocking = blocking
-        self.sample = builder.loop("n", self.e.samples)
-        self.leading = [builder.loop("p", extent) for extent in self.e.positions[:-2]]
+    The tile has one sample; its last two axes are full rows of y, or a part of one row, so that its
+    positions are neighbors in memory.
+    """
 
-    def body(self) -> Body:
-        """Returns the loops over all tiles of all samples."""
-        tiles: Body = ()
-        for rows, columns in itertools.product(self.blocking.rows, self.blocking.columns):
-            tiles += self.tiles(rows, columns)
-        leading = zip(self.leading, self.e.positions[:-2], strict=True)
-        outer = [(self.sample, self.e.samples), (self.group, self.e.groups), *leading]
-        return nest(outer, tiles)
+    @property
+    def extents(self) -> tuple[int, ...]:
+        return self.sizes[1], math.prod(self.sizes[2:])
 
-    def tiles(self, rows: Tiles, columns: Tiles) -> Body:
-        """Returns the loops over tiles of one shape."""
-        row, column = self.builder.loop("s", rows.count), self.builder.loop("s", columns.count)
-        corner = (row * rows.size + rows.start, column * columns.size + columns.start)
-        body = self.tile(corner, rows.size, columns.size)
-        return nest([(row, rows.count), (column, columns.count)], body)
+    def pack(self, panel: Buffer, channel: Expression, tap: Expression) -> Body:
+        """Each element of x is copied once a tap."""
+        (c, k, *inner), loops = self.indices("k", panel.shape[:-1])
+        inside, columns = self.indices("i", self.sizes[2:])
+        n, _, *position = self.at_corner(constant(0), constant(0), *inside)
+        value = self.read_x(n, channel + c, tuple(position), (tap + k, *inner))
+        (column,) = regroup(inside, self.sizes[2:], panel.shape[-1:])
+        return self.fill(panel, [*loops, *columns], (c, k, *inner, column), value)
 
-    def tile(self, corner: tuple[Expression, Expression], height: int, width: int) -> Body:
-        """Returns the loops of one tile: pack a panel, multiply by it, write the results."""
-        e, channels = self.e, self.blocking.channels
-        panel = self.scratch("panel", (channels, *e.taps, height * width))
-        o, j = self.builder.loop("o", e.outputs), self.builder.loop("j", height * width)
-        loops = [(o, e.outputs), (j, height * width)]
-        if channels == e.channels:
-            total, value = self.multiply(panel, constant(0), o, j, self.zero)
-            results = self.results(corner, o, j, value)
-            packed = self.pack(panel, constant(0), corner, width)
-            return (Scratch(panel), *packed, *nest(loops, (*total, *results)))
-        accumulators = self.scratch("accumulators", (e.outputs, height * width))
-        block = self.builder.loop("b", e.channels // channels)
-        first, sums = block * channels, Load(accumulators, (o, j))
-        total, value = self.multiply(panel, first, o, j, sums)
-        body = (
-            *self.pack(panel, first, corner, width),
-            *nest(loops, (*total, Store(accumulators, (o, j), value))),
-        )
-        return (
-            Scratch(panel),
-            Scratch(accumulators),
-            *self.clear(accumulators),
-            *nest([(block, e.channels // channels)], body),
-            *nest(loops, self.results(corner, o, j, sums)),
-        )
+    def scalar(self, rows: Index, channel: Expression, taps: Index) -> Expression:
+        return self.read_w(rows[0], channel, taps)
 
-    def pack(
-        self, panel: Buffer, first: Expression, corner: tuple[Expression, Expression], width: int
-    ) -> Body:
-        """Returns the loops that copy what a tile needs of x, once a tap."""
-        (c, *tap), loops = self.loops("k", panel.shape[:-1])
-        (i, j), inner = self.loops("i", (panel.shape[-1] // width, width))
-        position = (*self.leading, corner[0] + i, corner[1] + j)[-len(self.e.positions) :]
-        value = self.read_x(self.sample, first + c, position, tuple(tap))
-        return nest([*loops, *inner], self.store(panel, (c, *tap, i * width + j), value))
-
-    def multiply(
-        self, panel: Buffer, first: Expression, o: Expression, j: Expression, start: Expression
-    ) -> tuple[Body, Read]:
-        """Returns the sum over a panel for one output channel and one column."""
-        (c, *tap), loops = self.loops("k", panel.shape[:-1])
-        product = self.read_w(o, first + c, tuple(tap)) * Load(panel, (c, *tap, j))
-        return accumulate(self.builder, "add", start, product, loops)
-
-    def results(
-        self, corner: tuple[Expression, Expression], o: Expression, j: Expression, value: Expression
-    ) -> Body:
-        """Returns what is done with an element of the result; its position is one number."""
-        e = self.e
-        extents = (*e.positions[:-2], e.height, e.positions[-1])
-        flat: Expression = constant(0)
-        for index, extent in zip((*self.leading, *corner), extents, strict=True):
-            flat = flat * extent + index
-        flat = flat + j
-        position = regroup((flat,), (math.prod(e.positions),), e.positions)
-        with self.builder.flattened(FlattenedAxes(position, e.positions, flat)):
-            at = (self.sample, self.output(o), *position)
-            return tuple(self.builder.epilogue(at, value))
+    def results(self, index: Index, loops: Loops, sums: Body, value: Expression) -> Body:
+        """The position counts as one number, so that vectors run on over the rows of y."""
+        extents = self.e.positions
+        all_positions = (math.prod(extents),)
+        flat = regroup(self.corner[2:], extents, all_positions)[0] + index[-1]
+        position = regroup((flat,), all_positions, extents)
+        with self.builder.flattened(FlattenedAxes(position, extents, flat)):
+            at = (self.corner[0], self.output(self.corner[1] + index[0]), *position)
+            return nest(loops, (*sums, *self.builder.epilogue(at, value)))
 
 
-class _Channel(_Blocked):
-    """Columns are output channels."""
+class _KernelPanels(_Tiles):
+    """w is packed, transposed: columns are output channels, rows are positions and samples."""
 
-    def __init__(self, builder: KernelBuilder, blocking: ChannelBlocking) -> None:
-        super().__init__(builder)
-        self.blocking = blocking
-        self.tile = builder.loop("s", self.e.outputs // blocking.outputs)
-        self.samples = builder.loop("n", self.e.samples // blocking.samples)
+    @property
+    def extents(self) -> tuple[int, ...]:
+        samples, outputs, *positions = self.sizes
+        return (*positions, samples, outputs)
 
-    def body(self) -> Body:
-        """Returns the loops over all panels and all samples."""
-        e, blocking = self.e, self.blocking
-        shape = (*e.positions, blocking.samples, blocking.outputs)
-        accumulators = self.scratch("accumulators", shape)
-        blocks: Body = ()
-        for channels, taps in itertools.product(blocking.channels, blocking.taps):
-            blocks += self.blocks(accumulators, channels, taps)
-        cleared, results = self.clear(accumulators), self.results(accumulators)
-        outer = [
-            (self.group, e.groups),
-            (self.samples, e.samples // blocking.samples),
-            (self.tile, e.outputs // blocking.outputs),
-        ]
-        return nest(outer, (Scratch(accumulators), *cleared, *blocks, *results))
+    def pack(self, panel: Buffer, channel: Expression, tap: Expression) -> Body:
+        index, loops = self.indices("k", panel.shape)
+        c, k, *inner, o = index
+        value = self.read_w(self.corner[1] + o, channel + c, (tap + k, *inner))
+        return self.fill(panel, loops, index, value)
 
-    def blocks(self, accumulators: Buffer, channels: Tiles, taps: Tiles) -> Body:
-        """Returns the loops over blocks of the depth of one shape."""
-        loops = [(self.builder.loop("b", axis.count), axis.count) for axis in (channels, taps)]
-        first, tap = (
-            block * axis.size + axis.start
-            for (block, _), axis in zip(loops, (channels, taps), strict=True)
-        )
-        shape = (channels.size, taps.size, *self.e.taps[1:], self.blocking.outputs)
-        panel = self.scratch("panel", shape)
-        packed, added = self.pack(panel, first, tap), self.add(panel, accumulators, first, tap)
-        return nest(loops, (Scratch(panel), *packed, *added))
+    def scalar(self, rows: Index, channel: Expression, taps: Index) -> Expression:
+        *position, n = rows
+        n, _, *position = self.at_corner(n, constant(0), *position)
+        return self.read_x(n, channel, tuple(position), taps)
 
-    def pack(self, panel: Buffer, first: Expression, tap: Expression) -> Body:
-        """Returns the loops that transpose a part of w: output channels lie side by side."""
-        (c, k, *taps, j), loops = self.loops("k", panel.shape)
-        value = self.read_w(self.column(j), first + c, (tap + k, *taps))
-        return nest(loops, self.store(panel, (c, k, *taps, j), value))
-
-    def add(self, panel: Buffer, accumulators: Buffer, first: Expression, tap: Expression) -> Body:
-        """Returns the loops that add a panel's part of all sums; the longest one innermost."""
-        (*position, n, j), rows = self.loops("i", accumulators.shape)
-        (c, k, *taps), loops = self.loops("k", panel.shape[:-1])
-        x = self.read_x(self.number(n), first + c, tuple(position), (tap + k, *taps))
-        at = (*position, n, j)
-        product = x * Load(panel, (c, k, *taps, j))
-        total, value = accumulate(self.builder, "add", Load(accumulators, at), product, loops)
-        rows[:-1] = sorted(rows[:-1], key=lambda loop: loop[1])
-        return nest(rows, (*total, Store(accumulators, at, value)))
-
-    def results(self, accumulators: Buffer) -> Body:
-        """Returns the loops that bring the sums to memory."""
-        (*position, n, j), loops = self.loops("i", accumulators.shape)
-        value = Load(accumulators, (*position, n, j))
-        index = (self.number(n), self.output(self.column(j)), *position)
-        return nest([*loops[-2:], *loops[:-2]], tuple(self.builder.epilogue(index, value)))
-
-    def number(self, n: Expression) -> Expression:
-        """Returns the number of a sample among all."""
-        return self.samples * self.blocking.samples + n
-
-    def column(self, j: Expression) -> Expression:
-        """Returns the output channel of a column."""
-        return self.tile * self.blocking.outputs + j
+    def results(self, index: Index, loops: Loops, sums: Body, value: Expression) -> Body:
+        """Samples and channels outside, so that rows of y are written."""
+        *position, n, o = index
+        n, o, *position = self.at_corner(n, o, *position)
+        loops = [*loops[-2:], *loops[:-2]]
+        epilogue = self.builder.epilogue((n, self.output(o), *position), value)
+        return nest(loops, (*sums, *epilogue))

@@ -35,7 +35,7 @@ class Work:
 
 
 def count(kernel: Kernel) -> Work:
-    """Returns the work of an unscheduled kernel."""
+    """Returns the work of a kernel of plain loops."""
     operations = sum(_operations(statement) for statement in kernel.body)
     nbytes = sum(one.size * one.dtype.itemsize for one in kernel.inputs + kernel.outputs)
     return Work(operations, nbytes)

@@ -70,7 +70,7 @@ def summary(name: str, version: Executable, versions: int) -> str:
         _opening(name, version, which),
         "What runs, in order (a kernel is one loop nest in machine code):",
         _table(stages),
-        _pictures(stages),
+        _kernel_origins(stages),
         'More: explain("graph") shows the operations, "kernels" the loops, "scheduled" the vector '
         'loops,\n"llvm" and "assembly" the machine\'s side, "all" everything.',
     ]
@@ -230,7 +230,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def _pictures(stages: Stages) -> str:
+def _kernel_origins(stages: Stages) -> str:
     """Lists, per kernel, the user's lines that it came from."""
     lines = ["Where each kernel comes from:"]
     for number, (fused, group) in enumerate(_groups(stages.fused), 1):

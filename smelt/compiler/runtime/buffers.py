@@ -44,7 +44,7 @@ class Results:
     def fresh(
         self, shape: tuple[int, ...], storage: np.dtype, nbytes: int
     ) -> tuple[np.ndarray, int]:
-        """Returns an uninitialised array and the address of its first element."""
+        """Returns an uninitialized array and the address of its first element."""
         if not 0 < nbytes <= SMALL:
             array = np.empty(shape, storage)
             return array, address(array)

@@ -158,7 +158,7 @@ class Executable:
 
         The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
         """
-        self._refuse_unless_steady(steps)
+        self._check_steady(steps)
         with self.lock:
             for binding in self._entries:
                 binding.enter()
@@ -177,7 +177,7 @@ class Executable:
                     binding.leave()
             del held
 
-    def _refuse_unless_steady(self, steps: int) -> None:
+    def _check_steady(self, steps: int) -> None:
         if steps > 1 and not all(binding.is_steady for binding in self._entries):
             raise TraceError(
                 f"{self.stages.program.name}: a step that uses up gradients which an earlier "
@@ -218,7 +218,7 @@ class Executable:
             self._raise(code, first + self.control[1])
 
     def outputs(self, steps: int) -> list[np.ndarray]:
-        """Returns an uninitialised array for the results of `steps` steps, for each result."""
+        """Returns an uninitialized array for the results of `steps` steps, for each result."""
         return [np.empty((steps, *slot.shape), slot.dtype.storage) for _, slot in self.results]
 
     def rebuild(self, arrays: list[np.ndarray]) -> Any:

@@ -53,7 +53,7 @@ class Native:
         order: int = 0,
         batch: int = 0,
     ) -> int:
-        """Runs steps; arguments are addresses and counts as `llvm_step.py` says.
+        """Runs steps; arguments are addresses and counts as `codegen/step.py` says.
 
         Returns 0, or `number + 1` of the check that ended a step. The GIL is released meanwhile.
         """

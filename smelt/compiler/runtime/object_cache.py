@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from smelt import folders
+from smelt import paths
 from smelt.compiler.codegen import machine
 from smelt.errors import ArgumentError
 
@@ -31,7 +31,7 @@ _complained = False
 
 def location() -> Path:
     """Returns the folder, which `smelt.folders` chooses."""
-    return folders.cache()
+    return paths.cache()
 
 
 def key(text: str, *facts: str) -> str:

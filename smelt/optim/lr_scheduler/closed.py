@@ -32,7 +32,7 @@ class LambdaLR(LRScheduler):
     """`lr = base * f(t)`.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
+        optimizer: the optimizer whose groups get the rates.
         lr_lambda: a function of `t`, or one per group. It gets a tensor of shape () and must return
             a number or a tensor, using `smelt.where` instead of `if`.
     """
@@ -42,15 +42,15 @@ class LambdaLR(LRScheduler):
         optimizer: Optimizer,
         lr_lambda: Callable[[Tensor], Any] | Sequence[Callable[[Tensor], Any]],
     ) -> None:
-        self._refuse_unless_optimizer(optimizer)
+        self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(self.lr_lambdas) != groups:
             raise ArgumentError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups")
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        return self.base_lrs[number] * self.lr_lambdas[number](t)
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        return self.base_lrs[index] * self.lr_lambdas[index](t)
 
 
 class StepLR(LRScheduler):
@@ -62,8 +62,8 @@ class StepLR(LRScheduler):
         self.gamma = gamma
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        return self.base_lrs[number] * self.gamma ** (t // self.step_size)
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        return self.base_lrs[index] * self.gamma ** (t // self.step_size)
 
 
 class MultiStepLR(LRScheduler):
@@ -74,8 +74,8 @@ class MultiStepLR(LRScheduler):
         self.gamma = gamma
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        rate = self.base_lrs[number] * 1.0
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        rate = self.base_lrs[index] * 1.0
         for milestone in self.milestones:
             rate = rate * where(t >= milestone, self.gamma, t * 0 + 1)
         return rate
@@ -89,8 +89,8 @@ class ConstantLR(LRScheduler):
         self.total_iters = total_iters
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        base = self.base_lrs[number]
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        base = self.base_lrs[index]
         return where(t < self.total_iters, base * self.factor, base)
 
 
@@ -110,10 +110,10 @@ class LinearLR(LRScheduler):
         self.total_iters = total_iters
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
+    def rate(self, t: Tensor, index: int) -> Tensor:
         done = minimum(t, self.total_iters) / self.total_iters
         factor = self.start_factor + (self.end_factor - self.start_factor) * done
-        return self.base_lrs[number] * factor
+        return self.base_lrs[index] * factor
 
 
 class ExponentialLR(LRScheduler):
@@ -123,8 +123,8 @@ class ExponentialLR(LRScheduler):
         self.gamma = gamma
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        return self.base_lrs[number] * self.gamma**t
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        return self.base_lrs[index] * self.gamma**t
 
 
 class PolynomialLR(LRScheduler):
@@ -136,9 +136,9 @@ class PolynomialLR(LRScheduler):
         self.power = power
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
+    def rate(self, t: Tensor, index: int) -> Tensor:
         left = 1.0 - minimum(t, self.total_iters) / self.total_iters
-        return self.base_lrs[number] * left**self.power
+        return self.base_lrs[index] * left**self.power
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -153,17 +153,17 @@ class CosineAnnealingLR(LRScheduler):
         self.eta_min = eta_min
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
+    def rate(self, t: Tensor, index: int) -> Tensor:
         height = 0.5 * (1.0 + cos(math.pi * t / self.T_max))
-        return self.eta_min + (self.base_lrs[number] - self.eta_min) * height
+        return self.eta_min + (self.base_lrs[index] - self.eta_min) * height
 
 
 class SequentialLR(LRScheduler):
     """One schedule after the other; each counts from 0 at its milestone.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
-        schedulers: schedules of the same optimiser, in order.
+        optimizer: the optimizer whose groups get the rates.
+        schedulers: schedules of the same optimizer, in order.
         milestones: at which step each but the first begins, rising.
 
     Raises:
@@ -178,16 +178,16 @@ class SequentialLR(LRScheduler):
                 f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} rising "
                 f"milestones, got {list(milestones)}"
             )
-        if any(type(one).rate is LRScheduler.rate for one in schedulers):
+        if any(type(schedule).rate is LRScheduler.rate for schedule in schedulers):
             raise ArgumentError("SequentialLR: a schedule without a closed form cannot take part")
         self.schedulers = list(schedulers)
         self.milestones = tuple(milestones)
         super().__init__(optimizer)
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        rate = self.schedulers[0].rate(t, number)
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        rate = self.schedulers[0].rate(t, index)
         for milestone, scheduler in zip(self.milestones, self.schedulers[1:], strict=True):
-            rate = where(t >= milestone, scheduler.rate(t - milestone, number), rate)
+            rate = where(t >= milestone, scheduler.rate(t - milestone, index), rate)
         return rate
 
 

@@ -27,7 +27,7 @@ class OneCycleLR(LRScheduler):
     `final_div_factor`; with `three_phase` it first comes down as it went up.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
+        optimizer: the optimizer whose groups get the rates.
         max_lr: the highest rate, or one per group.
         total_steps: length of the cycle; or give `epochs` and `steps_per_epoch`.
         epochs: number of epochs.
@@ -66,7 +66,7 @@ class OneCycleLR(LRScheduler):
             raise ArgumentError(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}")
         if not 0 <= pct_start <= 1:
             raise ArgumentError(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
-        self._refuse_unless_optimizer(optimizer)
+        self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         self.max_lrs = (max_lr,) * groups if isinstance(max_lr, (int, float)) else tuple(max_lr)
         if len(self.max_lrs) != groups:
@@ -98,10 +98,10 @@ class OneCycleLR(LRScheduler):
             for momentum in self.cycled:
                 momentum.copy_(self._along(t, self._phases(*self._momentum_values())))
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        first = self.max_lrs[number] / self.div_factor
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        first = self.max_lrs[index] / self.div_factor
         return self._along(
-            t, self._phases(first, self.max_lrs[number], first / self.final_div_factor)
+            t, self._phases(first, self.max_lrs[index], first / self.final_div_factor)
         )
 
     def _momentum_values(self) -> tuple[float, float, float]:
@@ -151,10 +151,10 @@ def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | 
 def _momentum_of(group: Any) -> Tensor:
     """Returns a group's momentum or beta1 as a tensor that steps can change."""
     if "betas" in group:
-        return group.hold("betas", 0)
+        return group.make_traced("betas", 0)
     if not isinstance(group.get("momentum"), Tensor) and not group.get("momentum"):
         raise ArgumentError(
-            "OneCycleLR cycles the momentum, but the optimiser was made without one; give it a "
+            "OneCycleLR cycles the momentum, but the optimizer was made without one; give it a "
             "momentum, or use cycle_momentum=False"
         )
-    return group.hold("momentum")
+    return group.make_traced("momentum")

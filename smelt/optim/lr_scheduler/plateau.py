@@ -21,7 +21,7 @@ class ReduceLROnPlateau(Schedule):
     """Multiplies the rates by `factor` when the metric has not improved for `patience` steps.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
+        optimizer: the optimizer whose groups get the rates.
         mode: "min" when a lower metric is better, "max" when a higher one is.
         factor: below 1.
         patience: how many steps without improvement are borne.
@@ -53,7 +53,7 @@ class ReduceLROnPlateau(Schedule):
             )
         if not factor < 1.0:
             raise ArgumentError(f"ReduceLROnPlateau: factor must be below 1, got {factor}")
-        self._refuse_unless_optimizer(optimizer)
+        self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
         lowest = (min_lr,) * groups if isinstance(min_lr, (int, float)) else tuple(min_lr)
         if len(lowest) != groups:

@@ -24,24 +24,24 @@ def count() -> Tensor:
 
 
 class Schedule:
-    """Changes the learning rates of an optimiser; its own state are counts, as tensors."""
+    """Changes the learning rates of an optimizer; its own state are counts, as tensors."""
 
     optimizer: Optimizer
 
-    def _refuse_unless_optimizer(self, given: Any) -> None:
+    def _check_optimizer(self, given: Any) -> None:
         if not isinstance(given, Optimizer):
             name, kind = type(self).__name__, type(given).__name__
-            raise ArgumentError(f"{name} needs an optimiser, got a {kind}")
+            raise ArgumentError(f"{name} needs an optimizer, got a {kind}")
 
     def _state(self) -> dict[str, Tensor]:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns the schedule's state as tensors; the present rates are the optimiser's state."""
+        """Returns the schedule's state as tensors; the present rates are the optimizer's state."""
         return {name: tensor.detach() for name, tensor in self._state().items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Copies what `state_dict` returned; load the optimiser's state too.
+        """Copies what `state_dict` returned; load the optimizer's state too.
 
         Raises:
             StateError: the keys do not fit; nothing has been changed then.
@@ -73,10 +73,10 @@ class LRScheduler(Schedule):
     """A schedule with a closed form: `rate` gives the learning rate after `t` calls of `step`.
 
     Args:
-        optimizer: the optimiser whose groups get the rates.
+        optimizer: the optimizer whose groups get the rates.
 
     Raises:
-        ArgumentError: something else than an optimiser.
+        ArgumentError: something else than an optimizer.
 
     Attributes:
         last_epoch: int64 tensor of shape (), how often `step` was called.
@@ -84,7 +84,7 @@ class LRScheduler(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self._refuse_unless_optimizer(optimizer)
+        self._check_optimizer(optimizer)
         self.optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", scalar(group["lr"]))
@@ -96,12 +96,12 @@ class LRScheduler(Schedule):
         """Each group's first rate."""
         return [group["initial_lr"] for group in self.optimizer.param_groups]
 
-    def rate(self, t: Tensor, number: int) -> Tensor:
-        """Returns the learning rate of group `number` after `t` (float64, shape ()) steps."""
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        """Returns the learning rate of group `index` after `t` (float64, shape ()) steps."""
         raise NotImplementedError(f"{type(self).__name__}: rate")
 
     def step(self) -> None:
-        """Counts one step and sets the learning rates; call it after the optimiser's own."""
+        """Counts one step and sets the learning rates; call it after the optimizer's own."""
         with no_grad():
             self.last_epoch.copy_(self.last_epoch + 1)
         self._set_rates()
@@ -110,9 +110,9 @@ class LRScheduler(Schedule):
         self._note()
         with no_grad():
             t = self.last_epoch.to(float64)
-            for number, group in enumerate(self.optimizer.param_groups):
-                group["lr"] = self.rate(t, number)
+            for index, group in enumerate(self.optimizer.param_groups):
+                group["lr"] = self.rate(t, index)
 
     def _state(self) -> dict[str, Tensor]:
-        rates = {f"base_lrs.{number}": rate for number, rate in enumerate(self.base_lrs)}
+        rates = {f"base_lrs.{index}": rate for index, rate in enumerate(self.base_lrs)}
         return super()._state() | rates

@@ -1,0 +1,76 @@
+"""Batches out of samples: trees of one structure, stacked leaf by leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt.errors import DTypeError, ShapeError
+from smelt.tensor import Tensor, as_tensor
+
+__all__ = ["collate"]
+
+HINT = "make numbers of it, or say by collate_fn what a batch is"
+
+
+def collate(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, path: str = "") -> Any:
+    """Returns samples of one structure as one tree of Tensors with a new first axis.
+
+    Args:
+        samples: trees of Tensors, arrays and numbers.
+        indices: their numbers, for messages.
+        path: what was taken of each sample, such as `["label"]`, for messages.
+
+    Raises:
+        ShapeError: samples have different structures or shapes.
+        DTypeError: a leaf is neither a number, nor an array, nor a Tensor.
+    """
+    first = samples[0]
+    if isinstance(first, (tuple, list)):
+        _check_structure(samples, indices, path)
+        columns = enumerate(zip(*samples, strict=True))
+        return tuple(collate(column, indices, f"{path}[{index}]") for index, column in columns)
+    if isinstance(first, dict):
+        _check_structure(samples, indices, path)
+        return {
+            key: collate([sample[key] for sample in samples], indices, f"{path}[{key!r}]")
+            for key in first
+        }
+    tensors = [_leaf(*pair, path) for pair in zip(samples, indices, strict=True)]
+    shapes = {tensor.shape for tensor in tensors}
+    if len(shapes) > 1:
+        what = f"; these are of sample{path}" if path else ""
+        raise ShapeError(f"a batch needs samples of one shape, got {sorted(shapes)}{what}")
+    return Tensor(np.stack([tensor.data for tensor in tensors]), tensors[0].dtype)
+
+
+def _leaf(sample: Any, index: int, path: str) -> Tensor:
+    try:
+        return as_tensor(sample)
+    except DTypeError:
+        kind = type(sample).__name__
+        message = f"sample {index}{path} is no number, array or Tensor but a {kind}; {HINT}"
+        raise DTypeError(message) from None
+
+
+def _check_structure(
+    samples: Sequence[Any], indices: Sequence[int] | np.ndarray, path: str
+) -> None:
+    """Raises for a sample that is built in another way than the first."""
+    wanted = _build(samples[0])
+    for sample, index in zip(samples, indices, strict=True):
+        if (build := _build(sample)) != wanted:
+            raise ShapeError(
+                f"sample {index}{path} is {build}, and sample {indices[0]}{path} {wanted}: "
+                "a batch needs samples of one structure"
+            )
+
+
+def _build(sample: Any) -> str:
+    if isinstance(sample, dict):
+        return f"a dict of {sorted(sample, key=repr)}"
+    if isinstance(sample, (tuple, list)):
+        return f"a tuple or list of {len(sample)}"
+    return f"a {type(sample).__name__}"

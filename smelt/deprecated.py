@@ -1,0 +1,53 @@
+"""Public names that have been replaced: the old one still works, and warns with the new one."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["rename", "renamed_argument"]
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def rename(module: str, names: Mapping[str, str]) -> None:
+    """Lets the keys of `names` stand for attributes of a module that are now called otherwise.
+
+    Modules that pickles name do so too, so that files with the old names can be read. Installed
+    from outside, since type checkers would let a module with a `__getattr__` have any attribute.
+    """
+
+    def look_up(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        _warn(f"{module}.{name}", names[name])
+        return getattr(sys.modules[module], names[name])
+
+    vars(sys.modules[module])["__getattr__"] = look_up
+
+
+def renamed_argument(
+    old: str, new: str
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Returns a decorator that lets a function take its argument `new` by its old name too."""
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        @functools.wraps(function)
+        def call(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+            if old in options:
+                _warn(f"{function.__name__}({old}=...)", new)
+                options[new] = options.pop(old)
+            return function(*arguments, **options)
+
+        return call
+
+    return decorate
+
+
+def _warn(old: str, new: str) -> None:
+    message = f"{old} is now called {new}"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)  # the line that uses the old name

@@ -1,0 +1,99 @@
+"""Object code: compiled, linked, run, and freed when it is dropped."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+
+import pytest
+
+from smelt.compiler.codegen import kernel as llvm
+from smelt.compiler.codegen import machine
+from smelt.compiler.runtime import native
+from smelt.dtypes import float32
+from smelt.errors import CompileError
+from smelt.ir.loops import Binary, Constant, Fma
+from tests.compiler.handmade import elementwise, matmul, step_of
+
+TEXT = """
+define i64 @twice(i64 %x) {
+  %y = add i64 %x, %x
+  ret i64 %y
+}
+"""
+
+
+def function(library: machine.Library, name: str = "twice"):
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(library[name])
+
+
+def test_object_code_links_and_runs() -> None:
+    library = machine.load_object(machine.compile_object(TEXT), ("twice",))
+    assert function(library)(21) == 42
+
+
+def test_libraries_may_have_the_same_names() -> None:
+    code = machine.compile_object(TEXT)
+    libraries = [machine.load_object(code, ("twice",)) for _ in range(3)]
+    del libraries[1]
+    gc.collect()
+    assert [function(library)(4) for library in libraries] == [8, 8]
+
+
+def test_imported_functions_are_called() -> None:
+    text = "declare i64 @outside(i64)\n" + TEXT.replace(
+        "add i64 %x, %x", "call i64 @outside(i64 %x)"
+    )
+    negate = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(lambda x: -x)
+    address = ctypes.cast(negate, ctypes.c_void_p).value
+    assert address
+    code = machine.compile_object(text)
+    library = machine.load_object(code, ("twice",), {"outside": address})
+    assert function(library)(5) == -5
+
+
+def test_missing_symbols_are_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    text = TEXT.replace("add i64 %x, %x", "call i64 @smelt_nowhere(i64 %x)")
+    code = machine.compile_object("declare i64 @smelt_nowhere(i64)\n" + text)
+    with pytest.raises(CompileError, match=r"cannot be linked: .*twice"):
+        machine.load_object(code, ("twice",))
+    assert "smelt_nowhere" in capfd.readouterr().err  # LLVM says that name there only
+    with pytest.raises(CompileError, match="thrice"):
+        machine.load_object(machine.compile_object(TEXT), ("thrice",))
+
+
+def test_invalid_text_is_refused() -> None:
+    with pytest.raises(CompileError, match="expected"):
+        machine.compile_object("define nonsense")
+    with pytest.raises(CompileError, match="does not dominate"):
+        machine.compile_object(
+            "define i64 @f() {\n %a = add i64 %b, 1\n %b = add i64 1, 1\n ret i64 %a\n}"
+        )
+
+
+def test_vectors_are_vector_instructions() -> None:
+    """What is written with 8 lanes comes out as one packed instruction, and stays unfused."""
+    if not machine.host().triple.startswith("x86_64") or "+avx2" not in machine.host().features:
+        pytest.skip("reads the assembly of an x86-64 CPU with AVX2")
+    size = [float32, float32]
+    for op, instruction in {"add": "vaddps", "maximum": "vmaxps", "mul": "vmulps"}.items():
+
+        def apply(x, op=op):
+            return Binary(op, x, Constant(3.0, float32))
+
+        text = native.assembly(step_of(elementwise(op, float32, [float32], 64, 8, apply)))
+        assert any(instruction in line and "ymm" in line for line in text.splitlines())
+    separate = elementwise(
+        "apart", float32, size, 64, 8, lambda x, y: Binary("add", Binary("mul", x, y), y)
+    )
+    assert "vfm" not in native.assembly(step_of(separate))
+    together = elementwise("fma", float32, size, 64, 8, lambda x, y: Fma(x, y, y))
+    assert "vfm" in native.assembly(step_of(together))
+
+
+def test_other_targets_compile() -> None:
+    text = llvm.emit(step_of(matmul(16, 32, 8, lanes=4)), threads=False)
+    for triple in ("aarch64-unknown-linux-gnu", "x86_64-pc-windows-msvc", "wasm32-unknown-unknown"):
+        target = machine.Target(triple, "generic" if "wasm" in triple else "", "")
+        assert len(machine.compile_object(text, target)) > 100
+        assert machine.fingerprint(target) != machine.fingerprint()

@@ -1,0 +1,72 @@
+"""Old public names still work, and warn with the new ones."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smelt.nn.functional as F
+from smelt import data, nn, optim, train
+
+RENAMED = [
+    ("smelt.data", "Standardise", "StandardScaler"),
+    ("smelt.data", "MinMax", "MinMaxScaler"),
+    ("smelt.data", "FillMissing", "SimpleImputer"),
+    ("smelt.data", "obtain", "fetch"),
+    ("smelt.data", "words", "split_words"),
+    ("smelt.data.scaling", "Standardise", "StandardScaler"),
+    ("smelt.data.scaling", "MinMax", "MinMaxScaler"),
+    ("smelt.data.filling", "FillMissing", "SimpleImputer"),
+    ("smelt.data.vocabulary", "words", "split_words"),
+    ("smelt.train", "examiner", "evaluator"),
+]
+
+
+@pytest.mark.parametrize(("module", "old", "new"), RENAMED)
+def test_an_old_name_is_the_new_one_and_says_so(module: str, old: str, new: str) -> None:
+    namespace = importlib.import_module(module)
+    with pytest.warns(DeprecationWarning, match=f"^{module}.{old} is now called {new}$") as caught:
+        assert getattr(namespace, old) is getattr(namespace, new)
+    assert caught[0].filename == __file__
+
+
+def test_no_other_name_is_there() -> None:
+    with pytest.raises(AttributeError, match="module 'smelt.data' has no attribute 'Standardize'"):
+        data.Standardize  # noqa: B018
+
+
+def test_old_arguments_are_the_new_ones_and_say_so() -> None:
+    model = nn.Linear(2, 1)
+    x = data.TensorDataset(np.ones((4, 2), np.float32), np.ones((4, 1), np.float32))
+    options: dict[str, Any] = {"optimiser": optim.SGD(model.parameters())}
+    with pytest.warns(DeprecationWarning, match=r"training_step\(optimiser=...\) is .* optimizer"):
+        step = train.training_step(model, loss=F.mse_loss, **options)
+    options = {"look": lambda: {"seen": 1.0}}
+    with pytest.warns(
+        DeprecationWarning, match=r"fit\(look=...\) is now called validate"
+    ) as caught:
+        history = train.fit(model, step, x, epochs=1, batch_size=2, **options)
+    assert history.epochs[0].held_out == {"seen": 1.0}
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("transform", "old"),
+    [
+        (data.StandardScaler().fit(np.array([1.0, 3.0])), "Standardise"),
+        (data.MinMaxScaler().fit(np.array([1.0, 3.0])), "MinMax"),
+        (data.SimpleImputer(value=2.0), "FillMissing"),
+        (data.Vocabulary.build(["a b"]), "words"),
+    ],
+)
+def test_a_file_with_an_old_name_can_be_read(transform: Any, old: str) -> None:
+    new = "split_words" if old == "words" else type(transform).__name__
+    text = pickle.dumps(transform, protocol=0).replace(new.encode(), old.encode())
+    with pytest.warns(DeprecationWarning, match=old):
+        restored = pickle.loads(text)
+    assert type(restored) is type(transform)
+    assert vars(restored).keys() == vars(transform).keys()
