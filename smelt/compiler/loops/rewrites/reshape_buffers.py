@@ -36,8 +36,8 @@ from smelt.compiler.loops.division import (
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.views import View, ViewTransformer, accesses, stores, without_axes
 from smelt.ir.affine import Affine, affine
-from smelt.ir.loops import Binary, Buffer, Constant, Expression, Kernel, constant
-from smelt.ir.visit import Index, names_in
+from smelt.ir.loops import Binary, Buffer, Constant, Expression, Kernel, Scratch, constant
+from smelt.ir.visit import Index, names_in, statements
 
 Indices = Callable[[Index], Index | None]
 
@@ -56,7 +56,9 @@ def split_buffer_axes(kernel: Kernel, names: Names) -> Kernel:
 
 def drop_unit_axes(kernel: Kernel, names: Names) -> Kernel:
     """Returns the kernel on arrays without axes of one element whose index is 0 everywhere."""
-    return _reshape(kernel, _without_unit_axes)
+    scratches = (part.buffer for part in statements(kernel.body) if isinstance(part, Scratch))
+    has_unit_axes = any(1 in buffer.shape for buffer in (*kernel.buffers, *scratches))
+    return _reshape(kernel, _without_unit_axes) if has_unit_axes else kernel
 
 
 def _reshape(kernel: Kernel, find: Callable[[Buffer, list[Index]], View | None]) -> Kernel:

@@ -81,9 +81,12 @@ def _block(body: Body, ranges: Ranges, names: Names) -> Body:
 
 def _split(loop: Loop, count: int, ranges: Ranges, names: Names) -> Body:
     """Returns the pieces of a loop, or the loop itself where they would not spare enough."""
+    if not _is_simple(loop.body):
+        return (loop,)
     points = sorted(point for point in _split_points(loop) if 0 < point < count)
-    is_large = not ranges and _work(loop.body) * count > VECTOR * PARALLEL_CYCLES
-    if not points or len(points) >= MAX_PIECES or is_large or not _is_simple(loop.body):
+    if not 0 < len(points) < MAX_PIECES:
+        return (loop,)
+    if not ranges and _work(loop.body) * count > VECTOR * PARALLEL_CYCLES:
         return (loop,)  # a large outermost loop is shared among threads, which pieces are not
     pieces = [_piece(loop, *ends, ranges) for ends in pairwise([0, *points, count])]
     is_cheaper = sum(map(_cost, pieces)) <= WORTH * _cost(loop)

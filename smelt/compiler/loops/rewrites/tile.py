@@ -45,9 +45,9 @@ from smelt.ir.loops import (
     Statement,
     Store,
     Variable,
-    children,
     constant,
     index_variable,
+    walk,
 )
 from smelt.ir.visit import Body, used_names
 
@@ -231,18 +231,12 @@ class Tile:
 
     def varies(self, expression: Expression) -> bool:
         """Whether a value differs within the tile; registers always do."""
-        stack = [expression]
-        while stack:
-            part = stack.pop()
-            if type(part) is Read:
-                if part.register in self.elements:
-                    return True
-            elif type(part) is Variable:
-                if part.name in self.varying:
-                    return True
-            else:
-                stack.extend(children(part))
-        return False
+        return any(
+            part.register in self.elements
+            if type(part) is Read
+            else type(part) is Variable and part.name in self.varying
+            for part in walk(expression)
+        )
 
     def outliving(self, body: Body) -> set[str]:
         """Returns the lets of a body that are used behind a loop or in it, so not in one run."""
