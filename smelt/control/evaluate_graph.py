@@ -28,11 +28,10 @@ def evaluate_graph(
     """
     values = dict(given)
     known = known or {}
-    for node in topological(roots):
-        if node not in values:
-            values[node] = _constant(node) if node.op is CONSTANT else _applied(node, values)
-            if node in known:
-                values[node]._data = known[node].data
+    for node in topological(roots, given):
+        values[node] = _constant(node) if node.op is CONSTANT else _applied(node, values)
+        if node in known:
+            values[node]._data = known[node].data
     return values
 
 

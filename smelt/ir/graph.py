@@ -121,13 +121,14 @@ class Graph:
         return topological(self.roots)
 
 
-def topological(roots: Iterable[Node]) -> list[Node]:
-    """Returns the nodes below `roots`, operands before users, without recursion.
+def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]:
+    """Returns the nodes below `roots`, operands before users, without recursion; of what is known
+    neither the nodes nor what they are computed of.
 
     The order depends only on the graph, so equal steps print equal text.
     """
     order: list[Node] = []
-    done: set[Node] = set()
+    done: set[Node] = set(known)
     for root in roots:
         stack: list[tuple[Node, Iterator[Node]]] = []
         if root not in done:

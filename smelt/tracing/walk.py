@@ -44,12 +44,18 @@ def _operands(tensor: Tensor) -> tuple[Tensor, ...]:
 
 
 def reverse_walk(
-    outputs: tuple[Tensor, ...], cotangents: tuple[Tensor, ...], wanted: set[int] | None = None
+    outputs: tuple[Tensor, ...],
+    cotangents: tuple[Tensor, ...],
+    wanted: set[int] | None = None,
+    versions: Mapping[int, int] | None = None,
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
     Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
     these as if each were independent: the walk ends there, and leaves out what depends on none.
+
+    `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
+    of its states since does not matter.
     """
     stops = wanted or set()
     gradients: dict[int, Tensor] = {}
@@ -61,6 +67,7 @@ def reverse_walk(
         reached = id(tensor) in gradients and id(tensor) in needed
         if tensor.tape_entry is None or not reached or id(tensor) in stops:
             continue
+        _check_unchanged(tensor, versions or {})
         operand_gradients = _vjp(tensor, gradients.pop(id(tensor)), needed)
         pairs = zip(tensor.tape_entry.inputs, operand_gradients, strict=True)
         for operand, gradient in pairs:
@@ -85,7 +92,6 @@ def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
     assert entry is not None
     if not any(id(operand) in needed for operand in entry.inputs):
         return (None,) * len(entry.inputs)
-    _check_unchanged(tensor)
     needs = tuple(id(operand) in needed for operand in entry.inputs)
     with inside_module(entry.module):
         return entry.op.vjp(g, needs, tensor, *entry.inputs, **entry.attributes)
@@ -111,11 +117,13 @@ def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def forward_walk(
-    outputs: tuple[Tensor, ...], tangents: Mapping[int, Tensor]
+    outputs: tuple[Tensor, ...],
+    tangents: Mapping[int, Tensor],
+    versions: Mapping[int, int] | None = None,
 ) -> list[Tensor | None]:
     """Walks forward from the tensors that have `tangents` (by id) and returns those of `outputs`.
 
-    None stands for a zero tangent.
+    None stands for a zero tangent. `versions` as in `reverse_walk`.
     """
     known: dict[int, Tensor | None] = dict(tangents)
     for tensor in tape_of(outputs):
@@ -124,6 +132,7 @@ def forward_walk(
             continue
         moving = tuple(known.get(id(operand)) for operand in entry.inputs)
         if any(tangent is not None for tangent in moving):
+            _check_unchanged(tensor, versions or {})
             known[id(tensor)] = _jvp(tensor, moving)
     return [known.get(id(output)) for output in outputs]
 
@@ -131,7 +140,6 @@ def forward_walk(
 def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     entry = tensor.tape_entry
     assert entry is not None
-    _check_unchanged(tensor)
     with inside_module(entry.module):
         tangent = entry.op.jvp(moving, tensor, *entry.inputs, **entry.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
@@ -139,11 +147,11 @@ def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     return tangent
 
 
-def _check_unchanged(tensor: Tensor) -> None:
+def _check_unchanged(tensor: Tensor, versions: Mapping[int, int]) -> None:
     entry = tensor.tape_entry
     assert entry is not None
     for operand, version in zip(entry.inputs, entry.versions, strict=True):
-        if operand.version != version:
+        if versions.get(id(operand), operand.version) != version:
             raise GradientError(
                 f"{entry.op.name}: an operand of shape {operand.shape} was changed in place "
                 "after it was used, so the derivative would be wrong; take the gradient before "

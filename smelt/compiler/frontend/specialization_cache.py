@@ -7,19 +7,25 @@ import operator
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
 from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.frontend.differentiable import (
+    Differentiable,
+    SplitExecutable,
+    is_differentiable,
+)
 from smelt.compiler.frontend.guards import Guards
-from smelt.compiler.frontend.signature import Call, Signature
+from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
 from smelt.tensor import Tensor
+from smelt.tracing.engine import context
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
@@ -28,10 +34,22 @@ _LEAF = tree.flatten(0)[1]
 
 
 @dataclass(frozen=True, slots=True)
-class _Specialization:
+class Specialization:
+    """One executable, and the calls that it serves.
+
+    `run` runs one step of it; if its results can be differentiated and gradients are enabled, it
+    gives them a history. What was traced without gradients has no results of this kind.
+    """
+
     signature: Signature
+    grad_enabled: bool
     guards: Guards
     executable: Executable
+    run: Callable[[Sequence[Tensor]], Any]
+
+    def check(self) -> bool:
+        """Returns whether what the trace depends on is now as it was then."""
+        return (self.grad_enabled or not context.grad_enabled) and self.guards.check()
 
 
 class SpecializationCache:
@@ -42,8 +60,8 @@ class SpecializationCache:
         self.name = name
         self.max_traces = max_traces
         self.traces = 0
-        self._all: list[_Specialization] = []
-        self._last: _Specialization | None = None  # of the last call, if it can be found quickly
+        self._all: list[Specialization] = []
+        self._last: Specialization | None = None  # of the last call, if it can be found quickly
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
@@ -73,8 +91,8 @@ class SpecializationCache:
 
     # --- finding one ------------------------------------------------------------------------------
 
-    def last_hit(self, arguments: tuple[Any, ...]) -> Executable | None:
-        """Returns the last call's executable if it serves this one: found without a signature."""
+    def last_hit(self, arguments: tuple[Any, ...]) -> Specialization | None:
+        """Returns the last call's specialization if it serves this one, without a signature."""
         last = self._last
         if last is None or len(last.signature) != len(arguments) + 1:
             return None
@@ -86,10 +104,10 @@ class SpecializationCache:
                 or argument.requires_grad is not kind[2]
             ):
                 return None
-        return last.executable if last.guards.check() else None
+        return last if last.check() else None
 
-    def lookup(self, call: Call, is_plain: bool = False) -> Executable:
-        """Returns the executable for a call, making it if need be.
+    def lookup(self, call: Call, is_plain: bool = False) -> Specialization:
+        """Returns the specialization for a call, making it if need be.
 
         `is_plain` says that the call has positional tensors only, so that `last_hit` can serve the
         next one.
@@ -99,27 +117,43 @@ class SpecializationCache:
             with self._lock:
                 found = self._find(call.signature) or self._make(call)
         self._last = found if is_plain else None
-        return found.executable
+        return found
 
-    def _find(self, signature: Signature) -> _Specialization | None:
+    def _find(self, signature: Signature) -> Specialization | None:
         for one in self._all:
-            if one.signature == signature and one.guards.check():
+            if one.signature == signature and one.check():
                 return one
         return None
 
     # --- making one -------------------------------------------------------------------------------
 
-    def _make(self, call: Call) -> _Specialization:
+    def _make(self, call: Call) -> Specialization:
         self._check_not_endless(call.signature)
         start = time.perf_counter()
-        traced = self._traced(functools.partial(self._run, call))
-        times = Times(trace=time.perf_counter() - start)
-        made = _Specialization(call.signature, Guards(traced), self._compiled(traced, times))
+        tracer, traced = self._traced(functools.partial(self._run, call))
+        executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
+        run = executable.run_once
+        if is_differentiable(traced, tracer.outputs):
+            inputs = [*tracer.placeholders, *traced.states]
+            function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
+            run = SplitExecutable(function, executable, self._compiled).run
+        guards = Guards(traced)
+        made = Specialization(call.signature, context.grad_enabled, guards, executable, run)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]
         return made
 
-    def _compiled(self, traced: Traced, times: Times) -> Executable:
+    def _derivative(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns a function that differentiates this one, compiled."""
+        cache = SpecializationCache(function, f"{self.name}_derivative", None)
+
+        def run(*given: Tensor) -> Any:
+            call = flatten_call(given, {})
+            return cache.lookup(call).run(call.tensors)
+
+        return run
+
+    def _compiled(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
         # the first step loads LLVM, not the import of smelt
         from smelt.compiler.pipeline import run_pipeline
         from smelt.compiler.runtime.native import build
@@ -130,13 +164,15 @@ class SpecializationCache:
         times = Times(times.trace, stages.seconds, time.perf_counter() - start)
         return Executable(traced, stages, native, times)
 
-    def _traced(self, function: Callable[[Tracer], Any]) -> Traced:
+    def _traced(self, function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
+        tracer = Tracer()
         try:
-            return trace(function)
+            return tracer, trace(function, tracer)
         except Accumulates as needed:  # gradients outlive the step: they become state
             for tensor in needed.tensors:
                 tensor._grad = zeros(tensor.shape, dtype=tensor.dtype)
-        return trace(function)
+        tracer = Tracer()
+        return tracer, trace(function, tracer)
 
     def _run(
         self, call: Call, tracer: Tracer

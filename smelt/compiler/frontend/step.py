@@ -88,18 +88,24 @@ class CompiledStep:
             kept[self.name] = CompiledStep(bound, self.donate, self.executables.max_traces)
         return kept[self.name]
 
+    def __getattr__(self, name: str) -> Any:
+        """As of the function: a compiled module has parameters, can be set to `eval()`, ..."""
+        if name == "function":  # not made yet, by unpickling
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
     # --- running --------------------------------------------------------------------------------
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
         if not settings.current.compile or context.engine is not _EAGER:
             return self._eagerly(arguments, options)
-        executable = None if options else self.executables.last_hit(arguments)
-        if executable is not None:
-            return executable.run_once(arguments)
+        known = None if options else self.executables.last_hit(arguments)
+        if known is not None:
+            return known.run(arguments)
         call = flatten_call(arguments, options)
         plain = not (options or self.donate) and all(type(one) is Tensor for one in arguments)
-        result = self.executables.lookup(call, plain).run_once(call.tensors)
+        result = self.executables.lookup(call, plain).run(call.tensors)
         self._give_away(arguments)
         return result
 
@@ -121,7 +127,7 @@ class CompiledStep:
         if not settings.current.compile:
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
-        executable = self.executables.lookup(call)
+        executable = self.executables.lookup(call).executable
         outputs = executable.outputs(n)
         executable.run_many(call.tensors, n, None, outputs)
         return executable.rebuild(outputs)
@@ -175,7 +181,7 @@ class CompiledStep:
             return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
-        executable = self.executables.lookup(call)
+        executable = self.executables.lookup(call).executable
         arrays = [np.ascontiguousarray(x.data) for x in data]
         outputs = executable.outputs(steps)
         executable.run_many(call.tensors, steps, Batches(arrays, order, size), outputs)

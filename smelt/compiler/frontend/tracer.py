@@ -43,6 +43,9 @@ class Tracer(GraphBuilder):
     def __init__(self) -> None:
         super().__init__()
         self.arguments: list[Node] = []
+        self.placeholders: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self.versions: dict[int, int] = {}  # of the states when the trace ended, by id
         self.states: dict[int, tuple[Tensor, Node]] = {}
         self.current: dict[int, Node] = {}
         self.assertions: list[Assertion] = []
@@ -85,6 +88,11 @@ class Tracer(GraphBuilder):
         node = self.current.get(id(tensor))
         return node if node is not None else self._capture(tensor)
 
+    def leaf(self, tensor: Tensor) -> Node:
+        """Returns the node that stands for what a placeholder or captured state holds at first."""
+        state = self.states.get(id(tensor))
+        return self.node_of(tensor) if state is None else state[1]
+
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Remembers the `.grad` a tensor had when the trace began, and whether it was cleared."""
         if tensor.is_traced:
@@ -118,10 +126,12 @@ class Tracer(GraphBuilder):
         attributes = {"number": len(self.arguments)}
         node = self.record(ARGUMENT, (), attributes, shape, dtype)
         self.arguments.append(node)
-        return Tensor(node, dtype, requires_grad)
+        self.placeholders.append(Tensor(node, dtype, requires_grad))
+        return self.placeholders[-1]
 
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
+        self.outputs = outputs
         returned = tuple([self.node_of(output) for output in outputs])
         self._settle_gradients()
         self._check_no_shared_memory()
@@ -130,6 +140,7 @@ class Tracer(GraphBuilder):
             for key, (_, node) in self.states.items()
             if self.current[key] is not node
         )
+        self.versions = {key: state.version for key, (state, _) in self.states.items()}
         states = tuple([node for _, node in self.states.values()])
         return Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
 
@@ -194,12 +205,14 @@ class Tracer(GraphBuilder):
 
 def trace(
     function: Callable[[Tracer], tuple[list[Tensor], Callable[[list[Tensor]], Any]]],
+    tracer: Tracer | None = None,
 ) -> Traced:
     """Runs `function` under a new trace.
 
-    It returns the tensors to compute, and what rebuilds its result from them.
+    It returns the tensors to compute, and what rebuilds its result from them. Who wants to go on in
+    this trace gives the tracer.
     """
-    tracer = Tracer()
+    tracer = tracer or Tracer()
     try:
         with using(tracer):
             outputs, result = function(tracer)

@@ -124,6 +124,10 @@ class Executable:
 
     def run_once(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step on tensors of the right shapes and dtypes; returns its result."""
+        return self.traced.result(self.run(arguments))
+
+    def run(self, arguments: Sequence[Tensor]) -> list[Tensor]:
+        """Runs one step; returns the tensors that its result is made of."""
         table, fresh = self.table, self._results.fresh
         with self.lock:
             for binding in self._entries:
@@ -145,7 +149,7 @@ class Executable:
                 binding.leave()
         if code:
             self._raise(code)
-        return self.traced.result(results)
+        return results
 
     def run_many(
         self,

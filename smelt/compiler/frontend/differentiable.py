@@ -1,0 +1,342 @@
+"""Differentiable: a compiled function as one operation of the tape, with a compiled derivative.
+
+A call with gradients enabled returns tensors whose history is a single operation, `CompiledCall`.
+Its inputs are the arguments and the captured states. It is differentiated by the trace that the
+function was compiled from: the tape of that trace is walked, backward or forward, and what the walk
+records is compiled like any other function.
+
+The first gradient splits forward and backward pass in two. The forward pass then returns residuals
+besides its results: values that the backward pass reads (`residuals.py`). From there on each call
+runs this one. Who never asks for a gradient never pays for one.
+
+The walk is recorded with a tape of its own, so what it returns is differentiable in the same way,
+order after order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smelt.autodiff.record import without_history
+from smelt.autodiff.vmap import Batched, Batching, physical_of, vmap
+from smelt.compiler.artifacts import Traced
+from smelt.compiler.frontend.residuals import choose_residuals
+from smelt.compiler.frontend.tracer import Tracer, trace
+from smelt.control.evaluate_graph import evaluate_graph
+from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
+from smelt.ir.graph import Node, topological
+from smelt.ops.op import Op
+from smelt.settings import settings
+from smelt.tensor import Tensor
+from smelt.tracing.apply import TapeEntry
+from smelt.tracing.engine import Eager, context, enable_grad, no_grad, using
+from smelt.tracing.walk import forward_walk, reverse_walk
+
+if TYPE_CHECKING:
+    from smelt.compiler.runtime.executable import Executable
+
+Function = Callable[..., list[Tensor]]
+Compile = Callable[[Function], Function]
+
+
+def is_differentiable(traced: Traced, outputs: Sequence[Tensor]) -> bool:
+    """Whether results can be differentiated from outside: not those of a training step.
+
+    That is one which leaves gradients behind, or changes what wants one.
+    """
+    updated = {old for old, _ in traced.graph.updates}
+    pairs = zip(traced.states, traced.graph.states, strict=True)
+    changes = any(state.requires_grad and node in updated for state, node in pairs)
+    trains = changes or any(binding.sets for binding in traced.gradients)
+    return not trains and any(output.requires_grad for output in outputs)
+
+
+class Differentiable:
+    """A function of tensors that is known by a trace of it.
+
+    `inputs` are the traced tensors that it depends on, `outputs` what it computes of them, with
+    their history.
+    """
+
+    def __init__(
+        self, tracer: Tracer, inputs: Sequence[Tensor], outputs: Sequence[Tensor], compile: Compile
+    ) -> None:
+        self.tracer = tracer
+        self.inputs = list(inputs)
+        self.outputs = list(outputs)
+        self.compile = compile
+        self.leaves = [tracer.leaf(x) for x in inputs]
+        self.nodes = [tracer.node_of(x) for x in outputs]
+        self._lock = threading.RLock()
+        self._walks: dict[Any, tuple[Differentiable, list[int]]] = {}
+        self._evaluate = Evaluation(self.leaves, self.nodes, compile)
+
+    def __call__(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """Returns the outputs for inputs, with a history that can be differentiated again."""
+        results = self._evaluate(given)
+        self.attach(results, given)
+        return results
+
+    def attach(
+        self, results: Sequence[Tensor], given: Sequence[Tensor], call: Op | None = None
+    ) -> None:
+        """Makes results differentiable, if an input wants a gradient: one call is their history."""
+        if not context.grad_enabled or not any(x.requires_grad for x in given):
+            return
+        made = Tensor(_NOTHING, TUPLE, requires_grad=True)
+        made.tape_entry = TapeEntry(call or CompiledCall(self), tuple(given), {})
+        for number, (result, output) in enumerate(zip(results, self.outputs, strict=True)):
+            if output.requires_grad:
+                result.requires_grad = True
+                result.tape_entry = TapeEntry(GET_ELEMENT, (made,), {"number": number})
+
+    def gradient(
+        self, numbers: tuple[int, ...], needs: tuple[bool, ...]
+    ) -> tuple[Differentiable, list[int]]:
+        """Returns the gradients of the inputs that need one and that outputs `numbers` depend on,
+        as a function of the inputs and the outputs' cotangents; and which inputs these are.
+        """
+        return self._walk(("reverse", numbers, needs), self._reverse, numbers, needs)
+
+    def tangent(self, moving: tuple[int, ...]) -> tuple[Differentiable, list[int]]:
+        """Returns the tangents of the outputs that depend on inputs `moving`, as a function of the
+        inputs and of the tangents of these; and which outputs these are.
+        """
+        return self._walk(("forward", moving), self._forward, moving)
+
+    def _walk(self, key: Any, walk: Callable[..., Any], *arguments: Any) -> Any:
+        with self._lock:
+            if key not in self._walks:
+                with using(self.tracer), enable_grad():
+                    given, results, numbers = walk(*arguments)
+                inputs = [*self.inputs, *given]
+                made = Differentiable(self.tracer, inputs, results, self.compile)
+                self._walks[key] = made, numbers
+            return self._walks[key]
+
+    def _reverse(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> Any:
+        outputs = [self.outputs[number] for number in numbers]
+        cotangents = [self._placeholder(output) for output in outputs]
+        wanted = {id(x) for x, needed in zip(self.inputs, needs, strict=True) if needed}
+        found = reverse_walk(tuple(outputs), tuple(cotangents), wanted, self.tracer.versions)
+        reached = [number for number, x in enumerate(self.inputs) if id(x) in found]
+        return cotangents, [found[id(self.inputs[number])] for number in reached], reached
+
+    def _forward(self, moving: tuple[int, ...]) -> Any:
+        tangents = [self._placeholder(self.inputs[number]) for number in moving]
+        known = {id(self.inputs[number]): t for number, t in zip(moving, tangents, strict=True)}
+        found = forward_walk(tuple(self.outputs), known, self.tracer.versions)
+        reached = [number for number, tangent in enumerate(found) if tangent is not None]
+        return tangents, [found[number] for number in reached], reached
+
+    def _placeholder(self, like: Tensor) -> Tensor:
+        return self.tracer.placeholder(like.shape, like.dtype, requires_grad=True)
+
+
+class Evaluation:
+    """Some nodes of a trace as a function of others, compiled; under any engine."""
+
+    def __init__(self, leaves: Sequence[Node], nodes: Sequence[Node], compile: Compile) -> None:
+        self.nodes = tuple(nodes)
+        computed = topological(nodes, leaves)
+        read = {operand for node in computed for operand in node.inputs} | set(nodes)
+        self.used = [number for number, leaf in enumerate(leaves) if leaf in read]
+        self._leaves = [leaves[number] for number in self.used]
+        self._compile = compile
+        self._compiled: dict[Any, Function] = {}
+
+    def __call__(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """Returns the values of the nodes, without history."""
+        used = [given[number] for number in self.used]
+        with no_grad():
+            return self._under(context.engine, self._values, (), used)
+
+    def trace(self, tracer: Tracer) -> tuple[list[Tensor], Any]:
+        """Writes the nodes down in another trace, whose arguments are the leaves that are used."""
+        leaves = [tracer.placeholder(leaf.shape, leaf.dtype, False) for leaf in self._leaves]
+        with no_grad():
+            return self._values(*leaves), list
+
+    def _values(self, *given: Tensor) -> list[Tensor]:
+        values = evaluate_graph(self.nodes, dict(zip(self._leaves, given, strict=True)))
+        return [values[node] for node in self.nodes]
+
+    def _under(self, engine: Any, function: Function, key: Any, given: Sequence[Tensor]) -> Any:
+        if isinstance(engine, Batching):
+            return self._batched(engine, function, key, given)
+        if not isinstance(engine, Eager):
+            return function(*given)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(function)
+        with settings(compile=True):
+            return self._compiled[key](*map(without_history, given))
+
+    def _batched(
+        self, engine: Batching, function: Function, key: Any, given: Sequence[Tensor]
+    ) -> Any:
+        axes = tuple([0 if engine.owns(x) else None for x in given])
+        physical = [physical_of(x) if axis == 0 else x for x, axis in zip(given, axes, strict=True)]
+        with using(engine.outer):
+            if 0 not in axes:
+                return self._under(engine.outer, function, key, physical)
+            mapped = vmap(function, in_axes=axes)
+            results = self._under(engine.outer, mapped, (axes, *key), physical)
+        return [Tensor(Batched(result, engine), result.dtype) for result in results]
+
+
+class CompiledCall(Op):
+    """One call of a differentiable function, as an operation of the tape."""
+
+    def __init__(self, function: Differentiable) -> None:
+        self.name = "compiled"  # not in the registry: it lives as long as its results
+        self.function = function
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        numbers = tuple(sorted(g.values))
+        cotangents = [g.values[number] for number in numbers]
+        reached, gradients = self.gradients(numbers, needs, inputs, cotangents)
+        found = dict(zip(reached, gradients, strict=True))
+        return tuple([found.get(number) for number in range(len(inputs))])
+
+    def gradients(
+        self,
+        numbers: tuple[int, ...],
+        needs: tuple[bool, ...],
+        inputs: Sequence[Tensor],
+        cotangents: Sequence[Tensor],
+    ) -> tuple[list[int], list[Tensor]]:
+        """Returns the numbers of the inputs that have a gradient, and these gradients."""
+        backward, reached = self.function.gradient(numbers, needs)
+        return reached, backward([*inputs, *cotangents])
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        moving = tuple([number for number, tangent in enumerate(tangents) if tangent is not None])
+        forward, reached = self.function.tangent(moving)
+        results = forward([*inputs, *[tangents[number] for number in moving]])
+        return ResultCotangents((), dict(zip(reached, results, strict=True)))
+
+
+class SplitCall(CompiledCall):
+    """A call of which forward and backward pass were compiled apart."""
+
+    def __init__(self, split: SplitExecutable, residuals: list[Tensor] | None) -> None:
+        super().__init__(split.function)
+        self.split = split
+        self.residuals = residuals
+
+    def gradients(
+        self,
+        numbers: tuple[int, ...],
+        needs: tuple[bool, ...],
+        inputs: Sequence[Tensor],
+        cotangents: Sequence[Tensor],
+    ) -> tuple[list[int], list[Tensor]]:
+        """As of any call, but from residuals where no derivative of the gradients is wanted."""
+        if context.grad_enabled or not isinstance(context.engine, Eager):
+            return super().gradients(numbers, needs, inputs, cotangents)
+        if not self.split.serves(numbers, needs):
+            return super().gradients(numbers, needs, inputs, cotangents)
+        if self.residuals is None:
+            self.residuals = self.split.residuals_again(inputs)
+        return self.split.backward(inputs, self.residuals, cotangents)
+
+
+class SplitExecutable:
+    """An executable whose results can be differentiated from outside of the step."""
+
+    def __init__(
+        self, function: Differentiable, plain: Executable, make: Callable[[Traced], Executable]
+    ) -> None:
+        self.function = function
+        self.plain = plain
+        self._make = make
+        self._lock = threading.RLock()
+        self._split: _Split | None = None
+        changing = {old for old, _ in plain.traced.graph.updates}
+        pairs = zip(plain.traced.states, plain.traced.graph.states, strict=True)
+        self._states = [(state, node in changing) for state, node in pairs]
+
+    def run(self, arguments: Sequence[Tensor]) -> Any:
+        """Runs one step; its results have a history if gradients are enabled."""
+        if not context.grad_enabled:
+            return self.plain.run_once(arguments)
+        given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
+        split, count = self._split, len(self.function.outputs)
+        executable = self.plain if split is None else split.forward
+        results = executable.run(arguments)
+        call = SplitCall(self, None if split is None else results[count:])
+        self.function.attach(results[:count], given, call)
+        return self.plain.traced.result(results[:count])
+
+    def serves(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> bool:
+        """Whether the backward pass gives these gradients; the first ones decide what it gives."""
+        with self._lock:
+            if self._split is None:
+                self._split = self._made(numbers, needs)
+            return self._split.numbers == numbers and self._split.needs == needs
+
+    def _made(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> _Split:
+        function, traced = self.function, self.plain.traced
+        backward, reached = function.gradient(numbers, needs)
+        cotangents = backward.leaves[len(function.leaves) :]
+        residuals = choose_residuals(backward.nodes, cotangents)
+        outputs = (*traced.graph.outputs, *residuals)
+        graph = replace(traced.graph, outputs=outputs)
+        forward = self._make(replace(traced, graph=graph, result=list))
+        leaves = [*function.leaves, *residuals, *cotangents]
+        evaluation = Evaluation(leaves, backward.nodes, function.compile)
+        gradients = self._make(trace(evaluation.trace))
+        return _Split(numbers, needs, reached, forward, evaluation.used, gradients)
+
+    def residuals_again(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Returns the residuals of a call that did not keep them: its forward pass runs again, on
+        the states as they were, and changes nothing.
+        """
+        assert self._split is not None
+        forward, count = self._split.forward, len(self.plain.traced.graph.arguments)
+        before = zip(self._states, inputs[count:], strict=True)
+        changed = [(state, old) for (state, changes), old in before if changes]
+        with self.plain.lock, forward.lock:
+            present = [state.data.copy() for state, _ in changed]
+            for state, old in changed:
+                np.copyto(state.data, old.data)
+            try:
+                results = forward.run(inputs[:count])
+            finally:
+                for (state, _), now in zip(changed, present, strict=True):
+                    np.copyto(state.data, now)
+        return results[len(self.function.outputs) :]
+
+    def backward(
+        self, inputs: Sequence[Tensor], residuals: list[Tensor], cotangents: Sequence[Tensor]
+    ) -> tuple[list[int], list[Tensor]]:
+        """Returns the numbers of the inputs that have a gradient, and these gradients."""
+        assert self._split is not None
+        split, given = self._split, [*inputs, *residuals, *cotangents]
+        return split.reached, split.backward.run([given[number] for number in split.used])
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Forward and backward pass, for gradients of some outputs by some inputs."""
+
+    numbers: tuple[int, ...]
+    needs: tuple[bool, ...]
+    reached: list[int]
+    forward: Executable
+    used: list[int]  # which inputs, residuals and cotangents the backward pass reads
+    backward: Executable
+
+
+def _copied(x: Tensor) -> Tensor:
+    return Tensor(x.data.copy(), x.dtype)
+
+
+_NOTHING = np.zeros((), np.float32)  # a result tuple has no value
