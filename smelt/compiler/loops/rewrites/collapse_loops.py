@@ -60,8 +60,15 @@ def collapse_loops(kernel: Kernel, names: Names) -> Kernel:
 def _pairs(body: Body) -> Iterator[tuple[str, str]]:
     """Yields loops with nothing between them."""
     for loop in loops_in(body):
-        if len(loop.body) == 1 and isinstance(loop.body[0], Loop):
-            yield loop.variable.name, loop.body[0].variable.name
+        inner = _inner(loop)
+        if inner is not None:
+            yield loop.variable.name, inner.variable.name
+
+
+def _inner(loop: Loop) -> Loop | None:
+    """Returns the loop that is all that a loop runs."""
+    inner = loop.body[0] if len(loop.body) == 1 else None
+    return inner if isinstance(inner, Loop) else None
 
 
 def _walk(
@@ -84,11 +91,7 @@ class _Collapse(ViewTransformer):
         self.pairs = pairs
 
     def loop(self, loop: Loop) -> Body:
-        innermost, iterations = loop, trip_count(loop)
-        while innermost.variable.name in self.pairs:
-            (inner,) = innermost.body
-            assert isinstance(inner, Loop)
-            innermost, iterations = inner, iterations * trip_count(inner)
-        if innermost is not loop:
-            loop = replace(loop, stop=iterations, body=innermost.body)
-        return super().loop(loop)
+        innermost, inner, iterations = loop, _inner(loop), trip_count(loop)
+        while inner and self.pairs.get(innermost.variable.name) == inner.variable.name:
+            innermost, inner, iterations = inner, _inner(inner), iterations * trip_count(inner)
+        return super().loop(replace(loop, stop=iterations, body=innermost.body))
