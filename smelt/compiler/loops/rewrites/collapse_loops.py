@@ -93,5 +93,6 @@ class _Collapse(ViewTransformer):
     def loop(self, loop: Loop) -> Body:
         innermost, inner, iterations = loop, _inner(loop), trip_count(loop)
         while inner and self.pairs.get(innermost.variable.name) == inner.variable.name:
-            innermost, inner, iterations = inner, _inner(inner), iterations * trip_count(inner)
+            iterations *= trip_count(inner)
+            innermost, inner = inner, _inner(inner)
         return super().loop(replace(loop, stop=iterations, body=innermost.body))
