@@ -22,7 +22,7 @@ class Guards:
         self._settings = self._fingerprints()
         self._version = guards.version()
         self._hold = True  # whether the settings were the traced ones at that version
-        self._gradients = tuple([one for one in traced.gradients if one.is_guarded])
+        self._gradients = tuple([gradient for gradient in traced.gradients if gradient.is_guarded])
         self._values = traced.values
 
     def check(self) -> bool:
@@ -32,7 +32,7 @@ class Guards:
             self._hold, self._version = self._fingerprints() == self._settings, version
         return (
             self._hold
-            and (not self._gradients or all(one.check() for one in self._gradients))
+            and (not self._gradients or all(gradient.check() for gradient in self._gradients))
             and (not self._values or all(x.data.tobytes() == seen for x, seen in self._values))
         )
 

@@ -77,13 +77,13 @@ class SpecializationCache:
     def most_used(self) -> Executable:
         """The executable that ran most steps, the newest of equals."""
         self._check_any()
-        executables = [one.executable for one in reversed(self._all)]
+        executables = [entry.executable for entry in reversed(self._all)]
         return max(executables, key=lambda executable: executable.steps)
 
     @property
     def times(self) -> list[Times]:
         """What each executable took to make."""
-        return [one.executable.times for one in self._all]
+        return [entry.executable.times for entry in self._all]
 
     def _check_any(self) -> None:
         if not self._all:
@@ -112,17 +112,17 @@ class SpecializationCache:
         `is_plain` says that the call has positional tensors only, so that `last_hit` can serve the
         next one.
         """
-        found = self._find(call.signature)
-        if found is None:
+        entry = self._find(call.signature)
+        if entry is None:
             with self._lock:
-                found = self._find(call.signature) or self._make(call)
-        self._last = found if is_plain else None
-        return found
+                entry = self._find(call.signature) or self._make(call)
+        self._last = entry if is_plain else None
+        return entry
 
     def _find(self, signature: Signature) -> Specialization | None:
-        for one in self._all:
-            if one.signature == signature and one.check():
-                return one
+        for entry in self._all:
+            if entry.signature == signature and entry.check():
+                return entry
         return None
 
     # --- making one -------------------------------------------------------------------------------
@@ -213,8 +213,8 @@ class SpecializationCache:
         """Names what is new in a signature against the nearest one, the latest of the near ones."""
         if not self._all:
             return "first call"
-        known = [one.signature for one in reversed(self._all)]
-        nearest = max(known, key=lambda one: sum(map(operator.eq, one, signature)))
+        known = [entry.signature for entry in reversed(self._all)]
+        nearest = max(known, key=lambda entry: sum(map(operator.eq, entry, signature)))
         changes = [
             f"argument {number} was {_brief(a)}, is {_brief(b)}"
             for number, (a, b) in enumerate(zip(nearest[1:], signature[1:], strict=False))

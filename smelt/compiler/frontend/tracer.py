@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import chain, permutations
 from typing import Any
 
 import numpy as np
@@ -187,13 +188,11 @@ class Tracer(GraphBuilder):
         owners: dict[int, list[Tensor]] = {}
         for tensor, _ in self.states.values():
             owners.setdefault(id(base_buffer(tensor.data)), []).append(tensor)
-        for alike in owners.values():
-            for tensor in alike:
-                if len(alike) > 1 and self.current[id(tensor)] is not self.states[id(tensor)][1]:
-                    for other in alike:
-                        if other is not tensor and np.may_share_memory(tensor.data, other.data):
-                            shapes = f"{tensor.shape} and {other.shape}"
-                            raise TraceError(_MEMORY_SHARED.format(shapes))
+        pairs = chain.from_iterable(permutations(alike, 2) for alike in owners.values())
+        for tensor, neighbor in pairs:
+            changes = self.current[id(tensor)] is not self.states[id(tensor)][1]
+            if changes and np.may_share_memory(tensor.data, neighbor.data):
+                raise TraceError(_MEMORY_SHARED.format(f"{tensor.shape} and {neighbor.shape}"))
 
     def record(self, *fields: Any, **named: Any) -> Node:
         """Returns a new node; warns when the trace has grown long."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from smelt.dtypes import DType, int64
 from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import (
+    COSTS,
     REDUCE,
     Assign,
     Binary,
@@ -33,9 +34,7 @@ from smelt.ir.loops import (
 )
 from smelt.ir.visit import Body, Index, names_in
 
-_EXPENSIVE = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
-EXPENSIVE = frozenset(_EXPENSIVE.split())
-EXPENSIVE_COST = 8  # of an expensive operation, in plain ones
+COSTLY_WORK = 8  # of an operation that costs more than an addition, with vectors, whichever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +210,8 @@ class DependenceInfo:
         else:
             parts = children(expression)
             if parts:
-                op = getattr(expression, "op", None)
-                is_expensive = op in EXPENSIVE and expression.dtype.is_float
-                self.work += trips * (EXPENSIVE_COST if is_expensive else 1)
+                is_costly = getattr(expression, "op", "") in COSTS and expression.dtype.is_float
+                self.work += trips * (COSTLY_WORK if is_costly else 1)
                 for part in parts:
                     self._expression(part, trips)
 
