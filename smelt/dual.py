@@ -20,7 +20,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeGuard, Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -206,12 +206,7 @@ def _lifted(function: Callable[..., Tensor], operands: Sequence[Part]) -> Part:
     level = max((part._level for part in operands if isinstance(part, Dual)), default=None)
     if level is None:
         return function(*operands)
-    values: list[Part] = [part._x if _is_of(level, part) else part for part in operands]
-    tangents = {
-        place: part._dx
-        for place, part in enumerate(operands)
-        if _is_of(level, part) and part._dx is not None
-    }
+    values, tangents = _parts(level, operands)
     count = len(values)
 
     def moved(*parts: Tensor) -> Tensor:
@@ -221,6 +216,17 @@ def _lifted(function: Callable[..., Tensor], operands: Sequence[Part]) -> Part:
     if not tangents:
         return _made(level, value, None)
     return _made(level, value, _lifted(moved, [*values, *tangents.values()]))
+
+
+def _parts(level: int, operands: Sequence[Part]) -> tuple[list[Part], dict[int, Part]]:
+    """Returns the values of operands, and the derivatives, by place, of those that have one."""
+    values, tangents = list(operands), {}
+    for place, part in enumerate(operands):
+        if isinstance(part, Dual) and part._level == level:
+            values[place] = part._x
+            if part._dx is not None:
+                tangents[place] = part._dx
+    return values, tangents
 
 
 def _jvp(
@@ -250,10 +256,6 @@ def _tracked(point: Tensor, shape: tuple[int, ...]) -> Tensor:
     if point.requires_grad:
         return point.clone().expand(shape).clone()
     return point.detach().expand(shape).clone().requires_grad_()
-
-
-def _is_of(level: int, part: Part) -> TypeGuard[Dual]:
-    return isinstance(part, Dual) and part._level == level
 
 
 def _made(level: int, x: Part, dx: Part | None) -> Dual:
@@ -386,7 +388,9 @@ def _variable(level: int, x: Number, dx: Tensor) -> Dual:
 
 
 def _derivative(result: Number, level: int) -> Any:
-    return result.dx if _is_of(level, result) else as_tensor(0.0, float64)
+    if isinstance(result, Dual) and result._level == level:
+        return result.dx
+    return as_tensor(0.0, float64)
 
 
 class _Running(threading.local):
