@@ -85,7 +85,7 @@ def as_dtype(given: Any) -> DType:
     if isinstance(given, type) and given in _PYTHON:
         return _PYTHON[given]
     try:
-        storage = np.dtype(given)
+        storage = np.dtype(given).newbyteorder("=")
     except TypeError:
         raise DTypeError(f"{given!r} is not a dtype; Smelt has {', '.join(BY_NAME)}") from None
     dtype = _BY_STORAGE.get(storage) or _WIDENED.get(storage.name)

@@ -2,6 +2,7 @@
 
     SmeltError
     +-- ShapeError       operands whose shapes do not fit          (also a ValueError)
+    |   +-- DimensionError   a tensor of shape () that has no axis  (also a TypeError)
     +-- DTypeError       operands whose dtypes do not fit          (also a TypeError)
     +-- ArgumentError    a setting out of its range                (also a ValueError)
     +-- BoundsError      an index or label outside its axis        (also an IndexError)
@@ -9,6 +10,7 @@
     +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)
     +-- GradientError    a derivative that does not exist          (also a RuntimeError)
     +-- MovedError       a donated tensor was used again           (also a RuntimeError)
+    +-- ExchangeError    memory that another library cannot share (also a BufferError)
     +-- StateError       a state_dict that does not fit its module (also a KeyError)
     +-- CompileError     the compiler could not finish             (also a RuntimeError)
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
@@ -34,6 +36,8 @@ __all__ = [
     "ChannelTimeout",
     "CompileError",
     "DTypeError",
+    "DimensionError",
+    "ExchangeError",
     "FileError",
     "GradientError",
     "MissingExtra",
@@ -65,6 +69,10 @@ class ShapeError(SmeltError, ValueError):
     """Operands whose shapes do not fit together."""
 
 
+class DimensionError(ShapeError, TypeError):
+    """A tensor of shape () where one with at least one axis belongs, as in len(x)."""
+
+
 class DTypeError(SmeltError, TypeError):
     """Operands whose dtypes do not fit together."""
 
@@ -91,6 +99,10 @@ class GradientError(SmeltError, RuntimeError):
 
 class MovedError(SmeltError, RuntimeError):
     """A tensor was used after its memory had been given away."""
+
+
+class ExchangeError(SmeltError, BufferError):
+    """Memory that cannot be shared with another library in the way that it asked for."""
 
 
 class StateError(SmeltError, KeyError):
@@ -121,3 +133,7 @@ class MissingExtra(SmeltError, ImportError):
             f"{feature} needs the optional extra [{extra}]; install it with: "
             f'pip install "smelt[{extra}]"'
         )
+        self._made_of = feature, extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._made_of, vars(self)

@@ -135,6 +135,18 @@ class Module:
                 )
             raise AttributeError(message)
 
+    def __copy__(self) -> Self:
+        """A module with the same parameters and submodules; compiled methods are its own."""
+        result = type(self).__new__(type(self))
+        attributes = vars(result)
+        for name, value in vars(self).items():
+            if name in ("_buffers", "_hooks"):
+                value = dict(value)
+            elif hasattr(type(value), "rebound"):
+                value = value.rebound(self, result)
+            attributes[name] = value
+        return result
+
     def _check_state(self, name: str, value: Tensor) -> None:
         if value.is_traced and (
             name in self._buffers or isinstance(vars(self).get(name), Parameter)
