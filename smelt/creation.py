@@ -29,6 +29,8 @@ __all__ = [
     "zeros_like",
 ]  # fmt: skip
 
+MOST_AXES = 64  # that NumPy's arrays can have
+
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Returns a new tensor with a copy of `data`.
@@ -55,10 +57,12 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     return result.requires_grad_() if requires_grad else result
 
 
-def _stacked(data: Any) -> Any:
+def _stacked(data: Any, depth: int = 0) -> Any:
     """Lists of eager scalar tensors are lists of numbers; other data stay as they are."""
     if isinstance(data, (list, tuple)):
-        return [_stacked(item) for item in data]
+        if depth == MOST_AXES:
+            raise ShapeError(f"tensor: lists are nested more than {MOST_AXES} deep")
+        return [_stacked(item, depth + 1) for item in data]
     return data.tolist() if isinstance(data, Tensor) else data
 
 

@@ -473,6 +473,30 @@ def with_children(whole: Expression, parts: Sequence[Expression]) -> Expression:
     return whole
 
 
+def postorder(roots: Sequence[Expression]) -> list[Expression]:
+    """Returns every part once, each after what it is made of, without recursion."""
+    order: list[Expression] = []
+    placed: set[int] = set()
+    stack = [(root, False) for root in reversed(roots)]
+    while stack:
+        part, ready = stack.pop()
+        if ready:
+            order.append(part)
+        elif id(part) not in placed:
+            placed.add(id(part))
+            stack.append((part, True))
+            stack.extend((below, False) for below in reversed(children(part)))
+    return order
+
+
+def depth(expression: Expression) -> int:
+    """Returns how many expressions are nested in the deepest place; 1 for a leaf."""
+    depths: dict[int, int] = {}
+    for part in postorder((expression,)):
+        depths[id(part)] = 1 + max((depths[id(below)] for below in children(part)), default=0)
+    return depths[id(expression)]
+
+
 def walk(expression: Expression) -> Iterator[Expression]:
     """Yields an expression and everything below it, each object once, without recursion."""
     seen: set[int] = set()

@@ -23,6 +23,7 @@ from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.dtypes import int64
 from smelt.ir.affine import Affine, affine
+from smelt.ir.bind_shared import DEEPEST
 from smelt.ir.loops import (
     Binary,
     Constant,
@@ -33,10 +34,11 @@ from smelt.ir.loops import (
     Store,
     Variable,
     constant,
+    depth,
     index_variable,
     walk,
 )
-from smelt.ir.visit import Body, Transformer, expressions, statements
+from smelt.ir.visit import Body, Transformer, expressions, names_in, statements
 
 NARROW = 6  # a loop that stores is not split into shorter ones than this: they make bad vectors
 Ranges = Mapping[str, tuple[int, int]]  # of loop variables, both ends included
@@ -63,16 +65,33 @@ def inline_indices(kernel: Kernel) -> Kernel:
     """Returns the kernel with index arithmetic back where it is used, if there are divisions."""
     if not _divides(kernel):
         return kernel
-    return replace(kernel, body=_InlineIndices({}).block(kernel.body))
+    return replace(kernel, body=_InlineIndices().block(kernel.body))
 
 
 class _InlineIndices(Substitution):
+    """Puts what is computed from loop indices in the place of its name.
+
+    What is computed from numbers in memory keeps its name, and so does what reaches deep: within a
+    name it is one thing, however often it is used.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.indices: set[str] = set()
+
+    def loop(self, loop: Loop) -> Body:
+        self.indices.add(loop.variable.name)
+        return super().loop(loop)
+
     def let(self, let: Let) -> Body:
         value = self(let.value)
-        if value.dtype is int64 and is_arithmetic(value):
+        if value.dtype is int64 and self._is_index(value) and depth(value) <= DEEPEST:
             self.variables[let.variable.name] = value
             return ()
         return (Let(let.variable, value),)
+
+    def _is_index(self, value: Expression) -> bool:
+        return is_arithmetic(value) and self.indices.issuperset(names_in(value))
 
 
 def is_arithmetic(value: Expression) -> bool:
