@@ -11,15 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from smelt.ir.loops import (
-    Expression,
-    Let,
-    Read,
-    Variable,
-    children,
-    postorder,
-    with_children,
-)
+from smelt.ir.loops import Expression, Let, Read, Variable, children
+from smelt.ir.postorder import postorder
+from smelt.ir.visit import Transformer
 
 
 DEEPEST = 80  # parts nested in one expression
@@ -33,16 +27,17 @@ def bind_shared(
 
     The lets come in the order in which they need each other; `fresh` makes names.
     """
-    order = postorder(values)
+    order = postorder(values, children)
     uses = Counter(id(part) for expression in order for part in children(expression))
     lets: list[Let] = []
     built: dict[int, Expression] = {}
     depths: dict[int, int] = {}
+    rebuild = _Rebuild(built)
     for expression in order:
         parts = children(expression)
         again = [built[id(part)] for part in parts]
         same = all(a is b for a, b in zip(again, parts, strict=True))
-        rebuilt = expression if same else with_children(expression, again)
+        rebuilt = expression if same else rebuild.visit(expression)
         depth = 1 + max((depths[id(part)] for part in parts), default=0)
         is_named = uses[id(expression)] > 1 and not isinstance(expression, Read)
         depths[id(expression)] = 0 if is_named or depth > DEEPEST else depth
@@ -52,3 +47,13 @@ def bind_shared(
             rebuilt = variable
         built[id(expression)] = rebuilt
     return lets, tuple(built[id(value)] for value in values)
+
+
+class _Rebuild(Transformer):
+    """Makes an expression of parts that are built already."""
+
+    def __init__(self, built: dict[int, Expression]) -> None:
+        self.built = built
+
+    def __call__(self, expression: Expression) -> Expression:
+        return self.built[id(expression)]

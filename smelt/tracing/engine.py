@@ -63,6 +63,9 @@ class Engine:
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Is told that Python looks at the value of a concrete tensor."""
 
+    def note_array(self, array: np.ndarray) -> None:
+        """Is told that a NumPy array is used as it is now."""
+
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Is told that the `.grad` of a tensor is about to be replaced."""
 
@@ -89,6 +92,10 @@ class NestedEngine(Engine):
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Tells the outer engine."""
         self.outer.note_value(tensor, what)
+
+    def note_array(self, array: np.ndarray) -> None:
+        """Tells the outer engine."""
+        self.outer.note_array(array)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Tells the outer engine."""

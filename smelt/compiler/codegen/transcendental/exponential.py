@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from smelt.compiler.codegen.transcendental.building_blocks import (
     as_float,
-    bits,
     clamp,
     fma,
     format_of,
     like,
+    nearest_integer,
+    plus_square,
     polynomial,
     quick_two_sum,
     select,
@@ -112,7 +113,7 @@ def exp_of_sum(x: Expression, low: Expression) -> Expression:
 
 def _exp_inside(x: Expression) -> Expression:
     r, s = split_powers_of_two(x, 2)
-    power = fma(r * r, polynomial(r, _EXP[x.dtype]), r) + 1.0
+    power = plus_square(r, _EXP[x.dtype]) + 1.0
     return power * s * s
 
 
@@ -124,7 +125,7 @@ def expm1(x: Expression) -> Expression:
     """
     near = clamp(x, *_EXPM1_RANGE[x.dtype])
     r, s = split_powers_of_two(near, 1, halvings=1)
-    y = fma(s, _expm1_polynomial(r), s - 0.5) * 2.0
+    y = fma(s, plus_square(r, _EXPM1[x.dtype]), s - 0.5) * 2.0
     return select(abs(x) < format_of(x).epsilon / 4, x, y)  # keeps -0 and subnormals
 
 
@@ -137,7 +138,7 @@ def tanh(x: Expression) -> Expression:
     bound = _TANH_IS_ONE[x.dtype]
     twice = select(magnitude > bound, bound, magnitude) * 2.0
     r, s = split_powers_of_two(twice, 1)
-    t = fma(s, _expm1_polynomial(r), s - 1.0)
+    t = fma(s, plus_square(r, _EXPM1[x.dtype]), s - 1.0)
     return with_sign_of(t / (t + 2.0), x)
 
 
@@ -160,10 +161,6 @@ def _erfc(x: Expression) -> Expression:
     return _exp_inside(-(x * x)) * polynomial(x, _ERF_FAR) / polynomial(x, _ERF_FAR_BELOW)
 
 
-def _expm1_polynomial(r: Expression) -> Expression:
-    return fma(r * r, polynomial(r, _EXPM1[r.dtype]), r)
-
-
 def split_powers_of_two(
     x: Expression, powers: int, halvings: int = 0
 ) -> tuple[Expression, Expression]:
@@ -178,9 +175,7 @@ def _nearest_power_of_two(
 ) -> tuple[Expression, Expression]:
     """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x / (powers ln 2)`.
 
-    Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits
-    of the sum; moved to the exponent's place they are the power of two.
+    Its last bits plus the exponent's bias, moved to the exponent's place, are the power of two.
     """
-    shifter = format_of(x).shifter + format_of(x).bias - halvings
-    shifted = fma(x, LOG2_E / powers, shifter)
-    return shifted - shifter, as_float(bits(shifted) << format_of(x).fraction_bits)
+    k, word = nearest_integer(x, LOG2_E / powers, format_of(x).bias - halvings)
+    return k, as_float(word << format_of(x).fraction_bits)

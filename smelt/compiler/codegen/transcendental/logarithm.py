@@ -7,6 +7,7 @@ exchange, 75 digits) of relative error, rounded to the dtype.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from smelt.compiler.codegen.transcendental.building_blocks import (
     as_float,
@@ -14,7 +15,7 @@ from smelt.compiler.codegen.transcendental.building_blocks import (
     fma,
     format_of,
     like,
-    polynomial,
+    plus_square,
     select,
 )
 from smelt.compiler.codegen.transcendental.exponential import LN2
@@ -46,7 +47,7 @@ def log(x: Expression) -> Expression:
     `log x = k ln 2 + log(1 + f)` with `x = 2^k (1 + f)`. Error at most 1.3 ulp.
     """
     k, m = split_exponent(x)
-    return _at_the_ends(_log_of_parts(k, m - 1.0), x, 0.0)
+    return _at_the_ends(log_of_parts(k, m - 1.0, _LOG1P[x.dtype]), x, 0.0)
 
 
 def log1p(x: Expression) -> Expression:
@@ -64,7 +65,7 @@ def log1p(x: Expression) -> Expression:
     shown = select(exponent > bias + 64, bias + 64, exponent)
     scale = as_float((2 * bias - shown) << format_of(x).fraction_bits)
     f = fma(lost, scale, m - 1.0)
-    y = _log_of_parts(exponent.to(x.dtype) - float(bias), f)
+    y = log_of_parts(exponent.to(x.dtype) - float(bias), f, _LOG1P[x.dtype])
     tiny = u.equals(1.0)
     return _at_the_ends(select(tiny, x, y), x, -1.0)  # keeps -0 and subnormals
 
@@ -87,8 +88,9 @@ def split_normal(x: Expression) -> tuple[Expression, Expression]:
     return exponent, as_float(fraction + root)
 
 
-def _log_of_parts(k: Expression, f: Expression) -> Expression:
-    return fma(k, LN2[f.dtype][0], fma(f * f, polynomial(f, _LOG1P[f.dtype]), f))
+def log_of_parts(k: Expression, f: Expression, coefficients: Sequence[float]) -> Expression:
+    """Returns `k ln 2 + log(1 + f)`, the latter by the polynomial of `(log(1 + f) - f) / f^2`."""
+    return fma(k, LN2[f.dtype][0], plus_square(f, coefficients))
 
 
 def _at_the_ends(y: Expression, x: Expression, pole: float) -> Expression:
