@@ -39,6 +39,7 @@ from smelt.creation import (
     zeros_like,
 )
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.einops_backend import register as _register_with_einops
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
@@ -163,6 +164,8 @@ from smelt.tensor.shaping import (
 )
 from smelt.tensor.sorting import argsort, sort, topk
 from smelt.tracing.engine import enable_grad, no_grad
+
+_register_with_einops()
 
 __version__ = "0.1.0"
 
