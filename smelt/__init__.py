@@ -67,6 +67,7 @@ from smelt.random import (
 from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tensor.arithmetic import add, div, eq, ge, gt, isclose, le, lt, mul, ne, neg, sub
+from smelt.tensor.checked import checked_names as _checked_names
 from smelt.tensor.einsum import einsum
 from smelt.tensor.elementary import (
     abs,
@@ -192,3 +193,5 @@ __all__ = [
     "transpose", "tril", "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad",
     "var", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
+
+_checked_names(globals(), __all__, "smelt")

@@ -5,6 +5,7 @@
     |   +-- DimensionError   a tensor of shape () that has no axis  (also a TypeError)
     +-- DTypeError       operands whose dtypes do not fit          (also a TypeError)
     +-- ArgumentError    a setting out of its range                (also a ValueError)
+    |   +-- ArgumentTypeError  a value of the wrong kind, a misspelt keyword (also a TypeError)
     +-- BoundsError      an index or label outside its axis        (also an IndexError)
     +-- AssignmentError  x[i] = v: tensors are values             (also a TypeError)
     +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)
@@ -30,6 +31,7 @@ from smelt.location import location
 
 __all__ = [
     "ArgumentError",
+    "ArgumentTypeError",
     "AssignmentError",
     "BoundsError",
     "ChannelClosed",
@@ -79,6 +81,10 @@ class DTypeError(SmeltError, TypeError):
 
 class ArgumentError(SmeltError, ValueError):
     """A setting outside the range in which it means something."""
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """A value of a kind that a function does not take, a missing argument, a misspelt keyword."""
 
 
 class BoundsError(SmeltError, IndexError):

@@ -15,7 +15,6 @@ from smelt.ir.loops import Expression, Let, Read, Variable, children
 from smelt.ir.postorder import postorder
 from smelt.ir.visit import Transformer
 
-
 DEEPEST = 80  # parts nested in one expression
 
 

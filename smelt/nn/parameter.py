@@ -25,6 +25,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ("_requires_grad",)
+    is_variable = True  # also when it is frozen
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         tensor = as_tensor(data)

@@ -84,10 +84,7 @@ def exported(
             f"{dl_device!r}"
         )
     versioned = max_version is not None and tuple(max_version) >= _VERSION
-    if copy is False:
-        array = _shareable(x, versioned)
-    else:
-        array = np.array(x.data, order="C")
+    array = _shareable(x, versioned) if copy is False else np.array(x.data, order="C")
     capsule = array.__dlpack__(max_version=_VERSION) if versioned else array.__dlpack__()
     if x.dtype is dtypes.bfloat16:
         _kind_in(capsule).code = _BFLOAT

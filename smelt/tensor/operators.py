@@ -92,6 +92,36 @@ class Operators:
     def __rmatmul__(self, other: Any) -> Tensor:
         return matmul(as_tensor(other), as_tensor(self))
 
+    # `x += y` makes a new tensor, except where the old one is a variable (`Tensor.updated`)
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.updated("+=", self + other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self.updated("-=", self - other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self.updated("*=", self * other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self.updated("/=", self / other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self.updated("//=", self // other)
+
+    def __imod__(self, other: Any) -> Any:
+        return self.updated("%=", self % other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return self.updated("**=", self**other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        return self.updated("@=", self @ other)
+
+    def updated(self, operator: str, result: Any) -> Any:
+        """Returns what `x += y` leaves under the name x, given the `result` of `x + y`."""
+        raise NotImplementedError
+
     def __neg__(self) -> Tensor:
         return promoted(elementwise.neg, self)
 

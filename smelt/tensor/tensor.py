@@ -199,9 +199,7 @@ class Tensor(Operators, Methods, Unsupported):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return numpy_protocol.as_array(self, dtype, copy)
 
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any
-    ) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
         return numpy_protocol.apply_ufunc(ufunc, method, operands, options)
 
     def __array_function__(
@@ -326,6 +324,24 @@ class Tensor(Operators, Methods, Unsupported):
         context.engine.assign(self, value)
         self._version[0] += 1
         return self
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether training changes the tensor itself: it requires a gradient and was not
+        computed.
+        """
+        return self.requires_grad and self.tape_entry is None and not self.is_traced
+
+    def updated(self, operator: str, result: Any) -> Any:
+        """Returns the result of `x + y` for `x += y`; a variable takes it in, under `no_grad`."""
+        if not self.is_variable or not isinstance(result, Tensor):
+            return result
+        if self.requires_grad and context.grad_enabled:
+            raise GradientError(
+                f"x {operator} y changes a tensor of shape {self.shape} that requires a gradient; "
+                "write it under smelt.no_grad(), or x = x + y for a new tensor"
+            )
+        return self.copy_(result)
 
     def replace_storage(self, array: np.ndarray, dtype: DType) -> None:
         """Gives the same tensor other memory, of its shape; compiled steps look for it anew.

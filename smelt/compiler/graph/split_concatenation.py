@@ -17,7 +17,7 @@ MANY = 16  # operands that one concatenation may have
 
 
 def split_concatenation(node: Node) -> Node | None:
-    """concatenate of more than MANY operands -> of concatenations of MANY each"""
+    """Concatenate of more than MANY operands -> of concatenations of MANY each"""
     if len(node.inputs) <= MANY:
         return None
     groups = [node.inputs[start : start + MANY] for start in range(0, len(node.inputs), MANY)]
