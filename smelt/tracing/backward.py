@@ -29,7 +29,7 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
         raise GradientError(
             "backward: this tensor was not computed from anything that requires a gradient; "
             "use requires_grad_() on an input, and do not compute it under no_grad(). What a "
-            "compiled step returns has no history: call backward() inside the step"
+            "compiled training step returns has no history: call backward() inside the step"
         )
     with enable_grad() if create_graph else no_grad():
         gradients = reverse_walk((loss,), (_seed(loss, gradient),))

@@ -356,8 +356,15 @@ def test_a_traced_tensor_outside_of_its_step_is_a_leak(look):
         look(kept[0])
 
 
-def test_backward_on_what_a_step_returned_says_so():
+def test_backward_on_what_a_training_step_returned_says_so():
     weight = tensor([1.0], requires_grad=True)
-    loss = smelt.compile(lambda: (weight * 2).sum())()
+
+    @smelt.compile
+    def step():
+        loss = (weight * 2).sum()
+        loss.backward()
+        return loss
+
+    loss = step()
     with pytest.raises(GradientError, match=r"call backward\(\) inside the step"):
         loss.backward()

@@ -11,41 +11,24 @@ on: it is refused. A list that it appends to is a side effect, which happens onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from smelt.compiler.frontend.names_read import Source, sources_of
+from smelt.compiler.frontend.names_read import Kind, Source, items, sources_of
 from smelt.errors import TraceError
 
 ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic)
-
-
-class _Guard:
-    """One source, and what it gave."""
-
-    __slots__ = ("ids", "source", "values")
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.values = source.read()  # held, so that no other object gets an id of theirs
-        self.ids = tuple(map(id, self.values))
-
-    def check(self) -> bool:
-        """Returns whether the source gives the same; equal numbers may be other objects."""
-        values = self.source.read()
-        if len(values) != len(self.values) or not all(map(_is_same, self.values, values)):
-            return False
-        self.values, self.ids = values, tuple(map(id, values))
-        return True
 
 
 class Closure:
     """The values that a function read besides its arguments."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._guards = [_Guard(source) for source in sources_of(function)]
+        self._values = {source: source.read() for source in sources_of(function)}
+        self._are_identical: Callable[[], bool] = lambda: False
 
     def settle(self, step: str) -> None:
         """Is told that the trace has ended, which has run the function once.
@@ -53,44 +36,69 @@ class Closure:
         Raises:
             TraceError: the function has given a name that it reads another value.
         """
-        changed = {guard for guard in self._guards if not guard.check()}
-        for guard in changed:
-            if guard.source.names:
-                raise TraceError(_described(step, guard))
-        self._guards = [
-            guard
-            for guard in self._guards
-            if guard not in changed and not guard.source.in_fingerprint
-        ]
+        kept: dict[Source, Any] = {}
+        for source, before in self._values.items():
+            now = source.read()
+            if _is_same(before, now):
+                kept |= {} if source.in_fingerprint else {source: now}
+            elif source.kind is not Kind.CONTENTS:
+                raise TraceError(_described(step, source, before, now))
+        self._values = kept
+        self._are_identical = _identity_test(kept)
 
     def check(self) -> bool:
         """Returns whether all that was read is what it was."""
-        for guard in self._guards:
-            source = guard.source
-            try:
-                is_same = tuple(map(id, source.get(source.holder))) == guard.ids
-            except (AttributeError, KeyError, ValueError):
-                return False
-            if not is_same and not guard.check():
-                return False
+        try:
+            if self._are_identical():
+                return True
+        except (AttributeError, KeyError, ValueError):  # a name has no value any more
+            return False
+        now = {source: source.read() for source in self._values}
+        if not all(map(_is_same, self._values.values(), now.values())):
+            return False
+        self._values, self._are_identical = now, _identity_test(now)  # equal, but other objects
         return True
+
+
+def _identity_test(values: Mapping[Source, Any]) -> Callable[[], bool]:
+    """Returns a function that tells whether all sources still give these very objects.
+
+    It is one Python expression, such as `h0['model'] is v0 and h1.rate is v1`: a call costs some
+    20 ns a name.
+    """
+    objects: dict[str, Any] = {"items": items, "are": _are}
+    tests = []
+    for number, (source, value) in enumerate(values.items()):
+        objects |= {f"h{number}": source.holder, f"v{number}": value}
+        expression = source.expression(f"h{number}")
+        is_content = source.kind is Kind.CONTENTS
+        tests.append(
+            f"are({expression}, v{number})" if is_content else f"{expression} is v{number}"
+        )
+    return eval(f"lambda: {' and '.join(tests) or True}", objects)
+
+
+def _are(found: tuple[Any, ...], values: tuple[Any, ...]) -> bool:
+    return len(found) == len(values) and all(map(operator.is_, found, values))
 
 
 def _is_same(before: Any, now: Any) -> bool:
+    """Whether two values are one object, equal numbers of one type, or tuples of such."""
     if before is now:
         return True
-    if type(before) is not type(now) or not isinstance(now, ATOMS):
+    if type(before) is not type(now):
+        return False
+    if isinstance(now, tuple):
+        return len(before) == len(now) and all(map(_is_same, before, now))
+    if not isinstance(now, ATOMS):
         return False
     return bool(before == now) or bool(before != before and now != now)
 
 
-def _described(step: str, guard: _Guard) -> str:
-    now = guard.source.read() or (None,) * len(guard.values)  # a name may have been deleted
-    pairs = zip(guard.source.names, guard.values, now, strict=False)
-    name, before, now = next(found for found in pairs if not _is_same(*found[1:]))
-    owner = f" of {guard.source.owner}" if guard.source.owner else ""
+def _described(step: str, source: Source, before: Any, now: Any) -> str:
+    owner = f" of {source.owner}" if source.owner else ""
     return (
-        f"{step}: the function gives {name!r}{owner} another value ({_brief(before)} -> "
+        f"{step}: the function gives {source.name!r}{owner} another value ({_brief(before)} -> "
         f"{_brief(now)}) and reads it, but it runs as Python only while it is traced. Keep it in a "
         "tensor that copy_ changes (a buffer of a module), or change it outside of the step"
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dis
 import functools
-import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -27,54 +27,73 @@ MANY_ITEMS = 1000  # a longer list is data, and its items are not looked at
 LIBRARIES = frozenset(["smelt", "numpy", *sys.stdlib_module_names])
 FIXED = (ModuleType, type, BuiltinFunctionType)  # nobody gives their names to something else
 UNDEFINED = object()
+_OF_MODULES = frozenset(["_buffers", "_hooks"])  # a module says itself when these change
 _NEUTRAL = frozenset(["CACHE", "EXTENDED_ARG", "COPY", "PUSH_NULL", "PRECALL", "RESUME", "NOP"])
 
 
-@dataclass(frozen=True, slots=True)
+class Kind(Enum):
+    """How a value is read from its holder: the Python text of it, with the holder and the name."""
+
+    ITEM = "{0}[{1!r}]"  # of a namespace
+    ATTRIBUTE = "{0}.{1}"
+    CELL = "{0}.cell_contents"
+    CONTENTS = "items({0})"  # of a list, a set or a dict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """Where a function reads values: some names of a namespace or object, or a list's items.
+    """Where a function reads a value. What is `in_fingerprint` a module guards by itself."""
 
-    `get(holder)` gives the values; it raises where a name has none now. A
-    source that is `in_fingerprint` belongs to a module, which guards it by itself.
-    """
-
-    owner: str
-    names: tuple[str, ...]
-    get: Callable[[Any], Iterable[Any]]
+    kind: Kind
     holder: Any
+    name: str = ""
+    owner: str = ""
     in_fingerprint: bool = False
 
-    def read(self) -> tuple[Any, ...]:
-        """Returns the values; none where a name has none now."""
+    def expression(self, holder: str) -> str:
+        """Returns the Python text that gives the value, for a holder of this name."""
+        return self.kind.value.format(holder, self.name)
+
+    def read(self) -> Any:
+        """Returns the value; UNDEFINED where there is none now."""
         try:
-            return tuple(self.get(self.holder))
+            match self.kind:
+                case Kind.ITEM:
+                    return self.holder[self.name]
+                case Kind.ATTRIBUTE:
+                    return getattr(self.holder, self.name)
+                case Kind.CELL:
+                    return self.holder.cell_contents
+                case Kind.CONTENTS:
+                    return items(self.holder)
         except (AttributeError, KeyError, ValueError):
-            return ()
+            return UNDEFINED
+
+
+def items(container: Any) -> tuple[Any, ...]:
+    """Returns what is in a list, tuple, set or dict, of this also the keys."""
+    if isinstance(container, dict):
+        return (*container, *container.values())
+    return tuple(container)
 
 
 def sources_of(function: Callable[..., Any]) -> list[Source]:
     """Returns where a function reads values besides its arguments."""
     reader = _Reader()
     reader.follow(function)
-    return reader.sources()
+    return list(reader.sources.values())
 
 
 class _Reader:
     """Collects names while it follows them."""
 
     def __init__(self) -> None:
-        self._names: dict[int, _Names] = {}  # by holder
-        self._cells: dict[str, dict[int, CellType]] = {}
-        self._containers: dict[int, Source] = {}
+        self.sources: dict[tuple[int, str], Source] = {}  # by holder and name
         self._done: set[Any] = set()
         self._pending: list[Any] = []
 
-    def sources(self) -> list[Source]:
-        """Returns what was found."""
-        found = [names.source() for names in self._names.values()]
-        for name, cells in self._cells.items():
-            found.append(Source("", (name,) * len(cells), _contents, tuple(cells.values())))
-        return [*found, *self._containers.values()]
+    def _add(self, source: Source) -> None:
+        self.sources.setdefault((id(source.holder), source.name), source)
 
     def follow(self, value: Any) -> None:
         """Collects what a value leads to: a function's names, a container's items."""
@@ -101,17 +120,17 @@ class _Reader:
         elif "__wrapped__" in getattr(value, "__dict__", {}):
             self._pending.append(value.__wrapped__)  # a compiled step, or another decorator's
         elif hasattr(value, "fingerprint"):
-            self._pending += [getattr(value, "forward", None), *vars(value).values()]
+            held = [value for name, value in vars(value).items() if name not in _OF_MODULES]
+            self._pending += [getattr(value, "forward", None), *held]
         elif callable(value):
             self._method(type(value).__call__, value)
 
     def _container(self, value: Any) -> None:
         if len(value) > MANY_ITEMS:
             return
-        get = _items if isinstance(value, dict) else tuple
         if not isinstance(value, tuple):
-            self._containers[id(value)] = Source("", (), get, value)
-        self._pending += get(value)
+            self._add(Source(Kind.CONTENTS, value))
+        self._pending += items(value)
 
     def _method(self, function: Any, instance: Any) -> None:
         if isinstance(function, FunctionType):
@@ -138,22 +157,23 @@ class _Reader:
         for kind, name, attributes in _chains(code):
             if kind == "GLOBAL" and name in namespace:
                 owner = namespace.get("__name__", "")
-                self._name(operator.itemgetter, namespace, owner, name, namespace[name])
+                self._name(Source(Kind.ITEM, namespace, name, owner))
                 self._attributes(namespace[name], attributes)
             elif name == first:
                 self._attributes(instance, attributes)
             elif kind == "DEREF" and name in cells:
-                self._cells.setdefault(name, {})[id(cells[name])] = cells[name]
-                self._attributes(next(iter(_held(cells[name])), None), attributes)
+                source = Source(Kind.CELL, cells[name], name)
+                self._add(source)
+                self._attributes(source.read(), attributes)
         for constant in code.co_consts:
             if isinstance(constant, CodeType):
                 self._code(constant, namespace, cells, None)
 
-    def _name(self, kind: Any, holder: Any, owner: str, name: str, value: Any) -> None:
+    def _name(self, source: Source) -> None:
+        value = source.read()
         is_library = isinstance(value, FunctionType) and _is_library(value.__module__)
         if not is_library and not isinstance(value, FIXED):
-            names = self._names.setdefault(id(holder), _Names(kind, holder, owner, {}))
-            names.names[name] = None
+            self._add(source)
 
     def _attributes(self, value: Any, names: Iterable[str]) -> None:
         """Follows `value.a.b.c` as far as it leads through plain attributes."""
@@ -168,27 +188,12 @@ class _Reader:
                 return
             if found is UNDEFINED or isinstance(found, GetSetDescriptorType):
                 return  # what is made anew by each look, such as an array's shape, is no setting
-            attribute = getattr(value, name)
             if name != "training":
                 owner = getattr(value, "__name__", None) or f"a {type(value).__name__}"
-                self._name(operator.attrgetter, value, owner, name, attribute)
-            value = attribute
+                guarded = hasattr(value, "fingerprint")
+                self._name(Source(Kind.ATTRIBUTE, value, name, owner, guarded))
+            value = getattr(value, name)
         self._pending.append(value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """The names of one namespace or object that are read; `kind` makes what gets their values."""
-
-    kind: Any
-    holder: Any
-    owner: str
-    names: dict[str, None]
-
-    def source(self) -> Source:
-        names = tuple(self.names)
-        get = self.kind(*names, *names[: len(names) == 1])  # of one name it would give no tuple
-        return Source(self.owner, names, get, self.holder, hasattr(self.holder, "fingerprint"))
 
 
 def _static(value: Any, name: str) -> Any:
@@ -222,21 +227,3 @@ def _chains(code: CodeType) -> Iterator[tuple[str, str, list[str]]]:
 
 def _is_library(module: str | None) -> bool:
     return (module or "").split(".")[0] in LIBRARIES
-
-
-def _contents(cells: tuple[CellType, ...]) -> Iterable[Any]:
-    return map(_CONTENT, cells)
-
-
-def _held(cell: CellType) -> tuple[Any, ...]:
-    try:
-        return (cell.cell_contents,)
-    except ValueError:  # nothing yet
-        return ()
-
-
-def _items(table: dict[Any, Any]) -> tuple[Any, ...]:
-    return (*table, *table.values())
-
-
-_CONTENT = operator.attrgetter("cell_contents")
