@@ -86,8 +86,8 @@ class Recording:
         """
         results = [leaf for leaf in tree.flatten(self.value)[0] if isinstance(leaf, Tensor)]
         returned = set(map(id, results))
-        unused = [not x.was_read and id(x) not in returned for x in self.inputs]
-        if not any(unused):
+        unused = [x.size and not x.was_read and id(x) not in returned for x in self.inputs]
+        if not results or not any(unused):
             return
         used = {id(x) for x, idle in zip(given, unused, strict=True) if not idle}
         captured = set(map(id, tape_of(results))) - used

@@ -98,11 +98,10 @@ class Module:
 
     def _explain(self, error: Exception, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Raises in Smelt's words what a layer of Smelt's met in the words of Python or NumPy."""
-        own = type(self).__module__.startswith("smelt.nn.")
-        if own and not isinstance(error, SmeltError):
-            if not passed_through_foreign_code(error.__traceback__):
-                wrong = explained(type(self).forward, (self, *inputs), options, error)
-                raise type(wrong)(f"{type(self).__name__}.{wrong.message}") from error
+        own = type(self).__module__.startswith("smelt.nn.") and not isinstance(error, SmeltError)
+        if own and not passed_through_foreign_code(error.__traceback__):
+            wrong = explained(type(self).forward, (self, *inputs), options, error)
+            raise type(wrong)(f"{type(self).__name__}.{wrong.message}") from error
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Lets the layers of Smelt say what is wrong with the arguments that they are made of."""

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from smelt import guards
-from smelt.errors import DTypeError, TraceError
+from smelt.errors import ArgumentTypeError, DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import described
 
 __all__ = ["Parameter"]
 
@@ -28,6 +29,10 @@ class Parameter(Tensor):
     is_variable = True  # also when it is frozen
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        if not isinstance(requires_grad, bool):
+            raise ArgumentTypeError(
+                f"Parameter: requires_grad is True or False, got {described(requires_grad)}"
+            )
         tensor = as_tensor(data)
         if tensor.is_traced:
             raise TraceError(

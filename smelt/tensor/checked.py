@@ -30,7 +30,7 @@ RAW = (
     AssertionError,
     AttributeError,
     LookupError,
-    NotImplementedError,
+    StopIteration,
     TypeError,
     ValueError,
 )

@@ -240,7 +240,7 @@ class Methods:
     topk = sorting.topk
 
 
-_UNCHECKED = ("to", "clone")  # those that internal code calls most say themselves what is wrong
+_UNCHECKED = ("to",)  # what internal code calls most says itself what is wrong
 for _name, _method in list(vars(Methods).items()):
     if isinstance(_method, FunctionType) and _name not in _UNCHECKED:
         setattr(Methods, _name, checked(_method, __name__, f"Methods.{_name}"))

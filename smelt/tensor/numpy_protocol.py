@@ -102,7 +102,7 @@ def as_array(x: Tensor, dtype: Any, copy: bool | None) -> np.ndarray:
         ArgumentError: copy=False, and another dtype or a bfloat16 tensor needs one.
     """
     array = x.numpy()
-    wanted = array.dtype if dtype is None else np.dtype(dtype)
+    wanted = array.dtype if dtype is None else np.dtype(dtype)  # NumPy's own dtypes: all of them
     if copy is False and (wanted != array.dtype or x.dtype is bfloat16):
         raise ArgumentError(
             f"an array of {wanted} from a tensor of {x.dtype.name} {x.shape} needs a copy, but "
