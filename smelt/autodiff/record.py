@@ -61,7 +61,7 @@ class Recording:
         `what` is the name under which errors speak of the derivative.
         """
         self.what = what
-        self.inputs: list[RecordedInput] = []
+        self.inputs: list[Tensor] = []
         self.structures: list[tuple[int, tree.Structure]] = []
         given: list[Tensor] = []
         chosen = list(arguments)
@@ -86,7 +86,7 @@ class Recording:
         """
         results = [leaf for leaf in tree.flatten(self.value)[0] if isinstance(leaf, Tensor)]
         returned = set(map(id, results))
-        unused = [x.size and not x.was_read and id(x) not in returned for x in self.inputs]
+        unused = [_is_idle(x) and id(x) not in returned for x in self.inputs]
         if not results or not any(unused):
             return
         used = {id(x) for x, idle in zip(given, unused, strict=True) if not idle}
@@ -156,6 +156,10 @@ class Recording:
 
     def _history_if_lasting(self, tensors: tuple[Tensor, ...]) -> Any:
         return nullcontext() if self._lasts(tensors) else no_grad()
+
+
+def _is_idle(x: Tensor) -> bool:
+    return isinstance(x, RecordedInput) and not x.was_read and x.size > 0
 
 
 def _argument(what: str, arguments: tuple[Any, ...], argnum: int) -> Any:

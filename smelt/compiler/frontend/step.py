@@ -109,9 +109,10 @@ class CompiledStep:
 
     def rebound(self, instance: Any, to: Any) -> CompiledStep:
         """Returns the step of the same method of `to` if it is one of `instance`, else itself."""
-        if getattr(self.function, "__self__", None) is not instance:
+        method: Any = self.function
+        if getattr(method, "__self__", None) is not instance:
             return self
-        bound = self.function.__func__.__get__(to)
+        bound = method.__func__.__get__(to)
         return CompiledStep(bound, self.donate, self.executables.max_traces)
 
     def __getattr__(self, name: str) -> Any:
