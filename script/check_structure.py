@@ -23,7 +23,7 @@ FLOORS = (  # the ground floor first
     ("tracing",),
     ("ops",),
     ("tensor",),
-    ("creation", "guards", "exact_math", "dual", "exact"),
+    ("creation", "guards", "exact_math", "dual", "exact", "einops_backend"),
     ("random",),
     ("functional", "autodiff"),
     ("control",),

@@ -86,8 +86,8 @@ def as_dtype(given: Any) -> DType:
     if isinstance(given, type) and given in _PYTHON:
         return _PYTHON[given]
     try:
-        storage = np.dtype(given)
-    except TypeError:
+        storage = np.dtype(given).newbyteorder("=")
+    except (TypeError, ValueError):
         raise DTypeError(f"{given!r} is not a dtype; Smelt has {', '.join(BY_NAME)}") from None
     dtype = _BY_STORAGE.get(storage) or _WIDENED.get(storage.name)
     if dtype is None:

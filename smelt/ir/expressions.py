@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from smelt.dtypes import DType, bool_, int64
+from smelt.ir.postorder import postorder
 
 UNARY = frozenset(
     "neg abs sqrt exp exp2 log log2 log10 sin cos tanh erf floor ceil round trunc sign logical_not "
@@ -424,6 +425,14 @@ def children(expression: Expression) -> tuple[Expression, ...]:
         case Read(index=index):
             return index
     return ()
+
+
+def written_size(expression: Expression) -> int:
+    """Returns how many parts an expression has where it is written out: 3 for `x * x`."""
+    sizes: dict[int, int] = {}
+    for part in postorder((expression,), children):
+        sizes[id(part)] = 1 + sum(sizes[id(below)] for below in children(part))
+    return sizes[id(expression)]
 
 
 def walk(expression: Expression) -> Iterator[Expression]:

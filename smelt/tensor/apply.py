@@ -7,6 +7,7 @@ Everything that computes with tensors is written on top of the four functions he
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, normal_axis
 from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
@@ -39,6 +40,7 @@ __all__ = [
     "own_axis_of",
     "promoted",
     "reduced",
+    "whole_number",
 ]
 
 Dims = int | Sequence[int] | None
@@ -157,12 +159,12 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
     try:
         return normal_axis(dim, len(shape), what)
     except ArgumentError as error:
-        raise ArgumentError(f"{error.message} (shape {shape})") from None
+        raise type(error)(f"{error.message} (shape {shape})") from None
 
 
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     """Returns the axes that `dim` names (all when None or empty), from the front, sorted."""
-    dims = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
     if not dims:
         return tuple(range(len(shape)))
     axes = tuple(sorted(_counted(axis, shape, "reduction") for axis in dims))
@@ -175,7 +177,14 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Returns `f(2, 3)` and `f((2, 3))` alike as a tuple of ints."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = tuple(given[0])
-    return tuple(int(extent) for extent in given)
+    return tuple(whole_number("an extent", extent) for extent in given)
+
+
+def whole_number(what: str, value: Any) -> int:
+    """Returns an int that a user gave; raises ArgumentTypeError, naming `what`, for others."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise ArgumentTypeError(f"{what} must be a whole number, got {value!r}")
+    return operator.index(value)
 
 
 def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, BoundsError, DimensionError, DTypeError, ShapeError
 from smelt.ops import indexing as cards
 from smelt.ops import movement
 from smelt.ops.iota import iota
@@ -192,7 +192,7 @@ def _broadcast_value(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
 def iterate(x: Tensor) -> Iterator[Tensor]:
     """Yields the slices of x along its first axis."""
     if not x.ndim:
-        raise ShapeError("a tensor of shape () cannot be iterated over")
+        raise DimensionError("a tensor of shape () cannot be iterated over")
     return iter(x.unbind(0))
 
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
 from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of, matched, own_axis_of
+from smelt.tensor.checked import described
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -149,6 +150,8 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     Raises:
         ShapeError: their shapes differ in another axis.
     """
+    if not isinstance(tensors, (list, tuple)):
+        raise ArgumentTypeError(f"cat: needs a list of tensors, got {described(tensors)}")
     if not tensors:
         raise ArgumentError("cat: nothing to join; give at least one tensor")
     dtype = common_dtype(tuple(tensors))
@@ -164,6 +167,8 @@ concatenate = cat
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns tensors of one shape side by side along a new axis at place `dim`."""
+    if not isinstance(tensors, (list, tuple)):
+        raise ArgumentTypeError(f"stack: needs a list of tensors, got {described(tensors)}")
     items = matched(*tensors)
     for item in items[1:]:
         if item.shape != items[0].shape:

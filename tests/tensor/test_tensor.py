@@ -245,8 +245,9 @@ def test_copies_and_pickles_have_memory_of_their_own():
         x.copy_([0.0, -0.0])
     assert y.tolist() == [5, 6]
     assert x.half().clone().dtype is dtypes.float16
+    assert copy.copy(y).tape_entry is y.tape_entry
     with pytest.raises(GradientError, match="detach"):
-        copy.copy(y)
+        copy.deepcopy(y)
 
 
 def test_short_names():
