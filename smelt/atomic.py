@@ -47,7 +47,7 @@ def open_error(path: Location, error: OSError | ValueError) -> FileError:
         error: the system's, or Python's ValueError for a path that cannot be one.
     """
     if isinstance(error, FileNotFoundError):
-        return FileError(f"{_shown(path)}: there is no such file")
+        return FileError(f"{_shown(path)}: cannot be read (there is no such file)")
     return FileError(f"{_shown(path)}: cannot be read ({_reason(error)})")
 
 

@@ -103,6 +103,8 @@ def _parsed(name: str, content: bytes) -> np.ndarray:
         raise FileError(f"{name}: has {len(content)} bytes; numbers of shape {shape} need {needed}")
     try:
         numbers = np.frombuffer(content, kind, offset=start).reshape(shape)
-    except ValueError as error:  # extents of which one is 0, and the product of the others too large
+    except (
+        ValueError
+    ) as error:  # extents of which one is 0, and the product of the others too large
         raise FileError(f"{name}: no array has the shape {shape} ({error})") from None
     return numbers.astype(kind.newbyteorder("="))
