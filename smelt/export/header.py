@@ -7,7 +7,6 @@ files. The arrays are read here, each straight into its place.
 from __future__ import annotations
 
 import json
-import math
 import mmap
 import os
 import stat

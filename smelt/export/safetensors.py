@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from smelt import dtypes
 from smelt.atomic import replacing
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, FileError

@@ -110,7 +110,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 
 def test_damaged_text_is_named(model: nn.Linear, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1}) + "\n{")
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1}) + "\n{\n")
     with pytest.raises(FileError, match="config.json: is damaged"):
         read_config(tmp_path)
     with pytest.raises(FileError, match="metrics.jsonl: is damaged"):
