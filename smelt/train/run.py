@@ -64,6 +64,8 @@ class RunFolder(Callback):
                 file.write(json.dumps(self.config, indent=2) + "\n")
         except FileExistsError:
             raise self._taken() from None
+        except OSError as error:
+            raise FileError(f"{self.path}: cannot be written ({error.strerror})") from None
         self.save()
         write_bytes(self.path / METRICS, b"")
         self.metrics = MetricsWriter(self.path / METRICS)
