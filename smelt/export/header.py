@@ -224,7 +224,7 @@ def _short(shape: tuple[int, ...]) -> str:
 
 def _fill(path: Location, file: FileIO, array: np.ndarray) -> None:
     """Reads the bytes of an array."""
-    left = memoryview(array.reshape(-1).view(np.uint8))
+    left = array.reshape(-1).view(np.uint8).data
     while left:
         try:
             count = file.readinto(left)

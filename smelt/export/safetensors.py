@@ -188,5 +188,5 @@ def _checksum(arrays: Arrays) -> str:
     digest = hashlib.sha256()
     for name, (dtype, array) in sorted(arrays.items()):
         digest.update(json.dumps([name, dtype.name, list(array.shape)]).encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -26,11 +26,11 @@ def uninterrupted() -> Iterator[None]:
         return
     heard: list[tuple[int, FrameType | None]] = []
     before: dict[int, Handler] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
+    for caught in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(caught)
         if callable(handler):
-            before[number] = handler
-            signal.signal(number, lambda *given: heard.append(given))
+            before[caught] = handler
+            signal.signal(caught, lambda *given: heard.append(given))
     try:
         yield
     finally:
