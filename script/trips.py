@@ -134,7 +134,7 @@ def call(trip: Trip) -> str:
 def graph(traced: Graph) -> str:
     """Returns a graph without the lines of this file, and with few attributes."""
     text = re.sub(r"  #.*", "", graph_text(traced))
-    return re.sub(r", (shape|dtype|source|stacked|kept|examples)=(\(.*?\)|[\w.]+)", "", text)
+    return re.sub(r", (shape|dtype|source|stacked|residuals|examples)=(\(.*?\)|[\w.]+)", "", text)
 
 
 def outermost(text: str) -> str:
@@ -295,7 +295,7 @@ LSTM: dict[str, Callable[[Trip], str]] = {
     "groups": lambda trip: "\n".join(groups(trip.stages.fused)),
     "memory": lambda trip: kept(
         between(memory(trip.stages.lowered), "copy_2", "sum_div"),
-        r"^ {4}\w+\(|for turn|(argument|state|result)[01] lies|^ {8}\w+\(",
+        r"^ {4}\w+\(|for iteration|(argument|state|result)[01] lies|^ {8}\w+\(",
     ),
     "lowered": lambda trip: kept(
         kernel(trip.stages.lowered, "sigmoid_tanh_copy_add"),

@@ -55,10 +55,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def _stacked(data: Any) -> Any:
-    """Lists of eager scalar tensors are lists of numbers; other data stay as they are."""
+    """Lists of eager tensors are lists of arrays; other data stay as they are."""
     if isinstance(data, (list, tuple)):
         return [_stacked(item) for item in data]
-    return data.tolist() if isinstance(data, Tensor) else data
+    return data.numpy() if isinstance(data, Tensor) else data
 
 
 scalar_tensor = tensor

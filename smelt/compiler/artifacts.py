@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from smelt.errors import SmeltError
 from smelt.ir.graph import Graph
 from smelt.ir.program import Program
@@ -32,7 +34,7 @@ class Traced:
 
     `result` turns the computed tensors into what the function returned; `modules` are the modules
     and optimizers whose settings the graph depends on, `values` the concrete tensors that Python
-    looked at, with what it saw.
+    looked at, with what it saw; `arrays` likewise the NumPy arrays that became constants.
     """
 
     graph: Graph
@@ -42,6 +44,7 @@ class Traced:
     modules: list[Any]
     gradients: list[GradBinding]
     values: list[tuple[Tensor, bytes]]
+    arrays: list[tuple[np.ndarray, bytes]]
 
 
 @dataclass(frozen=True, slots=True)

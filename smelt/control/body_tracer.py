@@ -8,7 +8,7 @@ violations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,11 @@ class ScannedInput:
 
     rows: Tensor
     node: Node
+
+    @property
+    def slice(self) -> Tensor:
+        """One iteration's slice."""
+        return Tensor(self.node, self.node.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +164,11 @@ class BodyTracer(GraphBuilder, NestedEngine):
         self.check_current(tensor)
         if self.owns(tensor._data):
             return tensor.data
-        found = self.captured.get(id(tensor))
-        if found is None:
+        entry = self.captured.get(id(tensor))
+        if entry is None:
             self._check_owned(tensor._data)
-            found = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
-        return found[1]
+            entry = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
+        return entry[1]
 
     def changes(self, again: bool = False) -> list[Change]:
         """Returns which tensors from outside have new contents; `again`: the body runs again."""
@@ -193,17 +198,52 @@ class BodyTracer(GraphBuilder, NestedEngine):
         return self.record(detach, (node,), {}, node.shape, node.dtype, node.origin)
 
 
-def scanned_input(tracer: BodyTracer, rows: Tensor) -> ScannedInput:
-    """Returns an input of a loop, with a new node for one iteration's slice."""
-    return ScannedInput(rows, tracer.placeholder(Type(rows.shape[1:], rows.dtype), SLICE).data)
+@dataclass(frozen=True, slots=True)
+class TracedBody:
+    """A function that was traced, and the nodes of its results."""
+
+    tracer: BodyTracer
+    nodes: list[Node]
 
 
-def trace_body(function: Callable[[BodyTracer], list[Tensor]]) -> tuple[BodyTracer, list[Node]]:
-    """Runs `function` with a new tracer as the engine; returns it and the nodes of the result."""
+@dataclass(frozen=True, slots=True)
+class LoopBody:
+    """One iteration of a loop that was traced: what it carries, reads slices of, and gives out."""
+
+    tracer: BodyTracer
+    carried: list[Carry]
+    scanned: list[ScannedInput]
+    outputs: list[Node]
+
+
+def trace_body(function: Callable[[], list[Tensor]]) -> TracedBody:
+    """Runs `function` with a new tracer as the engine."""
+    return _traced(BodyTracer(context.engine), function)
+
+
+def trace_loop(
+    iteration: Callable[[list[Tensor], list[Tensor]], list[Tensor]],
+    initial: Sequence[Tensor],
+    rows: Sequence[Tensor] = (),
+) -> LoopBody:
+    """Traces `iteration(carry, slices)`, which returns the next carry and then the outputs.
+
+    `initial` are the first contents of the carry, `rows` the inputs (T, ...) to take slices of.
+    """
     tracer = BodyTracer(context.engine)
     with using(tracer):
-        results = function(tracer)
-        return tracer, [tracer.node_of(one) for one in results]
+        carry = [tracer.placeholder(x, CARRY) for x in initial]
+        slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).data for x in rows]
+    before = [x.data for x in carry]  # what the body makes of `carry` itself does not matter
+    scanned = [ScannedInput(x, node) for x, node in zip(rows, slices, strict=True)]
+    nodes = _traced(tracer, lambda: iteration(carry, [x.slice for x in scanned])).nodes
+    carried = [Carry(*triple) for triple in zip(initial, before, nodes, strict=False)]
+    return LoopBody(tracer, carried, scanned, nodes[len(carried) :])
+
+
+def _traced(tracer: BodyTracer, function: Callable[[], list[Tensor]]) -> TracedBody:
+    with using(tracer):
+        return TracedBody(tracer, [tracer.node_of(result) for result in function()])
 
 
 _CHANGED_HERE = (

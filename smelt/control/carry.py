@@ -67,9 +67,9 @@ def matching(
     `wording` says it where it is no carry.
     """
     wording = wording or _CARRY_DIFFERS
-    leaves, found = leaves_of(value)
-    if found != structure:
-        differs = tree.difference(structure, found)
+    leaves, given = leaves_of(value)
+    if given != structure:
+        differs = tree.difference(structure, given)
         raise ArgumentError(f"{what} must form the same tree {wording.tree}, but {differs}")
     for place, leaf, like in zip(tree.paths(structure), leaves, likes, strict=True):
         if leaf.shape != like.shape:

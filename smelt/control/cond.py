@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes, tree
-from smelt.control.body_tracer import BodyTracer, Condition, trace_body
+from smelt.control.body_tracer import Condition, TracedBody, trace_body
 from smelt.control.carry import Wording, leaves_of, matching, snapshot
-from smelt.control.cond_op import Branch, make_cond
+from smelt.control.cond_op import make_cond
 from smelt.control.effects import apply_effects
 from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, DTypeError, ShapeError
@@ -88,20 +88,17 @@ def _in_graph(
     chosen: list[Tensor] = []
     structure = tree.flatten(None)[1]
 
-    def write_then(tracer: BodyTracer) -> list[Tensor]:
+    def write_then() -> list[Tensor]:
         nonlocal chosen, structure
         chosen, structure = leaves_of(then(*operands))
         return chosen
 
-    def write_otherwise(tracer: BodyTracer) -> list[Tensor]:
-        return _agreeing(otherwise(*operands), structure, chosen)
-
-    yes, no = Branch(*trace_body(write_then)), Branch(*trace_body(write_otherwise))
-    count = len(chosen)
-    changed = {
-        id(one.tensor): one.tensor for branch in (yes, no) for one in branch.tracer.changes()
-    }
-    for branch in (yes, no):
+    yes = trace_body(write_then)
+    no = trace_body(lambda: _agreeing(otherwise(*operands), structure, chosen))
+    count, branches = len(chosen), (yes, no)
+    changes = [change for branch in branches for change in branch.tracer.changes()]
+    changed = {id(change.tensor): change.tensor for change in changes}
+    for branch in branches:
         branch.nodes.extend(branch.tracer.node_of(x) for x in changed.values())
     conditions = _conditions(yes, no)
     result_tuple = make_cond(predicate, yes, no)
@@ -110,15 +107,15 @@ def _in_graph(
     return tree.unflatten(structure, results[:count])
 
 
-def _conditions(yes: Branch, no: Branch) -> list[Condition]:
+def _conditions(yes: TracedBody, no: TracedBody) -> list[Condition]:
     """Adds what each side counts as violations; the side that does not run counts none."""
-    found = []
-    for branch, other in ((yes, no), (no, yes)):
-        for one in branch.tracer.conditions:
-            branch.nodes.append(one.violations)
-            other.nodes.append(other.tracer.literal(np.zeros((), np.int64), dtypes.int64))
-            found.append(one)
-    return found
+    conditions = []
+    for branch, opposite in ((yes, no), (no, yes)):
+        for condition in branch.tracer.conditions:
+            branch.nodes.append(condition.violations)
+            opposite.nodes.append(opposite.tracer.literal(np.zeros((), np.int64), dtypes.int64))
+            conditions.append(condition)
+    return conditions
 
 
 _BRANCHES_DIFFER = Wording(

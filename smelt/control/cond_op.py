@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
-from smelt.control.body_tracer import CAPTURED, CARRY, BodyTracer, Carry, Direction, trace_body
+from smelt.control.body_tracer import (
+    CAPTURED,
+    CARRY,
+    BodyTracer,
+    Carry,
+    Direction,
+    LoopBody,
+    TracedBody,
+    trace_body,
+)
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.scan_op import make_scan
-from smelt.control.tuple import ResultCotangents, get_element, tuple_type
+from smelt.control.tuple import Region, ResultCotangents, get_element
 from smelt.ir.graph import Graph, Node
-from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Gradients, Needs, Shape, batch_size
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tensor.elementary import where
@@ -23,28 +30,12 @@ from smelt.tracing.engine import enable_grad
 from smelt.tracing.walk import forward_walk, reverse_walk
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One of the two traced functions, and the nodes of its results."""
-
-    tracer: BodyTracer
-    nodes: list[Node]
-
-
-class Cond(Op):
+class Cond(Region):
     """One of two bodies. Its operands are the flag, then what either body uses."""
 
-    pattern = Pattern.REGION
+    runs_one_body = True
 
-    def __init__(self) -> None:
-        self.name = "cond"  # not in the registry: eagerly a branch is Python's own
-
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return tuple_type(attributes["examples"])
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         """A branch of the bodies' vjps, each of which computes its body anew."""
         flag, *given = inputs
         wanted = [place for place, needed in enumerate(needs[1:]) if needed]
@@ -53,8 +44,8 @@ class Cond(Op):
             leaves, values = _recomputed(body, given)
             outputs = tuple([values[body.outputs[number]] for number in g.values])
             targets = [leaves[place] for place in wanted]
-            found = reverse_walk(outputs, tuple(g.values.values()), {id(x) for x in targets})
-            return [found[id(x)] if id(x) in found else zeros_like(x) for x in targets]
+            gradients = reverse_walk(outputs, tuple(g.values.values()), {id(x) for x in targets})
+            return [gradients[id(x)] if id(x) in gradients else zeros_like(x) for x in targets]
 
         branches = [_traced_branch(pulled, body) for body in attributes["bodies"]]
         result_tuple = make_cond(flag, branches[1], branches[0])
@@ -89,8 +80,7 @@ class Cond(Op):
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         """A branch of the batched bodies; or both of them, where each example chooses."""
         flag, *given = inputs
-        size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
-        examples = (size, *attributes["examples"])
+        examples = (batch_size(inputs, batched), *attributes["examples"])
         axes = tuple(0 if has else None for has in batched)
         no, yes = attributes["bodies"]
 
@@ -102,18 +92,19 @@ class Cond(Op):
 
         if not batched[0]:
             return make_cond(flag, _traced_branch(run, yes), _traced_branch(run, no), examples)
-        tracer, nodes = trace_body(lambda _: choose())
+        body = trace_body(choose)
         carried = [
             Carry(full(node.shape, 0, node.dtype), _carry(number, node), node)
-            for number, node in enumerate(nodes)
+            for number, node in enumerate(body.nodes)
         ]
-        return make_scan(tracer, carried, (), (), Direction(1, reverse=False), examples)
+        loop = LoopBody(body.tracer, carried, [], [])
+        return make_scan(loop, Direction(1, reverse=False), examples)
 
 
-cond_op = Cond()
+cond_op = Cond("cond")
 
 
-def make_cond(flag: Tensor, yes: Branch, no: Branch, examples: Shape = ()) -> Tensor:
+def make_cond(flag: Tensor, yes: TracedBody, no: TracedBody, examples: Shape = ()) -> Tensor:
     """Returns the result tuple of a branch; its results are what both branches deliver.
 
     `examples` are the extents of the `vmap`s around it: the shape of the result tuple.
@@ -131,16 +122,16 @@ def make_cond(flag: Tensor, yes: Branch, no: Branch, examples: Shape = ()) -> Te
 
 
 def _leaf(tracer: BodyTracer, tensor: Tensor) -> Node:
-    found = tracer.captured.get(id(tensor))
-    return Node(CAPTURED, (), {}, tensor.shape, tensor.dtype) if found is None else found[1]
+    entry = tracer.captured.get(id(tensor))
+    return Node(CAPTURED, (), {}, tensor.shape, tensor.dtype) if entry is None else entry[1]
 
 
 def _carry(number: int, like: Node) -> Node:
     return Node(CARRY, (), {"number": number}, like.shape, like.dtype)
 
 
-def _traced_branch(function: Callable[[Graph], list[Tensor]], body: Graph) -> Branch:
-    return Branch(*trace_body(lambda _: function(body)))
+def _traced_branch(function: Callable[[Graph], list[Tensor]], body: Graph) -> TracedBody:
+    return trace_body(lambda: function(body))
 
 
 def _recomputed(body: Graph, given: list[Tensor]) -> tuple[list[Tensor], dict[Node, Tensor]]:

@@ -6,10 +6,12 @@ the changed ones and counts the violations; a branch gives them out as results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from smelt import dtypes
-from smelt.control.body_tracer import CARRY, Carry, Change, Condition
+from smelt.control.body_tracer import CARRY, Carry, Change, Condition, LoopBody
+from smelt.control.tuple import get_element
 from smelt.ir.graph import Node
 from smelt.ops import elementwise
 from smelt.tensor import Tensor
@@ -17,10 +19,24 @@ from smelt.tensor.apply import full
 from smelt.tracing.engine import context, no_grad
 
 
-def carried_effects(changes: Iterable[Change], conditions: Iterable[Condition]) -> list[Carry]:
-    """Returns what a loop carries for the effects of its body, in the order of `apply_effects`."""
-    changed = [Carry(one.contents, one.before, one.after) for one in changes]
-    return changed + [_counted(one) for one in conditions]
+def with_effects(body: LoopBody) -> LoopBody:
+    """Returns the body of a loop that also carries what it changes and counts violations."""
+    changed = [Carry(change.contents, change.before, change.after) for change in _changes(body)]
+    counted = map(_counted, body.tracer.conditions)
+    return replace(body, carried=[*body.carried, *changed, *counted])
+
+
+def last_carry(result_tuple: Tensor, body: LoopBody, count: int) -> list[Tensor]:
+    """Returns the last contents of the first `count` carried tensors, and applies the effects."""
+    carried = enumerate(body.carried)
+    last = [get_element(result_tuple, number, carry.before) for number, carry in carried]
+    changed = [change.tensor for change in _changes(body)]
+    apply_effects(changed, body.tracer.conditions, last[count:])
+    return last[:count]
+
+
+def _changes(body: LoopBody) -> list[Change]:
+    return body.tracer.changes(again=True)
 
 
 def apply_effects(

@@ -42,4 +42,4 @@ def _constant(node: Node) -> Tensor:
 def _applied(node: Node, values: Mapping[Node, Tensor]) -> Tensor:
     assert isinstance(node.op, Op)
     with inside_module(node.origin.module):
-        return apply(node.op, tuple([values[one] for one in node.inputs]), node.attributes)
+        return apply(node.op, tuple([values[operand] for operand in node.inputs]), node.attributes)

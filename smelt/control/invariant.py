@@ -23,12 +23,11 @@ def hoist_invariant(
     order = topological(roots)
     varies = set(moving)
     for node in order:
-        if any(one in varies for one in node.inputs):
+        if any(operand in varies for operand in node.inputs):
             varies.add(node)
     inside = _inside(order, set(roots), varies)
-    border = {
-        one for node in order if node in inside for one in node.inputs if one not in inside
-    } | {node for node in roots if node not in inside}
+    read = {operand for node in order if node in inside for operand in node.inputs}
+    border = (read | set(roots)) - inside
     ordered = [node for node in order if node in border]
     given = {node: captured[node] for node in ordered if node.op is CAPTURED}
     outer = evaluate_graph([node for node in ordered if node not in given], captured)
@@ -38,8 +37,8 @@ def hoist_invariant(
             new[node] = Node(CAPTURED, (), {"number": -1 - number}, node.shape, node.dtype)
             given[new[node]] = outer[node]
     for node in order:
-        if node in inside and any(one in new for one in node.inputs):
-            inputs = tuple([new.get(one, one) for one in node.inputs])
+        if node in inside and any(operand in new for operand in node.inputs):
+            inputs = tuple([new.get(operand, operand) for operand in node.inputs])
             new[node] = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
     return [new.get(node, node) for node in roots], given
 
@@ -49,7 +48,7 @@ def _inside(order: list[Node], roots: set[Node], varies: set[Node]) -> set[Node]
     reads.
     """
     inside = set(varies)
-    read = {one for node in varies for one in node.inputs} | roots
+    read = {operand for node in varies for operand in node.inputs} | roots
     for node in reversed(order):
         if node in inside or node not in read:
             continue

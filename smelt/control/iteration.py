@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smelt.autodiff.record import tracked
-from smelt.control.body_tracer import BodyTracer, Direction, scanned_input
+from smelt.control.body_tracer import Direction
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import get_element
 from smelt.ir.graph import Graph, Leaf, Node
@@ -33,8 +34,12 @@ class ScanOperands:
     @property
     def after(self) -> list[Node]:
         """The nodes of the carry after an iteration."""
-        changed = dict(self.graph.updates)
-        return [changed.get(node, node) for node in self.before]
+        return self.graph.next_states
+
+    @property
+    def sliced(self) -> tuple[Tensor, ...]:
+        """What an iteration that is computed anew needs slices of."""
+        return (*self.residuals, *self.rows)
 
     @property
     def residual_nodes(self) -> tuple[Node, ...]:
@@ -51,9 +56,9 @@ def scan_operands(
     result_tuple: Tensor | None, inputs: tuple[Tensor, ...], attributes: dict[str, Any]
 ) -> ScanOperands:
     """Returns the operands of a scan; without its result tuple, all but the residuals."""
-    (graph,), sliced = attributes["bodies"], attributes["sliced"]
-    carried, length = len(graph.states), attributes["turns"]
-    first = len(graph.outputs) - (attributes["kept"] if result_tuple is not None else 0)
+    (graph,), scanned = attributes["bodies"], attributes["scanned"]
+    carried, length = len(graph.states), attributes["length"]
+    first = len(graph.outputs) - (attributes["residuals"] if result_tuple is not None else 0)
     residuals = [
         get_element(result_tuple, number, node, length)
         for number, node in enumerate(graph.outputs[first:], carried + first)
@@ -62,8 +67,8 @@ def scan_operands(
     return ScanOperands(
         graph,
         inputs[:carried],
-        inputs[carried : carried + sliced],
-        inputs[carried + sliced :],
+        inputs[carried : carried + scanned],
+        inputs[carried + scanned :],
         tuple(residuals),
         Direction(length, attributes["reverse"]),
     )
@@ -72,20 +77,17 @@ def scan_operands(
 class Iteration:
     """One iteration of a loop, computed anew from its residuals, with its history.
 
-    `given` are the tensors that stand for the leaves of its body, `values` those of all its nodes,
-    `sliced` the inputs of the loop around this iteration.
+    `slices` are those of the residuals and of the inputs. `given` are the tensors that stand for
+    the leaves of its body, `values` those of all its nodes.
     """
 
-    def __init__(self, operands: ScanOperands, tracer: BodyTracer) -> None:
+    def __init__(self, operands: ScanOperands, slices: Sequence[Tensor]) -> None:
         graph, count = operands.graph, len(operands.rows)
         nodes = (*operands.residual_nodes, *graph.arguments[:count])
-        self.sliced = [scanned_input(tracer, x) for x in (*operands.residuals, *operands.rows)]
-        slices = {
-            node: Tensor(one.node, node.dtype) for node, one in zip(nodes, self.sliced, strict=True)
-        }
-        leaves = {node: x for node, x in slices.items() if isinstance(node.op, Leaf)}
+        sliced = dict(zip(nodes, slices, strict=True))
+        leaves = {node: x for node, x in sliced.items() if isinstance(node.op, Leaf)}
         leaves |= zip(graph.arguments[count:], operands.captured, strict=True)
-        known = {node: x for node, x in slices.items() if not isinstance(node.op, Leaf)}
+        known = {node: x for node, x in sliced.items() if not isinstance(node.op, Leaf)}
         with enable_grad():
             self.given = {
                 node: tracked(x, "scan") if x.dtype.is_float else x for node, x in leaves.items()

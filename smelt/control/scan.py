@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.control.body_tracer import (
-    CARRY,
-    BodyTracer,
-    Carry,
-    Direction,
-    ScannedInput,
-    scanned_input,
-    trace_body,
-)
+from smelt.control.body_tracer import Direction, trace_loop
 from smelt.control.carry import Wording, checked_length, leaves_of, matching, snapshot
-from smelt.control.effects import apply_effects, carried_effects
+from smelt.control.effects import last_carry, with_effects
 from smelt.control.scan_op import make_scan
 from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, ShapeError
-from smelt.ir.graph import Node
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tensor.shaping import stack
@@ -64,96 +56,83 @@ def scan(
     carry, carry_tree = leaves_of(initial)
     sliced, input_tree = leaves_of(inputs)
     length = _length(sliced, length)
-    if length and not context.engine.writes_graph:
-        return _in_python(body, carry, carry_tree, sliced, input_tree, length, reverse)
-    return _in_graph(body, carry, carry_tree, sliced, input_tree, Direction(length, reverse))
+    loop = _Loop(body, carry_tree, input_tree, Direction(length, reverse))
+    run = _in_graph if context.engine.writes_graph or not length else _in_python
+    return run(loop, carry, sliced)
 
 
 def _length(sliced: list[Tensor], length: int | None) -> int:
     length = length if length is None else checked_length("scan: length", length)
     if any(not x.ndim for x in sliced):
         raise ShapeError("scan: an input has shape (), so there is no axis to go along")
-    found = {x.shape[0] for x in sliced}
-    if len(found) > 1:
+    lengths = {x.shape[0] for x in sliced}
+    if len(lengths) > 1:
         shapes = ", ".join(str(x.shape) for x in sliced)
         raise ShapeError(f"scan: the inputs need one length along their first axis, got {shapes}")
     if length is None:
-        if not found:
+        if not lengths:
             raise ArgumentError("scan: without inputs it needs `length`, a number of turns")
-        return found.pop()
-    if found and found != {length}:
-        raise ArgumentError(f"scan: length={length}, but the inputs have {found.pop()} elements")
+        return lengths.pop()
+    if lengths and lengths != {length}:
+        raise ArgumentError(f"scan: length={length}, but the inputs have {lengths.pop()} elements")
     return length
 
 
-def _in_python(
-    body: Body,
-    carry: list[Tensor],
-    carry_tree: tree.Structure,
-    sliced: list[Tensor],
-    input_tree: tree.Structure,
-    length: int,
-    reverse: bool,
-) -> tuple[Any, Any]:
+@dataclass(slots=True)
+class _Loop:
+    """The body, on lists of tensors; `output_tree` is known once it has run."""
+
+    body: Body
+    carry_tree: tree.Structure
+    input_tree: tree.Structure
+    direction: Direction
+    output_tree: tree.Structure = tree.flatten(None)[1]
+
+    def iteration(self, carry: list[Tensor], slices: list[Tensor]) -> tuple[list[Tensor], Any]:
+        """Returns the next carry, and the output as the body gave it."""
+        given = tree.unflatten(self.carry_tree, carry), tree.unflatten(self.input_tree, slices)
+        following, output = _pair(self.body(*given))
+        return matching("scan: the carry", following, self.carry_tree, carry), output
+
+    def results(self, carry: list[Tensor], outputs: list[Tensor]) -> tuple[Any, Any]:
+        """Returns the last carry and the stacked outputs as trees."""
+        return tree.unflatten(self.carry_tree, carry), tree.unflatten(self.output_tree, outputs)
+
+
+def _in_python(loop: _Loop, carry: list[Tensor], inputs: list[Tensor]) -> tuple[Any, Any]:
     rows: list[list[Tensor]] = []
-    carry, sliced = list(map(snapshot, carry)), list(map(snapshot, sliced))
-    output_tree = tree.flatten(None)[1]
-    for t in reversed(range(length)) if reverse else range(length):
-        given = tree.unflatten(input_tree, [x[t] for x in sliced])
-        following, output = _pair(body(tree.unflatten(carry_tree, carry), given))
-        carry = list(map(snapshot, matching("scan: the carry", following, carry_tree, carry)))
+    carry, inputs = list(map(snapshot, carry)), list(map(snapshot, inputs))
+    steps = range(loop.direction.length)
+    for t in reversed(steps) if loop.direction.reverse else steps:
+        following, output = loop.iteration(carry, [x[t] for x in inputs])
+        carry = list(map(snapshot, following))
         if rows:
-            row = matching("scan: the output", output, output_tree, rows[0], _OUTPUTS_DIFFER)
+            row = matching("scan: the output", output, loop.output_tree, rows[0], _OUTPUTS_DIFFER)
         else:
-            row, output_tree = leaves_of(output)
+            row, loop.output_tree = leaves_of(output)
         rows.append(list(map(snapshot, row)))
-    if reverse:
+    if loop.direction.reverse:
         rows.reverse()
-    stacked = [stack(column) for column in zip(*rows, strict=True)]
-    return tree.unflatten(carry_tree, carry), tree.unflatten(output_tree, stacked)
+    return loop.results(carry, [stack(column) for column in zip(*rows, strict=True)])
 
 
-def _in_graph(
-    body: Body,
-    initial: list[Tensor],
-    carry_tree: tree.Structure,
-    inputs: list[Tensor],
-    input_tree: tree.Structure,
-    direction: Direction,
-) -> tuple[Any, Any]:
+def _in_graph(loop: _Loop, initial: list[Tensor], inputs: list[Tensor]) -> tuple[Any, Any]:
     """Writes the body once; the loop carries what it changes besides its own carry, too."""
-    output_tree = tree.flatten(None)[1]
-    before: list[Node] = []
-    sliced: list[ScannedInput] = []
 
-    def write(tracer: BodyTracer) -> list[Tensor]:
-        nonlocal output_tree
-        carry = [tracer.placeholder(x, CARRY) for x in initial]
-        before.extend(x.data for x in carry)
-        sliced.extend(scanned_input(tracer, x) for x in inputs)
-        rows = [Tensor(one.node, one.node.dtype) for one in sliced]
-        given = tree.unflatten(carry_tree, carry), tree.unflatten(input_tree, rows)
-        following, output = _pair(body(*given))
-        made, output_tree = leaves_of(output)
-        return matching("scan: the carry", following, carry_tree, carry) + made
+    def iteration(carry: list[Tensor], slices: list[Tensor]) -> list[Tensor]:
+        following, output = loop.iteration(carry, slices)
+        outputs, loop.output_tree = leaves_of(output)
+        return following + outputs
 
-    tracer, nodes = trace_body(write)
-    count = len(initial)
-    carried = [Carry(*one) for one in zip(initial, before, nodes, strict=False)]
-    changes = tracer.changes(again=True)
-    carried += carried_effects(changes, tracer.conditions)
-    if not direction.length:
-        empty = [full((0, *node.shape), 0, node.dtype) for node in nodes[count:]]
-        last = list(map(snapshot, initial))
-        return tree.unflatten(carry_tree, last), tree.unflatten(output_tree, empty)
-    result_tuple = make_scan(tracer, carried, sliced, nodes[count:], direction)
-    parts = [get_element(result_tuple, place, one.before) for place, one in enumerate(carried)]
-    apply_effects([one.tensor for one in changes], tracer.conditions, parts[count:])
-    stacked = [
-        get_element(result_tuple, place, node, direction.length)
-        for place, node in enumerate(nodes[count:], len(carried))
-    ]
-    return tree.unflatten(carry_tree, parts[:count]), tree.unflatten(output_tree, stacked)
+    body, length = with_effects(trace_loop(iteration, initial, inputs)), loop.direction.length
+    if not length:
+        empty = [full((0, *node.shape), 0, node.dtype) for node in body.outputs]
+        return loop.results(list(map(snapshot, initial)), empty)
+    result_tuple = make_scan(body, loop.direction)
+    last = last_carry(result_tuple, body, len(initial))
+    outputs = enumerate(body.outputs, len(body.carried))
+    stacked = [get_element(result_tuple, number, node, length) for number, node in outputs]
+    return loop.results(last, stacked)
 
 
 def _pair(result: Any) -> tuple[Any, Any]:

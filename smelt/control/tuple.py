@@ -11,7 +11,7 @@ from typing import Any
 
 from smelt.dtypes import float32
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tracing.apply import apply
 
@@ -32,6 +32,21 @@ class ResultCotangents:
         return ResultCotangents(self.shape, merged)
 
 
+class Region(Op):
+    """The family of loops and branches: runs its `bodies`, graphs, and gives a tuple.
+
+    `examples` are the extents of the `vmap`s around it: the tuple has a number for each of them.
+    """
+
+    pattern = Pattern.REGION
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # not in the registry: eagerly it is Python's own loop or branch
+
+    def infer(self, *types: Typed, **attributes: Any) -> Type:
+        return Type(attributes["examples"], TUPLE)
+
+
 class GetElement(Op):
     """One result of a tuple. `stacked`: its first axis runs along the iterations of a loop."""
 
@@ -39,7 +54,7 @@ class GetElement(Op):
     is_worth_saving = True
 
     def __init__(self) -> None:
-        self.name = "part"  # not in the registry: it means nothing without its result tuple
+        self.name = "get_element"  # not in the registry: it means nothing without its result tuple
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type(attributes["shape"], attributes["dtype"])
@@ -47,16 +62,14 @@ class GetElement(Op):
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return tangents[0].values.get(attributes["number"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (ResultCotangents(inputs[0].shape, {attributes["number"]: g}),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         (result_tuple,), shape, stacked = inputs, attributes["shape"], attributes["stacked"]
-        place = 1 if stacked else 0
-        whole = (*shape[:place], result_tuple.shape[0], *shape[place:])
-        result = apply(self, (result_tuple,), {**attributes, "shape": whole})
+        axis = 1 if stacked else 0
+        with_batch = (*shape[:axis], result_tuple.shape[0], *shape[axis:])
+        result = apply(self, (result_tuple,), {**attributes, "shape": with_batch})
         return result.movedim(1, 0) if stacked else result
 
 
@@ -71,8 +84,3 @@ def get_element(
     attributes: dict[str, Any] = {"number": number, "shape": shape, "dtype": like.dtype}
     attributes["stacked"] = length is not None
     return apply(GET_ELEMENT, (result_tuple,), attributes)
-
-
-def tuple_type(examples: Shape) -> Type:
-    """Returns the Type of a result tuple: a number per example of each `vmap` around it."""
-    return Type(examples, TUPLE)

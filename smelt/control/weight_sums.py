@@ -30,7 +30,7 @@ class DeferredSums:
         self.stacked: list[Node] = []
         self.carried: list[Carry] = []
         self._length = length
-        self._rows = {one.node: one.rows for one in sliced}
+        self._rows = {scanned.node: scanned.rows for scanned in sliced}
         self._tuple: Tensor | None = None
         self._first_carried = self._first_stacked = 0
 
@@ -41,17 +41,17 @@ class DeferredSums:
 
     def total(self, node: Node) -> Later:
         """Returns how the sum of a node over all iterations is found."""
-        if node.op is elementwise.add and all(one.shape == node.shape for one in node.inputs):
+        if node.op is elementwise.add and all(x.shape == node.shape for x in node.inputs):
             a, b = map(self.total, node.inputs)
             return lambda: a() + b()
         if node.op in (movement.permute, movement.reshape):
             inner = self.total(node.inputs[0])
             return lambda: node.op(inner(), **node.attributes)  # type: ignore[operator]
         if node.op is reduction.sum and self._differs(node.inputs[0]):
-            whole, axes = self._whole(node.inputs[0]), node.attributes["axes"]
-            return lambda: whole().sum((0, *(axis + 1 for axis in axes)))
+            values, axes = self._whole(node.inputs[0]), node.attributes["axes"]
+            return lambda: values().sum((0, *(axis + 1 for axis in axes)))
         if node.op is contraction.matmul and all(
-            one.ndim == 2 and self._differs(one) for one in node.inputs
+            operand.ndim == 2 and self._differs(operand) for operand in node.inputs
         ):
             return self._product(*node.inputs)
         return self._accumulated(node)
@@ -95,7 +95,7 @@ class DeferredSums:
         return self._tuple
 
     def _differs(self, node: Node) -> bool:
-        return any(one.op is CARRY or one in self._rows for one in topological((node,)))
+        return any(x.op is CARRY or x in self._rows for x in topological((node,)))
 
 
 def _bare(node: Node) -> Node:

@@ -7,15 +7,13 @@ from typing import Any
 
 from smelt import dtypes, tree
 from smelt.autodiff.vmap import Batched
-from smelt.control.body_tracer import CARRY, BodyTracer, Carry, trace_body
+from smelt.control.body_tracer import trace_loop
 from smelt.control.carry import checked_length, leaves_of, matching, snapshot
 from smelt.control.cond import check_bool, cond
-from smelt.control.effects import apply_effects, carried_effects
+from smelt.control.effects import last_carry, with_effects
 from smelt.control.scan import scan
-from smelt.control.tuple import get_element
 from smelt.control.while_op import make_while
 from smelt.errors import ArgumentError
-from smelt.ir.graph import Node
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
 from smelt.tracing.engine import context
@@ -114,25 +112,13 @@ def _limited(loop: _Loop, carry: list[Tensor], max_steps: int) -> list[Tensor]:
 
 def _in_graph(loop: _Loop, initial: list[Tensor]) -> list[Tensor]:
     """Writes body and condition once; the flag is the first tensor that the loop carries."""
-    first = loop.goes_on(initial)
-    before: list[Node] = []
 
-    def write(tracer: BodyTracer) -> list[Tensor]:
-        carry = [tracer.placeholder(x, CARRY) for x in (first, *initial)]
-        before.extend(x.data for x in carry)
+    def iteration(carry: list[Tensor], _: list[Tensor]) -> list[Tensor]:
         following = loop.iteration(carry[1:])
         return [loop.goes_on(following), *following]
 
-    tracer, nodes = trace_body(write)
-    triples = zip((first, *initial), before, nodes, strict=True)
-    carried = [Carry(*one) for one in triples]
-    changes = tracer.changes(again=True)
-    carried += carried_effects(changes, tracer.conditions)
-    result_tuple = make_while(tracer, carried)
-    parts = [get_element(result_tuple, place, one.before) for place, one in enumerate(carried)]
-    end = len(nodes)
-    apply_effects([one.tensor for one in changes], tracer.conditions, parts[end:])
-    return parts[1:end]
+    body = with_effects(trace_loop(iteration, [loop.goes_on(initial), *initial]))
+    return last_carry(make_while(body), body, 1 + len(initial))[1:]
 
 
 _NOT_ENOUGH = "while_loop: the condition still holds after max_steps={} turns"

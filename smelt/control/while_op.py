@@ -7,14 +7,14 @@ from typing import Any
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
-from smelt.control.body_tracer import CARRY, BodyTracer, Carry, trace_body
+from smelt.control.body_tracer import LoopBody, trace_loop
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.scan_op import body_graph
-from smelt.control.tuple import ResultCotangents, get_element, tuple_type
+from smelt.control.tuple import Region, ResultCotangents, get_element
 from smelt.errors import GradientError
-from smelt.ir.graph import Graph, Node
-from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Shape, Type, Typed
+from smelt.ir.graph import Graph
+from smelt.ops.movement import all_batched
+from smelt.ops.op import Gradients, Needs, Shape, batch_size
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
 from smelt.tracing.apply import apply
@@ -22,24 +22,14 @@ from smelt.tracing.engine import enable_grad
 from smelt.tracing.walk import forward_walk
 
 
-class WhileLoop(Op):
+class WhileLoop(Region):
     """A loop that goes on as long as the first tensor it carries, a bool, holds.
 
     Its operands are first contents of what it carries, then captured tensors; its results
     the last contents.
     """
 
-    pattern = Pattern.REGION
-
-    def __init__(self) -> None:
-        self.name = "while_loop"  # not in the registry: eagerly a loop is Python's own
-
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return tuple_type(attributes["examples"])
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         raise GradientError(_NO_LIMIT)
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
@@ -48,30 +38,23 @@ class WhileLoop(Op):
         count = len(graph.states)
         moving = [k for k, node in enumerate(graph.states) if node.dtype.is_float]
         first = [zeros_like(inputs[k]) if tangents[k] is None else tangents[k] for k in moving]
-        initial = [*inputs[:count], *first]
-        before: list[Node] = []
 
-        def write(tracer: BodyTracer) -> list[Tensor]:
-            carry = [tracer.placeholder(x, CARRY) for x in initial]
-            before.extend(x.data for x in carry)
+        def iteration(carry: list[Tensor], _: list[Tensor]) -> list[Tensor]:
             given = (*carry[:count], *inputs[count:])
             with enable_grad():
                 leaves = [tracked(x, "while_loop") if x.dtype.is_float else x for x in given]
                 after = _carry_after(graph, leaves)
             known = {id(leaves[k]): x for k, x in zip(moving, carry[count:], strict=True)}
-            closed = zip(leaves[count:], tangents[count:], strict=True)
-            known |= {id(x): tangent for x, tangent in closed if tangent is not None}
+            captured = zip(leaves[count:], tangents[count:], strict=True)
+            known |= {id(x): tangent for x, tangent in captured if tangent is not None}
             outputs = tuple([after[k] for k in moving])
             moved = zip(outputs, forward_walk(outputs, known), strict=True)
             return after + [zeros_like(y) if x is None else x for y, x in moved]
 
-        tracer, nodes = trace_body(write)
-        triples = zip(initial, before, nodes, strict=True)
-        result_tuple = make_while(tracer, [Carry(*one) for one in triples])
-        parts = {
-            k: get_element(result_tuple, count + n, graph.states[k]) for n, k in enumerate(moving)
-        }
-        return ResultCotangents(output.shape, parts)
+        result_tuple = make_while(trace_loop(iteration, [*inputs[:count], *first]))
+        numbers = enumerate(moving, count)
+        results = {k: get_element(result_tuple, n, graph.states[k]) for n, k in numbers}
+        return ResultCotangents(output.shape, results)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         """A loop that goes on while any example does; those that have ended keep what they have.
@@ -79,49 +62,37 @@ class WhileLoop(Op):
         It carries, last, the flag of every example.
         """
         (graph,) = attributes["bodies"]
-        count = len(graph.states)
-        size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
-        whole = [
-            x if has else x.broadcast_to((size, *x.shape))
-            for x, has in zip(inputs[:count], batched, strict=False)
-        ]
-        initial = [whole[0].any(), *whole[1:], whole[0]]
-        closed = tuple(0 if has else None for has in batched[count:])
-        before: list[Node] = []
+        count, size = len(graph.states), batch_size(inputs, batched)
+        flags, *initial = all_batched(inputs[:count], batched[:count], size)
+        axes = (*(0 for _ in range(count)), *(0 if has else None for has in batched[count:]))
 
-        def one(flag: Tensor, *given: Tensor) -> list[Tensor]:
+        def example(flag: Tensor, *given: Tensor) -> list[Tensor]:
             after = _carry_after(graph, [flag, *given])
             pairs = zip(after[1:], given, strict=False)
-            kept = [where(flag, new, old) for new, old in pairs]
-            return [*kept, flag & after[0]]
+            return [*(where(flag, new, old) for new, old in pairs), flag & after[0]]
 
-        def write(tracer: BodyTracer) -> list[Tensor]:
-            any_goes_on, *carry = [tracer.placeholder(x, CARRY) for x in initial]
-            before.extend(x.data for x in (any_goes_on, *carry))
-            axes = (*(0 for _ in carry), *closed)
-            results = vmap(one, in_axes=axes)(carry[-1], *carry[:-1], *inputs[count:])
+        def iteration(carry: list[Tensor], _: list[Tensor]) -> list[Tensor]:
+            _any, *values, flags = carry
+            results = vmap(example, in_axes=axes)(flags, *values, *inputs[count:])
             return [results[-1].any(), *results]
 
-        tracer, nodes = trace_body(write)
-        triples = zip(initial, before, nodes, strict=True)
-        examples = (size, *attributes["examples"])
-        return make_while(tracer, [Carry(*one) for one in triples], examples)
+        body = trace_loop(iteration, [flags.any(), *initial, flags])
+        return make_while(body, (size, *attributes["examples"]))
 
 
-while_op = WhileLoop()
+while_op = WhileLoop("while_loop")
 
 
-def make_while(tracer: BodyTracer, carried: Sequence[Carry], examples: Shape = ()) -> Tensor:
+def make_while(body: LoopBody, examples: Shape = ()) -> Tensor:
     """Returns the result tuple of a loop around a traced body; its flag is carried first."""
-    graph, given = body_graph(tracer, carried, (), (), ())
-    operands = (*(one.initial for one in carried), *given)
+    graph, given = body_graph(body, ())
+    operands = (*(carry.initial for carry in body.carried), *given)
     return apply(while_op, operands, {"bodies": (graph,), "examples": examples})
 
 
 def _carry_after(graph: Graph, leaves: Sequence[Tensor]) -> list[Tensor]:
     """Returns the carry after an iteration, given what stands for its leaves."""
-    changed = dict(graph.updates)
-    roots = [changed.get(node, node) for node in graph.states]
+    roots = graph.next_states
     given = dict(zip((*graph.states, *graph.arguments), leaves, strict=True))
     values = evaluate_graph(roots, given)
     return [values[node] for node in roots]

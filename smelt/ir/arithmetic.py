@@ -71,6 +71,11 @@ def power(a: Value, b: Value) -> Value:
     return flat.reshape(base.shape)[()]
 
 
+def erf(x: Value) -> Value:
+    """Returns the error function, which NumPy has not; good to the last bits of float64."""
+    return _erf_exact(x).astype(x.dtype)
+
+
 def _number(x: Value, dtype: DType) -> Value:
     if dtype.compute is dtype:
         return x
@@ -100,14 +105,16 @@ def _fma_one(a: float, b: float, c: float) -> float:
         return math.copysign(math.inf, sign)
 
 
-def _logical_right(a: Value, b: Value) -> Value:
+def shift_right_logical(a: Value, b: Value) -> Value:
+    """Returns the bits of a moved to the right, zeros behind them; b counts modulo the width."""
     bits = np.asarray(a).dtype.itemsize * 8
     unsigned = np.dtype(f"uint{bits}")
     count = np.asarray(b % bits).astype(unsigned)
     return (np.asarray(a).view(unsigned) >> count).view(np.asarray(a).dtype)
 
 
-def _left(a: Value, b: Value) -> Value:
+def shift_left(a: Value, b: Value) -> Value:
+    """Returns the bits of a moved to the left; b counts modulo the width."""
     return a << (b % (np.asarray(a).dtype.itemsize * 8))
 
 
@@ -117,7 +124,7 @@ def _truncated(a: Value, b: Value) -> Value:
     return np.where(b == 0, 0, floor + upward).astype(a.dtype)
 
 
-def _whole_power(a: Value, b: Value) -> Value:
+def whole_power(a: Value, b: Value) -> Value:
     """Integer power with wrapping; a negative exponent truncates the reciprocal."""
     power = np.power(a, np.where(b < 0, 0, b).astype(a.dtype))
     odd = np.where(b % 2 == 0, 1, a)
@@ -134,54 +141,30 @@ def _never(x: Value) -> Value:
 
 
 _fma_exact = np.vectorize(_fma_one, otypes=[np.float64])
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+_erf_exact = np.vectorize(math.erf, otypes=[np.float64])
 
-_UNARY: dict[str, Callable[[Value], Value]] = {
+_NUMPY = (  # NumPy's functions of the same name
+    "abs sqrt exp exp2 log log2 log10 log1p expm1 sin cos tanh floor ceil trunc sign logical_not "
+    "isnan isinf add mod maximum minimum bitwise_and bitwise_or bitwise_xor".split()
+)
+_SAME_NAME: dict[str, Callable[..., Value]] = {name: getattr(np, name) for name in _NUMPY}
+_UNARY = _SAME_NAME | {
     "neg": np.negative,
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "exp": np.exp,
-    "log": np.log,
-    "log1p": np.log1p,
-    "expm1": np.expm1,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tanh": np.tanh,
-    "erf": lambda x: _erf(x).astype(x.dtype),
-    "floor": np.floor,
-    "ceil": np.ceil,
     "round": np.rint,
-    "trunc": np.trunc,
-    "sign": np.sign,
-    "logical_not": np.logical_not,
     "bitwise_not": np.invert,
-    "isnan": np.isnan,
-    "isinf": np.isinf,
+    "erf": erf,
 }
-_WHOLE = {
-    "floor": _same,
-    "ceil": _same,
-    "round": _same,
-    "trunc": _same,
-    "isnan": _never,
-    "isinf": _never,
-}
-_BINARY: dict[str, Callable[[Value, Value], Value]] = {
-    "add": np.add,
+_WHOLE = dict.fromkeys(("floor", "ceil", "round", "trunc"), _same)
+_WHOLE |= dict.fromkeys(("isnan", "isinf"), _never)
+_BINARY = _SAME_NAME | {
     "sub": np.subtract,
     "mul": np.multiply,
     "div": np.divide,
     "floordiv": np.floor_divide,
-    "mod": np.mod,
     "pow": power,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
     "atan2": np.arctan2,
-    "bitwise_and": np.bitwise_and,
-    "bitwise_or": np.bitwise_or,
-    "bitwise_xor": np.bitwise_xor,
-    "shl": _left,
-    "shr": _logical_right,
+    "shl": shift_left,
+    "shr": shift_right_logical,
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,
@@ -189,5 +172,5 @@ _BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "gt": np.greater,
     "ge": np.greater_equal,
 }
-_INTEGER = {"div": _truncated, "pow": _whole_power}
+_INTEGER = {"div": _truncated, "pow": whole_power}
 _FLAG = {"add": np.logical_or, "mul": np.logical_and}

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from smelt.ir.loops import Expression, Let, Read, Variable, children, with_children
+from smelt.ir.loops import Expression, Let, Read, Variable, children
+from smelt.ir.postorder import postorder
+from smelt.ir.visit import Transformer
 
 
 def bind_shared(
@@ -18,15 +20,16 @@ def bind_shared(
 
     The lets come in the order in which they need each other; `fresh` makes names.
     """
-    order = _postorder(values)
+    order = postorder(values, children)
     uses = Counter(id(part) for expression in order for part in children(expression))
     lets: list[Let] = []
     built: dict[int, Expression] = {}
+    rebuild = _Rebuild(built)
     for expression in order:
         parts = children(expression)
         again = [built[id(part)] for part in parts]
         same = all(a is b for a, b in zip(again, parts, strict=True))
-        rebuilt = expression if same else with_children(expression, again)
+        rebuilt = expression if same else rebuild.visit(expression)
         if parts and uses[id(expression)] > 1 and not isinstance(expression, Read):
             variable = Variable(fresh("t"), rebuilt.dtype, rebuilt.lanes)
             lets.append(Let(variable, rebuilt))
@@ -35,17 +38,11 @@ def bind_shared(
     return lets, tuple(built[id(value)] for value in values)
 
 
-def _postorder(roots: Sequence[Expression]) -> list[Expression]:
-    """Every part once, each after what it is made of."""
-    order: list[Expression] = []
-    placed: set[int] = set()
-    stack = [(root, False) for root in reversed(roots)]
-    while stack:
-        part, ready = stack.pop()
-        if ready:
-            order.append(part)
-        elif id(part) not in placed:
-            placed.add(id(part))
-            stack.append((part, True))
-            stack.extend((below, False) for below in reversed(children(part)))
-    return order
+class _Rebuild(Transformer):
+    """Makes an expression of parts that are built already."""
+
+    def __init__(self, built: dict[int, Expression]) -> None:
+        self.built = built
+
+    def __call__(self, expression: Expression) -> Expression:
+        return self.built[id(expression)]

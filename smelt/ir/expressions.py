@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from smelt.dtypes import DType, bool_, int64
 
 UNARY = frozenset(
-    "neg abs sqrt exp log sin cos tanh erf floor ceil round trunc sign logical_not bitwise_not "
-    "log1p expm1 isnan isinf bitcast".split()
+    "neg abs sqrt exp exp2 log log2 log10 sin cos tanh erf floor ceil round trunc sign logical_not "
+    "bitwise_not log1p expm1 isnan isinf bitcast".split()
 )
 ARITHMETIC = frozenset(
     "add sub mul div floordiv mod pow maximum minimum bitwise_and bitwise_or bitwise_xor shl shr "
@@ -20,6 +21,25 @@ ARITHMETIC = frozenset(
 )
 COMPARE = frozenset("eq ne lt le gt ge".split())
 REDUCE = frozenset("add mul maximum minimum".split())
+COSTS = {  # of one element, where an addition costs 1; so does what is not named
+    "div": 4,
+    "sqrt": 4,
+    "floordiv": 6,
+    "mod": 6,
+    "exp": 12,
+    "exp2": 12,
+    "log": 14,
+    "log2": 14,
+    "log10": 14,
+    "expm1": 16,
+    "tanh": 16,
+    "log1p": 18,
+    "sin": 20,
+    "cos": 20,
+    "erf": 20,
+    "atan2": 30,
+    "pow": 40,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,10 +53,7 @@ class Buffer:
     @property
     def size(self) -> int:
         """Number of elements."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return math.prod(self.shape)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -46,6 +63,18 @@ class Buffer:
             strides.append(step)
             step *= extent
         return tuple(reversed(strides))
+
+
+def _operator(op: str) -> Callable[[Operators, Operand], Expression]:
+    return lambda self, other: binary(op, self, other)
+
+
+def _reflected(op: str) -> Callable[[Operators, Operand], Expression]:
+    return lambda self, other: binary(op, other, self)
+
+
+def _operator_of_one(op: str) -> Callable[[Operators], Expression]:
+    return lambda self: unary(op, self)
 
 
 class Operators:
@@ -58,91 +87,33 @@ class Operators:
 
     __slots__ = ()
 
-    def __add__(self, other: Operand) -> Expression:
-        return binary("add", self, other)
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("sub"), _reflected("sub")
+    __mul__, __rmul__ = _operator("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _operator("div"), _reflected("div")
+    __floordiv__ = _operator("floordiv")
+    __mod__ = _operator("mod")
+    __and__ = _operator("bitwise_and")
+    __or__ = _operator("bitwise_or")
+    __xor__ = _operator("bitwise_xor")
+    __lshift__ = _operator("shl")
+    __rshift__ = _operator("shr")
+    __lt__ = _operator("lt")
+    __le__ = _operator("le")
+    __gt__ = _operator("gt")
+    __ge__ = _operator("ge")
+    equals = _operator("eq")  # nan equals nothing (`==` compares expressions)
+    differs = _operator("ne")
+    minimum = _operator("minimum")  # nan when either is
+    maximum = _operator("maximum")
 
-    def __radd__(self, other: Operand) -> Expression:
-        return binary("add", other, self)
-
-    def __sub__(self, other: Operand) -> Expression:
-        return binary("sub", self, other)
-
-    def __rsub__(self, other: Operand) -> Expression:
-        return binary("sub", other, self)
-
-    def __mul__(self, other: Operand) -> Expression:
-        return binary("mul", self, other)
-
-    def __rmul__(self, other: Operand) -> Expression:
-        return binary("mul", other, self)
-
-    def __truediv__(self, other: Operand) -> Expression:
-        return binary("div", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Expression:
-        return binary("div", other, self)
-
-    def __floordiv__(self, other: Operand) -> Expression:
-        return binary("floordiv", self, other)
-
-    def __mod__(self, other: Operand) -> Expression:
-        return binary("mod", self, other)
-
-    def __and__(self, other: Operand) -> Expression:
-        return binary("bitwise_and", self, other)
-
-    def __or__(self, other: Operand) -> Expression:
-        return binary("bitwise_or", self, other)
-
-    def __xor__(self, other: Operand) -> Expression:
-        return binary("bitwise_xor", self, other)
-
-    def __lshift__(self, other: Operand) -> Expression:
-        return binary("shl", self, other)
-
-    def __rshift__(self, other: Operand) -> Expression:
-        return binary("shr", self, other)
-
-    def __lt__(self, other: Operand) -> Expression:
-        return binary("lt", self, other)
-
-    def __le__(self, other: Operand) -> Expression:
-        return binary("le", self, other)
-
-    def __gt__(self, other: Operand) -> Expression:
-        return binary("gt", self, other)
-
-    def __ge__(self, other: Operand) -> Expression:
-        return binary("ge", self, other)
-
-    def __neg__(self) -> Expression:
-        return unary("neg", self)
-
-    def __abs__(self) -> Expression:
-        return unary("abs", self)
-
-    def __invert__(self) -> Expression:
-        return unary("logical_not", self)
-
-    def equals(self, other: Operand) -> Expression:
-        """Whether both are the same number; nan equals nothing. (`==` compares expressions.)"""
-        return binary("eq", self, other)
-
-    def differs(self, other: Operand) -> Expression:
-        """Whether the two are not the same number; nan differs from everything."""
-        return binary("ne", self, other)
+    __neg__ = _operator_of_one("neg")
+    __abs__ = _operator_of_one("abs")
+    __invert__ = _operator_of_one("logical_not")
 
     def to(self, dtype: DType) -> Expression:
         """The value converted to another dtype."""
         return Cast(_expression(self), dtype)
-
-    def minimum(self, other: Operand) -> Expression:
-        """The smaller of the two; nan when either is."""
-        return binary("minimum", self, other)
-
-    def maximum(self, other: Operand) -> Expression:
-        """The larger of the two; nan when either is."""
-        return binary("maximum", self, other)
 
 
 def derived() -> int:
@@ -453,24 +424,6 @@ def children(expression: Expression) -> tuple[Expression, ...]:
         case Read(index=index):
             return index
     return ()
-
-
-def with_children(whole: Expression, parts: Sequence[Expression]) -> Expression:
-    """Returns an expression of the same kind made of other parts; undoes `children`."""
-    match whole:
-        case Unary() | Cast() | Reduce():
-            return replace(whole, x=parts[0])
-        case Binary():
-            return replace(whole, a=parts[0], b=parts[1])
-        case Fma():
-            return replace(whole, a=parts[0], b=parts[1], c=parts[2])
-        case Select():
-            return replace(whole, condition=parts[0], yes=parts[1], no=parts[2])
-        case Load(mask=None) | Read():
-            return replace(whole, index=tuple(parts))
-        case Load():
-            return replace(whole, index=tuple(parts[:-1]), mask=parts[-1])
-    return whole
 
 
 def walk(expression: Expression) -> Iterator[Expression]:

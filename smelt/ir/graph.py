@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -11,6 +13,7 @@ import numpy as np
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.operation import Operation, Pattern
+from smelt.ir.postorder import postorder
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,7 @@ class Node:
     @property
     def size(self) -> int:
         """Number of elements."""
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return math.prod(self.shape)
 
     @property
     def ndim(self) -> int:
@@ -116,35 +116,24 @@ class Graph:
             *(new for _, new in self.updates),
         )
 
+    @property
+    def next_states(self) -> list[Node]:
+        """What each state holds after a run."""
+        changed = dict(self.updates)
+        return [changed.get(node, node) for node in self.states]
+
     def nodes(self) -> list[Node]:
         """Every node that the roots need, operands before users."""
         return topological(self.roots)
 
 
 def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]:
-    """Returns the nodes below `roots`, operands before users, without recursion; of what is known
-    neither the nodes nor what they are computed of.
+    """Returns the nodes below `roots`, operands before users; of what is known neither the nodes
+    nor what they are computed of.
 
     The order depends only on the graph, so equal steps print equal text.
     """
-    order: list[Node] = []
-    done: set[Node] = set(known)
-    for root in roots:
-        stack: list[tuple[Node, Iterator[Node]]] = []
-        if root not in done:
-            done.add(root)
-            stack.append((root, iter(root.inputs)))
-        while stack:
-            node, pending = stack[-1]
-            for operand in pending:
-                if operand not in done:
-                    done.add(operand)
-                    stack.append((operand, iter(operand.inputs)))
-                    break
-            else:
-                order.append(node)
-                stack.pop()
-    return order
+    return postorder(roots, operator.attrgetter("inputs"), known)
 
 
 def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:
@@ -158,7 +147,7 @@ def rebuilt(graph: Graph, change: Callable[[Node], Node]) -> Graph:
         graph,
         outputs=tuple([new[node] for node in graph.outputs]),
         updates=tuple([(old, new[value]) for old, value in graph.updates]),
-        assertions=tuple([Assertion(new[one.node], one.message) for one in graph.assertions]),
+        assertions=tuple([Assertion(new[check.node], check.message) for check in graph.assertions]),
     )
 
 

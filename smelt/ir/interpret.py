@@ -7,47 +7,23 @@ nan (or a conspicuous integer), so that a value read before it is written is see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from smelt.errors import CompileError
 from smelt.ir import arithmetic
-from smelt.ir.loops import (
-    Assign,
-    Binary,
-    Buffer,
-    Cast,
-    Constant,
-    Declare,
-    Expression,
-    Fma,
-    If,
-    Kernel,
-    Lanes,
-    Let,
-    Load,
-    Loop,
-    Read,
-    Reduce,
-    Register,
-    Scratch,
-    Select,
-    Statement,
-    Store,
-    Transpose,
-    Unary,
-    Variable,
-)
+from smelt.ir import loops as ir
 from smelt.ir.program import Branch, Call, Check, Program, Region, Repeat, Slot
 from smelt.ir.show import node_text
+from smelt.ir.visit import Visitor
 
 Value = arithmetic.Value
 _UNWRITTEN = 0xFF  # the byte that memory holds before anything is written: nan, or -1
 
 
-def run_kernel(kernel: Kernel, arrays: Sequence[np.ndarray], backwards: bool = False) -> None:
+def run_kernel(kernel: ir.Kernel, arrays: Sequence[np.ndarray], backwards: bool = False) -> None:
     """Runs a kernel on arrays in the order of `kernel.buffers`; outputs are changed in place.
 
     An array may have another shape than its buffer, of the same size: both are dense.
@@ -93,32 +69,32 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
             case Check(slot=slot, number=number) if places[slot].any():
                 return number + 1
             case Repeat(region=region):
-                for turn in _turns(part, places):
-                    _run_region(region, places, turn)
+                for iteration in _iterations(part, places):
+                    _run_region(region, places, iteration)
             case Branch(flag=flag, yes=yes, no=no):
                 _run_region(yes if places[flag].any() else no, places, 0)
     return 0
 
 
-def _turns(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:
+def _iterations(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:
     if part.flag is None:
-        yield from range(part.turns or 0)
+        yield from range(part.trip_count or 0)
     while part.flag is not None and places[part.flag].any():
         yield 0
 
 
-def _run_region(region: Region, places: dict[Slot, np.ndarray], turn: int) -> None:
+def _run_region(region: Region, places: dict[Slot, np.ndarray], iteration: int) -> None:
     inner = {}
-    for one in region.bindings:
-        begin = one.start + turn * one.stride
-        block = places[one.outer].reshape(-1).view(np.uint8)[begin : begin + one.inner.nbytes]
-        inner[one.inner] = block.view(one.inner.dtype.storage).reshape(one.inner.shape)
+    for binding in region.bindings:
+        slot, begin = binding.inner, binding.start + iteration * binding.stride
+        block = places[binding.outer].reshape(-1).view(np.uint8)[begin : begin + slot.nbytes]
+        inner[slot] = block.view(slot.dtype.storage).reshape(slot.shape)
     none = np.empty(0, np.uint8)
     arena = none if region.arena is None else places[region.arena].view(np.uint8)
     _run(region.program, inner, arena)
 
 
-def _check_array(kernel: str, buffer: Buffer, array: np.ndarray) -> None:
+def _check_array(kernel: str, buffer: ir.Buffer, array: np.ndarray) -> None:
     dense = array.size == buffer.size and array.flags.c_contiguous
     if not dense or array.dtype != buffer.dtype.storage:
         raise CompileError(
@@ -127,41 +103,43 @@ def _check_array(kernel: str, buffer: Buffer, array: np.ndarray) -> None:
         )
 
 
-class _Machine:
+class _Machine(Visitor):
     """The state of one run: arrays of buffers, values of registers and of variables."""
 
-    def __init__(self, kernel: Kernel, arrays: dict[Buffer, np.ndarray], backwards: bool) -> None:
+    def __init__(
+        self, kernel: ir.Kernel, arrays: dict[ir.Buffer, np.ndarray], backwards: bool
+    ) -> None:
         self.kernel = kernel
         self.arrays = arrays
         self.backwards = backwards
-        self.registers: dict[Register, np.ndarray] = {}
+        self.registers: dict[ir.Register, np.ndarray] = {}
         self.variables: dict[str, Value] = {}
 
-    def fail(self, statement: Statement | Expression, problem: str) -> CompileError:
+    def fail(self, statement: ir.Statement | ir.Expression, problem: str) -> CompileError:
         text = node_text(statement)
         known = {name: value.tolist() for name, value in self.variables.items()}
         return CompileError(f"{self.kernel.name}: {problem} in `{text}` with {known}")
 
     # -- statements --------------------------------------------------------------------------------
 
-    def block(self, body: tuple[Statement, ...]) -> None:
+    def block(self, body: tuple[ir.Statement, ...]) -> None:
         for statement in body:
-            _STATEMENTS[type(statement)](self, statement)
+            self.visit(statement)
 
-    def let(self, let: Let) -> None:
+    def let(self, let: ir.Let) -> None:
         self.variables[let.variable.name] = self.value(let.value)
 
-    def declare(self, declare: Declare) -> None:
+    def declare(self, declare: ir.Declare) -> None:
         register = declare.register
         shape = (*register.shape, register.lanes) if register.lanes > 1 else register.shape
         array = self.registers[register] = np.empty(shape, register.dtype.storage)
         array[...] = self.value(declare.start)
 
-    def assign(self, assign: Assign) -> None:
+    def assign(self, assign: ir.Assign) -> None:
         array = self.register(assign, assign.register)
         array[self.place(assign, assign.register, assign.index)] = self.value(assign.value)
 
-    def store(self, store: Store) -> None:
+    def store(self, store: ir.Store) -> None:
         array = self.array(store, store.buffer)
         lanes = max((part.lanes for part in store.index), default=1)
         index = tuple(np.broadcast_to(self.value(part), (lanes,)) for part in store.index)
@@ -177,12 +155,12 @@ class _Machine:
         if len(value):
             array[index] = value if lanes > 1 or index else value[0]
 
-    def scratch(self, scratch: Scratch) -> None:
+    def scratch(self, scratch: ir.Scratch) -> None:
         buffer = scratch.buffer
         unwritten = np.full(buffer.size * buffer.dtype.itemsize, _UNWRITTEN, np.uint8)
         self.arrays[buffer] = unwritten.view(buffer.dtype.storage).reshape(buffer.shape)
 
-    def transpose(self, tile: Transpose) -> None:
+    def transpose(self, tile: ir.Transpose) -> None:
         rows, columns = np.arange(tile.rows)[:, None], np.arange(tile.columns)[None, :]
         source = [np.asarray(self.value(part)) for part in tile.source_index]
         target = [np.asarray(self.value(part)) for part in tile.target_index]
@@ -195,7 +173,7 @@ class _Machine:
         values = self.array(tile, tile.source)[tuple(source)]
         self.array(tile, tile.target)[tuple(target)] = values
 
-    def loop(self, loop: Loop) -> None:
+    def loop(self, loop: ir.Loop) -> None:
         start, stop = (
             bound if isinstance(bound, int) else int(self.value(bound))
             for bound in (loop.start, loop.stop)
@@ -207,31 +185,34 @@ class _Machine:
             self.variables[loop.variable.name] = np.int64(step)
             self.block(loop.body)
 
-    def if_(self, branch: If) -> None:
+    def branch(self, branch: ir.If) -> None:
         if self.value(branch.condition):
             self.block(branch.body)
 
     # -- places ------------------------------------------------------------------------------------
 
-    def array(self, where: Statement | Expression, buffer: Buffer) -> np.ndarray:
+    def array(self, where: ir.Statement | ir.Expression, buffer: ir.Buffer) -> np.ndarray:
         if buffer not in self.arrays:
             raise self.fail(where, f"buffer {buffer.name} is not in scope")
         return self.arrays[buffer]
 
-    def register(self, where: Statement | Expression, register: Register) -> np.ndarray:
+    def register(self, where: ir.Statement | ir.Expression, register: ir.Register) -> np.ndarray:
         if register not in self.registers:
             raise self.fail(where, f"register {register.name} is not declared")
         return self.registers[register]
 
     def place(
-        self, where: Statement | Expression, register: Register, index: tuple[Expression, ...]
+        self,
+        where: ir.Statement | ir.Expression,
+        register: ir.Register,
+        index: tuple[ir.Expression, ...],
     ) -> tuple[Any, ...]:
         place = tuple(self.value(part) for part in index)
         self.check_bounds(where, place, register.shape)
         return (*place, ...)
 
     def check_bounds(
-        self, where: Statement | Expression, index: Sequence[Value], shape: tuple[int, ...]
+        self, where: ir.Statement | ir.Expression, index: Sequence[Value], shape: tuple[int, ...]
     ) -> None:
         if len(index) != len(shape):
             raise self.fail(where, f"{len(index)} indices for shape {list(shape)}")
@@ -242,40 +223,40 @@ class _Machine:
 
     # -- expressions -------------------------------------------------------------------------------
 
-    def value(self, expression: Expression) -> Value:
-        return _EXPRESSIONS[type(expression)](self, expression)
+    def value(self, expression: ir.Expression) -> Value:
+        return self.visit(expression)
 
-    def constant(self, constant: Constant) -> Value:
+    def constant(self, constant: ir.Constant) -> Value:
         value = arithmetic.cast(np.asarray(constant.value)[()], constant.dtype)
         return value if constant.lanes == 1 else np.full(constant.lanes, value)
 
-    def variable(self, variable: Variable) -> Value:
+    def variable(self, variable: ir.Variable) -> Value:
         if variable.name not in self.variables:
             raise self.fail(variable, f"variable {variable.name} has no value")
         return self.variables[variable.name]
 
-    def lanes(self, lanes: Lanes) -> Value:
+    def lane_numbers(self, lanes: ir.Lanes) -> Value:
         return np.arange(lanes.lanes, dtype=np.int64)
 
-    def unary(self, unary: Unary) -> Value:
+    def unary(self, unary: ir.Unary) -> Value:
         return arithmetic.unary(unary.op, self.value(unary.x), unary.x.dtype, unary.dtype)
 
-    def binary(self, binary: Binary) -> Value:
+    def binary(self, binary: ir.Binary) -> Value:
         a, b = self.value(binary.a), self.value(binary.b)
         return arithmetic.binary(binary.op, a, b, binary.a.dtype, binary.dtype)
 
-    def fma(self, fma: Fma) -> Value:
+    def fma(self, fma: ir.Fma) -> Value:
         return arithmetic.fma(self.value(fma.a), self.value(fma.b), self.value(fma.c), fma.dtype)
 
-    def select(self, select: Select) -> Value:
+    def select(self, select: ir.Select) -> Value:
         yes, no = self.value(select.yes), self.value(select.no)
         chosen: Value = np.where(self.value(select.condition), yes, no)
         return chosen[()]
 
-    def cast(self, cast: Cast) -> Value:
+    def cast(self, cast: ir.Cast) -> Value:
         return arithmetic.convert(self.value(cast.x), cast.x.dtype, cast.dtype)
 
-    def load(self, load: Load) -> Value:
+    def load(self, load: ir.Load) -> Value:
         array = self.array(load, load.buffer)
         if load.mask is None:
             index = tuple(self.value(part) for part in load.index)
@@ -289,12 +270,12 @@ class _Machine:
         values[kept] = array[index] if index else array[()]
         return values if load.lanes > 1 else values[0]
 
-    def read(self, read: Read) -> Value:
+    def read(self, read: ir.Read) -> Value:
         array = self.register(read, read.register)
         value = array[self.place(read, read.register, read.index)]
         return value.copy() if value.ndim else value[()]
 
-    def reduce(self, reduce: Reduce) -> Value:
+    def reduce(self, reduce: ir.Reduce) -> Value:
         values = self.value(reduce.x)
         while values.size > 1:
             half = values.size // 2
@@ -302,28 +283,3 @@ class _Machine:
                 reduce.op, values[:half], values[half:], reduce.dtype, reduce.dtype
             )
         return values[0] if values.ndim else values
-
-
-_STATEMENTS: dict[type, Callable[[_Machine, Any], None]] = {
-    Let: _Machine.let,
-    Declare: _Machine.declare,
-    Assign: _Machine.assign,
-    Store: _Machine.store,
-    Scratch: _Machine.scratch,
-    Transpose: _Machine.transpose,
-    Loop: _Machine.loop,
-    If: _Machine.if_,
-}
-_EXPRESSIONS: dict[type, Callable[[_Machine, Any], Value]] = {
-    Constant: _Machine.constant,
-    Variable: _Machine.variable,
-    Lanes: _Machine.lanes,
-    Unary: _Machine.unary,
-    Binary: _Machine.binary,
-    Fma: _Machine.fma,
-    Select: _Machine.select,
-    Cast: _Machine.cast,
-    Load: _Machine.load,
-    Read: _Machine.read,
-    Reduce: _Machine.reduce,
-}

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smelt.ir.expressions import (
+from smelt.ir.expressions import (  # noqa: F401  everybody imports both from here
     ARITHMETIC,
     COMPARE,
+    COSTS,
     REDUCE,
     UNARY,
     Binary,
@@ -46,46 +47,7 @@ from smelt.ir.expressions import (
     index_variable,
     unary,
     walk,
-    with_children,
 )
-
-__all__ = [
-    "ARITHMETIC",
-    "COMPARE",
-    "REDUCE",
-    "UNARY",
-    "Assign",
-    "Binary",
-    "Buffer",
-    "Cast",
-    "Constant",
-    "Declare",
-    "Expression",
-    "Fma",
-    "If",
-    "Kernel",
-    "Lanes",
-    "Let",
-    "Load",
-    "Loop",
-    "Read",
-    "Reduce",
-    "Register",
-    "Scratch",
-    "Select",
-    "Statement",
-    "Store",
-    "Transpose",
-    "Unary",
-    "Variable",
-    "binary",
-    "children",
-    "constant",
-    "index_variable",
-    "unary",
-    "walk",
-    "with_children",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Operation:
     is_movement: ClassVar[bool] = False  # whether it gives elements of its operand as they are
     rereads_operands: ClassVar[bool] = False  # whether it reads each element many times
     writes_before_reading: ClassVar[bool] = False  # whether it fills the result, then reads
+    runs_one_body: ClassVar[bool] = False  # of a region: the one that the first operand says
     needs_workspace: ClassVar[bool] = False  # whether it needs memory of the result's size besides
 
     @property

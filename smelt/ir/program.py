@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -28,10 +29,7 @@ class Slot:
     @property
     def nbytes(self) -> int:
         """Bytes that the array takes."""
-        count = self.dtype.itemsize
-        for extent in self.shape:
-            count *= extent
-        return count
+        return self.dtype.itemsize * math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +50,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """Where a slot of a region lies: in `outer`, `start + turn * stride` bytes from its begin."""
+    """Where a slot of a region lies: in `outer`, `start + iteration * stride` bytes on."""
 
     inner: Slot
     outer: Slot
@@ -74,10 +72,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeat:
-    """A region run `turns` times; or, if that is None, as long as `flag` (a bool) holds before."""
+    """A region run `trip_count` times; if that is None, as long as `flag` (a bool) holds before."""
 
     region: Region
-    turns: int | None
+    trip_count: int | None
     flag: Slot | None = None
 
 

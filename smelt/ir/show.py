@@ -14,36 +14,12 @@ float32, int64 or bool unless a suffix says otherwise (`1_i32`, `0.5_f64`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
-from smelt.ir.loops import (
-    Assign,
-    Binary,
-    Buffer,
-    Cast,
-    Constant,
-    Declare,
-    Expression,
-    Fma,
-    If,
-    Kernel,
-    Lanes,
-    Let,
-    Load,
-    Loop,
-    Read,
-    Reduce,
-    Register,
-    Scratch,
-    Select,
-    Statement,
-    Store,
-    Transpose,
-    Unary,
-    Variable,
-)
+from smelt.ir import loops as ir
 from smelt.ir.program import Branch, Call, Check, Program, Region, Repeat, Slot
+from smelt.ir.visit import METHODS, Visitor
 
 INFIX = {
     "add": (" + ", 6),
@@ -67,7 +43,7 @@ ATOM = 9
 SUFFIX = {"int32": "_i32", "float16": "_f16", "bfloat16": "_bf16", "float64": "_f64"}
 
 
-def kernel_text(kernel: Kernel, canonical: bool = False) -> str:
+def kernel_text(kernel: ir.Kernel, canonical: bool = False) -> str:
     """Returns the text of a kernel.
 
     With `canonical`, the kernel, its buffers, registers and variables are renamed by order of
@@ -76,23 +52,23 @@ def kernel_text(kernel: Kernel, canonical: bool = False) -> str:
     return _Printer(canonical).kernel(kernel)
 
 
-def statement_text(statement: Statement) -> str:
+def statement_text(statement: ir.Statement) -> str:
     """Returns the text of one statement, for error messages; of a block only its first line."""
     printer = _Printer(canonical=False)
     printer.statement(statement, "")
     return printer.lines[0]
 
 
-def expression_text(expression: Expression) -> str:
+def expression_text(expression: ir.Expression) -> str:
     """Returns the text of one expression."""
     return _Printer(canonical=False).text(expression)
 
 
-def node_text(node: Statement | Expression) -> str:
+def node_text(node: ir.Statement | ir.Expression) -> str:
     """Returns the text of a statement or an expression, whichever it is."""
-    if type(node) in _STATEMENTS:
-        return statement_text(cast("Statement", node))
-    return expression_text(cast("Expression", node))
+    if isinstance(node, ir.Statement):
+        return statement_text(node)
+    return expression_text(node)
 
 
 def program_text(program: Program) -> str:
@@ -105,7 +81,7 @@ def program_text(program: Program) -> str:
 
 
 def _body_lines(
-    program: Program, names: dict[Slot, str], kernels: dict[Kernel, str]
+    program: Program, names: dict[Slot, str], kernels: dict[ir.Kernel, str]
 ) -> Iterator[str]:
     """Yields the slots of a program, then what runs."""
     for slot in program.slots:
@@ -116,9 +92,9 @@ def _body_lines(
                 yield f"    {kernels[kernel]}({', '.join(names[slot] for slot in slots)})"
             case Check(slot=slot, number=number):
                 yield f"    check {number}: stop unless {names[slot]} == 0"
-            case Repeat(region=region, turns=turns, flag=flag):
-                times = f"for turn in range({turns})" if flag is None else f"while {names[flag]}"
-                yield f"    {times}:"
+            case Repeat(region=region, trip_count=trip_count, flag=flag):
+                counted = f"for iteration in range({trip_count})"
+                yield f"    {counted if flag is None else f'while {names[flag]}'}:"
                 yield from _region_lines(region, names, kernels)
             case Branch(flag=flag):
                 yield f"    if {names[flag]}:"
@@ -128,12 +104,13 @@ def _body_lines(
 
 
 def _region_lines(
-    region: Region, names: dict[Slot, str], kernels: dict[Kernel, str]
+    region: Region, names: dict[Slot, str], kernels: dict[ir.Kernel, str]
 ) -> Iterator[str]:
     inner = _distinct(region.program.slots)
-    for one in region.bindings:
-        place = f" + {one.start} + turn * {one.stride} bytes" if one.stride else ""
-        yield f"        {inner[one.inner]} lies at {names[one.outer]}{place}"
+    for binding in region.bindings:
+        offset = f" + {binding.start} + iteration * {binding.stride} bytes"
+        place = names[binding.outer] + (offset if binding.stride else "")
+        yield f"        {inner[binding.inner]} lies at {place}"
     if region.arena is not None:
         yield f"        arena lies at {names[region.arena]}"
     for line in _body_lines(region.program, inner, kernels):
@@ -145,7 +122,7 @@ def _slot_text(slot: Slot) -> str:
     return f"{_array_text(slot)}  # {where}"
 
 
-def _array_text(array: Slot | Buffer) -> str:
+def _array_text(array: Slot | ir.Buffer) -> str:
     return f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
 
 
@@ -163,18 +140,18 @@ def _distinct(things: tuple[Any, ...]) -> dict[Any, str]:
     return names
 
 
-class _Printer:
+class _Printer(Visitor):
     """Writes one kernel; knows how its buffers, registers and variables are called."""
 
     def __init__(self, canonical: bool) -> None:
         self.canonical = canonical
         self.lines: list[str] = []
         self.variables: dict[str, str] = {}
-        self.objects: dict[Buffer | Register, str] = {}
+        self.objects: dict[ir.Buffer | ir.Register, str] = {}
         self.taken: set[str] = set()
         self.count = 0
 
-    def kernel(self, kernel: Kernel, name: str | None = None) -> str:
+    def kernel(self, kernel: ir.Kernel, name: str | None = None) -> str:
         written = ", ".join(map(self.parameter, kernel.outputs))
         read = ", ".join(map(self.parameter, kernel.inputs))
         title = "kernel" if self.canonical else name or kernel.name
@@ -182,15 +159,15 @@ class _Printer:
         self.block(kernel.body, "    ")
         return "\n".join(self.lines)
 
-    def parameter(self, buffer: Buffer) -> str:
+    def parameter(self, buffer: ir.Buffer) -> str:
         if buffer in self.objects:  # an output that is read too
             return self.objects[buffer]
         return f"{self.name(buffer)}: {_array_text(buffer)}"
 
-    def name(self, thing: Buffer | Register) -> str:
+    def name(self, thing: ir.Buffer | ir.Register) -> str:
         known = self.objects.get(thing)
         if known is None:
-            letter = "b" if type(thing) is Buffer else "r"
+            letter = "b" if type(thing) is ir.Buffer else "r"
             known = self.objects[thing] = self.fresh(thing.name, letter)
         return known
 
@@ -205,7 +182,7 @@ class _Printer:
         self.taken.add(name)
         return name
 
-    def bind(self, variable: Variable) -> str:
+    def bind(self, variable: ir.Variable) -> str:
         if not self.canonical:
             return variable.name
         name = self.variables[variable.name] = self.fresh(variable.name, "v")
@@ -213,39 +190,39 @@ class _Printer:
 
     # -- statements --------------------------------------------------------------------------------
 
-    def block(self, body: tuple[Statement, ...], indent: str) -> None:
+    def block(self, body: tuple[ir.Statement, ...], indent: str) -> None:
         if not body:
             self.lines.append(indent + "pass")
         for statement in body:
             self.statement(statement, indent)
 
-    def statement(self, statement: Statement, indent: str) -> None:
-        _STATEMENTS[type(statement)](self, statement, indent)
+    def statement(self, statement: ir.Statement, indent: str) -> None:
+        self.visit(statement, indent)
 
-    def let(self, let: Let, indent: str) -> None:
+    def let(self, let: ir.Let, indent: str) -> None:
         value = self.text(let.value)
         self.lines.append(f"{indent}{self.bind(let.variable)} = {value}")
 
-    def declare(self, declare: Declare, indent: str) -> None:
+    def declare(self, declare: ir.Declare, indent: str) -> None:
         register = declare.register
         lanes = f"x{register.lanes}" if register.lanes > 1 else ""
         shape = f"[{', '.join(map(str, register.shape))}]" if register.shape else ""
         kind = f"{register.dtype.name}{lanes}{shape}"
         self.lines.append(f"{indent}{self.name(register)}: {kind} = {self.text(declare.start)}")
 
-    def assign(self, assign: Assign, indent: str) -> None:
+    def assign(self, assign: ir.Assign, indent: str) -> None:
         target = self.name(assign.register) + (self.index(assign.index) if assign.index else "")
         self.lines.append(f"{indent}{target} = {self.text(assign.value)}")
 
-    def store(self, store: Store, indent: str) -> None:
+    def store(self, store: ir.Store, indent: str) -> None:
         place = self.name(store.buffer) + self.index(store.index, store.mask)
         self.lines.append(f"{indent}{place} = {self.text(store.value)}")
 
-    def scratch(self, scratch: Scratch, indent: str) -> None:
+    def scratch(self, scratch: ir.Scratch, indent: str) -> None:
         buffer = scratch.buffer
         self.lines.append(f"{indent}{self.name(buffer)} = scratch({_array_text(buffer)})")
 
-    def transpose(self, tile: Transpose, indent: str) -> None:
+    def transpose(self, tile: ir.Transpose, indent: str) -> None:
         source = self.name(tile.source) + self.tile_index(
             tile.source_index, {tile.source_axis: tile.rows, -1: tile.columns}
         )
@@ -254,7 +231,7 @@ class _Printer:
         )
         self.lines.append(f"{indent}{target} = transpose({source})")
 
-    def loop(self, loop: Loop, indent: str) -> None:
+    def loop(self, loop: ir.Loop, indent: str) -> None:
         start, stop = map(self.bound, (loop.start, loop.stop))
         step = f", {loop.step}" if loop.step != 1 else ""
         kind = f"  # {loop.kind}" if loop.kind != "serial" else ""
@@ -262,18 +239,18 @@ class _Printer:
         self.lines.append(f"{indent}for {name} in range({start}, {stop}{step}):{kind}")
         self.block(loop.body, indent + "    ")
 
-    def if_(self, branch: If, indent: str) -> None:
+    def branch(self, branch: ir.If, indent: str) -> None:
         self.lines.append(f"{indent}if {self.text(branch.condition)}:")
         self.block(branch.body, indent + "    ")
 
-    def bound(self, bound: int | Expression) -> str:
+    def bound(self, bound: int | ir.Expression) -> str:
         return str(bound) if isinstance(bound, int) else self.text(bound)
 
-    def index(self, index: tuple[Expression, ...], mask: Expression | None = None) -> str:
+    def index(self, index: tuple[ir.Expression, ...], mask: ir.Expression | None = None) -> str:
         where = f" where {self.text(mask)}" if mask is not None else ""
         return f"[{', '.join(map(self.text, index))}{where}]"
 
-    def tile_index(self, index: tuple[Expression, ...], extents: dict[int, int]) -> str:
+    def tile_index(self, index: tuple[ir.Expression, ...], extents: dict[int, int]) -> str:
         parts = [self.text(part) for part in index]
         for axis, extent in extents.items():
             parts[axis] += f" :+ {extent}"
@@ -281,12 +258,12 @@ class _Printer:
 
     # -- expressions -------------------------------------------------------------------------------
 
-    def text(self, expression: Expression, above: int = 0) -> str:
+    def text(self, expression: ir.Expression, above: int = 0) -> str:
         """Returns an expression's text, in brackets when it binds less than `above`."""
-        text, strength = _EXPRESSIONS[type(expression)](self, expression)
+        text, strength = getattr(self, METHODS[type(expression)])(expression)
         return text if strength >= above else f"({text})"
 
-    def constant(self, constant: Constant) -> tuple[str, int]:
+    def constant(self, constant: ir.Constant) -> tuple[str, int]:
         text = repr(constant.value)
         text += SUFFIX.get(constant.dtype.name, "")
         if constant.dtype.is_float and isinstance(constant.value, int):
@@ -295,20 +272,20 @@ class _Printer:
             return f"repeat({text}, {constant.lanes})", ATOM
         return text, 8 if text[0] == "-" else ATOM
 
-    def variable(self, variable: Variable) -> tuple[str, int]:
+    def variable(self, variable: ir.Variable) -> tuple[str, int]:
         return self.variables.get(variable.name, variable.name), ATOM
 
-    def lanes(self, lanes: Lanes) -> tuple[str, int]:
+    def lane_numbers(self, lanes: ir.Lanes) -> tuple[str, int]:
         return f"lanes({lanes.lanes})", ATOM
 
-    def unary(self, unary: Unary) -> tuple[str, int]:
+    def unary(self, unary: ir.Unary) -> tuple[str, int]:
         if unary.op == "neg":
             return "-" + self.text(unary.x, ATOM), 8
         if unary.op == "bitcast":
             return f"bitcast({self.text(unary.x)}, {unary.dtype.name})", ATOM
         return f"{unary.op}({self.text(unary.x)})", ATOM
 
-    def binary(self, binary: Binary) -> tuple[str, int]:
+    def binary(self, binary: ir.Binary) -> tuple[str, int]:
         infix = INFIX.get(binary.op)
         if infix is None:
             return self.function(binary.op, binary.a, binary.b)
@@ -316,48 +293,23 @@ class _Printer:
         left = strength + 1 if strength == 1 else strength  # comparisons do not chain
         return self.text(binary.a, left) + sign + self.text(binary.b, strength + 1), strength
 
-    def fma(self, fma: Fma) -> tuple[str, int]:
+    def fma(self, fma: ir.Fma) -> tuple[str, int]:
         return self.function("fma", fma.a, fma.b, fma.c)
 
-    def select(self, select: Select) -> tuple[str, int]:
+    def select(self, select: ir.Select) -> tuple[str, int]:
         return self.function("select", select.condition, select.yes, select.no)
 
-    def cast(self, cast: Cast) -> tuple[str, int]:
+    def cast(self, cast: ir.Cast) -> tuple[str, int]:
         return self.function(f"as_{cast.dtype.name}", cast.x)
 
-    def load(self, load: Load) -> tuple[str, int]:
+    def load(self, load: ir.Load) -> tuple[str, int]:
         return self.name(load.buffer) + self.index(load.index, load.mask), ATOM
 
-    def read(self, read: Read) -> tuple[str, int]:
+    def read(self, read: ir.Read) -> tuple[str, int]:
         return self.name(read.register) + (self.index(read.index) if read.index else ""), ATOM
 
-    def reduce(self, reduce: Reduce) -> tuple[str, int]:
+    def reduce(self, reduce: ir.Reduce) -> tuple[str, int]:
         return f"reduce({reduce.op}, {self.text(reduce.x)})", ATOM
 
-    def function(self, name: str, *arguments: Expression) -> tuple[str, int]:
+    def function(self, name: str, *arguments: ir.Expression) -> tuple[str, int]:
         return f"{name}({', '.join(map(self.text, arguments))})", ATOM
-
-
-_STATEMENTS: dict[type, Callable[[_Printer, Any, str], None]] = {
-    Let: _Printer.let,
-    Declare: _Printer.declare,
-    Assign: _Printer.assign,
-    Store: _Printer.store,
-    Scratch: _Printer.scratch,
-    Transpose: _Printer.transpose,
-    Loop: _Printer.loop,
-    If: _Printer.if_,
-}
-_EXPRESSIONS: dict[type, Callable[[_Printer, Any], tuple[str, int]]] = {
-    Constant: _Printer.constant,
-    Variable: _Printer.variable,
-    Lanes: _Printer.lanes,
-    Unary: _Printer.unary,
-    Binary: _Printer.binary,
-    Fma: _Printer.fma,
-    Select: _Printer.select,
-    Cast: _Printer.cast,
-    Load: _Printer.load,
-    Read: _Printer.read,
-    Reduce: _Printer.reduce,
-}

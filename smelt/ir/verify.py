@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from smelt.dtypes import DType, bool_, int64
 from smelt.errors import CompileError
+from smelt.ir import loops as ir
 from smelt.ir.affine import LANE, Affine, affine
-from smelt.ir.loops import (
-    ARITHMETIC,
-    COMPARE,
-    REDUCE,
-    UNARY,
-    Assign,
-    Binary,
-    Buffer,
-    Constant,
-    Declare,
-    Expression,
-    Fma,
-    If,
-    Kernel,
-    Let,
-    Load,
-    Loop,
-    Read,
-    Reduce,
-    Register,
-    Scratch,
-    Select,
-    Statement,
-    Store,
-    Transpose,
-    Unary,
-    Variable,
-    children,
-    walk,
-)
 from smelt.ir.program import Program
 from smelt.ir.show import expression_text, statement_text
+from smelt.ir.visit import Visitor
 
 _FLAGS = frozenset(["logical_not", "isnan", "isinf"])  # unary operations that give bool
 
 
-def verify(kernel: Kernel) -> None:
+def verify(kernel: ir.Kernel) -> None:
     """Checks names, dtypes, lanes, ranks, loop kinds, and bounds of affine indices without a mask.
 
     A let's name is given once in a kernel; loops one after another may have the same index.
@@ -60,57 +29,57 @@ def verify_program(program: Program) -> None:
         verify(kernel)
 
 
-class _Verifier:
+class _Verifier(Visitor):
     """What is in scope at a place of the kernel."""
 
-    def __init__(self, source: Kernel) -> None:
+    def __init__(self, source: ir.Kernel) -> None:
         self.source = source
-        self.buffers: set[Buffer] = set(source.buffers)
-        self.registers: set[Register] = set()
-        self.variables: dict[str, Variable] = {}
+        self.buffers: set[ir.Buffer] = set(source.buffers)
+        self.registers: set[ir.Register] = set()
+        self.variables: dict[str, ir.Variable] = {}
         self.named: set[str] = set()  # by a let, anywhere so far
         self.unrolled: set[str] = set()  # indices of unrolled loops
         self.sums: dict[str, Affine | None] = {}  # what lets of indices stand for
         self.ranges: dict[str, tuple[int, int]] = {}
         self.guarded = False  # inside an if, where bounds depend on the condition
-        self.here: Statement | None = None
+        self.here: ir.Statement | None = None
 
     def kernel(self) -> None:
         for statement in self.source.body[:-1]:
             self.require(
-                self.source.parallel is None or isinstance(statement, Let),
+                self.source.parallel is None or isinstance(statement, ir.Let),
                 "only lets may stand before a parallel loop",
                 statement,
             )
         self.block(self.source.body, depth=0)
 
-    def require(self, holds: bool, problem: str, where: Statement | None = None) -> None:
+    def require(self, holds: bool, problem: str, where: ir.Statement | None = None) -> None:
         if not holds:
             raise self.error(problem, where)
 
-    def error(self, problem: str, where: Statement | None = None) -> CompileError:
+    def error(self, problem: str, where: ir.Statement | None = None) -> CompileError:
         statement = where or self.here
         text = statement_text(statement) if statement else ""
         return CompileError(f"kernel {self.source.name}: {problem} in `{text}`")
 
     # -- statements --------------------------------------------------------------------------------
 
-    def block(self, body: tuple[Statement, ...], depth: int) -> None:
+    def block(self, body: tuple[ir.Statement, ...], depth: int) -> None:
         variables, registers = dict(self.variables), set(self.registers)
         buffers, unrolled = set(self.buffers), set(self.unrolled)
         for statement in body:
             self.here = statement
-            _STATEMENTS[type(statement)](self, statement, depth)
+            self.visit(statement, depth)
         self.variables, self.registers = variables, registers
         self.buffers, self.unrolled = buffers, unrolled
 
-    def bind(self, variable: Variable) -> None:
+    def bind(self, variable: ir.Variable) -> None:
         self.require(variable.name not in self.variables, f"{variable.name} is defined twice")
         self.variables[variable.name] = variable
         self.sums.pop(variable.name, None)
         self.ranges.pop(variable.name, None)
 
-    def let(self, let: Let, depth: int) -> None:
+    def let(self, let: ir.Let, depth: int) -> None:
         self.expression(let.value)
         self.agree(let.variable, let.value)
         self.require(let.variable.lanes == let.value.lanes, "the lanes of name and value differ")
@@ -121,19 +90,19 @@ class _Verifier:
         if let.value.dtype is int64:
             self.sums[let.variable.name] = affine(let.value, self.sums)
 
-    def declare(self, declare: Declare, depth: int) -> None:
+    def declare(self, declare: ir.Declare, depth: int) -> None:
         register = declare.register
         self.expression(declare.start)
         self.require(register not in self.registers, f"register {register.name} is declared twice")
         self.fits(declare.start, register.dtype, register.lanes)
         self.registers.add(register)
 
-    def assign(self, assign: Assign, depth: int) -> None:
+    def assign(self, assign: ir.Assign, depth: int) -> None:
         self.register(assign.register, assign.index)
         self.expression(assign.value)
         self.fits(assign.value, assign.register.dtype, assign.register.lanes)
 
-    def store(self, store: Store, depth: int) -> None:
+    def store(self, store: ir.Store, depth: int) -> None:
         for part in (*store.index, store.value, *(() if store.mask is None else (store.mask,))):
             self.expression(part)
         self.access(store.buffer, store.index, store.mask)
@@ -144,11 +113,11 @@ class _Verifier:
         local = store.buffer not in self.source.inputs or store.buffer in self.source.outputs
         self.require(local, f"{store.buffer.name} is only read")
 
-    def scratch(self, scratch: Scratch, depth: int) -> None:
+    def scratch(self, scratch: ir.Scratch, depth: int) -> None:
         self.require(scratch.buffer not in self.buffers, "the scratch buffer is declared twice")
         self.buffers.add(scratch.buffer)
 
-    def transpose(self, tile: Transpose, depth: int) -> None:
+    def transpose(self, tile: ir.Transpose, depth: int) -> None:
         rows, columns = (tile.source_axis, tile.rows), (tile.target_axis, tile.columns)
         for extent in (tile.rows, tile.columns):
             power = extent > 0 and extent & (extent - 1) == 0
@@ -158,7 +127,7 @@ class _Verifier:
         self.tile(tile.target, tile.target_index, columns, tile.rows)
 
     def tile(
-        self, buffer: Buffer, index: tuple[Expression, ...], side: tuple[int, int], width: int
+        self, buffer: ir.Buffer, index: tuple[ir.Expression, ...], side: tuple[int, int], width: int
     ) -> None:
         """Checks the first and the last element of a tile."""
         axis, extent = side
@@ -168,7 +137,7 @@ class _Verifier:
             self.expression(part)
         self.access(buffer, index, None, reach)
 
-    def loop(self, loop: Loop, depth: int) -> None:
+    def loop(self, loop: ir.Loop, depth: int) -> None:
         static = isinstance(loop.start, int) and isinstance(loop.stop, int)
         self.require(loop.kind in ("serial", "parallel", "unroll"), f"unknown kind {loop.kind!r}")
         self.require(loop.kind == "serial" or static, f"bounds of a {loop.kind} loop must be ints")
@@ -183,11 +152,11 @@ class _Verifier:
         self.bind(loop.variable)
         self.fits(loop.variable, int64, 1)
         if isinstance(loop.start, int) and isinstance(loop.stop, int):
-            if loop.start >= loop.stop:
+            steps = range(loop.start, loop.stop, loop.step)
+            if not steps:
                 self.variables = variables
                 return
-            last = loop.start + (loop.stop - 1 - loop.start) // loop.step * loop.step
-            self.ranges[loop.variable.name] = (loop.start, last)
+            self.ranges[loop.variable.name] = (steps[0], steps[-1])
         else:
             self.follow(loop)
         if loop.kind == "unroll":
@@ -196,7 +165,7 @@ class _Verifier:
         self.variables = variables
         self.unrolled.discard(loop.variable.name)
 
-    def follow(self, loop: Loop) -> None:
+    def follow(self, loop: ir.Loop) -> None:
         """Notes where a loop over a piece of fixed length goes: so far from where it starts."""
         start, stop = (
             Affine(bound) if isinstance(bound, int) else affine(bound, self.sums)
@@ -210,7 +179,7 @@ class _Verifier:
                 self.ranges["from " + name] = (0, (length.constant - 1) // loop.step * loop.step)
                 self.sums[name] = start + Affine(0, {"from " + name: 1})
 
-    def if_(self, branch: If, depth: int) -> None:
+    def branch(self, branch: ir.If, depth: int) -> None:
         self.expression(branch.condition)
         self.fits(branch.condition, bool_, 1)
         guarded, self.guarded = self.guarded, True
@@ -219,7 +188,7 @@ class _Verifier:
 
     # -- places ------------------------------------------------------------------------------------
 
-    def register(self, register: Register, index: tuple[Expression, ...]) -> None:
+    def register(self, register: ir.Register, index: tuple[ir.Expression, ...]) -> None:
         self.require(register in self.registers, f"register {register.name} is not declared")
         self.require(len(index) == len(register.shape), f"{register.name}: wrong number of indices")
         for part, extent in zip(index, register.shape, strict=True):
@@ -230,9 +199,9 @@ class _Verifier:
 
     def access(
         self,
-        buffer: Buffer,
-        index: tuple[Expression, ...],
-        mask: Expression | None,
+        buffer: ir.Buffer,
+        index: tuple[ir.Expression, ...],
+        mask: ir.Expression | None,
         reach: dict[int, int] | None = None,
     ) -> None:
         self.require(buffer in self.buffers, f"buffer {buffer.name} is not in scope")
@@ -247,7 +216,7 @@ class _Verifier:
         if mask is not None:
             self.fits(mask, bool_, mask.lanes)
 
-    def inside(self, index: Expression, extent: int, name: str, reach: int = 0) -> None:
+    def inside(self, index: ir.Expression, extent: int, name: str, reach: int = 0) -> None:
         place = affine(index, self.sums)
         lanes = {LANE: (0, index.lanes - 1)}
         bounds = place.bounds(self.ranges | lanes) if place is not None else None
@@ -259,42 +228,41 @@ class _Verifier:
 
     # -- expressions -------------------------------------------------------------------------------
 
-    def fits(self, value: Expression, dtype: DType, lanes: int) -> None:
+    def fits(self, value: ir.Expression, dtype: DType, lanes: int) -> None:
         if value.dtype is not dtype or value.lanes not in (1, lanes):
             text = f"{expression_text(value)} is {value.dtype.name} x {value.lanes}"
             raise self.error(f"{text}, wanted {dtype.name} x {lanes},")
 
-    def agree(self, first: Expression, *others: Expression) -> None:
+    def agree(self, first: ir.Expression, *others: ir.Expression) -> None:
         for other in others:
             if first.dtype is not other.dtype:
                 texts = [f"{expression_text(x)} is {x.dtype.name}" for x in (first, other)]
                 raise self.error(" but ".join(texts))
         self.same_lanes(first, *others)
 
-    def same_lanes(self, *parts: Expression) -> None:
+    def same_lanes(self, *parts: ir.Expression) -> None:
         wide = {part.lanes for part in parts if part.lanes > 1}
         if len(wide) > 1:
             raise self.error(f"vectors of {sorted(wide)} lanes meet")
 
-    def expression(self, expression: Expression) -> None:
+    def expression(self, expression: ir.Expression) -> None:
         """Checks an expression and everything below it, each object once."""
-        for part in walk(expression):
-            check = _EXPRESSIONS.get(type(part))
-            if check is not None:
-                check(self, part)
+        for part in ir.walk(expression):
+            if not isinstance(part, (ir.Cast, ir.Lanes)):  # with these nothing can be wrong
+                self.visit(part)
 
-    def constant(self, constant: Constant) -> None:
+    def constant(self, constant: ir.Constant) -> None:
         self.require(constant.lanes >= 1, "a constant has no lanes")
 
-    def variable(self, variable: Variable) -> None:
+    def variable(self, variable: ir.Variable) -> None:
         self.require(variable.name in self.variables, f"{variable.name} is not defined")
         self.require(
             self.variables[variable.name] == variable,
             f"{variable.name} has another dtype or other lanes than where it was defined",
         )
 
-    def unary(self, unary: Unary) -> None:
-        self.require(unary.op in UNARY, f"unknown operation {unary.op!r}")
+    def unary(self, unary: ir.Unary) -> None:
+        self.require(unary.op in ir.UNARY, f"unknown operation {unary.op!r}")
         if unary.op in _FLAGS:
             self.require(unary.dtype is bool_, f"{unary.op} gives bool")
         elif unary.op == "bitcast":
@@ -303,48 +271,25 @@ class _Verifier:
         else:
             self.require(unary.dtype is unary.x.dtype, f"{unary.op} changes the dtype")
 
-    def binary(self, binary: Binary) -> None:
-        self.require(binary.op in ARITHMETIC | COMPARE, f"unknown operation {binary.op!r}")
+    def binary(self, binary: ir.Binary) -> None:
+        self.require(binary.op in ir.ARITHMETIC | ir.COMPARE, f"unknown operation {binary.op!r}")
         self.agree(binary.a, binary.b)
 
-    def fma(self, fma: Fma) -> None:
+    def fma(self, fma: ir.Fma) -> None:
         self.agree(fma.a, fma.b, fma.c)
 
-    def select(self, select: Select) -> None:
+    def select(self, select: ir.Select) -> None:
         self.require(select.condition.dtype is bool_, "a condition is not bool")
         self.agree(select.yes, select.no)
-        self.same_lanes(*children(select))
+        self.same_lanes(*ir.children(select))
 
-    def load(self, load: Load) -> None:
+    def load(self, load: ir.Load) -> None:
         self.access(load.buffer, load.index, load.mask)
 
-    def read(self, read: Read) -> None:
+    def read(self, read: ir.Read) -> None:
         self.register(read.register, read.index)
 
-    def reduce(self, reduce: Reduce) -> None:
+    def reduce(self, reduce: ir.Reduce) -> None:
         lanes = reduce.x.lanes
-        self.require(reduce.op in REDUCE, f"cannot reduce by {reduce.op!r}")
+        self.require(reduce.op in ir.REDUCE, f"cannot reduce by {reduce.op!r}")
         self.require(lanes & (lanes - 1) == 0, f"cannot halve {lanes} lanes")
-
-
-_STATEMENTS: dict[type, Callable[[_Verifier, Any, int], None]] = {
-    Let: _Verifier.let,
-    Declare: _Verifier.declare,
-    Assign: _Verifier.assign,
-    Store: _Verifier.store,
-    Scratch: _Verifier.scratch,
-    Transpose: _Verifier.transpose,
-    Loop: _Verifier.loop,
-    If: _Verifier.if_,
-}
-_EXPRESSIONS: dict[type, Callable[[_Verifier, Any], None]] = {
-    Constant: _Verifier.constant,
-    Variable: _Verifier.variable,
-    Unary: _Verifier.unary,
-    Binary: _Verifier.binary,
-    Fma: _Verifier.fma,
-    Select: _Verifier.select,
-    Load: _Verifier.load,
-    Read: _Verifier.read,
-    Reduce: _Verifier.reduce,
-}

@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any, get_args
 
-from smelt.ir.expressions import (
-    Binary,
-    Buffer,
-    Cast,
-    Constant,
-    Expression,
-    Fma,
-    Lanes,
-    Load,
-    Read,
-    Reduce,
-    Select,
-    Unary,
-    Variable,
-    binary,
-    children,
-)
-from smelt.ir.loops import (
-    Assign,
-    Declare,
-    If,
-    Let,
-    Loop,
-    Scratch,
-    Statement,
-    Store,
-    Transpose,
-)
+from smelt.ir import loops as ir
+from smelt.ir.loops import Buffer, Expression, Statement, children
 
 Body = tuple[Statement, ...]
 Index = tuple[Expression, ...]
@@ -41,7 +16,7 @@ def statements(body: Iterable[Statement]) -> Iterator[Statement]:
     """Yields all statements in order, a block's own after the loop or branch that it belongs to."""
     for statement in body:
         yield statement
-        if isinstance(statement, (Loop, If)):
+        if isinstance(statement, (ir.Loop, ir.If)):
             yield from statements(statement.body)
 
 
@@ -54,25 +29,25 @@ def expressions(body: Iterable[Statement]) -> Iterator[Expression]:
 def own_expressions(statement: Statement) -> Iterator[Expression]:
     """Yields the expressions of one statement; of a loop its bounds, of a branch its condition."""
     match statement:
-        case Let(value=value) | Declare(start=value):
+        case ir.Let(value=value) | ir.Declare(start=value):
             yield value
-        case Assign(index=index, value=value):
+        case ir.Assign(index=index, value=value):
             yield from index
             yield value
-        case Store(index=index, value=value, mask=mask):
+        case ir.Store(index=index, value=value, mask=mask):
             yield from index
             yield value
             if mask is not None:
                 yield mask
-        case Transpose(source_index=source, target_index=target):
+        case ir.Transpose(source_index=source, target_index=target):
             yield from source
             yield from target
-        case Loop(start=start, stop=stop):
+        case ir.Loop(start=start, stop=stop):
             if not isinstance(start, int):
                 yield start
             if not isinstance(stop, int):
                 yield stop
-        case If(condition=condition):
+        case ir.If(condition=condition):
             yield condition
 
 
@@ -81,7 +56,7 @@ def names_in(expression: Expression) -> Iterator[str]:
     stack = [expression]
     while stack:
         part = stack.pop()
-        if type(part) is Variable:
+        if type(part) is ir.Variable:
             yield part.name
         else:
             stack.extend(children(part))
@@ -92,7 +67,20 @@ def used_names(statement: Statement) -> set[str]:
     return {name for part in expressions((statement,)) for name in names_in(part)}
 
 
-class Transformer:
+_KINDS = (*get_args(Expression), *get_args(Statement))
+_NAMES = {ir.If: "branch", ir.Lanes: "lane_numbers"}
+METHODS = {kind: kind.__name__.lower() for kind in _KINDS} | _NAMES
+
+
+class Visitor:
+    """Has a method for each kind of expression and statement, named as METHODS says."""
+
+    def visit(self, node: Expression | Statement, *given: Any) -> Any:
+        """Calls the method for a node."""
+        return getattr(self, METHODS[type(node)])(node, *given)
+
+
+class Transformer(Visitor):
     """Rebuilds statements and expressions; what does not change is shared with the original.
 
     A subclass overrides what it changes: a kind of expression (`variable`, `load`, ...), of
@@ -110,7 +98,7 @@ class Transformer:
         """Returns an expression after the change."""
         known = self._known.get(id(expression))
         if known is None:  # the original is kept too: its id must not become another's
-            known = expression, getattr(self, _EXPRESSIONS[type(expression)])(expression)
+            known = expression, getattr(self, METHODS[type(expression)])(expression)
             self._known[id(expression)] = known
         return known[1]
 
@@ -122,40 +110,42 @@ class Transformer:
         """Returns an expression after the change, if there is one."""
         return None if expression is None else self(expression)
 
-    def leaf(self, expression: Expression) -> Expression:
-        """A constant, or lane numbers."""
-        return expression
+    def constant(self, constant: ir.Constant) -> Expression:
+        return constant
 
-    def variable(self, variable: Variable) -> Expression:
+    def lane_numbers(self, lanes: ir.Lanes) -> Expression:
+        return lanes
+
+    def variable(self, variable: ir.Variable) -> Expression:
         return variable
 
-    def unary(self, unary: Unary) -> Expression:
+    def unary(self, unary: ir.Unary) -> Expression:
         x = self(unary.x)
-        return unary if x is unary.x else Unary(unary.op, x, unary.dtype)
+        return unary if x is unary.x else ir.Unary(unary.op, x, unary.dtype)
 
-    def binary(self, old: Binary) -> Expression:
+    def binary(self, old: ir.Binary) -> Expression:
         a, b = self(old.a), self(old.b)
-        return old if a is old.a and b is old.b else binary(old.op, a, b)
+        return old if a is old.a and b is old.b else ir.binary(old.op, a, b)
 
-    def fma(self, fma: Fma) -> Expression:
-        return Fma(self(fma.a), self(fma.b), self(fma.c))
+    def fma(self, fma: ir.Fma) -> Expression:
+        return ir.Fma(self(fma.a), self(fma.b), self(fma.c))
 
-    def select(self, select: Select) -> Expression:
-        return Select(self(select.condition), self(select.yes), self(select.no))
+    def select(self, select: ir.Select) -> Expression:
+        return ir.Select(self(select.condition), self(select.yes), self(select.no))
 
-    def cast(self, cast: Cast) -> Expression:
+    def cast(self, cast: ir.Cast) -> Expression:
         x = self(cast.x)
-        return cast if x is cast.x else Cast(x, cast.dtype)
+        return cast if x is cast.x else ir.Cast(x, cast.dtype)
 
-    def load(self, load: Load) -> Expression:
+    def load(self, load: ir.Load) -> Expression:
         buffer, index = self.access(load.buffer, self.all(load.index))
-        return Load(buffer, index, self.optional(load.mask))
+        return ir.Load(buffer, index, self.optional(load.mask))
 
-    def read(self, read: Read) -> Expression:
-        return Read(read.register, self.all(read.index)) if read.index else read
+    def read(self, read: ir.Read) -> Expression:
+        return ir.Read(read.register, self.all(read.index)) if read.index else read
 
-    def reduce(self, reduce: Reduce) -> Expression:
-        return Reduce(reduce.op, self(reduce.x))
+    def reduce(self, reduce: ir.Reduce) -> Expression:
+        return ir.Reduce(reduce.op, self(reduce.x))
 
     def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
         """Returns where a rebuilt load or store goes; `index` is rebuilt already."""
@@ -172,70 +162,44 @@ class Transformer:
 
     def statement(self, statement: Statement) -> Body:
         """Returns what stands for a statement: one, several, or none."""
-        result: Body = getattr(self, _STATEMENTS[type(statement)])(statement)
-        return result
+        return self.visit(statement)
 
-    def bind(self, variable: Variable) -> Variable:
+    def bind(self, variable: ir.Variable) -> ir.Variable:
         """Returns what a let or a loop binds in the place of a variable."""
         return variable
 
-    def let(self, let: Let) -> Body:
+    def let(self, let: ir.Let) -> Body:
         value = self(let.value)
-        return (Let(self.bind(let.variable), value),)
+        return (ir.Let(self.bind(let.variable), value),)
 
-    def declare(self, declare: Declare) -> Body:
-        return (Declare(declare.register, self(declare.start)),)
+    def declare(self, declare: ir.Declare) -> Body:
+        return (ir.Declare(declare.register, self(declare.start)),)
 
-    def assign(self, assign: Assign) -> Body:
-        return (Assign(assign.register, self.all(assign.index), self(assign.value)),)
+    def assign(self, assign: ir.Assign) -> Body:
+        return (ir.Assign(assign.register, self.all(assign.index), self(assign.value)),)
 
-    def store(self, store: Store) -> Body:
+    def store(self, store: ir.Store) -> Body:
         buffer, index = self.access(store.buffer, self.all(store.index))
-        return (Store(buffer, index, self(store.value), self.optional(store.mask)),)
+        return (ir.Store(buffer, index, self(store.value), self.optional(store.mask)),)
 
-    def scratch(self, scratch: Scratch) -> Body:
+    def scratch(self, scratch: ir.Scratch) -> Body:
         return (scratch,)
 
-    def transpose(self, transpose: Transpose) -> Body:
+    def transpose(self, transpose: ir.Transpose) -> Body:
         return (transpose,)
 
-    def loop(self, loop: Loop) -> Body:
+    def loop(self, loop: ir.Loop) -> Body:
         start, stop = self.bounds(loop)
         variable = self.bind(loop.variable)
-        return (Loop(variable, start, stop, loop.step, self.block(loop.body), loop.kind),)
+        return (ir.Loop(variable, start, stop, loop.step, self.block(loop.body), loop.kind),)
 
-    def branch(self, branch: If) -> Body:
-        return (If(self(branch.condition), self.block(branch.body)),)
+    def branch(self, branch: ir.If) -> Body:
+        return (ir.If(self(branch.condition), self.block(branch.body)),)
 
-    def bounds(self, loop: Loop) -> tuple[int | Expression, int | Expression]:
+    def bounds(self, loop: ir.Loop) -> tuple[int | Expression, int | Expression]:
         """Returns where a loop starts and stops after the change."""
         start, stop = loop.start, loop.stop
         return (
             start if isinstance(start, int) else self(start),
             stop if isinstance(stop, int) else self(stop),
         )
-
-
-_EXPRESSIONS: dict[type, str] = {
-    Constant: "leaf",
-    Lanes: "leaf",
-    Variable: "variable",
-    Unary: "unary",
-    Binary: "binary",
-    Fma: "fma",
-    Select: "select",
-    Cast: "cast",
-    Load: "load",
-    Read: "read",
-    Reduce: "reduce",
-}
-_STATEMENTS: dict[type, str] = {
-    Let: "let",
-    Declare: "declare",
-    Assign: "assign",
-    Store: "store",
-    Scratch: "scratch",
-    Transpose: "transpose",
-    Loop: "loop",
-    If: "branch",
-}

@@ -9,7 +9,7 @@ import numpy as np
 from smelt.ir.loops import Expression, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.movement import Index, broadcast_to
-from smelt.ops.op import Op, Reader, Type, Typed
+from smelt.ops.op import Gradients, Mask, Needs, Op, Readers
 
 
 class OptimizationBarrier(Op):
@@ -23,18 +23,13 @@ class OptimizationBarrier(Op):
     cost = 0
     views = True
 
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return Type(types[0].shape, types[0].dtype)
-
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].view()
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return tangents[0]
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return g, None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -43,9 +38,7 @@ class OptimizationBarrier(Op):
             x = broadcast_to(x, shape=(event.shape[0], *x.shape))
         return self(x, event)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the element of `x`; that `event` is read too is what makes the kernel wait."""
         read, wait = readers
         wait(tuple(constant(0) for _ in node.inputs[1].shape), mask)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from smelt.errors import DTypeError, ShapeError
+from smelt.errors import ShapeError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.elementwise import add
-from smelt.ops.movement import broadcast_shapes, permute, prefix_axes, reshape
-from smelt.ops.op import Op, Type, Typed, check_not_half
+from smelt.ops.movement import broadcast_batched, broadcast_shapes, permute, reshape
+from smelt.ops.op import Gradients, Needs, Op, Type, Typed, check_factors
 
 
 def swap_last(x: Any) -> Any:
@@ -35,6 +34,7 @@ class Matmul(Op):
     pattern = Pattern.CONTRACTION
     rereads_operands = True
     is_worth_saving = True
+    linear_operands = 2
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         a, b = types
@@ -45,11 +45,7 @@ class Matmul(Op):
                 f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents "
                 f"{a.shape[-1]} and {b.shape[-2]} differ"
             )
-        if a.dtype is not b.dtype or a.dtype.kind == "bool":
-            raise DTypeError(
-                f"matmul: needs two of one number dtype, got {a.dtype.name} and {b.dtype.name}"
-            )
-        check_not_half("matmul", a.dtype)
+        check_factors("matmul", a.dtype, b.dtype)
         batch = broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2])
         return Type((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
@@ -59,15 +55,7 @@ class Matmul(Op):
             return np.matmul(a, b)
         return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[-1])  # faster
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        (da, db), (a, b) = tangents, inputs
-        if da is None or db is None:
-            return matmul(a, db) if da is None else matmul(da, b)
-        return add(matmul(da, b), matmul(a, db))
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         a, b = inputs
         da = matmul(g, swap_last(b)) if needs[0] else None
         if b.ndim == 2:  # its rows are all alike: one sum over all of them
@@ -75,12 +63,7 @@ class Matmul(Op):
         return da, matmul(swap_last(a), g) if needs[1] else None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        ndim = max(x.ndim - has for x, has in zip(inputs, batched, strict=True))
-        aligned = (
-            prefix_axes(x, ndim - (x.ndim - 1)) if has else x
-            for x, has in zip(inputs, batched, strict=True)
-        )
-        return self(*aligned)
+        return self(*broadcast_batched(inputs, batched))
 
     def operand_loops(self, node: Any) -> list[Axes]:
         row, column, inner = node.ndim - 2, node.ndim - 1, node.ndim

@@ -13,11 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.elementwise import add
-from smelt.ops.movement import broadcast_to, concatenate, flip, pad, permute, reshape, slice_
-from smelt.ops.op import Op, Shape, Type, Typed, check_not_half
+from smelt.ops.movement import (
+    broadcast_to,
+    concatenate,
+    cropped,
+    flip,
+    pad,
+    permute,
+    reshape,
+    slice_,
+)
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_factors
 
 Sizes = tuple[int, ...]
 
@@ -40,16 +48,13 @@ class Convolution(Op):
     pattern = Pattern.CONTRACTION
     rereads_operands = True
     is_worth_saving = True
+    linear_operands = 2
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         x, w = types
         stride, dilation, groups = (attributes[key] for key in ("stride", "dilation", "groups"))
         _check_channels(x.shape, w.shape, groups)
-        if x.dtype is not w.dtype or x.dtype.kind == "bool":
-            raise DTypeError(
-                f"convolution: needs two of one number dtype, got {x.dtype.name} and {w.dtype.name}"
-            )
-        check_not_half("convolution", x.dtype)
+        check_factors("convolution", x.dtype, w.dtype)
         if min((*stride, *dilation, 1)) < 1:
             raise ArgumentError(
                 f"convolution: stride and dilation start at 1, got {stride} and {dilation}"
@@ -84,15 +89,7 @@ class Convolution(Op):
         y = y.reshape((groups, samples, math.prod(spatial), outputs // groups))
         return y.transpose((1, 0, 3, 2)).reshape((samples, outputs, *spatial))
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        (dx, dw), (x, w) = tangents, inputs
-        if dx is None or dw is None:
-            return self(x, dw, **attributes) if dx is None else self(dx, w, **attributes)
-        return add(self(dx, w, **attributes), self(x, dw, **attributes))
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         x, w = inputs
         return (
             _input_gradient(g, w, x.shape, **attributes) if needs[0] else None,
@@ -219,8 +216,7 @@ def _interleaved(parts: list[Any], extents: Sizes, steps: Sizes) -> Any:
     (joined,) = parts
     full = tuple(count * step for count, step in zip(counts, steps, strict=True))
     joined = reshape(joined, shape=(*joined.shape[:2], *full))
-    start, ones = (0,) * joined.ndim, (1,) * joined.ndim
-    return slice_(joined, start=start, stop=(*joined.shape[:2], *extents), step=ones)
+    return cropped(joined, (*joined.shape[:2], *extents))
 
 
 def padded(x: Any, before: Sizes, after: Sizes, step: Sizes) -> Any:
@@ -266,15 +262,14 @@ def _kernel_gradient(
     covered = map(effective_extent, g.shape[2:], stride)
     axes = zip(shape[2:], dilation, covered, strict=True)
     read = [(taps - 1) * gap + extent for taps, gap, extent in axes]
-    start, ones = (0,) * moved.ndim, (1,) * moved.ndim
-    moved = slice_(moved, start=start, stop=(*moved.shape[:2], *read), step=ones)
-    kernel = permute(g, axes=(1, 0, *range(2, g.ndim)))
-    result = convolution(moved, kernel, stride=dilation, dilation=stride, groups=groups)
-    return permute(reshape(result, shape=(inner, outputs, *shape[2:])), axes=_swapped(result))
+    moved = cropped(moved, (*moved.shape[:2], *read))
+    result = convolution(moved, _swapped(g), stride=dilation, dilation=stride, groups=groups)
+    return _swapped(reshape(result, shape=(inner, outputs, *shape[2:])))
 
 
-def _swapped(x: Any) -> Sizes:
-    return (1, 0, *range(2, x.ndim))
+def _swapped(x: Any) -> Any:
+    """Returns a Tensor with its first two axes exchanged."""
+    return permute(x, axes=(1, 0, *range(2, x.ndim)))
 
 
 def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int) -> Any:
@@ -286,12 +281,10 @@ def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int
         types = Type(x.shape[1:], x.dtype), Type(w.shape[1:], w.dtype)
         example = convolution.infer(*types, **settings, groups=groups)
         return broadcast_to(x.literal(0, x.dtype), shape=(0, *example.shape))
-    together = permute(x, axes=(1, 0, *range(2, x.ndim)))
-    together = reshape(together, shape=(samples, size * channels, *spatial))
+    together = reshape(_swapped(x), shape=(samples, size * channels, *spatial))
     kernels = reshape(w, shape=(size * outputs, inner, *kernel))
     y = convolution(together, kernels, **settings, groups=size * groups)
-    y = reshape(y, shape=(samples, size, outputs, *y.shape[2:]))
-    return permute(y, axes=(1, 0, *range(2, y.ndim)))
+    return _swapped(reshape(y, shape=(samples, size, outputs, *y.shape[2:])))
 
 
 convolution = Convolution("convolution")

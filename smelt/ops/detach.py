@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from smelt.ops.movement import Index, Movement
-from smelt.ops.op import Shape, Type, Typed
+from smelt.ops.op import Shape
 
 
 class Detach(Movement):
@@ -17,19 +17,10 @@ class Detach(Movement):
     histories; there this operation says where derivatives end. `simplify` removes it.
     """
 
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return Type(types[0].shape, types[0].dtype)
+    linear_operands = 0
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].view()
-
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
-        return (None,)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0])

@@ -17,10 +17,22 @@ import numpy as np
 from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
-from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
+from smelt.ir.loops import COSTS, Binary, Expression, Select, Unary
 from smelt.ir.operation import Pattern
-from smelt.ops.movement import broadcast_shapes, prefix_axes
-from smelt.ops.op import Op, Reader, Shape, Type, Typed, check_not_half
+from smelt.ops import expressions
+from smelt.ops.movement import broadcast_batched, broadcast_shapes
+from smelt.ops.op import (
+    Gradients,
+    Index,
+    Mask,
+    Needs,
+    Op,
+    Readers,
+    Shape,
+    Type,
+    Typed,
+    check_not_half,
+)
 
 Partial = None | int | float | Callable[..., Any]
 ANY, NUMBER, FLOAT, INTEGER, BITS = "any", "number", "float", "integer", "integer or bool"
@@ -48,11 +60,11 @@ class Elementwise(Op):
         to_bool: bool = False,
         expression: Callable[..., Expression] | None = None,
         domain: tuple[float, float] = (-2.0, 2.0),
-        cost: int = 1,
+        cost: int | None = None,
     ) -> None:
         """`domain` is an interval on which the operation is defined and smooth enough to check.
 
-        `cost` is that of one element, where an addition costs 1: it decides what is computed twice.
+        `cost` is that of one element, where an addition costs 1, unless it stands in COSTS.
         """
         super().__init__(name)
         self.numpy = value
@@ -61,7 +73,7 @@ class Elementwise(Op):
         self.accepts = accepts
         self.to_bool = to_bool
         self.domain = domain
-        self.cost = cost
+        self.cost = COSTS.get(name, 1) if cost is None else cost
         self.expression = expression or _expression_named(name, self.arity)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
@@ -76,8 +88,8 @@ class Elementwise(Op):
         check_not_half(self.name, dtype)
         for given in types:
             if given.dtype is not dtype:
-                both = ", ".join(one.dtype.name for one in types)
-                raise DTypeError(f"{self.name}: operands must have one dtype, got {both}")
+                names = ", ".join(given.dtype.name for given in types)
+                raise DTypeError(f"{self.name}: operands must have one dtype, got {names}")
         return bool_ if self.to_bool else dtype
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
@@ -96,29 +108,16 @@ class Elementwise(Op):
                 total = term if total is None else total if term is None else add(total, term)
         return total
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return tuple(
             scaled(g, self.partial(number, output, inputs)) if needed else None
             for number, needed in enumerate(needs)
         )
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        ndim = max(x.ndim - has for x, has in zip(inputs, batched, strict=True))
-        aligned = (
-            prefix_axes(x, ndim - (x.ndim - 1)) if has else x
-            for x, has in zip(inputs, batched, strict=True)
-        )
-        return self(*aligned, **attributes)
+        return self(*broadcast_batched(inputs, batched), **attributes)
 
-    def lower(
-        self,
-        readers: tuple[Reader, ...],
-        index: tuple[Expression, ...],
-        node: Any,
-        mask: Expression | None = None,
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the scalar expression on the operands' elements at `index`."""
         elements = (
             read(broadcast_index(index, operand.shape), mask)
@@ -169,20 +168,13 @@ def _sigmoid_value(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(x >= 0, 1, decay) / (1 + decay), x.dtype)
 
 
-def _sigmoid_expression(x: Expression) -> Expression:
-    one = Constant(1.0, x.dtype)
-    decay = Unary("exp", Unary("neg", Unary("abs", x, x.dtype), x.dtype), x.dtype)
-    top = Select(Binary("ge", x, Constant(0.0, x.dtype)), one, decay)
-    return Binary("div", top, Binary("add", one, decay))
+def _power_value(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return arithmetic.power(a, b) if a.dtype.kind == "f" else arithmetic.whole_power(a, b)
 
 
-def _erf_value(x: np.ndarray) -> np.ndarray:
-    # NumPy has no erf; the standard library's is good to the last bits of float64
-    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), x.dtype)
-
-
-def _relu_expression(x: Expression) -> Expression:
-    return Binary("maximum", x, Constant(0.0, x.dtype))
+def _power_by_base(y: Any, a: Any, b: Any) -> Any:
+    """Returns b a ** (b - 1), and 0 for b = 0 also at a = 0, in derivatives of every order."""
+    return b * pow(where(eq(b, 0.0), where(gt(abs(a), 0.0), a, 1.0), a), b - 1.0)
 
 
 def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
@@ -197,15 +189,6 @@ def _square_radius(a: Any, b: Any) -> Any:
     return where(eq(square, 0.0), 1.0, square)
 
 
-def _shift_right_logical(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    unsigned = np.dtype(f"u{a.dtype.itemsize}")
-    return (a.view(unsigned) >> (b.view(unsigned) % (8 * a.dtype.itemsize))).view(a.dtype)
-
-
-def _shift_left(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.left_shift(a, b % (8 * a.dtype.itemsize))
-
-
 # --- arithmetic -----------------------------------------------------------------------------------
 
 add = Elementwise("add", np.add, (1, 1))
@@ -217,21 +200,17 @@ div = Elementwise(
     (lambda y, a, b: 1.0 / b, lambda y, a, b: -(y / b)),
     accepts=FLOAT,
     domain=(0.5, 2.0),
-    cost=4,
 )
-floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0), cost=6)
-mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9), cost=6)
+floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
+mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
 pow: Elementwise = Elementwise(
     "pow",
-    arithmetic.power,
+    _power_value,
     (
-        # a ** 0 is 1 everywhere, also at 0, where b * a ** (b - 1) would be 0 * inf
-        lambda y, a, b: where(eq(b, 0.0), 0.0, b * pow(a, b - 1.0)),
+        lambda y, a, b: _power_by_base(y, a, b),
         lambda y, a, b: _power_by_exponent(y, a, b),
     ),
-    accepts=FLOAT,
     domain=(0.5, 2.0),
-    cost=40,
 )
 neg = Elementwise("neg", np.negative, (-1,))
 abs = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
@@ -245,52 +224,88 @@ minimum = Elementwise(
 
 # --- functions of one number ----------------------------------------------------------------------
 
-exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT, cost=12)
-expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT, cost=16)
-log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0), cost=14)
-log1p = Elementwise(
-    "log1p",
-    np.log1p,
-    (lambda y, x: 1.0 / (1.0 + x),),
+exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
+exp2 = Elementwise("exp2", np.exp2, (lambda y, x: y * math.log(2),), accepts=FLOAT)
+expm1 = Elementwise("expm1", np.expm1, (lambda y, x: exp(x),), accepts=FLOAT)
+log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
+log2 = Elementwise(
+    "log2",
+    np.log2,
+    (lambda y, x: (1 / math.log(2)) / x,),
     accepts=FLOAT,
-    domain=(-0.5, 3.0),
-    cost=18,
+    domain=(0.5, 3.0),
 )
-sqrt = Elementwise(
-    "sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0), cost=4
+log10 = Elementwise(
+    "log10",
+    np.log10,
+    (lambda y, x: (1 / math.log(10)) / x,),
+    accepts=FLOAT,
+    domain=(0.5, 3.0),
 )
-sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT, cost=20)
-cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT, cost=20)
-tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT, cost=16)
+log1p = Elementwise(
+    "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), accepts=FLOAT, domain=(-0.5, 3.0)
+)
+sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
+sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
+cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
+asin = Elementwise(
+    "asin",
+    np.arcsin,
+    (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    accepts=FLOAT,
+    expression=expressions.asin,
+    cost=34,
+    domain=(-0.9, 0.9),
+)
+acos = Elementwise(
+    "acos",
+    np.arccos,
+    (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    accepts=FLOAT,
+    expression=expressions.acos,
+    cost=34,
+    domain=(-0.9, 0.9),
+)
+sinh: Elementwise = Elementwise(
+    "sinh",
+    np.sinh,
+    (lambda y, x: cosh(x),),
+    accepts=FLOAT,
+    expression=expressions.sinh,
+    cost=36,
+)
+cosh: Elementwise = Elementwise(
+    "cosh",
+    np.cosh,
+    (lambda y, x: sinh(x),),
+    accepts=FLOAT,
+    expression=expressions.cosh,
+    cost=20,
+)
+tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
 sigmoid = Elementwise(
     "sigmoid",
     _sigmoid_value,
     (lambda y, x: y * (1.0 - y),),
     accepts=FLOAT,
-    expression=_sigmoid_expression,
+    expression=expressions.sigmoid,
     cost=16,
 )
 relu = Elementwise(
     "relu",
     lambda x: np.where(x < 0, np.zeros((), x.dtype), x),  # -0 and nan stay, as in native code
     (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
-    expression=_relu_expression,
+    expression=expressions.relu,
     domain=(0.1, 2.0),
 )
-erf = Elementwise(
-    "erf",
-    _erf_value,
-    (lambda y, x: (2.0 / math.sqrt(math.pi)) * exp(-(x * x)),),
-    accepts=FLOAT,
-    cost=20,
-)
+SLOPE = 2.0 / math.sqrt(math.pi)  # of erf at 0
+erf = Elementwise("erf", arithmetic.erf, (lambda y, x: SLOPE * exp(-(x * x)),), accepts=FLOAT)
 atan2 = Elementwise(
     "atan2",
     np.arctan2,
     (lambda y, a, b: b / _square_radius(a, b), lambda y, a, b: -(a / _square_radius(a, b))),
     accepts=FLOAT,
     domain=(0.5, 2.0),
-    cost=30,
 )
 floor = Elementwise("floor", np.floor, (None,), accepts=FLOAT, domain=(0.1, 0.9))
 ceil = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 0.9))
@@ -314,8 +329,8 @@ bitwise_and = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=B
 bitwise_or = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=BITS)
 bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, (None, None), accepts=BITS)
 bitwise_not = Elementwise("bitwise_not", np.bitwise_not, (None,), accepts=BITS)
-shl = Elementwise("shl", _shift_left, (None, None), accepts=INTEGER)
-shr = Elementwise("shr", _shift_right_logical, (None, None), accepts=INTEGER)
+shl = Elementwise("shl", arithmetic.shift_left, (None, None), accepts=INTEGER)
+shr = Elementwise("shr", arithmetic.shift_right_logical, (None, None), accepts=INTEGER)
 
 
 class Where(Elementwise):
@@ -333,9 +348,7 @@ class Where(Elementwise):
         _, yes, no = (0.0 if tangent is None else tangent for tangent in tangents)
         return where(inputs[0], yes, no)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         condition = inputs[0]
         return (
             None,
@@ -348,7 +361,14 @@ where: Where = Where("where", np.where, (None, None, None), accepts=ANY, express
 
 
 class Cast(Elementwise):
-    """Another dtype for the same numbers; the gradient is cast back."""
+    """Another dtype for the same numbers; the gradient is cast back.
+
+    It is called as `cast(x, dtype=...)`, and notes the dtype that it starts from.
+    """
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Any:
+        (x,), dtype = operands, attributes["dtype"]
+        return x if x.dtype is dtype else super().__call__(x, dtype=dtype, source=x.dtype)
 
     def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
         return attributes["dtype"]
@@ -359,9 +379,7 @@ class Cast(Elementwise):
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return self._convert(tangents[0], attributes["dtype"], inputs[0].dtype)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self._convert(g, inputs[0].dtype, inputs[0].dtype),)
 
     def _convert(self, tangent: Any, dtype: DType, source: DType) -> Any:
@@ -372,20 +390,10 @@ class Cast(Elementwise):
         return loops.Cast(elements[0], attributes["dtype"])
 
 
-class CastTo(Cast):
-    """The call `cast(x, dtype=...)`, which also notes the dtype that it starts from."""
-
-    def __call__(self, *operands: Any, **attributes: Any) -> Any:
-        (x,) = operands
-        if x.dtype is attributes["dtype"]:
-            return x
-        return super().__call__(x, dtype=attributes["dtype"], source=x.dtype)
+cast = Cast("cast", encode, (1,), accepts=ANY)
 
 
-cast = CastTo("cast", encode, (1,), accepts=ANY)
-
-
-class Bitcast(Cast):
+class Bitcast(Elementwise):
     """The same bits read as another dtype of the same width; without a derivative."""
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
@@ -396,9 +404,6 @@ class Bitcast(Cast):
         if given.itemsize != wanted.itemsize:
             raise DTypeError(f"bitcast: {given.name} and {wanted.name} differ in width")
         return wanted
-
-    def _convert(self, tangent: Any, dtype: DType, source: DType) -> Any:
-        return None
 
     def express(self, *elements: Expression, **attributes: Any) -> Expression:
         return Unary("bitcast", elements[0], attributes["dtype"])

@@ -17,7 +17,7 @@ from smelt.ir import loops
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Pattern
 from smelt.ops.movement import broadcast_to
-from smelt.ops.op import Op, Reader, Type, Typed, check_not_half
+from smelt.ops.op import Gradients, Index, Mask, Needs, Op, Readers, Type, Typed, check_number
 
 
 def _check_index(what: str, index: Typed) -> None:
@@ -35,6 +35,7 @@ class Take(Op):
     """`y[..., *i, ...] = x[..., index[*i], ...]` along `axis`; the index's axes take its place."""
 
     pattern = Pattern.POINTWISE
+    linear_operands = 1
     is_worth_saving = True
     cost = 4
 
@@ -49,12 +50,7 @@ class Take(Op):
         _check_bounds("take", index, x.shape[attributes["axis"]])
         return np.take(x, index, attributes["axis"])
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None if tangents[0] is None else take(tangents[0], inputs[1], **attributes)
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         x, index = inputs
         axis = attributes["axis"]
         wide = g.to(g.dtype.compute)
@@ -70,13 +66,7 @@ class Take(Op):
             return moved.permute(order)
         return _take_batched(x, index, axis)
 
-    def lower(
-        self,
-        readers: tuple[Reader, ...],
-        index: tuple[Expression, ...],
-        node: Any,
-        mask: Expression | None = None,
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the load at a loaded index."""
         read, read_index = readers
         axis, count = node.attributes["axis"], node.inputs[1].ndim
@@ -101,6 +91,7 @@ class ScatterAdd(Op):
     """`y[..., index[*i], ...] += g[..., *i, ...]` along `axis` of `extent`, from 0; undoes Take."""
 
     pattern = Pattern.STANDALONE
+    linear_operands = 1
     writes_before_reading = True
     is_worth_saving = True
 
@@ -108,33 +99,26 @@ class ScatterAdd(Op):
         g, index = types
         axis = attributes["axis"]
         _check_index("scatter_add", index)
-        check_not_half("scatter_add", g.dtype)
-        if g.dtype.kind == "bool":
-            raise DTypeError("scatter_add: bool elements must be cast to a number first")
+        check_number("scatter_add", g.dtype)
         if g.shape[axis : axis + len(index.shape)] != index.shape:
             raise ShapeError(
                 f"scatter_add: values {g.shape} do not hold the index's shape {index.shape} "
                 f"from axis {axis} on"
             )
-        rest = g.shape[axis + len(index.shape) :]
-        return Type((*g.shape[:axis], attributes["extent"], *rest), g.dtype)
+        behind = g.shape[axis + len(index.shape) :]
+        return Type((*g.shape[:axis], attributes["extent"], *behind), g.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         g, index = arrays
         axis, extent = attributes["axis"], attributes["extent"]
         _check_bounds("scatter_add", index, extent)
-        before, rest = g.shape[:axis], g.shape[axis + index.ndim :]
-        result = np.zeros((extent, math.prod(before), math.prod(rest)), g.dtype)
-        rows = g.reshape((math.prod(before), index.size, math.prod(rest))).swapaxes(0, 1)
+        before, behind = g.shape[:axis], g.shape[axis + index.ndim :]
+        result = np.zeros((extent, math.prod(before), math.prod(behind)), g.dtype)
+        rows = g.reshape((math.prod(before), index.size, math.prod(behind))).swapaxes(0, 1)
         np.add.at(result, index.ravel(), rows)
-        return result.swapaxes(0, 1).reshape((*before, extent, *rest))
+        return result.swapaxes(0, 1).reshape((*before, extent, *behind))
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None if tangents[0] is None else scatter_add(tangents[0], inputs[1], **attributes)
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return take(g, inputs[1], axis=attributes["axis"]), None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:

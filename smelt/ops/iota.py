@@ -9,7 +9,7 @@ import numpy as np
 from smelt.dtypes import int64
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Pattern
-from smelt.ops.op import Op, Reader, Type, Typed
+from smelt.ops.op import Index, Mask, Op, Readers, Type, Typed
 
 
 class Iota(Op):
@@ -25,13 +25,7 @@ class Iota(Op):
         column = np.arange(shape[axis]).reshape([-1 if p == axis else 1 for p in range(len(shape))])
         return np.broadcast_to(column, shape)
 
-    def lower(
-        self,
-        readers: tuple[Reader, ...],
-        index: tuple[Expression, ...],
-        node: Any,
-        mask: Expression | None = None,
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the index itself."""
         return index[node.attributes["axis"]]
 

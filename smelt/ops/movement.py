@@ -8,6 +8,8 @@ itself.
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
 from smelt.ir.visit import Index
-from smelt.ops.op import Op, Reader, Shape, Type, Typed
+from smelt.ops.op import Gradients, Mask, Needs, Op, Readers, Shape, Type, Typed, batch_size
 
 
 def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
@@ -56,17 +58,13 @@ class Movement(Op):
     is_movement = True
     cost = 0
     views = True
-
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return self(tangents[0], **attributes)
+    linear_operands = 1
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         """Returns where in the operand (of `shape`) the result's element at `index` is found."""
         raise NotImplementedError(f"{self.name}: source")
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the operand's element, read at the mapped index."""
         return readers[0](self.source(index, node.inputs[0].shape, node), mask)
 
@@ -86,9 +84,7 @@ class Reshape(Movement):
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].reshape(attributes["shape"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (reshape(g, shape=inputs[0].shape),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -150,9 +146,7 @@ class Permute(Movement):
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].transpose(attributes["axes"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (permute(g, axes=inverse(attributes["axes"])),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -182,14 +176,12 @@ class BroadcastTo(Movement):
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return np.broadcast_to(arrays[0], attributes["shape"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (g,)  # the reverse walk sums it back to the operand's shape
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         (x,) = inputs
-        x = prefix_axes(x, len(attributes["shape"]) - (x.ndim - 1))
+        x = _prefix_axes(x, len(attributes["shape"]) - (x.ndim - 1))
         return self(x, shape=(x.shape[0], *attributes["shape"]))
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
@@ -199,9 +191,30 @@ class BroadcastTo(Movement):
         )
 
 
-def prefix_axes(x: Any, count: int) -> Any:
+def _prefix_axes(x: Any, count: int) -> Any:
     """Returns a batched Tensor with `count` axes of extent 1 behind its first axis."""
     return reshape(x, shape=(x.shape[0], *(1,) * count, *x.shape[1:])) if count else x
+
+
+def broadcast_batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
+    """Returns operands to broadcast: those with the batch get as many axes behind it as any has."""
+    pairs = list(zip(inputs, batched, strict=True))
+    ndim = max(x.ndim - has for x, has in pairs)
+    return (_prefix_axes(x, ndim - (x.ndim - 1)) if has else x for x, has in pairs)
+
+
+def all_batched(
+    inputs: tuple[Any, ...], batched: tuple[bool, ...], size: int | None = None
+) -> list[Any]:
+    """Returns operands, all of them with the batch as first axis; `size` is that of the batch."""
+    size = batch_size(inputs, batched) if size is None else size
+    pairs = zip(inputs, batched, strict=True)
+    return [x if has else broadcast_to(x, shape=(size, *x.shape)) for x, has in pairs]
+
+
+def dilated(extent: int, step: int) -> int:
+    """Returns how many places so many elements take, `step` apart."""
+    return (extent - 1) * step + 1 if extent else 0
 
 
 class Slice(Movement):
@@ -221,16 +234,10 @@ class Slice(Movement):
         bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
         return arrays[0][tuple(slice(*part) for part in bounds)]
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         low, step = attributes["start"], attributes["step"]
-        high = tuple(
-            extent - start - ((count - 1) * stride + 1 if count else 0)
-            for extent, start, count, stride in zip(
-                inputs[0].shape, low, output.shape, step, strict=True
-            )
-        )
+        axes = zip(inputs[0].shape, low, map(dilated, output.shape, step), strict=True)
+        high = tuple(extent - start - taken for extent, start, taken in axes)
         return (pad(g, low=low, high=high, step=step),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -243,12 +250,13 @@ class Slice(Movement):
         )
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
-        return tuple(
-            part * step + start
-            for part, start, step in zip(
-                index, node.attributes["start"], node.attributes["step"], strict=True
-            )
-        )
+        axes = zip(index, node.attributes["start"], node.attributes["step"], strict=True)
+        return tuple(i * step + start for i, start, step in axes)
+
+
+def cropped(x: Any, extents: Iterable[int]) -> Any:
+    """Returns a Tensor's first elements along each axis, so many."""
+    return slice_(x, start=(0,) * x.ndim, stop=tuple(extents), step=(1,) * x.ndim)
 
 
 class Pad(Movement):
@@ -261,34 +269,21 @@ class Pad(Movement):
         low, high, step = attributes["low"], attributes["high"], attributes["step"]
         if min((*low, *high, 0)) < 0:
             raise ArgumentError(f"pad: {low} and {high} must not be negative; slice instead")
-        return Type(
-            tuple(
-                before + ((extent - 1) * stride + 1 if extent else 0) + after
-                for extent, before, after, stride in zip(x.shape, low, high, step, strict=True)
-            ),
-            x.dtype,
-        )
+        axes = zip(low, map(dilated, x.shape, step), high, strict=True)
+        return Type(tuple(map(sum, axes)), x.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         (x,) = arrays
         low, high, step = attributes["low"], attributes["high"], attributes["step"]
-        extents, places = [], []
-        for extent, before, after, stride in zip(x.shape, low, high, step, strict=True):
-            width = (extent - 1) * stride + 1 if extent else 0
-            extents.append(before + width + after)
-            places.append(slice(before, before + width, stride))
-        result = np.zeros(extents, x.dtype)
-        result[tuple(places)] = x
+        widths = tuple(map(dilated, x.shape, step))
+        result = np.zeros([sum(axis) for axis in zip(low, widths, high, strict=True)], x.dtype)
+        axes = zip(low, widths, step, strict=True)
+        result[tuple([slice(start, start + width, gap) for start, width, gap in axes])] = x
         return result
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         low, step = attributes["low"], attributes["step"]
-        stop = tuple(
-            start + ((extent - 1) * stride + 1 if extent else 0)
-            for start, extent, stride in zip(low, inputs[0].shape, step, strict=True)
-        )
+        stop = tuple(map(operator.add, low, map(dilated, inputs[0].shape, step)))
         return (slice_(g, start=low, stop=stop, step=step),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -299,9 +294,7 @@ class Pad(Movement):
             step=(1, *attributes["step"]),
         )
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         attributes, shape = node.attributes, node.inputs[0].shape
         inside: Expression | None = None
         source: list[Expression] = []
@@ -327,15 +320,10 @@ class Pad(Movement):
 class Flip(Movement):
     """The elements along `axes` in opposite order."""
 
-    def infer(self, *types: Typed, **attributes: Any) -> Type:
-        return Type(types[0].shape, types[0].dtype)
-
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return np.flip(arrays[0], attributes["axes"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self(g, **attributes),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -355,18 +343,18 @@ class Concatenate(Movement):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]
-        for other in types[1:]:
-            if other.dtype is not first.dtype:
+        for operand in types[1:]:
+            if operand.dtype is not first.dtype:
                 raise DTypeError(
-                    f"concatenate: dtypes {first.dtype.name} and {other.dtype.name} differ"
+                    f"concatenate: dtypes {first.dtype.name} and {operand.dtype.name} differ"
                 )
-            trimmed = [one.shape[:axis] + one.shape[axis + 1 :] for one in (first, other)]
-            if len(first.shape) != len(other.shape) or trimmed[0] != trimmed[1]:
+            trimmed = [x.shape[:axis] + x.shape[axis + 1 :] for x in (first, operand)]
+            if len(first.shape) != len(operand.shape) or trimmed[0] != trimmed[1]:
                 raise ShapeError(
-                    f"concatenate: shapes {first.shape} and {other.shape} differ outside "
+                    f"concatenate: shapes {first.shape} and {operand.shape} differ outside "
                     f"axis {axis}"
                 )
-        total = sum(one.shape[axis] for one in types)
+        total = sum(x.shape[axis] for x in types)
         return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
@@ -379,9 +367,7 @@ class Concatenate(Movement):
         )
         return self(*filled, **attributes)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         axis, offset, parts = attributes["axis"], 0, []
         for x, needed in zip(inputs, needs, strict=True):
             start, stop = [0] * g.ndim, list(g.shape)
@@ -392,16 +378,9 @@ class Concatenate(Movement):
         return tuple(parts)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
-        repeated = (
-            x if has else broadcast_to(x, shape=(size, *x.shape))
-            for x, has in zip(inputs, batched, strict=True)
-        )
-        return self(*repeated, axis=attributes["axis"] + 1)
+        return self(*all_batched(inputs, batched), axis=attributes["axis"] + 1)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         axis, offset = node.attributes["axis"], node.shape[node.attributes["axis"]]
         result: Expression | None = None
         for read, operand in zip(reversed(readers), reversed(node.inputs), strict=True):

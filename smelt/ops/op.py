@@ -17,10 +17,15 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, DTypeError
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Operation
+from smelt.ir.visit import Index
 from smelt.tracing.apply import apply
 
 Shape = tuple[int, ...]
+Mask = Expression | None
 Reader = Callable[..., Expression]  # (index, mask=None) -> the operand's element at that index
+Readers = tuple[Reader, ...]
+Needs = tuple[bool, ...]  # of which inputs a gradient is asked
+Gradients = tuple[Any, ...]  # one for each input, None where it is zero or not needed
 
 
 class Typed(Protocol):
@@ -39,13 +44,7 @@ class Typed(Protocol):
 class Inlined(Protocol):
     """A card whose result can be computed by the element, inside the loop of whoever uses it."""
 
-    def lower(
-        self,
-        readers: tuple[Reader, ...],
-        index: tuple[Expression, ...],
-        node: Any,
-        mask: Expression | None = None,
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns one element of the result; where `mask` is false, it does not matter which."""
 
 
@@ -76,10 +75,13 @@ class Op(Operation):
     - `lower(readers, index, node)`: one element of the result as a loop-IR expression, for the
       pointwise families: they can be computed inside the loop of whoever uses them.
 
+    Where `linear_operands` is known, `jvp` follows from it; 0 says that there are no derivatives.
+
     What passes may ask besides (its pattern, its cost) are the attributes of `Operation`.
     """
 
     views: ClassVar[bool] = False  # whether an eager result may share the first operand's memory
+    linear_operands: ClassVar[int | None] = None  # the first ones, in each of which it is linear
 
     def __init__(self, name: str) -> None:
         if name in REGISTRY:
@@ -95,8 +97,8 @@ class Op(Operation):
         return apply(self, operands, attributes)
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        """Returns the Type of the result."""
-        raise NotImplementedError(f"{self.name}: infer")
+        """Returns the Type of the result: that of the first operand, unless a family says more."""
+        return Type(types[0].shape, types[0].dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         """Returns the result by NumPy."""
@@ -104,13 +106,20 @@ class Op(Operation):
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         """Returns the output's tangent, or None when it is zero."""
-        raise NotImplementedError(f"{self.name}: jvp")
+        if self.linear_operands is None:
+            raise NotImplementedError(f"{self.name}: jvp")
+        total = None
+        for number, tangent in enumerate(tangents[: self.linear_operands]):
+            if tangent is not None:
+                term = self(*inputs[:number], tangent, *inputs[number + 1 :], **attributes)
+                total = term if total is None else total + term
+        return total
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         """Returns the gradient of each input, None where it is zero or not needed."""
-        raise NotImplementedError(f"{self.name}: vjp")
+        if self.linear_operands != 0:
+            raise NotImplementedError(f"{self.name}: vjp")
+        return (None,) * len(inputs)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         """Returns the result with the batch as its first axis."""
@@ -126,8 +135,30 @@ def check_not_half(name: str, dtype: DType) -> None:
         )
 
 
+def check_number(name: str, dtype: DType) -> None:
+    """Raises DTypeError unless arithmetic is done in `dtype`."""
+    if dtype.kind == "bool":
+        raise DTypeError(f"{name}: bool elements must be cast to a number first")
+    check_not_half(name, dtype)
+
+
+def check_factors(name: str, a: DType, b: DType) -> None:
+    """Raises DTypeError unless products of both can be added up."""
+    if a is not b or a.kind == "bool":
+        raise DTypeError(f"{name}: needs two of one number dtype, got {a.name} and {b.name}")
+    check_not_half(name, a)
+
+
 def normal_axis(axis: int, ndim: int, what: str) -> int:
-    """Returns `axis` counted from the front; raises ArgumentError when there is no such axis."""
-    if not -ndim <= axis < max(ndim, 1):
+    """Returns `axis` counted from the front; raises ArgumentError when there is no such axis.
+
+    A tensor of shape () counts as having one axis of extent 1.
+    """
+    if not -max(ndim, 1) <= axis < max(ndim, 1):
         raise ArgumentError(f"{what}: axis {axis} does not exist in a tensor with {ndim} axes")
     return axis % ndim if ndim else 0
+
+
+def batch_size(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> int:
+    """Returns the extent of the batch's axis, the first of those inputs that have it."""
+    return next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)

@@ -15,12 +15,23 @@ from typing import Any
 import numpy as np
 
 from smelt.dtypes import bool_, int32, int64
-from smelt.errors import DTypeError
 from smelt.ir.loops import Cast, Constant, Expression, Select, Unary, constant
 from smelt.ir.operation import Pattern
 from smelt.ops.convolution import effective_extent
-from smelt.ops.movement import Index, broadcast_to, conjunction
-from smelt.ops.op import Op, Reader, Type, Typed, check_not_half
+from smelt.ops.movement import all_batched, conjunction
+from smelt.ops.op import (
+    Gradients,
+    Index,
+    Mask,
+    Needs,
+    Op,
+    Reader,
+    Readers,
+    Type,
+    Typed,
+    check_not_half,
+    check_number,
+)
 from smelt.ops.windows import Windows, trailing
 
 FEW = 4  # positions of which one is chosen after all have been read
@@ -36,6 +47,16 @@ class Windowed(Op):
         """Returns the windows that the attributes describe."""
         return Windows(*(attributes[name] for name in Windows._fields))
 
+    def elements(
+        self, read: Reader, index: Index, node: Any, mask: Mask
+    ) -> Iterator[tuple[Expression, Mask]]:
+        """Yields the element at each position of a window, and whether it exists (None: surely)."""
+        windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
+        for offset in windows.offsets():
+            source = windows.at(index[kept:], tuple(map(constant, offset)))
+            inside = windows.inside(source, node.inputs[0].shape[kept:])
+            yield read((*index[:kept], *source), conjunction(mask, inside)), inside
+
 
 class WindowArgmax(Windowed):
     """`(..., *S) -> (..., *counts)` of int32: where each window's first maximum stands.
@@ -43,11 +64,11 @@ class WindowArgmax(Windowed):
     nan is the largest number, and the last one counts, as in PyTorch.
     """
 
+    linear_operands = 0
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), windows = types, self.windows(attributes)
-        if x.dtype.kind == "bool":
-            raise DTypeError("window_argmax: bool elements must be cast to a number first")
-        check_not_half("window_argmax", x.dtype)
+        check_number("window_argmax", x.dtype)
         kept = len(x.shape) - windows.ndim
         windows.check("window_argmax", x.shape[kept:])
         return Type((*x.shape[:kept], *windows.counts), int32)
@@ -63,29 +84,15 @@ class WindowArgmax(Windowed):
             best, place = np.where(better, element, best), np.where(better, np.int32(number), place)
         return place
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
-        return (None,)
-
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0], **attributes)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns a chain over the window's positions, each compared with the best before it."""
-        windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
-        extents = node.inputs[0].shape[kept:]
         best: Expression | None = None
         place: Expression = Constant(-1, int32)
-        for number, offset in enumerate(windows.offsets()):
-            source = windows.at(index[kept:], tuple(map(constant, offset)))
-            inside = windows.inside(source, extents)
-            element = readers[0]((*index[:kept], *source), conjunction(mask, inside))
+        elements = self.elements(readers[0], index, node, mask)
+        for number, (element, inside) in enumerate(elements):
             better = inside if best is None else _and(inside, _beats(element, best, place, inside))
             here = Constant(number, int32)
             place = here if better is None else Select(better, here, place)
@@ -111,6 +118,8 @@ def _beats(
 class WindowTake(Windowed):
     """`y[..., p] = x[..., the element of window p at place[..., p]]`."""
 
+    linear_operands = 1
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         check_not_half("window_take", types[0].dtype)
         return Type(types[1].shape, types[0].dtype)
@@ -122,22 +131,15 @@ class WindowTake(Windowed):
             np.copyto(result, element, where=place == number)
         return result
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None if tangents[0] is None else self(tangents[0], inputs[1], **attributes)
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         x, place = inputs
         extents = x.shape[x.ndim - len(attributes["counts"]) :]
         return window_put(g, place, extents=extents, **attributes), None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        return self(*_batched(inputs, batched), **attributes)
+        return self(*all_batched(inputs, batched), **attributes)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the load at a loaded place, or of few places the one that is meant."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         place = readers[1](index, mask)
@@ -145,10 +147,7 @@ class WindowTake(Windowed):
             offset = _offset(windows, Cast(place, int64))
             return readers[0]((*index[:kept], *windows.at(index[kept:], offset)), mask)
         result: Expression | None = None
-        for number, taps in enumerate(windows.offsets()):
-            source = windows.at(index[kept:], tuple(map(constant, taps)))
-            inside = windows.inside(source, node.inputs[0].shape[kept:])
-            element = readers[0]((*index[:kept], *source), conjunction(mask, inside))
+        for number, (element, _) in enumerate(self.elements(readers[0], index, node, mask)):
             here = place.equals(number)
             result = element if result is None else Select(here, element, result)
         assert result is not None, "a window has a position"
@@ -165,23 +164,16 @@ def _offset(windows: Windows, place: Expression) -> tuple[Expression, ...]:
     return tuple(offset)
 
 
-def _batched(inputs: tuple[Any, ...], batched: tuple[bool, ...]) -> Iterator[Any]:
-    """Yields both operands with the batch as first axis."""
-    size = next(x.shape[0] for x, has in zip(inputs, batched, strict=True) if has)
-    for x, has in zip(inputs, batched, strict=True):
-        yield x if has else broadcast_to(x, shape=(size, *x.shape))
-
-
 class WindowPut(Windowed):
     """`x[..., the element of window p at place[..., p]] += y[..., p]`, from 0; x ends in `extents`.
 
     An element of the result looks at the windows in which it may lie.
     """
 
+    linear_operands = 1
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        check_not_half("window_put", types[0].dtype)
-        if types[0].dtype.kind == "bool":
-            raise DTypeError("window_put: bool elements must be cast to a number first")
+        check_number("window_put", types[0].dtype)
         extents = attributes["extents"]
         return Type((*types[0].shape[: -len(extents)], *extents), types[0].dtype)
 
@@ -194,21 +186,14 @@ class WindowPut(Windowed):
         axes = zip(windows.low, extents, strict=True)
         return trailing(result, [slice(low, low + extent) for low, extent in axes])
 
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None if tangents[0] is None else self(tangents[0], inputs[1], **attributes)
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         settings = {name: attributes[name] for name in Windows._fields}
         return window_take(g, inputs[1], **settings), None
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
-        return self(*_batched(inputs, batched), **attributes)
+        return self(*all_batched(inputs, batched), **attributes)
 
-    def lower(
-        self, readers: tuple[Reader, ...], index: Index, node: Any, mask: Expression | None = None
-    ) -> Expression:
+    def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         """Returns the sum over all windows that the element may lie in."""
         windows, kept = self.windows(node.attributes), node.ndim - len(node.attributes["counts"])
         axes = zip(index[kept:], *windows, node.attributes["extents"], strict=True)

@@ -53,6 +53,7 @@ class RandomBits(Op):
 
     pattern = Pattern.STANDALONE
     is_worth_saving = True
+    linear_operands = 0
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         if types[0].shape != (2,):
@@ -75,14 +76,6 @@ class RandomBits(Op):
         )
         bits = np.stack(words, axis=-1).astype(np.uint32).view(np.int32)
         return bits.ravel()[:count].reshape(shape)
-
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
-        return (None,)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         raise ShapeError(

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError
+from smelt.dtypes import DType, float32, float64
+from smelt.errors import ArgumentError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.elementwise import add, as_float, div, eq, mul, where
-from smelt.ops.movement import broadcast_to, flip, pad, reshape, slice_
-from smelt.ops.op import Op, Shape, Type, Typed, check_not_half
+from smelt.ops.elementwise import as_float, div, eq, mul, where
+from smelt.ops.movement import broadcast_to, cropped, flip, pad, reshape
+from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_number
 
 Adjoint = Callable[..., Any]
 
@@ -52,9 +53,7 @@ class Reduction(Op):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), axes = types, attributes["axes"]
-        if x.dtype.kind == "bool":
-            raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
-        check_not_half(self.name, x.dtype)
+        check_number(self.name, x.dtype)
         if self.start in (math.inf, -math.inf) and 0 in (x.shape[axis] for axis in axes):
             raise ArgumentError(f"{self.name}: nothing to choose from along an axis of extent 0")
         kept = tuple(extent for axis, extent in enumerate(x.shape) if axis not in axes)
@@ -84,17 +83,32 @@ class Reduction(Op):
         ones = broadcast_to(output.literal(1, output.dtype), shape=output.shape)
         return sum(mul(self.adjoint(ones, output, x, axes), tangents[0]), axes=axes)
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self.adjoint(g, output, inputs[0], attributes["axes"]),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0], axes=tuple(axis + 1 for axis in attributes["axes"]))
 
 
-def _extreme_value(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, axis, dtype: function(x, axis=axis)
+_BLOCK = 256  # what is added one by one
+
+
+def _sum_value(x: np.ndarray, axis: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """NumPy's sum; where NumPy would add many floats one by one, in blocks, and these in blocks."""
+    if x.dtype.kind != "f" or _added_one_by_one(x, axis) <= 4 * _BLOCK:
+        return np.asarray(np.sum(x, axis=axis, dtype=dtype))
+    for place in sorted(axis, reverse=True):
+        while x.shape[place] > _BLOCK and _added_one_by_one(x, (place,)) > _BLOCK:
+            x = np.add.reduceat(x, range(0, x.shape[place], _BLOCK), axis=place)
+        x = np.asarray(np.sum(x, axis=place, dtype=dtype))
+    return x
+
+
+def _added_one_by_one(x: np.ndarray, axes: tuple[int, ...]) -> int:
+    """Returns how many elements NumPy adds one by one: pairwise are those next to each other."""
+    inner_first = sorted(range(x.ndim), key=lambda axis: np.abs(x.strides[axis]))
+    outer = itertools.dropwhile(lambda axis: axis in axes, inner_first)
+    return math.prod(x.shape[axis] for axis in outer if axis in axes)
 
 
 def _extreme_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
@@ -109,9 +123,7 @@ def _product_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     result = spread(g, x, axes)
     for axis in axes:
         result = mul(result, _product_of_others(x, axis))
-        x = broadcast_to(
-            reshape(prod(x, axes=(axis,)), shape=kept_shape(x.shape, (axis,))), shape=x.shape
-        )
+        x = spread(prod(x, axes=(axis,)), x, (axis,))
     return result
 
 
@@ -125,22 +137,24 @@ def _shifted(x: Any, axis: int) -> Any:
     """Moves a running product one place on; a 1 comes in at the front."""
     if not x.shape[axis]:
         return x
-    start, low = (0,) * x.ndim, tuple(int(place == axis) for place in range(x.ndim))
-    stop = tuple(extent - before for extent, before in zip(x.shape, low, strict=True))
-    one = (1,) * x.ndim
-    moved = pad(slice_(x, start=start, stop=stop, step=one), low=low, high=start, step=one)
+    low = tuple(int(place == axis) for place in range(x.ndim))
+    before = cropped(x, map(operator.sub, x.shape, low))
+    moved = pad(before, low=low, high=(0,) * x.ndim, step=(1,) * x.ndim)
     first = np.arange(x.shape[axis]).reshape([-1 if p == axis else 1 for p in range(x.ndim)]) == 0
     return where(broadcast_to(x.literal(first), shape=x.shape), 1.0, moved)
 
 
-sum = Reduction("sum", np.sum, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
+sum = Reduction("sum", _sum_value, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
 prod = Reduction("prod", np.prod, "mul", 1.0, _product_adjoint)
-max = Reduction("max", _extreme_value(np.max), "maximum", -math.inf, _extreme_adjoint)
-min = Reduction("min", _extreme_value(np.min), "minimum", math.inf, _extreme_adjoint)
+max = Reduction("max", np.maximum.reduce, "maximum", -math.inf, _extreme_adjoint)
+min = Reduction("min", np.minimum.reduce, "minimum", math.inf, _extreme_adjoint)
 
 
 class Cumulative(Op):
-    """The family: element i of the result combines the elements up to i along `axis`."""
+    """The family: element i of the result combines the elements up to i along `axis`.
+
+    float32 is combined in float64 and rounded at each place, so that long lines stay exact.
+    """
 
     pattern = Pattern.STANDALONE
     is_worth_saving = True
@@ -162,20 +176,22 @@ class Cumulative(Op):
         self.tangent = tangent
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
-        if types[0].dtype.kind == "bool":
-            raise DTypeError(f"{self.name}: bool elements must be cast to a number first")
-        check_not_half(self.name, types[0].dtype)
-        return Type(types[0].shape, types[0].dtype)
+        check_number(self.name, types[0].dtype)
+        return super().infer(*types)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        return self.numpy(arrays[0], axis=attributes["axis"], dtype=arrays[0].dtype)
+        (x,) = arrays
+        wide = np.float64 if x.dtype == np.float32 else x.dtype
+        return self.numpy(x, axis=attributes["axis"], dtype=wide).astype(x.dtype, copy=False)
+
+    def accumulator_dtype(self, dtype: DType) -> DType:
+        """Returns the dtype in which elements of `dtype` are combined."""
+        return float64 if dtype is float32 else dtype
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return self.tangent(tangents[0], output, inputs[0], attributes["axis"])
 
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
+    def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (self.adjoint(g, output, inputs[0], attributes["axis"]),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -185,7 +201,7 @@ class Cumulative(Op):
         return [tuple(range(node.ndim))]
 
 
-def _running_sum_behind(g: Any, axis: int) -> Any:
+def _cumsum_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
     return flip(cumsum(flip(g, axes=(axis,)), axis=axis), axes=(axis,))
 
 
@@ -197,8 +213,7 @@ def _cumprod_tangent(t: Any, y: Any, x: Any, axis: int) -> Any:
 
 def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
     others = _products_without(x, axis)
-    shape = (*g.shape[: axis + 1], 1, *g.shape[axis + 1 :])
-    return sum(mul(others, broadcast_to(reshape(g, shape=shape), shape=others.shape)), axes=(axis,))
+    return sum(mul(others, broadcast_to(_insert(g, axis + 1), shape=others.shape)), axes=(axis,))
 
 
 def _insert(x: Any, axis: int) -> Any:
@@ -224,9 +239,7 @@ cumsum: Cumulative = Cumulative(
     np.cumsum,
     "add",
     0.0,
-    lambda g, y, x, axis: _running_sum_behind(g, axis),
+    _cumsum_adjoint,
     lambda t, y, x, axis: cumsum(t, axis=axis),
 )
 cumprod = Cumulative("cumprod", np.cumprod, "mul", 1.0, _cumprod_adjoint, _cumprod_tangent)
-
-__all__ = ["Cumulative", "Reduction", "add", "cumprod", "cumsum", "max", "min", "prod", "sum"]

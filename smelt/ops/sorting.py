@@ -23,6 +23,7 @@ class Argsort(Op):
     writes_before_reading = True
     needs_workspace = True
     is_worth_saving = True
+    linear_operands = 0
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         check_not_half("argsort", types[0].dtype)
@@ -32,14 +33,6 @@ class Argsort(Op):
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return np.argsort(arrays[0], axis=-1, kind="stable").astype(np.int64)
-
-    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
-        return None
-
-    def vjp(
-        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
-    ) -> tuple[Any, ...]:
-        return (None,)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from smelt.ops import elementwise
 from smelt.tensor.apply import as_tensor, promoted
+from smelt.tensor.elementary import power
 from smelt.tensor.products import matmul
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ class Operators:
         return promoted(elementwise.mod, self, other)
 
     def __pow__(self, other: Any) -> Tensor:
-        if isinstance(other, int) and not isinstance(other, bool) and 0 <= other <= 4:
-            return _small_power(self, other)
-        return promoted(elementwise.pow, self, other)
+        return power(as_tensor(self), other)
 
     def __radd__(self, other: Any) -> Tensor:
         return promoted(elementwise.add, other, self)
@@ -111,13 +110,3 @@ class Operators:
         return promoted(elementwise.ge, self, other)
 
     __hash__ = object.__hash__
-
-
-def _small_power(x: Any, exponent: int) -> Tensor:
-    """x**2 as x * x: exact at negative x and cheap everywhere."""
-    if exponent == 0:  # 1, also at inf and nan
-        return promoted(elementwise.pow, x, 0) if x.dtype.is_float else x * 0 + 1
-    if exponent % 2:
-        return x if exponent == 1 else x * _small_power(x, exponent - 1)
-    half = _small_power(x, exponent // 2)
-    return half * half

@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+import numpy as np
+
 from smelt import errors
 from smelt.dtypes import DType
 from smelt.errors import DTypeError
@@ -55,6 +57,8 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
         ragged = "inhomogeneous" in str(error)
         reason = "lists in it differ in length" if ragged else str(error)
         raise DTypeError(f"cannot make a tensor of {type(value).__name__}: {reason}") from None
+    if isinstance(value, np.ndarray):
+        context.engine.note_array(value)
     return _Tensor(context.engine.literal(array, kind), kind)
 
 

@@ -29,14 +29,14 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
         raise GradientError(
             "backward: this tensor was not computed from anything that requires a gradient; "
             "use requires_grad_() on an input, and do not compute it under no_grad(). What a "
-            "compiled step returns has no history: call backward() inside the step"
+            "compiled training step returns has no history: call backward() inside the step"
         )
     with enable_grad() if create_graph else no_grad():
         gradients = reverse_walk((loss,), (_seed(loss, gradient),))
         for leaf in tape_of((loss,)):
-            found = gradients.get(id(leaf))
-            if found is not None and leaf.tape_entry is None:
-                leaf.grad = found if leaf.grad is None else leaf.grad + found
+            total = gradients.get(id(leaf))
+            if total is not None and leaf.tape_entry is None:
+                leaf.grad = total if leaf.grad is None else leaf.grad + total
 
 
 def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:

@@ -7,10 +7,11 @@ their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smelt.errors import GradientError
+from smelt.ir.postorder import postorder
 from smelt.location import inside_module
 
 if TYPE_CHECKING:
@@ -19,28 +20,13 @@ if TYPE_CHECKING:
 
 def tape_of(roots: Iterable[Tensor]) -> list[Tensor]:
     """Returns every tensor with a gradient below `roots`, operands before users."""
-    order: list[Tensor] = []
-    done: set[int] = set()
-    for root in roots:
-        if not root.requires_grad or id(root) in done:
-            continue
-        done.add(id(root))
-        stack: list[tuple[Tensor, Iterator[Tensor]]] = [(root, iter(_operands(root)))]
-        while stack:
-            tensor, pending = stack[-1]
-            for operand in pending:
-                if operand.requires_grad and id(operand) not in done:
-                    done.add(id(operand))
-                    stack.append((operand, iter(_operands(operand))))
-                    break
-            else:
-                order.append(tensor)
-                stack.pop()
-    return order
+    return postorder((root for root in roots if root.requires_grad), _operands)
 
 
-def _operands(tensor: Tensor) -> tuple[Tensor, ...]:
-    return tensor.tape_entry.inputs if tensor.tape_entry is not None else ()
+def _operands(tensor: Tensor) -> list[Tensor]:
+    """Returns what a tensor with a gradient was computed from, as far as that has one."""
+    entry = tensor.tape_entry
+    return [] if entry is None else [x for x in entry.inputs if x.requires_grad]
 
 
 def reverse_walk(

@@ -169,7 +169,7 @@ def test_explain_shows_the_loop() -> None:
     step = smelt.compile(recurrence)
     step(smelt.zeros(7, 4, 3), smelt.zeros(3, 3))
     assert "x 7" in step.explain()
-    assert "for turn in range(7):" in step.explain("scheduled")
+    assert "for iteration in range(7):" in step.explain("scheduled")
     assert "    state %" in step.explain("graph")
 
 

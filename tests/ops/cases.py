@@ -21,7 +21,17 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.ops import REGISTRY, Op
-from smelt.ops.elementwise import ANY, BITS, FLOAT, INTEGER, NUMBER, Cast, Elementwise, Where
+from smelt.ops.elementwise import (
+    ANY,
+    BITS,
+    FLOAT,
+    INTEGER,
+    NUMBER,
+    Bitcast,
+    Cast,
+    Elementwise,
+    Where,
+)
 
 Array = np.ndarray
 FLOATS = (dtypes.float32, dtypes.float64)
@@ -165,7 +175,7 @@ def shapes_of(op: Elementwise) -> list[tuple[tuple[int, ...], ...]]:
 
 def attributes_of(op: Elementwise) -> list[dict[str, Any]]:
     """Returns the settings with which a card is tried."""
-    if not isinstance(op, Cast):
+    if not isinstance(op, (Bitcast, Cast)):
         return [{}]
     return [{"dtype": to} for to in (NUMBERS if op.name == "bitcast" else dtypes.ALL)]
 

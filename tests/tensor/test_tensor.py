@@ -56,7 +56,7 @@ def test_two_dtypes_make_one(left, right, result):
         ("int32", 2, "int32"),
         ("int32", 2.5, "float32"),
         ("bool", 2, "int64"),
-        ("bool", True, "int64"),
+        ("bool", True, "bool"),
     ],
 )
 def test_scalars_are_weak(dtype, scalar, result):
@@ -141,7 +141,10 @@ def test_atan2_lerp_and_nan_to_num():
     a, b = tensor(X[0]), tensor(X[1])
     np.testing.assert_allclose(a.atan2(b).numpy(), np.arctan2(X[0], X[1]))
     np.testing.assert_allclose(a.lerp(b, 0.25).numpy(), X[0] + 0.25 * (X[1] - X[0]))
-    assert tensor([1.0, math.nan, math.inf]).nan_to_num(7).tolist() == [1, 7, math.inf]
+    given = tensor([1.0, math.nan, math.inf, -math.inf])
+    assert given.nan_to_num(7, 8, -8).tolist() == [1, 7, 8, -8]
+    largest = float(np.finfo(np.float32).max)
+    assert given.nan_to_num().tolist() == [1, 0, largest, -largest]
 
 
 def test_clamp():
@@ -355,8 +358,15 @@ def test_a_traced_tensor_outside_of_its_step_is_a_leak(look):
         look(kept[0])
 
 
-def test_backward_on_what_a_step_returned_says_so():
+def test_backward_on_what_a_training_step_returned_says_so():
     weight = tensor([1.0], requires_grad=True)
-    loss = smelt.compile(lambda: (weight * 2).sum())()
+
+    @smelt.compile
+    def step():
+        loss = (weight * 2).sum()
+        loss.backward()
+        return loss
+
+    loss = step()
     with pytest.raises(GradientError, match=r"call backward\(\) inside the step"):
         loss.backward()

@@ -7,6 +7,7 @@ Every function takes the writer and operands and returns the result. The meaning
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from smelt.compiler.codegen.convert import convert
 from smelt.compiler.codegen.operands import (
@@ -16,6 +17,7 @@ from smelt.compiler.codegen.operands import (
     fold_index,
     intrinsic,
     mask_type,
+    shuffle,
     splat,
     upper_bound,
 )
@@ -36,8 +38,8 @@ def _plain(code: str) -> Operation:
     return lambda w, a, b: w.let(f"{code} {a.typed}, {b.text}")
 
 
-def _min_max(code: str) -> Operation:
-    return lambda w, a, b: intrinsic(w, code, a, b)
+def _intrinsic(name: str) -> Callable[..., str]:
+    return lambda w, *operands: intrinsic(w, name, *operands)
 
 
 def _shift(code: str) -> Operation:
@@ -72,32 +74,28 @@ def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
     if rounding == "div":
         return quotient
     zero = constant(0, a.dtype, a.lanes)
-    whole = w.let(f"mul {a.type} {quotient}, {b.text}")
-    rest = w.let(f"sub {a.typed}, {whole}")
-    signs = w.let(f"xor {a.type} {rest}, {b.text}")
+    product = w.let(f"mul {a.type} {quotient}, {b.text}")
+    remainder = w.let(f"sub {a.typed}, {product}")
+    signs = w.let(f"xor {a.type} {remainder}, {b.text}")
     differ = w.let(f"icmp slt {a.type} {signs}, {zero.text}")
-    inexact = w.let(f"icmp ne {a.type} {rest}, {zero.text}")
+    inexact = w.let(f"icmp ne {a.type} {remainder}, {zero.text}")
     below = w.let(f"and {mask_type(a)} {differ}, {inexact}")
     if rounding == "mod":
-        shifted = w.let(f"add {a.type} {rest}, {b.text}")
-        return emit_select(w, below, a._replace(text=shifted), a._replace(text=rest))
+        shifted = w.let(f"add {a.type} {remainder}, {b.text}")
+        return emit_select(w, below, a._replace(text=shifted), a._replace(text=remainder))
     step = w.let(f"sext {mask_type(a)} {below} to {a.type}")
     return w.let(f"add {a.type} {quotient}, {step}")
-
-
-def _division(rounding: str) -> Operation:
-    return lambda w, a, b: _divide(w, a, b, rounding)
 
 
 _INTEGER: dict[str, Operation] = {
     "add": _plain("add"),
     "sub": _plain("sub"),
     "mul": _plain("mul"),
-    "div": _division("div"),
-    "floordiv": _division("floordiv"),
-    "mod": _division("mod"),
-    "maximum": _min_max("smax"),
-    "minimum": _min_max("smin"),
+    "div": partial(_divide, rounding="div"),
+    "floordiv": partial(_divide, rounding="floordiv"),
+    "mod": partial(_divide, rounding="mod"),
+    "maximum": _intrinsic("smax"),
+    "minimum": _intrinsic("smin"),
     "bitwise_and": _plain("and"),
     "bitwise_or": _plain("or"),
     "bitwise_xor": _plain("xor"),
@@ -139,19 +137,19 @@ def _float_min_max(worse: str) -> Operation:
 def _float_remainder(w: Writer, a: Value, b: Value) -> tuple[str, str, str]:
     """Writes C's fmod; returns it, whether Python's is one `b` more, and whether it is 0."""
     zero = constant(0.0, a.dtype, a.lanes).text
-    rest = w.let(f"frem {a.typed}, {b.text}")
-    rest_below = w.let(f"fcmp olt {a.type} {rest}, {zero}")
+    remainder = w.let(f"frem {a.typed}, {b.text}")
+    remainder_below = w.let(f"fcmp olt {a.type} {remainder}, {zero}")
     below = w.let(f"fcmp olt {b.typed}, {zero}")
-    signs = w.let(f"xor {mask_type(a)} {rest_below}, {below}")
-    exact = w.let(f"fcmp oeq {a.type} {rest}, {zero}")
-    inexact = w.let(f"fcmp une {a.type} {rest}, {zero}")
-    return rest, w.let(f"and {mask_type(a)} {signs}, {inexact}"), exact
+    signs = w.let(f"xor {mask_type(a)} {remainder_below}, {below}")
+    exact = w.let(f"fcmp oeq {a.type} {remainder}, {zero}")
+    inexact = w.let(f"fcmp une {a.type} {remainder}, {zero}")
+    return remainder, w.let(f"and {mask_type(a)} {signs}, {inexact}"), exact
 
 
 def _float_mod(w: Writer, a: Value, b: Value) -> str:
-    rest, off, exact = _float_remainder(w, a, b)
-    shifted = w.let(f"fadd {a.type} {rest}, {b.text}")
-    moved = emit_select(w, off, a._replace(text=shifted), a._replace(text=rest))
+    remainder, off, exact = _float_remainder(w, a, b)
+    shifted = w.let(f"fadd {a.type} {remainder}, {b.text}")
+    moved = emit_select(w, off, a._replace(text=shifted), a._replace(text=remainder))
     zero = intrinsic(w, "copysign", constant(0.0, a.dtype, a.lanes), b)
     return emit_select(w, exact, a._replace(text=zero), a._replace(text=moved))
 
@@ -160,9 +158,9 @@ def _float_floordiv(w: Writer, a: Value, b: Value) -> str:
     """Writes NumPy's floor_divide: exact where `floor(a / b)` would be rounded wrongly."""
     zero, half, one = (constant(number, a.dtype, a.lanes) for number in (0.0, 0.5, 1.0))
     plain = a._replace(text=w.let(f"fdiv {a.typed}, {b.text}"))
-    rest, off, _ = _float_remainder(w, a, b)
-    whole = w.let(f"fsub {a.typed}, {rest}")
-    quotient = w.let(f"fdiv {a.type} {whole}, {b.text}")
+    remainder, off, _ = _float_remainder(w, a, b)
+    multiple = w.let(f"fsub {a.typed}, {remainder}")
+    quotient = w.let(f"fdiv {a.type} {multiple}, {b.text}")
     less = w.let(f"fsub {a.type} {quotient}, {one.text}")
     quotient = emit_select(w, off, a._replace(text=less), a._replace(text=quotient))
     down = intrinsic(w, "floor", a._replace(text=quotient))
@@ -195,9 +193,9 @@ def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
 
     Raises CompileError when the dtype has no such operation.
     """
-    found = fold_index(w, op, a, b)
-    if found is not None:
-        return found
+    folded = fold_index(w, op, a, b)
+    if folded is not None:
+        return folded
     if a.dtype.compute is not a.dtype:
         result = binary(w, op, convert(w, a, float32), convert(w, b, float32))
         return result if op in COMPARE else convert(w, result, a.dtype)
@@ -255,9 +253,8 @@ def reduce(w: Writer, op: str, x: Value) -> Value:
 def _part(w: Writer, x: Value, first: int, lanes: int) -> Value:
     if lanes == 1:
         return Value(w.let(f"extractelement {x.typed}, i64 {first}"), x.dtype)
-    mask = ", ".join(f"i32 {lane}" for lane in range(first, first + lanes))
-    shuffled = w.let(f"shufflevector {x.typed}, {x.type} poison, <{lanes} x i32> <{mask}>")
-    return Value(shuffled, x.dtype, lanes)
+    part = shuffle(w, x.type, x.text, "poison", range(first, first + lanes))
+    return Value(part, x.dtype, lanes)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -282,10 +279,6 @@ def unary(w: Writer, op: str, x: Value, dtype: DType) -> Value:
     return convert(w, Value(table[op](w, wide), natural, x.lanes), dtype)
 
 
-def _round(name: str) -> Rule:
-    return lambda w, x: intrinsic(w, name, x)
-
-
 def _is(predicate: str, number: float) -> Rule:
     def compare(w: Writer, x: Value) -> str:
         return w.let(f"fcmp {predicate} {x.typed}, {constant(number, x.dtype, x.lanes).text}")
@@ -301,11 +294,11 @@ def _is_infinite(w: Writer, x: Value) -> str:
 def _float_sign(w: Writer, x: Value) -> str:
     zero, one, minus = (constant(number, x.dtype, x.lanes) for number in (0.0, 1.0, -1.0))
     is_zero = w.let(f"fcmp oeq {x.typed}, {zero.text}")
-    rest = x._replace(text=emit_select(w, is_zero, zero, x))
+    sign = x._replace(text=emit_select(w, is_zero, zero, x))
     below = w.let(f"fcmp olt {x.typed}, {zero.text}")
-    rest = x._replace(text=emit_select(w, below, minus, rest))
+    sign = x._replace(text=emit_select(w, below, minus, sign))
     above = w.let(f"fcmp ogt {x.typed}, {zero.text}")
-    return emit_select(w, above, one, rest)
+    return emit_select(w, above, one, sign)
 
 
 def _integer_sign(w: Writer, x: Value) -> str:
@@ -335,38 +328,28 @@ def _invert(w: Writer, x: Value) -> str:
 
 _UNARY_FLOAT: dict[str, Rule] = {
     "neg": lambda w, x: w.let(f"fneg {x.typed}"),
-    "abs": _round("fabs"),
-    "sqrt": _round("sqrt"),
-    "floor": _round("floor"),
-    "ceil": _round("ceil"),
-    "round": _round("roundeven"),
-    "trunc": _round("trunc"),
+    "abs": _intrinsic("fabs"),
+    "sqrt": _intrinsic("sqrt"),
+    "floor": _intrinsic("floor"),
+    "ceil": _intrinsic("ceil"),
+    "round": _intrinsic("roundeven"),
+    "trunc": _intrinsic("trunc"),
     "sign": _float_sign,
     "isnan": _is("uno", 0.0),
     "isinf": _is_infinite,
     "logical_not": _is("oeq", 0.0),
 }
-_UNARY_INTEGER: dict[str, Rule] = {
+_WHOLE: dict[str, Rule] = dict.fromkeys(("floor", "ceil", "round", "trunc"), _same)
+_WHOLE |= dict.fromkeys(("isnan", "isinf"), _never)
+_UNARY_INTEGER: dict[str, Rule] = _WHOLE | {
     "neg": lambda w, x: w.let(f"sub {x.type} {constant(0, x.dtype, x.lanes).text}, {x.text}"),
     "abs": _integer_abs,
     "sign": _integer_sign,
     "logical_not": _equals_zero,
     "bitwise_not": _invert,
-    "isnan": _never,
-    "isinf": _never,
-    "floor": _same,
-    "ceil": _same,
-    "round": _same,
-    "trunc": _same,
 }
-_UNARY_FLAG: dict[str, Rule] = {
+_UNARY_FLAG: dict[str, Rule] = _WHOLE | {
     "abs": _same,
     "logical_not": _invert,
     "bitwise_not": _invert,
-    "isnan": _never,
-    "isinf": _never,
-    "floor": _same,
-    "ceil": _same,
-    "round": _same,
-    "trunc": _same,
 }

@@ -8,9 +8,7 @@ What a step does around its kernels is in `step.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any
 
 from smelt.compiler.codegen import memory as llvm_memory
 from smelt.compiler.codegen.arithmetic import binary, fma, reduce, select, unary
@@ -30,38 +28,14 @@ from smelt.compiler.codegen.writer import (
 )
 from smelt.dtypes import DType, int64
 from smelt.errors import CompileError
-from smelt.ir.loops import (
-    Assign,
-    Binary,
-    Buffer,
-    Cast,
-    Constant,
-    Declare,
-    Expression,
-    Fma,
-    If,
-    Kernel,
-    Lanes,
-    Let,
-    Load,
-    Loop,
-    Read,
-    Reduce,
-    Register,
-    Scratch,
-    Select,
-    Statement,
-    Store,
-    Transpose,
-    Unary,
-    Variable,
-    children,
-)
+from smelt.ir import loops as ir
 from smelt.ir.program import Program
+from smelt.ir.visit import Visitor
 
 # the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
 ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"'
 HELPER = ATTRIBUTES.replace("noinline", "alwaysinline")
+_LEAVES = (ir.Constant, ir.Variable, ir.Lanes)
 _ODD = r"[^\w.-]"  # what stays out of the names of functions
 STACK_BYTES = 1 << 20  # what scratch buffers of one kernel may take of a thread's stack
 
@@ -85,7 +59,7 @@ def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
     return str(module)
 
 
-def emit_kernel(module: Module, kernel: Kernel, name: str) -> None:
+def emit_kernel(module: Module, kernel: ir.Kernel, name: str) -> None:
     """Adds a kernel's function to the module, and the entry for the thread pool if it is parallel.
 
     The parameters are one pointer a buffer, no two of them to the same memory, in the order of
@@ -106,34 +80,34 @@ def emit_kernel(module: Module, kernel: Kernel, name: str) -> None:
         emit_job(module, name, len(kernel.buffers))
 
 
-def _parameter(buffer: Buffer, is_output: bool) -> str:
+def _parameter(buffer: ir.Buffer, is_output: bool) -> str:
     size = buffer.size * buffer.dtype.itemsize
     known = f" dereferenceable({size})" if size else ""
     return f"ptr noalias{'' if is_output else ' readonly'}{known}"
 
 
-class _Function:
+class _Function(Visitor):
     """The state of one kernel's emission: where buffers and registers are, what names stand for."""
 
-    def __init__(self, module: Module, kernel: Kernel | None = None) -> None:
+    def __init__(self, module: Module, kernel: ir.Kernel | None = None) -> None:
         self.writer = Writer(module)
         self.kernel = kernel
         buffers = kernel.buffers if kernel else ()
         self.pointers = {buffer: f"%b{number}" for number, buffer in enumerate(buffers)}
-        self.cells: dict[tuple[Register, tuple[int, ...]], str] = {}
+        self.cells: dict[tuple[ir.Register, tuple[int, ...]], str] = {}
         self.names: dict[str, Value] = {}
         self.scratch_bytes = 0
 
     # -- statements ------------------------------------------------------------------------------
 
-    def block(self, body: tuple[Statement, ...]) -> None:
+    def block(self, body: tuple[ir.Statement, ...]) -> None:
         """Writes statements in order; the names that they make end with them."""
         outer = dict(self.names)
         for statement in body:
-            _STATEMENTS[type(statement)](self, statement)
+            self.visit(statement)
         self.names = outer
 
-    def let(self, let: Let) -> None:
+    def let(self, let: ir.Let) -> None:
         value, lanes = self.value(let.value), let.variable.lanes
         self.names[let.variable.name] = value if value.lanes == lanes else self.splat(value, lanes)
 
@@ -143,27 +117,27 @@ class _Function:
             return value._replace(lanes=lanes, lane_offsets=ramp(0, lanes))
         return splat(self.writer, value, lanes)
 
-    def declare(self, declare: Declare) -> None:
+    def declare(self, declare: ir.Declare) -> None:
         register = declare.register
         start = splat(self.writer, self.value(declare.start), register.lanes)
         type_ = register_type(register.dtype, register.lanes)
-        for place in _places(register.shape):
+        for place in product(*map(range, register.shape)):
             if (register, place) not in self.cells:
                 self.cells[register, place] = self.writer.alloca(type_)
             self.writer.do(f"store {start.typed}, ptr {self.cells[register, place]}")
 
-    def assign(self, assign: Assign) -> None:
+    def assign(self, assign: ir.Assign) -> None:
         value = splat(self.writer, self.value(assign.value), assign.register.lanes)
         cell = self.cell(assign.register, [self.value(part) for part in assign.index])
         self.writer.do(f"store {value.typed}, ptr {cell}")
 
-    def store(self, store: Store) -> None:
+    def store(self, store: ir.Store) -> None:
         index = [self.value(part) for part in store.index]
         mask = None if store.mask is None else self.value(store.mask)
         value, pointer = self.value(store.value), self.pointer(store.buffer)
         llvm_memory.store(self.writer, pointer, store.buffer, index, value, mask)
 
-    def scratch(self, scratch: Scratch) -> None:
+    def scratch(self, scratch: ir.Scratch) -> None:
         buffer = scratch.buffer
         if buffer in self.pointers:  # a copy made by unrolling
             return
@@ -175,7 +149,7 @@ class _Function:
         type_ = f"[{max(buffer.size, 1)} x {memory_type(buffer.dtype)}]"
         self.pointers[buffer] = self.writer.alloca(type_)
 
-    def transpose(self, tile: Transpose) -> None:
+    def transpose(self, tile: ir.Transpose) -> None:
         source = [self.value(part) for part in tile.source_index]
         target = [self.value(part) for part in tile.target_index]
         llvm_memory.transpose(
@@ -186,11 +160,11 @@ class _Function:
             tile.columns,
         )
 
-    def if_(self, branch: If) -> None:
+    def branch(self, branch: ir.If) -> None:
         with self.writer.when(self.value(branch.condition).text):
             self.block(branch.body)
 
-    def loop(self, loop: Loop) -> None:
+    def loop(self, loop: ir.Loop) -> None:
         if loop.kind == "unroll":
             self.unroll(loop)
         elif loop.kind == "parallel":
@@ -202,13 +176,13 @@ class _Function:
             if not known or runs:
                 self.run(loop, start, stop, runs)
 
-    def run(self, loop: Loop, start: Value, stop: Value, runs: bool) -> None:
+    def run(self, loop: ir.Loop, start: Value, stop: Value, runs: bool) -> None:
         limit = stop.upper_bound if start.upper_bound is not None else None
         with self.writer.loop(start.text, stop.text, loop.step, runs=runs) as index:
             self.names[loop.variable.name] = Value(index, int64, upper_bound=limit)
             self.block(loop.body)
 
-    def unroll(self, loop: Loop) -> None:
+    def unroll(self, loop: ir.Loop) -> None:
         start, stop = self.bound(loop.start).number, self.bound(loop.stop).number
         if start is None or stop is None:
             raise CompileError(f"the bounds of the unrolled loop {loop.variable.name} are unknown")
@@ -216,7 +190,7 @@ class _Function:
             self.names[loop.variable.name] = integer(number)
             self.block(loop.body)
 
-    def share(self, loop: Loop) -> None:
+    def share(self, loop: ir.Loop) -> None:
         """Writes the part of a parallel loop that one thread claims: iterations begin to end."""
         start, stop = self.bound(loop.start), self.bound(loop.stop)
         with self.writer.loop("%begin", "%end", 1, runs=True) as number:
@@ -227,17 +201,17 @@ class _Function:
             self.names[loop.variable.name] = index._replace(upper_bound=limit)
             self.block(loop.body)
 
-    def bound(self, bound: int | Expression) -> Value:
+    def bound(self, bound: int | ir.Expression) -> Value:
         return integer(bound) if isinstance(bound, int) else self.value(bound)
 
     # -- places ----------------------------------------------------------------------------------
 
-    def pointer(self, buffer: Buffer) -> str:
+    def pointer(self, buffer: ir.Buffer) -> str:
         if buffer not in self.pointers:
             raise CompileError(f"buffer {buffer.name} is not in scope")
         return self.pointers[buffer]
 
-    def cell(self, register: Register, index: list[Value]) -> str:
+    def cell(self, register: ir.Register, index: list[Value]) -> str:
         place = tuple(part.number for part in index)
         if (register, place) not in self.cells:
             raise CompileError(f"register {register.name}{list(place)} is not declared")
@@ -245,76 +219,76 @@ class _Function:
 
     # -- expressions -----------------------------------------------------------------------------
 
-    def value(self, root: Expression) -> Value:
+    def value(self, root: ir.Expression) -> Value:
         """Writes an expression and everything below it, each object once, without recursion."""
         done: dict[int, Value] = {}
         stack = [root]
         while stack:
             part, ready = stack[-1], True
-            below = children(part)
+            below = ir.children(part)
             for child in below:
                 if id(child) in done:
                     continue
                 if type(child) in _LEAVES:
-                    done[id(child)] = _LEAVES[type(child)](self, child)
+                    done[id(child)] = self.visit(child)
                 else:
                     stack.append(child)
                     ready = False
             if ready and id(part) not in done:
                 operands = [done[id(child)] for child in below]
-                done[id(part)] = _EXPRESSIONS[type(part)](self, part, *operands)
+                done[id(part)] = self.visit(part, *operands)
             if ready:
                 stack.pop()
         return done[id(root)]
 
-    def constant(self, part: Constant) -> Value:
+    def constant(self, part: ir.Constant) -> Value:
         if part.dtype is int64 and part.lanes > 1:
             return integer(int(part.value))._replace(
                 lanes=part.lanes, lane_offsets=ramp(0, part.lanes)
             )
         return constant(part.value, part.dtype, part.lanes)
 
-    def variable(self, part: Variable) -> Value:
+    def variable(self, part: ir.Variable) -> Value:
         if part.name not in self.names:
             raise CompileError(f"variable {part.name} has no value")
         return self.names[part.name]
 
-    def lanes(self, part: Lanes) -> Value:
+    def lane_numbers(self, part: ir.Lanes) -> Value:
         steps = ramp(1, part.lanes)
         return integer(0)._replace(lanes=part.lanes, upper_bound=part.lanes - 1, lane_offsets=steps)
 
-    def unary(self, part: Unary, x: Value) -> Value:
+    def unary(self, part: ir.Unary, x: Value) -> Value:
         if part.op in TRANSCENDENTAL and x.dtype.is_float:
             return self.approximate(part.op, x)
         return unary(self.writer, part.op, x, part.dtype)
 
-    def binary(self, part: Binary, a: Value, b: Value) -> Value:
+    def binary(self, part: ir.Binary, a: Value, b: Value) -> Value:
         if part.op in TRANSCENDENTAL and a.dtype.kind != "bool":
             return self.approximate(part.op, a, b)
         return binary(self.writer, part.op, a, b)
 
-    def fma(self, _part: Fma, a: Value, b: Value, c: Value) -> Value:
+    def fma(self, _part: ir.Fma, a: Value, b: Value, c: Value) -> Value:
         return fma(self.writer, a, b, c)
 
-    def select(self, _part: Select, condition: Value, yes: Value, no: Value) -> Value:
+    def select(self, _part: ir.Select, condition: Value, yes: Value, no: Value) -> Value:
         return select(self.writer, condition, yes, no)
 
-    def cast(self, part: Cast, x: Value) -> Value:
+    def cast(self, part: ir.Cast, x: Value) -> Value:
         return convert(self.writer, x, part.dtype)
 
-    def load(self, part: Load, *operands: Value) -> Value:
+    def load(self, part: ir.Load, *operands: Value) -> Value:
         index = operands[: len(part.index)]
         mask = operands[-1] if part.mask is not None else None
         pointer = self.pointer(part.buffer)
         return llvm_memory.load(self.writer, pointer, part.buffer, index, mask)
 
-    def read(self, part: Read, *index: Value) -> Value:
+    def read(self, part: ir.Read, *index: Value) -> Value:
         register = part.register
         type_ = register_type(register.dtype, register.lanes)
         text = self.writer.load(type_, self.cell(register, list(index)))
         return Value(text, register.dtype, register.lanes)
 
-    def reduce(self, part: Reduce, x: Value) -> Value:
+    def reduce(self, part: ir.Reduce, x: Value) -> Value:
         return reduce(self.writer, part.op, x)
 
     def approximate(self, op: str, *arguments: Value) -> Value:
@@ -335,44 +309,15 @@ class _Function:
 
 def _emit_helper(module: Module, name: str, op: str, dtypes: list[DType], lanes: int) -> None:
     function = _Function(module)
-    arguments = tuple(Variable(f"x{number}", dtype, lanes) for number, dtype in enumerate(dtypes))
+    arguments = tuple(
+        ir.Variable(f"x{number}", dtype, lanes) for number, dtype in enumerate(dtypes)
+    )
     values = [Value(f"%{part.name}", part.dtype, lanes) for part in arguments]
     function.names = {part.name: value for part, value in zip(arguments, values, strict=True)}
     statements, result = (integer_power if dtypes[0].kind == "int" else expand)(op, arguments)
     for statement in statements:
-        _STATEMENTS[type(statement)](function, statement)
-    found = splat(function.writer, function.value(result), lanes)
-    function.writer.do(f"ret {found.typed}")
+        function.visit(statement)
+    returned = splat(function.writer, function.value(result), lanes)
+    function.writer.do(f"ret {returned.typed}")
     parameters = ", ".join(value.typed for value in values)
-    function.writer.finish(f"define internal {found.type} @{name}({parameters}) {HELPER}")
-
-
-def _places(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    return product(*(range(extent) for extent in shape))
-
-
-_STATEMENTS: dict[type, Callable[[_Function, Any], None]] = {
-    Let: _Function.let,
-    Declare: _Function.declare,
-    Assign: _Function.assign,
-    Store: _Function.store,
-    Scratch: _Function.scratch,
-    Transpose: _Function.transpose,
-    Loop: _Function.loop,
-    If: _Function.if_,
-}
-_LEAVES: dict[type, Callable[[_Function, Any], Value]] = {
-    Constant: _Function.constant,
-    Variable: _Function.variable,
-    Lanes: _Function.lanes,
-}
-_EXPRESSIONS: dict[type, Callable[..., Value]] = _LEAVES | {
-    Unary: _Function.unary,
-    Binary: _Function.binary,
-    Fma: _Function.fma,
-    Select: _Function.select,
-    Cast: _Function.cast,
-    Load: _Function.load,
-    Read: _Function.read,
-    Reduce: _Function.reduce,
-}
+    function.writer.finish(f"define internal {returned.type} @{name}({parameters}) {HELPER}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smelt.compiler.codegen.arithmetic import binary
-from smelt.compiler.codegen.operands import constant, offsets_literal, splat
+from smelt.compiler.codegen.operands import constant, offsets_literal, shuffle, splat
 from smelt.compiler.codegen.writer import (
     Value,
     Writer,
@@ -162,14 +162,12 @@ def _load_masked(w: Writer, pointer: str, buffer: Buffer, place: Value, mask: Va
 def _neighbors(w: Writer, address: str, buffer: Buffer, lanes: int, lanes_mask: str) -> str:
     """Reads `lanes` elements from an address on, but only where the lanes_mask hold; else 0."""
     type_, name = _vector_of(buffer, lanes)
-    return w.call(
-        type_,
-        f"llvm.masked.load.{name}.p0",
-        f"ptr {address}",
-        f"i32 {buffer.dtype.itemsize}",
-        lanes_mask,
-        f"{type_} zeroinitializer",
-    )
+    place = f"ptr {address}", _align(buffer), lanes_mask
+    return w.call(type_, f"llvm.masked.load.{name}.p0", *place, f"{type_} zeroinitializer")
+
+
+def _align(buffer: Buffer) -> str:
+    return f"i32 {buffer.dtype.itemsize}"
 
 
 def _is_near(offsets: tuple[int, ...]) -> bool:
@@ -191,9 +189,9 @@ def _load_near(
         picks = [at - start if start <= at < start + lanes else -1 for at in wanted]
         inside = _asked_for(w, mask, picks)
         address = _address(w, pointer, buffer, binary(w, "add", base, integer(lowest + start)).text)
-        found = _neighbors(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
+        neighbors = _neighbors(w, address, buffer, lanes, f"<{lanes} x i1> {inside}")
         order = [lane if pick < 0 else lanes + pick for lane, pick in enumerate(picks)]
-        result = _shuffled(w, type_, result, found, order)
+        result = shuffle(w, type_, result, neighbors, order)
     if len(set(wanted)) == lanes:
         return result
     # what one lane asks for another one may get, too, that should have 0
@@ -209,54 +207,31 @@ def _asked_for(w: Writer, mask: Value, picks: list[int]) -> str:
     askers.pop(-1, None)
     for turn in range(max(map(len, askers.values()), default=0)):
         order = [askers.get(number, [])[turn : turn + 1] for number in range(mask.lanes)]
-        lanes = [one[0] if one else mask.lanes for one in order]
-        some = _shuffled(w, type_, mask.text, "zeroinitializer", lanes)
+        lanes = [asking[0] if asking else mask.lanes for asking in order]
+        some = shuffle(w, type_, mask.text, "zeroinitializer", lanes)
         result = w.let(f"or {type_} {result}, {some}") if turn else some
     return result
-
-
-def _shuffled(w: Writer, type_: str, a: str, b: str, lanes: list[int]) -> str:
-    """Returns the lanes of two vectors, counted through both, that are listed."""
-    mask = ", ".join(f"i32 {lane}" for lane in lanes)
-    return w.let(f"shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>")
 
 
 def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Value) -> None:
     type_, name = _vector_of(buffer, mask.lanes)
     if mask.lanes == 1:
         bits = f"{type_} {w.let(f'insertelement {type_} poison, {bits}, i64 0')}"
-    w.call(
-        "void",
-        f"llvm.masked.store.{name}.p0",
-        bits,
-        f"ptr {address}",
-        f"i32 {buffer.dtype.itemsize}",
-        _mask_vector(w, mask),
-    )
+    place = f"ptr {address}", _align(buffer), _mask_vector(w, mask)
+    w.call("void", f"llvm.masked.store.{name}.p0", bits, *place)
 
 
 def _gather(w: Writer, addresses: str, buffer: Buffer, mask: Value) -> str:
     type_, name = _vector_of(buffer, mask.lanes)
-    return w.call(
-        type_,
-        f"llvm.masked.gather.{name}.v{mask.lanes}p0",
-        f"<{mask.lanes} x ptr> {addresses}",
-        f"i32 {buffer.dtype.itemsize}",
-        mask.typed,
-        f"{type_} zeroinitializer",
-    )
+    places = f"<{mask.lanes} x ptr> {addresses}", _align(buffer), mask.typed
+    gather = f"llvm.masked.gather.{name}.v{mask.lanes}p0"
+    return w.call(type_, gather, *places, f"{type_} zeroinitializer")
 
 
 def _scatter(w: Writer, addresses: str, buffer: Buffer, bits: str, mask: Value) -> None:
     _, name = _vector_of(buffer, mask.lanes)
-    w.call(
-        "void",
-        f"llvm.masked.scatter.{name}.v{mask.lanes}p0",
-        bits,
-        f"<{mask.lanes} x ptr> {addresses}",
-        f"i32 {buffer.dtype.itemsize}",
-        mask.typed,
-    )
+    places = f"<{mask.lanes} x ptr> {addresses}", _align(buffer), mask.typed
+    w.call("void", f"llvm.masked.scatter.{name}.v{mask.lanes}p0", bits, *places)
 
 
 # -------------------------------------------------------------------------------------------------
@@ -312,9 +287,9 @@ def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[
         upper = [lane if not lane & block else size + lane - block for lane in range(size)]
         lower = [lane + block if not lane & block else size + lane for lane in range(size)]
         for top in (number for number in range(size) if not number & block):
-            pair = f"{type_} {lines[top]}, {type_} {lines[top + block]}"
-            for number, lanes in ((top, upper), (top + block, lower)):
-                mask = ", ".join(f"i32 {lane}" for lane in lanes)
-                lines[number] = w.let(f"shufflevector {pair}, <{size} x i32> <{mask}>")
+            pair = lines[top], lines[top + block]
+            lines[top], lines[top + block] = (
+                shuffle(w, type_, *pair, lanes) for lanes in (upper, lower)
+            )
         block *= 2
     return lines

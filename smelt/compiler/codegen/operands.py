@@ -6,7 +6,7 @@ of the form base + lane_offsets[lane]), so that addresses stay simple and divisi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from smelt.compiler.codegen.writer import (
     Value,
@@ -84,6 +84,12 @@ def intrinsic(w: Writer, name: str, *operands: Value) -> str:
     """Calls `llvm.name` on operands of one type; returns the result, which has that type too."""
     type_ = operands[0].type
     return w.call(type_, f"llvm.{name}.{suffix(type_)}", *(part.typed for part in operands))
+
+
+def shuffle(w: Writer, type_: str, a: str, b: str, lanes: Sequence[int]) -> str:
+    """Returns the lanes of two vectors, counted through both, that are listed."""
+    mask = ", ".join(f"i32 {lane}" for lane in lanes)
+    return w.let(f"shufflevector {type_} {a}, {type_} {b}, <{len(lanes)} x i32> <{mask}>")
 
 
 def emit_select(w: Writer, condition: str, yes: Value, no: Value) -> str:

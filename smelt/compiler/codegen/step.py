@@ -109,14 +109,8 @@ class _Step:
         w.finish(f"define i64 @{entry}({_PARAMETERS}) nounwind")
 
     def copy(self, target: str, source: str, count: str) -> None:
-        self.writer.call(
-            "void",
-            "llvm.memcpy.p0.p0.i64",
-            f"ptr {target}",
-            f"ptr {source}",
-            f"i64 {count}",
-            "i1 false",
-        )
+        operands = f"ptr {target}", f"ptr {source}", f"i64 {count}", "i1 false"
+        self.writer.call("void", "llvm.memcpy.p0.p0.i64", *operands)
 
     def find_moving(self) -> None:
         """Lists the slots that move at all, so that a step need not look at the others."""
@@ -127,9 +121,9 @@ class _Step:
         with w.when(several), w.loop("0", count, 1, runs=count != "0") as slot:
             distance = w.load("i64", _element(w, "%advance", slot))
             with w.when(w.let(f"icmp ne i64 {distance}, 0")):
-                found = w.load("i64", self.moving_count)
-                w.do(f"store i64 {slot}, ptr {_element(w, self.moving, found)}")
-                w.do(f"store i64 {w.let(f'add i64 {found}, 1')}, ptr {self.moving_count}")
+                position = w.load("i64", self.moving_count)
+                w.do(f"store i64 {slot}, ptr {_element(w, self.moving, position)}")
+                w.do(f"store i64 {w.let(f'add i64 {position}, 1')}, ptr {self.moving_count}")
 
     def advance(self) -> None:
         w = self.writer
@@ -185,7 +179,7 @@ class _Step:
                 self.call(part)
             case Check():
                 self.check(part, step)
-            case Repeat(turns=None):
+            case Repeat(trip_count=None):
                 self.loop_while(part)
             case Repeat():
                 self.loop_times(part)
@@ -197,9 +191,9 @@ class _Step:
                         self.region(region, self.bases(region), "0")
 
     def loop_times(self, part: Repeat) -> None:
-        bases = self.bases(part.region)
-        with self.writer.loop("0", str(part.turns), 1, runs=bool(part.turns)) as turn:
-            self.region(part.region, bases, turn)
+        bases, count = self.bases(part.region), part.trip_count
+        with self.writer.loop("0", str(count), 1, runs=bool(count)) as iteration:
+            self.region(part.region, bases, iteration)
 
     def loop_while(self, part: Repeat) -> None:
         assert part.flag is not None
@@ -216,17 +210,18 @@ class _Step:
 
     def bases(self, region: Region) -> dict[Slot, str]:
         """Returns the addresses of the outer slots that a region is bound to."""
-        outer = [one.outer for one in region.bindings]
+        outer = [binding.outer for binding in region.bindings]
         outer += [region.arena] if region.arena else []
         return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
 
-    def region(self, region: Region, bases: dict[Slot, str], turn: str) -> None:
+    def region(self, region: Region, bases: dict[Slot, str], iteration: str) -> None:
         w, around = self.writer, self.places
         places = {}
-        for one in region.bindings:
-            distance = w.let(f"mul i64 {turn}, {one.stride}") if one.stride else "0"
-            begin = w.let(f"add i64 {distance}, {one.start}") if one.start else distance
-            places[one.inner] = w.let(f"getelementptr i8, ptr {bases[one.outer]}, i64 {begin}")
+        for binding in region.bindings:
+            distance = w.let(f"mul i64 {iteration}, {binding.stride}") if binding.stride else "0"
+            begin = w.let(f"add i64 {distance}, {binding.start}") if binding.start else distance
+            base = bases[binding.outer]
+            places[binding.inner] = w.let(f"getelementptr i8, ptr {base}, i64 {begin}")
         for slot in region.program.slots:
             if slot.kind == "arena":
                 assert region.arena is not None

@@ -1,7 +1,8 @@
 """Guards: what a traced step took for constant besides its arguments, checked at every call.
 
 A step is compiled for the settings of its modules and optimizers, for a `.grad` that was there or
-was not, and for values that Python looked at while it was traced.
+was not, for values that Python looked at while it was traced, for NumPy arrays that it used, and
+for what the names that it reads stood for (`closure.py`).
 """
 
 from __future__ import annotations
@@ -10,19 +11,31 @@ from typing import Any
 
 from smelt import guards
 from smelt.compiler.artifacts import Traced
+from smelt.compiler.frontend.closure import Closure
 
 
 class Guards:
     """The guards of one trace."""
 
-    __slots__ = ("_gradients", "_hold", "_modules", "_settings", "_values", "_version")
+    __slots__ = (
+        "_arrays",
+        "_closure",
+        "_gradients",
+        "_hold",
+        "_modules",
+        "_settings",
+        "_values",
+        "_version",
+    )
 
-    def __init__(self, traced: Traced) -> None:
+    def __init__(self, traced: Traced, closure: Closure) -> None:
+        self._closure = closure
+        self._arrays = traced.arrays
         self._modules = traced.modules
         self._settings = self._fingerprints()
         self._version = guards.version()
         self._hold = True  # whether the settings were the traced ones at that version
-        self._gradients = tuple([one for one in traced.gradients if one.is_guarded])
+        self._gradients = tuple([gradient for gradient in traced.gradients if gradient.is_guarded])
         self._values = traced.values
 
     def check(self) -> bool:
@@ -32,8 +45,10 @@ class Guards:
             self._hold, self._version = self._fingerprints() == self._settings, version
         return (
             self._hold
-            and (not self._gradients or all(one.check() for one in self._gradients))
+            and (not self._gradients or all(gradient.check() for gradient in self._gradients))
+            and self._closure.check()
             and (not self._values or all(x.data.tobytes() == seen for x, seen in self._values))
+            and (not self._arrays or all(x.tobytes() == seen for x, seen in self._arrays))
         )
 
     def _fingerprints(self) -> tuple[Any, ...]:

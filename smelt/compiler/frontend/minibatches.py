@@ -30,8 +30,8 @@ def runs(
     rows: int, size: int, epochs: int, generator: Generator | None, drop_last: bool
 ) -> Iterator[tuple[np.ndarray, int, int]]:
     """Yields (row numbers, steps, rows a step): runs of equal batches, as long as they can be."""
-    full, rest = divmod(rows, size)
-    ends = rest > 0 and not drop_last
+    full, remainder = divmod(rows, size)
+    ends = remainder > 0 and not drop_last
     for orders in _orders(rows, epochs, generator):
         groups = list(orders) if ends else [orders]
         for group in groups:
@@ -39,7 +39,7 @@ def runs(
             if full:
                 yield order, order.size // size, size
             if ends:
-                yield np.ascontiguousarray(group[full * size :]), 1, rest
+                yield np.ascontiguousarray(group[full * size :]), 1, remainder
 
 
 def _orders(rows: int, epochs: int, generator: Generator | None) -> Iterator[np.ndarray]:
@@ -56,13 +56,13 @@ def _orders(rows: int, epochs: int, generator: Generator | None) -> Iterator[np.
 
 def stacked(results: list[Any]) -> Any:
     """Returns the results of single steps, stacked along a new first axis."""
-    return tree.map(lambda *parts: _stack(parts), *results) if results else None
 
+    def stack(*parts: Any) -> Any:
+        if not isinstance(parts[0], Tensor):
+            return parts[0]
+        return Tensor(np.stack([part.data for part in parts]), parts[0].dtype)
 
-def _stack(parts: tuple[Any, ...]) -> Any:
-    if not isinstance(parts[0], Tensor):
-        return parts[0]
-    return Tensor(np.stack([part.data for part in parts]), parts[0].dtype)
+    return tree.map(stack, *results) if results else None
 
 
 def joined(results: list[Any], name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from smelt import tree
 from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
     SplitExecutable,
@@ -42,6 +43,7 @@ class Specialization:
     """
 
     signature: Signature
+    kinds: tuple[Any, ...]  # of a plain call: shape, dtype and `requires_grad` of each argument
     grad_enabled: bool
     guards: Guards
     executable: Executable
@@ -77,13 +79,13 @@ class SpecializationCache:
     def most_used(self) -> Executable:
         """The executable that ran most steps, the newest of equals."""
         self._check_any()
-        executables = [one.executable for one in reversed(self._all)]
+        executables = [entry.executable for entry in reversed(self._all)]
         return max(executables, key=lambda executable: executable.steps)
 
     @property
     def times(self) -> list[Times]:
         """What each executable took to make."""
-        return [one.executable.times for one in self._all]
+        return [entry.executable.times for entry in self._all]
 
     def _check_any(self) -> None:
         if not self._all:
@@ -94,14 +96,14 @@ class SpecializationCache:
     def last_hit(self, arguments: tuple[Any, ...]) -> Specialization | None:
         """Returns the last call's specialization if it serves this one, without a signature."""
         last = self._last
-        if last is None or len(last.signature) != len(arguments) + 1:
+        if last is None or len(last.kinds) != len(arguments):
             return None
-        for argument, kind in zip(arguments, last.signature[1:], strict=True):
+        for argument, (shape, dtype, requires_grad) in zip(arguments, last.kinds, strict=True):
             if (
                 type(argument) is not Tensor
-                or argument.shape != kind[0]
-                or argument.dtype is not kind[1]
-                or argument.requires_grad is not kind[2]
+                or argument.shape != shape
+                or argument.dtype is not dtype
+                or argument.requires_grad is not requires_grad
             ):
                 return None
         return last if last.check() else None
@@ -112,17 +114,17 @@ class SpecializationCache:
         `is_plain` says that the call has positional tensors only, so that `last_hit` can serve the
         next one.
         """
-        found = self._find(call.signature)
-        if found is None:
+        entry = self._find(call.signature)
+        if entry is None:
             with self._lock:
-                found = self._find(call.signature) or self._make(call)
-        self._last = found if is_plain else None
-        return found
+                entry = self._find(call.signature) or self._make(call)
+        self._last = entry if is_plain else None
+        return entry
 
     def _find(self, signature: Signature) -> Specialization | None:
-        for one in self._all:
-            if one.signature == signature and one.check():
-                return one
+        for entry in self._all:
+            if entry.signature == signature and entry.check():
+                return entry
         return None
 
     # --- making one -------------------------------------------------------------------------------
@@ -130,15 +132,18 @@ class SpecializationCache:
     def _make(self, call: Call) -> Specialization:
         self._check_not_endless(call.signature)
         start = time.perf_counter()
+        closure = Closure(self.function)
         tracer, traced = self._traced(functools.partial(self._run, call))
+        closure.settle(self.name)
         executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
         run = executable.run_once
         if is_differentiable(traced, tracer.outputs):
             inputs = [*tracer.placeholders, *traced.states]
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
             run = SplitExecutable(function, executable, self._compiled).run
-        guards = Guards(traced)
-        made = Specialization(call.signature, context.grad_enabled, guards, executable, run)
+        guards = Guards(traced, closure)
+        signature, grad_enabled = call.signature, context.grad_enabled
+        made = Specialization(signature, signature[1:], grad_enabled, guards, executable, run)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]
         return made
@@ -213,8 +218,8 @@ class SpecializationCache:
         """Names what is new in a signature against the nearest one, the latest of the near ones."""
         if not self._all:
             return "first call"
-        known = [one.signature for one in reversed(self._all)]
-        nearest = max(known, key=lambda one: sum(map(operator.eq, one, signature)))
+        known = [entry.signature for entry in reversed(self._all)]
+        nearest = max(known, key=lambda entry: sum(map(operator.eq, entry, signature)))
         changes = [
             f"argument {number} was {_brief(a)}, is {_brief(b)}"
             for number, (a, b) in enumerate(zip(nearest[1:], signature[1:], strict=False))
@@ -232,9 +237,10 @@ def _brief(part: Any) -> str:
 def _state_names(traced: Traced) -> dict[Any, str]:
     """Returns the names that the traced modules give to the captured tensors."""
     known: dict[int, str] = {}
-    for module in traced.modules:
-        for name, tensor in getattr(module, "named_tensors", lambda: ())():
-            known.setdefault(id(tensor), name)
+    for module in traced.modules:  # the outermost first
+        for kind in ("named_parameters", "named_buffers"):  # an optimizer has no names for its own
+            for name, tensor in getattr(module, kind, tuple)():
+                known.setdefault(id(tensor), name)
     return {
         node: known[id(tensor)]
         for node, tensor in zip(traced.graph.states, traced.states, strict=True)

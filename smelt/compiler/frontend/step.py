@@ -14,7 +14,8 @@ from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
-from smelt.compiler.runtime.executable import Batches, Memory
+from smelt.compiler.runtime.batches import Batches
+from smelt.compiler.runtime.executable import Memory
 from smelt.errors import ArgumentError, ShapeError
 from smelt.location import user_line
 from smelt.random import Generator, randint
@@ -104,7 +105,7 @@ class CompiledStep:
         if known is not None:
             return known.run(arguments)
         call = flatten_call(arguments, options)
-        plain = not (options or self.donate) and all(type(one) is Tensor for one in arguments)
+        plain = not (options or self.donate) and all(type(x) is Tensor for x in arguments)
         result = self.executables.lookup(call, plain).run(call.tensors)
         self._give_away(arguments)
         return result

@@ -9,7 +9,9 @@ Nothing has to be listed by hand.
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable
+from itertools import chain, permutations
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,7 @@ class Tracer(GraphBuilder):
         self._gradients: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._looked: dict[int, tuple[Tensor, Tensor | None]] = {}
         self._cleared: set[int] = set()
+        self._arrays: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
         self._values: dict[int, tuple[Tensor, bytes]] = {}
 
     # --- the engine's verbs ----------------------------------------------------------------------
@@ -114,6 +117,15 @@ class Tracer(GraphBuilder):
         if state is not None and self.current[id(tensor)] is not state[1]:
             raise TraceError(_VALUE_CHANGED.format(what, tensor.shape))
         self._values[id(tensor)] = (tensor, tensor.data.tobytes())
+
+    def note_array(self, array: np.ndarray) -> None:
+        """Remembers an array that became a constant, unless nobody else can change it."""
+        self._arrays[id(array)] = (weakref.ref(array), array.tobytes())
+
+    def arrays_in_use(self) -> list[tuple[np.ndarray, bytes]]:
+        """Returns the arrays that became constants and still exist, with their contents."""
+        pairs = [(reference(), content) for reference, content in self._arrays.values()]
+        return [(array, content) for array, content in pairs if array is not None]
 
     def note_module(self, module: Any) -> None:
         """Remembers a module or optimizer whose settings this trace depends on."""
@@ -187,13 +199,11 @@ class Tracer(GraphBuilder):
         owners: dict[int, list[Tensor]] = {}
         for tensor, _ in self.states.values():
             owners.setdefault(id(base_buffer(tensor.data)), []).append(tensor)
-        for alike in owners.values():
-            for tensor in alike:
-                if len(alike) > 1 and self.current[id(tensor)] is not self.states[id(tensor)][1]:
-                    for other in alike:
-                        if other is not tensor and np.may_share_memory(tensor.data, other.data):
-                            shapes = f"{tensor.shape} and {other.shape}"
-                            raise TraceError(_MEMORY_SHARED.format(shapes))
+        pairs = chain.from_iterable(permutations(alike, 2) for alike in owners.values())
+        for tensor, neighbor in pairs:
+            changes = self.current[id(tensor)] is not self.states[id(tensor)][1]
+            if changes and np.may_share_memory(tensor.data, neighbor.data):
+                raise TraceError(_MEMORY_SHARED.format(f"{tensor.shape} and {neighbor.shape}"))
 
     def record(self, *fields: Any, **named: Any) -> Node:
         """Returns a new node; warns when the trace has grown long."""
@@ -222,7 +232,8 @@ def trace(
     states = [tensor for tensor, _ in tracer.states.values()]
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
-    return Traced(graph, states, result, tracer.errors, modules, tracer.grad_bindings(), values)
+    bindings, arrays = tracer.grad_bindings(), tracer.arrays_in_use()
+    return Traced(graph, states, result, tracer.errors, modules, bindings, values, arrays)
 
 
 _ARGUMENT_CHANGED = (

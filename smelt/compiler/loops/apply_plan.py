@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from smelt.compiler.loops.dependence import trip_count
-from smelt.compiler.loops.nest import extent
 from smelt.compiler.loops.plan import Plan, SerialPlan, TransposePlan, VectorPlan
 from smelt.compiler.loops.rewrites.multiple_accumulators import multiple_accumulators
-from smelt.compiler.loops.rewrites.pack import Panel
+from smelt.compiler.loops.rewrites.pack import Panel, transposing_copy
 from smelt.compiler.loops.rewrites.parallelize import Chunk, around, choose_chunk, strip_mine
 from smelt.compiler.loops.rewrites.privatize import privatize
 from smelt.compiler.loops.rewrites.tile import Accumulators, Tile, TileAxis
-from smelt.compiler.loops.rewrites.transpose import transposing_copy
-from smelt.compiler.loops.substitute import Names, identity
+from smelt.compiler.loops.substitute import Names, combined, identity
 from smelt.ir.loops import (
     Assign,
     Binary,
     Declare,
     Expression,
-    Loop,
     Read,
     Reduce,
     Register,
@@ -53,7 +50,7 @@ def _serial(plan: SerialPlan, names: Names) -> Body:
 
 
 def _copies(plan: TransposePlan, names: Names) -> Body:
-    rows, columns = map(extent, plan.loops)
+    rows, columns = map(trip_count, plan.loops)
     tiles = (transposing_copy(*copy, (rows, columns), names) for copy in plan.copies)
     return tuple([statement for tile in tiles for statement in tile])
 
@@ -83,10 +80,6 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
             rows = around(loop, rows, chunk)
         return before + rows + after
 
-    if trip_count(vector) is None:
-        column = TileAxis(vector.variable.name, vector.variable, 1, lanes, vector.stop)
-        body = tile(plan.nest.body, column)
-        return (Loop(vector.variable, vector.start, vector.stop, lanes, body),)
     return strip_mine(vector, plan.columns * lanes, columns, chunk)
 
 
@@ -113,9 +106,8 @@ def _packed(plan: VectorPlan, base: Expression, size: int, names: Names) -> tupl
 
 def _vector_accumulators(plan: VectorPlan) -> Accumulators:
     """Gives each register that accumulates over the vector loop vectors to accumulate in."""
-    registers, result = plan.nest.info.registers, {}
-    for register in registers.live_in:
-        operation = registers.reduction(register)
+    result: Accumulators = {}
+    for register, operation in plan.nest.info.registers.reductions.items():
         assert operation is not None
         shape = (plan.columns,) if plan.columns > 1 else ()
         vectors = Register(register.name + "_lanes", register.dtype, plan.lanes, shape)
@@ -129,12 +121,9 @@ def _accumulated(body: Body, accumulators: Accumulators) -> Body:
     after: list[Statement] = []
     for register, (operation, vectors) in accumulators.items():
         before.append(Declare(vectors, identity(operation, register.dtype)))
-        terms: list[Expression] = [Read(vectors)]
-        if vectors.shape:
-            terms = [Read(vectors, (constant(number),)) for number in range(vectors.shape[0])]
-        while len(terms) > 1:
-            pairs = zip(terms[::2], terms[1::2], strict=True)
-            terms = [Binary(operation, a, b) for a, b in pairs]
-        total = Binary(operation, Read(register), Reduce(operation, terms[0]))
+        indices = map(constant, range(*vectors.shape)) if vectors.shape else ()
+        terms = [Read(vectors, (index,)) for index in indices] or [Read(vectors)]
+        vector = combined(operation, terms)
+        total = Binary(operation, Read(register), Reduce(operation, vector))
         after.append(Assign(register, (), total))
     return (*before, *body, *after)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from smelt.compiler.loops.dependence import Access
-from smelt.compiler.loops.nest import Nest, extent
+from smelt.compiler.loops.dependence import Access, trip_count
+from smelt.compiler.loops.nest import Nest
 from smelt.compiler.loops.packing import Packing
 from smelt.ir.loops import Loop
 
@@ -38,14 +38,14 @@ class VectorLoops:
         """Returns how many iterations of the row loop touch the same elements."""
         if self.row is None or access.stride(self.row.variable.name) != 0:
             return 1
-        return extent(self.row)
+        return trip_count(self.row)
 
     def access_cost(self, access: Access) -> float:
         """Returns the cycles of an access to a vector's worth, not packed, and not shared."""
         stride = access.stride(self.vector.variable.name)
-        if stride in (1, -1):
-            return 1 if stride == 1 else 2
-        return self.lanes
+        if stride == 1:
+            return 1
+        return 2 if stride == -1 else self.lanes
 
     def is_strided(self, access: Access) -> bool:
         """Whether an access touches elements one by one."""
@@ -71,8 +71,8 @@ def vector_cost(nest: Nest, loops: VectorLoops, packings: Mapping[int, Packing])
         costs.append(_access_cost(access, loops, packing, is_repeated) * access.trips)
         seen |= set() if packing is None else {id(packing)}
     once = nest.info.work + sum(costs)
-    vectors = -(-extent(loops.vector) // loops.lanes)
-    cost = once * vectors * nest.iterations / extent(loops.vector)
+    vectors = -(-trip_count(loops.vector) // loops.lanes)
+    cost = once * vectors * nest.iterations / trip_count(loops.vector)
     cost += REDUCE_COST * len(nest.info.registers.live_in)
     return cost * LANE_PER_ROW_FACTOR if loops.lane_per_row and packings else cost
 

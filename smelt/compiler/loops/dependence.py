@@ -7,12 +7,14 @@ either writes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smelt.dtypes import DType, int64
 from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import (
+    COSTS,
     REDUCE,
     Assign,
     Binary,
@@ -20,7 +22,6 @@ from smelt.ir.loops import (
     Declare,
     Expression,
     Fma,
-    If,
     Let,
     Load,
     Loop,
@@ -29,16 +30,11 @@ from smelt.ir.loops import (
     Scratch,
     Statement,
     Store,
-    Transpose,
     children,
 )
 from smelt.ir.visit import Body, Index, names_in
 
-ASSUMED_TRIPS = 16  # how often a loop with computed bounds is thought to run
-UNBOUNDED = 1 << 40  # the most that it may run
-_EXPENSIVE = "exp log sin cos tanh erf log1p expm1 pow atan2 div sqrt mod floordiv"
-EXPENSIVE = frozenset(_EXPENSIVE.split())
-EXPENSIVE_COST = 8  # of an expensive operation, in plain ones
+COSTLY_WORK = 8  # of an operation that costs more than an addition, with vectors, whichever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +50,32 @@ class Access:
     trips: int  # how often it runs for one run of the body
     strides: Mapping[str, int]  # elements to step over for one step of a variable
 
-    @property
-    def is_last_affine(self) -> bool:
-        """Whether the index along the last axis is affine."""
-        return bool(self.affine_index) and self.affine_index[-1] is not None
-
     def stride(self, name: str) -> int | None:
         """Returns how many elements one step of a variable goes; None when it is not regular."""
         return None if name in self.non_affine else self.strides.get(name, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RegisterUse:
     """How a body uses registers."""
 
-    assigns: Mapping[Register, list[Assign]]
-    reads: Mapping[Register, int]  # how many places read it
-    declared: frozenset[Register]
+    assigns: dict[Register, list[Assign]] = field(default_factory=dict)
+    reads: Counter[Register] = field(default_factory=Counter)  # how many places read it
+    declared: set[Register] = field(default_factory=set)
 
     @property
     def live_in(self) -> list[Register]:
         """Those that the body changes but does not declare: a loop around it carries them."""
         return [register for register in self.assigns if register not in self.declared]
 
-    def reduction(self, register: Register) -> str | None:
-        """Returns the operation that a register accumulates with, when it does nothing else."""
+    @property
+    def reductions(self) -> dict[Register, str | None]:
+        """What each live-in register accumulates with; None when it does anything else."""
+        return {register: self._reduction(register) for register in self.live_in}
+
+    def _reduction(self, register: Register) -> str | None:
         assigns = self.assigns[register]
-        if register.shape or len(assigns) != 1 or self.reads.get(register) != 1:
+        if register.shape or len(assigns) != 1 or self.reads[register] != 1:
             return None
         match assigns[0].value:
             case Fma(c=Read(register=read)) if read is register:
@@ -90,22 +85,35 @@ class RegisterUse:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class DependenceInfo:
-    """All that loop optimization asks about a list of statements."""
+def trip_count(loop: Loop) -> int:
+    """Returns how often a counted loop runs."""
+    assert isinstance(loop.stop, int)
+    return loop.stop
 
-    accesses: tuple[Access, ...]
-    written: Mapping[Buffer, list[Access]]  # accesses to the buffers that are stored to
-    scratches: frozenset[Buffer]
-    registers: RegisterUse
-    trip_counts: Mapping[str, int]  # of the loops around and inside
-    inner_loops: frozenset[str]
-    control: frozenset[str]  # variables in bounds and conditions
-    origins: Mapping[str, frozenset[str]]  # the loop variables that a let depends on
-    vector_dtypes: frozenset[DType]  # that are loaded, stored or accumulated
-    is_reorderable: bool  # nothing in it that only its author may put elsewhere
-    work: int  # arithmetic operations of one run
-    innermost_work: int  # operations of one iteration of the innermost loops
+
+class DependenceInfo:
+    """All that loop optimization asks about a list of statements; it is not changed once made.
+
+    `around` are the trip counts of the loops around.
+    """
+
+    def __init__(self, body: Body, around: Mapping[str, int]) -> None:
+        self.accesses: list[Access] = []
+        self.scratches: set[Buffer] = set()
+        self.registers = RegisterUse()
+        self.trip_counts = dict(around)  # of the loops around and inside
+        self.inner_loops: set[str] = set()
+        self.origins: dict[str, frozenset[str]] = {}  # the loop variables that a let depends on
+        self.vector_dtypes: set[DType] = set()  # that are loaded, stored or accumulated
+        self.work = 0  # arithmetic operations of one run
+        self.innermost_work = 1  # operations of one iteration of the innermost loops
+        self._lets: dict[str, Affine | None] = {}  # what lets of indices stand for
+        self._block(body, 1)
+        stored = {access.buffer: list[Access]() for access in self.accesses if access.is_store}
+        for access in self.accesses:
+            if access.buffer in stored:
+                stored[access.buffer].append(access)
+        self.written = stored  # accesses to the buffers that are stored to
 
     @property
     def has_loops(self) -> bool:
@@ -118,13 +126,11 @@ class DependenceInfo:
 
     def is_reduction(self, name: str) -> bool:
         """Tells the same, except that registers from outside may accumulate sums and the like."""
-        live = self.registers.live_in
-        return self._iterations_are_apart(name) and all(map(self.registers.reduction, live))
+        is_reduction = None not in self.registers.reductions.values()
+        return self._iterations_are_apart(name) and is_reduction
 
     def _iterations_are_apart(self, name: str) -> bool:
-        return self.is_reorderable and all(
-            self._no_conflict(accesses, name) for accesses in self.written.values()
-        )
+        return all(self._no_conflict(accesses, name) for accesses in self.written.values())
 
     def _no_conflict(self, accesses: list[Access], name: str) -> bool:
         """One buffer's accesses: none meets another one of a different iteration of the loop."""
@@ -156,139 +162,75 @@ class DependenceInfo:
                 reach += step * max(self.trip_counts[variable] - 1, 0)
         return True
 
-
-def analyze(body: Body, around: Mapping[str, int]) -> DependenceInfo:
-    """Returns what there is to know about a body; `around` are the trip counts of loops around."""
-    return _Analysis(around).of(body)
-
-
-def trip_count(loop: Loop) -> int | None:
-    """Returns how often a loop runs, or None when its bounds are computed."""
-    if isinstance(loop.start, int) and isinstance(loop.stop, int):
-        return max(0, -(-(loop.stop - loop.start) // loop.step))
-    return None
-
-
-class _Analysis:
-    """Collects what is known while it goes through statements."""
-
-    def __init__(self, around: Mapping[str, int]) -> None:
-        self.accesses: list[Access] = []
-        self.scratches: set[Buffer] = set()
-        self.assigns: dict[Register, list[Assign]] = {}
-        self.reads: dict[Register, int] = {}
-        self.declared: set[Register] = set()
-        self.trip_counts = dict(around)
-        self.inner_loops: set[str] = set()
-        self.control: set[str] = set()
-        self.origins: dict[str, frozenset[str]] = {}
-        self.vector_dtypes: set[DType] = set()
-        self.is_reorderable = True
-        self.work, self.innermost_work = 0, 1
-        self.lets: dict[str, Affine | None] = {}  # what lets of indices stand for
-
-    def of(self, body: Body) -> DependenceInfo:
-        self.block(body, 1)
-        written: dict[Buffer, list[Access]] = {}
-        stored = {access.buffer for access in self.accesses if access.is_store}
-        for access in self.accesses:
-            if access.buffer in stored:
-                written.setdefault(access.buffer, []).append(access)
-        return DependenceInfo(
-            tuple(self.accesses),
-            written,
-            frozenset(self.scratches),
-            RegisterUse(self.assigns, self.reads, frozenset(self.declared)),
-            self.trip_counts,
-            frozenset(self.inner_loops),
-            frozenset(self.control),
-            self.origins,
-            frozenset(self.vector_dtypes),
-            self.is_reorderable,
-            self.work,
-            self.innermost_work,
-        )
-
     # --- statements; `trips` is how often they run for one run of the body ------------------------
 
-    def block(self, body: Body, trips: int) -> None:
+    def _block(self, body: Body, trips: int) -> None:
         for statement in body:
-            self.statement(statement, trips)
+            self._statement(statement, trips)
 
-    def statement(self, statement: Statement, trips: int) -> None:
+    def _statement(self, statement: Statement, trips: int) -> None:
         match statement:
             case Let(variable=variable, value=value):
-                self.expression(value, trips)
-                self.origins[variable.name] = self.loop_variables(value)
+                self._expression(value, trips)
+                self.origins[variable.name] = self._loop_variables(value)
                 if value.dtype is int64:
-                    self.lets[variable.name] = affine(value, self.lets)
+                    self._lets[variable.name] = affine(value, self._lets)
             case Store(buffer=buffer, index=index, value=value, mask=mask):
-                self.access(buffer, index, mask, True, trips)
-                self.expression(value, trips)
+                self._access(buffer, index, mask, True, trips)
+                self._expression(value, trips)
             case Assign(register=register, value=value):
-                self.assigns.setdefault(register, []).append(statement)
-                self.expression(value, trips)
+                self.registers.assigns.setdefault(register, []).append(statement)
+                self._expression(value, trips)
             case Declare(register=register, start=start):
-                self.declared.add(register)
+                self.registers.declared.add(register)
                 self.vector_dtypes.add(register.dtype)
-                self.expression(start, trips)
+                self._expression(start, trips)
             case Scratch(buffer=buffer):
                 self.scratches.add(buffer)
             case Loop():
-                self.loop(statement, trips)
-            case If(condition=condition, body=inner):
-                self.control |= self.loop_variables(condition)
-                self.expression(condition, trips)
-                self.block(inner, trips)
-            case Transpose():
-                self.is_reorderable = False
+                self._loop(statement, trips)
 
-    def loop(self, loop: Loop, trips: int) -> None:
-        for bound in (loop.start, loop.stop):
-            if not isinstance(bound, int):
-                self.control |= self.loop_variables(bound)
-        count = trip_count(loop)
-        self.trip_counts[loop.variable.name] = UNBOUNDED if count is None else count
+    def _loop(self, loop: Loop, trips: int) -> None:
+        self.trip_counts[loop.variable.name] = trip_count(loop)
         self.inner_loops.add(loop.variable.name)
-        inside = trips * (ASSUMED_TRIPS if count is None else count)
+        inside = trips * trip_count(loop)
         before = self.work
-        self.block(loop.body, inside)
+        self._block(loop.body, inside)
         if not any(isinstance(part, Loop) for part in loop.body):
             once = (self.work - before) // max(inside, 1)
             self.innermost_work = max(self.innermost_work, once)
 
     # --- expressions ------------------------------------------------------------------------------
 
-    def expression(self, expression: Expression, trips: int) -> None:
+    def _expression(self, expression: Expression, trips: int) -> None:
         if isinstance(expression, Load):
-            self.access(expression.buffer, expression.index, expression.mask, False, trips)
+            self._access(expression.buffer, expression.index, expression.mask, False, trips)
         elif isinstance(expression, Read):
-            self.reads[expression.register] = self.reads.get(expression.register, 0) + 1
+            self.registers.reads[expression.register] += 1
         else:
             parts = children(expression)
             if parts:
-                op = getattr(expression, "op", None)
-                is_expensive = op in EXPENSIVE and expression.dtype.is_float
-                self.work += trips * (EXPENSIVE_COST if is_expensive else 1)
+                is_costly = getattr(expression, "op", "") in COSTS and expression.dtype.is_float
+                self.work += trips * (COSTLY_WORK if is_costly else 1)
                 for part in parts:
-                    self.expression(part, trips)
+                    self._expression(part, trips)
 
-    def access(
+    def _access(
         self, buffer: Buffer, index: Index, mask: Expression | None, is_store: bool, trips: int
     ) -> None:
-        affine_index = tuple([affine(part, self.lets) for part in index])
+        affine_index = tuple([affine(part, self._lets) for part in index])
         non_affine: set[str] = set()
         strides: dict[str, int] = {}
         for part, known, stride in zip(index, affine_index, buffer.strides, strict=True):
             if known is None:
-                non_affine |= self.loop_variables(part)
-                self.indirect_loads(part, trips)
+                non_affine |= self._loop_variables(part)
+                self._indirect_loads(part, trips)
             else:
                 for name, coefficient in known.terms.items():
                     strides[name] = strides.get(name, 0) + coefficient * stride
         is_masked = mask is not None
         if mask is not None:
-            self.expression(mask, trips)
+            self._expression(mask, trips)
         if buffer.dtype is not int64 or is_store:
             self.vector_dtypes.add(buffer.dtype)
         variables = frozenset(non_affine)
@@ -296,19 +238,19 @@ class _Analysis:
             Access(buffer, index, affine_index, variables, is_store, is_masked, trips, strides)
         )
 
-    def indirect_loads(self, index: Expression, trips: int) -> None:
+    def _indirect_loads(self, index: Expression, trips: int) -> None:
         """Notes the loads inside of an index that is not affine."""
         stack = [index]
         while stack:
             part = stack.pop()
             if type(part) is Load:
-                self.access(part.buffer, part.index, part.mask, False, trips)
+                self._access(part.buffer, part.index, part.mask, False, trips)
             else:
                 if type(part) is Read:
-                    self.expression(part, trips)
+                    self._expression(part, trips)
                 stack.extend(children(part))
 
-    def loop_variables(self, expression: Expression) -> frozenset[str]:
+    def _loop_variables(self, expression: Expression) -> frozenset[str]:
         """Returns the loop variables that an expression depends on, through lets."""
         return frozenset(self._through_lets(expression))
 

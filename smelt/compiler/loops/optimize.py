@@ -16,19 +16,20 @@ from dataclasses import replace
 
 from smelt.compiler.loops.apply_plan import apply_plan
 from smelt.compiler.loops.plan import make_plan
-from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops
+from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, inline_indices
 from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
 from smelt.compiler.loops.rewrites.contract_fma import contract_fma
 from smelt.compiler.loops.rewrites.delinearize import delinearize
-from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
-from smelt.compiler.loops.rewrites.split_buffer_axes import split_buffer_axes
+from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes, split_buffer_axes
 from smelt.compiler.loops.rewrites.split_ranges import split_ranges
 from smelt.compiler.loops.substitute import Names
-from smelt.ir.loops import Kernel, Loop, Statement
+from smelt.ir.loops import If, Kernel, Loop, Statement, Transpose
+from smelt.ir.visit import statements
 
 REWRITES: tuple[Callable[[Kernel, Names], Kernel], ...] = (
     drop_unit_loops,
     contract_fma,
+    inline_indices,
     join_buffer_axes,
     delinearize,
     split_buffer_axes,
@@ -40,8 +41,11 @@ REWRITES: tuple[Callable[[Kernel, Names], Kernel], ...] = (
 def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
     """Returns a kernel that does the same, faster, on a processor with vectors of `vector_bits`.
 
-    Elementwise results are the same bit for bit; sums are to rounding.
+    Elementwise results are the same bit for bit; sums are to rounding. A kernel with branches, or
+    loops that do not count from 0 by ones to a number, stays as it is: `lower` writes no such.
     """
+    if not all(map(_is_plain, statements(kernel.body))):
+        return kernel
     names = Names(kernel.body)
     for rewrite in REWRITES:
         kernel = rewrite(kernel, names)
@@ -54,3 +58,10 @@ def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
         else:
             result.append(statement)
     return replace(kernel, body=tuple(result))
+
+
+def _is_plain(statement: Statement) -> bool:
+    if not isinstance(statement, Loop):
+        return not isinstance(statement, (If, Transpose))
+    counts = statement.start == 0 and isinstance(statement.stop, int) and statement.step == 1
+    return counts and statement.kind == "serial"

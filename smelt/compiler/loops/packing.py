@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from smelt.compiler.loops.dependence import Access, DependenceInfo, analyze, trip_count
+from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
 from smelt.compiler.loops.substitute import Substitution
 from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import Buffer, Expression, Loop, Store
@@ -76,34 +76,33 @@ def find_strided(access: Access, vector: str, depth: str | None = None) -> Packi
     """Returns how an access lies across the vector axis; None when it does not, or not cleanly."""
     if depth is not None and not _runs_along(access, depth):
         return None
-    if access.is_masked or vector in access.non_affine or not access.is_last_affine:
+    axis, last = _axis_along(access, vector), len(access.index) - 1
+    if axis is None or axis == last or access.affine_index[last] is None:
         return None
-    axes = _axes_along(access, vector)
-    if len(axes) != 1 or axes[0] == len(access.index) - 1:
-        return None
-    index = access.affine_index[axes[0]]
-    written = affine(access.index[axes[0]])  # as it stands there: lets are not looked up
+    index = access.affine_index[axis]
+    written = affine(access.index[axis])  # as it stands there: lets are not looked up
     if index is None or index.coefficient(vector) != 1 or written != index:
         return None
-    return Packing(access.buffer, access.index, axes[0], vector, depth)
+    return Packing(access.buffer, access.index, axis, vector, depth)
 
 
 def find_column_panel(access: Access, vector: str) -> Packing | None:
     """Returns how an access lies along the vector axis with one axis before it that is deep."""
-    if access.is_masked or vector in access.non_affine or len(access.index) < 2:
-        return None
     last = len(access.index) - 1
-    if _axes_along(access, vector) != [last]:
+    if last < 1 or _axis_along(access, vector) != last:
         return None
     if access.affine_index[last] != Affine(0, {vector: 1}):
         return None
     return Packing(access.buffer, access.index, last, vector, depth_axis=last - 1)
 
 
-def _axes_along(access: Access, name: str) -> list[int]:
-    """Returns the axes whose index moves with a variable."""
+def _axis_along(access: Access, name: str) -> int | None:
+    """Returns the axis whose index moves with a variable, if it is the only one."""
+    if access.is_masked or name in access.non_affine:
+        return None
     affine_index = enumerate(access.affine_index)
-    return [axis for axis, index in affine_index if index and index.coefficient(name)]
+    axes = [axis for axis, index in affine_index if index and index.coefficient(name)]
+    return axes[0] if len(axes) == 1 else None
 
 
 def _runs_along(access: Access, name: str) -> bool:
@@ -120,7 +119,7 @@ def may_pack(
     Only the depth axis may move inside of the copy, nothing else moves it, and nearly all of it is
     needed.
     """
-    if access.non_affine or vector.start != 0 or trip_count(vector) is None:
+    if access.non_affine:
         return False
     if packing.names & info.origins.keys():
         return False
@@ -153,7 +152,7 @@ def find_packed_output(
 
 def _is_written_first(packing: Packing, body: Body) -> bool:
     for statement in body:
-        accesses = analyze((statement,), {}).accesses
+        accesses = DependenceInfo((statement,), {}).accesses
         reached = [access for access in accesses if access.buffer is packing.buffer]
         if reached:
             only_stores = all(access.is_store for access in reached)
@@ -163,7 +162,7 @@ def _is_written_first(packing: Packing, body: Body) -> bool:
 
 def _writes_all(packing: Packing, loop: Loop) -> bool:
     """Whether a loop stores to all of the depth axis, for sure."""
-    if loop.start != 0 or loop.step != 1 or trip_count(loop) != packing.depth:
+    if trip_count(loop) != packing.depth:
         return False
     stores = [part for part in loop.body if isinstance(part, Store) and part.mask is None]
     return any(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from smelt.compiler.loops import cost_model
 from smelt.compiler.loops.cost_model import VectorLoops
 from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
-from smelt.compiler.loops.nest import Nest, among, extent, find_nest
+from smelt.compiler.loops.nest import Nest, find_nest
 from smelt.compiler.loops.packing import (
     PANEL_BYTES,
     Packing,
@@ -64,11 +64,11 @@ class TransposePlan:
     @property
     def around(self) -> list[Loop]:
         """The loops that run outside of the tiles."""
-        return [loop for loop in self.nest.loops if not among(loop, self.loops)]
+        return [loop for loop in self.nest.loops if loop not in self.loops]
 
 
 @dataclass(frozen=True, slots=True)
-class VectorPlan:
+class VectorPlan(VectorLoops):
     """Iterations of the vector loop become lanes, `columns` vectors at once.
 
     With a row loop, `rows` of its iterations are interleaved, so that they share what they load.
@@ -77,14 +77,10 @@ class VectorPlan:
 
     nest: Nest
     cost: float
-    vector: Loop
-    lanes: int
-    lane_per_row: bool  # each iteration of the vector loop works on short rows of its own
-    row: Loop | None
-    rows: int
-    columns: int
-    accumulators: int
     packings: tuple[Packing, ...]
+    rows: int = 1
+    columns: int = 1
+    accumulators: int = 1
 
     @property
     def within(self) -> list[Loop]:
@@ -93,16 +89,15 @@ class VectorPlan:
         return [
             loop
             for loop in self.nest.loops
-            if self.packings
-            and loop.variable.name not in names
-            and not among(loop, [self.vector, self.row])
+            if self.packings and loop.variable.name not in names
+            if loop not in (self.vector, self.row)
         ]
 
     @property
     def around(self) -> list[Loop]:
         """The loops that run outside of everything."""
         inside = [self.vector, self.row, *self.within]
-        return [loop for loop in self.nest.loops if not among(loop, inside)]
+        return [loop for loop in self.nest.loops if loop not in inside]
 
 
 Plan = SerialPlan | TransposePlan | VectorPlan
@@ -115,11 +110,10 @@ def make_plan(loop: Loop, vector_bits: int) -> Plan:
     if copies is not None:
         return copies
     best: Plan = _serial(nest, vector_bits)
-    if loop.step == 1 and loop.kind == "serial":
-        for axis in reversed(nest.loops):
-            plan = _vectorized(nest, axis, vector_bits)
-            if plan is not None and plan.cost < best.cost:
-                best = plan
+    for axis in reversed(nest.loops):
+        plan = _vectorized(nest, axis, vector_bits)
+        if plan is not None and plan.cost < best.cost:
+            best = plan
     return _tiled(best, vector_bits) if isinstance(best, VectorPlan) else best
 
 
@@ -141,27 +135,24 @@ def _vectorized(nest: Nest, vector: Loop, vector_bits: int) -> VectorPlan | None
     info = nest.info
     if not _may_vectorize(info, vector):
         return None
-    lanes = narrowed(lanes_for(info.vector_dtypes, vector_bits), extent(vector))
+    lanes = narrowed(lanes_for(info.vector_dtypes, vector_bits), trip_count(vector))
     if lanes == 1:
         return None
     is_tiled = info.has_loops and not _has_rows(info, vector.variable.name)
     row = _row_loop(nest, vector) if is_tiled else None
-    loops = VectorLoops(vector, lanes, row, info.has_loops and row is None)
-    packings, by_access = _choose_packings(nest, loops)
-    cost = cost_model.vector_cost(nest, loops, by_access)
-    return VectorPlan(
-        nest, cost, vector, lanes, loops.lane_per_row, row, 1, 1, 1, packings=tuple(packings)
-    )
+    chosen = vector, lanes, row, info.has_loops and row is None
+    packings, by_access = _choose_packings(nest, VectorLoops(*chosen))
+    cost = cost_model.vector_cost(nest, VectorLoops(*chosen), by_access)
+    return VectorPlan(*chosen, nest, cost, tuple(packings))
 
 
 def _may_vectorize(info: DependenceInfo, vector: Loop) -> bool:
     name = vector.variable.name
     is_sum = bool(info.registers.live_in)
     allowed = info.is_reduction(name) if is_sum else info.carries_no_dependence(name)
-    if not allowed or name in info.control or (is_sum and info.has_loops):
+    if not allowed or (is_sum and info.has_loops):
         return False
-    fits = trip_count(vector) is not None and all(one.size <= SHORT_ROW for one in info.scratches)
-    return fits or not info.scratches
+    return all(scratch.size <= SHORT_ROW for scratch in info.scratches)
 
 
 def _has_rows(info: DependenceInfo, name: str) -> bool:
@@ -175,8 +166,7 @@ def _row_loop(nest: Nest, vector: Loop) -> Loop | None:
     most_shared, choice = 0, None
     for loop in nest.loops:
         name = loop.variable.name
-        is_free = name not in nest.info.control and nest.info.carries_no_dependence(name)
-        if loop is vector or not is_free:
+        if loop is vector or not nest.info.carries_no_dependence(name):
             continue
         shared = 1
         for access in nest.info.accesses:
@@ -190,14 +180,12 @@ def _row_loop(nest: Nest, vector: Loop) -> Loop | None:
 def _tiled(plan: VectorPlan, vector_bits: int) -> VectorPlan:
     """Returns the plan with the rows and columns of vectors that are done at once."""
     info = plan.nest.info
-    vectors = -(-extent(plan.vector) // plan.lanes)
-    if trip_count(plan.vector) is None:
-        return plan
+    vectors = -(-trip_count(plan.vector) // plan.lanes)
     if not info.has_loops:
         return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
     sums = max(1, len(info.registers.declared))
     limit = max(1, UNROLLED_WORK // max(2, info.innermost_work) // 2)
-    rows = extent(plan.row) if plan.row is not None else 1
+    rows = trip_count(plan.row) if plan.row is not None else 1
     for packing in plan.packings:
         line = packing.depth * plan.lanes * packing.buffer.dtype.itemsize
         vectors = min(vectors, PANEL_BYTES // line)
@@ -271,9 +259,8 @@ def _transposing_copies(nest: Nest) -> TransposePlan | None:
             return None
     if len(info.accesses) != 2 * len(nest.body):
         return None
-    counted = [loop for loop in nest.loops if loop.start == 0 and loop.step == 1]
-    free = [loop for loop in counted if info.carries_no_dependence(loop.variable.name)]
-    loops = [loop for loop in free if extent(loop) > 1]
+    free = [loop for loop in nest.loops if info.carries_no_dependence(loop.variable.name)]
+    loops = [loop for loop in free if trip_count(loop) > 1]
     for target in loops:
         for source in loops:
             copies = () if target is source else _copies(nest, target, source)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from smelt.dtypes import DType
 from smelt.ir.loops import (
+    Assign,
     Binary,
     Constant,
     Expression,
@@ -19,7 +20,7 @@ from smelt.ir.loops import (
 )
 from smelt.ir.visit import Body, Transformer, statements
 
-Elements = Mapping[Register, tuple[Register, tuple[Expression, ...]]]
+Element = tuple[Register, tuple[Expression, ...]]  # of a register array
 
 
 class Names:
@@ -39,11 +40,16 @@ class Names:
 
     def fresh(self, wanted: str) -> str:
         """Returns `wanted`, or `wanted_2` and so on when it is taken."""
+        name = self.unused(wanted)
+        self.taken.add(name)
+        return name
+
+    def unused(self, wanted: str) -> str:
+        """Returns the same for a loop that ends before other names are asked for."""
         name, number = wanted, 1
         while name in self.taken:
             number += 1
             name = f"{wanted}_{number}"
-        self.taken.add(name)
         return name
 
 
@@ -57,7 +63,7 @@ class Substitution(Transformer):
     def __init__(
         self,
         variables: dict[str, Expression],
-        registers: Elements | None = None,
+        registers: Mapping[Register, Element] | None = None,
         mask: Expression | None = None,
         replace_load: Callable[[Load], Expression] | None = None,
     ) -> None:
@@ -84,6 +90,12 @@ class Substitution(Transformer):
         full = bare if mask is bare.mask else Load(load.buffer, index, mask)
         return full if self.replace_load is None else self.replace_load(full)
 
+    def assign(self, assign: Assign) -> Body:
+        element = self.registers.get(assign.register)
+        if element is None:
+            return super().assign(assign)
+        return (Assign(*element, self(assign.value)),)
+
     def read(self, read: Read) -> Expression:
         element = self.registers.get(read.register)
         return super().read(read) if element is None else Read(*element)
@@ -108,7 +120,10 @@ class Renaming(Substitution):
     """A substitution that gives what the copy binds names of its own."""
 
     def __init__(
-        self, names: Names, variables: dict[str, Expression], registers: Elements | None = None
+        self,
+        names: Names,
+        variables: dict[str, Expression],
+        registers: Mapping[Register, Element] | None = None,
     ) -> None:
         super().__init__(variables, registers)
         self.names = names
@@ -124,6 +139,13 @@ def add_terms(base: Expression, offset: Expression) -> Expression:
     if type(offset) is Binary and offset.op == "add":
         return add_terms(base, offset.a) + offset.b
     return base + offset
+
+
+def combined(op: str, terms: Sequence[Expression]) -> Expression:
+    """Returns a power of two of terms as one, combined in pairs, and these in pairs again."""
+    while len(terms) > 1:
+        terms = [Binary(op, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
+    return terms[0]
 
 
 def identity(op: str, dtype: DType) -> Constant:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import math
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from smelt.ir.loops import Buffer, Kernel, Load, Scratch, Store, walk
+from smelt.ir.loops import Buffer, Kernel, Load, Scratch, Store, children
 from smelt.ir.visit import Body, Index, Transformer, expressions, statements
 
-Map = Callable[[Buffer, Index], Index | None]  # the index into a view; None: that access stays
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Another array that stands for one, and the index into it for an index into that one.
+
+    Where that index is None, the access stays as it is.
+    """
+
+    buffer: Buffer
+    index: Callable[[Index], Index | None]
 
 
-def accesses(kernel: Kernel) -> dict[Buffer, list[Index]]:
+Views = Mapping[Buffer, View]
+
+
+def accesses(body: Body) -> dict[Buffer, list[Index]]:
     """Returns at which indices each array is read or written."""
-    found: dict[Buffer, list[Index]] = {}
-    for root in expressions(kernel.body):
-        for part in walk(root):
-            if isinstance(part, Load):
-                found.setdefault(part.buffer, []).append(part.index)
-    for store in stores(kernel.body):
-        found.setdefault(store.buffer, []).append(store.index)
-    return found
+    indices: dict[Buffer, list[Index]] = {}
+    stack = list(expressions(body))
+    while stack:
+        part = stack.pop()
+        if type(part) is Load:
+            indices.setdefault(part.buffer, []).append(part.index)
+        stack += children(part)
+    for store in stores(body):
+        indices.setdefault(store.buffer, []).append(store.index)
+    return indices
 
 
 def stores(body: Body) -> list[Store]:
@@ -28,30 +44,37 @@ def stores(body: Body) -> list[Store]:
     return [part for part in statements(body) if isinstance(part, Store)]
 
 
-def on_views(kernel: Kernel, views: Mapping[Buffer, Buffer], index: Map) -> Kernel:
-    """Returns the kernel on other views of some arrays.
-
-    `index` gives, from an array and an index into it, the index into its view.
-    """
-    return replace(
-        kernel,
-        inputs=tuple([views.get(buffer, buffer) for buffer in kernel.inputs]),
-        outputs=tuple([views.get(buffer, buffer) for buffer in kernel.outputs]),
-        body=ViewTransformer(views, index).block(kernel.body),
-    )
+def without_axes(buffer: Buffer, axes: Set[int]) -> View:
+    """Returns a view without axes that have one element, or move with the axis before each."""
+    kept = [axis for axis in range(len(buffer.shape)) if axis not in axes]
+    ends = pairwise([*kept, len(buffer.shape)])
+    shape = tuple([math.prod(buffer.shape[start:stop]) for start, stop in ends])
+    view = Buffer(buffer.name, shape, buffer.dtype)
+    return View(view, lambda index: tuple([index[axis] for axis in kept]))
 
 
 class ViewTransformer(Transformer):
-    """Rebuilds statements on other views of some arrays, as `on_views` does a kernel."""
+    """Rebuilds statements on views of some arrays."""
 
-    def __init__(self, views: Mapping[Buffer, Buffer], index: Map) -> None:
+    def __init__(self, views: Views) -> None:
         super().__init__()
         self.views = views
-        self.index = index
 
     def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
-        new = self.index(buffer, index) if buffer in self.views else None
-        return (buffer, index) if new is None else (self.views[buffer], new)
+        view = self.views.get(buffer)
+        new = None if view is None else view.index(index)
+        return (buffer, index) if view is None or new is None else (view.buffer, new)
 
     def scratch(self, scratch: Scratch) -> Body:
-        return (Scratch(self.views.get(scratch.buffer, scratch.buffer)),)
+        view = self.views.get(scratch.buffer)
+        return (scratch if view is None else Scratch(view.buffer),)
+
+    def kernel(self, kernel: Kernel) -> Kernel:
+        """Returns a kernel on the views."""
+        new = {buffer: view.buffer for buffer, view in self.views.items()}
+        return replace(
+            kernel,
+            inputs=tuple([new.get(buffer, buffer) for buffer in kernel.inputs]),
+            outputs=tuple([new.get(buffer, buffer) for buffer in kernel.outputs]),
+            body=self.block(kernel.body),
+        )

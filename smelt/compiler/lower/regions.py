@@ -7,7 +7,7 @@ lies where, for a loop that carries C tensors:
     slot of the body    scan                         while_loop             cond
     state k             operand k, changed in place  the same; 0 is flag    none
     argument k          operand C + k; of the first  operand C + k          operand 1 + k; 0 is flag
-                        `sliced`, a slice of it
+                        `scanned`, a slice of it
     result k            a slice of result C + k      none                   result k
     constant k          a constant of the step's own, in all three
 
@@ -35,13 +35,13 @@ def lower_region(
     node, *results = members
     binder = _Binder(planned, node, results)
     regions = [binder.region(body, lower) for body in planned.bodies[node].planned]
-    if node.op.name == "cond":
+    if node.op.runs_one_body:
         no, yes = regions  # as numbers: the flag false is 0, true is 1
         return Branch(binder.operand(0), yes, no), binder.constants
-    if node.op.name == "while_loop":
-        # its flag is the first tensor that it carries, so an iteration writes it where it is read
-        return Repeat(regions[0], None, binder.operand(0)), binder.constants
-    return Repeat(regions[0], node.attributes["turns"]), binder.constants
+    length = node.attributes.get("length")
+    # without one, the first tensor that is carried is the flag: it is written where it is read
+    flag = binder.operand(0) if length is None else None
+    return Repeat(regions[0], length, flag), binder.constants
 
 
 class _Binder:
@@ -53,9 +53,9 @@ class _Binder:
         self.results = {result.attributes["number"]: planned.slots[result] for result in results}
         self.constants: list[Slot] = []
         self.carried = carry_count(node)
-        self.is_branch = node.op.name == "cond"
+        self.is_branch = node.op.runs_one_body
         self.first = self.carried + self.is_branch  # operand that is argument 0
-        self.sliced = node.attributes.get("sliced", 0)
+        self.scanned = node.attributes.get("scanned", 0)
 
     def operand(self, position: int) -> Slot:
         """Returns the slot of an operand."""
@@ -77,7 +77,7 @@ class _Binder:
                 return Binding(slot, self.operand(number))
             case "argument":
                 outer = self.operand(self.first + number)
-                return self.slice(slot, outer) if number < self.sliced else Binding(slot, outer)
+                return self.slice(slot, outer) if number < self.scanned else Binding(slot, outer)
             case "result":
                 outer = self.results[self.carried + number]
                 return Binding(slot, outer) if self.is_branch else self.slice(slot, outer)
@@ -90,4 +90,4 @@ class _Binder:
         stride = slot.nbytes
         if not self.node.attributes["reverse"]:
             return Binding(slot, outer, 0, stride)
-        return Binding(slot, outer, (self.node.attributes["turns"] - 1) * stride, -stride)
+        return Binding(slot, outer, (self.node.attributes["length"] - 1) * stride, -stride)

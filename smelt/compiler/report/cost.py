@@ -4,23 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smelt.ir.loops import (
-    Assign,
-    Binary,
-    Declare,
-    Expression,
-    Fma,
-    If,
-    Kernel,
-    Let,
-    Load,
-    Loop,
-    Read,
-    Statement,
-    Store,
-    Unary,
-    walk,
-)
+from smelt.ir import loops as ir
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +18,30 @@ class Work:
     nbytes: int
 
 
-def count(kernel: Kernel) -> Work:
+def count(kernel: ir.Kernel) -> Work:
     """Returns the work of a kernel of plain loops."""
     operations = sum(_operations(statement) for statement in kernel.body)
-    nbytes = sum(one.size * one.dtype.itemsize for one in kernel.inputs + kernel.outputs)
+    nbytes = sum(buffer.size * buffer.dtype.itemsize for buffer in kernel.inputs + kernel.outputs)
     return Work(operations, nbytes)
 
 
-def _operations(statement: Statement) -> int:
+def _operations(statement: ir.Statement) -> int:
     match statement:
-        case Loop(start=int(start), stop=int(stop), step=step, body=body):
+        case ir.Loop(start=int(start), stop=int(stop), step=step, body=body):
             return len(range(start, stop, step)) * sum(map(_operations, body))
-        case If(body=body):
+        case ir.If(body=body):
             return sum(map(_operations, body))
-        case Let(value=value) | Declare(start=value) | Assign(value=value) | Store(value=value):
-            return _in_expression(value)
+        case ir.Let(value=value) | ir.Assign(value=value) | ir.Store(value=value):
+            return sum(map(_flops, ir.walk(value)))
+        case ir.Declare(start=value):
+            return sum(map(_flops, ir.walk(value)))
     return 0
 
 
-def _in_expression(value: Expression) -> int:
-    total = 0
-    for part in walk(value):
-        if isinstance(part, (Unary, Binary)) and _works_on_floats(part):
-            total += 1
-        elif isinstance(part, Fma):
-            total += 2
-    return total
-
-
-def _works_on_floats(part: Unary | Binary) -> bool:
-    operand = part.x if isinstance(part, Unary) else part.a
-    return operand.dtype.is_float and not isinstance(part, (Load, Read))
+def _flops(expression: ir.Expression) -> int:
+    match expression:
+        case ir.Fma():
+            return 2
+        case ir.Unary(x=operand) | ir.Binary(a=operand):
+            return int(operand.dtype.is_float)
+    return 0

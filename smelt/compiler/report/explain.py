@@ -48,13 +48,13 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
         "summary": lambda: summary(name, version, versions),
         "traced": lambda: graph_text(stages.traced),
         "graph": lambda: graph_text(stages.simplified),
-        "kernels": lambda: kernels_text(stages),
+        "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.lowered.kernels)]),
         "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
         "llvm": lambda: native.text(stages.program),
         "assembly": lambda: native.assembly(stages.program),
     }
     if stage == "all":
-        return "\n\n".join(f"==== {one} ====\n{text()}" for one, text in texts.items())
+        return "\n\n".join(f"==== {title} ====\n{text()}" for title, text in texts.items())
     if stage not in texts:
         raise ArgumentError(
             f"explain: there is no stage {stage!r}; choose one of {', '.join(STAGES)}"
@@ -80,9 +80,10 @@ def summary(name: str, version: Executable, versions: int) -> str:
 def _opening(name: str, version: Executable, which: str) -> str:
     stages, memory, times = version.stages, version.memory(), version.times
     graph = stages.simplified
-    shapes = ", ".join(_shape(node) for node in graph.arguments) or "none"
+    shapes = ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in graph.arguments) or "none"
     passes = sum(times.passes.values())
     updated = len(graph.updates)
+    values = sum(slot.kind == "arena" for slot in stages.program.slots)
     return "\n".join(
         [
             f"{name}: {len(stages.traced.nodes())} operations traced, {len(graph.nodes())} after "
@@ -90,8 +91,7 @@ def _opening(name: str, version: Executable, which: str) -> str:
             f"  arguments     {shapes}",
             f"  captured      {len(graph.states)} tensors ({memory.states:,} bytes), "
             f"{updated} of them updated in place",
-            f"  temporaries   {memory.arena:,} bytes in one block, "
-            f"shared by {_arena_count(stages)} values",
+            f"  temporaries   {memory.arena:,} bytes in one block, shared by {values} values",
             f"  peak memory   {memory.peak:,} bytes, known before the first run",
             f"  made in       {1e3 * times.trace:.0f} ms tracing, {1e3 * passes:.0f} ms in passes, "
             f"{1e3 * times.native:.0f} ms for machine code",
@@ -99,36 +99,28 @@ def _opening(name: str, version: Executable, which: str) -> str:
     )
 
 
-def _arena_count(stages: Stages) -> int:
-    return sum(slot.kind == "arena" for slot in stages.program.slots)
-
-
-def _shape(node: Node) -> str:
-    return f"{node.dtype.name}{list(node.shape)}"
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A kernel with its work and its time, all turns of the loops around it together."""
+    """A kernel with its work and its time, all iterations of the loops around it together."""
 
     call: Call
-    turns: int
+    trip_count: int
     operations: int
     nbytes: int
     seconds: float
 
 
-def calls(program: Program, turns: int = 1) -> Iterator[tuple[Program, Call, int]]:
+def calls(program: Program, trip_count: int = 1) -> Iterator[tuple[Program, Call, int]]:
     """Yields every call of a program and its regions: whose it is, and how often it runs.
 
-    Of a loop whose end is not known one turn counts, of a branch both sides.
+    Of a loop whose end is not known one iteration counts, of a branch both sides.
     """
     for part in program.body:
         if isinstance(part, Call):
-            yield program, part, turns
-        times = (part.turns or 1) if isinstance(part, Repeat) else 1
+            yield program, part, trip_count
+        inner = (part.trip_count or 1) if isinstance(part, Repeat) else 1
         for region in regions(part):
-            yield from calls(region.program, turns * times)
+            yield from calls(region.program, trip_count * inner)
 
 
 def measure(stages: Stages) -> list[Row]:
@@ -137,11 +129,11 @@ def measure(stages: Stages) -> list[Row]:
     blocks: dict[Program, _Copies] = {}
     rows = []
     for plain, scheduled in zip(calls(stages.lowered), calls(stages.program), strict=True):
-        program, call, turns = scheduled
+        program, call, trips = scheduled
         if program not in blocks:
             blocks[program] = _Copies(program, constants if program is stages.program else [])
         work, seconds = count(plain[1].kernel), blocks[program].seconds(call)
-        row = Row(call, turns, turns * work.operations, turns * work.nbytes, turns * seconds)
+        row = Row(call, trips, trips * work.operations, trips * work.nbytes, trips * seconds)
         rows.append(row)
     return rows
 
@@ -168,7 +160,7 @@ class _Copies:
     def seconds(self, call: Call) -> float:
         alone = replace(self.program, body=(call,))
         compiled = native.build(alone)
-        pointers = [ctypes.addressof(one) for one in (self.table, self.advance, self.control)]
+        pointers = [ctypes.addressof(array) for array in (self.table, self.advance, self.control)]
         runs, best, rounds = 1, float("inf"), 0
         while rounds < ROUNDS:
             start = time.perf_counter()
@@ -191,8 +183,8 @@ def _table(stages: Stages) -> str:
     cells = [(str(number), *_cells(row, total, peak)) for number, row in enumerate(rows, 1)]
     rate = done / total / 1e9
     share = f"{rate / peak.gflops:.0%}"
-    whole = (f"{done / 1e3:,.1f}", f"{moved:,}", f"{1e6 * total:.2f}", "", f"{rate:.1f}", share)
-    cells.append(("", "all kernels", "", *whole))
+    totals = (f"{done / 1e3:,.1f}", f"{moved:,}", f"{1e6 * total:.2f}", "", f"{rate:.1f}", share)
+    cells.append(("", "all kernels", "", *totals))
     lines = aligned([*HEAD, *cells])
     lines.append(
         f"     peak measured here: {peak.gflops:.0f} GFLOP/s on {peak.threads} "
@@ -207,8 +199,8 @@ def _cells(row: Row, total: float, peak: Peak) -> tuple[str, ...]:
     measured = (f"{rate:.1f}", f"{rate / peak.gflops:.0%}") if row.seconds > SHORT else ("", "")
     shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
     name = row.call.kernel.name[:31]
-    if row.turns > 1:
-        name = f"{name[:24]} x {row.turns:,}"
+    if row.trip_count > 1:
+        name = f"{name[:24]} x {row.trip_count:,}"
     operations, nbytes = f"{row.operations / 1e3:,.1f}", f"{row.nbytes:,}"
     time = f"{1e6 * row.seconds:.2f}", f"{row.seconds / total:.0%}"
     return (name, shape, operations, nbytes, *time, *measured)
@@ -235,7 +227,7 @@ def _kernel_origins(stages: Stages) -> str:
     lines = ["Where each kernel comes from:"]
     for number, (fused, group) in enumerate(_groups(stages.fused), 1):
         names = _counted(operations(group, fused))
-        checks = [one.message for one in fused.graph.assertions if one.node in group.members]
+        checks = [check.message for check in fused.graph.assertions if check.node in group.members]
         if checks:
             names = f"check: {textwrap.shorten(checks[0].splitlines()[0], 60, placeholder=' ...')}"
         origins = dict.fromkeys(_place(node) for node in group.members)
@@ -263,8 +255,3 @@ def _place(node: Node) -> str:
     file, _, line = node.origin.line.rpartition(":")
     short = f"{file.rpartition('/')[2]}:{line}" if file else ""
     return " ".join(part for part in (node.origin.module, short) if part)
-
-
-def kernels_text(stages: Stages) -> str:
-    """Returns the plain loops of every kernel, before scheduling."""
-    return "\n\n".join([LEGEND, *(kernel_text(kernel) for kernel in stages.lowered.kernels)])

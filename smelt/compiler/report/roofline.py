@@ -16,26 +16,9 @@ from smelt.compiler.codegen.machine import vector_bits
 from smelt.compiler.runtime import native
 from smelt.compiler.runtime import threads as runtime
 from smelt.dtypes import float32
-from smelt.ir.loops import (
-    Assign,
-    Binary,
-    Buffer,
-    Constant,
-    Declare,
-    Fma,
-    Kernel,
-    Lanes,
-    Load,
-    Loop,
-    Read,
-    Register,
-    Statement,
-    Store,
-    Variable,
-    constant,
-    index_variable,
-)
+from smelt.ir import loops as ir
 from smelt.ir.program import Call, Program, Slot
+from smelt.ir.visit import Body
 
 CHAINS = 10  # multiply-adds under way at a time: more than any CPU has latency, less than registers
 ROUNDS = 20_000
@@ -71,42 +54,42 @@ def _measure(threads: int) -> Peak:
     return Peak(threads, operations / seconds / 1e9, moved / _best(triad(lanes, threads > 1)) / 1e9)
 
 
-def multiply_adds(tasks: int, lanes: int, parallel: bool) -> Kernel:
+def multiply_adds(tasks: int, lanes: int, parallel: bool) -> ir.Kernel:
     """Returns a kernel that does nothing but `CHAINS` independent chains of multiply-adds."""
-    source, target = Buffer("x", (2,), float32), Buffer("y", (tasks, lanes), float32)
-    sums = Register("sums", float32, lanes, (CHAINS,))
-    task, turn, chain = (index_variable(name) for name in ("task", "turn", "chain"))
-    a, b = (Load(source, (constant(place),)) for place in range(2))
-    more = Assign(sums, (chain,), Fma(Read(sums, (chain,)), a, b))
-    place = (task, Lanes(lanes))
-    add = Store(target, place, Binary("add", Load(target, place), Read(sums, (chain,))))
+    source, target = ir.Buffer("x", (2,), float32), ir.Buffer("y", (tasks, lanes), float32)
+    sums = ir.Register("sums", float32, lanes, (CHAINS,))
+    task, turn, chain = (ir.index_variable(name) for name in ("task", "turn", "chain"))
+    a, b = (ir.Load(source, (ir.constant(place),)) for place in range(2))
+    more = ir.Assign(sums, (chain,), ir.Fma(ir.Read(sums, (chain,)), a, b))
+    place = (task, ir.Lanes(lanes))
+    add = ir.Store(target, place, ir.Binary("add", ir.Load(target, place), ir.Read(sums, (chain,))))
     body = (
-        Declare(sums, Constant(0.0, float32)),
-        Loop(turn, 0, ROUNDS, 1, (_each(chain, more),)),
+        ir.Declare(sums, ir.Constant(0.0, float32)),
+        ir.Loop(turn, 0, ROUNDS, 1, (_each(chain, more),)),
         _each(chain, add),
     )
-    return Kernel("peak", (source,), (target,), (_over(task, tasks, body, parallel),))
+    return ir.Kernel("peak", (source,), (target,), (_over(task, tasks, body, parallel),))
 
 
-def triad(lanes: int, parallel: bool) -> Kernel:
+def triad(lanes: int, parallel: bool) -> ir.Kernel:
     """Returns `z = 3 * x + y` over arrays that no cache holds."""
-    x, y, z = (Buffer(name, (LINES, LINE), float32) for name in "xyz")
-    line, i = index_variable("line"), index_variable("i")
-    place = (line, Binary("add", i, Lanes(lanes)))
-    value = Fma(Constant(3.0, float32), Load(x, place), Load(y, place))
-    stream = Loop(i, 0, LINE, lanes, (Store(z, place, value),))
-    return Kernel("triad", (x, y), (z,), (_over(line, LINES, (stream,), parallel),))
+    x, y, z = (ir.Buffer(name, (LINES, LINE), float32) for name in "xyz")
+    line, i = ir.index_variable("line"), ir.index_variable("i")
+    place = (line, ir.Binary("add", i, ir.Lanes(lanes)))
+    value = ir.Fma(ir.Constant(3.0, float32), ir.Load(x, place), ir.Load(y, place))
+    stream = ir.Loop(i, 0, LINE, lanes, (ir.Store(z, place, value),))
+    return ir.Kernel("triad", (x, y), (z,), (_over(line, LINES, (stream,), parallel),))
 
 
-def _each(chain: Variable, statement: Statement) -> Loop:
-    return Loop(chain, 0, CHAINS, 1, (statement,), "unroll")
+def _each(chain: ir.Variable, statement: ir.Statement) -> ir.Loop:
+    return ir.Loop(chain, 0, CHAINS, 1, (statement,), "unroll")
 
 
-def _over(variable: Variable, count: int, body: tuple[Statement, ...], parallel: bool) -> Loop:
-    return Loop(variable, 0, count, 1, body, "parallel" if parallel else "serial")
+def _over(variable: ir.Variable, count: int, body: Body, parallel: bool) -> ir.Loop:
+    return ir.Loop(variable, 0, count, 1, body, "parallel" if parallel else "serial")
 
 
-def _best(kernel: Kernel) -> float:
+def _best(kernel: ir.Kernel) -> float:
     """Returns the seconds of the quickest of several runs."""
     slots = tuple(
         Slot(buffer.name, buffer.shape, buffer.dtype, "state", number)

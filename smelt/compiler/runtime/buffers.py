@@ -33,7 +33,7 @@ def base_buffer(array: np.ndarray) -> Any:
     return base
 
 
-class Results:
+class ResultBuffers:
     """Gives out fresh arrays with their addresses; not for several threads at once."""
 
     __slots__ = ("_address", "_block", "_used")

@@ -9,16 +9,18 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from smelt.compiler.artifacts import Stages, Times, Traced
-from smelt.compiler.runtime.buffers import Results, address, aligned_empty, base_buffer
+from smelt.compiler.runtime.batches import Batches
+from smelt.compiler.runtime.buffers import ResultBuffers, address, aligned_empty, base_buffer
+from smelt.dtypes import DType
 from smelt.errors import TraceError
-from smelt.ir.graph import Node
 from smelt.ir.program import Slot
 from smelt.tensor import Tensor
 
@@ -46,13 +48,14 @@ class Memory:
         return self.arena + self.states + self.arguments + self.results + self.constants
 
 
-@dataclass(slots=True)
-class Batches:
-    """Rows to gather before each step: the arrays, the row numbers in order, and rows a step."""
+class Result(NamedTuple):
+    """A result of a step: where its address stands in the table, and the array that it is."""
 
-    arrays: list[np.ndarray]
-    order: np.ndarray
-    size: int
+    position: int
+    shape: tuple[int, ...]
+    dtype: DType
+    storage: np.dtype
+    nbytes: int
 
 
 SLICE_SECONDS = 0.05  # for which native code runs before Python may take a signal
@@ -66,8 +69,8 @@ class Executable:
         self.stages = stages
         self.native = native
         self.times = times
-        self._entries = tuple([one for one in traced.gradients if one.entry is not None])
-        self._exits = tuple([one for one in traced.gradients if one.sets])
+        self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
+        self._exits = tuple([grad for grad in traced.gradients if grad.sets])
         self.steps = 0  # that ran so far
         self.lock = threading.RLock()
         self._bind()
@@ -75,46 +78,44 @@ class Executable:
     # --- binding ---------------------------------------------------------------------------------
 
     def _bind(self) -> None:
-        slots = self.stages.program.slots
-        self.table = (ctypes.c_int64 * (len(slots) + 1))()
-        self.advance = (ctypes.c_int64 * (len(slots) + 1))()
+        program, graph = self.stages.program, self.traced.graph
+        count = len(program.slots)
+        self.table = (ctypes.c_int64 * (count + 1))()
+        self.advance = (ctypes.c_int64 * (count + 1))()
         self.control = (ctypes.c_int64 * 2)()
         self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
-        self.status = np.zeros(max(1, len(self.traced.graph.assertions)), np.int64)
-        self._arena = aligned_empty(self.stages.program.arena_bytes)
+        self.status = np.zeros(max(1, len(graph.assertions)), np.int64)
+        self._arena = aligned_empty(program.arena_bytes)
+        self.table[count] = address(self._arena)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
-        self.arguments: list[tuple[int, int]] = []
-        self.results: list[tuple[int, Slot]] = []
-        updated = {old for old, _ in self.traced.graph.updates}
-        for place, slot in enumerate(slots):
-            self._bind_slot(place, slot, updated)
-        self.table[len(slots)] = address(self._arena)
-        self._results = Results()
-        self._fresh = [
-            (place, slot, slot.dtype.storage, slot.nbytes) for place, slot in self.results
-        ]
-        addresses = (self.table, self.advance, self.control)
-        self.call = self.native.bind(
-            ctypes.addressof(self.table), 1, *map(ctypes.addressof, addresses[1:]), 0, 0, 0, 0
-        )
+        self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
+        self.results: list[Result] = []
+        self._buffers = ResultBuffers()
+        self._bind_slots(program.slots)
+        step = (1, *map(ctypes.addressof, (self.advance, self.control)), 0, 0, 0, 0)
+        self.call = self.native.bind(ctypes.addressof(self.table), *step)
 
-    def _bind_slot(self, place: int, slot: Slot, updated: set[Node]) -> None:
-        match slot.kind:
-            case "argument":
-                self.arguments.append((place, slot.number))
-            case "result":
-                self.results.append((place, slot))
-            case "state":
-                memory = own_memory(self.traced.states[slot.number])
-                self.table[place] = self._keep(memory)
-                if self.traced.graph.states[slot.number] in updated:
-                    self._changing |= {id(base_buffer(memory)), address(memory)}
-            case "constant":
-                constants = self.stages.planned.constants
-                self.table[place] = self._keep(np.ascontiguousarray(constants[slot.number]))
-            case "status":
-                self.table[place] = address(self.status) + 8 * slot.number
+    def _bind_slots(self, slots: Sequence[Slot]) -> None:
+        constants, graph = self.stages.planned.constants, self.traced.graph
+        updated = {old for old, _ in graph.updates}
+        for position, slot in enumerate(slots):
+            match slot.kind:
+                case "argument":
+                    self.arguments.append((position, slot.number))
+                case "result":
+                    known = (slot.shape, slot.dtype, slot.dtype.storage, slot.nbytes)
+                    self.results.append(Result(position, *known))
+                case "state":
+                    memory = own_memory(self.traced.states[slot.number])
+                    self.table[position] = self._keep(memory)
+                    if graph.states[slot.number] in updated:
+                        self._changing |= {id(base_buffer(memory)), address(memory)}
+                case "constant":
+                    array = np.ascontiguousarray(constants[slot.number])
+                    self.table[position] = self._keep(array)
+                case "status":
+                    self.table[position] = address(self.status) + 8 * slot.number
 
     def _keep(self, array: np.ndarray) -> int:
         self._kept.append(array)
@@ -128,21 +129,21 @@ class Executable:
 
     def run(self, arguments: Sequence[Tensor]) -> list[Tensor]:
         """Runs one step; returns the tensors that its result is made of."""
-        table, fresh = self.table, self._results.fresh
+        table, fresh = self.table, self._buffers.fresh
         with self.lock:
             for binding in self._entries:
                 binding.enter()
             held: object = None  # a chain of the copies that must outlive the call
-            for place, number in self.arguments:
+            for position, number in self.arguments:
                 argument = arguments[number]
                 if argument._address is None or argument._address in self._changing:
-                    held = (held, self._point(place, argument))
+                    held = (held, self._point(position, argument))
                 else:
-                    table[place] = argument._address
+                    table[position] = argument._address
             results = []
-            for place, slot, storage, nbytes in self._fresh:
-                array, table[place] = fresh(slot.shape, storage, nbytes)
-                results.append(Tensor(array, slot.dtype))
+            for position, shape, dtype, storage, nbytes in self.results:
+                array, table[position] = fresh(shape, storage, nbytes)
+                results.append(Tensor(array, dtype))
             code = self.call()
             self.steps += 1
             for binding in self._exits:
@@ -167,7 +168,7 @@ class Executable:
             for binding in self._entries:
                 binding.enter()
             held = [self._point(place, arguments[number]) for place, number in self.arguments]
-            gathers = _gathers(batches, arguments)
+            gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
             done = 0
             try:
                 while done < steps:
@@ -175,8 +176,8 @@ class Executable:
                     self._run_slice(done, count, gathers, batches, outputs)
                     done += count
             finally:
-                for place, _ in self.results:
-                    self.advance[place] = 0
+                for result in self.results:
+                    self.advance[result.position] = 0
                 for binding in self._exits:
                     binding.leave()
             del held
@@ -198,13 +199,9 @@ class Executable:
         outputs: list[np.ndarray],
     ) -> None:
         """Runs `count` steps from step `first` on, and notes how long a step takes."""
-        for (place, slot), output in zip(self.results, outputs, strict=True):
-            self.table[place] = address(output) + first * slot.nbytes
-            self.advance[place] = slot.nbytes
-        order, size = 0, 0
-        if batches is not None:
-            size = batches.size
-            order = address(batches.order) + first * size * batches.order.itemsize
+        for result, output in zip(self.results, outputs, strict=True):
+            self.table[result.position] = address(output) + first * result.nbytes
+            self.advance[result.position] = result.nbytes
         start = time.perf_counter()
         code = self.native.run(
             ctypes.addressof(self.table),
@@ -213,8 +210,8 @@ class Executable:
             ctypes.addressof(self.control),
             ctypes.addressof(gathers),
             len(gathers) // 4,
-            order,
-            size,
+            batches.order_address(first) if batches else 0,
+            batches.size if batches else 0,
         )
         self.steps += count
         self._seconds = max(1e-9, (time.perf_counter() - start) / count)
@@ -223,18 +220,14 @@ class Executable:
 
     def outputs(self, steps: int) -> list[np.ndarray]:
         """Returns an uninitialized array for the results of `steps` steps, for each result."""
-        return [np.empty((steps, *slot.shape), slot.dtype.storage) for _, slot in self.results]
+        return [np.empty((steps, *result.shape), result.storage) for result in self.results]
 
     def rebuild(self, arrays: list[np.ndarray]) -> Any:
         """Returns result arrays as the tree that the step returns."""
-        return self.traced.result(
-            [
-                Tensor(array, slot.dtype)
-                for array, (_, slot) in zip(arrays, self.results, strict=True)
-            ]
-        )
+        pairs = zip(arrays, self.results, strict=True)
+        return self.traced.result([Tensor(array, result.dtype) for array, result in pairs])
 
-    def _point(self, place: int, tensor: Tensor) -> np.ndarray | None:
+    def _point(self, position: int, tensor: Tensor) -> np.ndarray | None:
         """Writes an argument's address into the table; returns the copy to keep, if any."""
         data = tensor.data
         if id(base_buffer(data)) in self._changing:
@@ -242,36 +235,28 @@ class Executable:
         elif not data.flags.c_contiguous:
             data = np.ascontiguousarray(data)
         else:
-            self.table[place] = address(data)
+            self.table[position] = address(data)
             if data.base is None:
-                tensor._address = self.table[place]
+                tensor._address = self.table[position]
             return None
-        self.table[place] = address(data)
+        self.table[position] = address(data)
         return data
 
     def _raise(self, code: int, step: int | None = None) -> None:
-        number = code - 1
-        during = (
-            "" if not step else f"\n  in step {step} of this call; the steps before it are done"
-        )
-        message = self.traced.graph.assertions[number].message
-        raise self.traced.errors[number](message + during)
+        message = self.traced.graph.assertions[code - 1].message
+        if step:
+            message += f"\n  in step {step} of this call; the steps before it are done"
+        raise self.traced.errors[code - 1](message)
 
     # --- what it needs ---------------------------------------------------------------------------
 
     def memory(self) -> Memory:
         """Returns the bytes that this version needs."""
-        total = dict.fromkeys(("argument", "state", "result", "constant"), 0)
+        total = Counter[str]()
         for slot in self.stages.program.slots:
-            if slot.kind in total:
-                total[slot.kind] += slot.nbytes
-        return Memory(
-            self.stages.program.arena_bytes,
-            total["state"],
-            total["argument"],
-            total["result"],
-            total["constant"],
-        )
+            total[slot.kind] += slot.nbytes
+        kinds = ("state", "argument", "result", "constant")
+        return Memory(self.stages.program.arena_bytes, *(total[kind] for kind in kinds))
 
 
 def own_memory(tensor: Tensor) -> np.ndarray:
@@ -282,13 +267,3 @@ def own_memory(tensor: Tensor) -> np.ndarray:
         data = tensor._data = np.array(data, order="C")
         tensor._address = None
     return data
-
-
-def _gathers(batches: Batches | None, arguments: list[Tensor]) -> Any:
-    """Returns source, bytes a row and target of each array that a step takes rows from."""
-    rows: list[int] = []
-    if batches is not None:
-        for array, argument in zip(batches.arrays, arguments, strict=True):
-            row_bytes = array.itemsize * int(np.prod(array.shape[1:]))
-            rows += [address(array), row_bytes, address(argument.data), 0]
-    return (ctypes.c_int64 * len(rows))(*rows)

@@ -115,7 +115,7 @@ def _path(key: str) -> Path:
 
 def _files() -> list[tuple[float, int, Path]]:
     """Returns (time of last use, bytes, path) of every kept file, oldest first."""
-    found = []
+    files = []
     try:
         with os.scandir(location()) as entries:
             for entry in entries:
@@ -123,12 +123,12 @@ def _files() -> list[tuple[float, int, Path]]:
                 if entry.name.startswith(UNFINISHED) and facts.st_mtime < time.time() - STALE:
                     _delete(Path(entry.path))
                 elif entry.name.endswith(SUFFIX):
-                    found.append((facts.st_mtime, facts.st_size, Path(entry.path)))
+                    files.append((facts.st_mtime, facts.st_size, Path(entry.path)))
     except FileNotFoundError:
         pass  # no folder yet, or another process deletes files at the same time
     except OSError as problem:
         _complain(problem)
-    return sorted(found)
+    return sorted(files)
 
 
 def _evict() -> None:

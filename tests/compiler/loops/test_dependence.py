@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smelt.compiler.loops.dependence import analyze
+from smelt.compiler.loops.dependence import DependenceInfo
 from smelt.dtypes import bool_, float32, int32, int64
 from smelt.ir.loops import (
     Assign,
@@ -214,9 +214,9 @@ def test_which_loops_carry_no_dependence():
     def inside(loop):
         return loop.body[0].body
 
-    reads = analyze(inside(gather.body[0]), around)
+    reads = DependenceInfo(inside(gather.body[0]), around)
     assert reads.carries_no_dependence("i")
     assert reads.carries_no_dependence("j")
-    adds = analyze(inside(scatter.body[1]), around)
+    adds = DependenceInfo(inside(scatter.body[1]), around)
     assert not adds.carries_no_dependence("i")
     assert adds.carries_no_dependence("j")

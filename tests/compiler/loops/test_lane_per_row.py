@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smelt.compiler.loops.optimize import optimize
-from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
+from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes
 from smelt.compiler.loops.substitute import Names
 from smelt.dtypes import DType, bfloat16, bool_, float32, float64, int64
 from smelt.ir.loops import (

@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops
+from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, inline_indices
 from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
 from smelt.compiler.loops.rewrites.contract_fma import contract_fma
 from smelt.compiler.loops.rewrites.delinearize import delinearize
-from smelt.compiler.loops.rewrites.join_buffer_axes import join_buffer_axes
-from smelt.compiler.loops.rewrites.split_buffer_axes import split_buffer_axes
+from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes, split_buffer_axes
 from smelt.compiler.loops.rewrites.transpose import power_of_two_ranges
 from smelt.compiler.loops.substitute import Names
 from smelt.dtypes import float32
@@ -67,7 +66,7 @@ def test_outer_loops_collapse_where_inner_ones_cannot():
 
 
 def test_divisions_become_digits():
-    kernel = nests.reshaped(2, 24, divisor=8)
+    kernel = rewritten(inline_indices, nests.reshaped(2, 24, divisor=8))
     text = kernel_text(rewritten(delinearize, kernel))
     assert "//" not in text
     assert "%" not in text
@@ -75,7 +74,8 @@ def test_divisions_become_digits():
 
 
 def test_digits_of_one_number_are_joined():
-    joined = rewritten(join_buffer_axes, nests.reshaped(2, 24, divisor=8))
+    kernel = rewritten(inline_indices, nests.reshaped(2, 24, divisor=8))
+    joined = rewritten(join_buffer_axes, kernel)
     assert [buffer.shape for buffer in joined.inputs] == [(2, 24)]
     assert "y[i, j] = x[i, j]" in kernel_text(joined)
 

@@ -16,6 +16,7 @@ from smelt.compiler.codegen.transcendental.building_blocks import (
     fma,
     format_of,
     like,
+    nearest_integer,
     quick_two_sum,
     select,
     two_product,
@@ -77,11 +78,10 @@ def _reduce_single(x: Expression) -> Angle:
     for start, next_high, next_low in _QUADRANTS[1:]:
         large = magnitude >= start
         high, low = select(large, next_high, high), select(large, next_low, low)
-    shifted = fma(wide, high, format_of(wide).shifter)
-    k = shifted - format_of(wide).shifter
+    k, quadrant = nearest_integer(wide, high)
     rest = fma(wide, low, fma(wide, high, -k))
     r = rest * _HALF_PI[0]
-    return Angle(bits(shifted).to(int32), r.to(float32))
+    return Angle(quadrant.to(int32), r.to(float32))
 
 
 def _reduce_double(x: Expression) -> Angle:
@@ -96,12 +96,11 @@ def _reduce_near(x: Expression) -> tuple[Expression, Expression, Expression]:
     The first step is exact: its result is below 1 and a multiple of 2^-53.
     """
     first, second, third = _HALF_PI
-    shifted = fma(x, 2 / math.pi, format_of(x).shifter)
-    k = shifted - format_of(x).shifter
+    k, quadrant = nearest_integer(x, 2 / math.pi)
     product, lost = two_product(k, like(k, second))
     high, error = two_sum(fma(-k, first, x), -product)
     low = fma(-k, third, error - lost)
-    return bits(shifted), *quick_two_sum(high, low)
+    return quadrant, *quick_two_sum(high, low)
 
 
 def _reduce_far(x: Expression) -> tuple[Expression, Expression, Expression]:

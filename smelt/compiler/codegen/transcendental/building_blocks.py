@@ -104,6 +104,20 @@ def polynomial(x: Expression, coefficients: Sequence[float]) -> Expression:
     return result
 
 
+def plus_square(x: Expression, coefficients: Sequence[float]) -> Expression:
+    """`x + x^2 P(x)`: a function that is nearly x, by the polynomial of what it differs by."""
+    return fma(x * x, polynomial(x, coefficients), x)
+
+
+def nearest_integer(
+    x: Expression, factor: Operand, offset: int = 0
+) -> tuple[Expression, Expression]:
+    """The integer nearest to `x factor`; and bits of which the last ones are that plus `offset`."""
+    shifter = format_of(x).shifter + offset
+    shifted = fma(x, factor, shifter)
+    return shifted - shifter, bits(shifted)
+
+
 def two_sum(a: Expression, b: Expression) -> tuple[Expression, Expression]:
     """`a + b` rounded, and exactly what the rounding lost (Knuth, TAOCP 2, 4.2.2, theorem B)."""
     total = a + b

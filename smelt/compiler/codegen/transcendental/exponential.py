@@ -1,4 +1,4 @@
-"""exp and expm1, and the two functions that saturate: tanh and erf.
+"""exp, exp2 and expm1, and the two functions that saturate: tanh and erf.
 
 The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with
 Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is right to the last bit. The polynomials
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from smelt.compiler.codegen.transcendental.building_blocks import (
     as_float,
-    bits,
     clamp,
     fma,
     format_of,
     like,
+    nearest_integer,
+    plus_square,
     polynomial,
     quick_two_sum,
     select,
@@ -43,6 +44,8 @@ _EXP = {
 }  # fmt: skip
 # where exp is 0 or inf beyond
 _EXP_RANGE = {float32: (-104.0, 89.0), float64: (-746.0, 710.0)}
+# where exp2 is 0 or inf beyond
+_EXP2_RANGE = {float32: (-151.0, 128.0), float64: (-1076.0, 1024.0)}
 
 # the same for |r| <= ln 2 / 2; errors of e^r - 1: 2^-26.2, 2^-61.7
 _EXPM1 = {
@@ -102,7 +105,7 @@ def exp_of_sum(x: Expression, low: Expression) -> Expression:
     Error at most 0.8 ulp.
     """
     x = clamp(x, *_EXP_RANGE[x.dtype])
-    k, s = _nearest_power_of_two(x, 2)
+    k, s = _nearest_power_of_two(x, LOG2_E / 2)
     first, second = LN2[x.dtype]
     r, r_low = quick_two_sum(fma(-k, 2 * first, x), fma(-k, 2 * second, low))
     power, power_low = quick_two_sum(like(r, 1.0), r)
@@ -112,8 +115,25 @@ def exp_of_sum(x: Expression, low: Expression) -> Expression:
 
 def _exp_inside(x: Expression) -> Expression:
     r, s = split_powers_of_two(x, 2)
-    power = fma(r * r, polynomial(r, _EXP[x.dtype]), r) + 1.0
+    power = plus_square(r, _EXP[x.dtype]) + 1.0
     return power * s * s
+
+
+def exp2(x: Expression) -> Expression:
+    """Two to the power x; exact where x is whole.
+
+    `2^x = e^r s t` with `s t = 2^k`, `k` the integer nearest to x, `r = (x - k) ln 2`. Two factors
+    let the result run into inf or through the subnormals by itself, rounded once.
+    Error at most 1.5 ulp.
+    """
+    x = clamp(x, *_EXP2_RANGE[x.dtype])
+    k, _ = nearest_integer(x, 1.0)
+    half, s = _nearest_power_of_two(k, 0.5)
+    _, t = _nearest_power_of_two(k - half, 1.0)
+    first, second = LN2[x.dtype]
+    r = fma(x - k, first, (x - k) * second)
+    power = plus_square(r, _EXP[x.dtype]) + 1.0
+    return power * s * t
 
 
 def expm1(x: Expression) -> Expression:
@@ -124,7 +144,7 @@ def expm1(x: Expression) -> Expression:
     """
     near = clamp(x, *_EXPM1_RANGE[x.dtype])
     r, s = split_powers_of_two(near, 1, halvings=1)
-    y = fma(s, _expm1_polynomial(r), s - 0.5) * 2.0
+    y = fma(s, plus_square(r, _EXPM1[x.dtype]), s - 0.5) * 2.0
     return select(abs(x) < format_of(x).epsilon / 4, x, y)  # keeps -0 and subnormals
 
 
@@ -137,7 +157,7 @@ def tanh(x: Expression) -> Expression:
     bound = _TANH_IS_ONE[x.dtype]
     twice = select(magnitude > bound, bound, magnitude) * 2.0
     r, s = split_powers_of_two(twice, 1)
-    t = fma(s, _expm1_polynomial(r), s - 1.0)
+    t = fma(s, plus_square(r, _EXPM1[x.dtype]), s - 1.0)
     return with_sign_of(t / (t + 2.0), x)
 
 
@@ -160,27 +180,21 @@ def _erfc(x: Expression) -> Expression:
     return _exp_inside(-(x * x)) * polynomial(x, _ERF_FAR) / polynomial(x, _ERF_FAR_BELOW)
 
 
-def _expm1_polynomial(r: Expression) -> Expression:
-    return fma(r * r, polynomial(r, _EXPM1[r.dtype]), r)
-
-
 def split_powers_of_two(
     x: Expression, powers: int, halvings: int = 0
 ) -> tuple[Expression, Expression]:
     """Returns `r` and `2^(k - halvings)` where `x = k (powers ln 2) + r`, k the nearest integer."""
-    k, s = _nearest_power_of_two(x, powers, halvings)
+    k, s = _nearest_power_of_two(x, LOG2_E / powers, halvings)
     first, second = LN2[x.dtype]
     return fma(-k, powers * second, fma(-k, powers * first, x)), s
 
 
 def _nearest_power_of_two(
-    x: Expression, powers: int, halvings: int = 0
+    x: Expression, factor: float, halvings: int = 0
 ) -> tuple[Expression, Expression]:
-    """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x / (powers ln 2)`.
+    """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x factor`.
 
-    Adding the shifter rounds to an integer and leaves `k` and the exponent's bias in the last bits
-    of the sum; moved to the exponent's place they are the power of two.
+    Its last bits plus the exponent's bias, moved to the exponent's place, are the power of two.
     """
-    shifter = format_of(x).shifter + format_of(x).bias - halvings
-    shifted = fma(x, LOG2_E / powers, shifter)
-    return shifted - shifter, as_float(bits(shifted) << format_of(x).fraction_bits)
+    k, word = nearest_integer(x, factor, format_of(x).bias - halvings)
+    return k, as_float(word << format_of(x).fraction_bits)

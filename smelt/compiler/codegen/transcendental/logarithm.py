@@ -1,4 +1,4 @@
-"""log and log1p: `log x = k ln 2 + log m` with `x = 2^k m` and `m` between sqrt(1/2) and sqrt(2).
+"""Logarithms: `log x = k ln 2 + log m` with `x = 2^k m` and `m` between sqrt(1/2) and sqrt(2).
 
 The exponent is read from the bits as in Cephes and fdlibm; the polynomial is a minimax fit (Remez
 exchange, 75 digits) of relative error, rounded to the dtype.
@@ -7,6 +7,7 @@ exchange, 75 digits) of relative error, rounded to the dtype.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from smelt.compiler.codegen.transcendental.building_blocks import (
     as_float,
@@ -14,7 +15,7 @@ from smelt.compiler.codegen.transcendental.building_blocks import (
     fma,
     format_of,
     like,
-    polynomial,
+    plus_square,
     select,
 )
 from smelt.compiler.codegen.transcendental.exponential import LN2
@@ -36,6 +37,16 @@ _LOG1P = {
         0.056991758566947166, -0.02423214265009437,
     ),
 }  # fmt: skip
+# 1 / ln 2 and log10 2 as sums of two numbers; 1 / ln 10
+_LOG2_E = {
+    float32: (1.4426950216293335, 1.925963033500011e-08),
+    float64: (1.4426950408889634, 2.0355273740931033e-17),
+}
+_LOG10_2 = {
+    float32: (0.30103302001953125, -3.024355464731343e-06),
+    float64: (0.30102999566395283, 2.8363394551044964e-14),
+}
+_LOG10_E = 0.4342944819032518
 _ONE = {float32: 0x3F800000, float64: 0x3FF0000000000000}  # the bits of 1
 _SQRT_HALF = {float32: 0x3F3504F3, float64: 0x3FE6A09E667F3BCD}  # the bits of sqrt(1/2)
 
@@ -46,7 +57,30 @@ def log(x: Expression) -> Expression:
     `log x = k ln 2 + log(1 + f)` with `x = 2^k (1 + f)`. Error at most 1.3 ulp.
     """
     k, m = split_exponent(x)
-    return _at_the_ends(_log_of_parts(k, m - 1.0), x, 0.0)
+    return _at_the_ends(log_of_parts(k, m - 1.0, _LOG1P[x.dtype]), x, 0.0)
+
+
+def log2(x: Expression) -> Expression:
+    """The logarithm to base 2, exact at its powers; -inf at 0, nan below.
+
+    `log2 x = k + log2(1 + f)` with `x = 2^k (1 + f)`. Error at most 1.8 ulp.
+    """
+    k, m = split_exponent(x)
+    first, second = _LOG2_E[x.dtype]
+    y = plus_square(m - 1.0, _LOG1P[x.dtype])
+    return _at_the_ends(k + fma(y, first, y * second), x, 0.0)
+
+
+def log10(x: Expression) -> Expression:
+    """The logarithm to base 10, exact at its powers; -inf at 0, nan below.
+
+    `log10 x = k log10 2 + log10(1 + f)` with `x = 2^k (1 + f)`; log10 2 is the sum of two numbers,
+    the first so short that its product with `k` is exact. Error at most 2.0 ulp.
+    """
+    k, m = split_exponent(x)
+    first, second = _LOG10_2[x.dtype]
+    y = plus_square(m - 1.0, _LOG1P[x.dtype])
+    return _at_the_ends(fma(k, first, fma(k, second, y * _LOG10_E)), x, 0.0)
 
 
 def log1p(x: Expression) -> Expression:
@@ -64,7 +98,7 @@ def log1p(x: Expression) -> Expression:
     shown = select(exponent > bias + 64, bias + 64, exponent)
     scale = as_float((2 * bias - shown) << format_of(x).fraction_bits)
     f = fma(lost, scale, m - 1.0)
-    y = _log_of_parts(exponent.to(x.dtype) - float(bias), f)
+    y = log_of_parts(exponent.to(x.dtype) - float(bias), f, _LOG1P[x.dtype])
     tiny = u.equals(1.0)
     return _at_the_ends(select(tiny, x, y), x, -1.0)  # keeps -0 and subnormals
 
@@ -87,8 +121,9 @@ def split_normal(x: Expression) -> tuple[Expression, Expression]:
     return exponent, as_float(fraction + root)
 
 
-def _log_of_parts(k: Expression, f: Expression) -> Expression:
-    return fma(k, LN2[f.dtype][0], fma(f * f, polynomial(f, _LOG1P[f.dtype]), f))
+def log_of_parts(k: Expression, f: Expression, coefficients: Sequence[float]) -> Expression:
+    """Returns `k ln 2 + log(1 + f)`, the latter by the polynomial of `(log(1 + f) - f) / f^2`."""
+    return fma(k, LN2[f.dtype][0], plus_square(f, coefficients))
 
 
 def _at_the_ends(y: Expression, x: Expression, pole: float) -> Expression:

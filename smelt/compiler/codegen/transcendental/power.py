@@ -15,13 +15,18 @@ from smelt.compiler.codegen.transcendental.building_blocks import (
     fma,
     format_of,
     like,
+    plus_square,
     polynomial,
     quick_two_sum,
     select,
     two_product,
 )
 from smelt.compiler.codegen.transcendental.exponential import LN2, exp_of_sum, split_powers_of_two
-from smelt.compiler.codegen.transcendental.logarithm import split_exponent, split_normal
+from smelt.compiler.codegen.transcendental.logarithm import (
+    log_of_parts,
+    split_exponent,
+    split_normal,
+)
 from smelt.dtypes import float32, float64
 from smelt.ir.loops import Expression, unary
 
@@ -67,10 +72,9 @@ def _power_single(x: Expression, y: Expression) -> Expression:
     """In float64, where polynomials of a few bits more than float32 has are enough."""
     x, y = x.to(float64), y.to(float64)
     exponent, m = split_normal(x)
-    k, f = exponent.to(float64) - float(format_of(x).bias), m - 1.0
-    logarithm = fma(k, LN2[float64][0], fma(f * f, polynomial(f, _LOG1P), f))
+    logarithm = log_of_parts(exponent.to(float64) - float(format_of(x).bias), m - 1.0, _LOG1P)
     r, s = split_powers_of_two(clamp(y * _at_the_ends(logarithm, x), -104.0, 89.0), 1)
-    return fma(s, fma(r * r, polynomial(r, _EXP), r), s).to(float32)
+    return fma(s, plus_square(r, _EXP), s).to(float32)
 
 
 def _power_double(x: Expression, y: Expression) -> Expression:

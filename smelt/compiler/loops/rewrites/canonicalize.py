@@ -1,12 +1,14 @@
-"""Canonicalize: loops that run once or never go."""
+"""Canonicalize: loops that run once or never go, and so do the names of indices to be divided."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from smelt.compiler.loops.dependence import trip_count
+from smelt.compiler.loops.division import divisions, is_arithmetic
 from smelt.compiler.loops.substitute import Names, Substitution
-from smelt.ir.loops import Kernel, Loop, constant
+from smelt.dtypes import int64
+from smelt.ir.loops import Expression, Kernel, Let, Loop, constant
 from smelt.ir.visit import Body
 
 
@@ -20,12 +22,32 @@ def drop_unit_loops(kernel: Kernel, names: Names) -> Kernel:
 
 class _DropUnitLoops(Substitution):
     def loop(self, loop: Loop) -> Body:
-        count = trip_count(loop)
-        if count == 1 and isinstance(loop.start, int):
-            self.variables[loop.variable.name] = constant(loop.start)
+        if trip_count(loop) == 1:
+            self.variables[loop.variable.name] = constant(0)
             return self.block(loop.body)
-        body = () if count == 0 else self.block(loop.body)
-        if not body:
+        return super().loop(loop) if trip_count(loop) and loop.body else ()
+
+
+def inline_indices(kernel: Kernel, names: Names) -> Kernel:
+    """Returns the kernel with index arithmetic back where it is used, if there are divisions.
+
+    Before: `k = i * 8 + j; y[k // 4] = 0.0`; after: `y[(i * 8 + j) // 4] = 0.0`.
+    """
+    if next(divisions(kernel.body), None) is None:
+        return kernel
+    return replace(kernel, body=InlineIndices({}).block(kernel.body))
+
+
+class InlineIndices(Substitution):
+    """Puts index arithmetic where its name is used."""
+
+    def let(self, let: Let) -> Body:
+        value = self(let.value)
+        if self.is_known(value):
+            self.variables[let.variable.name] = value
             return ()
-        start, stop = self.bounds(loop)
-        return (Loop(loop.variable, start, stop, loop.step, body, loop.kind),)
+        return (Let(let.variable, value),)
+
+    def is_known(self, value: Expression) -> bool:
+        """Whether a value goes where it is used."""
+        return value.dtype is int64 and is_arithmetic(value)

@@ -17,227 +17,82 @@ Arrays are dense, so another shape of the same size is the same memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
 
 from smelt.compiler.loops.dependence import trip_count
+from smelt.compiler.loops.division import loops_in
+from smelt.compiler.loops.rewrites.reshape_buffers import drop_unit_axes
 from smelt.compiler.loops.substitute import Names
-from smelt.ir.loops import (
-    Assign,
-    Buffer,
-    Constant,
-    Declare,
-    Expression,
-    If,
-    Kernel,
-    Let,
-    Load,
-    Loop,
-    Read,
-    Scratch,
-    Store,
-    Transpose,
-    Variable,
-    children,
-)
-from smelt.ir.visit import Body, Index, Transformer
+from smelt.compiler.loops.views import View, ViewTransformer, accesses, without_axes
+from smelt.ir.loops import Buffer, Kernel, Loop, Variable
+from smelt.ir.visit import Body, Index, expressions, names_in
 
-Pair = tuple[str, str]  # an outer loop, and the inner one
-BufferAxis = tuple[Buffer, int]
-
-
-@dataclass(slots=True)
-class _Uses:
-    """Where loop variables and buffers stand in a kernel."""
-
-    indices: dict[Buffer, list[Index]] = field(default_factory=dict)
-    computed_with: set[str] = field(default_factory=set)  # variables that are more than an index
-    extents: dict[str, int] = field(default_factory=dict)  # -1: not known, or not from 0 by ones
-    pairs: set[Pair] = field(default_factory=set)  # a loop, and the only statement in it, a loop
-
-    def block(self, body: Body) -> None:
-        for statement in body:
-            match statement:
-                case Loop():
-                    self.loop(statement)
-                case If(condition=condition, body=inner):
-                    self.expression(condition)
-                    self.block(inner)
-                case Store(buffer=buffer, index=index, value=value, mask=mask):
-                    self.access(buffer, index)
-                    self.expression(value)
-                    if mask is not None:
-                        self.expression(mask)
-                case Let(value=value) | Assign(value=value) | Declare(start=value):
-                    self.expression(value)
-                case Transpose(source=source, target=target):
-                    self.indices.setdefault(source, []).append(())
-                    self.indices.setdefault(target, []).append(())
-
-    def loop(self, loop: Loop) -> None:
-        count = trip_count(loop) if loop.start == 0 and loop.step == 1 else None
-        self.extents[loop.variable.name] = -1 if count is None else count
-        only = loop.body[0] if len(loop.body) == 1 else None
-        if isinstance(only, Loop):
-            self.pairs.add((loop.variable.name, only.variable.name))
-        for bound in (loop.start, loop.stop):
-            if not isinstance(bound, int):
-                self.expression(bound)
-        self.block(loop.body)
-
-    def expression(self, root: Expression) -> None:
-        stack = [root]
-        while stack:
-            part = stack.pop()
-            if type(part) is Variable:
-                self.computed_with.add(part.name)
-            elif type(part) is Load:
-                self.access(part.buffer, part.index)
-                if part.mask is not None:
-                    stack.append(part.mask)
-            elif type(part) is not Read:
-                stack.extend(children(part))
-
-    def access(self, buffer: Buffer, index: Index) -> None:
-        self.indices.setdefault(buffer, []).append(index)
-        for part in index:
-            if type(part) is not Variable and type(part) is not Constant:
-                self.expression(part)
+Pairs = dict[str, str]  # for an outer loop the inner one, which is all that it runs
 
 
 def collapse_loops(kernel: Kernel, names: Names) -> Kernel:
     """Returns the kernel with fewer loops and axes; the sizes of buffers stay."""
+    kernel = drop_unit_axes(kernel, names)
+    pairs = dict(_pairs(kernel.body))
+    if not pairs:
+        return kernel
+    extents = {loop.variable.name: trip_count(loop) for loop in loops_in(kernel.body)}
+    uses = Counter(name for root in expressions(kernel.body) for name in names_in(root))
+    indices = accesses(kernel.body)
     while True:
-        uses = _Uses()
-        uses.block(kernel.body)
-        unit_axes = _unit_axes(uses)
-        if unit_axes:
-            kernel = _without_axes(kernel, unit_axes, set())
-            continue
-        pairs, axes = _collapsible(uses)
-        if not pairs:
-            return kernel
-        kernel = _without_axes(kernel, axes, pairs)
+        views: dict[Buffer, View] = {}
+        joint: Counter[str] = Counter()  # how often an inner loop moves along with its outer one
+        for buffer, buffer_indices in indices.items():
+            walks = [dict(_walk(buffer, index, pairs, extents)) for index in buffer_indices]
+            axes = set.intersection(*map(set, walks))
+            joint.update(walk[axis] for walk in walks for axis in axes)
+            if axes:
+                views[buffer] = without_axes(buffer, axes)
+        apart = {a for a, b in pairs.items() if not uses[a] == uses[b] == joint[b]}
+        if not apart:
+            return _Collapse(views, pairs).kernel(kernel) if pairs else kernel
+        pairs = {a: b for a, b in pairs.items() if a not in apart}
 
 
-def _unit_axes(uses: _Uses) -> set[BufferAxis]:
-    """Returns axes of one element, with index 0 everywhere."""
-    return {
-        (buffer, axis)
-        for buffer, indices in uses.indices.items()
-        for axis, extent in enumerate(buffer.shape)
-        if extent == 1 and all(index and _is_zero(index[axis]) for index in indices)
-    }
+def _pairs(body: Body) -> Iterator[tuple[str, str]]:
+    """Yields loops with nothing between them."""
+    for loop in loops_in(body):
+        inner = _inner(loop)
+        if inner is not None:
+            yield loop.variable.name, inner.variable.name
 
 
-def _is_zero(index: Expression) -> bool:
-    return type(index) is Constant and index.value == 0
+def _inner(loop: Loop) -> Loop | None:
+    """Returns the loop that is all that a loop runs."""
+    inner = loop.body[0] if len(loop.body) == 1 else None
+    return inner if isinstance(inner, Loop) else None
 
 
-def _collapsible(uses: _Uses) -> tuple[set[Pair], set[BufferAxis]]:
-    """Returns pairs of loops that can become one, and the second axes that go with them."""
-    extents = uses.extents
-    pairs = {
-        (outer, inner)
-        for outer, inner in uses.pairs
-        if min(extents[outer], extents[inner]) >= 0 and not uses.computed_with & {outer, inner}
-    }
-    while pairs:
-        chosen = _disjoint(pairs)
-        axes: set[BufferAxis] = set()
-        for buffer, indices in uses.indices.items():
-            forbidden = _forbidden(buffer, indices, chosen, extents, axes)
-            if forbidden:
-                pairs -= forbidden
-                break
-        else:
-            return chosen, axes
-    return set(), set()
+def _walk(
+    buffer: Buffer, index: Index, pairs: Pairs, extents: Mapping[str, int]
+) -> Iterator[tuple[int, str]]:
+    """Yields the axes that an inner loop walks in one go with its outer one and the axis before."""
+    for axis, (first, second) in enumerate(pairwise(index), 1):
+        if type(first) is Variable and type(second) is Variable:
+            names = first.name, second.name
+            shape = tuple([extents.get(name) for name in names])
+            if pairs.get(names[0]) == names[1] and shape == buffer.shape[axis - 1 : axis + 1]:
+                yield axis, second.name
 
 
-def _disjoint(pairs: set[Pair]) -> set[Pair]:
-    """Keeps pairs that have no loop in common, the inner ones of a chain; others come next time."""
-    outer = {a for a, _ in pairs}
-    kept: dict[str, Pair] = {}
-    for a, b in sorted(pairs):
-        if b not in outer and a not in kept and b not in kept:
-            kept[a] = kept[b] = (a, b)
-    return set(kept.values())
+class _Collapse(ViewTransformer):
+    """Makes pairs of loops one, with the name of the outer, on views of buffers."""
 
-
-def _forbidden(
-    buffer: Buffer,
-    indices: list[Index],
-    pairs: set[Pair],
-    extents: dict[str, int],
-    axes: set[BufferAxis],
-) -> set[Pair]:
-    """Returns the pairs that a buffer's indices forbid; notes the axes that the others merge."""
-    pairs_of: dict[int, set[Pair]] = {}
-    for index in indices:
-        names = [part.name if type(part) is Variable else None for part in index]
-        for a, b in pairs:
-            if a not in names and b not in names:
-                continue
-            axis = names.index(b) if b in names else 0
-            fits = names.count(a) == names.count(b) == 1 and axis > 0 and names[axis - 1] == a
-            if not fits or buffer.shape[axis] != extents[b] or buffer.shape[axis - 1] != extents[a]:
-                return {(a, b)}
-            pairs_of.setdefault(axis, set()).add((a, b))
-    for axis, found in pairs_of.items():
-        for index in indices:  # every access must walk both axes in one go
-            second = index[axis] if index else None
-            if type(second) is not Variable or not any(second.name == b for _, b in found):
-                return found
-        axes.add((buffer, axis))
-    return set()
-
-
-def _without_axes(kernel: Kernel, axes: set[BufferAxis], pairs: set[Pair]) -> Kernel:
-    """Drops axes: of one element, or (with pairs of loops) merged into the axis before."""
-    change = _DropAxes(axes, pairs)
-    return replace(
-        kernel,
-        inputs=tuple(map(change.buffer, kernel.inputs)),
-        outputs=tuple(map(change.buffer, kernel.outputs)),
-        body=change.block(kernel.body),
-    )
-
-
-class _DropAxes(Transformer):
-    """Rebuilds a kernel on buffers with fewer axes."""
-
-    def __init__(self, axes: set[BufferAxis], pairs: set[Pair]) -> None:
-        super().__init__()
+    def __init__(self, views: Mapping[Buffer, View], pairs: Pairs) -> None:
+        super().__init__(views)
         self.pairs = pairs
-        self.buffers: dict[Buffer, Buffer] = {}
-        self.kept: dict[Buffer, list[int]] = {}
-        for old in {buffer for buffer, _ in axes}:
-            kept = [axis for axis in range(len(old.shape)) if (old, axis) not in axes]
-            shape: list[int] = []
-            for axis, extent in enumerate(old.shape):
-                if axis in kept:
-                    shape.append(extent)
-                elif shape:
-                    shape[-1] *= extent  # by 1, when it is an axis of one element
-            self.kept[old] = kept
-            self.buffers[old] = Buffer(old.name, tuple(shape), old.dtype)
-
-    def buffer(self, old: Buffer) -> Buffer:
-        return self.buffers.get(old, old)
-
-    def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
-        if buffer not in self.kept:
-            return buffer, index
-        # of two collapsed loops the outer one stays, and with it the index of the axis before
-        return self.buffers[buffer], tuple([index[axis] for axis in self.kept[buffer]])
-
-    def scratch(self, scratch: Scratch) -> Body:
-        return (Scratch(self.buffer(scratch.buffer)),)
 
     def loop(self, loop: Loop) -> Body:
-        first = loop.body[0] if loop.body else None
-        if isinstance(first, Loop) and (loop.variable.name, first.variable.name) in self.pairs:
-            assert isinstance(loop.stop, int)
-            assert isinstance(first.stop, int)
-            loop = replace(loop, stop=loop.stop * first.stop, body=first.body)
-        return super().loop(loop)
+        innermost, inner, iterations = loop, _inner(loop), trip_count(loop)
+        while inner and self.pairs.get(innermost.variable.name) == inner.variable.name:
+            iterations *= trip_count(inner)
+            innermost, inner = inner, _inner(inner)
+        return super().loop(replace(loop, stop=iterations, body=innermost.body))

@@ -18,28 +18,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 from smelt.compiler.loops.dependence import trip_count
-from smelt.compiler.loops.substitute import Names, Substitution
-from smelt.dtypes import int64
-from smelt.ir.affine import Affine, affine
-from smelt.ir.loops import (
-    Binary,
-    Constant,
-    Expression,
-    Kernel,
-    Let,
-    Loop,
-    Store,
-    Variable,
-    constant,
-    index_variable,
-    walk,
+from smelt.compiler.loops.division import (
+    Ranges,
+    as_sum,
+    divide,
+    divisions,
+    divisor_of,
+    is_digit,
+    loop_ranges,
+    loops_in,
 )
-from smelt.ir.visit import Body, Transformer, expressions, statements
+from smelt.compiler.loops.substitute import Names, Substitution
+from smelt.ir.affine import Affine, affine
+from smelt.ir.loops import Binary, Expression, Kernel, Loop, Store, constant, index_variable
+from smelt.ir.visit import Body, Transformer, statements
 
 NARROW = 6  # a loop that stores is not split into shorter ones than this: they make bad vectors
-Ranges = Mapping[str, tuple[int, int]]  # of loop variables, both ends included
 
 
 def delinearize(kernel: Kernel, names: Names) -> Kernel:
@@ -47,40 +44,14 @@ def delinearize(kernel: Kernel, names: Names) -> Kernel:
 
     The new loops have names from `names`.
     """
-    if not _divides(kernel):
+    if next(divisions(kernel.body), None) is None:
         return kernel
-    body = inline_indices(kernel).body
-    ranges, storing = loop_ranges(body), _storing_loops(body)
-    body = _Simplify(ranges).block(body)
-    strides = _digit_strides(body, ranges, storing)
+    body = _Simplify(loop_ranges(kernel.body)).block(kernel.body)
+    strides = _digit_strides(body)
     if strides:
         body = _SplitLoops(strides, names).block(body)
         body = _Simplify(loop_ranges(body)).block(body)
     return replace(kernel, body=body)
-
-
-def inline_indices(kernel: Kernel) -> Kernel:
-    """Returns the kernel with index arithmetic back where it is used, if there are divisions."""
-    if not _divides(kernel):
-        return kernel
-    return replace(kernel, body=_InlineIndices({}).block(kernel.body))
-
-
-class _InlineIndices(Substitution):
-    def let(self, let: Let) -> Body:
-        value = self(let.value)
-        if value.dtype is int64 and is_arithmetic(value):
-            self.variables[let.variable.name] = value
-            return ()
-        return (Let(let.variable, value),)
-
-
-def is_arithmetic(value: Expression) -> bool:
-    """Whether a value is computed from variables and constants alone."""
-    return all(type(part) in (Variable, Constant, Binary) for part in walk(value))
-
-
-# --- divisions ------------------------------------------------------------------------------------
 
 
 class _Simplify(Transformer):
@@ -92,89 +63,53 @@ class _Simplify(Transformer):
 
     def binary(self, old: Binary) -> Expression:
         new = super().binary(old)
-        divisor = _divisor(new)
+        divisor = divisor_of(new)
         total = affine(new.a) if divisor and isinstance(new, Binary) else None
         if total is None or not isinstance(new, Binary):
             return new
         quotient, remainder = divide(total, divisor)
-        bounds = remainder.bounds(self.ranges)
-        is_inside = bounds is not None and bounds[0] >= 0 and bounds[1] < divisor
-        if new.op == "mod":
-            if is_inside:
-                return as_sum(remainder)
-            return Binary("mod", as_sum(remainder), new.b) if quotient.terms else new
-        if is_inside:
-            return as_sum(quotient)
+        if is_digit(remainder, divisor, self.ranges):
+            return as_sum(remainder if new.op == "mod" else quotient)
         if not quotient.terms:
             return new
-        return as_sum(quotient) + Binary("floordiv", as_sum(remainder), new.b)
-
-
-def divide(total: Affine, divisor: int) -> tuple[Affine, Affine]:
-    """Returns (a, b) with `total = a * divisor + b`, where b has all that does not divide."""
-    high = {name: step // divisor for name, step in total.terms.items() if step % divisor == 0}
-    low = {name: step for name, step in total.terms.items() if step % divisor}
-    return Affine(total.constant // divisor, high), Affine(total.constant % divisor, low)
-
-
-def as_sum(total: Affine) -> Expression:
-    """Returns an affine index as an expression again."""
-    result: Expression = constant(0)
-    for name, step in total.terms.items():
-        term = index_variable(name) * step
-        result = term if type(result) is Constant else result + term
-    return result + total.constant
-
-
-def _divides(kernel: Kernel) -> bool:
-    return any(_divisor(part) for root in expressions(kernel.body) for part in walk(root))
-
-
-def _divisor(expression: Expression) -> int:
-    """Returns the number that an index is divided by, or 0 when it is not a division."""
-    if type(expression) is not Binary or expression.op not in ("floordiv", "mod"):
-        return 0
-    divisor = expression.b
-    if type(divisor) is not Constant or divisor.dtype is not int64:
-        return 0
-    return max(int(divisor.value), 0)
+        rest = Binary(new.op, as_sum(remainder), new.b)
+        return rest if new.op == "mod" else as_sum(quotient) + rest
 
 
 # --- splitting loops ------------------------------------------------------------------------------
 
 
-def _digit_strides(body: Body, ranges: Ranges, storing: set[str]) -> dict[str, list[int]]:
+def _digit_strides(body: Body) -> dict[str, list[int]]:
     """Returns for each loop the strides of the digits to split it into, the smallest first."""
     wanted: dict[str, set[int]] = {}
-    for root in expressions(body):
-        for part in walk(root):
-            divisor = _divisor(part)
-            if divisor and isinstance(part, Binary):
-                _want(part.a, divisor, wanted)
+    for part, divisor in divisions(body):
+        _want(part.a, divisor, wanted)
     result: dict[str, list[int]] = {}
-    for name, strides in wanted.items():
-        if name not in ranges:
-            continue
-        extent = ranges[name][1] + 1
-        chain = sorted(stride for stride in strides if 1 < stride < extent)
-        fits = all(b % a == 0 for a, b in zip(chain, [*chain[1:], extent], strict=True))
-        if chain and fits and not (name in storing and chain[0] < NARROW):
+    for loop in loops_in(body):
+        name, extent = loop.variable.name, trip_count(loop)
+        chain = sorted(stride for stride in wanted.get(name, ()) if 1 < stride < extent)
+        fits = all(b % a == 0 for a, b in pairwise([*chain, extent]))
+        if chain and fits and not (chain[0] < NARROW and _stores(loop)):
             result[name] = chain
     return result
 
 
+def _stores(loop: Loop) -> bool:
+    return any(isinstance(part, Store) for part in statements(loop.body))
+
+
 def _want(dividend: Expression, divisor: int, wanted: dict[str, set[int]]) -> None:
-    inner = _divisor(dividend)
+    """Notes at which stride a division takes a loop's index apart: `i * 2 // 8` at 4."""
+    inner = divisor_of(dividend)
     if inner and isinstance(dividend, Binary) and dividend.op == "floordiv":
         _want(dividend.a, inner * divisor, wanted)
         return
     total = affine(dividend)
-    remainder = None if total is None else divide(total, divisor)[1]
-    if remainder is None or len(remainder.terms) != 1 or remainder.constant:
-        return
-    ((name, step),) = remainder.terms.items()
-    if step > 0 and divisor % step == 0:
-        wanted.setdefault(name, set()).add(divisor // step)
+    remainder = Affine(0) if total is None else divide(total, divisor)[1]
+    if len(remainder.terms) == 1 and not remainder.constant:
+        ((name, step),) = remainder.terms.items()
+        if step > 0 and divisor % step == 0:
+            wanted.setdefault(name, set()).add(divisor // step)
 
 
 class _SplitLoops(Substitution):
@@ -189,9 +124,8 @@ class _SplitLoops(Substitution):
         strides = self.strides.get(loop.variable.name)
         if not strides:
             return super().loop(loop)
-        assert isinstance(loop.stop, int)
         name = loop.variable.name
-        digits = list(zip([1, *strides], [*strides, loop.stop], strict=True))
+        digits = list(zip([1, *strides], [*strides, trip_count(loop)], strict=True))
         variables = [index_variable(self.names.fresh(f"{name}_{n}")) for n in range(len(digits))]
         value: Expression = constant(0)
         for variable, (stride, _) in reversed(list(zip(variables, digits, strict=True))):
@@ -201,28 +135,3 @@ class _SplitLoops(Substitution):
         for variable, (stride, limit) in zip(variables, digits, strict=True):
             body = (Loop(variable, 0, limit // stride, 1, body),)
         return body
-
-
-# --- loops ----------------------------------------------------------------------------------------
-
-
-def loop_ranges(body: Body) -> dict[str, tuple[int, int]]:
-    """Returns the least and the greatest index of each loop that counts from 0 by ones."""
-    ranges: dict[str, tuple[int, int]] = {}
-    for part in statements(body):
-        if isinstance(part, Loop) and part.start == 0 and part.step == 1:
-            count = trip_count(part)
-            if count:
-                ranges[part.variable.name] = (0, count - 1)
-    return ranges
-
-
-def _storing_loops(body: Body) -> set[str]:
-    """Returns the loops from 0 by ones in which something is stored."""
-    loops = (part for part in statements(body) if isinstance(part, Loop))
-    return {
-        loop.variable.name
-        for loop in loops
-        if loop.start == 0 and loop.step == 1
-        if any(isinstance(part, Store) for part in statements(loop.body))
-    }

@@ -21,14 +21,13 @@ be the innermost of several with nothing between them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from smelt.compiler.loops.dependence import DependenceInfo, analyze, trip_count
-from smelt.compiler.loops.substitute import Names, Renaming, identity, renamed
+from smelt.compiler.loops.dependence import trip_count
+from smelt.compiler.loops.nest import Nest, find_nest
+from smelt.compiler.loops.substitute import Element, Names, Renaming, combined, identity, renamed
 from smelt.ir.loops import (
     Assign,
-    Binary,
     Declare,
     Expression,
     Let,
@@ -46,82 +45,44 @@ def multiple_accumulators(body: Body, count: int, names: Names) -> Body:
     """Returns a body whose summing loops have `count` accumulators, where they allow it."""
     result: list[Statement] = []
     for statement in body:
-        if isinstance(statement, Loop):
-            around, innermost = _descend(statement)
-            info = analyze(innermost.body, {})
-            if _may_split(innermost, info):
-                result.extend(_split(around, innermost, count, info, names))
-                continue
-        result.append(statement)
+        nest = find_nest(statement) if isinstance(statement, Loop) else None
+        if nest is not None and _may_split(nest):
+            result += _split(nest, count, names)
+        else:
+            result.append(statement)
     return tuple(result)
 
 
-def _descend(loop: Loop) -> tuple[list[Loop], Loop]:
-    """Returns the loops of a nest with nothing between them, the innermost apart."""
-    around = []
-    while len(loop.body) == 1 and isinstance(loop.body[0], Loop):
-        around.append(loop)
-        loop = loop.body[0]
-    return around, loop
+def _may_split(nest: Nest) -> bool:
+    """Whether a nest does nothing but accumulate in registers, and its last loop is long enough."""
+    is_simple = all(isinstance(part, (Let, Assign)) for part in nest.body)
+    operations = nest.info.registers.reductions.values()
+    is_reduction = bool(operations) and None not in operations
+    return is_simple and is_reduction and trip_count(nest.loops[-1]) >= SHORTEST
 
 
-def _may_split(loop: Loop, info: DependenceInfo) -> bool:
-    """Whether a loop does nothing but accumulate in registers, and is long enough."""
-    registers = info.registers.live_in
-    is_simple = all(isinstance(part, (Let, Assign)) for part in loop.body)
-    is_long = (trip_count(loop) or 0) >= SHORTEST and loop.start == 0 and loop.step == 1
-    reductions = map(info.registers.reduction, registers)
-    return is_simple and is_long and bool(registers) and all(reductions)
-
-
-def _split(
-    around: list[Loop], loop: Loop, count: int, info: DependenceInfo, names: Names
-) -> list[Statement]:
-    registers = info.registers.live_in
-    operations = {register: info.registers.reduction(register) or "add" for register in registers}
-    copies = {
-        register: [Register(f"{register.name}_{n}", register.dtype) for n in range(1, count)]
-        for register in registers
-    }
-    declared: list[Statement] = [
-        Declare(copy, identity(operations[register], register.dtype))
-        for register in registers
-        for copy in copies[register]
-    ]
-    body = list(loop.body)
-    for number in range(1, count):
-        own = {register: copies[register][number - 1] for register in registers}
-        body += _Copy(loop, number, own, names).block(loop.body)
-    trips = trip_count(loop) or 0
-    end = trips // count * count
-    loops: list[Statement] = [Loop(loop.variable, 0, end, count, tuple(body))]
-    if end < trips:
-        loops += renamed([Loop(loop.variable, end, trips, 1, loop.body)], names)
+def _split(nest: Nest, count: int, names: Names) -> Body:
+    *around, loop = nest.loops
+    before: list[Statement] = []
+    after: list[Statement] = []
+    copies: list[dict[Register, Element]] = [{} for _ in range(1, count)]
+    for register, operation in nest.info.registers.reductions.items():
+        assert operation is not None
+        accumulators = [register]
+        for number, elements in enumerate(copies, 1):
+            accumulators.append(Register(f"{register.name}_{number}", register.dtype))
+            elements[register] = (accumulators[-1], ())
+            before.append(Declare(accumulators[-1], identity(operation, register.dtype)))
+        after.append(Assign(register, (), combined(operation, list(map(Read, accumulators)))))
+    body = list(nest.body)
+    for number, elements in enumerate(copies, 1):
+        index: dict[str, Expression] = {loop.variable.name: loop.variable + number}
+        body += Renaming(names, index, elements).block(nest.body)
+    tail = trip_count(loop) % count
+    end = trip_count(loop) - tail
+    loops: Body = (Loop(loop.variable, 0, end, count, tuple(body)),)
+    if tail:
+        loops += renamed([replace(loop, start=end)], names)
     for outer in reversed(around):
-        loops = [replace(outer, body=tuple(loops))]
-    totals = [
-        Assign(register, (), _total(operations[register], [register, *copies[register]]))
-        for register in registers
-    ]
-    return [*declared, *loops, *totals]
-
-
-class _Copy(Renaming):
-    """The loop's body for the iteration `number` steps on, in registers of its own."""
-
-    def __init__(
-        self, loop: Loop, number: int, own: Mapping[Register, Register], names: Names
-    ) -> None:
-        elements = {register: (copy, ()) for register, copy in own.items()}
-        super().__init__(names, {loop.variable.name: loop.variable + number}, elements)
-        self.own = own
-
-    def assign(self, assign: Assign) -> Body:
-        return (Assign(self.own[assign.register], (), self(assign.value)),)
-
-
-def _total(operation: str, registers: list[Register]) -> Expression:
-    terms: list[Expression] = [Read(register) for register in registers]
-    while len(terms) > 1:
-        terms = [Binary(operation, a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
-    return terms[0]
+        loops = (replace(outer, body=loops),)
+    return (*before, *loops, *after)

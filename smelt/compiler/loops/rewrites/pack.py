@@ -13,9 +13,9 @@ together, so that its rows no longer lie pages apart: `panel[k, j'] = w[k, 32 + 
 from __future__ import annotations
 
 from smelt.compiler.loops.packing import Packing
-from smelt.compiler.loops.rewrites.transpose import power_of_two_ranges, transpose
+from smelt.compiler.loops.rewrites.transpose import Matrix, power_of_two_ranges, transpose
 from smelt.compiler.loops.substitute import Names, add_terms
-from smelt.compiler.loops.views import ViewTransformer
+from smelt.compiler.loops.views import View, ViewTransformer
 from smelt.ir.loops import (
     Buffer,
     Expression,
@@ -29,6 +29,8 @@ from smelt.ir.loops import (
     index_variable,
 )
 from smelt.ir.visit import Body, Index
+
+ZERO = constant(0)
 
 
 class Panel:
@@ -48,36 +50,22 @@ class Panel:
             return (Scratch(self.buffer),)
         if not packing.is_transposed:
             return (Scratch(self.buffer), self._copy_rows(base, size, names))
-
-        def read(row: Expression, column: Expression) -> Index:
-            return packing.at(base + row, column)
-
-        def write(row: Expression, column: Expression) -> Index:
-            return (column, row)
-
-        axes, extents = (packing.vector_axis, 0), (size, packing.depth)
-        tiles = transpose(packing.buffer, self.buffer, read, write, axes, extents, names)
-        return (Scratch(self.buffer), *tiles)
+        array = _matrix(packing, base)
+        panel = Matrix(self.buffer, lambda vector, depth: (depth, vector), 0)
+        return (Scratch(self.buffer), *transpose(array, panel, (size, packing.depth), names))
 
     def write_back(self, base: Expression, size: int, names: Names) -> Body:
         """Returns the statements that write `size` columns back to the array from `base` on."""
         packing = self.packing
         if not packing.is_written:
             return ()
-
-        def read(row: Expression, column: Expression) -> Index:
-            return (row, column)
-
-        def write(row: Expression, column: Expression) -> Index:
-            return packing.at(base + column, row)
-
-        axes, extents = (0, packing.vector_axis), (packing.depth, size)
-        return transpose(self.buffer, packing.buffer, read, write, axes, extents, names)
+        panel = Matrix(self.buffer, lambda depth, vector: (depth, vector), 0)
+        array = _matrix(packing, base, is_transposed=True)
+        return transpose(panel, array, (packing.depth, size), names)
 
     def _copy_rows(self, base: Expression, size: int, names: Names) -> Loop:
         """Returns the loop that copies row by row."""
-        packing, row = self.packing, index_variable(names.fresh("row"))
-        names.taken.discard(row.name)  # its loop ends here
+        packing, row = self.packing, index_variable(names.unused("row"))
         body: list[Statement] = []
         for start, stop, lanes in power_of_two_ranges(size, self.lanes):
             for first in range(start, stop, lanes):
@@ -88,10 +76,28 @@ class Panel:
 
     def rewrite_accesses(self, body: Body) -> Body:
         """Returns a body that reads and writes the copy in place of the array."""
-        return ViewTransformer({self.packing.buffer: self.buffer}, self._index).block(body)
+        views = {self.packing.buffer: View(self.buffer, self._index)}
+        return ViewTransformer(views).block(body)
 
-    def _index(self, buffer: Buffer, index: Index) -> Index | None:
+    def _index(self, index: Index) -> Index | None:
         """Returns where in the copy an element of the array is found, if it is there."""
-        if not self.packing.covers(buffer, index):
+        if not self.packing.covers(self.packing.buffer, index):
             return None
         return (index[self.packing.depth_axis], self.local)
+
+
+def transposing_copy(load: Packing, store: Packing, extents: tuple[int, int], names: Names) -> Body:
+    """Writes a whole copy; `extents` are those of the store's and the load's last axis.
+
+    Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles.
+    """
+    return transpose(_matrix(load), _matrix(store, is_transposed=True), extents, names)
+
+
+def _matrix(packing: Packing, base: Expression = ZERO, is_transposed: bool = False) -> Matrix:
+    """Returns what is packed from a vector index on: rows along the vectors, columns the depth."""
+
+    def at(row: Expression, column: Expression) -> Index:
+        return packing.at(base + column, row) if is_transposed else packing.at(base + row, column)
+
+    return Matrix(packing.buffer, at, packing.vector_axis)

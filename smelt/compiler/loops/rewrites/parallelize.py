@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smelt.compiler.loops.dependence import trip_count
-from smelt.compiler.loops.nest import among, extent
 from smelt.compiler.loops.plan import Plan, TransposePlan, VectorPlan
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.tile_sizes import chunk_size
@@ -41,7 +40,7 @@ class Chunk:
 
     def stop(self, limit: int) -> Expression:
         """Returns where a chunk stops that must not go beyond a limit: the last may be smaller."""
-        is_even = extent(self.loop) % self.size == 0
+        is_even = trip_count(self.loop) % self.size == 0
         return self.end if is_even else self.end.minimum(limit)
 
     def parallel(self, body: Body) -> Body:
@@ -53,12 +52,10 @@ def choose_chunk(plan: Plan, names: Names) -> Chunk | None:
     """The outermost loop that gives threads enough to do, and how much of it is one chunk."""
     best: tuple[int, Loop, int] | None = None  # the number of chunks, the loop, iterations a chunk
     for loop in _candidates(plan):
-        name = loop.variable.name
-        is_free = plan.nest.info.carries_no_dependence(name)
-        if trip_count(loop) is None or loop.step != 1 or not is_free:
+        if not plan.nest.info.carries_no_dependence(loop.variable.name):
             continue
         step = _step(plan, loop)
-        units = -(-extent(loop) // step)
+        units = -(-trip_count(loop) // step)
         size = max(chunk_size(plan.cost, units), _least_units(plan, loop, step))
         chunks = -(-units // size)
         is_better = best is None or chunks >= 2 * best[0]
@@ -81,9 +78,9 @@ def _least_units(plan: Plan, loop: Loop, step: int) -> int:
     """Returns how many steps a chunk must have, so that enough rows share what is packed."""
     if not isinstance(plan, VectorPlan) or not plan.packings:
         return 1
-    if loop is plan.vector or among(loop, plan.around):
+    if loop is plan.vector or loop in plan.around:
         return 1
-    rows = step * plan.nest.iterations // (extent(loop) * extent(plan.vector))
+    rows = step * plan.nest.iterations // (trip_count(loop) * trip_count(plan.vector))
     return -(-PANEL_ROWS // max(rows, 1))
 
 
@@ -105,34 +102,31 @@ def strip_mine(loop: Loop, step: int, make: Make, chunk: Chunk | None = None) ->
         for i in range(0, 16, 8): <8 iterations from i on>
         <6 iterations from 16 on>
     """
-    assert isinstance(loop.start, int)
-    assert isinstance(loop.stop, int)
-    trips = extent(loop)
-    end, tail = loop.start + trips // step * step, trips % step
+    tail = trip_count(loop) % step
+    end = trip_count(loop) - tail
     if chunk is not None and chunk.loop is loop:
         return _strip_mine_chunk(loop, step, make, chunk, end)
     body: Body = ()
-    if end - loop.start > step:
-        body = (Loop(loop.variable, loop.start, end, step, make(loop.variable, step)),)
-    elif end > loop.start:
-        body = make(constant(loop.start), step)
+    if end > step:
+        body = (Loop(loop.variable, 0, end, step, make(loop.variable, step)),)
+    elif end:
+        body = make(constant(0), step)
     return body + (make(constant(end), tail) if tail else ())
 
 
 def _strip_mine_chunk(loop: Loop, step: int, make: Make, chunk: Chunk, end: int) -> Body:
     """The same for one chunk of the loop, which only the last one may end in a smaller step."""
-    assert isinstance(loop.stop, int)
     body: Body = ()
+    tail = trip_count(loop) - end
     if chunk.size == step:
         body = make(chunk.base, step)
-        if end < loop.stop:
+        if tail:
             body = (If(chunk.base < end, body),)
     else:
         rows = make(loop.variable, step)
         body = (Loop(loop.variable, chunk.base, chunk.stop(end), step, rows),)
-    if end < loop.stop:
-        is_last = chunk.end >= loop.stop
-        body += (If(is_last, make(constant(end), loop.stop - end)),)
+    if tail:
+        body += (If(chunk.end >= trip_count(loop), make(constant(end), tail)),)
     return body
 
 
@@ -142,6 +136,5 @@ def around(loop: Loop, body: Body, chunk: Chunk | None) -> Body:
     if chunk is not None and chunk.loop is loop:
         if chunk.size == 1:
             return body
-        assert isinstance(stop, int)
-        start, stop = chunk.base, chunk.stop(stop)
+        start, stop = chunk.base, chunk.stop(trip_count(loop))
     return (Loop(loop.variable, start, stop, loop.step, body, loop.kind),)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smelt.compiler.loops.views import ViewTransformer
+from smelt.compiler.loops.views import View, ViewTransformer
 from smelt.ir.loops import Buffer, index_variable
 from smelt.ir.visit import Body, Index
 
@@ -25,9 +25,12 @@ from smelt.ir.visit import Body, Index
 def privatize(body: Body, scratches: Iterable[Buffer], vector: str, width: int) -> Body:
     """Returns a body whose local arrays have an element for each of `width` vector iterations."""
     lane = index_variable(vector + "'")
-    views = {old: Buffer(old.name, (*old.shape, width), old.dtype) for old in scratches}
 
-    def index(buffer: Buffer, given: Index) -> Index:
-        return (*given, lane)
+    def extended(index: Index) -> Index:
+        return (*index, lane)
 
-    return ViewTransformer(views, index).block(body)
+    views = {
+        buffer: View(Buffer(buffer.name, (*buffer.shape, width), buffer.dtype), extended)
+        for buffer in scratches
+    }
+    return ViewTransformer(views).block(body)

@@ -26,9 +26,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from smelt.compiler.loops.dependence import analyze, trip_count
-from smelt.compiler.loops.rewrites.delinearize import Ranges, is_arithmetic
-from smelt.compiler.loops.substitute import Names, Substitution, renamed
+from smelt.compiler.loops.dependence import DependenceInfo, trip_count
+from smelt.compiler.loops.division import Ranges
+from smelt.compiler.loops.rewrites.canonicalize import InlineIndices
+from smelt.compiler.loops.substitute import Names, renamed
 from smelt.compiler.loops.tile_sizes import PARALLEL_CYCLES
 from smelt.dtypes import bool_, int64
 from smelt.ir.affine import Affine, affine
@@ -68,8 +69,8 @@ def split_ranges(kernel: Kernel, names: Names) -> Kernel:
 def _block(body: Body, ranges: Ranges, names: Names) -> Body:
     result: list[Statement] = []
     for statement in body:
-        count = trip_count(statement) if isinstance(statement, Loop) else None
-        if isinstance(statement, Loop) and count and statement.start == 0 and statement.step == 1:
+        if isinstance(statement, Loop):
+            count = trip_count(statement)
             inside = {**ranges, statement.variable.name: (0, count - 1)}
             statement = replace(statement, body=_block(statement.body, inside, names))
             result += _split(statement, count, ranges, names)
@@ -80,9 +81,12 @@ def _block(body: Body, ranges: Ranges, names: Names) -> Body:
 
 def _split(loop: Loop, count: int, ranges: Ranges, names: Names) -> Body:
     """Returns the pieces of a loop, or the loop itself where they would not spare enough."""
+    if not _is_simple(loop.body):
+        return (loop,)
     points = sorted(point for point in _split_points(loop) if 0 < point < count)
-    is_large = not ranges and _work(loop.body) * count > VECTOR * PARALLEL_CYCLES
-    if not points or len(points) >= MAX_PIECES or is_large or not _is_simple(loop.body):
+    if not 0 < len(points) < MAX_PIECES:
+        return (loop,)
+    if not ranges and _work(loop.body) * count > VECTOR * PARALLEL_CYCLES:
         return (loop,)  # a large outermost loop is shared among threads, which pieces are not
     pieces = [_piece(loop, *ends, ranges) for ends in pairwise([0, *points, count])]
     is_cheaper = sum(map(_cost, pieces)) <= WORTH * _cost(loop)
@@ -96,13 +100,13 @@ def _is_simple(body: Body) -> bool:
 
 
 def _work(body: Body) -> int:
-    info = analyze(body, {})
+    info = DependenceInfo(body, {})
     return info.work + sum(access.trips for access in info.accesses)
 
 
 def _cost(loop: Loop) -> int:
     """Returns about what a loop costs, in operations on vectors if it is an innermost one."""
-    count = trip_count(loop) or 0
+    count = trip_count(loop)
     is_innermost = not any(isinstance(part, Loop) for part in loop.body)
     return (_work(loop.body) + OVERHEAD) * (-(-count // VECTOR) if is_innermost else count)
 
@@ -154,7 +158,7 @@ def _piece(loop: Loop, start: int, stop: int, ranges: Ranges) -> Loop:
     return replace(loop, stop=stop - start, body=_without_unused(decide.block(loop.body)))
 
 
-class _Decide(Substitution):
+class _Decide(InlineIndices):
     """Replaces variables, and computes conditions as far as the ranges of variables tell.
 
     Names of indices and of known conditions go: they are put where they are used.
@@ -164,17 +168,11 @@ class _Decide(Substitution):
         super().__init__(variables)
         self.ranges = dict(ranges)
 
-    def let(self, let: Let) -> Body:
-        value = self(let.value)
-        if type(value) is Constant or (value.dtype is int64 and is_arithmetic(value)):
-            self.variables[let.variable.name] = value
-            return ()
-        return (Let(let.variable, value),)
+    def is_known(self, value: Expression) -> bool:
+        return type(value) is Constant or super().is_known(value)
 
     def loop(self, loop: Loop) -> Body:
-        count = trip_count(loop) if loop.start == 0 else None
-        if count:
-            self.ranges[loop.variable.name] = (0, (count - 1) * loop.step)
+        self.ranges[loop.variable.name] = (0, trip_count(loop) - 1)
         return super().loop(loop)
 
     def select(self, select: Select) -> Expression:

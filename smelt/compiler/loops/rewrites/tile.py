@@ -25,7 +25,7 @@ After, for 4 rows and 2 vectors of columns from (i, j) on:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smelt.compiler.loops.rewrites.hoist_loads import HoistedLoads, Unrolled, unroll
 from smelt.compiler.loops.substitute import Names, Substitution, add_terms, identity
@@ -35,7 +35,6 @@ from smelt.ir.loops import (
     Buffer,
     Declare,
     Expression,
-    If,
     Lanes,
     Let,
     Loop,
@@ -46,9 +45,9 @@ from smelt.ir.loops import (
     Statement,
     Store,
     Variable,
-    children,
     constant,
     index_variable,
+    walk,
 )
 from smelt.ir.visit import Body, used_names
 
@@ -81,8 +80,6 @@ class Grid:
         self.column: Expression = constant(0)  # which vector of the columns is meant
         for axis in axes:
             self.add(axis, names)
-        for variable, _ in self.unrolled:
-            names.taken.discard(variable.name)  # its loop ends with the tile
 
     @property
     def has_rows(self) -> bool:
@@ -93,7 +90,7 @@ class Grid:
         """Says what the index of one axis's loop becomes."""
         offset: Expression = constant(0)  # from the base
         if axis.count > 1:
-            variable = index_variable(names.fresh("r" if axis.lanes == 1 else "c"))
+            variable = index_variable(names.unused("r" if axis.lanes == 1 else "c"))
             self.unrolled.append((variable, axis.count))
             offset = variable * axis.lanes
             self.column = variable if axis.lanes > 1 else self.column
@@ -163,11 +160,7 @@ class Tile:
 
     def block(self, statement: Statement) -> Statement:
         if isinstance(statement, Loop):
-            start, stop = self.outside.bounds(statement)
-            inner = self.write(statement.body)
-            return Loop(statement.variable, start, stop, statement.step, inner, statement.kind)
-        if isinstance(statement, If):
-            return If(self.outside(statement.condition), self.write(statement.body))
+            return replace(statement, body=self.write(statement.body))
         return statement
 
     def simple(self, statement: Statement) -> Statement:
@@ -238,18 +231,12 @@ class Tile:
 
     def varies(self, expression: Expression) -> bool:
         """Whether a value differs within the tile; registers always do."""
-        stack = [expression]
-        while stack:
-            part = stack.pop()
-            if type(part) is Read:
-                if part.register in self.elements:
-                    return True
-            elif type(part) is Variable:
-                if part.name in self.varying:
-                    return True
-            else:
-                stack.extend(children(part))
-        return False
+        return any(
+            part.register in self.elements
+            if type(part) is Read
+            else type(part) is Variable and part.name in self.varying
+            for part in walk(expression)
+        )
 
     def outliving(self, body: Body) -> set[str]:
         """Returns the lets of a body that are used behind a loop or in it, so not in one run."""
@@ -259,13 +246,13 @@ class Tile:
         outliving: set[str] = set()
         number = 0
         for statement in body:
-            if isinstance(statement, (Loop, If, Scratch)):
+            if isinstance(statement, (Loop, Scratch)):
                 number += 1
             outliving |= {
                 name for name in used_names(statement) if home.get(name, number) != number
             }
             if isinstance(statement, Let):
                 home[statement.variable.name] = number
-            elif isinstance(statement, (Loop, If)):
+            elif isinstance(statement, Loop):
                 number += 1
         return outliving

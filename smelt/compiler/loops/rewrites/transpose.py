@@ -7,8 +7,8 @@ transposed in registers, and written by rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from smelt.compiler.loops.packing import Packing
 from smelt.compiler.loops.substitute import Names
 from smelt.ir.loops import (
     Buffer,
@@ -23,7 +23,6 @@ from smelt.ir.loops import (
 from smelt.ir.visit import Body, Index
 
 LEAST_LINES = 4  # of a tile, if there are as many
-IndexOf = Callable[[Expression, Expression], Index]
 
 
 def power_of_two_ranges(extent: int, largest: int) -> Iterator[tuple[int, int, int]]:
@@ -36,26 +35,29 @@ def power_of_two_ranges(extent: int, largest: int) -> Iterator[tuple[int, int, i
         start, size = stop, size // 2
 
 
-def transpose(
-    source: Buffer,
-    target: Buffer,
-    read: IndexOf,
-    write: IndexOf,
-    axes: tuple[int, int],
-    extents: tuple[int, int],
-    names: Names,
-) -> Body:
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A part of a buffer: the index of an element for its row and column.
+
+    One of the two runs along the last axis of the buffer, and the other one along `axis`.
+    """
+
+    buffer: Buffer
+    at: Callable[[Expression, Expression], Index]
+    axis: int
+
+
+def transpose(source: Matrix, target: Matrix, extents: tuple[int, int], names: Names) -> Body:
     """Writes `target[... column ... row] = source[... row ... column]` for all rows and columns.
 
-    `read` and `write` give the index of an element for its row and column; `axes` are the axis of
-    the row in the source and of the column in the target. After, in tiles:
+    After, in tiles:
 
         for row in range(0, 64, 16):
             for column in range(0, 32, 16):
                 y[column :+ 16, row :+ 16] = transpose(x[row :+ 16, column :+ 16])
     """
-    largest = 16 if source.dtype.itemsize <= 4 else 8
-    row, column = (index_variable(names.fresh(name)) for name in ("row", "column"))
+    largest = 16 if source.buffer.dtype.itemsize <= 4 else 8
+    row, column = (index_variable(names.unused(name)) for name in ("row", "column"))
     result: list[Statement] = []
     for low, high, rows in power_of_two_ranges(extents[0], largest):
         for left, right, columns in power_of_two_ranges(extents[1], largest):
@@ -64,25 +66,12 @@ def transpose(
             width = min(columns, max(rows, LEAST_LINES))
             r = row if high - low > height else constant(low)
             c = column if right - left > width else constant(left)
-            sides = (source, read(r, c), axes[0], target, write(r, c), axes[1])
-            tile: Body = (Transpose(*sides, height, width),)
+            read = source.buffer, source.at(r, c), source.axis
+            write = target.buffer, target.at(r, c), target.axis
+            tile: Body = (Transpose(*read, *write, height, width),)
             result += _steps(row, low, high, height, _steps(column, left, right, width, tile))
-    names.taken -= {row.name, column.name}  # their loops end here
     return tuple(result)
 
 
 def _steps(variable: Variable, start: int, stop: int, step: int, body: Body) -> Body:
     return (Loop(variable, start, stop, step, body),) if stop - start > step else body
-
-
-def transposing_copy(load: Packing, store: Packing, extents: tuple[int, int], names: Names) -> Body:
-    """Writes a whole copy; `extents` are those of the store's and the load's last axis.
-
-    Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles.
-    """
-
-    def write(row: Expression, column: Expression) -> Index:
-        return store.at(column, row)
-
-    axes = (load.vector_axis, store.vector_axis)
-    return transpose(load.buffer, store.buffer, load.at, write, axes, extents, names)
