@@ -21,6 +21,7 @@ from smelt.compiler.graph.materialize import Read
 from smelt.compiler.graph.order import Ordered, order
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.ir.operation import EXPENSIVE, Pattern
+from smelt.ops.indexing import take
 from smelt.ops.op import Shape
 
 MEMBER_LIMIT = 24
@@ -110,7 +111,7 @@ def operations(group: Group, fused: Fused) -> list[str]:
             node = stack.pop()
             if node not in fused.ordered.materialized:
                 stack += node.inputs
-                if node.op.name == "take" and "take" not in inlined:
+                if node.op is take and take.name not in inlined:
                     inlined.append(node.op.name)
         names += [name for name in inlined if name not in names]
         names.append("copy" if member.op.is_movement else member.op.name)
