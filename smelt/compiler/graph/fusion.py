@@ -34,7 +34,7 @@ ROW_LIMIT = 1 << 14  # elements of a row that may stay in a local buffer
 
 
 class Strategy(Enum):
-    """How a group is computed: decided here, what is blocked in `materialize.py`; `lower` reads it."""
+    """How a group is computed: decided here, but which product is blocked in `materialize.py`."""
 
     # every member has the shape of the loops and computes one element per iteration (Adam's three
     # updates; sums over leading axes with what follows); values are handed on in registers
