@@ -163,8 +163,7 @@ from smelt.tensor.shaping import (
 )
 from smelt.tensor.sorting import argsort, sort, topk
 from smelt.tracing.engine import enable_grad, no_grad
-
-__version__ = "0.1.0"
+from smelt.version import __version__ as __version__
 
 __all__ = [
     "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "add", "addmm", "all",
