@@ -19,7 +19,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = (  # the ground floor first
-    ("errors", "location", "dtypes", "tree", "settings", "paths", "atomic", "deprecated"),
+    (
+        "errors",
+        "location",
+        "dtypes",
+        "tree",
+        "settings",
+        "locks",
+        "paths",
+        "version",
+        "atomic",
+        "deprecated",
+    ),
     ("ir",),
     ("tracing",),
     ("ops",),

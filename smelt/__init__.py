@@ -165,10 +165,9 @@ from smelt.tensor.shaping import (
 )
 from smelt.tensor.sorting import argsort, sort, topk
 from smelt.tracing.engine import enable_grad, no_grad
+from smelt.version import __version__ as __version__
 
 _register_with_einops()
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "add", "addmm", "all",

@@ -6,18 +6,30 @@ import os
 import sys
 from pathlib import Path
 
+from smelt.errors import FileError
+
 __all__ = ["cache"]
 
 
 def cache() -> Path:
-    """Returns the folder: `SMELT_CACHE`, or `smelt` in the platform's folder for user caches."""
+    """Returns the folder: `SMELT_CACHE`, or `smelt` in the platform's folder for user caches.
+
+    Raises FileError when none is named, and the user has no home folder.
+    """
     given = os.environ.get("SMELT_CACHE")
     if given:
         return Path(given)
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        base = os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local"
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
+        base = _home() / "Library" / "Caches"
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        base = os.environ.get("XDG_CACHE_HOME") or _home() / ".cache"
     return Path(base) / "smelt"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # HOME is not set, and the system does not know the user
+        raise FileError("the user has no home folder; name a folder in SMELT_CACHE") from None

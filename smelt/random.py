@@ -10,7 +10,6 @@ log and sin differ in the last bit between NumPy and compiled code, so none is u
 from __future__ import annotations
 
 import math
-import threading
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from smelt import dtypes, exact_math
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, ShapeError
+from smelt.locks import reentrant_lock
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
 from smelt.ops.random import random_bits
@@ -57,7 +57,7 @@ class Generator:
 
     def __init__(self, seed: int = 0) -> None:
         self.state = Tensor(np.zeros(2, np.int64), dtypes.int64)
-        self._lock = threading.Lock()
+        self._lock = reentrant_lock()
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:

@@ -44,7 +44,7 @@ def _facts() -> Iterator[tuple[str, str]]:
         ", ".join(_vector_features(target.features)) or "none of the known vector units",
     )
     yield "threads", str(runtime.threads())
-    yield "cache", f"{cache.location()} ({cache.size() / MEGABYTE:.1f} MB)"
+    yield "cache", f"{cache.place()} ({cache.size() / MEGABYTE:.1f} MB)"
     yield "samples", str(next(samples()).parent)
 
 

@@ -119,6 +119,9 @@ class Eager(Engine):
     ) -> Data:
         """Returns the NumPy value."""
         arrays = [operand.data for operand in operands]
+        for array in arrays:
+            if not isinstance(array, np.ndarray):
+                raise errors.TraceError(array.leak)
         with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
             return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
 
@@ -128,6 +131,8 @@ class Eager(Engine):
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Overwrites the array."""
+        if target.is_traced:
+            raise errors.TraceError(target.data.leak)
         np.copyto(target.data, value.data)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:

@@ -7,6 +7,7 @@ Linking object code runs no passes, so that code from the disk cache is ready in
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import cache
 
 import llvmlite
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 from llvmlite.binding.newpassmanagers import (
     NewPassManager,
     create_new_module_pass_manager,
@@ -165,3 +167,14 @@ def load_object(
     except RuntimeError as problem:
         raise CompileError(f"the machine code cannot be linked: {problem}") from problem
     return Library(tracker, linker)
+
+
+def _leave_llvm() -> None:
+    ffi.lib._lock.__exit__(None, None, None)
+
+
+# every call of LLVM holds this lock: a fork waits for its end, so that the child may use LLVM too
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=ffi.lib._lock.__enter__, after_in_parent=_leave_llvm, after_in_child=_leave_llvm
+    )

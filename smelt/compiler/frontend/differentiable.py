@@ -15,7 +15,6 @@ order after order.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
 from smelt.ir.graph import Node, topological
+from smelt.locks import reentrant_lock
 from smelt.ops.op import Op
 from smelt.settings import settings
 from smelt.tensor import Tensor
@@ -72,7 +72,7 @@ class Differentiable:
         self.compile = compile
         self.leaves = [tracer.leaf(x) for x in inputs]
         self.nodes = [tracer.node_of(x) for x in outputs]
-        self._lock = threading.RLock()
+        self._lock = reentrant_lock()
         self._walks: dict[Any, tuple[Differentiable, list[int]]] = {}
         self._evaluate = Evaluation(self.leaves, self.nodes, compile)
 
@@ -257,7 +257,7 @@ class SplitExecutable:
         self.function = function
         self.plain = plain
         self._make = make
-        self._lock = threading.RLock()
+        self._lock = reentrant_lock()
         self._split: _Split | None = None
         changing = {old for old, _ in plain.traced.graph.updates}
         pairs = zip(plain.traced.states, plain.traced.graph.states, strict=True)
@@ -267,10 +267,11 @@ class SplitExecutable:
         """Runs one step; its results have a history if gradients are enabled."""
         if not context.grad_enabled:
             return self.plain.run_once(arguments)
-        given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
         split, count = self._split, len(self.function.outputs)
         executable = self.plain if split is None else split.forward
-        results = executable.run(arguments)
+        with executable.exclusive():
+            given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
+            results = executable.run(arguments)
         call = SplitCall(self, None if split is None else results[count:])
         self.function.attach(results[:count], given, call)
         return self.plain.traced.result(results[:count])
@@ -303,7 +304,7 @@ class SplitExecutable:
         forward, count = self._split.forward, len(self.plain.traced.graph.arguments)
         before = zip(self._states, inputs[count:], strict=True)
         changed = [(state, old) for (state, changes), old in before if changes]
-        with self.plain.lock, forward.lock:
+        with self.plain.exclusive():
             present = [state.data.copy() for state, _ in changed]
             for state, old in changed:
                 np.copyto(state.data, old.data)

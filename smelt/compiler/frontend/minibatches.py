@@ -11,6 +11,7 @@ from smelt import tree
 from smelt.errors import ShapeError
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor
+from smelt.tensor.shaping import stack
 
 LIMIT = 1 << 20  # row numbers that are drawn ahead for one native call
 
@@ -57,12 +58,12 @@ def _orders(rows: int, epochs: int, generator: Generator | None) -> Iterator[np.
 def stacked(results: list[Any]) -> Any:
     """Returns the results of single steps, stacked along a new first axis."""
 
-    def stack(*parts: Any) -> Any:
+    def stacked_leaf(*parts: Any) -> Any:
         if not isinstance(parts[0], Tensor):
             return parts[0]
-        return Tensor(np.stack([part.data for part in parts]), parts[0].dtype)
+        return stack(parts)
 
-    return tree.map(stack, *results) if results else None
+    return tree.map(stacked_leaf, *results) if results else None
 
 
 def joined(results: list[Any], name: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
+from smelt.locks import reentrant_lock
 from smelt.tensor import Tensor
 from smelt.tracing.engine import context
 
@@ -64,7 +64,7 @@ class SpecializationCache:
         self.traces = 0
         self._all: list[Specialization] = []
         self._last: Specialization | None = None  # of the last call, if it can be found quickly
-        self._lock = threading.RLock()
+        self._lock = reentrant_lock()
 
     def __len__(self) -> int:
         return len(self._all)

@@ -151,7 +151,7 @@ class CompiledStep:
             ArgumentError: `n` is not a whole number of at least 0.
         """
         n = whole_number("repeat: n", n, least=0)
-        if not settings.current.compile:
+        if not settings.current.compile or context.engine is not _EAGER:
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
         executable = self.executables.lookup(call).executable
@@ -203,7 +203,7 @@ class CompiledStep:
         return joined(results, self.name)
 
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
-        if not settings.current.compile:
+        if not settings.current.compile or context.engine is not _EAGER:
             batches = order.reshape(steps, size)
             return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]

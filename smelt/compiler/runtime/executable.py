@@ -7,10 +7,10 @@ the addresses of its arguments and of its fresh results.
 from __future__ import annotations
 
 import ctypes
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,7 @@ import numpy as np
 from smelt.compiler.artifacts import Stages, Times, Traced
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.buffers import ResultBuffers, address, aligned_empty, base_buffer
+from smelt.compiler.runtime.state_lock import lock_of
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.program import Slot
@@ -61,6 +62,30 @@ class Result(NamedTuple):
 SLICE_SECONDS = 0.05  # for which native code runs before Python may take a signal
 
 
+class Frame:
+    """What one call of an executable writes to: its table, its temporaries, its checks.
+
+    A call that comes while another one is under way (of another thread, of a signal handler or a
+    finalizer of this one) has a frame of its own.
+    """
+
+    __slots__ = ("advance", "arena", "buffers", "call", "control", "status", "table")
+
+    def __init__(self, executable: Executable) -> None:
+        addresses = executable.addresses
+        self.table = (ctypes.c_int64 * len(addresses))(*addresses)
+        self.advance = (ctypes.c_int64 * len(addresses))()
+        self.control = (ctypes.c_int64 * 2)()
+        self.status = np.zeros(max(1, len(executable.traced.graph.assertions)), np.int64)
+        self.arena = aligned_empty(executable.stages.program.arena_bytes)
+        self.buffers = ResultBuffers()
+        self.table[-1] = address(self.arena)
+        for position, number in executable.checks:
+            self.table[position] = address(self.status) + 8 * number
+        step = (1, *map(ctypes.addressof, (self.advance, self.control)), 0, 0, 0, 0)
+        self.call = executable.native.bind(ctypes.addressof(self.table), *step)
+
+
 class Executable:
     """A traced step, compiled and bound to its memory."""
 
@@ -72,31 +97,20 @@ class Executable:
         self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
         self.steps = 0  # that ran so far
-        self.lock = threading.RLock()
-        self._bind()
+        self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
+        self._bind(stages.program.slots)
+        self._frames = [Frame(self)]  # that no call uses
 
     # --- binding ---------------------------------------------------------------------------------
 
-    def _bind(self) -> None:
-        program, graph = self.stages.program, self.traced.graph
-        count = len(program.slots)
-        self.table = (ctypes.c_int64 * (count + 1))()
-        self.advance = (ctypes.c_int64 * (count + 1))()
-        self.control = (ctypes.c_int64 * 2)()
-        self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
-        self.status = np.zeros(max(1, len(graph.assertions)), np.int64)
-        self._arena = aligned_empty(program.arena_bytes)
-        self.table[count] = address(self._arena)
+    def _bind(self, slots: Sequence[Slot]) -> None:
+        self.addresses = [0] * (len(slots) + 1)  # of states and constants; the last is the arena's
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
         self.results: list[Result] = []
-        self._buffers = ResultBuffers()
-        self._bind_slots(program.slots)
-        step = (1, *map(ctypes.addressof, (self.advance, self.control)), 0, 0, 0, 0)
-        self.call = self.native.bind(ctypes.addressof(self.table), *step)
-
-    def _bind_slots(self, slots: Sequence[Slot]) -> None:
+        self.checks: list[tuple[int, int]] = []
+        changed = [grad.tensor.data for grad in (*self._entries, *self._exits)]
         constants, graph = self.stages.planned.constants, self.traced.graph
         updated = {old for old, _ in graph.updates}
         for position, slot in enumerate(slots):
@@ -108,14 +122,17 @@ class Executable:
                     self.results.append(Result(position, *known))
                 case "state":
                     memory = own_memory(self.traced.states[slot.number])
-                    self.table[position] = self._keep(memory)
+                    self.addresses[position] = self._keep(memory)
                     if graph.states[slot.number] in updated:
                         self._changing |= {id(base_buffer(memory)), address(memory)}
+                        changed.append(memory)
                 case "constant":
                     array = np.ascontiguousarray(constants[slot.number])
-                    self.table[position] = self._keep(array)
+                    self.addresses[position] = self._keep(array)
                 case "status":
-                    self.table[position] = address(self.status) + 8 * slot.number
+                    self.checks.append((position, slot.number))
+        self._kept += changed
+        self._lock = lock_of(changed)
 
     def _keep(self, array: np.ndarray) -> int:
         self._kept.append(array)
@@ -123,34 +140,56 @@ class Executable:
 
     # --- running ---------------------------------------------------------------------------------
 
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Within the block no other thread runs a step that changes what this one changes."""
+        return nullcontext() if self._lock is None else self._lock.held()
+
     def run_once(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step on tensors of the right shapes and dtypes; returns its result."""
         return self.traced.result(self.run(arguments))
 
     def run(self, arguments: Sequence[Tensor]) -> list[Tensor]:
         """Runs one step; returns the tensors that its result is made of."""
-        table, fresh = self.table, self._buffers.fresh
-        with self.lock:
+        if self._lock is None:
+            return self._run(arguments)
+        held = self._lock.acquire()
+        try:
+            return self._run(arguments)
+        finally:
+            held.release()
+
+    def _run(self, arguments: Sequence[Tensor]) -> list[Tensor]:
+        frame = self._frame()
+        try:
+            table, fresh = frame.table, frame.buffers.fresh
             for binding in self._entries:
                 binding.enter()
             held: object = None  # a chain of the copies that must outlive the call
             for position, number in self.arguments:
                 argument = arguments[number]
                 if argument._address is None or argument._address in self._changing:
-                    held = (held, self._point(position, argument))
+                    held = (held, self._point(table, position, argument))
                 else:
                     table[position] = argument._address
             results = []
             for position, shape, dtype, storage, nbytes in self.results:
                 array, table[position] = fresh(shape, storage, nbytes)
                 results.append(Tensor(array, dtype))
-            code = self.call()
+            code = frame.call()
             self.steps += 1
             for binding in self._exits:
                 binding.leave()
+        finally:
+            self._frames.append(frame)
         if code:
             self._raise(code)
         return results
+
+    def _frame(self) -> Frame:
+        try:
+            return self._frames.pop()  # at once: nobody else gets the same one
+        except IndexError:
+            return Frame(self)
 
     def run_many(
         self,
@@ -164,22 +203,25 @@ class Executable:
         The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
         """
         self._check_steady(steps)
-        with self.lock:
+        with self.exclusive():
+            frame = self._frame()
             for binding in self._entries:
                 binding.enter()
-            held = [self._point(place, arguments[number]) for place, number in self.arguments]
+            table = frame.table
+            held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
             gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
             done = 0
             try:
                 while done < steps:
                     count = min(steps - done, max(1, int(SLICE_SECONDS / self._seconds)))
-                    self._run_slice(done, count, gathers, batches, outputs)
+                    self._run_slice(frame, done, count, gathers, batches, outputs)
                     done += count
             finally:
                 for result in self.results:
-                    self.advance[result.position] = 0
+                    frame.advance[result.position] = 0
                 for binding in self._exits:
                     binding.leave()
+                self._frames.append(frame)
             del held
 
     def _check_steady(self, steps: int) -> None:
@@ -192,6 +234,7 @@ class Executable:
 
     def _run_slice(
         self,
+        frame: Frame,
         first: int,
         count: int,
         gathers: Any,
@@ -200,14 +243,14 @@ class Executable:
     ) -> None:
         """Runs `count` steps from step `first` on, and notes how long a step takes."""
         for result, output in zip(self.results, outputs, strict=True):
-            self.table[result.position] = address(output) + first * result.nbytes
-            self.advance[result.position] = result.nbytes
+            frame.table[result.position] = address(output) + first * result.nbytes
+            frame.advance[result.position] = result.nbytes
         start = time.perf_counter()
         code = self.native.run(
-            ctypes.addressof(self.table),
+            ctypes.addressof(frame.table),
             count,
-            ctypes.addressof(self.advance),
-            ctypes.addressof(self.control),
+            ctypes.addressof(frame.advance),
+            ctypes.addressof(frame.control),
             ctypes.addressof(gathers),
             len(gathers) // 4,
             batches.order_address(first) if batches else 0,
@@ -216,7 +259,7 @@ class Executable:
         self.steps += count
         self._seconds = max(1e-9, (time.perf_counter() - start) / count)
         if code:
-            self._raise(code, first + self.control[1])
+            self._raise(code, first + frame.control[1])
 
     def outputs(self, steps: int) -> list[np.ndarray]:
         """Returns an uninitialized array for the results of `steps` steps, for each result."""
@@ -227,19 +270,21 @@ class Executable:
         pairs = zip(arrays, self.results, strict=True)
         return self.traced.result([Tensor(array, result.dtype) for array, result in pairs])
 
-    def _point(self, position: int, tensor: Tensor) -> np.ndarray | None:
+    def _point(self, table: Any, position: int, tensor: Tensor) -> np.ndarray | None:
         """Writes an argument's address into the table; returns the copy to keep, if any."""
         data = tensor.data
+        if tensor.is_traced:
+            raise TraceError(data.leak)
         if id(base_buffer(data)) in self._changing:
             data = data.copy()  # the step changes this memory, but an argument is a value
         elif not data.flags.c_contiguous:
             data = np.ascontiguousarray(data)
         else:
-            self.table[position] = address(data)
+            table[position] = address(data)
             if data.base is None:
-                tensor._address = self.table[position]
+                tensor._address = table[position]
             return None
-        self.table[position] = address(data)
+        table[position] = address(data)
         return data
 
     def _raise(self, code: int, step: int | None = None) -> None:

@@ -1,15 +1,21 @@
 """Compiled object code on disk, so that a program compiled once starts at once ever after.
 
 A file is named by the hash of everything that its code depends on, and begins with a magic word
-and the hash of the code. What is damaged is deleted, never run. Files appear by renaming, so that a
-reader never sees half of one; a folder that cannot be written to means no cache, said once.
+and the hash of its key and its code. What is damaged, or stands under another name, is deleted,
+never run. Files appear by renaming, so that a reader never sees half of one.
+
+What others could have planted is not run either: the folder and each file must be the user's own,
+and nobody else may write to them. A folder that is not means no cache, said once; so does one that
+cannot be written to.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
+import stat
 import tempfile
 import time
 import warnings
@@ -18,12 +24,16 @@ from pathlib import Path
 
 from smelt import paths
 from smelt.compiler.codegen import machine
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, FileError
+from smelt.version import __version__
 
-MAGIC = b"smelt object 1\n"
+MAGIC = b"smelt object 2\n"
+HEAD = len(MAGIC) + hashlib.sha256().digest_size
 SUFFIX = ".object"
 UNFINISHED = ".new-"  # begins the names of files that are being written
 STALE = 3600  # seconds after which an unfinished file was left by a process that died
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_READ |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 LIMIT = 256 << 20  # bytes; the files used longest ago go first
 
 _complained = False
@@ -51,7 +61,7 @@ def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -
 
     Raises CompileError when the LLVM text is not valid.
     """
-    name = key(text, machine.fingerprint(), *facts)
+    name = key(text, machine.fingerprint(), _smelt(), *facts)
     code = read(name)
     if code is None:
         code = machine.compile_object(text if emit is None else emit(text))
@@ -59,16 +69,27 @@ def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -
     return code
 
 
+@functools.cache
+def _smelt() -> str:
+    """Returns what of Smelt machine code depends on besides the text."""
+    return f"smelt {__version__}"
+
+
 def read(key: str) -> bytes | None:
-    """Returns what is kept under a key, or None; a damaged file is deleted."""
+    """Returns what is kept under a key, or None; what cannot be trusted is deleted, never run."""
     path = _path(key)
-    try:
-        data = path.read_bytes()
-    except OSError:
+    if path is None:
         return None
-    head = len(MAGIC) + hashlib.sha256().digest_size
-    payload = data[head:]
-    if data[:head] != MAGIC + hashlib.sha256(payload).digest():
+    try:
+        if not _is_usable(path.parent):
+            return None
+        data = _contents(path)
+    except FileNotFoundError:
+        return None
+    except OSError:  # a link, say, which is not followed
+        data = b""
+    payload = data[HEAD:]
+    if data[:HEAD] != _head(key, payload):
         _delete(path)
         return None
     with contextlib.suppress(OSError):  # a folder that can only be read does not keep the order
@@ -76,15 +97,64 @@ def read(key: str) -> bytes | None:
     return payload
 
 
+def _head(key: str, payload: bytes) -> bytes:
+    return MAGIC + hashlib.sha256(key.encode() + b"\n" + payload).digest()
+
+
+def _contents(path: Path) -> bytes:
+    """Returns what a file holds, nothing of one that is not plain, not ours alone, or no object."""
+    descriptor = os.open(path, _READ)
+    with open(descriptor, "rb", buffering=0) as file:
+        facts = os.fstat(descriptor)
+        is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+        if not is_plain or not _is_ours(facts) or not HEAD <= facts.st_size <= LIMIT:
+            return b""
+        head = file.read(HEAD)
+        return head + file.read(facts.st_size - HEAD) if head.startswith(MAGIC) else b""
+
+
+def _is_ours(facts: os.stat_result) -> bool:
+    """Whether something is the user's own, and nobody else may write to it."""
+    if os.name != "posix":
+        return True  # there the folder lies within the user's own, which others cannot enter
+    return facts.st_uid == os.geteuid() and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _is_usable(folder: Path) -> bool:
+    """Whether a folder exists and is ours alone; says once when others could write to it.
+
+    Raises FileNotFoundError when there is none.
+    """
+    facts = os.stat(folder)
+    if stat.S_ISDIR(facts.st_mode) and _is_ours(facts):
+        return True
+    _complain(OSError("it is not a folder of yours to which nobody else can write"))
+    return False
+
+
+def _make(folder: Path) -> None:
+    """Makes a folder that is closed to others, whatever the umask; those above it as usual."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
+
+
 def write(key: str, payload: bytes) -> None:
     """Keeps code under a key, and drops the oldest files if all of them grow too large."""
     path = _path(key)
+    if path is None:
+        return
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path.parent)
+        if not _is_usable(path.parent):
+            return
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
+                os.chmod(name, 0o600)  # also under a umask that takes more away
+                file.write(_head(key, payload) + payload)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, path)
@@ -107,19 +177,27 @@ def clear() -> None:
         _delete(path)
 
 
-def _path(key: str) -> Path:
+def _path(key: str) -> Path | None:
+    """Returns where a key's code is kept, None where there is no folder for it."""
     if not key or not set(key) <= set("0123456789abcdef"):
         raise ArgumentError(f"{key!r} is not a key of the cache: keys are hexadecimal")
-    return location() / (key + SUFFIX)
+    try:
+        return location() / (key + SUFFIX)
+    except FileError as problem:
+        _complain(problem)
+        return None
 
 
 def _files() -> list[tuple[float, int, Path]]:
     """Returns (time of last use, bytes, path) of every kept file, oldest first."""
     files = []
     try:
-        with os.scandir(location()) as entries:
+        folder = location()
+        if not _is_usable(folder):
+            return []
+        with os.scandir(folder) as entries:
             for entry in entries:
-                facts = entry.stat()
+                facts = entry.stat(follow_symlinks=False)
                 if entry.name.startswith(UNFINISHED) and facts.st_mtime < time.time() - STALE:
                     _delete(Path(entry.path))
                 elif entry.name.endswith(SUFFIX):
@@ -143,9 +221,19 @@ def _evict() -> None:
 
 def _delete(path: Path) -> None:
     try:
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
         path.unlink(missing_ok=True)
     except OSError as problem:
         _complain(problem)
+
+
+def place() -> str:
+    """Returns the folder as a person reads it."""
+    try:
+        return str(location())
+    except FileError:
+        return "nowhere"
 
 
 def _complain(problem: OSError) -> None:
@@ -153,8 +241,8 @@ def _complain(problem: OSError) -> None:
     if not _complained:
         _complained = True
         warnings.warn(
-            f"compiled code is not kept in {location()} ({problem}); set SMELT_CACHE to a folder "
-            f"that can be written to",
+            f"compiled code is not kept ({problem}; {place()}); set SMELT_CACHE to a folder of "
+            "your own that can be written to, by you alone",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -1,0 +1,113 @@
+"""State locks: steps that change the same tensors run one after another, in whatever thread.
+
+A lock belongs to the memory that a step changes. Steps that have a piece of memory in common share
+one: when a second step is bound, the locks of all that it changes are joined.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from smelt.compiler.runtime.buffers import base_buffer
+from smelt.errors import SmeltError
+from smelt.locks import is_held_elsewhere, reentrant_lock
+
+
+class StateLock:
+    """A lock that may become a part of another one; the same thread may take it again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._parent: StateLock | None = None
+        self._is_torn = False
+        _all.add(self)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within the block no other thread runs a step that changes what is locked."""
+        lock = self.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def acquire(self) -> StateLock:
+        """Takes the lock; returns the one to release.
+
+        Raises SmeltError in a forked child, if a step was changing the state during the fork.
+        """
+        while True:
+            root = self.root()
+            root._lock.acquire()
+            if root._parent is None:
+                break
+            root._lock.release()  # joined meanwhile
+        if root._is_torn:
+            root._lock.release()
+            raise SmeltError(_TORN)
+        return root
+
+    def release(self) -> None:
+        """Gives back what `acquire` returned."""
+        self._lock.release()
+
+    def root(self) -> StateLock:
+        """Returns the lock that this one is a part of."""
+        lock = self
+        while lock._parent is not None:
+            lock = lock._parent
+        return lock
+
+    def join(self, other: StateLock) -> None:
+        """Makes two locks one, when nobody else holds either."""
+        while (a := self.root()) is not (b := other.root()):
+            first, second = sorted((a, b), key=id)
+            with first._lock, second._lock:
+                if first._parent is None and second._parent is None:
+                    second._parent = first
+                    first._is_torn |= second._is_torn
+
+    def settle_after_fork(self) -> None:
+        """Remembers, in a child, whether another thread was changing the state."""
+        if is_held_elsewhere(self._lock):
+            self._lock = threading.RLock()
+            self._is_torn = True
+
+
+_all: weakref.WeakSet[StateLock] = weakref.WeakSet()
+_known: weakref.WeakValueDictionary[int, StateLock] = weakref.WeakValueDictionary()
+_registry = reentrant_lock()
+
+
+def lock_of(arrays: Sequence[np.ndarray]) -> StateLock | None:
+    """Returns the lock of all memory that arrays show, None of no memory."""
+    found: list[StateLock] = []
+    with _registry:
+        for array in arrays:  # an id is not another's while the step that gets the lock lives
+            key = id(base_buffer(array))
+            lock = _known.get(key) or (found[0] if found else StateLock())
+            _known[key] = lock
+            found.append(lock)
+    for other in found[1:]:
+        found[0].join(other)
+    return found[0] if found else None
+
+
+def _settle() -> None:
+    for lock in list(_all):
+        lock.settle_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_settle)
+
+_TORN = (
+    "this process was forked while another thread ran a step that changes these tensors: their "
+    "contents are half old and half new. Fork while no step runs, or start the process by spawn"
+)
