@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,16 +112,14 @@ def compare_derivatives(
         if check not in checks:
             continue
         function = gradient_function(by_smelt, len(ours), order)
-        compare(tally, replace(case, check=check), lambda: function(*ours), gradients)
+        compare(tally, replace(case, check=check), partial(function, *ours), gradients)
         if "compiled" in checks:
             compiled = smelt.compile(function)
             here = replace(case, check=f"{check} compiled")
-            compare(tally, here, lambda: compiled(*ours), gradients)
+            compare(tally, here, partial(compiled, *ours), gradients)
 
 
-def compare(
-    tally: Tally, case: Case, call: Call, expected: Any, only_kind: bool = False
-) -> None:
+def compare(tally: Tally, case: Case, call: Call, expected: Any, only_kind: bool = False) -> None:
     """Makes Smelt's call, compares the result with PyTorch's, and counts how it ends."""
     try:
         got = call()
@@ -134,7 +133,9 @@ def compare(
         tally.differ(case, found)
 
 
-def with_tensors(call: Call, tree: Any, chosen: Callable[[Tensor], bool]) -> tuple[Call, list[Tensor]]:
+def with_tensors(
+    call: Call, tree: Any, chosen: Callable[[Tensor], bool]
+) -> tuple[Call, list[Tensor]]:
     """Splits a call of a tree of arguments into a function of its chosen tensors, and those."""
     every = list(tensors_in(tree, (Tensor,)))
     places = [place for place, tensor in enumerate(every) if chosen(tensor)]

@@ -74,13 +74,11 @@ class Tally:
         self.examples[key] = (first, words, count + 1)
 
     def lines(self, ends: tuple[str, ...]) -> Iterator[str]:
-        """Yields each difference of these ends once, with its first sample and how often it came."""
+        """Yields each difference of these ends once: how often it came, its first sample."""
         for (end, *_), (case, text, count) in sorted(self.examples.items(), key=str):
             if end in ends:
                 yield f"[{end}] x{count} {case}\n        {text}"
 
     def gone(self, databases: set[str]) -> list[Known]:
         """Returns the listed differences of these databases that were not met."""
-        return [
-            known for known in KNOWN if known.database in databases and known not in self.met
-        ]
+        return [known for known in KNOWN if known.database in databases and known not in self.met]

@@ -87,9 +87,11 @@ def array_of(value: Any) -> np.ndarray:
     """Returns a result as a NumPy array that holds it exactly."""
     if isinstance(value, torch.Tensor):
         value = value.detach()
-        return (value.float() if value.dtype is torch.bfloat16 else value).numpy()
+        wide = value.float() if value.dtype is torch.bfloat16 else value
+        return wide.numpy(force=True)  # PyTorch's gradients may be zeros without memory
     if isinstance(value, Tensor):
-        return np.asarray(value.to(dtypes.float32).numpy() if "bfloat" in value.dtype.name else value.numpy())
+        wide = value.to(dtypes.float32) if value.dtype is dtypes.bfloat16 else value
+        return np.asarray(wide.numpy())
     return np.asarray(value)
 
 
@@ -119,10 +121,10 @@ def difference(got: Any, expected: Any, only_kind: bool = False) -> str | None:
     ours, theirs = leaves(got), leaves(expected)
     if len(ours) != len(theirs):
         return f"number: {len(ours)} results, PyTorch {len(theirs)}"
-    for one, other in zip(ours, theirs, strict=True):
+    for place, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         found = _difference(one, other, only_kind)
         if found:
-            return found
+            return found.replace(": ", f": result {place} ", 1)
     return None
 
 
@@ -138,7 +140,7 @@ def _difference(got: Any, expected: Any, only_kind: bool) -> str | None:
     wrong = ~np.isclose(a, b, tolerance, tolerance, equal_nan=True)
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        return f"value: {a[place]!r} at {place}, PyTorch {b[place]!r}; {wrong.sum()} of {a.size}"
+        return f"value: {a[place]} at {place}, PyTorch {b[place]}; {wrong.sum()} of {a.size}"
     if names[0] != names[1]:
         return f"dtype: {names[0]}, PyTorch {names[1]}"
     return None
