@@ -1,11 +1,12 @@
-"""Fails when the house leaks: a circle of imports, an import that runs upward, a family's name.
+"""Fails when the house leaks: a circle of imports, an import that runs upward, a compared name.
 
     python script/check_structure.py
 
 - Rooms are the files and folders of `smelt/` and of `smelt/compiler/`. Each stands on a floor of
   FLOORS or STAGES, and imports from its own floor and those below only.
 - No modules import each other in a circle.
-- Outside `smelt/ops/` nobody compares the family of an operation: its capabilities say what it can.
+- Outside `smelt/ops/` nobody compares the name of an operation with a string: its capabilities say
+  what it can.
 
 Imports inside functions count for none of this: they say that loading waits until it is needed.
 """
@@ -23,7 +24,7 @@ FLOORS = (  # the ground floor first
     ("tracing",),
     ("ops",),
     ("tensor",),
-    ("creation", "guards", "exact_math", "dual", "exact"),
+    ("creation", "guards", "exact_math", "dual", "exact", "einops_backend"),
     ("random",),
     ("functional", "autodiff"),
     ("control",),
@@ -55,7 +56,7 @@ def problems(root: Path) -> list[str]:
         *_upward(imports, "smelt", FLOORS),
         *_upward(imports, "smelt.compiler", STAGES),
         *_circles(imports),
-        *_compared_families(modules),
+        *_compared_names(modules),
     ]
 
 
@@ -130,14 +131,22 @@ def _circles(imports: Imports) -> Iterator[str]:
                 path.append((target, iter(imports[target])))
 
 
-def _compared_families(modules: dict[str, ast.Module]) -> Iterator[str]:
+def _compared_names(modules: dict[str, ast.Module]) -> Iterator[str]:
     for module, tree in modules.items():
         if module.startswith("smelt.ops"):
             continue
         for node in ast.walk(tree):
             sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
-            if any(isinstance(side, ast.Attribute) and side.attr == "family" for side in sides):
-                yield f"{module}:{node.lineno}: compares a family; ask for a capability"
+            if any(map(_is_name_of_operation, sides)):
+                yield f"{module}:{node.lineno}: compares an operation's name; ask for a capability"
+
+
+def _is_name_of_operation(node: ast.expr) -> bool:
+    """Whether an expression is `op.name` or `....op.name`."""
+    if not isinstance(node, ast.Attribute) or node.attr != "name":
+        return False
+    holder = node.value
+    return getattr(holder, "id", "") == "op" or getattr(holder, "attr", "") == "op"
 
 
 if __name__ == "__main__":

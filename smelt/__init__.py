@@ -39,6 +39,7 @@ from smelt.creation import (
     zeros_like,
 )
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.einops_backend import register as _register_with_einops
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
@@ -66,6 +67,7 @@ from smelt.random import (
 from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tensor.arithmetic import add, div, eq, ge, gt, isclose, le, lt, mul, ne, neg, sub
+from smelt.tensor.checked import checked_names as _checked_names
 from smelt.tensor.einsum import einsum
 from smelt.tensor.elementary import (
     abs,
@@ -164,6 +166,8 @@ from smelt.tensor.shaping import (
 from smelt.tensor.sorting import argsort, sort, topk
 from smelt.tracing.engine import enable_grad, no_grad
 
+_register_with_einops()
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -189,3 +193,5 @@ __all__ = [
     "transpose", "tril", "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad",
     "var", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
+
+_checked_names(globals(), __all__, "smelt")

@@ -15,11 +15,12 @@ from smelt import dtypes
 from smelt.dtypes import as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.iota import iota
-from smelt.tensor import Tensor
+from smelt.tensor import Tensor, dlpack
 from smelt.tensor.apply import as_tensor, extents_of
 from smelt.tensor.apply import full as full_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
+from smelt.tensor.unsupported import is_cpu, no_device
 from smelt.tracing.engine import Eager, context, literal_array
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "linspace", "meshgrid", "one_hot", "ones", "ones_like", "scalar_tensor", "tensor", "zeros",
     "zeros_like",
 ]  # fmt: skip
+
+MOST_AXES = 64  # that NumPy's arrays can have
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -54,11 +57,13 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     return result.requires_grad_() if requires_grad else result
 
 
-def _stacked(data: Any) -> Any:
-    """Lists of eager scalar tensors are lists of numbers; other data stay as they are."""
+def _stacked(data: Any, depth: int = 0) -> Any:
+    """Lists of eager tensors are lists of arrays; other data stay as they are."""
     if isinstance(data, (list, tuple)):
-        return [_stacked(item) for item in data]
-    return data.tolist() if isinstance(data, Tensor) else data
+        if depth == MOST_AXES:
+            raise ShapeError(f"tensor: lists are nested more than {MOST_AXES} deep")
+        return [_stacked(item, depth + 1) for item in data]
+    return data.numpy() if isinstance(data, Tensor) else data
 
 
 scalar_tensor = tensor
@@ -83,13 +88,26 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return Tensor(array, dtype)
 
 
-def from_dlpack(source: Any) -> Tensor:
-    """Returns a tensor that shares the memory of anything with `__dlpack__` (PyTorch, JAX, NumPy).
+def from_dlpack(source: Any, device: Any = None, copy: bool | None = None) -> Tensor:
+    """Returns the contents of anything with `__dlpack__` (PyTorch, JAX, NumPy) as a tensor.
+
+    It shares the memory where it can: change the source no more, or give `copy=True`.
+
+    Args:
+        source: an array or tensor on the CPU, of any library.
+        device: the CPU, or None.
+        copy: True for memory of its own, False for the source's, None for a copy where a dtype
+            that Smelt does not have is widened.
 
     Raises:
+        ArgumentError: `source` is no such thing, or lies on another device.
         DTypeError: its dtype is not one of Smelt's.
     """
-    return from_numpy(np.from_dlpack(source))
+    if device is not None and not is_cpu(device) and device != dlpack.CPU:
+        raise no_device(str(device))
+    array, dtype = dlpack.imported(source, copy)
+    array.flags.writeable = array.flags.writeable and array.flags.owndata
+    return Tensor(array, dtype)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:

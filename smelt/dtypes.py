@@ -1,4 +1,4 @@
-"""The dtypes, and the one table that says what two of them make together.
+"""The dtypes, and the one table that says what several of them make together.
 
 `float16` and `bfloat16` are storage: arithmetic on them happens in float32 and is rounded when it
 is stored. NumPy has no bfloat16, so its bits live in a `uint16` array; `decode` and `encode`
@@ -65,6 +65,7 @@ bfloat16 = DType("bfloat16", "float", np.dtype(np.uint16), 3)
 float32 = DType("float32", "float", np.dtype(np.float32), 4)
 float64 = DType("float64", "float", np.dtype(np.float64), 5)
 
+_KINDS = {"bool": 0, "int": 1, "float": 2}
 ALL = (bool_, int32, int64, float16, bfloat16, float32, float64)
 BY_NAME = {dtype.name: dtype for dtype in ALL}
 _BY_STORAGE = {dtype.storage: dtype for dtype in ALL if dtype is not bfloat16}
@@ -85,8 +86,8 @@ def as_dtype(given: Any) -> DType:
     if isinstance(given, type) and given in _PYTHON:
         return _PYTHON[given]
     try:
-        storage = np.dtype(given)
-    except TypeError:
+        storage = np.dtype(given).newbyteorder("=")
+    except (TypeError, ValueError):
         raise DTypeError(f"{given!r} is not a dtype; Smelt has {', '.join(BY_NAME)}") from None
     dtype = _BY_STORAGE.get(storage) or _WIDENED.get(storage.name)
     if dtype is None:
@@ -95,7 +96,7 @@ def as_dtype(given: Any) -> DType:
 
 
 def promote(a: DType, b: DType) -> DType:
-    """Returns the dtype of an operation on an `a` and a `b`: the wider of the two.
+    """Returns the dtype of an operation on an `a` and a `b` of one standing: the wider of the two.
 
     Floats win over integers whatever their width (int64 with float32 is float32, as in PyTorch);
     float16 with bfloat16 is float32.
@@ -107,17 +108,34 @@ def promote(a: DType, b: DType) -> DType:
     return a if a.rank > b.rank else b
 
 
-def promote_scalar(tensor: DType, scalar: Any) -> DType:
-    """Returns the dtype of an operation on a tensor and a Python or NumPy scalar.
+def promote_by_standing(*standings: DType | None) -> DType:
+    """Returns the dtype of an operation whose operands differ in standing, as in PyTorch.
 
-    Scalars are weak: they change the tensor's dtype only when its kind cannot hold theirs (a float
-    with an int tensor makes float32, an int with a bool tensor makes int64).
+    Tensors with axes stand first, then tensors of shape (), then numbers. A lower standing changes
+    the dtype only when its kind (bool, int, float) is a higher one: then it gives its own.
+
+    Args:
+        standings: the dtype that the operands of each standing promote to, the highest standing
+            first; None where there are none; there is one at least.
     """
-    if isinstance(scalar, (bool, np.bool_)):
-        return tensor
-    if isinstance(scalar, (int, np.integer)):
-        return int64 if tensor.kind == "bool" else tensor
-    return tensor if tensor.is_float else float32
+    given = [dtype for dtype in standings if dtype is not None]
+    return max(given, key=lambda dtype: _KINDS[dtype.kind])  # the first of equal kinds
+
+
+def number_dtype(number: Any) -> DType:
+    """Returns what a Python or NumPy number counts as when it meets tensors: bool, int64 or
+    float32.
+    """
+    if isinstance(number, (bool, np.bool_)):
+        return bool_
+    return int64 if isinstance(number, (int, np.integer)) else float32
+
+
+def largest(dtype: DType) -> float:
+    """Returns the largest finite number of a float dtype."""
+    if dtype is bfloat16:
+        return float(decode(np.array(0x7F7F, np.uint16), bfloat16))
+    return float(np.finfo(dtype.storage).max)
 
 
 def decode(array: np.ndarray, dtype: DType) -> np.ndarray:

@@ -17,8 +17,10 @@ Vectors and matrices of duals are lists, and lists of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Union
 
 import numpy as np
 
@@ -28,12 +30,15 @@ from smelt.ops import elementwise
 from smelt.ops.elementwise import Elementwise
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tracing.engine import enable_grad
+from smelt.tracing.walk import forward_walk
 
 __all__ = [
     "Dual", "abs", "atan2", "cos", "cst", "diff", "erf", "exp", "grad", "ln", "log", "log1p",
     "maximum", "minimum", "pow", "relu", "sigmoid", "sin", "sqrt", "tan", "tanh",
 ]  # fmt: skip
 
+Part = Union[Tensor, "Dual"]
 Number = Any  # a Dual, a Python or NumPy number, or a tensor of shape ()
 
 
@@ -42,27 +47,33 @@ class Dual:
 
     Comparisons look at the value alone, so `if x > 0` chooses a branch as plain numbers would.
     There is no `float(dual)`: that would lose the derivative without a word; take `.x`.
+
+    Each `diff` and `grad` that is running has a perturbation of its own, by its level: the number
+    of those around it. Within an inner one, a dual of an outer one is a constant, and a value may
+    itself be such a dual.
     """
 
-    __slots__ = ("_dx", "_x")
+    __slots__ = ("_dx", "_level", "_x")
 
     def __init__(self, x: Number, dx: Number = 0.0) -> None:
         """Makes the dual number `x + dx eps`; `dx` is 0 for a constant and 1 for the variable."""
-        self._x = _scalar(x)
-        self._dx: Tensor | None = _scalar(dx)  # None is the 0 of a constant
+        self._x: Part = _scalar(x)
+        is_constant = isinstance(dx, (int, float)) and dx == 0
+        self._dx: Part | None = None if is_constant else _scalar(dx)  # None is the 0 of a constant
+        self._level = 0
 
     @property
-    def x(self) -> Tensor:
-        """The value, a float64 tensor of shape ()."""
+    def x(self) -> Any:
+        """The value, a float64 tensor of shape (); a Dual of the `diff` around where they nest."""
         return self._x
 
     @property
-    def dx(self) -> Tensor:
-        """The derivative, a float64 tensor of shape () (within `grad`, one per variable)."""
+    def dx(self) -> Any:
+        """The derivative, like the value (within `grad`, one per variable)."""
         return as_tensor(0.0, float64) if self._dx is None else self._dx
 
     def __repr__(self) -> str:
-        return f"Dual({self.x.tolist()}, {self.dx.tolist()})"
+        return f"Dual({_written(self.x)}, {_written(self.dx)})"
 
     # --- arithmetic -------------------------------------------------------------------------------
 
@@ -116,22 +127,22 @@ class Dual:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Dual, Tensor, int, float, np.generic)):
             return NotImplemented
-        return bool(self._x == _value(other))
+        return bool(_value(self) == _value(other))
 
     def __lt__(self, other: Number) -> bool:
-        return bool(self._x < _value(other))
+        return bool(_value(self) < _value(other))
 
     def __le__(self, other: Number) -> bool:
-        return bool(self._x <= _value(other))
+        return bool(_value(self) <= _value(other))
 
     def __gt__(self, other: Number) -> bool:
-        return bool(self._x > _value(other))
+        return bool(_value(self) > _value(other))
 
     def __ge__(self, other: Number) -> bool:
-        return bool(self._x >= _value(other))
+        return bool(_value(self) >= _value(other))
 
     def __hash__(self) -> int:
-        return hash(self._x.item())
+        return hash(_value(self).item())
 
     # --- functions, also as methods ---------------------------------------------------------------
 
@@ -184,21 +195,78 @@ class Dual:
 
 def applied(op: Elementwise, *operands: Number) -> Dual:
     """Returns an operation on duals (and numbers): its value, and its tangent by its card."""
-    duals = [operand if isinstance(operand, Dual) else cst(operand) for operand in operands]
-    values = [dual._x for dual in duals]
+    result = _lifted(op, [part if isinstance(part, Dual) else _scalar(part) for part in operands])
+    return result if isinstance(result, Dual) else cst(result)
+
+
+def _lifted(function: Callable[..., Tensor], operands: Sequence[Part]) -> Part:
+    """Returns a function of tensors applied to duals, which are constants beside duals of a higher
+    level:  f(x + dx eps) = f(x) + f'(x) dx eps,  x and dx numbers of the lower levels.
+    """
+    level = max((part._level for part in operands if isinstance(part, Dual)), default=None)
+    if level is None:
+        return function(*operands)
+    values, tangents = _parts(level, operands)
+    count = len(values)
+
+    def moved(*parts: Tensor) -> Tensor:
+        return _jvp(function, parts[:count], dict(zip(tangents, parts[count:], strict=True)))
+
+    value = _lifted(function, values)
+    if not tangents:
+        return _made(level, value, None)
+    return _made(level, value, _lifted(moved, [*values, *tangents.values()]))
+
+
+def _parts(level: int, operands: Sequence[Part]) -> tuple[list[Part], dict[int, Part]]:
+    """Returns the values of operands, and the derivatives, by place, of those that have one."""
+    values, tangents = list(operands), {}
+    for place, part in enumerate(operands):
+        if isinstance(part, Dual) and part._level == level:
+            values[place] = part._x
+            if part._dx is not None:
+                tangents[place] = part._dx
+    return values, tangents
+
+
+def _jvp(
+    function: Callable[..., Tensor], points: Sequence[Tensor], tangents: dict[int, Tensor]
+) -> Tensor:
+    """Returns how a function of tensors moves when the points of some places do."""
+    given = tuple(tangents.get(place) for place in range(len(points)))
+    if isinstance(function, Elementwise):
+        result = function.jvp(given, function(*points), *points)
+    else:
+        shape = np.broadcast_shapes(*(tangent.shape for tangent in tangents.values()))
+        with enable_grad():
+            fresh = [_tracked(point, shape) for point in points]
+            output = function(*fresh)
+        moves = {id(fresh[place]): tangent.expand(shape) for place, tangent in tangents.items()}
+        (result,) = forward_walk((output,), moves)
+        if result is not None and not any(
+            part.requires_grad for part in (*points, *tangents.values())
+        ):
+            result = result.detach()
+    return as_tensor(0.0, float64) if result is None else result
+
+
+def _tracked(point: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns a copy that leaves a history, of the point where that has one itself."""
+    shape = np.broadcast_shapes(point.shape, shape)
+    if point.requires_grad:
+        return point.clone().expand(shape).clone()
+    return point.detach().expand(shape).clone().requires_grad_()
+
+
+def _made(level: int, x: Part, dx: Part | None) -> Dual:
     result = object.__new__(Dual)
-    result._x = op(*values)
-    tangents = tuple([dual._dx for dual in duals])
-    still = all(tangent is None for tangent in tangents)
-    result._dx = None if still else op.jvp(tangents, result._x, *values)
+    result._level, result._x, result._dx = level, x, dx
     return result
 
 
 def _scalar(value: Number) -> Tensor:
     if isinstance(value, Dual):
-        raise ArgumentError(
-            "a Dual cannot hold a Dual; nest smelt.jvp or smelt.grad for higher derivatives"
-        )
+        raise ArgumentError("a Dual cannot hold a Dual; nest dual.diff or dual.grad instead")
     tensor = as_tensor(value, None if isinstance(value, (Tensor, np.ndarray)) else float64)
     if tensor.shape:
         raise ShapeError(f"a Dual is one number, got shape {tensor.shape}; make a list of duals")
@@ -206,14 +274,19 @@ def _scalar(value: Number) -> Tensor:
 
 
 def _value(value: object) -> Any:
-    return value._x if isinstance(value, Dual) else value
+    """Returns the number at the bottom of a dual."""
+    while isinstance(value, Dual):
+        value = value._x
+    return value
+
+
+def _written(part: Part) -> Any:
+    return part if isinstance(part, Dual) else part.tolist()
 
 
 def cst(value: Number) -> Dual:
     """Returns a constant: the dual number with derivative 0."""
-    result = object.__new__(Dual)
-    result._x, result._dx = _scalar(value), None
-    return result
+    return _made(0, _scalar(value), None)
 
 
 def abs(x: Number) -> Dual:
@@ -306,8 +379,41 @@ def diff(function: Callable[[Dual], Number], x: Number) -> Tensor:
         function: takes and returns a Dual (a plain number as result is a constant).
         x: the point, a number or a tensor of shape ().
     """
-    result = function(Dual(x, 1.0))
-    return (result if isinstance(result, Dual) else cst(result)).dx
+    with _running.entered(0) as level:
+        return _derivative(function(_variable(level, x, as_tensor(1.0, float64))), level)
+
+
+def _variable(level: int, x: Number, dx: Tensor) -> Dual:
+    return _made(level, x if isinstance(x, Dual) else _scalar(x), dx)
+
+
+def _derivative(result: Number, level: int) -> Any:
+    if isinstance(result, Dual) and result._level == level:
+        return result.dx
+    return as_tensor(0.0, float64)
+
+
+class _Running(threading.local):
+    """The `diff` and `grad` that this thread is in: how many, and how many of the latter.
+
+    Each `grad` has an axis of its own in the derivatives, before those of the ones around it.
+    """
+
+    level = 0
+    axes = 0
+
+    @contextmanager
+    def entered(self, axes: int) -> Iterator[int]:
+        """Within the block there is one more; gives its level."""
+        before = self.level, self.axes
+        self.level, self.axes = self.level + 1, self.axes + axes
+        try:
+            yield self.level
+        finally:
+            self.level, self.axes = before
+
+
+_running = _Running()
 
 
 def grad(function: Callable[[list[Dual]], Number], xs: Sequence[Number]) -> list[Tensor]:
@@ -321,10 +427,24 @@ def grad(function: Callable[[list[Dual]], Number], xs: Sequence[Number]) -> list
     """
     if not len(xs):
         raise ArgumentError("dual.grad: a function of no variables has no gradient")
-    seeds = np.eye(len(xs))
-    variables = [cst(x) for x in xs]
-    for variable, seed in zip(variables, seeds, strict=True):
-        variable._dx = as_tensor(seed, float64)
-    result = function(variables)
-    partials = (result if isinstance(result, Dual) else cst(result)).dx.expand(len(xs))
-    return [partials[index] for index in range(len(xs))]
+    axes = _running.axes
+    seeds = np.eye(len(xs)).reshape(len(xs), len(xs), *(1,) * axes)
+    with _running.entered(1) as level:
+        variables = [
+            _variable(level, x, as_tensor(seed, float64)) for x, seed in zip(xs, seeds, strict=True)
+        ]
+        slopes = _derivative(function(variables), level)
+    return [_along(slopes, index, axes) for index in range(len(xs))]
+
+
+def _along(slopes: Part, index: int, axes: int) -> Any:
+    """Returns the derivative by one variable, without the axis of the variables, before which
+    `axes` others stand.
+    """
+    if isinstance(slopes, Dual):
+        dx = None if slopes._dx is None else _along(slopes._dx, index, axes)
+        return _made(slopes._level, _along(slopes._x, index, axes), dx)
+    if slopes.ndim <= axes:
+        return slopes
+    own = slopes[index if len(slopes) > 1 else 0]
+    return own.reshape(own.shape[next((n for n, k in enumerate(own.shape) if k > 1), own.ndim) :])

@@ -2,13 +2,16 @@
 
     SmeltError
     +-- ShapeError       operands whose shapes do not fit          (also a ValueError)
+    |   +-- DimensionError   a tensor of shape () that has no axis  (also a TypeError)
     +-- DTypeError       operands whose dtypes do not fit          (also a TypeError)
     +-- ArgumentError    a setting out of its range                (also a ValueError)
+    |   +-- ArgumentTypeError  a value of the wrong kind, a misspelt keyword (also a TypeError)
     +-- BoundsError      an index or label outside its axis        (also an IndexError)
     +-- AssignmentError  x[i] = v: tensors are values             (also a TypeError)
     +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)
     +-- GradientError    a derivative that does not exist          (also a RuntimeError)
     +-- MovedError       a donated tensor was used again           (also a RuntimeError)
+    +-- ExchangeError    memory that another library cannot share (also a BufferError)
     +-- StateError       a state_dict that does not fit its module (also a KeyError)
     +-- CompileError     the compiler could not finish             (also a RuntimeError)
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
@@ -28,12 +31,15 @@ from smelt.location import location
 
 __all__ = [
     "ArgumentError",
+    "ArgumentTypeError",
     "AssignmentError",
     "BoundsError",
     "ChannelClosed",
     "ChannelTimeout",
     "CompileError",
     "DTypeError",
+    "DimensionError",
+    "ExchangeError",
     "FileError",
     "GradientError",
     "MissingExtra",
@@ -65,12 +71,20 @@ class ShapeError(SmeltError, ValueError):
     """Operands whose shapes do not fit together."""
 
 
+class DimensionError(ShapeError, TypeError):
+    """A tensor of shape () where one with at least one axis belongs, as in len(x)."""
+
+
 class DTypeError(SmeltError, TypeError):
     """Operands whose dtypes do not fit together."""
 
 
 class ArgumentError(SmeltError, ValueError):
     """A setting outside the range in which it means something."""
+
+
+class ArgumentTypeError(ArgumentError, TypeError):
+    """A value of a kind that a function does not take, a missing argument, a misspelt keyword."""
 
 
 class BoundsError(SmeltError, IndexError):
@@ -91,6 +105,10 @@ class GradientError(SmeltError, RuntimeError):
 
 class MovedError(SmeltError, RuntimeError):
     """A tensor was used after its memory had been given away."""
+
+
+class ExchangeError(SmeltError, BufferError):
+    """Memory that cannot be shared with another library in the way that it asked for."""
 
 
 class StateError(SmeltError, KeyError):
@@ -121,3 +139,7 @@ class MissingExtra(SmeltError, ImportError):
             f"{feature} needs the optional extra [{extra}]; install it with: "
             f'pip install "smelt[{extra}]"'
         )
+        self._made_of = feature, extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._made_of, vars(self)

@@ -7,13 +7,25 @@ import functools
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from types import FrameType
+
+import numpy as np
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
 _BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
 _BETWEEN.add(threading.Thread.run.__code__.co_filename)  # what starts a thread
+_BELOW = (  # Smelt, NumPy, and Python's own library, but not what is installed beside it
+    _PACKAGE,
+    os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
+    os.path.dirname(contextlib.__file__) + os.sep + "contextlib",
+    os.path.dirname(contextlib.__file__) + os.sep + "collections",
+    functools.__file__,
+    "<frozen",
+    "<__array_function__",
+)
 _STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
 
@@ -58,6 +70,11 @@ def with_location(message: str) -> str:
     return message + location(message)
 
 
+def is_own(filename: str) -> bool:
+    """Returns whether code is Smelt's, or of the libraries that it stands on."""
+    return filename.startswith(_BELOW) and not filename.startswith(_BOOK)
+
+
 def user_frame() -> FrameType | None:
     """Returns the innermost frame of the call stack that is the user's own code.
 
@@ -72,6 +89,17 @@ def user_frame() -> FrameType | None:
             break
         frame = frame.f_back
     return frame
+
+
+def warn(message: str) -> None:
+    """Warns at the user's line, so that Python shows each line's warning once."""
+    frame = user_frame()
+    if frame is None:
+        warnings.warn(message, stacklevel=2)
+        return
+    shown = frame.f_globals.setdefault("__warningregistry__", {})
+    code, line = frame.f_code, frame.f_lineno
+    warnings.warn_explicit(message, UserWarning, code.co_filename, line, registry=shown)
 
 
 def user_line() -> str:

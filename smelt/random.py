@@ -22,8 +22,9 @@ from smelt.ops import elementwise
 from smelt.ops.op import Shape
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, extents_of
-from smelt.tensor.elementary import where
+from smelt.tensor.apply import as_tensor, extents_of, floating
+from smelt.tensor.elementary import isinf, where
+from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort
 from smelt.tracing.engine import context, no_grad
 
@@ -362,22 +363,29 @@ def multinomial(
         int64 (num_samples) or (N, num_samples).
 
     Raises:
-        ArgumentError: a weight is negative, or more places are wanted than there are.
+        ArgumentError: a weight is negative, infinite or nan, all weights of a row are 0, or more
+            places are wanted than there are with a weight.
     """
-    weights = probabilities.detach()
-    _require(weights >= 0, "multinomial: a weight is negative or nan")
+    weights = wide(floating(probabilities).detach())
+    _require((weights >= 0) & ~isinf(weights), "multinomial: a weight is negative, infinite or nan")
+    possible = (weights > 0).sum(-1)
+    _require(possible > 0, "multinomial: all weights of a row are 0, so there is no distribution")
     if not replacement:
         if num_samples > weights.shape[-1]:
             raise ArgumentError(
                 f"multinomial: {num_samples} of {weights.shape[-1]} without replacement"
             )
+        message = f"multinomial: fewer than {num_samples} weights of a row are not 0"
+        _require(possible >= num_samples, message)
         times = exponential(1.0, weights.shape, weights.dtype, generator) / weights
         return argsort(times).narrow(-1, 0, num_samples)
     edges = weights.cumsum(-1)
     total = edges.narrow(-1, weights.shape[-1] - 1, 1)
     shape = (*weights.shape[:-1], num_samples)
     point = rand(shape, dtype=weights.dtype, generator=generator) * total
-    return (edges.unsqueeze(-2) <= point.unsqueeze(-1)).sum(-1)
+    # a point may be rounded up to the total: what lies there has weight 0, or does not exist
+    passed = (edges.unsqueeze(-2) <= point.unsqueeze(-1)) & (edges < total).unsqueeze(-2)
+    return passed.sum(-1)
 
 
 def _require(holds: Any, message: str) -> None:

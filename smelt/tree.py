@@ -1,4 +1,7 @@
-"""Trees: tuples, lists and dicts of leaves, taken apart and put together again."""
+"""Trees: tuples, lists and dicts of leaves, taken apart and put together again.
+
+A tree may be nested as deep as memory allows: nothing here calls itself.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,34 @@ from typing import Any
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Structure", "difference", "flatten", "map", "paths", "unflatten"]
+__all__ = ["Structure", "difference", "flatten", "map", "ordered_keys", "paths", "unflatten"]
 
 LEAF = "leaf"
+Item = tuple[Any, tuple[Any, ...], int]  # kind, keys of a dict, how many nodes right below
+
+_python_map = map  # below, `map` is that of trees
+_LEAF: Item = (LEAF, (), 0)
+_NONE: Item = (None, (), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The shape of a tree: its kind, the keys of a dict, and the structures below; hashable."""
+    """The shape of a tree: its nodes, each before those below it, from left to right; hashable."""
 
-    kind: Any
-    keys: tuple[Any, ...] = ()
-    children: tuple[Structure, ...] = ()
+    items: tuple[Item, ...]
+    leaves: int  # how many of the nodes are leaves
 
 
-_LEAF = Structure(LEAF)
+_LONE_LEAF = Structure((_LEAF,), 1)
+
+
+class _End:
+    """Stands on a stack behind what a container holds."""
+
+    __slots__ = ("container",)
+
+    def __init__(self, container: int) -> None:
+        self.container = container
 
 
 def flatten(value: Any) -> tuple[list[Any], Structure]:
@@ -30,26 +46,47 @@ def flatten(value: Any) -> tuple[list[Any], Structure]:
 
     Tuples (also named ones), lists and dicts are inner nodes (a dict's keys in sorted order where
     they can be sorted); None has no leaves; anything else is a leaf.
+
+    Raises:
+        ArgumentError: a container holds itself.
     """
+    if value is not None and not isinstance(value, (tuple, list, dict)):
+        return [value], _LONE_LEAF
     leaves: list[Any] = []
-    structure = _flatten(value, leaves)
-    return leaves, structure
+    items: list[Item] = []
+    stack: list[Any] = [value]
+    around: set[int] = set()  # the ids of the containers that are open
+    while stack:
+        node = stack.pop()
+        kind = type(node)
+        if isinstance(node, (tuple, list)):
+            items.append((kind, (), len(node)))
+            _open(node, around, stack)
+            stack.extend(reversed(node))
+        elif kind is dict:
+            keys = ordered_keys(node)
+            items.append((kind, keys, len(keys)))
+            _open(node, around, stack)
+            stack.extend([node[key] for key in reversed(keys)])
+        elif node is None:
+            items.append(_NONE)
+        elif kind is _End:
+            around.remove(node.container)
+        else:
+            leaves.append(node)
+            items.append(_LEAF)
+    return leaves, Structure(tuple(items), len(leaves))
 
 
-def _flatten(value: Any, leaves: list[Any]) -> Structure:
-    if value is None:
-        return Structure(None)
-    kind = type(value)
-    if isinstance(value, (tuple, list)):
-        return Structure(kind, (), tuple([_flatten(item, leaves) for item in value]))
-    if kind is dict:
-        keys = _ordered(value)
-        return Structure(kind, keys, tuple([_flatten(value[key], leaves) for key in keys]))
-    leaves.append(value)
-    return _LEAF
+def _open(node: Any, around: set[int], stack: list[Any]) -> None:
+    if id(node) in around:
+        raise ArgumentError(f"a {type(node).__name__} that contains itself is not a tree")
+    around.add(id(node))
+    stack.append(_End(id(node)))
 
 
-def _ordered(value: dict[Any, Any]) -> tuple[Any, ...]:
+def ordered_keys(value: dict[Any, Any]) -> tuple[Any, ...]:
+    """Returns the keys of a dict in the order in which its leaves stand."""
     try:
         return tuple(sorted(value))
     except TypeError:
@@ -58,25 +95,34 @@ def _ordered(value: dict[Any, Any]) -> tuple[Any, ...]:
 
 def unflatten(structure: Structure, leaves: list[Any]) -> Any:
     """Returns the tree of `structure` with `leaves` in place; raises when the count differs."""
-    pending = iter(leaves)
-    try:
-        result = _unflatten(structure, pending)
-    except StopIteration:
-        raise ArgumentError("unflatten: too few leaves for the structure") from None
-    if next(pending, _LEAF) is not _LEAF:
-        raise ArgumentError("unflatten: too many leaves for the structure")
-    return result
+    items = structure.items
+    if len(leaves) != structure.leaves:
+        few = "few" if len(leaves) < structure.leaves else "many"
+        raise ArgumentError(f"unflatten: too {few} leaves for the structure")
+    kind, _, count = items[0]
+    if kind is not None and structure.leaves == count == len(items) - 1:
+        return _container(items[0], leaves)  # the usual case: nothing is nested
+    pending = reversed(leaves)
+    built: list[Any] = []  # the first of several nodes stands on top
+    for item in reversed(items):
+        kind, _, count = item
+        if kind is LEAF:
+            built.append(next(pending))
+        elif kind is None:
+            built.append(None)
+        else:
+            children = built[len(built) - count :]
+            del built[len(built) - count :]
+            built.append(_container(item, children[::-1]))
+    return built[0]
 
 
-def _unflatten(structure: Structure, pending: Iterator[Any]) -> Any:
-    kind = structure.kind
-    if kind is LEAF:
-        return next(pending)
-    if kind is None:
-        return None
-    children = [_unflatten(child, pending) for child in structure.children]
+def _container(item: Item, children: list[Any]) -> Any:
+    kind, keys, _ = item
+    if kind is tuple:
+        return tuple(children)
     if kind is dict:
-        return dict(zip(structure.keys, children, strict=True))
+        return dict(zip(keys, children, strict=True))
     return kind(*children) if hasattr(kind, "_fields") else kind(children)
 
 
@@ -89,44 +135,45 @@ def map(function: Callable[..., Any], first: Any, *trees: Any) -> Any:
 
 def paths(structure: Structure) -> list[str]:
     """Returns where each leaf stands, as Python writes it: `["a"][0]`; "" for a lone leaf."""
-    if structure.kind is LEAF:
-        return [""]
-    children = zip(_steps(structure), structure.children, strict=True)
-    return [step + path for step, child in children for path in paths(child)]
+    places = zip(structure.items, _places(structure), strict=True)
+    return [place for (kind, _, _), place in places if kind is LEAF]
 
 
-def difference(expected: Structure, actual: Structure, path: str = "") -> str:
+def _places(structure: Structure) -> Iterator[str]:
+    """Yields where each node stands."""
+    stack = [""]
+    for kind, keys, count in structure.items:
+        place = stack.pop()
+        yield place
+        steps = keys if kind is dict else range(count)
+        stack.extend([f"{place}[{step!r}]" for step in reversed(steps)])
+
+
+def difference(expected: Structure, actual: Structure) -> str:
     """Returns in words where `actual` first differs from `expected`; "" where it does not."""
-    if expected == actual:
-        return ""
-    where = path or "it"
-    if set(expected.keys) != set(actual.keys) and expected.kind is actual.kind:
-        return f"{where} {_changed_keys(expected, actual)}"
-    if expected.kind is not actual.kind or len(expected.children) != len(actual.children):
-        return f"{where} should be {_kind(expected)}, and is {_kind(actual)}"
-    if expected.keys != actual.keys:
-        return f"{where} has its keys in another order"
-    children = zip(_steps(expected), expected.children, actual.children, strict=True)
-    return next(filter(None, (difference(a, b, path + step) for step, a, b in children)))
+    nodes = zip(expected.items, actual.items, _places(expected), strict=False)
+    for wanted, found, place in nodes:
+        if wanted != found:
+            return f"{place or 'it'} {_changed(wanted, found)}"
+    return ""
 
 
-def _changed_keys(expected: Structure, actual: Structure) -> str:
-    missing = [repr(key) for key in expected.keys if key not in actual.keys]
-    added = [repr(key) for key in actual.keys if key not in expected.keys]
+def _changed(wanted: Item, found: Item) -> str:
+    if wanted[0] is not found[0] or wanted[0] is not dict:
+        return f"should be {_described(wanted)}, and is {_described(found)}"
+    missing = [repr(key) for key in wanted[1] if key not in found[1]]
+    added = [repr(key) for key in found[1] if key not in wanted[1]]
     lacks = [f"lacks the key {', '.join(missing)}"] if missing else []
-    return " and ".join(lacks + ([f"has the new key {', '.join(added)}"] if added else []))
+    has = [f"has the new key {', '.join(added)}"] if added else []
+    return " and ".join(lacks + has) or "has its keys in another order"
 
 
-def _steps(structure: Structure) -> list[str]:
-    keys = structure.keys if structure.kind is dict else range(len(structure.children))
-    return [f"[{key!r}]" for key in keys]
-
-
-def _kind(structure: Structure) -> str:
-    if structure.kind is LEAF:
+def _described(item: Item) -> str:
+    kind, keys, count = item
+    if kind is LEAF:
         return "a tensor"
-    if structure.kind is None:
+    if kind is None:
         return "None"
-    if structure.kind is dict:
-        return f"a dict with the keys {', '.join(map(repr, structure.keys)) or '(none)'}"
-    return f"a {structure.kind.__name__} of {len(structure.children)}"
+    if kind is dict:
+        return f"a dict with the keys {', '.join(_python_map(repr, keys)) or '(none)'}"
+    return f"a {kind.__name__} of {count}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from smelt import dual
 from smelt.dual import Dual, cst
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
-from smelt.tensor import as_tensor
+from smelt.tensor import Tensor, as_tensor
 
 
 def pair(number: Dual) -> tuple[float, float]:
@@ -156,11 +158,52 @@ def test_derivatives_nest_with_the_other_modes() -> None:
     assert second.item() == 12.0
 
 
+NESTED: list[tuple[str, Callable[[Dual], Any], float, float]] = [
+    ("outer variable inside", lambda x: x * dual.diff(lambda y: x + y, 1.0), 2.0, 1.0),
+    ("outer variable as a factor", lambda x: x * dual.diff(lambda y: x * y * y, x), 3.0, 54.0),
+    ("second derivative", lambda x: dual.diff(lambda y: y**3, x), 2.0, 12.0),
+    (
+        "third derivative",
+        lambda x: dual.diff(lambda y: dual.diff(lambda z: z**4, y), x),
+        2.0,
+        48.0,
+    ),
+    ("through a function", lambda x: dual.diff(lambda y: dual.sin(x * y), 1.0), 0.5, None),
+    ("grad inside", lambda t: dual.grad(lambda v: v[0] * v[1] * t, [t, 3.0])[1], 2.0, 4.0),
+    ("a branch", lambda x: dual.diff(lambda y: y * x if y > 0 else x, x), 2.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "at", "slope"), [n[1:] for n in NESTED], ids=[n[0] for n in NESTED]
+)
+def test_each_diff_has_its_own_perturbation(function, at, slope) -> None:
+    if slope is None:  # d/dx x cos x
+        slope = math.cos(at) - at * math.sin(at)
+    got = dual.diff(function, at)
+    assert isinstance(got, Tensor)
+    assert got.shape == ()
+    np.testing.assert_allclose(got.item(), slope)
+
+
+def test_gradients_nest() -> None:
+    point = [2.0, 3.0]
+    inside = dual.grad(lambda v: dual.diff(lambda t: t * t * v[1], v[0]), point)
+    assert [float(part) for part in inside] == [6.0, 4.0]
+    both = dual.grad(lambda v: sum(dual.grad(lambda w: w[0] * w[0] * w[1] * v[0], v)), point)
+    assert [float(part) for part in both] == [36.0, 8.0]
+    hessian = [
+        dual.grad(lambda v, row=row: dual.grad(lambda w: w[0] ** 3 * w[1] ** 2, v)[row], point)
+        for row in range(2)
+    ]
+    assert [[float(part) for part in row] for row in hessian] == [[108.0, 72.0], [72.0, 16.0]]
+
+
 def test_mistakes_are_explained() -> None:
     with pytest.raises(ShapeError, match="one number, got shape"):
         Dual(np.ones(2))
     with pytest.raises(ArgumentError, match="cannot hold a Dual"):
-        dual.diff(lambda x: dual.diff(lambda y: y * y, x), 1.0)
+        Dual(Dual(1.0, 1.0), 1.0)
     with pytest.raises(ArgumentError, match="no variables"):
         dual.grad(lambda v: 1.0, [])
     with pytest.raises(TypeError, match="must be real number, not Dual"):

@@ -325,6 +325,11 @@ def test_interpreted_draws_have_the_same_bits(name):
         (lambda: random.normal(0.0, -1.0, (2,)), "deviation is negative"),
         (lambda: random.exponential(0.0, (2,)), "not positive"),
         (lambda: random.multinomial(tensor([1.0, -1.0]), 1), "weight is negative"),
+        (lambda: random.multinomial(tensor([1.0, math.inf]), 1), "infinite"),
+        (lambda: random.multinomial(tensor([1.0, math.nan]), 1), "nan"),
+        (lambda: random.multinomial(tensor([0.0, 0.0]), 1), "all weights of a row are 0"),
+        (lambda: random.multinomial(tensor([[1.0], [0.0]]), 3, True), "all weights of a row are 0"),
+        (lambda: random.multinomial(tensor([0.0, 1.0]), 2), "fewer than 2 weights"),
         (lambda: compile(lambda p: random.bernoulli(p))(tensor([0.5, 1.5])), r"outside \[0, 1\]"),
     ],
 )

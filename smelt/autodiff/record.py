@@ -12,7 +12,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from smelt import tree
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from smelt.location import warn
 from smelt.ops.movement import reshape
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.apply import repeated
@@ -20,6 +21,28 @@ from smelt.tracing.engine import context, enable_grad, no_grad
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
 Function = Callable[..., Any]
+
+
+class RecordedInput(Tensor):
+    """The stand-in for an argument of a function that is differentiated.
+
+    It knows whether something was computed from it. It is no variable: `x += 1` makes a new tensor.
+    """
+
+    __slots__ = ("was_read",)
+    is_variable = False
+
+    def __init__(self, x: Tensor) -> None:
+        self.was_read = False
+        super().__init__(x.data, x.dtype, requires_grad=True)
+        self.tape_entry = x.tape_entry  # without one it is a leaf
+        self.share_version(x)
+
+    @property
+    def data(self) -> Any:
+        """The array or graph node behind it."""
+        self.was_read = True
+        return super().data
 
 
 class Recording:
@@ -40,16 +63,48 @@ class Recording:
         self.what = what
         self.inputs: list[Tensor] = []
         self.structures: list[tuple[int, tree.Structure]] = []
+        given: list[Tensor] = []
         chosen = list(arguments)
         for argnum in numbers:
             leaves, structure = tree.flatten(_argument(what, arguments, argnum))
-            fresh = [tracked(as_tensor(leaf), what) for leaf in leaves]
+            tensors = [as_tensor(leaf) for leaf in leaves]
+            fresh = [tracked(x, what) for x in tensors]
+            given += tensors
             self.inputs += fresh
             self.structures.append((len(fresh), structure))
             chosen[argnum] = tree.unflatten(structure, fresh)
         self._own = {id(x) for x in self.inputs}
         with enable_grad():
             self.value = function(*chosen, **options)
+        self._check_used(given)
+
+    def _check_used(self, given: list[Tensor]) -> None:
+        """Warns of inputs that the function did not use.
+
+        If it took from outside the very tensor that was given for one, as a model does with its
+        parameters, the gradient that was meant is another one, and that is an error.
+        """
+        results = [leaf for leaf in tree.flatten(self.value)[0] if isinstance(leaf, Tensor)]
+        returned = set(map(id, results))
+        unused = [_is_idle(x) and id(x) not in returned for x in self.inputs]
+        if not results or not any(unused):
+            return
+        used = {id(x) for x, idle in zip(given, unused, strict=True) if not idle}
+        captured = set(map(id, tape_of(results))) - used
+        for number, (x, idle) in enumerate(zip(given, unused, strict=True), 1):
+            if not idle:
+                continue
+            which = f"input {number} of {len(given)}, {x.dtype.name} {x.shape},"
+            if id(x) in captured:
+                raise GradientError(
+                    f"{self.what}: {which} is unused: the function reads the tensor itself from "
+                    "outside, not the argument. Compute with the argument, or call backward() on "
+                    "the result and read .grad"
+                )
+            warn(
+                f"{self.what}: {which} is unused: the function computes nothing from it, so its "
+                "derivative is zero"
+            )
 
     def split_aux(self, has_aux: bool) -> tuple[Any, Any]:
         """Returns the value's differentiated part and the rest."""
@@ -103,6 +158,10 @@ class Recording:
         return nullcontext() if self._lasts(tensors) else no_grad()
 
 
+def _is_idle(x: Tensor) -> bool:
+    return isinstance(x, RecordedInput) and not x.was_read and x.size > 0
+
+
 def _argument(what: str, arguments: tuple[Any, ...], argnum: int) -> Any:
     if not -len(arguments) <= argnum < len(arguments):
         raise ArgumentError(
@@ -111,16 +170,14 @@ def _argument(what: str, arguments: tuple[Any, ...], argnum: int) -> Any:
     return arguments[argnum]
 
 
-def tracked(x: Tensor, what: str) -> Tensor:
+def tracked(x: Tensor, what: str) -> RecordedInput:
     """Returns `x` as a new tensor that requires a gradient and is still connected to its past."""
     if not x.dtype.is_float:
         raise DTypeError(
             f"{what}: only float tensors have derivatives, got {x.dtype.name} {x.shape}; "
             "pass a float (3.0 instead of 3) or cast it with .to(smelt.float32)"
         )
-    fresh = reshape(x, shape=x.shape)
-    fresh.requires_grad = True  # a leaf, unless x has a past that wants its gradient too
-    return fresh
+    return RecordedInput(reshape(x, shape=x.shape))
 
 
 def without_history(x: Tensor) -> Tensor:

@@ -181,18 +181,27 @@ def vmap(function: Function, in_axes: Axes = 0, out_axes: Axes = 0) -> Function:
 
 def axes_of_leaves(axes: Axes, value: Any, what: str) -> list[int | None]:
     """Returns one axis per leaf of `value`; `axes` is a prefix of its tree."""
-    if axes is None or isinstance(axes, int):
-        return [axes] * len(tree.flatten(value)[0])
-    if isinstance(axes, (tuple, list)) and isinstance(value, (tuple, list)):
-        if len(axes) == len(value):
-            pairs = zip(axes, value, strict=True)
-            return [axis for spec, subtree in pairs for axis in axes_of_leaves(spec, subtree, what)]
-    elif isinstance(axes, dict) and isinstance(value, dict) and axes.keys() == value.keys():
-        keys = tree.flatten(value)[1].keys
-        return [axis for key in keys for axis in axes_of_leaves(axes[key], value[key], what)]
-    raise ArgumentError(
-        f"vmap: {what} {axes!r} does not fit {_described(value)}; give an axis or None for each"
-    )
+    result: list[int | None] = []
+    stack = [(axes, value)]
+    while stack:
+        given, part = stack.pop()
+        if given is None or (isinstance(given, int) and not isinstance(given, bool)):
+            result += [given] * len(tree.flatten(part)[0])
+        elif isinstance(given, (tuple, list)) and isinstance(part, (tuple, list)):
+            _check_fits(len(given) == len(part), given, part, what)
+            stack += reversed(list(zip(given, part, strict=True)))
+        else:
+            is_dict = isinstance(given, dict) and isinstance(part, dict)
+            _check_fits(is_dict and given.keys() == part.keys(), given, part, what)
+            stack += [(given[key], part[key]) for key in reversed(tree.ordered_keys(part))]
+    return result
+
+
+def _check_fits(fits: bool, axes: Any, value: Any, what: str) -> None:
+    if not fits:
+        raise ArgumentError(
+            f"vmap: {what} {axes!r} does not fit {_described(value)}; give an axis or None for each"
+        )
 
 
 def _described(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -19,10 +21,31 @@ DESCRIPTION = "Deep learning whose whole training step is one native function."
 WRONG = (
     2  # the exit code of argparse for bad arguments, and ours for whatever else is wrong with them
 )
+CLOSED = 128 + signal.SIGPIPE  # what a shell expects of a program whose reader has gone
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Runs one command; returns its exit code.
+
+    Where nobody reads the output any more, as behind `| head -1`, it ends without a word; a
+    training keeps what it has.
+    """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here a closed pipe can still be noticed
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is under way
+        print("smelt: stopped by Ctrl-C", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, book, info))
     given = vars(parser.parse_args(arguments))
     command = given.pop("command")
@@ -31,6 +54,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SmeltError as error:
         print(f"smelt: {error}", file=sys.stderr)
         return WRONG
-    except KeyboardInterrupt:
-        print("smelt: stopped by Ctrl-C", file=sys.stderr)
-        return INTERRUPTED

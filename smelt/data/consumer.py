@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -21,6 +22,7 @@ class _Progress:
     """How many values were handled, and what went wrong; the thread and its owner share it."""
 
     def __init__(self) -> None:
+        self.process = os.getpid()
         self.handled = 0
         self.failure: BaseException | None = None
         self.told = False  # whether somebody got the failure
@@ -37,6 +39,19 @@ class _Progress:
         with self.changed:
             self.failure = self.failure or failure
             self.changed.notify_all()
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether this is a forked child, in which the thread does not run."""
+        return os.getpid() != self.process
+
+    def require_here(self) -> None:
+        """Raises in a forked child, where nobody handles anything and locks may stay held."""
+        if self.elsewhere:
+            raise ChannelClosed(
+                "this was made before the process was forked, and its thread stayed there; make "
+                "another one in the child"
+            )
 
     def require_success(self) -> None:
         """Raises the failure, if there is one."""
@@ -94,6 +109,7 @@ class Consumer(Generic[Value]):
             ChannelClosed: the consumer is closed.
             BaseException: what went wrong with an earlier value.
         """
+        self._progress.require_here()
         try:
             self._channel.send(value, None if wait else 0)
         except ChannelTimeout:
@@ -112,6 +128,7 @@ class Consumer(Generic[Value]):
             BaseException: what went wrong.
         """
         progress = self._progress
+        progress.require_here()
         with progress.changed:
             progress.changed.wait_for(
                 lambda: progress.failure is not None or progress.handled >= self._sent
@@ -124,6 +141,8 @@ class Consumer(Generic[Value]):
         Raises:
             BaseException: what went wrong.
         """
+        if self._progress.elsewhere:
+            return  # what was sent before the fork is handled there
         self._channel.close()
         self._thread.join()  # Ctrl-C may come here; the end of the program then does the rest
         atexit.unregister(self._end)
@@ -153,6 +172,8 @@ def _run(
 
 
 def _finish(channel: Channel[Any], thread: threading.Thread, progress: _Progress) -> None:
+    if progress.elsewhere:
+        return
     channel.close()
     if thread is not threading.current_thread():
         thread.join()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from smelt.atomic import read_bytes
+from smelt.data.csv_quotes import require_closed_quotes
 from smelt.data.files import Folder, fetch
 from smelt.data.filling import impute
 from smelt.data.table import Table, gaps
@@ -30,8 +31,10 @@ def read_csv(
 ) -> Table:
     r"""Returns a CSV file with a header as a table.
 
-    A column gets the narrowest type that holds all of it: bool, int64, float64, text. The file is
-    read by several threads.
+    A column gets the narrowest type that holds all of it: bool, int64, float64, text. Integers are
+    exact, or refused: those beyond int64, and those beyond 2^53 in a column that becomes float64
+    since a value of it is missing. Lines end with LF, CR LF or CR. The file is read by several
+    threads.
 
     Args:
         source: a path, or the contents, in UTF-8.
@@ -44,7 +47,8 @@ def read_csv(
         nulls: how a field without a value is written.
 
     Raises:
-        FileError: the file is missing, or no CSV file, or a field does not have the type asked for.
+        FileError: the file is missing, or no CSV file, or a field does not have the type asked for,
+            or holds an integer that cannot be kept exactly.
         ArgumentError: a column does not exist, values are missing, or a setting is unknown.
         MissingExtra: polars is not installed.
 
@@ -55,6 +59,8 @@ def read_csv(
     polars = _library()
     _check(missing, types or {})
     name, content = _content(source)
+    content = _with_line_feeds(content)
+    require_closed_quotes(name, content, separator)
     options = {
         "separator": separator,
         "schema_overrides": {
@@ -66,8 +72,13 @@ def read_csv(
         frame = _frame(polars, content, options)
     except polars.exceptions.PolarsError as error:
         raise FileError(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
-    table = _table(name, frame, polars)
-    return _completed(name, table if columns is None else table.select(*columns), missing)
+    _check_names(name, frame)
+    if columns is not None:
+        Table(dict.fromkeys(frame.columns, ())).select(*columns)  # which names what is not there
+        frame = frame.select(columns)
+    frame = _filled(frame, missing, polars)
+    table = Table({column: _values(name, frame[column], polars) for column in frame.columns})
+    return _completed(name, table, missing)
 
 
 def load_apple_stock(folder: Folder = None) -> Table:
@@ -132,10 +143,16 @@ def _check(missing: str | Mapping[str, Fill], types: Mapping[str, type]) -> None
 def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     if isinstance(source, bytes):
         return "CSV", source
-    try:
-        return os.fspath(source), Path(source).read_bytes()
-    except OSError as error:
-        raise FileError(f"{source}: cannot be read ({error.strerror})") from None
+    return os.fspath(source), read_bytes(source)
+
+
+def _with_line_feeds(content: bytes) -> bytes:
+    """Returns contents whose lines end with CR alone with LF in its place, outside of quotes."""
+    if b"\n" in content or b"\r" not in content:
+        return content
+    parts = content.split(b'"')
+    parts[::2] = [part.replace(b"\r", b"\n") for part in parts[::2]]
+    return b'"'.join(parts)
 
 
 def _frame(polars: Any, content: bytes, options: dict[str, Any]) -> Any:
@@ -153,19 +170,56 @@ def _frame(polars: Any, content: bytes, options: dict[str, Any]) -> Any:
     return polars.read_csv(content, infer_schema_length=None, **options) if undecided else frame
 
 
-def _table(name: str, frame: Any, polars: Any) -> Table:
+def _check_names(name: str, frame: Any) -> None:
     twice = [column for column in frame.columns if "_duplicated_" in column]
     if twice:
         raise FileError(f"{name}: two columns are called {twice[0].split('_duplicated_')[0]!r}")
-    return Table({column: _values(frame[column], polars) for column in frame.columns})
 
 
-def _values(series: Any, polars: Any) -> Any:
+def _filled(frame: Any, missing: str | Mapping[str, Fill], polars: Any) -> Any:
+    """Returns the frame without rows that lack values, or with values in integer columns: while
+    these are integers, and have not become floats to hold nan.
+    """
+    if missing == "drop":
+        return frame.drop_nulls()
+    if isinstance(missing, str):
+        return frame
+    kinds = {polars.Int64: int, polars.Int128: int, polars.Boolean: bool}
+    exact = [
+        polars.col(column).fill_null(value)
+        for column, value in missing.items()
+        if column in frame.columns and type(value) is kinds.get(frame[column].dtype)
+    ]
+    return frame.with_columns(exact)
+
+
+def _values(name: str, series: Any, polars: Any) -> Any:
     if series.dtype == polars.String:
         return series.to_list()
     if series.dtype == polars.Boolean and series.null_count():
-        series = series.cast(polars.Float64)
+        return series.cast(polars.Float64).to_numpy()
+    if series.dtype == polars.Int128:
+        inside = series.cast(polars.Int64, strict=False)
+        _require(name, series, inside.is_not_null() | series.is_null(), "does not fit int64")
+        series = inside
+    if series.dtype.is_integer() and series.null_count():
+        floats = series.cast(polars.Float64)
+        back = floats.cast(polars.Int64, strict=False)
+        lacks = "stands in a column that lacks values, and so becomes float64, which cannot hold it"
+        _require(name, series, (back == series).fill_null(False) | series.is_null(), lacks)
+        return floats.to_numpy()
     return series.to_numpy()
+
+
+def _require(name: str, series: Any, holds: Any, trouble: str) -> None:
+    """Raises, with row and column, when something does not hold for all of a column."""
+    if not holds.all():
+        row = int((~holds).arg_max())
+        raise FileError(
+            f"{name}: column {series.name!r}, row {row} (the first below the header is 0): "
+            f"{series[row]} {trouble}; read the column as text or rounded, by "
+            f"types={{{series.name!r}: str}} or float, or fill in or drop what is missing"
+        )
 
 
 def _completed(name: str, table: Table, missing: str | Mapping[str, Fill]) -> Table:

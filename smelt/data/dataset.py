@@ -52,6 +52,11 @@ class Dataset(ABC):
     def _get_noted(self, index: int) -> Any:
         try:
             return self[index]
+        except StopIteration as error:  # it would end the loop over the batches in silence
+            raise ArgumentError(
+                f"sample {index} of a {self._kind()} raised StopIteration; raise another error, or "
+                "shorten the dataset"
+            ) from error
         except Exception as error:
             error.add_note(f"reading sample {index} of a {self._kind()}")
             raise

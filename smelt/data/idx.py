@@ -10,10 +10,10 @@ import gzip
 import math
 import os
 import zlib
-from pathlib import Path
 
 import numpy as np
 
+from smelt.atomic import read_bytes
 from smelt.data.files import Folder, fetch
 from smelt.data.splits import part_of
 from smelt.errors import FileError
@@ -24,6 +24,7 @@ __all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
 TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 GZIP = b"\x1f\x8b"
 LIGHTEST = 255
+MOST_AXES = 64  # of a NumPy array
 PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -84,10 +85,7 @@ def _load(dataset: str, split: str, folder: Folder) -> tuple[Tensor, Tensor]:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[str, bytes]:
-    try:
-        return os.fspath(path), Path(path).read_bytes()
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror})") from None
+    return os.fspath(path), read_bytes(path)
 
 
 def _parsed(name: str, content: bytes) -> np.ndarray:
@@ -95,10 +93,18 @@ def _parsed(name: str, content: bytes) -> np.ndarray:
         raise FileError(f"{name}: is not an IDX file (it begins with {content[:4].hex(' ')})")
     kind, axes = np.dtype(TYPES[content[2]]), content[3]
     start = 4 + 4 * axes
+    if axes > MOST_AXES:
+        raise FileError(f"{name}: has {axes} axes; an array has at most {MOST_AXES}")
     if len(content) < start:
         raise FileError(f"{name}: ends within its header, which has {start} bytes")
     shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
     needed = start + math.prod(shape) * kind.itemsize
     if len(content) != needed:
         raise FileError(f"{name}: has {len(content)} bytes; numbers of shape {shape} need {needed}")
-    return np.frombuffer(content, kind, offset=start).reshape(shape).astype(kind.newbyteorder("="))
+    try:
+        numbers = np.frombuffer(content, kind, offset=start).reshape(shape)
+    except (
+        ValueError
+    ) as error:  # extents of which one is 0, and the product of the others too large
+        raise FileError(f"{name}: no array has the shape {shape} ({error})") from None
+    return numbers.astype(kind.newbyteorder("="))

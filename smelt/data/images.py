@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import warnings
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 
+from smelt.atomic import read_bytes
 from smelt.errors import FileError, MissingExtra
 from smelt.tensor import Tensor, as_tensor
 
@@ -48,16 +50,16 @@ def read_grey(path: str | os.PathLike[str]) -> np.ndarray:
     What is transparent shows white paper. Raises as `read_digit`.
     """
     library = _library()
+    content = read_bytes(path)
     try:
-        with library.open(Path(path)) as image:
+        with warnings.catch_warnings(), library.open(BytesIO(content)) as image:
+            warnings.simplefilter("ignore")  # of what is damaged beside the picture
             paper = library.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
-    except FileNotFoundError:
-        raise FileError(f"{path}: there is no such file") from None
     except library.UnidentifiedImageError:
         raise FileError(f"{path}: not an image that can be read; give a PNG or JPEG file") from None
-    except (OSError, SyntaxError, library.DecompressionBombError) as error:
-        raise FileError(f"{path}: the image cannot be read ({error})") from None
+    except Exception as error:  # a damaged file makes Pillow raise whatever its decoders meet
+        raise FileError(f"{path}: the image cannot be read ({error})") from error
     return np.asarray(paper.convert("L"), np.float32) / 255
 
 

@@ -97,7 +97,12 @@ class DataLoader:
 
         def batch(index: int) -> Any:
             chosen = order[index * size : (index + 1) * size]
-            return dataset.batch(chosen) if collate is None else collate(dataset.samples(chosen))
+            try:
+                if collate is None:
+                    return dataset.batch(chosen)
+                return collate(dataset.samples(chosen))
+            except StopIteration as error:  # it would end the loop over the batches in silence
+                raise ArgumentError(f"DataLoader: batch {index} raised StopIteration") from error
 
         if self.num_workers == 0:
             return map(batch, range(len(self)))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from smelt.errors import SmeltError
+from smelt.errors import ChannelClosed, SmeltError
 from smelt.location import location
 from smelt.settings import get, settings
 
 __all__ = ["prefetched"]
 
 Result = TypeVar("Result")
-FAREWELL = 5.0  # seconds that a thread gets for what it is doing, when all is over
+FAREWELL = 1.0  # seconds that all threads together get for what they are doing, at the end
 
 
 def prefetched(
@@ -57,6 +59,7 @@ class _Work(Generic[Result]):
     """Which numbers were given to threads, and what became of them."""
 
     def __init__(self, function: Callable[[int], Result], count: int, ahead: int) -> None:
+        self.process = os.getpid()
         self.function = function
         self.count = count
         self.ahead = ahead
@@ -90,6 +93,11 @@ class _Work(Generic[Result]):
 
     def take(self, index: int) -> Result:
         """Returns a result, when it is there, and makes room for another."""
+        if os.getpid() != self.process:  # where no thread works, and a lock may be held for ever
+            raise ChannelClosed(
+                "this loop over a DataLoader began before the process was forked, and its workers "
+                "stayed there; begin a new loop in the child"
+            )
         with self.changed:
             self.changed.wait_for(lambda: index in self.results or index in self.failures)
             if index in self.failures:
@@ -119,8 +127,13 @@ def _run(work: _Work[Any], chosen: dict[str, Any]) -> None:
 
 
 def _end(work: _Work[Any], threads: list[threading.Thread]) -> None:
-    """Stops the threads and waits for them, so that none touches the data any more."""
+    """Stops the threads and waits for them, so that none touches the data any more; not for one
+    that hangs.
+    """
+    if os.getpid() != work.process:
+        return
     work.stop()
+    end = time.monotonic() + FAREWELL
     for thread in threads:
         if thread is not threading.current_thread() and thread.ident is not None:
-            thread.join(FAREWELL)
+            thread.join(max(0.0, end - time.monotonic()))

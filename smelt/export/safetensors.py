@@ -12,34 +12,22 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from smelt import dtypes
-from smelt.atomic import write_bytes
+from smelt.atomic import replacing
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, FileError, MissingExtra
-from smelt.tensor import Tensor
+from smelt.errors import ArgumentError, FileError
+from smelt.export.header import LAYOUTS, LONGEST, opened, require_library
+from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["load_file", "read_metadata", "save_file"]
 
-# the format's name of a dtype -> ours, and the NumPy array that holds its bytes
-_NAMES: dict[str, tuple[DType, str]] = {
-    "BOOL": (dtypes.bool_, "?"),
-    "I32": (dtypes.int32, "<i4"),
-    "I64": (dtypes.int64, "<i8"),
-    "F16": (dtypes.float16, "<f2"),
-    "BF16": (dtypes.bfloat16, "<u2"),
-    "F32": (dtypes.float32, "<f4"),
-    "F64": (dtypes.float64, "<f8"),
-}
-_LAYOUT = {dtype.name: layout for dtype, layout in _NAMES.values()}
-_CHECKSUM = "sha256"
-_HEADER_LENGTH = 8
+CHECKSUM = "sha256"
 
 Location = str | os.PathLike[str]
+Arrays = dict[str, tuple[DType, np.ndarray]]  # name -> dtype, bytes in the layout of the file
 
 
 def save_file(
@@ -47,13 +35,18 @@ def save_file(
 ) -> None:
     """Writes tensors to a .safetensors file; the file is there whole or not at all.
 
+    The tensors are copied first: what a step in another thread changes meanwhile is not torn apart
+    within the file. To have all of them of one moment, save between two steps.
+
     Args:
-        tensors: name -> Tensor of any shape and dtype, such as `model.state_dict()`.
-        path: where to; an existing file is replaced.
+        tensors: name -> Tensor or NumPy array of any shape and dtype, such as `model.state_dict()`.
+        path: where to; an existing file is replaced and keeps its permissions.
         metadata: text to keep in the header; the name "sha256" is taken.
 
     Raises:
-        ArgumentError: `tensors` is no dict, or the metadata has a "sha256" of its own.
+        ArgumentError: `tensors` is no dict of tensors by name, a name is "__metadata__", the names
+            are too long for the format, or the metadata are no text or have a "sha256" of their
+            own.
         FileError: the file cannot be written there.
         MissingExtra: the library `safetensors` is not installed.
     """
@@ -62,10 +55,9 @@ def save_file(
             f"save_file needs a dict of tensors by name, got a {type(tensors).__name__}; of a "
             "model give model.state_dict()"
         )
-    if metadata and _CHECKSUM in metadata:
-        raise ArgumentError(f"save_file: the metadata name {_CHECKSUM!r} is taken")
-    arrays = {name: (tensor.dtype, _stored(tensor)) for name, tensor in tensors.items()}
-    library = _library()
+    _check_metadata(metadata or {})
+    arrays = {_named(name): _copied(name, value) for name, value in tensors.items()}
+    library = require_library()
     specifications = {
         name: library.TensorSpec(
             dtype=dtype.name,
@@ -75,33 +67,52 @@ def save_file(
         )
         for name, (dtype, array) in arrays.items()
     }
-    header = {**(metadata or {}), _CHECKSUM: _checksum(arrays)}
-    write_bytes(path, bytes(library.serialize(specifications, metadata=header)))
+    header = {**(metadata or {}), CHECKSUM: _checksum(arrays)}
+    with replacing(path) as temporary:
+        try:
+            library.serialize_file(specifications, temporary, metadata=header)
+        except library.SafetensorError as error:
+            raise FileError(f"{path}: cannot be written ({error})") from None
+        _check_header(temporary)
 
 
-def load_file(path: Location) -> dict[str, Tensor]:
+def load_file(path: Location, mmap: bool = False) -> dict[str, Tensor]:
     """Reads the tensors of a .safetensors file.
 
     Args:
         path: a file written by Smelt, PyTorch or any other program.
+        mmap: whether the tensors are a view of the file, mapped into memory: only what is used is
+            read. What is changed is changed in memory, not in the file; the SHA-256, for which all
+            must be read, is not checked. A file that another program cuts short while it is mapped
+            ends this one.
 
     Returns:
-        Name -> Tensor, each with memory of its own.
+        Name -> Tensor; without `mmap` each with memory of its own.
 
     Raises:
         FileError: the file is missing, truncated or altered, or has a dtype that Smelt has not.
         MissingExtra: the library `safetensors` is not installed.
+
+    Example:
+        >>> import smelt, tempfile
+        >>> path = f"{tempfile.mkdtemp()}/table.safetensors"
+        >>> save_file({"table": smelt.zeros(1000, 100), "row": smelt.ones(2)}, path)
+        >>> load_file(path, mmap=True)["row"].tolist()
+        [1.0, 1.0]
     """
-    content = _read(path)
-    entries = _entries(path, content)
-    arrays = {name: _array(path, name, entry) for name, entry in entries}
-    promised = _metadata(content).get(_CHECKSUM)
+    with opened(path) as file:
+        take = file.mapped if mmap else file.read
+        arrays = {name: (entry.dtype, take(entry)) for name, entry in file.entries.items()}
+        promised = None if mmap else file.metadata.get(CHECKSUM)
     if promised is not None and promised != _checksum(arrays):
         raise FileError(
             f"{path}: the contents differ from their SHA-256 in the header: the file was altered "
             "or damaged after it was written; use another copy"
         )
-    return {name: Tensor(array, dtype) for name, (dtype, array) in arrays.items()}
+    return {
+        name: Tensor(array.astype(dtype.storage, copy=False), dtype)
+        for name, (dtype, array) in arrays.items()
+    }
 
 
 def read_metadata(path: Location) -> dict[str, str]:
@@ -111,63 +122,71 @@ def read_metadata(path: Location) -> dict[str, str]:
         FileError: the file is missing or not a valid .safetensors file.
         MissingExtra: the library `safetensors` is not installed.
     """
-    content = _read(path)
-    _entries(path, content)
-    return _metadata(content)
+    with opened(path) as file:
+        return file.metadata
 
 
-def _library() -> Any:
+def _check_metadata(metadata: Any) -> None:
+    if not isinstance(metadata, Mapping) or not all(
+        isinstance(text, str) for item in metadata.items() for text in item
+    ):
+        raise ArgumentError(f"save_file: metadata must be a dict, text -> text; got {metadata!r}")
+    if CHECKSUM in metadata:
+        raise ArgumentError(f"save_file: the metadata name {CHECKSUM!r} is taken")
+    for text in (text for item in metadata.items() for text in item):
+        _check_text("the metadata", text)
+
+
+def _check_text(what: str, text: str) -> None:
     try:
-        import safetensors
-    except ImportError:
-        raise MissingExtra("reading and writing .safetensors files", "files") from None
-    return safetensors
-
-
-def _read(path: Location) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _entries(path: Location, content: bytes) -> list[tuple[str, dict[str, Any]]]:
-    library = _library()
-    try:
-        return library.deserialize(content)
-    except library.SafetensorError as error:
-        raise FileError(
-            f"{path}: not a valid .safetensors file of {len(content)} bytes ({error}); it may be "
-            "truncated or damaged, use another copy"
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(
+            f"save_file: {what} {text!r} has a surrogate, which no UTF-8 text has; leave it out"
         ) from None
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    """Returns the metadata of a file that has been found valid."""
-    length = int.from_bytes(content[:_HEADER_LENGTH], "little")
-    header = json.loads(content[_HEADER_LENGTH : _HEADER_LENGTH + length])
-    return header.get("__metadata__", {})
-
-
-def _array(path: Location, name: str, entry: Mapping[str, Any]) -> tuple[DType, np.ndarray]:
-    if entry["dtype"] not in _NAMES:
-        raise FileError(
-            f"{path}: tensor {name!r} has dtype {entry['dtype']}; Smelt reads {', '.join(_NAMES)}"
+def _named(name: Any) -> str:
+    if not isinstance(name, str):
+        raise ArgumentError(f"save_file: {name!r} is no name; tensors are named by text")
+    if name == "__metadata__":
+        raise ArgumentError(
+            "save_file: the name '__metadata__' is taken by the format; choose another one"
         )
-    dtype, layout = _NAMES[entry["dtype"]]
-    values = np.frombuffer(entry["data"], layout).reshape(entry["shape"])
-    return dtype, values.astype(dtype.storage)  # a copy: the file's bytes are read-only
+    _check_text("the name", name)
+    return name
 
 
-def _stored(tensor: Tensor) -> np.ndarray:
-    bits = dtypes.encode(tensor.numpy(), tensor.dtype)
-    return np.ascontiguousarray(bits, _LAYOUT[tensor.dtype.name]).reshape(tensor.shape)
+def _copied(name: str, value: Any) -> tuple[DType, np.ndarray]:
+    """Returns a copy of a tensor, as the file holds it."""
+    if not isinstance(value, Tensor | np.ndarray | np.generic):
+        hint = "; give dicts within dicts one dict, with names such as 'a.b'"
+        raise ArgumentError(
+            f"save_file: {name!r} is no tensor but a {type(value).__name__}"
+            f"{hint if isinstance(value, Mapping) else ''}"
+        )
+    tensor = as_tensor(value)
+    if tensor.is_traced:
+        tensor.numpy()  # which refuses it: it has a value only when the step runs
+    copy = np.array(tensor.data, LAYOUTS[tensor.dtype.name], order="C")
+    return tensor.dtype, copy.reshape(tensor.shape)
 
 
-def _checksum(arrays: Mapping[str, tuple[DType, np.ndarray]]) -> str:
+def _check_header(path: Location) -> None:
+    """Raises when the header is longer than any reader takes."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > LONGEST:
+        raise ArgumentError(
+            f"save_file: names and metadata take {length} bytes; the format allows {LONGEST}: "
+            "give fewer tensors, shorter names or less metadata"
+        )
+
+
+def _checksum(arrays: Arrays) -> str:
     """Returns a SHA-256 over names, dtypes, shapes and contents, in order of names."""
     digest = hashlib.sha256()
     for name, (dtype, array) in sorted(arrays.items()):
         digest.update(json.dumps([name, dtype.name, list(array.shape)]).encode())
-        digest.update(array.astype(_LAYOUT[dtype.name], copy=False).tobytes())
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

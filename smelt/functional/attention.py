@@ -14,7 +14,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import exp, where
-from smelt.tensor.reductions import amax, wide
+from smelt.tensor.reductions import largest, wide
 
 __all__ = [
     "attention_weights",
@@ -107,7 +107,7 @@ def _masked(scores: Tensor, mask: Tensor) -> Tensor:
 
 def _softmax_of_some(scores: Tensor) -> Tensor:
     """Softmax over the last axis that gives zeros, not nan, where all scores are -inf."""
-    top = amax(scores, -1, True).detach()
+    top = largest(scores, -1)
     powers = exp(wide(scores) - where(top == -math.inf, 0.0, top))
     total = powers.sum(-1, True)
     return (powers / where(total == 0, 1.0, total)).to(scores.dtype)

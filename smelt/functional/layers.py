@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
 from smelt.ops.iota import iota
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor
+from smelt.tensor.apply import as_tensor, floating
 from smelt.tensor.elementary import maximum, rsqrt, where
 from smelt.tensor.indexing import check_bounds
 from smelt.tensor.reductions import wide
@@ -75,9 +78,9 @@ def dropout(
     if not training or p == 0:
         return x
     if p == 1:
-        return x * 0
+        return x * False
     kept = rand(x.shape, generator=generator) >= p
-    return where(kept, x * (1 / (1 - p)), 0.0)
+    return where(kept, floating(x) * (1 / (1 - p)), 0.0)
 
 
 def layer_norm(
@@ -96,6 +99,7 @@ def layer_norm(
         bias: b, normalized_shape, or None for 0.
         eps: keeps the root away from 0.
     """
+    x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
         raise ShapeError(f"layer_norm: an input {x.shape} does not end with {shape}")
@@ -109,13 +113,23 @@ def rms_norm(
     x: Tensor,
     normalized_shape: int | Sequence[int],
     weight: Tensor | None = None,
-    eps: float = 1e-6,
+    eps: float | None = None,
 ) -> Tensor:
-    """Returns x / sqrt(mean x^2 + eps) * w over the last axes (Zhang and Sennrich, 2019)."""
+    """Returns x / sqrt(mean x^2 + eps) * w over the last axes (Zhang and Sennrich, 2019).
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: the extents of the axes to normalise over.
+        weight: w, normalized_shape, or None for 1.
+        eps: keeps the root away from 0; by default the distance from 1 to the next number of the
+            dtype in which x is computed.
+    """
+    x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
         raise ShapeError(f"rms_norm: an input {x.shape} does not end with {shape}")
     axes = tuple(range(-len(shape), 0))
+    eps = float(np.finfo(x.dtype.compute.storage).eps) if eps is None else eps
     y = wide(x) * rsqrt((wide(x) ** 2).mean(axes, True) + eps)
     return _scaled(y, weight, None).to(x.dtype)
 
@@ -132,7 +146,8 @@ def group_norm(
     """
     if x.ndim < 2 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: {num_groups} groups for an input {x.shape} (N, C, ...)")
-    groups = wide(x).reshape(x.shape[0], num_groups, -1)
+    x = floating(x)
+    groups = wide(x).reshape(x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
     centred = groups - groups.mean(-1, True)
     y = centred * rsqrt((centred * centred).mean(-1, True) + eps)
     y = y.reshape(x.shape)
@@ -164,6 +179,7 @@ def batch_norm(
     """
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: needs (N, C, ...), got {x.shape}")
+    x = floating(x)
     if training:
         axes = (0, *range(2, x.ndim))
         mean = wide(x).mean(axes)
@@ -186,9 +202,11 @@ def _move_statistics(
     running_var: Tensor | None,
     momentum: float | Tensor,
 ) -> None:
-    count = x.size // max(1, x.shape[1])
-    if count < 2:
+    count = math.prod(x.shape) // max(1, x.shape[1])
+    if count == 1:
         raise ShapeError(f"batch_norm: training needs two values a channel, got {x.shape}")
+    if not count:
+        return
     with no_grad():
         if running_mean is not None:
             running_mean.copy_(running_mean * (1 - momentum) + mean * momentum)
@@ -208,4 +226,5 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """Returns x / max(|x|_p, eps) along `dim`."""
+    x = floating(x)
     return x / maximum(x.norm(p, dim, True), eps)

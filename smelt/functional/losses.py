@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from smelt.dtypes import DType
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.ops.iota import iota
+from smelt.ops.movement import broadcast_shapes
 from smelt.tensor import Tensor
 from smelt.tensor.activations import log_sigmoid, log_softmax, relu
-from smelt.tensor.apply import as_tensor, axis_of
+from smelt.tensor.apply import as_tensor, axis_of, floating, floats
 from smelt.tensor.elementary import abs as absolute
-from smelt.tensor.elementary import exp, log, maximum, sqrt, where
-from smelt.tracing.engine import context
+from smelt.tensor.elementary import clamp, exp, log, maximum, sqrt, where
+from smelt.tracing.engine import context, weak_dtype
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
@@ -37,14 +39,33 @@ def _combined(losses: Tensor, reduction: str) -> Tensor:
     return losses
 
 
-def _same_shape(what: str, x: Tensor, target: Any) -> Tensor:
-    target = as_tensor(target)
+def _pair(what: str, x: Any, target: Any) -> tuple[Tensor, Tensor]:
+    """Returns predictions and targets of one shape as floats of one dtype."""
+    x, target = floats(x, target)
     if x.shape != target.shape:
         raise ShapeError(
             f"{what}: input {x.shape} and target {target.shape} differ; broadcasting them "
             "would compare each prediction with every target. Reshape one of them"
         )
-    return target
+    return x, target
+
+
+def _together(what: str, *operands: Any) -> tuple[Tensor, ...]:
+    """Returns operands as floats of one dtype and one shape: broadcast before anything is summed
+    up.
+    """
+    tensors = floats(*operands)
+    shape = broadcast_shapes(what, *(tensor.shape for tensor in tensors))
+    return tuple(tensor.expand(shape) for tensor in tensors)
+
+
+def _factor(what: str, name: str, factor: Any, x: Tensor) -> Tensor:
+    """Returns a factor that broadcasts to the shape of x, and not beyond it."""
+    factor = as_tensor(factor, x.dtype)
+    extents = zip(reversed(factor.shape), reversed(x.shape), strict=False)
+    if factor.ndim > x.ndim or any(own not in (1, extent) for own, extent in extents):
+        raise ShapeError(f"{what}: {name} {factor.shape} does not fit an input {x.shape}")
+    return factor
 
 
 # --- regression -----------------------------------------------------------------------------------
@@ -52,27 +73,32 @@ def _same_shape(what: str, x: Tensor, target: Any) -> Tensor:
 
 def squared_error(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """Returns L = 1/2 (y - yhat)^2, the loss of a single neuron."""
-    return _combined(0.5 * (input - _same_shape("squared_error", input, target)) ** 2, reduction)
+    input, target = _pair("squared_error", input, target)
+    return _combined(0.5 * (input - target) ** 2, reduction)
 
 
 def mse_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """Returns (yhat - y)^2, which punishes large errors."""
-    return _combined((input - _same_shape("mse_loss", input, target)) ** 2, reduction)
+    input, target = _pair("mse_loss", input, target)
+    return _combined((input - target) ** 2, reduction)
 
 
 def l1_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """Returns |yhat - y|, robust to outliers; its derivative at 0 is 0."""
-    return _combined(absolute(input - _same_shape("l1_loss", input, target)), reduction)
+    input, target = _pair("l1_loss", input, target)
+    return _combined(absolute(input - target), reduction)
 
 
 def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Returns d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = yhat - y."""
     if delta <= 0:
         raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
-    difference = input - _same_shape("huber_loss", input, target)
+    input, target = _pair("huber_loss", input, target)
+    difference = input - target
     size = absolute(difference)
     outside = delta * (size - 0.5 * delta)
-    return _combined(where(size < delta, 0.5 * difference * difference, outside), reduction)
+    near = where(size < delta, difference, 0.0)  # an infinite difference squared would be nan
+    return _combined(where(size < delta, 0.5 * near * near, outside), reduction)
 
 
 def smooth_l1_loss(
@@ -81,17 +107,18 @@ def smooth_l1_loss(
     """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y."""
     if beta == 0:
         return l1_loss(input, target, reduction)
-    difference = input - _same_shape("smooth_l1_loss", input, target)
+    input, target = _pair("smooth_l1_loss", input, target)
+    difference = input - target
     size = absolute(difference)
-    inside = (0.5 / beta) * difference * difference
-    return _combined(where(size < beta, inside, size - 0.5 * beta), reduction)
+    near = where(size < beta, difference, 0.0)  # an infinite difference squared would be nan
+    return _combined(where(size < beta, (0.5 / beta) * near * near, size - 0.5 * beta), reduction)
 
 
 def poisson_nll_loss(
     input: Tensor, target: Any, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean"
 ) -> Tensor:
     """Returns e^x - y x, or x - y log(x + eps) when the input is a rate itself."""
-    target = _same_shape("poisson_nll_loss", input, target)
+    input, target = _pair("poisson_nll_loss", input, target)
     losses = exp(input) - target * input if log_input else input - target * log(input + eps)
     return _combined(losses, reduction)
 
@@ -108,10 +135,22 @@ def gaussian_nll_loss(
 
     With `full` the constant log(2 pi) / 2 is added. The clamp of v has no gradient, as in PyTorch.
     """
-    target = _same_shape("gaussian_nll_loss", input, target)
+    input, target = _pair("gaussian_nll_loss", input, target)
+    var = _variance_of(input, var)
     spread = var + where(var < eps, eps - var, 0.0).detach()
     losses = 0.5 * (log(spread) + (input - target) ** 2 / spread)
     return _combined(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+def _variance_of(input: Tensor, var: Any) -> Tensor:
+    """Returns variances that broadcast to the input: of its shape, or without its last axis."""
+    var = as_tensor(var, input.dtype)
+    if input.ndim and var.shape == input.shape[:-1] and var.ndim:
+        var = var.unsqueeze(-1)
+    var = _factor("gaussian_nll_loss", "var", var, input)
+    message = "gaussian_nll_loss: a variance is negative"
+    context.engine.require((var < 0).sum(), message, ArgumentError)
+    return var
 
 
 # --- two classes ----------------------------------------------------------------------------------
@@ -134,14 +173,18 @@ def binary_cross_entropy(
     Raises:
         ArgumentError: an input below 0 or above 1.
     """
-    target = _same_shape("binary_cross_entropy", input, target)
+    input, target = _pair("binary_cross_entropy", input, target)
     message = (
         "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? use "
         "binary_cross_entropy_with_logits, which takes logits"
     )
     context.engine.require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
     losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
-    return _combined(losses if weight is None else losses * weight, reduction)
+    return _combined(_weighted("binary_cross_entropy", losses, weight), reduction)
+
+
+def _weighted(what: str, losses: Tensor, weight: Any) -> Tensor:
+    return losses if weight is None else losses * _factor(what, "weight", weight, losses)
 
 
 def _clamped_log(x: Tensor) -> Tensor:
@@ -166,23 +209,25 @@ def binary_cross_entropy_with_logits(
         reduction: see above.
         pos_weight: q, a factor for the positive class, broadcast.
     """
-    target = _same_shape("binary_cross_entropy_with_logits", input, target)
+    input, target = _pair("binary_cross_entropy_with_logits", input, target)
+    what = "binary_cross_entropy_with_logits"
     if pos_weight is None:
         losses = (1.0 - target) * input - log_sigmoid(input)
     else:
+        pos_weight = _factor(what, "pos_weight", pos_weight, input)
         losses = (1.0 - target) * input - ((pos_weight - 1.0) * target + 1.0) * log_sigmoid(input)
-    return _combined(losses if weight is None else losses * weight, reduction)
+    return _combined(_weighted(what, losses, weight), reduction)
 
 
 def hinge_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """Returns max(0, 1 - y x) for scores x and labels y of -1 and 1."""
-    target = _same_shape("hinge_loss", input, target)
+    input, target = _pair("hinge_loss", input, target)
     return _combined(relu(1.0 - target * input), reduction)
 
 
 def soft_margin_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """Returns log(1 + e^(-y x)) for scores x and labels y of -1 and 1."""
-    target = _same_shape("soft_margin_loss", input, target)
+    input, target = _pair("soft_margin_loss", input, target)
     return _combined(-log_sigmoid(target * input), reduction)
 
 
@@ -215,7 +260,8 @@ def cross_entropy(
     """
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(f"label_smoothing lies in [0, 1], got {label_smoothing}")
-    target, axis = as_tensor(target), _class_axis(input)
+    input = floating(input)
+    target, axis = as_tensor(target, _label_dtype(target, input)), _class_axis(input)
     if target.dtype.is_float and target.shape == input.shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
     _check_labels(input, target, ignore_index, axis)
@@ -231,9 +277,16 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Returns -w_t x_t for log-probabilities x and class numbers t; see `cross_entropy`."""
+    input = floating(input)
     target, axis = as_tensor(target), _class_axis(input)
     _check_labels(input, target, ignore_index, axis)
     return _picked(input, target, weight, ignore_index, reduction, 0.0, axis)
+
+
+def _label_dtype(target: Any, input: Tensor) -> DType | None:
+    """Returns the input's dtype for probabilities given as Python numbers."""
+    weak = weak_dtype(target)
+    return input.dtype if weak is not None and weak.is_float else None
 
 
 def _class_axis(x: Tensor) -> int:
@@ -327,16 +380,18 @@ def kl_div(input: Tensor, target: Any, reduction: str = "mean", log_target: bool
             means; "mean" divides by the number of elements.
         log_target: whether the target is given as logarithms.
     """
-    target = _same_shape("kl_div", input, target)
+    input, target = _pair("kl_div", input, target)
     if log_target:
         losses = exp(target) * (target - input)
     else:
         empty = target == 0
         surprise = target * log(where(empty, 1.0, target))  # 0 log 0 is 0
         losses = surprise - target * input
-    return (
-        losses.sum() / input.shape[0] if reduction == "batchmean" else _combined(losses, reduction)
-    )
+    if reduction != "batchmean":
+        return _combined(losses, reduction)
+    if not input.ndim:
+        raise ShapeError("kl_div: 'batchmean' needs an axis of samples, got shape ()")
+    return losses.sum() / input.shape[0]
 
 
 # --- embeddings -----------------------------------------------------------------------------------
@@ -344,6 +399,7 @@ def kl_div(input: Tensor, target: Any, reduction: str = "mean", log_target: bool
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Returns (x1 . x2) / (|x1| |x2|) along `dim`, each norm at least eps; in [-1, 1]."""
+    x1, x2 = _together("cosine_similarity", x1, x2)
     axis_of(x1, dim, "cosine_similarity")
     norms = maximum(x1.norm(2, dim), eps) * maximum(x2.norm(2, dim), eps)
     return (x1 * x2).sum(dim) / norms
@@ -353,10 +409,11 @@ def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
     """Returns 1 - cos where y = 1, and max(0, cos - margin) where y = -1, over the last axis."""
+    input1, input2 = _together("cosine_embedding_loss", input1, input2)
     target, eps = as_tensor(target), 1e-12
     lengths = ((input1**2).sum(-1) + eps) * ((input2**2).sum(-1) + eps)
     cosine = (input1 * input2).sum(-1) / sqrt(lengths)
-    apart = where(target == -1, relu(cosine - margin), 0.0)
+    apart = where(target == -1, clamp(cosine - margin, min=0.0), 0.0)
     return _combined(where(target == 1, 1.0 - cosine, apart), reduction)
 
 
@@ -364,17 +421,23 @@ def hinge_embedding_loss(
     input: Tensor, target: Any, margin: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
     """Returns x where y = 1, and max(0, margin - x) where y = -1, for distances x."""
-    target = _same_shape("hinge_embedding_loss", input, target)
-    near = where(target == 1, input, 0.0)
-    return _combined(near + where(target == -1, relu(margin - input), 0.0), reduction)
+    input, target = _pair("hinge_embedding_loss", input, target)
+    near = where(target != -1, input, 0.0)
+    far = where(target != 1, clamp(margin - input, min=0.0), 0.0)
+    return _combined(near + far, reduction)
 
 
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Any, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
     """Returns max(0, -y (x1 - x2) + margin): y = 1 says that x1 should rank higher."""
-    target = _same_shape("margin_ranking_loss", input1, target)
-    return _combined(relu(margin - target * (input1 - input2)), reduction)
+    input1, input2, target = floats(input1, input2, target)
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise ShapeError(
+            f"margin_ranking_loss: inputs {input1.shape} and {input2.shape} and target "
+            f"{target.shape} need as many axes"
+        )
+    return _combined(clamp(margin - target * (input1 - input2), min=0.0), reduction)
 
 
 def triplet_margin_loss(
@@ -387,6 +450,7 @@ def triplet_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps."""
+    anchor, positive, negative = _together("triplet_margin_loss", anchor, positive, negative)
     near = (anchor - positive + eps).norm(p, -1)
     far = (anchor - negative + eps).norm(p, -1)
-    return _combined(relu(near - far + margin), reduction)
+    return _combined(clamp(near - far + margin, min=0.0), reduction)

@@ -55,7 +55,7 @@ def _constant(x: Tensor, counts: tuple[int, ...], value: float) -> Tensor:
     if value == 0:
         return result
     inside = padded(as_tensor(np.ones(x.shape, bool)), low, high, once)
-    return where(inside, result, value)
+    return where(inside, result, as_tensor(value, x.dtype))
 
 
 def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:

@@ -124,7 +124,7 @@ def _truncated(a: Value, b: Value) -> Value:
     return np.where(b == 0, 0, floor + upward).astype(a.dtype)
 
 
-def _whole_power(a: Value, b: Value) -> Value:
+def whole_power(a: Value, b: Value) -> Value:
     """Integer power with wrapping; a negative exponent truncates the reciprocal."""
     power = np.power(a, np.where(b < 0, 0, b).astype(a.dtype))
     odd = np.where(b % 2 == 0, 1, a)
@@ -144,8 +144,8 @@ _fma_exact = np.vectorize(_fma_one, otypes=[np.float64])
 _erf_exact = np.vectorize(math.erf, otypes=[np.float64])
 
 _NUMPY = (  # NumPy's functions of the same name
-    "abs sqrt exp log log1p expm1 sin cos tanh floor ceil trunc sign logical_not isnan isinf "
-    "add mod maximum minimum bitwise_and bitwise_or bitwise_xor".split()
+    "abs sqrt exp exp2 log log2 log10 log1p expm1 sin cos tanh floor ceil trunc sign logical_not "
+    "isnan isinf add mod maximum minimum bitwise_and bitwise_or bitwise_xor".split()
 )
 _SAME_NAME: dict[str, Callable[..., Value]] = {name: getattr(np, name) for name in _NUMPY}
 _UNARY = _SAME_NAME | {
@@ -172,5 +172,5 @@ _BINARY = _SAME_NAME | {
     "gt": np.greater,
     "ge": np.greater_equal,
 }
-_INTEGER = {"div": _truncated, "pow": _whole_power}
+_INTEGER = {"div": _truncated, "pow": whole_power}
 _FLAG = {"add": np.logical_or, "mul": np.logical_and}

@@ -1,6 +1,9 @@
 """Bind shared subexpressions: what an expression uses more than once gets a name, a `Let`.
 
 before: `exp(x - m) * 2 + exp(x - m)`     after: `let t = exp(x - m)`, `t * 2 + t`
+
+So does a part of which much stands below: what later passes meet is never nested deeper than
+DEEPEST, so that they may visit it by calling themselves.
 """
 
 from __future__ import annotations
@@ -12,11 +15,14 @@ from smelt.ir.loops import Expression, Let, Read, Variable, children
 from smelt.ir.postorder import postorder
 from smelt.ir.visit import Transformer
 
+DEEPEST = 80  # parts nested in one expression
+
 
 def bind_shared(
     values: Sequence[Expression], fresh: Callable[[str], str]
 ) -> tuple[list[Let], tuple[Expression, ...]]:
-    """Returns a `Let` for each part that occurs twice (as one object), and the values on them.
+    """Returns a `Let` for each part that occurs twice (as one object) or reaches deep, and the
+    values on them.
 
     The lets come in the order in which they need each other; `fresh` makes names.
     """
@@ -24,13 +30,17 @@ def bind_shared(
     uses = Counter(id(part) for expression in order for part in children(expression))
     lets: list[Let] = []
     built: dict[int, Expression] = {}
+    depths: dict[int, int] = {}
     rebuild = _Rebuild(built)
     for expression in order:
         parts = children(expression)
         again = [built[id(part)] for part in parts]
         same = all(a is b for a, b in zip(again, parts, strict=True))
         rebuilt = expression if same else rebuild.visit(expression)
-        if parts and uses[id(expression)] > 1 and not isinstance(expression, Read):
+        depth = 1 + max((depths[id(part)] for part in parts), default=0)
+        is_named = uses[id(expression)] > 1 and not isinstance(expression, Read)
+        depths[id(expression)] = 0 if is_named or depth > DEEPEST else depth
+        if parts and (is_named or depth > DEEPEST):
             variable = Variable(fresh("t"), rebuilt.dtype, rebuilt.lanes)
             lets.append(Let(variable, rebuilt))
             rebuilt = variable

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from smelt.dtypes import DType, bool_, int64
+from smelt.ir.postorder import postorder
 
 UNARY = frozenset(
-    "neg abs sqrt exp log sin cos tanh erf floor ceil round trunc sign logical_not bitwise_not "
-    "log1p expm1 isnan isinf bitcast".split()
+    "neg abs sqrt exp exp2 log log2 log10 sin cos tanh erf floor ceil round trunc sign logical_not "
+    "bitwise_not log1p expm1 isnan isinf bitcast".split()
 )
 ARITHMETIC = frozenset(
     "add sub mul div floordiv mod pow maximum minimum bitwise_and bitwise_or bitwise_xor shl shr "
@@ -27,7 +28,10 @@ COSTS = {  # of one element, where an addition costs 1; so does what is not name
     "floordiv": 6,
     "mod": 6,
     "exp": 12,
+    "exp2": 12,
     "log": 14,
+    "log2": 14,
+    "log10": 14,
     "expm1": 16,
     "tanh": 16,
     "log1p": 18,
@@ -421,6 +425,14 @@ def children(expression: Expression) -> tuple[Expression, ...]:
         case Read(index=index):
             return index
     return ()
+
+
+def written_size(expression: Expression) -> int:
+    """Returns how many parts an expression has where it is written out: 3 for `x * x`."""
+    sizes: dict[int, int] = {}
+    for part in postorder((expression,), children):
+        sizes[id(part)] = 1 + sum(sizes[id(below)] for below in children(part))
+    return sizes[id(expression)]
 
 
 def walk(expression: Expression) -> Iterator[Expression]:

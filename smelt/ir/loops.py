@@ -47,6 +47,7 @@ from smelt.ir.expressions import (  # noqa: F401  everybody imports both from he
     index_variable,
     unary,
     walk,
+    written_size,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 from smelt.ir import loops as ir
@@ -186,7 +187,17 @@ class Transformer(Visitor):
         return (scratch,)
 
     def transpose(self, transpose: ir.Transpose) -> Body:
-        return (transpose,)
+        source, source_index = self.access(transpose.source, self.all(transpose.source_index))
+        target, target_index = self.access(transpose.target, self.all(transpose.target_index))
+        return (
+            replace(
+                transpose,
+                source=source,
+                source_index=source_index,
+                target=target,
+                target_index=target_index,
+            ),
+        )
 
     def loop(self, loop: ir.Loop) -> Body:
         start, stop = self.bounds(loop)

@@ -77,6 +77,7 @@ from smelt.functional import (
     tanh,
     triplet_margin_loss,
 )
+from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
@@ -93,3 +94,5 @@ __all__ = [
     "sinusoidal_encoding", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
     "softsign", "squared_error", "step", "tanh", "triplet_margin_loss",
 ]  # fmt: skip
+
+_checked_names(globals(), __all__, __name__)

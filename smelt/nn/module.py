@@ -20,10 +20,18 @@ import numpy as np
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import as_dtype
-from smelt.errors import ArgumentError, DTypeError, StateError, TraceError
+from smelt.errors import (
+    ArgumentError,
+    AssignmentError,
+    DTypeError,
+    SmeltError,
+    StateError,
+    TraceError,
+)
 from smelt.location import running, with_location
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import RAW, checked, explained, passed_through_foreign_code
 from smelt.tensor.unsupported import is_cpu, no_device
 from smelt.tracing.engine import context, no_grad
 
@@ -81,9 +89,25 @@ class Module:
             output = self.forward(*inputs, **options)
             if self._hooks:
                 output = self._hooked(inputs, output)
+        except RAW as error:
+            self._explain(error, inputs, options)
+            raise
         finally:
             modules.pop()
         return output
+
+    def _explain(self, error: Exception, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Raises in Smelt's words what a layer of Smelt's met in the words of Python or NumPy."""
+        own = type(self).__module__.startswith("smelt.nn.") and not isinstance(error, SmeltError)
+        if own and not passed_through_foreign_code(error.__traceback__):
+            wrong = explained(type(self).forward, (self, *inputs), options, error)
+            raise type(wrong)(f"{type(self).__name__}.{wrong.message}") from error
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets the layers of Smelt say what is wrong with the arguments that they are made of."""
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("smelt.nn.") and "__init__" in vars(cls):
+            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 
     def _hooked(self, inputs: tuple[Any, ...], output: Any) -> Any:
         for hook in tuple(self._hooks.values()):
@@ -113,6 +137,7 @@ class Module:
             value._rename(self._child_path(name))
         else:
             _check_container(type(self).__name__, name, value)
+        self._check_replaced(name, value)
         if vars(self).get(name) is not value and not (
             isinstance(value, Tensor) and value.is_traced
         ):
@@ -134,6 +159,36 @@ class Module:
                     f"{message}; did you mean {near[0]!r}?" if near else message
                 )
             raise AttributeError(message)
+
+    def __copy__(self) -> Self:
+        """A module with the same parameters and submodules; compiled methods are its own."""
+        result = type(self).__new__(type(self))
+        attributes = vars(result)
+        for name, value in vars(self).items():
+            if name in ("_buffers", "_hooks"):
+                value = dict(value)
+            elif hasattr(type(value), "rebound"):
+                value = value.rebound(self, result)
+            attributes[name] = value
+        return result
+
+    def _check_replaced(self, name: str, value: Any) -> None:
+        """Refuses what would take a parameter or a buffer out of the module in silence."""
+        held = vars(self).get(name)
+        owner = type(self).__name__
+        if value is None or isinstance(value, (Parameter, Module)):
+            return
+        if isinstance(held, Parameter):
+            raise AssignmentError(
+                f"{owner}.{name} is a parameter, and would leave the model for a "
+                f"{type(value).__name__}. Change it by .{name}.copy_(value) under "
+                f"smelt.no_grad(), or replace it by nn.Parameter(value)"
+            )
+        if held is not None and name in self._buffers and not isinstance(value, Tensor):
+            raise AssignmentError(
+                f"{owner}.{name} is a buffer, and would leave the state for a "
+                f"{type(value).__name__}; assign a tensor"
+            )
 
     def _check_state(self, name: str, value: Tensor) -> None:
         if value.is_traced and (

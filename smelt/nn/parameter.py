@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from smelt import guards
-from smelt.dtypes import DType
-from smelt.errors import DTypeError, TraceError
+from smelt.errors import ArgumentTypeError, DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import described
 
 __all__ = ["Parameter"]
 
@@ -26,8 +26,13 @@ class Parameter(Tensor):
     """
 
     __slots__ = ("_requires_grad",)
+    is_variable = True  # also when it is frozen
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        if not isinstance(requires_grad, bool):
+            raise ArgumentTypeError(
+                f"Parameter: requires_grad is True or False, got {described(requires_grad)}"
+            )
         tensor = as_tensor(data)
         if tensor.is_traced:
             raise TraceError(
@@ -49,15 +54,12 @@ class Parameter(Tensor):
         self._requires_grad = wanted
         guards.changed()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        return Parameter(self.detach(), self.requires_grad)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (self.data, self.dtype, self.requires_grad)
+    def __copy__(self) -> Parameter:
+        """A parameter of its own, since optimizers change parameters in place."""
+        result = type(self).__new__(type(self))
+        Tensor.__init__(result, self.data.copy(), self.dtype, self.requires_grad)
+        result._grad = self.grad
+        return result
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
-
-
-def _rebuilt(array: np.ndarray, dtype: DType, requires_grad: bool) -> Parameter:
-    return Parameter(Tensor(array, dtype), requires_grad)

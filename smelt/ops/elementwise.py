@@ -17,8 +17,9 @@ import numpy as np
 from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
-from smelt.ir.loops import COSTS, Binary, Constant, Expression, Select, Unary
+from smelt.ir.loops import COSTS, Binary, Expression, Select, Unary
 from smelt.ir.operation import Pattern
+from smelt.ops import expressions
 from smelt.ops.movement import broadcast_batched, broadcast_shapes
 from smelt.ops.op import (
     Gradients,
@@ -167,9 +168,13 @@ def _sigmoid_value(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(x >= 0, 1, decay) / (1 + decay), x.dtype)
 
 
-def _sigmoid_expression(x: Expression) -> Expression:
-    one, decay = Constant(1.0, x.dtype), loops.unary("exp", -loops.unary("abs", x))
-    return Select(x >= 0.0, one, decay) / (one + decay)
+def _power_value(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return arithmetic.power(a, b) if a.dtype.kind == "f" else arithmetic.whole_power(a, b)
+
+
+def _power_by_base(y: Any, a: Any, b: Any) -> Any:
+    """Returns b a ** (b - 1), and 0 for b = 0 also at a = 0, in derivatives of every order."""
+    return b * pow(where(eq(b, 0.0), where(gt(abs(a), 0.0), a, 1.0), a), b - 1.0)
 
 
 def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
@@ -200,13 +205,11 @@ floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2
 mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
 pow: Elementwise = Elementwise(
     "pow",
-    arithmetic.power,
+    _power_value,
     (
-        # a ** 0 is 1 everywhere, also at 0, where b * a ** (b - 1) would be 0 * inf
-        lambda y, a, b: where(eq(b, 0.0), 0.0, b * pow(a, b - 1.0)),
+        lambda y, a, b: _power_by_base(y, a, b),
         lambda y, a, b: _power_by_exponent(y, a, b),
     ),
-    accepts=FLOAT,
     domain=(0.5, 2.0),
 )
 neg = Elementwise("neg", np.negative, (-1,))
@@ -222,28 +225,77 @@ minimum = Elementwise(
 # --- functions of one number ----------------------------------------------------------------------
 
 exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
-expm1 = Elementwise("expm1", np.expm1, (lambda y, x: y + 1.0,), accepts=FLOAT)
+exp2 = Elementwise("exp2", np.exp2, (lambda y, x: y * math.log(2),), accepts=FLOAT)
+expm1 = Elementwise("expm1", np.expm1, (lambda y, x: exp(x),), accepts=FLOAT)
 log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
+log2 = Elementwise(
+    "log2",
+    np.log2,
+    (lambda y, x: (1 / math.log(2)) / x,),
+    accepts=FLOAT,
+    domain=(0.5, 3.0),
+)
+log10 = Elementwise(
+    "log10",
+    np.log10,
+    (lambda y, x: (1 / math.log(10)) / x,),
+    accepts=FLOAT,
+    domain=(0.5, 3.0),
+)
 log1p = Elementwise(
     "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), accepts=FLOAT, domain=(-0.5, 3.0)
 )
 sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
 sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
 cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
+asin = Elementwise(
+    "asin",
+    np.arcsin,
+    (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    accepts=FLOAT,
+    expression=expressions.asin,
+    cost=34,
+    domain=(-0.9, 0.9),
+)
+acos = Elementwise(
+    "acos",
+    np.arccos,
+    (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    accepts=FLOAT,
+    expression=expressions.acos,
+    cost=34,
+    domain=(-0.9, 0.9),
+)
+sinh: Elementwise = Elementwise(
+    "sinh",
+    np.sinh,
+    (lambda y, x: cosh(x),),
+    accepts=FLOAT,
+    expression=expressions.sinh,
+    cost=36,
+)
+cosh: Elementwise = Elementwise(
+    "cosh",
+    np.cosh,
+    (lambda y, x: sinh(x),),
+    accepts=FLOAT,
+    expression=expressions.cosh,
+    cost=20,
+)
 tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
 sigmoid = Elementwise(
     "sigmoid",
     _sigmoid_value,
     (lambda y, x: y * (1.0 - y),),
     accepts=FLOAT,
-    expression=_sigmoid_expression,
+    expression=expressions.sigmoid,
     cost=16,
 )
 relu = Elementwise(
     "relu",
     lambda x: np.where(x < 0, np.zeros((), x.dtype), x),  # -0 and nan stay, as in native code
     (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
-    expression=lambda x: x.maximum(0.0),
+    expression=expressions.relu,
     domain=(0.1, 2.0),
 )
 SLOPE = 2.0 / math.sqrt(math.pi)  # of erf at 0

@@ -381,10 +381,10 @@ class Concatenate(Movement):
         return self(*all_batched(inputs, batched), axis=attributes["axis"] + 1)
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
-        axis, offset = node.attributes["axis"], node.shape[node.attributes["axis"]]
-        result: Expression | None = None
-        for read, operand in zip(reversed(readers), reversed(node.inputs), strict=True):
-            end, offset = offset, offset - operand.shape[axis]
+        axis, end = node.attributes["axis"], 0
+        parts: list[tuple[int, Expression]] = []  # where each ends, and its element
+        for read, operand in zip(readers, node.inputs, strict=True):
+            offset, end = end, end + operand.shape[axis]
             if offset == end:
                 continue
             inside: Expression | None = None
@@ -393,10 +393,18 @@ class Concatenate(Movement):
             if end < node.shape[axis]:
                 inside = conjunction(inside, index[axis] < end)
             source = (*index[:axis], index[axis] - offset, *index[axis + 1 :])
-            element = read(source, conjunction(mask, inside))
-            result = element if result is None else Select(index[axis] < end, element, result)
-        assert result is not None, "an empty concatenation is never read"
-        return result
+            parts.append((end, read(source, conjunction(mask, inside))))
+        assert parts, "an empty concatenation is never read"
+        return _bisected(parts, index[axis])
+
+
+def _bisected(parts: list[tuple[int, Expression]], index: Expression) -> Expression:
+    """Returns the element of the first part that ends behind `index`, found by halving."""
+    if len(parts) == 1:
+        return parts[0][1]
+    middle = len(parts) // 2
+    low, high = _bisected(parts[:middle], index), _bisected(parts[middle:], index)
+    return Select(index < parts[middle - 1][0], low, high)
 
 
 reshape = Reshape("reshape")

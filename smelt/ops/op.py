@@ -8,13 +8,14 @@ order of it.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError
 from smelt.ir.loops import Expression
 from smelt.ir.operation import Operation
 from smelt.ir.visit import Index
@@ -150,8 +151,14 @@ def check_factors(name: str, a: DType, b: DType) -> None:
 
 
 def normal_axis(axis: int, ndim: int, what: str) -> int:
-    """Returns `axis` counted from the front; raises ArgumentError when there is no such axis."""
-    if not -ndim <= axis < max(ndim, 1):
+    """Returns `axis` counted from the front; raises ArgumentError when there is no such axis.
+
+    A tensor of shape () counts as having one axis of extent 1.
+    """
+    if not hasattr(axis, "__index__") or isinstance(axis, bool):
+        raise ArgumentTypeError(f"{what}: an axis is a whole number, got {axis!r}")
+    axis = operator.index(axis)
+    if not -max(ndim, 1) <= axis < max(ndim, 1):
         raise ArgumentError(f"{what}: axis {axis} does not exist in a tensor with {ndim} axes")
     return axis % ndim if ndim else 0
 

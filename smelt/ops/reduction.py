@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt.dtypes import DType
+from smelt.dtypes import DType, float32, float64
 from smelt.errors import ArgumentError
 from smelt.ir.operation import Axes, Pattern
 from smelt.ops.elementwise import as_float, div, eq, mul, where
@@ -90,6 +90,27 @@ class Reduction(Op):
         return self(inputs[0], axes=tuple(axis + 1 for axis in attributes["axes"]))
 
 
+_BLOCK = 256  # what is added one by one
+
+
+def _sum_value(x: np.ndarray, axis: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """NumPy's sum; where NumPy would add many floats one by one, in blocks, and these in blocks."""
+    if x.dtype.kind != "f" or _added_one_by_one(x, axis) <= 4 * _BLOCK:
+        return np.asarray(np.sum(x, axis=axis, dtype=dtype))
+    for place in sorted(axis, reverse=True):
+        while x.shape[place] > _BLOCK and _added_one_by_one(x, (place,)) > _BLOCK:
+            x = np.add.reduceat(x, range(0, x.shape[place], _BLOCK), axis=place)
+        x = np.asarray(np.sum(x, axis=place, dtype=dtype))
+    return x
+
+
+def _added_one_by_one(x: np.ndarray, axes: tuple[int, ...]) -> int:
+    """Returns how many elements NumPy adds one by one: pairwise are those next to each other."""
+    inner_first = sorted(range(x.ndim), key=lambda axis: np.abs(x.strides[axis]))
+    outer = itertools.dropwhile(lambda axis: axis in axes, inner_first)
+    return math.prod(x.shape[axis] for axis in outer if axis in axes)
+
+
 def _extreme_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """Ties share the gradient evenly, as for maximum and minimum."""
     winners = as_float(eq(x, spread(y, x, axes)), x)
@@ -123,14 +144,17 @@ def _shifted(x: Any, axis: int) -> Any:
     return where(broadcast_to(x.literal(first), shape=x.shape), 1.0, moved)
 
 
-sum = Reduction("sum", np.sum, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
+sum = Reduction("sum", _sum_value, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
 prod = Reduction("prod", np.prod, "mul", 1.0, _product_adjoint)
 max = Reduction("max", np.maximum.reduce, "maximum", -math.inf, _extreme_adjoint)
 min = Reduction("min", np.minimum.reduce, "minimum", math.inf, _extreme_adjoint)
 
 
 class Cumulative(Op):
-    """The family: element i of the result combines the elements up to i along `axis`."""
+    """The family: element i of the result combines the elements up to i along `axis`.
+
+    float32 is combined in float64 and rounded at each place, so that long lines stay exact.
+    """
 
     pattern = Pattern.STANDALONE
     is_worth_saving = True
@@ -156,7 +180,13 @@ class Cumulative(Op):
         return super().infer(*types)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        return self.numpy(arrays[0], axis=attributes["axis"], dtype=arrays[0].dtype)
+        (x,) = arrays
+        wide = np.float64 if x.dtype == np.float32 else x.dtype
+        return self.numpy(x, axis=attributes["axis"], dtype=wide).astype(x.dtype, copy=False)
+
+    def accumulator_dtype(self, dtype: DType) -> DType:
+        """Returns the dtype in which elements of `dtype` are combined."""
+        return float64 if dtype is float32 else dtype
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         return self.tangent(tangents[0], output, inputs[0], attributes["axis"])

@@ -8,6 +8,7 @@ from smelt.optim.descent import Descent, gradient_descent
 from smelt.optim.optimizer import Optimizer
 from smelt.optim.rmsprop import RMSprop
 from smelt.optim.sgd import SGD
+from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
     "SGD",
@@ -23,3 +24,5 @@ __all__ = [
     "gradient_descent",
     "lr_scheduler",
 ]
+
+_checked_names(globals(), __all__, __name__)

@@ -15,8 +15,10 @@ from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
 from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
+from smelt.location import warn
 from smelt.optim.group import Group, scalar
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked
 from smelt.tensor.shaping import narrow
 from smelt.tracing.engine import context, no_grad
 
@@ -42,6 +44,7 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
+        self._has_warned = False
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         name = type(self).__name__
@@ -59,6 +62,12 @@ class Optimizer:
         groups = given if isinstance(given[0], dict) else [{"params": given}]
         for group in groups:
             self.add_param_group(group)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets the optimizers of Smelt say what is wrong with the arguments that they get."""
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
+            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 
     # --- the mathematics, given by each optimizer -------------------------------------------------
 
@@ -89,9 +98,28 @@ class Optimizer:
     def step(self) -> None:
         """Makes one update of every parameter that has a gradient; the others are left alone."""
         self._note()
+        self._check_gradients()
         with no_grad():
             for group in self.param_groups:
                 self._step_group(group)
+
+    def _check_gradients(self) -> None:
+        """Says, once, that a step changes nothing."""
+        if self._has_warned or any(x.grad is not None for x in self._parameters()):
+            return
+        self._has_warned = True
+        name, parameters = type(self).__name__, list(self._parameters())
+        if not any(x.requires_grad for x in parameters):
+            why = "none of them requires one (requires_grad_())"
+        else:
+            why = (
+                "was backward() called, on a loss that is computed from them, and zero_grad() "
+                "not between it and step()?"
+            )
+        warn(
+            f"{name}.step: no parameter of {len(parameters)} has a gradient, so none is changed; "
+            f"{why}"
+        )
 
     def _step_group(self, group: Group) -> None:
         parameters: list[Tensor] = group["params"]

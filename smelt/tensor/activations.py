@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
-from smelt.tensor.apply import promoted
+from smelt.tensor.apply import axis_of, floating, promoted
 from smelt.tensor.elementary import erf, exp, expm1, log, log1p, tanh, where
-from smelt.tensor.reductions import amax, wide
+from smelt.tensor.reductions import largest, wide
 from smelt.tensor.reductions import sum as sum_over
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def relu(x: Tensor) -> Tensor:
 
 def relu6(x: Tensor) -> Tensor:
     """Returns min(max(0, x), 6); its derivative at 0 and at 6 is 0."""
-    return hardtanh(x, 0.0, 6.0)
+    return hardtanh(x, 0, 6)
 
 
-def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(x: Tensor, min_val: float = -1, max_val: float = 1) -> Tensor:
     """Returns x moved into [min_val, max_val]; the derivative at both ends is 0."""
     below = where(x <= min_val, min_val, x)
     return where(x >= max_val, max_val, below)
@@ -78,6 +78,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """
     if weight.size > 1:
         weight = weight.reshape((-1,) + (1,) * (x.ndim - 2))
+    elif not x.ndim:
+        weight = weight.reshape(())
     return where(x > 0, x, x * weight)
 
 
@@ -160,15 +162,18 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """Returns a * sigmoid(b), a and b the halves of x along `dim` (Dauphin et al., 2016)."""
-    if x.shape[dim] % 2:
+    axis = axis_of(x, dim, "glu")
+    if not x.ndim or x.shape[axis] % 2:
         raise ArgumentError(f"glu: axis {dim} of shape {x.shape} has no two halves")
-    a, b = x.chunk(2, dim)
+    half = x.shape[axis] // 2
+    a, b = x.narrow(axis, 0, half), x.narrow(axis, half, half)
     return a * sigmoid(b)
 
 
 def softmax(x: Tensor, dim: int = -1) -> Tensor:
     """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first."""
-    powers = exp(wide(x) - amax(x, dim, True).detach())
+    x = floating(x)
+    powers = exp(wide(x) - largest(x, dim))
     return (powers / sum_over(powers, dim, True)).to(x.dtype)
 
 
@@ -179,5 +184,6 @@ def softmin(x: Tensor, dim: int = -1) -> Tensor:
 
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
     """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum."""
-    shifted = wide(x) - amax(x, dim, True).detach()
+    x = floating(x)
+    shifted = wide(x) - largest(x, dim)
     return (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)

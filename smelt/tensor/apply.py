@@ -6,6 +6,8 @@ Everything that computes with tensors is written on top of the four functions he
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,11 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, normal_axis
 from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
-from smelt.tracing.engine import Eager, context, literal_array
+from smelt.tracing.engine import Eager, context, literal_array, weak_dtype
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -30,10 +32,15 @@ __all__ = [
     "axis_of",
     "common_dtype",
     "extents_of",
+    "floating",
+    "floats",
     "full",
     "is_tensor",
+    "matched",
+    "own_axis_of",
     "promoted",
     "reduced",
+    "whole_number",
 ]
 
 Dims = int | Sequence[int] | None
@@ -42,48 +49,92 @@ Dims = int | Sequence[int] | None
 def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     """Applies an elementwise operation after bringing its operands to one dtype.
 
-    Tensors promote by the table in `dtypes`; Python and NumPy scalars are weak. Operations that
-    need floats turn integers into float32; arithmetic on bool happens in int64; float16 and
+    Tensors promote by the table in `dtypes`; Python and NumPy numbers are weak. Operations that
+    need floats turn integers into float32; two bools add, multiply and
+    compare as logic, and turn into int64 for other arithmetic; float16 and
     bfloat16 compute in float32 and the result is rounded back.
     """
     dtype = common_dtype(operands)
     if op.accepts is elementwise.FLOAT and not dtype.is_float:
         dtype = dtypes.float32
     elif op.accepts is elementwise.NUMBER and dtype is dtypes.bool_:
-        dtype = dtypes.int64
+        op, dtype = _ON_BOOLS.get(op, (op, dtypes.int64))
+    elif op.to_bool and dtype is dtypes.int32:
+        dtype = _comparable(operands)
     compute = dtype.compute
     result = op(*(as_tensor(operand, compute).to(compute) for operand in operands))
     return result if compute is dtype or op.to_bool else result.to(dtype)
 
 
-def common_dtype(operands: tuple[Any, ...]) -> DType:
-    """Returns the dtype that tensors, arrays and weak scalars promote to together."""
-    dtype: DType | None = None
-    scalars = []
+# what is logic on two bools; other arithmetic on bools happens in int64
+_ON_BOOLS: dict[elementwise.Elementwise, tuple[elementwise.Elementwise, DType]] = {
+    elementwise.add: (elementwise.bitwise_or, dtypes.bool_),
+    elementwise.mul: (elementwise.bitwise_and, dtypes.bool_),
+    elementwise.maximum: (elementwise.bitwise_or, dtypes.bool_),
+    elementwise.minimum: (elementwise.bitwise_and, dtypes.bool_),
+}
+
+
+def common_dtype(operands: Sequence[Any]) -> DType:
+    """Returns the dtype that tensors, arrays and weak numbers promote to together."""
+    standings: list[DType | None] = [None, None, None]
     for operand in operands:
-        if isinstance(operand, (list, tuple, np.ndarray)):
-            operand = as_tensor(operand)
-        if is_tensor(operand):
-            dtype = operand.dtype if dtype is None else dtypes.promote(dtype, operand.dtype)
-        else:
-            scalars.append(operand)
-    if dtype is None:
-        dtype = as_tensor(operands[0]).dtype
-    for scalar in scalars:
-        _check_number(scalar)
-        dtype = dtypes.promote_scalar(dtype, scalar)
-    return dtype
+        dtype, standing = _standing(operand)
+        before = standings[standing]
+        standings[standing] = dtype if before is None else dtypes.promote(before, dtype)
+    if standings[:2] != [None, None]:
+        return dtypes.promote_by_standing(*standings)
+    # numbers alone: NumPy's keep their dtypes
+    return functools.reduce(dtypes.promote, [as_tensor(number).dtype for number in operands])
 
 
-def _check_number(operand: Any) -> None:
-    if not isinstance(operand, (bool, int, float, np.generic)):
-        raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
+def _standing(operand: Any) -> tuple[DType, int]:
+    """Returns an operand's dtype and standing: 0 with axes, 1 of shape (), 2 a number."""
+    if not is_tensor(operand):
+        if isinstance(operand, (bool, int, float, np.generic)):
+            return dtypes.number_dtype(operand), 2
+        if not isinstance(operand, (list, tuple, np.ndarray)):
+            raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
+        weak = weak_dtype(operand)
+        if weak is not None:
+            return weak, 2
+        operand = as_tensor(operand)
+    return operand.dtype, 0 if operand.shape else 1
+
+
+def _comparable(operands: Sequence[Any]) -> DType:
+    """Returns a dtype that holds int32 and the given numbers, whatever their size."""
+    limits = np.iinfo(np.int32)
+    numbers = [operand for operand in operands if isinstance(operand, (int, np.integer))]
+    inside = all(limits.min <= number <= limits.max for number in numbers)
+    return dtypes.int32 if inside else dtypes.int64
+
+
+def matched(*operands: Any) -> tuple[Tensor, ...]:
+    """Returns operands as tensors of their common dtype."""
+    dtype = common_dtype(operands)
+    return tuple(as_tensor(operand, dtype).to(dtype) for operand in operands)
+
+
+def floating(x: Any) -> Tensor:
+    """Returns numbers as floats: integers and bools as float32, the default dtype, floats as they
+    are.
+    """
+    x = as_tensor(x)
+    return x if x.dtype.is_float else x.to(dtypes.float32)
+
+
+def floats(*operands: Any) -> tuple[Tensor, ...]:
+    """Returns operands as tensors of their common dtype, or of float32 when that is of integers."""
+    dtype = common_dtype(operands)
+    dtype = dtype if dtype.is_float else dtypes.float32
+    return tuple(as_tensor(operand, dtype).to(dtype) for operand in operands)
 
 
 def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
-    """Applies a reduction over `dim`, in float32 for the 16-bit floats."""
+    """Applies a reduction over `dim`, in float32 for the 16-bit floats, in int32 for bools."""
     axes = axes_of(x.shape, dim)
-    compute = x.dtype.compute
+    compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
     result = op(x.to(compute), axes=axes).to(x.dtype)
     return result.reshape(reduction.kept_shape(x.shape, axes)) if keepdim else result
 
@@ -95,18 +146,27 @@ def axis_of(x: Tensor, dim: int, what: str) -> int:
     return _counted(dim, x.shape, what)
 
 
+def own_axis_of(x: Tensor, dim: int, what: str) -> int:
+    """Returns what `axis_of` does; raises ShapeError for shape (), which has no axis of its own."""
+    if not x.ndim:
+        raise ShapeError(f"{what}: a tensor of shape () has no axis; reshape(1) gives it one")
+    return axis_of(x, dim, what)
+
+
 def _counted(dim: int, shape: Shape, what: str) -> int:
+    if isinstance(dim, bool):
+        raise ArgumentError(f"{what}: an axis is an integer, got {dim}")
     try:
         return normal_axis(dim, len(shape), what)
     except ArgumentError as error:
-        raise ArgumentError(f"{error.message} (shape {shape})") from None
+        raise type(error)(f"{error.message} (shape {shape})") from None
 
 
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
-    """Returns the axes that `dim` names (all when None), from the front, sorted, each once."""
-    if dim is None:
+    """Returns the axes that `dim` names (all when None or empty), from the front, sorted."""
+    dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
+    if not dims:
         return tuple(range(len(shape)))
-    dims = (dim,) if isinstance(dim, int) else tuple(dim)
     axes = tuple(sorted(_counted(axis, shape, "reduction") for axis in dims))
     if len(set(axes)) != len(axes):
         raise ArgumentError(f"reduction: an axis of {dims} is named twice")
@@ -117,7 +177,14 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Returns `f(2, 3)` and `f((2, 3))` alike as a tuple of ints."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = tuple(given[0])
-    return tuple(int(extent) for extent in given)
+    return tuple(whole_number("an extent", extent) for extent in given)
+
+
+def whole_number(what: str, value: Any) -> int:
+    """Returns an int that a user gave; raises ArgumentTypeError, naming `what`, for others."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise ArgumentTypeError(f"{what} must be a whole number, got {value!r}")
+    return operator.index(value)
 
 
 def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:

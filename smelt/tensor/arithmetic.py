@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smelt.ops import elementwise
-from smelt.tensor.apply import as_tensor, promoted
+from smelt.tensor.apply import matched, promoted
 from smelt.tensor.elementary import abs as absolute
+from smelt.tensor.elementary import isfinite
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -81,6 +82,8 @@ def isclose(
         atol: what is borne besides.
         equal_nan: whether nan is close to nan.
     """
-    x, other = as_tensor(x), as_tensor(other)
-    close = (absolute(x - other) <= atol + rtol * absolute(other)) | (x == other)
+    x, other = matched(x, other)
+    distance = absolute(x - other)
+    borne = atol + rtol * absolute(other)
+    close = (x == other) | ((distance <= borne) & isfinite(distance))
     return close | ((x != x) & (other != other)) if equal_nan else close

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from smelt.errors import ArgumentError, ShapeError
-from smelt.tensor.apply import as_tensor, common_dtype
+from smelt.tensor.apply import matched
 from smelt.tensor.products import diagonal, matmul
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
         ArgumentError: the equation does not fit its form, or not the number of operands.
         ShapeError: the operands do not fit the equation.
     """
-    dtype = common_dtype(operands)
-    factors = [as_tensor(operand).to(dtype) for operand in operands]
+    factors = list(matched(*operands))
     terms, result = _parsed(equation, factors)
     extents = _extents(equation, terms, factors)
     simple = [_reduced(*pair, extents) for pair in zip(factors, terms, strict=True)]

@@ -5,12 +5,24 @@ Integers become float32 where a function needs floats; Python numbers are weak.
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from smelt import dtypes
+from smelt.dtypes import DType
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
-from smelt.tensor.apply import as_tensor, common_dtype, promoted
+from smelt.tensor.apply import (
+    as_tensor,
+    common_dtype,
+    floating,
+    floats,
+    is_tensor,
+    promoted,
+)
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -67,7 +79,8 @@ def abs(x: Any) -> Tensor:
 
 def sign(x: Any) -> Tensor:
     """Returns -1, 0 or 1."""
-    return promoted(elementwise.sign, x)
+    x = as_tensor(x)
+    return x if x.dtype is dtypes.bool_ else promoted(elementwise.sign, x)
 
 
 def exp(x: Any) -> Tensor:
@@ -77,7 +90,7 @@ def exp(x: Any) -> Tensor:
 
 def exp2(x: Any) -> Tensor:
     """Returns 2 ** x."""
-    return exp(as_tensor(x) * math.log(2))
+    return promoted(elementwise.exp2, x)
 
 
 def expm1(x: Any) -> Tensor:
@@ -92,12 +105,12 @@ def log(x: Any) -> Tensor:
 
 def log2(x: Any) -> Tensor:
     """Returns the logarithm to base 2."""
-    return log(x) * (1 / math.log(2))
+    return promoted(elementwise.log2, x)
 
 
 def log10(x: Any) -> Tensor:
     """Returns the logarithm to base 10."""
-    return log(x) * (1 / math.log(10))
+    return promoted(elementwise.log10, x)
 
 
 def log1p(x: Any) -> Tensor:
@@ -117,17 +130,43 @@ def rsqrt(x: Any) -> Tensor:
 
 def reciprocal(x: Any) -> Tensor:
     """Returns 1 / x."""
-    return 1.0 / as_tensor(x)
+    return 1.0 / floating(x)
 
 
 def square(x: Any) -> Tensor:
     """Returns x * x."""
-    return as_tensor(x) ** 2
+    return power(as_tensor(x), 2)
 
 
 def pow(x: Any, exponent: Any) -> Tensor:
     """Returns x ** exponent."""
-    return as_tensor(x) ** exponent
+    if is_tensor(x):
+        return power(x, exponent)
+    return promoted(elementwise.pow, x, exponent)
+
+
+def power(x: Tensor, exponent: Any) -> Tensor:
+    """Returns `x ** exponent`: a small whole one by products, which are exact and cheap."""
+    if isinstance(exponent, (int, np.integer)) and not isinstance(exponent, bool):
+        if 0 < exponent <= 4:
+            return _small_power(x.to(x.dtype.compute), int(exponent)).to(_counting(x.dtype))
+        if exponent < 0 and not x.dtype.is_float:
+            return promoted(elementwise.pow, floating(x), exponent)
+    return promoted(elementwise.pow, x, exponent)
+
+
+def _small_power(x: Tensor, exponent: int) -> Tensor:
+    if exponent == 1:
+        return x
+    if exponent % 2:
+        return promoted(elementwise.mul, x, _small_power(x, exponent - 1))
+    half = _small_power(x, exponent // 2)
+    return promoted(elementwise.mul, half, half)
+
+
+def _counting(dtype: DType) -> DType:
+    """Returns the dtype of arithmetic on one: bools count as int64."""
+    return dtypes.int64 if dtype is dtypes.bool_ else dtype
 
 
 def sin(x: Any) -> Tensor:
@@ -147,14 +186,12 @@ def tan(x: Any) -> Tensor:
 
 def asin(x: Any) -> Tensor:
     """Returns the angle in [-pi/2, pi/2] whose sine is x."""
-    x = as_tensor(x)
-    return atan2(x, sqrt((1 - x) * (1 + x)))
+    return promoted(elementwise.asin, x)
 
 
 def acos(x: Any) -> Tensor:
     """Returns the angle in [0, pi] whose cosine is x."""
-    x = as_tensor(x)
-    return atan2(sqrt((1 - x) * (1 + x)), x)
+    return promoted(elementwise.acos, x)
 
 
 def atan(x: Any) -> Tensor:
@@ -169,14 +206,12 @@ def atan2(y: Any, other: Any) -> Tensor:
 
 def sinh(x: Any) -> Tensor:
     """Returns (e^x - e^-x) / 2."""
-    x = as_tensor(x)
-    return (expm1(x) - expm1(-x)) * 0.5
+    return promoted(elementwise.sinh, x)
 
 
 def cosh(x: Any) -> Tensor:
     """Returns (e^x + e^-x) / 2."""
-    x = as_tensor(x)
-    return (exp(x) + exp(-x)) * 0.5
+    return promoted(elementwise.cosh, x)
 
 
 def tanh(x: Any) -> Tensor:
@@ -191,22 +226,28 @@ def erf(x: Any) -> Tensor:
 
 def floor(x: Any) -> Tensor:
     """Returns the greatest whole number not above x; its derivative is 0."""
-    return promoted(elementwise.floor, x)
+    return _whole(elementwise.floor, x)
 
 
 def ceil(x: Any) -> Tensor:
     """Returns the smallest whole number not below x; its derivative is 0."""
-    return promoted(elementwise.ceil, x)
+    return _whole(elementwise.ceil, x)
 
 
 def round(x: Any) -> Tensor:
     """Returns the nearest whole number, the even one at a tie; its derivative is 0."""
-    return promoted(elementwise.round, x)
+    return _whole(elementwise.round, x)
 
 
 def trunc(x: Any) -> Tensor:
     """Returns x without its fraction; its derivative is 0."""
-    return promoted(elementwise.trunc, x)
+    return _whole(elementwise.trunc, x)
+
+
+def _whole(op: elementwise.Elementwise, x: Any) -> Tensor:
+    """Rounds floats; integers are whole."""
+    x = as_tensor(x)
+    return promoted(op, x) if x.dtype.is_float else x
 
 
 def maximum(x: Any, other: Any) -> Tensor:
@@ -227,10 +268,24 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
     """
     if min is None and max is None:
         raise ArgumentError("clamp: give min, max or both")
-    x = as_tensor(x)
+    given = (x, *(bound for bound in (min, max) if bound is not None))
+    dtype = common_dtype(given)
+    x = as_tensor(x, dtype).to(dtype)
     if min is not None:
+        min = _saturated(min, dtype)
         x = where(x < min, min, x)
-    return x if max is None else where(x > max, max, x)
+    if max is None:
+        return x
+    max = _saturated(max, dtype)
+    return where(x > max, max, x)
+
+
+def _saturated(bound: Any, dtype: DType) -> Any:
+    """Returns a bound that an integer dtype has, the nearest to the given number."""
+    if dtype.kind != "int" or not isinstance(bound, (int, np.integer)):
+        return bound
+    limits = np.iinfo(dtype.storage)
+    return builtins.min(builtins.max(int(bound), int(limits.min)), int(limits.max))
 
 
 def where(condition: Any, x: Any, other: Any) -> Tensor:
@@ -247,9 +302,11 @@ def where(condition: Any, x: Any, other: Any) -> Tensor:
 
 
 def lerp(x: Any, end: Any, weight: Any) -> Tensor:
-    """Returns x + weight * (end - x)."""
-    x = as_tensor(x)
-    return x + weight * (as_tensor(end) - x)
+    """Returns x + weight * (end - x); the ends themselves at weights 0 and 1."""
+    x, end, weight = floats(x, end, weight)
+    step = end - x
+    # from the nearer end, so that both ends are met exactly
+    return where(weight < 0.5, x + weight * step, end - (1.0 - weight) * step)
 
 
 def isnan(x: Any) -> Tensor:
@@ -267,10 +324,24 @@ def isfinite(x: Any) -> Tensor:
     return ~(isnan(x) | isinf(x))
 
 
-def nan_to_num(x: Any, nan: float = 0.0) -> Tensor:
-    """Returns x with `nan` in place of every nan; infinities stay."""
+def nan_to_num(
+    x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """Returns x with finite numbers in place of nan and the infinities.
+
+    Args:
+        x: any shape.
+        nan: what stands for nan.
+        posinf: what stands for inf; by default the largest number of the dtype.
+        neginf: what stands for -inf; by default the smallest one.
+    """
     x = as_tensor(x)
-    return where(isnan(x), nan, x)
+    if not x.dtype.is_float:
+        return x
+    posinf = dtypes.largest(x.dtype) if posinf is None else posinf
+    neginf = -dtypes.largest(x.dtype) if neginf is None else neginf
+    bounded = where(x == math.inf, posinf, where(x == -math.inf, neginf, x))
+    return where(isnan(x), nan, bounded)
 
 
 def logical_and(x: Any, other: Any) -> Tensor:

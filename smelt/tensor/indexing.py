@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt import dtypes
-from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.dtypes import DType
+from smelt.errors import ArgumentError, BoundsError, DimensionError, DTypeError, ShapeError
 from smelt.ops import indexing as cards
 from smelt.ops import movement
 from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
 from smelt.ops.op import Shape
-from smelt.tensor.apply import as_tensor, axis_of
+from smelt.tensor.apply import as_tensor, axis_of, own_axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
 from smelt.tracing.engine import context
@@ -138,8 +139,8 @@ class At:
             ArgumentError,
         )
         given = self._fitting(value, positions.shape)
-        compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
-        return where(hits > 0, self._scattered(given.to(compute), positions).to(x.dtype), x)
+        values = self._scattered(given.to(_adding(x.dtype)), positions)
+        return where(hits > 0, values.to(x.dtype), x)
 
     def add(self, value: Any) -> Tensor:
         """Returns x with `value` (which broadcasts) added at the index, once per time it is
@@ -191,7 +192,7 @@ def _broadcast_value(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
 def iterate(x: Tensor) -> Iterator[Tensor]:
     """Yields the slices of x along its first axis."""
     if not x.ndim:
-        raise ShapeError("a tensor of shape () cannot be iterated over")
+        raise DimensionError("a tensor of shape () cannot be iterated over")
     return iter(x.unbind(0))
 
 
@@ -203,8 +204,11 @@ def take(x: Tensor, index: Tensor) -> Tensor:
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """Returns the slices of x along `dim` that the vector `index` names."""
     axis = axis_of(x, dim, "index_select")
-    if index.ndim != 1:
+    if index.ndim > 1:
         raise ShapeError(f"index_select: the index must be a vector, got {index.shape}")
+    if not x.ndim:
+        return gather(x, dim, index.reshape(()))
+    index = index.reshape(-1)
     check_bounds("index_select", index, x.shape[axis])
     return cards.take(x, index, axis=axis)
 
@@ -217,16 +221,22 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
         dim: the axis along which the index points.
         index: int tensor with as many axes as x, no longer than x along the others.
     """
-    check_bounds("gather", index, x.shape[axis_of(x, dim, "gather")])
+    axis = axis_of(x, dim, "gather")
+    check_bounds("gather", index, x.shape[axis] if x.ndim else 1)
     return gather_known(x, dim, index)
 
 
 def gather_known(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """Returns what `gather` does for an index that is known to lie inside."""
-    if not x.ndim:
-        return x
-    positions = _flat_positions("gather", x.shape, axis_of(x, dim, "gather"), index)
-    return cards.take(x.reshape(-1), positions, axis=0)
+    axis, shape = axis_of(x, dim, "gather"), index.shape
+    x, index = _as_vector(x), _as_vector(index)
+    positions = _flat_positions("gather", x.shape, axis, index)
+    return cards.take(x.reshape(-1), positions, axis=0).reshape(shape)
+
+
+def _as_vector(x: Tensor) -> Tensor:
+    """Returns a tensor of shape () as a vector of one; others as they are."""
+    return x if x.ndim else x.reshape(1)
 
 
 def _flat_positions(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor:
@@ -249,7 +259,7 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x."""
     if dim is None:
         return gather(x.reshape(-1), 0, indices.reshape(-1))
-    axis = axis_of(x, dim, "take_along_dim")
+    axis = own_axis_of(x, dim, "take_along_dim")
     x_shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     index_shape = (*indices.shape[:axis], 1, *indices.shape[axis + 1 :])
     shape = list(broadcast_shapes("take_along_dim", x_shape, index_shape))
@@ -266,13 +276,19 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     axis = axis_of(x, dim, "scatter_add")
     if index.shape != src.shape:
         raise ShapeError(f"scatter_add: index {index.shape} and src {src.shape} differ")
-    check_bounds("scatter_add", index, x.shape[axis])
-    positions = _flat_positions("scatter_add", x.shape, axis, index).reshape(-1)
-    values = src.to(x.dtype).to(x.dtype.compute).reshape(-1)
+    line = _as_vector(x)
+    check_bounds("scatter_add", index, line.shape[axis])
+    positions = _flat_positions("scatter_add", line.shape, axis, _as_vector(index)).reshape(-1)
+    values = src.to(x.dtype).to(_adding(x.dtype)).reshape(-1)
     added = cards.scatter_add(values, positions, axis=0, extent=x.size)
     return x + added.reshape(x.shape).to(x.dtype)
 
 
+def _adding(dtype: DType) -> DType:
+    """Returns the dtype in which elements are added up; bools as numbers, so that any stays."""
+    return dtypes.int32 if dtype is dtypes.bool_ else dtype.compute
+
+
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     """Returns x with `value` wherever the mask (bool, broadcasts) holds."""
-    return where(mask, as_tensor(value, x.dtype), x)
+    return where(mask, as_tensor(value, x.dtype).to(x.dtype), x)

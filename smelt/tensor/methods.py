@@ -5,6 +5,7 @@ This is a table and nothing else: each line gives a method its function.
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from smelt.dtypes import as_dtype, bool_, float16, float32, float64, int32, int64
@@ -19,6 +20,7 @@ from smelt.tensor import (
     shaping,
     sorting,
 )
+from smelt.tensor.checked import checked
 from smelt.tensor.unsupported import is_cpu
 
 if TYPE_CHECKING:
@@ -236,3 +238,9 @@ class Methods:
     take = indexing.take
     take_along_dim = indexing.take_along_dim
     topk = sorting.topk
+
+
+_UNCHECKED = ("to",)  # what internal code calls most says itself what is wrong
+for _name, _method in list(vars(Methods).items()):
+    if isinstance(_method, FunctionType) and _name not in _UNCHECKED:
+        setattr(Methods, _name, checked(_method, __name__, f"Methods.{_name}"))

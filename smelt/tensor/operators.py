@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from smelt.ops import elementwise
 from smelt.tensor.apply import as_tensor, promoted
+from smelt.tensor.elementary import power
 from smelt.tensor.products import matmul
 
 if TYPE_CHECKING:
@@ -15,32 +18,49 @@ Self = TypeVar("Self", bound="Operators")
 
 
 class Operators:
-    """Each operator is the elementwise operation of the same meaning, after promotion of dtypes."""
+    """Each operator is the elementwise operation of the same meaning, after promotion of dtypes.
+
+    An operand that is neither a tensor nor numbers may know what to do with a tensor: where its
+    class has the operator from the other side, ours leaves the pair to it (`NotImplemented`).
+    Nothing but tensors and numbers is equal to a tensor: `x == None` is False.
+    """
 
     __slots__ = ()
 
     def __add__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__radd__"):
+            return NotImplemented
         return promoted(elementwise.add, self, other)
 
     def __sub__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rsub__"):
+            return NotImplemented
         return promoted(elementwise.sub, self, other)
 
     def __mul__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rmul__"):
+            return NotImplemented
         return promoted(elementwise.mul, self, other)
 
     def __truediv__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rtruediv__"):
+            return NotImplemented
         return promoted(elementwise.div, self, other)
 
     def __floordiv__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rfloordiv__"):
+            return NotImplemented
         return promoted(elementwise.floordiv, self, other)
 
     def __mod__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rmod__"):
+            return NotImplemented
         return promoted(elementwise.mod, self, other)
 
     def __pow__(self, other: Any) -> Tensor:
-        if isinstance(other, int) and not isinstance(other, bool) and 0 <= other <= 4:
-            return _small_power(self, other)
-        return promoted(elementwise.pow, self, other)
+        if _leaves_to(other, "__rpow__"):
+            return NotImplemented
+        return power(as_tensor(self), other)
 
     def __radd__(self, other: Any) -> Tensor:
         return promoted(elementwise.add, other, self)
@@ -64,10 +84,42 @@ class Operators:
         return promoted(elementwise.pow, other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rmatmul__"):
+            return NotImplemented
         return matmul(as_tensor(self), as_tensor(other))
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return matmul(as_tensor(other), as_tensor(self))
+
+    # `x += y` makes a new tensor, except where the old one is a variable (`Tensor.updated`)
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.updated("+=", self + other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self.updated("-=", self - other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self.updated("*=", self * other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self.updated("/=", self / other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self.updated("//=", self // other)
+
+    def __imod__(self, other: Any) -> Any:
+        return self.updated("%=", self % other)
+
+    def __ipow__(self, other: Any) -> Any:
+        return self.updated("**=", self**other)
+
+    def __imatmul__(self, other: Any) -> Any:
+        return self.updated("@=", self @ other)
+
+    def updated(self, operator: str, result: Any) -> Any:
+        """Returns what `x += y` leaves under the name x, given the `result` of `x + y`."""
+        raise NotImplementedError
 
     def __neg__(self) -> Tensor:
         return promoted(elementwise.neg, self)
@@ -82,42 +134,72 @@ class Operators:
         return promoted(elementwise.bitwise_not, self)
 
     def __and__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rand__"):
+            return NotImplemented
         return promoted(elementwise.bitwise_and, self, other)
 
     def __or__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__ror__"):
+            return NotImplemented
         return promoted(elementwise.bitwise_or, self, other)
 
     def __xor__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__rxor__"):
+            return NotImplemented
         return promoted(elementwise.bitwise_xor, self, other)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return other // self, other % self
+
     def __eq__(self, other: object) -> Any:
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
         return promoted(elementwise.eq, self, other)
 
     def __ne__(self, other: object) -> Any:
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
         return promoted(elementwise.ne, self, other)
 
     def __lt__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__gt__"):
+            return NotImplemented
         return promoted(elementwise.lt, self, other)
 
     def __le__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__ge__"):
+            return NotImplemented
         return promoted(elementwise.le, self, other)
 
     def __gt__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__lt__"):
+            return NotImplemented
         return promoted(elementwise.gt, self, other)
 
     def __ge__(self, other: Any) -> Tensor:
+        if _leaves_to(other, "__le__"):
+            return NotImplemented
         return promoted(elementwise.ge, self, other)
+
+    def __contains__(self, element: object) -> bool:
+        return isinstance(element, _OPERANDS) and bool((self == element).any())
 
     __hash__ = object.__hash__
 
 
-def _small_power(x: Any, exponent: int) -> Tensor:
-    """x**2 as x * x: exact at negative x and cheap everywhere."""
-    if exponent == 0:  # 1, also at inf and nan
-        return promoted(elementwise.pow, x, 0) if x.dtype.is_float else x * 0 + 1
-    if exponent % 2:
-        return x if exponent == 1 else x * _small_power(x, exponent - 1)
-    half = _small_power(x, exponent // 2)
-    return half * half
+_OPERANDS = (Operators, bool, int, float, np.generic, np.ndarray, list, tuple)
+
+
+def _leaves_to(other: Any, reflected: str) -> bool:
+    """Returns whether an operand is foreign and its class has an operator for the pair."""
+    if isinstance(other, _OPERANDS):
+        return False
+    kind = type(other)
+    own = getattr(kind, reflected, None)
+    inherited = own is getattr(object, reflected, None)  # None, or a comparison of identities
+    return not inherited and kind.__module__ != "builtins"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smelt import dtypes
 from smelt.errors import ShapeError
 from smelt.ops import contraction
 from smelt.ops.iota import iota
-from smelt.tensor.apply import as_tensor
+from smelt.tensor.apply import matched
 from smelt.tensor.elementary import where
 
 if TYPE_CHECKING:
@@ -23,14 +22,14 @@ def matmul(a: Tensor, other: Any) -> Tensor:
     `(..., M, K) @ (..., K, N) -> (..., M, N)`; the leading axes broadcast; a vector is a row on
     the left and a column on the right.
     """
-    a, b = as_tensor(a), as_tensor(other)
+    a, b = matched(a, other)
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: a number has no rows; use *")
     if a.shape[-1] != b.shape[-min(2, b.ndim)]:
         raise ShapeError(
             f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents differ"
         )
-    dtype = dtypes.promote(a.dtype, b.dtype)
+    dtype = a.dtype
     left = a.to(dtype.compute) if a.ndim > 1 else a.to(dtype.compute).unsqueeze(0)
     right = b.to(dtype.compute) if b.ndim > 1 else b.to(dtype.compute).unsqueeze(1)
     result = contraction.matmul(left, right)
@@ -72,23 +71,24 @@ def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """Returns the matrices x with 0 above a diagonal; `diagonal` counts upward from the main
     one.
     """
-    return where(_offset(x, "tril") <= diagonal, x, 0)
+    return where(_offset(x, "tril") <= diagonal, x, False)
 
 
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """Returns the matrices x with 0 below a diagonal; `diagonal` counts upward from the main
     one.
     """
-    return where(_offset(x, "triu") >= diagonal, x, 0)
+    return where(_offset(x, "triu") >= diagonal, x, False)
 
 
 def diagonal(x: Tensor, dim1: int = 0, dim2: int = 1) -> Tensor:
     """Returns the elements whose places along two axes are equal, along a new last axis."""
+    _offset(x, "diagonal")
     batch = [axis for axis in range(x.ndim) if axis not in (dim1 % x.ndim, dim2 % x.ndim)]
     matrices = x.permute(*batch, dim1 % x.ndim, dim2 % x.ndim)
     length = min(matrices.shape[-2:])
     square = matrices.narrow(-2, 0, length).narrow(-1, 0, length)
-    return where(_offset(square, "diagonal") == 0, square, 0).sum(-1).to(x.dtype)
+    return where(_offset(square, "diagonal") == 0, square, False).sum(-1).to(x.dtype)
 
 
 def _offset(x: Tensor, what: str) -> Tensor:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smelt import dtypes
 from smelt.errors import ArgumentError
 from smelt.ops import reduction
 from smelt.ops.iota import iota
-from smelt.tensor.apply import Dims, axes_of, axis_of, reduced
+from smelt.tensor.apply import Dims, axes_of, axis_of, floating, reduced
 from smelt.tensor.arithmetic import isclose
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import exp, isinf, isnan, log, maximum, minimum, sqrt, where
@@ -42,7 +43,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Returns the mean over the axes `dim`; that of nothing is nan."""
-    x = x if x.dtype.is_float else x.to(dtypes.float32)
+    x = floating(x)
     return (sum(wide(x), dim, keepdim) / _count(x, dim)).to(x.dtype)
 
 
@@ -110,8 +111,9 @@ def _where_extreme(op: reduction.Reduction, x: Tensor, dim: int | None, keepdim:
         position = _where_extreme(op, x.detach().reshape(-1), 0, False)
         return position.reshape((1,) * x.ndim) if keepdim else position
     x = x.detach() if x.dtype is not dtypes.bool_ else x.to(dtypes.int32)
-    x = x if x.ndim else x.reshape(1)
     axis = axis_of(x, dim, "argmax or argmin")
+    if not x.ndim:
+        return _where_extreme(op, x.reshape(1), 0, False)
     extreme = x == reduced(op, x, axis, True)
     if x.dtype.is_float:
         extreme = extreme | isnan(x)  # a nan is the extreme, and equals nothing
@@ -138,17 +140,25 @@ def var(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = Fals
     """Returns the variance over the axes `dim`: sum (x - mean)^2 / (N - correction).
 
     `correction=1` is the unbiased estimate from a sample, `correction=0` the variance of the
-    numbers themselves.
+    numbers themselves. A bool in place of `dim` or `correction` is PyTorch's `unbiased`.
     """
-    centred = wide(x) - mean(wide(x), dim, True)
-    freedom = _count(x, dim) - correction
-    total = sum(centred * centred, dim, keepdim)
-    return (total / (freedom if freedom > 0 else 0.0)).to(x.dtype)
+    x = floating(x)
+    return _variance(wide(x), dim, correction, keepdim).to(x.dtype)
 
 
 def std(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
-    """Returns the square root of `var`."""
-    return sqrt(var(wide(x), dim, correction, keepdim)).to(x.dtype)
+    """Returns the square root of `var`; its gradient at equal elements is 0."""
+    x = floating(x)
+    return _root(_variance(wide(x), dim, correction, keepdim)).to(x.dtype)
+
+
+def _variance(x: Tensor, dim: Dims, correction: float, keepdim: bool) -> Tensor:
+    if isinstance(dim, bool):  # PyTorch's `unbiased`, which may stand alone
+        correction, dim = int(dim), None
+    centred = x - mean(x, dim, True)
+    freedom = _count(x, dim) - correction
+    total = sum(centred * centred, dim, keepdim)
+    return total / (freedom if freedom > 0 else 0.0)
 
 
 def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
@@ -160,6 +170,7 @@ def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False)
         p = 2
     if not isinstance(p, (int, float)):
         raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}")
+    x = floating(x)
     return _norm(wide(x), p, dim, keepdim).to(x.dtype)
 
 
@@ -171,36 +182,58 @@ def _norm(x: Tensor, p: float, dim: Dims, keepdim: bool) -> Tensor:
         return amax(size, dim, keepdim) if p > 0 else amin(size, dim, keepdim)
     if p == 0:
         return count_nonzero(x, dim, keepdim).to(x.dtype)
-    return sum(size, dim, keepdim) if p == 1 else sum(size**p, dim, keepdim) ** (1 / p)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    return _away_from_zero(
+        lambda total: total ** (1 / p),
+        sum(_away_from_zero(lambda part: part**p, size, p), dim, keepdim),
+        1 / p,
+    )
 
 
 def _root(total: Tensor) -> Tensor:
     """The square root with derivative 0 at 0, where the slope of sqrt is infinite."""
-    empty = total == 0
-    return where(empty, 0.0, sqrt(where(empty, 1.0, total)))
+    return _away_from_zero(sqrt, total, 0.5)
+
+
+def _away_from_zero(power: Callable[[Tensor], Tensor], x: Tensor, exponent: float) -> Tensor:
+    """Returns `power(x)`, whose exponent is given, with derivative 0 at 0."""
+    zero = x == 0
+    return where(zero, 0.0 if exponent > 0 else math.inf, power(where(zero, 1.0, x)))
 
 
 def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Returns log sum e^x over the axes `dim` without overflow: m + log sum e^(x - m), m the
-    maximum.
+    maximum. Of nothing it is -inf.
     """
-    top = amax(wide(x), dim, True).detach()
+    x = floating(x)
+    top = largest(x, dim)
     top = where(isinf(top), 0.0, top)
-    result = (log(sum(exp(x - top), dim, True)) + top).to(x.dtype)
+    result = (log(sum(exp(wide(x) - top), dim, True)) + top).to(x.dtype)
     kept = [extent for axis, extent in enumerate(x.shape) if axis not in axes_of(x.shape, dim)]
     return result if keepdim else result.reshape(kept)
 
 
+def largest(x: Tensor, dim: Dims) -> Tensor:
+    """Returns the largest element over the axes `dim`, kept, without history; 0 of nothing."""
+    top = amax(x, dim, True).detach() if _count(x, dim) else sum(x, dim, True)
+    return wide(top)
+
+
 def cumsum(x: Tensor, dim: int) -> Tensor:
     """Returns the sums of the elements up to each place along `dim`; integers sum as int64."""
-    x = x.to(x.dtype.compute) if x.dtype.is_float else x.to(dtypes.int64)
-    return reduction.cumsum(x, axis=axis_of(x, dim, "cumsum"))
+    return _running(reduction.cumsum, x, dim)
 
 
 def cumprod(x: Tensor, dim: int) -> Tensor:
     """Returns the products of the elements up to each place along `dim`; integers as int64."""
-    x = x.to(x.dtype.compute) if x.dtype.is_float else x.to(dtypes.int64)
-    return reduction.cumprod(x, axis=axis_of(x, dim, "cumprod"))
+    return _running(reduction.cumprod, x, dim)
+
+
+def _running(op: reduction.Cumulative, x: Tensor, dim: int) -> Tensor:
+    dtype = x.dtype if x.dtype.is_float else dtypes.int64
+    axis = axis_of(x, dim, op.name)
+    return op(x.to(dtype.compute), axis=axis).to(dtype) if x.ndim else x.to(dtype)
 
 
 def allclose(

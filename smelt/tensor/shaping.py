@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
-from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of
+from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of, matched, own_axis_of
+from smelt.tensor.checked import described
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -40,8 +41,10 @@ def permute(x: Tensor, *dims: Any) -> Tensor:
 
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """Returns the tensor with two axes exchanged."""
-    order = list(range(x.ndim))
     a, b = (axis_of(x, dim, "transpose") for dim in (dim0, dim1))
+    if not x.ndim:
+        return x
+    order = list(range(x.ndim))
     order[a], order[b] = order[b], order[a]
     return permute(x, tuple(order))
 
@@ -49,6 +52,8 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
 def movedim(x: Tensor, source: int, destination: int) -> Tensor:
     """Returns the tensor with axis `source` at place `destination`, the others in order."""
     start, end = (axis_of(x, dim, "movedim") for dim in (source, destination))
+    if not x.ndim:
+        return x
     order = [axis for axis in range(x.ndim) if axis != start]
     order.insert(end, start)
     return permute(x, tuple(order))
@@ -111,12 +116,12 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def flip(x: Tensor, *dims: Any) -> Tensor:
     """Returns the elements along the given axes in opposite order."""
     axes = tuple(axis_of(x, dim, "flip") for dim in extents_of(dims))
-    return movement.flip(x, axes=axes)
+    return movement.flip(x, axes=axes) if x.ndim else x
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Returns the `length` elements along axis `dim` from `start` on."""
-    axis = axis_of(x, dim, "narrow")
+    axis = own_axis_of(x, dim, "narrow")
     if start < 0 or length < 0 or start + length > x.shape[axis]:
         raise ArgumentError(
             f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
@@ -130,7 +135,7 @@ def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
     """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in
     again.
     """
-    axis = axis_of(x, dim, "roll")
+    axis = own_axis_of(x, dim, "roll")
     extent = x.shape[axis]
     behind = shifts % extent if extent else 0
     if not behind:
@@ -145,6 +150,8 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     Raises:
         ShapeError: their shapes differ in another axis.
     """
+    if not isinstance(tensors, (list, tuple)):
+        raise ArgumentTypeError(f"cat: needs a list of tensors, got {described(tensors)}")
     if not tensors:
         raise ArgumentError("cat: nothing to join; give at least one tensor")
     dtype = common_dtype(tuple(tensors))
@@ -160,7 +167,9 @@ concatenate = cat
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns tensors of one shape side by side along a new axis at place `dim`."""
-    items = [as_tensor(item) for item in tensors]
+    if not isinstance(tensors, (list, tuple)):
+        raise ArgumentTypeError(f"stack: needs a list of tensors, got {described(tensors)}")
+    items = matched(*tensors)
     for item in items[1:]:
         if item.shape != items[0].shape:
             raise ShapeError(f"stack: shapes {items[0].shape} and {item.shape} differ")
@@ -171,7 +180,7 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     """Returns consecutive parts along `dim`: all of one extent (the last may be smaller), or as
     listed.
     """
-    axis = axis_of(x, dim, "split")
+    axis = own_axis_of(x, dim, "split")
     extent = x.shape[axis]
     if isinstance(split_size, int):
         if split_size <= 0:
@@ -191,12 +200,14 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if chunks <= 0:
         raise ArgumentError(f"chunk: the number of parts must be positive, got {chunks}")
-    extent = x.shape[axis_of(x, dim, "chunk")]
-    return split(x, max(1, -(-extent // chunks)), dim)
+    extent = x.shape[own_axis_of(x, dim, "chunk")]
+    if not extent:
+        return (x,) * chunks
+    return split(x, -(-extent // chunks), dim)
 
 
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Returns the slices along `dim`, without that axis."""
-    axis = axis_of(x, dim, "unbind")
+    axis = own_axis_of(x, dim, "unbind")
     shape = (*x.shape[:axis], *x.shape[axis + 1 :])
     return tuple(reshape(narrow(x, axis, index, 1), shape) for index in range(x.shape[axis]))

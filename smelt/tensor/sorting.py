@@ -49,7 +49,10 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     The first of equal elements comes first. They are always sorted; `sorted` is accepted because
     PyTorch has it.
     """
-    if not 0 <= k <= x.shape[axis_of(x, dim, "topk")]:
+    axis = axis_of(x, dim, "topk")
+    if not x.ndim:  # PyTorch's answer, whatever k is
+        return Sorted(x, argsort(x))
+    if not 0 <= k <= x.shape[axis]:
         raise ArgumentError(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
     order = argsort(x, dim, descending=largest).narrow(dim, 0, k)
     return Sorted(gather_known(x, dim, order), order)

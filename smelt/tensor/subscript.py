@@ -100,13 +100,21 @@ def _expanded(entry: Any) -> list[Any]:
         if entry.dtype is not dtypes.bool_:
             return [entry]
         _check_concrete_mask()
-        return list(np.nonzero(entry.numpy()))
+        return _places(entry.numpy())
     if not isinstance(entry, (list, tuple, np.ndarray)):
         raise DTypeError(f"index: a {type(entry).__name__} is not an index")
     array = np.asarray(entry)
     if array.dtype == np.bool_:
-        return list(np.nonzero(array))
+        return _places(array)
     return [array.astype(np.int64) if array.size == 0 or array.dtype.kind in "ui" else array]
+
+
+def _places(mask: np.ndarray) -> list[Any]:
+    if not mask.ndim:
+        raise ShapeError(
+            "index: a mask of shape () chooses no elements; use smelt.where(mask, x, other)"
+        )
+    return list(np.nonzero(mask))
 
 
 def _check_concrete_mask() -> None:

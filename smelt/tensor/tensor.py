@@ -10,18 +10,19 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from smelt import dtypes, tree
+from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import (
     ArgumentError,
     AssignmentError,
+    DimensionError,
     DTypeError,
     GradientError,
     MovedError,
     ShapeError,
 )
 from smelt.ops.op import Shape
-from smelt.tensor import indexing
+from smelt.tensor import dlpack, indexing, numpy_protocol
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
@@ -53,7 +54,6 @@ class Tensor(Operators, Methods, Unsupported):
         "shape",
         "tape_entry",
     )
-    __array_priority__ = 1000  # NumPy's operators leave mixed expressions to ours
 
     def __init__(self, data: Data, dtype: DType, requires_grad: bool = False) -> None:
         self._data = data
@@ -130,7 +130,7 @@ class Tensor(Operators, Methods, Unsupported):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("a tensor of shape () has no length")
+            raise DimensionError("a tensor of shape () has no length")
         return self.shape[0]
 
     def __repr__(self) -> str:
@@ -154,39 +154,42 @@ class Tensor(Operators, Methods, Unsupported):
         """Returns the values as a read-only NumPy view, without a copy (bfloat16: a float32
         copy).
         """
-        self._check_concrete("numpy()")
+        self.check_concrete("numpy()")
         view = dtypes.decode(self.data, self.dtype).view()
         view.flags.writeable = False
         return view
 
     def item(self) -> bool | int | float:
         """Returns the only element as a Python number; raises ShapeError when there are more."""
-        self._check_concrete("item()")
+        self.check_concrete("item()")
         if self.size != 1:
             raise ShapeError(f"item() needs one element, got shape {self.shape}")
         return dtypes.decode(self.data, self.dtype).item()
 
     def tolist(self) -> Any:
         """Returns the values as nested Python lists."""
-        self._check_concrete("tolist()")
+        self.check_concrete("tolist()")
         return dtypes.decode(self.data, self.dtype).tolist()
 
     def __float__(self) -> float:
-        self._check_concrete("float()")
+        self.check_concrete("float()")
         return float(self.item())
 
     def __int__(self) -> int:
-        self._check_concrete("int()")
-        return int(self.item())
+        self.check_concrete("int()")
+        number = self.item()
+        if not math.isfinite(number):
+            raise ArgumentError(f"int() needs a finite number, got {number}")
+        return int(number)
 
     def __index__(self) -> int:
-        self._check_concrete("int()")
+        self.check_concrete("int()")
         if self.dtype.kind != "int":
             raise DTypeError(f"only an integer tensor can be an index, this is {self.dtype.name}")
         return int(self.item())
 
     def __bool__(self) -> bool:
-        self._check_concrete("bool(), as `if` and `while` use it,")
+        self.check_concrete("bool(), as `if` and `while` use it,")
         if self.size != 1:
             raise ShapeError(
                 f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
@@ -194,46 +197,63 @@ class Tensor(Operators, Methods, Unsupported):
         return bool(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
-        return array.astype(dtype) if dtype is not None else array.copy() if copy else array
+        return numpy_protocol.as_array(self, dtype, copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Any:
+        return numpy_protocol.apply_ufunc(ufunc, method, operands, options)
 
     def __array_function__(
         self, function: Any, types: Any, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
-        """NumPy's functions work on the values: np.sum(x) is what NumPy makes of x.numpy()."""
-        self._check_concrete(f"NumPy's {function.__name__}()")
-        arguments, options = tree.map(_as_array, (arguments, options))
-        return function(*arguments, **options)
+        return numpy_protocol.apply_function(function, arguments, options)
 
     def __format__(self, spec: str) -> str:
-        self._check_concrete("formatting")
-        return format(self.item(), spec) if spec else repr(self)
+        self.check_concrete("formatting")
+        if self.shape and not spec:
+            return str(self)
+        try:
+            return format(self.item(), spec)
+        except ValueError as error:
+            if isinstance(error, ShapeError):
+                raise
+            raise ArgumentError(f"format of a {self.dtype.name} as {spec!r}: {error}") from None
 
     def __str__(self) -> str:
         if self.is_traced:
             raise concretization_error(self._data, "print()")
         return repr(self)
 
-    def __dlpack__(self, **options: Any) -> Any:
-        self._check_concrete("DLPack export")
-        if self.dtype is dtypes.bfloat16:
-            raise DTypeError(
-                "DLPack export of bfloat16 is not supported by NumPy; cast to float32 first"
-            )
-        return self.data.__dlpack__(**options)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        self.check_concrete("DLPack export")
+        return dlpack.exported(self, stream, max_version, dl_device, copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)  # the CPU
+        return dlpack.CPU
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._check_concrete("copying or pickling")
+        self.check_concrete("copying or pickling")
         if self.tape_entry is not None:
             raise GradientError(
                 "only a tensor that was not computed can be copied or pickled; detach() it"
             )
-        return _rebuilt, (type(self), self.data, self.dtype, self.requires_grad)
+        gradient = self.grad.detach() if self.grad is not None else None
+        return rebuilt, (type(self), self.data, self.dtype, self.requires_grad, gradient)
 
-    def _check_concrete(self, what: str) -> None:
+    def __copy__(self) -> Tensor:
+        """The same contents, in the same memory, for as long as neither is changed in place."""
+        result = Tensor(self.data, self.dtype, self.requires_grad)
+        result.tape_entry, result._version = self.tape_entry, self._version
+        return result
+
+    def check_concrete(self, what: str) -> None:
+        """Raises TraceError, which names the wish `what`, for a tensor without a value."""
         if self.is_traced:
             raise concretization_error(self._data, what)
         context.engine.note_value(self, what)  # what a trace does next may depend on the value
@@ -305,6 +325,24 @@ class Tensor(Operators, Methods, Unsupported):
         self._version[0] += 1
         return self
 
+    @property
+    def is_variable(self) -> bool:
+        """Whether training changes the tensor itself: it requires a gradient and was not
+        computed.
+        """
+        return self.requires_grad and self.tape_entry is None and not self.is_traced
+
+    def updated(self, operator: str, result: Any) -> Any:
+        """Returns the result of `x + y` for `x += y`; a variable takes it in, under `no_grad`."""
+        if not self.is_variable or not isinstance(result, Tensor):
+            return result
+        if self.requires_grad and context.grad_enabled:
+            raise GradientError(
+                f"x {operator} y changes a tensor of shape {self.shape} that requires a gradient; "
+                "write it under smelt.no_grad(), or x = x + y for a new tensor"
+            )
+        return self.copy_(result)
+
     def replace_storage(self, array: np.ndarray, dtype: DType) -> None:
         """Gives the same tensor other memory, of its shape; compiled steps look for it anew.
 
@@ -318,14 +356,17 @@ class Tensor(Operators, Methods, Unsupported):
         return as_tensor(value, dtype)
 
 
-def _as_array(value: Any) -> Any:
-    return value.numpy() if isinstance(value, Tensor) else value
-
-
-def _rebuilt(kind: type[Tensor], array: np.ndarray, dtype: DType, requires_grad: bool) -> Tensor:
-    """A tensor as `copy.deepcopy` and `pickle` restore it."""
+def rebuilt(
+    kind: type[Tensor],
+    array: np.ndarray,
+    dtype: DType,
+    requires_grad: bool,
+    gradient: Tensor | None,
+) -> Tensor:
+    """Returns a tensor as `copy.deepcopy` and `pickle` restore it."""
     result = kind.__new__(kind)
     Tensor.__init__(result, array, dtype, requires_grad)
+    result._grad = gradient
     return result
 
 

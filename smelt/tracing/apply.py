@@ -75,8 +75,9 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
     tensors = operands
     for operand in operands:
         if not isinstance(operand, _Tensor):
-            like = next(tensor for tensor in reversed(operands) if isinstance(tensor, _Tensor))
-            tensors = tuple(as_tensor(value, like.dtype) for value in operands)
+            given = (one.dtype for one in reversed(operands) if isinstance(one, _Tensor))
+            dtype = next(given, None)  # arrays alone keep theirs
+            tensors = tuple(as_tensor(value, dtype) for value in operands)
             break
     kind = op.infer(*tensors, **attributes)
     data = context.engine.evaluate(op, tensors, attributes, kind)

@@ -6,15 +6,16 @@ the operands.
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from smelt import errors
-from smelt.dtypes import DType, as_dtype, encode
+from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
@@ -179,14 +180,83 @@ def using(engine: Engine) -> Iterator[None]:
 
 
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:
-    """Returns a value's array, as stored, and dtype; Python floats are float32, ints int64."""
+    """Returns a value's array, as stored, and dtype.
+
+    Without `dtype` NumPy's numbers and arrays keep their own; Python's floats are float32, ints
+    int64.
+
+    Raises:
+        DTypeError: the value is not of numbers, or they do not fit the dtype.
+    """
     array = np.asarray(value)
     if array.dtype.kind not in "?biufc":
-        raise errors.DTypeError(
-            f"cannot make a tensor of {type(value).__name__}: give a number, nested lists of "
-            "numbers, a NumPy array or a Tensor"
-        )
+        raise _no_numbers(value, array)
     if dtype is None:
-        weak = not isinstance(value, (np.ndarray, np.generic)) and array.dtype == np.float64
-        dtype = as_dtype(np.float32 if weak else array.dtype)
+        dtype = _element_dtype(value)[0]
+    if dtype.kind == "int" and not (isinstance(value, np.ndarray) and value.ndim):
+        _check_range(array, dtype)
     return encode(array, dtype), dtype
+
+
+def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
+    if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
+        largest = max((part for part in array.flat if isinstance(part, int)), key=abs)
+        return errors.DTypeError(f"the number {largest} does not fit any integer dtype")
+    return errors.DTypeError(
+        f"cannot make a tensor of {type(value).__name__}: give a number, nested lists of "
+        "numbers, a NumPy array or a Tensor"
+    )
+
+
+def _check_range(array: np.ndarray, dtype: DType) -> None:
+    """Raises DTypeError for a number that an integer dtype does not have."""
+    if array.dtype.kind not in "iuf" or array.dtype == dtype.storage:
+        return
+    limits = np.iinfo(dtype.storage)
+    if array.dtype.kind == "f":
+        inside = (array > limits.min - 1.0) & (array < limits.max + 1.0)
+    else:
+        inside = (array >= limits.min) & (array <= limits.max)
+    if not inside.all():
+        number = array[~inside].flat[0] if array.ndim else array[()]
+        raise errors.DTypeError(
+            f"the number {number} does not fit {dtype.name}, which holds {limits.min} to "
+            f"{limits.max}; give another dtype"
+        )
+
+
+def weak_dtype(value: Any) -> DType | None:
+    """Returns what Python numbers, and nested lists of them, count as: bool, int64 or float32.
+
+    None for NumPy's numbers and arrays, for tensors, and for lists that hold any of them: these
+    have a dtype of their own.
+    """
+    dtype, is_weak = _element_dtype(value)
+    return dtype if is_weak else None
+
+
+def _element_dtype(value: Any) -> tuple[DType, bool]:
+    """Returns the dtype of what is given as data, and whether Python numbers alone decide it."""
+    if isinstance(value, (list, tuple)):
+        return _common_element_dtype(value)
+    own = getattr(value, "dtype", None)  # of NumPy's numbers and arrays, and of tensors
+    if own is not None:
+        return as_dtype(own), False
+    if isinstance(value, (bool, int, float)):
+        return number_dtype(value), True
+    array = np.asarray(value)  # a range, an array.array, whatever NumPy understands
+    return as_dtype(np.float32 if array.dtype == np.float64 else array.dtype), True
+
+
+def _common_element_dtype(items: Sequence[Any]) -> tuple[DType, bool]:
+    if not items:
+        return float32, True
+    kinds = set(map(type, items))
+    if kinds <= _WEAK_DTYPES.keys():
+        return functools.reduce(promote, map(_WEAK_DTYPES.__getitem__, kinds)), True
+    found = [_element_dtype(item) for item in items]
+    dtype = functools.reduce(promote, (dtype for dtype, _ in found))
+    return dtype, all(is_weak for _, is_weak in found)
+
+
+_WEAK_DTYPES: dict[type, DType] = {bool: bool_, int: int64, float: float32}

@@ -16,7 +16,7 @@ from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.train.evaluate import Function
 from smelt.train.history import Callback, Epoch, History
-from smelt.train.interrupt import uninterrupted
+from smelt.train.interrupt import terminable, uninterrupted
 
 __all__ = ["Optimizer", "Scheduler", "fit", "training_step"]
 
@@ -78,7 +78,8 @@ def fit(
     """Trains a model; each epoch is one native call.
 
     Ctrl-C ends the training and is no error: the model goes back to the end of the last finished
-    epoch, the callbacks are told, and the history says `interrupted`.
+    epoch, the callbacks are told, and the history says `interrupted`. SIGTERM does the same, and
+    then ends the program.
 
     Args:
         model: is changed in place.
@@ -97,9 +98,26 @@ def fit(
     """
     _check(epochs, batch_size, len(data))
     model.train()
-    history, kept = History(), _snapshot(model)
+    history = History()
     for callback in callbacks:
         callback.start(epochs)
+    with terminable():
+        _train(model, step, data, epochs, batch_size, validate, callbacks, history)
+    return history
+
+
+def _train(
+    model: Module,
+    step: Any,
+    data: TensorDataset,
+    epochs: int,
+    batch_size: int,
+    validate: Callable[[], Mapping[str, float]] | None,
+    callbacks: Sequence[Callback],
+    history: History,
+) -> None:
+    """Runs the epochs; however they end, the callbacks hear of it."""
+    kept = _snapshot(model)
     try:
         for count in range(1, epochs + 1):
             start = time.perf_counter()
@@ -113,14 +131,15 @@ def fit(
                 for callback in callbacks:
                     callback.epoch(epoch)
     except BaseException as failure:
-        model.load_state_dict(kept)
+        with uninterrupted():
+            model.load_state_dict(kept)
         history.interrupted = isinstance(failure, KeyboardInterrupt)
         if not history.interrupted:
             raise
     finally:
-        for callback in callbacks:
-            callback.end(history)
-    return history
+        with uninterrupted():  # a second Ctrl-C too waits until everything is saved
+            for callback in callbacks:
+                callback.end(history)
 
 
 def _check(epochs: int, batch_size: int, samples: int) -> None:

@@ -8,6 +8,7 @@ model.safetensors    the weights, written now and then and at the end
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -44,17 +45,30 @@ class RunFolder(Callback):
         self, path: str | os.PathLike[str], model: Module, config: Mapping[str, Any]
     ) -> None:
         self.path = writable_folder(path)
-        if (self.path / CONFIG).exists():
-            raise FileError(f"{path}: holds a run already; choose another folder")
+        if any((self.path / name).exists() for name in (CONFIG, METRICS, MODEL)):
+            raise self._taken()
         self.model = model
         self.config = config
 
+    def _taken(self) -> FileError:
+        return FileError(f"{self.path}: holds a run already; choose another folder")
+
     def start(self, epochs: int) -> None:
-        """Writes the settings, the first weights, and metrics without a line."""
+        """Writes the settings, the first weights, and metrics without a line.
+
+        Raises:
+            FileError: another training has begun in the folder meanwhile.
+        """
+        try:
+            with open(self.path / CONFIG, "x") as file:  # of two trainings one makes this file
+                file.write(json.dumps(self.config, indent=2) + "\n")
+        except FileExistsError:
+            raise self._taken() from None
+        except OSError as error:
+            raise FileError(f"{self.path}: cannot be written ({error.strerror})") from None
         self.save()
         write_bytes(self.path / METRICS, b"")
         self.metrics = MetricsWriter(self.path / METRICS)
-        write_bytes(self.path / CONFIG, (json.dumps(self.config, indent=2) + "\n").encode())
 
     def save(self) -> None:
         """Writes the weights as they are now."""
@@ -90,26 +104,39 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = Path(path) / CONFIG
     try:
-        return json.loads(file.read_text("utf-8"))
+        config = json.loads(file.read_text("utf-8"))
     except OSError:
         raise FileError(f"{path}: is not the folder of a run (it has no {CONFIG})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{file}: is damaged ({error})") from None
+    if not isinstance(config, dict):
+        raise FileError(f"{file}: is damaged (it holds no settings by name)")
+    return config
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """Returns a row for each finished epoch of a run.
+    """Returns a row for each finished epoch of a run; what was not finite is nan.
+
+    The part of a line with which the file ends while it is written, or was when its writer was
+    killed, is left out.
 
     Raises:
         FileError: the folder has no metrics.jsonl, or one of its lines is damaged.
     """
     file = Path(path) / METRICS
     try:
-        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        whole, _, _ = file.read_bytes().rpartition(b"\n")
+        return [_row(json.loads(line)) for line in whole.decode().split("\n") if line]
     except OSError:
         raise FileError(f"{path}: is not the folder of a run (it has no {METRICS})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{file}: is damaged ({error})") from None
+
+
+def _row(given: Any) -> dict[str, float]:
+    if not isinstance(given, dict):
+        raise ValueError(f"{given!r} is no row")
+    return {name: math.nan if value is None else value for name, value in given.items()}
 
 
 def read_model(path: str | os.PathLike[str], model: Module) -> None:

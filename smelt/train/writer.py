@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
+from smelt.atomic import read_bytes
 from smelt.data.consumer import Consumer
 from smelt.errors import ArgumentError, FileError
 
@@ -52,7 +54,7 @@ class MetricsWriter:
 
         Args:
             row: name -> number, text, or whatever JSON can say; a Tensor or array with a single
-                element counts as a number.
+                element counts as a number. What is not finite becomes null, which JSON has instead.
 
         Raises:
             ArgumentError: JSON cannot say it.
@@ -60,8 +62,8 @@ class MetricsWriter:
             FileError: an earlier row could not be written.
         """
         try:
-            line = json.dumps(dict(row), default=_plain)
-        except (TypeError, ValueError) as error:
+            line = json.dumps(_finite(dict(row)), allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
             raise ArgumentError(
                 f"MetricsWriter: {row} cannot be written as JSON ({error})"
             ) from None
@@ -97,8 +99,17 @@ class _AppendFile:
         self.path = path
         try:
             self.file = FileIO(path, "a")
-        except OSError as error:
+            self._drop_torn_line()
+        except (OSError, ValueError) as error:
             raise self.refusal(error) from None
+
+    def _drop_torn_line(self) -> None:
+        """Takes away the part of a line with which the file ends where its writer was killed."""
+        if stat.S_ISREG(os.fstat(self.file.fileno()).st_mode):
+            content = read_bytes(self.path)
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                self.file.truncate(whole)
 
     def write(self, line: bytes) -> None:
         """Appends a line."""
@@ -117,9 +128,23 @@ class _AppendFile:
         except OSError as error:
             raise self.refusal(error) from None
 
-    def refusal(self, error: OSError) -> FileError:
+    def refusal(self, error: OSError | ValueError) -> FileError:
         """Returns what to raise."""
-        return FileError(f"{self.path}: cannot be written ({error.strerror})")
+        reason = error.strerror if isinstance(error, OSError) else error
+        return FileError(f"{self.path}: cannot be written ({reason})")
+
+
+def _finite(value: Any) -> Any:
+    """Returns a value as JSON can say it."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return _finite(_plain(value))
 
 
 def _plain(value: Any) -> Any:

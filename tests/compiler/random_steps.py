@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import smelt
+from smelt import nn
 from smelt.dtypes import DType, float64
 from tests.compiler.random_draws import Draws
 from tests.compiler.random_models import RandomModel
@@ -32,7 +33,8 @@ class RandomStep:
     Args:
         seed: of all choices and of all numbers.
         dtype: of parameters and data; the choices do not depend on it.
-        nudge: by what share parameters and data are moved, to see how much that matters.
+        nudge: by what share parameters, data and what each layer returns are moved, to see how much
+            that matters: equal sums, rounded in another order, may tie or not.
     """
 
     def __init__(self, seed: int, dtype: DType = float64, nudge: float = 0.0) -> None:
@@ -57,6 +59,14 @@ class RandomStep:
             with smelt.no_grad():
                 for parameter in self.model.parameters():
                     parameter.copy_(self._nudged(parameter.numpy()))
+            for layer in self.model:
+                layer.register_forward_hook(self._nudge_output)
+
+    def _nudge_output(self, layer: nn.Module, inputs: Any, output: Any) -> Any:
+        if not isinstance(output, smelt.Tensor) or not output.dtype.is_float:
+            return output
+        noise = self.nudge * self.noise.standard_normal(output.shape)
+        return output * (1 + noise).astype(output.dtype.storage)
 
     def _nudged(self, array: np.ndarray) -> np.ndarray:
         noise = self.nudge * self.noise.standard_normal(array.shape)

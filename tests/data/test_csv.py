@@ -142,3 +142,39 @@ def test_districts_of_california(published: Path) -> None:
     assert table["median_house_value"].mean() == pytest.approx(206855.82, abs=0.01)
     assert [rows.size for rows in table.missing().values()] == [207]
     assert table["ocean_proximity"].count("ISLAND") == 5
+
+
+def test_integers_beyond_int64_are_refused_with_row_and_column() -> None:
+    for number in (2**63, 2**64, -(2**63) - 1):
+        content = f"a,n\n1,5\n2,{number}\n".encode()
+        with pytest.raises(FileError, match=f"column 'n', row 1 .*{number} does not fit int64"):
+            read_csv(content)
+        assert read_csv(content, types={"n": str})["n"] == ["5", str(number)]
+        assert read_csv(content, ["a"])["a"].tolist() == [1, 2]
+
+
+def test_integers_beside_a_missing_one_are_exact_or_refused() -> None:
+    content = b"n,m\n9007199254740993,1\n,2\n"
+    with pytest.raises(FileError, match="column 'n', row 0 .*9007199254740993 .*lacks values"):
+        read_csv(content, missing="keep")
+    assert read_csv(content, missing="drop")["n"].tolist() == [2**53 + 1]
+    assert read_csv(content, missing={"n": 7})["n"].tolist() == [2**53 + 1, 7]
+    assert read_csv(b"n,m\n5,1\n,2\n", missing={"n": 0.5})["n"].tolist() == [5, 0.5]
+
+
+def test_lines_may_end_with_carriage_returns() -> None:
+    table = read_csv(b'a,b\r1,"x\ry"\r2,z\r')
+    assert (table["a"].tolist(), table["b"]) == ([1, 2], ["x\ry", "z"])
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (b'"a,b\n1,2\n', "the header, column 0"),
+        (b'a,"b\n1,2\n', "the header, column 1"),
+        (b'a,b\n"x ""y""",1\nz,"2\n3,4\n', "row 1 .*, column 1"),
+    ],
+)
+def test_a_quote_that_stays_open_is_placed(content: bytes, where: str) -> None:
+    with pytest.raises(FileError, match=f"a quote is opened in {where}"):
+        read_csv(content)

@@ -72,3 +72,12 @@ def test_the_clothes_are_the_published_ones(published: Path) -> None:
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(ArgumentError, match='split=\'dev\'; there are "train", "test"'):
         load_mnist("dev")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\0\0\x08\x41" + b"\0\0\0\1" * 65 + b"x", b"\0\0\x08\x05" + b"\xff" * 16 + b"\0" * 4],
+)
+def test_what_no_array_can_hold_is_refused(content: bytes) -> None:
+    with pytest.raises(FileError, match="65 axes|no array has the shape"):
+        read_idx(content)

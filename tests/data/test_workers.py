@@ -16,6 +16,7 @@ import pytest
 
 import smelt
 from smelt.data import Augmented, DataLoader, Dataset, Subset, TensorDataset, random_split
+from smelt.errors import ArgumentError
 from smelt.random import Generator
 from smelt.tensor import Tensor
 
@@ -223,3 +224,86 @@ def test_ctrl_c_ends_a_loop() -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "1\n", "")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_sample_that_raises_stop_iteration_is_an_error(workers: int) -> None:
+    class Exhausted(Slow):
+        def __getitem__(self, index: int) -> Any:
+            return next(iter([])) if index == 3 else super().__getitem__(index)
+
+    with pytest.raises(ArgumentError, match="sample 3 of a Exhausted raised StopIteration"):
+        list(DataLoader(Exhausted(6), num_workers=workers))
+    with pytest.raises(ArgumentError, match="batch 0 raised StopIteration"):
+        list(DataLoader(Slow(6), num_workers=workers, collate_fn=lambda _: next(iter([]))))
+
+
+HANGING = """
+import sys, threading, time
+import numpy as np
+from smelt.data import DataLoader, Dataset
+
+class Hanging(Dataset):
+    def __len__(self): return 100
+    def __getitem__(self, index):
+        if index: threading.Event().wait()
+        return np.array([index])
+
+loops = [iter(DataLoader(Hanging(), num_workers=8)) for _ in range(1 + (sys.argv[1] == "left"))]
+for loop in loops: print(next(loop).item(), flush=True)
+start = time.monotonic()
+if sys.argv[1] == "left":
+    loops[0].close()
+    print(time.monotonic() - start < 3)
+"""
+
+
+@pytest.mark.parametrize("way", ["left", "held"])
+def test_hung_workers_keep_nobody_waiting(way: str) -> None:
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING, way], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "False" not in done.stdout
+    assert done.stderr == ""
+    assert time.monotonic() - start < 20
+
+
+FORKED = """
+import os, sys, tempfile, warnings
+import numpy as np
+from smelt.data import DataLoader
+from smelt.errors import ChannelClosed
+from smelt.train import MetricsWriter
+warnings.simplefilter("ignore", DeprecationWarning)
+batches = iter(DataLoader(np.arange(40), num_workers=3))
+writer = MetricsWriter(tempfile.mktemp())
+print(next(batches).item(), flush=True)
+writer.write({"a": 1})
+child = os.fork()
+if child == 0:
+    for use in (lambda: next(batches), lambda: writer.write({"a": 2}), writer.flush):
+        try:
+            use()
+        except ChannelClosed as error:
+            assert "forked" in str(error)
+        else:
+            os._exit(1)
+    writer.close()
+    print(len(list(DataLoader(np.arange(40), num_workers=3))), flush=True)
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print(len(list(batches)))
+writer.write({"a": 3})
+writer.close()
+print(writer.path.read_text().split())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_forked_child_is_told_and_may_begin_anew() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=False
+    )
+    rows = "['{\"a\":', '1}', '{\"a\":', '3}']"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"0\n40\n39\n{rows}\n", "")

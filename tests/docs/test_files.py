@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (ROOT, ROOT / "smelt", ROOT / "smelt" / "compiler")
-PAGES = [ROOT / "docs" / name for name in ("architecture.md", "trips.md", "adding_an_op.md")]
+PAGES = [
+    ROOT / "docs" / name
+    for name in ("architecture.md", "trips.md", "adding_an_op.md", "changing_the_compiler.md")
+]
 FILE = re.compile(r"`((?:\w+/)*\w+\.py)`")
 NAME = re.compile(r"`((?:\w+/)*\w+\.py)`,\s+`(\w+)`")  # of what stands in a file
 EXCERPT = re.compile(r"^```python excerpt\n(.*?)^```$", re.MULTILINE | re.DOTALL)

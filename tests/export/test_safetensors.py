@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import smelt
 from smelt import dtypes, nn
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, FileError, MissingExtra
@@ -126,3 +131,122 @@ def test_a_module_in_place_of_its_state_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"got a Linear; .*model.state_dict\(\)"):
         safetensors.save_file(nn.Linear(1, 1), tmp_path / "x.safetensors")  # type: ignore[arg-type]
     assert not (tmp_path / "x.safetensors").exists()
+
+
+def file_of(header: str, data: bytes = b"") -> bytes:
+    return len(header).to_bytes(8, "little") + header.encode() + data
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (file_of('{"__metadata__": null}'), "is null"),
+        (
+            file_of(f'{{"a": {{"dtype": "F32", "shape": [0, {2**64}], "data_offsets": [0, 0]}}}}'),
+            "not a valid",
+        ),
+        (
+            file_of(f'{{"a":{{"dtype":"F32","shape":[0,{2**64 - 1}],"data_offsets":[0,0]}}}}'),
+            "larger than an array",
+        ),
+        (
+            file_of(f'{{"a":{{"dtype":"F16","shape":{[1] * 65},"data_offsets":[0,2]}}}}', b"12"),
+            "65 axes",
+        ),
+        (
+            file_of('{"a":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}}', b"\1\2"),
+            "bytes other than 0 and 1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mmap", [False, True])
+def test_hostile_headers_are_refused(
+    content: bytes, reason: str, mmap: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=reason):
+        safetensors.load_file(path, mmap)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero"), tmp_path / "a\0b"):
+        with pytest.raises(FileError):
+            safetensors.load_file(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"a": {"b": 1}}, "'a' is no tensor but a dict; give dicts within dicts one dict"),
+        ({"a": [1.0]}, "no tensor but a list"),
+        ({3: example(dtypes.float32)}, "3 is no name"),
+        ({"__metadata__": example(dtypes.float32)}, "taken by the format"),
+        ({"\ud800": example(dtypes.float32)}, "surrogate"),
+    ],
+)
+def test_what_the_format_cannot_hold_is_refused(tensors: Any, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=reason):
+        safetensors.save_file(tensors, tmp_path / "x.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="text -> text"):
+        safetensors.save_file({}, tmp_path / "x", {"epoch": 3})  # type: ignore[dict-item]
+
+
+def test_a_mapped_file_is_not_changed_and_outlives_its_replacement(saved: Path) -> None:
+    content = saved.read_bytes()
+    weight = safetensors.load_file(saved, mmap=True)["weight"]
+    with smelt.no_grad():
+        weight.copy_(weight * 2)
+    assert saved.read_bytes() == content
+    safetensors.save_file({}, saved)
+    assert (weight.numpy() == 2 * example(dtypes.float32).numpy()).all()
+
+
+MEASURED = """
+import resource, sys
+from smelt.export import load_file
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+assert load_file(sys.argv[1], mmap=sys.argv[2] == "mmap")["b"].tolist() == [1.0, 1.0]
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory in KiB")
+def test_memory_is_that_of_the_file_or_less(tmp_path: Path) -> None:
+    path, size = tmp_path / "x.safetensors", 1 << 26
+    safetensors.save_file({"a": smelt.zeros(size // 4), "b": smelt.ones(2)}, path)
+    for way, most in (("read", 1.3), ("mmap", 0.2)):
+        ran = subprocess.run(
+            [sys.executable, "-c", MEASURED, str(path), way], capture_output=True, check=True
+        )
+        assert int(ran.stdout) * 1024 < most * size
+
+
+def test_saving_beside_a_running_step_leaves_a_file_that_loads(tmp_path: Path) -> None:
+    weight, over = nn.Parameter(smelt.zeros(200_000)), threading.Event()
+
+    @smelt.compile
+    def step() -> None:
+        weight.copy_(weight + 1)
+
+    def run() -> None:
+        with smelt.no_grad():
+            while not over.is_set():
+                step()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        for number in range(20):
+            path = tmp_path / f"{number}.safetensors"
+            safetensors.save_file({"weight": weight}, path)
+            safetensors.load_file(path)
+    finally:
+        over.set()
+        thread.join()

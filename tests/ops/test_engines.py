@@ -17,7 +17,7 @@ from smelt.dtypes import ALL, DType, bfloat16, bool_, encode, float16, float32, 
 from smelt.errors import SmeltError
 from smelt.ir.loops import Binary, Unary, Variable, walk
 from smelt.ops import REGISTRY
-from smelt.ops.elementwise import FLOAT, Elementwise, bitcast
+from smelt.ops.elementwise import FLOAT, NUMBER, Elementwise, bitcast
 from smelt.ops.op import Op
 from smelt.tensor import Tensor, as_tensor
 from tests.compiler.engines import Case, Ran, numbers
@@ -141,7 +141,7 @@ def compare(op: Op, case: Case, ran: Ran, wanted: Ran) -> None:
 
 def is_transcendental(op: Op, dtype: DType) -> bool:
     """Whether one of the functions that are approximated stands in the card's expression."""
-    if not isinstance(op, Elementwise) or op.accepts != FLOAT:
+    if not isinstance(op, Elementwise) or op.accepts not in (FLOAT, NUMBER) or not dtype.is_float:
         return False
     expression = op.express(*[Variable(f"x{place}", dtype) for place in range(op.arity)])
     parts = [part for part in walk(expression) if isinstance(part, (Unary, Binary))]

@@ -166,7 +166,9 @@ def test_parameters_without_gradient_are_left_alone() -> None:
 def test_step_without_any_gradient_does_nothing() -> None:
     a = parameter(1.0)
     optimizer = optim.Adam([a])
-    optimizer.step()
+    with pytest.warns(UserWarning, match="no parameter of 1 has a gradient"):
+        optimizer.step()
+    optimizer.step()  # said once
     assert a.item() == 1.0
     assert optimizer.param_groups[0]["step"].tolist() == [0]
 

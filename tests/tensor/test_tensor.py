@@ -56,7 +56,7 @@ def test_two_dtypes_make_one(left, right, result):
         ("int32", 2, "int32"),
         ("int32", 2.5, "float32"),
         ("bool", 2, "int64"),
-        ("bool", True, "int64"),
+        ("bool", True, "bool"),
     ],
 )
 def test_scalars_are_weak(dtype, scalar, result):
@@ -141,7 +141,10 @@ def test_atan2_lerp_and_nan_to_num():
     a, b = tensor(X[0]), tensor(X[1])
     np.testing.assert_allclose(a.atan2(b).numpy(), np.arctan2(X[0], X[1]))
     np.testing.assert_allclose(a.lerp(b, 0.25).numpy(), X[0] + 0.25 * (X[1] - X[0]))
-    assert tensor([1.0, math.nan, math.inf]).nan_to_num(7).tolist() == [1, 7, math.inf]
+    given = tensor([1.0, math.nan, math.inf, -math.inf])
+    assert given.nan_to_num(7, 8, -8).tolist() == [1, 7, 8, -8]
+    largest = float(np.finfo(np.float32).max)
+    assert given.nan_to_num().tolist() == [1, 0, largest, -largest]
 
 
 def test_clamp():
@@ -242,8 +245,9 @@ def test_copies_and_pickles_have_memory_of_their_own():
         x.copy_([0.0, -0.0])
     assert y.tolist() == [5, 6]
     assert x.half().clone().dtype is dtypes.float16
+    assert copy.copy(y).tape_entry is y.tape_entry
     with pytest.raises(GradientError, match="detach"):
-        copy.copy(y)
+        copy.deepcopy(y)
 
 
 def test_short_names():

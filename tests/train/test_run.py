@@ -110,8 +110,34 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 
 def test_damaged_text_is_named(model: nn.Linear, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1}) + "\n{")
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"epoch": 1}) + "\n{\n")
     with pytest.raises(FileError, match="config.json: is damaged"):
         read_config(tmp_path)
     with pytest.raises(FileError, match="metrics.jsonl: is damaged"):
         read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "model.safetensors"])
+def test_a_folder_with_any_file_of_a_run_is_refused(
+    name: str, model: nn.Linear, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("something")
+    with pytest.raises(FileError, match="holds a run already"):
+        RunFolder(tmp_path, model, {})
+    assert (tmp_path / name).read_text() == "something"
+
+
+def test_of_two_trainings_the_second_is_refused(model: nn.Linear, tmp_path: Path) -> None:
+    first, second = (RunFolder(tmp_path, model, {"number": n}) for n in range(2))
+    second.start(1)
+    with pytest.raises(FileError, match="holds a run already"):
+        first.start(1)
+    assert read_config(tmp_path) == {"number": 1}
+    second.end(History())
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "3", "[" * 100_000, "\udcff"])
+def test_settings_that_are_none_are_damaged(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(FileError, match="is damaged"):
+        read_config(tmp_path)

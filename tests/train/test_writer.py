@@ -15,7 +15,7 @@ import pytest
 
 import smelt
 from smelt.errors import ArgumentError, ChannelClosed, FileError
-from smelt.train import MetricsWriter
+from smelt.train import MetricsWriter, read_metrics
 
 LONG = 10.0  # seconds after which a test has failed
 
@@ -139,7 +139,7 @@ def test_a_full_disk_is_told() -> None:
 
 PROGRAM = """
 import sys
-from smelt.train import MetricsWriter
+from smelt.train import MetricsWriter, read_metrics
 writer = MetricsWriter(sys.argv[1])
 for step in range(500):
     writer.write({"step": step})
@@ -161,3 +161,20 @@ def test_the_end_of_a_program_tells_what_went_wrong() -> None:
         [sys.executable, "-c", PROGRAM, "/dev/full"], capture_output=True, timeout=60, check=False
     )
     assert b"FileError: /dev/full: cannot be written" in done.stderr
+
+
+def test_what_is_not_finite_is_null_and_read_as_nan(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with MetricsWriter(path) as writer:
+        writer.write({"a": float("nan"), "b": [smelt.tensor(float("inf")), 1]})
+    assert json.loads(path.read_text(), parse_constant=pytest.fail) == {"a": None, "b": [None, 1]}
+    assert np.isnan(read_metrics(tmp_path)[0]["a"])
+
+
+def test_a_torn_line_is_left_out_and_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2')
+    assert read_metrics(tmp_path) == [{"a": 1}]
+    with MetricsWriter(path) as writer:
+        writer.write({"a": 3})
+    assert read_metrics(tmp_path) == [{"a": 1}, {"a": 3}]

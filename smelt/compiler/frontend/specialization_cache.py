@@ -43,6 +43,7 @@ class Specialization:
     """
 
     signature: Signature
+    kinds: tuple[Any, ...]  # of a plain call: shape, dtype and `requires_grad` of each argument
     grad_enabled: bool
     guards: Guards
     executable: Executable
@@ -95,14 +96,14 @@ class SpecializationCache:
     def last_hit(self, arguments: tuple[Any, ...]) -> Specialization | None:
         """Returns the last call's specialization if it serves this one, without a signature."""
         last = self._last
-        if last is None or len(last.signature) != len(arguments) + 1:
+        if last is None or len(last.kinds) != len(arguments):
             return None
-        for argument, kind in zip(arguments, last.signature[1:], strict=True):
+        for argument, (shape, dtype, requires_grad) in zip(arguments, last.kinds, strict=True):
             if (
                 type(argument) is not Tensor
-                or argument.shape != kind[0]
-                or argument.dtype is not kind[1]
-                or argument.requires_grad is not kind[2]
+                or argument.shape != shape
+                or argument.dtype is not dtype
+                or argument.requires_grad is not requires_grad
             ):
                 return None
         return last if last.check() else None
@@ -141,7 +142,8 @@ class SpecializationCache:
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
             run = SplitExecutable(function, executable, self._compiled).run
         guards = Guards(traced, closure)
-        made = Specialization(call.signature, context.grad_enabled, guards, executable, run)
+        signature, grad_enabled = call.signature, context.grad_enabled
+        made = Specialization(signature, signature[1:], grad_enabled, guards, executable, run)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]
         return made

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import operator
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -83,11 +85,35 @@ class CompiledStep:
         """As a method, each instance has a compiled step of its own, kept with the instance."""
         if instance is None:
             return self
-        kept = instance.__dict__.setdefault("_compiled_steps", {})
+        kept = _bound_steps_of(instance)
         if self.name not in kept:
             bound = self.function.__get__(instance, owner)
             kept[self.name] = CompiledStep(bound, self.donate, self.executables.max_traces)
         return kept[self.name]
+
+    def __copy__(self) -> CompiledStep:
+        """The same function with no executables: they belong to the step that made them."""
+        return CompiledStep(self.function, self.donate, self.executables.max_traces)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledStep:
+        """A step of the copied function: of a module or a method that of the copied module."""
+        function = copy.deepcopy(self.function, memo)
+        return CompiledStep(function, self.donate, self.executables.max_traces)
+
+    def __reduce__(self) -> Any:
+        """Pickles a decorated function by its name, others by the function; compiled anew there."""
+        path = getattr(self, "__qualname__", "")
+        if path and _found(getattr(self, "__module__", None), path) is self:
+            return path
+        return CompiledStep, (self.function, self.donate, self.executables.max_traces)
+
+    def rebound(self, instance: Any, to: Any) -> CompiledStep:
+        """Returns the step of the same method of `to` if it is one of `instance`, else itself."""
+        method: Any = self.function
+        if getattr(method, "__self__", None) is not instance:
+            return self
+        bound = method.__func__.__get__(to)
+        return CompiledStep(bound, self.donate, self.executables.max_traces)
 
     def __getattr__(self, name: str) -> Any:
         """As of the function: a compiled module has parameters, can be set to `eval()`, ..."""
@@ -230,6 +256,42 @@ class CompiledStep:
     def times(self) -> list[Times]:
         """Seconds that making each version took, the oldest first."""
         return self.executables.times
+
+
+class BoundSteps(dict[str, CompiledStep]):
+    """The compiled methods of one object, kept in its attributes; copies of it start afresh."""
+
+    def __init__(self, owner: Any = None) -> None:
+        super().__init__()
+        self.owner = owner
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BoundSteps:
+        return BoundSteps()
+
+    def __reduce__(self) -> Any:
+        return BoundSteps, ()
+
+
+def _bound_steps_of(instance: Any) -> BoundSteps:
+    """Returns those of an object; a shallow copy, which shares attributes, gets its own."""
+    attributes = getattr(instance, "__dict__", None)
+    if attributes is None:
+        raise ArgumentError(
+            f"a compiled method needs an object with a __dict__ to keep its executables in, and "
+            f"{type(instance).__name__} has __slots__ only"
+        )
+    kept = attributes.get("_compiled_steps")
+    if kept is None or kept.owner is not instance:
+        kept = attributes["_compiled_steps"] = BoundSteps(instance)
+    return kept
+
+
+def _found(module: str | None, path: str) -> Any:
+    """Returns what stands under a qualified name in a module, or None."""
+    found: Any = sys.modules.get(module or "")
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
 
 
 def whole_number(what: str, value: Any, least: int) -> int:

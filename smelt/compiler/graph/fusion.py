@@ -2,12 +2,14 @@
 
 A materialized node joins a group unless there is one of these reasons to stop:
 
-- a group that it must come after lies behind the candidate;
-- the loops differ;
+- something that it needs is made in a later group than this one;
+- the loops differ, or the group is a product and it a reduction, or the group is standalone or a
+  region;
 - it reads a member that is not aligned (at another index than the one just computed);
 - it overwrites a state that a member reads at another index, or beside a check;
 - it is expensive, and the group a product of one column: that is vectorized along its sum;
-- the group is full (`MEMBER_LIMIT`), or shares no data with it and is large.
+- its rows are too long to be kept (`ROW_LIMIT`, `TINY`);
+- the group is full (`MEMBER_LIMIT`), or shares no data with it and has large loops.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from smelt.compiler.graph.materialize import Read
 from smelt.compiler.graph.order import Ordered, order
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.ir.operation import EXPENSIVE, Pattern
+from smelt.ops.indexing import take
 from smelt.ops.op import Shape
 
 MEMBER_LIMIT = 24
@@ -31,7 +34,7 @@ ROW_LIMIT = 1 << 14  # elements of a row that may stay in a local buffer
 
 
 class Strategy(Enum):
-    """How a group is computed: decided here, read by what lowers it."""
+    """How a group is computed: decided here, but which product is blocked in `materialize.py`."""
 
     # every member has the shape of the loops and computes one element per iteration (Adam's three
     # updates; sums over leading axes with what follows); values are handed on in registers
@@ -110,7 +113,7 @@ def operations(group: Group, fused: Fused) -> list[str]:
             node = stack.pop()
             if node not in fused.ordered.materialized:
                 stack += node.inputs
-                if node.op.name == "take" and "take" not in inlined:
+                if node.op is take and take.name not in inlined:
                     inlined.append(node.op.name)
         names += [name for name in inlined if name not in names]
         names.append("copy" if member.op.is_movement else member.op.name)

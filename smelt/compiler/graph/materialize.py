@@ -28,6 +28,7 @@ from smelt.ops.op import Inlined, Reader
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 RECOMPUTE_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
+WIDTH_LIMIT = 32  # reads of memory in one expression
 
 Readers = dict[Node, list[tuple[Node, int]]]  # of each node: who reads it, as which operand
 
@@ -98,17 +99,25 @@ def _chosen(order: list[Node], wanted: set[Node], blockings: dict[Node, Blocking
     reread = _reread(order, readers)
     cost: dict[Node, int] = {}
     depth: dict[Node, int] = {}
-    chosen = []
+    width: dict[Node, int] = {}
+    chosen: set[Node] = set()
     for node in order:
+        width[node] = sum(width[operand] for operand in node.inputs)
+        if width[node] > WIDTH_LIMIT:
+            narrowed = {operand for operand in node.inputs if width[operand] > 1}
+            chosen |= narrowed
+            width.update(dict.fromkeys(narrowed, 1))
+            width[node] = len(node.inputs)
         cost[node] = node.op.cost + sum(cost[operand] for operand in node.inputs)
         depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
         is_needed = node in wanted or not node.op.is_inlinable or (node in reread and cost[node])
         is_large = cost[node] > INLINE_LIMIT or depth[node] > DEPTH_LIMIT
         if is_needed or is_large or (len(readers[node]) > 1 and cost[node] > RECOMPUTE_LIMIT):
             cost[node] = depth[node] = 0
+            width[node] = 1
             if not isinstance(node.op, Leaf):
-                chosen.append(node)
-    return chosen
+                chosen.add(node)
+    return [node for node in order if node in chosen]
 
 
 def _readers(order: list[Node]) -> Readers:

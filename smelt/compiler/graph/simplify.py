@@ -18,6 +18,7 @@ import numpy as np
 
 from smelt.compiler.graph.dead_results import Regions
 from smelt.compiler.graph.hoist_slices import narrower_padding, sliced_convolution
+from smelt.compiler.graph.split_concatenation import split_concatenation
 from smelt.compiler.graph.split_reductions import split_reduction
 from smelt.ir.graph import (
     CONSTANT,
@@ -269,6 +270,7 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table["slice"] = (no_op_movement, narrower_padding)
     table["permute"] = (no_op_movement, joined_permutes, reshaped_number, transposed_product)
     table["broadcast_to"] = (no_op_movement, repeated_movement)
+    table["concatenate"] = (split_concatenation,)
     return table
 
 

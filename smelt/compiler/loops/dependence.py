@@ -86,9 +86,10 @@ class RegisterUse:
 
 
 def trip_count(loop: Loop) -> int:
-    """Returns how often a counted loop runs."""
+    """Returns how often a loop with known bounds runs."""
+    assert isinstance(loop.start, int)
     assert isinstance(loop.stop, int)
-    return loop.stop
+    return len(range(loop.start, loop.stop, loop.step))
 
 
 class DependenceInfo:

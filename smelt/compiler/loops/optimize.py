@@ -1,6 +1,8 @@
 """Optimize: loop IR to loop IR, from naive nests to loops that a processor runs fast.
 
-`REWRITES` are made first, in that order; each file shows its rewrite before and after. Then a plan
+`REWRITES` are made first, in that order; each file shows its rewrite before and after. They receive
+and return serial loops that count from 0 by ones to a number, without branches: a rewrite that
+makes steps or tails belongs behind the plans. Then a plan
 is made for each nest (`plan.py`, with the costs of `cost_model.py`) and carried out
 (`apply_plan.py`), which uses the other rewrites: tile, hoist_loads, pack, transpose, privatize,
 multiple_accumulators and parallelize.
@@ -49,6 +51,7 @@ def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
     names = Names(kernel.body)
     for rewrite in REWRITES:
         kernel = rewrite(kernel, names)
+    assert all(map(_is_plain, statements(kernel.body))), "a rewrite left a loop that plans misread"
     is_alone = len(kernel.body) == 1
     result: list[Statement] = []
     for statement in kernel.body:

@@ -47,13 +47,14 @@ def _running(builder: KernelBuilder, node: Node) -> Body:
     assert isinstance(op, Cumulative)
     index = tuple([builder.loop("i", extent) for extent in node.shape])
     start = int(op.start) if not node.dtype.is_float else op.start
-    acc = Register(builder.fresh("acc"), node.dtype)
+    wide = op.accumulator_dtype(node.dtype)
+    acc = Register(builder.fresh("acc"), wide)
     lets, element = builder.bind(builder.read(x, index))
-    combined = Binary(op.combine, Read(acc), element)
-    store = Store(builder.output(node), index, Read(acc))
+    combined = Binary(op.combine, Read(acc), element.to(wide))
+    store = Store(builder.output(node), index, Read(acc).to(node.dtype))
     line = nest([(index[axis], node.shape[axis])], (*lets, Assign(acc, (), combined), store))
     outer = [(index[i], node.shape[i]) for i in range(node.ndim) if i != axis]
-    return nest(outer, (Declare(acc, Constant(start, node.dtype)), *line))
+    return nest(outer, (Declare(acc, Constant(start, wide)), *line))
 
 
 def _scatter(builder: KernelBuilder, node: Node) -> Body:

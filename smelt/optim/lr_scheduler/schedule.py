@@ -13,6 +13,7 @@ from smelt.errors import ArgumentError, StateError
 from smelt.optim.group import scalar
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked
 from smelt.tracing.engine import context, no_grad
 
 __all__ = ["LRScheduler", "Schedule", "count"]
@@ -27,6 +28,12 @@ class Schedule:
     """Changes the learning rates of an optimizer; its own state are counts, as tensors."""
 
     optimizer: Optimizer
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets the schedules of Smelt say what is wrong with the arguments that they get."""
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
+            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 
     def _check_optimizer(self, given: Any) -> None:
         if not isinstance(given, Optimizer):

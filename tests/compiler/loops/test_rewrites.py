@@ -12,9 +12,19 @@ from smelt.compiler.loops.rewrites.contract_fma import contract_fma
 from smelt.compiler.loops.rewrites.delinearize import delinearize
 from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes, split_buffer_axes
 from smelt.compiler.loops.rewrites.transpose import power_of_two_ranges
-from smelt.compiler.loops.substitute import Names
+from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.dtypes import float32
-from smelt.ir.loops import Binary, Buffer, Kernel, Load, Loop, Store, constant, index_variable
+from smelt.ir.loops import (
+    Binary,
+    Buffer,
+    Kernel,
+    Load,
+    Loop,
+    Store,
+    Transpose,
+    constant,
+    index_variable,
+)
 from smelt.ir.show import kernel_text, statement_text
 from tests.compiler import nests
 
@@ -32,6 +42,14 @@ def test_power_of_two_ranges_cover_an_extent(extent):
         for index in range(first, first + size)
     ]
     assert covered == list(range(extent))
+
+
+def test_transposes_are_rebuilt_like_all_statements():
+    x, y, i = Buffer("x", (64, 4), float32), Buffer("y", (4, 64), float32), index_variable("i")
+    tile = Transpose(x, (i, constant(0)), 0, y, (constant(0), i), 1, 4, 4)
+    (moved,) = Substitution({"i": i + 4}).block((tile,))
+    assert moved.source_index == (i + 4, constant(0))
+    assert moved.target_index == (constant(0), i + 4)
 
 
 def test_loops_of_one_iteration_go():

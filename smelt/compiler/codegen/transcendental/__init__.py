@@ -11,10 +11,13 @@ from smelt.ir.loops import Expression, Let, Variable
 
 _FUNCTIONS: dict[str, Callable[..., Expression]] = {
     "exp": exponential.exp,
+    "exp2": exponential.exp2,
     "expm1": exponential.expm1,
     "tanh": exponential.tanh,
     "erf": exponential.erf,
     "log": logarithm.log,
+    "log2": logarithm.log2,
+    "log10": logarithm.log10,
     "log1p": logarithm.log1p,
     "sin": trigonometry.sin,
     "cos": trigonometry.cos,

@@ -1,4 +1,4 @@
-"""exp and expm1, and the two functions that saturate: tanh and erf.
+"""exp, exp2 and expm1, and the two functions that saturate: tanh and erf.
 
 The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980), done with
 Fma: `x = k ln 2 + r` with ln 2 in two parts, so that `r` is right to the last bit. The polynomials
@@ -44,6 +44,8 @@ _EXP = {
 }  # fmt: skip
 # where exp is 0 or inf beyond
 _EXP_RANGE = {float32: (-104.0, 89.0), float64: (-746.0, 710.0)}
+# where exp2 is 0 or inf beyond
+_EXP2_RANGE = {float32: (-151.0, 128.0), float64: (-1076.0, 1024.0)}
 
 # the same for |r| <= ln 2 / 2; errors of e^r - 1: 2^-26.2, 2^-61.7
 _EXPM1 = {
@@ -103,7 +105,7 @@ def exp_of_sum(x: Expression, low: Expression) -> Expression:
     Error at most 0.8 ulp.
     """
     x = clamp(x, *_EXP_RANGE[x.dtype])
-    k, s = _nearest_power_of_two(x, 2)
+    k, s = _nearest_power_of_two(x, LOG2_E / 2)
     first, second = LN2[x.dtype]
     r, r_low = quick_two_sum(fma(-k, 2 * first, x), fma(-k, 2 * second, low))
     power, power_low = quick_two_sum(like(r, 1.0), r)
@@ -115,6 +117,23 @@ def _exp_inside(x: Expression) -> Expression:
     r, s = split_powers_of_two(x, 2)
     power = plus_square(r, _EXP[x.dtype]) + 1.0
     return power * s * s
+
+
+def exp2(x: Expression) -> Expression:
+    """Two to the power x; exact where x is whole.
+
+    `2^x = e^r s t` with `s t = 2^k`, `k` the integer nearest to x, `r = (x - k) ln 2`. Two factors
+    let the result run into inf or through the subnormals by itself, rounded once.
+    Error at most 1.5 ulp.
+    """
+    x = clamp(x, *_EXP2_RANGE[x.dtype])
+    k, _ = nearest_integer(x, 1.0)
+    half, s = _nearest_power_of_two(k, 0.5)
+    _, t = _nearest_power_of_two(k - half, 1.0)
+    first, second = LN2[x.dtype]
+    r = fma(x - k, first, (x - k) * second)
+    power = plus_square(r, _EXP[x.dtype]) + 1.0
+    return power * s * t
 
 
 def expm1(x: Expression) -> Expression:
@@ -165,17 +184,17 @@ def split_powers_of_two(
     x: Expression, powers: int, halvings: int = 0
 ) -> tuple[Expression, Expression]:
     """Returns `r` and `2^(k - halvings)` where `x = k (powers ln 2) + r`, k the nearest integer."""
-    k, s = _nearest_power_of_two(x, powers, halvings)
+    k, s = _nearest_power_of_two(x, LOG2_E / powers, halvings)
     first, second = LN2[x.dtype]
     return fma(-k, powers * second, fma(-k, powers * first, x)), s
 
 
 def _nearest_power_of_two(
-    x: Expression, powers: int, halvings: int = 0
+    x: Expression, factor: float, halvings: int = 0
 ) -> tuple[Expression, Expression]:
-    """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x / (powers ln 2)`.
+    """Returns `k` and `2^(k - halvings)`, where `k` is the integer nearest to `x factor`.
 
     Its last bits plus the exponent's bias, moved to the exponent's place, are the power of two.
     """
-    k, word = nearest_integer(x, LOG2_E / powers, format_of(x).bias - halvings)
+    k, word = nearest_integer(x, factor, format_of(x).bias - halvings)
     return k, as_float(word << format_of(x).fraction_bits)

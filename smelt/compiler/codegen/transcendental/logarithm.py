@@ -1,4 +1,4 @@
-"""log and log1p: `log x = k ln 2 + log m` with `x = 2^k m` and `m` between sqrt(1/2) and sqrt(2).
+"""Logarithms: `log x = k ln 2 + log m` with `x = 2^k m` and `m` between sqrt(1/2) and sqrt(2).
 
 The exponent is read from the bits as in Cephes and fdlibm; the polynomial is a minimax fit (Remez
 exchange, 75 digits) of relative error, rounded to the dtype.
@@ -37,6 +37,16 @@ _LOG1P = {
         0.056991758566947166, -0.02423214265009437,
     ),
 }  # fmt: skip
+# 1 / ln 2 and log10 2 as sums of two numbers; 1 / ln 10
+_LOG2_E = {
+    float32: (1.4426950216293335, 1.925963033500011e-08),
+    float64: (1.4426950408889634, 2.0355273740931033e-17),
+}
+_LOG10_2 = {
+    float32: (0.30103302001953125, -3.024355464731343e-06),
+    float64: (0.30102999566395283, 2.8363394551044964e-14),
+}
+_LOG10_E = 0.4342944819032518
 _ONE = {float32: 0x3F800000, float64: 0x3FF0000000000000}  # the bits of 1
 _SQRT_HALF = {float32: 0x3F3504F3, float64: 0x3FE6A09E667F3BCD}  # the bits of sqrt(1/2)
 
@@ -48,6 +58,29 @@ def log(x: Expression) -> Expression:
     """
     k, m = split_exponent(x)
     return _at_the_ends(log_of_parts(k, m - 1.0, _LOG1P[x.dtype]), x, 0.0)
+
+
+def log2(x: Expression) -> Expression:
+    """The logarithm to base 2, exact at its powers; -inf at 0, nan below.
+
+    `log2 x = k + log2(1 + f)` with `x = 2^k (1 + f)`. Error at most 1.8 ulp.
+    """
+    k, m = split_exponent(x)
+    first, second = _LOG2_E[x.dtype]
+    y = plus_square(m - 1.0, _LOG1P[x.dtype])
+    return _at_the_ends(k + fma(y, first, y * second), x, 0.0)
+
+
+def log10(x: Expression) -> Expression:
+    """The logarithm to base 10, exact at its powers; -inf at 0, nan below.
+
+    `log10 x = k log10 2 + log10(1 + f)` with `x = 2^k (1 + f)`; log10 2 is the sum of two numbers,
+    the first so short that its product with `k` is exact. Error at most 2.0 ulp.
+    """
+    k, m = split_exponent(x)
+    first, second = _LOG10_2[x.dtype]
+    y = plus_square(m - 1.0, _LOG1P[x.dtype])
+    return _at_the_ends(fma(k, first, fma(k, second, y * _LOG10_E)), x, 0.0)
 
 
 def log1p(x: Expression) -> Expression:

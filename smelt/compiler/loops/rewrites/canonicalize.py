@@ -8,7 +8,7 @@ from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.division import divisions, is_arithmetic
 from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.dtypes import int64
-from smelt.ir.loops import Expression, Kernel, Let, Loop, constant
+from smelt.ir.loops import Expression, Kernel, Let, Loop, constant, written_size
 from smelt.ir.visit import Body
 
 
@@ -38,8 +38,11 @@ def inline_indices(kernel: Kernel, names: Names) -> Kernel:
     return replace(kernel, body=InlineIndices({}).block(kernel.body))
 
 
+LARGEST = 256  # parts of what is put where its name is used
+
+
 class InlineIndices(Substitution):
-    """Puts index arithmetic where its name is used."""
+    """Puts index arithmetic where its name is used, unless it is long."""
 
     def let(self, let: Let) -> Body:
         value = self(let.value)
@@ -50,4 +53,5 @@ class InlineIndices(Substitution):
 
     def is_known(self, value: Expression) -> bool:
         """Whether a value goes where it is used."""
-        return value.dtype is int64 and is_arithmetic(value)
+        is_index = value.dtype is int64 and is_arithmetic(value)
+        return is_index and written_size(value) <= LARGEST

@@ -1,0 +1,248 @@
+"""A .safetensors file that is open: what its header says, and the arrays behind it.
+
+The library `safetensors` decides whether a header is valid, so that Smelt and it accept the same
+files. The arrays are read here, each straight into its place.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import FileIO
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.atomic import open_error
+from smelt.dtypes import DType
+from smelt.errors import FileError, MissingExtra
+
+__all__ = ["LAYOUTS", "LONGEST", "Entry", "SafetensorsFile", "opened", "require_library"]
+
+Location = str | os.PathLike[str]
+
+# the format's name of a dtype -> ours, and the NumPy array that holds its bytes
+DTYPES: dict[str, tuple[DType, str]] = {
+    "BOOL": (dtypes.bool_, "?"),
+    "I32": (dtypes.int32, "<i4"),
+    "I64": (dtypes.int64, "<i8"),
+    "F16": (dtypes.float16, "<f2"),
+    "BF16": (dtypes.bfloat16, "<u2"),
+    "F32": (dtypes.float32, "<f4"),
+    "F64": (dtypes.float64, "<f8"),
+}
+LAYOUTS = {dtype.name: layout for dtype, layout in DTYPES.values()}
+METADATA = "__metadata__"
+LENGTH = 8  # bytes, in which the length of the header stands
+LONGEST = 100_000_000  # bytes of a header, which readers of the format take
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where an array stands.
+
+    Attributes:
+        name: of the tensor.
+        dtype: ours.
+        layout: of the array that holds its bytes.
+        shape: its shape.
+        start: the byte of the file with which it begins.
+        size: its bytes.
+    """
+
+    name: str
+    dtype: DType
+    layout: str
+    shape: tuple[int, ...]
+    start: int
+    size: int
+
+
+@dataclass(slots=True)
+class SafetensorsFile:
+    """An open file with a valid header.
+
+    Attributes:
+        path: as the user gave it.
+        file: open for reading.
+        metadata: the text in the header.
+        entries: name -> where the array stands, in the order of the arrays.
+    """
+
+    path: Location
+    file: FileIO
+    metadata: dict[str, str]
+    entries: dict[str, Entry]
+    _map: mmap.mmap | None = field(default=None, init=False)
+
+    def read(self, entry: Entry) -> np.ndarray:
+        """Returns an array with memory of its own."""
+        array = _empty(self.path, entry)
+        if entry.size:
+            self.file.seek(entry.start)
+            _fill(self.path, self.file, array)
+        return _checked(self.path, entry, array)
+
+    def mapped(self, entry: Entry) -> np.ndarray:
+        """Returns an array whose memory is the file's, until something is written to it."""
+        if not entry.size:
+            return _empty(self.path, entry)
+        if self._map is None:
+            self._map = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_COPY)
+        if entry.start + entry.size > len(self._map):
+            raise _shortened(self.path)
+        count = entry.size // np.dtype(entry.layout).itemsize
+        flat = np.frombuffer(self._map, entry.layout, count, entry.start)
+        array = _shaped(self.path, entry, flat if flat.flags.aligned else flat.copy())
+        return _checked(self.path, entry, array)
+
+
+def require_library() -> Any:
+    """Returns the library `safetensors`.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import safetensors
+    except ImportError:
+        raise MissingExtra("reading and writing .safetensors files", "files") from None
+    return safetensors
+
+
+@contextmanager
+def opened(path: Location) -> Iterator[SafetensorsFile]:
+    """Opens a .safetensors file, and closes it at the end of the block.
+
+    Raises:
+        FileError: the file is missing, cannot be read, is no valid .safetensors file, or has a
+            tensor that Smelt cannot hold.
+        MissingExtra: the library `safetensors` is not installed.
+    """
+    library = require_library()
+    try:
+        # a pipe or a device is not waited for, and refused below
+        file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    except (OSError, ValueError) as error:
+        raise open_error(path, error) from None
+    with file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise FileError(f"{path}: is no file with contents but a folder, a pipe or a device")
+        _validate(library, path, facts)
+        header, length = _header(path, file)
+        metadata = _metadata(path, header.pop(METADATA, {}))
+        # one at a time: a header may name a million arrays
+        found = [_entry(path, *header.popitem(), length) for _ in range(len(header))][::-1]
+        found.sort(key=lambda entry: entry.start)
+        yield SafetensorsFile(path, file, metadata, {entry.name: entry for entry in found})
+
+
+def _validate(library: Any, path: Location, facts: os.stat_result) -> None:
+    """Raises what the library has against the file, which is to be the one with these facts."""
+    try:
+        library.safe_open(path, "numpy")
+        now = os.stat(path)
+    except library.SafetensorError as error:
+        raise _invalid(path, facts.st_size, str(error)) from None
+    except OSError as error:
+        raise open_error(path, error) from None
+    if any(getattr(now, fact) != getattr(facts, fact) for fact in ("st_dev", "st_ino", "st_size")):
+        raise FileError(f"{path}: was replaced while it was opened; read it again")
+
+
+def _invalid(path: Location, size: int, reason: str) -> FileError:
+    return FileError(
+        f"{path}: not a valid .safetensors file of {size} bytes ({reason}); it may be truncated "
+        "or damaged, use another copy"
+    )
+
+
+def _header(path: Location, file: FileIO) -> tuple[dict[str, Any], int]:
+    """Returns the header of a file that has been found valid, and where the arrays begin."""
+    try:
+        length = int.from_bytes(file.read(LENGTH), "little")
+        return json.loads(file.read(length)), LENGTH + length
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, say
+        raise _invalid(path, os.fstat(file.fileno()).st_size, str(error)) from None
+
+
+def _metadata(path: Location, given: Any) -> dict[str, str]:
+    if given is None:
+        raise FileError(
+            f'{path}: its "{METADATA}" is null; the format wants a map of text there, or nothing'
+        )
+    return given
+
+
+def _entry(path: Location, name: str, given: Any, length: int) -> Entry:
+    """Returns what the header says of an array; the library takes a list of its parts as well."""
+    parts = (given["dtype"], given["shape"], given["data_offsets"]) if _is_map(given) else given
+    kind, shape, (start, end) = parts
+    if kind not in DTYPES:
+        raise FileError(
+            f"{path}: tensor {name!r} has dtype {kind}; Smelt reads {', '.join(DTYPES)}"
+        )
+    dtype, layout = DTYPES[kind]
+    return Entry(name, dtype, layout, tuple(shape), length + start, end - start)
+
+
+def _is_map(given: Any) -> bool:
+    return isinstance(given, Mapping)
+
+
+def _empty(path: Location, entry: Entry) -> np.ndarray:
+    try:
+        return np.empty(entry.shape, entry.layout)
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise _too_large(path, entry, error) from None
+
+
+def _shaped(path: Location, entry: Entry, flat: np.ndarray) -> np.ndarray:
+    try:
+        return flat.reshape(entry.shape)
+    except (ValueError, OverflowError) as error:
+        raise _too_large(path, entry, error) from None
+
+
+def _too_large(path: Location, entry: Entry, error: Exception) -> FileError:
+    return FileError(
+        f"{path}: tensor {entry.name!r} of {len(entry.shape)} axes, {_short(entry.shape)}, is "
+        f"larger than an array can be ({error})"
+    )
+
+
+def _short(shape: tuple[int, ...]) -> str:
+    return str(shape) if len(shape) < 9 else f"({', '.join(map(str, shape[:8]))}, ...)"
+
+
+def _fill(path: Location, file: FileIO, array: np.ndarray) -> None:
+    """Reads the bytes of an array."""
+    left = array.reshape(-1).view(np.uint8).data
+    while left:
+        try:
+            count = file.readinto(left)
+        except OSError as error:
+            raise open_error(path, error) from None
+        if not count:
+            raise _shortened(path)
+        left = left[count:]
+
+
+def _shortened(path: Location) -> FileError:
+    return FileError(f"{path}: was truncated while it was read; read it again")
+
+
+def _checked(path: Location, entry: Entry, array: np.ndarray) -> np.ndarray:
+    if entry.dtype is dtypes.bool_ and array.view(np.uint8).max(initial=0) > 1:
+        raise FileError(
+            f"{path}: tensor {entry.name!r} is of bools, and has bytes other than 0 and 1; the "
+            "file is damaged, use another copy"
+        )
+    return array

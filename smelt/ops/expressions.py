@@ -1,0 +1,57 @@
+"""One element of the functions that the loop IR has no operation for, as its expressions."""
+
+from __future__ import annotations
+
+from smelt.ir.loops import Binary, Constant, Expression, Select, Unary
+
+
+def sigmoid(x: Expression) -> Expression:
+    """Returns 1 / (1 + e^-x), from an exponential that never overflows."""
+    one = Constant(1.0, x.dtype)
+    decay = Unary("exp", Unary("neg", Unary("abs", x, x.dtype), x.dtype), x.dtype)
+    top = Select(Binary("ge", x, Constant(0.0, x.dtype)), one, decay)
+    return Binary("div", top, Binary("add", one, decay))
+
+
+def relu(x: Expression) -> Expression:
+    """Returns max(x, 0)."""
+    return Binary("maximum", x, Constant(0.0, x.dtype))
+
+
+def _other_leg(x: Expression) -> Expression:
+    """Returns sqrt(1 - x^2): what x lacks to a right triangle with hypotenuse 1."""
+    one = Constant(1.0, x.dtype)
+    return Unary("sqrt", (one - x) * (one + x), x.dtype)
+
+
+def asin(x: Expression) -> Expression:
+    """Returns the angle whose sine is x."""
+    return Binary("atan2", x, _other_leg(x))
+
+
+def acos(x: Expression) -> Expression:
+    """Returns the angle whose cosine is x."""
+    return Binary("atan2", _other_leg(x), x)
+
+
+def _half_power(x: Expression) -> tuple[Expression, Expression]:
+    """Returns e^|x| / 2 and e^-|x| / 2; the first overflows where half of the power does."""
+    root = Unary("exp", Unary("abs", x, x.dtype) * Constant(0.5, x.dtype), x.dtype)
+    half = Constant(0.5, x.dtype)
+    return half * root * root, half / root / root
+
+
+def cosh(x: Expression) -> Expression:
+    """Returns (e^x + e^-x) / 2."""
+    rising, falling = _half_power(x)
+    return rising + falling
+
+
+def sinh(x: Expression) -> Expression:
+    """Returns (e^x - e^-x) / 2; near 0 by e^x - 1, which loses nothing there."""
+    magnitude = Unary("abs", x, x.dtype)
+    rising, falling = _half_power(x)
+    more = Unary("expm1", Binary("minimum", magnitude, Constant(1.0, x.dtype)), x.dtype)
+    near = (more + more / (more + Constant(1.0, x.dtype))) * Constant(0.5, x.dtype)
+    positive = Select(magnitude < Constant(1.0, x.dtype), near, rising - falling)
+    return Select(x < Constant(0.0, x.dtype), -positive, positive)

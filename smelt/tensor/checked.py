@@ -1,0 +1,187 @@
+"""What a function says when it was called with something that it does not take.
+
+Smelt's functions check what they can by looking at shapes and dtypes. A value of the wrong kind (a
+string where a tensor belongs) makes some line far below fail with Python's or NumPy's words.
+`checked` catches that where the user called, looks at the arguments once more, by the annotations
+of the function, and says which of them is wrong. It costs a call the frame of one function.
+
+Errors that pass through code of the user's, as of a function that `grad` was given, are left alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from types import FunctionType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from smelt.errors import ArgumentError, ArgumentTypeError, SmeltError
+from smelt.location import is_own
+from smelt.tracing.apply import is_tensor
+
+__all__ = ["checked", "checked_names", "explained"]
+
+RAW = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+
+
+def checked(
+    function: Callable[..., Any], module: str = "", qualified_name: str = ""
+) -> Callable[..., Any]:
+    """Returns the function with errors of Smelt's in the place of Python's and NumPy's.
+
+    Args:
+        function: any function of Smelt's.
+        module: where the result can be found, so that it can be pickled.
+        qualified_name: under which name it stands there.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except RAW as error:
+            if isinstance(error, SmeltError) or passed_through_foreign_code(error.__traceback__):
+                raise
+            raise explained(function, arguments, options, error) from error
+
+    call.__module__ = module or function.__module__
+    call.__qualname__ = qualified_name or function.__qualname__
+    return call
+
+
+def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> None:
+    """Puts checked functions in the place of Smelt's own functions among the names of a module."""
+    for name in chosen:
+        value = names.get(name)
+        if isinstance(value, FunctionType) and value.__module__.startswith("smelt."):
+            names[name] = checked(value, module, name)
+
+
+def explained(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+    error: Exception,
+) -> SmeltError:
+    """Returns the error that says what was wrong with a call that ended in a raw error."""
+    name = function.__name__ if function.__name__ != "__init__" else _owner(function)
+    try:
+        signature = inspect.signature(function)
+        given = signature.bind(*arguments, **options).arguments
+    except TypeError as misfit:
+        return ArgumentTypeError(f"{name}: {misfit}{_nearest(signature, options)}")
+    for parameter, value in given.items():
+        kinds = _kinds(signature.parameters[parameter].annotation)
+        if kinds and not any(_IS_KIND[kind](value) for kind in kinds):
+            wanted = " or ".join(_WORDS[kind] for kind in kinds)
+            return ArgumentTypeError(
+                f"{name}: {parameter} must be {wanted}, got {described(value)}"
+            )
+    shown = ", ".join(described(value) for value in given.values())
+    return ArgumentError(f"{name}({shown}): {error}")
+
+
+def passed_through_foreign_code(traceback: TracebackType | None) -> bool:
+    """Returns whether an error came up through a function that is not Smelt's, or below it."""
+    while traceback is not None:
+        if not is_own(traceback.tb_frame.f_code.co_filename):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def described(value: Any) -> str:
+    """Returns a value in a few words."""
+    if is_tensor(value):
+        return f"{value.dtype.name} {value.shape}"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} {value.shape}"
+    if value is None or isinstance(value, (bool, int, float, str)):
+        text = repr(value)
+        return text if len(text) <= 40 else f"{text[:37]}..."
+    return f"a {type(value).__name__}"
+
+
+def _owner(function: Callable[..., Any]) -> str:
+    return function.__qualname__.rpartition(".")[0].rpartition(".")[2]
+
+
+def _nearest(signature: inspect.Signature, options: dict[str, Any]) -> str:
+    """Returns a hint at the keywords that a misspelt one may have meant."""
+    unknown = [name for name in options if name not in signature.parameters]
+    near = [
+        f"; did you mean {close[0]!r} for {name!r}?"
+        for name in unknown
+        if (close := difflib.get_close_matches(name, signature.parameters, 1))
+    ]
+    return "".join(near)
+
+
+# --- kinds of arguments, as annotations name them -------------------------------------------------
+
+
+def _is_whole(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, np.number, np.bool_)) or is_tensor(value)
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def _is_sequence_of_int(value: Any) -> bool:
+    return _is_sequence(value) and all(map(_is_whole, value))
+
+
+_IS_KIND: dict[str, Callable[[Any], bool]] = {
+    "None": lambda value: value is None,
+    "Tensor": is_tensor,
+    "bool": lambda value: isinstance(value, (bool, np.bool_)),
+    "int": _is_whole,
+    "float": _is_number,
+    "str": lambda value: isinstance(value, str),
+    "Sequence[int]": _is_sequence_of_int,
+    "Sequence[Any]": _is_sequence,
+    "Sequence[Tensor]": lambda value: _is_sequence(value) and all(map(is_tensor, value)),
+    "Function": callable,
+}
+_WORDS = {
+    "None": "None",
+    "Tensor": "a Tensor (smelt.tensor makes one)",
+    "bool": "True or False",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a string",
+    "Sequence[int]": "a sequence of whole numbers",
+    "Sequence[Any]": "a sequence",
+    "Sequence[Tensor]": "a sequence of Tensors",
+    "Function": "a function",
+}
+_ALIASES = {
+    "Dims": "int | Sequence[int] | None",
+    "tuple[int, ...]": "Sequence[int]",
+    "Callable[..., Any]": "Function",
+    "np.ndarray": "",
+}
+
+
+def _kinds(annotation: Any) -> list[str]:
+    """Returns the kinds that an annotation allows; none where it allows what is not listed."""
+    text = _ALIASES.get(str(annotation), str(annotation))
+    parts = [_ALIASES.get(part, part) for part in text.split(" | ")]
+    return parts if all(part in _IS_KIND for part in parts) else []

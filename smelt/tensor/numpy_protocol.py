@@ -1,0 +1,165 @@
+"""NumPy's functions on tensors: `np.sin(x)`, `np.ones(3) * x`, `np.mean(x)`, `np.asarray(x)`.
+
+A ufunc that Smelt has too is Smelt's: its result is a tensor, with a gradient, in a trace as well.
+All other functions of NumPy work on the values, and give what NumPy gives. They raise where that
+would say something wrong in silence: in a trace, where there are no values yet, and for a result
+with a fraction of a tensor whose gradient is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smelt import tree
+from smelt.dtypes import bfloat16
+from smelt.errors import ArgumentError, GradientError
+from smelt.ops import elementwise
+from smelt.tensor import arithmetic, elementary, products
+from smelt.tensor.apply import is_tensor, promoted
+from smelt.tensor.methods import Methods
+from smelt.tracing.engine import context
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = ["apply_function", "apply_ufunc", "as_array"]
+
+
+def _operator(op: elementwise.Elementwise) -> Callable[..., Tensor]:
+    return lambda *operands: promoted(op, *operands)
+
+
+_UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
+    np.absolute: elementary.abs,
+    np.add: arithmetic.add,
+    np.arccos: elementary.acos,
+    np.arcsin: elementary.asin,
+    np.arctan: elementary.atan,
+    np.arctan2: elementary.atan2,
+    np.bitwise_and: _operator(elementwise.bitwise_and),
+    np.bitwise_or: _operator(elementwise.bitwise_or),
+    np.bitwise_xor: _operator(elementwise.bitwise_xor),
+    np.ceil: elementary.ceil,
+    np.cos: elementary.cos,
+    np.cosh: elementary.cosh,
+    np.divide: arithmetic.div,
+    np.equal: arithmetic.eq,
+    np.exp: elementary.exp,
+    np.exp2: elementary.exp2,
+    np.expm1: elementary.expm1,
+    np.floor: elementary.floor,
+    np.floor_divide: _operator(elementwise.floordiv),
+    np.greater: arithmetic.gt,
+    np.greater_equal: arithmetic.ge,
+    np.invert: _operator(elementwise.bitwise_not),
+    np.isfinite: elementary.isfinite,
+    np.isinf: elementary.isinf,
+    np.isnan: elementary.isnan,
+    np.less: arithmetic.lt,
+    np.less_equal: arithmetic.le,
+    np.log: elementary.log,
+    np.log10: elementary.log10,
+    np.log1p: elementary.log1p,
+    np.log2: elementary.log2,
+    np.logical_and: elementary.logical_and,
+    np.logical_not: elementary.logical_not,
+    np.logical_or: elementary.logical_or,
+    np.matmul: products.matmul,
+    np.maximum: elementary.maximum,
+    np.minimum: elementary.minimum,
+    np.multiply: arithmetic.mul,
+    np.negative: arithmetic.neg,
+    np.not_equal: arithmetic.ne,
+    np.positive: lambda x: x,
+    np.power: elementary.pow,
+    np.reciprocal: elementary.reciprocal,
+    np.remainder: _operator(elementwise.mod),
+    np.rint: elementary.round,
+    np.sign: elementary.sign,
+    np.sin: elementary.sin,
+    np.sinh: elementary.sinh,
+    np.sqrt: elementary.sqrt,
+    np.square: elementary.square,
+    np.subtract: arithmetic.sub,
+    np.tan: elementary.tan,
+    np.tanh: elementary.tanh,
+    np.trunc: elementary.trunc,
+}
+
+
+def as_array(x: Tensor, dtype: Any, copy: bool | None) -> np.ndarray:
+    """Returns the values of a tensor as an array, as `np.asarray(x, dtype, copy=copy)` wants it.
+
+    Args:
+        x: any shape and dtype.
+        dtype: of the array; None for the tensor's own.
+        copy: True for a copy, False for none, None for one where it is needed.
+
+    Raises:
+        ArgumentError: copy=False, and another dtype or a bfloat16 tensor needs one.
+    """
+    array = x.numpy()
+    wanted = array.dtype if dtype is None else np.dtype(dtype)  # NumPy's own dtypes: all of them
+    if copy is False and (wanted != array.dtype or x.dtype is bfloat16):
+        raise ArgumentError(
+            f"an array of {wanted} from a tensor of {x.dtype.name} {x.shape} needs a copy, but "
+            "copy=False; leave copy out"
+        )
+    return array.astype(wanted, copy=bool(copy))
+
+
+def apply_ufunc(
+    ufunc: np.ufunc, method: str, operands: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Applies a ufunc to operands of which at least one is a tensor."""
+    known = _UFUNCS.get(ufunc)
+    if known is not None and method == "__call__" and not options:
+        return known(*operands)
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    return _on_values(name, getattr(ufunc, method), operands, options)
+
+
+def apply_function(
+    function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Applies a function of NumPy to arguments among which there is a tensor."""
+    return _on_values(function.__name__, function, arguments, options)
+
+
+def _on_values(
+    name: str, function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    given = [leaf for leaf in tree.flatten((arguments, options))[0] if is_tensor(leaf)]
+    for x in given:
+        x.check_concrete(f"NumPy's {name}()")
+    arguments, options = tree.map(_values, (arguments, options))
+    loses = context.grad_enabled and any(x.requires_grad for x in given)
+    if loses and _has_fractions(options.get("out")):
+        raise _lost_gradient(name)
+    result = function(*arguments, **options)
+    if loses and _has_fractions(result):
+        raise _lost_gradient(name)
+    return result
+
+
+def _lost_gradient(name: str) -> GradientError:
+    own = f"x.{name}()" if hasattr(Methods, name) else "a function of Smelt's"
+    return GradientError(
+        f"NumPy's {name}() of a tensor that requires a gradient would lose it; write {own}, or "
+        "give it x.detach()"
+    )
+
+
+def _values(leaf: Any) -> Any:
+    return leaf.numpy() if is_tensor(leaf) else leaf
+
+
+def _has_fractions(result: Any) -> bool:
+    return any(
+        isinstance(leaf, float)
+        or (isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.kind in "fc")
+        for leaf in tree.flatten(result)[0]
+    )
