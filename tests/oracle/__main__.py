@@ -1,0 +1,60 @@
+"""Compares all of Smelt that PyTorch's databases know with PyTorch, and prints the counts.
+
+    script/test-oracle /path/to/python/with/torch [--names sum] [--checks value,first] [--limit 5]
+
+The exit status is 1 when a difference is not on the list of `known.py`, when a listed one is gone,
+or when Smelt let an error of Python or NumPy through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+
+import numpy as np
+
+from tests.oracle import operators
+from tests.oracle.outcome import AGREE, ENDS, LISTED, NEW, RAW, Tally
+
+CHECKS = ("value", "compiled", "first", "second")
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="test-oracle")
+    parser.add_argument("--names", default="", help="a pattern of names in the database")
+    parser.add_argument("--checks", default=",".join(CHECKS), help="which of " + ", ".join(CHECKS))
+    parser.add_argument(
+        "--limit", type=int, default=sys.maxsize, help="samples for each name and dtype"
+    )
+    return parser.parse_args()
+
+
+def report(tally: Tally, complete: bool) -> bool:
+    """Prints each difference once, then the counts; returns whether all is as the list says."""
+    gone = tally.gone({"op_db"}) if complete else []
+    for line in tally.lines(tuple(end for end in ENDS if end not in (AGREE, LISTED))):
+        print(line)
+    for known in gone:
+        print(f"[gone] {known}")
+    print(f"{len(tally.names)} names")
+    for end in ENDS:
+        print(f"{tally.counts[end]:8} {end}")
+    return not (gone or tally.counts[NEW] or tally.counts[RAW])
+
+
+def main() -> int:
+    given = options()
+    checks = set(given.checks.split(","))
+    pattern = re.compile(given.names)
+    tally = Tally()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        operators.walk(tally, lambda name: bool(pattern.search(name)), checks, given.limit)
+    complete = not given.names and checks == {*CHECKS} and given.limit == sys.maxsize
+    return 0 if report(tally, complete) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Compares first and second derivatives, in float64, of one sample of an operator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+import smelt
+from smelt.tensor import Tensor
+from tests.oracle.outcome import Case, Tally
+from tests.oracle.translate import difference, leaves, replaced, tensors_in
+
+Call = Callable[..., Any]
+ORDERS = ("first", "second")
+
+
+def weights(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Returns the weights with which the elements of a result are summed: none equal, none 0."""
+    return np.random.default_rng(seed).uniform(0.5, 1.5, shape)
+
+
+def weighted_sum_by_smelt(results: Any, seed: int) -> Any:
+    terms = [
+        (leaf * smelt.tensor(weights(leaf.shape, seed + place))).sum()
+        for place, leaf in enumerate(leaves(results))
+        if isinstance(leaf, Tensor) and leaf.dtype.is_float
+    ]
+    return sum(terms[1:], terms[0]) if terms else smelt.tensor(np.zeros(()))
+
+
+def weighted_sum_by_pytorch(results: Any, seed: int) -> Any:
+    terms = [
+        (leaf * torch.from_numpy(np.asarray(weights(tuple(leaf.shape), seed + place)))).sum()
+        for place, leaf in enumerate(leaves(results))
+        if isinstance(leaf, torch.Tensor) and leaf.dtype.is_floating_point
+    ]
+    return sum(terms[1:], terms[0]) if terms else torch.zeros((), dtype=torch.float64)
+
+
+def gradients_by_pytorch(call: Call, inputs: list[torch.Tensor], second: bool) -> list[Any] | None:
+    """Returns both orders of PyTorch's gradients (zeros for unused inputs), or None without any.
+
+    The second is that of the weighted sum of the first.
+    """
+    found = []
+    value = weighted_sum_by_pytorch(call(), 0)
+    for order in range(2 if second else 1):
+        if not value.requires_grad:
+            if not order:
+                return None
+            found.append([torch.zeros_like(one) for one in inputs])
+            break
+        gradients = torch.autograd.grad(
+            value, inputs, create_graph=second and not order, allow_unused=True
+        )
+        filled = [
+            torch.zeros_like(one) if grad is None else grad
+            for one, grad in zip(inputs, gradients, strict=True)
+        ]
+        found.append(filled)
+        value = weighted_sum_by_pytorch(filled, 10)
+    return found
+
+
+def gradient_function(call: Call, count: int, order: int) -> Call:
+    """Returns the function of `count` tensors that gives Smelt's gradients of that order."""
+    places = tuple(range(count))
+    first = smelt.grad(lambda *given: weighted_sum_by_smelt(call(*given), 0), places)
+    if order == 0:
+        return first
+    return smelt.grad(lambda *given: weighted_sum_by_smelt(list(first(*given)), 10), places)
+
+
+def compare_derivatives(
+    tally: Tally,
+    case: Case,
+    by_pytorch: Call,
+    inputs: list[torch.Tensor],
+    by_smelt: Call,
+    ours: list[Tensor],
+    checks: set[str],
+) -> None:
+    """Compares the derivatives of one call.
+
+    Args:
+        tally: what takes the ends.
+        case: the call.
+        by_pytorch: makes PyTorch's call on `inputs`, without arguments.
+        inputs: what PyTorch differentiates by.
+        by_smelt: makes Smelt's call from tensors in the place of `ours`.
+        ours: the same as `inputs`.
+        checks: which orders, and whether compiled.
+    """
+    if not inputs or not checks & {*ORDERS}:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = gradients_by_pytorch(by_pytorch, inputs, "second" in checks)
+    except (RuntimeError, NotImplementedError):
+        return  # PyTorch has no second derivative of it
+    if expected is None:
+        return
+    for order, gradients in enumerate(expected):
+        check = ORDERS[order]
+        if check not in checks:
+            continue
+        function = gradient_function(by_smelt, len(ours), order)
+        compare(tally, replace(case, check=check), partial(function, *ours), gradients)
+        if "compiled" in checks:
+            compiled = smelt.compile(function)
+            here = replace(case, check=f"{check} compiled")
+            compare(tally, here, partial(compiled, *ours), gradients)
+
+
+def compare(tally: Tally, case: Case, call: Call, expected: Any, only_kind: bool = False) -> None:
+    """Makes Smelt's call, compares the result with PyTorch's, and counts how it ends."""
+    try:
+        got = call()
+        found = difference(got, expected, only_kind)
+    except Exception as error:  # whatever was raised is counted, by its kind
+        tally.error(case, error)
+        return
+    if found is None:
+        tally.agree(case)
+    else:
+        tally.differ(case, found)
+
+
+def with_tensors(
+    call: Call, tree: Any, chosen: Callable[[Tensor], bool]
+) -> tuple[Call, list[Tensor]]:
+    """Splits a call of a tree of arguments into a function of its chosen tensors, and those."""
+    every = list(tensors_in(tree, (Tensor,)))
+    places = [place for place, tensor in enumerate(every) if chosen(tensor)]
+
+    def function(*given: Tensor) -> Any:
+        standing = list(every)
+        for place, tensor in zip(places, given, strict=True):
+            standing[place] = tensor
+        return call(replaced(tree, iter(standing)))
+
+    return function, [every[place] for place in places]

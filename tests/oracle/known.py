@@ -1,0 +1,52 @@
+"""The differences from PyTorch that are meant, each with its reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Known:
+    """Differences that have one reason.
+
+    Args:
+        database: of which PyTorch database.
+        names: a pattern of the database's names.
+        checks: a pattern of what is compared.
+        dtypes: a pattern of dtypes.
+        words: a pattern of what the comparison says.
+        reason: a convention of docs/differences.md, or what PyTorch has wrong.
+    """
+
+    database: str
+    names: str
+    checks: str
+    dtypes: str
+    words: str
+    reason: str
+
+    def covers(self, case: Any, what: str) -> bool:
+        """Whether this is the reason of a difference."""
+        return self.database == case.database and all(
+            re.fullmatch(pattern, text)
+            for pattern, text in (
+                (self.names, case.name),
+                (self.checks, case.check),
+                (self.dtypes, case.dtype),
+                (self.words, what),
+            )
+        )
+
+
+KNOWN: tuple[Known, ...] = (
+    Known(
+        *("op_db", "sort|topk", "value|compiled", ".*", "value: result 1 .*"),
+        "PyTorch leaves the order of equal elements open; Smelt keeps the first one first",
+    ),
+    Known(
+        *("op_db", "argsort", "value|compiled", ".*", "value: result 0 .*"),
+        "PyTorch leaves the order of equal elements open; Smelt keeps the first one first",
+    ),
+)
