@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is under way
+        if arguments is None:  # this is the program, and its end is under way
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("smelt: stopped by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
 
