@@ -121,7 +121,7 @@ class Eager(Engine):
         arrays = [operand.data for operand in operands]
         for array in arrays:
             if not isinstance(array, np.ndarray):
-                raise errors.TraceError(array.leak)
+                array.__array__()  # raises, and says which trace the value has left
         with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
             return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
 

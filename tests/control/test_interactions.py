@@ -243,7 +243,7 @@ def test_the_reported_memory_is_what_is_allocated() -> None:
     step(drawn(6, 4, 3))
     version, memory = step.executables.newest, step.memory()
     ends = [one.offset + one.nbytes for one in version.stages.program.slots if one.kind == "arena"]
-    assert max(ends) <= memory.arena == version._arena.nbytes <= max(ends) + 64
+    assert max(ends) <= memory.arena == version._frames[0].arena.nbytes <= max(ends) + 64
 
 
 def test_a_program_with_loops_comes_from_the_cache(

@@ -78,7 +78,7 @@ def test_the_reported_peak_is_what_is_allocated() -> None:
     program = version.stages.program
     ends = [slot.offset + slot.nbytes for slot in program.slots if slot.kind == "arena"]
     assert max(ends) <= memory.arena <= max(ends) + ALIGNMENT
-    assert memory.arena == version._arena.nbytes
+    assert memory.arena == version._frames[0].arena.nbytes
     parameters = sum(p.numpy().nbytes for p in model.parameters())
     assert memory.states >= parameters
     assert memory.arguments == 32 * 64 * 4
