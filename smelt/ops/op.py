@@ -150,12 +150,17 @@ def check_factors(name: str, a: DType, b: DType) -> None:
     check_not_half(name, a)
 
 
+def is_whole_number(value: Any) -> bool:
+    """Returns whether a value is an int, of Python, NumPy or another kind, and no bool."""
+    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
+
+
 def normal_axis(axis: int, ndim: int, what: str) -> int:
     """Returns `axis` counted from the front; raises ArgumentError when there is no such axis.
 
     A tensor of shape () counts as having one axis of extent 1.
     """
-    if not hasattr(axis, "__index__") or isinstance(axis, bool):
+    if not is_whole_number(axis):
         raise ArgumentTypeError(f"{what}: an axis is a whole number, got {axis!r}")
     axis = operator.index(axis)
     if not -max(ndim, 1) <= axis < max(ndim, 1):

@@ -17,7 +17,7 @@ from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.ops import elementwise, reduction
-from smelt.ops.op import Shape, normal_axis
+from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
 from smelt.tracing.engine import Eager, context, literal_array, weak_dtype
 
@@ -182,7 +182,7 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
 
 def whole_number(what: str, value: Any) -> int:
     """Returns an int that a user gave; raises ArgumentTypeError, naming `what`, for others."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+    if not is_whole_number(value):
         raise ArgumentTypeError(f"{what} must be a whole number, got {value!r}")
     return operator.index(value)
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from smelt.errors import ArgumentError, ArgumentTypeError, SmeltError
 from smelt.location import is_own
+from smelt.ops.op import is_whole_number
 from smelt.tracing.apply import is_tensor
 
 __all__ = ["checked", "checked_names", "explained"]
@@ -132,10 +133,6 @@ def _nearest(signature: inspect.Signature, options: dict[str, Any]) -> str:
 # --- kinds of arguments, as annotations name them -------------------------------------------------
 
 
-def _is_whole(value: Any) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, (bool, int, float, np.number, np.bool_)) or is_tensor(value)
 
@@ -145,14 +142,14 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _is_sequence_of_int(value: Any) -> bool:
-    return _is_sequence(value) and all(map(_is_whole, value))
+    return _is_sequence(value) and all(map(is_whole_number, value))
 
 
 _IS_KIND: dict[str, Callable[[Any], bool]] = {
     "None": lambda value: value is None,
     "Tensor": is_tensor,
     "bool": lambda value: isinstance(value, (bool, np.bool_)),
-    "int": _is_whole,
+    "int": is_whole_number,
     "float": _is_number,
     "str": lambda value: isinstance(value, str),
     "Sequence[int]": _is_sequence_of_int,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from smelt.compiler.frontend.names_read import Kind, Source, items, sources_of
+from smelt.compiler.frontend.names_read import NO_VALUE, Kind, Source, items, sources_of
 from smelt.errors import TraceError
 
 ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic)
@@ -51,7 +51,7 @@ class Closure:
         try:
             if self._are_identical():
                 return True
-        except (AttributeError, KeyError, ValueError):  # a name has no value any more
+        except NO_VALUE:
             return False
         now = {source: source.read() for source in self._values}
         if not all(map(_is_same, self._values.values(), now.values())):

@@ -239,9 +239,8 @@ class SplitCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of any call, but from residuals where no derivative of the gradients is wanted."""
-        if context.grad_enabled or not isinstance(context.engine, Eager):
-            return super().gradients(numbers, needs, inputs, cotangents)
-        if not self.split.serves(numbers, needs):
+        is_last = not context.grad_enabled and isinstance(context.engine, Eager)
+        if not (is_last and self.split.serves(numbers, needs)):
             return super().gradients(numbers, needs, inputs, cotangents)
         if self.residuals is None:
             self.residuals = self.split.residuals_again(inputs)

@@ -27,6 +27,7 @@ MANY_ITEMS = 1000  # a longer list is data, and its items are not looked at
 LIBRARIES = frozenset(["smelt", "numpy", *sys.stdlib_module_names])
 FIXED = (ModuleType, type, BuiltinFunctionType)  # nobody gives their names to something else
 UNDEFINED = object()
+NO_VALUE = (AttributeError, KeyError, ValueError)  # what reading raises where there is none now
 _OF_MODULES = frozenset(["_buffers", "_hooks"])  # a module says itself when these change
 _NEUTRAL = frozenset(["CACHE", "EXTENDED_ARG", "COPY", "PUSH_NULL", "PRECALL", "RESUME", "NOP"])
 
@@ -66,7 +67,7 @@ class Source:
                     return self.holder.cell_contents
                 case Kind.CONTENTS:
                     return items(self.holder)
-        except (AttributeError, KeyError, ValueError):
+        except NO_VALUE:
             return UNDEFINED
 
 

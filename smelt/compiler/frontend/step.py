@@ -20,6 +20,7 @@ from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.executable import Memory
 from smelt.errors import ArgumentError, ShapeError
 from smelt.location import user_line
+from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import context
@@ -296,7 +297,7 @@ def _found(module: str | None, path: str) -> Any:
 
 def whole_number(what: str, value: Any, least: int) -> int:
     """Returns a count that a user gave; raises ArgumentError when it is none."""
-    if isinstance(value, (bool, Tensor)) or not hasattr(value, "__index__") or value < least:
+    if isinstance(value, Tensor) or not is_whole_number(value) or value < least:
         raise ArgumentError(f"{what} must be a whole number, at least {least}, got {value!r}")
     return operator.index(value)
 

@@ -12,7 +12,6 @@ cannot be written to.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
 import stat
@@ -40,7 +39,7 @@ _complained = False
 
 
 def location() -> Path:
-    """Returns the folder, which `smelt.folders` chooses."""
+    """Returns the folder, which `smelt.paths` chooses."""
     return paths.cache()
 
 
@@ -69,7 +68,6 @@ def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -
     return code
 
 
-@functools.cache
 def _smelt() -> str:
     """Returns what of Smelt machine code depends on besides the text."""
     return f"smelt {__version__}"
