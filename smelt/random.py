@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes, exact_math
-from smelt.dtypes import DType, as_dtype
+from smelt.dtypes import DType, as_dtype, int64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.locks import reentrant_lock
 from smelt.ops import elementwise
@@ -77,7 +77,8 @@ class Generator:
         with self._lock:
             drawn = random_bits(self.state, shape=extents)
             with no_grad():
-                self.state.copy_(self.state + np.array([0, blocks], np.int64))
+                moved = as_tensor(blocks, int64) * np.array([0, 1], np.int64)
+                self.state.copy_(self.state + moved)
         return drawn
 
     def words(self, shape: Shape) -> tuple[Tensor, Tensor]:

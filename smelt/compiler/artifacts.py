@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smelt.dtypes import DType
 from smelt.errors import SmeltError
 from smelt.ir.graph import Graph
-from smelt.ir.program import Program
+from smelt.ir.program import Program, Slot
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -45,6 +46,18 @@ class Traced:
     gradients: list[GradBinding]
     values: list[tuple[Tensor, bytes]]
     arrays: list[tuple[np.ndarray, bytes]]
+    numbers: list[tuple[Any, DType]]  # symbolic ones, which are the last arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a program for any length is given for one: its slots with their extents, the numbers
+    that machine code reads, and those that are arguments.
+    """
+
+    slots: tuple[Slot, ...]
+    numbers: np.ndarray
+    arguments: list[np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)

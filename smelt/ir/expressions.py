@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from smelt.dtypes import DType, bool_, int64
 from smelt.ir.postorder import postorder
+from smelt.ir.symbolic import is_symbolic
 
 UNARY = frozenset(
     "neg abs sqrt exp exp2 log log2 log10 sin cos tanh erf floor ceil round trunc sign logical_not "
@@ -387,6 +388,8 @@ def _modulo(a: Expression, b: Expression) -> Expression:
 
 def _index(value: bool | int | float) -> Constant:
     """Returns an index constant; like every int64 it wraps."""
+    if is_symbolic(value):
+        return Constant(value, int64)
     return Constant((int(value) + (1 << 63)) % (1 << 64) - (1 << 63), int64)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from smelt.dtypes import DType
 from smelt.ir.loops import Kernel
+from smelt.ir.symbolic import is_symbolic
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +100,11 @@ class Program:
     slots: tuple[Slot, ...]
     arena_bytes: int
     body: tuple[Part, ...]
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether extents are symbolic: the program serves more than one shape."""
+        return any(is_symbolic(extent) for slot in self.slots for extent in slot.shape)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

@@ -184,7 +184,7 @@ def whole_number(what: str, value: Any) -> int:
     """Returns an int that a user gave; raises ArgumentTypeError, naming `what`, for others."""
     if not is_whole_number(value):
         raise ArgumentTypeError(f"{what} must be a whole number, got {value!r}")
-    return operator.index(value)
+    return value if isinstance(value, int) else operator.index(value)
 
 
 def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:

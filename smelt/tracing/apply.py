@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from smelt import errors
-from smelt.dtypes import DType
+from smelt.dtypes import DType, float32, int64
 from smelt.errors import DTypeError
+from smelt.ir.symbolic import is_symbolic
 from smelt.location import module_path
 from smelt.tracing.concretization import list_concretization_error
 from smelt.tracing.engine import Data, context, literal_array
@@ -45,6 +46,8 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
     """Returns `value` as a Tensor: a Tensor itself, or a constant made of numbers or an array."""
     if isinstance(value, _Tensor):
         return value
+    if is_symbolic(value):
+        return context.engine.number(value, dtype or (int64 if isinstance(value, int) else float32))
     try:
         array, kind = literal_array(value, dtype)
     except errors.TraceError:

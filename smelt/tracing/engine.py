@@ -49,6 +49,10 @@ class Engine:
         """Returns the data of a value that is known now."""
         raise NotImplementedError
 
+    def number(self, number: Any, dtype: DType) -> Tensor:
+        """Returns a tensor of shape () that holds a symbolic number."""
+        raise NotImplementedError
+
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Gives a tensor new contents of the same shape and dtype."""
         raise NotImplementedError
@@ -97,6 +101,10 @@ class NestedEngine(Engine):
     def note_array(self, array: np.ndarray) -> None:
         """Tells the outer engine."""
         self.outer.note_array(array)
+
+    def number(self, number: Any, dtype: DType) -> Tensor:
+        """Asks the outer engine."""
+        return self.outer.number(number, dtype)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Tells the outer engine."""

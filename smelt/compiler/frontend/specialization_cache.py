@@ -18,12 +18,14 @@ from smelt.compiler.frontend.differentiable import (
     SplitExecutable,
     is_differentiable,
 )
+from smelt.compiler.frontend.dynamic import Axes, Instances, Lengths, lengths_of, symbolic_shape
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
+from smelt.ir.symbolic import Guards as SymbolGuards
 from smelt.locks import reentrant_lock
 from smelt.tensor import Tensor
 from smelt.tracing.engine import context
@@ -31,6 +33,7 @@ from smelt.tracing.engine import context
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
 
+AxesOf = Callable[[Call], Sequence[Axes] | None]
 _LEAF = tree.flatten(0)[1]
 
 
@@ -54,11 +57,41 @@ class Specialization:
         return (self.grad_enabled or not context.grad_enabled) and self.guards.check()
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A version for any length: what it was compiled for, and how it is bound for one length."""
+
+    signature: Signature  # with names in the place of dynamic extents
+    grad_enabled: bool
+    guards: Guards
+    test: Callable[..., bool]
+    bind: Callable[[tuple[int, ...]], Executable]
+
+    def serves(self, values: tuple[int, ...]) -> bool:
+        """Whether it may run a call with these lengths now."""
+        is_current = (self.grad_enabled or not context.grad_enabled) and self.guards.check()
+        return is_current and self.test(*values)
+
+    def instance(self, call: Call, values: tuple[int, ...]) -> Specialization:
+        """Returns the specialization for these lengths."""
+        executable, signature = self.bind(values), call.signature
+        grad_enabled, run = self.grad_enabled, executable.run_once
+        return Specialization(signature, signature[1:], grad_enabled, self.guards, executable, run)
+
+
 class SpecializationCache:
     """The executables of one function; made when they are first needed."""
 
-    def __init__(self, function: Callable[..., Any], name: str, max_traces: int | None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        max_traces: int | None,
+        axes_of: AxesOf | None = None,
+    ) -> None:
         self.function = function
+        self._axes_of = axes_of
+        self._templates: list[Template] = []
         self.name = name
         self.max_traces = max_traces
         self.traces = 0
@@ -118,7 +151,7 @@ class SpecializationCache:
         entry = self._find(call.signature)
         if entry is None:
             with self._lock:
-                entry = self._find(call.signature) or self._make(call)
+                entry = self._find(call.signature) or self._serving(call) or self._make(call)
         self._last = entry if is_plain else None
         return entry
 
@@ -127,6 +160,54 @@ class SpecializationCache:
             if entry.signature == signature and entry.check():
                 return entry
         return None
+
+    # --- one for any length -----------------------------------------------------------------------
+
+    def _serving(self, call: Call) -> Specialization | None:
+        """Returns a specialization of a version for any length, made if need be, or None where the
+        call has no dynamic axes.
+        """
+        axes = self._axes_of(call) if self._axes_of else None
+        lengths = lengths_of(call, axes) if axes else None
+        if axes is None or lengths is None:
+            return None
+        for template in self._templates:
+            if template.signature == lengths.signature and template.serves(lengths.values):
+                return self._kept(template.instance(call, lengths.values))
+        template = self._template(call, axes, lengths)
+        if template is None:
+            return None
+        self._templates = [*self._templates, template][-CAPACITY:]
+        return self._kept(template.instance(call, lengths.values))
+
+    def _template(self, call: Call, axes: Sequence[Axes], lengths: Lengths) -> Template | None:
+        self._check_not_endless(call.signature)
+        start = time.perf_counter()
+        closure = Closure(self.function)
+        guards, symbols = SymbolGuards(), {}
+        tensors = iter(axes)
+
+        def stand_in(tracer: Tracer, x: Tensor) -> Tensor:
+            shape = symbolic_shape(x, next(tensors), guards, symbols)
+            return tracer.placeholder(shape, x.dtype, x.requires_grad)
+
+        tracer, traced = self._traced(functools.partial(self._run, call, stand_in=stand_in))
+        closure.settle(self.name)
+        if is_differentiable(traced, tracer.outputs):
+            return None
+        stages, native, times = self._built(traced, Times(trace=time.perf_counter() - start))
+        instances = Instances(guards, traced, stages.program.slots, native.parameters)
+        self.traces += 1
+
+        def bind(values: tuple[int, ...]) -> Executable:
+            return Executable(traced, stages, native, times, instances.parameters(values))
+
+        checks = Guards(traced, closure)
+        return Template(lengths.signature, context.grad_enabled, checks, instances.serves, bind)
+
+    def _kept(self, made: Specialization) -> Specialization:
+        self._all = [*self._all, made][-CAPACITY:]
+        return made
 
     # --- making one -------------------------------------------------------------------------------
 
@@ -160,6 +241,10 @@ class SpecializationCache:
         return run
 
     def _compiled(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
+        stages, native, times = self._built(traced, times)
+        return Executable(traced, stages, native, times)
+
+    def _built(self, traced: Traced, times: Times) -> tuple[Any, Any, Times]:
         # the first step loads LLVM, not the import of smelt
         from smelt.compiler.pipeline import run_pipeline
         from smelt.compiler.runtime.native import build
@@ -167,8 +252,7 @@ class SpecializationCache:
         stages = run_pipeline(traced.graph, self.name, _state_names(traced))
         start = time.perf_counter()
         native = build(stages.program)
-        times = Times(times.trace, stages.seconds, time.perf_counter() - start)
-        return Executable(traced, stages, native, times)
+        return stages, native, Times(times.trace, stages.seconds, time.perf_counter() - start)
 
     def _traced(self, function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
         tracer = Tracer()
@@ -181,12 +265,15 @@ class SpecializationCache:
         return tracer, trace(function, tracer)
 
     def _run(
-        self, call: Call, tracer: Tracer
+        self,
+        call: Call,
+        tracer: Tracer,
+        stand_in: Callable[[Tracer, Tensor], Tensor] = lambda tracer, x: tracer.placeholder(
+            x.shape, x.dtype, x.requires_grad
+        ),
     ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
         """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
-        arguments, options = call.rebuilt(
-            lambda x: tracer.placeholder(x.shape, x.dtype, x.requires_grad)
-        )
+        arguments, options = call.rebuilt(functools.partial(stand_in, tracer))
         parts, structure = tree.flatten(self.function(*arguments, **options))
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:

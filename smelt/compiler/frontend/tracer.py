@@ -23,6 +23,7 @@ from smelt.compiler.runtime.buffers import base_buffer
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
+from smelt.ir.symbolic import formula
 from smelt.location import with_location
 from smelt.tensor import Tensor
 from smelt.tracing.engine import using
@@ -45,6 +46,7 @@ class Tracer(GraphBuilder):
     def __init__(self) -> None:
         super().__init__()
         self.arguments: list[Node] = []
+        self.numbers: dict[tuple[str, DType], tuple[Any, Tensor]] = {}
         self.placeholders: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.versions: dict[int, int] = {}  # of the states when the trace ended, by id
@@ -141,6 +143,15 @@ class Tracer(GraphBuilder):
         self.placeholders.append(Tensor(node, dtype, requires_grad))
         return self.placeholders[-1]
 
+    def number(self, number: Any, dtype: DType) -> Tensor:
+        """Returns a tensor of shape () that stands for a symbolic number: one more argument."""
+        key = formula(number), dtype
+        if key not in self.numbers:
+            node = self.record(ARGUMENT, (), {"number": len(self.arguments)}, (), dtype)
+            self.arguments.append(node)
+            self.numbers[key] = number, Tensor(node, dtype)
+        return self.numbers[key][1]
+
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
         self.outputs = outputs
@@ -233,7 +244,8 @@ def trace(
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
     bindings, arrays = tracer.grad_bindings(), tracer.arrays_in_use()
-    return Traced(graph, states, result, tracer.errors, modules, bindings, values, arrays)
+    numbers = [(number, x.dtype) for number, x in tracer.numbers.values()]
+    return Traced(graph, states, result, tracer.errors, modules, bindings, values, arrays, numbers)
 
 
 _ARGUMENT_CHANGED = (

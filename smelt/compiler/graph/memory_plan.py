@@ -20,6 +20,7 @@ from smelt.dtypes import bool_
 from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Graph, Leaf, Node, carry_count
 from smelt.ir.operation import Pattern
 from smelt.ir.program import Slot
+from smelt.ir.symbolic import largest
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -214,4 +215,5 @@ def _aligned(nbytes: int) -> int:
 
 
 def _nbytes(node: Node) -> int:
-    return node.size * node.dtype.itemsize
+    """Returns how many bytes a value takes at most: where others lie shall not depend on it."""
+    return largest(node.size * node.dtype.itemsize)

@@ -89,7 +89,7 @@ def trip_count(loop: Loop) -> int:
     """Returns how often a loop with known bounds runs."""
     assert isinstance(loop.start, int)
     assert isinstance(loop.stop, int)
-    return len(range(loop.start, loop.stop, loop.step))
+    return max(0, -((loop.start - loop.stop) // loop.step))
 
 
 class DependenceInfo:

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from smelt.dtypes import DType
+from smelt.ir.symbolic import is_symbolic, sample
 
 LATENCY = 10  # sums that must be under way at once to keep the multiply-adders busy
 WIDEST_TILE = 4  # vectors side by side
 WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
 SIZE_COST = 0.04  # a tile of another size is more code to make
+EVEN = 1 << 12  # an extent that every tile of a power of two divides
 PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
 CHUNK_CYCLES = 5_000  # what one chunk of a parallel kernel takes, at least
 MAX_CHUNKS = 32  # more chunks than that balance no better
@@ -42,18 +44,43 @@ def vector_registers(vector_bits: int) -> int:
     return 16 if vector_bits == 256 else 32
 
 
-@lru_cache(maxsize=4096)
 def tile_shape(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> tuple[int, int]:
     """Returns rows and vectors of a tile for `rows` x `vectors` sums, by a small model of time.
 
-    `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile.
+    `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile. Of an
+    extent that is not known yet tiles take a power of two, as if there were no smaller ones at the
+    edge: so fewer sizes of that edge need code of their own.
     """
+    heights, widths = _sizes(rows, 16), _sizes(vectors, WIDEST_TILE if rows > 1 else WIDEST_ROW)
+    rows, vectors = (EVEN if is_symbolic(extent) else extent for extent in (rows, vectors))
+    return _best_shape(rows, heights, vectors, widths, registers, accumulators, most)
+
+
+def _sizes(extent: int, most: int) -> tuple[int, ...]:
+    return tuple(
+        [
+            size
+            for size in range(1, most + 1)
+            if size <= extent and not (is_symbolic(extent) and size & (size - 1))
+        ]
+    )
+
+
+@lru_cache(maxsize=4096)
+def _best_shape(
+    rows: int,
+    heights: tuple[int, ...],
+    vectors: int,
+    widths: tuple[int, ...],
+    registers: int,
+    accumulators: int,
+    most: int,
+) -> tuple[int, int]:
     best, choice = float("inf"), (1, 1)
-    widest = WIDEST_TILE if rows > 1 else WIDEST_ROW
-    for c in range(1, min(vectors, widest) + 1):
-        for r in range(1, min(rows, 16) + 1):
+    for c in widths:
+        for r in heights:
             if r * c > 1 and (r * c > most or (r * c + 1) * accumulators + c > registers):
                 break
             time = _covered(rows, r, vectors, c)
@@ -96,7 +123,14 @@ def unroll(vectors: int, work: int) -> int:
 
 
 def chunk_size(cycles: float, units: int) -> int:
-    """Returns how many of `units` equal pieces of work are a chunk; all: not parallel."""
+    """Returns how many of `units` equal pieces of work are a chunk; all: not parallel.
+
+    Where the extents are not known yet it is what suits the sample of them: results do not depend
+    on it.
+    """
+    if is_symbolic(units) or is_symbolic(cycles):
+        size = chunk_size(sample(cycles), sample(units))
+        return size if size < sample(units) else units
     if cycles < PARALLEL_CYCLES or units < 2:
         return units
     chunk = max(1, -(-units * CHUNK_CYCLES // int(cycles)), -(-units // MAX_CHUNKS))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from smelt.compiler.artifacts import Stages, Times, Traced
+from smelt.compiler.artifacts import Parameters, Stages, Times, Traced
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.buffers import ResultBuffers, address, aligned_empty, base_buffer
 from smelt.compiler.runtime.state_lock import lock_of
@@ -79,7 +79,7 @@ class Frame:
         self.status = np.zeros(max(1, len(executable.traced.graph.assertions)), np.int64)
         self.arena = aligned_empty(executable.stages.program.arena_bytes)
         self.buffers = ResultBuffers()
-        self.table[-1] = address(self.arena)
+        self.table[executable.arena_position] = address(self.arena)
         for position, number in executable.checks:
             self.table[position] = address(self.status) + 8 * number
         step = (1, *map(ctypes.addressof, (self.advance, self.control)), 0, 0, 0, 0)
@@ -89,8 +89,16 @@ class Frame:
 class Executable:
     """A traced step, compiled and bound to its memory."""
 
-    def __init__(self, traced: Traced, stages: Stages, native: Native, times: Times) -> None:
+    def __init__(
+        self,
+        traced: Traced,
+        stages: Stages,
+        native: Native,
+        times: Times,
+        parameters: Parameters | None = None,
+    ) -> None:
         self.traced = traced
+        self.slots = parameters.slots if parameters else stages.program.slots
         self.stages = stages
         self.native = native
         self.times = times
@@ -98,13 +106,14 @@ class Executable:
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
         self.steps = 0  # that ran so far
         self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
-        self._bind(stages.program.slots)
+        self._bind(self.slots, parameters)
         self._frames = [Frame(self)]  # that no call uses
 
     # --- binding ---------------------------------------------------------------------------------
 
-    def _bind(self, slots: Sequence[Slot]) -> None:
-        self.addresses = [0] * (len(slots) + 1)  # of states and constants; the last is the arena's
+    def _bind(self, slots: Sequence[Slot], parameters: Parameters | None) -> None:
+        self.addresses = [0] * (len(slots) + 1)  # of states and constants; then the arena's
+        self.arena_position = len(slots)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
@@ -131,6 +140,13 @@ class Executable:
                     self.addresses[position] = self._keep(array)
                 case "status":
                     self.checks.append((position, slot.number))
+        if parameters:
+            self.addresses.append(self._keep(parameters.numbers))
+            count = len(self.traced.graph.arguments) - len(parameters.arguments)
+            for position, number in self.arguments:
+                if number >= count:
+                    self.addresses[position] = self._keep(parameters.arguments[number - count])
+            self.arguments = [pair for pair in self.arguments if pair[1] < count]
         self._kept += changed
         self._lock = lock_of(changed)
 
@@ -298,7 +314,7 @@ class Executable:
     def memory(self) -> Memory:
         """Returns the bytes that this version needs."""
         total = Counter[str]()
-        for slot in self.stages.program.slots:
+        for slot in self.slots:
             total[slot.kind] += slot.nbytes
         kinds = ("state", "argument", "result", "constant")
         return Memory(self.stages.program.arena_bytes, *(total[kind] for kind in kinds))

@@ -17,6 +17,7 @@ from smelt.compiler.loops.plan import Plan, TransposePlan, VectorPlan
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.tile_sizes import chunk_size
 from smelt.ir.loops import Expression, If, Loop, constant, index_variable
+from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body
 
 PANEL_ROWS = 64  # so many rows must share a panel, or else packing it costs too much
@@ -40,7 +41,8 @@ class Chunk:
 
     def stop(self, limit: int) -> Expression:
         """Returns where a chunk stops that must not go beyond a limit: the last may be smaller."""
-        is_even = trip_count(self.loop) % self.size == 0
+        trips = trip_count(self.loop)
+        is_even = not is_symbolic(trips) and trips % self.size == 0
         return self.end if is_even else self.end.minimum(limit)
 
     def parallel(self, body: Body) -> Body:
