@@ -53,7 +53,8 @@ def tile_shape(
     extent that is not known yet tiles take a power of two, as if there were no smaller ones at the
     edge: so fewer sizes of that edge need code of their own.
     """
-    heights, widths = _sizes(rows, 16), _sizes(vectors, WIDEST_TILE if rows > 1 else WIDEST_ROW)
+    most_vectors = 1 if is_symbolic(vectors) else WIDEST_TILE if rows > 1 else WIDEST_ROW
+    heights, widths = _sizes(rows, 16), _sizes(vectors, most_vectors)
     rows, vectors = (EVEN if is_symbolic(extent) else extent for extent in (rows, vectors))
     return _best_shape(rows, heights, vectors, widths, registers, accumulators, most)
 
@@ -116,6 +117,8 @@ def accumulators_for(sums: int) -> int:
 
 def unroll(vectors: int, work: int) -> int:
     """Returns how many vectors of a loop without inner loops are done side by side."""
+    if is_symbolic(vectors):  # what is left over would need code for each number of vectors
+        return 1
     for count in (4, 2):
         if vectors >= count and work * count <= UNROLLED_WORK // 2:
             return count

@@ -17,7 +17,7 @@ from smelt.compiler.loops.plan import Plan, TransposePlan, VectorPlan
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.tile_sizes import chunk_size
 from smelt.ir.loops import Expression, If, Loop, constant, index_variable
-from smelt.ir.symbolic import is_symbolic
+from smelt.ir.symbolic import is_symbolic, sample
 from smelt.ir.visit import Body
 
 PANEL_ROWS = 64  # so many rows must share a panel, or else packing it costs too much
@@ -59,7 +59,7 @@ def choose_chunk(plan: Plan, names: Names) -> Chunk | None:
         step = _step(plan, loop)
         units = -(-trip_count(loop) // step)
         size = max(chunk_size(plan.cost, units), _least_units(plan, loop, step))
-        chunks = -(-units // size)
+        chunks = sample(-(-units // size))  # how work is shared out changes no result
         is_better = best is None or chunks >= 2 * best[0]
         if chunks > 1 and is_better and not (best and best[0] >= 8):
             best = (chunks, loop, size * step)
