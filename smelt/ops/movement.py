@@ -341,6 +341,10 @@ class Concatenate(Movement):
 
     views = False
 
+    def element_cost(self, node: Any) -> int:
+        """Returns the number of choices between operands that a vector of elements makes."""
+        return len(node.inputs) - 1
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]
         for operand in types[1:]:

@@ -5,7 +5,9 @@ reads it. Leaves lie in memory by nature. A node is materialized when
 
 - the step must deliver it: an output, a new state, a check;
 - it cannot be inlined: a reduction, contraction, running sum, scatter, sort, draw of random bits;
-- several read it and it is expensive, or each element is read many times and it is not free;
+- several read it and it is expensive, or each element is read many times and it is not free: only
+  movements are, but for those that choose among several operands;
+- it is padded, and a product reads it that is no blocked convolution;
 - several read it and it finishes a product that nothing else reads: it takes the product's place;
 - the expression has grown too large to be inlined further.
 
@@ -95,7 +97,8 @@ def _chosen(order: list[Node], wanted: set[Node], blockings: dict[Node, Blocking
     """Returns the nodes to materialize in order, those that are wanted and more."""
     readers = _readers(order)
     finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
-    wanted |= finishing | _region_operands(order) | _read_by_element(order, readers, blockings)
+    wanted |= finishing | _region_operands(order) | _padded_factors(order, readers, blockings)
+    wanted |= _read_by_element(order, readers, blockings)
     reread = _reread(order, readers)
     cost: dict[Node, int] = {}
     depth: dict[Node, int] = {}
@@ -108,7 +111,7 @@ def _chosen(order: list[Node], wanted: set[Node], blockings: dict[Node, Blocking
             chosen |= narrowed
             width.update(dict.fromkeys(narrowed, 1))
             width[node] = len(node.inputs)
-        cost[node] = node.op.cost + sum(cost[operand] for operand in node.inputs)
+        cost[node] = node.op.element_cost(node) + sum(cost[operand] for operand in node.inputs)
         depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
         is_needed = node in wanted or not node.op.is_inlinable or (node in reread and cost[node])
         is_large = cost[node] > INLINE_LIMIT or depth[node] > DEPTH_LIMIT
@@ -168,6 +171,25 @@ def _finish_products(order: list[Node], readers: Readers) -> set[Node]:
         if is_product and len(readers[node]) == 1:
             open_ended.add(node)
     return finishing
+
+
+def _padded_factors(
+    order: list[Node], readers: Readers, blockings: dict[Node, Blocking]
+) -> set[Node]:
+    """Returns what is padded and then a factor of a product, perhaps through movements.
+
+    Each element is read many times, and each time asked whether it is padding. Blocked convolutions
+    read it once while they pack it.
+    """
+    factors: set[Node] = set()
+    for node in reversed(order):
+        for reader, _ in readers[node]:
+            is_product = reader.op.pattern is Pattern.CONTRACTION
+            packs = reader.op is convolution and reader in blockings
+            through = reader.op.is_movement and reader in factors
+            if (is_product and not packs) or through:
+                factors.add(node)
+    return {node for node in factors if node.op is movement.pad}
 
 
 def _read_by_element(
