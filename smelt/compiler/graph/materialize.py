@@ -99,7 +99,7 @@ def _chosen(order: list[Node], wanted: set[Node], blockings: dict[Node, Blocking
     finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
     wanted |= finishing | _region_operands(order) | _padded_factors(order, readers, blockings)
     wanted |= _read_by_element(order, readers, blockings)
-    reread = _reread(order, readers)
+    reread = _reread(order, readers, wanted)
     cost: dict[Node, int] = {}
     depth: dict[Node, int] = {}
     width: dict[Node, int] = {}
@@ -137,12 +137,15 @@ def _region_operands(order: list[Node]) -> set[Node]:
     return {operand for node in regions for operand in node.inputs}
 
 
-def _reread(order: list[Node], readers: Readers) -> set[Node]:
-    """Returns the nodes of which elements are read many times, perhaps through movements."""
+def _reread(order: list[Node], readers: Readers, wanted: set[Node]) -> set[Node]:
+    """Returns the nodes of which elements are read many times, perhaps through movements that are
+    not stored themselves.
+    """
     reread: set[Node] = set()
     for node in reversed(order):
         for reader, position in readers[node]:
-            through = reader.op.is_movement and reader in reread
+            is_stored = reader in wanted or reader.op.element_cost(reader) > 0
+            through = reader.op.is_movement and reader in reread and not is_stored
             if through or _rereads(reader, position, node):
                 reread.add(node)
     return reread
