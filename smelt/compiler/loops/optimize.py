@@ -49,9 +49,7 @@ def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
     if not all(map(_is_plain, statements(kernel.body))):
         return kernel
     names = Names(kernel.body)
-    for rewrite in REWRITES:
-        kernel = rewrite(kernel, names)
-    assert all(map(_is_plain, statements(kernel.body))), "a rewrite left a loop that plans misread"
+    kernel = rewritten(kernel, names)
     is_alone = len(kernel.body) == 1
     result: list[Statement] = []
     for statement in kernel.body:
@@ -61,6 +59,14 @@ def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
         else:
             result.append(statement)
     return replace(kernel, body=tuple(result))
+
+
+def rewritten(kernel: Kernel, names: Names) -> Kernel:
+    """Returns a kernel of plain loops after the rewrites: what plans are made for."""
+    for rewrite in REWRITES:
+        kernel = rewrite(kernel, names)
+    assert all(map(_is_plain, statements(kernel.body))), "a rewrite left a loop that plans misread"
+    return kernel
 
 
 def _is_plain(statement: Statement) -> bool:
