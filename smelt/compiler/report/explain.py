@@ -79,8 +79,8 @@ def summary(name: str, version: Executable, versions: int) -> str:
         _table(stages),
         _kernel_origins(stages),
         'More: explain("graph") shows the operations, "groups" what is fused and why, "kernels" '
-        'the loops,\n"plans" how they become vectors and why, "scheduled" the vector loops, "llvm" and '
-        '"assembly"\nthe machine\'s side, "all" everything.',
+        'the loops,\n"plans" how they become vectors and why, "scheduled" the vector loops, "llvm" '
+        'and "assembly"\nthe machine\'s side, "all" everything.',
     ]
     return "\n\n".join(parts)
 
