@@ -37,11 +37,6 @@ def narrowed(lanes: int, extent: int) -> int:
     return lanes
 
 
-def vector_registers(vector_bits: int) -> int:
-    """Returns how many vector registers the processor has."""
-    return 16 if vector_bits == 256 else 32
-
-
 @lru_cache(maxsize=4096)
 def tile_shape(
     rows: int, vectors: int, registers: int, accumulators: int, most: int

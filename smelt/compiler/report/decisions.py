@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.fusion import Fused, Group, Strategy
 from smelt.compiler.graph.gemm_blocking import Blocking
 from smelt.compiler.loops.dependence import trip_count
@@ -110,44 +111,44 @@ def _inlined(fused: Fused, group: Group) -> list[Node]:
 # --- plans ----------------------------------------------------------------------------------------
 
 
-def plans_text(stages: Stages, vector_bits: int) -> str:
+def plans_text(stages: Stages, cpu: CPU) -> str:
     """Returns, for each kernel, the plan of each nest of loops, and the plans that cost more."""
-    head = f"# plans for vectors of {vector_bits} bits; costs are cycles, by the cost model"
+    head = f"# plans for {cpu}; costs are cycles, by the cost model"
     blocks = [
-        "\n".join([f"{kernel.name}:", *_kernel_lines(kernel, vector_bits)])
+        "\n".join([f"{kernel.name}:", *_kernel_lines(kernel, cpu)])
         for kernel in stages.lowered.kernels
     ]
     return "\n\n".join([head, *blocks])
 
 
-def _kernel_lines(kernel: Kernel, vector_bits: int) -> Iterator[str]:
+def _kernel_lines(kernel: Kernel, cpu: CPU) -> Iterator[str]:
     loops = [
         statement
         for statement in rewritten(kernel, Names(kernel.body)).body
         if isinstance(statement, Loop)
     ]
     for loop in loops:
-        yield from _nest_lines(loop, vector_bits, "    ")
+        yield from _nest_lines(loop, cpu, "    ")
     if not loops:
         yield "    no loops"
 
 
-def _nest_lines(loop: Loop, vector_bits: int, indent: str) -> Iterator[str]:
+def _nest_lines(loop: Loop, cpu: CPU, indent: str) -> Iterator[str]:
     nest = find_nest(loop)
     extents = ", ".join(f"{one.variable.name} {trip_count(one)}" for one in nest.loops)
     yield f"{indent}loops {extents}"
-    plans = candidates(nest, vector_bits)
+    plans = candidates(nest, cpu)
     best = min(plans, key=lambda plan: plan.cost)
     for plan in plans:
         mark = "->" if plan is best else "  "
         yield f"{indent} {mark} {plan.cost:>14,.0f}  {_plan_text(plan)}"
     if isinstance(best, VectorPlan):
-        yield from _tile_lines(best, vector_bits, indent)
+        yield from _tile_lines(best, cpu, indent)
     if isinstance(best, SerialPlan):
         for position in best.inner:
             inner = best.nest.body[position]
             assert isinstance(inner, Loop)
-            yield from _nest_lines(inner, vector_bits, indent + "    ")
+            yield from _nest_lines(inner, cpu, indent + "    ")
 
 
 def _plan_text(plan: Plan) -> str:
@@ -165,14 +166,14 @@ def _plan_text(plan: Plan) -> str:
     return ", ".join(parts)
 
 
-def _tile_lines(plan: VectorPlan, vector_bits: int, indent: str) -> Iterator[str]:
+def _tile_lines(plan: VectorPlan, cpu: CPU, indent: str) -> Iterator[str]:
     """Yields the tile of a plan, what limits it, and the next best ones."""
-    chosen = tiled(plan, vector_bits)
+    chosen = tiled(plan, cpu)
     tile = f"{chosen.rows} x {chosen.columns} vectors of {plan.lanes}"
     if not plan.nest.info.has_loops:
         yield f"{indent}    {tile} at once"
         return
-    rows, vectors, registers, sums, most = limits = tile_limits(plan, vector_bits)
+    rows, vectors, registers, sums, most = limits = tile_limits(plan, cpu)
     yield (
         f"{indent}    tile {tile}, {chosen.accumulators} to a sum: of {rows} rows x {vectors} "
         f"vectors, in {registers} registers, {sums} for each sum, at most {most} sums"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smelt.compiler.codegen.machine import vector_bits
+from smelt.compiler.codegen.machine import host_cpu
 from smelt.compiler.graph.fusion import operations
 from smelt.compiler.report.cost import count
 from smelt.compiler.report.decisions import groups_text, kernel_groups, plans_text
@@ -55,7 +55,7 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
         "graph": lambda: graph_text(stages.simplified),
         "groups": lambda: groups_text(stages),
         "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.lowered.kernels)]),
-        "plans": lambda: plans_text(stages, vector_bits()),
+        "plans": lambda: plans_text(stages, host_cpu()),
         "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
         "llvm": lambda: native.text(stages.program),
         "assembly": lambda: native.assembly(stages.program),

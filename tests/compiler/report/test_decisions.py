@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smelt
+from smelt.compiler.cpu import AVX2
 from smelt.compiler.report.decisions import plans_text
 from smelt.nn import functional as F
 from tests.compiler.engines import Case
@@ -32,7 +33,7 @@ def test_groups_say_why_each_value_is_stored() -> None:
 def test_plans_say_why_a_product_is_tiled_as_it_is() -> None:
     arguments = [smelt.zeros(64, 64), smelt.zeros(64, 128), smelt.zeros(128)]
     stages = Case(lambda states, given: [perceptron(*given)], [], arguments).stages
-    product = plans_text(stages, 256).split("\n\n")[1]
+    product = plans_text(stages, AVX2).split("\n\n")[1]
     assert product == (
         "matmul_relu:\n"
         "    loops i1 64, i2 128\n"
