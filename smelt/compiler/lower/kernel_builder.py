@@ -3,7 +3,7 @@
 An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an
 expression, and the readers recurse. So a movement is a substitution of indices and costs no loop.
 What an expression uses twice is bound to a name. Which loops stand around is decided elsewhere
-(`nests.py`, `gemm.py`, `standalone.py`); they all write through a `KernelBuilder`.
+(`nests.py`, `blocked_gemm.py`, `standalone.py`); they all write through a `KernelBuilder`.
 """
 
 from __future__ import annotations

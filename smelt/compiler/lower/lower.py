@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from smelt.compiler.graph.fusion import Group, Strategy
 from smelt.compiler.graph.memory_plan import Planned
-from smelt.compiler.lower.gemm import lower_blocked_gemm
+from smelt.compiler.lower.blocked_gemm import lower_blocked_gemm
 from smelt.compiler.lower.kernel_builder import KernelBuilder
 from smelt.compiler.lower.nests import lower_nest
 from smelt.compiler.lower.regions import lower_region
