@@ -17,7 +17,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, GradientError, ShapeError, SmeltError, TraceError
 from smelt.ops.op import Op, Shape, Type, normal_axis
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, using
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, current_engine, using
 
 Axes = Any  # None, an int, or a tree of these that is a prefix of the tree of tensors
 
@@ -167,7 +167,7 @@ def vmap(function: Function, in_axes: Axes = 0, out_axes: Axes = 0) -> Function:
     def mapped(*arguments: Any, **options: Any) -> Any:
         leaves, structure = tree.flatten(arguments)
         axes = axes_of_leaves(in_axes, arguments, "in_axes")
-        engine = Batching(context.engine, _batch_size(leaves, axes))
+        engine = Batching(current_engine(), _batch_size(leaves, axes))
         examples = [engine.enter(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True)]
         with using(engine):
             result = function(*tree.unflatten(structure, examples), **options)

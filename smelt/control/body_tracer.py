@@ -19,7 +19,7 @@ from smelt.location import with_location
 from smelt.ops.detach import detach
 from smelt.ops.op import Op, Type, Typed
 from smelt.tensor import Tensor
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, using
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, current_engine, using
 from smelt.tracing.graph_builder import VIEW_OUTDATED, GraphBuilder
 
 CARRY = Leaf("carry")  # kept from iteration to iteration
@@ -218,7 +218,7 @@ class LoopBody:
 
 def trace_body(function: Callable[[], list[Tensor]]) -> TracedBody:
     """Runs `function` with a new tracer as the engine."""
-    return _traced(BodyTracer(context.engine), function)
+    return _traced(BodyTracer(current_engine()), function)
 
 
 def trace_loop(
@@ -230,7 +230,7 @@ def trace_loop(
 
     `initial` are the first contents of the carry, `rows` the inputs (T, ...) to take slices of.
     """
-    tracer = BodyTracer(context.engine)
+    tracer = BodyTracer(current_engine())
     with using(tracer):
         carry = [tracer.placeholder(x, CARRY) for x in initial]
         slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).data for x in rows]

@@ -33,7 +33,7 @@ from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import RAW, checked, explained, passed_through_foreign_code
 from smelt.tensor.unsupported import is_cpu, no_device
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
 
@@ -82,7 +82,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(){hint}")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        context.engine.note_module(self)  # a trace remembers which settings it was made for
+        current_engine().note_module(self)  # a trace remembers which settings it was made for
         modules = running.modules
         modules.append(self._name or type(self).__name__.lower())
         try:

@@ -1,12 +1,13 @@
 """Engine: who computes the result of an operation, at once or by recording it in a graph.
 
 Which engine is current depends on the context alone (a thread is tracing or it is not), never on
-the operands.
+the operands. What interrupts a trace in its own thread does not see the trace's engine.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
+from smelt.tracing.interruption import Began
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
@@ -141,14 +143,27 @@ class Eager(Engine):
             raise error(message)
 
 
+EAGER = Eager()
+
+
 class _Context(threading.local):
     """What holds for the running thread."""
 
-    engine: Engine = Eager()
+    engine: Engine = EAGER
+    began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
 
 
 context = _Context()
+
+
+def current_engine() -> Engine:
+    """Returns the engine that computes what the running code asks for.
+
+    A signal handler or a finalizer that interrupts a trace is no part of it, and computes at once.
+    """
+    began = context.began
+    return context.engine if began is None or not began.is_interrupted() else EAGER
 
 
 @contextmanager
@@ -177,11 +192,24 @@ def enable_grad() -> Iterator[None]:
 @contextmanager
 def using(engine: Engine) -> Iterator[None]:
     """Within the block operations of this thread go to `engine`."""
-    before, context.engine = context.engine, engine
+    before = context.engine, context.began
+    # the frames above are of this generator and of its context manager
+    began = None if engine is EAGER else Began(sys._getframe(2))
     try:
+        _switch(engine, began)
         yield
     finally:
-        context.engine = before
+        _switch(*before)
+
+
+def _switch(engine: Engine, began: Began | None) -> None:
+    """Makes an engine the current one, so that an interruption between the two finds a beginning
+    wherever the engine is another one than EAGER.
+    """
+    if began is None:
+        context.engine = engine
+    context.began = began
+    context.engine = engine
 
 
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:

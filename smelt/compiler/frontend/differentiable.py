@@ -34,7 +34,7 @@ from smelt.ops.op import Op
 from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tracing.apply import TapeEntry
-from smelt.tracing.engine import Eager, context, enable_grad, no_grad, using
+from smelt.tracing.engine import EAGER, context, current_engine, enable_grad, no_grad, using
 from smelt.tracing.walk import forward_walk, reverse_walk
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Evaluation:
         """Returns the values of the nodes, without history."""
         used = [given[number] for number in self.used]
         with no_grad():
-            return self._under(context.engine, self._values, (), used)
+            return self._under(current_engine(), self._values, (), used)
 
     def trace(self, tracer: Tracer) -> tuple[list[Tensor], Any]:
         """Writes the nodes down in another trace, whose arguments are the leaves that are used."""
@@ -169,7 +169,7 @@ class Evaluation:
     def _under(self, engine: Any, function: Function, key: Any, given: Sequence[Tensor]) -> Any:
         if isinstance(engine, Batching):
             return self._batched(engine, function, key, given)
-        if not isinstance(engine, Eager):
+        if engine is not EAGER:
             return function(*given)
         if key not in self._compiled:
             self._compiled[key] = self._compile(function)
@@ -239,7 +239,7 @@ class SplitCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of any call, but from residuals where no derivative of the gradients is wanted."""
-        is_last = not context.grad_enabled and isinstance(context.engine, Eager)
+        is_last = not context.grad_enabled and current_engine() is EAGER
         if not (is_last and self.split.serves(numbers, needs)):
             return super().gradients(numbers, needs, inputs, cotangents)
         if self.residuals is None:

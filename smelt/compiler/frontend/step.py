@@ -23,11 +23,9 @@ from smelt.location import user_line
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context
+from smelt.tracing.engine import EAGER, current_engine
 
 __all__ = ["CompiledStep", "compile"]
-
-_EAGER = context.engine
 
 
 def compile(
@@ -126,7 +124,7 @@ class CompiledStep:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
-        if not settings.current.compile or context.engine is not _EAGER:
+        if not settings.current.compile or current_engine() is not EAGER:
             return self._eagerly(arguments, options)
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
@@ -152,7 +150,7 @@ class CompiledStep:
             ArgumentError: `n` is not a whole number of at least 0.
         """
         n = whole_number("repeat: n", n, least=0)
-        if not settings.current.compile or context.engine is not _EAGER:
+        if not settings.current.compile or current_engine() is not EAGER:
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
         executable = self.executables.lookup(call).executable
@@ -204,7 +202,7 @@ class CompiledStep:
         return joined(results, self.name)
 
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
-        if not settings.current.compile or context.engine is not _EAGER:
+        if not settings.current.compile or current_engine() is not EAGER:
             batches = order.reshape(steps, size)
             return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
