@@ -25,6 +25,7 @@ from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
 from smelt.locks import reentrant_lock
+from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tracing.engine import context
 
@@ -159,9 +160,10 @@ class SpecializationCache:
         return run
 
     def _compiled(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
-        # the first step loads LLVM, not the import of smelt
-        from smelt.compiler.pipeline import run_pipeline
-        from smelt.compiler.runtime.native import build
+        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
+            # the first step loads LLVM, not the import of smelt
+            from smelt.compiler.pipeline import run_pipeline
+            from smelt.compiler.runtime.native import build
 
         stages = run_pipeline(traced.graph, self.name, _state_names(traced))
         start = time.perf_counter()

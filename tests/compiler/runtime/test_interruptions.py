@@ -6,6 +6,8 @@ import functools
 import gc
 import os
 import signal
+import subprocess
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -306,3 +308,31 @@ def test_a_timer_compiles_while_smelt_compiles(tmp_path, monkeypatch) -> None:
             assert step(smelt.ones(20, 20)).item() == 8000 * number
     assert made
     assert all(result == [0, 0] for result in made)
+
+
+FIRST = """
+import signal
+import smelt
+
+def handle(*_):
+    global handled
+    handled += 1
+    assert smelt.compile(lambda x: (x @ x).sum())(large).item() == 300**3
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+
+large, handled = smelt.ones(300, 300), 0
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.002)
+step = smelt.compile(lambda x: (x @ x).sum() * 2)
+for count in (2, 3, 1, 2):
+    with smelt.settings(threads=count):
+        assert step(large).item() == 2 * 300**3
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert handled
+"""
+
+
+@pytest.mark.skipif(not has_signals, reason="there are no timers")
+def test_a_timer_interrupts_the_first_step_of_a_process(tmp_path) -> None:
+    environment = {**os.environ, "SMELT_CACHE": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", FIRST], env=environment, timeout=100, check=True)
