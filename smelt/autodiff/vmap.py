@@ -36,11 +36,16 @@ class Batched:
         self.engine = engine
         self.shape: Shape = tensor.shape[1:]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        raise TraceError(
+    @property
+    def leak(self) -> str:
+        """What to say when the tensor is used outside of its `vmap`."""
+        return (
             f"a tensor of shape {self.shape} made inside vmap was used outside it; return it "
             "from the function instead of storing it"
         )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise TraceError(self.leak)
 
 
 class Batching(NestedEngine):
@@ -65,7 +70,10 @@ class Batching(NestedEngine):
 
     def owns(self, tensor: Tensor) -> bool:
         """Returns whether a tensor differs from example to example of this `vmap`."""
-        data = tensor.data
+        return self.holds(tensor.data)
+
+    def holds(self, data: Data) -> bool:
+        """Returns whether data differ from example to example of this `vmap`."""
         return isinstance(data, Batched) and data.engine is self
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:

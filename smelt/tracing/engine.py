@@ -31,6 +31,10 @@ class Symbol(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Extents, as the tensor shows them."""
 
+    @property
+    def leak(self) -> str:
+        """What to say when the tensor is used outside of what it belongs to."""
+
 
 Data = np.ndarray | Symbol
 
@@ -62,6 +66,10 @@ class Engine:
     def lift(self, tensor: Tensor) -> Data:
         """Returns the data of a tensor as this engine sees it, for a copy without history."""
         return tensor.data
+
+    def holds(self, data: Data) -> bool:
+        """Returns whether the data of a tensor belong to this engine, and end with it."""
+        return False
 
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Is told that Python looks at the value of a concrete tensor."""
@@ -120,10 +128,7 @@ class Eager(Engine):
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
         """Returns the NumPy value."""
-        arrays = [operand.data for operand in operands]
-        for array in arrays:
-            if not isinstance(array, np.ndarray):
-                array.__array__()  # raises, and says which trace the value has left
+        arrays = [array_of(operand) for operand in operands]
         with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
             return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
 
@@ -133,14 +138,24 @@ class Eager(Engine):
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Overwrites the array."""
-        if target.is_traced:
-            raise errors.TraceError(target.data.leak)
-        np.copyto(target.data, value.data)
+        np.copyto(array_of(target), array_of(value))
+
+    def lift(self, tensor: Tensor) -> Data:
+        """Returns the array."""
+        return array_of(tensor)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Raises at once."""
         if violations.item():
             raise error(message)
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """Returns the array of a tensor; raises TraceError for one that has left its trace."""
+    data = tensor.data
+    if not isinstance(data, np.ndarray):
+        raise errors.TraceError(data.leak)
+    return data
 
 
 EAGER = Eager()

@@ -67,6 +67,7 @@ class Tracer(GraphBuilder):
         if isinstance(target._data, Node) and target._data.op is ARGUMENT:
             raise TraceError(_ARGUMENT_CHANGED.format(target.shape))
         if target.is_traced:
+            self.node_of(target)  # raises for one of another trace
             target._data = node
         elif id(target) in self._values:
             raise TraceError(_VALUE_CHANGED.format("looking at it", target.shape))
@@ -188,6 +189,8 @@ class Tracer(GraphBuilder):
             raise Accumulates(missing)
 
     def _capture(self, tensor: Tensor) -> Node:
+        if tensor.is_traced:
+            raise TraceError(tensor.data.leak)
         attributes = {"number": len(self.states)}
         node = self.record(STATE, (), attributes, tensor.shape, tensor.dtype)
         self.states[id(tensor)] = (tensor, node)
