@@ -28,6 +28,7 @@ from smelt.compiler.frontend.residuals import choose_residuals
 from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
+from smelt.errors import GradientError
 from smelt.ir.graph import Node, topological
 from smelt.locks import reentrant_lock
 from smelt.ops.op import Op
@@ -223,6 +224,32 @@ class CompiledCall(Op):
         return ResultCotangents((), dict(zip(reached, results, strict=True)))
 
 
+class WithoutDerivative(Op):
+    """A call of a step that trains: whoever differentiates its results hears that they have no
+    derivative.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        raise GradientError(_WITHOUT_DERIVATIVE.format(self.name))
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        raise GradientError(_WITHOUT_DERIVATIVE.format(self.name))
+
+
+def forbid_derivatives(results: Sequence[Any], given: Sequence[Tensor], name: str) -> None:
+    """Gives the results of a call that has no derivative a history that says so."""
+    call = WithoutDerivative(name)
+    for result in results:
+        if isinstance(result, Tensor) and result.dtype.is_float:
+            result.requires_grad = True
+            result.tape_entry = TapeEntry(call, tuple(given), {})
+
+
 class SplitCall(CompiledCall):
     """A call of which forward and backward pass were compiled apart."""
 
@@ -339,4 +366,9 @@ def _copied(x: Tensor) -> Tensor:
     return Tensor(x.data.copy(), x.dtype)
 
 
+_WITHOUT_DERIVATIVE = (
+    "{}: what a compiled step returns that trains (it changes parameters, or leaves gradients in "
+    "them) has no derivative. Differentiate a function that only computes, or take the derivative "
+    "inside the step; detach() what is a mere number"
+)
 _NOTHING = np.zeros((), np.float32)  # a result tuple has no value
