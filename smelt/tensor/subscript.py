@@ -103,7 +103,10 @@ def _expanded(entry: Any) -> list[Any]:
         return _places(entry.numpy())
     if not isinstance(entry, (list, tuple, np.ndarray)):
         raise DTypeError(f"index: a {type(entry).__name__} is not an index")
-    array = np.asarray(entry)
+    try:
+        array = np.asarray(entry)
+    except ValueError as error:
+        raise ShapeError(f"index: a {type(entry).__name__} that is no array: {error}") from None
     if array.dtype == np.bool_:
         return _places(array)
     return [array.astype(np.int64) if array.size == 0 or array.dtype.kind in "ui" else array]

@@ -297,12 +297,19 @@ def _element_dtype(value: Any) -> tuple[DType, bool]:
 
 
 def _common_element_dtype(items: Sequence[Any]) -> tuple[DType, bool]:
-    if not items:
-        return float32, True
-    kinds = set(map(type, items))
-    if kinds <= _WEAK_DTYPES.keys():
-        return functools.reduce(promote, map(_WEAK_DTYPES.__getitem__, kinds)), True
-    found = [_element_dtype(item) for item in items]
+    found: list[tuple[DType, bool]] = []
+    pending = [items]
+    while pending:
+        part = pending.pop()
+        kinds = set(map(type, part))
+        if kinds <= _WEAK_DTYPES.keys():
+            found += [(_WEAK_DTYPES[kind], True) for kind in kinds] or [(float32, True)]
+            continue
+        for item in part:
+            if isinstance(item, (list, tuple)):
+                pending.append(item)
+            else:
+                found.append(_element_dtype(item))
     dtype = functools.reduce(promote, (dtype for dtype, _ in found))
     return dtype, all(is_weak for _, is_weak in found)
 
