@@ -336,3 +336,46 @@ assert handled
 def test_a_timer_interrupts_the_first_step_of_a_process(tmp_path) -> None:
     environment = {**os.environ, "SMELT_CACHE": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", FIRST], env=environment, timeout=100, check=True)
+
+
+class Stopped(BaseException):
+    """As KeyboardInterrupt, which a test runner would take for its own."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a __del__
+@pytest.mark.skipif(not has_signals, reason="there are no timers")
+def test_what_ctrl_c_breaks_off_can_be_called_again(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SMELT_CACHE", str(tmp_path / "cache"))
+    model, x = nn.Linear(3, 2), smelt.ones(4, 3)
+    right = model(x).sum().item()
+    numbers = np.random.default_rng(0)
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    stopped = 0
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for number in range(25):
+            step = smelt.compile(lambda x, number=number: trained(model, x) + number)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, numbers.uniform(0.0005, 0.06))
+                try:
+                    step(x)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            except Stopped:
+                stopped += 1
+            assert model.weight.grad is None
+            assert (x + 1).sum().item() == 24
+            assert step(x).item() == pytest.approx(right + number, rel=1e-5)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert stopped
+
+
+def trained(model: nn.Linear, x: smelt.Tensor) -> smelt.Tensor:
+    loss = model(x).sum()
+    loss.backward()
+    model.zero_grad()
+    return loss
