@@ -111,6 +111,7 @@ WAYS: dict[str, Callable[[Any, Tensor], Any]] = {
     "jvp": lambda s, x: smelt.jvp(s, (x,), (x,)),
     "vjp": back_and_forth,
     "jacobian": lambda s, x: smelt.jacfwd(s)(x),
+    "hessian": lambda s, x: smelt.hessian(lambda a: s(a).sum())(x),
     "scan": lambda s, x: smelt.scan(lambda h, r: (h + s(r[None]).sum(), h), smelt.zeros(()), x),
     "cond": lambda s, x: smelt.cond(x.sum() > 0, lambda: s(x).sum(), lambda: x.sum()),
     "while_loop": turning,
