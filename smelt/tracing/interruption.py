@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
@@ -25,10 +25,11 @@ _VARIADIC = 0x04  # a flag of code: it takes any number of arguments
 class Began:
     """Where a thread began something of which interruptions are no part: a frame of its stack."""
 
-    __slots__ = ("_frame", "_ordinary")
+    __slots__ = ("_frame", "_handlers", "_ordinary")
 
     def __init__(self, frame: FrameType) -> None:
         self._frame = frame
+        self._handlers: list[CodeType | None] | None = None  # found when they are first needed
         # code that the program itself calls, by id; comparing code objects takes microseconds
         self._ordinary: dict[int, CodeType] = {}
 
@@ -41,34 +42,38 @@ class Began:
                 return True
             code = frame.f_code
             if id(code) not in ordinary:
-                if _is_interruption(frame):
+                if self._is_interruption(frame):
                     return True
                 if code is not _FINALIZE:
                     ordinary[id(code)] = code
             frame = frame.f_back
         return False
 
+    def _is_interruption(self, frame: FrameType) -> bool:
+        """Returns whether Python itself called the function of a frame."""
+        code = frame.f_code
+        if code.co_filename.startswith(_PACKAGE):
+            return False
+        if code is _FINALIZE:  # called by a program it gets nothing, else the dead reference
+            return _arguments(frame)[1:] != [None]
+        if code.co_name == "__del__":
+            return True
+        arguments = _arguments(frame)
+        if any(map(_is_dead, arguments)) or any(x is frame.f_back for x in arguments):
+            return True
+        return len(arguments) > 1 and any(code is other for other in self._takers_of_two())
 
-def _is_interruption(frame: FrameType) -> bool:
-    """Returns whether Python itself called the function of a frame."""
-    code = frame.f_code
-    if code.co_filename.startswith(_PACKAGE):
-        return False
-    if code is _FINALIZE:  # called by a program it gets nothing, else the dead reference
-        return _arguments(frame)[1:] != [None]
-    if code.co_name == "__del__" or any(code is registered for registered in _registered()):
-        return True
-    arguments = _arguments(frame)
-    return any(map(_is_dead, arguments)) or any(x is frame.f_back for x in arguments)
+    def _takers_of_two(self) -> list[CodeType | None]:
+        """Returns the code of the signal handlers and of the collector's callbacks."""
+        if self._handlers is None:
+            self._handlers = _signal_handlers()
+        return [*self._handlers, *map(_code_of, gc.callbacks)]
 
 
-def _registered() -> Iterable[CodeType | None]:
-    """Yields the code of the signal handlers and of the garbage collector's callbacks."""
-    for number in _SIGNALS:
-        handler = signal.getsignal(number)
-        if callable(handler) and handler is not signal.default_int_handler:
-            yield _code_of(handler)
-    yield from map(_code_of, gc.callbacks)
+def _signal_handlers() -> list[CodeType | None]:
+    """Returns the code of the signal handlers that are installed now."""
+    handlers = map(signal.getsignal, _SIGNALS)
+    return [_code_of(x) for x in handlers if callable(x) and x is not signal.default_int_handler]
 
 
 def _code_of(function: Callable[..., Any]) -> CodeType | None:
