@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -208,15 +209,13 @@ def _compare_plan(tally: Tally, plan: Plan, checks: set[str]) -> None:
             )
     except (ArithmeticError, KeyError, RuntimeError, ValueError):
         return  # PyTorch refuses it
-    for check in ("value", "compiled"):
-        if check not in checks:
-            continue
-        case = Case("lr_scheduler", plan.name, plan.name, "float64", check, text)
-        parameter = lambda: nn.Parameter(smelt.ones(2, dtype=smelt.float64))  # noqa: E731
-        is_compiled = check == "compiled"
-        compare(
-            tally,
-            case,
-            lambda now=is_compiled: smelt.tensor(np.array(trajectory(plan, optim, parameter, now))),
-            torch.tensor(expected, dtype=torch.float64),
-        )
+    parameter = lambda: nn.Parameter(smelt.ones(2, dtype=smelt.float64))  # noqa: E731
+    for check, compiled in (("value", False), ("compiled", True)):
+        if check in checks:
+            case = Case("lr_scheduler", plan.name, plan.name, "float64", check, text)
+            call = partial(_array_by_smelt, plan, parameter, compiled)
+            compare(tally, case, call, torch.tensor(expected, dtype=torch.float64))
+
+
+def _array_by_smelt(plan: Plan, parameter: Callable[[], Any], compiled: bool) -> Any:
+    return smelt.tensor(np.array(trajectory(plan, optim, parameter, compiled)))

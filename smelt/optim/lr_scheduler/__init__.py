@@ -6,8 +6,8 @@ from smelt.optim.lr_scheduler.closed import (
     ExponentialLR,
     LambdaLR,
     LinearLR,
-    MultiStepLR,
     MultiplicativeLR,
+    MultiStepLR,
     PolynomialLR,
     StepLR,
 )

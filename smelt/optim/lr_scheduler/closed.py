@@ -46,10 +46,11 @@ class _PerGroup(LRScheduler):
     ) -> None:
         self._check_optimizer(optimizer)
         name, groups = type(self).__name__, len(optimizer.param_groups)
-        self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+        given: list[Any] = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+        self.lr_lambdas = given
         if len(self.lr_lambdas) != groups:
             raise ArgumentError(f"{name}: {len(self.lr_lambdas)} functions for {groups} groups")
-        for function in self.lr_lambdas:
+        for function in given:
             if not callable(function):
                 kind = type(function).__name__
                 raise ArgumentError(f"{name}: lr_lambda must be a function, got a {kind}")

@@ -21,7 +21,7 @@ class _Together(LRScheduler):
 
     schedulers: list[LRScheduler]
 
-    def _take(self, schedulers: Sequence[LRScheduler], optimizer: Any) -> None:
+    def _take(self, schedulers: Sequence[Any], optimizer: Any) -> None:
         """Checks the schedules and keeps them."""
         name = type(self).__name__
         self._check_optimizer(optimizer)
