@@ -24,7 +24,6 @@ class _Together(LRScheduler):
     def _take(self, schedulers: Sequence[Any], optimizer: Any) -> None:
         """Checks the schedules and keeps them."""
         name = type(self).__name__
-        self._check_optimizer(optimizer)
         for place, scheduler in enumerate(schedulers):
             if not isinstance(scheduler, LRScheduler):
                 kind = type(scheduler).__name__
@@ -34,6 +33,8 @@ class _Together(LRScheduler):
                     if hasattr(scheduler, "step")
                     else f"{name}: schedulers[{place}] must be a schedule, got a {kind}"
                 )
+        self._check_optimizer(optimizer)
+        for place, scheduler in enumerate(schedulers):
             if scheduler.optimizer is not optimizer:
                 raise ArgumentError(f"{name}: schedulers[{place}] is of another optimizer")
         self.schedulers = list(schedulers)
