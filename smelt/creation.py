@@ -222,8 +222,8 @@ def meshgrid(*vectors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple
     """
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
-    listed = len(vectors) == 1 and isinstance(vectors[0], (list, tuple))
-    axes: Sequence[Any] = vectors[0] if listed else vectors
+    only = vectors[0] if len(vectors) == 1 else None
+    axes: Sequence[Any] = only if isinstance(only, (list, tuple)) else vectors
     shape = tuple(vector.size for vector in axes)
     grids = []
     for axis, vector in enumerate(axes):

@@ -75,7 +75,7 @@ def record(names: Callable[[str], bool]) -> None:
             continue
         forms = dict(operators.spellings(op.name))
         if forms and names(op.full_name):
-            for sample in _spread(list(_fitting(op, forms))):
+            for sample in _fitting(op, forms):
                 _record(recorder, op, next(iter(forms)), sample)
     recorder.write()
     print(f"{len(recorder.cases)} cases, {len({case['name'] for case in recorder.cases})} names")
@@ -86,17 +86,21 @@ def _spread(found: list[Any]) -> list[Any]:
     return found[:: max(1, -(-len(found) // CASES))][:CASES]
 
 
+def _is_small(sample: Any) -> bool:
+    tensors = tensors_in((sample.input, sample.args, sample.kwargs))
+    return sum(x.numel() for x in tensors) <= ELEMENTS and not sample.kwargs.get("dropout_p")
+
+
 def _fitting(op: Any, forms: dict[str, Any]) -> Iterator[Any]:
-    """Yields the small samples in which Smelt and PyTorch agree about everything."""
+    """Yields a spread of the small samples, those in which Smelt and PyTorch agree."""
     supported = op.supported_dtypes("cpu")
     dtype = torch.float64 if torch.float64 in supported else torch.int64
     if dtype not in supported:
         return
-    for sample in operators.samples(op, dtype, op.supports_autograd and dtype.is_floating_point):
+    wanted = op.supports_autograd and dtype.is_floating_point
+    small = [one for one in operators.samples(op, dtype, wanted) if _is_small(one)]
+    for sample in _spread(small):
         arguments = (sample.input, *sample.args)
-        size = sum(x.numel() for x in tensors_in((arguments, sample.kwargs)))
-        if size > ELEMENTS or sample.kwargs.get("dropout_p"):
-            continue
         try:
             ours = to_smelt(list(arguments)), to_smelt(sample.kwargs)
         except Untranslatable:
