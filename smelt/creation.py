@@ -190,7 +190,8 @@ def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) 
         raise ArgumentError(f"linspace: the number of steps must not be negative: {steps}")
     numbers = iota(shape=(steps,), axis=0).to(dtypes.float64)
     whole = not as_dtype(dtype).is_float
-    first, last = (float(math.trunc(bound) if whole else bound) for bound in (start, end))
+    ends = [as_tensor(bound, dtypes.float64).to(dtypes.float64) for bound in (start, end)]
+    first, last = (bound.trunc() if whole else bound for bound in ends)
     gap = (last - first) / max(1, steps - 1)
     from_last = last - (steps - 1 - numbers) * gap
     return where(numbers < max(1, steps // 2), first + numbers * gap, from_last).to(dtype)
