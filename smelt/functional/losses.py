@@ -104,7 +104,13 @@ def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float
 def smooth_l1_loss(
     input: Tensor, target: Any, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
-    """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y."""
+    """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y.
+
+    Raises:
+        ArgumentError: a negative beta.
+    """
+    if beta < 0:
+        raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
     input, target = _pair("smooth_l1_loss", input, target)
