@@ -16,6 +16,7 @@ from smelt.tensor.apply import (
     matched,
     own_axis_of,
     places_of,
+    whole_number,
 )
 from smelt.tensor.checked import described
 
@@ -161,14 +162,13 @@ def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None
         ArgumentError: there are not as many shifts as axes, or an axis does not exist.
         ShapeError: x has no axis, but one is named.
     """
-    if dim is None and isinstance(shifts, int):
-        return _rolled(x.reshape(-1), shifts, 0).reshape(x.shape)
-    distances = tuple(shifts) if isinstance(shifts, (list, tuple)) else (shifts,)
+    given = shifts if isinstance(shifts, (list, tuple)) else (shifts,)
+    distances = [whole_number("roll: a shift", shift) for shift in given]
     several = tuple(dim) if isinstance(dim, (list, tuple)) else () if dim is None else (dim,)
-    if len(distances) != len(several) and (several or len(distances) != 1):
+    if not several and len(distances) == 1:
+        return _rolled(x.reshape(-1), distances[0], 0).reshape(x.shape)
+    if len(distances) != len(several):
         raise ArgumentError(f"roll: {len(distances)} shifts for {len(several)} axes")
-    if not several:
-        return roll(x, distances[0])
     for distance, axis in zip(distances, several, strict=True):
         x = _rolled(x, distance, own_axis_of(x, axis, "roll"))
     return x
