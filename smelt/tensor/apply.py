@@ -18,7 +18,15 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
-from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
+from smelt.tracing.apply import (
+    alike,
+    apply,
+    apply_directly,
+    as_tensor,
+    is_tensor,
+    repeated,
+    tensor_of,
+)
 from smelt.tracing.engine import Eager, context, literal_array, weak_dtype
 
 if TYPE_CHECKING:
@@ -26,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dims",
+    "alike",
     "apply",
+    "apply_directly",
     "as_tensor",
     "axes_of",
     "axis_of",
@@ -54,6 +64,9 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     compare as logic, and turn into int64 for other arithmetic; float16 and
     bfloat16 compute in float32 and the result is rounded back.
     """
+    result = apply_directly(op, *operands)
+    if result is not None:
+        return result
     dtype = common_dtype(operands)
     if op.accepts is elementwise.FLOAT and not dtype.is_float:
         dtype = dtypes.float32
@@ -112,6 +125,8 @@ def _comparable(operands: Sequence[Any]) -> DType:
 
 def matched(*operands: Any) -> tuple[Tensor, ...]:
     """Returns operands as tensors of their common dtype."""
+    if len(operands) == 2 and (pair := alike(*operands)) is not None:
+        return pair
     dtype = common_dtype(operands)
     return tuple(as_tensor(operand, dtype).to(dtype) for operand in operands)
 
