@@ -105,7 +105,12 @@ class Op(Operation):
 
     def known_type(self, operands: Sequence[Typed], attributes: dict[str, Any]) -> Type:
         """Returns what `infer` does; for shapes, dtypes and attributes seen before from memory."""
-        key = (*[(x.shape, x.dtype) for x in operands], *attributes.items())
+        if len(operands) == 1:
+            (x,) = operands
+            key = (x.shape, x.dtype, *attributes, *attributes.values())
+        else:
+            kinds = [part for x in operands for part in (x.shape, x.dtype)]
+            key = (*kinds, *attributes, *attributes.values())
         try:
             known = self._types.get(key)
         except TypeError:  # an attribute without a hash

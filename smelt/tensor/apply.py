@@ -19,6 +19,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeErro
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tracing.apply import (
+    FLOATS,
     alike,
     apply,
     apply_directly,
@@ -136,11 +137,13 @@ def floating(x: Any) -> Tensor:
     are.
     """
     x = as_tensor(x)
-    return x if x.dtype.is_float else x.to(dtypes.float32)
+    return x if x.dtype in FLOATS else x.to(dtypes.float32)
 
 
 def floats(*operands: Any) -> tuple[Tensor, ...]:
     """Returns operands as tensors of their common dtype, or of float32 when that is of integers."""
+    if len(operands) == 2 and (pair := alike(*operands)) and pair[0].dtype in FLOATS:
+        return pair
     dtype = common_dtype(operands)
     dtype = dtype if dtype.is_float else dtypes.float32
     return tuple(as_tensor(operand, dtype).to(dtype) for operand in operands)
@@ -169,6 +172,8 @@ def own_axis_of(x: Tensor, dim: int, what: str) -> int:
 
 
 def _counted(dim: int, shape: Shape, what: str) -> int:
+    if type(dim) is int and -len(shape) <= dim < len(shape):
+        return dim % len(shape)
     if isinstance(dim, bool):
         raise ArgumentError(f"{what}: an axis is an integer, got {dim}")
     try:
@@ -179,6 +184,8 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
 
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     """Returns the axes that `dim` names (all when None or empty), from the front, sorted."""
+    if type(dim) is int and 0 <= dim < len(shape):
+        return (dim,)
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
     if not dims:
         return tuple(range(len(shape)))
@@ -192,6 +199,8 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Returns `f(2, 3)` and `f((2, 3))` alike as a tuple of ints."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = tuple(given[0])
+    if set(map(type, given)) <= {int}:
+        return given
     return tuple(whole_number("an extent", extent) for extent in given)
 
 

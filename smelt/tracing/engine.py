@@ -128,7 +128,14 @@ class Eager(Engine):
             if type(array) is not np.ndarray and not isinstance(array, np.ndarray):
                 array.__array__()  # raises, and says which trace the value has left
             arrays.append(array)
-        return np.asarray(quietly(op.value, *arrays, **attributes), kind.dtype.storage)
+        if op.is_movement:  # nothing is computed that NumPy could warn of
+            data = op.value(*arrays, **attributes)
+        else:
+            data = quietly(op.value, *arrays, **attributes)
+        storage = kind.dtype.storage
+        if type(data) is np.ndarray and data.dtype is storage:
+            return data
+        return np.asarray(data, storage)
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """Returns the array itself."""

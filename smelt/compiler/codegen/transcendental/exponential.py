@@ -152,7 +152,11 @@ def erf(x: Expression) -> Expression:
 def _erfc(x: Expression) -> Expression:
     if x.dtype is float32:
         return _exp_inside(-(x * polynomial(x, error_function.EXPONENT)))
-    return _exp_inside(-(x * x)) * polynomial(x, error_function.FAR) / polynomial(x, error_function.FAR_BELOW)
+    return (
+        _exp_inside(-(x * x))
+        * polynomial(x, error_function.FAR)
+        / polynomial(x, error_function.FAR_BELOW)
+    )
 
 
 def split_powers_of_two(
