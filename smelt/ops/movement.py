@@ -412,16 +412,16 @@ class Concatenate(Movement):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]
+        rest = first.shape[:axis] + first.shape[axis + 1 :]
         for operand in types[1:]:
             if operand.dtype is not first.dtype:
                 raise DTypeError(
                     f"concatenate: dtypes {first.dtype.name} and {operand.dtype.name} differ"
                 )
-            trimmed = [x.shape[:axis] + x.shape[axis + 1 :] for x in (first, operand)]
-            if len(first.shape) != len(operand.shape) or trimmed[0] != trimmed[1]:
+            shape = operand.shape
+            if len(first.shape) != len(shape) or shape[:axis] + shape[axis + 1 :] != rest:
                 raise ShapeError(
-                    f"concatenate: shapes {first.shape} and {operand.shape} differ outside "
-                    f"axis {axis}"
+                    f"concatenate: shapes {first.shape} and {shape} differ outside axis {axis}"
                 )
         total = sum(x.shape[axis] for x in types)
         return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
@@ -438,12 +438,12 @@ class Concatenate(Movement):
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         axis, offset, parts = attributes["axis"], 0, []
+        start, stop, step = [0] * g.ndim, list(g.shape), (1,) * g.ndim
         for x, needed in zip(inputs, needs, strict=True):
-            start, stop = [0] * g.ndim, list(g.shape)
             start[axis], stop[axis] = offset, offset + x.shape[axis]
-            offset += x.shape[axis]
-            bounds = {"start": tuple(start), "stop": tuple(stop), "step": (1,) * g.ndim}
-            parts.append(slice_(g, **bounds) if needed else None)
+            offset = stop[axis]
+            part = slice_(g, start=tuple(start), stop=tuple(stop), step=step) if needed else None
+            parts.append(part)
         return tuple(parts)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:

@@ -128,6 +128,8 @@ def matched(*operands: Any) -> tuple[Tensor, ...]:
     """Returns operands as tensors of their common dtype."""
     if len(operands) == 2 and (pair := alike(*operands)) is not None:
         return pair
+    if all(map(is_tensor, operands)) and len({x.dtype for x in operands}) == 1:
+        return operands
     dtype = common_dtype(operands)
     return tuple(as_tensor(operand, dtype).to(dtype) for operand in operands)
 

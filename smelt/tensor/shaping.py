@@ -10,6 +10,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
 from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of, matched, own_axis_of
 from smelt.tensor.checked import described
+from smelt.tracing.engine import EAGER, context
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -154,8 +155,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
         raise ArgumentTypeError(f"cat: needs a list of tensors, got {described(tensors)}")
     if not tensors:
         raise ArgumentError("cat: nothing to join; give at least one tensor")
-    dtype = common_dtype(tuple(tensors))
-    tensors = [as_tensor(tensor, dtype).to(dtype) for tensor in tensors]
+    tensors = matched(*tensors)
     axis = axis_of(tensors[0], dim, "cat")
     if not tensors[0].ndim:
         raise ShapeError("cat: a number of shape () has no axis to join along; use stack")
@@ -170,9 +170,13 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     if not isinstance(tensors, (list, tuple)):
         raise ArgumentTypeError(f"stack: needs a list of tensors, got {described(tensors)}")
     items = matched(*tensors)
+    shape = items[0].shape if items else ()
     for item in items[1:]:
-        if item.shape != items[0].shape:
-            raise ShapeError(f"stack: shapes {items[0].shape} and {item.shape} differ")
+        if item.shape != shape:
+            raise ShapeError(f"stack: shapes {shape} and {item.shape} differ")
+    if context.engine is EAGER and type(dim) is int and 0 <= dim < len(shape):
+        joined = cat(items, dim)  # the new axis is the outer part of the joined one
+        return reshape(joined, (*shape[:dim], len(items), *shape[dim:]))
     return cat([unsqueeze(item, dim) for item in items], dim)
 
 
