@@ -8,7 +8,6 @@ compiler makes of it: `compiler/graph/gemm_blocking.py` chooses, `compiler/lower
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 import numpy as np

@@ -8,7 +8,9 @@ _NARROW = 1 << 31
 _SPARSE = 64  # how many times as long a row is as the part of it that is wanted
 
 
-def places_in_order(x: np.ndarray, count: int | None = None, descending: bool = False) -> np.ndarray:
+def places_in_order(
+    x: np.ndarray, count: int | None = None, descending: bool = False
+) -> np.ndarray:
     """Returns the places (int64) that sort the last axis of x; equal elements keep their order.
 
     nan counts as larger than everything. `count` wants the first so many only: then the others are

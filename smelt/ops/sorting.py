@@ -9,8 +9,8 @@ import numpy as np
 from smelt.dtypes import int64
 from smelt.errors import ShapeError
 from smelt.ir.operation import Pattern
-from smelt.ops.order import places_in_order
 from smelt.ops.op import Op, Type, Typed, check_not_half
+from smelt.ops.order import places_in_order
 
 
 class Argsort(Op):
