@@ -1,4 +1,4 @@
-"""Costs that ought to be those of the arithmetic: eager functions of large tensors beside PyTorch's.
+"""Costs that ought to be those of the arithmetic: functions of large tensors beside PyTorch's.
 
     python benchmarks/costs.py --peers /path/to/python/with/torch
 

@@ -148,7 +148,7 @@ def show(medians: dict[str, dict[str, float]], unit: str) -> None:
 
 
 def show_quantities(medians: dict[str, dict[str, float]], unit: str) -> None:
-    """Prints a line per quantity: each side's time, and how many times the last one's Smelt's is."""
+    """Prints a line per quantity: each side's time, and the ratio of the first to the last."""
     scale, names = {"us": 1e6, "ms": 1e3, "s": 1.0}[unit], list(medians)
     print(f"  {'':<20}" + "".join(f"{name + ', ' + unit:>16}" for name in names) + f"{'ratio':>9}")
     for what in medians[names[0]]:

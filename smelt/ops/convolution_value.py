@@ -69,8 +69,8 @@ def _by_taps(
     seen = np.empty((*before, taps, *x.shape[len(before) : 3], *spatial), x.dtype)
     for number, tap in enumerate(itertools.product(*map(range, kernel))):
         start = [place * gap for place, gap in zip(tap, dilation, strict=True)]
-        window = x[(..., *_strided(start, spatial, stride))]
-        seen[(*(slice(None),) * len(before), number)] = window
+        room = seen[:, :, number] if shared else seen[:, :, :, number]
+        np.copyto(room, _strided(x, start, spatial, stride))
     if shared:
         product = np.matmul(weights, seen.reshape((groups, -1, samples * positions)))
         y[...] = product.reshape((y.shape[1], samples, *spatial)).swapaxes(0, 1)
@@ -90,14 +90,15 @@ def _by_positions(
     y = np.empty((*spatial, groups, samples, weights.shape[2]), x.dtype)
     for place in itertools.product(*map(range, spatial)):
         start = [part * step for part, step in zip(place, stride, strict=True)]
-        seen = x[(..., *_strided(start, kernel, dilation))]
-        np.matmul(seen.reshape((groups, samples, depth)), weights, out=y[place])
+        seen = _strided(x, start, kernel, dilation).reshape((groups, samples, depth))
+        np.matmul(seen, weights, out=y[place])
     ndim = len(spatial)
     y = y.transpose((ndim + 1, ndim, ndim + 2, *range(ndim)))
     return y.reshape((samples, w.shape[0], *spatial))
 
 
-def _strided(start: list[int], counts: Sizes, steps: Sizes) -> tuple[slice, ...]:
-    """Returns so many elements from `start` on along each axis, `steps` apart."""
+def _strided(x: np.ndarray, start: list[int], counts: Sizes, steps: Sizes) -> np.ndarray:
+    """Returns so many elements from `start` on along each of the last axes, `steps` apart."""
     ends = [first + (n - 1) * gap + 1 for first, n, gap in zip(start, counts, steps, strict=True)]
-    return tuple(map(slice, start, ends, steps))
+    kept = [slice(None)] * (x.ndim - len(start))
+    return x[(*kept, *map(slice, start, ends, steps))]

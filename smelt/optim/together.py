@@ -21,7 +21,7 @@ class Update(NamedTuple):
     x: Tensor
     g: Tensor
     state: dict[str, Tensor]
-    index: int  # of the parameter in its group
+    number: int  # of the parameter in its group
 
 
 def same_count(t: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def _side_by_side(group: list[Update]) -> Update:
     first = group[0]
     state = {name: _flat([update.state[name] for update in group]) for name in first.state}
     x, g = _flat([update.x for update in group]), _flat([update.g for update in group])
-    return Update(x, g, state, first.index)
+    return Update(x, g, state, first.number)
 
 
 def _flat(tensors: list[Tensor]) -> Tensor:

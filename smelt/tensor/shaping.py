@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
-from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of, matched, own_axis_of
+from smelt.tensor.apply import axis_of, extents_of, matched, own_axis_of
 from smelt.tensor.checked import described
 from smelt.tracing.engine import EAGER, context
 

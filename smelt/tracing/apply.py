@@ -170,7 +170,7 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
     if known is None:
         known = as_tensor(number, dtype)
         if number and number == number:  # 0.0 equals -0.0, and nan does not equal itself
-            known._data.flags.writeable = False
+            known.data.flags.writeable = False
             if len(_constants) >= MANY_CONSTANTS:
                 _constants.clear()
             _constants[number, key] = known

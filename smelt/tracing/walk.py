@@ -135,7 +135,7 @@ def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
     for tensor in order:
         entry = tensor.tape_entry
         inputs = () if entry is None else entry.inputs
-        if id(tensor) in wanted or any([id(x) in found for x in inputs if x.requires_grad]):
+        if id(tensor) in wanted or any(id(x) in found for x in inputs if x.requires_grad):
             found.add(id(tensor))
     return found
 
