@@ -21,6 +21,7 @@ from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
 from smelt.ir.visit import Index
 from smelt.ops.op import Gradients, Mask, Needs, Op, Readers, Shape, Type, Typed, batch_size
+from smelt.tracing.engine import EAGER, context
 
 
 def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
@@ -252,6 +253,9 @@ class Slice(Movement):
         return tuple(i * step + start for i, start, step in axes)
 
 
+FEW_PARTS = 16  # whose sum compiled code reads as one expression, and better than joined parts
+
+
 class Placed:
     """A gradient by elements of a tensor: `g` where a slice has read them, zero elsewhere."""
 
@@ -275,8 +279,11 @@ class Placed:
 
     def total(self, parts: list[Placed], tensor: Any) -> Any:
         """Returns the sum of parts of one gradient: those that lie side by side are joined."""
+        lines = _lines(parts)
+        if len(parts) <= FEW_PARTS and context.engine is not EAGER:
+            lines = [[part] for part in parts]
         total = None
-        for line in _lines(parts):
+        for line in lines:
             joined = line[0].alone() if len(line) == 1 else _joined(line)
             total = joined if total is None else total + joined
         return total
