@@ -81,7 +81,7 @@ class Elementwise(Op):
         self.native = frozenset(filter(self._is_native, dtypes.ALL))
 
     def __call__(self, *operands: Any, **attributes: Any) -> Any:
-        if not attributes:
+        if self.native and not attributes:
             result = apply_directly(self, *operands)
             if result is not None:
                 return result
@@ -179,13 +179,10 @@ def _side(winner: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
 
 
 def _sigmoid_value(x: np.ndarray) -> np.ndarray:
-    decay = np.empty_like(x)
-    np.abs(x, out=decay)
-    np.negative(decay, out=decay)
-    np.exp(decay, out=decay)  # never overflows
-    top = np.asarray(select(x >= 0, np.ones((), x.dtype), decay))
-    decay += 1
-    return np.divide(top, decay, out=decay)
+    one = x.dtype.type(1)
+    decay = np.exp(np.copysign(x, -one))  # never overflows
+    top = np.asarray(select(x >= 0, one, decay))
+    return np.divide(top, decay + one, out=top)
 
 
 def _relu_value(x: np.ndarray) -> np.ndarray:

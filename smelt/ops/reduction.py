@@ -95,8 +95,9 @@ _BLOCK = 256  # what is added one by one
 
 def _sum_value(x: np.ndarray, axis: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """NumPy's sum; where NumPy would add many floats one by one, in blocks, and these in blocks."""
-    if x.dtype.kind != "f" or _added_one_by_one(x, axis) <= 4 * _BLOCK:
-        return np.asarray(np.sum(x, axis=axis, dtype=dtype))
+    few = x.dtype.kind != "f" or x.size <= 4 * _BLOCK
+    if few or _added_one_by_one(x, axis) <= 4 * _BLOCK:
+        return np.asarray(np.add.reduce(x, axis=axis, dtype=dtype))
     for place in sorted(axis, reverse=True):
         while x.shape[place] > _BLOCK and _added_one_by_one(x, (place,)) > _BLOCK:
             x = np.add.reduceat(x, range(0, x.shape[place], _BLOCK), axis=place)

@@ -16,7 +16,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
-from smelt.ops import elementwise, reduction
+from smelt.ops import elementwise, movement, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tracing.apply import (
     FLOATS,
@@ -156,7 +156,9 @@ def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Ten
     axes = axes_of(x.shape, dim)
     compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
     result = op(x.to(compute), axes=axes).to(x.dtype)
-    return result.reshape(reduction.kept_shape(x.shape, axes)) if keepdim else result
+    if not keepdim or not axes:
+        return result
+    return movement.reshape(result, shape=reduction.kept_shape(x.shape, axes))
 
 
 def axis_of(x: Tensor, dim: int, what: str) -> int:
@@ -186,8 +188,10 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
 
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     """Returns the axes that `dim` names (all when None or empty), from the front, sorted."""
-    if type(dim) is int and 0 <= dim < len(shape):
-        return (dim,)
+    if type(dim) is tuple and len(dim) == 1:
+        (dim,) = dim
+    if type(dim) is int and -len(shape) <= dim < len(shape):
+        return (dim % len(shape),)
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
     if not dims:
         return tuple(range(len(shape)))

@@ -194,8 +194,14 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
         sizes = list(split_size)
     if sum(sizes) != extent:
         raise ArgumentError(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
-    starts = [sum(sizes[:index]) for index in range(len(sizes))]
-    return tuple(narrow(x, axis, start, size) for start, size in zip(starts, sizes, strict=True))
+    low, high, step, parts = [0] * x.ndim, list(x.shape), (1,) * x.ndim, []
+    for size in sizes:
+        if size < 0:
+            raise ArgumentError(f"split: an extent of {sizes} is negative")
+        high[axis] = low[axis] + size
+        parts.append(movement.slice_(x, start=tuple(low), stop=tuple(high), step=step))
+        low[axis] = high[axis]
+    return tuple(parts)
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

@@ -89,8 +89,8 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
     data = engine.evaluate(op, tensors, attributes, kind)
     result = _Tensor(data, kind.dtype)
     if op.views:
-        result.share_version(tensors[0])  # the array may be a view
-    if context.grad_enabled and kind.dtype.is_float:
+        result._version = tensors[0]._version  # the array may be a view
+    if context.grad_enabled and kind.dtype in FLOATS:
         for operand in tensors:
             if operand.requires_grad:
                 result.requires_grad = True
@@ -99,50 +99,44 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
     return result
 
 
-def apply_directly(op: Elementwise, *operands: Any) -> Tensor | None:
-    """Applies an elementwise operation where there is nothing to decide: eagerly, on tensors of one
-    dtype in which the operation computes, and on numbers that take it. None where it is not so.
+def apply_directly(op: Elementwise, a: Any, b: Any = None) -> Tensor | None:
+    """Applies an elementwise operation where there is nothing to decide: eagerly, on one or two
+    tensors of a dtype in which it computes, or one and a number that takes this dtype. None where
+    it is not so.
 
     NumPy checks the shapes. The result is that of `promoted`, after a fraction of its time, which
     is what an operation on few elements costs.
     """
     if context.engine is not EAGER:
         return None
-    dtype = None
-    for operand in operands:
-        if isinstance(operand, _Tensor):
-            if dtype is None:
-                dtype = operand.dtype
-            elif operand.dtype is not dtype:
-                return None
+    pair = (a, b) if op.arity == 2 else (a, a)
+    if pair[0] is not pair[1] or not isinstance(a, _Tensor):
+        found = alike(a, b)
+        if found is None:
+            return None
+        pair = found
+    first, second = pair
+    dtype = first.dtype
     if dtype not in op.native:
         return None
-    wanted = context.grad_enabled
-    has_gradient = False
-    tensors, arrays = [], []
-    for operand in operands:
-        if not isinstance(operand, _Tensor):
-            operand = _constant(operand, dtype)
-            if operand is None:
-                return None
-        elif operand.requires_grad:
-            has_gradient = wanted
-        plain = type(operand) is _Tensor and operand._moved is None
-        array = operand._data if plain else operand.data
-        if type(array) is not ndarray:
-            return None
-        tensors.append(operand)
-        arrays.append(array)
+    x = first._data if type(first) is _Tensor and first._moved is None else first.data
+    y = second._data if type(second) is _Tensor and second._moved is None else second.data
+    if type(x) is not ndarray or type(y) is not ndarray:
+        return None
     try:
-        data = quietly(op.numpy, *arrays)
+        data = quietly(op.numpy, x, y) if op.arity == 2 else quietly(op.numpy, x)
     except ValueError:
         return None  # the checks of the operation say what is wrong with the shapes
     if op.to_bool:
         return _Tensor(asarray(data), bool_)
-    result = _Tensor(asarray(data, dtype.storage), dtype)
-    if has_gradient and dtype in FLOATS:
+    storage = dtype.storage
+    if type(data) is not ndarray or data.dtype is not storage:
+        data = asarray(data, storage)
+    result = _Tensor(data, dtype)
+    has_gradient = first.requires_grad or second.requires_grad
+    if has_gradient and dtype in FLOATS and context.grad_enabled:
         result.requires_grad = True
-        result.tape_entry = TapeEntry(op, tuple(tensors), {})
+        result.tape_entry = TapeEntry(op, pair if op.arity == 2 else (first,), {})
     return result
 
 
@@ -195,7 +189,10 @@ class TapeEntry:
         self.op = op
         self.inputs = inputs
         self.attributes = attributes
-        self.versions = tuple([operand._version[0] for operand in inputs])
+        if len(inputs) == 2:
+            self.versions: tuple[int, ...] = inputs[0]._version[0], inputs[1]._version[0]
+        else:
+            self.versions = tuple([operand._version[0] for operand in inputs])
         modules = running.modules
         self.module = ".".join(modules) if modules else ""
         self.sequence_number = next(_sequence_numbers)
