@@ -11,7 +11,7 @@ from smelt.ops.order import places_in_order
 from smelt.tensor.apply import axis_of
 from smelt.tensor.indexing import gather_known
 from smelt.tracing.apply import tensor_of
-from smelt.tracing.engine import EAGER, context
+from smelt.tracing.engine import EAGER, context, quietly
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -40,7 +40,7 @@ def _order(x: Tensor, axis: int, descending: bool, count: int | None = None) -> 
     """Returns the places of the elements of x in order along an axis, or the first so many."""
     rows = x.detach().to(x.dtype.compute).movedim(axis, -1)
     if context.engine is EAGER and not rows.is_traced:
-        first = places_in_order(rows.data, count, descending)
+        first = quietly(places_in_order, rows.data, count, descending)
         return tensor_of(first, int64).movedim(-1, axis)
     order = _sorted_order(rows, descending)
     return (order if count is None else order.narrow(-1, 0, count)).movedim(-1, axis)

@@ -9,6 +9,7 @@ module that holds it holds its parameters.
 from __future__ import annotations
 
 import copy
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,7 @@ def view_of(module: Any, step: Any, compile: Compile) -> Any:
     def reduced(self: Any, protocol: Any = None) -> Any:
         return compile, (module,)
 
-    names = {
+    names: dict[str, Any] = {
         "__call__": call,
         "__copy__": copied,
         "__deepcopy__": copied_deeply,
@@ -53,7 +54,10 @@ def view_of(module: Any, step: Any, compile: Compile) -> Any:
     for name in _OF_THE_STEP:
         if not hasattr(kind, name):
             names[name] = _read_from(step, name)
-    view = object.__new__(type(kind)(kind.__name__, (kind,), names))
+    made: type[Any] = types.new_class(
+        kind.__name__, (kind,), exec_body=lambda own: own.update(names)
+    )
+    view = object.__new__(made)
     object.__setattr__(view, "__dict__", vars(module))
     return view
 
