@@ -17,7 +17,7 @@ import numpy as np
 from smelt.dtypes import DType, float32, float64
 from smelt.errors import ArgumentError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.elementwise import add, as_float, div, eq, mul
+from smelt.ops.elementwise import add, as_float, cast, div, eq, mul
 from smelt.ops.movement import broadcast_to, concatenate, cropped, flip, reshape
 from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_number
 from smelt.tracing.engine import EAGER, context
@@ -197,7 +197,8 @@ def _cumsum_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
 
 def _cumprod_tangent(t: Any, y: Any, x: Any, axis: int) -> Any:
     """T[k] = x[k] T[k - 1] + t[k] (the product before k)"""
-    return _recurrence(x, mul(t, _before(x, axis)), axis)
+    tangent = _recurrence(_wide(x), mul(_wide(t), _before(_wide(x), axis)), axis)
+    return cast(tangent, dtype=x.dtype)
 
 
 def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
@@ -207,9 +208,15 @@ def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
     """
     if _may_divide(y):
         return div(_cumsum_adjoint(mul(g, y), y, x, axis), x)
-    factors = flip(_moved_on(flip(x, axes=(axis,)), 1, axis, 1.0), axes=(axis,))
-    backward = _recurrence(flip(factors, axes=(axis,)), flip(g, axes=(axis,)), axis)
-    return mul(_before(x, axis), flip(backward, axes=(axis,)))
+    wide, axes = _wide(x), (axis,)
+    factors = _moved_on(flip(wide, axes=axes), 1, axis, 1.0)
+    backward = _recurrence(factors, flip(_wide(g), axes=axes), axis)
+    return cast(mul(_before(wide, axis), flip(backward, axes=axes)), dtype=x.dtype)
+
+
+def _wide(x: Any) -> Any:
+    """Returns float32 as float64, in which products of many factors stay within the range."""
+    return cast(x, dtype=cumprod.accumulator_dtype(x.dtype))
 
 
 def _may_divide(y: Any) -> bool:
