@@ -98,7 +98,8 @@ class SpecializationCache:
         last = self._last
         if last is None or len(last.kinds) != len(arguments):
             return None
-        for argument, (shape, dtype, requires_grad) in zip(arguments, last.kinds, strict=True):
+        # the lengths are equal: strict=True would cost a call 0.2 us more
+        for argument, (shape, dtype, requires_grad) in zip(arguments, last.kinds):  # noqa: B905
             if (
                 type(argument) is not Tensor
                 or argument.shape != shape
