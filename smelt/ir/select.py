@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_FEW = 1024  # elements up to which one call of NumPy's is faster than five
+_FEW = 256  # elements up to which one call of NumPy's is faster than five
 _WHOLE = {size: np.dtype(f"int{8 * size}") for size in (1, 2, 4, 8)}
 
 

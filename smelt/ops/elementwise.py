@@ -180,9 +180,8 @@ def _side(winner: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
 
 def _sigmoid_value(x: np.ndarray) -> np.ndarray:
     one = x.dtype.type(1)
-    decay = np.exp(np.copysign(x, -one))  # never overflows
-    top = np.asarray(select(x >= 0, one, decay))
-    return np.divide(top, decay + one, out=top)
+    below = np.exp(np.copysign(x, -one)) + one  # 1 + e^-|x|, which never overflows
+    return np.asarray(np.exp(np.minimum(x, x.dtype.type(0))) / below)  # 1, or e^x below 0
 
 
 def _relu_value(x: np.ndarray) -> np.ndarray:

@@ -233,8 +233,8 @@ class Slice(Movement):
         return Type(tuple(shape), x.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
-        return arrays[0][tuple(slice(*part) for part in bounds)]
+        bounds = map(slice, attributes["start"], attributes["stop"], attributes["step"])
+        return arrays[0][tuple(bounds)]
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         return (Placed(g, inputs[0].shape, attributes["start"], attributes["step"]),)

@@ -60,7 +60,7 @@ class Type:
 
 
 REGISTRY: dict[str, Op] = {}
-MANY_TYPES = 1024  # that an operation keeps in mind
+MANY_TYPES = 4096  # that an operation keeps in mind
 
 
 class Op(Operation):

@@ -13,7 +13,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-Compile = Callable[[Any], Any]
+from smelt import settings
+from smelt.compiler.frontend.signature import flatten_call
+from smelt.tracing.engine import EAGER, context
 
 _OF_THE_STEP = ("executables", "explain", "memory", "over", "repeat", "times", "traces")
 
@@ -23,44 +25,41 @@ def is_module(function: Any) -> bool:
     return bool(getattr(type(function), "stays_itself_compiled", False))
 
 
-def view_of(module: Any, step: Any, compile: Compile) -> Any:
-    """Returns the view of a module whose calls `step`, its compiled call, runs.
+def view_of(module: Any, compiled: Callable[[Any], Any], compile: Callable[[Any], Any]) -> Any:
+    """Returns the view of a module whose calls are compiled.
 
-    `compile` makes the view of a copy.
+    Args:
+        module: a module.
+        compiled: returns the compiled step of the view, which calls the view within a trace.
+        compile: makes the view of a copy.
     """
     kind = type(module)
+    step: Any
 
     def call(self: Any, *inputs: Any, **options: Any) -> Any:
-        return step(*inputs, **options)
-
-    def copied(self: Any) -> Any:
-        return compile(copy.copy(module))
-
-    def copied_deeply(self: Any, memo: dict[int, Any]) -> Any:
-        return compile(copy.deepcopy(module, memo))
-
-    def reduced(self: Any, protocol: Any = None) -> Any:
-        return compile, (module,)
+        if context.engine is EAGER and settings.current.compile:
+            return step(*inputs, **options)
+        positional, named = flatten_call(inputs, options).rebuilt()
+        return kind.__call__(self, *positional, **named)
 
     names: dict[str, Any] = {
         "__call__": call,
-        "__copy__": copied,
-        "__deepcopy__": copied_deeply,
-        "__reduce_ex__": reduced,
+        "__copy__": lambda self: compile(copy.copy(module)),
+        "__deepcopy__": lambda self, memo: compile(copy.deepcopy(module, memo)),
+        "__reduce_ex__": lambda self, protocol: (compile, (module,)),
         "__doc__": kind.__doc__,
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
     }
-    for name in _OF_THE_STEP:
-        if not hasattr(kind, name):
-            names[name] = _read_from(step, name)
+
+    def read_from_step(name: str) -> property:
+        return property(lambda self: getattr(step, name))
+
+    names |= {name: read_from_step(name) for name in _OF_THE_STEP if not hasattr(kind, name)}
     made: type[Any] = types.new_class(
         kind.__name__, (kind,), exec_body=lambda own: own.update(names)
     )
     view = object.__new__(made)
     object.__setattr__(view, "__dict__", vars(module))
+    step = compiled(view)
     return view
-
-
-def _read_from(step: Any, name: str) -> property:
-    return property(lambda self: getattr(step, name), doc=f"`{name}` of the compiled step.")

@@ -66,10 +66,13 @@ def compile(
     if not callable(function):
         raise ArgumentError(f"compile needs a function, got {type(function).__name__}")
     given = (donate,) if isinstance(donate, int) else tuple(donate)
-    step = CompiledStep(function, given, max_traces)
     if not is_module(function):
-        return step
-    return view_of(function, step, functools.partial(compile, donate=given, max_traces=max_traces))
+        return CompiledStep(function, given, max_traces)
+    return view_of(
+        function,
+        lambda view: CompiledStep(view, given, max_traces),
+        functools.partial(compile, donate=given, max_traces=max_traces),
+    )
 
 
 class CompiledStep:

@@ -129,3 +129,16 @@ def test_eagerly_it_is_the_module() -> None:
     with smelt.settings(compile=False):
         compiled(smelt.ones(3, 4))
     assert compiled.traces == 0
+
+
+def test_hooks_and_summaries_see_the_module_that_is_called() -> None:
+    compiled = smelt.compile(network())
+    seen = []
+    handle = compiled.register_forward_hook(lambda module, inputs, output: seen.append(module))
+    compiled(smelt.ones(3, 4))
+    assert seen == [compiled]
+    handle.remove()
+    for model in (compiled, Around()):
+        x = smelt.ones(3, 4)
+        assert str(nn.summary.summary(model, x)).count("(3, ") == len(list(model.modules()))
+        assert len(str(nn.explain.explain(model, x)).splitlines()) > 3
