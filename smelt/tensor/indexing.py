@@ -77,6 +77,8 @@ def read(x: Tensor, index: Any) -> Tensor:
 
 def _row(x: Tensor, number: int) -> Tensor:
     rest = x.shape[1:]
+    if x.shape[0] == 1:
+        return movement.reshape(x, shape=rest)
     start, stop = (number, *(0,) * len(rest)), (number + 1, *rest)
     row = movement.slice_(x, start=start, stop=stop, step=(1,) * x.ndim)
     return movement.reshape(row, shape=rest)
