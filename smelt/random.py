@@ -28,7 +28,7 @@ from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort
 from smelt.tracing.apply import tensor_of
-from smelt.tracing.engine import EAGER, context, no_grad
+from smelt.tracing.engine import EAGER, context, current_engine, no_grad
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",
@@ -398,7 +398,7 @@ def _require(holds: Any, message: str) -> None:
     if isinstance(holds, Tensor):
         if context.engine is EAGER and not holds.is_traced and holds.data.all():
             return
-        context.engine.require((~holds).sum(), message, ArgumentError)
+        current_engine().require((~holds).sum(), message, ArgumentError)
     elif not np.all(holds):
         raise ArgumentError(message)
 

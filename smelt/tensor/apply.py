@@ -28,7 +28,7 @@ from smelt.tracing.apply import (
     repeated,
     tensor_of,
 )
-from smelt.tracing.engine import Eager, context, literal_array, weak_dtype
+from smelt.tracing.engine import EAGER, current_engine, literal_array, weak_dtype
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -221,6 +221,6 @@ def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """
-    if isinstance(context.engine, Eager):  # state made here is later changed in place
+    if current_engine() is EAGER:  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     return repeated(value, shape, dtype)

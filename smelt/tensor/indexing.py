@@ -24,7 +24,7 @@ from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of, own_axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
-from smelt.tracing.engine import EAGER, context
+from smelt.tracing.engine import EAGER, context, current_engine
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -43,7 +43,7 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
         return
     outside = ((index < low) | (index >= extent)).sum()
     message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
-    context.engine.require(outside, message, BoundsError)
+    current_engine().require(outside, message, BoundsError)
 
 
 def is_known_inside(index: Tensor, low: int, stop: int) -> bool:
@@ -154,7 +154,7 @@ class At:
             )
         positions = self._positions()
         hits = self._scattered(inside.expand(positions.shape), positions)
-        context.engine.require(
+        current_engine().require(
             (hits > 1).sum(),
             "at[...].set: the index names an element twice, so its value is not defined; use add",
             ArgumentError,

@@ -17,12 +17,13 @@ from smelt.dtypes import ALL, DType, bool_, float32, float64, int64
 from smelt.errors import DTypeError
 from smelt.location import running
 from smelt.tracing.concretization import list_concretization_error
-from smelt.tracing.engine import EAGER, Data, context, literal_array, quietly
+from smelt.tracing.engine import EAGER, Data, context, current_engine, literal_array, quietly
 
 if TYPE_CHECKING:
     from smelt.ops.elementwise import Elementwise
     from smelt.ops.op import Op
     from smelt.tensor import Tensor
+    from smelt.tracing.engine import Engine
 
 _Tensor: type[Tensor]
 
@@ -60,8 +61,8 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
         reason = "lists in it differ in length" if ragged else str(error)
         raise DTypeError(f"cannot make a tensor of {type(value).__name__}: {reason}") from None
     if isinstance(value, np.ndarray):
-        context.engine.note_array(value)
-    return _Tensor(context.engine.literal(array, kind), kind)
+        current_engine().note_array(value)
+    return _Tensor(current_engine().literal(array, kind), kind)
 
 
 def repeated(number: bool | int | float, shape: tuple[int, ...], dtype: DType) -> Tensor:
@@ -81,10 +82,11 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
             dtype = next(given, None)  # arrays alone keep theirs
             tensors = tuple([as_tensor(value, dtype) for value in operands])
             break
-    engine = context.engine
-    if engine is EAGER:
+    if context.engine is EAGER:
+        engine: Engine = EAGER
         kind = op.known_type(tensors, attributes)
     else:
+        engine = current_engine()
         kind = op.infer(*tensors, **attributes)
     data = engine.evaluate(op, tensors, attributes, kind)
     result = _Tensor(data, kind.dtype)
