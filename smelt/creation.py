@@ -20,7 +20,7 @@ from smelt.tensor.apply import as_tensor, extents_of
 from smelt.tensor.apply import full as full_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
-from smelt.tensor.unsupported import is_cpu, no_device
+from smelt.tensor.device import is_cpu, no_device
 from smelt.tracing.engine import Eager, context, literal_array
 
 __all__ = [
@@ -48,7 +48,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if isinstance(data, Tensor):
         source = data.detach() if kind is None else data.detach().to(kind)
         # a copy of a traced tensor is that tensor: it is a value, not memory
-        result = source if source.is_traced else Tensor(source.data.copy(), source.dtype)
+        result = source if source.is_traced else Tensor(source.stored.copy(), source.dtype)
     elif isinstance(data, np.ndarray) and isinstance(context.engine, Eager):
         array, dtype = literal_array(data, kind)
         result = Tensor(np.array(array, order="C"), dtype)
@@ -192,14 +192,26 @@ def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:
     return (iota(shape=shape, axis=0) == iota(shape=shape, axis=1)).to(dtype)
 
 
-def one_hot(labels: Any, num_classes: int, dtype: Any = dtypes.int64) -> Tensor:
+def one_hot(labels: Any, num_classes: int = -1, dtype: Any = dtypes.int64) -> Tensor:
     """Returns 1 at each label's place along a new last axis of extent `num_classes`, else 0.
 
+    Args:
+        labels: whole numbers, any shape.
+        num_classes: how many classes there are; -1 for one more than the largest label, which is
+            known eagerly only.
+        dtype: of the result.
+
     Raises:
+        ArgumentError: there is neither a label nor a number of classes.
+        TraceError: -1 inside a compiled step.
         BoundsError: a label outside 0..num_classes - 1.
         DTypeError: the labels are not integers.
     """
     labels = as_tensor(labels)
+    if num_classes == -1:
+        if not labels.numel():
+            raise ArgumentError("one_hot: no labels; say how many classes there are")
+        num_classes = int(labels.amax()) + 1
     check_bounds("one_hot", labels, num_classes)
     shape = (*labels.shape, num_classes)
     return (iota(shape=shape, axis=labels.ndim) == labels.unsqueeze(-1)).to(dtype)

@@ -65,7 +65,7 @@ class Batching(NestedEngine):
 
     def owns(self, tensor: Tensor) -> bool:
         """Returns whether a tensor differs from example to example of this `vmap`."""
-        data = tensor.data
+        data = tensor.stored
         return isinstance(data, Batched) and data.engine is self
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
@@ -131,7 +131,7 @@ class Batching(NestedEngine):
 
 def physical_of(tensor: Tensor) -> Tensor:
     """Returns the batch behind one example."""
-    return tensor.data.tensor
+    return tensor.stored.tensor
 
 
 def moved_axis(x: Tensor, start: int, stop: int) -> Tensor:

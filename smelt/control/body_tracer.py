@@ -163,7 +163,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
             return changed
         self.check_current(tensor)
         if self.owns(tensor._data):
-            return tensor.data
+            return tensor.stored
         entry = self.captured.get(id(tensor))
         if entry is None:
             self._check_owned(tensor._data)
@@ -190,7 +190,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
         raise TraceError(data.leak)
 
     def _leaf(self, tensor: Tensor) -> Node:
-        tensor.data  # noqa: B018  raises for a tensor that was moved
+        tensor.stored  # noqa: B018  raises for a tensor that was moved
         attributes = {"number": len(self._born)}
         return self.record(CAPTURED, (), attributes, tensor.shape, tensor.dtype)
 
@@ -233,8 +233,8 @@ def trace_loop(
     tracer = BodyTracer(context.engine)
     with using(tracer):
         carry = [tracer.placeholder(x, CARRY) for x in initial]
-        slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).data for x in rows]
-    before = [x.data for x in carry]  # what the body makes of `carry` itself does not matter
+        slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).stored for x in rows]
+    before = [x.stored for x in carry]  # what the body makes of `carry` itself does not matter
     scanned = [ScannedInput(x, node) for x, node in zip(rows, slices, strict=True)]
     nodes = _traced(tracer, lambda: iteration(carry, [x.slice for x in scanned])).nodes
     carried = [Carry(*triple) for triple in zip(initial, before, nodes, strict=False)]

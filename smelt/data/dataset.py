@@ -192,7 +192,7 @@ def random_split(
 
 
 def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
-    return Tensor(np.array(tensor.data[rows]), tensor.dtype)
+    return Tensor(np.array(tensor.stored[rows]), tensor.dtype)
 
 
 def _wrapped_index(index: int, length: int) -> int:

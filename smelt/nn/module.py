@@ -32,7 +32,7 @@ from smelt.location import running, with_location
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import RAW, checked, explained, passed_through_foreign_code
-from smelt.tensor.unsupported import is_cpu, no_device
+from smelt.tensor.device import is_cpu, no_device
 from smelt.tracing.engine import context, no_grad
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
@@ -351,7 +351,7 @@ class Module:
                 with no_grad():
                     converted = tensor.to(target)
                     gradient = None if tensor.grad is None else tensor.grad.to(target)
-                tensor.replace_storage(np.array(converted.data), target)
+                tensor.replace_storage(np.array(converted.stored), target)
                 tensor.grad = gradient
         guards.changed()
         return self

@@ -42,7 +42,7 @@ class Parameter(Tensor):
             raise DTypeError(
                 f"a Parameter holds floats, got {tensor.dtype.name}; use register_buffer"
             )
-        super().__init__(np.array(tensor.data, order="C"), tensor.dtype, requires_grad)
+        super().__init__(np.array(tensor.stored, order="C"), tensor.dtype, requires_grad)
 
     @property
     def requires_grad(self) -> bool:
@@ -57,7 +57,7 @@ class Parameter(Tensor):
     def __copy__(self) -> Parameter:
         """A parameter of its own, since optimizers change parameters in place."""
         result = type(self).__new__(type(self))
-        Tensor.__init__(result, self.data.copy(), self.dtype, self.requires_grad)
+        Tensor.__init__(result, self.stored.copy(), self.dtype, self.requires_grad)
         result._grad = self.grad
         return result
 

@@ -262,7 +262,7 @@ class Optimizer:
 
 def _full(x: Tensor, start: float) -> Tensor:
     full = as_tensor(np.full(x.shape, start)).to(x.dtype)
-    return Tensor(np.array(full.data), x.dtype)
+    return Tensor(np.array(full.stored), x.dtype)
 
 
 def _scalar_of(value: Any, index: int, dtype: DType) -> Any:

@@ -21,21 +21,44 @@ from smelt.errors import (
     MovedError,
     ShapeError,
 )
-from smelt.ops.op import Shape
+from smelt.ops.op import Shape, normal_axis
 from smelt.tensor import dlpack, indexing, numpy_protocol
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
+from smelt.tensor.device import CPU, Device
+from smelt.tensor.in_place import InPlace
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
 from smelt.tensor.unsupported import Unsupported
 from smelt.tracing.apply import TapeEntry, install
 from smelt.tracing.backward import backward
 from smelt.tracing.concretization import concretization_error
-from smelt.tracing.engine import Data, context
+from smelt.tracing.engine import Data, context, no_grad
 
 __all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
 
-class Tensor(Operators, Methods, Unsupported):
+KINDS = ("bool", "int", "float")  # each holds what stands before it
+
+
+class Size(int):
+    """The number of elements, which is called for the extents: `x.size(0)` is `x.shape[0]`."""
+
+    shape: Shape
+
+    def __new__(cls, shape: Shape) -> Size:
+        result = int.__new__(cls, math.prod(shape))
+        result.shape = shape
+        return result
+
+    def __call__(self, dim: int | None = None) -> Any:
+        """Returns the extents, or that of axis `dim`."""
+        return self.shape if dim is None else self.shape[normal_axis(dim, len(self.shape), "size")]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, (int(self),)
+
+
+class Tensor(Operators, Methods, InPlace, Unsupported):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
     Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
@@ -69,7 +92,7 @@ class Tensor(Operators, Methods, Unsupported):
     # --- what it is -----------------------------------------------------------------------------
 
     @property
-    def data(self) -> Any:
+    def stored(self) -> Any:
         """The array or graph node behind the tensor; raises MovedError after donation."""
         if self._moved is not None:
             raise MovedError(
@@ -89,9 +112,35 @@ class Tensor(Operators, Methods, Unsupported):
         return len(self.shape)
 
     @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
+    def size(self) -> Size:
+        """Number of elements; called, the extents, `x.size()`, or one of them, `x.size(0)`."""
+        return Size(self.shape)
+
+    @property
+    def data(self) -> Tensor:
+        """The same values without history. Changing them in place changes this tensor, also
+        where it requires a gradient; setting `x.data` gives it other values.
+        """
+        return StateView(self) if self.tape_entry is None else self.detach()
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        StateView(self).replace(as_tensor(values))
+
+    @property
+    def device(self) -> Device:
+        """Where the values are: always the CPU."""
+        return CPU
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was not computed from one that requires a gradient."""
+        return self.tape_entry is None
+
+    @property
+    def grad_fn(self) -> TapeEntry | None:
+        """How the tensor was computed, as far as a gradient needs to know; None for a leaf."""
+        return self.tape_entry
 
     @property
     def at(self) -> indexing.At:
@@ -139,7 +188,7 @@ class Tensor(Operators, Methods, Unsupported):
         if self.is_traced:
             return f"tensor(traced, shape={self.shape}, dtype={self.dtype.name})"
         body = np.array2string(
-            dtypes.decode(self.data, self.dtype), separator=", ", precision=4, prefix="tensor("
+            dtypes.decode(self.stored, self.dtype), separator=", ", precision=4, prefix="tensor("
         )
         kind = (
             ""
@@ -155,7 +204,7 @@ class Tensor(Operators, Methods, Unsupported):
         copy).
         """
         self.check_concrete("numpy()")
-        view = dtypes.decode(self.data, self.dtype).view()
+        view = dtypes.decode(self.stored, self.dtype).view()
         view.flags.writeable = False
         return view
 
@@ -164,12 +213,12 @@ class Tensor(Operators, Methods, Unsupported):
         self.check_concrete("item()")
         if self.size != 1:
             raise ShapeError(f"item() needs one element, got shape {self.shape}")
-        return dtypes.decode(self.data, self.dtype).item()
+        return dtypes.decode(self.stored, self.dtype).item()
 
     def tolist(self) -> Any:
         """Returns the values as nested Python lists."""
         self.check_concrete("tolist()")
-        return dtypes.decode(self.data, self.dtype).tolist()
+        return dtypes.decode(self.stored, self.dtype).tolist()
 
     def __float__(self) -> float:
         self.check_concrete("float()")
@@ -244,11 +293,11 @@ class Tensor(Operators, Methods, Unsupported):
                 "only a tensor that was not computed can be copied or pickled; detach() it"
             )
         gradient = self.grad.detach() if self.grad is not None else None
-        return rebuilt, (type(self), self.data, self.dtype, self.requires_grad, gradient)
+        return rebuilt, (type(self), self.stored, self.dtype, self.requires_grad, gradient)
 
     def __copy__(self) -> Tensor:
         """The same contents, in the same memory, for as long as neither is changed in place."""
-        result = Tensor(self.data, self.dtype, self.requires_grad)
+        result = Tensor(self.stored, self.dtype, self.requires_grad)
         result.tape_entry, result._version = self.tape_entry, self._version
         return result
 
@@ -309,6 +358,8 @@ class Tensor(Operators, Methods, Unsupported):
         update of the captured buffer.
         """
         value = as_tensor(value, self.dtype).to(self.dtype)
+        if value.shape != self.shape and len(value.shape) <= len(self.shape):
+            value = value.expand(self.shape)
         if self.tape_entry is not None:
             raise GradientError("copy_ into a computed tensor would falsify its gradient")
         if self.requires_grad and context.grad_enabled:
@@ -341,7 +392,21 @@ class Tensor(Operators, Methods, Unsupported):
                 f"x {operator} y changes a tensor of shape {self.shape} that requires a gradient; "
                 "write it under smelt.no_grad(), or x = x + y for a new tensor"
             )
+        self.check_fits(f"x {operator} y", result)
         return self.copy_(result)
+
+    def check_fits(self, what: str, result: Tensor) -> None:
+        """Raises for a result that would lose its fraction, or more axes, in this tensor."""
+        if KINDS.index(result.dtype.kind) > KINDS.index(self.dtype.kind):
+            raise DTypeError(
+                f"{what}: the result is {result.dtype.name} and does not fit into the "
+                f"{self.dtype.name} tensor that it changes; make a new tensor of it"
+            )
+        if result.shape != self.shape:
+            raise ShapeError(
+                f"{what}: the result has shape {result.shape} and does not fit into the tensor "
+                f"of shape {self.shape} that it changes"
+            )
 
     def replace_storage(self, array: np.ndarray, dtype: DType) -> None:
         """Gives the same tensor other memory, of its shape; compiled steps look for it anew.
@@ -354,6 +419,52 @@ class Tensor(Operators, Methods, Unsupported):
     def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
         """Returns a constant tensor; used by rules that need a mask or a table of their own."""
         return as_tensor(value, dtype)
+
+
+class StateView(Tensor):
+    """What `x.data` is: the values that x holds at any time, without history.
+
+    In-place changes go to x, eagerly and in a trace.
+    """
+
+    __slots__ = ("_source",)
+    is_variable = True
+
+    def __init__(self, source: Tensor) -> None:
+        self._source = source
+        super().__init__(source.lifted, source.dtype)
+        self._version = source._version
+
+    @property
+    def _data(self) -> Data:  # type: ignore[override]
+        return self._source.lifted
+
+    @_data.setter
+    def _data(self, data: Data) -> None:
+        """What the view shows is the source's."""
+
+    def copy_(self, value: Any) -> Tensor:
+        """Overwrites the contents of the source; returns the view."""
+        with no_grad():
+            self._source.copy_(value)
+        return self
+
+    def replace(self, values: Tensor) -> None:
+        """Gives the source other values of its shape; of another dtype outside a trace only."""
+        source = self._source
+        if values.shape != source.shape:
+            raise ShapeError(
+                f"x.data = y: {values.shape} does not fit into {source.shape}; a tensor keeps its "
+                "shape, so make a new one"
+            )
+        if values.dtype is source.dtype or values.is_traced or source.is_traced:
+            self.copy_(values)
+        else:
+            source.replace_storage(np.array(values.stored), values.dtype)
+
+    def detach(self) -> Tensor:
+        """Returns the view itself."""
+        return self
 
 
 def rebuilt(

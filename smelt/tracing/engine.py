@@ -59,7 +59,7 @@ class Engine:
 
     def lift(self, tensor: Tensor) -> Data:
         """Returns the data of a tensor as this engine sees it, for a copy without history."""
-        return tensor.data
+        return tensor.stored
 
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Is told that Python looks at the value of a concrete tensor."""
@@ -118,7 +118,7 @@ class Eager(Engine):
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
         """Returns the NumPy value."""
-        arrays = [operand.data for operand in operands]
+        arrays = [operand.stored for operand in operands]
         for array in arrays:
             if not isinstance(array, np.ndarray):
                 array.__array__()  # raises, and says which trace the value has left
@@ -132,8 +132,8 @@ class Eager(Engine):
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Overwrites the array."""
         if target.is_traced:
-            raise errors.TraceError(target.data.leak)
-        np.copyto(target.data, value.data)
+            raise errors.TraceError(target.stored.leak)
+        np.copyto(target.stored, value.stored)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Raises at once."""

@@ -84,6 +84,6 @@ def joined(results: list[Any], name: str) -> Any:
                 f"{shapes[1]} cannot be stacked; use drop_last=True, or return something that "
                 "has one shape for every batch"
             )
-        return Tensor(np.concatenate([part.data for part in parts]), parts[0].dtype)
+        return Tensor(np.concatenate([part.stored for part in parts]), parts[0].dtype)
 
     return tree.map(join, *results)
