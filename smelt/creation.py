@@ -18,9 +18,9 @@ from smelt.ops.iota import iota
 from smelt.tensor import Tensor, dlpack
 from smelt.tensor.apply import as_tensor, extents_of
 from smelt.tensor.apply import full as full_tensor
+from smelt.tensor.device import is_cpu, no_device
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
-from smelt.tensor.device import is_cpu, no_device
 from smelt.tracing.engine import Eager, context, literal_array
 
 __all__ = [

@@ -11,7 +11,7 @@ from smelt.errors import ArgumentTypeError, DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import described
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter"]
 
 
 class Parameter(Tensor):
@@ -63,3 +63,18 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Buffer(Tensor):
+    """A tensor that belongs to a module's state and is not learned; `register_buffer` makes it one.
+
+    Args:
+        data: the first values, of any shape and dtype.
+    """
+
+    __slots__ = ()
+    is_variable = True
+
+    def __init__(self, data: Any) -> None:
+        tensor = as_tensor(data)
+        super().__init__(tensor.stored, tensor.dtype)

@@ -112,23 +112,17 @@ def new_full(
     return result.requires_grad_() if requires_grad else result
 
 
-def new_zeros(
-    x: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False
-) -> Tensor:
+def new_zeros(x: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Returns zeros, by default in the dtype of x."""
     return new_full(x, extents_of(size), 0, dtype, requires_grad)
 
 
-def new_ones(
-    x: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False
-) -> Tensor:
+def new_ones(x: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Returns ones, by default in the dtype of x."""
     return new_full(x, extents_of(size), 1, dtype, requires_grad)
 
 
-def new_empty(
-    x: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False
-) -> Tensor:
+def new_empty(x: Tensor, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Returns zeros, by default in the dtype of x; see `smelt.empty`."""
     return new_full(x, extents_of(size), 0, dtype, requires_grad)
 

@@ -1,4 +1,4 @@
-"""PyTorch's and NumPy's spellings of arguments: what a call means that Smelt's own names do not fit.
+"""PyTorch's and NumPy's spellings of arguments: what a call means that Python cannot bind.
 
 A call that fits costs nothing for this: `checked` asks here only after Python could not bind the
 arguments. A keyword is then one of these:
@@ -86,7 +86,7 @@ def respelled(
     if not foreign or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
     call = _Call(function.__name__, list(parameters.values()), arguments, dict(options))
-    if not all([call.translate(name) for name in foreign]):
+    if not all(call.translate(name) for name in foreign):
         return None
     return call.finished()
 
@@ -155,7 +155,7 @@ class _Call:
                         return parameter
         place = 0 if keyword in _FIRST else 1 if keyword in _SECOND else None
         by_place = own[place : place + 1] if place is not None else []
-        return by_place[0] if by_place and by_place[0] in free and not self.skipped else None
+        return by_place[0] if by_place and by_place[0] in free and self.name != "__init__" else None
 
     def _give(self, parameter: inspect.Parameter, value: Any) -> None:
         if parameter.kind is parameter.VAR_POSITIONAL:

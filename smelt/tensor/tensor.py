@@ -5,7 +5,7 @@ graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -21,41 +21,25 @@ from smelt.errors import (
     MovedError,
     ShapeError,
 )
-from smelt.ops.op import Shape, normal_axis
+from smelt.ops.op import Shape
 from smelt.tensor import dlpack, indexing, numpy_protocol
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
 from smelt.tensor.device import CPU, Device
 from smelt.tensor.in_place import InPlace
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
+from smelt.tensor.size import Size
 from smelt.tensor.unsupported import Unsupported
 from smelt.tracing.apply import TapeEntry, install
 from smelt.tracing.backward import backward
 from smelt.tracing.concretization import concretization_error
-from smelt.tracing.engine import Data, context, no_grad
+from smelt.tracing.engine import Data, context
+from smelt.tracing.hooks import HookHandle, add_hook, retain
 
 __all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
 
 KINDS = ("bool", "int", "float")  # each holds what stands before it
-
-
-class Size(int):
-    """The number of elements, which is called for the extents: `x.size(0)` is `x.shape[0]`."""
-
-    shape: Shape
-
-    def __new__(cls, shape: Shape) -> Size:
-        result = int.__new__(cls, math.prod(shape))
-        result.shape = shape
-        return result
-
-    def __call__(self, dim: int | None = None) -> Any:
-        """Returns the extents, or that of axis `dim`."""
-        return self.shape if dim is None else self.shape[normal_axis(dim, len(self.shape), "size")]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return int, (int(self),)
 
 
 class Tensor(Operators, Methods, InPlace, Unsupported):
@@ -121,10 +105,14 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         """The same values without history. Changing them in place changes this tensor, also
         where it requires a gradient; setting `x.data` gives it other values.
         """
+        from smelt.tensor.state_view import StateView  # a tensor itself
+
         return StateView(self) if self.tape_entry is None else self.detach()
 
     @data.setter
     def data(self, values: Any) -> None:
+        from smelt.tensor.state_view import StateView
+
         StateView(self).replace(as_tensor(values))
 
     @property
@@ -330,11 +318,49 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         self.requires_grad = requires_grad
         return self
 
-    def backward(self, gradient: Tensor | None = None, create_graph: bool = False) -> None:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Calls `hook(gradient)` whenever a gradient of this tensor is known; what it returns, if
+        not None, takes the gradient's place.
+
+        Inside a compiled step it becomes a part of the step.
+
+        Returns:
+            A handle whose `remove()` takes the hook away.
+
+        Raises:
+            GradientError: the tensor does not require a gradient.
+        """
+        self._check_has_gradient("register_hook")
+        note_setting()
+        return add_hook(self, hook, note_setting)
+
+    def retain_grad(self) -> None:
+        """Lets `backward` leave the gradient in `.grad` though the tensor was computed.
+
+        Raises:
+            GradientError: the tensor does not require a gradient.
+        """
+        self._check_has_gradient("retain_grad")
+        if self.tape_entry is not None:
+            retain(self)
+
+    def _check_has_gradient(self, what: str) -> None:
+        if not self.requires_grad:
+            raise GradientError(
+                f"{what}: a tensor of shape {self.shape} that does not require a gradient has none"
+            )
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
         """Adds the gradient of this tensor to `.grad` of every leaf that it was computed from.
 
         Args:
             gradient: the gradient of this tensor itself; needed unless it has one element.
+            retain_graph: without effect; a history lives as long as its tensors.
             create_graph: keep the history of the gradients, so that they can be differentiated
                 again.
         """
@@ -421,50 +447,11 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         return as_tensor(value, dtype)
 
 
-class StateView(Tensor):
-    """What `x.data` is: the values that x holds at any time, without history.
+def note_setting() -> None:
+    """Says that compiled steps must look at the hooks of tensors again."""
+    from smelt import guards  # which lies above: it knows what a tensor is
 
-    In-place changes go to x, eagerly and in a trace.
-    """
-
-    __slots__ = ("_source",)
-    is_variable = True
-
-    def __init__(self, source: Tensor) -> None:
-        self._source = source
-        super().__init__(source.lifted, source.dtype)
-        self._version = source._version
-
-    @property
-    def _data(self) -> Data:  # type: ignore[override]
-        return self._source.lifted
-
-    @_data.setter
-    def _data(self, data: Data) -> None:
-        """What the view shows is the source's."""
-
-    def copy_(self, value: Any) -> Tensor:
-        """Overwrites the contents of the source; returns the view."""
-        with no_grad():
-            self._source.copy_(value)
-        return self
-
-    def replace(self, values: Tensor) -> None:
-        """Gives the source other values of its shape; of another dtype outside a trace only."""
-        source = self._source
-        if values.shape != source.shape:
-            raise ShapeError(
-                f"x.data = y: {values.shape} does not fit into {source.shape}; a tensor keeps its "
-                "shape, so make a new one"
-            )
-        if values.dtype is source.dtype or values.is_traced or source.is_traced:
-            self.copy_(values)
-        else:
-            source.replace_storage(np.array(values.stored), values.dtype)
-
-    def detach(self) -> Tensor:
-        """Returns the view itself."""
-        return self
+    guards.changed()
 
 
 def rebuilt(

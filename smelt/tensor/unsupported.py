@@ -18,7 +18,9 @@ def _reshaping(name: str) -> Callable[..., NoReturn]:
     instead = f"x = x.{name[:-1]}(...)"
 
     def unsupported(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
-        raise AssignmentError(f"a tensor keeps its shape: {name}() is not supported. Write {instead}")
+        raise AssignmentError(
+            f"a tensor keeps its shape: {name}() is not supported. Write {instead}"
+        )
 
     unsupported.__name__ = name
     unsupported.__doc__ = f"Raises AssignmentError: a tensor keeps its shape; write {instead}."

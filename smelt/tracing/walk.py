@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import GradientError
 from smelt.ir.postorder import postorder
 from smelt.location import inside_module
+from smelt.tracing.hooks import hooked
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -34,16 +35,18 @@ def reverse_walk(
     cotangents: tuple[Tensor, ...],
     wanted: set[int] | None = None,
     versions: Mapping[int, int] | None = None,
+    stops: bool = True,
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
     Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
     these as if each were independent: the walk ends there, and leaves out what depends on none.
+    Without `stops` it passes those that were computed, and returns the gradients of leaves only.
 
     `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
     of its states since does not matter.
     """
-    stops = wanted or set()
+    ends = wanted if wanted and stops else set()
     gradients: dict[int, Tensor] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         _accumulate(gradients, output, cotangent)
@@ -51,10 +54,10 @@ def reverse_walk(
     needed = _leading_to(order, wanted)
     for tensor in reversed(order):
         reached = id(tensor) in gradients and id(tensor) in needed
-        if tensor.tape_entry is None or not reached or id(tensor) in stops:
+        if tensor.tape_entry is None or not reached or id(tensor) in ends:
             continue
         _check_unchanged(tensor, versions or {})
-        operand_gradients = _vjp(tensor, gradients.pop(id(tensor)), needed)
+        operand_gradients = _vjp(tensor, hooked(tensor, gradients.pop(id(tensor))), needed)
         pairs = zip(tensor.tape_entry.inputs, operand_gradients, strict=True)
         for operand, gradient in pairs:
             if gradient is not None and id(operand) in needed:
