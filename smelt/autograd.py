@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smelt.errors import ArgumentError, GradientError
+from smelt.pytorch_names import install as _install
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.checked import checked_names as _checked_names
@@ -19,7 +20,12 @@ from smelt.tracing.engine import enable_grad, no_grad
 from smelt.tracing.hooks import add_hook, hooked
 from smelt.tracing.walk import reverse_walk
 
-__all__ = ["backward", "enable_grad", "grad", "no_grad"]
+__all__ = ["Variable", "backward", "enable_grad", "grad", "no_grad"]
+
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
+    """Returns the tensor itself, which is all that a variable was."""
+    return data.requires_grad_() if requires_grad else data
 
 
 def grad(
@@ -156,3 +162,5 @@ def _complete(
 
 
 _checked_names(globals(), __all__, __name__)
+
+_install(__name__)

@@ -6,7 +6,7 @@ from smelt.data.categories import OneHot
 from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.csv import load_apple_stock, load_california_housing, load_titanic, read_csv
-from smelt.data.dataset import Dataset, Subset, TensorDataset, random_split
+from smelt.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from smelt.data.digits import load_digits
 from smelt.data.files import fetch
 from smelt.data.filling import SimpleImputer
@@ -18,6 +18,7 @@ from smelt.data.scaling import MinMaxScaler, StandardScaler
 from smelt.data.table import Table
 from smelt.data.vocabulary import Vocabulary, split_words
 from smelt.deprecated import rename
+from smelt.pytorch_names import install as _install
 
 rename(
     __name__,
@@ -34,6 +35,7 @@ __all__ = [
     "DATASETS",
     "Augmented",
     "Channel",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
     "MinMaxScaler",
@@ -61,3 +63,5 @@ __all__ = [
     "read_idx",
     "split_words",
 ]
+
+_install(__name__)

@@ -11,6 +11,7 @@ from smelt.data.dataset import Samples, as_dataset
 from smelt.data.prefetch import prefetched
 from smelt.errors import ArgumentError
 from smelt.random import Generator, randperm
+from smelt.tensor.checked import checked
 
 __all__ = ["DataLoader"]
 
@@ -56,6 +57,7 @@ class DataLoader:
         [4]
     """
 
+    @checked
     def __init__(
         self,
         dataset: Samples,

@@ -78,6 +78,7 @@ from smelt.nn.transformer import (
     TransformerEncoderLayer,
 )
 from smelt.nn.variational import VariationalConv2d, VariationalLinear, kl_divergence
+from smelt.pytorch_names import install as _install
 
 __all__ = [
     "CELU",
@@ -180,3 +181,5 @@ __all__ = [
     "kl_divergence",
     "shift_right",
 ]
+
+_install(__name__)

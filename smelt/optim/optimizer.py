@@ -6,7 +6,7 @@ so an optimizer runs inside a compiled step as it does outside.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,13 @@ import numpy as np
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
-from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, GradientError, StateError
 from smelt.location import warn
 from smelt.optim.group import Group, scalar
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked, described
 from smelt.tensor.shaping import narrow
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import context, enable_grad, no_grad
 
 __all__ = ["Optimizer"]
 
@@ -95,9 +95,29 @@ class Optimizer:
 
     # --- stepping ---------------------------------------------------------------------------------
 
-    def step(self) -> None:
-        """Makes one update of every parameter that has a gradient; the others are left alone."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Makes one update of every parameter that has a gradient; the others are left alone.
+
+        Args:
+            closure: computes the loss and its gradients, before the update; its result is returned.
+
+        Raises:
+            ArgumentTypeError: `closure` is no function.
+        """
         self._note()
+        if closure is None:
+            return self._update_all()
+        if not callable(closure):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}.step: closure is a function that computes the loss, got "
+                f"{described(closure)}"
+            )
+        with enable_grad():
+            loss = closure()
+        self._update_all()
+        return loss
+
+    def _update_all(self) -> None:
         self._check_gradients()
         with no_grad():
             for group in self.param_groups:

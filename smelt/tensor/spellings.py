@@ -43,19 +43,36 @@ _SYNONYMS = (
 )
 _FIRST = ("input", "self", "a", "x", "tensor", "mat1", "obj", "condition", "equation", "theta")
 _SECOND = ("other", "mat2", "vec2", "tensor", "vec", "exponent", "end", "y", "b")
+# what to write for those that ask for what Smelt does otherwise
+_INSTEAD = {
+    "batch_sampler": "give batch_size, or iterate over batches of your own",
+    "byte": "write dtype=",
+    "last_epoch": "load the schedule's state with load_state_dict to go on",
+    "max_norm": "clip the weight under smelt.no_grad() instead",
+    "proj_size": "put an nn.Linear behind the layer",
+    "reduce": "write reduction='none'",
+    "return_indices": "write F.max_pool without it; torch's max_unpool has no counterpart",
+    "sampler": "write DataLoader(Subset(dataset, indices)), or shuffle=True",
+    "scale_grad_by_freq": "scale the gradient with a hook on the weight",
+    "size_average": "write reduction='mean' or reduction='sum'",
+    "sparse": "gradients are dense; leave it out",
+    "worker_init_fn": "workers are threads that share everything; leave it out",
+}
 # whatever their value, nothing changes
 _WITHOUT_EFFECT = frozenset(
     {
         "capturable", "foreach", "fused", "half_to_float", "inplace", "layout", "memory_format",
-        "non_blocking", "pin_memory", "retain_graph", "stable", "copy",
+        "non_blocking", "persistent_workers", "pin_memory", "pin_memory_device", "retain_graph",
+        "stable",
     }
 )  # fmt: skip
 # without effect where they ask for nothing
 _OFF = frozenset(
     {
         "add_bias_kv", "add_zero_attn", "complex", "differentiable", "divisor_override",
-        "enable_gqa", "generator", "max_norm", "padding_idx", "proj_size", "return_indices",
-        "scale_grad_by_freq", "sparse", "names", "dtype", "track_running_stats",
+        "batch_sampler", "enable_gqa", "multiprocessing_context", "names", "sampler", "timeout",
+        "verbose", "worker_init_fn", "max_norm", "padding_idx", "proj_size", "return_indices",
+        "scale_grad_by_freq", "sparse", "dtype",
     }
 )  # fmt: skip
 
@@ -133,12 +150,18 @@ class _Call:
             self.finish = lambda result: result.requires_grad_(value)
         elif keyword not in _WITHOUT_EFFECT and not self._asks_for_nothing(keyword, value):
             self.options[keyword] = value
+            if keyword in _INSTEAD:
+                raise ArgumentError(
+                    f"{self.name}: {keyword}= is not supported: {_INSTEAD[keyword]}"
+                )
             return False
         return True
 
     def _asks_for_nothing(self, keyword: str, value: Any) -> bool:
         if keyword in ("out", "generator"):
             return value is None
+        if keyword == "last_epoch":
+            return value == -1
         if keyword == "sorted":
             return value is True
         return keyword in _OFF and not value

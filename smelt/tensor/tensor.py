@@ -62,7 +62,13 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         "tape_entry",
     )
 
-    def __init__(self, data: Data, dtype: DType, requires_grad: bool = False) -> None:
+    def __init__(
+        self, data: Any = (), dtype: Any = None, requires_grad: bool = False, *more: int
+    ) -> None:
+        """Holds what is stored; `Tensor(2, 3)`, `Tensor([2, 3])` as in PyTorch, of float32."""
+        if dtype.__class__ is not DType:
+            given = (data, dtype, requires_grad, *more)
+            data, dtype, requires_grad = _as_float32(given), dtypes.float32, False
         self._data = data
         self._grad: Tensor | None = None
         self._moved: str | None = None
@@ -445,6 +451,16 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
         """Returns a constant tensor; used by rules that need a mask or a table of their own."""
         return as_tensor(value, dtype)
+
+
+def _as_float32(given: tuple[Any, ...]) -> Data:
+    """Returns what a tensor stores that is made of a shape, or of data, as in PyTorch."""
+    from smelt.creation import FloatTensor  # which lies above
+
+    data, dtype, requires_grad, *more = given
+    shape = (data,) if dtype is None else (data, dtype)
+    shape += () if requires_grad is False else (requires_grad,)
+    return FloatTensor(*shape, *more).stored
 
 
 def note_setting() -> None:

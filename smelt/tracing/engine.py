@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -172,6 +172,34 @@ def enable_grad() -> Iterator[None]:
         yield
     finally:
         context.grad_enabled = before
+
+
+class set_grad_enabled:
+    """Says from here on whether history is kept; as a block, for its length only.
+
+    Args:
+        mode: whether it is.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._before = context.grad_enabled
+        context.grad_enabled = bool(mode)
+
+    def __enter__(self) -> None:
+        """Begins the block."""
+
+    def __exit__(self, *error: object) -> None:
+        context.grad_enabled = self._before
+
+
+def is_grad_enabled() -> bool:
+    """Returns whether history is kept."""
+    return context.grad_enabled
+
+
+def inference_mode(mode: bool = True) -> AbstractContextManager[None]:
+    """Within the block no history is kept; the same as `no_grad`, unless `mode` is False."""
+    return no_grad() if mode else nullcontext()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from smelt.optim.lr_scheduler.closed import (
 from smelt.optim.lr_scheduler.one_cycle import OneCycleLR
 from smelt.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from smelt.optim.lr_scheduler.schedule import LRScheduler
+from smelt.pytorch_names import install as _install
 
 __all__ = [
     "ConstantLR",
@@ -29,3 +30,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+_install(__name__)
