@@ -15,7 +15,6 @@ from smelt import dtypes
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.iota import iota
-from smelt.ops.op import is_whole_number
 from smelt.tensor import Tensor, dlpack
 from smelt.tensor.apply import as_tensor as tensor_from
 from smelt.tensor.apply import extents_of
@@ -103,7 +102,7 @@ class TensorType:
             ArgumentError: another device than the CPU.
         """
         check_device(device)
-        if len(given) == 1 and not is_whole_number(given[0]):
+        if len(given) == 1 and not isinstance(given[0], (int, np.integer)):
             return tensor(given[0], self.dtype)
         return zeros(*given if given else (0,), dtype=self.dtype)
 

@@ -83,7 +83,6 @@ _INSTEAD = {
         "SyncBatchNorm": "write nn.BatchNorm2d: there is one process",
         "modules": "the layers are in smelt.nn itself",
         "parallel": _ONE_PROCESS,
-        "parameter": "write nn.Parameter",
         "quantized": "Smelt has no quantized layers",
         "ReflectionPad2d": "write F.pad(x, pad, mode='reflect') in forward",
         "ReplicationPad2d": "write F.pad(x, pad, mode='replicate') in forward",

@@ -55,7 +55,7 @@ from smelt.nn.loss import (
 )
 from smelt.nn.module import Module
 from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
-from smelt.nn.parameter import Parameter
+from smelt.nn.parameter import Buffer, Parameter
 from smelt.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -101,6 +101,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
+    "Buffer",
     "ClassToken",
     "Conv1d",
     "Conv2d",

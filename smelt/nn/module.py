@@ -111,7 +111,7 @@ class Module(Convertible, Hooked):
         if not cls.__module__.startswith("smelt.nn."):
             return
         if cls.__init__ is object.__init__:
-            cls.__init__ = _without_settings(cls)  # type: ignore[method-assign]
+            cls.__init__ = _without_settings(cls)  # type: ignore[assignment,method-assign]
         if "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 

@@ -28,7 +28,7 @@ class StateView(Tensor):
         self._version = source._version
 
     @property
-    def _data(self) -> Data:  # type: ignore[override]
+    def _data(self) -> Data:
         return self._source.lifted
 
     @_data.setter

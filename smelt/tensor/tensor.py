@@ -390,7 +390,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         update of the captured buffer.
         """
         value = as_tensor(value, self.dtype).to(self.dtype)
-        if value.shape != self.shape and len(value.shape) <= len(self.shape):
+        if value.shape != self.shape and _spreads_over(value.shape, self.shape):
             value = value.expand(self.shape)
         if self.tape_entry is not None:
             raise GradientError("copy_ into a computed tensor would falsify its gradient")
@@ -451,6 +451,13 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
         """Returns a constant tensor; used by rules that need a mask or a table of their own."""
         return as_tensor(value, dtype)
+
+
+def _spreads_over(shape: Shape, wanted: Shape) -> bool:
+    """Returns whether a shape can be broadcast to another one."""
+    behind = wanted[len(wanted) - len(shape) :] if len(shape) <= len(wanted) else ()
+    pairs = zip(shape, behind, strict=False)
+    return len(shape) <= len(wanted) and all(extent in (1, own) for extent, own in pairs)
 
 
 def _as_float32(given: tuple[Any, ...]) -> Data:
