@@ -18,12 +18,12 @@ def test_gradients_of_tensors() -> None:
     y = x * x
     loss = (y * y).sum()
     of_x, of_y = autograd.grad(loss, [x, y], create_graph=True)
-    assert of_x.tolist() == [4, 32] and of_y.tolist() == [2, 8]
+    assert of_x.tolist() == [4, 32]
+    assert of_y.tolist() == [2, 8]
     assert x.grad is None
     assert autograd.grad(of_x.sum(), x)[0].tolist() == [12, 48]
-    assert autograd.grad([y, x], x, [smelt.ones(2), None if False else smelt.ones(2)])[
-        0
-    ].tolist() == [3, 5]
+    both = autograd.grad([y, x], x, [smelt.ones(2), smelt.ones(2)])
+    assert both[0].tolist() == [3, 5]
     assert autograd.grad(y, y, smelt.ones(2))[0].tolist() == [1, 1]
 
 

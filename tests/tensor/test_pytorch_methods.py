@@ -26,8 +26,10 @@ def test_size_is_a_number_and_gives_extents() -> None:
 
 def test_where_a_tensor_comes_from() -> None:
     leaf = smelt.ones(2, requires_grad=True)
-    assert leaf.is_leaf and leaf.grad_fn is None
-    assert not (leaf * 2).is_leaf and (leaf * 2).grad_fn is not None
+    assert leaf.is_leaf
+    assert leaf.grad_fn is None
+    assert not (leaf * 2).is_leaf
+    assert (leaf * 2).grad_fn is not None
 
 
 def test_to_takes_a_dtype_a_device_or_a_tensor() -> None:
@@ -40,7 +42,9 @@ def test_to_takes_a_dtype_a_device_or_a_tensor() -> None:
     assert x.to("cpu") is x.to() is x.to(x.device, non_blocking=True) is x
     assert x.to(smelt.float32, copy=True) is not x
     assert x.bfloat16().dtype is smelt.bfloat16
-    assert x.is_floating_point() and x.element_size() == 4 and x.is_contiguous()
+    assert x.is_floating_point()
+    assert x.element_size() == 4
+    assert x.is_contiguous()
 
 
 def test_new_tensors_take_the_dtype() -> None:
