@@ -53,6 +53,9 @@ same = [
     (lambda: x.softmax(axis=1), lambda: x.softmax(1)),
     (lambda: F.one_hot(smelt.tensor([0, 2])), lambda: F.one_hot(smelt.tensor([0, 2]), 3)),
     (lambda: nn.Linear(3, 1, device="cpu").forward(x).shape, lambda: (2, 1)),
+    (lambda: nn.ReLU(True)(-x), lambda: (-x).relu()),
+    (lambda: nn.LeakyReLU(0.5, True)(-x), lambda: x * -0.5),
+    (lambda: F.leaky_relu(-x, 0.5, True), lambda: x * -0.5),
     (lambda: nn.ReLU(inplace=True)(input=-x), lambda: (-x).relu()),
 ]
 

@@ -58,6 +58,13 @@ _INSTEAD = {
     "sparse": "gradients are dense; leave it out",
     "worker_init_fn": "workers are threads that share everything; leave it out",
 }
+# whose last parameter is `inplace` in PyTorch, modules and functions
+_IN_PLACE_LAST = frozenset(
+    {
+        "celu", "dropout", "elu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
+        "leakyrelu", "mish", "relu", "relu6", "selu", "silu",
+    }
+)  # fmt: skip
 # whatever their value, nothing changes
 _WITHOUT_EFFECT = frozenset(
     {
@@ -99,6 +106,8 @@ def respelled(
         ArgumentError: a keyword asks for what Smelt has not, such as another device.
     """
     parameters = inspect.signature(function).parameters
+    if len(arguments) == len(parameters) + 1 and _ends_in_place(function, arguments[-1]):
+        return Respelled(arguments[:-1], options, lambda result: result)
     foreign = [name for name in options if not _takes(parameters.get(name))]
     if not foreign or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
@@ -106,6 +115,13 @@ def respelled(
     if not all(call.translate(name) for name in foreign):
         return None
     return call.finished()
+
+
+def _ends_in_place(function: Callable[..., Any], last: Any) -> bool:
+    """Returns whether the last argument is PyTorch's `inplace`, as in `ReLU(True)`."""
+    owner, _, name = function.__qualname__.rpartition(".")
+    name = owner.rpartition(".")[2] if name == "__init__" else name
+    return isinstance(last, bool) and name.lower() in _IN_PLACE_LAST
 
 
 def _takes(parameter: inspect.Parameter | None) -> bool:
