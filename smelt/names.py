@@ -29,19 +29,12 @@ def answer(module: str, lazy: Mapping[str, str], instead: Mapping[str, str]) -> 
         instead: what to write in the place of names that Smelt has not.
     """
     held = vars(sys.modules[module])
-    before = held.get("__getattr__")
 
     def look_up(name: str) -> Any:
         if name in lazy:
             place, _, attribute = lazy[name].partition(":")
             loaded = importlib.import_module(place)
-            held[name] = getattr(loaded, attribute) if attribute else loaded
-            return held[name]
-        if before is not None:
-            try:
-                return before(name)
-            except AttributeError:
-                pass  # the answer below says more
+            return getattr(loaded, attribute) if attribute else loaded
         raise AttributeError(_message(module, name, held, lazy, instead))
 
     held["__getattr__"] = look_up

@@ -20,6 +20,7 @@ from smelt.data.vocabulary import Vocabulary, split_words
 from smelt.deprecated import rename
 from smelt.pytorch_names import install as _install
 
+_install(__name__)  # before the old names, which it answers for last
 rename(
     __name__,
     {
@@ -63,5 +64,3 @@ __all__ = [
     "read_idx",
     "split_words",
 ]
-
-_install(__name__)

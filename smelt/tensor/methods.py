@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from smelt.dtypes import DType, as_dtype, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.errors import ArgumentTypeError
 from smelt.ops import elementwise
 from smelt.tensor import (
     activations,
@@ -22,7 +23,7 @@ from smelt.tensor import (
     sorting,
 )
 from smelt.tensor.apply import as_tensor, extents_of, full, is_tensor
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked, described
 from smelt.tensor.device import check_device, is_cpu
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def to(
         target = _target(x, target, dtype, device)
     elif device is not None:
         check_device(device)
+    if not isinstance(copy, bool):
+        raise ArgumentTypeError(f"to: copy must be True or False, got {described(copy)}")
     if x.dtype is target:
         return clone(x) if copy else x
     return elementwise.cast(x, dtype=target)
