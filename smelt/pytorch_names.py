@@ -121,11 +121,6 @@ _INSTEAD = {
     "smelt.utils.data": {
         "IterableDataset": "write a Dataset with __len__ and __getitem__, or a generator",
         "DistributedSampler": "Smelt computes in one process",
-        "Sampler": "order a Dataset with Subset(dataset, indices)",
-        "SequentialSampler": "write DataLoader(dataset, shuffle=False)",
-        "RandomSampler": "write DataLoader(dataset, shuffle=True)",
-        "SubsetRandomSampler": "write DataLoader(Subset(dataset, indices), shuffle=True)",
-        "WeightedRandomSampler": "draw indices with smelt.multinomial, and use Subset",
         "BatchSampler": "write DataLoader(dataset, batch_size)",
         "get_worker_info": "workers are threads that share the dataset; leave it out",
     },

@@ -14,6 +14,13 @@ from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
 from smelt.data.images import read_digit
 from smelt.data.loader import DataLoader
 from smelt.data.photographs import load_catvnoncat
+from smelt.data.samplers import (
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from smelt.data.scaling import MinMaxScaler, StandardScaler
 from smelt.data.table import Table
 from smelt.data.vocabulary import Vocabulary, split_words
@@ -41,12 +48,17 @@ __all__ = [
     "Dataset",
     "MinMaxScaler",
     "OneHot",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
     "SimpleImputer",
     "StandardScaler",
     "Subset",
+    "SubsetRandomSampler",
     "Table",
     "TensorDataset",
     "Vocabulary",
+    "WeightedRandomSampler",
     "fetch",
     "load_apple_stock",
     "load_california_housing",

@@ -52,7 +52,6 @@ _INSTEAD = {
     "proj_size": "put an nn.Linear behind the layer",
     "reduce": "write reduction='none'",
     "return_indices": "write F.max_pool without it; torch's max_unpool has no counterpart",
-    "sampler": "write DataLoader(Subset(dataset, indices)), or shuffle=True",
     "scale_grad_by_freq": "scale the gradient with a hook on the weight",
     "size_average": "write reduction='mean' or reduction='sum'",
     "sparse": "gradients are dense; leave it out",
@@ -77,7 +76,7 @@ _WITHOUT_EFFECT = frozenset(
 _OFF = frozenset(
     {
         "add_bias_kv", "add_zero_attn", "complex", "differentiable", "divisor_override",
-        "batch_sampler", "enable_gqa", "multiprocessing_context", "names", "sampler", "timeout",
+        "batch_sampler", "enable_gqa", "multiprocessing_context", "names", "timeout",
         "verbose", "worker_init_fn", "max_norm", "padding_idx", "proj_size", "return_indices",
         "scale_grad_by_freq", "sparse", "dtype",
     }
