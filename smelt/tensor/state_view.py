@@ -29,7 +29,8 @@ class StateView(Tensor):
 
     @property
     def _data(self) -> Data:
-        return self._source.lifted
+        source = self._source
+        return source._data if source.is_traced else source.lifted
 
     @_data.setter
     def _data(self, data: Data) -> None:
