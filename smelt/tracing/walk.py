@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from smelt.errors import GradientError
 from smelt.location import inside_module, running
+from smelt.tracing.hooks import hooked
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -94,16 +95,18 @@ def reverse_walk(
     wanted: set[int] | None = None,
     versions: Mapping[int, int] | None = None,
     order: list[Tensor] | None = None,
+    stops: bool = True,
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
     Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
     these as if each were independent: the walk ends there, and leaves out what depends on none.
+    Without `stops` it passes those that were computed, and returns the gradients of leaves only.
 
     `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
     of its states since does not matter. `order` is `tape_of(outputs)`, where that is known.
     """
-    stops = wanted or set()
+    ends = wanted if wanted and stops else set()
     gradients = Gradients()
     for output, cotangent in zip(outputs, cotangents, strict=True):
         gradients.add(output, cotangent)
@@ -111,11 +114,12 @@ def reverse_walk(
     needed = _leading_to(order, wanted)
     for tensor in reversed(order):
         entry = tensor.tape_entry
-        if entry is None or id(tensor) not in needed or id(tensor) in stops:
+        if entry is None or id(tensor) not in needed or id(tensor) in ends:
             continue
         gradient = gradients.pop(tensor)
         if gradient is None:
             continue
+        gradient = hooked(tensor, gradient)
         _check_unchanged(entry, versions)
         needs = tuple([id(operand) in needed for operand in entry.inputs])
         if True not in needs:
