@@ -40,6 +40,7 @@ from smelt.creation import (
 )
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
 from smelt.einops_backend import register as _register_with_einops
+from smelt.export import load, save
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
@@ -179,14 +180,14 @@ __all__ = [
     "exponential", "eye", "flatten", "flip", "float16", "float32", "float64", "floor",
     "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state", "grad",
     "gradcheck", "gt", "hessian", "index_select", "initial_seed", "int32", "int64", "isclose",
-    "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "le", "lerp", "linspace", "log",
-    "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not", "logical_or",
+    "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "le", "lerp", "linspace", "load",
+    "log", "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not", "logical_or",
     "logsumexp", "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean",
     "meshgrid", "min", "minimum", "movedim", "mul", "multinomial", "nan_to_num", "narrow", "ne",
     "neg", "nn", "no_grad", "norm", "normal", "one_hot", "ones", "ones_like", "optim", "outer",
     "permutation", "permute", "poisson", "pow", "prod", "rand", "rand_like", "randint", "randn",
     "randn_like", "random", "randperm", "reciprocal", "relu", "repeat", "reshape", "roll",
-    "round", "rsqrt", "scan", "scatter_add", "set_rng_state", "settings", "sigmoid", "sign",
+    "round", "rsqrt", "save", "scan", "scatter_add", "set_rng_state", "settings", "sigmoid", "sign",
     "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
     "sub", "sum", "summary", "take", "take_along_dim", "tan", "tanh", "tensor", "topk",
     "transpose", "tril", "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad",

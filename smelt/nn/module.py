@@ -465,7 +465,7 @@ def _state_of(given: Any) -> str:
     """Returns how to get a state_dict from what was given in its place."""
     if isinstance(given, Module):
         return "give its state_dict()"
-    return "give smelt.export.load_file(path) to read it from a file"
+    return "give smelt.load(path) to read it from a file"
 
 
 def _joined(prefix: str, name: str) -> str:
