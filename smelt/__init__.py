@@ -66,6 +66,7 @@ from smelt.random import (
     uniform,
 )
 from smelt.settings import settings
+from smelt.short_traceback import install as _install_short_tracebacks
 from smelt.tensor import Tensor
 from smelt.tensor.arithmetic import add, div, eq, ge, gt, isclose, le, lt, mul, ne, neg, sub
 from smelt.tensor.checked import checked_names as _checked_names
@@ -169,6 +170,7 @@ from smelt.tracing.engine import enable_grad, no_grad
 from smelt.version import __version__ as __version__
 
 _register_with_einops()
+_install_short_tracebacks()
 
 __all__ = [
     "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "add", "addmm", "all",

@@ -12,11 +12,14 @@ from smelt import dtypes
 from smelt.data.dataset import TensorDataset
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.markup import GAP, cut, note, table
 from smelt.tensor import Tensor
 
 __all__ = ["Column", "Table"]
 
 Column = np.ndarray | list[str | None]  # numbers, missing ones nan; or text, missing ones None
+MISSING = "–"  # what a notebook shows of a missing value
+ROWS = 20  # of a table in a notebook
 SHOWN = 5  # rows that a message names
 
 
@@ -88,6 +91,19 @@ class Table:
             for name, column in self._columns.items()
         )
         return f"Table({len(self)} rows; {', '.join(kinds)})"
+
+    def _repr_html_(self) -> str:
+        columns = [(self[name], name in self.text) for name in self.names]
+        head = ["", *self.names]
+        kinds = ["", *("text" if text else str(column.dtype) for column, text in columns)]
+        places = cut(len(self), ROWS)
+        rows = [
+            [GAP] * len(head) if row is None else [row, *(_shown(c[row]) for c, _ in columns)]
+            for row in places
+        ]
+        numbers = [0, *(place for place, (_, text) in enumerate(columns, 1) if not text)]
+        size = f"Table of {len(self):,} rows, {len(columns)} columns"
+        return note(size) + table(head, [kinds, *rows], numbers=numbers)
 
     # --- parts of it ------------------------------------------------------------------------------
 
@@ -230,6 +246,13 @@ def _is_missing(column: Column) -> np.ndarray:
 
 def _first_text(column: Iterable[str | None]) -> str:
     return next((value for value in column if value is not None), "")
+
+
+def _shown(value: Any) -> str:
+    """Returns a cell of a table: a number in few digits, a dash for what is missing."""
+    if value is None or value != value:
+        return MISSING
+    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
 
 
 def _listed(rows: np.ndarray) -> str:

@@ -29,6 +29,7 @@ from smelt.errors import (
     TraceError,
 )
 from smelt.location import running, with_location
+from smelt.nn import listing
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import RAW, checked, explained, passed_through_foreign_code
@@ -448,6 +449,9 @@ class Module:
     def extra_repr(self) -> str:
         """Returns the settings that `repr` shows in brackets."""
         return ""
+
+    def _repr_html_(self) -> str:
+        return listing.as_html(self)
 
     def __repr__(self) -> str:
         children = [

@@ -12,7 +12,8 @@ from smelt.plot.style import BLUE, GREY, INK, new_figure, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from smelt.plot.shown import ShownFigure
 
 __all__ = ["Diagram", "Place"]
 
@@ -68,12 +69,16 @@ class Diagram:
     def __init__(self, width: float, height: float, title: str = "") -> None:
         """Makes an empty sheet; raises MissingExtra when matplotlib is not installed."""
         total = height + TITLE * bool(title)
-        self.figure: Figure = new_figure(width, total, arranged=False)
+        self.figure: ShownFigure = new_figure(width, total, arranged=False)
         self._axes: Axes = self.figure.add_axes((0, 0, 1, 1))
         self._axes.set(xlim=(0, width), ylim=(0, total))
         self._axes.set_axis_off()
         if title:
             self.text(0.15, total - 0.25, title, size=11, bold=True, align="left")
+
+    def _repr_png_(self) -> Any:
+        """What a notebook shows."""
+        return self.figure._repr_png_()
 
     def box(
         self,

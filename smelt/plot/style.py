@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from smelt.plot.shown import ShownFigure
+
 __all__ = [
     "BLUE",
     "COLOURS",
@@ -64,7 +66,7 @@ def require() -> None:
         raise MissingExtra("plotting", "plot")
 
 
-def new_figure(width: float, height: float, *, arranged: bool = True) -> Figure:
+def new_figure(width: float, height: float, *, arranged: bool = True) -> ShownFigure:
     """Returns an empty figure of so many inches; it needs no screen and no global state.
 
     Args:
@@ -77,12 +79,13 @@ def new_figure(width: float, height: float, *, arranged: bool = True) -> Figure:
     """
     require()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from smelt.plot.shown import ShownFigure
 
     engine = ConstrainedLayoutEngine(w_pad=PADDING, h_pad=PADDING, wspace=PADDING)
     layout = engine if arranged else None
-    figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
+    figure = ShownFigure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
