@@ -1,7 +1,7 @@
 """What notebooks show of Smelt's objects: small pieces of HTML.
 
-They name no color and no font, so that they are as readable on a dark ground as on a white one;
-they need no script and nothing from outside; and all text in them is escaped.
+They name no color, so that they are as readable on a dark ground as on a white one; they need no
+script and nothing from outside; and all text in them is escaped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Text(str):
 
 def preformatted(text: str) -> str:
     """Returns HTML for a text whose lines and spaces stay as they are."""
-    style = "line-height: 1.25; white-space: pre; overflow-x: auto"
+    style = "font-family: monospace; line-height: 1.25; white-space: pre; overflow-x: auto"
     return f'<pre style="{style}">{html.escape(text)}</pre>'
 
 

@@ -54,12 +54,12 @@ def shortened(error: SmeltError) -> SmeltError:
     """
     frames = _frames(error.__traceback__)
     kept = [frame for frame in frames if not _is_own(frame)]
-    if len(kept) in (0, len(frames)) or _all_are_wanted(error):
+    if not kept or _all_are_wanted(error):
         return error
     result = type(error).__new__(type(error))
     result.args = error.args
     vars(result).update(vars(error))
-    result.__notes__ = [*getattr(error, "__notes__", ()), _hint(len(frames) - len(kept))]
+    result.__notes__ = [*getattr(error, "__notes__", ()), *_hints(len(frames) - len(kept))]
     result.__cause__ = _outer_cause(error)
     return result.with_traceback(_linked(kept))
 
@@ -69,9 +69,11 @@ def _all_are_wanted(error: SmeltError) -> bool:
     return error.full_traceback or settings.current.full_traceback or requested
 
 
-def _hint(hidden: int) -> str:
+def _hints(hidden: int) -> list[str]:
+    if not hidden:
+        return []
     what = "1 frame" if hidden == 1 else f"{hidden} frames"
-    return f"({what} within Smelt not shown; smelt.settings(full_traceback=True) shows all)"
+    return [f"({what} within Smelt not shown; smelt.settings(full_traceback=True) shows all)"]
 
 
 def _outer_cause(error: SmeltError) -> BaseException | None:
@@ -79,11 +81,9 @@ def _outer_cause(error: SmeltError) -> BaseException | None:
     cause = error.__cause__
     if cause is None and not error.__suppress_context__:
         cause = error.__context__
-    if isinstance(cause, SmeltError):
-        return shortened(cause)
-    if cause is None or all(_is_own(frame) for frame in _frames(cause.__traceback__)):
+    if cause is None or all(map(_is_own, _frames(cause.__traceback__))):
         return None
-    return cause
+    return shortened(cause) if isinstance(cause, SmeltError) else cause
 
 
 def _is_own(frame: TracebackType) -> bool:
