@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt.plot.style import BLUE, GREY, INK, new_figure, tint
+from smelt.plot.style import BLUE, GREY, INK, new_figure, picture, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from smelt.plot.shown import ShownFigure
+    from matplotlib.figure import Figure
 
 __all__ = ["Diagram", "Place"]
 
@@ -69,7 +68,7 @@ class Diagram:
     def __init__(self, width: float, height: float, title: str = "") -> None:
         """Makes an empty sheet; raises MissingExtra when matplotlib is not installed."""
         total = height + TITLE * bool(title)
-        self.figure: ShownFigure = new_figure(width, total, arranged=False)
+        self.figure: Figure = new_figure(width, total, arranged=False)
         self._axes: Axes = self.figure.add_axes((0, 0, 1, 1))
         self._axes.set(xlim=(0, width), ylim=(0, total))
         self._axes.set_axis_off()
@@ -78,7 +77,7 @@ class Diagram:
 
     def _repr_png_(self) -> Any:
         """What a notebook shows."""
-        return self.figure._repr_png_()
+        return picture(self.figure)
 
     def box(
         self,
