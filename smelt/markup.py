@@ -6,11 +6,10 @@ script and nothing from outside; and all text in them is escaped.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["GAP", "SHOWN", "Text", "cut", "note", "preformatted", "table"]
+__all__ = ["GAP", "SHOWN", "Text", "cut", "escaped", "note", "preformatted", "table"]
 
 SHOWN = 60  # rows of a table, the others of which are left out in its middle
 GAP = "…"
@@ -32,15 +31,22 @@ class Text(str):
         printer.text(str(self))
 
 
+def escaped(text: str) -> str:
+    """Returns a text as HTML writes it."""
+    import html  # slow to load
+
+    return html.escape(text)
+
+
 def preformatted(text: str) -> str:
     """Returns HTML for a text whose lines and spaces stay as they are."""
     style = "font-family: monospace; line-height: 1.25; white-space: pre; overflow-x: auto"
-    return f'<pre style="{style}">{html.escape(text)}</pre>'
+    return f'<pre style="{style}">{escaped(text)}</pre>'
 
 
 def note(*parts: str) -> str:
     """Returns HTML for a line of text: what is not empty, with dots between."""
-    return f"<div>{html.escape(' · '.join(part for part in parts if part))}</div>"
+    return f"<div>{escaped(' · '.join(part for part in parts if part))}</div>"
 
 
 def cut(count: int, shown: int = SHOWN) -> list[int | None]:
@@ -88,5 +94,5 @@ def _line(tag: str, cells: Row, right: set[int], indent: int = 0) -> str:
         style = f"text-align: {'right' if place in right else 'left'}"
         if not place and indent:
             style += f"; padding-left: {_INDENT * indent + 0.5:g}em"
-        parts.append(f'<{tag} style="{style}">{html.escape(str(cell))}</{tag}>')
+        parts.append(f'<{tag} style="{style}">{escaped(str(cell))}</{tag}>')
     return f"<tr>{''.join(parts)}</tr>"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from types import TracebackType
 from typing import Any
 
@@ -38,6 +37,8 @@ def _print(kind: type[BaseException], error: BaseException, frames: TracebackTyp
 
 def rendered(error: SmeltError) -> list[str]:
     """Returns the parts of what IPython prints for an error that ends a cell."""
+    import traceback  # slow to load
+
     shown = shortened(error)
     kind, frames = type(shown), shown.__traceback__
     ipython = sys.modules.get("IPython")

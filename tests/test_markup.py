@@ -107,6 +107,10 @@ def test_many_rows_are_cut_in_the_middle() -> None:
     rows = read(table).rows
     assert rows[:3] == [["", "n", "half"], ["", "int64", "float64"], ["0", "0", "0"]]
     assert rows[12:14] == [["…", "…", "…"], ["90", "90", "45"]]
+    wide = data.Table({f"column {number}": [number] for number in range(1000)})
+    rows = read(wide).rows
+    assert rows[2][9:13] == ["8", "9", "…", "990"]
+    assert len(read(data.Table({})).rows) == 2
 
 
 def test_tensors_are_cut_in_the_middle() -> None:

@@ -19,7 +19,7 @@ __all__ = ["Column", "Table"]
 
 Column = np.ndarray | list[str | None]  # numbers, missing ones nan; or text, missing ones None
 MISSING = "–"  # what a notebook shows of a missing value
-ROWS = 20  # of a table in a notebook
+ROWS, COLUMNS = 20, 20  # of a table in a notebook
 SHOWN = 5  # rows that a message names
 
 
@@ -93,17 +93,17 @@ class Table:
         return f"Table({len(self)} rows; {', '.join(kinds)})"
 
     def _repr_html_(self) -> str:
-        columns = [(self[name], name in self.text) for name in self.names]
-        head = ["", *self.names]
-        kinds = ["", *("text" if text else str(column.dtype) for column, text in columns)]
         places = cut(len(self), ROWS)
-        rows = [
-            [GAP] * len(head) if row is None else [row, *(_shown(c[row]) for c, _ in columns)]
-            for row in places
+        chosen = [None if n is None else self.names[n] for n in cut(len(self.names), COLUMNS)]
+        columns = [
+            [GAP] * (len(places) + 2) if name is None else _shown_column(name, self[name], places)
+            for name in chosen
         ]
-        numbers = [0, *(place for place, (_, text) in enumerate(columns, 1) if not text)]
-        size = f"Table of {len(self):,} rows, {len(columns)} columns"
-        return note(size) + table(head, [kinds, *rows], numbers=numbers)
+        labels = ["", "", *(GAP if place is None else place for place in places)]
+        head, *rows = zip(labels, *columns, strict=True)
+        numbers = [0, *(n for n, name in enumerate(chosen, 1) if name in self.numeric)]
+        size = f"Table of {len(self):,} rows, {len(self.names)} columns"
+        return note(size) + table(head, rows, numbers=numbers)
 
     # --- parts of it ------------------------------------------------------------------------------
 
@@ -246,6 +246,13 @@ def _is_missing(column: Column) -> np.ndarray:
 
 def _first_text(column: Iterable[str | None]) -> str:
     return next((value for value in column if value is not None), "")
+
+
+def _shown_column(name: str, column: Column, places: Sequence[int | None]) -> list[str]:
+    """Returns name, kind and cells of a column as a notebook shows them."""
+    kind = str(column.dtype) if isinstance(column, np.ndarray) else "text"
+    cells = (GAP if place is None else _shown(column[place]) for place in places)
+    return [name, kind, *cells]
 
 
 def _shown(value: Any) -> str:

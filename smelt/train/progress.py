@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import sys
 import time
 from importlib.util import find_spec
 from typing import TextIO
 
+from smelt.markup import escaped
 from smelt.train.history import Callback, Epoch, History
 
 __all__ = ["CellProgress", "LiveProgress", "PlainProgress", "progress"]
@@ -111,7 +111,7 @@ class CellProgress(Callback):
 
     def _repr_html_(self) -> str:
         bar = f'<progress value="{self._done}" max="{max(self._epochs, 1)}"></progress>'
-        return f'{bar} <span style="white-space: pre-wrap">{html.escape(repr(self))}</span>'
+        return f'{bar} <span style="white-space: pre-wrap">{escaped(repr(self))}</span>'
 
 
 def _in_notebook() -> bool:
