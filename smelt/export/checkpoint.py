@@ -23,6 +23,7 @@ from smelt.export.safetensors import (
 )
 from smelt.export.structure import written
 from smelt.tensor.checked import described
+from smelt.tensor.unsupported import is_cpu
 
 __all__ = ["load", "save"]
 
@@ -87,7 +88,7 @@ def load(
         MissingExtra: the library `safetensors` is not installed.
     """
     _check_path("load", f)
-    if map_location is not None and str(map_location) != "cpu":
+    if map_location is not None and not is_cpu(map_location):
         raise ArgumentError(
             f"load: map_location={described(map_location)}; tensors are on the CPU: leave it out"
         )
