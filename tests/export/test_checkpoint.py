@@ -139,7 +139,7 @@ def test_options_of_pytorch_are_taken_where_they_mean_something(tmp_path: Path) 
     for options in ({"map_location": "cpu"}, {"weights_only": True}, {"mmap": True}):
         assert smelt.load(tmp_path / "x", **options)[0].tolist() == [1, 1]
     for elsewhere in ("cuda:0", lambda storage, device: storage):
-        with pytest.raises(ArgumentError, match="CPU"):
+        with pytest.raises(ArgumentError, match="(?i)cpu"):
             smelt.load(tmp_path / "x", map_location=elsewhere)
     for wrong in (lambda: smelt.save(tmp_path / "x", {}), lambda: smelt.load(b"x")):
         with pytest.raises(ArgumentError, match="needs a path, as in smelt"):
