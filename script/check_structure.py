@@ -29,6 +29,7 @@ FLOORS = (  # the ground floor first
         "markup",
         "paths",
         "version",
+        "starting",
         "atomic",
         "deprecated",
         "short_traceback",

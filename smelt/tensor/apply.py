@@ -19,7 +19,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeErro
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
-from smelt.tracing.engine import Eager, context, literal_array, weak_dtype
+from smelt.tracing.engine import EAGER, current_engine, literal_array, weak_dtype
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -162,6 +162,19 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
         raise type(error)(f"{error.message} (shape {shape})") from None
 
 
+def places_of(x: Tensor, dims: int | Sequence[int], what: str) -> tuple[int, ...]:
+    """Returns one axis or several from the front, in the order in which they are named.
+
+    Raises:
+        ArgumentError: an axis does not exist, or is named twice.
+    """
+    several = tuple(dims) if isinstance(dims, (list, tuple, range)) else (dims,)
+    axes = tuple(axis_of(x, dim, what) for dim in several)
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(f"{what}: an axis of {several} is named twice (shape {x.shape})")
+    return axes
+
+
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     """Returns the axes that `dim` names (all when None or empty), from the front, sorted."""
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
@@ -191,6 +204,6 @@ def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """
-    if isinstance(context.engine, Eager):  # state made here is later changed in place
+    if current_engine() is EAGER:  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     return repeated(value, shape, dtype)

@@ -24,7 +24,7 @@ from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of, own_axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -41,7 +41,7 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
         raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
     outside = ((index < low) | (index >= extent)).sum()
     message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
-    context.engine.require(outside, message, BoundsError)
+    current_engine().require(outside, message, BoundsError)
 
 
 def read(x: Tensor, index: Any) -> Tensor:
@@ -133,7 +133,7 @@ class At:
             )
         positions = self._positions()
         hits = self._scattered(inside.expand(positions.shape), positions)
-        context.engine.require(
+        current_engine().require(
             (hits > 1).sum(),
             "at[...].set: the index names an element twice, so its value is not defined; use add",
             ArgumentError,
@@ -256,9 +256,12 @@ def _flat_positions(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor
 
 
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x."""
+    """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x.
+
+    An index below 0 counts from the end.
+    """
     if dim is None:
-        return gather(x.reshape(-1), 0, indices.reshape(-1))
+        return take_along_dim(x.reshape(-1), indices.reshape(-1), 0)
     axis = own_axis_of(x, dim, "take_along_dim")
     x_shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     index_shape = (*indices.shape[:axis], 1, *indices.shape[axis + 1 :])
@@ -266,7 +269,8 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     shape[axis] = x.shape[axis]
     wide = x.expand(shape)
     shape[axis] = indices.shape[axis]
-    return gather(wide, axis, indices.expand(shape))
+    counted = where(indices < 0, indices + x.shape[axis], indices)
+    return gather(wide, axis, counted.expand(shape))
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

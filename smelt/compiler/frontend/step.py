@@ -18,17 +18,15 @@ from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.executable import Memory
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, ShapeError, TraceError
 from smelt.location import user_line
 from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context
+from smelt.tracing.engine import EAGER, context, current_engine
 
 __all__ = ["CompiledStep", "compile"]
-
-_EAGER = context.engine
 
 
 def compile(
@@ -127,14 +125,15 @@ class CompiledStep:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
-        if not settings.current.compile or context.engine is not _EAGER:
+        if not settings.current.compile or current_engine() is not EAGER:
             return self._eagerly(arguments, options)
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
             return known.run(arguments)
         call = flatten_call(arguments, options)
         plain = not (options or self.donate) and all(type(x) is Tensor for x in arguments)
-        result = self.executables.lookup(call, plain).run(call.tensors)
+        known = self.executables.lookup(call, plain)
+        result = known.marked(known.run(call.tensors), call.tensors)
         self._give_away(arguments)
         return result
 
@@ -153,13 +152,16 @@ class CompiledStep:
             ArgumentError: `n` is not a whole number of at least 0.
         """
         n = whole_number("repeat: n", n, least=0)
-        if not settings.current.compile or context.engine is not _EAGER:
+        if not settings.current.compile or current_engine() is not EAGER:
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
-        executable = self.executables.lookup(call).executable
+        known = self.executables.lookup(call)
+        if known.has_history and known.are_tracked(call.tensors):
+            return stacked([known.run(call.tensors) for _ in range(n)])
+        executable = known.executable
         outputs = executable.outputs(n)
         executable.run_many(call.tensors, n, None, outputs)
-        return executable.rebuild(outputs)
+        return known.marked(executable.rebuild(outputs), call.tensors)
 
     def over(
         self,
@@ -197,15 +199,26 @@ class CompiledStep:
                 f"over: {rows} rows make no batch of {batch_size}, and drop_last is set"
             )
         # orders come from a generator of their own: what steps draw does not depend on epochs
-        generator = Generator(int(randint(0, 1 << 62, ()))) if shuffle else None
+        generator = self._shuffler() if shuffle else None
         results = [
             self._run_batches(tensors, order, steps, size)
             for order, steps, size in runs(rows, batch_size, epochs, generator, drop_last)
         ]
         return joined(results, self.name)
 
+    def _shuffler(self) -> Generator:
+        if current_engine().writes_graph:
+            raise TraceError(
+                f"{self.name}.over: shuffle=True inside a compiled step, where the order of the "
+                "rows would be that of the trace for ever. Call over outside, or give the step "
+                "rows that are shuffled: x[smelt.randperm(len(x))]"
+            )
+        return Generator(int(randint(0, 1 << 62, ())))
+
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
-        if not settings.current.compile or context.engine is not _EAGER:
+        if any(x.requires_grad for x in data) and context.grad_enabled:
+            return stacked([self(*[x[rows] for x in data]) for rows in order.reshape(steps, size)])
+        if not settings.current.compile or current_engine() is not EAGER:
             batches = order.reshape(steps, size)
             return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
