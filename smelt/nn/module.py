@@ -479,9 +479,8 @@ class Module:
 
 def _state_of(given: Any) -> str:
     """Returns how to get a state_dict from what was given in its place."""
-    if isinstance(given, Module):
-        return "give its state_dict()"
-    return "give smelt.load(path) to read it from a file"
+    loaded = "give smelt.load(path) to read it from a file"
+    return "give its state_dict()" if isinstance(given, Module) else loaded
 
 
 def _listed(what: str, keys: Iterable[str]) -> list[str]:
