@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -109,4 +110,12 @@ def warn(message: str) -> None:
 def user_line() -> str:
     """Returns `file:line` of the user's code that is running, or an empty string."""
     frame = user_frame()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+    return f"{_file_name(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+
+
+def _file_name(filename: str) -> str:
+    """Returns the name of a file; for a cell of a notebook its number, as in `In[3]`."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
+    named = shell.compile.format_code_name(filename) if shell is not None else None
+    return named[1] if named else filename

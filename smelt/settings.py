@@ -10,7 +10,7 @@ import threading
 from contextlib import ContextDecorator
 from typing import Any, ClassVar
 
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, SmeltError
 
 __all__ = ["current", "get", "settings"]
 
@@ -21,6 +21,7 @@ class Current(threading.local):
     compile: bool = True
     threads: int | None = None
     verify: bool = False
+    full_traceback: bool = False
 
 
 current = Current()
@@ -36,6 +37,9 @@ class settings(ContextDecorator):
 
     Args:
         compile: False runs compiled steps eagerly, by NumPy, so that every value can be looked at.
+        full_traceback: True lets an error that ends a program, or a cell of a notebook, be shown
+            with the frames within Smelt too, not only with those of the user's own code. For a
+            whole program set the environment variable SMELT_FULL_TRACEBACK to 1.
         threads: how many threads native code uses; the results do not depend on it. None (the start
             value) lets the library choose.
         verify: True checks the loops of every program, as they were written and as they were
@@ -58,6 +62,7 @@ class settings(ContextDecorator):
         self,
         *,
         compile: bool | None = None,
+        full_traceback: bool | None = None,
         threads: int | None = None,
         verify: bool | None = None,
     ) -> None:
@@ -65,7 +70,12 @@ class settings(ContextDecorator):
             raise ArgumentError(
                 f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"
             )
-        given = {"compile": compile, "threads": threads, "verify": verify}
+        given = {
+            "compile": compile,
+            "full_traceback": full_traceback,
+            "threads": threads,
+            "verify": verify,
+        }
         self._new = {name: value for name, value in given.items() if value is not None}
         self._before: list[dict[str, Any]] = []
 
@@ -75,4 +85,6 @@ class settings(ContextDecorator):
         return self
 
     def __exit__(self, *failure: object) -> None:
+        if current.full_traceback and isinstance(failure[1], SmeltError):
+            failure[1].full_traceback = True  # it is shown when the block has ended
         vars(current).update(self._before.pop())

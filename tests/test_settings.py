@@ -11,14 +11,14 @@ import smelt
 from smelt.errors import ArgumentError
 from smelt.settings import current, settings
 
-START = {"compile": True, "threads": None, "verify": False}
+START = {"compile": True, "threads": None, "verify": False, "full_traceback": False}
 
 
 def test_a_switch_holds_for_its_block() -> None:
     with settings(compile=False, threads=2):
-        assert settings.get() == {"compile": False, "threads": 2, "verify": False}
+        assert settings.get() == {**START, "compile": False, "threads": 2}
         with settings(verify=True):
-            assert settings.get() == {"compile": False, "threads": 2, "verify": True}
+            assert settings.get() == {**START, "compile": False, "threads": 2, "verify": True}
     assert settings.get() == START
 
 
