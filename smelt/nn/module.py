@@ -11,6 +11,7 @@ return self.output(self.hidden(x).tanh())    # (B, 1)
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
@@ -172,8 +173,11 @@ class Module(Convertible, Hooked):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A module with parameters and submodules of its own."""
         for module in self._innermost_first():  # so that copying one copies none within
-            if id(module) not in memo:
-                memo[id(module)] = copied(module, memo)
+            if id(module) in memo:
+                continue
+            is_plain = type(module).__deepcopy__ is Module.__deepcopy__ or module is self
+            made = copied(module, memo) if is_plain else copy.deepcopy(module, memo)
+            memo[id(module)] = made
         return memo[id(self)]
 
     def _check_replaced(self, name: str, value: Any) -> None:
