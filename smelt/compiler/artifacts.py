@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt.errors import SmeltError
-from smelt.ir.graph import Graph
+from smelt.ir.graph import Graph, Node
 from smelt.ir.program import Program
 from smelt.tensor import Tensor
 
@@ -45,6 +45,16 @@ class Traced:
     gradients: list[GradBinding]
     values: list[tuple[Tensor, bytes]]
     arrays: list[tuple[np.ndarray, bytes]]
+
+    def state_names(self) -> dict[Node, str]:
+        """Returns the names that the traced modules give to the captured tensors."""
+        known: dict[int, str] = {}
+        for module in self.modules:  # the outermost first
+            for kind in ("named_parameters", "named_buffers"):  # an optimizer has none for its own
+                for name, tensor in getattr(module, kind, tuple)():
+                    known.setdefault(id(tensor), name)
+        pairs = zip(self.graph.states, self.states, strict=True)
+        return {node: known[id(tensor)] for node, tensor in pairs if id(tensor) in known}
 
 
 @dataclass(frozen=True, slots=True)

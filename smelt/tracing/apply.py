@@ -16,9 +16,11 @@ from smelt.dtypes import DType
 from smelt.errors import DTypeError
 from smelt.location import module_path
 from smelt.tracing.concretization import list_concretization_error
-from smelt.tracing.engine import Data, context, literal_array
+from smelt.tracing.engine import EAGER, Data, context, literal_array
+from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
+    from smelt.ir.graph import Origin
     from smelt.ops.op import Op
     from smelt.tensor import Tensor
 
@@ -80,7 +82,8 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
             tensors = tuple(as_tensor(value, dtype) for value in operands)
             break
     kind = op.infer(*tensors, **attributes)
-    data = context.engine.evaluate(op, tensors, attributes, kind)
+    engine = context.engine
+    data = engine.evaluate(op, tensors, attributes, kind)
     result = _Tensor(data, kind.dtype)
     if op.views:
         result.share_version(tensors[0])  # the array may be a view
@@ -88,7 +91,11 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
         for operand in tensors:
             if operand.requires_grad:
                 result.requires_grad = True
-                result.tape_entry = TapeEntry(op, tensors, attributes)
+                result.tape_entry = (
+                    TapeEntry(op, tensors, attributes)
+                    if engine is EAGER
+                    else LocatedEntry(op, tensors, attributes, data)
+                )
                 break
     return result
 
@@ -96,9 +103,11 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
 class TapeEntry:
     """How a tensor was made: what the walks of differentiation need to know of one operation.
 
-    `sequence_number` grows from one operation to the next.
+    `sequence_number` grows from one operation to the next. `origin` is known where somebody may ask
+    for it: in a trace, and with `check_nan`.
     """
 
+    origin: Origin | None = None
     __slots__ = ("attributes", "inputs", "module", "op", "sequence_number", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
@@ -108,6 +117,18 @@ class TapeEntry:
         self.versions = tuple(operand.version for operand in inputs)
         self.module = module_path()
         self.sequence_number = next(_sequence_numbers)
+
+
+class LocatedEntry(TapeEntry):
+    """An entry that knows its line and module; `data` is that of the result."""
+
+    __slots__ = ("origin",)
+
+    def __init__(
+        self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any], data: Data
+    ) -> None:
+        super().__init__(op, inputs, attributes)
+        self.origin = getattr(data, "origin", None) or current_origin()  # of a node, its own
 
 
 _sequence_numbers = itertools.count()

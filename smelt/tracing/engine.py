@@ -16,6 +16,7 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
+from smelt.settings import follow
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
@@ -72,6 +73,9 @@ class Engine:
 
     def note_gradient_read(self, tensor: Tensor) -> None:
         """Is told that the `.grad` of a tensor is read."""
+
+    def note_delivered(self, tensors: Sequence[Tensor], what: str) -> None:
+        """Is told what a step returns, or what is about to be differentiated backward."""
 
     def note_module(self, module: Any) -> None:
         """Is told of a module or optimizer whose settings the computation depends on."""
@@ -141,14 +145,28 @@ class Eager(Engine):
             raise error(message)
 
 
+EAGER = Eager()
+
+
 class _Context(threading.local):
     """What holds for the running thread."""
 
-    engine: Engine = Eager()
+    engine: Engine = EAGER
     grad_enabled: bool = True
 
 
 context = _Context()
+
+
+def _check_nan(is_on: bool) -> None:
+    """Puts the checked engine in the place of the eager one, or takes it away; a trace goes on."""
+    from smelt.tracing.check_nan import CheckedEager  # loaded when it is needed
+
+    if isinstance(context.engine, Eager):
+        context.engine = CheckedEager() if is_on else EAGER
+
+
+follow("check_nan", _check_nan)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import CONSTANT, Node, Origin
 from smelt.ir.operation import Operation
-from smelt.location import module_path, user_line
+from smelt.tracing.origin import current_origin
 from smelt.tracing.engine import Data, Engine
 
 if TYPE_CHECKING:
@@ -87,11 +87,6 @@ class GraphBuilder(Engine):
         born = self._born[tensor.data] if self.owns(tensor._data) else -1
         if born < time and tensor._data is not node:
             raise TraceError(VIEW_OUTDATED.format(tensor.shape))
-
-
-def current_origin() -> Origin:
-    """Returns the user's line and the path of the running module."""
-    return Origin(user_line(), module_path())
 
 
 VIEW_OUTDATED = (

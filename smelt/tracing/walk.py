@@ -8,14 +8,18 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from smelt.errors import GradientError
 from smelt.ir.postorder import postorder
-from smelt.location import inside_module
+from smelt.location import inside_derivative, inside_module
+from smelt.tracing.engine import EAGER, context
+from smelt.tracing.origin import derivative_of
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
+    from smelt.tracing.apply import TapeEntry
 
 
 def tape_of(roots: Iterable[Tensor]) -> list[Tensor]:
@@ -43,6 +47,7 @@ def reverse_walk(
     `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
     of its states since does not matter.
     """
+    context.engine.note_delivered(outputs, "a result that is differentiated")
     stops = wanted or set()
     gradients: dict[int, Tensor] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -54,11 +59,12 @@ def reverse_walk(
         if tensor.tape_entry is None or not reached or id(tensor) in stops:
             continue
         _check_unchanged(tensor, versions or {})
-        operand_gradients = _vjp(tensor, gradients.pop(id(tensor)), needed)
-        pairs = zip(tensor.tape_entry.inputs, operand_gradients, strict=True)
-        for operand, gradient in pairs:
-            if gradient is not None and id(operand) in needed:
-                _accumulate(gradients, operand, gradient)
+        with _differentiating("backward", tensor.tape_entry):
+            operand_gradients = _vjp(tensor, gradients.pop(id(tensor)), needed)
+            pairs = zip(tensor.tape_entry.inputs, operand_gradients, strict=True)
+            for operand, gradient in pairs:
+                if gradient is not None and id(operand) in needed:
+                    _accumulate(gradients, operand, gradient)
     return gradients
 
 
@@ -79,8 +85,14 @@ def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
     if not any(id(operand) in needed for operand in entry.inputs):
         return (None,) * len(entry.inputs)
     needs = tuple(id(operand) in needed for operand in entry.inputs)
-    with inside_module(entry.module):
-        return entry.op.vjp(g, needs, tensor, *entry.inputs, **entry.attributes)
+    return entry.op.vjp(g, needs, tensor, *entry.inputs, **entry.attributes)
+
+
+def _differentiating(walk: str, entry: TapeEntry) -> AbstractContextManager[None]:
+    """Within the block a rule of an entry's operation runs; errors and nodes name it."""
+    if context.engine is EAGER:
+        return inside_module(entry.module)
+    return inside_derivative(derivative_of(walk, entry.op.name, entry.origin), entry.module)
 
 
 def _accumulate(gradients: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:
@@ -126,7 +138,7 @@ def forward_walk(
 def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     entry = tensor.tape_entry
     assert entry is not None
-    with inside_module(entry.module):
+    with _differentiating("forward derivative", entry):
         tangent = entry.op.jvp(moving, tensor, *entry.inputs, **entry.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
             tangent = tangent.broadcast_to(tensor.shape)

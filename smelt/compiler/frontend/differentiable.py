@@ -24,6 +24,7 @@ import numpy as np
 from smelt.autodiff.record import without_history
 from smelt.autodiff.vmap import Batched, Batching, physical_of, vmap
 from smelt.compiler.artifacts import Traced
+from smelt.compiler.frontend.nan_check import runner
 from smelt.compiler.frontend.residuals import choose_residuals
 from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
@@ -265,15 +266,18 @@ class SplitExecutable:
     def run(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step; its results have a history if gradients are enabled."""
         if not context.grad_enabled:
-            return self.plain.run_once(arguments)
+            return self._runner(self.plain).run_once(arguments)
         split, count = self._split, len(self.function.outputs)
-        executable = self.plain if split is None else split.forward
+        executable = self._runner(self.plain if split is None else split.forward)
         with executable.exclusive():
             given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
             results = executable.run(arguments)
         call = SplitCall(self, None if split is None else results[count:])
         self.function.attach(results[:count], given, call)
         return self.plain.traced.result(results[:count])
+
+    def _runner(self, executable: Executable) -> Any:
+        return runner(executable, self._make)
 
     def serves(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> bool:
         """Whether the backward pass gives these gradients; the first ones decide what it gives."""
@@ -320,7 +324,7 @@ class SplitExecutable:
         """Returns the numbers of the inputs that have a gradient, and these gradients."""
         assert self._split is not None
         split, given = self._split, [*inputs, *residuals, *cotangents]
-        return split.reached, split.backward.run([given[number] for number in split.used])
+        return split.reached, self._runner(split.backward).run([given[number] for number in split.used])
 
 
 @dataclass(frozen=True, slots=True)

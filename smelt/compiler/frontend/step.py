@@ -23,11 +23,9 @@ from smelt.location import user_line
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context
+from smelt.tracing.engine import EAGER, Eager, context
 
 __all__ = ["CompiledStep", "compile"]
-
-_EAGER = context.engine
 
 
 def compile(
@@ -126,8 +124,8 @@ class CompiledStep:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
-        if not settings.current.compile or context.engine is not _EAGER:
-            return self._eagerly(arguments, options)
+        if not settings.current.compile or context.engine is not EAGER:
+            return self._unusually(arguments, options)
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
             return known.run(arguments)
@@ -137,10 +135,25 @@ class CompiledStep:
         self._give_away(arguments)
         return result
 
+    def _unusually(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Runs one step in a trace, eagerly, or checked."""
+        if runs_eagerly():
+            return self._eagerly(arguments, options)
+        call = flatten_call(arguments, options)
+        result = self.executables.lookup(call).run_checked(call.tensors)
+        self._give_away(arguments)
+        return result
+
     def _eagerly(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Calls the function itself on what it would get within a trace: tensors and settings."""
         positional, named = flatten_call(arguments, options).rebuilt()
-        return self.function(*positional, **named)
+        return self._delivered(self.function(*positional, **named))
+
+    def _delivered(self, result: Any) -> Any:
+        """Returns the result of an eager call, about which the engine has been told."""
+        tensors = [leaf for leaf in tree.flatten(result)[0] if isinstance(leaf, Tensor)]
+        context.engine.note_delivered(tensors, f"a result of {self.name}")
+        return result
 
     def repeat(self, n: int, *arguments: Any) -> Any:
         """Runs the step `n` times on the same arguments in one native call.
@@ -152,12 +165,12 @@ class CompiledStep:
             ArgumentError: `n` is not a whole number of at least 0.
         """
         n = whole_number("repeat: n", n, least=0)
-        if not settings.current.compile or context.engine is not _EAGER:
+        if runs_eagerly():
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
         executable = self.executables.lookup(call).executable
         outputs = executable.outputs(n)
-        executable.run_many(call.tensors, n, None, outputs)
+        self.executables.runner(executable).run_many(call.tensors, n, None, outputs)
         return executable.rebuild(outputs)
 
     def over(
@@ -204,15 +217,17 @@ class CompiledStep:
         return joined(results, self.name)
 
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
-        if not settings.current.compile or context.engine is not _EAGER:
+        if runs_eagerly():
             batches = order.reshape(steps, size)
-            return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
+            results = [self.function(*[x[rows] for x in data]) for rows in batches]
+            return stacked(list(map(self._delivered, results)))
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
         executable = self.executables.lookup(call).executable
         arrays = [np.ascontiguousarray(x.data) for x in data]
         outputs = executable.outputs(steps)
-        executable.run_many(call.tensors, steps, Batches(arrays, order, size), outputs)
+        batches = Batches(arrays, order, size)
+        self.executables.runner(executable).run_many(call.tensors, steps, batches, outputs)
         return executable.rebuild(outputs)
 
     def _give_away(self, arguments: tuple[Any, ...]) -> None:
@@ -293,6 +308,13 @@ def _found(module: str | None, path: str) -> Any:
     for name in path.split("."):
         found = getattr(found, name, None)
     return found
+
+
+def runs_eagerly() -> bool:
+    """Returns whether a compiled step is called as the function that it is: in a trace, and where
+    the settings say so.
+    """
+    return not (settings.current.compile and isinstance(context.engine, Eager))
 
 
 def whole_number(what: str, value: Any, least: int) -> int:

@@ -96,8 +96,9 @@ class Executable:
         self.times = times
         self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
+        self.checked: Any = None  # what runs it under `check_nan`, made then
         self.steps = 0  # that ran so far
-        self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
+        self.seconds = SLICE_SECONDS  # that a step takes, as far as is known
         self._bind(stages.program.slots)
         self._frames = [Frame(self)]  # that no call uses
 
@@ -213,7 +214,7 @@ class Executable:
             done = 0
             try:
                 while done < steps:
-                    count = min(steps - done, max(1, int(SLICE_SECONDS / self._seconds)))
+                    count = min(steps - done, max(1, int(SLICE_SECONDS / self.seconds)))
                     self._run_slice(frame, done, count, gathers, batches, outputs)
                     done += count
             finally:
@@ -257,7 +258,7 @@ class Executable:
             batches.size if batches else 0,
         )
         self.steps += count
-        self._seconds = max(1e-9, (time.perf_counter() - start) / count)
+        self.seconds = max(1e-9, (time.perf_counter() - start) / count)
         if code:
             self._raise(code, first + frame.control[1])
 
