@@ -127,13 +127,15 @@ class Births:
         """
         made = _computed(op, [_without(values, nan=True) for values in operands], attributes)
         if not is_finite(made, result[1]):
-            return _sentence(op, operands, (made, result[1]), "out of finite numbers")
+            return _sentence(op, operands, decode(made, result[1]), "out of finite numbers")
         if not np.isnan(decode(*result)).any():
             return None
         made = _computed(op, [_without(values, nan=False) for values in operands], attributes)
-        if np.isnan(decode(made, result[1])).any():
-            return _sentence(op, operands, (made, result[1]), "out of infinities")
-        return _sentence(op, operands, result, "out of a nan that it was given")
+        numbers = decode(made, result[1])
+        if np.isnan(numbers).any():
+            given = np.where(np.isnan(numbers), np.nan, 0)  # infinities in it were given
+            return _sentence(op, operands, given, "out of infinities")
+        return _sentence(op, operands, decode(*result), "out of a nan that it was given")
 
 
 def is_finite(array: np.ndarray, dtype: DType) -> bool:
@@ -151,29 +153,29 @@ def summary(array: np.ndarray, dtype: DType) -> str:
         ends = [f"{end:.6g}" if dtype.kind != "bool" else str(end) for end in (low, high)]
         parts.append(" to ".join(dict.fromkeys(ends)))
     if dtype.is_float:
-        counts = {
-            "nan": np.isnan(numbers).sum(),
-            "inf": (numbers == np.inf).sum(),
-            "-inf": (numbers == -np.inf).sum(),
-        }
-        parts += [f"{count} {name}" for name, count in counts.items() if count]
+        parts += [f"{count} {name}" for name, count in _counts(numbers).items() if count]
     return ", ".join(parts)
 
 
-def _sentence(op: Op, operands: Sequence[Values], made: Values, of: str) -> str:
+def _sentence(op: Op, operands: Sequence[Values], numbers: np.ndarray, of: str) -> str:
     """Returns what was made and of what, with a line for each operand."""
-    numbers = decode(*made)
     bad = ~np.isfinite(numbers)
-    first = tuple(int(i) for i in np.argwhere(bad)[0])
-    kinds = [name for name, value in (("inf", np.inf), ("-inf", -np.inf)) if (numbers == value).any()]
-    kinds = ["nan"] * bool(np.isnan(numbers).any()) + kinds
-    place = f", the first at {list(first)}" if first else ""
-    lines = [
-        f"{op.name} made {' and '.join(kinds)} {of}, in {bad.sum()} of {bad.size} "
-        f"{'number' if bad.size == 1 else 'numbers'}{place}"
-    ]
+    kinds = [name for name, count in _counts(numbers).items() if count]
+    size = "1 number" if bad.size == 1 else f"{bad.size} numbers"
+    first = [int(i) for i in np.argwhere(bad)[0]]
+    place = f", the first at {first}" if first else ""
+    lines = [f"{op.name} made {' and '.join(kinds)} {of}, in {bad.sum()} of {size}{place}"]
     lines += [f"  operand {k} is {summary(*values)}" for k, values in enumerate(operands, 1)]
     return "\n".join([*lines, _ADVICE])
+
+
+def _counts(numbers: np.ndarray) -> dict[str, int]:
+    """Returns how many numbers of each kind that is not finite there are."""
+    return {
+        "nan": int(np.isnan(numbers).sum()),
+        "inf": int((numbers == np.inf).sum()),
+        "-inf": int((numbers == -np.inf).sum()),
+    }
 
 
 def _changes(

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from smelt.tracing.births import Births
-from smelt.tracing.engine import Data, Eager
+import numpy as np
+
+from smelt.tracing.births import Births, is_finite
+from smelt.tracing.engine import Eager
 from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
@@ -29,10 +31,10 @@ class CheckedEager(Eager):
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Data:
+    ) -> np.ndarray:
         """Returns the NumPy value, and remembers where it is not finite."""
         result = super().evaluate(op, operands, attributes, kind)
-        if kind.dtype.is_float:
+        if not is_finite(result, kind.dtype):
             given = [(operand.data, operand.dtype) for operand in operands]
             self.births.examine(op, given, attributes, (result, kind.dtype), current_origin())
         return result
@@ -62,4 +64,3 @@ class CheckedEager(Eager):
         birth = self.births.of(tensor._data)
         if birth is not None:
             raise birth.error(reached)
-

@@ -120,7 +120,7 @@ class Eager(Engine):
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Data:
+    ) -> np.ndarray:
         """Returns the NumPy value."""
         arrays = [operand.data for operand in operands]
         for array in arrays:

@@ -10,8 +10,8 @@ from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import CONSTANT, Node, Origin
 from smelt.ir.operation import Operation
-from smelt.tracing.origin import current_origin
 from smelt.tracing.engine import Data, Engine
+from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type

@@ -324,7 +324,9 @@ class SplitExecutable:
         """Returns the numbers of the inputs that have a gradient, and these gradients."""
         assert self._split is not None
         split, given = self._split, [*inputs, *residuals, *cotangents]
-        return split.reached, self._runner(split.backward).run([given[number] for number in split.used])
+        return split.reached, self._runner(split.backward).run(
+            [given[number] for number in split.used]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,7 @@ class SpecializationCache:
         guards = Guards(traced, closure)
         signature, grad_enabled = call.signature, context.grad_enabled
         kinds = signature[1:]
-        made = Specialization(
-            signature, kinds, grad_enabled, guards, executable, run, run_checked
-        )
+        made = Specialization(signature, kinds, grad_enabled, guards, executable, run, run_checked)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]
         return made
@@ -246,4 +244,3 @@ def _brief(part: Any) -> str:
     if isinstance(part, tuple) and len(part) == 3:
         return f"{part[1].name}{list(part[0])}"
     return repr(part)
-

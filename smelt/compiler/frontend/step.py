@@ -218,8 +218,8 @@ class CompiledStep:
 
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
         if runs_eagerly():
-            batches = order.reshape(steps, size)
-            results = [self.function(*[x[rows] for x in data]) for rows in batches]
+            rows_of = order.reshape(steps, size)
+            results = [self.function(*[x[rows] for x in data]) for rows in rows_of]
             return stacked(list(map(self._delivered, results)))
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
