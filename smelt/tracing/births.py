@@ -11,6 +11,7 @@ that `where` does not choose.
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt.dtypes import DType, decode, encode
+from smelt.dtypes import DType, bfloat16, decode, encode
 from smelt.errors import NumericsError
 from smelt.ir.graph import Origin
 
@@ -140,6 +141,8 @@ class Births:
 
 def is_finite(array: np.ndarray, dtype: DType) -> bool:
     """Returns whether all numbers of an array, as stored, are finite; integers are."""
+    if not array.ndim and dtype is not bfloat16:
+        return math.isfinite(array)
     return not dtype.is_float or bool(np.isfinite(decode(array, dtype)).all())
 
 

@@ -58,6 +58,7 @@ class CheckedExecutable:
         self.executable = executable
         self.traced = executable.traced
         self.name = executable.stages.program.name
+        self._entries = [binding for binding in self.traced.gradients if binding.entry is not None]
         graph = self.traced.graph
         self._new = dict(graph.updates)
         pairs = zip(graph.states, self.traced.states, strict=True)
@@ -152,7 +153,7 @@ class CheckedExecutable:
     def _begin(self) -> list[tuple[Tensor, Tensor | None]]:
         """Copies the states as the step will find them; returns every `.grad` as it was."""
         before = [(binding.tensor, binding.tensor._grad) for binding in self.traced.gradients]
-        for binding in self.traced.gradients:
+        for binding in self._entries:
             binding.enter()
         if self._keep is not None:
             self._keep.run([])

@@ -130,7 +130,7 @@ class CompiledStep:
         if known is not None:
             return known.run(arguments)
         call = flatten_call(arguments, options)
-        plain = not (options or self.donate) and all(type(x) is Tensor for x in arguments)
+        plain = self._is_plain(arguments, options)
         result = self.executables.lookup(call, plain).run(call.tensors)
         self._give_away(arguments)
         return result
@@ -139,10 +139,19 @@ class CompiledStep:
         """Runs one step in a trace, eagerly, or checked."""
         if runs_eagerly():
             return self._eagerly(arguments, options)
+        known = None if options else self.executables.last_hit(arguments)
+        if known is not None:
+            return known.run_checked(arguments)
         call = flatten_call(arguments, options)
-        result = self.executables.lookup(call).run_checked(call.tensors)
+        result = self.executables.lookup(call, self._is_plain(arguments, options)).run_checked(
+            call.tensors
+        )
         self._give_away(arguments)
         return result
+
+    def _is_plain(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+        """Returns whether a call has positional tensors only, and gives none away."""
+        return not (options or self.donate) and all(type(x) is Tensor for x in arguments)
 
     def _eagerly(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Calls the function itself on what it would get within a trace: tensors and settings."""
