@@ -43,6 +43,7 @@ from smelt.einops_backend import register as _register_with_einops
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
+from smelt.overflow import count_overflow
 from smelt.random import (
     Generator,
     bernoulli,
@@ -173,8 +174,9 @@ __all__ = [
     "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "add", "addmm", "all",
     "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan",
     "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "checkpoint", "chunk",
-    "clamp", "compile", "concatenate", "cond", "cos", "cosh", "count_nonzero", "cumprod",
-    "cumsum", "data", "default_generator", "diagonal", "div", "dot", "dtypes", "dual", "einsum",
+    "clamp", "compile", "concatenate", "cond", "cos", "cosh", "count_nonzero",
+    "count_overflow", "cumprod", "cumsum", "data", "default_generator", "diagonal",
+    "div", "dot", "dtypes", "dual", "einsum",
     "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand", "explain", "expm1",
     "exponential", "eye", "flatten", "flip", "float16", "float32", "float64", "floor",
     "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state", "grad",

@@ -24,8 +24,8 @@ import numpy as np
 from smelt.autodiff.record import without_history
 from smelt.autodiff.vmap import Batched, Batching, physical_of, vmap
 from smelt.compiler.artifacts import Traced
-from smelt.compiler.frontend.nan_check import runner
 from smelt.compiler.frontend.residuals import choose_residuals
+from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents

@@ -10,42 +10,26 @@ functions of their own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from smelt import dtypes
-from smelt.compiler.artifacts import Traced
+from smelt.compiler.frontend.runner import Make
 from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.compiler.runtime.batches import Batches
+from smelt.compiler.runtime.executable import Executable
 from smelt.control.run_graph import GraphRun
 from smelt.errors import NumericsError
 from smelt.ir.graph import Node
-from smelt.settings import current
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import isfinite
 from smelt.tracing.births import Birth, Births, is_finite
 from smelt.tracing.engine import no_grad
 
-if TYPE_CHECKING:
-    from smelt.compiler.runtime.executable import Executable
-
-Make = Callable[[Traced], "Executable"]
 SLICE_SECONDS = 0.05  # of steps in a native call after which the states are looked at
-
-
-def runner(executable: Executable, make: Make) -> Any:
-    """Returns what runs an executable: itself, or with `check_nan` what checks it.
-
-    `make` compiles a trace.
-    """
-    if not current.check_nan:
-        return executable
-    if executable.checked is None:
-        executable.checked = CheckedExecutable(executable, make)
-    return executable.checked
 
 
 class CheckedExecutable:
@@ -211,9 +195,9 @@ class CheckedExecutable:
 
     def _reached(self) -> list[tuple[Node, str]]:
         """Returns what a step delivers, and how it is called."""
-        outputs = self.traced.graph.outputs
-        of = [f" {number} of {len(outputs)}" for number in range(1, len(outputs) + 1)]
-        names = [f"result{'' if len(of) == 1 else count} of {self.name}" for count in of]
+        outputs, step = self.traced.graph.outputs, self.name
+        counts = [f"result {number} of {len(outputs)}" for number in range(1, len(outputs) + 1)]
+        names = [f"{count if len(outputs) > 1 else 'the result'} of {step}" for count in counts]
         states = [(new, self._state_name(old)) for old, new in self._new.items()]
         return [*zip(outputs, names, strict=True), *states]
 

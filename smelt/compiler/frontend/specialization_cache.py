@@ -19,7 +19,7 @@ from smelt.compiler.frontend.differentiable import (
     is_differentiable,
 )
 from smelt.compiler.frontend.guards import Guards
-from smelt.compiler.frontend.nan_check import runner
+from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
