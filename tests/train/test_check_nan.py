@@ -13,7 +13,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import Tensor, nn, optim
-from smelt.errors import NumericsError
+from smelt.errors import BoundsError, NumericsError
 
 INF, NAN = math.inf, math.nan
 ways = pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
@@ -284,6 +284,19 @@ def test_eagerly_a_state_does_not_take_what_is_wrong() -> None:
     with smelt.settings(check_nan=True), pytest.raises(NumericsError, match="new contents"):
         state.copy_(numbers(0.0, 1.0).log())
     assert state.tolist() == [0.0, 0.0]
+
+
+def test_a_condition_names_its_step_as_without_the_check() -> None:
+    labels = np.zeros(40, np.int64)
+    labels[31] = 7
+    step = smelt.compile(lambda x, y: F.cross_entropy(x, y))
+    found = []
+    for check in (False, True):
+        with smelt.settings(check_nan=check), pytest.raises(BoundsError) as caught:
+            step.over(np.zeros((40, 3), np.float32), labels, batch_size=2)
+        found.append(str(caught.value))
+    assert found[0] == found[1]
+    assert "in step 15 of this call" in found[0]
 
 
 # --- compiled functions within eager code ---------------------------------------------------------

@@ -103,13 +103,13 @@ class CheckedExecutable:
         If these made something that is not finite, they are run again, one by one.
         """
         done = 0
+        self.executable.check_steady(steps)
         with self.exclusive():
             while done < steps:
                 count = min(steps - done, max(1, int(SLICE_SECONDS / self.executable.seconds)))
                 gradients = self._begin()
-                parts = [output[done : done + count] for output in outputs]
-                self.executable.run_many(arguments, count, _part(batches, done, count), parts)
-                if not self._is_fine(parts):
+                self.executable.run_many(arguments, count, batches, outputs, done)
+                if not self._is_fine([output[done : done + count] for output in outputs]):
                     self._restore(gradients)
                     for step in range(done, done + count):
                         self._run_single(arguments, step, batches, outputs)
@@ -124,15 +124,11 @@ class CheckedExecutable:
     ) -> None:
         """Runs one step of many, and examines it if it made something that is not finite."""
         gradients = self._begin()
-        batch = _part(batches, step, 1)
-        parts = [output[step : step + 1] for output in outputs]
-        self.executable.run_many(arguments, 1, batch, parts)
-        arrays = [part[0, ...] for part in parts]
-        if not self._is_fine(arrays):
-            given = [x.data for x in arguments]
-            if batch is not None:
-                given = [array[batch.order] for array in batch.arrays]
-            self._examine(given, arrays, gradients, step)
+        self.executable.run_many(arguments, 1, batches, outputs, step)
+        results = [output[step, ...] for output in outputs]
+        if not self._is_fine(results):
+            given = [x.data for x in arguments] if batches is None else batches.rows(step)
+            self._examine(given, results, gradients, step)
 
     def _begin(self) -> list[tuple[Tensor, Tensor | None]]:
         """Copies the states as the step will find them; returns every `.grad` as it was."""
@@ -227,14 +223,6 @@ class CheckedExecutable:
         for (node, name), array in zip(self._reached(), (*results, *after), strict=True):
             if is_finite(values[node], node.dtype) and not is_finite(array, node.dtype):
                 raise NumericsError(_ONLY_NATIVELY.format(name + when))
-
-
-def _part(batches: Batches | None, first: int, count: int) -> Batches | None:
-    """Returns the batches of some steps."""
-    if batches is None:
-        return None
-    size = batches.size
-    return Batches(batches.arrays, batches.order[first * size : (first + count) * size], size)
 
 
 _ONLY_NATIVELY = (

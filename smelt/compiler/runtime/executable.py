@@ -198,12 +198,14 @@ class Executable:
         steps: int,
         batches: Batches | None,
         outputs: list[np.ndarray],
+        first: int = 0,
     ) -> None:
         """Runs `steps` steps natively, writing result k of step s to `outputs[k][s]`.
 
         The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
+        `first` is the number of the first step, of those that `batches` and `outputs` are for.
         """
-        self._check_steady(steps)
+        self.check_steady(steps)
         with self.exclusive():
             frame = self._frame()
             for binding in self._entries:
@@ -211,10 +213,10 @@ class Executable:
             table = frame.table
             held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
             gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
-            done = 0
+            done, end = first, first + steps
             try:
-                while done < steps:
-                    count = min(steps - done, max(1, int(SLICE_SECONDS / self.seconds)))
+                while done < end:
+                    count = min(end - done, max(1, int(SLICE_SECONDS / self.seconds)))
                     self._run_slice(frame, done, count, gathers, batches, outputs)
                     done += count
             finally:
@@ -225,7 +227,8 @@ class Executable:
                 self._frames.append(frame)
             del held
 
-    def _check_steady(self, steps: int) -> None:
+    def check_steady(self, steps: int) -> None:
+        """Raises for several steps of which a later one would find other gradients."""
         if steps > 1 and not all(binding.is_steady for binding in self._entries):
             raise TraceError(
                 f"{self.stages.program.name}: a step that uses up gradients which an earlier "
