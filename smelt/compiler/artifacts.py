@@ -34,7 +34,8 @@ class Traced:
 
     `result` turns the computed tensors into what the function returned; `modules` are the modules
     and optimizers whose settings the graph depends on, `values` the concrete tensors that Python
-    looked at, with what it saw; `arrays` likewise the NumPy arrays that became constants.
+    looked at, with what it saw; `arrays` likewise the NumPy arrays that became constants. `born`
+    says how many nodes there were before each one: the order in which they were written.
     """
 
     graph: Graph
@@ -45,6 +46,7 @@ class Traced:
     gradients: list[GradBinding]
     values: list[tuple[Tensor, bytes]]
     arrays: list[tuple[np.ndarray, bytes]]
+    born: dict[Node, int]
 
     def state_names(self) -> dict[Node, str]:
         """Returns the names that the traced modules give to the captured tensors."""

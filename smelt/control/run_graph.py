@@ -7,7 +7,7 @@ here as they run natively, with the nodes of their bodies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,19 @@ Arrays = list[np.ndarray]
 
 
 class GraphRun:
-    """One run: the arrays of a graph's nodes, and the births of what is not finite in them."""
+    """One run: the arrays of a graph's nodes, and the births of what is not finite in them.
 
-    def __init__(self, births: Births) -> None:
+    Nodes run in the order in which they were written, as eagerly, where `born` says what that was.
+    """
+
+    def __init__(self, births: Births, born: Mapping[Node, int]) -> None:
         self.births = births
+        self._born = born
 
     def values(self, roots: Iterable[Node], given: dict[Node, np.ndarray]) -> dict[Node, Any]:
         """Returns an array, as stored, for every node below `roots`; of a loop, all its results."""
         values: dict[Node, Any] = dict(given)
-        for node in topological(roots, given):
+        for node in sorted(topological(roots, given), key=lambda node: self._born.get(node, 0)):
             values[node] = self._value(node, [values[operand] for operand in node.inputs])
         return values
 

@@ -159,10 +159,12 @@ context = _Context()
 
 
 def _check_nan(is_on: bool) -> None:
-    """Puts the checked engine in the place of the eager one, or takes it away; a trace goes on."""
+    """Puts the checked engine in the place of the eager one, or takes it away; a trace, and whoever
+    else computes in this thread, goes on.
+    """
     from smelt.tracing.check_nan import CheckedEager  # loaded when it is needed
 
-    if isinstance(context.engine, Eager):
+    if context.engine is EAGER or isinstance(context.engine, CheckedEager):
         context.engine = CheckedEager() if is_on else EAGER
 
 

@@ -119,6 +119,7 @@ REPORTED = {
     "tangent": (lambda x: smelt.jvp(smelt.sqrt, (x,), (x + 1,))[1], numbers(0.0), "div made inf"),
     "float64": (smelt.exp, numbers(800.0, dtype=smelt.float64), "exp made inf out of finite"),
     "first of two": (lambda x: x.log() + x.rsqrt(), numbers(0.0), "log made -inf out of finite"),
+    "written first": (lambda x: (y := x.rsqrt(), x.log() + y)[1], numbers(0.0), "div made inf out"),
     "cumulative": (lambda x: (x * 1e38).cumsum(0), numbers(3.0, 3.0), "cumsum made inf out of"),
 }
 

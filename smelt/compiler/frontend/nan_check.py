@@ -169,7 +169,9 @@ class CheckedExecutable:
         self._restore(gradients)
         births = Births()
         graph = self.traced.graph
-        values = GraphRun(births).values(graph.roots, self._given(arguments, births))
+        values = GraphRun(births, self.traced.born).values(
+            graph.roots, self._given(arguments, births)
+        )
         when = f", in step {step} of this call; the steps before it are done" if step else ""
         self._raise_first(births, values, when)
         self._raise_difference(values, results, after, when)
