@@ -7,6 +7,7 @@ was current outside: eagerly, into a trace, or in another `vmap`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -67,6 +68,10 @@ class Batching(NestedEngine):
         """Returns whether a tensor differs from example to example of this `vmap`."""
         data = tensor.data
         return isinstance(data, Batched) and data.engine is self
+
+    def axes_of(self, tensors: Iterable[Tensor]) -> tuple[int | None, ...]:
+        """Returns 0 for each tensor that differs from example to example, None for the others."""
+        return tuple([0 if self.owns(tensor) else None for tensor in tensors])
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """Returns a value that is the same for every example."""

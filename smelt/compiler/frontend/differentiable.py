@@ -35,7 +35,16 @@ from smelt.ops.op import Op
 from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tracing.apply import TapeEntry
-from smelt.tracing.engine import Eager, context, enable_grad, no_grad, using
+from smelt.tracing.engine import (
+    Eager,
+    Engine,
+    NestedEngine,
+    context,
+    enable_grad,
+    no_grad,
+    using,
+)
+from smelt.tracing.graph_builder import GraphBuilder
 from smelt.tracing.walk import forward_walk, reverse_walk
 
 if TYPE_CHECKING:
@@ -84,13 +93,33 @@ class Differentiable:
         return results
 
     def attach(
-        self, results: Sequence[Tensor], given: Sequence[Tensor], call: Op | None = None
+        self, results: Sequence[Tensor], given: Sequence[Tensor], call: CompiledCall | None = None
     ) -> None:
-        """Makes results differentiable, if an input wants a gradient: one call is their history."""
-        if not context.grad_enabled or not any(x.requires_grad for x in given):
+        """Makes results differentiable, if an input wants a gradient: one call is their history.
+
+        Inside `vmap` the batches behind them get a history as well, for derivatives taken outside.
+        """
+        if not context.grad_enabled:
+            return
+        call = call or CompiledCall(self)
+        self._give_history(results, given, call)
+        engine = _batching_of(context.engine, given)
+        if engine is not None:
+            axes = engine.axes_of(given)
+            batches = [
+                x if axis is None else physical_of(x) for x, axis in zip(given, axes, strict=True)
+            ]
+            with using(engine.outer):
+                outside = BatchedCall(call, axes, engine.size)
+                self.attach([physical_of(result) for result in results], batches, outside)
+
+    def _give_history(
+        self, results: Sequence[Tensor], given: Sequence[Tensor], call: CompiledCall
+    ) -> None:
+        if not any(x.requires_grad for x in given):
             return
         made = Tensor(_NOTHING, TUPLE, requires_grad=True)
-        made.tape_entry = TapeEntry(call or CompiledCall(self), tuple(given), {})
+        made.tape_entry = TapeEntry(call, tuple(given), {})
         for number, (result, output) in enumerate(zip(results, self.outputs, strict=True)):
             if output.requires_grad:
                 result.requires_grad = True
@@ -180,7 +209,7 @@ class Evaluation:
     def _batched(
         self, engine: Batching, function: Function, key: Any, given: Sequence[Tensor]
     ) -> Any:
-        axes = tuple([0 if engine.owns(x) else None for x in given])
+        axes = engine.axes_of(given)
         physical = [physical_of(x) if axis == 0 else x for x, axis in zip(given, axes, strict=True)]
         with using(engine.outer):
             if 0 not in axes:
@@ -219,9 +248,67 @@ class CompiledCall(Op):
 
     def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
         moving = tuple([number for number, tangent in enumerate(tangents) if tangent is not None])
-        forward, reached = self.function.tangent(moving)
-        results = forward([*inputs, *[tangents[number] for number in moving]])
+        reached, results = self.tangents(moving, inputs, [tangents[number] for number in moving])
         return ResultCotangents((), dict(zip(reached, results, strict=True)))
+
+    def tangents(
+        self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
+    ) -> tuple[list[int], list[Tensor]]:
+        """Returns the numbers of the outputs that move when inputs `moving` do, and how."""
+        forward, reached = self.function.tangent(moving)
+        return reached, forward([*inputs, *given])
+
+
+class BatchedCall(CompiledCall):
+    """A call inside `vmap`, as it is seen from outside: one call for each example of a batch.
+
+    `axes` are 0 or None for each input, as `in_axes` of `vmap`. A derivative is that of the call,
+    under `vmap`; what all examples share gets the sum of their gradients.
+    """
+
+    def __init__(self, call: CompiledCall, axes: tuple[int | None, ...], size: int) -> None:
+        super().__init__(call.function)
+        self.call = call
+        self.axes = axes
+        self.size = size
+
+    def gradients(
+        self,
+        numbers: tuple[int, ...],
+        needs: tuple[bool, ...],
+        inputs: Sequence[Tensor],
+        cotangents: Sequence[Tensor],
+    ) -> tuple[list[int], list[Tensor]]:
+        """As of the call, for batches."""
+        engine = Batching(context.engine, self.size)
+        examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
+        given = [engine.enter(x, 0) for x in cotangents]
+        with using(engine):
+            reached, gradients = self.call.gradients(numbers, needs, examples, given)
+        batches = [engine.leave(gradient, 0) for gradient in gradients]
+        pairs = zip(reached, batches, strict=True)
+        return reached, [x if self.axes[number] == 0 else x.sum(0) for number, x in pairs]
+
+    def tangents(
+        self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
+    ) -> tuple[list[int], list[Tensor]]:
+        """As of the call, for batches."""
+        engine = Batching(context.engine, self.size)
+        examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
+        numbered = zip(moving, given, strict=True)
+        directions = [engine.enter(x, self.axes[number]) for number, x in numbered]
+        with using(engine):
+            reached, results = self.call.tangents(moving, examples, directions)
+        return reached, [engine.leave(result, 0) for result in results]
+
+
+def _batching_of(engine: Engine, given: Sequence[Tensor]) -> Batching | None:
+    """Returns the innermost `vmap` in whose examples given tensors differ, within this trace."""
+    while isinstance(engine, NestedEngine) and not isinstance(engine, GraphBuilder):
+        if isinstance(engine, Batching) and 0 in engine.axes_of(given):
+            return engine
+        engine = engine.outer
+    return None
 
 
 class SplitCall(CompiledCall):
