@@ -126,12 +126,12 @@ class Births:
 
         None: it hands on infinities that it was given.
         """
-        made = _computed(op, [_without(values, nan=True) for values in operands], attributes)
+        made = _computed(op, [_finite(values) for values in operands], attributes)
         if not is_finite(made, result[1]):
             return _sentence(op, operands, decode(made, result[1]), "out of finite numbers")
         if not np.isnan(decode(*result)).any():
             return None
-        made = _computed(op, [_without(values, nan=False) for values in operands], attributes)
+        made = _computed(op, [_without_nan(values) for values in operands], attributes)
         numbers = decode(made, result[1])
         if np.isnan(numbers).any():
             given = np.where(np.isnan(numbers), np.nan, 0)  # infinities in it were given
@@ -185,19 +185,26 @@ def _changes(
     op: Op, operands: Sequence[Values], attributes: dict[str, Any], result: Values, which: int
 ) -> bool:
     """Returns whether the result would be another one if an operand were finite."""
-    changed = [_without(x, nan=True) if k == which else x for k, x in enumerate(operands)]
+    changed = [_finite(x) if k == which else x for k, x in enumerate(operands)]
     made = decode(_computed(op, changed, attributes), result[1])
     return not np.array_equal(made, decode(*result), equal_nan=True)
 
 
-def _without(values: Values, nan: bool) -> Values:
-    """Returns an operand with 1 for each nan and infinity, or for each nan only."""
+def _finite(values: Values) -> Values:
+    """Returns an operand with 1 in place of each nan and infinity."""
+    return _with_ones(values, ~np.isfinite(decode(*values))) if values[1].is_float else values
+
+
+def _without_nan(values: Values) -> Values:
+    """Returns an operand with 1 in place of each nan."""
+    return _with_ones(values, np.isnan(decode(*values))) if values[1].is_float else values
+
+
+def _with_ones(values: Values, where: np.ndarray) -> Values:
     array, dtype = values
-    if not dtype.is_float:
-        return values
-    numbers = decode(array, dtype)
-    bad = ~np.isfinite(numbers) if nan else np.isnan(numbers)
-    return (encode(np.where(bad, 1, numbers), dtype), dtype) if bad.any() else values
+    return (
+        (encode(np.where(where, 1, decode(array, dtype)), dtype), dtype) if where.any() else values
+    )
 
 
 def _computed(op: Op, operands: Sequence[Values], attributes: dict[str, Any]) -> np.ndarray:

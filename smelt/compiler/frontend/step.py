@@ -143,9 +143,8 @@ class CompiledStep:
         if known is not None:
             return known.run_checked(arguments)
         call = flatten_call(arguments, options)
-        result = self.executables.lookup(call, self._is_plain(arguments, options)).run_checked(
-            call.tensors
-        )
+        known = self.executables.lookup(call, self._is_plain(arguments, options))
+        result = known.run_checked(call.tensors)
         self._give_away(arguments)
         return result
 
@@ -227,8 +226,8 @@ class CompiledStep:
 
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
         if runs_eagerly():
-            rows_of = order.reshape(steps, size)
-            results = [self.function(*[x[rows] for x in data]) for rows in rows_of]
+            every = order.reshape(steps, size)
+            results = [self.function(*[x[rows] for x in data]) for rows in every]
             return stacked(list(map(self._delivered, results)))
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
