@@ -28,6 +28,7 @@ FLOORS = (  # the ground floor first
         "locks",
         "paths",
         "version",
+        "starting",
         "atomic",
         "deprecated",
     ),

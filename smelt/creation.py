@@ -21,7 +21,7 @@ from smelt.tensor.apply import full as full_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
 from smelt.tensor.unsupported import is_cpu, no_device
-from smelt.tracing.engine import Eager, context, literal_array
+from smelt.tracing.engine import Eager, current_engine, literal_array
 
 __all__ = [
     "arange", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
@@ -49,7 +49,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         source = data.detach() if kind is None else data.detach().to(kind)
         # a copy of a traced tensor is that tensor: it is a value, not memory
         result = source if source.is_traced else Tensor(source.data.copy(), source.dtype)
-    elif isinstance(data, np.ndarray) and isinstance(context.engine, Eager):
+    elif isinstance(data, np.ndarray) and isinstance(current_engine(), Eager):
         array, dtype = literal_array(data, kind)
         result = Tensor(np.array(array, order="C"), dtype)
     else:

@@ -26,7 +26,7 @@ from smelt.tensor.apply import as_tensor, extents_of, floating
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",
@@ -391,7 +391,7 @@ def multinomial(
 def _require(holds: Any, message: str) -> None:
     """Raises ArgumentError, or in a compiled step lets it raise, where something does not hold."""
     if isinstance(holds, Tensor):
-        context.engine.require((~holds).sum(), message, ArgumentError)
+        current_engine().require((~holds).sum(), message, ArgumentError)
     elif not np.all(holds):
         raise ArgumentError(message)
 

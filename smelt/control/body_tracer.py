@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from smelt import errors
 from smelt.errors import GradientError, TraceError
 from smelt.ir.graph import Leaf, Node
@@ -19,7 +21,7 @@ from smelt.location import with_location
 from smelt.ops.detach import detach
 from smelt.ops.op import Op, Type, Typed
 from smelt.tensor import Tensor
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, using
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, current_engine, using
 from smelt.tracing.graph_builder import VIEW_OUTDATED, GraphBuilder
 
 CARRY = Leaf("carry")  # kept from iteration to iteration
@@ -118,7 +120,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents of a tensor: one from outside, or one made in this body."""
         node = self.node_of(value)
-        if not self.owns(target._data):
+        if not self.holds(target._data):
             self.node_of(target)
             self._changed[id(target)] = node
         elif isinstance(self.node_of(target).op, Leaf):
@@ -146,7 +148,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would be left outside, since it has a value per iteration."""
-        if not self.owns(tensor._data):
+        if not self.holds(tensor._data):
             raise GradientError(_GRADIENT_LEFT.format(tensor.shape))
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -162,11 +164,11 @@ class BodyTracer(GraphBuilder, NestedEngine):
         if changed is not None:
             return changed
         self.check_current(tensor)
-        if self.owns(tensor._data):
+        if self.holds(tensor._data):
             return tensor.data
         entry = self.captured.get(id(tensor))
         if entry is None:
-            self._check_owned(tensor._data)
+            self._check_owned(tensor.data)
             entry = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
         return entry[1]
 
@@ -179,12 +181,12 @@ class BodyTracer(GraphBuilder, NestedEngine):
         return [Change(*self.captured[key], after=node) for key, node in self._changed.items()]
 
     def _check_owned(self, data: Data) -> None:
-        """Raises for what belongs to a body whose trace is over, here where it is used."""
-        if not isinstance(data, BodyNode):
+        """Raises for what belongs to a trace that is over, here where it is used."""
+        if isinstance(data, np.ndarray):
             return
         around: Engine | None = self
         while around is not None:
-            if isinstance(around, GraphBuilder) and around.owns(data):
+            if around.holds(data):
                 return
             around = around.outer
         raise TraceError(data.leak)
@@ -218,7 +220,7 @@ class LoopBody:
 
 def trace_body(function: Callable[[], list[Tensor]]) -> TracedBody:
     """Runs `function` with a new tracer as the engine."""
-    return _traced(BodyTracer(context.engine), function)
+    return _traced(BodyTracer(current_engine()), function)
 
 
 def trace_loop(
@@ -230,7 +232,7 @@ def trace_loop(
 
     `initial` are the first contents of the carry, `rows` the inputs (T, ...) to take slices of.
     """
-    tracer = BodyTracer(context.engine)
+    tracer = BodyTracer(current_engine())
     with using(tracer):
         carry = [tracer.placeholder(x, CARRY) for x in initial]
         slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).data for x in rows]

@@ -12,7 +12,7 @@ from smelt.location import computed_again
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tensor.apply import apply
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 
 def evaluate_graph(
@@ -36,7 +36,7 @@ def evaluate_graph(
 
 
 def _constant(node: Node) -> Tensor:
-    return Tensor(context.engine.literal(node.attributes["array"], node.dtype), node.dtype)
+    return Tensor(current_engine().literal(node.attributes["array"], node.dtype), node.dtype)
 
 
 def _applied(node: Node, values: Mapping[Node, Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from smelt.data.collate import collate
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import array_of
 
 __all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
 
@@ -192,7 +193,7 @@ def random_split(
 
 
 def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
-    return Tensor(np.array(tensor.data[rows]), tensor.dtype)
+    return Tensor(np.array(array_of(tensor)[rows]), tensor.dtype)
 
 
 def _wrapped_index(index: int, length: int) -> int:

@@ -18,7 +18,7 @@ from smelt.tensor.activations import log_sigmoid, log_softmax, relu
 from smelt.tensor.apply import as_tensor, axis_of, floating, floats
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import clamp, exp, log, maximum, sqrt, where
-from smelt.tracing.engine import context, weak_dtype
+from smelt.tracing.engine import current_engine, weak_dtype
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
@@ -149,7 +149,7 @@ def _variance_of(input: Tensor, var: Any) -> Tensor:
         var = var.unsqueeze(-1)
     var = _factor("gaussian_nll_loss", "var", var, input)
     message = "gaussian_nll_loss: a variance is negative"
-    context.engine.require((var < 0).sum(), message, ArgumentError)
+    current_engine().require((var < 0).sum(), message, ArgumentError)
     return var
 
 
@@ -178,7 +178,7 @@ def binary_cross_entropy(
         "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? use "
         "binary_cross_entropy_with_logits, which takes logits"
     )
-    context.engine.require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
+    current_engine().require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
     losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
     return _combined(_weighted("binary_cross_entropy", losses, weight), reduction)
 
@@ -318,7 +318,7 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
         f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "
         f"{ignore_index} (ignore_index)"
     )
-    context.engine.require(outside.sum(), message, BoundsError)
+    current_engine().require(outside.sum(), message, BoundsError)
 
 
 def _picked(

@@ -28,12 +28,14 @@ from smelt.errors import (
     StateError,
     TraceError,
 )
+from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
 from smelt.nn.parameter import Parameter
+from smelt.nn.structure import copied, joined, text_of, walk
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import RAW, checked, explained, passed_through_foreign_code
 from smelt.tensor.unsupported import is_cpu, no_device
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = ["HookHandle", "LoadedKeys", "Module"]
 
@@ -82,7 +84,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(){hint}")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        context.engine.note_module(self)  # a trace remembers which settings it was made for
+        current_engine().note_module(self)  # a trace remembers which settings it was made for
         modules = running.modules
         modules.append(self._name or type(self).__name__.lower())
         try:
@@ -172,6 +174,17 @@ class Module:
             attributes[name] = value
         return result
 
+    def _innermost_first(self) -> list[Module]:
+        roots: list[Module] = [self]
+        return postorder(roots, Module.children)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A module with parameters and submodules of its own."""
+        for module in self._innermost_first():  # so that copying one copies none within
+            if id(module) not in memo:
+                memo[id(module)] = copied(module, memo)
+        return memo[id(self)]
+
     def _check_replaced(self, name: str, value: Any) -> None:
         """Refuses what would take a parameter or a buffer out of the module in silence."""
         held = vars(self).get(name)
@@ -242,18 +255,14 @@ class Module:
         """Yields the direct submodules."""
         return (child for _, child in self.named_children())
 
+    def _below(self) -> list[tuple[str, Module]]:
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
     def named_modules(
-        self, prefix: str = "", remove_duplicate: bool = True, _seen: set[int] | None = None
+        self, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
         """Yields this module and all below it with their paths; a shared one once, unless asked."""
-        seen = set() if _seen is None else _seen
-        if remove_duplicate and id(self) in seen:
-            return
-        seen.add(id(self))
-        yield prefix, self
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield from value.named_modules(_joined(prefix, name), remove_duplicate, seen)
+        return walk(self, Module._below, prefix, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """Yields this module and all below it."""
@@ -299,15 +308,14 @@ class Module:
             for name, tensor in own(module):
                 if not remove_duplicate or id(tensor) not in seen:
                     seen.add(id(tensor))
-                    yield _joined(path, name), tensor
+                    yield joined(path, name), tensor
 
     # --- changing it ------------------------------------------------------------------------------
 
     def apply(self, function: Callable[[Module], object]) -> Self:
         """Calls `function` on every module below, then on this one; returns the module itself."""
-        for child in self.children():
-            child.apply(function)
-        function(self)
+        for module in self._innermost_first():
+            function(module)
         return self
 
     def train(self, mode: bool = True) -> Self:
@@ -375,14 +383,12 @@ class Module:
     # --- its state --------------------------------------------------------------------------------
 
     def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        for name, parameter in self._own_parameters():
-            yield prefix + name, parameter
-        for name, buffer in self._own_buffers():
-            if self._buffers[name]:
-                yield prefix + name, buffer
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield from value._named_state(f"{prefix}{name}.")
+        for path, module in walk(self, Module._below, once=False):
+            for name, parameter in module._own_parameters():
+                yield prefix + joined(path, name), parameter
+            for name, buffer in module._own_buffers():
+                if module._buffers[name]:
+                    yield prefix + joined(path, name), buffer
 
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """Returns parameters and persistent buffers by path, with PyTorch's keys.
@@ -437,9 +443,16 @@ class Module:
 
         That is classes, Python attributes, `training`, which tensors there are, which are frozen.
         """
+        modules = list(self.modules())
+        numbers = {id(module): number for number, module in enumerate(modules)}
+        return tuple([module._own_fingerprint(numbers) for module in modules])
+
+    def _own_fingerprint(self, numbers: Mapping[int, int]) -> Hashable:
         aside = ("_name", "_hooks", "training")  # these count alike on the class and on the object
         attributes = tuple(
-            (name, guards.frozen(value)) for name, value in vars(self).items() if name not in aside
+            (name, numbers.get(id(value)) if isinstance(value, Module) else guards.frozen(value))
+            for name, value in vars(self).items()
+            if name not in aside
         )
         return type(self), self.training, tuple(self._hooks.values()), attributes
 
@@ -450,15 +463,13 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [
-            f"({name}): {child!r}".replace("\n", "\n  ")
-            for name, child in vars(self).items()
-            if isinstance(child, Module)
-        ]
-        head, settings = type(self).__name__, self.extra_repr()
-        if not children:
-            return f"{head}({settings})"
-        return "\n  ".join([f"{head}({settings}", *children]) + "\n)"
+        return text_of(self, Module._below, Module._head, Module._own_text)
+
+    def _head(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()}"
+
+    def _own_text(self) -> str | None:
+        return None if type(self).__repr__ is Module.__repr__ else repr(self)
 
 
 def _state_of(given: Any) -> str:
@@ -466,10 +477,6 @@ def _state_of(given: Any) -> str:
     if isinstance(given, Module):
         return "give its state_dict()"
     return "give smelt.export.load_file(path) to read it from a file"
-
-
-def _joined(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
 
 
 def _listed(what: str, keys: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, stack
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -178,7 +178,7 @@ class _Layers(Recurrence):
             raise ShapeError(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
         outside = ((lengths < 0) | (lengths > steps)).sum()
         message = f"{name}: a length lies outside 0..{steps}, the sequences have {steps} places"
-        context.engine.require(outside, message, BoundsError)
+        current_engine().require(outside, message, BoundsError)
         return (iota(shape=(steps, batch), axis=0) < lengths).unsqueeze(-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -20,7 +20,7 @@ from smelt.optim.group import Group, scalar
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked
 from smelt.tensor.shaping import narrow
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = ["Optimizer"]
 
@@ -142,7 +142,7 @@ class Optimizer:
         clear_gradients(self._parameters(), set_to_none)
 
     def _note(self) -> None:
-        context.engine.note_module(self)  # a trace remembers which settings it was made for
+        current_engine().note_module(self)  # a trace remembers which settings it was made for
 
     def _check_no_new_state(self, group: Group) -> None:
         for name in self.init_state(group):

@@ -19,7 +19,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeErro
 from smelt.ops import elementwise, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
-from smelt.tracing.engine import Eager, context, literal_array, weak_dtype
+from smelt.tracing.engine import Eager, current_engine, literal_array, weak_dtype
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -191,6 +191,6 @@ def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """
-    if isinstance(context.engine, Eager):  # state made here is later changed in place
+    if isinstance(current_engine(), Eager):  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     return repeated(value, shape, dtype)

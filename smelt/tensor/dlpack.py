@@ -14,7 +14,7 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError, ExchangeError
+from smelt.errors import ArgumentError, DTypeError, ExchangeError, TraceError
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -154,6 +154,8 @@ def _capsule_of(source: Any) -> Any:
         return source.__dlpack__(max_version=_VERSION)
     except TypeError:  # a source from before version 1, as the protocol tells its readers
         return source.__dlpack__()
+    except TraceError:
+        raise
     except (BufferError, RuntimeError, ValueError) as error:
         raise ArgumentError(
             f"from_dlpack: a {type(source).__name__} does not give its memory away: {error}"

@@ -24,7 +24,7 @@ from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of, own_axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -41,7 +41,7 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
         raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
     outside = ((index < low) | (index >= extent)).sum()
     message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
-    context.engine.require(outside, message, BoundsError)
+    current_engine().require(outside, message, BoundsError)
 
 
 def read(x: Tensor, index: Any) -> Tensor:
@@ -133,7 +133,7 @@ class At:
             )
         positions = self._positions()
         hits = self._scattered(inside.expand(positions.shape), positions)
-        context.engine.require(
+        current_engine().require(
             (hits > 1).sum(),
             "at[...].set: the index names an element twice, so its value is not defined; use add",
             ArgumentError,

@@ -30,7 +30,7 @@ from smelt.tensor.unsupported import Unsupported
 from smelt.tracing.apply import TapeEntry, install
 from smelt.tracing.backward import backward
 from smelt.tracing.concretization import concretization_error
-from smelt.tracing.engine import Data, context
+from smelt.tracing.engine import Data, context, current_engine
 
 __all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
@@ -120,12 +120,12 @@ class Tensor(Operators, Methods, Unsupported):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` left here, or None."""
-        context.engine.note_gradient_read(self)  # decides which calls may use a trace
+        current_engine().note_gradient_read(self)  # decides which calls may use a trace
         return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        context.engine.note_gradient(self, value)  # a trace decides later what becomes of it
+        current_engine().note_gradient(self, value)  # a trace decides later what becomes of it
         self._grad = value
 
     def __len__(self) -> int:
@@ -256,7 +256,7 @@ class Tensor(Operators, Methods, Unsupported):
         """Raises TraceError, which names the wish `what`, for a tensor without a value."""
         if self.is_traced:
             raise concretization_error(self._data, what)
-        context.engine.note_value(self, what)  # what a trace does next may depend on the value
+        current_engine().note_value(self, what)  # what a trace does next may depend on the value
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)
@@ -300,7 +300,7 @@ class Tensor(Operators, Methods, Unsupported):
     @property
     def lifted(self) -> Data:
         """The data as the current engine sees it: inside a trace, always a node."""
-        return context.engine.lift(self)
+        return current_engine().lift(self)
 
     def copy_(self, value: Any) -> Tensor:
         """Overwrites the contents in place with `value` (same shape); returns the tensor itself.
@@ -321,7 +321,7 @@ class Tensor(Operators, Methods, Unsupported):
             raise ArgumentError(
                 "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
             )
-        context.engine.assign(self, value)
+        current_engine().assign(self, value)
         self._version[0] += 1
         return self
 

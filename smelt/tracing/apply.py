@@ -16,7 +16,7 @@ from smelt.dtypes import DType
 from smelt.errors import DTypeError
 from smelt.location import module_path
 from smelt.tracing.concretization import list_concretization_error
-from smelt.tracing.engine import EAGER, Data, context, literal_array
+from smelt.tracing.engine import EAGER, Data, context, current_engine, literal_array
 from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
         reason = "lists in it differ in length" if ragged else str(error)
         raise DTypeError(f"cannot make a tensor of {type(value).__name__}: {reason}") from None
     if isinstance(value, np.ndarray):
-        context.engine.note_array(value)
-    return _Tensor(context.engine.literal(array, kind), kind)
+        current_engine().note_array(value)
+    return _Tensor(current_engine().literal(array, kind), kind)
 
 
 def repeated(number: bool | int | float, shape: tuple[int, ...], dtype: DType) -> Tensor:
@@ -82,7 +82,7 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
             tensors = tuple(as_tensor(value, dtype) for value in operands)
             break
     kind = op.infer(*tensors, **attributes)
-    engine = context.engine
+    engine = EAGER if context.engine is EAGER else current_engine()
     data = engine.evaluate(op, tensors, attributes, kind)
     result = _Tensor(data, kind.dtype)
     if op.views:

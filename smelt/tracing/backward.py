@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from smelt.errors import GradientError, ShapeError
 from smelt.tracing.apply import as_tensor, repeated
-from smelt.tracing.engine import enable_grad, no_grad
+from smelt.tracing.engine import current_engine, enable_grad, no_grad
 from smelt.tracing.walk import reverse_walk, tape_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
         GradientError: `loss` was not computed from a tensor that requires a gradient.
         ShapeError: `loss` is not one number and no `gradient` was given, or it has another shape.
     """
+    current_engine().lift(loss)  # raises for a loss that has left its trace
     if not loss.requires_grad:
         raise GradientError(
             "backward: this tensor was not computed from anything that requires a gradient; "

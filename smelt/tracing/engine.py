@@ -1,12 +1,13 @@
 """Engine: who computes the result of an operation, at once or by recording it in a graph.
 
 Which engine is current depends on the context alone (a thread is tracing or it is not), never on
-the operands.
+the operands. What interrupts a trace in its own thread does not see the trace's engine.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import numpy as np
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
 from smelt.settings import follow
+from smelt.tracing.interruption import Began
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
@@ -29,6 +31,10 @@ class Symbol(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents, as the tensor shows them."""
+
+    @property
+    def leak(self) -> str:
+        """What to say when the tensor is used outside of what it belongs to."""
 
 
 Data = np.ndarray | Symbol
@@ -61,6 +67,10 @@ class Engine:
     def lift(self, tensor: Tensor) -> Data:
         """Returns the data of a tensor as this engine sees it, for a copy without history."""
         return tensor.data
+
+    def holds(self, data: Data) -> bool:
+        """Returns whether the data of a tensor belong to this engine, and end with it."""
+        return False
 
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Is told that Python looks at the value of a concrete tensor."""
@@ -122,10 +132,7 @@ class Eager(Engine):
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> np.ndarray:
         """Returns the NumPy value."""
-        arrays = [operand.data for operand in operands]
-        for array in arrays:
-            if not isinstance(array, np.ndarray):
-                array.__array__()  # raises, and says which trace the value has left
+        arrays = [array_of(operand) for operand in operands]
         with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
             return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
 
@@ -135,14 +142,24 @@ class Eager(Engine):
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Overwrites the array."""
-        if target.is_traced:
-            raise errors.TraceError(target.data.leak)
-        np.copyto(target.data, value.data)
+        np.copyto(array_of(target), array_of(value))
+
+    def lift(self, tensor: Tensor) -> Data:
+        """Returns the array."""
+        return array_of(tensor)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Raises at once."""
         if violations.item():
             raise error(message)
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """Returns the array of a tensor; raises TraceError for one that has left its trace."""
+    data = tensor.data
+    if not isinstance(data, np.ndarray):
+        raise errors.TraceError(data.leak)
+    return data
 
 
 EAGER = Eager()
@@ -152,10 +169,20 @@ class _Context(threading.local):
     """What holds for the running thread."""
 
     engine: Engine = EAGER
+    began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
 
 
 context = _Context()
+
+
+def current_engine() -> Engine:
+    """Returns the engine that computes what the running code asks for.
+
+    A signal handler or a finalizer that interrupts a trace is no part of it, and computes at once.
+    """
+    began = context.began
+    return context.engine if began is None or not began.is_interrupted() else EAGER
 
 
 def _check_nan(is_on: bool) -> None:
@@ -197,11 +224,24 @@ def enable_grad() -> Iterator[None]:
 @contextmanager
 def using(engine: Engine) -> Iterator[None]:
     """Within the block operations of this thread go to `engine`."""
-    before, context.engine = context.engine, engine
+    before = context.engine, context.began
+    # the frames above are of this generator and of its context manager
+    began = None if engine is EAGER else Began(sys._getframe(2))
     try:
+        _switch(engine, began)
         yield
     finally:
-        context.engine = before
+        _switch(*before)
+
+
+def _switch(engine: Engine, began: Began | None) -> None:
+    """Makes an engine the current one, so that an interruption between the two finds a beginning
+    wherever the engine is another one than EAGER.
+    """
+    if began is None:
+        context.engine = engine
+    context.began = began
+    context.engine = engine
 
 
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:
@@ -274,12 +314,19 @@ def _element_dtype(value: Any) -> tuple[DType, bool]:
 
 
 def _common_element_dtype(items: Sequence[Any]) -> tuple[DType, bool]:
-    if not items:
-        return float32, True
-    kinds = set(map(type, items))
-    if kinds <= _WEAK_DTYPES.keys():
-        return functools.reduce(promote, map(_WEAK_DTYPES.__getitem__, kinds)), True
-    found = [_element_dtype(item) for item in items]
+    found: list[tuple[DType, bool]] = []
+    pending = [items]
+    while pending:
+        part = pending.pop()
+        kinds = set(map(type, part))
+        if kinds <= _WEAK_DTYPES.keys():
+            found += [(_WEAK_DTYPES[kind], True) for kind in kinds] or [(float32, True)]
+            continue
+        for item in part:
+            if isinstance(item, (list, tuple)):
+                pending.append(item)
+            else:
+                found.append(_element_dtype(item))
     dtype = functools.reduce(promote, (dtype for dtype, _ in found))
     return dtype, all(is_weak for _, is_weak in found)
 

@@ -69,7 +69,7 @@ class GraphBuilder(Engine):
         self.born[node] = len(self.born)
         return node
 
-    def owns(self, data: Any) -> bool:
+    def holds(self, data: Data) -> bool:
         """Returns whether the data of a tensor is a node of this graph."""
         return isinstance(data, Node) and data in self.born
 
@@ -84,7 +84,7 @@ class GraphBuilder(Engine):
         if overwritten is None:
             return
         _, time, node = overwritten
-        born = self.born[tensor.data] if self.owns(tensor._data) else -1
+        born = self.born[tensor.data] if self.holds(tensor._data) else -1
         if born < time and tensor._data is not node:
             raise TraceError(VIEW_OUTDATED.format(tensor.shape))
 

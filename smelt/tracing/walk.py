@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import GradientError
 from smelt.ir.postorder import postorder
 from smelt.location import inside_derivative, inside_module
-from smelt.tracing.engine import EAGER, context
+from smelt.tracing.engine import EAGER, current_engine
 from smelt.tracing.origin import derivative_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def reverse_walk(
     `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
     of its states since does not matter.
     """
-    context.engine.note_delivered(outputs, "a result that is differentiated")
+    current_engine().note_delivered(outputs, "a result that is differentiated")
     stops = wanted or set()
     gradients: dict[int, Tensor] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -90,7 +90,7 @@ def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
 
 def _differentiating(walk: str, entry: TapeEntry) -> AbstractContextManager[None]:
     """Within the block a rule of an entry's operation runs; errors and nodes name it."""
-    if context.engine is EAGER:
+    if current_engine() is EAGER:
         return inside_module(entry.module)
     return inside_derivative(derivative_of(walk, entry.op.name, entry.origin), entry.module)
 

@@ -29,6 +29,7 @@ from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
+from smelt.errors import GradientError
 from smelt.ir.graph import Node, topological
 from smelt.locks import reentrant_lock
 from smelt.ops.op import Op
@@ -40,6 +41,7 @@ from smelt.tracing.engine import (
     Engine,
     NestedEngine,
     context,
+    current_engine,
     enable_grad,
     no_grad,
     using,
@@ -103,7 +105,7 @@ class Differentiable:
             return
         call = call or CompiledCall(self)
         self._give_history(results, given, call)
-        engine = _batching_of(context.engine, given)
+        engine = _batching_of(current_engine(), given)
         if engine is not None:
             axes = engine.axes_of(given)
             batches = [
@@ -184,7 +186,7 @@ class Evaluation:
         """Returns the values of the nodes, without history."""
         used = [given[number] for number in self.used]
         with no_grad():
-            return self._under(context.engine, self._values, (), used)
+            return self._under(current_engine(), self._values, (), used)
 
     def trace(self, tracer: Tracer) -> tuple[list[Tensor], Any]:
         """Writes the nodes down in another trace, whose arguments are the leaves that are used."""
@@ -280,7 +282,7 @@ class BatchedCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of the call, for batches."""
-        engine = Batching(context.engine, self.size)
+        engine = Batching(current_engine(), self.size)
         examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
         given = [engine.enter(x, 0) for x in cotangents]
         with using(engine):
@@ -293,7 +295,7 @@ class BatchedCall(CompiledCall):
         self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
     ) -> tuple[list[int], list[Tensor]]:
         """As of the call, for batches."""
-        engine = Batching(context.engine, self.size)
+        engine = Batching(current_engine(), self.size)
         examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
         numbered = zip(moving, given, strict=True)
         directions = [engine.enter(x, self.axes[number]) for number, x in numbered]
@@ -309,6 +311,32 @@ def _batching_of(engine: Engine, given: Sequence[Tensor]) -> Batching | None:
             return engine
         engine = engine.outer
     return None
+
+
+class WithoutDerivative(Op):
+    """A call of a step that trains: whoever differentiates its results hears that they have no
+    derivative.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        raise GradientError(_WITHOUT_DERIVATIVE.format(self.name))
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        raise GradientError(_WITHOUT_DERIVATIVE.format(self.name))
+
+
+def forbid_derivatives(results: Sequence[Any], given: Sequence[Tensor], name: str) -> None:
+    """Gives the results of a call that has no derivative a history that says so."""
+    call = WithoutDerivative(name)
+    for result in results:
+        if isinstance(result, Tensor) and result.dtype.is_float:
+            result.requires_grad = True
+            result.tape_entry = TapeEntry(call, tuple(given), {})
 
 
 class SplitCall(CompiledCall):
@@ -327,7 +355,7 @@ class SplitCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of any call, but from residuals where no derivative of the gradients is wanted."""
-        is_last = not context.grad_enabled and isinstance(context.engine, Eager)
+        is_last = not context.grad_enabled and isinstance(current_engine(), Eager)
         if not (is_last and self.split.serves(numbers, needs)):
             return super().gradients(numbers, needs, inputs, cotangents)
         if self.residuals is None:
@@ -432,4 +460,9 @@ def _copied(x: Tensor) -> Tensor:
     return Tensor(x.data.copy(), x.dtype)
 
 
+_WITHOUT_DERIVATIVE = (
+    "{}: what a compiled step returns that trains (it changes parameters, or leaves gradients in "
+    "them) has no derivative. Differentiate a function that only computes, or take the derivative "
+    "inside the step; detach() what is a mere number"
+)
 _NOTHING = np.zeros((), np.float32)  # a result tuple has no value

@@ -16,6 +16,7 @@ from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
     SplitExecutable,
+    forbid_derivatives,
     is_differentiable,
 )
 from smelt.compiler.frontend.guards import Guards
@@ -26,6 +27,7 @@ from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
 from smelt.locks import reentrant_lock
+from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tracing.engine import context
 
@@ -51,6 +53,23 @@ class Specialization:
     executable: Executable
     run: Callable[[Sequence[Tensor]], Any]
     run_checked: Callable[[Sequence[Tensor]], Any]
+    has_history: bool  # whether `run` gives one
+    wants_history: bool  # whether the results would have one eagerly
+
+    def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
+        """Returns whether results of a call with these arguments would have a history eagerly."""
+        return (
+            self.wants_history and context.grad_enabled and any(x.requires_grad for x in arguments)
+        )
+
+    def marked(self, result: Any, arguments: Sequence[Tensor]) -> Any:
+        """Returns the results of a call; one that eagerly had a history, and has none, gets one
+        that says so when somebody follows it.
+        """
+        if not self.has_history and self.are_tracked(arguments):
+            name = self.executable.stages.program.name
+            forbid_derivatives(tree.flatten(result)[0], arguments, name)
+        return result
 
     def check(self) -> bool:
         """Returns whether what the trace depends on is now as it was then."""
@@ -141,14 +160,16 @@ class SpecializationCache:
         closure.settle(self.name)
         executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
         run, run_checked = executable.run_once, self._run_checked(executable)
-        if is_differentiable(traced, tracer.outputs):
+        wants_history = any(output.requires_grad for output in tracer.outputs)
+        has_history = is_differentiable(traced, tracer.outputs)
+        if has_history:
             inputs = [*tracer.placeholders, *traced.states]
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
             run = run_checked = SplitExecutable(function, executable, self._compiled).run
         guards = Guards(traced, closure)
         signature, grad_enabled = call.signature, context.grad_enabled
-        kinds = signature[1:]
-        made = Specialization(signature, kinds, grad_enabled, guards, executable, run, run_checked)
+        known = (signature, signature[1:], grad_enabled, guards)
+        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]
         return made
@@ -171,9 +192,10 @@ class SpecializationCache:
         return run
 
     def _compiled(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
-        # the first step loads LLVM, not the import of smelt
-        from smelt.compiler.pipeline import run_pipeline
-        from smelt.compiler.runtime.native import build
+        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
+            # the first step loads LLVM, not the import of smelt
+            from smelt.compiler.pipeline import run_pipeline
+            from smelt.compiler.runtime.native import build
 
         stages = run_pipeline(traced.graph, self.name, traced.state_names())
         start = time.perf_counter()

@@ -18,12 +18,12 @@ from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.executable import Memory
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, ShapeError, TraceError
 from smelt.location import user_line
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import EAGER, Eager, context
+from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
 __all__ = ["CompiledStep", "compile"]
 
@@ -124,14 +124,14 @@ class CompiledStep:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
-        if not settings.current.compile or context.engine is not EAGER:
+        if not settings.current.compile or current_engine() is not EAGER:
             return self._unusually(arguments, options)
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
             return known.run(arguments)
         call = flatten_call(arguments, options)
-        plain = self._is_plain(arguments, options)
-        result = self.executables.lookup(call, plain).run(call.tensors)
+        known = self.executables.lookup(call, self._is_plain(arguments, options))
+        result = known.marked(known.run(call.tensors), call.tensors)
         self._give_away(arguments)
         return result
 
@@ -144,7 +144,7 @@ class CompiledStep:
             return known.run_checked(arguments)
         call = flatten_call(arguments, options)
         known = self.executables.lookup(call, self._is_plain(arguments, options))
-        result = known.run_checked(call.tensors)
+        result = known.marked(known.run_checked(call.tensors), call.tensors)
         self._give_away(arguments)
         return result
 
@@ -160,7 +160,7 @@ class CompiledStep:
     def _delivered(self, result: Any) -> Any:
         """Returns the result of an eager call, about which the engine has been told."""
         tensors = [leaf for leaf in tree.flatten(result)[0] if isinstance(leaf, Tensor)]
-        context.engine.note_delivered(tensors, f"a result of {self.name}")
+        current_engine().note_delivered(tensors, f"a result of {self.name}")
         return result
 
     def repeat(self, n: int, *arguments: Any) -> Any:
@@ -176,10 +176,13 @@ class CompiledStep:
         if runs_eagerly():
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
-        executable = self.executables.lookup(call).executable
+        known = self.executables.lookup(call)
+        if known.has_history and known.are_tracked(call.tensors):
+            return stacked([known.run(call.tensors) for _ in range(n)])
+        executable = known.executable
         outputs = executable.outputs(n)
         self.executables.runner(executable).run_many(call.tensors, n, None, outputs)
-        return executable.rebuild(outputs)
+        return known.marked(executable.rebuild(outputs), call.tensors)
 
     def over(
         self,
@@ -217,14 +220,25 @@ class CompiledStep:
                 f"over: {rows} rows make no batch of {batch_size}, and drop_last is set"
             )
         # orders come from a generator of their own: what steps draw does not depend on epochs
-        generator = Generator(int(randint(0, 1 << 62, ()))) if shuffle else None
+        generator = self._shuffler() if shuffle else None
         results = [
             self._run_batches(tensors, order, steps, size)
             for order, steps, size in runs(rows, batch_size, epochs, generator, drop_last)
         ]
         return joined(results, self.name)
 
+    def _shuffler(self) -> Generator:
+        if current_engine().writes_graph:
+            raise TraceError(
+                f"{self.name}.over: shuffle=True inside a compiled step, where the order of the "
+                "rows would be that of the trace for ever. Call over outside, or give the step "
+                "rows that are shuffled: x[smelt.randperm(len(x))]"
+            )
+        return Generator(int(randint(0, 1 << 62, ())))
+
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
+        if any(x.requires_grad for x in data) and context.grad_enabled:
+            return stacked([self(*[x[rows] for x in data]) for rows in order.reshape(steps, size)])
         if runs_eagerly():
             every = order.reshape(steps, size)
             results = [self.function(*[x[rows] for x in data]) for rows in every]
@@ -322,7 +336,7 @@ def runs_eagerly() -> bool:
     """Returns whether a compiled step is called as the function that it is: in a trace, and where
     the settings say so.
     """
-    return not (settings.current.compile and isinstance(context.engine, Eager))
+    return not (settings.current.compile and isinstance(current_engine(), Eager))
 
 
 def whole_number(what: str, value: Any, least: int) -> int:

@@ -23,7 +23,7 @@ from smelt.compiler.runtime.buffers import base_buffer
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
-from smelt.location import with_location
+from smelt.location import warn, with_location
 from smelt.tensor import Tensor
 from smelt.tracing.engine import using
 from smelt.tracing.graph_builder import GraphBuilder
@@ -46,6 +46,7 @@ class Tracer(GraphBuilder):
         super().__init__()
         self.arguments: list[Node] = []
         self.placeholders: list[Tensor] = []
+        self._differentiated: set[int] = set()  # ids of arguments that want a gradient
         self.outputs: list[Tensor] = []
         self.versions: dict[int, int] = {}  # of the states when the trace ended, by id
         self.states: dict[int, tuple[Tensor, Node]] = {}
@@ -67,6 +68,7 @@ class Tracer(GraphBuilder):
         if isinstance(target._data, Node) and target._data.op is ARGUMENT:
             raise TraceError(_ARGUMENT_CHANGED.format(target.shape))
         if target.is_traced:
+            self.node_of(target)  # raises for one of another trace
             target._data = node
         elif id(target) in self._values:
             raise TraceError(_VALUE_CHANGED.format("looking at it", target.shape))
@@ -139,6 +141,8 @@ class Tracer(GraphBuilder):
         node = self.record(ARGUMENT, (), attributes, shape, dtype)
         self.arguments.append(node)
         self.placeholders.append(Tensor(node, dtype, requires_grad))
+        if requires_grad:
+            self._differentiated.add(id(self.placeholders[-1]))
         return self.placeholders[-1]
 
     def finish(self, outputs: list[Tensor]) -> Graph:
@@ -154,7 +158,17 @@ class Tracer(GraphBuilder):
         )
         self.versions = {key: state.version for key, (state, _) in self.states.items()}
         states = tuple([node for _, node in self.states.values()])
-        return Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
+        graph = Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
+        self._warn_of_lost_gradients(graph)
+        return graph
+
+    def _warn_of_lost_gradients(self, graph: Graph) -> None:
+        """Warns where backward() found a gradient for an argument, which nobody reads."""
+        found = [(n, x, x._grad) for n, x in enumerate(self.placeholders, 1) if x._grad is not None]
+        computed = set(graph.nodes()) if found else set()
+        for number, x, gradient in found:
+            if id(x) in self._differentiated and self.node_of(gradient) not in computed:
+                warn(_GRADIENT_LOST.format(number, x.shape))
 
     def grad_bindings(self) -> list[GradBinding]:
         """Returns what the step found in each `.grad`, and what it leaves there."""
@@ -188,6 +202,8 @@ class Tracer(GraphBuilder):
             raise Accumulates(missing)
 
     def _capture(self, tensor: Tensor) -> Node:
+        if tensor.is_traced:
+            raise TraceError(tensor.data.leak)
         attributes = {"number": len(self.states)}
         node = self.record(STATE, (), attributes, tensor.shape, tensor.dtype)
         self.states[id(tensor)] = (tensor, node)
@@ -251,6 +267,11 @@ _VALUE_CHANGED = (
 _MEMORY_SHARED = (
     "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): "
     "use one tensor in both places, or clone() one of them"
+)
+_GRADIENT_LOST = (
+    "backward() inside the compiled step reaches tensor {} of its arguments, of shape {}, which "
+    "wants a gradient: it ends with the step, and so does that of whatever the argument was "
+    "computed from. Do all in one step, return x.grad, or give the step x.detach()"
 )
 _LONG_TRACE = (
     f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "

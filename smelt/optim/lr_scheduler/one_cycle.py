@@ -13,7 +13,7 @@ from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import cos, where
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = ["OneCycleLR"]
 
@@ -88,7 +88,7 @@ class OneCycleLR(LRScheduler):
         with no_grad():
             beyond = (self.last_epoch + 1 > self.total_steps).to(int64)
             message = f"OneCycleLR: more steps than total_steps={self.total_steps}"
-            context.engine.require(beyond, message, ArgumentError)
+            current_engine().require(beyond, message, ArgumentError)
         super().step()
 
     def _set_rates(self) -> None:

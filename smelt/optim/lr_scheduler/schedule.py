@@ -14,7 +14,7 @@ from smelt.optim.group import scalar
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
 from smelt.tensor.checked import checked
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = ["LRScheduler", "Schedule", "count"]
 
@@ -65,7 +65,7 @@ class Schedule:
         return [group["lr"] * 1.0 for group in self.optimizer.param_groups]
 
     def _note(self) -> None:
-        context.engine.note_module(self)  # a trace remembers which settings it was made for
+        current_engine().note_module(self)  # a trace remembers which settings it was made for
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
