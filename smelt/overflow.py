@@ -19,7 +19,7 @@ from smelt.ir.graph import Origin
 from smelt.ir.operation import Pattern
 from smelt.ops.elementwise import Cast
 from smelt.settings import settings
-from smelt.tracing.engine import Eager, using
+from smelt.tracing.engine import Eager, in_place_of_eager
 from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def count_overflow() -> Iterator[OverflowCounts]:
         [(1, 1)]
     """
     counts = OverflowCounts()
-    with settings(compile=False), using(CountingEager(counts)):
+    with settings(compile=False), in_place_of_eager(CountingEager(counts)):
         yield counts
 
 

@@ -199,6 +199,21 @@ follow("check_nan", _check_nan)
 
 
 @contextmanager
+def in_place_of_eager(engine: Eager) -> Iterator[None]:
+    """Within the block an engine that computes at once stands in the place of the present one, if
+    that does too; a trace goes on.
+    """
+    before = context.engine
+    if isinstance(before, Eager):
+        context.engine = engine
+    try:
+        yield
+    finally:
+        if isinstance(before, Eager):
+            context.engine = before
+
+
+@contextmanager
 def no_grad() -> Iterator[None]:
     """Within the block no history is kept, so nothing computed there has a gradient.
 
