@@ -7,6 +7,7 @@ index, so that nothing large is stored in the program.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -162,13 +163,16 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     """Returns start, start + step, ... below `end`; with one argument 0, 1, ... below it.
 
     The dtype is int64 when all arguments are ints, else float32, unless one is given. Element i is
-    start + i * step, each rounded by itself.
+    start + i * step, each rounded by itself; for an integer dtype the arguments become integers
+    first.
     """
     start, end = (0, start) if end is None else (start, end)
+    integral = all(isinstance(bound, int) for bound in (start, end, step))
+    if dtype is not None and not as_dtype(dtype).is_float and not integral:
+        return arange(math.trunc(start), math.trunc(end), math.trunc(step), dtype)
     if step == 0:
         raise ArgumentError("arange: the step must not be 0")
     count = max(0, math.ceil((end - start) / step))
-    integral = all(isinstance(bound, int) for bound in (start, end, step))
     kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if integral else dtypes.float32
     numbers = iota(shape=(count,), axis=0)
     if integral:
@@ -177,13 +181,20 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
 
 
 def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) -> Tensor:
-    """Returns `steps` evenly spaced numbers from start to end, both included."""
+    """Returns `steps` evenly spaced numbers from start to end, both included.
+
+    They are worked out in float64 from the nearer end; for an integer dtype the ends become
+    integers first.
+    """
     if steps < 0:
         raise ArgumentError(f"linspace: the number of steps must not be negative: {steps}")
     numbers = iota(shape=(steps,), axis=0).to(dtypes.float64)
-    spaced = numbers * ((end - start) / max(1, steps - 1)) + float(start)
-    last = (numbers == steps - 1) & (numbers > 0)
-    return where(last, float(end), spaced).to(dtype)  # the end is met exactly
+    whole = not as_dtype(dtype).is_float
+    ends = [as_tensor(bound, dtypes.float64).to(dtypes.float64) for bound in (start, end)]
+    first, last = (bound.trunc() if whole else bound for bound in ends)
+    gap = (last - first) / max(1, steps - 1)
+    from_last = last - (steps - 1 - numbers) * gap
+    return where(numbers < max(1, steps // 2), first + numbers * gap, from_last).to(dtype)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:
@@ -205,13 +216,18 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = dtypes.int64) -> Tensor:
     return (iota(shape=shape, axis=labels.ndim) == labels.unsqueeze(-1)).to(dtype)
 
 
-def meshgrid(*vectors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Returns the vectors spread over a common grid; "xy" exchanges the first two axes."""
+def meshgrid(*vectors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Returns the vectors spread over a common grid; "xy" exchanges the first two axes.
+
+    The vectors may stand in one list.
+    """
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
-    shape = tuple(vector.size for vector in vectors)
+    only = vectors[0] if len(vectors) == 1 else None
+    axes: Sequence[Any] = only if isinstance(only, (list, tuple)) else vectors
+    shape = tuple(vector.size for vector in axes)
     grids = []
-    for axis, vector in enumerate(vectors):
+    for axis, vector in enumerate(axes):
         column = vector.reshape([-1 if dim == axis else 1 for dim in range(len(shape))])
         grids.append(column.expand(shape))
     swap = indexing == "xy" and len(shape) > 1

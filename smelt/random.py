@@ -22,7 +22,7 @@ from smelt.ops import elementwise
 from smelt.ops.op import Shape
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, extents_of, floating
+from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort
@@ -276,17 +276,19 @@ def normal(
     mean: float | Tensor = 0.0,
     std: float | Tensor = 1.0,
     size: Any = None,
-    dtype: Any = dtypes.float32,
+    dtype: Any = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns normal numbers; `size` is by default the shape of mean and std.
+    """Returns normal numbers; `size` is by default the shape of mean and std, `dtype` theirs.
 
     Raises:
         ArgumentError: a standard deviation is negative.
     """
     _require(std >= 0, "normal: a standard deviation is negative")
-    unit = randn(_size(size, mean, std), dtype=dtype, generator=generator)
-    return unit * std + mean
+    common = common_dtype((mean, std))
+    kind = as_dtype(dtype) if dtype is not None else common if common.is_float else dtypes.float32
+    unit = randn(_size(size, mean, std), dtype=kind, generator=generator)
+    return (unit * std + mean).to(kind)
 
 
 def exponential(

@@ -101,8 +101,7 @@ def layer_norm(
     """
     x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or x.shape[-len(shape) :] != shape:
-        raise ShapeError(f"layer_norm: an input {x.shape} does not end with {shape}")
+    _check_normalized("layer_norm", x, shape, weight, bias)
     axes = tuple(range(-len(shape), 0))
     centred = wide(x) - wide(x).mean(axes, True)
     y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
@@ -126,12 +125,22 @@ def rms_norm(
     """
     x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or x.shape[-len(shape) :] != shape:
-        raise ShapeError(f"rms_norm: an input {x.shape} does not end with {shape}")
+    _check_normalized("rms_norm", x, shape, weight, None)
     axes = tuple(range(-len(shape), 0))
     eps = float(np.finfo(x.dtype.compute.storage).eps) if eps is None else eps
     y = wide(x) * rsqrt((wide(x) ** 2).mean(axes, True) + eps)
     return _scaled(y, weight, None).to(x.dtype)
+
+
+def _check_normalized(
+    what: str, x: Tensor, shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None
+) -> None:
+    """Raises ShapeError unless x ends with `shape`, and the weight and the bias have it."""
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ShapeError(f"{what}: an input {x.shape} does not end with {shape}")
+    for name, one in (("weight", weight), ("bias", bias)):
+        if one is not None and one.shape != shape:
+            raise ShapeError(f"{what}: a {name} {one.shape} for normalized_shape {shape}")
 
 
 def group_norm(

@@ -104,7 +104,13 @@ def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float
 def smooth_l1_loss(
     input: Tensor, target: Any, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
-    """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y."""
+    """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y.
+
+    Raises:
+        ArgumentError: a negative beta.
+    """
+    if beta < 0:
+        raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
     input, target = _pair("smooth_l1_loss", input, target)
@@ -115,11 +121,24 @@ def smooth_l1_loss(
 
 
 def poisson_nll_loss(
-    input: Tensor, target: Any, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean"
+    input: Tensor,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
 ) -> Tensor:
-    """Returns e^x - y x, or x - y log(x + eps) when the input is a rate itself."""
+    """Returns e^x - y x, or x - y log(x + eps) when the input is a rate itself.
+
+    With `full` Stirling's y log y - y + log(2 pi y) / 2, for log y!, is added where y > 1.
+    """
     input, target = _pair("poisson_nll_loss", input, target)
     losses = exp(input) - target * input if log_input else input - target * log(input + eps)
+    if full:
+        counted = where(target > 1, target, 1.0)
+        stirling = counted * log(counted) - counted + 0.5 * log(2 * math.pi * counted)
+        losses = losses + where(target > 1, stirling, 0.0)
     return _combined(losses, reduction)
 
 
@@ -389,9 +408,7 @@ def kl_div(input: Tensor, target: Any, reduction: str = "mean", log_target: bool
         losses = surprise - target * input
     if reduction != "batchmean":
         return _combined(losses, reduction)
-    if not input.ndim:
-        raise ShapeError("kl_div: 'batchmean' needs an axis of samples, got shape ()")
-    return losses.sum() / input.shape[0]
+    return losses.sum() / (input.shape[0] if input.ndim else 1)
 
 
 # --- embeddings -----------------------------------------------------------------------------------

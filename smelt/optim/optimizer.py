@@ -24,7 +24,7 @@ from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = ["Optimizer"]
 
-_NOT_SAVED = ("params", "initial_lr")  # the first is the model's, the second the schedule's
+_OPTIONAL = "initial_lr"  # a group has it once a schedule was made
 
 
 class Optimizer:
@@ -165,6 +165,8 @@ class Optimizer:
                 f"{type(self).__name__}: lr must not be negative, got {group['lr']}"
             )
         group.data["lr"] = scalar(group["lr"])
+        if any(_OPTIONAL in one for one in (group, *self.param_groups)):  # there is a schedule
+            group.data[_OPTIONAL] = scalar(group.get(_OPTIONAL, group["lr"]))
         group.data["step"] = Tensor(np.zeros(len(parameters), np.int64), int64)
         for x in parameters:
             self.state[x] = {
@@ -214,8 +216,9 @@ class Optimizer:
         """
         own = dict(self._named_state())
         given = {key: as_tensor(value) for key, value in state_dict.items()}
-        problems = [f"{key}: missing" for key in own if key not in given]
-        problems += [f"{key}: unexpected" for key in given if key not in own]
+        different = {key for key in own.keys() ^ given.keys() if not self._is_optional(key)}
+        problems = [f"{key}: missing" for key in own if key in different]
+        problems += [f"{key}: unexpected" for key in given if key in different]
         problems += [
             f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimizer"
             for key in own
@@ -224,11 +227,17 @@ class Optimizer:
         if problems:
             lines = "".join(f"\n  {problem}" for problem in problems)
             raise StateError(f"the state_dict does not fit {type(self).__name__}:{lines}")
-        for key, value in own.items():
+        for key in own.keys() & given.keys():
+            value = own[key]
             if isinstance(value, Tensor):
                 value.copy_(given[key])
             else:
                 self._restore_setting(key, type(value)(given[key].item()))
+        for key in given.keys() - own.keys():
+            self._restore_setting(key, scalar(given[key]))
+
+    def _is_optional(self, key: str) -> bool:
+        return key in {f"param_groups.{i}.{_OPTIONAL}" for i in range(len(self.param_groups))}
 
     def _named_state(self) -> Iterator[tuple[str, Any]]:
         for index, x in enumerate(self._parameters()):
@@ -239,7 +248,7 @@ class Optimizer:
                 path = f"param_groups.{index}.{name}"
                 if isinstance(value, tuple):
                     yield from ((f"{path}.{position}", item) for position, item in enumerate(value))
-                elif name not in _NOT_SAVED and isinstance(value, (Tensor, bool, int, float)):
+                elif name != "params" and isinstance(value, (Tensor, bool, int, float)):
                     yield path, value
 
     def _restore_setting(self, key: str, value: Any) -> None:

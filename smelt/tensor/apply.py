@@ -162,6 +162,19 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
         raise type(error)(f"{error.message} (shape {shape})") from None
 
 
+def places_of(x: Tensor, dims: int | Sequence[int], what: str) -> tuple[int, ...]:
+    """Returns one axis or several from the front, in the order in which they are named.
+
+    Raises:
+        ArgumentError: an axis does not exist, or is named twice.
+    """
+    several = tuple(dims) if isinstance(dims, (list, tuple, range)) else (dims,)
+    axes = tuple(axis_of(x, dim, what) for dim in several)
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(f"{what}: an axis of {several} is named twice (shape {x.shape})")
+    return axes
+
+
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     """Returns the axes that `dim` names (all when None or empty), from the front, sorted."""
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)

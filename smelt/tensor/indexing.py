@@ -256,9 +256,12 @@ def _flat_positions(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor
 
 
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x."""
+    """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x.
+
+    An index below 0 counts from the end.
+    """
     if dim is None:
-        return gather(x.reshape(-1), 0, indices.reshape(-1))
+        return take_along_dim(x.reshape(-1), indices.reshape(-1), 0)
     axis = own_axis_of(x, dim, "take_along_dim")
     x_shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     index_shape = (*indices.shape[:axis], 1, *indices.shape[axis + 1 :])
@@ -266,7 +269,8 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     shape[axis] = x.shape[axis]
     wide = x.expand(shape)
     shape[axis] = indices.shape[axis]
-    return gather(wide, axis, indices.expand(shape))
+    counted = where(indices < 0, indices + x.shape[axis], indices)
+    return gather(wide, axis, counted.expand(shape))
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

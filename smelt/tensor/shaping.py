@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
-from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of, matched, own_axis_of
+from smelt.tensor.apply import (
+    as_tensor,
+    axis_of,
+    common_dtype,
+    extents_of,
+    matched,
+    own_axis_of,
+    places_of,
+)
 from smelt.tensor.checked import described
 
 if TYPE_CHECKING:
@@ -49,13 +57,22 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(x, tuple(order))
 
 
-def movedim(x: Tensor, source: int, destination: int) -> Tensor:
-    """Returns the tensor with axis `source` at place `destination`, the others in order."""
-    start, end = (axis_of(x, dim, "movedim") for dim in (source, destination))
+def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Returns the tensor with axis `source` at place `destination`, the others in order.
+
+    Both may be several axes: the first goes to the first place, and so on.
+
+    Raises:
+        ArgumentError: an axis does not exist or is named twice, or there are not as many places.
+    """
+    starts, ends = (places_of(x, dims, "movedim") for dims in (source, destination))
+    if len(starts) != len(ends):
+        raise ArgumentError(f"movedim: {len(starts)} axes for {len(ends)} places")
     if not x.ndim:
         return x
-    order = [axis for axis in range(x.ndim) if axis != start]
-    order.insert(end, start)
+    order = [axis for axis in range(x.ndim) if axis not in starts]
+    for end, start in sorted(zip(ends, starts, strict=True)):
+        order.insert(end, start)
     return permute(x, tuple(order))
 
 
@@ -81,16 +98,14 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     return reshape(spread, [count * extent for count, extent in zip(counts, shape, strict=True)])
 
 
-def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
-    """Returns the tensor without its axes of extent 1, or without axis `dim` if that has extent
-    1.
+def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Returns the tensor without its axes of extent 1, or without those of them that `dim` names.
+
+    Raises:
+        ArgumentError: an axis does not exist, or is named twice.
     """
-    axis = None if dim is None else axis_of(x, dim, "squeeze")
-    kept = (
-        extent
-        for index, extent in enumerate(x.shape)
-        if extent != 1 or (axis is not None and index != axis)
-    )
+    chosen = range(x.ndim) if dim is None else places_of(x, dim, "squeeze")
+    kept = (extent for axis, extent in enumerate(x.shape) if extent != 1 or axis not in chosen)
     return reshape(x, tuple(kept))
 
 
@@ -120,8 +135,11 @@ def flip(x: Tensor, *dims: Any) -> Tensor:
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Returns the `length` elements along axis `dim` from `start` on."""
+    """Returns the `length` elements along axis `dim` from `start` on; below 0 it counts from the
+    end.
+    """
     axis = own_axis_of(x, dim, "narrow")
+    start = start + x.shape[axis] if -x.shape[axis] <= start < 0 else start
     if start < 0 or length < 0 or start + length > x.shape[axis]:
         raise ArgumentError(
             f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
@@ -131,11 +149,32 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     return movement.slice_(x, start=tuple(low), stop=tuple(high), step=(1,) * x.ndim)
 
 
-def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
-    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in
-    again.
+def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None = None) -> Tensor:
+    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in again.
+
+    Args:
+        x: of any shape.
+        shifts: how far, for each axis of `dim`.
+        dim: one axis or several; by default the flattened tensor is rolled, in x's shape again.
+
+    Raises:
+        ArgumentError: there are not as many shifts as axes, or an axis does not exist.
+        ShapeError: x has no axis, but one is named.
     """
-    axis = own_axis_of(x, dim, "roll")
+    if dim is None and isinstance(shifts, int):
+        return _rolled(x.reshape(-1), shifts, 0).reshape(x.shape)
+    distances = tuple(shifts) if isinstance(shifts, (list, tuple)) else (shifts,)
+    several = tuple(dim) if isinstance(dim, (list, tuple)) else () if dim is None else (dim,)
+    if len(distances) != len(several) and (several or len(distances) != 1):
+        raise ArgumentError(f"roll: {len(distances)} shifts for {len(several)} axes")
+    if not several:
+        return roll(x, distances[0])
+    for distance, axis in zip(distances, several, strict=True):
+        x = _rolled(x, distance, own_axis_of(x, axis, "roll"))
+    return x
+
+
+def _rolled(x: Tensor, shifts: int, axis: int) -> Tensor:
     extent = x.shape[axis]
     behind = shifts % extent if extent else 0
     if not behind:
@@ -147,6 +186,8 @@ def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns the tensors one behind the other along axis `dim`, in their common dtype.
 
+    A tensor of shape (0,) fits any other: a list that grows may begin with it.
+
     Raises:
         ShapeError: their shapes differ in another axis.
     """
@@ -155,11 +196,18 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     if not tensors:
         raise ArgumentError("cat: nothing to join; give at least one tensor")
     dtype = common_dtype(tuple(tensors))
-    tensors = [as_tensor(tensor, dtype).to(dtype) for tensor in tensors]
+    tensors = _without_empty([as_tensor(tensor, dtype).to(dtype) for tensor in tensors])
     axis = axis_of(tensors[0], dim, "cat")
     if not tensors[0].ndim:
         raise ShapeError("cat: a number of shape () has no axis to join along; use stack")
     return tensors[0] if len(tensors) == 1 else movement.concatenate(*tensors, axis=axis)
+
+
+def _without_empty(tensors: list[Tensor]) -> list[Tensor]:
+    """Leaves out the tensors of shape (0,), unless all have one axis."""
+    if all(x.ndim == 1 for x in tensors):
+        return tensors
+    return [x for x in tensors if x.shape != (0,)]
 
 
 concatenate = cat
@@ -169,6 +217,8 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns tensors of one shape side by side along a new axis at place `dim`."""
     if not isinstance(tensors, (list, tuple)):
         raise ArgumentTypeError(f"stack: needs a list of tensors, got {described(tensors)}")
+    if not tensors:
+        raise ArgumentError("stack: nothing to stack; give at least one tensor")
     items = matched(*tensors)
     for item in items[1:]:
         if item.shape != items[0].shape:
