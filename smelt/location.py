@@ -46,14 +46,19 @@ def module_path() -> str:
     return ".".join(running.modules)
 
 
-@contextlib.contextmanager
-def inside_module(path: str) -> Iterator[None]:
+class inside_module:
     """Within the block errors and graph nodes name this module path; "" names none."""
-    before, running.modules = running.modules, [path] if path else []
-    try:
-        yield
-    finally:
-        running.modules = before
+
+    __slots__ = ("_before", "_modules")
+
+    def __init__(self, path: str) -> None:
+        self._modules = [path] if path else []
+
+    def __enter__(self) -> None:
+        self._before, running.modules = running.modules, self._modules
+
+    def __exit__(self, *failure: object) -> None:
+        running.modules = self._before
 
 
 @contextlib.contextmanager

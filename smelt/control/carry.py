@@ -71,6 +71,9 @@ def matching(
     if given != structure:
         differs = tree.difference(structure, given)
         raise ArgumentError(f"{what} must form the same tree {wording.tree}, but {differs}")
+    pairs = zip(leaves, likes, strict=True)
+    if all(leaf.shape == like.shape and leaf.dtype is like.dtype for leaf, like in pairs):
+        return leaves
     for place, leaf, like in zip(tree.paths(structure), leaves, likes, strict=True):
         if leaf.shape != like.shape:
             pair = f"shape {like.shape}", f"shape {leaf.shape}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
+from smelt.ops.contraction import matmul, swap_last
 from smelt.ops.iota import iota
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
@@ -43,7 +44,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring it "
             f"to the weight's dtype with .to(smelt.{weight.dtype.name})"
         )
-    y = x @ weight.T
+    if x.ndim > 1 and x.dtype is weight.dtype and x.dtype.compute is x.dtype:
+        y = matmul(x, swap_last(weight))
+    else:
+        y = x @ weight.T
     return y if bias is None else y + bias
 
 

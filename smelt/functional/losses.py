@@ -18,6 +18,7 @@ from smelt.tensor.activations import log_sigmoid, log_softmax, relu
 from smelt.tensor.apply import as_tensor, axis_of, floating, floats
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import clamp, exp, log, maximum, sqrt, where
+from smelt.tensor.indexing import is_known_inside
 from smelt.tracing.engine import current_engine, weak_dtype
 
 __all__ = [
@@ -332,6 +333,8 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
             f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
             f"{axis}: the labels' shape must be {shape}{_hint(x, target)}"
         )
+    if is_known_inside(target, 0, classes):
+        return
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = (
         f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class Module:
     and layouts are PyTorch's.
     """
 
+    stays_itself_compiled: ClassVar[bool] = True  # `smelt.compile(module)` is this module as well
     training: bool = True
     _name: str = ""  # under which the parent holds it; for error messages
     _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state_dict

@@ -7,6 +7,7 @@ itself.
 
 from __future__ import annotations
 
+import heapq
 import math
 import operator
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
 from smelt.ir.visit import Index
 from smelt.ops.op import Gradients, Mask, Needs, Op, Readers, Shape, Type, Typed, batch_size
+from smelt.tracing.engine import EAGER, context
 
 
 def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
@@ -231,14 +233,11 @@ class Slice(Movement):
         return Type(tuple(shape), x.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
-        return arrays[0][tuple(slice(*part) for part in bounds)]
+        bounds = map(slice, attributes["start"], attributes["stop"], attributes["step"])
+        return arrays[0][tuple(bounds)]
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
-        low, step = attributes["start"], attributes["step"]
-        axes = zip(inputs[0].shape, low, map(dilated, output.shape, step), strict=True)
-        high = tuple(extent - start - taken for extent, start, taken in axes)
-        return (pad(g, low=low, high=high, step=step),)
+        return (Placed(g, inputs[0].shape, attributes["start"], attributes["step"]),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         (x,) = inputs
@@ -252,6 +251,83 @@ class Slice(Movement):
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         axes = zip(index, node.attributes["start"], node.attributes["step"], strict=True)
         return tuple(i * step + start for i, start, step in axes)
+
+
+FEW_PARTS = 16  # whose sum compiled code reads as one expression, and better than joined parts
+
+
+class Placed:
+    """A gradient by elements of a tensor: `g` where a slice has read them, zero elsewhere."""
+
+    def __init__(self, g: Any, shape: Shape, start: Shape, step: Shape) -> None:
+        self.g = g
+        self.shape = shape
+        self.start = start
+        self.step = step
+
+    def alone(self) -> Any:
+        """Returns the gradient by the whole tensor."""
+        taken = map(dilated, self.g.shape, self.step)
+        axes = zip(self.shape, self.start, taken, strict=True)
+        high = tuple([extent - start - count for extent, start, count in axes])
+        return pad(self.g, low=self.start, high=high, step=self.step)
+
+    def axis(self) -> int | None:
+        """Returns the only axis along which elements were left out, all of them at the ends."""
+        axes = [axis for axis, extent in enumerate(self.shape) if self.g.shape[axis] != extent]
+        return axes[0] if len(axes) == 1 and self.step[axes[0]] == 1 else None
+
+    def total(self, parts: list[Placed], tensor: Any) -> Any:
+        """Returns the sum of parts of one gradient: those that lie side by side are joined."""
+        lines = _lines(parts)
+        if len(parts) <= FEW_PARTS and context.engine is not EAGER:
+            lines = [[part] for part in parts]
+        total = None
+        for line in lines:
+            joined = line[0].alone() if len(line) == 1 else _joined(line)
+            total = joined if total is None else total + joined
+        return total
+
+
+def _lines(parts: list[Placed]) -> list[list[Placed]]:
+    """Returns parts in lines: those of one lie behind each other along one axis."""
+    lines: list[list[Placed]] = []
+    ends: dict[int, list[tuple[int, int, list[Placed]]]] = {}  # of the lines along each axis
+    for part in sorted(parts, key=lambda part: part.start):
+        axis = part.axis()
+        if axis is None:
+            lines.append([part])
+            continue
+        start, stop = part.start[axis], part.start[axis] + part.g.shape[axis]
+        open_ = ends.setdefault(axis, [])
+        if open_ and open_[0][0] <= start:
+            line = heapq.heappop(open_)[2]
+        else:
+            lines.append(line := [])
+        line.append(part)
+        heapq.heappush(open_, (stop, len(lines), line))
+    return lines
+
+
+def _joined(line: list[Placed]) -> Any:
+    """Returns parts that lie behind each other as one, with zeros between and around them."""
+    first, axis, end = line[0], line[0].axis(), 0
+    assert axis is not None
+    pieces: list[Any] = []
+    for part in line:
+        pieces += _gap(first, axis, part.start[axis] - end)
+        pieces.append(part.g)
+        end = part.start[axis] + part.g.shape[axis]
+    pieces += _gap(first, axis, first.shape[axis] - end)
+    return concatenate(*pieces, axis=axis)
+
+
+def _gap(part: Placed, axis: int, extent: int) -> list[Any]:
+    """Returns zeros that fill a gap of an extent along an axis; none where there is none."""
+    if not extent:
+        return []
+    shape = (*part.shape[:axis], extent, *part.shape[axis + 1 :])
+    return [broadcast_to(part.g.literal(0, part.g.dtype), shape=shape)]
 
 
 def cropped(x: Any, extents: Iterable[int]) -> Any:
@@ -343,16 +419,16 @@ class Concatenate(Movement):
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]
+        rest = first.shape[:axis] + first.shape[axis + 1 :]
         for operand in types[1:]:
             if operand.dtype is not first.dtype:
                 raise DTypeError(
                     f"concatenate: dtypes {first.dtype.name} and {operand.dtype.name} differ"
                 )
-            trimmed = [x.shape[:axis] + x.shape[axis + 1 :] for x in (first, operand)]
-            if len(first.shape) != len(operand.shape) or trimmed[0] != trimmed[1]:
+            shape = operand.shape
+            if len(first.shape) != len(shape) or shape[:axis] + shape[axis + 1 :] != rest:
                 raise ShapeError(
-                    f"concatenate: shapes {first.shape} and {operand.shape} differ outside "
-                    f"axis {axis}"
+                    f"concatenate: shapes {first.shape} and {shape} differ outside axis {axis}"
                 )
         total = sum(x.shape[axis] for x in types)
         return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
@@ -369,12 +445,12 @@ class Concatenate(Movement):
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         axis, offset, parts = attributes["axis"], 0, []
+        start, stop, step = [0] * g.ndim, list(g.shape), (1,) * g.ndim
         for x, needed in zip(inputs, needs, strict=True):
-            start, stop = [0] * g.ndim, list(g.shape)
             start[axis], stop[axis] = offset, offset + x.shape[axis]
-            offset += x.shape[axis]
-            bounds = {"start": tuple(start), "stop": tuple(stop), "step": (1,) * g.ndim}
-            parts.append(slice_(g, **bounds) if needed else None)
+            offset = stop[axis]
+            part = slice_(g, start=tuple(start), stop=tuple(stop), step=step) if needed else None
+            parts.append(part)
         return tuple(parts)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:

@@ -6,8 +6,8 @@ so an optimizer runs inside a compiled step as it does outside.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from smelt.dtypes import DType, float64, int64
 from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
 from smelt.location import warn
 from smelt.optim.group import Group, scalar
+from smelt.optim.together import Update, joined, same_count
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked
 from smelt.tensor.shaping import narrow
@@ -37,10 +38,14 @@ class Optimizer:
     Attributes:
         param_groups: the groups, dicts with "params", "lr" and the other settings.
         state: per parameter its moments by name.
+        is_elementwise: whether `update` treats each element of a parameter by itself; small
+            parameters are then updated together.
 
     Raises:
         ArgumentError: no parameters, something else than tensors, one twice, a negative lr.
     """
+
+    is_elementwise: ClassVar[bool] = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -66,6 +71,8 @@ class Optimizer:
     def __init_subclass__(cls, **options: Any) -> None:
         """Lets the optimizers of Smelt say what is wrong with the arguments that they get."""
         super().__init_subclass__(**options)
+        if "update" in vars(cls) and "is_elementwise" not in vars(cls):
+            cls.is_elementwise = False  # other mathematics than the base's
         if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 
@@ -80,7 +87,8 @@ class Optimizer:
 
         Args:
             group: the settings.
-            t: float64 (n,), which update this is for each of the group's n parameters, from 1 on.
+            t: float64 (n,), which update this is for each of the group's n parameters, from 1 on;
+                eagerly of shape () where it is the same for all.
 
         Returns:
             Python numbers, tensors of shape (), or one number per parameter, shape (n,); float64.
@@ -129,12 +137,20 @@ class Optimizer:
         self._check_no_new_state(group)
         count: Tensor = group["step"]
         count.copy_(count + (1 if all(has_gradient) else np.array(has_gradient, np.int64)))
-        scalars = self.step_scalars(group, count.to(float64))
-        for index, x in enumerate(parameters):
-            if x.grad is not None:
-                g = -x.grad if group.get("maximize") else x.grad
-                own = [_scalar_of(value, index, x.dtype) for value in scalars]
-                self.update(x, g, self.state[x], group, *own)
+        scalars = self.step_scalars(group, same_count(count.to(float64)))
+        updates = [
+            Update(x, -x.grad if group.get("maximize") else x.grad, self.state[x], index)
+            for index, x in enumerate(parameters)
+            if x.grad is not None
+        ]
+        finish: list[Callable[[], None]] = []
+        if self.is_elementwise and not any(isinstance(s, Tensor) and s.ndim for s in scalars):
+            updates, finish = joined(updates)
+        for x, g, state, index in updates:
+            own = [_scalar_of(value, index, x.dtype) for value in scalars]
+            self.update(x, g, state, group, *own)
+        for write in finish:
+            write()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or makes them zeros."""

@@ -16,6 +16,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
 from smelt.tensor.apply import (
+    alike,
     as_tensor,
     common_dtype,
     floating,
@@ -296,6 +297,9 @@ def where(condition: Any, x: Any, other: Any) -> Tensor:
         x: what is taken where the condition holds; the gradient goes to the chosen side only.
         other: what is taken elsewhere.
     """
+    sides = alike(x, other)
+    if sides is not None and sides[0].dtype.compute is sides[0].dtype:
+        return elementwise.where(as_tensor(condition), *sides)
     dtype = common_dtype((x, other))
     yes, no = (as_tensor(side, dtype).to(dtype.compute) for side in (x, other))
     return elementwise.where(as_tensor(condition), yes, no).to(dtype)

@@ -24,7 +24,7 @@ from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of, own_axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
-from smelt.tracing.engine import current_engine
+from smelt.tracing.engine import EAGER, context, current_engine
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -39,9 +39,19 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
     """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
     if index.dtype.kind != "int":
         raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
+    if is_known_inside(index, low, extent):
+        return
     outside = ((index < low) | (index >= extent)).sum()
     message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
     current_engine().require(outside, message, BoundsError)
+
+
+def is_known_inside(index: Tensor, low: int, stop: int) -> bool:
+    """Returns whether every index is known to lie in low..stop - 1: two looks, where most do."""
+    if context.engine is not EAGER or index.is_traced:
+        return False
+    places = index.data
+    return not index.size or bool(low <= places.min() and places.max() < stop)
 
 
 def read(x: Tensor, index: Any) -> Tensor:
@@ -51,6 +61,8 @@ def read(x: Tensor, index: Any) -> Tensor:
     side by side, and come first otherwise. A bool mask chooses elements; how many is known only
     eagerly, so in a compiled step it raises TraceError.
     """
+    if type(index) is int and x.shape and -x.shape[0] <= index < x.shape[0]:
+        return _row(x, index % x.shape[0])
     subscript = parse(x.shape, index)
     sliced = _sliced(x, subscript)
     if not subscript.indices:
@@ -61,6 +73,15 @@ def read(x: Tensor, index: Any) -> Tensor:
         sliced, indices, axes = _joined(sliced, indices, axes)
     taken = cards.take(sliced, indices[0], axis=axes[0])
     return _placed(taken, axes[0], indices[0].ndim, subscript.target)
+
+
+def _row(x: Tensor, number: int) -> Tensor:
+    rest = x.shape[1:]
+    if x.shape[0] == 1:
+        return movement.reshape(x, shape=rest)
+    start, stop = (number, *(0,) * len(rest)), (number + 1, *rest)
+    row = movement.slice_(x, start=start, stop=stop, step=(1,) * x.ndim)
+    return movement.reshape(row, shape=rest)
 
 
 def _sliced(x: Tensor, subscript: Subscript) -> Tensor:

@@ -36,7 +36,7 @@ def to(x: Tensor, dtype: Any) -> Tensor:
         ArgumentError: another device than the CPU.
         DTypeError: Smelt has no such dtype.
     """
-    if is_cpu(dtype):
+    if x.dtype is dtype or is_cpu(dtype):
         return x
     return elementwise.cast(x, dtype=as_dtype(dtype))
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
 from smelt.tensor.apply import (
-    as_tensor,
     axis_of,
-    common_dtype,
     extents_of,
     matched,
     own_axis_of,
     places_of,
+    whole_number,
 )
 from smelt.tensor.checked import described
+from smelt.tracing.engine import EAGER, context
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -161,14 +161,13 @@ def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None
         ArgumentError: there are not as many shifts as axes, or an axis does not exist.
         ShapeError: x has no axis, but one is named.
     """
-    if dim is None and isinstance(shifts, int):
-        return _rolled(x.reshape(-1), shifts, 0).reshape(x.shape)
-    distances = tuple(shifts) if isinstance(shifts, (list, tuple)) else (shifts,)
+    given = shifts if isinstance(shifts, (list, tuple)) else (shifts,)
+    distances = [whole_number("roll: a shift", shift) for shift in given]
     several = tuple(dim) if isinstance(dim, (list, tuple)) else () if dim is None else (dim,)
-    if len(distances) != len(several) and (several or len(distances) != 1):
+    if not several and len(distances) == 1:
+        return _rolled(x.reshape(-1), distances[0], 0).reshape(x.shape)
+    if len(distances) != len(several):
         raise ArgumentError(f"roll: {len(distances)} shifts for {len(several)} axes")
-    if not several:
-        return roll(x, distances[0])
     for distance, axis in zip(distances, several, strict=True):
         x = _rolled(x, distance, own_axis_of(x, axis, "roll"))
     return x
@@ -195,8 +194,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
         raise ArgumentTypeError(f"cat: needs a list of tensors, got {described(tensors)}")
     if not tensors:
         raise ArgumentError("cat: nothing to join; give at least one tensor")
-    dtype = common_dtype(tuple(tensors))
-    tensors = _without_empty([as_tensor(tensor, dtype).to(dtype) for tensor in tensors])
+    tensors = _without_empty(list(matched(*tensors)))
     axis = axis_of(tensors[0], dim, "cat")
     if not tensors[0].ndim:
         raise ShapeError("cat: a number of shape () has no axis to join along; use stack")
@@ -220,9 +218,13 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     if not tensors:
         raise ArgumentError("stack: nothing to stack; give at least one tensor")
     items = matched(*tensors)
+    shape = items[0].shape if items else ()
     for item in items[1:]:
-        if item.shape != items[0].shape:
-            raise ShapeError(f"stack: shapes {items[0].shape} and {item.shape} differ")
+        if item.shape != shape:
+            raise ShapeError(f"stack: shapes {shape} and {item.shape} differ")
+    if context.engine is EAGER and type(dim) is int and 0 <= dim < len(shape):
+        joined = cat(items, dim)  # the new axis is the outer part of the joined one
+        return reshape(joined, (*shape[:dim], len(items), *shape[dim:]))
     return cat([unsqueeze(item, dim) for item in items], dim)
 
 
@@ -240,8 +242,14 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
         sizes = list(split_size)
     if sum(sizes) != extent:
         raise ArgumentError(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
-    starts = [sum(sizes[:index]) for index in range(len(sizes))]
-    return tuple(narrow(x, axis, start, size) for start, size in zip(starts, sizes, strict=True))
+    low, high, step, parts = [0] * x.ndim, list(x.shape), (1,) * x.ndim, []
+    for size in sizes:
+        if size < 0:
+            raise ArgumentError(f"split: an extent of {sizes} is negative")
+        high[axis] = low[axis] + size
+        parts.append(movement.slice_(x, start=tuple(low), stop=tuple(high), step=step))
+        low[axis] = high[axis]
+    return tuple(parts)
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

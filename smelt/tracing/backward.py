@@ -33,10 +33,11 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
             "compiled training step returns has no history: call backward() inside the step"
         )
     with enable_grad() if create_graph else no_grad():
-        gradients = reverse_walk((loss,), (_seed(loss, gradient),))
-        for leaf in tape_of((loss,)):
-            total = gradients.get(id(leaf))
-            if total is not None and leaf.tape_entry is None:
+        order = tape_of((loss,))
+        gradients = reverse_walk((loss,), (_seed(loss, gradient),), order=order)
+        for leaf in order:
+            total = gradients.get(id(leaf)) if leaf.tape_entry is None else None
+            if total is not None:
                 leaf.grad = total if leaf.grad is None else leaf.grad + total
 
 

@@ -6,12 +6,13 @@ the operands. What interrupts a trace in its own thread does not see the trace's
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from smelt.tracing.interruption import Began
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
     from smelt.tensor import Tensor
+
+
+T = TypeVar("T")
 
 
 class Symbol(Protocol):
@@ -133,8 +137,14 @@ class Eager(Engine):
     ) -> np.ndarray:
         """Returns the NumPy value."""
         arrays = [array_of(operand) for operand in operands]
-        with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
-            return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
+        if op.is_movement:  # nothing is computed that NumPy could warn of
+            data = op.value(*arrays, **attributes)
+        else:
+            data = quietly(op.value, *arrays, **attributes)
+        storage = kind.dtype.storage
+        if type(data) is np.ndarray and data.dtype is storage:
+            return data
+        return np.asarray(data, storage)
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """Returns the array itself."""
@@ -152,6 +162,27 @@ class Eager(Engine):
         """Raises at once."""
         if violations.item():
             raise error(message)
+
+
+_quiet: list[contextvars.Context] = []  # contexts that no call uses now
+
+
+def quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Calls a function within which NumPy does not warn: inf and nan are results, as in compiled
+    code.
+
+    What NumPy says elsewhere is the user's affair. `np.errstate` does the same in ten times the
+    time of a small sum; here the state is set once, in contexts that calls take turns to use. A
+    call within a call (of a signal handler, of a finalizer) has a context of its own.
+    """
+    try:
+        quiet = _quiet.pop()  # at once: nobody else gets the same one
+    except IndexError:
+        quiet = contextvars.Context()
+        quiet.run(np.seterr, all="ignore")
+    result = quiet.run(function, *arguments, **options)
+    _quiet.append(quiet)
+    return result
 
 
 def array_of(tensor: Tensor) -> np.ndarray:

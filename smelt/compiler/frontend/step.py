@@ -13,6 +13,7 @@ import numpy as np
 
 from smelt import settings, tree
 from smelt.compiler.artifacts import Times
+from smelt.compiler.frontend.compiled_module import is_module, view_of
 from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
@@ -49,7 +50,8 @@ def compile(
         max_traces: raise TraceError when a further version would be needed; None warns at 8.
 
     Returns:
-        A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`.
+        A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`. Of a
+        module a module of the same class that shares all with it, and has these methods too.
 
     Example:
         >>> import smelt
@@ -62,7 +64,13 @@ def compile(
     if not callable(function):
         raise ArgumentError(f"compile needs a function, got {type(function).__name__}")
     given = (donate,) if isinstance(donate, int) else tuple(donate)
-    return CompiledStep(function, given, max_traces)
+    if not is_module(function):
+        return CompiledStep(function, given, max_traces)
+    return view_of(
+        function,
+        lambda view: CompiledStep(view, given, max_traces),
+        functools.partial(compile, donate=given, max_traces=max_traces),
+    )
 
 
 class CompiledStep:
@@ -319,7 +327,7 @@ def _bound_steps_of(instance: Any) -> BoundSteps:
             f"{type(instance).__name__} has __slots__ only"
         )
     kept = attributes.get("_compiled_steps")
-    if kept is None or kept.owner is not instance:
+    if kept is None or getattr(kept.owner, "__dict__", None) is not attributes:
         kept = attributes["_compiled_steps"] = BoundSteps(instance)
     return kept
 
