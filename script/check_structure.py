@@ -48,7 +48,7 @@ FLOORS = (  # the ground floor first
     ("__main__",),
 )
 STAGES = (  # of `smelt/compiler`, from the machine up to the user's function
-    ("artifacts",),
+    ("artifacts", "cpu"),
     ("graph", "loops", "codegen"),
     ("lower",),
     ("pipeline",),

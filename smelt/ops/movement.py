@@ -372,12 +372,19 @@ class Pad(Movement):
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         attributes, shape = node.attributes, node.inputs[0].shape
+        zero = Constant(False if node.dtype is bool_ else 0, node.dtype)
         inside: Expression | None = None
         source: list[Expression] = []
         for part, low, high, step, extent in zip(
             index, attributes["low"], attributes["high"], attributes["step"], shape, strict=True
         ):
             at = part - low
+            if isinstance(part, Constant):
+                place, gap = divmod(part.value - low, step)
+                if gap or not 0 <= place < extent:
+                    return zero
+                source.append(constant(place))
+                continue
             if step > 1:
                 inside = conjunction(inside, (at % step).equals(0))
                 at = at // step
@@ -389,7 +396,6 @@ class Pad(Movement):
         if inside is None:
             return readers[0](tuple(source), mask)
         element = readers[0](tuple(source), conjunction(mask, inside))
-        zero = Constant(False if node.dtype is bool_ else 0, node.dtype)
         return Select(inside, element, zero)
 
 
@@ -416,6 +422,10 @@ class Concatenate(Movement):
     """Operands one behind the other along `axis`."""
 
     views = False
+
+    def element_cost(self, node: Any) -> int:
+        """Returns the number of choices between operands that a vector of elements makes."""
+        return len(node.inputs) - 1
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]
@@ -469,6 +479,8 @@ class Concatenate(Movement):
             if end < node.shape[axis]:
                 inside = conjunction(inside, index[axis] < end)
             source = (*index[:axis], index[axis] - offset, *index[axis + 1 :])
+            if isinstance(index[axis], Constant) and offset <= index[axis].value < end:
+                return read(source, mask)
             parts.append((end, read(source, conjunction(mask, inside))))
         assert parts, "an empty concatenation is never read"
         return _bisected(parts, index[axis])

@@ -232,8 +232,11 @@ class _Step:
             self.part(part, "0")
         self.places = around
 
-    def address(self, slot: Slot) -> str:
+    def address(self, slot: Slot, offset: int = 0) -> str:
+        """Returns the address so many bytes behind the beginning of a slot."""
         w = self.writer
+        if offset:
+            return w.let(f"getelementptr i8, ptr {self.address(slot)}, i64 {offset}")
         if slot in self.places:
             return self.places[slot]
         if slot.kind != "arena":
@@ -243,7 +246,7 @@ class _Step:
 
     def call(self, call: Call) -> None:
         w, name = self.writer, self.names[call.kernel]
-        pointers = [f"ptr {self.address(slot)}" for slot in call.slots]
+        pointers = [f"ptr {self.address(*place)}" for place in call.places]
         shared = call.kernel.parallel
         if shared is None:
             w.do(f"call void {name}({', '.join(pointers)})")

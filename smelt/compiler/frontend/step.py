@@ -280,8 +280,10 @@ class CompiledStep:
 
         Args:
             stage: "summary" (one page with the cost of every kernel), "traced" and "graph"
-                (operations before and after simplification), "kernels" (plain loops), "scheduled"
-                (vector loops), "llvm", "assembly", or "all".
+                (operations before and after simplification), "groups" (what is fused, and why each
+                value is stored), "kernels" (plain loops), "plans" (which loops become vectors and
+                tiles, and what was considered), "scheduled" (vector loops), "llvm", "assembly", or
+                "all".
 
         Raises:
             ArgumentError: there is no such stage.

@@ -37,29 +37,33 @@ def narrowed(lanes: int, extent: int) -> int:
     return lanes
 
 
-def vector_registers(vector_bits: int) -> int:
-    """Returns how many vector registers the processor has."""
-    return 16 if vector_bits == 256 else 32
-
-
 @lru_cache(maxsize=4096)
 def tile_shape(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> tuple[int, int]:
-    """Returns rows and vectors of a tile for `rows` x `vectors` sums, by a small model of time.
+    """Returns rows and vectors of a tile for `rows` x `vectors` sums: of the candidates the one
+    that takes the least time, and of equal ones the first.
+    """
+    candidates = tile_candidates(rows, vectors, registers, accumulators, most)
+    _, r, c = min(candidates, key=lambda candidate: candidate[0])
+    return r, c
+
+
+def tile_candidates(
+    rows: int, vectors: int, registers: int, accumulators: int, most: int
+) -> list[tuple[float, int, int]]:
+    """Returns tiles for `rows` x `vectors` sums: the time of all, by a small model, rows, vectors.
 
     `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile.
     """
-    best, choice = float("inf"), (1, 1)
+    candidates = []
     widest = WIDEST_TILE if rows > 1 else WIDEST_ROW
     for c in range(1, min(vectors, widest) + 1):
         for r in range(1, min(rows, 16) + 1):
             if r * c > 1 and (r * c > most or (r * c + 1) * accumulators + c > registers):
                 break
-            time = _covered(rows, r, vectors, c)
-            if time < best:
-                best, choice = time, (r, c)
-    return choice
+            candidates.append((_covered(rows, r, vectors, c), r, c))
+    return candidates or [(float("inf"), 1, 1)]
 
 
 def _covered(rows: int, r: int, vectors: int, c: int) -> float:
