@@ -13,21 +13,24 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
-from smelt.dtypes import as_dtype
+from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor, dlpack
-from smelt.tensor.apply import as_tensor, extents_of
+from smelt.tensor.apply import as_tensor as tensor_from
+from smelt.tensor.apply import extents_of
 from smelt.tensor.apply import full as full_tensor
+from smelt.tensor.device import check_device, is_cpu, no_device
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
-from smelt.tensor.unsupported import is_cpu, no_device
+from smelt.tensor.methods import KIND_NAMES
 from smelt.tracing.engine import Eager, current_engine, literal_array
 
 __all__ = [
-    "arange", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
-    "linspace", "meshgrid", "one_hot", "ones", "ones_like", "scalar_tensor", "tensor", "zeros",
-    "zeros_like",
+    "BoolTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
+    "TensorType", "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy",
+    "full", "full_like", "linspace", "meshgrid", "one_hot", "ones", "ones_like", "scalar_tensor",
+    "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 MOST_AXES = 64  # that NumPy's arrays can have
@@ -49,12 +52,12 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if isinstance(data, Tensor):
         source = data.detach() if kind is None else data.detach().to(kind)
         # a copy of a traced tensor is that tensor: it is a value, not memory
-        result = source if source.is_traced else Tensor(source.data.copy(), source.dtype)
+        result = source if source.is_traced else Tensor(source.stored.copy(), source.dtype)
     elif isinstance(data, np.ndarray) and isinstance(current_engine(), Eager):
         array, dtype = literal_array(data, kind)
         result = Tensor(np.array(array, order="C"), dtype)
     else:
-        result = as_tensor(_stacked(data), kind)
+        result = tensor_from(_stacked(data), kind)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -68,6 +71,52 @@ def _stacked(data: Any, depth: int = 0) -> Any:
 
 
 scalar_tensor = tensor
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """Returns a tensor itself, or in another dtype, and other data as a new tensor.
+
+    Args:
+        data: a Tensor, a number, nested lists of numbers, or a NumPy array.
+        dtype: what to store; by default as `tensor` has it.
+    """
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    return tensor(data, dtype)
+
+
+class TensorType:
+    """PyTorch's `FloatTensor` and its kin: a dtype that makes tensors when it is called.
+
+    `FloatTensor(2, 3)` is zeros of a shape, `FloatTensor([2, 3])` a tensor with these elements.
+    """
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: DType) -> None:
+        self.dtype = dtype
+
+    def __call__(self, *given: Any, device: Any = None) -> Tensor:
+        """Returns zeros of a shape, or a tensor of the given data.
+
+        Raises:
+            ArgumentError: another device than the CPU.
+        """
+        check_device(device)
+        if len(given) == 1 and not isinstance(given[0], (int, np.integer)):
+            return tensor(given[0], self.dtype)
+        return zeros(*given if given else (0,), dtype=self.dtype)
+
+    def __repr__(self) -> str:
+        return f"smelt.{KIND_NAMES[self.dtype]}"
+
+
+BoolTensor = TensorType(dtypes.bool_)
+DoubleTensor = TensorType(dtypes.float64)
+FloatTensor = TensorType(dtypes.float32)
+HalfTensor = TensorType(dtypes.float16)
+IntTensor = TensorType(dtypes.int32)
+LongTensor = TensorType(dtypes.int64)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -203,14 +252,26 @@ def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:
     return (iota(shape=shape, axis=0) == iota(shape=shape, axis=1)).to(dtype)
 
 
-def one_hot(labels: Any, num_classes: int, dtype: Any = dtypes.int64) -> Tensor:
+def one_hot(labels: Any, num_classes: int = -1, dtype: Any = dtypes.int64) -> Tensor:
     """Returns 1 at each label's place along a new last axis of extent `num_classes`, else 0.
 
+    Args:
+        labels: whole numbers, any shape.
+        num_classes: how many classes there are; -1 for one more than the largest label, which is
+            known eagerly only.
+        dtype: of the result.
+
     Raises:
+        ArgumentError: there is neither a label nor a number of classes.
+        TraceError: -1 inside a compiled step.
         BoundsError: a label outside 0..num_classes - 1.
         DTypeError: the labels are not integers.
     """
-    labels = as_tensor(labels)
+    labels = tensor_from(labels)
+    if num_classes == -1:
+        if not labels.numel():
+            raise ArgumentError("one_hot: no labels; say how many classes there are")
+        num_classes = int(labels.amax()) + 1
     check_bounds("one_hot", labels, num_classes)
     shape = (*labels.shape, num_classes)
     return (iota(shape=shape, axis=labels.ndim) == labels.unsqueeze(-1)).to(dtype)

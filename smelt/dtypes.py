@@ -85,6 +85,8 @@ def as_dtype(given: Any) -> DType:
         return BY_NAME[given]
     if isinstance(given, type) and given in _PYTHON:
         return _PYTHON[given]
+    if isinstance(getattr(given, "dtype", None), DType):
+        return as_dtype(given.dtype)  # `FloatTensor`, which stands for its dtype
     try:
         storage = np.dtype(given).newbyteorder("=")
     except (TypeError, ValueError):

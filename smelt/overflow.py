@@ -145,7 +145,7 @@ class CountingEager(Eager):
         result = super().evaluate(op, operands, attributes, kind)
         if kind.dtype.is_float and operands and not op.is_movement:
             row = self.counts.row(op.name, kind.dtype, current_origin())
-            given = [decode(operand.data, operand.dtype) for operand in operands]
+            given = [decode(operand.stored, operand.dtype) for operand in operands]
             with np.errstate(all="ignore"):
                 numbers = decode(result, kind.dtype)
                 row.add(numbers, _exact(op, given, attributes, numbers), given)

@@ -232,7 +232,7 @@ def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """Returns the numbers 0..n - 1 in random order, as int64: the order of random 64-bit keys."""
     high, low = (generator or default_generator()).words((n,))
     if context.engine is EAGER:  # the same numbers, without a tensor for each step
-        keys = (high.data.astype(np.int64) << 32) | low.data.view(np.uint32)
+        keys = (high.stored.astype(np.int64) << 32) | low.stored.view(np.uint32)
         return tensor_of(places_in_order(keys), dtypes.int64)
     return argsort(_unsigned(high) * 2**32 + _unsigned(low))
 
@@ -398,7 +398,7 @@ def multinomial(
 def _require(holds: Any, message: str) -> None:
     """Raises ArgumentError, or in a compiled step lets it raise, where something does not hold."""
     if isinstance(holds, Tensor):
-        if context.engine is EAGER and not holds.is_traced and holds.data.all():
+        if context.engine is EAGER and not holds.is_traced and holds.stored.all():
             return
         current_engine().require((~holds).sum(), message, ArgumentError)
     elif not np.all(holds):

@@ -71,7 +71,7 @@ class Batching(NestedEngine):
 
     def owns(self, tensor: Tensor) -> bool:
         """Returns whether a tensor differs from example to example of this `vmap`."""
-        return self.holds(tensor.data)
+        return self.holds(tensor.stored)
 
     def holds(self, data: Data) -> bool:
         """Returns whether data differ from example to example of this `vmap`."""
@@ -144,7 +144,7 @@ class Batching(NestedEngine):
 
 def physical_of(tensor: Tensor) -> Tensor:
     """Returns the batch behind one example."""
-    return tensor.data.tensor
+    return tensor.stored.tensor
 
 
 def moved_axis(x: Tensor, start: int, stop: int) -> Tensor:

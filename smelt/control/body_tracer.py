@@ -165,10 +165,10 @@ class BodyTracer(GraphBuilder, NestedEngine):
             return changed
         self.check_current(tensor)
         if self.holds(tensor._data):
-            return tensor.data
+            return tensor.stored
         entry = self.captured.get(id(tensor))
         if entry is None:
-            self._check_owned(tensor.data)
+            self._check_owned(tensor.stored)
             entry = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
         return entry[1]
 
@@ -192,7 +192,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
         raise TraceError(data.leak)
 
     def _leaf(self, tensor: Tensor) -> Node:
-        tensor.data  # noqa: B018  raises for a tensor that was moved
+        tensor.stored  # noqa: B018  raises for a tensor that was moved
         attributes = {"number": len(self.born)}
         return self.record(CAPTURED, (), attributes, tensor.shape, tensor.dtype)
 
@@ -235,8 +235,8 @@ def trace_loop(
     tracer = BodyTracer(current_engine())
     with using(tracer):
         carry = [tracer.placeholder(x, CARRY) for x in initial]
-        slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).data for x in rows]
-    before = [x.data for x in carry]  # what the body makes of `carry` itself does not matter
+        slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).stored for x in rows]
+    before = [x.stored for x in carry]  # what the body makes of `carry` itself does not matter
     scanned = [ScannedInput(x, node) for x, node in zip(rows, slices, strict=True)]
     nodes = _traced(tracer, lambda: iteration(carry, [x.slice for x in scanned])).nodes
     carried = [Carry(*triple) for triple in zip(initial, before, nodes, strict=False)]

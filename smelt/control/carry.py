@@ -51,7 +51,7 @@ def snapshot(x: Tensor) -> Tensor:
         return x  # copy_ does not change what was computed
     if x.requires_grad or x.is_traced or current_engine() is not EAGER:
         return x.clone()
-    return Tensor(x.data.copy(), x.dtype)
+    return Tensor(x.stored.copy(), x.dtype)
 
 
 def matching(

@@ -31,7 +31,7 @@ def evaluate_graph(
     for node in topological(roots, given):
         values[node] = _constant(node) if node.op is CONSTANT else _applied(node, values)
         if node in known:
-            values[node]._data = known[node].data
+            values[node]._data = known[node].stored
     return values
 
 

@@ -168,7 +168,7 @@ def _copied(name: str, value: Any) -> tuple[DType, np.ndarray]:
     tensor = as_tensor(value)
     if tensor.is_traced:
         tensor.numpy()  # which refuses it: it has a value only when the step runs
-    copy = np.array(tensor.data, LAYOUTS[tensor.dtype.name], order="C")
+    copy = np.array(tensor.stored, LAYOUTS[tensor.dtype.name], order="C")
     return tensor.dtype, copy.reshape(tensor.shape)
 
 

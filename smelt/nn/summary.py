@@ -9,7 +9,8 @@ import numpy as np
 
 from smelt import tree
 from smelt.errors import ArgumentError
-from smelt.nn.module import Hook, Module
+from smelt.nn.hooks import Hook
+from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tracing.engine import no_grad
 

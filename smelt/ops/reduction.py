@@ -225,7 +225,7 @@ def _may_divide(y: Any) -> bool:
     """
     if context.engine is not EAGER or context.grad_enabled or y.dtype.kind != "float":
         return False
-    size, limits = np.abs(y.data), np.finfo(y.data.dtype)
+    size, limits = np.abs(y.stored), np.finfo(y.stored.dtype)
     return bool(not y.size or (size.min() >= limits.tiny and size.max() <= limits.max))
 
 

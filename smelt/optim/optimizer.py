@@ -14,14 +14,14 @@ import numpy as np
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
-from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, GradientError, StateError
 from smelt.location import warn
 from smelt.optim.group import Group, scalar
 from smelt.optim.together import Update, joined, same_count
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked, described
 from smelt.tensor.shaping import narrow
-from smelt.tracing.engine import current_engine, no_grad
+from smelt.tracing.engine import current_engine, enable_grad, no_grad
 
 __all__ = ["Optimizer"]
 
@@ -103,9 +103,29 @@ class Optimizer:
 
     # --- stepping ---------------------------------------------------------------------------------
 
-    def step(self) -> None:
-        """Makes one update of every parameter that has a gradient; the others are left alone."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Makes one update of every parameter that has a gradient; the others are left alone.
+
+        Args:
+            closure: computes the loss and its gradients, before the update; its result is returned.
+
+        Raises:
+            ArgumentTypeError: `closure` is no function.
+        """
         self._note()
+        if closure is None:
+            return self._update_all()
+        if not callable(closure):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}.step: closure is a function that computes the loss, got "
+                f"{described(closure)}"
+            )
+        with enable_grad():
+            loss = closure()
+        self._update_all()
+        return loss
+
+    def _update_all(self) -> None:
         self._check_gradients()
         with no_grad():
             for group in self.param_groups:
@@ -287,7 +307,7 @@ class Optimizer:
 
 def _full(x: Tensor, start: float) -> Tensor:
     full = as_tensor(np.full(x.shape, start)).to(x.dtype)
-    return Tensor(np.array(full.data), x.dtype)
+    return Tensor(np.array(full.stored), x.dtype)
 
 
 def _scalar_of(value: Any, index: int, dtype: DType) -> Any:

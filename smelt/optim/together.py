@@ -26,9 +26,9 @@ class Update(NamedTuple):
 
 def same_count(t: Tensor) -> Tensor:
     """Returns the numbers of updates (n,) as one, shape (), where that is known and all agree."""
-    if context.engine is not EAGER or not t.shape[0] or np.any(t.data != t.data[0]):
+    if context.engine is not EAGER or not t.shape[0] or np.any(t.stored != t.stored[0]):
         return t
-    return Tensor(np.array(t.data[0]), t.dtype)
+    return Tensor(np.array(t.stored[0]), t.dtype)
 
 
 def joined(updates: Sequence[Update]) -> tuple[list[Update], list[Callable[[], None]]]:
@@ -62,7 +62,7 @@ def _side_by_side(group: list[Update]) -> Update:
 
 
 def _flat(tensors: list[Tensor]) -> Tensor:
-    return Tensor(np.concatenate([tensor.data.ravel() for tensor in tensors]), tensors[0].dtype)
+    return Tensor(np.concatenate([tensor.stored.ravel() for tensor in tensors]), tensors[0].dtype)
 
 
 def _written_back(joint: Update, group: list[Update]) -> Callable[[], None]:
@@ -79,4 +79,4 @@ def _written_back(joint: Update, group: list[Update]) -> Callable[[], None]:
 
 
 def _copy(target: Tensor, flat: Tensor, start: int, stop: int) -> None:
-    target.copy_(Tensor(flat.data[start:stop].reshape(target.shape), flat.dtype))
+    target.copy_(Tensor(flat.stored[start:stop].reshape(target.shape), flat.dtype))

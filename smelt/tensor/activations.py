@@ -6,7 +6,7 @@ Each branch that is not taken is kept finite, so that gradients stay right at +-
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
@@ -183,20 +183,26 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     return a * sigmoid(b)
 
 
-def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first."""
-    x = floating(x)
+def softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
+    """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first.
+
+    The elements become `dtype` first, where one is given.
+    """
+    x = floating(x if dtype is None else x.to(dtype))
     powers = exp(wide(x) - largest(x, dim))
     return (powers / sum_over(powers, dim, True)).to(x.dtype)
 
 
-def softmin(x: Tensor, dim: int = -1) -> Tensor:
+def softmin(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """Returns softmax(-x)."""
-    return softmax(-x, dim)
+    return softmax(-x, dim, dtype=dtype)
 
 
-def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum."""
-    x = floating(x)
+def log_softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
+    """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum.
+
+    The elements become `dtype` first, where one is given.
+    """
+    x = floating(x if dtype is None else x.to(dtype))
     shifted = wide(x) - largest(x, dim)
     return (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)

@@ -50,7 +50,7 @@ def is_known_inside(index: Tensor, low: int, stop: int) -> bool:
     """Returns whether every index is known to lie in low..stop - 1: two looks, where most do."""
     if context.engine is not EAGER or index.is_traced:
         return False
-    places = index.data
+    places = index.stored
     return not index.size or bool(low <= places.min() and places.max() < stop)
 
 

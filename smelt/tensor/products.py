@@ -14,7 +14,9 @@ from smelt.tensor.elementary import where
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["addmm", "bmm", "diagonal", "dot", "matmul", "outer", "tril", "triu"]
+__all__ = [
+    "addmm", "bmm", "diagonal", "dot", "matmul", "mm", "mv", "outer", "tril", "triu",
+]  # fmt: skip
 
 
 def matmul(a: Tensor, other: Any) -> Tensor:
@@ -46,6 +48,20 @@ def bmm(a: Tensor, other: Tensor) -> Tensor:
             f"bmm: needs (B, M, K) and (B, K, N), got shapes {a.shape} and {other.shape}"
         )
     return matmul(a, other)
+
+
+def mm(a: Tensor, mat2: Tensor) -> Tensor:
+    """Returns the product of two matrices, `(M, K)` and `(K, N)`."""
+    if a.ndim != 2 or mat2.ndim != 2:
+        raise ShapeError(f"mm: needs two matrices, got shapes {a.shape} and {mat2.shape}")
+    return matmul(a, mat2)
+
+
+def mv(a: Tensor, vec: Tensor) -> Tensor:
+    """Returns the product of a matrix `(M, K)` and a vector `(K,)`."""
+    if a.ndim != 2 or vec.ndim != 1:
+        raise ShapeError(f"mv: needs a matrix and a vector, got {a.shape} and {vec.shape}")
+    return matmul(a, vec)
 
 
 def dot(a: Tensor, other: Tensor) -> Tensor:

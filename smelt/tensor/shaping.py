@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
 from smelt.tensor.apply import (
+    as_tensor,
     axis_of,
     extents_of,
     matched,
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
-    "cat", "chunk", "concatenate", "expand", "flatten", "flip", "movedim", "narrow", "permute",
-    "repeat", "reshape", "roll", "split", "squeeze", "stack", "transpose", "unbind", "unsqueeze",
+    "cat", "chunk", "concatenate", "expand", "expand_as", "flatten", "flip", "hstack", "movedim",
+    "narrow", "permute", "repeat", "reshape", "roll", "select", "split", "squeeze", "stack", "t",
+    "tile", "transpose", "unbind", "unflatten", "unsqueeze", "view_as", "vstack",
 ]  # fmt: skip
 
 
@@ -57,6 +59,17 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(x, tuple(order))
 
 
+def t(x: Tensor) -> Tensor:
+    """Returns a matrix with its axes exchanged; a vector or number as it is.
+
+    Raises:
+        ShapeError: more than two axes.
+    """
+    if x.ndim > 2:
+        raise ShapeError(f"t: a matrix has two axes, got shape {x.shape}; use transpose or mT")
+    return transpose(x, 0, 1) if x.ndim == 2 else x
+
+
 def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Returns the tensor with axis `source` at place `destination`, the others in order.
 
@@ -83,6 +96,22 @@ def expand(x: Tensor, *shape: Any) -> Tensor:
         if offset <= len(extents) and extents[-offset] == -1:
             extents[-offset] = x.shape[-offset]
     return movement.broadcast_to(x, shape=tuple(extents))
+
+
+def expand_as(x: Tensor, other: Tensor) -> Tensor:
+    """Returns the tensor broadcast to the shape of `other`."""
+    return expand(x, other.shape)
+
+
+def view_as(x: Tensor, other: Tensor) -> Tensor:
+    """Returns the same elements under the shape of `other`."""
+    return reshape(x, other.shape)
+
+
+def tile(x: Tensor, *dims: Any) -> Tensor:
+    """Returns the tensor repeated as a whole; fewer counts than axes count from the last axis."""
+    counts = extents_of(dims)
+    return repeat(x, (1,) * (x.ndim - len(counts)) + counts)
 
 
 def repeat(x: Tensor, *repeats: Any) -> Tensor:
@@ -132,6 +161,28 @@ def flip(x: Tensor, *dims: Any) -> Tensor:
     """Returns the elements along the given axes in opposite order."""
     axes = tuple(axis_of(x, dim, "flip") for dim in extents_of(dims))
     return movement.flip(x, axes=axes) if x.ndim else x
+
+
+def select(x: Tensor, dim: int, index: int) -> Tensor:
+    """Returns the slice at place `index` along `dim`, without that axis."""
+    axis = own_axis_of(x, dim, "select")
+    extent = x.shape[axis]
+    if not -extent <= index < extent:
+        raise ArgumentError(f"select: there is no place {index} along axis {axis} of {x.shape}")
+    return reshape(narrow(x, axis, index % extent, 1), (*x.shape[:axis], *x.shape[axis + 1 :]))
+
+
+def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Returns the tensor with axis `dim` split into `sizes`; one of them may be -1."""
+    axis = own_axis_of(x, dim, "unflatten")
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    extents = list(extents_of((sizes,)))
+    known = -math.prod(extents)
+    if extents.count(-1) == 1 and known > 0 and x.shape[axis] % known == 0:
+        extents[extents.index(-1)] = x.shape[axis] // known
+    if math.prod(extents) != x.shape[axis] or min(extents, default=0) < 0:
+        raise ShapeError(f"unflatten: {tuple(sizes)} do not make axis {axis} of shape {x.shape}")
+    return reshape(x, (*before, *extents, *after))
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
@@ -226,6 +277,17 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
         joined = cat(items, dim)  # the new axis is the outer part of the joined one
         return reshape(joined, (*shape[:dim], len(items), *shape[dim:]))
     return cat([unsqueeze(item, dim) for item in items], dim)
+
+
+def hstack(tensors: Sequence[Any]) -> Tensor:
+    """Returns the tensors side by side: joined along axis 1, vectors and numbers along axis 0."""
+    items = [item.reshape(1) if not item.ndim else item for item in map(as_tensor, tensors)]
+    return cat(items, 0 if items and items[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Any]) -> Tensor:
+    """Returns the tensors one below the other: joined along axis 0, vectors as rows."""
+    return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in map(as_tensor, tensors)], 0)
 
 
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:

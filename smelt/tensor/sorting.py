@@ -40,7 +40,7 @@ def _order(x: Tensor, axis: int, descending: bool, count: int | None = None) -> 
     """Returns the places of the elements of x in order along an axis, or the first so many."""
     rows = x.detach().to(x.dtype.compute).movedim(axis, -1)
     if context.engine is EAGER and not rows.is_traced:
-        first = quietly(places_in_order, rows.data, count, descending)
+        first = quietly(places_in_order, rows.stored, count, descending)
         return tensor_of(first, int64).movedim(-1, axis)
     order = _sorted_order(rows, descending)
     return (order if count is None else order.narrow(-1, 0, count)).movedim(-1, axis)

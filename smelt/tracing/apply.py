@@ -127,8 +127,8 @@ def apply_directly(op: Elementwise, a: Any, b: Any = None) -> Tensor | None:
     dtype = first.dtype
     if dtype not in op.native:
         return None
-    x = first._data if type(first) is _Tensor and first._moved is None else first.data
-    y = second._data if type(second) is _Tensor and second._moved is None else second.data
+    x = first._data if type(first) is _Tensor and first._moved is None else first.stored
+    y = second._data if type(second) is _Tensor and second._moved is None else second.stored
     if type(x) is not ndarray or type(y) is not ndarray:
         return None
     try:
@@ -172,7 +172,7 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
     if known is None:
         known = as_tensor(number, dtype)
         if number and number == number:  # 0.0 equals -0.0, and nan does not equal itself
-            known.data.flags.writeable = False
+            known.stored.flags.writeable = False
             if len(_constants) >= MANY_CONSTANTS:
                 _constants.clear()
             _constants[number, key] = known

@@ -35,7 +35,7 @@ class CheckedEager(Eager):
         """Returns the NumPy value, and remembers where it is not finite."""
         result = super().evaluate(op, operands, attributes, kind)
         if not is_finite(result, kind.dtype):
-            given = [(operand.data, operand.dtype) for operand in operands]
+            given = [(operand.stored, operand.dtype) for operand in operands]
             self.births.examine(op, given, attributes, (result, kind.dtype), current_origin())
         return result
 
@@ -43,7 +43,7 @@ class CheckedEager(Eager):
         """Overwrites the array with what is not known to be wrong."""
         self.check(value, f"the new contents of a state of shape {target.shape}")
         super().assign(target, value)
-        self.births.keep(target.data, None)
+        self.births.keep(target.stored, None)
 
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Raises where Python would see a number that should not be there."""

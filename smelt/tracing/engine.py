@@ -11,7 +11,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -70,7 +70,7 @@ class Engine:
 
     def lift(self, tensor: Tensor) -> Data:
         """Returns the data of a tensor as this engine sees it, for a copy without history."""
-        return tensor.data
+        return tensor.stored
 
     def holds(self, data: Data) -> bool:
         """Returns whether the data of a tensor belong to this engine, and end with it."""
@@ -187,7 +187,7 @@ def quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
 
 def array_of(tensor: Tensor) -> np.ndarray:
     """Returns the array of a tensor; raises TraceError for one that has left its trace."""
-    data = tensor.data
+    data = tensor.stored
     if not isinstance(data, np.ndarray):
         raise errors.TraceError(data.leak)
     return data
@@ -265,6 +265,34 @@ def enable_grad() -> Iterator[None]:
         yield
     finally:
         context.grad_enabled = before
+
+
+class set_grad_enabled:
+    """Says from here on whether history is kept; as a block, for its length only.
+
+    Args:
+        mode: whether it is.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._before = context.grad_enabled
+        context.grad_enabled = bool(mode)
+
+    def __enter__(self) -> None:
+        """Begins the block."""
+
+    def __exit__(self, *error: object) -> None:
+        context.grad_enabled = self._before
+
+
+def is_grad_enabled() -> bool:
+    """Returns whether history is kept."""
+    return context.grad_enabled
+
+
+def inference_mode(mode: bool = True) -> AbstractContextManager[None]:
+    """Within the block no history is kept; the same as `no_grad`, unless `mode` is False."""
+    return no_grad() if mode else nullcontext()
 
 
 @contextmanager

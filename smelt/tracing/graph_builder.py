@@ -84,7 +84,7 @@ class GraphBuilder(Engine):
         if overwritten is None:
             return
         _, time, node = overwritten
-        born = self.born[tensor.data] if self.holds(tensor._data) else -1
+        born = self.born[tensor.stored] if self.holds(tensor._data) else -1
         if born < time and tensor._data is not node:
             raise TraceError(VIEW_OUTDATED.format(tensor.shape))
 

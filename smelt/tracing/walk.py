@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from smelt.errors import GradientError
 from smelt.location import inside_derivative, inside_module, running
 from smelt.tracing.engine import EAGER, context, current_engine
+from smelt.tracing.hooks import hooked
 from smelt.tracing.origin import derivative_of
 
 if TYPE_CHECKING:
@@ -97,17 +98,19 @@ def reverse_walk(
     wanted: set[int] | None = None,
     versions: Mapping[int, int] | None = None,
     order: list[Tensor] | None = None,
+    stops: bool = True,
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
     Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
     these as if each were independent: the walk ends there, and leaves out what depends on none.
+    Without `stops` it passes those that were computed, and returns the gradients of leaves only.
 
     `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
     of its states since does not matter. `order` is `tape_of(outputs)`, where that is known.
     """
     current_engine().note_delivered(outputs, "a result that is differentiated")
-    stops = wanted or set()
+    ends = wanted if wanted and stops else set()
     gradients = Gradients()
     for output, cotangent in zip(outputs, cotangents, strict=True):
         gradients.add(output, cotangent)
@@ -115,11 +118,12 @@ def reverse_walk(
     needed = _leading_to(order, wanted)
     for tensor in reversed(order):
         entry = tensor.tape_entry
-        if entry is None or id(tensor) not in needed or id(tensor) in stops:
+        if entry is None or id(tensor) not in needed or id(tensor) in ends:
             continue
         gradient = gradients.pop(tensor)
         if gradient is None:
             continue
+        gradient = hooked(tensor, gradient)
         _check_unchanged(entry, versions)
         needs = tuple([id(operand) in needed for operand in entry.inputs])
         if True not in needs:

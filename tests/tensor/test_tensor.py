@@ -218,7 +218,7 @@ def test_copy_in_place():
         assert x.copy_(tensor([3, 4])) is x
         assert x.tolist() == [3, 4]
         with pytest.raises(ShapeError, match="does not fit"):
-            x.copy_([1.0])
+            x.copy_([1.0, 2.0, 3.0])
         with pytest.raises(ArgumentError, match="shared with NumPy"):
             from_numpy(np.zeros(2)).copy_([1, 2])
     y = x * x

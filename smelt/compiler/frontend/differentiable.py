@@ -423,14 +423,14 @@ class SplitExecutable:
         before = zip(self._states, inputs[count:], strict=True)
         changed = [(state, old) for (state, changes), old in before if changes]
         with self.plain.exclusive():
-            present = [state.data.copy() for state, _ in changed]
+            present = [state.stored.copy() for state, _ in changed]
             for state, old in changed:
-                np.copyto(state.data, old.data)
+                np.copyto(state.stored, old.stored)
             try:
                 results = forward.run(inputs[:count])
             finally:
                 for (state, _), now in zip(changed, present, strict=True):
-                    np.copyto(state.data, now)
+                    np.copyto(state.stored, now)
         return results[len(self.function.outputs) :]
 
     def backward(
@@ -457,7 +457,7 @@ class _Split:
 
 
 def _copied(x: Tensor) -> Tensor:
-    return Tensor(x.data.copy(), x.dtype)
+    return Tensor(x.stored.copy(), x.dtype)
 
 
 _WITHOUT_DERIVATIVE = (

@@ -47,7 +47,9 @@ class CheckedExecutable:
         self._new = dict(graph.updates)
         pairs = zip(graph.states, self.traced.states, strict=True)
         self._states = {node: state for node, state in pairs if node in self._new}
-        self._copies = [Tensor(np.copy(x.data, order="C"), x.dtype) for x in self._states.values()]
+        self._copies = [
+            Tensor(np.copy(x.stored, order="C"), x.dtype) for x in self._states.values()
+        ]
         self._keep = make(trace(self._write_copies)) if self._states else None
         has_floats = any(state.dtype.is_float for state in self._states.values())
         self._look = make(trace(self._write_verdict)) if has_floats else None
@@ -86,9 +88,9 @@ class CheckedExecutable:
         with self.exclusive():
             gradients = self._begin()
             results = self.executable.run(arguments)
-            arrays = [result.data for result in results]
+            arrays = [result.stored for result in results]
             if not self._is_fine(arrays):
-                self._examine([x.data for x in arguments], arrays, gradients)
+                self._examine([x.stored for x in arguments], arrays, gradients)
         return results
 
     def run_many(
@@ -127,7 +129,7 @@ class CheckedExecutable:
         self.executable.run_many(arguments, 1, batches, outputs, step)
         results = [output[step, ...] for output in outputs]
         if not self._is_fine(results):
-            given = [x.data for x in arguments] if batches is None else batches.rows(step)
+            given = [x.stored for x in arguments] if batches is None else batches.rows(step)
             self._examine(given, results, gradients, step)
 
     def _begin(self) -> list[tuple[Tensor, Tensor | None]]:
@@ -144,11 +146,11 @@ class CheckedExecutable:
         pairs = zip(results, self.traced.graph.outputs, strict=True)
         if not all(is_finite(array, node.dtype) for array, node in pairs):
             return False
-        return self._look is None or not self._look.run([])[0].data
+        return self._look is None or not self._look.run([])[0].stored
 
     def _restore(self, gradients: list[tuple[Tensor, Tensor | None]]) -> None:
         for state, copy in self._pairs():
-            np.copyto(state.data, copy.data)
+            np.copyto(state.stored, copy.stored)
         for tensor, gradient in gradients:
             tensor._grad = gradient
 
@@ -164,7 +166,7 @@ class CheckedExecutable:
         """Runs the step again by NumPy and raises what it finds; else the step counts as it was,
         since it was given the infinities that it returns.
         """
-        after = [state.data.copy() for state in self._states.values()]
+        after = [state.stored.copy() for state in self._states.values()]
         left = [(tensor, tensor._grad) for tensor, _ in gradients]
         self._restore(gradients)
         births = Births()
@@ -176,7 +178,7 @@ class CheckedExecutable:
         self._raise_first(births, values, when)
         self._raise_difference(values, results, after, when)
         for state, array in zip(self._states.values(), after, strict=True):
-            np.copyto(state.data, array)
+            np.copyto(state.stored, array)
         for tensor, gradient in left:
             tensor._grad = gradient
 
@@ -187,7 +189,7 @@ class CheckedExecutable:
             given[node] = np.array(array)
             births.given(given[node], node.dtype, f"argument {number} of {self.name}")
         for node, state in zip(graph.states, self.traced.states, strict=True):
-            given[node] = np.array(state.data)
+            given[node] = np.array(state.stored)
             births.given(given[node], node.dtype, self._state_name(node))
         return given
 

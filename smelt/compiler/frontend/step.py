@@ -254,7 +254,7 @@ class CompiledStep:
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
         executable = self.executables.lookup(call).executable
-        arrays = [np.ascontiguousarray(x.data) for x in data]
+        arrays = [np.ascontiguousarray(x.stored) for x in data]
         outputs = executable.outputs(steps)
         batches = Batches(arrays, order, size)
         self.executables.runner(executable).run_many(call.tensors, steps, batches, outputs)

@@ -84,7 +84,7 @@ class Tracer(GraphBuilder):
 
     def node_of(self, tensor: Tensor) -> Node:
         """Returns the node of a tensor, capturing a concrete one as a state."""
-        data = tensor.data
+        data = tensor.stored
         if isinstance(data, Node):
             if data not in self.born:
                 raise TraceError(data.leak)
@@ -118,7 +118,7 @@ class Tracer(GraphBuilder):
         state = self.states.get(id(tensor))
         if state is not None and self.current[id(tensor)] is not state[1]:
             raise TraceError(_VALUE_CHANGED.format(what, tensor.shape))
-        self._values[id(tensor)] = (tensor, tensor.data.tobytes())
+        self._values[id(tensor)] = (tensor, tensor.stored.tobytes())
 
     def note_array(self, array: np.ndarray) -> None:
         """Remembers an array that became a constant, unless nobody else can change it."""
@@ -203,7 +203,7 @@ class Tracer(GraphBuilder):
 
     def _capture(self, tensor: Tensor) -> Node:
         if tensor.is_traced:
-            raise TraceError(tensor.data.leak)
+            raise TraceError(tensor.stored.leak)
         attributes = {"number": len(self.states)}
         node = self.record(STATE, (), attributes, tensor.shape, tensor.dtype)
         self.states[id(tensor)] = (tensor, node)
@@ -214,11 +214,11 @@ class Tracer(GraphBuilder):
         """Raises when a state that changes lies in the same memory as another captured tensor."""
         owners: dict[int, list[Tensor]] = {}
         for tensor, _ in self.states.values():
-            owners.setdefault(id(base_buffer(tensor.data)), []).append(tensor)
+            owners.setdefault(id(base_buffer(tensor.stored)), []).append(tensor)
         pairs = chain.from_iterable(permutations(alike, 2) for alike in owners.values())
         for tensor, neighbor in pairs:
             changes = self.current[id(tensor)] is not self.states[id(tensor)][1]
-            if changes and np.may_share_memory(tensor.data, neighbor.data):
+            if changes and np.may_share_memory(tensor.stored, neighbor.stored):
                 raise TraceError(_MEMORY_SHARED.format(f"{tensor.shape} and {neighbor.shape}"))
 
     def record(self, *fields: Any, **named: Any) -> Node:

@@ -26,7 +26,7 @@ class Batches:
         numbers: list[int] = []
         for array, argument in zip(self.arrays, arguments, strict=True):
             row_bytes = array.itemsize * int(np.prod(array.shape[1:]))
-            numbers += [address(array), row_bytes, address(argument.data), 0]
+            numbers += [address(array), row_bytes, address(argument.stored), 0]
         return (ctypes.c_int64 * len(numbers))(*numbers)
 
     def order_address(self, step: int) -> int:

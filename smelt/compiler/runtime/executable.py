@@ -111,7 +111,7 @@ class Executable:
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
         self.results: list[Result] = []
         self.checks: list[tuple[int, int]] = []
-        changed = [grad.tensor.data for grad in (*self._entries, *self._exits)]
+        changed = [grad.tensor.stored for grad in (*self._entries, *self._exits)]
         constants, graph = self.stages.planned.constants, self.traced.graph
         updated = {old for old, _ in graph.updates}
         for position, slot in enumerate(slots):
@@ -276,7 +276,7 @@ class Executable:
 
     def _point(self, table: Any, position: int, tensor: Tensor) -> np.ndarray | None:
         """Writes an argument's address into the table; returns the copy to keep, if any."""
-        data = tensor.data
+        data = tensor.stored
         if tensor.is_traced:
             raise TraceError(data.leak)
         if id(base_buffer(data)) in self._changing:

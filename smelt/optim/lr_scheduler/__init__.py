@@ -15,6 +15,7 @@ from smelt.optim.lr_scheduler.one_cycle import OneCycleLR
 from smelt.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.lr_scheduler.together import ChainedScheduler, SequentialLR
+from smelt.pytorch_names import install as _install
 
 __all__ = [
     "ChainedScheduler",
@@ -32,3 +33,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+_install(__name__)
