@@ -54,6 +54,7 @@ from smelt.dtypes import float16 as half
 from smelt.dtypes import float64 as double
 from smelt.dtypes import int64 as long
 from smelt.einops_backend import register as _register_with_einops
+from smelt.export import load, save
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
@@ -81,6 +82,7 @@ from smelt.random import (
     uniform,
 )
 from smelt.settings import settings
+from smelt.short_traceback import install as _install_short_tracebacks
 from smelt.tensor import Tensor
 from smelt.tensor.arithmetic import (
     add,
@@ -220,35 +222,36 @@ from smelt.tracing.engine import (
 from smelt.version import __version__ as __version__
 
 _register_with_einops()
+_install_short_tracebacks()
 Size = tuple  # what x.shape is
 
 __all__ = [
-    "BoolTensor", "CompiledStep", "DType", "DoubleTensor", "FloatTensor", "Generator",
-    "HalfTensor", "IntTensor", "LongTensor", "Size", "Tensor", "abs", "acos", "add", "addcdiv",
-    "addcmul", "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin",
-    "argsort", "as_tensor", "asin", "atan", "atan2", "bernoulli", "bfloat16", "bmm", "bool_",
-    "cat", "ceil", "checkpoint", "chunk", "clamp", "clamp_max", "clamp_min", "compile",
-    "concatenate", "cond", "cos", "cosh", "count_nonzero", "count_overflow", "cumprod", "cumsum",
-    "data", "default_generator", "device", "diagonal", "div", "dot", "double", "dtypes", "dual",
-    "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand",
+    "BoolTensor", "CompiledStep", "DType", "DoubleTensor", "FloatTensor", "Generator", "HalfTensor",
+    "IntTensor", "LongTensor", "Size", "Tensor", "abs", "acos", "add", "addcdiv", "addcmul",
+    "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort",
+    "as_tensor", "asin", "atan", "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil",
+    "checkpoint", "chunk", "clamp", "clamp_max", "clamp_min", "compile", "concatenate", "cond",
+    "cos", "cosh", "count_nonzero", "count_overflow", "cumprod", "cumsum", "data",
+    "default_generator", "device", "diagonal", "div", "dot", "double", "dtypes", "dual", "einsum",
+    "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand",
     "explain", "expm1", "exponential", "eye", "flatten", "flip", "float16", "float32", "float64",
     "floor", "floor_divide", "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge",
     "get_rng_state", "grad", "gradcheck", "gt", "half", "hessian", "hstack", "index_select",
     "inference_mode", "initial_seed", "int32", "int64", "is_floating_point", "is_grad_enabled",
     "is_tensor", "isclose", "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "le", "lerp",
-    "linspace", "log", "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not",
-    "logical_or", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "matmul", "max",
-    "maximum", "mean", "meshgrid", "min", "minimum", "mm", "movedim", "mul", "multinomial", "mv",
-    "nan_to_num", "narrow", "ne", "neg", "nn", "no_grad", "norm", "normal", "numel", "one_hot",
-    "ones", "ones_like", "optim", "outer", "permutation", "permute", "poisson", "pow", "prod",
-    "rand", "rand_like", "randint", "randn", "randn_like", "random", "randperm", "reciprocal",
-    "relu", "remainder", "repeat", "reshape", "roll", "round", "rsqrt", "scalar_tensor", "scan",
-    "scatter_add", "select", "set_grad_enabled", "set_rng_state", "settings", "sigmoid", "sign",
-    "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "std_mean", "sub", "sum", "summary", "t", "take", "take_along_dim", "tan", "tanh", "tensor",
-    "tile", "topk", "transpose", "tril", "triu", "trunc", "unbind", "unflatten", "uniform",
-    "unsqueeze", "value_and_grad", "var", "var_mean", "vjp", "vmap", "vstack", "where",
-    "while_loop", "zeros", "zeros_like",
+    "linspace", "load", "log", "log1p", "log2", "log10", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "matmul",
+    "max", "maximum", "mean", "meshgrid", "min", "minimum", "mm", "movedim", "mul", "multinomial",
+    "mv", "nan_to_num", "narrow", "ne", "neg", "nn", "no_grad", "norm", "normal", "numel",
+    "one_hot", "ones", "ones_like", "optim", "outer", "permutation", "permute", "poisson", "pow",
+    "prod", "rand", "rand_like", "randint", "randn", "randn_like", "random", "randperm",
+    "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round", "rsqrt", "save",
+    "scalar_tensor", "scan", "scatter_add", "select", "set_grad_enabled", "set_rng_state",
+    "settings", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "std_mean", "sub", "sum", "summary", "t", "take", "take_along_dim",
+    "tan", "tanh", "tensor", "tile", "topk", "transpose", "tril", "triu", "trunc", "unbind",
+    "unflatten", "uniform", "unsqueeze", "value_and_grad", "var", "var_mean", "vjp", "vmap",
+    "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _checked_names(globals(), __all__, "smelt")

@@ -56,6 +56,8 @@ __all__ = [
 class SmeltError(Exception):
     """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
 
+    full_traceback = False  # whether to show the frames within Smelt as well
+
     def __init__(self, message: str = "", *details: Any) -> None:
         super().__init__(message, *details)
         self.location = location(message)
@@ -67,6 +69,12 @@ class SmeltError(Exception):
 
     def __str__(self) -> str:
         return self.message + self.location
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns what IPython shows of an error that ends a cell."""
+        from smelt.short_traceback import rendered
+
+        return rendered(self)
 
 
 class ShapeError(SmeltError, ValueError):

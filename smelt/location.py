@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -138,4 +139,12 @@ def user_line() -> str:
     if running.line:
         return running.line
     frame = user_frame()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+    return f"{_file_name(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+
+
+def _file_name(filename: str) -> str:
+    """Returns the name of a file; for a cell of a notebook its number, as in `In[3]`."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
+    named = shell.compile.format_code_name(filename) if shell is not None else None
+    return named[1] if named else filename

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ContextDecorator
 from typing import Any, ClassVar
 
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, SmeltError
 
 __all__ = ["current", "get", "settings"]
 
@@ -23,6 +23,7 @@ class Current(threading.local):
     compile: bool = True
     threads: int | None = None
     verify: bool = False
+    full_traceback: bool = False
 
 
 current = Current()
@@ -61,6 +62,9 @@ class settings(ContextDecorator):
             its operands, module and line, forward or backward. Compiled steps stay compiled, and
             what a step had changed is as before. It holds for what begins within the block.
         compile: False runs compiled steps eagerly, by NumPy, so that every value can be looked at.
+        full_traceback: True lets an error that ends a program, or a cell of a notebook, be shown
+            with the frames within Smelt too, not only with those of the user's own code. For a
+            whole program set the environment variable SMELT_FULL_TRACEBACK to 1.
         threads: how many threads native code uses; the results do not depend on it. None (the start
             value) lets the library choose.
         verify: True checks the loops of every program, as they were written and as they were
@@ -84,6 +88,7 @@ class settings(ContextDecorator):
         *,
         check_nan: bool | None = None,
         compile: bool | None = None,
+        full_traceback: bool | None = None,
         threads: int | None = None,
         verify: bool | None = None,
     ) -> None:
@@ -93,7 +98,13 @@ class settings(ContextDecorator):
             )
         if check_nan is not None and not isinstance(check_nan, bool):
             raise ArgumentError(f"settings: check_nan={check_nan!r}; give True or False")
-        given = {"check_nan": check_nan, "compile": compile, "threads": threads, "verify": verify}
+        given = {
+            "check_nan": check_nan,
+            "compile": compile,
+            "full_traceback": full_traceback,
+            "threads": threads,
+            "verify": verify,
+        }
         self._new = {name: value for name, value in given.items() if value is not None}
         self._before: list[dict[str, Any]] = []
 
@@ -103,4 +114,6 @@ class settings(ContextDecorator):
         return self
 
     def __exit__(self, *failure: object) -> None:
+        if current.full_traceback and isinstance(failure[1], SmeltError):
+            failure[1].full_traceback = True  # it is shown when the block has ended
         _change(self._before.pop())

@@ -13,14 +13,20 @@ from smelt.settings import current, settings
 from smelt.tracing.check_nan import CheckedEager
 from smelt.tracing.engine import EAGER, context
 
-START = {"check_nan": False, "compile": True, "threads": None, "verify": False}
+START = {
+    "check_nan": False,
+    "compile": True,
+    "full_traceback": False,
+    "threads": None,
+    "verify": False,
+}
 
 
 def test_a_switch_holds_for_its_block() -> None:
     with settings(compile=False, threads=2):
-        assert settings.get() == START | {"compile": False, "threads": 2}
+        assert settings.get() == {**START, "compile": False, "threads": 2}
         with settings(verify=True):
-            assert settings.get() == START | {"compile": False, "threads": 2, "verify": True}
+            assert settings.get() == {**START, "compile": False, "threads": 2, "verify": True}
     assert settings.get() == START
 
 

@@ -26,6 +26,7 @@ from smelt.errors import (
 )
 from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
+from smelt.nn import listing
 from smelt.nn.conversion import Convertible
 from smelt.nn.hooks import KINDS, BackwardPass, Hooked
 from smelt.nn.parameter import Buffer, Parameter
@@ -419,6 +420,9 @@ class Module(Convertible, Hooked):
         """Returns the settings that `repr` shows in brackets."""
         return ""
 
+    def _repr_html_(self) -> str:
+        return listing.as_html(self)
+
     def __repr__(self) -> str:
         return text_of(self, Module._below, Module._head, Module._own_text)
 
@@ -441,9 +445,8 @@ def _without_settings(cls: type[Module]) -> Callable[[Module], None]:
 
 def _state_of(given: Any) -> str:
     """Returns how to get a state_dict from what was given in its place."""
-    if isinstance(given, Module):
-        return "give its state_dict()"
-    return "give smelt.export.load_file(path) to read it from a file"
+    loaded = "give smelt.load(path) to read it from a file"
+    return "give its state_dict()" if isinstance(given, Module) else loaded
 
 
 def _listed(what: str, keys: Iterable[str]) -> list[str]:

@@ -22,7 +22,7 @@ from smelt.errors import (
     ShapeError,
 )
 from smelt.ops.op import Shape
-from smelt.tensor import dlpack, indexing, numpy_protocol
+from smelt.tensor import dlpack, indexing, numpy_protocol, shown
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
 from smelt.tensor.device import CPU, Device
 from smelt.tensor.in_place import InPlace
@@ -181,15 +181,13 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
             return f"tensor(moved at {self._moved})"
         if self.is_traced:
             return f"tensor(traced, shape={self.shape}, dtype={self.dtype.name})"
-        body = np.array2string(
-            dtypes.decode(self.stored, self.dtype), separator=", ", precision=4, prefix="tensor("
-        )
-        kind = (
-            ""
-            if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_)
-            else f", {self.dtype!r}"
-        )
-        return f"tensor({body}{kind}{', requires_grad=True' if self.requires_grad else ''})"
+        return shown.as_text(self)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows; nothing but the text of a tensor without values."""
+        if self._moved is not None or self.is_traced:
+            return None
+        return shown.as_html(self, type(self).__name__)
 
     # --- leaving for Python ---------------------------------------------------------------------
 

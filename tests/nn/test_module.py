@@ -398,7 +398,7 @@ def test_other_devices_are_refused() -> None:
 
 def test_what_is_no_state_dict_is_refused() -> None:
     layer = nn.Linear(1, 1)
-    with pytest.raises(errors.ArgumentError, match=r"got a str; give .*load_file\(path\)"):
+    with pytest.raises(errors.ArgumentError, match=r"got a str; give .*smelt.load\(path\)"):
         layer.load_state_dict("model.safetensors")  # type: ignore[arg-type]
     with pytest.raises(errors.ArgumentError, match=r"got a Linear; give its state_dict\(\)"):
         layer.load_state_dict(layer)  # type: ignore[arg-type]

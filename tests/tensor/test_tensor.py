@@ -178,7 +178,7 @@ def test_what_it_says_about_itself():
     assert (x.shape, x.ndim, x.size, len(x)) == ((1, 2), 2, 2, 1)
     assert repr(x) == "tensor([[1., 2.]])"
     assert repr(x.to("float64").requires_grad_()) == (
-        "tensor([[1., 2.]], smelt.float64, requires_grad=True)"
+        "tensor([[1., 2.]], dtype=smelt.float64, requires_grad=True)"
     )
     assert f"{tensor(1.25):.1f}" == "1.2"
     assert str(x) == f"{x}" == repr(x)

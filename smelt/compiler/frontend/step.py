@@ -21,6 +21,7 @@ from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.executable import Memory
 from smelt.errors import ArgumentError, ShapeError, TraceError
 from smelt.location import user_line
+from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
@@ -273,7 +274,7 @@ class CompiledStep:
 
     # --- looking inside -------------------------------------------------------------------------
 
-    def explain(self, stage: str = "summary") -> str:
+    def explain(self, stage: str = "summary") -> Text:
         """Returns a text that shows what a step does and where its time goes.
 
         Of several versions it is the one that ran most steps.
@@ -289,7 +290,8 @@ class CompiledStep:
             ArgumentError: there is no such stage.
             TraceError: the step has not been called yet.
         """
-        return report().explain(self.name, self.executables.most_used, len(self.executables), stage)
+        version, versions = self.executables.most_used, len(self.executables)
+        return Text(report().explain(self.name, version, versions, stage))
 
     def memory(self) -> Memory:
         """Returns the bytes that the version that ran most steps needs; the peak is exact."""

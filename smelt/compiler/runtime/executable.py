@@ -23,6 +23,7 @@ from smelt.compiler.runtime.state_lock import lock_of
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.program import Slot
+from smelt.markup import table
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -47,6 +48,17 @@ class Memory:
     def peak(self) -> int:
         """Bytes in use while the step runs."""
         return self.arena + self.states + self.arguments + self.results + self.constants
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("temporaries, in one block", f"{self.arena:,}"),
+            ("captured tensors, which exist anyway", f"{self.states:,}"),
+            ("arguments", f"{self.arguments:,}"),
+            ("results", f"{self.results:,}"),
+            ("constants", f"{self.constants:,}"),
+        ]
+        total = ("peak, known before the first run", f"{self.peak:,}")
+        return table(("memory", "bytes"), rows, numbers=[1], total=total)
 
 
 class Result(NamedTuple):
