@@ -42,7 +42,7 @@ FLOORS = (  # the ground floor first
     ("tracing",),
     ("ops",),
     ("tensor",),
-    ("creation", "guards", "exact_math", "dual", "exact", "einops_backend"),
+    ("creation", "guards", "exact_math", "dual", "exact", "einops_backend", "overflow"),
     ("random",),
     ("functional", "autodiff", "autograd"),
     ("control",),

@@ -58,6 +58,7 @@ from smelt.export import load, save
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
+from smelt.overflow import count_overflow
 from smelt.pytorch_names import install as _install
 from smelt.random import (
     Generator,
@@ -225,12 +226,12 @@ _install_short_tracebacks()
 Size = tuple  # what x.shape is
 
 __all__ = [
-    "BoolTensor", "CompiledStep", "DType", "DoubleTensor", "FloatTensor", "Generator",
-    "HalfTensor", "IntTensor", "LongTensor", "Size", "Tensor", "abs", "acos", "add", "addcdiv",
-    "addcmul", "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin",
-    "argsort", "as_tensor", "asin", "atan", "atan2", "bernoulli", "bfloat16", "bmm", "bool_",
-    "cat", "ceil", "checkpoint", "chunk", "clamp", "clamp_max", "clamp_min", "compile",
-    "concatenate", "cond", "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "data",
+    "BoolTensor", "CompiledStep", "DType", "DoubleTensor", "FloatTensor", "Generator", "HalfTensor",
+    "IntTensor", "LongTensor", "Size", "Tensor", "abs", "acos", "add", "addcdiv", "addcmul",
+    "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort",
+    "as_tensor", "asin", "atan", "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil",
+    "checkpoint", "chunk", "clamp", "clamp_max", "clamp_min", "compile", "concatenate", "cond",
+    "cos", "cosh", "count_nonzero", "count_overflow", "cumprod", "cumsum", "data",
     "default_generator", "device", "diagonal", "div", "dot", "double", "dtypes", "dual", "einsum",
     "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand",
     "explain", "expm1", "exponential", "eye", "flatten", "flip", "float16", "float32", "float64",

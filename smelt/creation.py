@@ -24,7 +24,7 @@ from smelt.tensor.device import check_device, is_cpu, no_device
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
 from smelt.tensor.methods import KIND_NAMES
-from smelt.tracing.engine import EAGER, current_engine, literal_array
+from smelt.tracing.engine import Eager, current_engine, literal_array
 
 __all__ = [
     "BoolTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
@@ -53,7 +53,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         source = data.detach() if kind is None else data.detach().to(kind)
         # a copy of a traced tensor is that tensor: it is a value, not memory
         result = source if source.is_traced else Tensor(source.stored.copy(), source.dtype)
-    elif isinstance(data, np.ndarray) and current_engine() is EAGER:
+    elif isinstance(data, np.ndarray) and isinstance(current_engine(), Eager):
         array, dtype = literal_array(data, kind)
         result = Tensor(np.array(array, order="C"), dtype)
     else:

@@ -140,6 +140,11 @@ def largest(dtype: DType) -> float:
     return float(np.finfo(dtype.storage).max)
 
 
+def smallest_normal(dtype: DType) -> float:
+    """Returns the smallest positive number of a float dtype that has all its digits."""
+    return float(np.finfo(np.float32 if dtype is bfloat16 else dtype.storage).tiny)
+
+
 def decode(array: np.ndarray, dtype: DType) -> np.ndarray:
     """Returns the numbers that a storage array holds; only bfloat16 differs from its storage."""
     if dtype is not bfloat16:

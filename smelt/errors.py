@@ -10,6 +10,7 @@
     +-- AssignmentError  x[i] = v: tensors are values             (also a TypeError)
     +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)
     +-- GradientError    a derivative that does not exist          (also a RuntimeError)
+    +-- NumericsError    a nan, or an infinity out of finite numbers (also a FloatingPointError)
     +-- MovedError       a donated tensor was used again           (also a RuntimeError)
     +-- ExchangeError    memory that another library cannot share (also a BufferError)
     +-- StateError       a state_dict that does not fit its module (also a KeyError)
@@ -44,6 +45,7 @@ __all__ = [
     "GradientError",
     "MissingExtra",
     "MovedError",
+    "NumericsError",
     "ShapeError",
     "SmeltError",
     "StateError",
@@ -109,6 +111,10 @@ class TraceError(SmeltError, RuntimeError):
 
 class GradientError(SmeltError, RuntimeError):
     """A derivative that was asked for and does not exist."""
+
+
+class NumericsError(SmeltError, FloatingPointError):
+    """A nan, or an infinity that was made of finite numbers, reached something that matters."""
 
 
 class MovedError(SmeltError, RuntimeError):

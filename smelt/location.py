@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -34,6 +35,8 @@ class _Running(threading.local):
 
     def __init__(self) -> None:
         self.modules: list[str] = []  # the module that is called and those that called it
+        self.line = ""  # the user's line of an operation that is computed again elsewhere
+        self.derivative = ""  # what is differentiated, such as "the backward of mul at train.py:7"
 
 
 running = _Running()
@@ -57,6 +60,30 @@ class inside_module:
 
     def __exit__(self, *failure: object) -> None:
         running.modules = self._before
+
+
+@contextlib.contextmanager
+def inside_derivative(derivative: str, path: str) -> Iterator[None]:
+    """Within the block a rule of differentiation runs, of an operation of the module `path`."""
+    before, running.derivative = running.derivative, derivative
+    try:
+        with inside_module(path):
+            yield
+    finally:
+        running.derivative = before
+
+
+@contextlib.contextmanager
+def computed_again(line: str, path: str, derivative: str) -> Iterator[None]:
+    """Within the block an operation is applied that was written at a line before, as part of a
+    module and perhaps of a derivative.
+    """
+    before, running.line = running.line, line
+    try:
+        with inside_derivative(derivative, path):
+            yield
+    finally:
+        running.line = before
 
 
 def location(message: str = "") -> str:
@@ -109,6 +136,8 @@ def warn(message: str) -> None:
 
 def user_line() -> str:
     """Returns `file:line` of the user's code that is running, or an empty string."""
+    if running.line:
+        return running.line
     frame = user_frame()
     return f"{_file_name(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
 

@@ -155,7 +155,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
 
     def placeholder(self, like: Typed, kind: Leaf) -> Tensor:
         """Returns a tensor that stands for something of the shape and dtype of `like`."""
-        node = self.record(kind, (), {"number": len(self._born)}, like.shape, like.dtype)
+        node = self.record(kind, (), {"number": len(self.born)}, like.shape, like.dtype)
         return Tensor(node, like.dtype, context.grad_enabled and like.dtype.is_float)
 
     def node_of(self, tensor: Tensor) -> Node:
@@ -193,7 +193,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
 
     def _leaf(self, tensor: Tensor) -> Node:
         tensor.stored  # noqa: B018  raises for a tensor that was moved
-        attributes = {"number": len(self._born)}
+        attributes = {"number": len(self.born)}
         return self.record(CAPTURED, (), attributes, tensor.shape, tensor.dtype)
 
     def _detached(self, node: Node) -> Node:

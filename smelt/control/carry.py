@@ -9,7 +9,7 @@ from typing import Any
 from smelt import tree
 from smelt.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import current_engine
+from smelt.tracing.engine import EAGER, current_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def snapshot(x: Tensor) -> Tensor:
     """
     if x.tape_entry is not None and not x.tape_entry.op.views:
         return x  # copy_ does not change what was computed
-    if x.requires_grad or x.is_traced or current_engine().writes_graph:
+    if x.requires_grad or x.is_traced or current_engine() is not EAGER:
         return x.clone()
     return Tensor(x.stored.copy(), x.dtype)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from smelt.ir.graph import CONSTANT, Node, topological
-from smelt.location import inside_module
+from smelt.location import computed_again
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tensor.apply import apply
@@ -41,5 +41,6 @@ def _constant(node: Node) -> Tensor:
 
 def _applied(node: Node, values: Mapping[Node, Tensor]) -> Tensor:
     assert isinstance(node.op, Op)
-    with inside_module(node.origin.module):
+    origin = node.origin
+    with computed_again(origin.line, origin.module, origin.derivative):
         return apply(node.op, tuple([values[operand] for operand in node.inputs]), node.attributes)

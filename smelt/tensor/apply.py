@@ -28,7 +28,7 @@ from smelt.tracing.apply import (
     repeated,
     tensor_of,
 )
-from smelt.tracing.engine import EAGER, current_engine, literal_array, weak_dtype
+from smelt.tracing.engine import Eager, current_engine, literal_array, weak_dtype
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -234,6 +234,6 @@ def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """
-    if current_engine() is EAGER:  # state made here is later changed in place
+    if isinstance(current_engine(), Eager):  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     return repeated(value, shape, dtype)

@@ -237,7 +237,9 @@ def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     x = floating(x)
     top = largest(x, dim)
     top = where(isinf(top), 0.0, top)
-    result = (log(sum(exp(wide(x) - top), dim, True)) + top).to(x.dtype)
+    total = sum(exp(wide(x) - top), dim, True)
+    nothing = total == 0  # -inf in each place, or no place at all
+    result = where(nothing, -math.inf, log(where(nothing, 1.0, total)) + top).to(x.dtype)
     kept = [extent for axis, extent in enumerate(x.shape) if axis not in axes_of(x.shape, dim)]
     return result if keepdim else result.reshape(kept)
 

@@ -11,7 +11,7 @@ from smelt import dtypes
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, TraceError
 from smelt.ops.op import Shape
 from smelt.tensor.apply import is_tensor
-from smelt.tracing.engine import EAGER, current_engine
+from smelt.tracing.engine import Eager, current_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _places(mask: np.ndarray) -> list[Any]:
 
 
 def _check_concrete_mask() -> None:
-    if current_engine() is not EAGER:
+    if not isinstance(current_engine(), Eager):
         raise TraceError(
             "index: how many elements a bool mask chooses is known only when the step runs. "
             "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"

@@ -18,8 +18,10 @@ from smelt.errors import DTypeError
 from smelt.location import running
 from smelt.tracing.concretization import list_concretization_error
 from smelt.tracing.engine import EAGER, Data, context, current_engine, literal_array, quietly
+from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
+    from smelt.ir.graph import Origin
     from smelt.ops.elementwise import Elementwise
     from smelt.ops.op import Op
     from smelt.tensor import Tensor
@@ -96,7 +98,11 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
         for operand in tensors:
             if operand.requires_grad:
                 result.requires_grad = True
-                result.tape_entry = TapeEntry(op, tensors, attributes)
+                result.tape_entry = (
+                    TapeEntry(op, tensors, attributes)
+                    if engine is EAGER
+                    else LocatedEntry(op, tensors, attributes, data)
+                )
                 break
     return result
 
@@ -182,9 +188,11 @@ _WEAK = {(float, float32), (int, float32), (float, float64), (int, float64), (in
 class TapeEntry:
     """How a tensor was made: what the walks of differentiation need to know of one operation.
 
-    `sequence_number` grows from one operation to the next.
+    `sequence_number` grows from one operation to the next. `origin` is known where somebody may ask
+    for it: in a trace, and with `check_nan`.
     """
 
+    origin: Origin | None = None
     __slots__ = ("attributes", "inputs", "module", "op", "sequence_number", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
@@ -198,6 +206,18 @@ class TapeEntry:
         modules = running.modules
         self.module = ".".join(modules) if modules else ""
         self.sequence_number = next(_sequence_numbers)
+
+
+class LocatedEntry(TapeEntry):
+    """An entry that knows its line and module; `data` is that of the result."""
+
+    __slots__ = ("origin",)
+
+    def __init__(
+        self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any], data: Data
+    ) -> None:
+        super().__init__(op, inputs, attributes)
+        self.origin = getattr(data, "origin", None) or current_origin()  # of a node, its own
 
 
 _sequence_numbers = itertools.count()

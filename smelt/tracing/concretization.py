@@ -7,14 +7,14 @@ from typing import Any
 
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, Node
-from smelt.tracing.engine import EAGER, current_engine
+from smelt.tracing.engine import Eager, current_engine
 
 __all__ = ["concretization_error", "list_concretization_error"]
 
 
 def concretization_error(data: Any, what: str) -> TraceError:
     """Returns the error of `what`, a wish for the value of a tensor that has none at present."""
-    leaked = current_engine() is EAGER  # nothing is traced now, so its trace is over
+    leaked = isinstance(current_engine(), Eager)  # nothing is traced now, so its trace is over
     if leaked:
         return TraceError(data.leak)
     reason = getattr(data, "why_abstract", _KNOWN_LATER)

@@ -18,6 +18,7 @@ import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
+from smelt.settings import follow
 from smelt.tracing.interruption import Began
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ class Engine:
     def note_gradient_read(self, tensor: Tensor) -> None:
         """Is told that the `.grad` of a tensor is read."""
 
+    def note_delivered(self, tensors: Sequence[Tensor], what: str) -> None:
+        """Is told what a step returns, or what is about to be differentiated backward."""
+
     def note_module(self, module: Any) -> None:
         """Is told of a module or optimizer whose settings the computation depends on."""
 
@@ -130,7 +134,7 @@ class Eager(Engine):
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Data:
+    ) -> np.ndarray:
         """Returns the NumPy value."""
         arrays = [array_of(operand) for operand in operands]
         if op.is_movement:  # nothing is computed that NumPy could warn of
@@ -210,6 +214,34 @@ def current_engine() -> Engine:
     """
     began = context.began
     return context.engine if began is None or not began.is_interrupted() else EAGER
+
+
+def _check_nan(is_on: bool) -> None:
+    """Puts the checked engine in the place of the eager one, or takes it away; a trace, and whoever
+    else computes in this thread, goes on.
+    """
+    from smelt.tracing.check_nan import CheckedEager  # loaded when it is needed
+
+    if context.engine is EAGER or isinstance(context.engine, CheckedEager):
+        context.engine = CheckedEager() if is_on else EAGER
+
+
+follow("check_nan", _check_nan)
+
+
+@contextmanager
+def in_place_of_eager(engine: Eager) -> Iterator[None]:
+    """Within the block an engine that computes at once stands in the place of the present one, if
+    that does too; a trace goes on.
+    """
+    before = context.engine
+    if isinstance(before, Eager):
+        context.engine = engine
+    try:
+        yield
+    finally:
+        if isinstance(before, Eager):
+            context.engine = before
 
 
 @contextmanager

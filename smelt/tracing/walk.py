@@ -8,11 +8,14 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smelt.errors import GradientError
-from smelt.location import inside_module, running
+from smelt.location import inside_derivative, inside_module, running
+from smelt.tracing.engine import EAGER, context, current_engine
 from smelt.tracing.hooks import hooked
+from smelt.tracing.origin import derivative_of
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -106,6 +109,7 @@ def reverse_walk(
     `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
     of its states since does not matter. `order` is `tape_of(outputs)`, where that is known.
     """
+    current_engine().note_delivered(outputs, "a result that is differentiated")
     ends = wanted if wanted and stops else set()
     gradients = Gradients()
     for output, cotangent in zip(outputs, cotangents, strict=True):
@@ -124,10 +128,11 @@ def reverse_walk(
         needs = tuple([id(operand) in needed for operand in entry.inputs])
         if True not in needs:
             continue
-        pairs = zip(entry.inputs, _vjp(tensor, entry, gradient, needs), strict=True)
-        for operand, found in pairs:
-            if found is not None and id(operand) in needed:
-                gradients.add(operand, found)
+        with _differentiating("backward", entry):
+            found = entry.op.vjp(gradient, needs, tensor, *entry.inputs, **entry.attributes)
+            for operand, part in zip(entry.inputs, found, strict=True):
+                if part is not None and id(operand) in needed:
+                    gradients.add(operand, part)
     return gradients.settled()
 
 
@@ -144,11 +149,14 @@ def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
     return found
 
 
-def _vjp(tensor: Tensor, entry: TapeEntry, g: Tensor, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-    if not entry.module and not running.modules:
-        return entry.op.vjp(g, needs, tensor, *entry.inputs, **entry.attributes)
-    with inside_module(entry.module):
-        return entry.op.vjp(g, needs, tensor, *entry.inputs, **entry.attributes)
+def _differentiating(walk: str, entry: TapeEntry) -> AbstractContextManager[None]:
+    """Within the block a rule of an entry's operation runs; errors and nodes name it."""
+    if context.engine is EAGER or current_engine() is EAGER:
+        return inside_module(entry.module) if entry.module or running.modules else _NOWHERE
+    return inside_derivative(derivative_of(walk, entry.op.name, entry.origin), entry.module)
+
+
+_NOWHERE = nullcontext()  # no module runs, and none is entered
 
 
 def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -188,7 +196,7 @@ def forward_walk(
 def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     entry = tensor.tape_entry
     assert entry is not None
-    with inside_module(entry.module):
+    with _differentiating("forward derivative", entry):
         tangent = entry.op.jvp(moving, tensor, *entry.inputs, **entry.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
             tangent = tangent.broadcast_to(tensor.shape)

@@ -15,7 +15,7 @@ from typing import Any
 
 from smelt import settings
 from smelt.compiler.frontend.signature import flatten_call
-from smelt.tracing.engine import EAGER, current_engine
+from smelt.tracing.engine import Eager, current_engine
 
 _OF_THE_STEP = ("executables", "explain", "memory", "over", "repeat", "times", "traces")
 
@@ -37,7 +37,7 @@ def view_of(module: Any, compiled: Callable[[Any], Any], compile: Callable[[Any]
     step: Any
 
     def call(self: Any, *inputs: Any, **options: Any) -> Any:
-        if current_engine() is EAGER and settings.current.compile:
+        if isinstance(current_engine(), Eager) and settings.current.compile:
             return step(*inputs, **options)
         positional, named = flatten_call(inputs, options).rebuilt()
         return kind.__call__(self, *positional, **named)

@@ -25,6 +25,7 @@ from smelt.autodiff.record import without_history
 from smelt.autodiff.vmap import Batched, Batching, physical_of, vmap
 from smelt.compiler.artifacts import Traced
 from smelt.compiler.frontend.residuals import choose_residuals
+from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
@@ -36,7 +37,7 @@ from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tracing.apply import TapeEntry
 from smelt.tracing.engine import (
-    EAGER,
+    Eager,
     Engine,
     NestedEngine,
     context,
@@ -200,7 +201,7 @@ class Evaluation:
     def _under(self, engine: Any, function: Function, key: Any, given: Sequence[Tensor]) -> Any:
         if isinstance(engine, Batching):
             return self._batched(engine, function, key, given)
-        if engine is not EAGER:
+        if not isinstance(engine, Eager):
             return function(*given)
         if key not in self._compiled:
             self._compiled[key] = self._compile(function)
@@ -354,7 +355,7 @@ class SplitCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of any call, but from residuals where no derivative of the gradients is wanted."""
-        is_last = not context.grad_enabled and current_engine() is EAGER
+        is_last = not context.grad_enabled and isinstance(current_engine(), Eager)
         if not (is_last and self.split.serves(numbers, needs)):
             return super().gradients(numbers, needs, inputs, cotangents)
         if self.residuals is None:
@@ -380,15 +381,18 @@ class SplitExecutable:
     def run(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step; its results have a history if gradients are enabled."""
         if not context.grad_enabled:
-            return self.plain.run_once(arguments)
+            return self._runner(self.plain).run_once(arguments)
         split, count = self._split, len(self.function.outputs)
-        executable = self.plain if split is None else split.forward
+        executable = self._runner(self.plain if split is None else split.forward)
         with executable.exclusive():
             given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
             results = executable.run(arguments)
         call = SplitCall(self, None if split is None else results[count:])
         self.function.attach(results[:count], given, call)
         return self.plain.traced.result(results[:count])
+
+    def _runner(self, executable: Executable) -> Any:
+        return runner(executable, self._make)
 
     def serves(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> bool:
         """Whether the backward pass gives these gradients; the first ones decide what it gives."""
@@ -435,7 +439,9 @@ class SplitExecutable:
         """Returns the numbers of the inputs that have a gradient, and these gradients."""
         assert self._split is not None
         split, given = self._split, [*inputs, *residuals, *cotangents]
-        return split.reached, split.backward.run([given[number] for number in split.used])
+        return split.reached, self._runner(split.backward).run(
+            [given[number] for number in split.used]
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from smelt.compiler.frontend.differentiable import (
     is_differentiable,
 )
 from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
@@ -42,6 +43,7 @@ class Specialization:
 
     `run` runs one step of it; if its results can be differentiated and gradients are enabled, it
     gives them a history. What was traced without gradients has no results of this kind.
+    `run_checked` does the same with `check_nan`.
     """
 
     signature: Signature
@@ -50,6 +52,7 @@ class Specialization:
     guards: Guards
     executable: Executable
     run: Callable[[Sequence[Tensor]], Any]
+    run_checked: Callable[[Sequence[Tensor]], Any]
     has_history: bool  # whether `run` gives one
     wants_history: bool  # whether the results would have one eagerly
 
@@ -156,20 +159,27 @@ class SpecializationCache:
         tracer, traced = self._traced(functools.partial(self._run, call))
         closure.settle(self.name)
         executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
-        run = executable.run_once
+        run, run_checked = executable.run_once, self._run_checked(executable)
         wants_history = any(output.requires_grad for output in tracer.outputs)
         has_history = is_differentiable(traced, tracer.outputs)
         if has_history:
             inputs = [*tracer.placeholders, *traced.states]
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
-            run = SplitExecutable(function, executable, self._compiled).run
+            run = run_checked = SplitExecutable(function, executable, self._compiled).run
         guards = Guards(traced, closure)
         signature, grad_enabled = call.signature, context.grad_enabled
         known = (signature, signature[1:], grad_enabled, guards)
-        made = Specialization(*known, executable, run, has_history, wants_history)
+        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]
         return made
+
+    def runner(self, executable: Executable) -> Any:
+        """Returns what runs an executable under the present settings."""
+        return runner(executable, self._compiled)
+
+    def _run_checked(self, executable: Executable) -> Callable[[Sequence[Tensor]], Any]:
+        return lambda arguments: self.runner(executable).run_once(arguments)
 
     def _derivative(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Returns a function that differentiates this one, compiled."""
@@ -177,7 +187,7 @@ class SpecializationCache:
 
         def run(*given: Tensor) -> Any:
             call = flatten_call(given, {})
-            return cache.lookup(call).run(call.tensors)
+            return cache.lookup(call).run_checked(call.tensors)
 
         return run
 
@@ -187,7 +197,7 @@ class SpecializationCache:
             from smelt.compiler.pipeline import run_pipeline
             from smelt.compiler.runtime.native import build
 
-        stages = run_pipeline(traced.graph, self.name, _state_names(traced))
+        stages = run_pipeline(traced.graph, self.name, traced.state_names())
         start = time.perf_counter()
         native = build(stages.program)
         times = Times(times.trace, stages.seconds, time.perf_counter() - start)
@@ -256,17 +266,3 @@ def _brief(part: Any) -> str:
     if isinstance(part, tuple) and len(part) == 3:
         return f"{part[1].name}{list(part[0])}"
     return repr(part)
-
-
-def _state_names(traced: Traced) -> dict[Any, str]:
-    """Returns the names that the traced modules give to the captured tensors."""
-    known: dict[int, str] = {}
-    for module in traced.modules:  # the outermost first
-        for kind in ("named_parameters", "named_buffers"):  # an optimizer has no names for its own
-            for name, tensor in getattr(module, kind, tuple)():
-                known.setdefault(id(tensor), name)
-    return {
-        node: known[id(tensor)]
-        for node, tensor in zip(traced.graph.states, traced.states, strict=True)
-        if id(tensor) in known
-    }

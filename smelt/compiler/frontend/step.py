@@ -25,7 +25,7 @@ from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import EAGER, context, current_engine
+from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
 __all__ = ["CompiledStep", "compile"]
 
@@ -134,21 +134,43 @@ class CompiledStep:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
         if not settings.current.compile or current_engine() is not EAGER:
-            return self._eagerly(arguments, options)
+            return self._unusually(arguments, options)
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
             return known.run(arguments)
         call = flatten_call(arguments, options)
-        plain = not (options or self.donate) and all(type(x) is Tensor for x in arguments)
-        known = self.executables.lookup(call, plain)
+        known = self.executables.lookup(call, self._is_plain(arguments, options))
         result = known.marked(known.run(call.tensors), call.tensors)
         self._give_away(arguments)
         return result
 
+    def _unusually(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Runs one step in a trace, eagerly, or checked."""
+        if runs_eagerly():
+            return self._eagerly(arguments, options)
+        known = None if options else self.executables.last_hit(arguments)
+        if known is not None:
+            return known.run_checked(arguments)
+        call = flatten_call(arguments, options)
+        known = self.executables.lookup(call, self._is_plain(arguments, options))
+        result = known.marked(known.run_checked(call.tensors), call.tensors)
+        self._give_away(arguments)
+        return result
+
+    def _is_plain(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+        """Returns whether a call has positional tensors only, and gives none away."""
+        return not (options or self.donate) and all(type(x) is Tensor for x in arguments)
+
     def _eagerly(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Calls the function itself on what it would get within a trace: tensors and settings."""
         positional, named = flatten_call(arguments, options).rebuilt()
-        return self.function(*positional, **named)
+        return self._delivered(self.function(*positional, **named))
+
+    def _delivered(self, result: Any) -> Any:
+        """Returns the result of an eager call, about which the engine has been told."""
+        tensors = [leaf for leaf in tree.flatten(result)[0] if isinstance(leaf, Tensor)]
+        current_engine().note_delivered(tensors, f"a result of {self.name}")
+        return result
 
     def repeat(self, n: int, *arguments: Any) -> Any:
         """Runs the step `n` times on the same arguments in one native call.
@@ -160,7 +182,7 @@ class CompiledStep:
             ArgumentError: `n` is not a whole number of at least 0.
         """
         n = whole_number("repeat: n", n, least=0)
-        if not settings.current.compile or current_engine() is not EAGER:
+        if runs_eagerly():
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
         known = self.executables.lookup(call)
@@ -168,7 +190,7 @@ class CompiledStep:
             return stacked([known.run(call.tensors) for _ in range(n)])
         executable = known.executable
         outputs = executable.outputs(n)
-        executable.run_many(call.tensors, n, None, outputs)
+        self.executables.runner(executable).run_many(call.tensors, n, None, outputs)
         return known.marked(executable.rebuild(outputs), call.tensors)
 
     def over(
@@ -226,15 +248,17 @@ class CompiledStep:
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
         if any(x.requires_grad for x in data) and context.grad_enabled:
             return stacked([self(*[x[rows] for x in data]) for rows in order.reshape(steps, size)])
-        if not settings.current.compile or current_engine() is not EAGER:
-            batches = order.reshape(steps, size)
-            return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
+        if runs_eagerly():
+            every = order.reshape(steps, size)
+            results = [self.function(*[x[rows] for x in data]) for rows in every]
+            return stacked(list(map(self._delivered, results)))
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
         executable = self.executables.lookup(call).executable
         arrays = [np.ascontiguousarray(x.stored) for x in data]
         outputs = executable.outputs(steps)
-        executable.run_many(call.tensors, steps, Batches(arrays, order, size), outputs)
+        batches = Batches(arrays, order, size)
+        self.executables.runner(executable).run_many(call.tensors, steps, batches, outputs)
         return executable.rebuild(outputs)
 
     def _give_away(self, arguments: tuple[Any, ...]) -> None:
@@ -318,6 +342,13 @@ def _found(module: str | None, path: str) -> Any:
     for name in path.split("."):
         found = getattr(found, name, None)
     return found
+
+
+def runs_eagerly() -> bool:
+    """Returns whether a compiled step is called as the function that it is: in a trace, and where
+    the settings say so.
+    """
+    return not (settings.current.compile and isinstance(current_engine(), Eager))
 
 
 def whole_number(what: str, value: Any, least: int) -> int:

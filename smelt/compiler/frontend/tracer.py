@@ -86,7 +86,7 @@ class Tracer(GraphBuilder):
         """Returns the node of a tensor, capturing a concrete one as a state."""
         data = tensor.stored
         if isinstance(data, Node):
-            if data not in self._born:
+            if data not in self.born:
                 raise TraceError(data.leak)
             self.check_current(tensor)
             return data
@@ -224,7 +224,7 @@ class Tracer(GraphBuilder):
     def record(self, *fields: Any, **named: Any) -> Node:
         """Returns a new node; warns when the trace has grown long."""
         node = super().record(*fields, **named)
-        if len(self._born) == MANY_NODES:
+        if len(self.born) == MANY_NODES:
             warnings.warn(with_location(_LONG_TRACE), stacklevel=2)
         return node
 
@@ -249,7 +249,9 @@ def trace(
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
     bindings, arrays = tracer.grad_bindings(), tracer.arrays_in_use()
-    return Traced(graph, states, result, tracer.errors, modules, bindings, values, arrays)
+    return Traced(
+        graph, states, result, tracer.errors, modules, bindings, values, arrays, tracer.born
+    )
 
 
 _ARGUMENT_CHANGED = (

@@ -32,3 +32,8 @@ class Batches:
     def order_address(self, step: int) -> int:
         """Returns where the row numbers of a step begin."""
         return address(self.order) + step * self.size * self.order.itemsize
+
+    def rows(self, step: int) -> list[np.ndarray]:
+        """Returns what a step gets of each array."""
+        order = self.order[step * self.size : (step + 1) * self.size]
+        return [array[order] for array in self.arrays]

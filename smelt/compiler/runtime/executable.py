@@ -108,8 +108,9 @@ class Executable:
         self.times = times
         self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
+        self.checked: Any = None  # what runs it under `check_nan`, made then
         self.steps = 0  # that ran so far
-        self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
+        self.seconds = SLICE_SECONDS  # that a step takes, as far as is known
         self._bind(stages.program.slots)
         self._frames = [Frame(self)]  # that no call uses
 
@@ -209,12 +210,14 @@ class Executable:
         steps: int,
         batches: Batches | None,
         outputs: list[np.ndarray],
+        first: int = 0,
     ) -> None:
         """Runs `steps` steps natively, writing result k of step s to `outputs[k][s]`.
 
         The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
+        `first` is the number of the first step, of those that `batches` and `outputs` are for.
         """
-        self._check_steady(steps)
+        self.check_steady(steps)
         with self.exclusive():
             frame = self._frame()
             for binding in self._entries:
@@ -222,10 +225,10 @@ class Executable:
             table = frame.table
             held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
             gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
-            done = 0
+            done, end = first, first + steps
             try:
-                while done < steps:
-                    count = min(steps - done, max(1, int(SLICE_SECONDS / self._seconds)))
+                while done < end:
+                    count = min(end - done, max(1, int(SLICE_SECONDS / self.seconds)))
                     self._run_slice(frame, done, count, gathers, batches, outputs)
                     done += count
             finally:
@@ -236,7 +239,8 @@ class Executable:
                 self._frames.append(frame)
             del held
 
-    def _check_steady(self, steps: int) -> None:
+    def check_steady(self, steps: int) -> None:
+        """Raises for several steps of which a later one would find other gradients."""
         if steps > 1 and not all(binding.is_steady for binding in self._entries):
             raise TraceError(
                 f"{self.stages.program.name}: a step that uses up gradients which an earlier "
@@ -269,7 +273,7 @@ class Executable:
             batches.size if batches else 0,
         )
         self.steps += count
-        self._seconds = max(1e-9, (time.perf_counter() - start) / count)
+        self.seconds = max(1e-9, (time.perf_counter() - start) / count)
         if code:
             self._raise(code, first + frame.control[1])
 
