@@ -28,9 +28,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(
-    title: str, sides: dict[str, Side], unit: str = "us", threads: tuple[int, ...] = (1, 2)
+    title: str,
+    sides: dict[str, Side],
+    unit: str = "us",
+    threads: tuple[int, ...] = (1, 2),
+    by_quantity: bool = False,
 ) -> None:
-    """Runs the benchmark as the command line says; `sides` maps a name to its generator."""
+    """Runs the benchmark as the command line says; `sides` maps a name to its generator.
+
+    `by_quantity` prints a line for each quantity with all sides in it, in place of one for each.
+    """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--peers", default=sys.executable, help="a Python that has torch and jax")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each side")
@@ -49,7 +56,7 @@ def main(
     for count in options.threads:
         print(f"\n{title}: {count} thread{'s' if count > 1 else ''}, medians of {options.rounds}")
         medians = compare(list(chosen), options.peers, options.rounds, count)
-        show(medians, unit)
+        (show_quantities if by_quantity else show)(medians, unit)
         everything[str(count)] = medians
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1))
@@ -138,3 +145,13 @@ def show(medians: dict[str, dict[str, float]], unit: str) -> None:
     for name, seconds_of in medians.items():
         for what, seconds in seconds_of.items():
             print(f"  {name:<14}{what:<24}{scale * seconds:>12.2f} {unit}{seconds / best:>10.2f} x")
+
+
+def show_quantities(medians: dict[str, dict[str, float]], unit: str) -> None:
+    """Prints a line per quantity: each side's time, and the ratio of the first to the last."""
+    scale, names = {"us": 1e6, "ms": 1e3, "s": 1.0}[unit], list(medians)
+    print(f"  {'':<20}" + "".join(f"{name + ', ' + unit:>16}" for name in names) + f"{'ratio':>9}")
+    for what in medians[names[0]]:
+        times = [medians[name][what] for name in names if what in medians[name]]
+        shown = "".join(f"{scale * seconds:>16.2f}" for seconds in times)
+        print(f"  {what:<20}{shown}{times[0] / times[-1]:>9.2f}")

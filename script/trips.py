@@ -25,6 +25,7 @@ from smelt import nn, optim
 from smelt.compiler.artifacts import Stages
 from smelt.compiler.codegen import machine
 from smelt.compiler.codegen.kernel import emit
+from smelt.compiler.cpu import AVX512
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.step import CompiledStep
 from smelt.compiler.graph.fusion import Fused
@@ -38,7 +39,6 @@ PAGE = Path(__file__).parent.parent / "docs" / "trips.md"
 PIECE = re.compile(
     r"(<!-- printed by script/trips.py: (\w+) (\w+) -->\n```\w+\n).*?(```\n)", re.DOTALL
 )
-VECTOR_BITS = 512
 AVX_512 = machine.Target("x86_64-unknown-linux-gnu", "x86-64-v4", "")
 WIDTH = 100  # of a line, at most
 
@@ -103,7 +103,7 @@ def travel(build: Callable[[], CompiledStep], *shapes: tuple[int, ...]) -> Trip:
     artifact: Any = executable.traced.graph
     made: dict[str, Any] = {"traced": artifact}
     for stage in PIPELINE:
-        artifact = stage.run(artifact, Options(step.name, {}, VECTOR_BITS))
+        artifact = stage.run(artifact, Options(step.name, {}, AVX512))
         made[stage.makes] = artifact
     stages = Stages(**made, seconds={})
     return Trip(arguments, losses, executable, stages, emit(stages.program, threads=True))

@@ -7,6 +7,7 @@
 This file is the public face and nothing else: what is named here is for everyone, and is kept.
 """
 
+from smelt import starting as _starting  # noqa: F401  # isort: skip  # before what takes time
 from smelt import data, dtypes, dual, errors, nn, optim, random
 from smelt.autodiff import (
     checkpoint,
@@ -23,7 +24,16 @@ from smelt.autodiff import (
 from smelt.compiler import CompiledStep, compile
 from smelt.control import cond, scan, while_loop
 from smelt.creation import (
+    BoolTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
     arange,
+    as_tensor,
+    empty,
+    empty_like,
     eye,
     from_dlpack,
     from_numpy,
@@ -34,15 +44,22 @@ from smelt.creation import (
     one_hot,
     ones,
     ones_like,
+    scalar_tensor,
     tensor,
     zeros,
     zeros_like,
 )
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
+from smelt.dtypes import float16 as half
+from smelt.dtypes import float64 as double
+from smelt.dtypes import int64 as long
 from smelt.einops_backend import register as _register_with_einops
+from smelt.export import load, save
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
+from smelt.overflow import count_overflow
+from smelt.pytorch_names import install as _install
 from smelt.random import (
     Generator,
     bernoulli,
@@ -65,18 +82,39 @@ from smelt.random import (
     uniform,
 )
 from smelt.settings import settings
+from smelt.short_traceback import install as _install_short_tracebacks
 from smelt.tensor import Tensor
-from smelt.tensor.arithmetic import add, div, eq, ge, gt, isclose, le, lt, mul, ne, neg, sub
+from smelt.tensor.arithmetic import (
+    add,
+    div,
+    eq,
+    floor_divide,
+    ge,
+    gt,
+    isclose,
+    le,
+    lt,
+    mul,
+    ne,
+    neg,
+    remainder,
+    sub,
+)
 from smelt.tensor.checked import checked_names as _checked_names
+from smelt.tensor.device import Device as device
 from smelt.tensor.einsum import einsum
 from smelt.tensor.elementary import (
     abs,
     acos,
+    addcdiv,
+    addcmul,
     asin,
     atan,
     atan2,
     ceil,
     clamp,
+    clamp_max,
+    clamp_min,
     cos,
     cosh,
     erf,
@@ -120,7 +158,8 @@ from smelt.tensor.indexing import (
     take,
     take_along_dim,
 )
-from smelt.tensor.products import addmm, bmm, diagonal, dot, matmul, outer, tril, triu
+from smelt.tensor.methods import is_floating_point, numel
+from smelt.tensor.products import addmm, bmm, diagonal, dot, matmul, mm, mv, outer, tril, triu
 from smelt.tensor.reductions import (
     all,
     allclose,
@@ -140,8 +179,10 @@ from smelt.tensor.reductions import (
     norm,
     prod,
     std,
+    std_mean,
     sum,
     var,
+    var_mean,
 )
 from smelt.tensor.shaping import (
     cat,
@@ -150,47 +191,68 @@ from smelt.tensor.shaping import (
     expand,
     flatten,
     flip,
+    hstack,
     movedim,
     narrow,
     permute,
     repeat,
     reshape,
     roll,
+    select,
     split,
     squeeze,
     stack,
+    t,
+    tile,
     transpose,
     unbind,
+    unflatten,
     unsqueeze,
+    vstack,
 )
 from smelt.tensor.sorting import argsort, sort, topk
-from smelt.tracing.engine import enable_grad, no_grad
+from smelt.tracing.apply import is_tensor
+from smelt.tracing.engine import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from smelt.version import __version__ as __version__
 
 _register_with_einops()
+_install_short_tracebacks()
+Size = tuple  # what x.shape is
 
 __all__ = [
-    "CompiledStep", "DType", "Generator", "Tensor", "abs", "acos", "add", "addmm", "all",
-    "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "asin", "atan",
-    "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil", "checkpoint", "chunk",
-    "clamp", "compile", "concatenate", "cond", "cos", "cosh", "count_nonzero", "cumprod",
-    "cumsum", "data", "default_generator", "diagonal", "div", "dot", "dtypes", "dual", "einsum",
-    "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand", "explain", "expm1",
-    "exponential", "eye", "flatten", "flip", "float16", "float32", "float64", "floor",
-    "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "get_rng_state", "grad",
-    "gradcheck", "gt", "hessian", "index_select", "initial_seed", "int32", "int64", "isclose",
-    "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "le", "lerp", "linspace", "log",
-    "log1p", "log2", "log10", "log_softmax", "logical_and", "logical_not", "logical_or",
-    "logsumexp", "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean",
-    "meshgrid", "min", "minimum", "movedim", "mul", "multinomial", "nan_to_num", "narrow", "ne",
-    "neg", "nn", "no_grad", "norm", "normal", "one_hot", "ones", "ones_like", "optim", "outer",
-    "permutation", "permute", "poisson", "pow", "prod", "rand", "rand_like", "randint", "randn",
-    "randn_like", "random", "randperm", "reciprocal", "relu", "repeat", "reshape", "roll",
-    "round", "rsqrt", "scan", "scatter_add", "set_rng_state", "settings", "sigmoid", "sign",
-    "sin", "sinh", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "sub", "sum", "summary", "take", "take_along_dim", "tan", "tanh", "tensor", "topk",
-    "transpose", "tril", "triu", "trunc", "unbind", "uniform", "unsqueeze", "value_and_grad",
-    "var", "vjp", "vmap", "where", "while_loop", "zeros", "zeros_like",
+    "BoolTensor", "CompiledStep", "DType", "DoubleTensor", "FloatTensor", "Generator", "HalfTensor",
+    "IntTensor", "LongTensor", "Size", "Tensor", "abs", "acos", "add", "addcdiv", "addcmul",
+    "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort",
+    "as_tensor", "asin", "atan", "atan2", "bernoulli", "bfloat16", "bmm", "bool_", "cat", "ceil",
+    "checkpoint", "chunk", "clamp", "clamp_max", "clamp_min", "compile", "concatenate", "cond",
+    "cos", "cosh", "count_nonzero", "count_overflow", "cumprod", "cumsum", "data",
+    "default_generator", "device", "diagonal", "div", "dot", "double", "dtypes", "dual", "einsum",
+    "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "errors", "exp", "exp2", "expand",
+    "explain", "expm1", "exponential", "eye", "flatten", "flip", "float16", "float32", "float64",
+    "floor", "floor_divide", "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge",
+    "get_rng_state", "grad", "gradcheck", "gt", "half", "hessian", "hstack", "index_select",
+    "inference_mode", "initial_seed", "int32", "int64", "is_floating_point", "is_grad_enabled",
+    "is_tensor", "isclose", "isfinite", "isinf", "isnan", "jacfwd", "jacrev", "jvp", "le", "lerp",
+    "linspace", "load", "log", "log1p", "log2", "log10", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "logsumexp", "long", "lt", "manual_seed", "masked_fill", "matmul",
+    "max", "maximum", "mean", "meshgrid", "min", "minimum", "mm", "movedim", "mul", "multinomial",
+    "mv", "nan_to_num", "narrow", "ne", "neg", "nn", "no_grad", "norm", "normal", "numel",
+    "one_hot", "ones", "ones_like", "optim", "outer", "permutation", "permute", "poisson", "pow",
+    "prod", "rand", "rand_like", "randint", "randn", "randn_like", "random", "randperm",
+    "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round", "rsqrt", "save",
+    "scalar_tensor", "scan", "scatter_add", "select", "set_grad_enabled", "set_rng_state",
+    "settings", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",
+    "squeeze", "stack", "std", "std_mean", "sub", "sum", "summary", "t", "take", "take_along_dim",
+    "tan", "tanh", "tensor", "tile", "topk", "transpose", "tril", "triu", "trunc", "unbind",
+    "unflatten", "uniform", "unsqueeze", "value_and_grad", "var", "var_mean", "vjp", "vmap",
+    "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _checked_names(globals(), __all__, "smelt")
+_install(__name__)

@@ -7,26 +7,30 @@ index, so that nothing large is stored in the program.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from smelt import dtypes
-from smelt.dtypes import as_dtype
+from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor, dlpack
-from smelt.tensor.apply import as_tensor, extents_of
+from smelt.tensor.apply import as_tensor as tensor_from
+from smelt.tensor.apply import extents_of
 from smelt.tensor.apply import full as full_tensor
+from smelt.tensor.device import check_device, is_cpu, no_device
 from smelt.tensor.elementary import where
 from smelt.tensor.indexing import check_bounds
-from smelt.tensor.unsupported import is_cpu, no_device
-from smelt.tracing.engine import Eager, context, literal_array
+from smelt.tensor.methods import KIND_NAMES
+from smelt.tracing.engine import Eager, current_engine, literal_array
 
 __all__ = [
-    "arange", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full", "full_like",
-    "linspace", "meshgrid", "one_hot", "ones", "ones_like", "scalar_tensor", "tensor", "zeros",
-    "zeros_like",
+    "BoolTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
+    "TensorType", "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy",
+    "full", "full_like", "linspace", "meshgrid", "one_hot", "ones", "ones_like", "scalar_tensor",
+    "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 MOST_AXES = 64  # that NumPy's arrays can have
@@ -48,12 +52,12 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if isinstance(data, Tensor):
         source = data.detach() if kind is None else data.detach().to(kind)
         # a copy of a traced tensor is that tensor: it is a value, not memory
-        result = source if source.is_traced else Tensor(source.data.copy(), source.dtype)
-    elif isinstance(data, np.ndarray) and isinstance(context.engine, Eager):
+        result = source if source.is_traced else Tensor(source.stored.copy(), source.dtype)
+    elif isinstance(data, np.ndarray) and isinstance(current_engine(), Eager):
         array, dtype = literal_array(data, kind)
         result = Tensor(np.array(array, order="C"), dtype)
     else:
-        result = as_tensor(_stacked(data), kind)
+        result = tensor_from(_stacked(data), kind)
     return result.requires_grad_() if requires_grad else result
 
 
@@ -67,6 +71,52 @@ def _stacked(data: Any, depth: int = 0) -> Any:
 
 
 scalar_tensor = tensor
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """Returns a tensor itself, or in another dtype, and other data as a new tensor.
+
+    Args:
+        data: a Tensor, a number, nested lists of numbers, or a NumPy array.
+        dtype: what to store; by default as `tensor` has it.
+    """
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    return tensor(data, dtype)
+
+
+class TensorType:
+    """PyTorch's `FloatTensor` and its kin: a dtype that makes tensors when it is called.
+
+    `FloatTensor(2, 3)` is zeros of a shape, `FloatTensor([2, 3])` a tensor with these elements.
+    """
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: DType) -> None:
+        self.dtype = dtype
+
+    def __call__(self, *given: Any, device: Any = None) -> Tensor:
+        """Returns zeros of a shape, or a tensor of the given data.
+
+        Raises:
+            ArgumentError: another device than the CPU.
+        """
+        check_device(device)
+        if len(given) == 1 and not isinstance(given[0], (int, np.integer)):
+            return tensor(given[0], self.dtype)
+        return zeros(*given if given else (0,), dtype=self.dtype)
+
+    def __repr__(self) -> str:
+        return f"smelt.{KIND_NAMES[self.dtype]}"
+
+
+BoolTensor = TensorType(dtypes.bool_)
+DoubleTensor = TensorType(dtypes.float64)
+FloatTensor = TensorType(dtypes.float32)
+HalfTensor = TensorType(dtypes.float16)
+IntTensor = TensorType(dtypes.int32)
+LongTensor = TensorType(dtypes.int64)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -162,13 +212,16 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     """Returns start, start + step, ... below `end`; with one argument 0, 1, ... below it.
 
     The dtype is int64 when all arguments are ints, else float32, unless one is given. Element i is
-    start + i * step, each rounded by itself.
+    start + i * step, each rounded by itself; for an integer dtype the arguments become integers
+    first.
     """
     start, end = (0, start) if end is None else (start, end)
+    integral = all(isinstance(bound, int) for bound in (start, end, step))
+    if dtype is not None and not as_dtype(dtype).is_float and not integral:
+        return arange(math.trunc(start), math.trunc(end), math.trunc(step), dtype)
     if step == 0:
         raise ArgumentError("arange: the step must not be 0")
     count = max(0, math.ceil((end - start) / step))
-    integral = all(isinstance(bound, int) for bound in (start, end, step))
     kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if integral else dtypes.float32
     numbers = iota(shape=(count,), axis=0)
     if integral:
@@ -177,13 +230,20 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
 
 
 def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) -> Tensor:
-    """Returns `steps` evenly spaced numbers from start to end, both included."""
+    """Returns `steps` evenly spaced numbers from start to end, both included.
+
+    They are worked out in float64 from the nearer end; for an integer dtype the ends become
+    integers first.
+    """
     if steps < 0:
         raise ArgumentError(f"linspace: the number of steps must not be negative: {steps}")
     numbers = iota(shape=(steps,), axis=0).to(dtypes.float64)
-    spaced = numbers * ((end - start) / max(1, steps - 1)) + float(start)
-    last = (numbers == steps - 1) & (numbers > 0)
-    return where(last, float(end), spaced).to(dtype)  # the end is met exactly
+    whole = not as_dtype(dtype).is_float
+    ends = [as_tensor(bound, dtypes.float64).to(dtypes.float64) for bound in (start, end)]
+    first, last = (bound.trunc() if whole else bound for bound in ends)
+    gap = (last - first) / max(1, steps - 1)
+    from_last = last - (steps - 1 - numbers) * gap
+    return where(numbers < max(1, steps // 2), first + numbers * gap, from_last).to(dtype)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:
@@ -192,26 +252,43 @@ def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:
     return (iota(shape=shape, axis=0) == iota(shape=shape, axis=1)).to(dtype)
 
 
-def one_hot(labels: Any, num_classes: int, dtype: Any = dtypes.int64) -> Tensor:
+def one_hot(labels: Any, num_classes: int = -1, dtype: Any = dtypes.int64) -> Tensor:
     """Returns 1 at each label's place along a new last axis of extent `num_classes`, else 0.
 
+    Args:
+        labels: whole numbers, any shape.
+        num_classes: how many classes there are; -1 for one more than the largest label, which is
+            known eagerly only.
+        dtype: of the result.
+
     Raises:
+        ArgumentError: there is neither a label nor a number of classes.
+        TraceError: -1 inside a compiled step.
         BoundsError: a label outside 0..num_classes - 1.
         DTypeError: the labels are not integers.
     """
-    labels = as_tensor(labels)
+    labels = tensor_from(labels)
+    if num_classes == -1:
+        if not labels.numel():
+            raise ArgumentError("one_hot: no labels; say how many classes there are")
+        num_classes = int(labels.amax()) + 1
     check_bounds("one_hot", labels, num_classes)
     shape = (*labels.shape, num_classes)
     return (iota(shape=shape, axis=labels.ndim) == labels.unsqueeze(-1)).to(dtype)
 
 
-def meshgrid(*vectors: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Returns the vectors spread over a common grid; "xy" exchanges the first two axes."""
+def meshgrid(*vectors: Tensor | Sequence[Tensor], indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Returns the vectors spread over a common grid; "xy" exchanges the first two axes.
+
+    The vectors may stand in one list.
+    """
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"meshgrid: indexing is 'ij' or 'xy', got {indexing!r}")
-    shape = tuple(vector.size for vector in vectors)
+    only = vectors[0] if len(vectors) == 1 else None
+    axes: Sequence[Any] = only if isinstance(only, (list, tuple)) else vectors
+    shape = tuple(vector.size for vector in axes)
     grids = []
-    for axis, vector in enumerate(vectors):
+    for axis, vector in enumerate(axes):
         column = vector.reshape([-1 if dim == axis else 1 for dim in range(len(shape))])
         grids.append(column.expand(shape))
     swap = indexing == "xy" and len(shape) > 1

@@ -21,13 +21,18 @@ def rename(module: str, names: Mapping[str, str]) -> None:
     from outside, since type checkers would let a module with a `__getattr__` have any attribute.
     """
 
+    held = vars(sys.modules[module])
+    before = held.get("__getattr__")
+
     def look_up(name: str) -> Any:
+        if name not in names and before is not None:
+            return before(name)
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         _warn(f"{module}.{name}", names[name])
         return getattr(sys.modules[module], names[name])
 
-    vars(sys.modules[module])["__getattr__"] = look_up
+    held["__getattr__"] = look_up
 
 
 def renamed_argument(

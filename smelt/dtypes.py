@@ -85,6 +85,8 @@ def as_dtype(given: Any) -> DType:
         return BY_NAME[given]
     if isinstance(given, type) and given in _PYTHON:
         return _PYTHON[given]
+    if isinstance(getattr(given, "dtype", None), DType):
+        return as_dtype(given.dtype)  # `FloatTensor`, which stands for its dtype
     try:
         storage = np.dtype(given).newbyteorder("=")
     except (TypeError, ValueError):
@@ -136,6 +138,11 @@ def largest(dtype: DType) -> float:
     if dtype is bfloat16:
         return float(decode(np.array(0x7F7F, np.uint16), bfloat16))
     return float(np.finfo(dtype.storage).max)
+
+
+def smallest_normal(dtype: DType) -> float:
+    """Returns the smallest positive number of a float dtype that has all its digits."""
+    return float(np.finfo(np.float32 if dtype is bfloat16 else dtype.storage).tiny)
 
 
 def decode(array: np.ndarray, dtype: DType) -> np.ndarray:

@@ -10,7 +10,7 @@ cards in `smelt.ops` that `smelt.jvp` uses; there is no second table of derivati
     >>> y
     Dual(15.0, 5.0)
     >>> diff(lambda x: 3 * x**2 + 2 * x + 1, 2.0)
-    tensor(14., smelt.float64)
+    tensor(14., dtype=smelt.float64)
 
 Vectors and matrices of duals are lists, and lists of rows.
 """

@@ -10,6 +10,7 @@
     +-- AssignmentError  x[i] = v: tensors are values             (also a TypeError)
     +-- TraceError       Python asked a traced tensor for a value  (also a RuntimeError)
     +-- GradientError    a derivative that does not exist          (also a RuntimeError)
+    +-- NumericsError    a nan, or an infinity out of finite numbers (also a FloatingPointError)
     +-- MovedError       a donated tensor was used again           (also a RuntimeError)
     +-- ExchangeError    memory that another library cannot share (also a BufferError)
     +-- StateError       a state_dict that does not fit its module (also a KeyError)
@@ -44,6 +45,7 @@ __all__ = [
     "GradientError",
     "MissingExtra",
     "MovedError",
+    "NumericsError",
     "ShapeError",
     "SmeltError",
     "StateError",
@@ -53,6 +55,8 @@ __all__ = [
 
 class SmeltError(Exception):
     """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
+
+    full_traceback = False  # whether to show the frames within Smelt as well
 
     def __init__(self, message: str = "", *details: Any) -> None:
         super().__init__(message, *details)
@@ -65,6 +69,12 @@ class SmeltError(Exception):
 
     def __str__(self) -> str:
         return self.message + self.location
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns what IPython shows of an error that ends a cell."""
+        from smelt.short_traceback import rendered
+
+        return rendered(self)
 
 
 class ShapeError(SmeltError, ValueError):
@@ -101,6 +111,10 @@ class TraceError(SmeltError, RuntimeError):
 
 class GradientError(SmeltError, RuntimeError):
     """A derivative that was asked for and does not exist."""
+
+
+class NumericsError(SmeltError, FloatingPointError):
+    """A nan, or an infinity that was made of finite numbers, reached something that matters."""
 
 
 class MovedError(SmeltError, RuntimeError):

@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from smelt.tensor import Tensor
+from smelt.tracing.hooks import hooks_of
 
 __all__ = ["changed", "frozen", "version"]
 
@@ -55,4 +56,8 @@ def _frozen_tensor(tensor: Tensor) -> Hashable:
     if tensor.is_traced:
         return Tensor
     # a step is bound to the array and keeps it alive, so that its id is not another's meanwhile
-    return id(tensor), id(tensor._data), tensor.shape, tensor.dtype, tensor.requires_grad
+    return id(tensor), id(tensor._data), tensor.shape, tensor.dtype, *_settings_of(tensor)
+
+
+def _settings_of(tensor: Tensor) -> tuple[Hashable, ...]:
+    return tensor.requires_grad, hooks_of(tensor)

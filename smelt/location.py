@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class _Running(threading.local):
 
     def __init__(self) -> None:
         self.modules: list[str] = []  # the module that is called and those that called it
+        self.line = ""  # the user's line of an operation that is computed again elsewhere
+        self.derivative = ""  # what is differentiated, such as "the backward of mul at train.py:7"
 
 
 running = _Running()
@@ -44,14 +47,43 @@ def module_path() -> str:
     return ".".join(running.modules)
 
 
-@contextlib.contextmanager
-def inside_module(path: str) -> Iterator[None]:
+class inside_module:
     """Within the block errors and graph nodes name this module path; "" names none."""
-    before, running.modules = running.modules, [path] if path else []
+
+    __slots__ = ("_before", "_modules")
+
+    def __init__(self, path: str) -> None:
+        self._modules = [path] if path else []
+
+    def __enter__(self) -> None:
+        self._before, running.modules = running.modules, self._modules
+
+    def __exit__(self, *failure: object) -> None:
+        running.modules = self._before
+
+
+@contextlib.contextmanager
+def inside_derivative(derivative: str, path: str) -> Iterator[None]:
+    """Within the block a rule of differentiation runs, of an operation of the module `path`."""
+    before, running.derivative = running.derivative, derivative
     try:
-        yield
+        with inside_module(path):
+            yield
     finally:
-        running.modules = before
+        running.derivative = before
+
+
+@contextlib.contextmanager
+def computed_again(line: str, path: str, derivative: str) -> Iterator[None]:
+    """Within the block an operation is applied that was written at a line before, as part of a
+    module and perhaps of a derivative.
+    """
+    before, running.line = running.line, line
+    try:
+        with inside_derivative(derivative, path):
+            yield
+    finally:
+        running.line = before
 
 
 def location(message: str = "") -> str:
@@ -104,5 +136,15 @@ def warn(message: str) -> None:
 
 def user_line() -> str:
     """Returns `file:line` of the user's code that is running, or an empty string."""
+    if running.line:
+        return running.line
     frame = user_frame()
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+    return f"{_file_name(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+
+
+def _file_name(filename: str) -> str:
+    """Returns the name of a file; for a cell of a notebook its number, as in `In[3]`."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
+    named = shell.compile.format_code_name(filename) if shell is not None else None
+    return named[1] if named else filename

@@ -20,13 +20,15 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.locks import reentrant_lock
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
+from smelt.ops.order import places_in_order
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor, extents_of, floating
+from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.apply import tensor_of
+from smelt.tracing.engine import EAGER, context, current_engine, no_grad
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "exponential", "get_rng_state", "initial_seed",
@@ -230,6 +232,9 @@ def randint(
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """Returns the numbers 0..n - 1 in random order, as int64: the order of random 64-bit keys."""
     high, low = (generator or default_generator()).words((n,))
+    if context.engine is EAGER:  # the same numbers, without a tensor for each step
+        keys = (high.stored.astype(np.int64) << 32) | low.stored.view(np.uint32)
+        return tensor_of(places_in_order(keys), dtypes.int64)
     return argsort(_unsigned(high) * 2**32 + _unsigned(low))
 
 
@@ -277,17 +282,19 @@ def normal(
     mean: float | Tensor = 0.0,
     std: float | Tensor = 1.0,
     size: Any = None,
-    dtype: Any = dtypes.float32,
+    dtype: Any = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Returns normal numbers; `size` is by default the shape of mean and std.
+    """Returns normal numbers; `size` is by default the shape of mean and std, `dtype` theirs.
 
     Raises:
         ArgumentError: a standard deviation is negative.
     """
     _require(std >= 0, "normal: a standard deviation is negative")
-    unit = randn(_size(size, mean, std), dtype=dtype, generator=generator)
-    return unit * std + mean
+    common = common_dtype((mean, std))
+    kind = as_dtype(dtype) if dtype is not None else common if common.is_float else dtypes.float32
+    unit = randn(_size(size, mean, std), dtype=kind, generator=generator)
+    return (unit * std + mean).to(kind)
 
 
 def exponential(
@@ -392,7 +399,9 @@ def multinomial(
 def _require(holds: Any, message: str) -> None:
     """Raises ArgumentError, or in a compiled step lets it raise, where something does not hold."""
     if isinstance(holds, Tensor):
-        context.engine.require((~holds).sum(), message, ArgumentError)
+        if context.engine is EAGER and not holds.is_traced and holds.stored.all():
+            return
+        current_engine().require((~holds).sum(), message, ArgumentError)
     elif not np.all(holds):
         raise ArgumentError(message)
 

@@ -7,10 +7,11 @@ values from `current`.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from typing import Any, ClassVar
 
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, SmeltError
 
 __all__ = ["current", "get", "settings"]
 
@@ -18,12 +19,32 @@ __all__ = ["current", "get", "settings"]
 class Current(threading.local):
     """The values that hold for the running thread."""
 
+    check_nan: bool = False
     compile: bool = True
     threads: int | None = None
     verify: bool = False
+    full_traceback: bool = False
 
 
 current = Current()
+_followers: dict[str, Callable[[Any], None]] = {}
+
+
+def follow(name: str, function: Callable[[Any], None]) -> None:
+    """Calls a function with the new value whenever a thread gives a switch another one.
+
+    So whoever obeys a switch need not look at it in each operation.
+    """
+    _followers[name] = function
+
+
+def _change(values: dict[str, Any]) -> None:
+    """Gives switches of this thread values, and tells who follows those that are others now."""
+    before = get()
+    vars(current).update(values)
+    for name, function in _followers.items():
+        if name in values and values[name] != before[name]:
+            function(values[name])
 
 
 def get() -> dict[str, Any]:
@@ -35,14 +56,22 @@ class settings(ContextDecorator):
     """Sets switches for a block or, as a decorator, for a function; the others keep their values.
 
     Args:
+        check_nan: True finds the operation that made a nan, or an infinity out of finite numbers,
+            once that has reached something: a result of a compiled step, a state, a gradient, or
+            Python that looks at the value. It raises NumericsError, which names the operation,
+            its operands, module and line, forward or backward. Compiled steps stay compiled, and
+            what a step had changed is as before. It holds for what begins within the block.
         compile: False runs compiled steps eagerly, by NumPy, so that every value can be looked at.
+        full_traceback: True lets an error that ends a program, or a cell of a notebook, be shown
+            with the frames within Smelt too, not only with those of the user's own code. For a
+            whole program set the environment variable SMELT_FULL_TRACEBACK to 1.
         threads: how many threads native code uses; the results do not depend on it. None (the start
             value) lets the library choose.
         verify: True checks the loops of every program, as they were written and as they were
             optimized; otherwise they are checked once, before their first compilation.
 
     Raises:
-        ArgumentError: `threads` is no whole number, or below 1.
+        ArgumentError: `threads` is no whole number, or below 1; `check_nan` is no bool.
 
     Example:
         >>> import smelt
@@ -57,7 +86,9 @@ class settings(ContextDecorator):
     def __init__(
         self,
         *,
+        check_nan: bool | None = None,
         compile: bool | None = None,
+        full_traceback: bool | None = None,
         threads: int | None = None,
         verify: bool | None = None,
     ) -> None:
@@ -65,14 +96,24 @@ class settings(ContextDecorator):
             raise ArgumentError(
                 f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"
             )
-        given = {"compile": compile, "threads": threads, "verify": verify}
+        if check_nan is not None and not isinstance(check_nan, bool):
+            raise ArgumentError(f"settings: check_nan={check_nan!r}; give True or False")
+        given = {
+            "check_nan": check_nan,
+            "compile": compile,
+            "full_traceback": full_traceback,
+            "threads": threads,
+            "verify": verify,
+        }
         self._new = {name: value for name, value in given.items() if value is not None}
         self._before: list[dict[str, Any]] = []
 
     def __enter__(self) -> settings:
         self._before.append(get())
-        vars(current).update(self._new)
+        _change(self._new)
         return self
 
     def __exit__(self, *failure: object) -> None:
-        vars(current).update(self._before.pop())
+        if current.full_traceback and isinstance(failure[1], SmeltError):
+            failure[1].full_traceback = True  # it is shown when the block has ended
+        _change(self._before.pop())

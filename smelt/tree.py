@@ -5,6 +5,7 @@ A tree may be nested as deep as memory allows: nothing here calls itself.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,8 @@ def flatten(value: Any) -> tuple[list[Any], Structure]:
     """
     if value is not None and not isinstance(value, (tuple, list, dict)):
         return [value], _LONE_LEAF
+    if type(value) is tuple and not any(_python_map(_is_node, value)):  # nothing is nested
+        return list(value), _flat_tuple(len(value))
     leaves: list[Any] = []
     items: list[Item] = []
     stack: list[Any] = [value]
@@ -76,6 +79,15 @@ def flatten(value: Any) -> tuple[list[Any], Structure]:
             leaves.append(node)
             items.append(_LEAF)
     return leaves, Structure(tuple(items), len(leaves))
+
+
+def _is_node(value: Any) -> bool:
+    return value is None or isinstance(value, (tuple, list, dict))
+
+
+@functools.cache
+def _flat_tuple(count: int) -> Structure:
+    return Structure(((tuple, (), count), *(_LEAF,) * count), count)
 
 
 def _open(node: Any, around: set[int], stack: list[Any]) -> None:

@@ -38,7 +38,7 @@ def test_tensor_copies():
         x.copy_(x + 1)
     assert x.tolist() == [1, 2, 3]
     assert y.tolist() == [0, 1, 2]
-    assert tensor(np.arange(6).reshape(2, 3).T).data.flags.c_contiguous
+    assert tensor(np.arange(6).reshape(2, 3).T).stored.flags.c_contiguous
     assert tensor([tensor(1.0), 2.0]).tolist() == [1, 2]
     assert tensor([1, 2], dtype="float64", requires_grad=True).requires_grad
     assert not tensor(tensor([1.0], requires_grad=True) * 2).requires_grad

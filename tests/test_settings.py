@@ -10,15 +10,23 @@ import pytest
 import smelt
 from smelt.errors import ArgumentError
 from smelt.settings import current, settings
+from smelt.tracing.check_nan import CheckedEager
+from smelt.tracing.engine import EAGER, context
 
-START = {"compile": True, "threads": None, "verify": False}
+START = {
+    "check_nan": False,
+    "compile": True,
+    "full_traceback": False,
+    "threads": None,
+    "verify": False,
+}
 
 
 def test_a_switch_holds_for_its_block() -> None:
     with settings(compile=False, threads=2):
-        assert settings.get() == {"compile": False, "threads": 2, "verify": False}
+        assert settings.get() == {**START, "compile": False, "threads": 2}
         with settings(verify=True):
-            assert settings.get() == {"compile": False, "threads": 2, "verify": True}
+            assert settings.get() == {**START, "compile": False, "threads": 2, "verify": True}
     assert settings.get() == START
 
 
@@ -59,3 +67,21 @@ def test_the_package_shows_the_switches() -> None:
 def test_what_is_no_number_of_threads_is_refused(threads: Any) -> None:
     with pytest.raises(ArgumentError, match=f"threads={threads!r}"):
         settings(threads=threads)
+
+
+def test_the_check_stands_in_the_place_of_the_eager_engine_while_it_is_on() -> None:
+    assert context.engine is EAGER
+    with settings(check_nan=True):
+        checked = context.engine
+        assert isinstance(checked, CheckedEager)
+        with settings(check_nan=True, threads=2):
+            assert context.engine is checked
+        with settings(check_nan=False):
+            assert context.engine is EAGER
+    assert context.engine is EAGER
+
+
+@pytest.mark.parametrize("given", [1, "count", "yes"])
+def test_a_check_that_is_no_bool_is_refused(given: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"check_nan={given!r}"):
+        settings(check_nan=given)

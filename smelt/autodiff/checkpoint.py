@@ -23,7 +23,16 @@ from smelt.ops.movement import concatenate
 from smelt.ops.op import Op, Type
 from smelt.tensor import Tensor
 from smelt.tracing.apply import TapeEntry, tape_mark
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, enable_grad, no_grad, using
+from smelt.tracing.engine import (
+    Data,
+    Engine,
+    NestedEngine,
+    context,
+    current_engine,
+    enable_grad,
+    no_grad,
+    using,
+)
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
 Changes = dict[
@@ -67,7 +76,7 @@ class Segment(Op):
     def run(self) -> Any:
         """Returns the function's results, each with this segment as its only history."""
         mark = tape_mark()
-        with using(RecordingEngine(context.engine, self.changes)):
+        with using(RecordingEngine(current_engine(), self.changes)):
             value = self._call(self.leaves)
         leaves, structure = tree.flatten(value)
         computed = [leaf for leaf in leaves if _is_computed(leaf, mark)]
@@ -202,10 +211,10 @@ def _restored(changes: Changes) -> Iterator[None]:
     """Within the block states are as the first run found them; then again as before the block."""
     after = [(target, _copied(target), target.version) for target, _ in changes.values()]
     for target, before in changes.values():
-        context.engine.assign(target, before)
+        current_engine().assign(target, before)
     try:
         yield
     finally:
         for target, now, version in after:
-            context.engine.assign(target, now)
+            current_engine().assign(target, now)
             target._version[0] = version

@@ -34,15 +34,15 @@ class RecordedInput(Tensor):
 
     def __init__(self, x: Tensor) -> None:
         self.was_read = False
-        super().__init__(x.data, x.dtype, requires_grad=True)
+        super().__init__(x.stored, x.dtype, requires_grad=True)
         self.tape_entry = x.tape_entry  # without one it is a leaf
         self.share_version(x)
 
     @property
-    def data(self) -> Any:
+    def stored(self) -> Any:
         """The array or graph node behind it."""
         self.was_read = True
-        return super().data
+        return super().stored
 
 
 class Recording:
@@ -185,7 +185,7 @@ def without_history(x: Tensor) -> Tensor:
 
     Unlike `detach`, which also stops the gradients of whoever differentiates around `vmap`.
     """
-    bare = Tensor(x.data, x.dtype)
+    bare = Tensor(x.stored, x.dtype)
     bare.share_version(x)
     return bare
 

@@ -18,7 +18,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, GradientError, ShapeError, SmeltError, TraceError
 from smelt.ops.op import Op, Shape, Type, normal_axis
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, using
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, current_engine, using
 
 Axes = Any  # None, an int, or a tree of these that is a prefix of the tree of tensors
 
@@ -37,11 +37,16 @@ class Batched:
         self.engine = engine
         self.shape: Shape = tensor.shape[1:]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        raise TraceError(
+    @property
+    def leak(self) -> str:
+        """What to say when the tensor is used outside of its `vmap`."""
+        return (
             f"a tensor of shape {self.shape} made inside vmap was used outside it; return it "
             "from the function instead of storing it"
         )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise TraceError(self.leak)
 
 
 class Batching(NestedEngine):
@@ -66,7 +71,10 @@ class Batching(NestedEngine):
 
     def owns(self, tensor: Tensor) -> bool:
         """Returns whether a tensor differs from example to example of this `vmap`."""
-        data = tensor.data
+        return self.holds(tensor.stored)
+
+    def holds(self, data: Data) -> bool:
+        """Returns whether data differ from example to example of this `vmap`."""
         return isinstance(data, Batched) and data.engine is self
 
     def axes_of(self, tensors: Iterable[Tensor]) -> tuple[int | None, ...]:
@@ -136,7 +144,7 @@ class Batching(NestedEngine):
 
 def physical_of(tensor: Tensor) -> Tensor:
     """Returns the batch behind one example."""
-    return tensor.data.tensor
+    return tensor.stored.tensor
 
 
 def moved_axis(x: Tensor, start: int, stop: int) -> Tensor:
@@ -172,7 +180,7 @@ def vmap(function: Function, in_axes: Axes = 0, out_axes: Axes = 0) -> Function:
     def mapped(*arguments: Any, **options: Any) -> Any:
         leaves, structure = tree.flatten(arguments)
         axes = axes_of_leaves(in_axes, arguments, "in_axes")
-        engine = Batching(context.engine, _batch_size(leaves, axes))
+        engine = Batching(current_engine(), _batch_size(leaves, axes))
         examples = [engine.enter(leaf, axis) for leaf, axis in zip(leaves, axes, strict=True)]
         with using(engine):
             result = function(*tree.unflatten(structure, examples), **options)

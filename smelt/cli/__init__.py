@@ -12,8 +12,9 @@ from smelt.cli.book import book
 from smelt.cli.info import info
 from smelt.cli.parser import make_parser
 from smelt.cli.predict import predict
-from smelt.cli.train import INTERRUPTED, train
+from smelt.cli.train import train
 from smelt.errors import SmeltError
+from smelt.starting import INTERRUPTED, STOPPED, loaded
 
 __all__ = ["main"]
 
@@ -30,9 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Where nobody reads the output any more, as behind `| head -1`, it ends without a word; a
     training keeps what it has.
     """
+    is_program = arguments is None
     try:
         try:
-            return _run(arguments)
+            loaded()
+            code = _run(arguments)
+            if is_program and code == INTERRUPTED:
+                _ignore_ctrl_c()
+            return code
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here a closed pipe can still be noticed
@@ -40,10 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     except KeyboardInterrupt:
-        if arguments is None:  # this is the program, and its end is under way
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("smelt: stopped by Ctrl-C", file=sys.stderr)
+        if is_program:
+            _ignore_ctrl_c()
+        print(STOPPED, file=sys.stderr)
         return INTERRUPTED
+
+
+def _ignore_ctrl_c() -> None:
+    """Lets the end of the program, which is under way, come in peace."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

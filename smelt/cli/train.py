@@ -15,11 +15,11 @@ from smelt.cli.parser import Within
 from smelt.data.digits import TRAINING, samples
 from smelt.recipes import digits
 from smelt.settings import settings
+from smelt.starting import INTERRUPTED
 from smelt.train import new_folder, progress
 
 __all__ = ["train"]
 
-INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 SEEDS = 1 << 64  # the generator takes the lowest 64 bits: a larger seed would repeat another
 
 

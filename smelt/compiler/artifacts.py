@@ -19,7 +19,7 @@ import numpy as np
 
 from smelt.dtypes import DType
 from smelt.errors import SmeltError
-from smelt.ir.graph import Graph
+from smelt.ir.graph import Graph, Node
 from smelt.ir.program import Program, Slot
 from smelt.tensor import Tensor
 
@@ -35,7 +35,8 @@ class Traced:
 
     `result` turns the computed tensors into what the function returned; `modules` are the modules
     and optimizers whose settings the graph depends on, `values` the concrete tensors that Python
-    looked at, with what it saw; `arrays` likewise the NumPy arrays that became constants.
+    looked at, with what it saw; `arrays` likewise the NumPy arrays that became constants. `born`
+    says how many nodes there were before each one: the order in which they were written.
     """
 
     graph: Graph
@@ -46,7 +47,18 @@ class Traced:
     gradients: list[GradBinding]
     values: list[tuple[Tensor, bytes]]
     arrays: list[tuple[np.ndarray, bytes]]
+    born: dict[Node, int]
     numbers: list[tuple[Any, DType]]  # symbolic ones, which are the last arguments
+
+    def state_names(self) -> dict[Node, str]:
+        """Returns the names that the traced modules give to the captured tensors."""
+        known: dict[int, str] = {}
+        for module in self.modules:  # the outermost first
+            for kind in ("named_parameters", "named_buffers"):  # an optimizer has none for its own
+                for name, tensor in getattr(module, kind, tuple)():
+                    known.setdefault(id(tensor), name)
+        pairs = zip(self.graph.states, self.states, strict=True)
+        return {node: known[id(tensor)] for node, tensor in pairs if id(tensor) in known}
 
 
 @dataclass(frozen=True, slots=True)

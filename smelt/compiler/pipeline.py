@@ -13,7 +13,8 @@ from typing import Any
 
 from smelt import settings
 from smelt.compiler.artifacts import Stages
-from smelt.compiler.codegen.machine import vector_bits
+from smelt.compiler.codegen.machine import host_cpu
+from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.fusion import fuse
 from smelt.compiler.graph.memory_plan import Planned, plan
 from smelt.compiler.graph.simplify import simplify
@@ -28,11 +29,11 @@ from smelt.ir.verify import verify_program
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What passes know besides their input: the step's name, its states', and the CPU's vectors."""
+    """What passes know besides their input: the step's name, its states', and the CPU."""
 
     name: str
     state_names: Mapping[Node, str]
-    vector_bits: int
+    cpu: CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _optimize(program: Program, options: Options) -> Program:
     for kernel in program.kernels:
         text = kernel_text(kernel, canonical=True)
         if text not in known:
-            known[text] = optimize(kernel, vector_bits=options.vector_bits)
+            known[text] = optimize(kernel, options.cpu)
         new[kernel] = known[text]
     return with_kernels(program, new)
 
@@ -96,7 +97,7 @@ def run_pipeline(graph: Graph, name: str, state_names: Mapping[Node, str]) -> St
         name: of the step, for printing.
         state_names: what the modules call the captured tensors.
     """
-    options = Options(name, state_names, vector_bits())
+    options = Options(name, state_names, host_cpu())
     latest: Any = graph
     stages: dict[str, Any] = {"traced": graph}
     seconds: dict[str, float] = {}

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from smelt import errors
 from smelt.errors import GradientError, TraceError
 from smelt.ir.graph import Leaf, Node
@@ -19,7 +21,7 @@ from smelt.location import with_location
 from smelt.ops.detach import detach
 from smelt.ops.op import Op, Type, Typed
 from smelt.tensor import Tensor
-from smelt.tracing.engine import Data, Engine, NestedEngine, context, using
+from smelt.tracing.engine import Data, Engine, NestedEngine, context, current_engine, using
 from smelt.tracing.graph_builder import VIEW_OUTDATED, GraphBuilder
 
 CARRY = Leaf("carry")  # kept from iteration to iteration
@@ -118,7 +120,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Records new contents of a tensor: one from outside, or one made in this body."""
         node = self.node_of(value)
-        if not self.owns(target._data):
+        if not self.holds(target._data):
             self.node_of(target)
             self._changed[id(target)] = node
         elif isinstance(self.node_of(target).op, Leaf):
@@ -146,14 +148,14 @@ class BodyTracer(GraphBuilder, NestedEngine):
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would be left outside, since it has a value per iteration."""
-        if not self.owns(tensor._data):
+        if not self.holds(tensor._data):
             raise GradientError(_GRADIENT_LEFT.format(tensor.shape))
 
     # --- nodes -----------------------------------------------------------------------------------
 
     def placeholder(self, like: Typed, kind: Leaf) -> Tensor:
         """Returns a tensor that stands for something of the shape and dtype of `like`."""
-        node = self.record(kind, (), {"number": len(self._born)}, like.shape, like.dtype)
+        node = self.record(kind, (), {"number": len(self.born)}, like.shape, like.dtype)
         return Tensor(node, like.dtype, context.grad_enabled and like.dtype.is_float)
 
     def node_of(self, tensor: Tensor) -> Node:
@@ -162,11 +164,11 @@ class BodyTracer(GraphBuilder, NestedEngine):
         if changed is not None:
             return changed
         self.check_current(tensor)
-        if self.owns(tensor._data):
-            return tensor.data
+        if self.holds(tensor._data):
+            return tensor.stored
         entry = self.captured.get(id(tensor))
         if entry is None:
-            self._check_owned(tensor._data)
+            self._check_owned(tensor.stored)
             entry = self.captured[id(tensor)] = (tensor, self._leaf(tensor))
         return entry[1]
 
@@ -179,19 +181,19 @@ class BodyTracer(GraphBuilder, NestedEngine):
         return [Change(*self.captured[key], after=node) for key, node in self._changed.items()]
 
     def _check_owned(self, data: Data) -> None:
-        """Raises for what belongs to a body whose trace is over, here where it is used."""
-        if not isinstance(data, BodyNode):
+        """Raises for what belongs to a trace that is over, here where it is used."""
+        if isinstance(data, np.ndarray):
             return
         around: Engine | None = self
         while around is not None:
-            if isinstance(around, GraphBuilder) and around.owns(data):
+            if around.holds(data):
                 return
             around = around.outer
         raise TraceError(data.leak)
 
     def _leaf(self, tensor: Tensor) -> Node:
-        tensor.data  # noqa: B018  raises for a tensor that was moved
-        attributes = {"number": len(self._born)}
+        tensor.stored  # noqa: B018  raises for a tensor that was moved
+        attributes = {"number": len(self.born)}
         return self.record(CAPTURED, (), attributes, tensor.shape, tensor.dtype)
 
     def _detached(self, node: Node) -> Node:
@@ -218,7 +220,7 @@ class LoopBody:
 
 def trace_body(function: Callable[[], list[Tensor]]) -> TracedBody:
     """Runs `function` with a new tracer as the engine."""
-    return _traced(BodyTracer(context.engine), function)
+    return _traced(BodyTracer(current_engine()), function)
 
 
 def trace_loop(
@@ -230,11 +232,11 @@ def trace_loop(
 
     `initial` are the first contents of the carry, `rows` the inputs (T, ...) to take slices of.
     """
-    tracer = BodyTracer(context.engine)
+    tracer = BodyTracer(current_engine())
     with using(tracer):
         carry = [tracer.placeholder(x, CARRY) for x in initial]
-        slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).data for x in rows]
-    before = [x.data for x in carry]  # what the body makes of `carry` itself does not matter
+        slices = [tracer.placeholder(Type(x.shape[1:], x.dtype), SLICE).stored for x in rows]
+    before = [x.stored for x in carry]  # what the body makes of `carry` itself does not matter
     scanned = [ScannedInput(x, node) for x, node in zip(rows, slices, strict=True)]
     nodes = _traced(tracer, lambda: iteration(carry, [x.slice for x in scanned])).nodes
     carried = [Carry(*triple) for triple in zip(initial, before, nodes, strict=False)]

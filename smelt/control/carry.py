@@ -9,7 +9,7 @@ from typing import Any
 from smelt import tree
 from smelt.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context
+from smelt.tracing.engine import EAGER, current_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ def snapshot(x: Tensor) -> Tensor:
     """
     if x.tape_entry is not None and not x.tape_entry.op.views:
         return x  # copy_ does not change what was computed
-    if x.requires_grad or x.is_traced or context.engine.writes_graph:
+    if x.requires_grad or x.is_traced or current_engine() is not EAGER:
         return x.clone()
-    return Tensor(x.data.copy(), x.dtype)
+    return Tensor(x.stored.copy(), x.dtype)
 
 
 def matching(
@@ -71,6 +71,9 @@ def matching(
     if given != structure:
         differs = tree.difference(structure, given)
         raise ArgumentError(f"{what} must form the same tree {wording.tree}, but {differs}")
+    pairs = zip(leaves, likes, strict=True)
+    if all(leaf.shape == like.shape and leaf.dtype is like.dtype for leaf, like in pairs):
+        return leaves
     for place, leaf, like in zip(tree.paths(structure), leaves, likes, strict=True):
         if leaf.shape != like.shape:
             pair = f"shape {like.shape}", f"shape {leaf.shape}"

@@ -16,7 +16,7 @@ from smelt.control.tuple import get_element
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 Function = Callable[..., Any]
 
@@ -44,7 +44,7 @@ def cond(predicate: Any, then: Function, otherwise: Function, *operands: Any) ->
     if not isinstance(predicate, Tensor):
         predicate = as_tensor(_python_bool(predicate))
     check_bool("cond: the predicate", predicate)
-    if context.engine.writes_graph:
+    if current_engine().writes_graph:
         return _in_graph(predicate, then, otherwise, operands)
     if not predicate.is_traced:
         results, structure = leaves_of((then if predicate.item() else otherwise)(*operands))

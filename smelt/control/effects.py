@@ -16,7 +16,7 @@ from smelt.ir.graph import Node
 from smelt.ops import elementwise
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, no_grad
 
 
 def with_effects(body: LoopBody) -> LoopBody:
@@ -55,7 +55,7 @@ def apply_effects(
         for tensor, value in zip(changed, results[:count], strict=True):
             tensor.copy_(value)
     for condition, total in zip(conditions, results[count:], strict=True):
-        context.engine.require(total, condition.message, condition.error)
+        current_engine().require(total, condition.message, condition.error)
 
 
 def _counted(condition: Condition) -> Carry:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from smelt.ir.graph import CONSTANT, Node, topological
-from smelt.location import inside_module
+from smelt.location import computed_again
 from smelt.ops.op import Op
 from smelt.tensor import Tensor
 from smelt.tensor.apply import apply
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 
 def evaluate_graph(
@@ -31,15 +31,16 @@ def evaluate_graph(
     for node in topological(roots, given):
         values[node] = _constant(node) if node.op is CONSTANT else _applied(node, values)
         if node in known:
-            values[node]._data = known[node].data
+            values[node]._data = known[node].stored
     return values
 
 
 def _constant(node: Node) -> Tensor:
-    return Tensor(context.engine.literal(node.attributes["array"], node.dtype), node.dtype)
+    return Tensor(current_engine().literal(node.attributes["array"], node.dtype), node.dtype)
 
 
 def _applied(node: Node, values: Mapping[Node, Tensor]) -> Tensor:
     assert isinstance(node.op, Op)
-    with inside_module(node.origin.module):
+    origin = node.origin
+    with computed_again(origin.line, origin.module, origin.derivative):
         return apply(node.op, tuple([values[operand] for operand in node.inputs]), node.attributes)

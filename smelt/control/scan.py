@@ -16,7 +16,7 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tensor.shaping import stack
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 Body = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -57,7 +57,7 @@ def scan(
     sliced, input_tree = leaves_of(inputs)
     length = _length(sliced, length)
     loop = _Loop(body, carry_tree, input_tree, Direction(length, reverse))
-    run = _in_graph if context.engine.writes_graph or not length else _in_python
+    run = _in_graph if current_engine().writes_graph or not length else _in_python
     return run(loop, carry, sliced)
 
 

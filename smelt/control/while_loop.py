@@ -16,7 +16,7 @@ from smelt.control.while_op import make_while
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import where
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 Condition = Callable[[Any], Any]
 Body = Callable[[Any], Any]
@@ -49,9 +49,9 @@ def while_loop(
         max_steps = checked_length("while_loop: max_steps", max_steps)
     carry, structure = leaves_of(initial)
     loop = _Loop(condition, body, structure)
-    if max_steps is not None and context.engine.writes_graph:
+    if max_steps is not None and current_engine().writes_graph:
         last = _limited(loop, carry, max_steps)
-    elif context.engine.writes_graph:
+    elif current_engine().writes_graph:
         last = _in_graph(loop, carry)
     else:
         last = _in_python(loop, carry, max_steps)
@@ -106,7 +106,7 @@ def _limited(loop: _Loop, carry: list[Tensor], max_steps: int) -> list[Tensor]:
 
     last, _ = scan(iteration, carry, length=max_steps)
     unfinished = loop.goes_on(last).to(dtypes.int64)
-    context.engine.require(unfinished, _NOT_ENOUGH.format(max_steps), ArgumentError)
+    current_engine().require(unfinished, _NOT_ENOUGH.format(max_steps), ArgumentError)
     return last
 
 

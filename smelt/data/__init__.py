@@ -6,7 +6,7 @@ from smelt.data.categories import OneHot
 from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.csv import load_apple_stock, load_california_housing, load_titanic, read_csv
-from smelt.data.dataset import Dataset, Subset, TensorDataset, random_split
+from smelt.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from smelt.data.digits import load_digits
 from smelt.data.files import fetch
 from smelt.data.filling import SimpleImputer
@@ -14,11 +14,20 @@ from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
 from smelt.data.images import read_digit
 from smelt.data.loader import DataLoader
 from smelt.data.photographs import load_catvnoncat
+from smelt.data.samplers import (
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from smelt.data.scaling import MinMaxScaler, StandardScaler
 from smelt.data.table import Table
 from smelt.data.vocabulary import Vocabulary, split_words
 from smelt.deprecated import rename
+from smelt.pytorch_names import install as _install
 
+_install(__name__)  # before the old names, which it answers for last
 rename(
     __name__,
     {
@@ -34,16 +43,22 @@ __all__ = [
     "DATASETS",
     "Augmented",
     "Channel",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
     "MinMaxScaler",
     "OneHot",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
     "SimpleImputer",
     "StandardScaler",
     "Subset",
+    "SubsetRandomSampler",
     "Table",
     "TensorDataset",
     "Vocabulary",
+    "WeightedRandomSampler",
     "fetch",
     "load_apple_stock",
     "load_california_housing",

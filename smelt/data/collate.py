@@ -43,7 +43,7 @@ def collate(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, path: s
     if len(shapes) > 1:
         what = f"; these are of sample{path}" if path else ""
         raise ShapeError(f"a batch needs samples of one shape, got {sorted(shapes)}{what}")
-    return Tensor(np.stack([tensor.data for tensor in tensors]), tensors[0].dtype)
+    return Tensor(np.stack([tensor.stored for tensor in tensors]), tensors[0].dtype)
 
 
 def _leaf(sample: Any, index: int, path: str) -> Tensor:

@@ -85,7 +85,7 @@ class Consumer(Generic[Value]):
         self._channel: Channel[Value] = Channel(capacity)
         self._progress = _Progress()
         self._sent = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may send too
         work = (self._channel, handle, finish, self._progress, get())
         # a daemon, since Python waits for other threads before anybody can close the channel
         self._thread = threading.Thread(target=_run, args=work, name=name, daemon=True)

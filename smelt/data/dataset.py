@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,8 +14,9 @@ from smelt.data.collate import collate
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import array_of
 
-__all__ = ["Dataset", "Subset", "TensorDataset", "random_split"]
+__all__ = ["ConcatDataset", "Dataset", "Subset", "TensorDataset", "random_split"]
 
 
 class Samples(Protocol):
@@ -169,6 +172,35 @@ class Subset(Dataset):
         return Subset(self.dataset.at_epoch(epoch), self.indices)
 
 
+class ConcatDataset(Dataset):
+    """The samples of several datasets, one dataset behind the other.
+
+    Args:
+        datasets: at least one.
+
+    Raises:
+        ArgumentError: none is given.
+    """
+
+    def __init__(self, datasets: Sequence[Samples]) -> None:
+        self.datasets = [as_dataset(dataset) for dataset in datasets]
+        if not self.datasets:
+            raise ArgumentError("ConcatDataset: give at least one dataset")
+        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: int) -> Any:
+        place = _wrapped_index(index, len(self))
+        part = bisect.bisect_right(self.cumulative_sizes, place)
+        return self.datasets[part][place - (self.cumulative_sizes[part] - len(self.datasets[part]))]
+
+    def at_epoch(self, epoch: int) -> ConcatDataset:
+        """Returns the same datasets, as they are in an epoch."""
+        return ConcatDataset([dataset.at_epoch(epoch) for dataset in self.datasets])
+
+
 def random_split(
     dataset: Samples, lengths: Sequence[int | float], generator: Generator | None = None
 ) -> list[Subset]:
@@ -192,7 +224,7 @@ def random_split(
 
 
 def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
-    return Tensor(np.array(tensor.data[rows]), tensor.dtype)
+    return Tensor(np.array(array_of(tensor)[rows]), tensor.dtype)
 
 
 def _wrapped_index(index: int, length: int) -> int:

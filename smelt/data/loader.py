@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from smelt.data.dataset import Samples, as_dataset
 from smelt.data.prefetch import prefetched
 from smelt.errors import ArgumentError
 from smelt.random import Generator, randperm
+from smelt.tensor.checked import checked
 
 __all__ = ["DataLoader"]
 
@@ -37,6 +38,8 @@ class DataLoader:
         seed: in place of `generator`, the seed of one of its own.
         collate_fn: (list of samples) -> batch, such as texts made equally long; samples of one
             structure and shape are stacked when None.
+        sampler: the indices of an epoch, anything that can be iterated over each epoch, in the
+            place of `shuffle`.
 
     Attributes:
         epoch: counted from 0, the number of the next pass; a dataset that changes from epoch to
@@ -44,7 +47,8 @@ class DataLoader:
 
     Raises:
         ArgumentError: `dataset` is none, `batch_size` or `prefetch_factor` is below 1,
-            `num_workers` below 0, or both `generator` and `seed` are given.
+            `num_workers` below 0, or both `generator` and `seed`, or `sampler` and
+            `shuffle`, are given.
 
     Example:
         >>> import smelt
@@ -56,6 +60,7 @@ class DataLoader:
         [4]
     """
 
+    @checked
     def __init__(
         self,
         dataset: Samples,
@@ -68,12 +73,15 @@ class DataLoader:
         prefetch_factor: int = 2,
         seed: int | None = None,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        sampler: Iterable[int] | None = None,
     ) -> None:
         _at_least("batch_size", batch_size, 1, "a batch has at least 1 sample")
         _at_least("num_workers", num_workers, 0, "0 loads in the thread that asks")
         _at_least("prefetch_factor", prefetch_factor, 1, "a worker makes at least 1 batch ahead")
         if generator is not None and seed is not None:
             raise ArgumentError("DataLoader: give a generator or a seed, not both")
+        if sampler is not None and shuffle:
+            raise ArgumentError("DataLoader: give a sampler or shuffle, not both")
         as_dataset(dataset)  # which refuses what is none
         self.dataset = dataset
         self.batch_size = batch_size
@@ -83,11 +91,20 @@ class DataLoader:
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
         self.collate_fn = collate_fn
+        self.sampler = sampler
         self.epoch = 0
 
     def __len__(self) -> int:
         """Returns the number of batches in an epoch."""
-        full, remainder = divmod(len(self.dataset), self.batch_size)
+        if self.sampler is None:
+            return self._batches(len(self.dataset))
+        if not isinstance(self.sampler, Sized):
+            raise ArgumentError("DataLoader: how many batches the sampler gives is not known")
+        return self._batches(len(self.sampler))
+
+    def _batches(self, count: int) -> int:
+        """Returns into how many batches a number of samples falls."""
+        full, remainder = divmod(count, self.batch_size)
         return full + (remainder > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
@@ -105,11 +122,13 @@ class DataLoader:
                 raise ArgumentError(f"DataLoader: batch {index} raised StopIteration") from error
 
         if self.num_workers == 0:
-            return map(batch, range(len(self)))
+            return map(batch, range(self._batches(len(order))))
         ahead = self.num_workers * self.prefetch_factor
-        return prefetched(batch, len(self), self.num_workers, ahead)
+        return prefetched(batch, self._batches(len(order)), self.num_workers, ahead)
 
     def _order(self) -> np.ndarray:
+        if self.sampler is not None:
+            return np.asarray([int(index) for index in self.sampler], np.int64)
         count = len(self.dataset)
         return (
             randperm(count, generator=self.generator).numpy() if self.shuffle else np.arange(count)

@@ -12,11 +12,14 @@ from smelt import dtypes
 from smelt.data.dataset import TensorDataset
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.markup import GAP, cut, note, table
 from smelt.tensor import Tensor
 
 __all__ = ["Column", "Table"]
 
 Column = np.ndarray | list[str | None]  # numbers, missing ones nan; or text, missing ones None
+MISSING = "–"  # what a notebook shows of a missing value
+ROWS, COLUMNS = 20, 20  # of a table in a notebook
 SHOWN = 5  # rows that a message names
 
 
@@ -88,6 +91,19 @@ class Table:
             for name, column in self._columns.items()
         )
         return f"Table({len(self)} rows; {', '.join(kinds)})"
+
+    def _repr_html_(self) -> str:
+        places = cut(len(self), ROWS)
+        chosen = [None if n is None else self.names[n] for n in cut(len(self.names), COLUMNS)]
+        columns = [
+            [GAP] * (len(places) + 2) if name is None else _shown_column(name, self[name], places)
+            for name in chosen
+        ]
+        labels = ["", "", *(GAP if place is None else place for place in places)]
+        head, *rows = zip(labels, *columns, strict=True)
+        numbers = [0, *(n for n, name in enumerate(chosen, 1) if name in self.numeric)]
+        size = f"Table of {len(self):,} rows, {len(self.names)} columns"
+        return note(size) + table(head, rows, numbers=numbers)
 
     # --- parts of it ------------------------------------------------------------------------------
 
@@ -230,6 +246,20 @@ def _is_missing(column: Column) -> np.ndarray:
 
 def _first_text(column: Iterable[str | None]) -> str:
     return next((value for value in column if value is not None), "")
+
+
+def _shown_column(name: str, column: Column, places: Sequence[int | None]) -> list[str]:
+    """Returns name, kind and cells of a column as a notebook shows them."""
+    kind = str(column.dtype) if isinstance(column, np.ndarray) else "text"
+    cells = (GAP if place is None else _shown(column[place]) for place in places)
+    return [name, kind, *cells]
+
+
+def _shown(value: Any) -> str:
+    """Returns a cell of a table: a number in few digits, a dash for what is missing."""
+    if value is None or value != value:
+        return MISSING
+    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
 
 
 def _listed(rows: np.ndarray) -> str:

@@ -23,7 +23,15 @@ from smelt.atomic import open_error
 from smelt.dtypes import DType
 from smelt.errors import FileError, MissingExtra
 
-__all__ = ["LAYOUTS", "LONGEST", "Entry", "SafetensorsFile", "opened", "require_library"]
+__all__ = [
+    "LAYOUTS",
+    "LONGEST",
+    "Entry",
+    "SafetensorsFile",
+    "opened",
+    "require_library",
+    "unknown_dtype",
+]
 
 Location = str | os.PathLike[str]
 
@@ -37,9 +45,13 @@ DTYPES: dict[str, tuple[DType, str]] = {
     "F32": (dtypes.float32, "<f4"),
     "F64": (dtypes.float64, "<f8"),
 }
+# those of arrays that a checkpoint holds, and no tensor
+ARRAYS = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
 LAYOUTS = {dtype.name: layout for dtype, layout in DTYPES.values()}
+LAYOUTS |= {np.dtype(layout).name: layout for layout in ARRAYS.values()}
 METADATA = "__metadata__"
 LENGTH = 8  # bytes, in which the length of the header stands
+PICKLES = (b"\2", b"\3", b"\4", b"\5")  # versions of Python's, from the second byte on
 LONGEST = 100_000_000  # bytes of a header, which readers of the format take
 
 
@@ -49,7 +61,8 @@ class Entry:
 
     Attributes:
         name: of the tensor.
-        dtype: ours.
+        kind: the format's name of the dtype.
+        dtype: ours; None where Smelt's tensors have none such.
         layout: of the array that holds its bytes.
         shape: its shape.
         start: the byte of the file with which it begins.
@@ -57,11 +70,17 @@ class Entry:
     """
 
     name: str
-    dtype: DType
+    kind: str
+    dtype: DType | None
     layout: str
     shape: tuple[int, ...]
     start: int
     size: int
+
+    @property
+    def dtype_name(self) -> str:
+        """What Smelt, or else NumPy, calls the dtype."""
+        return self.dtype.name if self.dtype else np.dtype(self.layout).name
 
 
 @dataclass(slots=True)
@@ -150,11 +169,39 @@ def _validate(library: Any, path: Location, facts: os.stat_result) -> None:
         library.safe_open(path, "numpy")
         now = os.stat(path)
     except library.SafetensorError as error:
-        raise _invalid(path, facts.st_size, str(error)) from None
+        raise _foreign(path) or _invalid(path, facts.st_size, str(error)) from None
     except OSError as error:
         raise open_error(path, error) from None
     if any(getattr(now, fact) != getattr(facts, fact) for fact in ("st_dev", "st_ino", "st_size")):
         raise FileError(f"{path}: was replaced while it was opened; read it again")
+
+
+def _foreign(path: Location) -> FileError | None:
+    """Returns the error for a file of another format that somebody may take for this one."""
+    import zipfile  # rarely needed, and slow to load
+
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start[:2] == b"PK" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            arrays = any(name.endswith(".npy") for name in archive.namelist())
+        return _of_numpy(path) if arrays else _of_pytorch(path)
+    if start == b"\x93NUM":
+        return _of_numpy(path)
+    return _of_pytorch(path) if start[:1] == b"\x80" and start[1:2] in PICKLES else None
+
+
+def _of_pytorch(path: Location) -> FileError:
+    return FileError(
+        f"{path}: was written by torch.save, or is another pickle; reading one runs what is in it, "
+        "and Smelt reads none. Write it anew where PyTorch is installed: "
+        "from safetensors.torch import save_file; "
+        "save_file(torch.load(path, weights_only=True), new_path); then smelt.load(new_path)"
+    )
+
+
+def _of_numpy(path: Location) -> FileError:
+    return FileError(f"{path}: was written by NumPy; read it with numpy.load(path)")
 
 
 def _invalid(path: Location, size: int, reason: str) -> FileError:
@@ -185,12 +232,15 @@ def _entry(path: Location, name: str, given: Any, length: int) -> Entry:
     """Returns what the header says of an array; the library takes a list of its parts as well."""
     parts = (given["dtype"], given["shape"], given["data_offsets"]) if _is_map(given) else given
     kind, shape, (start, end) = parts
-    if kind not in DTYPES:
-        raise FileError(
-            f"{path}: tensor {name!r} has dtype {kind}; Smelt reads {', '.join(DTYPES)}"
-        )
-    dtype, layout = DTYPES[kind]
-    return Entry(name, dtype, layout, tuple(shape), length + start, end - start)
+    if kind not in DTYPES and kind not in ARRAYS:
+        raise unknown_dtype(path, name, kind)
+    dtype, layout = DTYPES[kind] if kind in DTYPES else (None, ARRAYS[kind])
+    return Entry(name, kind, dtype, layout, tuple(shape), length + start, end - start)
+
+
+def unknown_dtype(path: Location, name: str, kind: str) -> FileError:
+    """Returns the error for a tensor of a dtype that Smelt's have not."""
+    return FileError(f"{path}: tensor {name!r} has dtype {kind}; Smelt reads {', '.join(DTYPES)}")
 
 
 def _is_map(given: Any) -> bool:

@@ -8,7 +8,6 @@ and load as well.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,17 +16,33 @@ from typing import Any
 import numpy as np
 
 from smelt.atomic import replacing
-from smelt.dtypes import DType
 from smelt.errors import ArgumentError, FileError
-from smelt.export.header import LAYOUTS, LONGEST, opened, require_library
+from smelt.export.header import (
+    LAYOUTS,
+    LONGEST,
+    SafetensorsFile,
+    opened,
+    require_library,
+    unknown_dtype,
+)
 from smelt.tensor import Tensor, as_tensor
 
-__all__ = ["load_file", "read_metadata", "save_file"]
+__all__ = [
+    "STRUCTURE",
+    "copied",
+    "load_file",
+    "read_arrays",
+    "read_metadata",
+    "read_tensors",
+    "save_file",
+    "write_arrays",
+]
 
 CHECKSUM = "sha256"
+STRUCTURE = "smelt.structure"  # how `smelt.save` put values together, as JSON
 
 Location = str | os.PathLike[str]
-Arrays = dict[str, tuple[DType, np.ndarray]]  # name -> dtype, bytes in the layout of the file
+Arrays = dict[str, tuple[str, np.ndarray]]  # name -> dtype, bytes in the layout of the file
 
 
 def save_file(
@@ -41,7 +56,7 @@ def save_file(
     Args:
         tensors: name -> Tensor or NumPy array of any shape and dtype, such as `model.state_dict()`.
         path: where to; an existing file is replaced and keeps its permissions.
-        metadata: text to keep in the header; the name "sha256" is taken.
+        metadata: text to keep in the header; the names "sha256" and "smelt.structure" are taken.
 
     Raises:
         ArgumentError: `tensors` is no dict of tensors by name, a name is "__metadata__", the names
@@ -57,17 +72,33 @@ def save_file(
         )
     _check_metadata(metadata or {})
     arrays = {_named(name): _copied(name, value) for name, value in tensors.items()}
+    write_arrays(arrays, path, metadata or {})
+
+
+def write_arrays(arrays: Arrays, path: Location, metadata: Mapping[str, str]) -> None:
+    """Writes arrays to a .safetensors file, with their SHA-256 in its header.
+
+    Args:
+        arrays: name -> name of the dtype and an array of its own in the layout of the file.
+        path: where to.
+        metadata: text to keep in the header.
+
+    Raises:
+        ArgumentError: names and metadata are too long for the format.
+        FileError: the file cannot be written there.
+        MissingExtra: the library `safetensors` is not installed.
+    """
     library = require_library()
     specifications = {
         name: library.TensorSpec(
-            dtype=dtype.name,
+            dtype=dtype,
             shape=list(array.shape),
             data_ptr=array.ctypes.data,
             data_len=array.nbytes,
         )
         for name, (dtype, array) in arrays.items()
     }
-    header = {**(metadata or {}), CHECKSUM: _checksum(arrays)}
+    header = {**metadata, CHECKSUM: _checksum(arrays, metadata.get(STRUCTURE))}
     with replacing(path) as temporary:
         try:
             library.serialize_file(specifications, temporary, metadata=header)
@@ -101,17 +132,39 @@ def load_file(path: Location, mmap: bool = False) -> dict[str, Tensor]:
         [1.0, 1.0]
     """
     with opened(path) as file:
-        take = file.mapped if mmap else file.read
-        arrays = {name: (entry.dtype, take(entry)) for name, entry in file.entries.items()}
-        promised = None if mmap else file.metadata.get(CHECKSUM)
-    if promised is not None and promised != _checksum(arrays):
+        return read_tensors(file, mmap)
+
+
+def read_arrays(file: SafetensorsFile, mmap: bool) -> dict[str, np.ndarray]:
+    """Returns the arrays of an open file by name; `mmap` is that of `load_file`.
+
+    Raises:
+        FileError: the file is truncated, or its contents are not those that were written.
+    """
+    take = file.mapped if mmap else file.read
+    arrays = {name: (entry.dtype_name, take(entry)) for name, entry in file.entries.items()}
+    promised = None if mmap else file.metadata.get(CHECKSUM)
+    if promised is not None and promised != _checksum(arrays, file.metadata.get(STRUCTURE)):
         raise FileError(
-            f"{path}: the contents differ from their SHA-256 in the header: the file was altered "
-            "or damaged after it was written; use another copy"
+            f"{file.path}: the contents differ from their SHA-256 in the header: the file was "
+            "altered or damaged after it was written; use another copy"
         )
+    return {name: array for name, (_, array) in arrays.items()}
+
+
+def read_tensors(file: SafetensorsFile, mmap: bool) -> dict[str, Tensor]:
+    """Returns the tensors of an open file by name; `mmap` is that of `load_file`.
+
+    Raises:
+        FileError: as of `read_arrays`; or one has a dtype that Smelt has not.
+    """
+    for entry in file.entries.values():
+        if entry.dtype is None:
+            raise unknown_dtype(file.path, entry.name, entry.kind)
     return {
         name: Tensor(array.astype(dtype.storage, copy=False), dtype)
-        for name, (dtype, array) in arrays.items()
+        for name, array in read_arrays(file, mmap).items()
+        if (dtype := file.entries[name].dtype) is not None
     }
 
 
@@ -131,8 +184,9 @@ def _check_metadata(metadata: Any) -> None:
         isinstance(text, str) for item in metadata.items() for text in item
     ):
         raise ArgumentError(f"save_file: metadata must be a dict, text -> text; got {metadata!r}")
-    if CHECKSUM in metadata:
-        raise ArgumentError(f"save_file: the metadata name {CHECKSUM!r} is taken")
+    for name in (CHECKSUM, STRUCTURE):
+        if name in metadata:
+            raise ArgumentError(f"save_file: the metadata name {name!r} is taken")
     for text in (text for item in metadata.items() for text in item):
         _check_text("the metadata", text)
 
@@ -157,7 +211,7 @@ def _named(name: Any) -> str:
     return name
 
 
-def _copied(name: str, value: Any) -> tuple[DType, np.ndarray]:
+def _copied(name: str, value: Any) -> tuple[str, np.ndarray]:
     """Returns a copy of a tensor, as the file holds it."""
     if not isinstance(value, Tensor | np.ndarray | np.generic):
         hint = "; give dicts within dicts one dict, with names such as 'a.b'"
@@ -168,8 +222,12 @@ def _copied(name: str, value: Any) -> tuple[DType, np.ndarray]:
     tensor = as_tensor(value)
     if tensor.is_traced:
         tensor.numpy()  # which refuses it: it has a value only when the step runs
-    copy = np.array(tensor.data, LAYOUTS[tensor.dtype.name], order="C")
-    return tensor.dtype, copy.reshape(tensor.shape)
+    return copied(tensor.dtype.name, tensor.stored)
+
+
+def copied(dtype: str, array: np.ndarray) -> tuple[str, np.ndarray]:
+    """Returns the name of a dtype, and a copy of an array in the layout of the file."""
+    return dtype, np.array(array, LAYOUTS[dtype], order="C").reshape(array.shape)
 
 
 def _check_header(path: Location) -> None:
@@ -178,15 +236,22 @@ def _check_header(path: Location) -> None:
         length = int.from_bytes(file.read(8), "little")
     if length > LONGEST:
         raise ArgumentError(
-            f"save_file: names and metadata take {length} bytes; the format allows {LONGEST}: "
-            "give fewer tensors, shorter names or less metadata"
+            f"save: names, metadata and what is no array take {length} bytes; the format allows "
+            f"{LONGEST}: give fewer tensors, shorter names or less metadata, and long lists of "
+            "numbers as arrays"
         )
 
 
-def _checksum(arrays: Arrays) -> str:
-    """Returns a SHA-256 over names, dtypes, shapes and contents, in order of names."""
+def _checksum(arrays: Arrays, structure: str | None) -> str:
+    """Returns a SHA-256 over names, dtypes, shapes and contents, in order of names, and over the
+    structure where there is one.
+    """
+    import hashlib  # slow to load
+
     digest = hashlib.sha256()
+    if structure is not None:
+        digest.update(structure.encode(errors="replace"))
     for name, (dtype, array) in sorted(arrays.items()):
-        digest.update(json.dumps([name, dtype.name, list(array.shape)]).encode())
+        digest.update(json.dumps([name, dtype, list(array.shape)]).encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

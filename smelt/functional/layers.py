@@ -10,6 +10,7 @@ import numpy as np
 
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops import indexing
+from smelt.ops.contraction import matmul, swap_last
 from smelt.ops.iota import iota
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
@@ -43,7 +44,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring it "
             f"to the weight's dtype with .to(smelt.{weight.dtype.name})"
         )
-    y = x @ weight.T
+    if x.ndim > 1 and x.dtype is weight.dtype and x.dtype.compute is x.dtype:
+        y = matmul(x, swap_last(weight))
+    else:
+        y = x @ weight.T
     return y if bias is None else y + bias
 
 
@@ -101,8 +105,7 @@ def layer_norm(
     """
     x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or x.shape[-len(shape) :] != shape:
-        raise ShapeError(f"layer_norm: an input {x.shape} does not end with {shape}")
+    _check_normalized("layer_norm", x, shape, weight, bias)
     axes = tuple(range(-len(shape), 0))
     centred = wide(x) - wide(x).mean(axes, True)
     y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
@@ -126,12 +129,22 @@ def rms_norm(
     """
     x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or x.shape[-len(shape) :] != shape:
-        raise ShapeError(f"rms_norm: an input {x.shape} does not end with {shape}")
+    _check_normalized("rms_norm", x, shape, weight, None)
     axes = tuple(range(-len(shape), 0))
     eps = float(np.finfo(x.dtype.compute.storage).eps) if eps is None else eps
     y = wide(x) * rsqrt((wide(x) ** 2).mean(axes, True) + eps)
     return _scaled(y, weight, None).to(x.dtype)
+
+
+def _check_normalized(
+    what: str, x: Tensor, shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None
+) -> None:
+    """Raises ShapeError unless x ends with `shape`, and the weight and the bias have it."""
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ShapeError(f"{what}: an input {x.shape} does not end with {shape}")
+    for name, one in (("weight", weight), ("bias", bias)):
+        if one is not None and one.shape != shape:
+            raise ShapeError(f"{what}: a {name} {one.shape} for normalized_shape {shape}")
 
 
 def group_norm(

@@ -18,7 +18,8 @@ from smelt.tensor.activations import log_sigmoid, log_softmax, relu
 from smelt.tensor.apply import as_tensor, axis_of, floating, floats
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import clamp, exp, log, maximum, sqrt, where
-from smelt.tracing.engine import context, weak_dtype
+from smelt.tensor.indexing import is_known_inside
+from smelt.tracing.engine import current_engine, weak_dtype
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
@@ -104,7 +105,13 @@ def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float
 def smooth_l1_loss(
     input: Tensor, target: Any, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
-    """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y."""
+    """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y.
+
+    Raises:
+        ArgumentError: a negative beta.
+    """
+    if beta < 0:
+        raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
     input, target = _pair("smooth_l1_loss", input, target)
@@ -115,11 +122,24 @@ def smooth_l1_loss(
 
 
 def poisson_nll_loss(
-    input: Tensor, target: Any, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean"
+    input: Tensor,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
 ) -> Tensor:
-    """Returns e^x - y x, or x - y log(x + eps) when the input is a rate itself."""
+    """Returns e^x - y x, or x - y log(x + eps) when the input is a rate itself.
+
+    With `full` Stirling's y log y - y + log(2 pi y) / 2, for log y!, is added where y > 1.
+    """
     input, target = _pair("poisson_nll_loss", input, target)
     losses = exp(input) - target * input if log_input else input - target * log(input + eps)
+    if full:
+        counted = where(target > 1, target, 1.0)
+        stirling = counted * log(counted) - counted + 0.5 * log(2 * math.pi * counted)
+        losses = losses + where(target > 1, stirling, 0.0)
     return _combined(losses, reduction)
 
 
@@ -149,7 +169,7 @@ def _variance_of(input: Tensor, var: Any) -> Tensor:
         var = var.unsqueeze(-1)
     var = _factor("gaussian_nll_loss", "var", var, input)
     message = "gaussian_nll_loss: a variance is negative"
-    context.engine.require((var < 0).sum(), message, ArgumentError)
+    current_engine().require((var < 0).sum(), message, ArgumentError)
     return var
 
 
@@ -178,7 +198,7 @@ def binary_cross_entropy(
         "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? use "
         "binary_cross_entropy_with_logits, which takes logits"
     )
-    context.engine.require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
+    current_engine().require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
     losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
     return _combined(_weighted("binary_cross_entropy", losses, weight), reduction)
 
@@ -313,12 +333,14 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
             f"labels {target.shape} for an input {x.shape} with {classes} classes along axis "
             f"{axis}: the labels' shape must be {shape}{_hint(x, target)}"
         )
+    if is_known_inside(target, 0, classes):
+        return
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = (
         f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "
         f"{ignore_index} (ignore_index)"
     )
-    context.engine.require(outside.sum(), message, BoundsError)
+    current_engine().require(outside.sum(), message, BoundsError)
 
 
 def _picked(
@@ -389,9 +411,7 @@ def kl_div(input: Tensor, target: Any, reduction: str = "mean", log_target: bool
         losses = surprise - target * input
     if reduction != "batchmean":
         return _combined(losses, reduction)
-    if not input.ndim:
-        raise ShapeError("kl_div: 'batchmean' needs an axis of samples, got shape ()")
-    return losses.sum() / input.shape[0]
+    return losses.sum() / (input.shape[0] if input.ndim else 1)
 
 
 # --- embeddings -----------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from smelt.tensor.shaping import cat, flip, narrow
 MODES = ("constant", "reflect", "replicate", "circular")
 
 
-def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+def pad(
+    x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Tensor:
     """Returns x with more elements at the ends of its last axes.
 
     Args:
@@ -25,7 +27,7 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
             count cuts elements off.
         mode: "constant" for `value`; "reflect" for the mirror image without the edge itself;
             "replicate" for the edge; "circular" for the other end.
-        value: what is added in mode "constant".
+        value: what is added in mode "constant"; None for 0.
 
     Raises:
         ArgumentError: an odd number of counts, or an unknown mode.
@@ -39,7 +41,7 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.
     if len(counts) > 2 * x.ndim:
         raise ShapeError(f"pad: {counts} are for more axes than {x.shape} has")
     if mode == "constant":
-        return _constant(x, counts, value)
+        return _constant(x, counts, value or 0)
     for index in range(len(counts) // 2):
         x = _own(x, x.ndim - 1 - index, counts[2 * index], counts[2 * index + 1], mode)
     return x

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from smelt.dtypes import DType, bfloat16, decode, encode
+from smelt.ir.error_function import erf
 
 Value = Any  # a NumPy scalar, or a vector with one element a lane
 
@@ -69,11 +70,6 @@ def power(a: Value, b: Value) -> Value:
     base, exponent = np.broadcast_arrays(a, b)
     flat = np.power(base.flatten(), exponent.flatten())  # one exponent for each base
     return flat.reshape(base.shape)[()]
-
-
-def erf(x: Value) -> Value:
-    """Returns the error function, which NumPy has not; good to the last bits of float64."""
-    return _erf_exact(x).astype(x.dtype)
 
 
 def _number(x: Value, dtype: DType) -> Value:
@@ -141,7 +137,6 @@ def _never(x: Value) -> Value:
 
 
 _fma_exact = np.vectorize(_fma_one, otypes=[np.float64])
-_erf_exact = np.vectorize(math.erf, otypes=[np.float64])
 
 _NUMPY = (  # NumPy's functions of the same name
     "abs sqrt exp exp2 log log2 log10 log1p expm1 sin cos tanh floor ceil trunc sign logical_not "

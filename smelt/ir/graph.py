@@ -34,10 +34,15 @@ CONSTANT = Leaf("constant")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a node comes from: the user's line, and the path of the module that was running."""
+    """Where a node comes from: the user's line, and the path of the module that was running.
+
+    `derivative` says what it belongs to if a walk of differentiation made it, such as "the backward
+    of mul at train.py:7".
+    """
 
     line: str = ""
     module: str = ""
+    derivative: str = ""
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.module, self.line) if part)

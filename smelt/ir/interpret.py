@@ -64,8 +64,9 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
             raise CompileError(f"slot {slot.name} ({slot.kind} {slot.number}) has no array")
     for part in program.body:
         match part:
-            case Call(kernel=kernel, slots=slots):
-                run_kernel(kernel, [places[slot] for slot in slots])
+            case Call(kernel=kernel):
+                pairs = zip(kernel.buffers, part.places, strict=True)
+                run_kernel(kernel, [_part(places[slot], at, b) for b, (slot, at) in pairs])
             case Check(slot=slot, number=number) if places[slot].any():
                 return number + 1
             case Repeat(region=region):
@@ -74,6 +75,12 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
             case Branch(flag=flag, yes=yes, no=no):
                 _run_region(yes if places[flag].any() else no, places, 0)
     return 0
+
+
+def _part(array: np.ndarray, offset: int, buffer: ir.Buffer) -> np.ndarray:
+    """Returns the elements of a buffer that lies so many bytes behind the beginning of an array."""
+    first = offset // array.itemsize
+    return array if array.size == buffer.size else array.reshape(-1)[first : first + buffer.size]
 
 
 def _iterations(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:

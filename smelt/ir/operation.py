@@ -41,6 +41,10 @@ class Operation:
         """Whether an element can be computed inside the loop of whoever reads it."""
         return self.pattern is Pattern.POINTWISE
 
+    def element_cost(self, node: Any) -> int:
+        """Returns what one element of a node with this operation costs, besides its operands."""
+        return self.cost
+
     @property
     def is_worth_saving(self) -> bool:
         """Whether a loop keeps the result of each iteration for its gradient."""

@@ -35,10 +35,19 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """One kernel applied to slots, in the order of `kernel.buffers`."""
+    """One kernel applied to slots, in the order of `kernel.buffers`.
+
+    A buffer lies `offsets` bytes behind the beginning of its slot; without offsets they all are 0.
+    """
 
     kernel: Kernel
     slots: tuple[Slot, ...]
+    offsets: tuple[int, ...] = ()
+
+    @property
+    def places(self) -> list[tuple[Slot, int]]:
+        """The slot of each buffer, and the bytes before it."""
+        return list(zip(self.slots, self.offsets or (0,) * len(self.slots), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

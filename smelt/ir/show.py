@@ -88,8 +88,11 @@ def _body_lines(
         yield f"    {names[slot]}: {_slot_text(slot)}"
     for part in program.body:
         match part:
-            case Call(kernel=kernel, slots=slots):
-                yield f"    {kernels[kernel]}({', '.join(names[slot] for slot in slots)})"
+            case Call(kernel=kernel):
+                places = [
+                    f"{names[slot]}{f' + {at} bytes' if at else ''}" for slot, at in part.places
+                ]
+                yield f"    {kernels[kernel]}({', '.join(places)})"
             case Check(slot=slot, number=number):
                 yield f"    check {number}: stop unless {names[slot]} == 0"
             case Repeat(region=region, trip_count=trip_count, flag=flag):

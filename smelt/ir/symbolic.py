@@ -233,8 +233,8 @@ class SymbolicInt(Symbolic):
         self.sample = sample
         self.polynomial = polynomial
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return int
 
     def __index__(self) -> int:
@@ -317,8 +317,8 @@ class SymbolicFloat(Symbolic):
         self.sample = sample
         self.expression = expression
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         return float
 
     def __add__(self, other: Any) -> Any:
@@ -369,6 +369,11 @@ def sample(number: Any) -> Any:
 def settled(number: Any) -> Any:
     """Returns a number, a symbolic one as its sample value, which it has from now on."""
     return number.settled() if is_symbolic(number) else number
+
+
+def as_int(number: Any) -> Any:
+    """Returns a number as an int; a symbolic one, which is one, as it is."""
+    return number if is_symbolic(number) else int(number)
 
 
 def largest(number: Any) -> int:

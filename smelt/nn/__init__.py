@@ -55,7 +55,7 @@ from smelt.nn.loss import (
 )
 from smelt.nn.module import Module
 from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
-from smelt.nn.parameter import Parameter
+from smelt.nn.parameter import Buffer, Parameter
 from smelt.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -78,6 +78,7 @@ from smelt.nn.transformer import (
     TransformerEncoderLayer,
 )
 from smelt.nn.variational import VariationalConv2d, VariationalLinear, kl_divergence
+from smelt.pytorch_names import install as _install
 
 __all__ = [
     "CELU",
@@ -100,6 +101,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
+    "Buffer",
     "ClassToken",
     "Conv1d",
     "Conv2d",
@@ -180,3 +182,5 @@ __all__ = [
     "kl_divergence",
     "shift_right",
 ]
+
+_install(__name__)

@@ -81,10 +81,17 @@ class RNNCell(_Cell):
 
 
 class LSTMCell(_Cell):
-    """`c' = f * c + i * g; h' = o * tanh(c')` (Hochreiter and Schmidhuber, 1997; Gers, 1999).
+    """One step of `LSTM` (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
 
-    i, f, o = sigmoid and g = tanh of the parts of W_ih x + b_ih + W_hh h + b_hh, in the order i, f,
-    g, o. The state is the pair (h, c).
+        i = sigmoid(W_ii x + b_ii + W_hi h + b_hi)
+        f = sigmoid(W_if x + b_if + W_hf h + b_hf)
+        g =    tanh(W_ig x + b_ig + W_hg h + b_hg)
+        o = sigmoid(W_io x + b_io + W_ho h + b_ho)
+        c' = f * c + i * g
+        h' = o * tanh(c')
+
+    The rows of weight_ih are W_ii, W_if, W_ig, W_io, one below the other; so are the others'. The
+    state is the pair (h, c).
 
     Args:
         input_size: extent I of the last axis of the input.
@@ -101,10 +108,14 @@ class LSTMCell(_Cell):
 
 
 class GRUCell(_Cell):
-    """`n = tanh(n_x + r * n_h); h' = (1 - z) * n + z * h` (Cho et al., 2014).
+    """One step of `GRU` (Cho et al., 2014), with the reset gate behind the product.
 
-    r, z = sigmoid of the first two parts of the sum of W_ih x + b_ih and W_hh h + b_hh; n_x, n_h
-    their third parts.
+        r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)
+        z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)
+        n =    tanh(W_in x + b_in + r * (W_hn h + b_hn))
+        h' = (1 - z) * n + z * h
+
+    The rows of weight_ih are W_ir, W_iz, W_in, one below the other; so are the others'.
 
     Args:
         input_size: extent I of the last axis of the input.

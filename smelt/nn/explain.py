@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from smelt.markup import note, table
+from smelt.nn.listing import weights_of
 from smelt.nn.module import Module
 from smelt.nn.summary import check_module, shapes_of, watched
 
 __all__ = ["Call", "Explanation", "explain"]
+
+HEAD = ("layer", "input", "output", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +64,21 @@ class Explanation:
         """The calls that have no others inside, in order: what the data go through."""
         return [call for _, call in self.root.walk() if not call.inside]
 
+    def _repr_html_(self) -> str:
+        calls = list(self.root.walk())
+        rows = [(_title(call), call.input, call.output, call.weights) for _, call in calls]
+        shown = table(HEAD, rows, indents=[depth for depth, _ in calls])
+        return shown + note(f"{self.parameters:,} parameters")
+
     def __str__(self) -> str:
-        head = ("layer", "input", "output", "weights")
         rows = [
             ("  " * depth + _title(call), call.input, call.output, call.weights)
             for depth, call in self.root.walk()
         ]
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (head, ("-" * (sum(widths) + 6), "", "", ""), *rows)
+            for row in (HEAD, ("-" * (sum(widths) + 6), "", "", ""), *rows)
         ]
         return "\n".join([*lines, "", f"{self.parameters:,} parameters"])
 
@@ -125,8 +134,7 @@ def explain(model: Module, *inputs: Any) -> Explanation:
 
 
 def _call(module: Module, path: str, arguments: Any, output: Any, inside: tuple[Call, ...]) -> Call:
-    weights = ", ".join(
-        f"{name} {parameter.shape}" for name, parameter in module.named_parameters(recurse=False)
-    )
     kind, settings = type(module).__name__, module.extra_repr()
-    return Call(path, kind, settings, shapes_of(arguments), shapes_of(output), weights, inside)
+    return Call(
+        path, kind, settings, shapes_of(arguments), shapes_of(output), weights_of(module), inside
+    )

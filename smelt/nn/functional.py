@@ -77,6 +77,7 @@ from smelt.functional import (
     tanh,
     triplet_margin_loss,
 )
+from smelt.pytorch_names import install as _install
 from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
@@ -96,3 +97,5 @@ __all__ = [
 ]  # fmt: skip
 
 _checked_names(globals(), __all__, __name__)
+
+_install(__name__)

@@ -13,6 +13,7 @@ import numpy as np
 
 from smelt.dtypes import float64
 from smelt.errors import ArgumentError, ShapeError
+from smelt.pytorch_names import install as _install
 from smelt.random import rand, randn
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import no_grad
@@ -175,3 +176,6 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         known = ", ".join([*gains, "leaky_relu"])
         raise ArgumentError(f"no gain for {nonlinearity!r}; there is one for {known}")
     return gains[nonlinearity]
+
+
+_install(__name__)

@@ -192,16 +192,27 @@ class KLDivLoss(_Loss):
 class PoissonNLLLoss(_Loss):
     """`exp(x) - target * x`: the target's count is Poisson with mean exp(x).
 
-    With `log_input=False` x is the mean itself: `x - target * log(x + eps)`.
+    With `log_input=False` x is the mean itself: `x - target * log(x + eps)`. `full` adds Stirling's
+    approximation of the logarithm of target!, where the target is above 1.
     """
 
-    def __init__(self, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        *,
+        eps: float = 1e-8,
+        reduction: str = "mean",
+    ) -> None:
         super().__init__(reduction)
         self.log_input = log_input
+        self.full = full
         self.eps = eps
 
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
-        return F.poisson_nll_loss(x, target, self.log_input, self.eps, self.reduction)
+        return F.poisson_nll_loss(
+            x, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction
+        )
 
 
 class GaussianNLLLoss(_Loss):

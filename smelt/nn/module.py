@@ -11,33 +11,33 @@ return self.output(self.hidden(x).tanh())    # (B, 1)
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
 
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
-from smelt.dtypes import as_dtype
 from smelt.errors import (
     ArgumentError,
     AssignmentError,
-    DTypeError,
     SmeltError,
     StateError,
     TraceError,
 )
+from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
-from smelt.nn.parameter import Parameter
+from smelt.nn import listing
+from smelt.nn.conversion import Convertible
+from smelt.nn.hooks import KINDS, BackwardPass, Hooked
+from smelt.nn.parameter import Buffer, Parameter
+from smelt.nn.structure import copied, joined, text_of, walk
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import RAW, checked, explained, passed_through_foreign_code
-from smelt.tensor.unsupported import is_cpu, no_device
-from smelt.tracing.engine import context, no_grad
+from smelt.tensor.spellings import Respelled, respelled
+from smelt.tracing.engine import current_engine, no_grad
 
-__all__ = ["HookHandle", "LoadedKeys", "Module"]
-
-Hook = Callable[["Module", tuple[Any, ...], Any], Any]
+__all__ = ["LoadedKeys", "Module"]
 
 
 class LoadedKeys(NamedTuple):
@@ -47,20 +47,7 @@ class LoadedKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class HookHandle:
-    """What `register_forward_hook` returns: `remove()` takes the hook away."""
-
-    def __init__(self, hooks: dict[int, Hook], key: int) -> None:
-        self._hooks = hooks
-        self._key = key
-
-    def remove(self) -> None:
-        """Takes the hook away; a second call changes nothing."""
-        self._hooks.pop(self._key, None)
-        guards.changed()
-
-
-class Module:
+class Module(Convertible, Hooked):
     """The base of every layer and network.
 
     Parameters, buffers and submodules are attributes. Subclasses set them in `__init__` and say in
@@ -68,10 +55,10 @@ class Module:
     and layouts are PyTorch's.
     """
 
+    stays_itself_compiled: ClassVar[bool] = True  # `smelt.compile(module)` is this module as well
     training: bool = True
     _name: str = ""  # under which the parent holds it; for error messages
     _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state_dict
-    _hooks: Mapping[int, Hook] = {}
 
     # --- computing --------------------------------------------------------------------------------
 
@@ -82,19 +69,39 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(){hint}")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        context.engine.note_module(self)  # a trace remembers which settings it was made for
+        current_engine().note_module(self)  # a trace remembers which settings it was made for
         modules = running.modules
         modules.append(self._name or type(self).__name__.lower())
         try:
-            output = self.forward(*inputs, **options)
+            if self._pre_hooks:
+                inputs = self._before(inputs)
+            if self._backward_hooks:
+                output = self._watched(inputs, options)
+            else:
+                output = self.forward(*inputs, **options)
             if self._hooks:
-                output = self._hooked(inputs, output)
+                output = self._after(inputs, output)
         except RAW as error:
-            self._explain(error, inputs, options)
-            raise
+            again = self._respelled(error, inputs, options)
+            if again is None:
+                self._explain(error, inputs, options)
+                raise
+            output = self(*again.arguments[1:], **again.options)
         finally:
             modules.pop()
         return output
+
+    def _watched(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Computes the output, and lets the backward hooks see the gradients of both ends."""
+        run = BackwardPass(self, inputs)
+        return run.watch(self.forward(*run.inputs, **options))
+
+    def _respelled(
+        self, error: Exception, inputs: tuple[Any, ...], options: dict[str, Any]
+    ) -> Respelled | None:
+        """Returns a call of a layer of Smelt's in Smelt's words, if it was in others."""
+        own = type(self).__module__.startswith("smelt.nn.") and type(error) is TypeError
+        return respelled(type(self).forward, (self, *inputs), options) if own and options else None
 
     def _explain(self, error: Exception, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Raises in Smelt's words what a layer of Smelt's met in the words of Python or NumPy."""
@@ -106,32 +113,19 @@ class Module:
     def __init_subclass__(cls, **options: Any) -> None:
         """Lets the layers of Smelt say what is wrong with the arguments that they are made of."""
         super().__init_subclass__(**options)
-        if cls.__module__.startswith("smelt.nn.") and "__init__" in vars(cls):
+        if not cls.__module__.startswith("smelt.nn."):
+            return
+        if cls.__init__ is object.__init__:
+            cls.__init__ = _without_settings(cls)  # type: ignore[assignment,method-assign]
+        if "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
-
-    def _hooked(self, inputs: tuple[Any, ...], output: Any) -> Any:
-        for hook in tuple(self._hooks.values()):
-            replaced = hook(self, inputs, output)
-            output = output if replaced is None else replaced
-        return output
-
-    def register_forward_hook(self, hook: Hook) -> HookHandle:
-        """Calls `hook(module, inputs, output)` after each forward; a result replaces the output.
-
-        Returns:
-            A handle whose `remove()` takes the hook away.
-        """
-        hooks = vars(self).setdefault("_hooks", {})
-        key = max(hooks, default=-1) + 1
-        hooks[key] = hook
-        guards.changed()
-        return HookHandle(hooks, key)
 
     # --- attributes -------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Tensor):
             self._check_state(name, value)
+            self._as_buffer(name, value)
         elif isinstance(value, Module):
             self._check_method_name(name)
             value._rename(self._child_path(name))
@@ -165,12 +159,26 @@ class Module:
         result = type(self).__new__(type(self))
         attributes = vars(result)
         for name, value in vars(self).items():
-            if name in ("_buffers", "_hooks"):
+            if name == "_buffers" or name in KINDS:
                 value = dict(value)
             elif hasattr(type(value), "rebound"):
                 value = value.rebound(self, result)
             attributes[name] = value
         return result
+
+    def _innermost_first(self) -> list[Module]:
+        roots: list[Module] = [self]
+        return postorder(roots, Module.children)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A module with parameters and submodules of its own."""
+        for module in self._innermost_first():  # so that copying one copies none within
+            if id(module) in memo:
+                continue
+            is_plain = type(module).__deepcopy__ is Module.__deepcopy__ or module is self
+            made = copied(module, memo) if is_plain else copy.deepcopy(module, memo)
+            memo[id(module)] = made
+        return memo[id(self)]
 
     def _check_replaced(self, name: str, value: Any) -> None:
         """Refuses what would take a parameter or a buffer out of the module in silence."""
@@ -224,6 +232,13 @@ class Module:
         vars(self).setdefault("_buffers", {})[name] = persistent
         setattr(self, name, tensor)
 
+    def _as_buffer(self, name: str, value: Tensor) -> None:
+        """Makes a tensor that is assigned to a buffer's name a Buffer, and the reverse."""
+        if isinstance(value, Buffer) and name not in self._buffers:
+            vars(self).setdefault("_buffers", {})[name] = True
+        elif name in self._buffers and type(value) is Tensor and not value.is_traced:
+            value.__class__ = Buffer  # the same object: the user may hold it
+
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         """Sets attribute `name`; the same as plain assignment."""
         setattr(self, name, parameter)
@@ -242,18 +257,14 @@ class Module:
         """Yields the direct submodules."""
         return (child for _, child in self.named_children())
 
+    def _below(self) -> list[tuple[str, Module]]:
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
     def named_modules(
-        self, prefix: str = "", remove_duplicate: bool = True, _seen: set[int] | None = None
+        self, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
         """Yields this module and all below it with their paths; a shared one once, unless asked."""
-        seen = set() if _seen is None else _seen
-        if remove_duplicate and id(self) in seen:
-            return
-        seen.add(id(self))
-        yield prefix, self
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield from value.named_modules(_joined(prefix, name), remove_duplicate, seen)
+        return walk(self, Module._below, prefix, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """Yields this module and all below it."""
@@ -299,15 +310,14 @@ class Module:
             for name, tensor in own(module):
                 if not remove_duplicate or id(tensor) not in seen:
                     seen.add(id(tensor))
-                    yield _joined(path, name), tensor
+                    yield joined(path, name), tensor
 
     # --- changing it ------------------------------------------------------------------------------
 
     def apply(self, function: Callable[[Module], object]) -> Self:
         """Calls `function` on every module below, then on this one; returns the module itself."""
-        for child in self.children():
-            child.apply(function)
-        function(self)
+        for module in self._innermost_first():
+            function(module)
         return self
 
     def train(self, mode: bool = True) -> Self:
@@ -331,58 +341,15 @@ class Module:
         """Forgets the gradients of all parameters, or makes them zeros."""
         clear_gradients(self.parameters(), set_to_none)
 
-    def to(self, dtype: Any) -> Self:
-        """Brings all float parameters and buffers to another float dtype, in place.
-
-        The tensors stay the same objects; an optimizer's moments keep their dtype: make it later.
-        The device "cpu" changes nothing.
-
-        Raises:
-            ArgumentError: another device than the CPU.
-            DTypeError: no float dtype.
-        """
-        if is_cpu(dtype):
-            return self
-        target = as_dtype(dtype)
-        if not target.is_float:
-            raise DTypeError(f"a module's parameters must be floats, not {target.name}")
-        for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.dtype.is_float and tensor.dtype is not target:
-                with no_grad():
-                    converted = tensor.to(target)
-                    gradient = None if tensor.grad is None else tensor.grad.to(target)
-                tensor.replace_storage(np.array(converted.data), target)
-                tensor.grad = gradient
-        guards.changed()
-        return self
-
-    def cpu(self) -> Self:
-        """Returns the module itself: everything is on the CPU."""
-        return self
-
-    def cuda(self, *arguments: Any) -> NoReturn:
-        """Raises ArgumentError: there is no device but the CPU."""
-        raise no_device("cuda")
-
-    def float(self) -> Self:
-        """Brings the module to float32."""
-        return self.to("float32")
-
-    def double(self) -> Self:
-        """Brings the module to float64."""
-        return self.to("float64")
-
     # --- its state --------------------------------------------------------------------------------
 
     def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        for name, parameter in self._own_parameters():
-            yield prefix + name, parameter
-        for name, buffer in self._own_buffers():
-            if self._buffers[name]:
-                yield prefix + name, buffer
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield from value._named_state(f"{prefix}{name}.")
+        for path, module in walk(self, Module._below, once=False):
+            for name, parameter in module._own_parameters():
+                yield prefix + joined(path, name), parameter
+            for name, buffer in module._own_buffers():
+                if module._buffers[name]:
+                    yield prefix + joined(path, name), buffer
 
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """Returns parameters and persistent buffers by path, with PyTorch's keys.
@@ -437,11 +404,19 @@ class Module:
 
         That is classes, Python attributes, `training`, which tensors there are, which are frozen.
         """
-        aside = ("_name", "_hooks", "training")  # these count alike on the class and on the object
+        modules = list(self.modules())
+        numbers = {id(module): number for number, module in enumerate(modules)}
+        return tuple([module._own_fingerprint(numbers) for module in modules])
+
+    def _own_fingerprint(self, numbers: Mapping[int, int]) -> Hashable:
+        aside = ("_name", *KINDS, "training")  # these count alike on the class and on the object
         attributes = tuple(
-            (name, guards.frozen(value)) for name, value in vars(self).items() if name not in aside
+            (name, numbers.get(id(value)) if isinstance(value, Module) else guards.frozen(value))
+            for name, value in vars(self).items()
+            if name not in aside
         )
-        return type(self), self.training, tuple(self._hooks.values()), attributes
+        hooks = tuple(tuple(getattr(self, kind).values()) for kind in KINDS)
+        return type(self), self.training, hooks, attributes
 
     # --- looking at it ----------------------------------------------------------------------------
 
@@ -449,27 +424,33 @@ class Module:
         """Returns the settings that `repr` shows in brackets."""
         return ""
 
+    def _repr_html_(self) -> str:
+        return listing.as_html(self)
+
     def __repr__(self) -> str:
-        children = [
-            f"({name}): {child!r}".replace("\n", "\n  ")
-            for name, child in vars(self).items()
-            if isinstance(child, Module)
-        ]
-        head, settings = type(self).__name__, self.extra_repr()
-        if not children:
-            return f"{head}({settings})"
-        return "\n  ".join([f"{head}({settings}", *children]) + "\n)"
+        return text_of(self, Module._below, Module._head, Module._own_text)
+
+    def _head(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()}"
+
+    def _own_text(self) -> str | None:
+        return None if type(self).__repr__ is Module.__repr__ else repr(self)
+
+
+def _without_settings(cls: type[Module]) -> Callable[[Module], None]:
+    """Returns an `__init__` without arguments that errors name by its class."""
+
+    def __init__(self: Module) -> None:
+        """Makes the module; it has no settings."""
+
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    return __init__
 
 
 def _state_of(given: Any) -> str:
     """Returns how to get a state_dict from what was given in its place."""
-    if isinstance(given, Module):
-        return "give its state_dict()"
-    return "give smelt.export.load_file(path) to read it from a file"
-
-
-def _joined(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
+    loaded = "give smelt.load(path) to read it from a file"
+    return "give its state_dict()" if isinstance(given, Module) else loaded
 
 
 def _listed(what: str, keys: Iterable[str]) -> list[str]:

@@ -77,6 +77,7 @@ class GroupNorm(Module):
         eps: keeps the division finite.
         affine: whether weight and bias, one number a channel, are learned.
         dtype: of the parameters; float32 when None.
+        bias: whether there is a bias, where weight and bias are learned.
 
     Parameters: weight (C,) of ones, bias (C,) of zeros. Shapes: (B, C, ...), kept.
     """
@@ -88,6 +89,8 @@ class GroupNorm(Module):
         eps: float = 1e-5,
         affine: bool = True,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         sizes(self, num_groups=num_groups, num_channels=num_channels)
         if not num_groups or num_channels % num_groups:
@@ -99,7 +102,7 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         self.weight = empty_parameter(num_channels, dtype=dtype) if affine else None
-        self.bias = empty_parameter(num_channels, dtype=dtype) if affine else None
+        self.bias = empty_parameter(num_channels, dtype=dtype) if affine and bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -132,6 +135,8 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         sizes(self, num_features=num_features)
         self.num_features = num_features
@@ -140,7 +145,7 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.weight = empty_parameter(num_features, dtype=dtype) if affine else None
-        self.bias = empty_parameter(num_features, dtype=dtype) if affine else None
+        self.bias = empty_parameter(num_features, dtype=dtype) if affine and bias else None
         kind = float32 if dtype is None else as_dtype(dtype)
         tracked = track_running_stats
         self.register_buffer("running_mean", full((num_features,), 0, kind) if tracked else None)
@@ -213,6 +218,7 @@ class BatchNorm1d(_BatchNorm):
         affine: whether weight and bias are learned.
         track_running_stats: whether there are running statistics; else the batch's always serve.
         dtype: of parameters and buffers; float32 when None.
+        bias: whether there is a bias, where weight and bias are learned.
 
     Parameters: weight (C,) of ones, bias (C,) of zeros. Buffers: running_mean, running_var (C,),
     num_batches_tracked (). Shapes: (B, C) or (B, C, L), kept.

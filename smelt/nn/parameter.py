@@ -11,7 +11,7 @@ from smelt.errors import ArgumentTypeError, DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import described
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter"]
 
 
 class Parameter(Tensor):
@@ -42,7 +42,7 @@ class Parameter(Tensor):
             raise DTypeError(
                 f"a Parameter holds floats, got {tensor.dtype.name}; use register_buffer"
             )
-        super().__init__(np.array(tensor.data, order="C"), tensor.dtype, requires_grad)
+        super().__init__(np.array(tensor.stored, order="C"), tensor.dtype, requires_grad)
 
     @property
     def requires_grad(self) -> bool:
@@ -57,9 +57,24 @@ class Parameter(Tensor):
     def __copy__(self) -> Parameter:
         """A parameter of its own, since optimizers change parameters in place."""
         result = type(self).__new__(type(self))
-        Tensor.__init__(result, self.data.copy(), self.dtype, self.requires_grad)
+        Tensor.__init__(result, self.stored.copy(), self.dtype, self.requires_grad)
         result._grad = self.grad
         return result
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class Buffer(Tensor):
+    """A tensor that belongs to a module's state and is not learned; `register_buffer` makes it one.
+
+    Args:
+        data: the first values, of any shape and dtype.
+    """
+
+    __slots__ = ()
+    is_variable = True
+
+    def __init__(self, data: Any) -> None:
+        tensor = as_tensor(data)
+        super().__init__(tensor.stored, tensor.dtype)

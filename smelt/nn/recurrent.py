@@ -21,7 +21,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, stack
-from smelt.tracing.engine import context
+from smelt.tracing.engine import current_engine
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -178,7 +178,7 @@ class _Layers(Recurrence):
             raise ShapeError(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
         outside = ((lengths < 0) | (lengths > steps)).sum()
         message = f"{name}: a length lies outside 0..{steps}, the sequences have {steps} places"
-        context.engine.require(outside, message, BoundsError)
+        current_engine().require(outside, message, BoundsError)
         return (iota(shape=(steps, batch), axis=0) < lengths).unsqueeze(-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -281,7 +281,16 @@ class RNN(_Layers):
 
 
 class LSTM(_Layers):
-    """`c_t = f * c_{t-1} + i * g; h_t = o * tanh(c_t)`; the step is that of `LSTMCell`.
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
+
+        i_t = sigmoid(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)
+        f_t = sigmoid(W_if x_t + b_if + W_hf h_{t-1} + b_hf)
+        g_t =    tanh(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)
+        o_t = sigmoid(W_io x_t + b_io + W_ho h_{t-1} + b_ho)
+        c_t = f_t * c_{t-1} + i_t * g_t
+        h_t = o_t * tanh(c_t)
+
+    The rows of weight_ih are W_ii, W_if, W_ig, W_io, one below the other; so are the others'.
 
     Args and parameters: as of `RNN`, without `nonlinearity`; weights of 4 H rows. The state is the
     pair (h, c).
@@ -323,7 +332,14 @@ class LSTM(_Layers):
 
 
 class GRU(_Layers):
-    """`h_t = (1 - z) * n + z * h_{t-1}`; the step is that of `GRUCell`.
+    """Gated recurrent units (Cho et al., 2014), with the reset gate behind the product.
+
+        r_t = sigmoid(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)
+        z_t = sigmoid(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)
+        n_t =    tanh(W_in x_t + b_in + r_t * (W_hn h_{t-1} + b_hn))
+        h_t = (1 - z_t) * n_t + z_t * h_{t-1}
+
+    The rows of weight_ih are W_ir, W_iz, W_in, one below the other; so are the others'.
 
     Args and parameters: as of `RNN`, without `nonlinearity`; weights of 3 H rows.
     """

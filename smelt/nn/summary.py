@@ -9,11 +9,15 @@ import numpy as np
 
 from smelt import tree
 from smelt.errors import ArgumentError
-from smelt.nn.module import Hook, Module
+from smelt.markup import note, table
+from smelt.nn.hooks import Hook
+from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tracing.engine import no_grad
 
 __all__ = ["Row", "Summary", "check_module", "shapes_of", "summary", "watched"]
+
+HEAD = ("layer", "output", "parameters", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,20 @@ class Summary:
     trainable: int
     size: int
 
+    def _repr_html_(self) -> str:
+        rows = [(_title(r), r.output, f"{r.parameters:,}", f"{r.size:,}") for r in self.rows]
+        indents = [_depth(row) for row in self.rows]
+        total = ("total", "", f"{self.parameters:,}", f"{self.size:,}")
+        shown = table(HEAD, rows, numbers=(2, 3), indents=indents, total=total)
+        frozen = self.parameters - self.trainable
+        return shown + (note(f"{frozen:,} parameters are frozen") if frozen else "")
+
     def __str__(self) -> str:
-        head = ("layer", "output", "parameters", "bytes")
         cells = [(_indented(r), r.output, f"{r.parameters:,}", f"{r.size:,}") for r in self.rows]
         total = ("total", "", f"{self.parameters:,}", f"{self.size:,}")
-        widths = [max(map(len, column)) for column in zip(head, *cells, total, strict=True)]
+        widths = [max(map(len, column)) for column in zip(HEAD, *cells, total, strict=True)]
         rule = "-" * (sum(widths) + 6)
-        lines = [_line(row, widths) for row in (head, *cells, total)]
+        lines = [_line(row, widths) for row in (HEAD, *cells, total)]
         frozen = self.parameters - self.trainable
         note = [f"{frozen:,} parameters are frozen"] if frozen else []
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *note])
@@ -132,9 +143,16 @@ def shapes_of(value: Any) -> str:
 
 
 def _indented(row: Row) -> str:
-    depth = row.path.count(".") + 1 if row.path else 0
+    return "  " * _depth(row) + _title(row)
+
+
+def _depth(row: Row) -> int:
+    return row.path.count(".") + 1 if row.path else 0
+
+
+def _title(row: Row) -> str:
     name = row.path.rpartition(".")[2]
-    return f"{'  ' * depth}{name}: {row.kind}" if name else row.kind
+    return f"{name}: {row.kind}" if name else row.kind
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:

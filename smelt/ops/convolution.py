@@ -8,13 +8,13 @@ compiler makes of it: `compiler/graph/gemm_blocking.py` chooses, `compiler/lower
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 import numpy as np
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.operation import Axes, Pattern
+from smelt.ops.convolution_value import convolution_value, effective_extent
 from smelt.ops.movement import (
     broadcast_to,
     concatenate,
@@ -28,11 +28,6 @@ from smelt.ops.movement import (
 from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_factors
 
 Sizes = tuple[int, ...]
-
-
-def effective_extent(extent: int, dilation: int) -> int:
-    """Returns how many elements a kernel of `extent` taps covers, gaps included."""
-    return (extent - 1) * dilation + 1
 
 
 class Convolution(Op):
@@ -73,21 +68,7 @@ class Convolution(Op):
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         x, w = arrays
-        stride, dilation, groups = (attributes[key] for key in ("stride", "dilation", "groups"))
-        ndim, (outputs, inner, *kernel) = len(stride), w.shape
-        covered = tuple(map(effective_extent, kernel, dilation))
-        windows = np.lib.stride_tricks.sliding_window_view(x, covered, tuple(range(2, 2 + ndim)))
-        steps = tuple(slice(None, None, step) for step in (*stride, *dilation))
-        windows = windows[(slice(None), slice(None), *steps)]  # (N, C, *P, *K)
-        samples, spatial = x.shape[0], windows.shape[2 : 2 + ndim]
-        windows = windows.reshape((samples, groups, inner, *spatial, *kernel))
-        axes = (1, 0, *range(3, 3 + ndim), 2, *range(3 + ndim, 3 + 2 * ndim))
-        depth, rows = inner * math.prod(kernel), samples * math.prod(spatial)
-        rows_of_taps = windows.transpose(axes).reshape((groups, rows, depth))
-        weights = w.reshape((groups, outputs // groups, depth)).swapaxes(1, 2)
-        y = np.matmul(rows_of_taps, weights)  # (G, N * P, O / G)
-        y = y.reshape((groups, samples, math.prod(spatial), outputs // groups))
-        return y.transpose((1, 0, 3, 2)).reshape((samples, outputs, *spatial))
+        return convolution_value(x, w, **attributes)
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         x, w = inputs

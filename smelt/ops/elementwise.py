@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from smelt import dtypes
 from smelt.dtypes import DType, bool_, decode, encode
 from smelt.errors import DTypeError
 from smelt.ir import arithmetic, loops
 from smelt.ir.loops import COSTS, Binary, Expression, Select, Unary
 from smelt.ir.operation import Pattern
+from smelt.ir.select import select
 from smelt.ops import expressions
 from smelt.ops.movement import broadcast_batched, broadcast_shapes
 from smelt.ops.op import (
@@ -33,6 +35,7 @@ from smelt.ops.op import (
     Typed,
     check_not_half,
 )
+from smelt.tracing.apply import apply, apply_directly
 
 Partial = None | int | float | Callable[..., Any]
 ANY, NUMBER, FLOAT, INTEGER, BITS = "any", "number", "float", "integer", "integer or bool"
@@ -75,6 +78,18 @@ class Elementwise(Op):
         self.domain = domain
         self.cost = COSTS.get(name, 1) if cost is None else cost
         self.expression = expression or _expression_named(name, self.arity)
+        self.native = frozenset(filter(self._is_native, dtypes.ALL))
+
+    def __call__(self, *operands: Any, **attributes: Any) -> Any:
+        if self.native and not attributes:
+            result = apply_directly(self, *operands)
+            if result is not None:
+                return result
+        return apply(self, operands, attributes)
+
+    def _is_native(self, dtype: DType) -> bool:
+        """Returns whether operands of one dtype need no other one to compute in."""
+        return dtype.kind in _KINDS[self.accepts] and dtype.compute is dtype
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         shape = broadcast_shapes(self.name, *(given.shape for given in types))
@@ -164,8 +179,13 @@ def _side(winner: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
 
 
 def _sigmoid_value(x: np.ndarray) -> np.ndarray:
-    decay = np.exp(-np.abs(x))  # never overflows
-    return np.asarray(np.where(x >= 0, 1, decay) / (1 + decay), x.dtype)
+    one = x.dtype.type(1)
+    below = np.exp(np.copysign(x, -one)) + one  # 1 + e^-|x|, which never overflows
+    return np.asarray(np.exp(np.minimum(x, x.dtype.type(0))) / below)  # 1, or e^x below 0
+
+
+def _relu_value(x: np.ndarray) -> np.ndarray:
+    return select(x < 0, np.zeros((), x.dtype), x)  # -0 and nan stay, as in native code
 
 
 def _power_value(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -293,7 +313,7 @@ sigmoid = Elementwise(
 )
 relu = Elementwise(
     "relu",
-    lambda x: np.where(x < 0, np.zeros((), x.dtype), x),  # -0 and nan stay, as in native code
+    _relu_value,
     (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
     expression=expressions.relu,
     domain=(0.1, 2.0),
@@ -336,6 +356,9 @@ shr = Elementwise("shr", arithmetic.shift_right_logical, (None, None), accepts=I
 class Where(Elementwise):
     """`yes` where the condition (bool) holds, else `no`; the gradient goes to the chosen side."""
 
+    def _is_native(self, dtype: DType) -> bool:
+        return False  # the operands differ in dtype
+
     def result_dtype(self, *types: Typed, **attributes: Any) -> DType:
         condition, yes, no = types
         if condition.dtype is not bool_:
@@ -357,7 +380,7 @@ class Where(Elementwise):
         )
 
 
-where: Where = Where("where", np.where, (None, None, None), accepts=ANY, expression=Select)
+where: Where = Where("where", select, (None, None, None), accepts=ANY, expression=Select)
 
 
 class Cast(Elementwise):
@@ -365,6 +388,9 @@ class Cast(Elementwise):
 
     It is called as `cast(x, dtype=...)`, and notes the dtype that it starts from.
     """
+
+    def _is_native(self, dtype: DType) -> bool:
+        return False  # it has attributes
 
     def __call__(self, *operands: Any, **attributes: Any) -> Any:
         (x,), dtype = operands, attributes["dtype"]
@@ -395,6 +421,9 @@ cast = Cast("cast", encode, (1,), accepts=ANY)
 
 class Bitcast(Elementwise):
     """The same bits read as another dtype of the same width; without a derivative."""
+
+    def _is_native(self, dtype: DType) -> bool:
+        return False  # it has attributes
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].view(attributes["dtype"].storage)

@@ -1,7 +1,8 @@
 """Indexing by tensors: `take` reads rows at given numbers, `scatter_add` adds rows there.
 
 `take` and `scatter_add` are each other's adjoint. Indices count from 0 and must lie inside the
-axis: the caller has turned negative ones round and checked the bounds (`smelt.functional`).
+axis: `smelt/tensor/indexing.py` wraps negative ones and, by `require`, checks the bounds of them
+all. The values by NumPy check once more, since NumPy itself would take a negative one.
 """
 
 from __future__ import annotations

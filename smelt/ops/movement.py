@@ -7,6 +7,7 @@ itself.
 
 from __future__ import annotations
 
+import heapq
 import math
 import operator
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
 from smelt.ir.visit import Index
 from smelt.ops.op import Gradients, Mask, Needs, Op, Readers, Shape, Type, Typed, batch_size
+from smelt.ops.regroup import regroup
+from smelt.tracing.engine import EAGER, context
 
 
 def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
@@ -93,45 +96,6 @@ class Reshape(Movement):
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         return regroup(index, node.shape, shape)
-
-
-def regroup(index: Index, shape: Shape, target: Shape) -> Index:
-    """Returns the index under `target` of the element at `index` under `shape`, row-major.
-
-    Axes that both shapes share are passed through; only groups of axes that really merge or split
-    cost arithmetic.
-    """
-    if math.prod(shape) == 0:
-        return tuple(constant(0) for _ in target)
-    result: list[Expression] = []
-    here = there = 0
-    while here < len(shape) or there < len(target):
-        first, start = here, there
-        source = shape[here] if here < len(shape) else 1
-        goal = target[there] if there < len(target) else 1
-        here, there = min(here + 1, len(shape)), min(there + 1, len(target))
-        while source != goal:
-            if source < goal:
-                source, here = source * shape[here], here + 1
-            else:
-                goal, there = goal * target[there], there + 1
-        result += _regroup_group(index[first:here], shape[first:here], target[start:there])
-    return tuple(result)
-
-
-def _regroup_group(index: Index, shape: Shape, target: Shape) -> list[Expression]:
-    if len(shape) == 1 and target == shape:
-        return list(index)
-    flat: Expression = constant(0)
-    for part, extent in zip(index, shape, strict=True):
-        flat = flat * extent + (part if extent > 1 else 0)
-    result: list[Expression] = []
-    for number in range(len(target)):
-        inner = math.prod(target[number + 1 :])
-        digit = flat // inner
-        is_outermost = all(extent == 1 for extent in target[:number])
-        result.append(digit if is_outermost and target[number] > 1 else digit % target[number])
-    return result
 
 
 class Permute(Movement):
@@ -231,14 +195,11 @@ class Slice(Movement):
         return Type(tuple(shape), x.dtype)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
-        return arrays[0][tuple(slice(*part) for part in bounds)]
+        bounds = map(slice, attributes["start"], attributes["stop"], attributes["step"])
+        return arrays[0][tuple(bounds)]
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
-        low, step = attributes["start"], attributes["step"]
-        axes = zip(inputs[0].shape, low, map(dilated, output.shape, step), strict=True)
-        high = tuple(extent - start - taken for extent, start, taken in axes)
-        return (pad(g, low=low, high=high, step=step),)
+        return (Placed(g, inputs[0].shape, attributes["start"], attributes["step"]),)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         (x,) = inputs
@@ -252,6 +213,83 @@ class Slice(Movement):
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         axes = zip(index, node.attributes["start"], node.attributes["step"], strict=True)
         return tuple(i * step + start for i, start, step in axes)
+
+
+FEW_PARTS = 16  # whose sum compiled code reads as one expression, and better than joined parts
+
+
+class Placed:
+    """A gradient by elements of a tensor: `g` where a slice has read them, zero elsewhere."""
+
+    def __init__(self, g: Any, shape: Shape, start: Shape, step: Shape) -> None:
+        self.g = g
+        self.shape = shape
+        self.start = start
+        self.step = step
+
+    def alone(self) -> Any:
+        """Returns the gradient by the whole tensor."""
+        taken = map(dilated, self.g.shape, self.step)
+        axes = zip(self.shape, self.start, taken, strict=True)
+        high = tuple([extent - start - count for extent, start, count in axes])
+        return pad(self.g, low=self.start, high=high, step=self.step)
+
+    def axis(self) -> int | None:
+        """Returns the only axis along which elements were left out, all of them at the ends."""
+        axes = [axis for axis, extent in enumerate(self.shape) if self.g.shape[axis] != extent]
+        return axes[0] if len(axes) == 1 and self.step[axes[0]] == 1 else None
+
+    def total(self, parts: list[Placed], tensor: Any) -> Any:
+        """Returns the sum of parts of one gradient: those that lie side by side are joined."""
+        lines = _lines(parts)
+        if len(parts) <= FEW_PARTS and context.engine is not EAGER:
+            lines = [[part] for part in parts]
+        total = None
+        for line in lines:
+            joined = line[0].alone() if len(line) == 1 else _joined(line)
+            total = joined if total is None else total + joined
+        return total
+
+
+def _lines(parts: list[Placed]) -> list[list[Placed]]:
+    """Returns parts in lines: those of one lie behind each other along one axis."""
+    lines: list[list[Placed]] = []
+    ends: dict[int, list[tuple[int, int, list[Placed]]]] = {}  # of the lines along each axis
+    for part in sorted(parts, key=lambda part: part.start):
+        axis = part.axis()
+        if axis is None:
+            lines.append([part])
+            continue
+        start, stop = part.start[axis], part.start[axis] + part.g.shape[axis]
+        open_ = ends.setdefault(axis, [])
+        if open_ and open_[0][0] <= start:
+            line = heapq.heappop(open_)[2]
+        else:
+            lines.append(line := [])
+        line.append(part)
+        heapq.heappush(open_, (stop, len(lines), line))
+    return lines
+
+
+def _joined(line: list[Placed]) -> Any:
+    """Returns parts that lie behind each other as one, with zeros between and around them."""
+    first, axis, end = line[0], line[0].axis(), 0
+    assert axis is not None
+    pieces: list[Any] = []
+    for part in line:
+        pieces += _gap(first, axis, part.start[axis] - end)
+        pieces.append(part.g)
+        end = part.start[axis] + part.g.shape[axis]
+    pieces += _gap(first, axis, first.shape[axis] - end)
+    return concatenate(*pieces, axis=axis)
+
+
+def _gap(part: Placed, axis: int, extent: int) -> list[Any]:
+    """Returns zeros that fill a gap of an extent along an axis; none where there is none."""
+    if not extent:
+        return []
+    shape = (*part.shape[:axis], extent, *part.shape[axis + 1 :])
+    return [broadcast_to(part.g.literal(0, part.g.dtype), shape=shape)]
 
 
 def cropped(x: Any, extents: Iterable[int]) -> Any:
@@ -296,12 +334,19 @@ class Pad(Movement):
 
     def lower(self, readers: Readers, index: Index, node: Any, mask: Mask = None) -> Expression:
         attributes, shape = node.attributes, node.inputs[0].shape
+        zero = Constant(False if node.dtype is bool_ else 0, node.dtype)
         inside: Expression | None = None
         source: list[Expression] = []
         for part, low, high, step, extent in zip(
             index, attributes["low"], attributes["high"], attributes["step"], shape, strict=True
         ):
             at = part - low
+            if isinstance(part, Constant):
+                place, gap = divmod(part.value - low, step)
+                if gap or not 0 <= place < extent:
+                    return zero
+                source.append(constant(place))
+                continue
             if step > 1:
                 inside = conjunction(inside, (at % step).equals(0))
                 at = at // step
@@ -313,7 +358,6 @@ class Pad(Movement):
         if inside is None:
             return readers[0](tuple(source), mask)
         element = readers[0](tuple(source), conjunction(mask, inside))
-        zero = Constant(False if node.dtype is bool_ else 0, node.dtype)
         return Select(inside, element, zero)
 
 
@@ -341,18 +385,22 @@ class Concatenate(Movement):
 
     views = False
 
+    def element_cost(self, node: Any) -> int:
+        """Returns the number of choices between operands that a vector of elements makes."""
+        return len(node.inputs) - 1
+
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         axis, first = attributes["axis"], types[0]
+        rest = first.shape[:axis] + first.shape[axis + 1 :]
         for operand in types[1:]:
             if operand.dtype is not first.dtype:
                 raise DTypeError(
                     f"concatenate: dtypes {first.dtype.name} and {operand.dtype.name} differ"
                 )
-            trimmed = [x.shape[:axis] + x.shape[axis + 1 :] for x in (first, operand)]
-            if len(first.shape) != len(operand.shape) or trimmed[0] != trimmed[1]:
+            shape = operand.shape
+            if len(first.shape) != len(shape) or shape[:axis] + shape[axis + 1 :] != rest:
                 raise ShapeError(
-                    f"concatenate: shapes {first.shape} and {operand.shape} differ outside "
-                    f"axis {axis}"
+                    f"concatenate: shapes {first.shape} and {shape} differ outside axis {axis}"
                 )
         total = sum(x.shape[axis] for x in types)
         return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
@@ -369,12 +417,12 @@ class Concatenate(Movement):
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         axis, offset, parts = attributes["axis"], 0, []
+        start, stop, step = [0] * g.ndim, list(g.shape), (1,) * g.ndim
         for x, needed in zip(inputs, needs, strict=True):
-            start, stop = [0] * g.ndim, list(g.shape)
             start[axis], stop[axis] = offset, offset + x.shape[axis]
-            offset += x.shape[axis]
-            bounds = {"start": tuple(start), "stop": tuple(stop), "step": (1,) * g.ndim}
-            parts.append(slice_(g, **bounds) if needed else None)
+            offset = stop[axis]
+            part = slice_(g, start=tuple(start), stop=tuple(stop), step=step) if needed else None
+            parts.append(part)
         return tuple(parts)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
@@ -393,6 +441,8 @@ class Concatenate(Movement):
             if end < node.shape[axis]:
                 inside = conjunction(inside, index[axis] < end)
             source = (*index[:axis], index[axis] - offset, *index[axis + 1 :])
+            if isinstance(index[axis], Constant) and offset <= index[axis].value < end:
+                return read(source, mask)
             parts.append((end, read(source, conjunction(mask, inside))))
         assert parts, "an empty concatenation is never read"
         return _bisected(parts, index[axis])

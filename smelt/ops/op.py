@@ -9,7 +9,7 @@ order of it.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -60,6 +60,7 @@ class Type:
 
 
 REGISTRY: dict[str, Op] = {}
+MANY_TYPES = 4096  # that an operation keeps in mind
 
 
 class Op(Operation):
@@ -88,6 +89,7 @@ class Op(Operation):
         if name in REGISTRY:
             raise ArgumentError(f"there is an operation named {name!r} already")
         self.name = name
+        self._types: dict[Any, Type] = {}  # what `infer` has said before
         REGISTRY[name] = self
 
     def __repr__(self) -> str:
@@ -100,6 +102,25 @@ class Op(Operation):
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         """Returns the Type of the result: that of the first operand, unless a family says more."""
         return Type(types[0].shape, types[0].dtype)
+
+    def known_type(self, operands: Sequence[Typed], attributes: dict[str, Any]) -> Type:
+        """Returns what `infer` does; for shapes, dtypes and attributes seen before from memory."""
+        if len(operands) == 1:
+            (x,) = operands
+            key = (x.shape, x.dtype, *attributes, *attributes.values())
+        else:
+            kinds = [part for x in operands for part in (x.shape, x.dtype)]
+            key = (*kinds, *attributes, *attributes.values())
+        try:
+            known = self._types.get(key)
+        except TypeError:  # an attribute without a hash
+            return self.infer(*operands, **attributes)
+        if known is None:
+            known = self.infer(*operands, **attributes)
+            if len(self._types) >= MANY_TYPES:
+                self._types.clear()
+            self._types[key] = known
+        return known
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         """Returns the result by NumPy."""

@@ -75,14 +75,13 @@ class WindowArgmax(Windowed):
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         (x,), windows = arrays, self.windows(attributes)
-        exists = windows.padded(np.ones(x.shape, bool), False)
-        shape = (*x.shape[: x.ndim - windows.ndim], *windows.counts)
-        best, place = np.zeros(shape, x.dtype), np.full(shape, -1, np.int32)
-        pairs = zip(windows.views(windows.padded(x, 0)), windows.views(exists), strict=True)
-        for number, (element, inside) in enumerate(pairs):
-            better = inside & ((place < 0) | (element > best) | (element != element))
-            best, place = np.where(better, element, best), np.where(better, np.int32(number), place)
-        return place
+        lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        views = windows.views(windows.padded(x, lowest))
+        extents = x.shape[x.ndim - windows.ndim :]
+        if windows.lie_within(extents):
+            return _places(views, itertools.repeat(None), math.prod(windows.window))
+        exists = windows.views(windows.padded(np.ones(extents, bool), False))
+        return _places(views, exists, math.prod(windows.window))
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0], **attributes)
@@ -98,6 +97,31 @@ class WindowArgmax(Windowed):
             place = here if better is None else Select(better, here, place)
             best = element if best is None or better is None else Select(better, element, best)
         return place
+
+
+def _places(
+    views: Iterator[np.ndarray], exists: Iterator[np.ndarray | None], count: int
+) -> np.ndarray:
+    """Returns the place of each window's maximum, given the elements at each place.
+
+    Places only grow, so that a comparison is a factor, and no element is branched at.
+    """
+    small = np.int8 if count <= np.iinfo(np.int8).max else np.int32
+    best = np.array(next(views))
+    there = next(exists)
+    place = np.zeros(best.shape, small)
+    if there is not None:
+        place -= ~there
+    for number, (element, there) in enumerate(zip(views, exists, strict=False), 1):
+        better = np.asarray(element > best)
+        if best.dtype.kind == "f":
+            better |= element != element
+        if there is not None:
+            better |= place < 0
+            better &= there
+        np.maximum(best, element, out=best)
+        np.maximum(place, better * small(number + 1) - small(1), out=place)
+    return place.astype(np.int32)
 
 
 def _and(a: Expression | None, b: Expression) -> Expression:
@@ -126,10 +150,9 @@ class WindowTake(Windowed):
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         (x, place), windows = arrays, self.windows(attributes)
-        result = np.zeros(place.shape, x.dtype)
-        for number, element in enumerate(windows.views(windows.padded(x, 0))):
-            np.copyto(result, element, where=place == number)
-        return result
+        x = windows.padded(x, 0)
+        places = windows.flat_places(place, x.shape[x.ndim - windows.ndim :])
+        return np.take(x.ravel(), places)
 
     def vjp(self, g: Any, needs: Needs, output: Any, *inputs: Any, **attributes: Any) -> Gradients:
         x, place = inputs
@@ -181,8 +204,13 @@ class WindowPut(Windowed):
         (y, place), windows = arrays, self.windows(attributes)
         extents = attributes["extents"]
         result = windows.padded(np.zeros((*y.shape[: -len(extents)], *extents), y.dtype), 0)
-        for number, elements in enumerate(windows.views(result)):
-            elements += np.where(place == number, y, 0)
+        places = windows.flat_places(place, result.shape[result.ndim - windows.ndim :])
+        if windows.overlap():
+            np.add.at(result.reshape(-1), places.ravel(), y.ravel())
+        else:
+            result.reshape(-1)[places.ravel()] = y.ravel()
+        if windows.lie_within(extents):
+            return result
         axes = zip(windows.low, extents, strict=True)
         return trailing(result, [slice(low, low + extent) for low, extent in axes])
 

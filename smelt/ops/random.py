@@ -45,6 +45,26 @@ def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[An
     return c0, c1, c2, c3
 
 
+_CACHED = 8192  # blocks whose words stay in the cache
+
+
+def _words(block: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the four words of blocks, (4, n), as `philox` does; without memory for each step."""
+    words = np.zeros((4, block.size), np.uint64)
+    words[0], words[1] = block & np.uint64(WORD), block >> np.uint64(32)
+    products = np.empty((2, block.size), np.uint64)
+    key = [seed & WORD, seed >> 32 & WORD]
+    factors = np.array(MULTIPLIERS, np.uint64)[:, None]
+    for _ in range(ROUNDS):
+        np.multiply(words[::2], factors, out=products)  # of c0 and c2
+        np.bitwise_xor(words[1::2], np.array(key, np.uint64)[:, None], out=words[::2])
+        np.bitwise_and(products[::-1], np.uint64(WORD), out=words[1::2])
+        products >>= np.uint64(32)
+        words[::2] ^= products[::-1]
+        key = [(part + weyl) & WORD for part, weyl in zip(key, WEYL, strict=True)]
+    return words
+
+
 class RandomBits(Op):
     """32 random bits per element, as int32; `state` is int64 [seed, counter].
 
@@ -68,14 +88,12 @@ class RandomBits(Op):
         shape = attributes["shape"]
         count = int(np.prod(shape, dtype=np.int64))
         seed, start = arrays[0].astype(np.int64).view(np.uint64)
-        block = start + np.arange((count + 3) // 4, dtype=np.uint64)
-        zero = np.zeros_like(block)
-        words = philox(
-            (block & np.uint64(WORD), block >> np.uint64(32), zero, zero),
-            (seed & np.uint64(WORD), seed >> np.uint64(32)),
-        )
-        bits = np.stack(words, axis=-1).astype(np.uint32).view(np.int32)
-        return bits.ravel()[:count].reshape(shape)
+        blocks = (count + 3) // 4
+        bits = np.empty((blocks, 4), np.uint32)
+        for first in range(0, blocks, _CACHED):
+            numbers = np.arange(first, min(first + _CACHED, blocks), dtype=np.uint64)
+            bits[first : first + _CACHED] = _words(start + numbers, int(seed)).T
+        return bits.view(np.int32).ravel()[:count].reshape(shape)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         raise ShapeError(

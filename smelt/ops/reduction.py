@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +17,10 @@ import numpy as np
 from smelt.dtypes import DType, float32, float64
 from smelt.errors import ArgumentError
 from smelt.ir.operation import Axes, Pattern
-from smelt.ops.elementwise import as_float, div, eq, mul, where
-from smelt.ops.movement import broadcast_to, cropped, flip, pad, reshape
+from smelt.ops.elementwise import add, as_float, cast, div, eq, mul
+from smelt.ops.movement import broadcast_to, concatenate, cropped, flip, reshape
 from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed, check_number
+from smelt.tracing.engine import EAGER, context
 
 Adjoint = Callable[..., Any]
 
@@ -95,8 +95,9 @@ _BLOCK = 256  # what is added one by one
 
 def _sum_value(x: np.ndarray, axis: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """NumPy's sum; where NumPy would add many floats one by one, in blocks, and these in blocks."""
-    if x.dtype.kind != "f" or _added_one_by_one(x, axis) <= 4 * _BLOCK:
-        return np.asarray(np.sum(x, axis=axis, dtype=dtype))
+    few = x.dtype.kind != "f" or x.size <= 4 * _BLOCK
+    if few or _added_one_by_one(x, axis) <= 4 * _BLOCK:
+        return np.asarray(np.add.reduce(x, axis=axis, dtype=dtype))
     for place in sorted(axis, reverse=True):
         while x.shape[place] > _BLOCK and _added_one_by_one(x, (place,)) > _BLOCK:
             x = np.add.reduceat(x, range(0, x.shape[place], _BLOCK), axis=place)
@@ -128,20 +129,9 @@ def _product_adjoint(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def _product_of_others(x: Any, axis: int) -> Any:
-    before = _shifted(cumprod(x, axis=axis), axis)
-    behind = flip(_shifted(cumprod(flip(x, axes=(axis,)), axis=axis), axis), axes=(axis,))
+    before = _before(x, axis)
+    behind = flip(_before(flip(x, axes=(axis,)), axis), axes=(axis,))
     return mul(before, behind)
-
-
-def _shifted(x: Any, axis: int) -> Any:
-    """Moves a running product one place on; a 1 comes in at the front."""
-    if not x.shape[axis]:
-        return x
-    low = tuple(int(place == axis) for place in range(x.ndim))
-    before = cropped(x, map(operator.sub, x.shape, low))
-    moved = pad(before, low=low, high=(0,) * x.ndim, step=(1,) * x.ndim)
-    first = np.arange(x.shape[axis]).reshape([-1 if p == axis else 1 for p in range(x.ndim)]) == 0
-    return where(broadcast_to(x.literal(first), shape=x.shape), 1.0, moved)
 
 
 sum = Reduction("sum", _sum_value, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
@@ -206,32 +196,67 @@ def _cumsum_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
 
 
 def _cumprod_tangent(t: Any, y: Any, x: Any, axis: int) -> Any:
-    others = _products_without(x, axis)
-    spread_t = broadcast_to(_insert(t, axis), shape=others.shape)
-    return sum(mul(others, spread_t), axes=(axis + 1,))
+    """T[k] = x[k] T[k - 1] + t[k] (the product before k)"""
+    tangent = _recurrence(_wide(x), mul(_wide(t), _before(_wide(x), axis)), axis)
+    return cast(tangent, dtype=x.dtype)
 
 
 def _cumprod_adjoint(g: Any, y: Any, x: Any, axis: int) -> Any:
-    others = _products_without(x, axis)
-    return sum(mul(others, broadcast_to(_insert(g, axis + 1), shape=others.shape)), axes=(axis,))
+    """The product before i times R[i] = g[i] + x[i + 1] R[i + 1], right with zeros.
 
-
-def _insert(x: Any, axis: int) -> Any:
-    return reshape(x, shape=(*x.shape[:axis], 1, *x.shape[axis:]))
-
-
-def _products_without(x: Any, axis: int) -> Any:
-    """Returns dy_k / dx_i of a running product: k along `axis`, i along `axis + 1`.
-
-    Row k holds the factors of output k, and 1 behind them.
+    That is the sum of all g[k] y[k] from k = i on over x[i], where this is known to be a number.
     """
+    if _may_divide(y):
+        return div(_cumsum_adjoint(mul(g, y), y, x, axis), x)
+    wide, axes = _wide(x), (axis,)
+    factors = _moved_on(flip(wide, axes=axes), 1, axis, 1.0)
+    backward = _recurrence(factors, flip(_wide(g), axes=axes), axis)
+    return cast(mul(_before(wide, axis), flip(backward, axes=axes)), dtype=x.dtype)
+
+
+def _wide(x: Any) -> Any:
+    """Returns float32 as float64, in which products of many factors stay within the range."""
+    return cast(x, dtype=cumprod.accumulator_dtype(x.dtype))
+
+
+def _may_divide(y: Any) -> bool:
+    """Whether products are known to be neither 0, nor rounded to few bits, nor infinite, and their
+    gradient not to be differentiated.
+    """
+    if context.engine is not EAGER or context.grad_enabled or y.dtype.kind != "float":
+        return False
+    size, limits = np.abs(y.stored), np.finfo(y.stored.dtype)
+    return bool(not y.size or (size.min() >= limits.tiny and size.max() <= limits.max))
+
+
+def _before(x: Any, axis: int) -> Any:
+    """Returns the product of all elements before each place."""
+    return _moved_on(cumprod(x, axis=axis), 1, axis, 1.0)
+
+
+def _recurrence(a: Any, b: Any, axis: int) -> Any:
+    """Returns h[k] = a[k] h[k - 1] + b[k] along an axis, from 0, after log2(length) doublings.
+
+    Place k knows the effect of the last `reach` places: h[k] = b + a h[k - reach] (Hillis and
+    Steele, "Data parallel algorithms", 1986). Nothing is divided by, so that zeros do no harm.
+    """
+    reach = 1
+    while reach < a.shape[axis]:
+        b = add(b, mul(a, _moved_on(b, reach, axis, 0.0)))
+        a = mul(a, _moved_on(a, reach, axis, 1.0))
+        reach *= 2
+    return b
+
+
+def _moved_on(x: Any, count: int, axis: int, first: float) -> Any:
+    """Returns x moved on by so many places along an axis; `first` comes in at the front."""
     length = x.shape[axis]
-    shape = (*x.shape[:axis], length, *x.shape[axis:])
-    tail = (1,) * (x.ndim - axis - 1)
-    lower = x.literal(np.tri(length, dtype=bool).reshape((length, length, *tail)))
-    inside = broadcast_to(lower, shape=shape)
-    factors = where(inside, broadcast_to(_insert(x, axis), shape=shape), 1.0)
-    return where(inside, _product_of_others(factors, axis + 1), 0.0)
+    if not length:
+        return x
+    extents = [extent - count * (place == axis) for place, extent in enumerate(x.shape)]
+    shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
+    front = broadcast_to(x.literal(first, x.dtype), shape=shape)
+    return concatenate(front, cropped(x, extents), axis=axis)
 
 
 cumsum: Cumulative = Cumulative(

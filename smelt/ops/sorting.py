@@ -10,6 +10,7 @@ from smelt.dtypes import int64
 from smelt.errors import ShapeError
 from smelt.ir.operation import Pattern
 from smelt.ops.op import Op, Type, Typed, check_not_half
+from smelt.ops.order import places_in_order
 
 
 class Argsort(Op):
@@ -32,7 +33,7 @@ class Argsort(Op):
         return Type(types[0].shape, int64)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        return np.argsort(arrays[0], axis=-1, kind="stable").astype(np.int64)
+        return places_in_order(arrays[0])
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:
         return self(inputs[0])

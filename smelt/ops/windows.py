@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import operator
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -89,9 +91,42 @@ class Windows(NamedTuple):
             axes = zip(offset, self.counts, self.stride, strict=True)
             yield trailing(x, [slice(start, start + n * step, step) for start, n, step in axes])
 
+    def lie_within(self, extents: Shape) -> bool:
+        """Returns whether all windows lie within an array of these extents."""
+        fits = all(map(operator.le, self._ends(), extents))
+        return fits and not any(self.low)
+
+    def overlap(self) -> bool:
+        """Returns whether two windows may share an element."""
+        covered = map(effective_extent, self.window, self.dilation)
+        return any(map(operator.gt, covered, self.stride))
+
+    def flat_places(self, place: np.ndarray, extents: Shape) -> np.ndarray:
+        """Returns where the element at a place of each window lies in an array of these extents,
+        which all windows lie in, counted row by row.
+
+        Args:
+            place: int (..., *counts).
+            extents: of the last axes of the array.
+        """
+        steps = [math.prod(extents[axis + 1 :]) for axis in range(self.ndim)]
+        offsets = [sum(map(operator.mul, offset, steps)) for offset in self.offsets()]
+        result = np.take(np.array(offsets, np.intp), place)
+        for axis, (count, stride, step) in enumerate(
+            zip(self.counts, self.stride, steps, strict=True)
+        ):
+            firsts = np.arange(count) * (stride * step)
+            result += firsts.reshape((count, *(1,) * (self.ndim - 1 - axis)))
+        rows = place.shape[: place.ndim - self.ndim]
+        numbers = np.arange(math.prod(rows)) * math.prod(extents)
+        result += numbers.reshape((*rows, *(1,) * self.ndim))
+        return result
+
     def padded(self, x: np.ndarray, value: float) -> np.ndarray:
         """Returns an array large enough for all windows, with x in its place."""
         extents = x.shape[x.ndim - self.ndim :]
+        if self.lie_within(extents):
+            return x
         high = [
             max(0, end - low - extent) + step
             for end, low, extent, step in zip(

@@ -8,6 +8,7 @@ from smelt.optim.descent import Descent, gradient_descent
 from smelt.optim.optimizer import Optimizer
 from smelt.optim.rmsprop import RMSprop
 from smelt.optim.sgd import SGD
+from smelt.pytorch_names import install as _install
 from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
@@ -26,3 +27,5 @@ __all__ = [
 ]
 
 _checked_names(globals(), __all__, __name__)
+
+_install(__name__)

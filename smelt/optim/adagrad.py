@@ -34,6 +34,8 @@ class Adagrad(Optimizer):
         ArgumentError: a negative setting.
     """
 
+    is_elementwise = True
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -36,6 +36,7 @@ class Adam(Optimizer):
     """
 
     decoupled = False
+    is_elementwise = True
 
     def __init__(
         self,

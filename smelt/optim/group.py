@@ -9,7 +9,7 @@ import numpy as np
 
 from smelt import guards
 from smelt.dtypes import float64
-from smelt.errors import TraceError
+from smelt.errors import ShapeError, TraceError
 from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["Group", "scalar"]
@@ -20,7 +20,9 @@ def scalar(value: Any) -> Tensor:
     given = as_tensor(value, float64)
     if given.is_traced:
         raise TraceError("state cannot be made inside a compiled step; make it before the step")
-    return Tensor(np.array(given.numpy(), np.float64), float64)
+    if given.size != 1:
+        raise ShapeError(f"a setting of an optimizer is one number, got a shape of {given.shape}")
+    return Tensor(np.array(given.numpy(), np.float64).reshape(()), float64)
 
 
 class Group(UserDict[str, Any]):

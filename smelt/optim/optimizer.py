@@ -6,25 +6,26 @@ so an optimizer runs inside a compiled step as it does outside.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
-from smelt.errors import ArgumentError, DTypeError, GradientError, StateError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, GradientError, StateError
 from smelt.location import warn
 from smelt.optim.group import Group, scalar
+from smelt.optim.together import Update, joined, same_count
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked, described
 from smelt.tensor.shaping import narrow
-from smelt.tracing.engine import context, no_grad
+from smelt.tracing.engine import current_engine, enable_grad, no_grad
 
 __all__ = ["Optimizer"]
 
-_NOT_SAVED = ("params", "initial_lr")  # the first is the model's, the second the schedule's
+_OPTIONAL = "initial_lr"  # a group has it once a schedule was made
 
 
 class Optimizer:
@@ -37,10 +38,14 @@ class Optimizer:
     Attributes:
         param_groups: the groups, dicts with "params", "lr" and the other settings.
         state: per parameter its moments by name.
+        is_elementwise: whether `update` treats each element of a parameter by itself; small
+            parameters are then updated together.
 
     Raises:
         ArgumentError: no parameters, something else than tensors, one twice, a negative lr.
     """
+
+    is_elementwise: ClassVar[bool] = False
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -66,6 +71,8 @@ class Optimizer:
     def __init_subclass__(cls, **options: Any) -> None:
         """Lets the optimizers of Smelt say what is wrong with the arguments that they get."""
         super().__init_subclass__(**options)
+        if "update" in vars(cls) and "is_elementwise" not in vars(cls):
+            cls.is_elementwise = False  # other mathematics than the base's
         if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
 
@@ -80,7 +87,8 @@ class Optimizer:
 
         Args:
             group: the settings.
-            t: float64 (n,), which update this is for each of the group's n parameters, from 1 on.
+            t: float64 (n,), which update this is for each of the group's n parameters, from 1 on;
+                eagerly of shape () where it is the same for all.
 
         Returns:
             Python numbers, tensors of shape (), or one number per parameter, shape (n,); float64.
@@ -95,9 +103,29 @@ class Optimizer:
 
     # --- stepping ---------------------------------------------------------------------------------
 
-    def step(self) -> None:
-        """Makes one update of every parameter that has a gradient; the others are left alone."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Makes one update of every parameter that has a gradient; the others are left alone.
+
+        Args:
+            closure: computes the loss and its gradients, before the update; its result is returned.
+
+        Raises:
+            ArgumentTypeError: `closure` is no function.
+        """
         self._note()
+        if closure is None:
+            return self._update_all()
+        if not callable(closure):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}.step: closure is a function that computes the loss, got "
+                f"{described(closure)}"
+            )
+        with enable_grad():
+            loss = closure()
+        self._update_all()
+        return loss
+
+    def _update_all(self) -> None:
         self._check_gradients()
         with no_grad():
             for group in self.param_groups:
@@ -129,12 +157,20 @@ class Optimizer:
         self._check_no_new_state(group)
         count: Tensor = group["step"]
         count.copy_(count + (1 if all(has_gradient) else np.array(has_gradient, np.int64)))
-        scalars = self.step_scalars(group, count.to(float64))
-        for index, x in enumerate(parameters):
-            if x.grad is not None:
-                g = -x.grad if group.get("maximize") else x.grad
-                own = [_scalar_of(value, index, x.dtype) for value in scalars]
-                self.update(x, g, self.state[x], group, *own)
+        scalars = self.step_scalars(group, same_count(count.to(float64)))
+        updates = [
+            Update(x, -x.grad if group.get("maximize") else x.grad, self.state[x], index)
+            for index, x in enumerate(parameters)
+            if x.grad is not None
+        ]
+        finish: list[Callable[[], None]] = []
+        if self.is_elementwise and not any(isinstance(s, Tensor) and s.ndim for s in scalars):
+            updates, finish = joined(updates)
+        for x, g, state, index in updates:
+            own = [_scalar_of(value, index, x.dtype) for value in scalars]
+            self.update(x, g, state, group, *own)
+        for write in finish:
+            write()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients of all parameters, or makes them zeros."""
@@ -142,7 +178,7 @@ class Optimizer:
         clear_gradients(self._parameters(), set_to_none)
 
     def _note(self) -> None:
-        context.engine.note_module(self)  # a trace remembers which settings it was made for
+        current_engine().note_module(self)  # a trace remembers which settings it was made for
 
     def _check_no_new_state(self, group: Group) -> None:
         for name in self.init_state(group):
@@ -165,6 +201,8 @@ class Optimizer:
                 f"{type(self).__name__}: lr must not be negative, got {group['lr']}"
             )
         group.data["lr"] = scalar(group["lr"])
+        if any(_OPTIONAL in one for one in (group, *self.param_groups)):  # there is a schedule
+            group.data[_OPTIONAL] = scalar(group.get(_OPTIONAL, group["lr"]))
         group.data["step"] = Tensor(np.zeros(len(parameters), np.int64), int64)
         for x in parameters:
             self.state[x] = {
@@ -214,8 +252,9 @@ class Optimizer:
         """
         own = dict(self._named_state())
         given = {key: as_tensor(value) for key, value in state_dict.items()}
-        problems = [f"{key}: missing" for key in own if key not in given]
-        problems += [f"{key}: unexpected" for key in given if key not in own]
+        different = {key for key in own.keys() ^ given.keys() if not self._is_optional(key)}
+        problems = [f"{key}: missing" for key in own if key in different]
+        problems += [f"{key}: unexpected" for key in given if key in different]
         problems += [
             f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimizer"
             for key in own
@@ -224,11 +263,17 @@ class Optimizer:
         if problems:
             lines = "".join(f"\n  {problem}" for problem in problems)
             raise StateError(f"the state_dict does not fit {type(self).__name__}:{lines}")
-        for key, value in own.items():
+        for key in own.keys() & given.keys():
+            value = own[key]
             if isinstance(value, Tensor):
                 value.copy_(given[key])
             else:
                 self._restore_setting(key, type(value)(given[key].item()))
+        for key in given.keys() - own.keys():
+            self._restore_setting(key, scalar(given[key]))
+
+    def _is_optional(self, key: str) -> bool:
+        return key in {f"param_groups.{i}.{_OPTIONAL}" for i in range(len(self.param_groups))}
 
     def _named_state(self) -> Iterator[tuple[str, Any]]:
         for index, x in enumerate(self._parameters()):
@@ -239,7 +284,7 @@ class Optimizer:
                 path = f"param_groups.{index}.{name}"
                 if isinstance(value, tuple):
                     yield from ((f"{path}.{position}", item) for position, item in enumerate(value))
-                elif name not in _NOT_SAVED and isinstance(value, (Tensor, bool, int, float)):
+                elif name != "params" and isinstance(value, (Tensor, bool, int, float)):
                     yield path, value
 
     def _restore_setting(self, key: str, value: Any) -> None:
@@ -262,7 +307,7 @@ class Optimizer:
 
 def _full(x: Tensor, start: float) -> Tensor:
     full = as_tensor(np.full(x.shape, start)).to(x.dtype)
-    return Tensor(np.array(full.data), x.dtype)
+    return Tensor(np.array(full.stored), x.dtype)
 
 
 def _scalar_of(value: Any, index: int, dtype: DType) -> Any:

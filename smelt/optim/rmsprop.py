@@ -37,6 +37,8 @@ class RMSprop(Optimizer):
         ArgumentError: a negative setting.
     """
 
+    is_elementwise = True
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -35,6 +35,8 @@ class SGD(Optimizer):
         ArgumentError: a negative setting, or nesterov without momentum or with dampening.
     """
 
+    is_elementwise = True
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt.plot.style import BLUE, GREY, INK, new_figure, tint
+from smelt.plot.style import BLUE, GREY, INK, new_figure, picture, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +74,10 @@ class Diagram:
         self._axes.set_axis_off()
         if title:
             self.text(0.15, total - 0.25, title, size=11, bold=True, align="left")
+
+    def _repr_png_(self) -> Any:
+        """What a notebook shows."""
+        return picture(self.figure)
 
     def box(
         self,

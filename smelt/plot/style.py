@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ __all__ = [
     "legend",
     "named",
     "new_figure",
+    "picture",
     "require",
     "save",
     "tint",
@@ -48,6 +50,7 @@ BLUE, ORANGE = "#2563a8", "#d9620f"
 # told apart by every kind of colour vision, and by their lightness in print
 COLOURS = (BLUE, ORANGE, "#2a9d8f", "#9b2d6f", "#c9a227", "#6a7fdb")
 DPI = 160
+PIXELS = 96  # an inch of a figure on a page
 PADDING = 0.12  # inches around everything
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"dpi": DPI},
@@ -84,7 +87,15 @@ def new_figure(width: float, height: float, *, arranged: bool = True) -> Figure:
     layout = engine if arranged else None
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
+    shown: Any = figure  # whose class cannot be ours: matplotlib is not loaded before it is needed
+    shown._repr_png_ = partial(picture, figure)
     return figure
+
+
+def picture(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """Returns what a notebook shows of a figure: a PNG image, and its size on a page."""
+    width, height = figure.get_size_inches() * PIXELS
+    return to_png(figure), {"width": round(width), "height": round(height)}
 
 
 def bare(axes: Axes, spines: Sequence[str] = ("left", "bottom")) -> None:

@@ -8,7 +8,10 @@ elementary.py   exp, sqrt, where, ...         activations.py  relu, gelu, softma
 reductions.py   sum, mean, argmax, ...        sorting.py      sort, topk, ...
 shaping.py      reshape, cat, ...             products.py     matmul, outer, ...
 indexing.py     take, gather, scatter_add     subscript.py    x[...] and x.at[...]
-einsum.py       einsum                         unsupported.py what PyTorch has and we have not
+einsum.py       einsum                        in_place.py    add_, zero_, ... of states
+state_view.py   what x.data is                size.py        what x.size is
+spellings.py    PyTorch's words               unsupported.py what PyTorch has and we have not
+device.py       the CPU
 """
 
 from smelt.tensor.apply import as_tensor, promoted, reduced

@@ -6,9 +6,9 @@ Each branch that is not taken is kept finite, so that gradients stay right at +-
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
 from smelt.tensor.apply import axis_of, floating, promoted
 from smelt.tensor.elementary import erf, exp, expm1, log, log1p, tanh, where
@@ -49,7 +49,12 @@ def relu6(x: Tensor) -> Tensor:
 
 
 def hardtanh(x: Tensor, min_val: float = -1, max_val: float = 1) -> Tensor:
-    """Returns x moved into [min_val, max_val]; the derivative at both ends is 0."""
+    """Returns x moved into [min_val, max_val]; the derivative at both ends is 0.
+
+    An integer x keeps its dtype: the bounds lose what stands behind their points, as in PyTorch.
+    """
+    if not x.dtype.is_float:
+        min_val, max_val = math.trunc(min_val), math.trunc(max_val)
     below = where(x <= min_val, min_val, x)
     return where(x >= max_val, max_val, below)
 
@@ -75,7 +80,15 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     Args:
         x: (N, C, ...) or any shape.
         weight: (1,) for one slope, or (C,) for one a channel of axis 1.
+
+    Raises:
+        ShapeError: another shape of the weight.
     """
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if weight.ndim > 1 or weight.size not in (1, channels):
+        raise ShapeError(
+            f"prelu: a weight {weight.shape} for an input {x.shape}: needs (1,) or ({channels},)"
+        )
     if weight.size > 1:
         weight = weight.reshape((-1,) + (1,) * (x.ndim - 2))
     elif not x.ndim:
@@ -170,20 +183,26 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
     return a * sigmoid(b)
 
 
-def softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first."""
-    x = floating(x)
+def softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
+    """Returns e^x / sum e^x along `dim`: positive, with sum 1; the maximum is subtracted first.
+
+    The elements become `dtype` first, where one is given.
+    """
+    x = floating(x if dtype is None else x.to(dtype))
     powers = exp(wide(x) - largest(x, dim))
     return (powers / sum_over(powers, dim, True)).to(x.dtype)
 
 
-def softmin(x: Tensor, dim: int = -1) -> Tensor:
+def softmin(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
     """Returns softmax(-x)."""
-    return softmax(-x, dim)
+    return softmax(-x, dim, dtype=dtype)
 
 
-def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
-    """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum."""
-    x = floating(x)
+def log_softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
+    """Returns log softmax(x), as x - m - log sum e^(x - m) with m the maximum.
+
+    The elements become `dtype` first, where one is given.
+    """
+    x = floating(x if dtype is None else x.to(dtype))
     shifted = wide(x) - largest(x, dim)
     return (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)

@@ -16,17 +16,28 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
-from smelt.ops import elementwise, reduction
+from smelt.ops import elementwise, movement, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
-from smelt.tracing.apply import apply, as_tensor, is_tensor, repeated, tensor_of
-from smelt.tracing.engine import Eager, context, literal_array, weak_dtype
+from smelt.tracing.apply import (
+    FLOATS,
+    alike,
+    apply,
+    apply_directly,
+    as_tensor,
+    is_tensor,
+    repeated,
+    tensor_of,
+)
+from smelt.tracing.engine import Eager, current_engine, literal_array, weak_dtype
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
     "Dims",
+    "alike",
     "apply",
+    "apply_directly",
     "as_tensor",
     "axes_of",
     "axis_of",
@@ -54,6 +65,9 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     compare as logic, and turn into int64 for other arithmetic; float16 and
     bfloat16 compute in float32 and the result is rounded back.
     """
+    result = apply_directly(op, *operands)
+    if result is not None:
+        return result
     dtype = common_dtype(operands)
     if op.accepts is elementwise.FLOAT and not dtype.is_float:
         dtype = dtypes.float32
@@ -112,6 +126,10 @@ def _comparable(operands: Sequence[Any]) -> DType:
 
 def matched(*operands: Any) -> tuple[Tensor, ...]:
     """Returns operands as tensors of their common dtype."""
+    if len(operands) == 2 and (pair := alike(*operands)) is not None:
+        return pair
+    if all(map(is_tensor, operands)) and len({x.dtype for x in operands}) == 1:
+        return operands
     dtype = common_dtype(operands)
     return tuple(as_tensor(operand, dtype).to(dtype) for operand in operands)
 
@@ -121,11 +139,13 @@ def floating(x: Any) -> Tensor:
     are.
     """
     x = as_tensor(x)
-    return x if x.dtype.is_float else x.to(dtypes.float32)
+    return x if x.dtype in FLOATS else x.to(dtypes.float32)
 
 
 def floats(*operands: Any) -> tuple[Tensor, ...]:
     """Returns operands as tensors of their common dtype, or of float32 when that is of integers."""
+    if len(operands) == 2 and (pair := alike(*operands)) and pair[0].dtype in FLOATS:
+        return pair
     dtype = common_dtype(operands)
     dtype = dtype if dtype.is_float else dtypes.float32
     return tuple(as_tensor(operand, dtype).to(dtype) for operand in operands)
@@ -136,7 +156,9 @@ def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Ten
     axes = axes_of(x.shape, dim)
     compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
     result = op(x.to(compute), axes=axes).to(x.dtype)
-    return result.reshape(reduction.kept_shape(x.shape, axes)) if keepdim else result
+    if not keepdim or not axes:
+        return result
+    return movement.reshape(result, shape=reduction.kept_shape(x.shape, axes))
 
 
 def axis_of(x: Tensor, dim: int, what: str) -> int:
@@ -154,6 +176,8 @@ def own_axis_of(x: Tensor, dim: int, what: str) -> int:
 
 
 def _counted(dim: int, shape: Shape, what: str) -> int:
+    if type(dim) is int and -len(shape) <= dim < len(shape):
+        return dim % len(shape)
     if isinstance(dim, bool):
         raise ArgumentError(f"{what}: an axis is an integer, got {dim}")
     try:
@@ -162,8 +186,25 @@ def _counted(dim: int, shape: Shape, what: str) -> int:
         raise type(error)(f"{error.message} (shape {shape})") from None
 
 
+def places_of(x: Tensor, dims: int | Sequence[int], what: str) -> tuple[int, ...]:
+    """Returns one axis or several from the front, in the order in which they are named.
+
+    Raises:
+        ArgumentError: an axis does not exist, or is named twice.
+    """
+    several = tuple(dims) if isinstance(dims, (list, tuple, range)) else (dims,)
+    axes = tuple(axis_of(x, dim, what) for dim in several)
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(f"{what}: an axis of {several} is named twice (shape {x.shape})")
+    return axes
+
+
 def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     """Returns the axes that `dim` names (all when None or empty), from the front, sorted."""
+    if type(dim) is tuple and len(dim) == 1:
+        (dim,) = dim
+    if type(dim) is int and -len(shape) <= dim < len(shape):
+        return (dim % len(shape),)
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
     if not dims:
         return tuple(range(len(shape)))
@@ -177,6 +218,8 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Returns `f(2, 3)` and `f((2, 3))` alike as a tuple of ints."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = tuple(given[0])
+    if set(map(type, given)) <= {int}:
+        return given
     return tuple(whole_number("an extent", extent) for extent in given)
 
 
@@ -191,6 +234,6 @@ def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """
-    if isinstance(context.engine, Eager):  # state made here is later changed in place
+    if isinstance(current_engine(), Eager):  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     return repeated(value, shape, dtype)

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smelt.errors import ArgumentError
 from smelt.ops import elementwise
-from smelt.tensor.apply import matched, promoted
+from smelt.tensor.apply import common_dtype, matched, promoted
 from smelt.tensor.elementary import abs as absolute
-from smelt.tensor.elementary import isfinite
+from smelt.tensor.elementary import isfinite, trunc
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["add", "div", "eq", "ge", "gt", "isclose", "le", "lt", "mul", "ne", "neg", "sub"]
+__all__ = [
+    "add", "div", "eq", "floor_divide", "ge", "gt", "isclose", "le", "lt", "mul", "ne", "neg",
+    "remainder", "sub",
+]  # fmt: skip
 
 
-def add(x: Any, other: Any) -> Tensor:
-    """Returns x + other."""
-    return promoted(elementwise.add, x, other)
+def add(x: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """Returns x + alpha * other."""
+    return promoted(elementwise.add, x, _scaled(other, alpha))
 
 
-def sub(x: Any, other: Any) -> Tensor:
-    """Returns x - other."""
-    return promoted(elementwise.sub, x, other)
+def sub(x: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """Returns x - alpha * other."""
+    return promoted(elementwise.sub, x, _scaled(other, alpha))
+
+
+def _scaled(x: Any, factor: Any) -> Any:
+    return x if isinstance(factor, int) and factor == 1 else promoted(elementwise.mul, x, factor)
 
 
 def mul(x: Any, other: Any) -> Tensor:
@@ -30,9 +38,41 @@ def mul(x: Any, other: Any) -> Tensor:
     return promoted(elementwise.mul, x, other)
 
 
-def div(x: Any, other: Any) -> Tensor:
-    """Returns x / other; integers divide as float32."""
-    return promoted(elementwise.div, x, other)
+def div(x: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """Returns x / other; integers divide as float32.
+
+    Args:
+        x: any shape.
+        other: broadcasts with x.
+        rounding_mode: None, "floor" (as x // other) or "trunc" (towards 0); with a mode integers
+            stay integers.
+
+    Raises:
+        ArgumentError: another mode.
+    """
+    if rounding_mode is None:
+        return promoted(elementwise.div, x, other)
+    if rounding_mode == "floor":
+        return floor_divide(x, other)
+    if rounding_mode != "trunc":
+        raise ArgumentError(
+            f"div: rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}"
+        )
+    if common_dtype((x, other)).is_float:
+        return trunc(promoted(elementwise.div, x, other))
+    below = floor_divide(x, other)
+    inexact = (below < 0) & (promoted(elementwise.mul, below, other) != x)
+    return below + inexact.to(below.dtype)
+
+
+def floor_divide(x: Any, other: Any) -> Tensor:
+    """Returns x // other: the quotient rounded down."""
+    return promoted(elementwise.floordiv, x, other)
+
+
+def remainder(x: Any, other: Any) -> Tensor:
+    """Returns x % other: what x - other * (x // other) leaves, with the sign of `other`."""
+    return promoted(elementwise.mod, x, other)
 
 
 def neg(x: Any) -> Tensor:

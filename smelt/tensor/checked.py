@@ -3,7 +3,8 @@
 Smelt's functions check what they can by looking at shapes and dtypes. A value of the wrong kind (a
 string where a tensor belongs) makes some line far below fail with Python's or NumPy's words.
 `checked` catches that where the user called, looks at the arguments once more, by the annotations
-of the function, and says which of them is wrong. It costs a call the frame of one function.
+of the function, and says which of them is wrong. A call in PyTorch's words for the arguments is
+made again in Smelt's (`spellings`). It costs a call the frame of one function.
 
 Errors that pass through code of the user's, as of a function that `grad` was given, are left alone.
 """
@@ -22,6 +23,7 @@ import numpy as np
 from smelt.errors import ArgumentError, ArgumentTypeError, SmeltError
 from smelt.location import is_own
 from smelt.ops.op import is_whole_number
+from smelt.tensor.spellings import respelled
 from smelt.tracing.apply import is_tensor
 
 __all__ = ["checked", "checked_names", "explained"]
@@ -55,7 +57,10 @@ def checked(
         except RAW as error:
             if isinstance(error, SmeltError) or passed_through_foreign_code(error.__traceback__):
                 raise
-            raise explained(function, arguments, options, error) from error
+            again = respelled(function, arguments, options) if type(error) is TypeError else None
+            if again is None:
+                raise explained(function, arguments, options, error) from error
+        return again.finish(call(*again.arguments, **again.options))
 
     call.__module__ = module or function.__module__
     call.__qualname__ = qualified_name or function.__qualname__

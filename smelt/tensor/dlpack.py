@@ -14,7 +14,7 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, DTypeError, ExchangeError
+from smelt.errors import ArgumentError, DTypeError, ExchangeError, TraceError
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -84,7 +84,7 @@ def exported(
             f"{dl_device!r}"
         )
     versioned = max_version is not None and tuple(max_version) >= _VERSION
-    array = _shareable(x, versioned) if copy is False else np.array(x.data, order="C")
+    array = _shareable(x, versioned) if copy is False else np.array(x.stored, order="C")
     capsule = array.__dlpack__(max_version=_VERSION) if versioned else array.__dlpack__()
     if x.dtype is dtypes.bfloat16:
         _kind_in(capsule).code = _BFLOAT
@@ -97,7 +97,7 @@ def _shareable(x: Tensor, versioned: bool) -> np.ndarray:
             "DLPack export with copy=False: tensors are read-only, which the protocol can say "
             "from version 1.0 on; give max_version=(1, 0), or leave copy out"
         )
-    array: np.ndarray = x.data
+    array: np.ndarray = x.stored
     if any(stride < 0 for stride in array.strides):
         raise ExchangeError(
             f"DLPack export with copy=False: the tensor of shape {x.shape} lies backward in "
@@ -154,6 +154,8 @@ def _capsule_of(source: Any) -> Any:
         return source.__dlpack__(max_version=_VERSION)
     except TypeError:  # a source from before version 1, as the protocol tells its readers
         return source.__dlpack__()
+    except TraceError:
+        raise
     except (BufferError, RuntimeError, ValueError) as error:
         raise ArgumentError(
             f"from_dlpack: a {type(source).__name__} does not give its memory away: {error}"

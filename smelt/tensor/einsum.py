@@ -87,7 +87,13 @@ def _term(equation: str, text: str, ndim: int) -> Term:
 def _extents(equation: str, terms: list[Term], factors: list[Tensor]) -> dict[str, int]:
     extents: dict[str, int] = {}
     for term, x in zip(terms, factors, strict=True):
+        own: dict[str, int] = {}
         for name, extent in zip(term, x.shape, strict=True):
+            if own.setdefault(name, extent) != extent:  # within one operand nothing broadcasts
+                raise ShapeError(
+                    f"einsum {equation!r}: axis {name} has extents {own[name]} and {extent} in an "
+                    f"operand {x.shape}"
+                )
             known = extents.get(name, 1)
             if 1 not in (known, extent) and known != extent:
                 raise ShapeError(
@@ -103,7 +109,7 @@ def _reduced(x: Tensor, names: Term, extents: dict[str, int]) -> tuple[Tensor, T
         while names.count(name) > 1:
             first = names.index(name)
             second = names.index(name, first + 1)
-            x = diagonal(x, first, second)
+            x = diagonal(x, 0, first, second)
             names = [own for index, own in enumerate(names) if index not in (first, second)]
             names.append(name)
     kept = [

@@ -16,6 +16,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError
 from smelt.ops import elementwise
 from smelt.tensor.apply import (
+    alike,
     as_tensor,
     common_dtype,
     floating,
@@ -28,47 +29,11 @@ if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
-    "abs",
-    "acos",
-    "asin",
-    "atan",
-    "atan2",
-    "ceil",
-    "clamp",
-    "cos",
-    "cosh",
-    "erf",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "lerp",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "maximum",
-    "minimum",
-    "nan_to_num",
-    "pow",
-    "reciprocal",
-    "round",
-    "rsqrt",
-    "sign",
-    "sin",
-    "sinh",
-    "sqrt",
-    "square",
-    "tan",
-    "tanh",
-    "trunc",
-    "where",
+    "abs", "acos", "addcdiv", "addcmul", "asin", "atan", "atan2", "ceil", "clamp", "clamp_max",
+    "clamp_min", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor", "isfinite", "isinf",
+    "isnan", "lerp", "log", "log1p", "log2", "log10", "logical_and", "logical_not", "logical_or",
+    "maximum", "minimum", "nan_to_num", "pow", "reciprocal", "round", "rsqrt", "sign", "sin",
+    "sinh", "sqrt", "square", "tan", "tanh", "trunc", "where",
 ]  # fmt: skip
 
 
@@ -280,6 +245,16 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
     return where(x > max, max, x)
 
 
+def clamp_min(x: Any, min: Any) -> Tensor:
+    """Returns x moved up to `min` where it is below."""
+    return clamp(x, min=min)
+
+
+def clamp_max(x: Any, max: Any) -> Tensor:
+    """Returns x moved down to `max` where it is above."""
+    return clamp(x, max=max)
+
+
 def _saturated(bound: Any, dtype: DType) -> Any:
     """Returns a bound that an integer dtype has, the nearest to the given number."""
     if dtype.kind != "int" or not isinstance(bound, (int, np.integer)):
@@ -296,6 +271,9 @@ def where(condition: Any, x: Any, other: Any) -> Tensor:
         x: what is taken where the condition holds; the gradient goes to the chosen side only.
         other: what is taken elsewhere.
     """
+    sides = alike(x, other)
+    if sides is not None and sides[0].dtype.compute is sides[0].dtype:
+        return elementwise.where(as_tensor(condition), *sides)
     dtype = common_dtype((x, other))
     yes, no = (as_tensor(side, dtype).to(dtype.compute) for side in (x, other))
     return elementwise.where(as_tensor(condition), yes, no).to(dtype)
@@ -307,6 +285,18 @@ def lerp(x: Any, end: Any, weight: Any) -> Tensor:
     step = end - x
     # from the nearer end, so that both ends are met exactly
     return where(weight < 0.5, x + weight * step, end - (1.0 - weight) * step)
+
+
+def addcmul(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """Returns x + value * tensor1 * tensor2."""
+    scaled = promoted(elementwise.mul, promoted(elementwise.mul, tensor1, tensor2), value)
+    return promoted(elementwise.add, x, scaled)
+
+
+def addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+    """Returns x + value * tensor1 / tensor2."""
+    scaled = promoted(elementwise.mul, promoted(elementwise.div, tensor1, tensor2), value)
+    return promoted(elementwise.add, x, scaled)
 
 
 def isnan(x: Any) -> Tensor:

@@ -24,7 +24,7 @@ from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of, own_axis_of
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
-from smelt.tracing.engine import context
+from smelt.tracing.engine import EAGER, context, current_engine
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -39,9 +39,19 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
     """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
     if index.dtype.kind != "int":
         raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
+    if is_known_inside(index, low, extent):
+        return
     outside = ((index < low) | (index >= extent)).sum()
     message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
-    context.engine.require(outside, message, BoundsError)
+    current_engine().require(outside, message, BoundsError)
+
+
+def is_known_inside(index: Tensor, low: int, stop: int) -> bool:
+    """Returns whether every index is known to lie in low..stop - 1: two looks, where most do."""
+    if context.engine is not EAGER or index.is_traced:
+        return False
+    places = index.stored
+    return not index.size or bool(low <= places.min() and places.max() < stop)
 
 
 def read(x: Tensor, index: Any) -> Tensor:
@@ -51,6 +61,8 @@ def read(x: Tensor, index: Any) -> Tensor:
     side by side, and come first otherwise. A bool mask chooses elements; how many is known only
     eagerly, so in a compiled step it raises TraceError.
     """
+    if type(index) is int and x.shape and -x.shape[0] <= index < x.shape[0]:
+        return _row(x, index % x.shape[0])
     subscript = parse(x.shape, index)
     sliced = _sliced(x, subscript)
     if not subscript.indices:
@@ -61,6 +73,15 @@ def read(x: Tensor, index: Any) -> Tensor:
         sliced, indices, axes = _joined(sliced, indices, axes)
     taken = cards.take(sliced, indices[0], axis=axes[0])
     return _placed(taken, axes[0], indices[0].ndim, subscript.target)
+
+
+def _row(x: Tensor, number: int) -> Tensor:
+    rest = x.shape[1:]
+    if x.shape[0] == 1:
+        return movement.reshape(x, shape=rest)
+    start, stop = (number, *(0,) * len(rest)), (number + 1, *rest)
+    row = movement.slice_(x, start=start, stop=stop, step=(1,) * x.ndim)
+    return movement.reshape(row, shape=rest)
 
 
 def _sliced(x: Tensor, subscript: Subscript) -> Tensor:
@@ -133,7 +154,7 @@ class At:
             )
         positions = self._positions()
         hits = self._scattered(inside.expand(positions.shape), positions)
-        context.engine.require(
+        current_engine().require(
             (hits > 1).sum(),
             "at[...].set: the index names an element twice, so its value is not defined; use add",
             ArgumentError,
@@ -256,9 +277,12 @@ def _flat_positions(what: str, shape: Shape, axis: int, index: Tensor) -> Tensor
 
 
 def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x."""
+    """Returns `gather` after broadcasting the other axes; without `dim` from the flattened x.
+
+    An index below 0 counts from the end.
+    """
     if dim is None:
-        return gather(x.reshape(-1), 0, indices.reshape(-1))
+        return take_along_dim(x.reshape(-1), indices.reshape(-1), 0)
     axis = own_axis_of(x, dim, "take_along_dim")
     x_shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     index_shape = (*indices.shape[:axis], 1, *indices.shape[axis + 1 :])
@@ -266,7 +290,8 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     shape[axis] = x.shape[axis]
     wide = x.expand(shape)
     shape[axis] = indices.shape[axis]
-    return gather(wide, axis, indices.expand(shape))
+    counted = where(indices < 0, indices + x.shape[axis], indices)
+    return gather(wide, axis, counted.expand(shape))
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from smelt.ops import elementwise
-from smelt.tensor.apply import as_tensor, promoted
+from smelt.tensor.apply import apply_directly, as_tensor, promoted
 from smelt.tensor.elementary import power
 from smelt.tensor.products import matmul
 
@@ -15,6 +16,27 @@ if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 Self = TypeVar("Self", bound="Operators")
+
+
+def _binary(op: elementwise.Elementwise, reflected: str) -> Callable[[Any, Any], Tensor]:
+    """Returns the method of an operator; `reflected` is that of the operator from the other
+    side.
+    """
+
+    def operator(self: Any, other: Any) -> Tensor:
+        result = apply_directly(op, self, other)
+        if result is not None:
+            return result
+        if _leaves_to(other, reflected):
+            return NotImplemented
+        return promoted(op, self, other)
+
+    return operator
+
+
+def _reflected(op: elementwise.Elementwise) -> Callable[[Any, Any], Tensor]:
+    """Returns the method of an operator whose left operand has left the pair to the tensor."""
+    return lambda self, other: promoted(op, other, self)
 
 
 class Operators:
@@ -27,61 +49,31 @@ class Operators:
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__radd__"):
-            return NotImplemented
-        return promoted(elementwise.add, self, other)
-
-    def __sub__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__rsub__"):
-            return NotImplemented
-        return promoted(elementwise.sub, self, other)
-
-    def __mul__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__rmul__"):
-            return NotImplemented
-        return promoted(elementwise.mul, self, other)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__rtruediv__"):
-            return NotImplemented
-        return promoted(elementwise.div, self, other)
-
-    def __floordiv__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__rfloordiv__"):
-            return NotImplemented
-        return promoted(elementwise.floordiv, self, other)
-
-    def __mod__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__rmod__"):
-            return NotImplemented
-        return promoted(elementwise.mod, self, other)
+    __add__ = _binary(elementwise.add, "__radd__")
+    __sub__ = _binary(elementwise.sub, "__rsub__")
+    __mul__ = _binary(elementwise.mul, "__rmul__")
+    __truediv__ = _binary(elementwise.div, "__rtruediv__")
+    __floordiv__ = _binary(elementwise.floordiv, "__rfloordiv__")
+    __mod__ = _binary(elementwise.mod, "__rmod__")
+    __and__ = _binary(elementwise.bitwise_and, "__rand__")
+    __or__ = _binary(elementwise.bitwise_or, "__ror__")
+    __xor__ = _binary(elementwise.bitwise_xor, "__rxor__")
+    __lt__ = _binary(elementwise.lt, "__gt__")
+    __le__ = _binary(elementwise.le, "__ge__")
+    __gt__ = _binary(elementwise.gt, "__lt__")
+    __ge__ = _binary(elementwise.ge, "__le__")
+    __radd__ = _reflected(elementwise.add)
+    __rsub__ = _reflected(elementwise.sub)
+    __rmul__ = _reflected(elementwise.mul)
+    __rtruediv__ = _reflected(elementwise.div)
+    __rfloordiv__ = _reflected(elementwise.floordiv)
+    __rmod__ = _reflected(elementwise.mod)
+    __rpow__ = _reflected(elementwise.pow)
 
     def __pow__(self, other: Any) -> Tensor:
         if _leaves_to(other, "__rpow__"):
             return NotImplemented
         return power(as_tensor(self), other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return promoted(elementwise.add, other, self)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return promoted(elementwise.sub, other, self)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return promoted(elementwise.mul, other, self)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return promoted(elementwise.div, other, self)
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return promoted(elementwise.floordiv, other, self)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return promoted(elementwise.mod, other, self)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return promoted(elementwise.pow, other, self)
 
     def __matmul__(self, other: Any) -> Tensor:
         if _leaves_to(other, "__rmatmul__"):
@@ -133,21 +125,6 @@ class Operators:
     def __invert__(self) -> Tensor:
         return promoted(elementwise.bitwise_not, self)
 
-    def __and__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__rand__"):
-            return NotImplemented
-        return promoted(elementwise.bitwise_and, self, other)
-
-    def __or__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__ror__"):
-            return NotImplemented
-        return promoted(elementwise.bitwise_or, self, other)
-
-    def __xor__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__rxor__"):
-            return NotImplemented
-        return promoted(elementwise.bitwise_xor, self, other)
-
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
@@ -165,26 +142,6 @@ class Operators:
         if not isinstance(other, _OPERANDS):
             return NotImplemented
         return promoted(elementwise.ne, self, other)
-
-    def __lt__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__gt__"):
-            return NotImplemented
-        return promoted(elementwise.lt, self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__ge__"):
-            return NotImplemented
-        return promoted(elementwise.le, self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__lt__"):
-            return NotImplemented
-        return promoted(elementwise.gt, self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        if _leaves_to(other, "__le__"):
-            return NotImplemented
-        return promoted(elementwise.ge, self, other)
 
     def __contains__(self, element: object) -> bool:
         return isinstance(element, _OPERANDS) and bool((self == element).any())

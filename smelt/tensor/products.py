@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import ShapeError
 from smelt.ops import contraction
 from smelt.ops.iota import iota
-from smelt.tensor.apply import matched
+from smelt.ops.movement import broadcast_shapes
+from smelt.tensor.apply import matched, places_of
 from smelt.tensor.elementary import where
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["addmm", "bmm", "diagonal", "dot", "matmul", "outer", "tril", "triu"]
+__all__ = [
+    "addmm", "bmm", "diagonal", "dot", "matmul", "mm", "mv", "outer", "tril", "triu",
+]  # fmt: skip
 
 
 def matmul(a: Tensor, other: Any) -> Tensor:
@@ -47,6 +50,20 @@ def bmm(a: Tensor, other: Tensor) -> Tensor:
     return matmul(a, other)
 
 
+def mm(a: Tensor, mat2: Tensor) -> Tensor:
+    """Returns the product of two matrices, `(M, K)` and `(K, N)`."""
+    if a.ndim != 2 or mat2.ndim != 2:
+        raise ShapeError(f"mm: needs two matrices, got shapes {a.shape} and {mat2.shape}")
+    return matmul(a, mat2)
+
+
+def mv(a: Tensor, vec: Tensor) -> Tensor:
+    """Returns the product of a matrix `(M, K)` and a vector `(K,)`."""
+    if a.ndim != 2 or vec.ndim != 1:
+        raise ShapeError(f"mv: needs a matrix and a vector, got {a.shape} and {vec.shape}")
+    return matmul(a, vec)
+
+
 def dot(a: Tensor, other: Tensor) -> Tensor:
     """Returns the inner product of two vectors of one length."""
     if a.ndim != 1 or other.ndim != 1:
@@ -62,7 +79,15 @@ def outer(a: Tensor, other: Tensor) -> Tensor:
 
 
 def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """Returns `beta * x + alpha * (a @ b)`."""
+    """Returns `beta * x + alpha * (a @ b)` for two matrices.
+
+    Raises:
+        ShapeError: `a` or `b` is not a matrix, or x does not broadcast to the shape of the product.
+    """
+    if a.ndim != 2 or b.ndim != 2:
+        raise ShapeError(f"addmm: needs two matrices, got shapes {a.shape} and {b.shape}")
+    if broadcast_shapes("addmm", x.shape, (a.shape[0], b.shape[1])) != (a.shape[0], b.shape[1]):
+        raise ShapeError(f"addmm: {x.shape} does not fit a product {a.shape} @ {b.shape}")
     product = matmul(a, b)
     return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
 
@@ -81,13 +106,27 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     return where(_offset(x, "triu") >= diagonal, x, False)
 
 
-def diagonal(x: Tensor, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """Returns the elements whose places along two axes are equal, along a new last axis."""
+def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """Returns `y[..., i] = x[..., i, ..., i + offset, ...]`, along a new last axis.
+
+    Args:
+        x: of two or more axes.
+        offset: how far the diagonal lies above the main one; below it when negative.
+        dim1: the axis of rows.
+        dim2: the axis of columns.
+
+    Raises:
+        ArgumentError: an axis does not exist, or both are the same.
+        ShapeError: x has less than two axes.
+    """
     _offset(x, "diagonal")
-    batch = [axis for axis in range(x.ndim) if axis not in (dim1 % x.ndim, dim2 % x.ndim)]
-    matrices = x.permute(*batch, dim1 % x.ndim, dim2 % x.ndim)
-    length = min(matrices.shape[-2:])
-    square = matrices.narrow(-2, 0, length).narrow(-1, 0, length)
+    rows, columns = places_of(x, (dim1, dim2), "diagonal")
+    batch = [axis for axis in range(x.ndim) if axis not in (rows, columns)]
+    matrices = x.permute(*batch, rows, columns)
+    height, width = matrices.shape[-2:]
+    top, left = min(height, max(0, -offset)), min(width, max(0, offset))
+    length = min(height - top, width - left)
+    square = matrices.narrow(-2, top, length).narrow(-1, left, length)
     return where(_offset(square, "diagonal") == 0, square, False).sum(-1).to(x.dtype)
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Extreme", "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "count_nonzero",
-    "cumprod", "cumsum", "equal", "logsumexp", "max", "mean", "min", "norm", "prod", "std", "sum",
-    "var",
+    "cumprod", "cumsum", "equal", "logsumexp", "max", "mean", "min", "norm", "prod", "std",
+    "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip
 
 
@@ -35,20 +35,30 @@ class Extreme(NamedTuple):
     indices: Tensor
 
 
-def sum(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Returns the sum over the axes `dim`; bool and integers sum as int64."""
+def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Returns the sum over the axes `dim`; bool and integers sum as int64.
+
+    The elements become `dtype` first, where one is given.
+    """
+    if dtype is not None:
+        return reduced(reduction.sum, x.to(dtype), dim, keepdim).to(dtype)
     x = x if x.dtype.is_float else x.to(dtypes.int64)
     return reduced(reduction.sum, x, dim, keepdim)
 
 
-def mean(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Returns the mean over the axes `dim`; that of nothing is nan."""
-    x = floating(x)
+def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Returns the mean over the axes `dim`, in `dtype` where one is given; of nothing it is nan."""
+    x = floating(x if dtype is None else x.to(dtype))
     return (sum(wide(x), dim, keepdim) / _count(x, dim)).to(x.dtype)
 
 
-def prod(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Returns the product over the axes `dim`; bool and integers multiply as int64."""
+def prod(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """Returns the product over the axes `dim`; bool and integers multiply as int64.
+
+    The elements become `dtype` first, where one is given.
+    """
+    if dtype is not None:
+        return reduced(reduction.prod, x.to(dtype), dim, keepdim).to(dtype)
     x = x if x.dtype.is_float else x.to(dtypes.int64)
     return reduced(reduction.prod, x, dim, keepdim)
 
@@ -152,6 +162,24 @@ def std(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = Fals
     return _root(_variance(wide(x), dim, correction, keepdim)).to(x.dtype)
 
 
+def var_mean(
+    x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Returns the variance and the mean over the axes `dim`; see `var`."""
+    return var(x, dim, correction, keepdim), mean(x, _axes(dim), keepdim)
+
+
+def std_mean(
+    x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Returns the standard deviation and the mean over the axes `dim`; see `std`."""
+    return std(x, dim, correction, keepdim), mean(x, _axes(dim), keepdim)
+
+
+def _axes(dim: Dims) -> Dims:
+    return None if isinstance(dim, bool) else dim  # a bool is PyTorch's `unbiased`
+
+
 def _variance(x: Tensor, dim: Dims, correction: float, keepdim: bool) -> Tensor:
     if isinstance(dim, bool):  # PyTorch's `unbiased`, which may stand alone
         correction, dim = int(dim), None
@@ -209,7 +237,9 @@ def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     x = floating(x)
     top = largest(x, dim)
     top = where(isinf(top), 0.0, top)
-    result = (log(sum(exp(wide(x) - top), dim, True)) + top).to(x.dtype)
+    total = sum(exp(wide(x) - top), dim, True)
+    nothing = total == 0  # -inf in each place, or no place at all
+    result = where(nothing, -math.inf, log(where(nothing, 1.0, total)) + top).to(x.dtype)
     kept = [extent for axis, extent in enumerate(x.shape) if axis not in axes_of(x.shape, dim)]
     return result if keepdim else result.reshape(kept)
 
@@ -220,18 +250,27 @@ def largest(x: Tensor, dim: Dims) -> Tensor:
     return wide(top)
 
 
-def cumsum(x: Tensor, dim: int) -> Tensor:
-    """Returns the sums of the elements up to each place along `dim`; integers sum as int64."""
-    return _running(reduction.cumsum, x, dim)
+def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Returns the sums of the elements up to each place along `dim`; integers sum as int64.
+
+    The elements become `dtype` first, where one is given.
+    """
+    return _running(reduction.cumsum, x, dim, dtype)
 
 
-def cumprod(x: Tensor, dim: int) -> Tensor:
-    """Returns the products of the elements up to each place along `dim`; integers as int64."""
-    return _running(reduction.cumprod, x, dim)
+def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Returns the products of the elements up to each place along `dim`; integers as int64.
+
+    The elements become `dtype` first, where one is given.
+    """
+    return _running(reduction.cumprod, x, dim, dtype)
 
 
-def _running(op: reduction.Cumulative, x: Tensor, dim: int) -> Tensor:
+def _running(op: reduction.Cumulative, x: Tensor, dim: int, wanted: Any) -> Tensor:
     dtype = x.dtype if x.dtype.is_float else dtypes.int64
+    if wanted is not None:
+        dtype = dtypes.as_dtype(wanted)
+        x = x.to(dtype)
     axis = axis_of(x, dim, op.name)
     return op(x.to(dtype.compute), axis=axis).to(dtype) if x.ndim else x.to(dtype)
 

@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
-from smelt.tensor.apply import as_tensor, axis_of, common_dtype, extents_of, matched, own_axis_of
+from smelt.tensor.apply import (
+    as_tensor,
+    axis_of,
+    extents_of,
+    matched,
+    own_axis_of,
+    places_of,
+    whole_number,
+)
 from smelt.tensor.checked import described
+from smelt.tracing.engine import EAGER, context
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
-    "cat", "chunk", "concatenate", "expand", "flatten", "flip", "movedim", "narrow", "permute",
-    "repeat", "reshape", "roll", "split", "squeeze", "stack", "transpose", "unbind", "unsqueeze",
+    "cat", "chunk", "concatenate", "expand", "expand_as", "flatten", "flip", "hstack", "movedim",
+    "narrow", "permute", "repeat", "reshape", "roll", "select", "split", "squeeze", "stack", "t",
+    "tile", "transpose", "unbind", "unflatten", "unsqueeze", "view_as", "vstack",
 ]  # fmt: skip
 
 
@@ -49,13 +59,33 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     return permute(x, tuple(order))
 
 
-def movedim(x: Tensor, source: int, destination: int) -> Tensor:
-    """Returns the tensor with axis `source` at place `destination`, the others in order."""
-    start, end = (axis_of(x, dim, "movedim") for dim in (source, destination))
+def t(x: Tensor) -> Tensor:
+    """Returns a matrix with its axes exchanged; a vector or number as it is.
+
+    Raises:
+        ShapeError: more than two axes.
+    """
+    if x.ndim > 2:
+        raise ShapeError(f"t: a matrix has two axes, got shape {x.shape}; use transpose or mT")
+    return transpose(x, 0, 1) if x.ndim == 2 else x
+
+
+def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Returns the tensor with axis `source` at place `destination`, the others in order.
+
+    Both may be several axes: the first goes to the first place, and so on.
+
+    Raises:
+        ArgumentError: an axis does not exist or is named twice, or there are not as many places.
+    """
+    starts, ends = (places_of(x, dims, "movedim") for dims in (source, destination))
+    if len(starts) != len(ends):
+        raise ArgumentError(f"movedim: {len(starts)} axes for {len(ends)} places")
     if not x.ndim:
         return x
-    order = [axis for axis in range(x.ndim) if axis != start]
-    order.insert(end, start)
+    order = [axis for axis in range(x.ndim) if axis not in starts]
+    for end, start in sorted(zip(ends, starts, strict=True)):
+        order.insert(end, start)
     return permute(x, tuple(order))
 
 
@@ -66,6 +96,22 @@ def expand(x: Tensor, *shape: Any) -> Tensor:
         if offset <= len(extents) and extents[-offset] == -1:
             extents[-offset] = x.shape[-offset]
     return movement.broadcast_to(x, shape=tuple(extents))
+
+
+def expand_as(x: Tensor, other: Tensor) -> Tensor:
+    """Returns the tensor broadcast to the shape of `other`."""
+    return expand(x, other.shape)
+
+
+def view_as(x: Tensor, other: Tensor) -> Tensor:
+    """Returns the same elements under the shape of `other`."""
+    return reshape(x, other.shape)
+
+
+def tile(x: Tensor, *dims: Any) -> Tensor:
+    """Returns the tensor repeated as a whole; fewer counts than axes count from the last axis."""
+    counts = extents_of(dims)
+    return repeat(x, (1,) * (x.ndim - len(counts)) + counts)
 
 
 def repeat(x: Tensor, *repeats: Any) -> Tensor:
@@ -81,16 +127,14 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     return reshape(spread, [count * extent for count, extent in zip(counts, shape, strict=True)])
 
 
-def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
-    """Returns the tensor without its axes of extent 1, or without axis `dim` if that has extent
-    1.
+def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Returns the tensor without its axes of extent 1, or without those of them that `dim` names.
+
+    Raises:
+        ArgumentError: an axis does not exist, or is named twice.
     """
-    axis = None if dim is None else axis_of(x, dim, "squeeze")
-    kept = (
-        extent
-        for index, extent in enumerate(x.shape)
-        if extent != 1 or (axis is not None and index != axis)
-    )
+    chosen = range(x.ndim) if dim is None else places_of(x, dim, "squeeze")
+    kept = (extent for axis, extent in enumerate(x.shape) if extent != 1 or axis not in chosen)
     return reshape(x, tuple(kept))
 
 
@@ -119,9 +163,34 @@ def flip(x: Tensor, *dims: Any) -> Tensor:
     return movement.flip(x, axes=axes) if x.ndim else x
 
 
+def select(x: Tensor, dim: int, index: int) -> Tensor:
+    """Returns the slice at place `index` along `dim`, without that axis."""
+    axis = own_axis_of(x, dim, "select")
+    extent = x.shape[axis]
+    if not -extent <= index < extent:
+        raise ArgumentError(f"select: there is no place {index} along axis {axis} of {x.shape}")
+    return reshape(narrow(x, axis, index % extent, 1), (*x.shape[:axis], *x.shape[axis + 1 :]))
+
+
+def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Returns the tensor with axis `dim` split into `sizes`; one of them may be -1."""
+    axis = own_axis_of(x, dim, "unflatten")
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    extents = list(extents_of((sizes,)))
+    known = -math.prod(extents)
+    if extents.count(-1) == 1 and known > 0 and x.shape[axis] % known == 0:
+        extents[extents.index(-1)] = x.shape[axis] // known
+    if math.prod(extents) != x.shape[axis] or min(extents, default=0) < 0:
+        raise ShapeError(f"unflatten: {tuple(sizes)} do not make axis {axis} of shape {x.shape}")
+    return reshape(x, (*before, *extents, *after))
+
+
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Returns the `length` elements along axis `dim` from `start` on."""
+    """Returns the `length` elements along axis `dim` from `start` on; below 0 it counts from the
+    end.
+    """
     axis = own_axis_of(x, dim, "narrow")
+    start = start + x.shape[axis] if -x.shape[axis] <= start < 0 else start
     if start < 0 or length < 0 or start + length > x.shape[axis]:
         raise ArgumentError(
             f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
@@ -131,11 +200,31 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     return movement.slice_(x, start=tuple(low), stop=tuple(high), step=(1,) * x.ndim)
 
 
-def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
-    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in
-    again.
+def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None = None) -> Tensor:
+    """Returns the elements moved on by `shifts` places along `dim`; what falls off comes in again.
+
+    Args:
+        x: of any shape.
+        shifts: how far, for each axis of `dim`.
+        dim: one axis or several; by default the flattened tensor is rolled, in x's shape again.
+
+    Raises:
+        ArgumentError: there are not as many shifts as axes, or an axis does not exist.
+        ShapeError: x has no axis, but one is named.
     """
-    axis = own_axis_of(x, dim, "roll")
+    given = shifts if isinstance(shifts, (list, tuple)) else (shifts,)
+    distances = [whole_number("roll: a shift", shift) for shift in given]
+    several = tuple(dim) if isinstance(dim, (list, tuple)) else () if dim is None else (dim,)
+    if not several and len(distances) == 1:
+        return _rolled(x.reshape(-1), distances[0], 0).reshape(x.shape)
+    if len(distances) != len(several):
+        raise ArgumentError(f"roll: {len(distances)} shifts for {len(several)} axes")
+    for distance, axis in zip(distances, several, strict=True):
+        x = _rolled(x, distance, own_axis_of(x, axis, "roll"))
+    return x
+
+
+def _rolled(x: Tensor, shifts: int, axis: int) -> Tensor:
     extent = x.shape[axis]
     behind = shifts % extent if extent else 0
     if not behind:
@@ -147,6 +236,8 @@ def roll(x: Tensor, shifts: int, dim: int) -> Tensor:
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns the tensors one behind the other along axis `dim`, in their common dtype.
 
+    A tensor of shape (0,) fits any other: a list that grows may begin with it.
+
     Raises:
         ShapeError: their shapes differ in another axis.
     """
@@ -154,12 +245,18 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
         raise ArgumentTypeError(f"cat: needs a list of tensors, got {described(tensors)}")
     if not tensors:
         raise ArgumentError("cat: nothing to join; give at least one tensor")
-    dtype = common_dtype(tuple(tensors))
-    tensors = [as_tensor(tensor, dtype).to(dtype) for tensor in tensors]
+    tensors = _without_empty(list(matched(*tensors)))
     axis = axis_of(tensors[0], dim, "cat")
     if not tensors[0].ndim:
         raise ShapeError("cat: a number of shape () has no axis to join along; use stack")
     return tensors[0] if len(tensors) == 1 else movement.concatenate(*tensors, axis=axis)
+
+
+def _without_empty(tensors: list[Tensor]) -> list[Tensor]:
+    """Leaves out the tensors of shape (0,), unless all have one axis."""
+    if all(x.ndim == 1 for x in tensors):
+        return tensors
+    return [x for x in tensors if x.shape != (0,)]
 
 
 concatenate = cat
@@ -169,11 +266,28 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Returns tensors of one shape side by side along a new axis at place `dim`."""
     if not isinstance(tensors, (list, tuple)):
         raise ArgumentTypeError(f"stack: needs a list of tensors, got {described(tensors)}")
+    if not tensors:
+        raise ArgumentError("stack: nothing to stack; give at least one tensor")
     items = matched(*tensors)
+    shape = items[0].shape if items else ()
     for item in items[1:]:
-        if item.shape != items[0].shape:
-            raise ShapeError(f"stack: shapes {items[0].shape} and {item.shape} differ")
+        if item.shape != shape:
+            raise ShapeError(f"stack: shapes {shape} and {item.shape} differ")
+    if context.engine is EAGER and type(dim) is int and 0 <= dim < len(shape):
+        joined = cat(items, dim)  # the new axis is the outer part of the joined one
+        return reshape(joined, (*shape[:dim], len(items), *shape[dim:]))
     return cat([unsqueeze(item, dim) for item in items], dim)
+
+
+def hstack(tensors: Sequence[Any]) -> Tensor:
+    """Returns the tensors side by side: joined along axis 1, vectors and numbers along axis 0."""
+    items = [item.reshape(1) if not item.ndim else item for item in map(as_tensor, tensors)]
+    return cat(items, 0 if items and items[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Any]) -> Tensor:
+    """Returns the tensors one below the other: joined along axis 0, vectors as rows."""
+    return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in map(as_tensor, tensors)], 0)
 
 
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
@@ -190,8 +304,14 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
         sizes = list(split_size)
     if sum(sizes) != extent:
         raise ArgumentError(f"split: {sizes} do not add up to axis {axis} of shape {x.shape}")
-    starts = [sum(sizes[:index]) for index in range(len(sizes))]
-    return tuple(narrow(x, axis, start, size) for start, size in zip(starts, sizes, strict=True))
+    low, high, step, parts = [0] * x.ndim, list(x.shape), (1,) * x.ndim, []
+    for size in sizes:
+        if size < 0:
+            raise ArgumentError(f"split: an extent of {sizes} is negative")
+        high[axis] = low[axis] + size
+        parts.append(movement.slice_(x, start=tuple(low), stop=tuple(high), step=step))
+        low[axis] = high[axis]
+    return tuple(parts)
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

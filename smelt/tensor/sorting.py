@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from smelt.dtypes import int64
 from smelt.errors import ArgumentError
 from smelt.ops import sorting as cards
+from smelt.ops.order import places_in_order
 from smelt.tensor.apply import axis_of
 from smelt.tensor.indexing import gather_known
+from smelt.tracing.apply import tensor_of
+from smelt.tracing.engine import EAGER, context, quietly
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -29,12 +33,24 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = T
     """
     if not x.ndim:
         return argsort(x.reshape(1)).reshape(())
-    axis = axis_of(x, dim, "argsort")
+    return _order(x, axis_of(x, dim, "argsort"), descending)
+
+
+def _order(x: Tensor, axis: int, descending: bool, count: int | None = None) -> Tensor:
+    """Returns the places of the elements of x in order along an axis, or the first so many."""
     rows = x.detach().to(x.dtype.compute).movedim(axis, -1)
+    if context.engine is EAGER and not rows.is_traced:
+        first = quietly(places_in_order, rows.stored, count, descending)
+        return tensor_of(first, int64).movedim(-1, axis)
+    order = _sorted_order(rows, descending)
+    return (order if count is None else order.narrow(-1, 0, count)).movedim(-1, axis)
+
+
+def _sorted_order(rows: Tensor, descending: bool) -> Tensor:
     if not descending:
-        return cards.argsort(rows).movedim(-1, axis)
+        return cards.argsort(rows)
     backward = cards.argsort(rows.flip(-1)).flip(-1)  # so that equal elements keep their order
-    return (rows.shape[-1] - 1 - backward).movedim(-1, axis)
+    return rows.shape[-1] - 1 - backward
 
 
 def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Sorted:
@@ -54,5 +70,5 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
         return Sorted(x, argsort(x))
     if not 0 <= k <= x.shape[axis]:
         raise ArgumentError(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
-    order = argsort(x, dim, descending=largest).narrow(dim, 0, k)
+    order = _order(x, axis, largest, k)
     return Sorted(gather_known(x, dim, order), order)

@@ -11,7 +11,7 @@ from smelt import dtypes
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, TraceError
 from smelt.ops.op import Shape
 from smelt.tensor.apply import is_tensor
-from smelt.tracing.engine import Eager, context
+from smelt.tracing.engine import Eager, current_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,10 @@ def _expanded(entry: Any) -> list[Any]:
         return _places(entry.numpy())
     if not isinstance(entry, (list, tuple, np.ndarray)):
         raise DTypeError(f"index: a {type(entry).__name__} is not an index")
-    array = np.asarray(entry)
+    try:
+        array = np.asarray(entry)
+    except ValueError as error:
+        raise ShapeError(f"index: a {type(entry).__name__} that is no array: {error}") from None
     if array.dtype == np.bool_:
         return _places(array)
     return [array.astype(np.int64) if array.size == 0 or array.dtype.kind in "ui" else array]
@@ -118,7 +121,7 @@ def _places(mask: np.ndarray) -> list[Any]:
 
 
 def _check_concrete_mask() -> None:
-    if not isinstance(context.engine, Eager):
+    if not isinstance(current_engine(), Eager):
         raise TraceError(
             "index: how many elements a bool mask chooses is known only when the step runs. "
             "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"

@@ -5,7 +5,7 @@ graph.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,20 +22,27 @@ from smelt.errors import (
     ShapeError,
 )
 from smelt.ops.op import Shape
-from smelt.tensor import dlpack, indexing, numpy_protocol
+from smelt.tensor import dlpack, indexing, numpy_protocol, shown
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
+from smelt.tensor.device import CPU, Device
+from smelt.tensor.in_place import InPlace
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
+from smelt.tensor.size import Size
 from smelt.tensor.unsupported import Unsupported
 from smelt.tracing.apply import TapeEntry, install
 from smelt.tracing.backward import backward
 from smelt.tracing.concretization import concretization_error
-from smelt.tracing.engine import Data, context
+from smelt.tracing.engine import Data, context, current_engine
+from smelt.tracing.hooks import HookHandle, add_hook, retain
 
 __all__ = ["Tensor", "apply", "as_tensor", "promoted", "reduced"]
 
 
-class Tensor(Operators, Methods, Unsupported):
+KINDS = ("bool", "int", "float")  # each holds what stands before it
+
+
+class Tensor(Operators, Methods, InPlace, Unsupported):
     """A dense array with a shape, a dtype and, on request, a gradient.
 
     Made by `smelt.tensor` and its kin, not by this constructor. Tensors are values: operations
@@ -55,7 +62,13 @@ class Tensor(Operators, Methods, Unsupported):
         "tape_entry",
     )
 
-    def __init__(self, data: Data, dtype: DType, requires_grad: bool = False) -> None:
+    def __init__(
+        self, data: Any = (), dtype: Any = None, requires_grad: bool = False, *more: int
+    ) -> None:
+        """Holds what is stored; `Tensor(2, 3)`, `Tensor([2, 3])` as in PyTorch, of float32."""
+        if dtype.__class__ is not DType:
+            given = (data, dtype, requires_grad, *more)
+            data, dtype, requires_grad = _as_float32(given), dtypes.float32, False
         self._data = data
         self._grad: Tensor | None = None
         self._moved: str | None = None
@@ -69,7 +82,7 @@ class Tensor(Operators, Methods, Unsupported):
     # --- what it is -----------------------------------------------------------------------------
 
     @property
-    def data(self) -> Any:
+    def stored(self) -> Any:
         """The array or graph node behind the tensor; raises MovedError after donation."""
         if self._moved is not None:
             raise MovedError(
@@ -89,9 +102,39 @@ class Tensor(Operators, Methods, Unsupported):
         return len(self.shape)
 
     @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
+    def size(self) -> Size:
+        """Number of elements; called, the extents, `x.size()`, or one of them, `x.size(0)`."""
+        return Size(self.shape)
+
+    @property
+    def data(self) -> Tensor:
+        """The same values without history. Changing them in place changes this tensor, also
+        where it requires a gradient; setting `x.data` gives it other values.
+        """
+        from smelt.tensor.state_view import StateView  # a tensor itself
+
+        return StateView(self) if self.tape_entry is None else self.detach()
+
+    @data.setter
+    def data(self, values: Any) -> None:
+        from smelt.tensor.state_view import StateView
+
+        StateView(self).replace(as_tensor(values))
+
+    @property
+    def device(self) -> Device:
+        """Where the values are: always the CPU."""
+        return CPU
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was not computed from one that requires a gradient."""
+        return self.tape_entry is None
+
+    @property
+    def grad_fn(self) -> TapeEntry | None:
+        """How the tensor was computed, as far as a gradient needs to know; None for a leaf."""
+        return self.tape_entry
 
     @property
     def at(self) -> indexing.At:
@@ -120,12 +163,12 @@ class Tensor(Operators, Methods, Unsupported):
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` left here, or None."""
-        context.engine.note_gradient_read(self)  # decides which calls may use a trace
+        current_engine().note_gradient_read(self)  # decides which calls may use a trace
         return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        context.engine.note_gradient(self, value)  # a trace decides later what becomes of it
+        current_engine().note_gradient(self, value)  # a trace decides later what becomes of it
         self._grad = value
 
     def __len__(self) -> int:
@@ -138,15 +181,13 @@ class Tensor(Operators, Methods, Unsupported):
             return f"tensor(moved at {self._moved})"
         if self.is_traced:
             return f"tensor(traced, shape={self.shape}, dtype={self.dtype.name})"
-        body = np.array2string(
-            dtypes.decode(self.data, self.dtype), separator=", ", precision=4, prefix="tensor("
-        )
-        kind = (
-            ""
-            if self.dtype in (dtypes.float32, dtypes.int64, dtypes.bool_)
-            else f", {self.dtype!r}"
-        )
-        return f"tensor({body}{kind}{', requires_grad=True' if self.requires_grad else ''})"
+        return shown.as_text(self)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows; nothing but the text of a tensor without values."""
+        if self._moved is not None or self.is_traced:
+            return None
+        return shown.as_html(self, type(self).__name__)
 
     # --- leaving for Python ---------------------------------------------------------------------
 
@@ -155,7 +196,7 @@ class Tensor(Operators, Methods, Unsupported):
         copy).
         """
         self.check_concrete("numpy()")
-        view = dtypes.decode(self.data, self.dtype).view()
+        view = dtypes.decode(self.stored, self.dtype).view()
         view.flags.writeable = False
         return view
 
@@ -164,12 +205,12 @@ class Tensor(Operators, Methods, Unsupported):
         self.check_concrete("item()")
         if self.size != 1:
             raise ShapeError(f"item() needs one element, got shape {self.shape}")
-        return dtypes.decode(self.data, self.dtype).item()
+        return dtypes.decode(self.stored, self.dtype).item()
 
     def tolist(self) -> Any:
         """Returns the values as nested Python lists."""
         self.check_concrete("tolist()")
-        return dtypes.decode(self.data, self.dtype).tolist()
+        return dtypes.decode(self.stored, self.dtype).tolist()
 
     def __float__(self) -> float:
         self.check_concrete("float()")
@@ -244,11 +285,11 @@ class Tensor(Operators, Methods, Unsupported):
                 "only a tensor that was not computed can be copied or pickled; detach() it"
             )
         gradient = self.grad.detach() if self.grad is not None else None
-        return rebuilt, (type(self), self.data, self.dtype, self.requires_grad, gradient)
+        return rebuilt, (type(self), self.stored, self.dtype, self.requires_grad, gradient)
 
     def __copy__(self) -> Tensor:
         """The same contents, in the same memory, for as long as neither is changed in place."""
-        result = Tensor(self.data, self.dtype, self.requires_grad)
+        result = Tensor(self.stored, self.dtype, self.requires_grad)
         result.tape_entry, result._version = self.tape_entry, self._version
         return result
 
@@ -256,7 +297,7 @@ class Tensor(Operators, Methods, Unsupported):
         """Raises TraceError, which names the wish `what`, for a tensor without a value."""
         if self.is_traced:
             raise concretization_error(self._data, what)
-        context.engine.note_value(self, what)  # what a trace does next may depend on the value
+        current_engine().note_value(self, what)  # what a trace does next may depend on the value
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)
@@ -281,11 +322,49 @@ class Tensor(Operators, Methods, Unsupported):
         self.requires_grad = requires_grad
         return self
 
-    def backward(self, gradient: Tensor | None = None, create_graph: bool = False) -> None:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Calls `hook(gradient)` whenever a gradient of this tensor is known; what it returns, if
+        not None, takes the gradient's place.
+
+        Inside a compiled step it becomes a part of the step.
+
+        Returns:
+            A handle whose `remove()` takes the hook away.
+
+        Raises:
+            GradientError: the tensor does not require a gradient.
+        """
+        self._check_has_gradient("register_hook")
+        note_setting()
+        return add_hook(self, hook, note_setting)
+
+    def retain_grad(self) -> None:
+        """Lets `backward` leave the gradient in `.grad` though the tensor was computed.
+
+        Raises:
+            GradientError: the tensor does not require a gradient.
+        """
+        self._check_has_gradient("retain_grad")
+        if self.tape_entry is not None:
+            retain(self)
+
+    def _check_has_gradient(self, what: str) -> None:
+        if not self.requires_grad:
+            raise GradientError(
+                f"{what}: a tensor of shape {self.shape} that does not require a gradient has none"
+            )
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
         """Adds the gradient of this tensor to `.grad` of every leaf that it was computed from.
 
         Args:
             gradient: the gradient of this tensor itself; needed unless it has one element.
+            retain_graph: without effect; a history lives as long as its tensors.
             create_graph: keep the history of the gradients, so that they can be differentiated
                 again.
         """
@@ -300,7 +379,7 @@ class Tensor(Operators, Methods, Unsupported):
     @property
     def lifted(self) -> Data:
         """The data as the current engine sees it: inside a trace, always a node."""
-        return context.engine.lift(self)
+        return current_engine().lift(self)
 
     def copy_(self, value: Any) -> Tensor:
         """Overwrites the contents in place with `value` (same shape); returns the tensor itself.
@@ -309,6 +388,8 @@ class Tensor(Operators, Methods, Unsupported):
         update of the captured buffer.
         """
         value = as_tensor(value, self.dtype).to(self.dtype)
+        if value.shape != self.shape and _spreads_over(value.shape, self.shape):
+            value = value.expand(self.shape)
         if self.tape_entry is not None:
             raise GradientError("copy_ into a computed tensor would falsify its gradient")
         if self.requires_grad and context.grad_enabled:
@@ -321,7 +402,7 @@ class Tensor(Operators, Methods, Unsupported):
             raise ArgumentError(
                 "copy_ into memory that is shared with NumPy; smelt.tensor(array) makes a copy"
             )
-        context.engine.assign(self, value)
+        current_engine().assign(self, value)
         self._version[0] += 1
         return self
 
@@ -341,7 +422,21 @@ class Tensor(Operators, Methods, Unsupported):
                 f"x {operator} y changes a tensor of shape {self.shape} that requires a gradient; "
                 "write it under smelt.no_grad(), or x = x + y for a new tensor"
             )
+        self.check_fits(f"x {operator} y", result)
         return self.copy_(result)
+
+    def check_fits(self, what: str, result: Tensor) -> None:
+        """Raises for a result that would lose its fraction, or more axes, in this tensor."""
+        if KINDS.index(result.dtype.kind) > KINDS.index(self.dtype.kind):
+            raise DTypeError(
+                f"{what}: the result is {result.dtype.name} and does not fit into the "
+                f"{self.dtype.name} tensor that it changes; make a new tensor of it"
+            )
+        if result.shape != self.shape:
+            raise ShapeError(
+                f"{what}: the result has shape {result.shape} and does not fit into the tensor "
+                f"of shape {self.shape} that it changes"
+            )
 
     def replace_storage(self, array: np.ndarray, dtype: DType) -> None:
         """Gives the same tensor other memory, of its shape; compiled steps look for it anew.
@@ -354,6 +449,30 @@ class Tensor(Operators, Methods, Unsupported):
     def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
         """Returns a constant tensor; used by rules that need a mask or a table of their own."""
         return as_tensor(value, dtype)
+
+
+def _spreads_over(shape: Shape, wanted: Shape) -> bool:
+    """Returns whether a shape can be broadcast to another one."""
+    behind = wanted[len(wanted) - len(shape) :] if len(shape) <= len(wanted) else ()
+    pairs = zip(shape, behind, strict=False)
+    return len(shape) <= len(wanted) and all(extent in (1, own) for extent, own in pairs)
+
+
+def _as_float32(given: tuple[Any, ...]) -> Data:
+    """Returns what a tensor stores that is made of a shape, or of data, as in PyTorch."""
+    from smelt.creation import FloatTensor  # which lies above
+
+    data, dtype, requires_grad, *more = given
+    shape = (data,) if dtype is None else (data, dtype)
+    shape += () if requires_grad is False else (requires_grad,)
+    return FloatTensor(*shape, *more).stored
+
+
+def note_setting() -> None:
+    """Says that compiled steps must look at the hooks of tensors again."""
+    from smelt import guards  # which lies above: it knows what a tensor is
+
+    guards.changed()
 
 
 def rebuilt(

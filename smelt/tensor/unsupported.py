@@ -6,41 +6,33 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from smelt.errors import ArgumentError, AssignmentError
+from smelt.tensor.device import no_device
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["Unsupported", "is_cpu", "no_device"]
-
-_OTHER_DEVICES = ("cuda", "hip", "mps", "tpu", "xla", "xpu")
+__all__ = ["Unsupported"]
 
 
-def is_cpu(device: Any) -> bool:
-    """Returns whether `device` names the CPU; raises ArgumentError when it names another device."""
-    if not isinstance(device, str):
-        return False
-    kind = device.partition(":")[0]
-    if kind in _OTHER_DEVICES:
-        raise no_device(device)
-    return kind == "cpu"
+def _reshaping(name: str) -> Callable[..., NoReturn]:
+    instead = f"x = x.{name[:-1]}(...)"
 
-
-def no_device(device: str) -> ArgumentError:
-    """Returns the error of asking for another device than the CPU."""
-    return ArgumentError(
-        f"there is no device {device!r}: Smelt computes on the CPU; leave the call out"
-    )
-
-
-def _in_place(name: str, instead: str) -> Callable[..., NoReturn]:
     def unsupported(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
         raise AssignmentError(
-            f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
-            "parameter is changed by x.copy_(new) under smelt.no_grad()"
+            f"a tensor keeps its shape: {name}() is not supported. Write {instead}"
         )
 
     unsupported.__name__ = name
-    unsupported.__doc__ = f"Raises AssignmentError: tensors are values; write {instead}."
+    unsupported.__doc__ = f"Raises AssignmentError: a tensor keeps its shape; write {instead}."
+    return unsupported
+
+
+def _absent(name: str, instead: str) -> Callable[..., NoReturn]:
+    def unsupported(x: Tensor, *arguments: Any, **options: Any) -> NoReturn:
+        raise ArgumentError(f"Tensor.{name}() is not supported. {instead}")
+
+    unsupported.__name__ = name
+    unsupported.__doc__ = f"Raises ArgumentError. {instead}."
     return unsupported
 
 
@@ -49,14 +41,19 @@ class Unsupported:
 
     __slots__ = ()
 
-    add_ = _in_place("add_", "x = x + y")
-    clamp_ = _in_place("clamp_", "x = x.clamp(min, max)")
-    div_ = _in_place("div_", "x = x / y")
-    fill_ = _in_place("fill_", "x = smelt.full_like(x, value)")
-    mul_ = _in_place("mul_", "x = x * y")
-    relu_ = _in_place("relu_", "x = x.relu()")
-    sub_ = _in_place("sub_", "x = x - y")
-    zero_ = _in_place("zero_", "x = smelt.zeros_like(x)")
+    resize_ = _absent("resize_", "A tensor keeps its shape; make a new one with smelt.zeros")
+    set_ = _absent("set_", "Write x.copy_(y) under smelt.no_grad(), or x = y")
+    squeeze_ = _reshaping("squeeze_")
+    swapaxes_ = _reshaping("swapaxes_")
+    t_ = _reshaping("t_")
+    transpose_ = _reshaping("transpose_")
+    unsqueeze_ = _reshaping("unsqueeze_")
+    as_strided = _absent("as_strided", "Write reshape, permute, expand or slices")
+    share_memory_ = _absent("share_memory_", "Smelt's workers are threads; leave the call out")
+    storage = _absent("storage", "Write x.numpy() for the values")
+    untyped_storage = _absent("untyped_storage", "Write x.numpy() for the values")
+    to_sparse = _absent("to_sparse", "Smelt has dense tensors only")
+    data_ptr = _absent("data_ptr", "Write x.numpy() for the values, or `is` to compare tensors")
 
     def cuda(self, *arguments: Any, **options: Any) -> NoReturn:
         """Raises ArgumentError: there is no device but the CPU."""

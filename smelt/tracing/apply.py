@@ -10,18 +10,23 @@ import itertools
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
+from numpy import asarray, ndarray
 
 from smelt import errors
-from smelt.dtypes import DType, float32, int64
+from smelt.dtypes import ALL, DType, bool_, float32, float64, int64
 from smelt.errors import DTypeError
 from smelt.ir.symbolic import is_symbolic
-from smelt.location import module_path
+from smelt.location import running
 from smelt.tracing.concretization import list_concretization_error
-from smelt.tracing.engine import Data, context, literal_array
+from smelt.tracing.engine import EAGER, Data, context, current_engine, literal_array, quietly
+from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
+    from smelt.ir.graph import Origin
+    from smelt.ops.elementwise import Elementwise
     from smelt.ops.op import Op
     from smelt.tensor import Tensor
+    from smelt.tracing.engine import Engine
 
 _Tensor: type[Tensor]
 
@@ -61,8 +66,8 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
         reason = "lists in it differ in length" if ragged else str(error)
         raise DTypeError(f"cannot make a tensor of {type(value).__name__}: {reason}") from None
     if isinstance(value, np.ndarray):
-        context.engine.note_array(value)
-    return _Tensor(context.engine.literal(array, kind), kind)
+        current_engine().note_array(value)
+    return _Tensor(current_engine().literal(array, kind), kind)
 
 
 def repeated(number: bool | int | float, shape: tuple[int, ...], dtype: DType) -> Tensor:
@@ -80,37 +85,142 @@ def apply(op: Op, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Tens
         if not isinstance(operand, _Tensor):
             given = (one.dtype for one in reversed(operands) if isinstance(one, _Tensor))
             dtype = next(given, None)  # arrays alone keep theirs
-            tensors = tuple(as_tensor(value, dtype) for value in operands)
+            tensors = tuple([as_tensor(value, dtype) for value in operands])
             break
-    kind = op.infer(*tensors, **attributes)
-    data = context.engine.evaluate(op, tensors, attributes, kind)
+    if context.engine is EAGER:
+        engine: Engine = EAGER
+        kind = op.known_type(tensors, attributes)
+    else:
+        engine = current_engine()
+        kind = op.infer(*tensors, **attributes)
+    data = engine.evaluate(op, tensors, attributes, kind)
     result = _Tensor(data, kind.dtype)
     if op.views:
-        result.share_version(tensors[0])  # the array may be a view
-    if context.grad_enabled and kind.dtype.is_float:
+        result._version = tensors[0]._version  # the array may be a view
+    if context.grad_enabled and kind.dtype in FLOATS:
         for operand in tensors:
             if operand.requires_grad:
                 result.requires_grad = True
-                result.tape_entry = TapeEntry(op, tensors, attributes)
+                result.tape_entry = (
+                    TapeEntry(op, tensors, attributes)
+                    if engine is EAGER
+                    else LocatedEntry(op, tensors, attributes, data)
+                )
                 break
     return result
+
+
+def apply_directly(op: Elementwise, a: Any, b: Any = None) -> Tensor | None:
+    """Applies an elementwise operation where there is nothing to decide: eagerly, on one or two
+    tensors of a dtype in which it computes, or one and a number that takes this dtype. None where
+    it is not so.
+
+    NumPy checks the shapes. The result is that of `promoted`, after a fraction of its time, which
+    is what an operation on few elements costs.
+    """
+    if context.engine is not EAGER:
+        return None
+    pair = (a, b) if op.arity == 2 else (a, a)
+    if pair[0] is not pair[1] or not isinstance(a, _Tensor):
+        found = alike(a, b)
+        if found is None:
+            return None
+        pair = found
+    first, second = pair
+    dtype = first.dtype
+    if dtype not in op.native:
+        return None
+    x = first._data if type(first) is _Tensor and first._moved is None else first.stored
+    y = second._data if type(second) is _Tensor and second._moved is None else second.stored
+    if type(x) is not ndarray or type(y) is not ndarray:
+        return None
+    try:
+        data = quietly(op.numpy, x, y) if op.arity == 2 else quietly(op.numpy, x)
+    except ValueError:
+        return None  # the checks of the operation say what is wrong with the shapes
+    if op.to_bool:
+        return _Tensor(asarray(data), bool_)
+    storage = dtype.storage
+    if type(data) is not ndarray or data.dtype is not storage:
+        data = asarray(data, storage)
+    result = _Tensor(data, dtype)
+    has_gradient = first.requires_grad or second.requires_grad
+    if has_gradient and dtype in FLOATS and context.grad_enabled:
+        result.requires_grad = True
+        result.tape_entry = TapeEntry(op, pair if op.arity == 2 else (first,), {})
+    return result
+
+
+def alike(a: Any, b: Any) -> tuple[Tensor, Tensor] | None:
+    """Returns two operands as tensors of one dtype where there is nothing to decide: they are, or
+    one is a number that takes the other's dtype. None where it is not so.
+    """
+    if isinstance(a, _Tensor):
+        if isinstance(b, _Tensor):
+            return (a, b) if a.dtype is b.dtype else None
+        number = _constant(b, a.dtype) if context.engine is EAGER else None
+        return None if number is None else (a, number)
+    if not isinstance(b, _Tensor) or context.engine is not EAGER:
+        return None
+    number = _constant(a, b.dtype)
+    return None if number is None else (number, b)
+
+
+def _constant(number: Any, dtype: DType) -> Tensor | None:
+    """Returns a number of Python's in a dtype that it leaves as it is; None for anything else."""
+    key = type(number), dtype
+    if key not in _WEAK:
+        return None
+    known = _constants.get((number, key)) if number else None
+    if known is None:
+        known = as_tensor(number, dtype)
+        if number and number == number:  # 0.0 equals -0.0, and nan does not equal itself
+            known.stored.flags.writeable = False
+            if len(_constants) >= MANY_CONSTANTS:
+                _constants.clear()
+            _constants[number, key] = known
+    return known
+
+
+FLOATS = frozenset(filter(lambda dtype: dtype.is_float, ALL))
+MANY_CONSTANTS = 4096
+_constants: dict[tuple[Any, Any], Tensor] = {}
+_WEAK = {(float, float32), (int, float32), (float, float64), (int, float64), (int, int64)}
 
 
 class TapeEntry:
     """How a tensor was made: what the walks of differentiation need to know of one operation.
 
-    `sequence_number` grows from one operation to the next.
+    `sequence_number` grows from one operation to the next. `origin` is known where somebody may ask
+    for it: in a trace, and with `check_nan`.
     """
 
+    origin: Origin | None = None
     __slots__ = ("attributes", "inputs", "module", "op", "sequence_number", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
         self.op = op
         self.inputs = inputs
         self.attributes = attributes
-        self.versions = tuple(operand.version for operand in inputs)
-        self.module = module_path()
+        if len(inputs) == 2:
+            self.versions: tuple[int, ...] = inputs[0]._version[0], inputs[1]._version[0]
+        else:
+            self.versions = tuple([operand._version[0] for operand in inputs])
+        modules = running.modules
+        self.module = ".".join(modules) if modules else ""
         self.sequence_number = next(_sequence_numbers)
+
+
+class LocatedEntry(TapeEntry):
+    """An entry that knows its line and module; `data` is that of the result."""
+
+    __slots__ = ("origin",)
+
+    def __init__(
+        self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any], data: Data
+    ) -> None:
+        super().__init__(op, inputs, attributes)
+        self.origin = getattr(data, "origin", None) or current_origin()  # of a node, its own
 
 
 _sequence_numbers = itertools.count()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from smelt.errors import GradientError, ShapeError
 from smelt.tracing.apply import as_tensor, repeated
-from smelt.tracing.engine import enable_grad, no_grad
+from smelt.tracing.engine import current_engine, enable_grad, no_grad
+from smelt.tracing.hooks import hooked
 from smelt.tracing.walk import reverse_walk, tape_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
         GradientError: `loss` was not computed from a tensor that requires a gradient.
         ShapeError: `loss` is not one number and no `gradient` was given, or it has another shape.
     """
+    current_engine().lift(loss)  # raises for a loss that has left its trace
     if not loss.requires_grad:
         raise GradientError(
             "backward: this tensor was not computed from anything that requires a gradient; "
@@ -32,21 +34,24 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
             "compiled training step returns has no history: call backward() inside the step"
         )
     with enable_grad() if create_graph else no_grad():
-        gradients = reverse_walk((loss,), (_seed(loss, gradient),))
-        for leaf in tape_of((loss,)):
-            total = gradients.get(id(leaf))
-            if total is not None and leaf.tape_entry is None:
+        order = tape_of((loss,))
+        gradients = reverse_walk((loss,), (seed(loss, gradient),), order=order)
+        for leaf in order:
+            total = gradients.get(id(leaf)) if leaf.tape_entry is None else None
+            if total is not None:
+                total = hooked(leaf, total)
                 leaf.grad = total if leaf.grad is None else leaf.grad + total
 
 
-def _seed(output: Tensor, gradient: Tensor | None) -> Tensor:
+def seed(output: Tensor, gradient: Tensor | None, what: str = "backward") -> Tensor:
+    """Returns the gradient that a walk starts with; `what` is the function that errors name."""
     if gradient is None:
         if output.size != 1:
             raise ShapeError(
-                f"backward: the loss must be one number, got shape {output.shape}; sum it"
+                f"{what}: the loss must be one number, got shape {output.shape}; sum it"
             )
         return repeated(1, output.shape, output.dtype)
     gradient = as_tensor(gradient, output.dtype)
     if gradient.shape != output.shape:
-        raise ShapeError(f"backward: gradient {gradient.shape} for a result {output.shape}")
+        raise ShapeError(f"{what}: gradient {gradient.shape} for a result {output.shape}")
     return gradient.to(output.dtype)

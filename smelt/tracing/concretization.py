@@ -7,15 +7,15 @@ from typing import Any
 
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, Node
-from smelt.tracing.engine import Eager, Symbol, context
+from smelt.tracing.engine import Eager, current_engine
 
 __all__ = ["concretization_error", "list_concretization_error"]
 
 
-def concretization_error(data: Symbol, what: str) -> TraceError:
+def concretization_error(data: Any, what: str) -> TraceError:
     """Returns the error of `what`, a wish for the value of a tensor that has none at present."""
-    leaked = isinstance(context.engine, Eager)  # nothing is traced now, so its trace is over
-    if leaked and isinstance(data, Node):
+    leaked = isinstance(current_engine(), Eager)  # nothing is traced now, so its trace is over
+    if leaked:
         return TraceError(data.leak)
     reason = getattr(data, "why_abstract", _KNOWN_LATER)
     hint = _CLOSE_OVER if _is_number_given(data) else ""

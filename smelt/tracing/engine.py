@@ -1,25 +1,32 @@
 """Engine: who computes the result of an operation, at once or by recording it in a graph.
 
 Which engine is current depends on the context alone (a thread is tracing or it is not), never on
-the operands.
+the operands. What interrupts a trace in its own thread does not see the trace's engine.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from smelt import errors
 from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
+from smelt.settings import follow
+from smelt.tracing.interruption import Began
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
     from smelt.tensor import Tensor
+
+
+T = TypeVar("T")
 
 
 class Symbol(Protocol):
@@ -28,6 +35,10 @@ class Symbol(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """Extents, as the tensor shows them."""
+
+    @property
+    def leak(self) -> str:
+        """What to say when the tensor is used outside of what it belongs to."""
 
 
 Data = np.ndarray | Symbol
@@ -63,7 +74,11 @@ class Engine:
 
     def lift(self, tensor: Tensor) -> Data:
         """Returns the data of a tensor as this engine sees it, for a copy without history."""
-        return tensor.data
+        return tensor.stored
+
+    def holds(self, data: Data) -> bool:
+        """Returns whether the data of a tensor belong to this engine, and end with it."""
+        return False
 
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Is told that Python looks at the value of a concrete tensor."""
@@ -76,6 +91,9 @@ class Engine:
 
     def note_gradient_read(self, tensor: Tensor) -> None:
         """Is told that the `.grad` of a tensor is read."""
+
+    def note_delivered(self, tensors: Sequence[Tensor], what: str) -> None:
+        """Is told what a step returns, or what is about to be differentiated backward."""
 
     def note_module(self, module: Any) -> None:
         """Is told of a module or optimizer whose settings the computation depends on."""
@@ -124,14 +142,17 @@ class Eager(Engine):
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
-    ) -> Data:
+    ) -> np.ndarray:
         """Returns the NumPy value."""
-        arrays = [operand.data for operand in operands]
-        for array in arrays:
-            if not isinstance(array, np.ndarray):
-                array.__array__()  # raises, and says which trace the value has left
-        with np.errstate(all="ignore"):  # inf and nan are results, as in compiled code
-            return np.asarray(op.value(*arrays, **attributes), kind.dtype.storage)
+        arrays = [array_of(operand) for operand in operands]
+        if op.is_movement:  # nothing is computed that NumPy could warn of
+            data = op.value(*arrays, **attributes)
+        else:
+            data = quietly(op.value, *arrays, **attributes)
+        storage = kind.dtype.storage
+        if type(data) is np.ndarray and data.dtype is storage:
+            return data
+        return np.asarray(data, storage)
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """Returns the array itself."""
@@ -139,9 +160,11 @@ class Eager(Engine):
 
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Overwrites the array."""
-        if target.is_traced:
-            raise errors.TraceError(target.data.leak)
-        np.copyto(target.data, value.data)
+        np.copyto(array_of(target), array_of(value))
+
+    def lift(self, tensor: Tensor) -> Data:
+        """Returns the array."""
+        return array_of(tensor)
 
     def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
         """Raises at once."""
@@ -149,14 +172,84 @@ class Eager(Engine):
             raise error(message)
 
 
+_quiet: list[contextvars.Context] = []  # contexts that no call uses now
+
+
+def quietly(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Calls a function within which NumPy does not warn: inf and nan are results, as in compiled
+    code.
+
+    What NumPy says elsewhere is the user's affair. `np.errstate` does the same in ten times the
+    time of a small sum; here the state is set once, in contexts that calls take turns to use. A
+    call within a call (of a signal handler, of a finalizer) has a context of its own.
+    """
+    try:
+        quiet = _quiet.pop()  # at once: nobody else gets the same one
+    except IndexError:
+        quiet = contextvars.Context()
+        quiet.run(np.seterr, all="ignore")
+    result = quiet.run(function, *arguments, **options)
+    _quiet.append(quiet)
+    return result
+
+
+def array_of(tensor: Tensor) -> np.ndarray:
+    """Returns the array of a tensor; raises TraceError for one that has left its trace."""
+    data = tensor.stored
+    if not isinstance(data, np.ndarray):
+        raise errors.TraceError(data.leak)
+    return data
+
+
+EAGER = Eager()
+
+
 class _Context(threading.local):
     """What holds for the running thread."""
 
-    engine: Engine = Eager()
+    engine: Engine = EAGER
+    began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
 
 
 context = _Context()
+
+
+def current_engine() -> Engine:
+    """Returns the engine that computes what the running code asks for.
+
+    A signal handler or a finalizer that interrupts a trace is no part of it, and computes at once.
+    """
+    began = context.began
+    return context.engine if began is None or not began.is_interrupted() else EAGER
+
+
+def _check_nan(is_on: bool) -> None:
+    """Puts the checked engine in the place of the eager one, or takes it away; a trace, and whoever
+    else computes in this thread, goes on.
+    """
+    from smelt.tracing.check_nan import CheckedEager  # loaded when it is needed
+
+    if context.engine is EAGER or isinstance(context.engine, CheckedEager):
+        context.engine = CheckedEager() if is_on else EAGER
+
+
+follow("check_nan", _check_nan)
+
+
+@contextmanager
+def in_place_of_eager(engine: Eager) -> Iterator[None]:
+    """Within the block an engine that computes at once stands in the place of the present one, if
+    that does too; a trace goes on.
+    """
+    before = context.engine
+    if isinstance(before, Eager):
+        context.engine = engine
+    try:
+        yield
+    finally:
+        if isinstance(before, Eager):
+            context.engine = before
 
 
 @contextmanager
@@ -182,14 +275,55 @@ def enable_grad() -> Iterator[None]:
         context.grad_enabled = before
 
 
+class set_grad_enabled:
+    """Says from here on whether history is kept; as a block, for its length only.
+
+    Args:
+        mode: whether it is.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._before = context.grad_enabled
+        context.grad_enabled = bool(mode)
+
+    def __enter__(self) -> None:
+        """Begins the block."""
+
+    def __exit__(self, *error: object) -> None:
+        context.grad_enabled = self._before
+
+
+def is_grad_enabled() -> bool:
+    """Returns whether history is kept."""
+    return context.grad_enabled
+
+
+def inference_mode(mode: bool = True) -> AbstractContextManager[None]:
+    """Within the block no history is kept; the same as `no_grad`, unless `mode` is False."""
+    return no_grad() if mode else nullcontext()
+
+
 @contextmanager
 def using(engine: Engine) -> Iterator[None]:
     """Within the block operations of this thread go to `engine`."""
-    before, context.engine = context.engine, engine
+    before = context.engine, context.began
+    # the frames above are of this generator and of its context manager
+    began = None if engine is EAGER else Began(sys._getframe(2))
     try:
+        _switch(engine, began)
         yield
     finally:
-        context.engine = before
+        _switch(*before)
+
+
+def _switch(engine: Engine, began: Began | None) -> None:
+    """Makes an engine the current one, so that an interruption between the two finds a beginning
+    wherever the engine is another one than EAGER.
+    """
+    if began is None:
+        context.engine = engine
+    context.began = began
+    context.engine = engine
 
 
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:
@@ -262,12 +396,19 @@ def _element_dtype(value: Any) -> tuple[DType, bool]:
 
 
 def _common_element_dtype(items: Sequence[Any]) -> tuple[DType, bool]:
-    if not items:
-        return float32, True
-    kinds = set(map(type, items))
-    if kinds <= _WEAK_DTYPES.keys():
-        return functools.reduce(promote, map(_WEAK_DTYPES.__getitem__, kinds)), True
-    found = [_element_dtype(item) for item in items]
+    found: list[tuple[DType, bool]] = []
+    pending = [items]
+    while pending:
+        part = pending.pop()
+        kinds = set(map(type, part))
+        if kinds <= _WEAK_DTYPES.keys():
+            found += [(_WEAK_DTYPES[kind], True) for kind in kinds] or [(float32, True)]
+            continue
+        for item in part:
+            if isinstance(item, (list, tuple)):
+                pending.append(item)
+            else:
+                found.append(_element_dtype(item))
     dtype = functools.reduce(promote, (dtype for dtype, _ in found))
     return dtype, all(is_weak for _, is_weak in found)
 

@@ -10,8 +10,8 @@ from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import CONSTANT, Node, Origin
 from smelt.ir.operation import Operation
-from smelt.location import module_path, user_line
 from smelt.tracing.engine import Data, Engine
+from smelt.tracing.origin import current_origin
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
@@ -25,7 +25,7 @@ class GraphBuilder(Engine):
     node_class: type[Node] = Node
 
     def __init__(self) -> None:
-        self._born: dict[Node, int] = {}  # how many nodes there were before this one
+        self.born: dict[Node, int] = {}  # how many nodes there were before each one
         self._overwritten: dict[int, tuple[list[int], int, Node]] = {}
         self._scalars: dict[tuple[str, bytes], Node] = {}
 
@@ -66,17 +66,17 @@ class GraphBuilder(Engine):
     ) -> Node:
         """Returns a new node of this graph."""
         node = self.node_class(op, inputs, attributes, shape, dtype, origin)
-        self._born[node] = len(self._born)
+        self.born[node] = len(self.born)
         return node
 
-    def owns(self, data: Any) -> bool:
+    def holds(self, data: Data) -> bool:
         """Returns whether the data of a tensor is a node of this graph."""
-        return isinstance(data, Node) and data in self._born
+        return isinstance(data, Node) and data in self.born
 
     def note_overwritten(self, target: Tensor, node: Node) -> None:
         """Remembers that `target`, and what is a view of it, has the contents `node` from now."""
         shared = target._version  # a tensor and its views count their changes together
-        self._overwritten[id(shared)] = (shared, len(self._born), node)
+        self._overwritten[id(shared)] = (shared, len(self.born), node)
 
     def check_current(self, tensor: Tensor) -> None:
         """Raises for a view of contents that copy_ replaced: eagerly it would show the new ones."""
@@ -84,14 +84,9 @@ class GraphBuilder(Engine):
         if overwritten is None:
             return
         _, time, node = overwritten
-        born = self._born[tensor.data] if self.owns(tensor._data) else -1
+        born = self.born[tensor.stored] if self.holds(tensor._data) else -1
         if born < time and tensor._data is not node:
             raise TraceError(VIEW_OUTDATED.format(tensor.shape))
-
-
-def current_origin() -> Origin:
-    """Returns the user's line and the path of the running module."""
-    return Origin(user_line(), module_path())
 
 
 VIEW_OUTDATED = (

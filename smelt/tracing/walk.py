@@ -8,25 +8,88 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
 
 from smelt.errors import GradientError
-from smelt.ir.postorder import postorder
-from smelt.location import inside_module
+from smelt.location import inside_derivative, inside_module, running
+from smelt.tracing.engine import EAGER, context, current_engine
+from smelt.tracing.hooks import hooked
+from smelt.tracing.origin import derivative_of
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
+    from smelt.tracing.apply import TapeEntry
 
 
 def tape_of(roots: Iterable[Tensor]) -> list[Tensor]:
     """Returns every tensor with a gradient below `roots`, operands before users."""
-    return postorder((root for root in roots if root.requires_grad), _operands)
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    open_: list[Tensor] = []  # whose operands come first
+    stack: list[Tensor | None] = [root for root in reversed(list(roots)) if root.requires_grad]
+    while stack:
+        tensor = stack.pop()
+        if tensor is None:  # the operands of the last one are done
+            order.append(open_.pop())
+        elif id(tensor) not in seen:
+            seen.add(id(tensor))
+            entry = tensor.tape_entry
+            if entry is None:
+                order.append(tensor)
+                continue
+            open_.append(tensor)
+            stack.append(None)
+            for operand in reversed(entry.inputs):
+                if operand.requires_grad and id(operand) not in seen:
+                    stack.append(operand)
+    return order
 
 
-def _operands(tensor: Tensor) -> list[Tensor]:
-    """Returns what a tensor with a gradient was computed from, as far as that has one."""
-    entry = tensor.tape_entry
-    return [] if entry is None else [x for x in entry.inputs if x.requires_grad]
+class Part(Protocol):
+    """A gradient that is zero outside of a part of its tensor, and known there."""
+
+    def total(self, parts: list[Any], tensor: Tensor) -> Tensor:
+        """Returns the sum of parts, of which this is the first, as a gradient of the tensor."""
+
+
+class Gradients:
+    """The gradients that a walk has found so far, by the id of their tensor.
+
+    Parts are kept as they are until all have come: adding each to all others would take a time
+    that grows with the square of their number.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[int, Tensor] = {}
+        self._parts: dict[int, tuple[Tensor, list[Any]]] = {}
+
+    def add(self, tensor: Tensor, gradient: Any) -> None:
+        """Adds a gradient, of the shape that the tensor was broadcast to, or a part of one."""
+        key = id(tensor)
+        if hasattr(gradient, "total"):
+            self._parts.setdefault(key, (tensor, []))[1].append(gradient)
+            return
+        if gradient.shape != tensor.shape:
+            gradient = unbroadcast(gradient, tensor.shape)
+        before = self.found.get(key)
+        self.found[key] = gradient if before is None else before + gradient
+
+    def pop(self, tensor: Tensor) -> Tensor | None:
+        """Takes the gradient of a tensor out; None where there is none."""
+        self._settle(id(tensor))
+        return self.found.pop(id(tensor), None)
+
+    def settled(self) -> dict[int, Tensor]:
+        """Returns all gradients."""
+        for key in list(self._parts):
+            self._settle(key)
+        return self.found
+
+    def _settle(self, key: int) -> None:
+        if key in self._parts:
+            tensor, parts = self._parts.pop(key)
+            self.add(tensor, parts[0].total(parts, tensor))
 
 
 def reverse_walk(
@@ -34,59 +97,66 @@ def reverse_walk(
     cotangents: tuple[Tensor, ...],
     wanted: set[int] | None = None,
     versions: Mapping[int, int] | None = None,
+    order: list[Tensor] | None = None,
+    stops: bool = True,
 ) -> dict[int, Tensor]:
     """Walks backward from `outputs` and returns gradients, keyed by `id`.
 
     Those of every leaf; or, when `wanted` names tensors (by id, leaves or not), those of exactly
     these as if each were independent: the walk ends there, and leaves out what depends on none.
+    Without `stops` it passes those that were computed, and returns the gradients of leaves only.
 
     `versions` are those of tensors (by id) when the trace ended whose tape this is: what has become
-    of its states since does not matter.
+    of its states since does not matter. `order` is `tape_of(outputs)`, where that is known.
     """
-    stops = wanted or set()
-    gradients: dict[int, Tensor] = {}
+    current_engine().note_delivered(outputs, "a result that is differentiated")
+    ends = wanted if wanted and stops else set()
+    gradients = Gradients()
     for output, cotangent in zip(outputs, cotangents, strict=True):
-        _accumulate(gradients, output, cotangent)
-    order = tape_of(outputs)
+        gradients.add(output, cotangent)
+    order = tape_of(outputs) if order is None else order
     needed = _leading_to(order, wanted)
     for tensor in reversed(order):
-        reached = id(tensor) in gradients and id(tensor) in needed
-        if tensor.tape_entry is None or not reached or id(tensor) in stops:
+        entry = tensor.tape_entry
+        if entry is None or id(tensor) not in needed or id(tensor) in ends:
             continue
-        _check_unchanged(tensor, versions or {})
-        operand_gradients = _vjp(tensor, gradients.pop(id(tensor)), needed)
-        pairs = zip(tensor.tape_entry.inputs, operand_gradients, strict=True)
-        for operand, gradient in pairs:
-            if gradient is not None and id(operand) in needed:
-                _accumulate(gradients, operand, gradient)
-    return gradients
+        gradient = gradients.pop(tensor)
+        if gradient is None:
+            continue
+        gradient = hooked(tensor, gradient)
+        _check_unchanged(entry, versions)
+        needs = tuple([id(operand) in needed for operand in entry.inputs])
+        if True not in needs:
+            continue
+        with _differentiating("backward", entry):
+            found = entry.op.vjp(gradient, needs, tensor, *entry.inputs, **entry.attributes)
+            for operand, part in zip(entry.inputs, found, strict=True):
+                if part is not None and id(operand) in needed:
+                    gradients.add(operand, part)
+    return gradients.settled()
 
 
 def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
     """Returns the ids of the tensors of a history that are wanted or computed from a wanted one."""
     if wanted is None:
-        return {id(tensor) for tensor in order}
+        return set(map(id, order))
     found: set[int] = set()
     for tensor in order:
-        if id(tensor) in wanted or any(id(operand) in found for operand in _operands(tensor)):
+        entry = tensor.tape_entry
+        inputs = () if entry is None else entry.inputs
+        if id(tensor) in wanted or any(id(x) in found for x in inputs if x.requires_grad):
             found.add(id(tensor))
     return found
 
 
-def _vjp(tensor: Tensor, g: Tensor, needed: set[int]) -> tuple[Any, ...]:
-    entry = tensor.tape_entry
-    assert entry is not None
-    if not any(id(operand) in needed for operand in entry.inputs):
-        return (None,) * len(entry.inputs)
-    needs = tuple(id(operand) in needed for operand in entry.inputs)
-    with inside_module(entry.module):
-        return entry.op.vjp(g, needs, tensor, *entry.inputs, **entry.attributes)
+def _differentiating(walk: str, entry: TapeEntry) -> AbstractContextManager[None]:
+    """Within the block a rule of an entry's operation runs; errors and nodes name it."""
+    if context.engine is EAGER or current_engine() is EAGER:
+        return inside_module(entry.module) if entry.module or running.modules else _NOWHERE
+    return inside_derivative(derivative_of(walk, entry.op.name, entry.origin), entry.module)
 
 
-def _accumulate(gradients: dict[int, Tensor], tensor: Tensor, gradient: Tensor) -> None:
-    gradient = unbroadcast(gradient, tensor.shape)
-    before = gradients.get(id(tensor))
-    gradients[id(tensor)] = gradient if before is None else before + gradient
+_NOWHERE = nullcontext()  # no module runs, and none is entered
 
 
 def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -118,7 +188,7 @@ def forward_walk(
             continue
         moving = tuple(known.get(id(operand)) for operand in entry.inputs)
         if any(tangent is not None for tangent in moving):
-            _check_unchanged(tensor, versions or {})
+            _check_unchanged(entry, versions)
             known[id(tensor)] = _jvp(tensor, moving)
     return [known.get(id(output)) for output in outputs]
 
@@ -126,18 +196,19 @@ def forward_walk(
 def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     entry = tensor.tape_entry
     assert entry is not None
-    with inside_module(entry.module):
+    with _differentiating("forward derivative", entry):
         tangent = entry.op.jvp(moving, tensor, *entry.inputs, **entry.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
             tangent = tangent.broadcast_to(tensor.shape)
     return tangent
 
 
-def _check_unchanged(tensor: Tensor, versions: Mapping[int, int]) -> None:
-    entry = tensor.tape_entry
-    assert entry is not None
+def _check_unchanged(entry: TapeEntry, versions: Mapping[int, int] | None) -> None:
     for operand, version in zip(entry.inputs, entry.versions, strict=True):
-        if versions.get(id(operand), operand.version) != version:
+        present = operand._version[0]
+        if versions:
+            present = versions.get(id(operand), present)
+        if present != version:
             raise GradientError(
                 f"{entry.op.name}: an operand of shape {operand.shape} was changed in place "
                 "after it was used, so the derivative would be wrong; take the gradient before "

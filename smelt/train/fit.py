@@ -11,7 +11,7 @@ import numpy as np
 from smelt.compiler import compile
 from smelt.data import TensorDataset
 from smelt.deprecated import renamed_argument
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, NumericsError
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.train.evaluate import Function
@@ -95,6 +95,8 @@ def fit(
 
     Raises:
         ArgumentError: `epochs` is negative, or there are fewer samples than `batch_size`.
+        NumericsError: a loss was nan or infinite. The model is that of the last finished epoch,
+            and so is what the callbacks have saved.
     """
     _check(epochs, batch_size, len(data))
     model.train()
@@ -123,11 +125,13 @@ def _train(
             start = time.perf_counter()
             losses = step.over(*data.tensors, batch_size=batch_size, shuffle=True)
             seconds = time.perf_counter() - start
+            after = _snapshot(model)
+            _check_finite(count, losses.numpy(), kept, after)
             held_out = dict(validate()) if validate else {}
             with uninterrupted():
                 epoch = Epoch(count, float(np.mean(losses.numpy())), held_out, seconds)
                 history.epochs.append(epoch)
-                kept = _snapshot(model)
+                kept = after
                 for callback in callbacks:
                     callback.epoch(epoch)
     except BaseException as failure:
@@ -151,5 +155,38 @@ def _check(epochs: int, batch_size: int, samples: int) -> None:
         )
 
 
+def _check_finite(
+    epoch: int,
+    losses: np.ndarray,
+    before: dict[str, np.ndarray],
+    after: dict[str, np.ndarray],
+) -> None:
+    """Raises NumericsError for an epoch in which a loss, or at its end a weight, is nan or
+    infinite.
+    """
+    bad = ~np.isfinite(losses).reshape(len(losses), -1).all(1)
+    spoilt = [name for name in after if _is_finite(before[name]) and not _is_finite(after[name])]
+    if bad.any():
+        step = int(np.argmax(bad))
+        number = np.ravel(losses[step])[0]
+        raise NumericsError(
+            f"fit: in epoch {epoch} the loss is {number}, first in step {step + 1} of {len(bad)}"
+            f"{_NOT_FINITE}"
+        )
+    if spoilt:
+        raise NumericsError(f"fit: after epoch {epoch} {spoilt[0]} is not finite{_NOT_FINITE}")
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return bool(np.isfinite(array).all())
+
+
 def _snapshot(model: Module) -> dict[str, np.ndarray]:
     return {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+
+
+_NOT_FINITE = (
+    ". The model goes back to the end of the epoch before. To see which operation made it, in "
+    "which module and line, train once more with smelt.settings(check_nan=True) around fit. Often "
+    "the learning rate is too large, or a logarithm, a root or a division comes too near 0"
+)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from smelt.markup import note, table
+
 __all__ = ["Callback", "Epoch", "History"]
 
 
@@ -40,6 +42,22 @@ class History:
     def seconds(self) -> float:
         """How long training took, without validation on held-out data."""
         return sum(epoch.seconds for epoch in self.epochs)
+
+    def _repr_html_(self) -> str:
+        rows = [epoch.row() for epoch in self.epochs]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        cells = [[_shown(row.get(name)) for name in names] for row in rows]
+        epochs = f"{len(rows):,} epoch{'s' * (len(rows) != 1)}"
+        head = note(epochs, f"{self.seconds:.1f} s", "interrupted" if self.interrupted else "")
+        titles = [name.replace("_", " ") for name in names]
+        return head + (table(titles, cells, numbers=range(len(names))) if rows else "")
+
+
+def _shown(value: float | None) -> str:
+    """Returns a figure of an epoch; nothing where it has none of this name."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
 class Callback:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import smelt
 from smelt.recipes import digits
 from smelt.train import read_metrics, read_model
 
@@ -48,6 +49,35 @@ def test_a_reader_that_has_gone_ends_a_command_without_a_word(tmp_path: Path) ->
         )
         assert (len(ran.stdout.splitlines()), ran.stderr) == (1, "")
     check_run(folder)
+
+
+INTERRUPTION = """
+import os, signal, sys
+
+class Interruption:
+    def find_spec(self, name, path=None, target=None):
+        if name == {!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interruption())
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no POSIX signals")
+@pytest.mark.parametrize(
+    "module", ["numpy", "smelt.nn", "smelt.cli.book", "smelt.book.runner", "llvmlite"]
+)
+def test_ctrl_c_while_modules_are_loaded_is_one_line(module: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTION.format(module))
+    paths = [str(tmp_path), str(Path(smelt.__file__).parents[1])]
+    ran = subprocess.run(
+        [sys.executable, "-m", "smelt", "book", "run", "E5.7+"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SMELT_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (130, "smelt: stopped by Ctrl-C\n")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Case:
         """Runs with NumPy."""
         states = [copied(state) for state in self.states]
         outputs = self.function(states, self.arguments)
-        return Ran([x.data.copy() for x in outputs], [x.data for x in states])
+        return Ran([x.stored.copy() for x in outputs], [x.stored for x in states])
 
     @property
     def traced(self) -> Traced:
@@ -89,10 +89,10 @@ class Case:
         return self._run(program, run)
 
     def _run(self, program: Program, run: Callable[[dict[Slot, np.ndarray]], int]) -> Ran:
-        memory = [np.array(state.data, order="C") for state in self.traced.states]
+        memory = [np.array(state.stored, order="C") for state in self.traced.states]
         outputs = [_unwritten(node.shape, node.dtype) for node in self.traced.graph.outputs]
         groups = {
-            "argument": [np.ascontiguousarray(x.data) for x in self.arguments],
+            "argument": [np.ascontiguousarray(x.stored) for x in self.arguments],
             "state": memory,
             "result": outputs,
             "constant": [np.ascontiguousarray(x) for x in self.stages.planned.constants],
@@ -103,13 +103,13 @@ class Case:
         }
         code = run(arrays)
         after = {id(state): array for state, array in zip(self.traced.states, memory, strict=True)}
-        states = [after.get(id(state), state.data) for state in self.states]
+        states = [after.get(id(state), state.stored) for state in self.states]
         return Ran(outputs, states, code)
 
 
 def copied(tensor: Tensor) -> Tensor:
     """Returns a tensor of its own with the same contents."""
-    return Tensor(tensor.data.copy(), tensor.dtype, tensor.requires_grad)
+    return Tensor(tensor.stored.copy(), tensor.dtype, tensor.requires_grad)
 
 
 def _unwritten(shape: tuple[int, ...], dtype: DType) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smelt.compiler.cpu import AVX512, NEON
 from smelt.compiler.loops.optimize import optimize
 from smelt.ir.show import kernel_text
 from tests.compiler import nests
@@ -35,9 +36,9 @@ KERNELS = {
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_the_text_after_optimization(name, golden):
-    golden(name, kernel_text(optimize(KERNELS[name], vector_bits=512)))
+    golden(name, kernel_text(optimize(KERNELS[name], AVX512)))
 
 
 @pytest.mark.parametrize("name", ["matmul", "softmax"])
 def test_the_text_for_narrow_vectors(name, golden):
-    golden(f"{name}_128", kernel_text(optimize(KERNELS[name], vector_bits=128)))
+    golden(f"{name}_128", kernel_text(optimize(KERNELS[name], NEON)))

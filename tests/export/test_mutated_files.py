@@ -1,6 +1,6 @@
 """Damaged and hostile .safetensors files: a clean FileError, or what the library reads.
 
-`SMELT_FILES=10000` tries as many seeds; one alone: `check(seed, path)`.
+`SMELT_FILES=10000` tries as many seeds; one alone: `check(seed, path)`, `check_table(seed, path)`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import copy
 import json
 import os
 import random
-from collections import Counter
+import time
+import tracemalloc
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,10 @@ import pytest
 
 from smelt import dtypes
 from smelt.errors import FileError
-from smelt.export import load_file, read_metadata, save_file
+from smelt.export import load, load_file, read_metadata, save, save_file
 from smelt.export.header import DTYPES
+from smelt.export.restored import KINDS
+from smelt.nn import Parameter
 from smelt.tensor import as_tensor
 
 SEEDS = int(os.environ.get("SMELT_FILES", "400"))
@@ -117,7 +122,7 @@ def check(seed: int, path: Path) -> str:
     mapped = load_file(path, mmap=True)
     for name, (kind, shape, data) in theirs.items():
         assert (ours[name].dtype, list(ours[name].shape)) == (DTYPES[kind][0], shape)
-        assert ours[name].data.tobytes() == mapped[name].data.tobytes() == data
+        assert ours[name].stored.tobytes() == mapped[name].stored.tobytes() == data
     read_metadata(path)
     return "accepted, and the same"
 
@@ -134,3 +139,105 @@ def test_mutated_files_are_refused_or_read_as_the_library_does(tmp_path: Path) -
     print(dict(counts))
     assert counts["accepted, and the same"] > SEEDS / 20
     assert counts["refused by both"] > SEEDS / 20
+
+
+# --- the tables of checkpoints --------------------------------------------------------------------
+
+
+def checkpoint() -> dict[str, Any]:
+    """Returns a value with a row of every kind."""
+    x = as_tensor(np.ones((2, 2), np.float32))
+    plain = [None, 1.5, 2**70, float("nan"), 1j, b"bytes", bytearray(b"xy"), dtypes.float16]
+    arrays = [np.ones(3, np.uint8), np.ones(2, np.complex64), np.float32(1.5), np.bool_(True)]
+    sets = [{1, "a", (1, 2)}, frozenset({2.5}), OrderedDict(a=1)]
+    return {"x": x, "model": {"w": Parameter(x), "again": x}, "rest": (plain, arrays, sets)}
+
+
+def rewritten(content: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """Returns a checkpoint with another table, and without its SHA-256."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    del header["__metadata__"]["sha256"]
+    table = json.loads(header["__metadata__"]["smelt.structure"])
+    change(table)
+    header["__metadata__"]["smelt.structure"] = json.dumps(table)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+def mutate_table(drawn: random.Random, table: dict[str, Any]) -> None:
+    for _ in range(drawn.choice([1, 1, 2, 4])):
+        container, key = drawn.choice(parts(table))
+        other, chosen = drawn.choice(parts(table))
+        fresh = [*HOSTILE, *KINDS, [drawn.randrange(-2, 40)], other[chosen], other[chosen]]
+        container[key] = copy.deepcopy(drawn.choice(fresh))
+        if isinstance(container, list) and drawn.random() < 0.2:
+            del container[key]
+        if isinstance(table.get("rows"), list) and drawn.random() < 0.1:
+            drawn.shuffle(table["rows"])
+
+
+def check_table(seed: int, path: Path) -> str:
+    """Reads a checkpoint with a damaged table, and returns what came of it."""
+    save(checkpoint(), path)
+    drawn = random.Random(seed)
+    path.write_bytes(rewritten(path.read_bytes(), lambda table: mutate_table(drawn, table)))
+    try:
+        load(path)
+    except FileError as refusal:
+        return "refused" if len(str(refusal)) < 1000 else "refused in too many words"
+    return "accepted"
+
+
+def test_mutated_checkpoints_are_refused_or_read(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    counts: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        try:
+            counts[check_table(seed, tmp_path / "file")] += 1
+        except Exception as problem:
+            problem.add_note(f"reproduce: test_mutated_files.check_table({seed}, path)")
+            raise
+    print(dict(counts))
+    assert counts["accepted"] > SEEDS / 50
+    assert counts["refused"] > SEEDS / 3
+
+
+def doubled(rows: list[list[Any]]) -> None:
+    rows[:] = [["list"], *(["list", [row], [row]] for row in range(60))]
+
+
+def deep_key(rows: list[list[Any]]) -> None:
+    rows[:] = [["tuple"], *(["tuple", [row]] for row in range(200_000))]
+    rows.append(["dict", [200_000], 1])
+
+
+def colliding(rows: list[list[Any]]) -> None:
+    numbers = [row * (2**61 - 1) for row in range(1, 100_000)]
+    rows[:] = [["int", hex(number)] for number in numbers]
+    rows.append(["set", *([row] for row in range(len(numbers)))])
+
+
+def copies(rows: list[list[Any]]) -> None:
+    (content,) = (row for row in rows if row[0] == "bytes")
+    rows[:] = [content] * 50_000
+
+
+@pytest.mark.parametrize("attack", [doubled, deep_key, colliding, copies])
+def test_no_table_takes_more_than_its_share(
+    attack: Callable[[list[list[Any]]], None], tmp_path: Path
+) -> None:
+    pytest.importorskip("safetensors")
+    path = tmp_path / "file"
+    save(b"x" * 1_000_000, path)
+    path.write_bytes(rewritten(path.read_bytes(), lambda table: attack(table["rows"])))
+    tracemalloc.start()
+    started = time.monotonic()
+    try:
+        load(path)
+    except FileError:
+        assert attack is not copies
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - started < 20
+    assert taken < 200e6

@@ -377,9 +377,9 @@ def test_a_compiled_step_follows_parameters_to_other_memory() -> None:
 
 def test_a_dtype_that_a_module_has_changes_nothing() -> None:
     layer = nn.Linear(2, 2)
-    memory = layer.weight.data
+    memory = layer.weight.stored
     layer.float().cpu().to("cpu")
-    assert layer.weight.data is memory
+    assert layer.weight.stored is memory
 
 
 def test_a_result_from_before_a_change_of_dtype_has_no_gradient() -> None:
@@ -398,7 +398,7 @@ def test_other_devices_are_refused() -> None:
 
 def test_what_is_no_state_dict_is_refused() -> None:
     layer = nn.Linear(1, 1)
-    with pytest.raises(errors.ArgumentError, match=r"got a str; give .*load_file\(path\)"):
+    with pytest.raises(errors.ArgumentError, match=r"got a str; give .*smelt.load\(path\)"):
         layer.load_state_dict("model.safetensors")  # type: ignore[arg-type]
     with pytest.raises(errors.ArgumentError, match=r"got a Linear; give its state_dict\(\)"):
         layer.load_state_dict(layer)  # type: ignore[arg-type]

@@ -105,7 +105,7 @@ def test_value_of_strided_operands(case: Case) -> None:
 def test_strided_operands_are_not_contiguous() -> None:
     view = strided(np.arange(6.0).reshape(2, 3))
     assert not view.flags.c_contiguous
-    assert as_tensor(view).data.strides == view.strides
+    assert as_tensor(view).stored.strides == view.strides
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=repr)

@@ -11,7 +11,7 @@ import pytest
 import smelt
 from smelt import errors, nn, optim
 from smelt.optim import lr_scheduler
-from tests.references.optimizer_cases import SCHEDULES, metric
+from tests.references.optimizer_cases import SCHEDULES, TOGETHER, metric, trajectory
 from tests.references.running import ENGINES, on
 
 KNOWN = np.load(pathlib.Path(__file__).parents[1] / "references" / "optimizers.npz")
@@ -46,6 +46,23 @@ def test_rates_are_pytorchs(name: str, engine: str) -> None:
         run(smelt.tensor(metric(number), dtype="float64"))
         seen.append((float(group["lr"]), float(group["momentum"])))
     np.testing.assert_allclose(seen, KNOWN[f"schedule/{name}"], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", TOGETHER)
+def test_schedules_together_are_pytorchs(name: str, engine: str) -> None:
+    def advance(schedules: list[Any]) -> Any:
+        def step(value: smelt.Tensor) -> smelt.Tensor:
+            for one in schedules:
+                wants = isinstance(one, lr_scheduler.ReduceLROnPlateau)
+                one.step(*([value] if wants else []))
+            return value
+
+        run = on(engine, step)
+        return lambda number: run(smelt.tensor(number, dtype="float64"))
+
+    seen = trajectory(TOGETHER[name], optim, lambda: nn.Parameter(smelt.ones(2)), advance)
+    np.testing.assert_allclose(seen, KNOWN[f"together/{name}"], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["cosine", "cycle", "sequential", "plateau"])
@@ -157,6 +174,21 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
             "SequentialLR needs an optimizer",
         ),
         (lambda o: lr_scheduler.StepLR(o, 0), "step_size must be positive"),
+        (lambda o: lr_scheduler.StepLR(o, 5, last_epoch=3), "has no initial_lr"),
+        (lambda o: lr_scheduler.StepLR(o, 5, last_epoch=-2), "last_epoch must be"),
+        (lambda o: lr_scheduler.ConstantLR(o, 1.5), r"factor must lie in \[0.0, 1.0\]"),
+        (lambda o: lr_scheduler.LinearLR(o, 2.0), "start_factor must lie in"),
+        (lambda o: lr_scheduler.MultiplicativeLR(o, [3]), "must be a function, got a int"),
+        (lambda o: lr_scheduler.ChainedScheduler([]), "no schedules"),
+        (lambda o: lr_scheduler.ChainedScheduler([3]), "got a int"),
+        (
+            lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.ReduceLROnPlateau(o)], []),
+            "a ReduceLROnPlateau, whose step cannot be called without a metric",
+        ),
+        (
+            lambda o: lr_scheduler.SequentialLR(o, [lr_scheduler.ConstantLR(sgd())], []),
+            "is of another optimizer",
+        ),
         (lambda o: lr_scheduler.LinearLR(o, total_iters=0), "total_iters"),
         (lambda o: lr_scheduler.PolynomialLR(o, total_iters=0), "total_iters"),
         (lambda o: lr_scheduler.CosineAnnealingLR(o, 0), "T_max"),
@@ -180,6 +212,35 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
 def test_bad_arguments_are_refused(make: Any, message: str) -> None:
     with pytest.raises(errors.ArgumentError, match=message):
         make(sgd())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: lr_scheduler.LambdaLR(o, [lambda t: t]),
+        lambda o: lr_scheduler.OneCycleLR(o, 0.1, 5),
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, min_lr=[0.1]),
+    ],
+)
+def test_a_later_group_without_its_setting_is_refused(make: Any) -> None:
+    optimizer = sgd()
+    scheduler = make(optimizer)
+    optimizer.add_param_group({"params": [nn.Parameter(smelt.ones(1))]})
+    with pytest.raises(errors.ArgumentError, match="has got a group 1 since"):
+        scheduler.step(*([1.0] if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau) else []))
+
+
+def test_a_rate_of_several_numbers_is_refused() -> None:
+    with pytest.raises(errors.ShapeError, match="one number"):
+        optim.SGD([nn.Parameter(smelt.ones(1))], lr=smelt.tensor([0.1, 0.2]))
+
+
+def test_an_optimizer_with_a_first_rate_loads_into_one_without() -> None:
+    optimizer, other = sgd(), sgd()
+    lr_scheduler.ConstantLR(optimizer)
+    other.load_state_dict(optimizer.state_dict())
+    assert other.param_groups[0]["initial_lr"].item() == 0.5
+    assert lr_scheduler.StepLR(other, 2, last_epoch=4).last_epoch.item() == 5
 
 
 def test_loading_another_schedules_state_is_refused() -> None:

@@ -14,24 +14,10 @@ import torch
 import smelt
 from smelt.tensor import Tensor
 from tests.oracle.outcome import Case, Tally
-from tests.oracle.translate import difference, leaves, replaced, tensors_in
+from tests.oracle.sums import Call, gradient_function, leaves, weights
+from tests.oracle.translate import difference, replaced, tensors_in
 
-Call = Callable[..., Any]
 ORDERS = ("first", "second")
-
-
-def weights(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Returns the weights with which the elements of a result are summed: none equal, none 0."""
-    return np.random.default_rng(seed).uniform(0.5, 1.5, shape)
-
-
-def weighted_sum_by_smelt(results: Any, seed: int) -> Any:
-    terms = [
-        (leaf * smelt.tensor(weights(leaf.shape, seed + place))).sum()
-        for place, leaf in enumerate(leaves(results))
-        if isinstance(leaf, Tensor) and leaf.dtype.is_float
-    ]
-    return sum(terms[1:], terms[0]) if terms else smelt.tensor(np.zeros(()))
 
 
 def weighted_sum_by_pytorch(results: Any, seed: int) -> Any:
@@ -66,15 +52,6 @@ def gradients_by_pytorch(call: Call, inputs: list[torch.Tensor], second: bool) -
         found.append(filled)
         value = weighted_sum_by_pytorch(filled, 10)
     return found
-
-
-def gradient_function(call: Call, count: int, order: int) -> Call:
-    """Returns the function of `count` tensors that gives Smelt's gradients of that order."""
-    places = tuple(range(count))
-    first = smelt.grad(lambda *given: weighted_sum_by_smelt(call(*given), 0), places)
-    if order == 0:
-        return first
-    return smelt.grad(lambda *given: weighted_sum_by_smelt(list(first(*given)), 10), places)
 
 
 def compare_derivatives(

@@ -40,7 +40,22 @@ class Known:
         )
 
 
+_ROUNDED = "PyTorch rounds sums and steps in between to 16 bits; Smelt computes them in float32"
+
 KNOWN: tuple[Known, ...] = (
+    Known(
+        *("op_db", "arange", "value|compiled", "int32", "(shape|value): .*"),
+        "PyTorch counts int32 elements by the floats, int64 ones by the integers; Smelt by these",
+    ),
+    Known(
+        "op_db",
+        "nn.functional.(conv_transpose[12]d|hinge_embedding_loss|scaled_dot_product_attention"
+        "|soft_margin_loss)",
+        "value|compiled",
+        "b?float16",
+        "value: .*",
+        _ROUNDED,
+    ),
     Known(
         *("op_db", "sort|topk", "value|compiled", ".*", "value: result 1 .*"),
         "PyTorch leaves the order of equal elements open; Smelt keeps the first one first",

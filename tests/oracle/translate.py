@@ -11,6 +11,7 @@ import torch
 import smelt
 from smelt import dtypes
 from smelt.tensor import Tensor
+from tests.oracle.sums import leaves
 
 DTYPES = {
     torch.bool: dtypes.bool_,
@@ -99,15 +100,6 @@ def dtype_name(value: Any) -> str:
     if isinstance(value, torch.Tensor):
         return str(value.dtype).removeprefix("torch.")
     return value.dtype.name if isinstance(value, Tensor) else type(value).__name__
-
-
-def leaves(result: Any) -> list[Any]:
-    """Returns the tensors and numbers of a result, in order."""
-    if isinstance(result, dict):
-        return [leaf for one in result.values() for leaf in leaves(one)]
-    if isinstance(result, (list, tuple)):
-        return [leaf for one in result for leaf in leaves(one)]
-    return [] if result is None else [result]
 
 
 def difference(got: Any, expected: Any, only_kind: bool = False) -> str | None:

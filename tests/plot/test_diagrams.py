@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any
@@ -110,6 +111,15 @@ def test_own_diagrams_can_be_drawn() -> None:
     assert linear.right == (1.6, 0.6)
     assert unit.left == (2.78, 0.6)
     assert texts(diagram.figure) == ["Mine", "linear", "4", "f", "z"]
+
+
+def test_a_notebook_shows_the_picture() -> None:
+    diagram = plot.Diagram(4, 1.2, "A layer")
+    for shown in (diagram, diagram.figure, plot.bars({"a": 1.0})):
+        picture, size = shown._repr_png_()
+        assert picture.startswith(b"\x89PNG")
+        assert 300 < size["width"] < 1000
+    assert pickle.loads(pickle.dumps(diagram.figure)) is not None
 
 
 def test_a_long_text_is_written_smaller() -> None:

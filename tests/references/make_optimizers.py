@@ -1,7 +1,7 @@
 """Makes optimizers.npz: what PyTorch's optimizers and schedules do in float64. Needs torch.
 
 Each optimizer walks 100 steps on the same crooked function of two parameters; the second of them
-now and then has no gradient. Each schedule goes with SGD for 60 steps.
+now and then has no gradient. Each schedule goes with SGD for 60 steps, several together for 24.
 
 Run: python tests/references/make_optimizers.py
 """
@@ -10,7 +10,16 @@ import pathlib
 
 import numpy as np
 import torch
-from optimizer_cases import OPTIMIZERS, SCHEDULES, SKIPPED, STARTS, STEPS, metric
+from optimizer_cases import (
+    OPTIMIZERS,
+    SCHEDULES,
+    SKIPPED,
+    STARTS,
+    STEPS,
+    TOGETHER,
+    metric,
+    trajectory,
+)
 from torch.optim import lr_scheduler
 
 
@@ -50,7 +59,24 @@ def rates(kind, options):
     return np.array(seen)
 
 
+def advance(schedules):
+    def step(value):
+        for one in schedules:
+            wants = isinstance(one, lr_scheduler.ReduceLROnPlateau)
+            one.step(*([value] if wants else []))
+
+    return step
+
+
+def parameter():
+    return torch.nn.Parameter(torch.ones(2))
+
+
 torch.set_default_dtype(torch.float64)
 found = {f"optimizer/{name}": walk(*case) for name, case in OPTIMIZERS.items()}
 found |= {f"schedule/{name}": rates(*case) for name, case in SCHEDULES.items()}
+found |= {
+    f"together/{name}": np.array(trajectory(case, torch.optim, parameter, advance))
+    for name, case in TOGETHER.items()
+}
 np.savez_compressed(pathlib.Path(__file__).with_name("optimizers.npz"), **found)

@@ -93,3 +93,128 @@ SCHEDULES = {
 def metric(step):
     """A metric that falls, rests, rises and rests again."""
     return math.cos(step / 9.0) + 0.3 * math.sin(step)
+
+
+# name: how schedules stand together on one optimizer of two groups ("all" step, "chain", or
+# milestones of a sequence), the schedules, and what happens besides
+TOGETHER = {
+    "two": ("all", [("StepLR", {"step_size": 4}), ("ExponentialLR", {"gamma": 0.9})], ""),
+    "warm-up-cosine": (
+        "all",
+        [("LinearLR", {"start_factor": 0.1}), ("CosineAnnealingLR", {"T_max": 11})],
+        "by hand",
+    ),
+    "constant-polynomial": (
+        "all",
+        [("ConstantLR", {"total_iters": 3}), ("PolynomialLR", {"total_iters": 15, "power": 2})],
+        "by hand",
+    ),
+    "lambda-last": (
+        "all",
+        [("StepLR", {"step_size": 2}), ("LambdaLR", {"lr_lambda": lambda t: 0.9**t})],
+        "by hand",
+    ),
+    "lambda-first": (
+        "all",
+        [("LambdaLR", {"lr_lambda": lambda t: 0.9**t}), ("ConstantLR", {"factor": 0.5})],
+        "resumed",
+    ),
+    "plateau-after": (
+        "all",
+        [
+            ("CosineAnnealingLR", {"T_max": 8, "eta_min": 0.01}),
+            ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5}),
+        ],
+        "by hand",
+    ),
+    "chain": (
+        "chain",
+        [
+            ("MultiplicativeLR", {"lr_lambda": lambda t: 0.95}),
+            ("MultiStepLR", {"milestones": [3, 9], "gamma": 0.5}),
+        ],
+        "by hand",
+    ),
+    "cycle-second": (
+        [6],
+        [("ConstantLR", {"factor": 0.5}), ("OneCycleLR", {"max_lr": 0.4, "total_steps": 30})],
+        "resumed",
+    ),
+    "cycle-first": (
+        [8],
+        [("OneCycleLR", {"max_lr": 0.4, "total_steps": 9}), ("ExponentialLR", {"gamma": 0.9})],
+        "",
+    ),
+    "sequence": (
+        [5, 12],
+        [
+            ("LinearLR", {"start_factor": 0.1}),
+            ("CosineAnnealingLR", {"T_max": 7}),
+            ("StepLR", {"step_size": 2}),
+        ],
+        "by hand",
+    ),
+    "group-later": (
+        "all",
+        [("LinearLR", {}), ("CosineAnnealingLR", {"T_max": 30})],
+        "group added",
+    ),
+    "last-epoch-step": ("all", [("StepLR", {"step_size": 5, "gamma": 0.5})], "last_epoch"),
+    "last-epoch-linear": ("all", [("LinearLR", {"total_iters": 12})], "last_epoch"),
+    "last-epoch-cosine": ("all", [("CosineAnnealingLR", {"T_max": 9})], "last_epoch"),
+}
+
+
+def together(how, room, optimizer, parts, last_epoch=-1):
+    """Makes the schedules of a case of TOGETHER from PyTorch's or Smelt's schedules."""
+    resumed = {} if last_epoch == -1 else {"last_epoch": last_epoch}
+    made = [getattr(room, name)(optimizer, **own, **resumed) for name, own in parts]
+    if how == "all":
+        return made
+    return [
+        room.ChainedScheduler(made) if how == "chain" else room.SequentialLR(optimizer, made, how)
+    ]
+
+
+def trajectory(case, room, parameter, advance):
+    """Returns rates, momenta and last rates in 24 steps.
+
+    Args:
+        case: of TOGETHER.
+        room: PyTorch's or Smelt's module of optimizers.
+        parameter: makes a parameter.
+        advance: makes a function of a metric that steps schedules.
+    """
+    how, parts, event = case
+
+    def optimizer_of():
+        groups = [{"params": [parameter()], "lr": lr} for lr in (0.5, 0.3)]
+        return room.SGD(groups, momentum=0.9)
+
+    optimizer = optimizer_of()
+    if event == "last_epoch":
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"] * 2
+    schedules = together(
+        how, room.lr_scheduler, optimizer, parts, 3 if event == "last_epoch" else -1
+    )
+    step, seen = advance(schedules), []
+    for number in range(24):
+        groups = optimizer.param_groups[:2]
+        row = [float(group[key]) for group in groups for key in ("lr", "momentum")]
+        row += [float(rate) for one in schedules for rate in one.get_last_lr()[:2]]
+        seen.append([*row, float(optimizer.param_groups[-1]["lr"])])
+        if number in (5, 13) and event == "by hand":
+            optimizer.param_groups[1]["lr"] = 0.07
+        if number == 7 and event == "group added":
+            optimizer.add_param_group({"params": [parameter()], "lr": 0.2})
+        if number == 8 and event == "resumed":
+            fresh = optimizer_of()
+            others = together(how, room.lr_scheduler, fresh, parts)
+            for other, schedule in zip(others, schedules, strict=True):
+                other.load_state_dict(schedule.state_dict())
+            fresh.load_state_dict(optimizer.state_dict())
+            optimizer, schedules = fresh, others
+            step = advance(schedules)
+        step(metric(number))
+    return seen

@@ -53,9 +53,9 @@ def test_what_leaves_by_dlpack_cannot_change_the_tensor() -> None:
     taken = np.from_dlpack(x, copy=True)
     taken[0] = 5
     shared = np.from_dlpack(x, copy=False)
-    assert np.shares_memory(shared, x.data)
+    assert np.shares_memory(shared, x.stored)
     assert not shared.flags.writeable
-    assert not np.shares_memory(np.from_dlpack(x), x.data)
+    assert not np.shares_memory(np.from_dlpack(x), x.stored)
     assert x.tolist() == [1, 2]
 
 
@@ -88,14 +88,14 @@ def test_from_dlpack_widens_or_says_that_it_would() -> None:
     with pytest.raises(ArgumentError):
         smelt.from_dlpack(small, device="cuda")
     source = np.array([1.0, 2.0])
-    assert np.shares_memory(smelt.from_dlpack(source, device="cpu").data, source)
-    assert not np.shares_memory(smelt.from_dlpack(source, copy=True).data, source)
+    assert np.shares_memory(smelt.from_dlpack(source, device="cpu").stored, source)
+    assert not np.shares_memory(smelt.from_dlpack(source, copy=True).stored, source)
 
 
 def test_asarray_copies_when_asked_and_says_when_it_must() -> None:
     x = smelt.tensor([1.0, 2.0])
-    assert np.shares_memory(np.asarray(x), x.data)
-    assert not np.shares_memory(np.array(x), x.data)
+    assert np.shares_memory(np.asarray(x), x.stored)
+    assert not np.shares_memory(np.array(x), x.stored)
     assert np.array(x).flags.writeable
     assert np.asarray(x, copy=False) is not None
     for given, dtype in ((x, np.float64), (x.to(smelt.bfloat16), None)):

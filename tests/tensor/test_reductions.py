@@ -90,6 +90,8 @@ def test_logsumexp_at_the_extremes():
     rows = [[1e4, 1e4], [-1e4, -math.inf], [-math.inf, -math.inf], [math.inf, 0.0]]
     found = tensor(np.array(rows)).logsumexp(1).tolist()
     assert found == [1e4 + math.log(2), -1e4, -math.inf, math.inf]
+    slope = grad(lambda x: x.logsumexp(1).sum())(tensor(np.array(rows[:3]))).tolist()
+    assert slope == [[0.5, 0.5], [1.0, 0.0], [0.0, 0.0]]
 
 
 def test_mean_and_variance_of_nothing_are_nan():

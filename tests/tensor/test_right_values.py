@@ -239,7 +239,6 @@ def test_shape_of_no_axes(name) -> None:
         lambda x: x.narrow(0, 0, 1), lambda x: x.split(1), lambda x: x.chunk(1),
         lambda x: x.unbind(0), lambda x: x.roll(1, 0), lambda x: x.diagonal(),
         lambda x: x.take_along_dim(smelt.tensor(0), 0),
-        lambda x: F.kl_div(x, x, reduction="batchmean"),
     ],
 )  # fmt: skip
 def test_what_needs_an_axis_says_so(call) -> None:
@@ -297,3 +296,16 @@ def test_defaults_are_pytorch_s() -> None:
     assert rows.var(True).tolist() == rows.var().tolist()
     with pytest.raises(ArgumentError, match="an axis is an integer"):
         rows.sum(True)
+
+
+def test_poisson_loss_with_stirlings_term() -> None:
+    x, counts = (smelt.tensor([a], dtype=smelt.float64) for a in ([0.5, -1, 2], [0.5, 1, 3]))
+    want = [[1.3987212707001282, 1.3678794411714423, 3.153137642473707]]
+    for got in both(lambda x: F.poisson_nll_loss(x, counts, full=True, reduction="none"), x):
+        np.testing.assert_allclose(got.numpy(), want, rtol=1e-14)
+
+
+def test_kl_div_of_one_number_is_its_own_batch() -> None:
+    q = smelt.tensor(0.25, dtype=smelt.float64)
+    for got in both(lambda x: F.kl_div(x, q, reduction="batchmean"), smelt.tensor(-0.5).double()):
+        np.testing.assert_allclose(got.item(), -0.22157359027997264, rtol=1e-14)

@@ -41,7 +41,10 @@ def test_shapes_agree_with_numpy():
         (x.tril(), np.tril(X)),
         (x.triu(1), np.triu(X, 1)),
         (x.diagonal(), np.diagonal(X)),
-        (x.diagonal(1, 2), np.diagonal(X, axis1=1, axis2=2)),
+        (x.diagonal(0, 1, 2), np.diagonal(X, axis1=1, axis2=2)),
+        (x.diagonal(1), np.diagonal(X, 1)),
+        (x.diagonal(-1, 0, 2), np.diagonal(X, -1, 0, 2)),
+        (x.diagonal(9), np.diagonal(X, 9)),
     ]
     for number, (found, expected) in enumerate(pairs):
         assert found.shape == expected.shape, number

@@ -178,7 +178,7 @@ def test_what_it_says_about_itself():
     assert (x.shape, x.ndim, x.size, len(x)) == ((1, 2), 2, 2, 1)
     assert repr(x) == "tensor([[1., 2.]])"
     assert repr(x.to("float64").requires_grad_()) == (
-        "tensor([[1., 2.]], smelt.float64, requires_grad=True)"
+        "tensor([[1., 2.]], dtype=smelt.float64, requires_grad=True)"
     )
     assert f"{tensor(1.25):.1f}" == "1.2"
     assert str(x) == f"{x}" == repr(x)
@@ -218,7 +218,7 @@ def test_copy_in_place():
         assert x.copy_(tensor([3, 4])) is x
         assert x.tolist() == [3, 4]
         with pytest.raises(ShapeError, match="does not fit"):
-            x.copy_([1.0])
+            x.copy_([1.0, 2.0, 3.0])
         with pytest.raises(ArgumentError, match="shared with NumPy"):
             from_numpy(np.zeros(2)).copy_([1, 2])
     y = x * x

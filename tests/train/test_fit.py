@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,22 @@ import pytest
 import smelt.nn.functional as F
 from smelt import nn, optim
 from smelt.data import TensorDataset
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, NumericsError
 from smelt.random import manual_seed
 from smelt.settings import settings
 from smelt.tensor import Tensor
-from smelt.train import Callback, Epoch, History, evaluator, fit, predict, training_step
+from smelt.train import (
+    Callback,
+    Epoch,
+    History,
+    RunFolder,
+    evaluator,
+    fit,
+    predict,
+    read_metrics,
+    read_model,
+    training_step,
+)
 
 
 @pytest.fixture(params=[False, True], ids=["eager", "compiled"], autouse=True)
@@ -172,3 +184,65 @@ def test_settings_out_of_range_are_refused(data: TensorDataset, options: dict[st
     (name,) = options
     with pytest.raises(ArgumentError, match=name):
         Line().fit(data, **options)
+
+
+def exploding(line: Line, data: TensorDataset, epochs: int) -> tuple[Log, dict[str, list[float]]]:
+    """Trains for some epochs, and then with a learning rate of infinity; returns who was told and
+    the weights before.
+    """
+    line.fit(data, epochs=epochs)
+    before = weights(line.model)
+    log = Log()
+    diverging = training_step(line.model, optim.SGD(line.model.parameters(), lr=1e30), F.mse_loss)
+    with pytest.raises(NumericsError, match=r"check_nan=True") as caught:
+        fit(line.model, diverging, data, epochs=3, batch_size=8, callbacks=[log])
+    assert "in epoch 1 the loss is" in str(caught.value)
+    return log, before
+
+
+def test_a_nan_ends_the_training_with_the_weights_of_the_epoch_before(data: TensorDataset) -> None:
+    line = Line()
+    log, before = exploding(line, data, epochs=2)
+    assert log.events == [("start", 3), ("end", False)]
+    assert weights(line.model) == before
+
+
+def test_a_nan_saves_nothing_over_the_weights(data: TensorDataset, tmp_path: Path) -> None:
+    line = Line()
+    folder = RunFolder(tmp_path / "run", line.model, {})
+    poisoned = Log(lambda epoch: poison(data) if epoch.number == 2 else None)
+    with pytest.raises(NumericsError, match="in epoch 3 the loss is nan"):
+        line.fit(data, callbacks=[folder, poisoned])
+    found = nn.Linear(2, 1)
+    read_model(folder.path, found)
+    assert np.isfinite(weights(found)["weight"]).all()
+    assert weights(found) == weights(line.model)
+    assert len(read_metrics(folder.path)) == 2
+
+
+def poison(data: TensorDataset) -> None:
+    """Makes one target a nan."""
+    data.tensors[1].copy_(data.tensors[1].at[7].set(float("nan")))
+
+
+def test_weights_that_the_last_step_spoils_are_not_kept(data: TensorDataset) -> None:
+    line = Line()
+    before = weights(line.model)
+    spoiling = training_step(line.model, optim.SGD(line.model.parameters(), lr=1e38), F.mse_loss)
+    with pytest.raises(NumericsError, match="after epoch 1 (weight|bias) is not finite"):
+        fit(
+            line.model,
+            spoiling,
+            TensorDataset(*[x[:8] * 100 for x in data.tensors]),
+            epochs=2,
+            batch_size=8,
+        )
+    assert weights(line.model) == before
+
+
+def test_the_check_names_the_operation_in_fit(data: TensorDataset) -> None:
+    line = Line()
+    poison(data)
+    with settings(check_nan=True), pytest.raises(NumericsError, match="nan") as caught:
+        line.fit(data)
+    assert "test_fit.py" in str(caught.value)

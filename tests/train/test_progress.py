@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import math
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from smelt.train import Callback, Epoch, History, progress
-from smelt.train.progress import LiveProgress, PlainProgress, described
+from smelt.train.progress import CellProgress, LiveProgress, PlainProgress, described
 
 
 class Terminal(io.StringIO):
@@ -50,6 +51,41 @@ def test_a_terminal_gets_a_live_line() -> None:
     watch(callback, 5)
     assert "epoch 5/5" in file.getvalue()
     assert "held out: accuracy 0.5000" in file.getvalue()
+
+
+class Cell:
+    """What IPython gives to change a display with."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def update(self, shown: object) -> None:
+        self.shown.append(shown._repr_html_())  # type: ignore[attr-defined]
+
+
+def test_a_notebook_gets_a_live_line_in_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell()
+
+    def display(shown: object, display_id: bool) -> Cell:
+        assert display_id
+        cell.update(shown)
+        return cell
+
+    ipython = SimpleNamespace(
+        get_ipython=lambda: SimpleNamespace(kernel=1), display=SimpleNamespace(display=display)
+    )
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert isinstance(progress(io.StringIO()), PlainProgress)
+    callback = progress()
+    assert isinstance(callback, CellProgress)
+    watch(callback, 1000)
+    assert len(cell.shown) < 50
+    assert '<progress value="0" max="1000">' in cell.shown[0]
+    assert "compiling" in cell.shown[0]
+    assert '<progress value="1000" max="1000">' in cell.shown[-1]
+    assert "epoch 1000/1000  loss 0.0010  held out: accuracy 0.5000" in cell.shown[-1]
+    callback.end(History(interrupted=True))
+    assert "interrupted" in cell.shown[-1]
 
 
 def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:

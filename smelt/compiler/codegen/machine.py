@@ -24,9 +24,10 @@ from llvmlite.binding.newpassmanagers import (
 )
 from llvmlite.binding.orcjit import LLJIT, JITLibraryBuilder, ResourceTracker
 
+from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
 from smelt.errors import CompileError
 
-VECTOR_BITS = (("+avx512f", 512), ("+avx2", 256))  # by LLVM's features, the widest first
+WIDER = (("+avx512f", AVX512), ("+avx2", AVX2))  # by LLVM's features, the widest first
 LEVEL = 2  # of machine code: 1 saves a tenth of the time, 0 makes code that is four times slower
 
 
@@ -47,10 +48,19 @@ def host() -> Target:
 
 
 @cache
-def vector_bits() -> int:
-    """Returns the width of the CPU's vector registers in bits: 128 where none wider is known."""
-    features = host().features.split(",")
-    return next((bits for feature, bits in VECTOR_BITS if feature in features), 128)
+def host_cpu() -> CPU:
+    """Returns what passes know of this machine's CPU."""
+    return cpu_of(host())
+
+
+def cpu_of(target: Target) -> CPU:
+    """Returns what passes know of a target's CPU: of an unknown one what every one of its
+    architecture has.
+    """
+    if not target.triple.startswith(("x86_64", "i386", "i686")):
+        return NEON
+    features = target.features.split(",")
+    return next((cpu for feature, cpu in WIDER if feature in features), SSE)
 
 
 def llvm_version() -> str:

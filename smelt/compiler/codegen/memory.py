@@ -277,8 +277,8 @@ class _Tile:
 
     def address(self, line: int, place: int) -> str:
         """Returns the address of an element of a line; lines run along the buffer's last axis."""
-        place = integer(line * self.step + place).text
-        return _address(self.w, self.first, self.buffer, place)
+        distance = integer(line * self.step + place).text
+        return _address(self.w, self.first, self.buffer, distance)
 
 
 def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[str]:

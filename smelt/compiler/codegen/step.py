@@ -6,11 +6,11 @@ The exported function is
               const int64* gathers, int64 gather_count, const int64* order, int64 batch)
 
 `table` has the address of each slot that is not in the arena, and after them the arena's; then, of
-a program for any length, that of its parameters. Before each step `control[0]` is read: not 0 means stop. At the end `control[1]` is the number of finished
-steps. Before step s each gather (four int64: source, bytes of a row, destination, unused) copies
-the rows `order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes.
-`advance` is read only if there are several steps. The result is 0, or `number + 1` of the check
-that fired.
+a program for any length, that of its parameters. Before each step `control[0]` is read: not 0 means
+stop. At the end `control[1]` is the number of finished steps. Before step s each gather (four
+int64: source, bytes of a row, destination, unused) copies the rows `order[s * batch], ...` of its
+source. After it slot k moves by `advance[k]` bytes. `advance` is read only if there are several
+steps. The result is 0, or `number + 1` of the check that fired.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class _Step:
     def loop_times(self, part: Repeat) -> None:
         bases, count = self.bases(part.region), part.trip_count
         runs = not is_symbolic(count) and bool(count)
-        with self.writer.loop("0", integer(count).text, 1, runs=runs) as iteration:
+        with self.writer.loop("0", integer(count or 0).text, 1, runs=runs) as iteration:
             self.region(part.region, bases, iteration)
 
     def loop_while(self, part: Repeat) -> None:
@@ -239,8 +239,11 @@ class _Step:
             self.part(part, "0")
         self.places = around
 
-    def address(self, slot: Slot) -> str:
+    def address(self, slot: Slot, offset: int = 0) -> str:
+        """Returns the address so many bytes behind the beginning of a slot."""
         w = self.writer
+        if offset:
+            return w.let(f"getelementptr i8, ptr {self.address(slot)}, i64 {offset}")
         if slot in self.places:
             return self.places[slot]
         if slot.kind != "arena":
@@ -250,7 +253,7 @@ class _Step:
 
     def call(self, call: Call) -> None:
         w, name = self.writer, self.names[call.kernel]
-        pointers = [f"ptr {self.address(slot)}" for slot in call.slots]
+        pointers = [f"ptr {self.address(*place)}" for place in call.places]
         pointers += ["ptr %parameters"] if self.program.is_dynamic else []
         shared = call.kernel.parallel
         if shared is None:

@@ -25,9 +25,11 @@ from smelt.autodiff.record import without_history
 from smelt.autodiff.vmap import Batched, Batching, physical_of, vmap
 from smelt.compiler.artifacts import Traced
 from smelt.compiler.frontend.residuals import choose_residuals
+from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.tracer import Tracer, trace
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
+from smelt.errors import GradientError
 from smelt.ir.graph import Node, topological
 from smelt.locks import reentrant_lock
 from smelt.ops.op import Op
@@ -39,6 +41,7 @@ from smelt.tracing.engine import (
     Engine,
     NestedEngine,
     context,
+    current_engine,
     enable_grad,
     no_grad,
     using,
@@ -102,7 +105,7 @@ class Differentiable:
             return
         call = call or CompiledCall(self)
         self._give_history(results, given, call)
-        engine = _batching_of(context.engine, given)
+        engine = _batching_of(current_engine(), given)
         if engine is not None:
             axes = engine.axes_of(given)
             batches = [
@@ -183,7 +186,7 @@ class Evaluation:
         """Returns the values of the nodes, without history."""
         used = [given[number] for number in self.used]
         with no_grad():
-            return self._under(context.engine, self._values, (), used)
+            return self._under(current_engine(), self._values, (), used)
 
     def trace(self, tracer: Tracer) -> tuple[list[Tensor], Any]:
         """Writes the nodes down in another trace, whose arguments are the leaves that are used."""
@@ -279,7 +282,7 @@ class BatchedCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of the call, for batches."""
-        engine = Batching(context.engine, self.size)
+        engine = Batching(current_engine(), self.size)
         examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
         given = [engine.enter(x, 0) for x in cotangents]
         with using(engine):
@@ -292,7 +295,7 @@ class BatchedCall(CompiledCall):
         self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
     ) -> tuple[list[int], list[Tensor]]:
         """As of the call, for batches."""
-        engine = Batching(context.engine, self.size)
+        engine = Batching(current_engine(), self.size)
         examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
         numbered = zip(moving, given, strict=True)
         directions = [engine.enter(x, self.axes[number]) for number, x in numbered]
@@ -308,6 +311,32 @@ def _batching_of(engine: Engine, given: Sequence[Tensor]) -> Batching | None:
             return engine
         engine = engine.outer
     return None
+
+
+class WithoutDerivative(Op):
+    """A call of a step that trains: whoever differentiates its results hears that they have no
+    derivative.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def vjp(
+        self, g: Any, needs: tuple[bool, ...], output: Any, *inputs: Any, **attributes: Any
+    ) -> tuple[Any, ...]:
+        raise GradientError(_WITHOUT_DERIVATIVE.format(self.name))
+
+    def jvp(self, tangents: tuple[Any, ...], output: Any, *inputs: Any, **attributes: Any) -> Any:
+        raise GradientError(_WITHOUT_DERIVATIVE.format(self.name))
+
+
+def forbid_derivatives(results: Sequence[Any], given: Sequence[Tensor], name: str) -> None:
+    """Gives the results of a call that has no derivative a history that says so."""
+    call = WithoutDerivative(name)
+    for result in results:
+        if isinstance(result, Tensor) and result.dtype.is_float:
+            result.requires_grad = True
+            result.tape_entry = TapeEntry(call, tuple(given), {})
 
 
 class SplitCall(CompiledCall):
@@ -326,7 +355,7 @@ class SplitCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of any call, but from residuals where no derivative of the gradients is wanted."""
-        is_last = not context.grad_enabled and isinstance(context.engine, Eager)
+        is_last = not context.grad_enabled and isinstance(current_engine(), Eager)
         if not (is_last and self.split.serves(numbers, needs)):
             return super().gradients(numbers, needs, inputs, cotangents)
         if self.residuals is None:
@@ -352,15 +381,18 @@ class SplitExecutable:
     def run(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step; its results have a history if gradients are enabled."""
         if not context.grad_enabled:
-            return self.plain.run_once(arguments)
+            return self._runner(self.plain).run_once(arguments)
         split, count = self._split, len(self.function.outputs)
-        executable = self.plain if split is None else split.forward
+        executable = self._runner(self.plain if split is None else split.forward)
         with executable.exclusive():
             given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
             results = executable.run(arguments)
         call = SplitCall(self, None if split is None else results[count:])
         self.function.attach(results[:count], given, call)
         return self.plain.traced.result(results[:count])
+
+    def _runner(self, executable: Executable) -> Any:
+        return runner(executable, self._make)
 
     def serves(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> bool:
         """Whether the backward pass gives these gradients; the first ones decide what it gives."""
@@ -391,14 +423,14 @@ class SplitExecutable:
         before = zip(self._states, inputs[count:], strict=True)
         changed = [(state, old) for (state, changes), old in before if changes]
         with self.plain.exclusive():
-            present = [state.data.copy() for state, _ in changed]
+            present = [state.stored.copy() for state, _ in changed]
             for state, old in changed:
-                np.copyto(state.data, old.data)
+                np.copyto(state.stored, old.stored)
             try:
                 results = forward.run(inputs[:count])
             finally:
                 for (state, _), now in zip(changed, present, strict=True):
-                    np.copyto(state.data, now)
+                    np.copyto(state.stored, now)
         return results[len(self.function.outputs) :]
 
     def backward(
@@ -407,7 +439,9 @@ class SplitExecutable:
         """Returns the numbers of the inputs that have a gradient, and these gradients."""
         assert self._split is not None
         split, given = self._split, [*inputs, *residuals, *cotangents]
-        return split.reached, split.backward.run([given[number] for number in split.used])
+        return split.reached, self._runner(split.backward).run(
+            [given[number] for number in split.used]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +457,12 @@ class _Split:
 
 
 def _copied(x: Tensor) -> Tensor:
-    return Tensor(x.data.copy(), x.dtype)
+    return Tensor(x.stored.copy(), x.dtype)
 
 
+_WITHOUT_DERIVATIVE = (
+    "{}: what a compiled step returns that trains (it changes parameters, or leaves gradients in "
+    "them) has no derivative. Differentiate a function that only computes, or take the derivative "
+    "inside the step; detach() what is a mere number"
+)
 _NOTHING = np.zeros((), np.float32)  # a result tuple has no value

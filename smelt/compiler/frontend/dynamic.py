@@ -8,19 +8,68 @@ numbers in it.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from smelt import tree
 from smelt.compiler.artifacts import Parameters, Traced
 from smelt.compiler.frontend.signature import Call, Signature
+from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.program import Slot
 from smelt.ir.symbolic import LEAST, Guards
+from smelt.ops.op import is_whole_number, normal_axis
 from smelt.tensor import Tensor
 
 Axes = Mapping[int, str]  # the names of the extents of some axes
+NamedAxes = tuple[tuple[str, tuple[tuple[int, str], ...]], ...]  # of arguments, by their names
+_NONE: Axes = {}
+
+
+def as_axes(function: Callable[..., Any], given: Mapping[str, Axes]) -> NamedAxes:
+    """Returns the dynamic axes that a user names, checked against the function's parameters.
+
+    Raises:
+        ArgumentError: there is no such parameter, or axes have no names.
+    """
+    if not given:
+        return ()
+    if not isinstance(given, Mapping) or not all(isinstance(x, Mapping) for x in given.values()):
+        raise ArgumentError(f"compile: dynamic={given!r}; {_EXAMPLE}")
+    parameters = _signature(function).parameters
+    for name, axes in given.items():
+        if name not in parameters:
+            near = difflib.get_close_matches(name, parameters, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(parameters)}"
+            raise ArgumentError(f"compile: dynamic={name!r} is no argument of the function; {hint}")
+        for axis, length in axes.items():
+            if (
+                not is_whole_number(axis)
+                or not isinstance(length, str)
+                or not length.isidentifier()
+            ):
+                raise ArgumentError(f"compile: dynamic={given!r}; {_EXAMPLE}")
+    return tuple([(name, tuple(axes.items())) for name, axes in given.items()])
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(getattr(function, "forward", function))
+
+
+def axes_of(function: Callable[..., Any], call: Call, named: NamedAxes) -> list[Axes]:
+    """Returns the dynamic axes of each of a call's tensors."""
+    arguments, options = call.rebuilt()
+    bound = _signature(function).bind(*arguments, **options).arguments
+    found: dict[int, Axes] = {}
+    for name, axes in named:
+        for x in tree.flatten(bound.get(name))[0]:
+            if isinstance(x, Tensor):
+                found[id(x)] = {normal_axis(a, x.ndim, f"dynamic {name}"): n for a, n in axes}
+    return [found.get(id(x), _NONE) for x in call.tensors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +82,8 @@ class Lengths:
 
 
 def lengths_of(call: Call, axes: Sequence[Axes]) -> Lengths | None:
-    """Returns the lengths of a call, or None where one is so short that it is a case of its own.
+    """Returns the lengths of a call, or None where one is so short that it is a case of its own,
+    or there are none.
 
     Args:
         call: a call of the step.
@@ -50,7 +100,10 @@ def lengths_of(call: Call, axes: Sequence[Axes]) -> Lengths | None:
         shape = list(part[0])
         for axis, name in next(tensors).items():
             if found.setdefault(name, shape[axis]) != shape[axis]:
-                return None
+                raise ShapeError(
+                    f"dynamic: {name!r} is {found[name]} and {shape[axis]} in one call; axes of "
+                    "one name have one length"
+                )
             shape[axis] = name
         signature[place] = (tuple(shape), *part[1:])
     if not found or min(found.values()) < LEAST:
@@ -93,3 +146,6 @@ class Instances:
         pairs = zip(self._arguments(*values), self._dtypes, strict=True)
         arguments = [np.array(value, dtype.storage) for value, dtype in pairs]
         return Parameters(tuple(slots), numbers, arguments)
+
+
+_EXAMPLE = 'give the axes of an argument and names for their lengths: dynamic={"x": {1: "length"}}'

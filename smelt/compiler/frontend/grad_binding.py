@@ -50,7 +50,7 @@ class GradBinding:
         found, entry = self.tensor._grad, self.entry
         if entry is None or found is entry:
             return
-        entry.data[...] = np.zeros((), entry.dtype.storage) if found is None else found.data
+        entry.stored[...] = np.zeros((), entry.dtype.storage) if found is None else found.stored
         self.tensor._grad = entry
 
     def leave(self) -> None:

@@ -47,7 +47,7 @@ class Guards:
             self._hold
             and (not self._gradients or all(gradient.check() for gradient in self._gradients))
             and self._closure.check()
-            and (not self._values or all(x.data.tobytes() == seen for x, seen in self._values))
+            and (not self._values or all(x.stored.tobytes() == seen for x, seen in self._values))
             and (not self._arrays or all(x.tobytes() == seen for x, seen in self._arrays))
         )
 

@@ -11,7 +11,7 @@ from smelt import tree
 from smelt.errors import ShapeError
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor
-from smelt.tensor.shaping import stack
+from smelt.tensor.shaping import cat, stack
 
 LIMIT = 1 << 20  # row numbers that are drawn ahead for one native call
 
@@ -84,6 +84,6 @@ def joined(results: list[Any], name: str) -> Any:
                 f"{shapes[1]} cannot be stacked; use drop_last=True, or return something that "
                 "has one shape for every batch"
             )
-        return Tensor(np.concatenate([part.data for part in parts]), parts[0].dtype)
+        return cat(parts) if len(parts) > 1 else parts[0]
 
     return tree.map(join, *results)

@@ -16,10 +16,20 @@ from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
     SplitExecutable,
+    forbid_derivatives,
     is_differentiable,
 )
-from smelt.compiler.frontend.dynamic import Axes, Instances, Lengths, lengths_of, symbolic_shape
+from smelt.compiler.frontend.dynamic import (
+    Axes,
+    Instances,
+    Lengths,
+    NamedAxes,
+    axes_of,
+    lengths_of,
+    symbolic_shape,
+)
 from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
@@ -27,13 +37,13 @@ from smelt.creation import zeros
 from smelt.errors import TraceError
 from smelt.ir.symbolic import Guards as SymbolGuards
 from smelt.locks import reentrant_lock
+from smelt.settings import settings
 from smelt.tensor import Tensor
 from smelt.tracing.engine import context
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
 
-AxesOf = Callable[[Call], Sequence[Axes] | None]
 _LEAF = tree.flatten(0)[1]
 
 
@@ -43,6 +53,7 @@ class Specialization:
 
     `run` runs one step of it; if its results can be differentiated and gradients are enabled, it
     gives them a history. What was traced without gradients has no results of this kind.
+    `run_checked` does the same with `check_nan`.
     """
 
     signature: Signature
@@ -51,6 +62,24 @@ class Specialization:
     guards: Guards
     executable: Executable
     run: Callable[[Sequence[Tensor]], Any]
+    run_checked: Callable[[Sequence[Tensor]], Any]
+    has_history: bool  # whether `run` gives one
+    wants_history: bool  # whether the results would have one eagerly
+
+    def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
+        """Returns whether results of a call with these arguments would have a history eagerly."""
+        return (
+            self.wants_history and context.grad_enabled and any(x.requires_grad for x in arguments)
+        )
+
+    def marked(self, result: Any, arguments: Sequence[Tensor]) -> Any:
+        """Returns the results of a call; one that eagerly had a history, and has none, gets one
+        that says so when somebody follows it.
+        """
+        if not self.has_history and self.are_tracked(arguments):
+            name = self.executable.stages.program.name
+            forbid_derivatives(tree.flatten(result)[0], arguments, name)
+        return result
 
     def check(self) -> bool:
         """Returns whether what the trace depends on is now as it was then."""
@@ -66,17 +95,25 @@ class Template:
     guards: Guards
     test: Callable[..., bool]
     bind: Callable[[tuple[int, ...]], Executable]
+    wants_history: bool
 
     def serves(self, values: tuple[int, ...]) -> bool:
         """Whether it may run a call with these lengths now."""
         is_current = (self.grad_enabled or not context.grad_enabled) and self.guards.check()
         return is_current and self.test(*values)
 
-    def instance(self, call: Call, values: tuple[int, ...]) -> Specialization:
-        """Returns the specialization for these lengths."""
+    def instance(
+        self, call: Call, values: tuple[int, ...], exact: Callable[[Call], Specialization]
+    ) -> Specialization:
+        """Returns the specialization for these lengths.
+
+        Numbers are checked by a version of its own, which `exact` makes when it is asked for.
+        """
         executable, signature = self.bind(values), call.signature
-        grad_enabled, run = self.grad_enabled, executable.run_once
-        return Specialization(signature, signature[1:], grad_enabled, self.guards, executable, run)
+        made = functools.cache(lambda: exact(call))
+        known = signature, signature[1:], self.grad_enabled, self.guards, executable
+        runs = executable.run_once, lambda arguments: made().run_checked(arguments)
+        return Specialization(*known, *runs, False, self.wants_history)
 
 
 class SpecializationCache:
@@ -87,10 +124,10 @@ class SpecializationCache:
         function: Callable[..., Any],
         name: str,
         max_traces: int | None,
-        axes_of: AxesOf | None = None,
+        dynamic: NamedAxes = (),
     ) -> None:
         self.function = function
-        self._axes_of = axes_of
+        self._dynamic = dynamic
         self._templates: list[Template] = []
         self.name = name
         self.max_traces = max_traces
@@ -167,24 +204,27 @@ class SpecializationCache:
         """Returns a specialization of a version for any length, made if need be, or None where the
         call has no dynamic axes.
         """
-        axes = self._axes_of(call) if self._axes_of else None
-        lengths = lengths_of(call, axes) if axes else None
-        if axes is None or lengths is None:
+        if not self._dynamic or settings.current.check_nan:
+            return None
+        axes = axes_of(self.function, call, self._dynamic)
+        lengths = lengths_of(call, axes)
+        if lengths is None:
             return None
         for template in self._templates:
             if template.signature == lengths.signature and template.serves(lengths.values):
-                return self._kept(template.instance(call, lengths.values))
-        template = self._template(call, axes, lengths)
-        if template is None:
+                return self._kept(template.instance(call, lengths.values, self._make))
+        made = self._template(call, axes, lengths)
+        if made is None:
             return None
-        self._templates = [*self._templates, template][-CAPACITY:]
-        return self._kept(template.instance(call, lengths.values))
+        self._templates = [*self._templates, made][-CAPACITY:]
+        return self._kept(made.instance(call, lengths.values, self._make))
 
     def _template(self, call: Call, axes: Sequence[Axes], lengths: Lengths) -> Template | None:
         self._check_not_endless(call.signature)
         start = time.perf_counter()
         closure = Closure(self.function)
-        guards, symbols = SymbolGuards(), {}
+        guards = SymbolGuards()
+        symbols: dict[str, Any] = {}
         tensors = iter(axes)
 
         def stand_in(tracer: Tracer, x: Tensor) -> Tensor:
@@ -203,7 +243,9 @@ class SpecializationCache:
             return Executable(traced, stages, native, times, instances.parameters(values))
 
         checks = Guards(traced, closure)
-        return Template(lengths.signature, context.grad_enabled, checks, instances.serves, bind)
+        wants_history = any(output.requires_grad for output in tracer.outputs)
+        known = lengths.signature, context.grad_enabled, checks, instances.serves
+        return Template(*known, bind, wants_history)
 
     def _kept(self, made: Specialization) -> Specialization:
         self._all = [*self._all, made][-CAPACITY:]
@@ -218,17 +260,27 @@ class SpecializationCache:
         tracer, traced = self._traced(functools.partial(self._run, call))
         closure.settle(self.name)
         executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
-        run = executable.run_once
-        if is_differentiable(traced, tracer.outputs):
+        run, run_checked = executable.run_once, self._run_checked(executable)
+        wants_history = any(output.requires_grad for output in tracer.outputs)
+        has_history = is_differentiable(traced, tracer.outputs)
+        if has_history:
             inputs = [*tracer.placeholders, *traced.states]
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
-            run = SplitExecutable(function, executable, self._compiled).run
+            run = run_checked = SplitExecutable(function, executable, self._compiled).run
         guards = Guards(traced, closure)
         signature, grad_enabled = call.signature, context.grad_enabled
-        made = Specialization(signature, signature[1:], grad_enabled, guards, executable, run)
+        known = (signature, signature[1:], grad_enabled, guards)
+        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
         self.traces += 1
         self._all = [*self._all, made][-CAPACITY:]
         return made
+
+    def runner(self, executable: Executable) -> Any:
+        """Returns what runs an executable under the present settings."""
+        return runner(executable, self._compiled)
+
+    def _run_checked(self, executable: Executable) -> Callable[[Sequence[Tensor]], Any]:
+        return lambda arguments: self.runner(executable).run_once(arguments)
 
     def _derivative(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Returns a function that differentiates this one, compiled."""
@@ -236,7 +288,7 @@ class SpecializationCache:
 
         def run(*given: Tensor) -> Any:
             call = flatten_call(given, {})
-            return cache.lookup(call).run(call.tensors)
+            return cache.lookup(call).run_checked(call.tensors)
 
         return run
 
@@ -245,11 +297,12 @@ class SpecializationCache:
         return Executable(traced, stages, native, times)
 
     def _built(self, traced: Traced, times: Times) -> tuple[Any, Any, Times]:
-        # the first step loads LLVM, not the import of smelt
-        from smelt.compiler.pipeline import run_pipeline
-        from smelt.compiler.runtime.native import build
+        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
+            # the first step loads LLVM, not the import of smelt
+            from smelt.compiler.pipeline import run_pipeline
+            from smelt.compiler.runtime.native import build
 
-        stages = run_pipeline(traced.graph, self.name, _state_names(traced))
+        stages = run_pipeline(traced.graph, self.name, traced.state_names())
         start = time.perf_counter()
         native = build(stages.program)
         return stages, native, Times(times.trace, stages.seconds, time.perf_counter() - start)
@@ -320,17 +373,3 @@ def _brief(part: Any) -> str:
     if isinstance(part, tuple) and len(part) == 3:
         return f"{part[1].name}{list(part[0])}"
     return repr(part)
-
-
-def _state_names(traced: Traced) -> dict[Any, str]:
-    """Returns the names that the traced modules give to the captured tensors."""
-    known: dict[int, str] = {}
-    for module in traced.modules:  # the outermost first
-        for kind in ("named_parameters", "named_buffers"):  # an optimizer has no names for its own
-            for name, tensor in getattr(module, kind, tuple)():
-                known.setdefault(id(tensor), name)
-    return {
-        node: known[id(tensor)]
-        for node, tensor in zip(traced.graph.states, traced.states, strict=True)
-        if id(tensor) in known
-    }

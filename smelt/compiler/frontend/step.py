@@ -6,28 +6,30 @@ import copy
 import functools
 import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from smelt import settings, tree
 from smelt.compiler.artifacts import Times
+from smelt.compiler.frontend.compiled_module import is_module, view_of
+from smelt.compiler.frontend.dynamic import NamedAxes, as_axes
 from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.executable import Memory
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, ShapeError, TraceError
 from smelt.location import user_line
+from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.engine import context
+from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
 __all__ = ["CompiledStep", "compile"]
-
-_EAGER = context.engine
 
 
 def compile(
@@ -35,6 +37,7 @@ def compile(
     *,
     donate: int | Iterable[int] = (),
     max_traces: int | None = None,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Any:
     """Turns a function of tensors into one native function; usable as a decorator.
 
@@ -49,9 +52,14 @@ def compile(
         donate: numbers of positional arguments whose tensors are given away; using one again raises
             MovedError.
         max_traces: raise TraceError when a further version would be needed; None warns at 8.
+        dynamic: the axes along which lengths change from call to call, by the name of the argument,
+            each with a name for its length: `{"x": {1: "length"}}`. A few versions then serve all
+            lengths, with the bits of a step for exactly that length. Axes of one name must have one
+            length. A step whose results are differentiated from outside has a version for each.
 
     Returns:
-        A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`.
+        A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`. Of a
+        module a module of the same class that shares all with it, and has these methods too.
 
     Example:
         >>> import smelt
@@ -60,24 +68,41 @@ def compile(
         [2.0, 4.0]
     """
     if function is None:
-        return functools.partial(compile, donate=donate, max_traces=max_traces)
+        return functools.partial(compile, donate=donate, max_traces=max_traces, dynamic=dynamic)
     if not callable(function):
         raise ArgumentError(f"compile needs a function, got {type(function).__name__}")
     given = (donate,) if isinstance(donate, int) else tuple(donate)
-    return CompiledStep(function, given, max_traces)
+    options = Options(given, max_traces, as_axes(function, dynamic or {}))
+    if not is_module(function):
+        return CompiledStep(function, options)
+    return view_of(
+        function,
+        lambda view: CompiledStep(view, options),
+        functools.partial(compile, donate=given, max_traces=max_traces, dynamic=dynamic),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `compile` was told about a step."""
+
+    donate: tuple[int, ...]
+    max_traces: int | None
+    dynamic: NamedAxes
 
 
 class CompiledStep:
     """A compiled function; made by `smelt.compile`."""
 
-    def __init__(
-        self, function: Callable[..., Any], donate: tuple[int, ...], max_traces: int | None
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.donate = donate
+        self.options = options
+        self.donate = options.donate
         self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
-        self.executables = SpecializationCache(function, self.name, max_traces)
+        self.executables = SpecializationCache(
+            function, self.name, options.max_traces, options.dynamic
+        )
 
     def __repr__(self) -> str:
         return f"<compiled step {self.name}, {len(self.executables)} versions>"
@@ -89,24 +114,24 @@ class CompiledStep:
         kept = _bound_steps_of(instance)
         if self.name not in kept:
             bound = self.function.__get__(instance, owner)
-            kept[self.name] = CompiledStep(bound, self.donate, self.executables.max_traces)
+            kept[self.name] = CompiledStep(bound, self.options)
         return kept[self.name]
 
     def __copy__(self) -> CompiledStep:
         """The same function with no executables: they belong to the step that made them."""
-        return CompiledStep(self.function, self.donate, self.executables.max_traces)
+        return CompiledStep(self.function, self.options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledStep:
         """A step of the copied function: of a module or a method that of the copied module."""
         function = copy.deepcopy(self.function, memo)
-        return CompiledStep(function, self.donate, self.executables.max_traces)
+        return CompiledStep(function, self.options)
 
     def __reduce__(self) -> Any:
         """Pickles a decorated function by its name, others by the function; compiled anew there."""
         path = getattr(self, "__qualname__", "")
         if path and _found(getattr(self, "__module__", None), path) is self:
             return path
-        return CompiledStep, (self.function, self.donate, self.executables.max_traces)
+        return CompiledStep, (self.function, self.options)
 
     def rebound(self, instance: Any, to: Any) -> CompiledStep:
         """Returns the step of the same method of `to` if it is one of `instance`, else itself."""
@@ -114,7 +139,7 @@ class CompiledStep:
         if getattr(method, "__self__", None) is not instance:
             return self
         bound = method.__func__.__get__(to)
-        return CompiledStep(bound, self.donate, self.executables.max_traces)
+        return CompiledStep(bound, self.options)
 
     def __getattr__(self, name: str) -> Any:
         """As of the function: a compiled module has parameters, can be set to `eval()`, ..."""
@@ -126,21 +151,44 @@ class CompiledStep:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Runs one step."""
-        if not settings.current.compile or context.engine is not _EAGER:
-            return self._eagerly(arguments, options)
+        if not settings.current.compile or current_engine() is not EAGER:
+            return self._unusually(arguments, options)
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
             return known.run(arguments)
         call = flatten_call(arguments, options)
-        plain = not (options or self.donate) and all(type(x) is Tensor for x in arguments)
-        result = self.executables.lookup(call, plain).run(call.tensors)
+        known = self.executables.lookup(call, self._is_plain(arguments, options))
+        result = known.marked(known.run(call.tensors), call.tensors)
         self._give_away(arguments)
         return result
+
+    def _unusually(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Runs one step in a trace, eagerly, or checked."""
+        if runs_eagerly():
+            return self._eagerly(arguments, options)
+        known = None if options else self.executables.last_hit(arguments)
+        if known is not None:
+            return known.run_checked(arguments)
+        call = flatten_call(arguments, options)
+        known = self.executables.lookup(call, self._is_plain(arguments, options))
+        result = known.marked(known.run_checked(call.tensors), call.tensors)
+        self._give_away(arguments)
+        return result
+
+    def _is_plain(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+        """Returns whether a call has positional tensors only, and gives none away."""
+        return not (options or self.donate) and all(type(x) is Tensor for x in arguments)
 
     def _eagerly(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Calls the function itself on what it would get within a trace: tensors and settings."""
         positional, named = flatten_call(arguments, options).rebuilt()
-        return self.function(*positional, **named)
+        return self._delivered(self.function(*positional, **named))
+
+    def _delivered(self, result: Any) -> Any:
+        """Returns the result of an eager call, about which the engine has been told."""
+        tensors = [leaf for leaf in tree.flatten(result)[0] if isinstance(leaf, Tensor)]
+        current_engine().note_delivered(tensors, f"a result of {self.name}")
+        return result
 
     def repeat(self, n: int, *arguments: Any) -> Any:
         """Runs the step `n` times on the same arguments in one native call.
@@ -152,13 +200,16 @@ class CompiledStep:
             ArgumentError: `n` is not a whole number of at least 0.
         """
         n = whole_number("repeat: n", n, least=0)
-        if not settings.current.compile or context.engine is not _EAGER:
+        if runs_eagerly():
             return stacked([self._eagerly(arguments, {}) for _ in range(n)])
         call = flatten_call(arguments, {})
-        executable = self.executables.lookup(call).executable
+        known = self.executables.lookup(call)
+        if known.has_history and known.are_tracked(call.tensors):
+            return stacked([known.run(call.tensors) for _ in range(n)])
+        executable = known.executable
         outputs = executable.outputs(n)
-        executable.run_many(call.tensors, n, None, outputs)
-        return executable.rebuild(outputs)
+        self.executables.runner(executable).run_many(call.tensors, n, None, outputs)
+        return known.marked(executable.rebuild(outputs), call.tensors)
 
     def over(
         self,
@@ -196,23 +247,36 @@ class CompiledStep:
                 f"over: {rows} rows make no batch of {batch_size}, and drop_last is set"
             )
         # orders come from a generator of their own: what steps draw does not depend on epochs
-        generator = Generator(int(randint(0, 1 << 62, ()))) if shuffle else None
+        generator = self._shuffler() if shuffle else None
         results = [
             self._run_batches(tensors, order, steps, size)
             for order, steps, size in runs(rows, batch_size, epochs, generator, drop_last)
         ]
         return joined(results, self.name)
 
+    def _shuffler(self) -> Generator:
+        if current_engine().writes_graph:
+            raise TraceError(
+                f"{self.name}.over: shuffle=True inside a compiled step, where the order of the "
+                "rows would be that of the trace for ever. Call over outside, or give the step "
+                "rows that are shuffled: x[smelt.randperm(len(x))]"
+            )
+        return Generator(int(randint(0, 1 << 62, ())))
+
     def _run_batches(self, data: list[Tensor], order: np.ndarray, steps: int, size: int) -> Any:
-        if not settings.current.compile or context.engine is not _EAGER:
-            batches = order.reshape(steps, size)
-            return stacked([self.function(*[x[rows] for x in data]) for rows in batches])
+        if any(x.requires_grad for x in data) and context.grad_enabled:
+            return stacked([self(*[x[rows] for x in data]) for rows in order.reshape(steps, size)])
+        if runs_eagerly():
+            every = order.reshape(steps, size)
+            results = [self.function(*[x[rows] for x in data]) for rows in every]
+            return stacked(list(map(self._delivered, results)))
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
         executable = self.executables.lookup(call).executable
-        arrays = [np.ascontiguousarray(x.data) for x in data]
+        arrays = [np.ascontiguousarray(x.stored) for x in data]
         outputs = executable.outputs(steps)
-        executable.run_many(call.tensors, steps, Batches(arrays, order, size), outputs)
+        batches = Batches(arrays, order, size)
+        self.executables.runner(executable).run_many(call.tensors, steps, batches, outputs)
         return executable.rebuild(outputs)
 
     def _give_away(self, arguments: tuple[Any, ...]) -> None:
@@ -228,21 +292,24 @@ class CompiledStep:
 
     # --- looking inside -------------------------------------------------------------------------
 
-    def explain(self, stage: str = "summary") -> str:
+    def explain(self, stage: str = "summary") -> Text:
         """Returns a text that shows what a step does and where its time goes.
 
         Of several versions it is the one that ran most steps.
 
         Args:
             stage: "summary" (one page with the cost of every kernel), "traced" and "graph"
-                (operations before and after simplification), "kernels" (plain loops), "scheduled"
-                (vector loops), "llvm", "assembly", or "all".
+                (operations before and after simplification), "groups" (what is fused, and why each
+                value is stored), "kernels" (plain loops), "plans" (which loops become vectors and
+                tiles, and what was considered), "scheduled" (vector loops), "llvm", "assembly", or
+                "all".
 
         Raises:
             ArgumentError: there is no such stage.
             TraceError: the step has not been called yet.
         """
-        return report().explain(self.name, self.executables.most_used, len(self.executables), stage)
+        version, versions = self.executables.most_used, len(self.executables)
+        return Text(report().explain(self.name, version, versions, stage))
 
     def memory(self) -> Memory:
         """Returns the bytes that the version that ran most steps needs; the peak is exact."""
@@ -282,7 +349,7 @@ def _bound_steps_of(instance: Any) -> BoundSteps:
             f"{type(instance).__name__} has __slots__ only"
         )
     kept = attributes.get("_compiled_steps")
-    if kept is None or kept.owner is not instance:
+    if kept is None or getattr(kept.owner, "__dict__", None) is not attributes:
         kept = attributes["_compiled_steps"] = BoundSteps(instance)
     return kept
 
@@ -293,6 +360,13 @@ def _found(module: str | None, path: str) -> Any:
     for name in path.split("."):
         found = getattr(found, name, None)
     return found
+
+
+def runs_eagerly() -> bool:
+    """Returns whether a compiled step is called as the function that it is: in a trace, and where
+    the settings say so.
+    """
+    return not (settings.current.compile and isinstance(current_engine(), Eager))
 
 
 def whole_number(what: str, value: Any, least: int) -> int:

@@ -24,7 +24,7 @@ from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
 from smelt.ir.symbolic import formula
-from smelt.location import with_location
+from smelt.location import warn, with_location
 from smelt.tensor import Tensor
 from smelt.tracing.engine import using
 from smelt.tracing.graph_builder import GraphBuilder
@@ -48,6 +48,7 @@ class Tracer(GraphBuilder):
         self.arguments: list[Node] = []
         self.numbers: dict[tuple[str, DType], tuple[Any, Tensor]] = {}
         self.placeholders: list[Tensor] = []
+        self._differentiated: set[int] = set()  # ids of arguments that want a gradient
         self.outputs: list[Tensor] = []
         self.versions: dict[int, int] = {}  # of the states when the trace ended, by id
         self.states: dict[int, tuple[Tensor, Node]] = {}
@@ -69,6 +70,7 @@ class Tracer(GraphBuilder):
         if isinstance(target._data, Node) and target._data.op is ARGUMENT:
             raise TraceError(_ARGUMENT_CHANGED.format(target.shape))
         if target.is_traced:
+            self.node_of(target)  # raises for one of another trace
             target._data = node
         elif id(target) in self._values:
             raise TraceError(_VALUE_CHANGED.format("looking at it", target.shape))
@@ -84,9 +86,9 @@ class Tracer(GraphBuilder):
 
     def node_of(self, tensor: Tensor) -> Node:
         """Returns the node of a tensor, capturing a concrete one as a state."""
-        data = tensor.data
+        data = tensor.stored
         if isinstance(data, Node):
-            if data not in self._born:
+            if data not in self.born:
                 raise TraceError(data.leak)
             self.check_current(tensor)
             return data
@@ -118,7 +120,7 @@ class Tracer(GraphBuilder):
         state = self.states.get(id(tensor))
         if state is not None and self.current[id(tensor)] is not state[1]:
             raise TraceError(_VALUE_CHANGED.format(what, tensor.shape))
-        self._values[id(tensor)] = (tensor, tensor.data.tobytes())
+        self._values[id(tensor)] = (tensor, tensor.stored.tobytes())
 
     def note_array(self, array: np.ndarray) -> None:
         """Remembers an array that became a constant, unless nobody else can change it."""
@@ -141,6 +143,8 @@ class Tracer(GraphBuilder):
         node = self.record(ARGUMENT, (), attributes, shape, dtype)
         self.arguments.append(node)
         self.placeholders.append(Tensor(node, dtype, requires_grad))
+        if requires_grad:
+            self._differentiated.add(id(self.placeholders[-1]))
         return self.placeholders[-1]
 
     def number(self, number: Any, dtype: DType) -> Tensor:
@@ -165,7 +169,17 @@ class Tracer(GraphBuilder):
         )
         self.versions = {key: state.version for key, (state, _) in self.states.items()}
         states = tuple([node for _, node in self.states.values()])
-        return Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
+        graph = Graph(tuple(self.arguments), states, returned, updates, tuple(self.assertions))
+        self._warn_of_lost_gradients(graph)
+        return graph
+
+    def _warn_of_lost_gradients(self, graph: Graph) -> None:
+        """Warns where backward() found a gradient for an argument, which nobody reads."""
+        found = [(n, x, x._grad) for n, x in enumerate(self.placeholders, 1) if x._grad is not None]
+        computed = set(graph.nodes()) if found else set()
+        for number, x, gradient in found:
+            if id(x) in self._differentiated and self.node_of(gradient) not in computed:
+                warn(_GRADIENT_LOST.format(number, x.shape))
 
     def grad_bindings(self) -> list[GradBinding]:
         """Returns what the step found in each `.grad`, and what it leaves there."""
@@ -199,6 +213,8 @@ class Tracer(GraphBuilder):
             raise Accumulates(missing)
 
     def _capture(self, tensor: Tensor) -> Node:
+        if tensor.is_traced:
+            raise TraceError(tensor.stored.leak)
         attributes = {"number": len(self.states)}
         node = self.record(STATE, (), attributes, tensor.shape, tensor.dtype)
         self.states[id(tensor)] = (tensor, node)
@@ -209,17 +225,17 @@ class Tracer(GraphBuilder):
         """Raises when a state that changes lies in the same memory as another captured tensor."""
         owners: dict[int, list[Tensor]] = {}
         for tensor, _ in self.states.values():
-            owners.setdefault(id(base_buffer(tensor.data)), []).append(tensor)
+            owners.setdefault(id(base_buffer(tensor.stored)), []).append(tensor)
         pairs = chain.from_iterable(permutations(alike, 2) for alike in owners.values())
         for tensor, neighbor in pairs:
             changes = self.current[id(tensor)] is not self.states[id(tensor)][1]
-            if changes and np.may_share_memory(tensor.data, neighbor.data):
+            if changes and np.may_share_memory(tensor.stored, neighbor.stored):
                 raise TraceError(_MEMORY_SHARED.format(f"{tensor.shape} and {neighbor.shape}"))
 
     def record(self, *fields: Any, **named: Any) -> Node:
         """Returns a new node; warns when the trace has grown long."""
         node = super().record(*fields, **named)
-        if len(self._born) == MANY_NODES:
+        if len(self.born) == MANY_NODES:
             warnings.warn(with_location(_LONG_TRACE), stacklevel=2)
         return node
 
@@ -245,7 +261,11 @@ def trace(
     values = list(tracer._values.values())
     bindings, arrays = tracer.grad_bindings(), tracer.arrays_in_use()
     numbers = [(number, x.dtype) for number, x in tracer.numbers.values()]
-    return Traced(graph, states, result, tracer.errors, modules, bindings, values, arrays, numbers)
+    return Traced(
+        *(graph, states, result, tracer.errors, modules, bindings, values, arrays),
+        born=tracer.born,
+        numbers=numbers,
+    )
 
 
 _ARGUMENT_CHANGED = (
@@ -261,6 +281,11 @@ _VALUE_CHANGED = (
 _MEMORY_SHARED = (
     "the step changes a tensor in place whose memory another captured tensor shares (shapes {}): "
     "use one tensor in both places, or clone() one of them"
+)
+_GRADIENT_LOST = (
+    "backward() inside the compiled step reaches tensor {} of its arguments, of shape {}, which "
+    "wants a gradient: it ends with the step, and so does that of whatever the argument was "
+    "computed from. Do all in one step, return x.grad, or give the step x.detach()"
 )
 _LONG_TRACE = (
     f"the step has more than {MANY_NODES} operations and will take long to compile: is there a "

@@ -5,7 +5,9 @@ reads it. Leaves lie in memory by nature. A node is materialized when
 
 - the step must deliver it: an output, a new state, a check;
 - it cannot be inlined: a reduction, contraction, running sum, scatter, sort, draw of random bits;
-- several read it and it is expensive, or each element is read many times and it is not free;
+- several read it and it is expensive, or each element is read many times and it is not free: only
+  movements are, but for those that choose among several operands;
+- it is padded, and a product reads it that is no blocked convolution;
 - several read it and it finishes a product that nothing else reads: it takes the product's place;
 - the expression has grown too large to be inlined further.
 
@@ -14,7 +16,7 @@ Here it is also decided, once, which products are blocked, since that says how o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Container, Iterator, Set
 from dataclasses import dataclass
 
 from smelt.compiler.graph.gemm_blocking import Blocking, choose_blocking
@@ -61,11 +63,12 @@ class Materialized:
     """The materialized nodes of a graph, in an order in which they can be computed.
 
     `reads` says what the kernel of each reads, looking through what is inlined; `blockings` has the
-    contractions that are blocked.
+    contractions that are blocked, `reasons` why each node has memory, for people.
     """
 
     graph: Graph
     nodes: tuple[Node, ...]
+    reasons: dict[Node, str]
     reads: dict[Node, tuple[Read, ...]]
     blockings: dict[Node, Blocking]
 
@@ -81,43 +84,79 @@ def materialize(graph: Graph, needs_copy: Set[Node] = frozenset()) -> Materializ
     order = graph.nodes()
     options = {node: choose_blocking(node) for node in order}
     blockings = {node: option for node, option in options.items() if option is not None}
-    nodes = _chosen(order, {*graph.roots, *needs_copy}, blockings)
+    reasons = _chosen(order, {*graph.roots, *needs_copy}, blockings)
+    nodes = [node for node in order if node in reasons]
     chosen = frozenset(nodes)
     operand_axes: dict[Node, list[Axes]] = {}
     reads = {node: tuple(dict.fromkeys(_reads(node, chosen, operand_axes))) for node in nodes}
-    return Materialized(graph, tuple(nodes), reads, blockings)
+    return Materialized(graph, tuple(nodes), reasons, reads, blockings)
 
 
 # --- the choice -----------------------------------------------------------------------------------
 
 
-def _chosen(order: list[Node], wanted: set[Node], blockings: dict[Node, Blocking]) -> list[Node]:
-    """Returns the nodes to materialize in order, those that are wanted and more."""
+def _chosen(
+    order: list[Node], delivered: set[Node], blockings: dict[Node, Blocking]
+) -> dict[Node, str]:
+    """Returns the nodes to materialize, those that are delivered and more, and why each is."""
     readers = _readers(order)
-    finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
-    wanted |= finishing | _region_operands(order) | _read_by_element(order, readers, blockings)
-    reread = _reread(order, readers)
+    wanted = _wanted(order, readers, delivered, blockings)
+    reread = _reread(order, readers, wanted)
     cost: dict[Node, int] = {}
     depth: dict[Node, int] = {}
     width: dict[Node, int] = {}
-    chosen: set[Node] = set()
+    chosen: dict[Node, str] = {}
     for node in order:
         width[node] = sum(width[operand] for operand in node.inputs)
         if width[node] > WIDTH_LIMIT:
-            narrowed = {operand for operand in node.inputs if width[operand] > 1}
-            chosen |= narrowed
-            width.update(dict.fromkeys(narrowed, 1))
+            for operand in node.inputs:
+                if width[operand] > 1:
+                    chosen.setdefault(operand, "its reader would read too much in one expression")
+                    width[operand] = 1
             width[node] = len(node.inputs)
-        cost[node] = node.op.cost + sum(cost[operand] for operand in node.inputs)
+        cost[node] = node.op.element_cost(node) + sum(cost[operand] for operand in node.inputs)
         depth[node] = 1 + max([depth[operand] for operand in node.inputs], default=0)
-        is_needed = node in wanted or not node.op.is_inlinable or (node in reread and cost[node])
-        is_large = cost[node] > INLINE_LIMIT or depth[node] > DEPTH_LIMIT
-        if is_needed or is_large or (len(readers[node]) > 1 and cost[node] > RECOMPUTE_LIMIT):
+        reason = wanted.get(node)
+        if reason is None and not isinstance(node.op, Leaf):
+            reason = _reason(node, len(readers[node]), node in reread, cost[node], depth[node])
+        if reason is not None or isinstance(node.op, Leaf):
             cost[node] = depth[node] = 0
             width[node] = 1
-            if not isinstance(node.op, Leaf):
-                chosen.add(node)
-    return [node for node in order if node in chosen]
+            if reason is not None and not isinstance(node.op, Leaf):
+                chosen[node] = reason
+    return chosen
+
+
+def _reason(node: Node, readers: int, is_reread: bool, cost: int, depth: int) -> str | None:
+    """Returns why a node that nothing else asks for in memory is stored; None: it is inlined."""
+    if not node.op.is_inlinable:
+        return "it has loops of its own"
+    if is_reread and cost:
+        return f"each element, of cost {cost}, is read many times"
+    if cost > INLINE_LIMIT or depth > DEPTH_LIMIT:
+        return f"its expression is large: cost {cost}, depth {depth}"
+    if readers > 1 and cost > RECOMPUTE_LIMIT:
+        return f"{readers} read it, and an element costs {cost}"
+    return None
+
+
+def _wanted(
+    order: list[Node], readers: Readers, delivered: set[Node], blockings: dict[Node, Blocking]
+) -> dict[Node, str]:
+    """Returns the nodes that must be in memory whatever they cost, and why."""
+    finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
+    groups = (
+        (delivered, "the step delivers it"),
+        (_region_operands(order), "a loop or a branch reads it"),
+        (finishing, "it finishes a product, and takes its place"),
+        (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
+        (_read_by_element(order, readers, blockings), "a convolution reads it element by element"),
+    )
+    wanted: dict[Node, str] = {}
+    for nodes, reason in groups:
+        for node in nodes:
+            wanted.setdefault(node, reason)
+    return wanted
 
 
 def _readers(order: list[Node]) -> Readers:
@@ -134,12 +173,15 @@ def _region_operands(order: list[Node]) -> set[Node]:
     return {operand for node in regions for operand in node.inputs}
 
 
-def _reread(order: list[Node], readers: Readers) -> set[Node]:
-    """Returns the nodes of which elements are read many times, perhaps through movements."""
+def _reread(order: list[Node], readers: Readers, wanted: Container[Node]) -> set[Node]:
+    """Returns the nodes of which elements are read many times, perhaps through movements that are
+    not stored themselves.
+    """
     reread: set[Node] = set()
     for node in reversed(order):
         for reader, position in readers[node]:
-            through = reader.op.is_movement and reader in reread
+            is_stored = reader in wanted or reader.op.element_cost(reader) > 0
+            through = reader.op.is_movement and reader in reread and not is_stored
             if through or _rereads(reader, position, node):
                 reread.add(node)
     return reread
@@ -168,6 +210,25 @@ def _finish_products(order: list[Node], readers: Readers) -> set[Node]:
         if is_product and len(readers[node]) == 1:
             open_ended.add(node)
     return finishing
+
+
+def _padded_factors(
+    order: list[Node], readers: Readers, blockings: dict[Node, Blocking]
+) -> set[Node]:
+    """Returns what is padded and then a factor of a product, perhaps through movements.
+
+    Each element is read many times, and each time asked whether it is padding. Blocked convolutions
+    read it once while they pack it.
+    """
+    factors: set[Node] = set()
+    for node in reversed(order):
+        for reader, _ in readers[node]:
+            is_product = reader.op.pattern is Pattern.CONTRACTION
+            packs = reader.op is convolution and reader in blockings
+            through = reader.op.is_movement and reader in factors
+            if (is_product and not packs) or through:
+                factors.add(node)
+    return {node for node in factors if node.op is movement.pad}
 
 
 def _read_by_element(

@@ -192,22 +192,24 @@ def pack(ranges: list[LiveRange]) -> tuple[list[int], int]:
     Largest first, each at the lowest offset that is free for the whole of its live range.
     """
     offsets = [0] * len(ranges)
-    packed: list[int] = []
-    peak = 0
+    packed = np.empty((4, 0), np.int64)  # first and last group, offset and end; by offset
     for index in sorted(range(len(ranges)), key=lambda i: (-ranges[i].nbytes, ranges[i].first)):
         live = ranges[index]
-        offset = 0
-        for earlier in sorted(packed, key=lambda i: offsets[i]):
-            other = ranges[earlier]
-            if other.last < live.first or live.last < other.first:
-                continue
-            if offset + live.nbytes <= offsets[earlier]:
-                break
-            offset = max(offset, _aligned(offsets[earlier] + other.nbytes))
-        offsets[index] = offset
-        packed.append(index)
-        peak = max(peak, _aligned(offset + live.nbytes))
-    return offsets, peak
+        first, last, begins, ends = packed
+        meets = (first <= live.last) & (live.first <= last)
+        offset = offsets[index] = _lowest_gap(begins[meets], ends[meets], live.nbytes)
+        entry = [live.first, live.last, offset, _aligned(offset + live.nbytes)]
+        packed = np.insert(packed, np.searchsorted(begins, offset, "right"), entry, axis=1)
+    return offsets, int(packed[3].max(initial=0))
+
+
+def _lowest_gap(begins: np.ndarray, ends: np.ndarray, nbytes: int) -> int:
+    """Returns the lowest offset at which so many bytes are free beside what lies there, in order of
+    its beginnings.
+    """
+    free = np.maximum.accumulate([0, *ends])
+    fits = free[:-1] + nbytes <= begins
+    return int(free[np.argmax(fits)] if fits.any() else free[-1])
 
 
 def _aligned(nbytes: int) -> int:

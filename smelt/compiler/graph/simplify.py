@@ -16,6 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from smelt.compiler.graph.compose_movements import (
+    joined_flips,
+    joined_slices,
+    merged_neighbors,
+    sliced_concatenation,
+)
 from smelt.compiler.graph.dead_results import Regions
 from smelt.compiler.graph.hoist_slices import narrower_padding, sliced_convolution
 from smelt.compiler.graph.split_concatenation import split_concatenation
@@ -76,7 +82,11 @@ def _simplified(
     changed: Node | None = emptied(node) or node
     while changed is not None:
         node = changed
-        changed = fold(node) or sliced_convolution(node, single_use)
+        changed = (
+            fold(node)
+            or sliced_convolution(node, single_use)
+            or sliced_concatenation(node, single_use)
+        )
         for rule in RULES.get(node.op.name, ()) if changed is None else ():
             changed = rule(node)
             if changed is not None:
@@ -258,7 +268,7 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
         if isinstance(op, Elementwise):
             table[name] = (implicit_broadcast, sunk_broadcast)
         elif isinstance(op, Movement) and op is not movement.concatenate:
-            table[name] = (no_op_movement,) if op is not movement.flip else ()
+            table[name] = (no_op_movement,) if op is not movement.flip else (joined_flips,)
         elif isinstance(op, reduction.Reduction):
             table[name] = (empty_reduction, split_reduction)
     table["mul"] = (unit_factor, *table["mul"])
@@ -267,10 +277,10 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table["neg"] = (double_negation, *table["neg"])
     table["cast"] = (no_op_movement, *table["cast"])
     table["reshape"] = (no_op_movement, repeated_movement, reshaped_number)
-    table["slice"] = (no_op_movement, narrower_padding)
+    table["slice"] = (no_op_movement, joined_slices, narrower_padding)
     table["permute"] = (no_op_movement, joined_permutes, reshaped_number, transposed_product)
     table["broadcast_to"] = (no_op_movement, repeated_movement)
-    table["concatenate"] = (split_concatenation,)
+    table["concatenate"] = (merged_neighbors, split_concatenation)
     return table
 
 

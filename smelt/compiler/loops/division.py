@@ -21,7 +21,7 @@ from smelt.ir.loops import (
     index_variable,
     walk,
 )
-from smelt.ir.symbolic import is_symbolic
+from smelt.ir.symbolic import as_int
 from smelt.ir.visit import Body, expressions, statements
 
 Ranges = Mapping[str, tuple[int, int]]  # of loop variables, both ends included
@@ -46,8 +46,7 @@ def divisor_of(expression: Expression) -> int:
     divisor = expression.b
     if type(divisor) is not Constant or divisor.dtype is not int64:
         return 0
-    value = divisor.value
-    return max(value if is_symbolic(value) else int(value), 0)
+    return max(as_int(divisor.value), 0)
 
 
 def dividend_of(expression: Expression, op: str, divisor: int) -> Expression | None:

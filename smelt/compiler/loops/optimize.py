@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from smelt.compiler.cpu import CPU
 from smelt.compiler.loops.apply_plan import apply_plan
 from smelt.compiler.loops.plan import make_plan
 from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, inline_indices
@@ -40,8 +41,8 @@ REWRITES: tuple[Callable[[Kernel, Names], Kernel], ...] = (
 )
 
 
-def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
-    """Returns a kernel that does the same, faster, on a processor with vectors of `vector_bits`.
+def optimize(kernel: Kernel, cpu: CPU) -> Kernel:
+    """Returns a kernel that does the same, faster, on a CPU of that kind.
 
     Elementwise results are the same bit for bit; sums are to rounding. A kernel with branches, or
     loops that do not count from 0 by ones to a number, stays as it is: `lower` writes no such.
@@ -49,18 +50,24 @@ def optimize(kernel: Kernel, *, vector_bits: int) -> Kernel:
     if not all(map(_is_plain, statements(kernel.body))):
         return kernel
     names = Names(kernel.body)
-    for rewrite in REWRITES:
-        kernel = rewrite(kernel, names)
-    assert all(map(_is_plain, statements(kernel.body))), "a rewrite left a loop that plans misread"
+    kernel = rewritten(kernel, names)
     is_alone = len(kernel.body) == 1
     result: list[Statement] = []
     for statement in kernel.body:
         if isinstance(statement, Loop):
-            plan = make_plan(statement, vector_bits)
+            plan = make_plan(statement, cpu)
             result.extend(apply_plan(plan, names, parallel=is_alone))
         else:
             result.append(statement)
     return replace(kernel, body=tuple(result))
+
+
+def rewritten(kernel: Kernel, names: Names) -> Kernel:
+    """Returns a kernel of plain loops after the rewrites: what plans are made for."""
+    for rewrite in REWRITES:
+        kernel = rewrite(kernel, names)
+    assert all(map(_is_plain, statements(kernel.body))), "a rewrite left a loop that plans misread"
+    return kernel
 
 
 def _is_plain(statement: Statement) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from smelt.compiler.cpu import CPU
 from smelt.compiler.loops import cost_model
 from smelt.compiler.loops.cost_model import VectorLoops
 from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
@@ -27,7 +28,6 @@ from smelt.compiler.loops.tile_sizes import (
     narrowed,
     tile_shape,
     unroll,
-    vector_registers,
 )
 from smelt.ir.loops import Load, Loop, Store
 
@@ -103,23 +103,26 @@ class VectorPlan(VectorLoops):
 Plan = SerialPlan | TransposePlan | VectorPlan
 
 
-def make_plan(loop: Loop, vector_bits: int) -> Plan:
+def make_plan(loop: Loop, cpu: CPU) -> Plan:
     """Returns the cheapest plan for the nest that a loop begins."""
-    nest = find_nest(loop)
+    best = min(candidates(find_nest(loop), cpu), key=lambda plan: plan.cost)
+    return tiled(best, cpu) if isinstance(best, VectorPlan) else best
+
+
+def candidates(nest: Nest, cpu: CPU) -> list[Plan]:
+    """Returns the plans that a nest may have, before tiles are chosen: of equally cheap ones the
+    first is taken.
+    """
     copies = _transposing_copies(nest)
     if copies is not None:
-        return copies
-    best: Plan = _serial(nest, vector_bits)
-    for axis in reversed(nest.loops):
-        plan = _vectorized(nest, axis, vector_bits)
-        if plan is not None and plan.cost < best.cost:
-            best = plan
-    return _tiled(best, vector_bits) if isinstance(best, VectorPlan) else best
+        return [copies]
+    vectorized = (_vectorized(nest, axis, cpu) for axis in reversed(nest.loops))
+    return [_serial(nest, cpu), *[plan for plan in vectorized if plan is not None]]
 
 
-def _serial(nest: Nest, vector_bits: int) -> SerialPlan:
+def _serial(nest: Nest, cpu: CPU) -> SerialPlan:
     inner = {
-        position: make_plan(statement, vector_bits)
+        position: make_plan(statement, cpu)
         for position, statement in enumerate(nest.body)
         if isinstance(statement, Loop)
     }
@@ -130,12 +133,12 @@ def _serial(nest: Nest, vector_bits: int) -> SerialPlan:
 # --- vectors --------------------------------------------------------------------------------------
 
 
-def _vectorized(nest: Nest, vector: Loop, vector_bits: int) -> VectorPlan | None:
+def _vectorized(nest: Nest, vector: Loop, cpu: CPU) -> VectorPlan | None:
     """The plan that makes vectors of one loop, or None where that is not allowed."""
     info = nest.info
     if not _may_vectorize(info, vector):
         return None
-    lanes = narrowed(lanes_for(info.vector_dtypes, vector_bits), trip_count(vector))
+    lanes = narrowed(lanes_for(info.vector_dtypes, cpu.vector_bits), trip_count(vector))
     if lanes == 1:
         return None
     is_tiled = info.has_loops and not _has_rows(info, vector.variable.name)
@@ -177,21 +180,14 @@ def _row_loop(nest: Nest, vector: Loop) -> Loop | None:
     return choice
 
 
-def _tiled(plan: VectorPlan, vector_bits: int) -> VectorPlan:
+def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
     """Returns the plan with the rows and columns of vectors that are done at once."""
     info = plan.nest.info
-    vectors = -(-trip_count(plan.vector) // plan.lanes)
     if not info.has_loops:
+        vectors = -(-trip_count(plan.vector) // plan.lanes)
         return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
     sums = max(1, len(info.registers.declared))
-    limit = max(1, UNROLLED_WORK // max(2, info.innermost_work) // 2)
-    rows = trip_count(plan.row) if plan.row is not None else 1
-    for packing in plan.packings:
-        line = packing.depth * plan.lanes * packing.buffer.dtype.itemsize
-        vectors = min(vectors, PANEL_BYTES // line)
-    if plan.lane_per_row:
-        vectors = min(vectors, SHORT_VECTORS)
-    rows, columns = tile_shape(rows, vectors, vector_registers(vector_bits), sums, limit)
+    rows, columns = tile_shape(*tile_limits(plan, cpu))
     return replace(
         plan,
         rows=rows,
@@ -199,6 +195,23 @@ def _tiled(plan: VectorPlan, vector_bits: int) -> VectorPlan:
         row=plan.row if rows > 1 or plan.packings else None,
         accumulators=accumulators_for(rows * columns * sums),
     )
+
+
+def tile_limits(plan: VectorPlan, cpu: CPU) -> tuple[int, int, int, int, int]:
+    """Returns what decides a tile: the rows and vectors there are, the vector registers, how many
+    of them a sum takes, and the most sums that a tile may have.
+    """
+    info = plan.nest.info
+    vectors = -(-trip_count(plan.vector) // plan.lanes)
+    sums = max(1, len(info.registers.declared))
+    most = max(1, UNROLLED_WORK // max(2, info.innermost_work) // 2)
+    rows = trip_count(plan.row) if plan.row is not None else 1
+    for packing in plan.packings:
+        line = packing.depth * plan.lanes * packing.buffer.dtype.itemsize
+        vectors = min(vectors, PANEL_BYTES // line)
+    if plan.lane_per_row:
+        vectors = min(vectors, SHORT_VECTORS)
+    return rows, vectors, cpu.vector_registers, sums, most
 
 
 # --- packing --------------------------------------------------------------------------------------

@@ -39,38 +39,40 @@ def narrowed(lanes: int, extent: int) -> int:
     return lanes
 
 
-def vector_registers(vector_bits: int) -> int:
-    """Returns how many vector registers the processor has."""
-    return 16 if vector_bits == 256 else 32
-
-
 def tile_shape(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> tuple[int, int]:
-    """Returns rows and vectors of a tile for `rows` x `vectors` sums, by a small model of time.
+    """Returns rows and vectors of a tile for `rows` x `vectors` sums: of the candidates the one
+    that takes the least time, and of equal ones the first.
+    """
+    candidates = tile_candidates(rows, vectors, registers, accumulators, most)
+    _, r, c = min(candidates, key=lambda candidate: candidate[0])
+    return r, c
+
+
+def tile_candidates(
+    rows: int, vectors: int, registers: int, accumulators: int, most: int
+) -> list[tuple[float, int, int]]:
+    """Returns tiles for `rows` x `vectors` sums: the time of all, by a small model, rows, vectors.
 
     `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile. Of an
     extent that is not known yet tiles take a power of two, as if there were no smaller ones at the
-    edge: so fewer sizes of that edge need code of their own.
+    edge, and one vector: so fewer sizes of that edge need code of their own.
     """
-    most_vectors = 1 if is_symbolic(vectors) else WIDEST_TILE if rows > 1 else WIDEST_ROW
-    heights, widths = _sizes(rows, 16), _sizes(vectors, most_vectors)
+    widest = 1 if is_symbolic(vectors) else WIDEST_TILE if rows > 1 else WIDEST_ROW
+    heights, widths = _sizes(rows, 16), _sizes(vectors, widest)
     rows, vectors = (EVEN if is_symbolic(extent) else extent for extent in (rows, vectors))
-    return _best_shape(rows, heights, vectors, widths, registers, accumulators, most)
+    return _candidates(rows, heights, vectors, widths, registers, accumulators, most)
 
 
 def _sizes(extent: int, most: int) -> tuple[int, ...]:
-    return tuple(
-        [
-            size
-            for size in range(1, most + 1)
-            if size <= extent and not (is_symbolic(extent) and size & (size - 1))
-        ]
-    )
+    is_free = is_symbolic(extent)
+    sizes = [size for size in range(1, most + 1) if not (is_free and size & (size - 1))]
+    return tuple([size for size in sizes if size <= extent])
 
 
 @lru_cache(maxsize=4096)
-def _best_shape(
+def _candidates(
     rows: int,
     heights: tuple[int, ...],
     vectors: int,
@@ -78,16 +80,14 @@ def _best_shape(
     registers: int,
     accumulators: int,
     most: int,
-) -> tuple[int, int]:
-    best, choice = float("inf"), (1, 1)
+) -> list[tuple[float, int, int]]:
+    candidates = []
     for c in widths:
         for r in heights:
             if r * c > 1 and (r * c > most or (r * c + 1) * accumulators + c > registers):
                 break
-            time = _covered(rows, r, vectors, c)
-            if time < best:
-                best, choice = time, (r, c)
-    return choice
+            candidates.append((_covered(rows, r, vectors, c), r, c))
+    return candidates or [(float("inf"), 1, 1)]
 
 
 def _covered(rows: int, r: int, vectors: int, c: int) -> float:

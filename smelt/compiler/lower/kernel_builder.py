@@ -3,7 +3,7 @@
 An inlined node is lowered by its card: `lower(readers, index, node)` gives one element as an
 expression, and the readers recurse. So a movement is a substitution of indices and costs no loop.
 What an expression uses twice is bound to a name. Which loops stand around is decided elsewhere
-(`nests.py`, `gemm.py`, `standalone.py`); they all write through a `KernelBuilder`.
+(`nests.py`, `blocked_gemm.py`, `standalone.py`); they all write through a `KernelBuilder`.
 """
 
 from __future__ import annotations
@@ -60,21 +60,28 @@ class KernelBuilder:
         self.members = set(group.members)
         self._names = 0
         self.outer = tuple([self.loop("i", extent) for extent in group.iteration_space])
-        self.buffers: dict[tuple[Node, Shape], Buffer] = {}
+        overwritten = planned.fused.ordered.writes
+        self._changes = self.members | {overwritten.get(node, node) for node in group.members}
+        self.buffers: dict[tuple[Node, Shape, int], Buffer] = {}  # by shape and first element
         self.written: dict[Node, Buffer] = {}
         self.scratch: dict[Node, Buffer] = {}
         self.values: dict[Node, Variable] = {}
         self._flattened: FlattenedAxes | None = None
         self._inlined: dict[object, Expression] = {}
 
-    def kernel(self, body: Body) -> tuple[Kernel, list[Node]]:
-        """Returns the kernel of a body, and the node behind each of `kernel.buffers`."""
+    def kernel(self, body: Body) -> tuple[Kernel, list[tuple[Node, int]]]:
+        """Returns the kernel of a body, and the node behind each of `kernel.buffers` with the bytes
+        of it that lie before the buffer.
+        """
         outputs = tuple(self.written.values())
-        node_of = {buffer: node for (node, _), buffer in self.buffers.items()}
-        inputs = tuple([buffer for buffer in node_of if buffer not in set(outputs)])
-        updated = tuple([buffer for buffer in outputs if node_of[buffer] in self.group.reads])
+        place_of = {
+            buffer: (node, first * node.dtype.itemsize)
+            for (node, _, first), buffer in self.buffers.items()
+        }
+        inputs = tuple([buffer for buffer in place_of if buffer not in set(outputs)])
+        updated = tuple([buffer for buffer in outputs if place_of[buffer][0] in self.group.reads])
         kernel = Kernel(self._name(), inputs + updated, outputs, body)
-        return kernel, [node_of[buffer] for buffer in kernel.buffers]
+        return kernel, [place_of[buffer] for buffer in kernel.buffers]
 
     def _name(self) -> str:
         names = operations(self.group, self.planned.fused)
@@ -124,12 +131,22 @@ class KernelBuilder:
         if node in self.members:
             return self._read_member(node, index, mask)
         if node in self.materialized:
-            shape, index = self.view(node, index)
-            return Load(self.buffer(node, shape), index, mask)
+            return self._load(node, *self.view(node, index), mask)
         key = (node, index, mask)
         if key not in self._inlined:
             self._inlined[key] = self.inline(node, index, mask)
         return self._inlined[key]
+
+    def _load(self, node: Node, shape: Shape, index: Index, mask: Expression | None) -> Expression:
+        """Returns the load of an element of a node that is in memory under a shape.
+
+        Where leading axes are read at one place only (one step of a sequence), the buffer is what
+        lies there: so kernels for other places are equal, and are compiled once.
+        """
+        count, first = 0, 0
+        if node not in self._changes:
+            count, first = _fixed_axes(shape, index)
+        return Load(self.buffer(node, shape[count:], first), index[count:], mask)
 
     def _read_member(self, node: Node, index: Index, mask: Expression | None) -> Expression:
         if node in self.values:
@@ -145,7 +162,7 @@ class KernelBuilder:
             in_memory = x in self.materialized and x not in self.members and x.shape != node.shape
             if in_memory and _divides(movement.reshape.source(index, x.shape, node)):
                 # the same memory under another shape spares the arithmetic
-                return Load(self.buffer(x, node.shape), index, mask)
+                return self._load(x, node.shape, index, mask)
         readers = tuple([partial(self.read, operand) for operand in node.inputs])
         assert isinstance(node.op, Inlined)
         return node.op.lower(readers, index, node, mask)
@@ -183,15 +200,19 @@ class KernelBuilder:
 
     # --- buffers ----------------------------------------------------------------------------------
 
-    def buffer(self, node: Node, shape: Shape) -> Buffer:
-        """Returns the buffer of a materialized node, under its own shape or an alias of it."""
+    def buffer(self, node: Node, shape: Shape, first: int = 0) -> Buffer:
+        """Returns the buffer of a materialized node, under its own shape or an alias of it, or of a
+        part that begins with an element.
+        """
         if node in self.members:
             node = self.planned.fused.ordered.writes.get(node, node)
-        if (node, shape) not in self.buffers:
-            suffix = "" if shape == node.shape else f"_as_{'x'.join(map(str, shape))}"
+        if (node, shape, first) not in self.buffers:
+            suffix = "" if math.prod(shape) == node.size else f"_from_{first}"
+            if shape not in (node.shape, ()):
+                suffix += f"_as_{'x'.join(map(str, shape))}"
             name = _identifier(self.planned.slots[node].name) + suffix
-            self.buffers[node, shape] = Buffer(name, shape, node.dtype)
-        return self.buffers[node, shape]
+            self.buffers[node, shape, first] = Buffer(name, shape, node.dtype)
+        return self.buffers[node, shape, first]
 
     @contextmanager
     def flattened(self, axes: FlattenedAxes) -> Iterator[None]:
@@ -228,6 +249,17 @@ class KernelBuilder:
     def scratch_statements(self) -> list[Statement]:
         """Returns the declarations of the local rows."""
         return [Scratch(buffer) for buffer in self.scratch.values()]
+
+
+def _fixed_axes(shape: Shape, index: Index) -> tuple[int, int]:
+    """Returns how many leading axes are read at one place, and the elements that lie before it."""
+    count, first = 0, 0
+    for axis, (part, extent) in enumerate(zip(index, shape, strict=True)):
+        if not isinstance(part, Constant) or not 0 <= part.value < extent:
+            break
+        first += int(part.value) * math.prod(shape[axis + 1 :])
+        count = axis + 1 if extent > 1 else count
+    return count, first
 
 
 def _divides(index: Index) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from smelt.compiler.graph.fusion import Group, Strategy
 from smelt.compiler.graph.memory_plan import Planned
-from smelt.compiler.lower.gemm import lower_blocked_gemm
+from smelt.compiler.lower.blocked_gemm import lower_blocked_gemm
 from smelt.compiler.lower.kernel_builder import KernelBuilder
 from smelt.compiler.lower.nests import lower_nest
 from smelt.compiler.lower.regions import lower_region
@@ -36,14 +36,18 @@ def lower(planned: Planned, name: str = "step") -> Program:
             body.append(part)
             constants += own_constants
             continue
-        kernel, nodes = lower_group(planned, group)
-        body.append(Call(kernel, tuple([planned.slots[node] for node in nodes])))
+        kernel, places = lower_group(planned, group)
+        slots = tuple([planned.slots[node] for node, _ in places])
+        offsets = tuple([offset for _, offset in places])
+        body.append(Call(kernel, slots, offsets if any(offsets) else ()))
         body += [Check(planned.slots[n], checks[n]) for n in group.members if n in checks]
-    slots = tuple(dict.fromkeys([*planned.slots.values(), *constants]))
-    return Program(name, slots, planned.arena_bytes, tuple(body))
+    all_slots = tuple(dict.fromkeys([*planned.slots.values(), *constants]))
+    return Program(name, all_slots, planned.arena_bytes, tuple(body))
 
 
-def lower_group(planned: Planned, group: Group) -> tuple[Kernel, list[Node]]:
-    """Returns a group's kernel, and the node behind each of `kernel.buffers`."""
+def lower_group(planned: Planned, group: Group) -> tuple[Kernel, list[tuple[Node, int]]]:
+    """Returns a group's kernel, and the node behind each of `kernel.buffers` with the bytes of it
+    that lie before the buffer.
+    """
     builder = KernelBuilder(planned, group)
     return builder.kernel(LOWERINGS[group.strategy](builder))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smelt.compiler.graph.fusion import Fused, Group, operations
+from smelt.compiler.codegen.machine import host_cpu
+from smelt.compiler.graph.fusion import operations
 from smelt.compiler.report.cost import count
+from smelt.compiler.report.decisions import groups_text, kernel_groups, plans_text
 from smelt.compiler.report.roofline import Peak, measured_peak
 from smelt.compiler.runtime import native
 from smelt.compiler.runtime.buffers import address, aligned_empty
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from smelt.compiler.runtime.executable import Executable
 
 LEGEND = "# def kernel(what it writes; what it reads); what is updated in place is on both sides"
-STAGES = ("summary", "traced", "graph", "kernels", "scheduled", "llvm", "assembly", "all")
+STAGES = (
+    "summary", "traced", "graph", "groups", "kernels", "plans", "scheduled", "llvm", "assembly",
+    "all",
+)  # fmt: skip
 SHORT = 1e-7  # seconds below which a rate says nothing
 SECONDS_PER_KERNEL = 0.003  # for which each kernel is timed
 ROUNDS = 4  # of which the best counts
@@ -48,7 +53,9 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
         "summary": lambda: summary(name, version, versions),
         "traced": lambda: graph_text(stages.traced),
         "graph": lambda: graph_text(stages.simplified),
+        "groups": lambda: groups_text(stages),
         "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.lowered.kernels)]),
+        "plans": lambda: plans_text(stages, host_cpu()),
         "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
         "llvm": lambda: native.text(stages.program),
         "assembly": lambda: native.assembly(stages.program),
@@ -71,8 +78,9 @@ def summary(name: str, version: Executable, versions: int) -> str:
         "What runs, in order (a kernel is one loop nest in machine code):",
         _table(stages),
         _kernel_origins(stages),
-        'More: explain("graph") shows the operations, "kernels" the loops, "scheduled" the vector '
-        'loops,\n"llvm" and "assembly" the machine\'s side, "all" everything.',
+        'More: explain("graph") shows the operations, "groups" what is fused and why, "kernels" '
+        'the loops,\n"plans" how they become vectors and why, "scheduled" the vector loops, "llvm" '
+        'and "assembly"\nthe machine\'s side, "all" everything.',
     ]
     return "\n\n".join(parts)
 
@@ -225,7 +233,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _kernel_origins(stages: Stages) -> str:
     """Lists, per kernel, the user's lines that it came from."""
     lines = ["Where each kernel comes from:"]
-    for number, (fused, group) in enumerate(_groups(stages.fused), 1):
+    for number, (fused, group) in enumerate(kernel_groups(stages.fused), 1):
         names = _counted(operations(group, fused))
         checks = [check.message for check in fused.graph.assertions if check.node in group.members]
         if checks:
@@ -234,15 +242,6 @@ def _kernel_origins(stages: Stages) -> str:
         places = ", ".join(place for place in origins if place)
         lines.append(f"{number:>3}  {names}" + (f"   <- {places}" if places else ""))
     return "\n".join(lines)
-
-
-def _groups(fused: Fused) -> Iterator[tuple[Fused, Group]]:
-    """Yields every group that became a kernel, also those of loops and branches."""
-    for group in fused.groups:
-        if not group.bodies:
-            yield fused, group
-        for body in reversed(group.bodies):  # the side of a branch that is taken if it holds first
-            yield from _groups(body)
 
 
 def _counted(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from smelt.compiler.codegen.machine import vector_bits
+from smelt.compiler.codegen.machine import host_cpu
 from smelt.compiler.runtime import native
 from smelt.compiler.runtime import threads as runtime
 from smelt.dtypes import float32
@@ -46,7 +46,7 @@ def measured_peak(parallel: bool = True) -> Peak:
 
 @cache
 def _measure(threads: int) -> Peak:
-    lanes = vector_bits() // 32
+    lanes = host_cpu().vector_bits // 32
     tasks = 8 * threads
     seconds = _best(multiply_adds(tasks, lanes, threads > 1))
     operations = 2.0 * CHAINS * ROUNDS * lanes * tasks

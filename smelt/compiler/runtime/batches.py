@@ -26,9 +26,14 @@ class Batches:
         numbers: list[int] = []
         for array, argument in zip(self.arrays, arguments, strict=True):
             row_bytes = array.itemsize * int(np.prod(array.shape[1:]))
-            numbers += [address(array), row_bytes, address(argument.data), 0]
+            numbers += [address(array), row_bytes, address(argument.stored), 0]
         return (ctypes.c_int64 * len(numbers))(*numbers)
 
     def order_address(self, step: int) -> int:
         """Returns where the row numbers of a step begin."""
         return address(self.order) + step * self.size * self.order.itemsize
+
+    def rows(self, step: int) -> list[np.ndarray]:
+        """Returns what a step gets of each array."""
+        order = self.order[step * self.size : (step + 1) * self.size]
+        return [array[order] for array in self.arrays]

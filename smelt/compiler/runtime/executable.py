@@ -23,6 +23,7 @@ from smelt.compiler.runtime.state_lock import lock_of
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.program import Slot
+from smelt.markup import table
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -47,6 +48,17 @@ class Memory:
     def peak(self) -> int:
         """Bytes in use while the step runs."""
         return self.arena + self.states + self.arguments + self.results + self.constants
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("temporaries, in one block", f"{self.arena:,}"),
+            ("captured tensors, which exist anyway", f"{self.states:,}"),
+            ("arguments", f"{self.arguments:,}"),
+            ("results", f"{self.results:,}"),
+            ("constants", f"{self.constants:,}"),
+        ]
+        total = ("peak, known before the first run", f"{self.peak:,}")
+        return table(("memory", "bytes"), rows, numbers=[1], total=total)
 
 
 class Result(NamedTuple):
@@ -104,8 +116,9 @@ class Executable:
         self.times = times
         self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
+        self.checked: Any = None  # what runs it under `check_nan`, made then
         self.steps = 0  # that ran so far
-        self._seconds = SLICE_SECONDS  # that a step takes, as far as is known
+        self.seconds = SLICE_SECONDS  # that a step takes, as far as is known
         self._bind(self.slots, parameters)
         self._frames = [Frame(self)]  # that no call uses
 
@@ -119,7 +132,7 @@ class Executable:
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
         self.results: list[Result] = []
         self.checks: list[tuple[int, int]] = []
-        changed = [grad.tensor.data for grad in (*self._entries, *self._exits)]
+        changed = [grad.tensor.stored for grad in (*self._entries, *self._exits)]
         constants, graph = self.stages.planned.constants, self.traced.graph
         updated = {old for old, _ in graph.updates}
         for position, slot in enumerate(slots):
@@ -213,12 +226,14 @@ class Executable:
         steps: int,
         batches: Batches | None,
         outputs: list[np.ndarray],
+        first: int = 0,
     ) -> None:
         """Runs `steps` steps natively, writing result k of step s to `outputs[k][s]`.
 
         The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
+        `first` is the number of the first step, of those that `batches` and `outputs` are for.
         """
-        self._check_steady(steps)
+        self.check_steady(steps)
         with self.exclusive():
             frame = self._frame()
             for binding in self._entries:
@@ -226,10 +241,10 @@ class Executable:
             table = frame.table
             held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
             gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
-            done = 0
+            done, end = first, first + steps
             try:
-                while done < steps:
-                    count = min(steps - done, max(1, int(SLICE_SECONDS / self._seconds)))
+                while done < end:
+                    count = min(end - done, max(1, int(SLICE_SECONDS / self.seconds)))
                     self._run_slice(frame, done, count, gathers, batches, outputs)
                     done += count
             finally:
@@ -240,7 +255,8 @@ class Executable:
                 self._frames.append(frame)
             del held
 
-    def _check_steady(self, steps: int) -> None:
+    def check_steady(self, steps: int) -> None:
+        """Raises for several steps of which a later one would find other gradients."""
         if steps > 1 and not all(binding.is_steady for binding in self._entries):
             raise TraceError(
                 f"{self.stages.program.name}: a step that uses up gradients which an earlier "
@@ -273,7 +289,7 @@ class Executable:
             batches.size if batches else 0,
         )
         self.steps += count
-        self._seconds = max(1e-9, (time.perf_counter() - start) / count)
+        self.seconds = max(1e-9, (time.perf_counter() - start) / count)
         if code:
             self._raise(code, first + frame.control[1])
 
@@ -288,7 +304,7 @@ class Executable:
 
     def _point(self, table: Any, position: int, tensor: Tensor) -> np.ndarray | None:
         """Writes an argument's address into the table; returns the copy to keep, if any."""
-        data = tensor.data
+        data = tensor.stored
         if tensor.is_traced:
             raise TraceError(data.leak)
         if id(base_buffer(data)) in self._changing:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import functools
-import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from smelt.compiler import codegen
 from smelt.compiler.codegen import machine
 from smelt.compiler.codegen.kernel import emit, emitted
 from smelt.compiler.runtime import object_cache, threads
@@ -88,26 +84,17 @@ def build(program: Program) -> Native:
 
     Raises CompileError when a kernel is not well formed or says what has no machine code.
     """
-    facts = (_emitter(), f"threads {threads.available}")
+    fact = f"threads {threads.available}"
     if program.is_dynamic:
         written, formulas = text_and_parameters(program)
-        return Native(program, object_cache.compiled(written, *facts), formulas)
-    code = object_cache.compiled(program_text(program), *facts, emit=lambda _: _verified(program))
+        return Native(program, object_cache.compiled(written, fact), formulas)
+    code = object_cache.compiled(program_text(program), fact, emit=lambda _: _verified(program))
     return Native(program, code)
 
 
 def _verified(program: Program) -> str:
     verify_program(program)
     return text(program)
-
-
-@functools.cache
-def _emitter() -> str:
-    """Returns a hash of the code that turns a program into LLVM text: with it the text changes."""
-    digest = hashlib.sha256()
-    for module in sorted(Path(codegen.__path__[0]).rglob("*.py")):
-        digest.update(module.read_bytes())
-    return digest.hexdigest()
 
 
 def text(program: Program) -> str:

@@ -12,6 +12,7 @@ cannot be written to.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import stat
@@ -33,6 +34,9 @@ UNFINISHED = ".new-"  # begins the names of files that are being written
 STALE = 3600  # seconds after which an unfinished file was left by a process that died
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _READ |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+PACKAGE = Path(__file__).resolve().parents[2]
+# what turns the text of a program into machine code; all else shows in the text
+ROOMS = ("compiler/codegen", "compiler/runtime/native.py", "dtypes.py", "ir")
 LIMIT = 256 << 20  # bytes; the files used longest ago go first
 
 _complained = False
@@ -60,7 +64,7 @@ def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -
 
     Raises CompileError when the LLVM text is not valid.
     """
-    name = key(text, machine.fingerprint(), _smelt(), *facts)
+    name = key(text, machine.fingerprint(), smelt_fingerprint(), *facts)
     code = read(name)
     if code is None:
         code = machine.compile_object(text if emit is None else emit(text))
@@ -68,9 +72,19 @@ def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -
     return code
 
 
-def _smelt() -> str:
-    """Returns what of Smelt machine code depends on besides the text."""
-    return f"smelt {__version__}"
+@functools.cache
+def smelt_fingerprint(package: Path = PACKAGE) -> str:
+    """Returns what of Smelt machine code depends on besides the text: its version, and a hash of
+    the source in ROOMS.
+    """
+    digest = hashlib.sha256()
+    for room in ROOMS:
+        path = package / room
+        for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            source = module.read_bytes()
+            digest.update(f"{module.relative_to(package).as_posix()} {len(source)}\n".encode())
+            digest.update(source)
+    return f"smelt {__version__}, source {digest.hexdigest()}"
 
 
 def read(key: str) -> bytes | None:

@@ -20,6 +20,7 @@ from smelt.compiler.codegen.step import POOL
 from smelt.compiler.runtime import object_cache as cache
 from smelt.compiler.runtime.pool import EXPORTS, pool_text
 from smelt.errors import ArgumentError
+from smelt.locks import reentrant_lock
 from smelt.settings import current
 
 SPIN_SECONDS = 30e-6  # for which an idle worker looks for a job before it parks
@@ -76,11 +77,12 @@ class _Pool:
         self.workers = []
 
 
-_lock = threading.Lock()
+_lock = reentrant_lock()  # a signal handler may start workers while they are started
 _pool: _Pool | None = None
 _wanted: int | None = None  # threads, once someone asked
 _asked: int | None = None  # what the settings said when the workers were started
 _started = False
+_is_busy = False  # starting them
 _over = False  # the program ends: what still runs, runs without workers
 
 
@@ -135,18 +137,23 @@ def _default() -> int:
 
 
 def _start() -> None:
-    global _asked, _pool, _started
+    global _asked, _is_busy, _pool, _started
     with _lock:
         if _started and current.threads == _asked:
             return  # another thread was faster
-        _pool = _pool or _Pool()
-        if _over:
-            return
-        if _started:
-            _pool.stop()
-        _asked = current.threads
-        _pool.start(threads() - 1)
-        _started = True
+        made = _pool or _Pool()
+        _pool = pool = _pool or made  # unless what interrupted this was faster
+        if _over or _is_busy:
+            return  # what interrupts a start runs without workers
+        _is_busy = True
+        try:
+            if _started:
+                pool.stop()
+            _asked = current.threads
+            pool.start(threads() - 1)
+            _started = True
+        finally:
+            _is_busy = False
 
 
 def _stop() -> None:
@@ -161,9 +168,8 @@ def _stop() -> None:
 
 def _forget() -> None:
     """Runs in the child of a fork, which has none of the threads and nobody's half-done job."""
-    global _lock, _started
-    _lock = threading.Lock()
-    _started = False
+    global _is_busy, _started
+    _is_busy = _started = False
     if _pool is not None:
         _pool.prepare()
 

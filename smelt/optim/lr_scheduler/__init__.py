@@ -6,16 +6,19 @@ from smelt.optim.lr_scheduler.closed import (
     ExponentialLR,
     LambdaLR,
     LinearLR,
+    MultiplicativeLR,
     MultiStepLR,
     PolynomialLR,
-    SequentialLR,
     StepLR,
 )
 from smelt.optim.lr_scheduler.one_cycle import OneCycleLR
 from smelt.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from smelt.optim.lr_scheduler.schedule import LRScheduler
+from smelt.optim.lr_scheduler.together import ChainedScheduler, SequentialLR
+from smelt.pytorch_names import install as _install
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "ExponentialLR",
@@ -23,9 +26,12 @@ __all__ = [
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "OneCycleLR",
     "PolynomialLR",
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
 ]
+
+_install(__name__)

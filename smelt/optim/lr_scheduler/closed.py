@@ -1,6 +1,6 @@
-"""The simple schedules, each one a formula of the step count `t`.
+"""The simple schedules, each one a formula of the step count `t`, and how to go on from a rate.
 
-PyTorch computes each rate from the one before, these from the first rate; the values are equal.
+Each goes on from the rate that it finds, as in PyTorch, so that several schedules multiply.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from smelt.errors import ArgumentError
 from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
-from smelt.tensor.elementary import cos, minimum, where
+from smelt.tensor.elementary import minimum, sin, where
 
 __all__ = [
     "ConstantLR",
@@ -22,57 +22,113 @@ __all__ = [
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "PolynomialLR",
-    "SequentialLR",
     "StepLR",
 ]
 
 
-class LambdaLR(LRScheduler):
-    """`lr = base * f(t)`.
+class _PerGroup(LRScheduler):
+    """A schedule whose formula is the user's, one per group.
 
     Args:
         optimizer: the optimizer whose groups get the rates.
         lr_lambda: a function of `t`, or one per group. It gets a tensor of shape () and must return
             a number or a tensor, using `smelt.where` instead of `if`.
+        last_epoch: see `LRScheduler`.
     """
 
     def __init__(
         self,
         optimizer: Optimizer,
         lr_lambda: Callable[[Tensor], Any] | Sequence[Callable[[Tensor], Any]],
+        last_epoch: int = -1,
     ) -> None:
         self._check_optimizer(optimizer)
-        groups = len(optimizer.param_groups)
-        self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+        name, groups = type(self).__name__, len(optimizer.param_groups)
+        given: list[Any] = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
+        self.lr_lambdas = given
         if len(self.lr_lambdas) != groups:
-            raise ArgumentError(f"LambdaLR: {len(self.lr_lambdas)} functions for {groups} groups")
-        super().__init__(optimizer)
+            raise ArgumentError(f"{name}: {len(self.lr_lambdas)} functions for {groups} groups")
+        for function in given:
+            if not callable(function):
+                kind = type(function).__name__
+                raise ArgumentError(f"{name}: lr_lambda must be a function, got a {kind}")
+        super().__init__(optimizer, last_epoch)
+
+    def _value(self, t: Tensor, index: int) -> Any:
+        if index >= len(self.lr_lambdas):
+            raise ArgumentError(
+                f"{type(self).__name__}: {len(self.lr_lambdas)} functions, but the optimizer has "
+                f"got a group {index} since; make a new schedule"
+            )
+        return self.lr_lambdas[index](t)
+
+
+class LambdaLR(_PerGroup):
+    """`lr = base * f(t)`; sets the rate outright."""
 
     def rate(self, t: Tensor, index: int) -> Tensor:
-        return self.base_lrs[index] * self.lr_lambdas[index](t)
+        return self.base_lrs[index] * self._value(t, index)
 
 
-class StepLR(LRScheduler):
-    """`lr = base * gamma^floor(t / step_size)`."""
+class MultiplicativeLR(_PerGroup):
+    """`lr <- lr * f(t)`."""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        return self.next_rate(self.optimizer.param_groups[index]["lr"], t, index)
+
+    def next_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        return rate * self._value(t, index)
+
+    def first_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        return rate
+
+
+class _Factor(LRScheduler):
+    """A schedule whose every step multiplies the rate by a factor of its own."""
+
+    def next_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        return rate * self._factor(t)
+
+    def _factor(self, t: Tensor) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}: _factor")
+
+
+class StepLR(_Factor):
+    """`lr = base * gamma^floor(t / step_size)`, so `lr <- lr * gamma` every `step_size` steps."""
+
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         _positive("StepLR", step_size=step_size)
         self.step_size = step_size
         self.gamma = gamma
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, t: Tensor, index: int) -> Tensor:
         return self.base_lrs[index] * self.gamma ** (t // self.step_size)
 
+    def first_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        return where(t == 0, rate, self.next_rate(rate, t, index))
 
-class MultiStepLR(LRScheduler):
-    """`lr = base * gamma^(number of milestones that t has reached)`."""
+    def _factor(self, t: Tensor) -> Tensor:
+        return where(t % self.step_size == 0, self.gamma, t * 0 + 1)
 
-    def __init__(self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1) -> None:
+
+class MultiStepLR(_Factor):
+    """`lr = base * gamma^(number of milestones that t has reached)`; each multiplies by gamma."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Sequence[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
         self.milestones = tuple(sorted(milestones))
         self.gamma = gamma
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, t: Tensor, index: int) -> Tensor:
         rate = self.base_lrs[index] * 1.0
@@ -80,21 +136,80 @@ class MultiStepLR(LRScheduler):
             rate = rate * where(t >= milestone, self.gamma, t * 0 + 1)
         return rate
 
+    def first_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        return self.next_rate(rate, t, index)
 
-class ConstantLR(LRScheduler):
-    """`lr = base * factor` for `total_iters` steps, `base` from then on."""
+    def _factor(self, t: Tensor) -> Tensor:
+        factor = t * 0 + 1
+        for milestone in self.milestones:
+            factor = factor * where(t == milestone, self.gamma, t * 0 + 1)
+        return factor
 
-    def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5) -> None:
-        self.factor = factor
-        self.total_iters = total_iters
-        super().__init__(optimizer)
+
+class ExponentialLR(_Factor):
+    """`lr = base * gamma^t`, so `lr <- lr * gamma`."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, t: Tensor, index: int) -> Tensor:
-        base = self.base_lrs[index]
-        return where(t < self.total_iters, base * self.factor, base)
+        return self.base_lrs[index] * self.gamma**t
+
+    def first_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        return rate
+
+    def _factor(self, t: Tensor) -> float:
+        return self.gamma
 
 
-class LinearLR(LRScheduler):
+class _Share(LRScheduler):
+    """`lr = floor + (base - floor) * share(t)`, a step multiplies by `share(t) / share(t - 1)`.
+
+    Where `share(t - 1)` is 0, as where a cosine rests, a step adds `(base - floor) * share(t)`.
+    """
+
+    floor: float = 0.0
+
+    def rate(self, t: Tensor, index: int) -> Tensor:
+        return self.floor + (self.base_lrs[index] - self.floor) * self._share(t)
+
+    def next_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        before, now = self._share(t - 1.0), self._share(t)
+        grown = self.floor + (rate - self.floor) * (now / where(before == 0, 1.0, before))
+        return where(before == 0, rate + (self.base_lrs[index] - self.floor) * now, grown)
+
+    def first_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        first = self.floor + (rate - self.floor) * self._share(t * 0)
+        return where(t == 0, first, rate)
+
+    def _share(self, t: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__}: _share")
+
+
+class ConstantLR(_Share):
+    """`lr = base * factor` for `total_iters` steps, `base` from then on."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 1.0 / 3,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        _within("ConstantLR", 0.0, 1.0, factor=factor)
+        self.factor = factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def first_rate(self, rate: Tensor, t: Tensor, index: int) -> Tensor:
+        return where(t == 0, rate * self.factor, self.next_rate(rate, t, index))
+
+    def _share(self, t: Tensor) -> Tensor:
+        return where(t < self.total_iters, self.factor, t * 0 + 1)
+
+
+class LinearLR(_Share):
     """`lr = base * (start + (end - start) * min(t, n) / n)`, the warm-up; n is `total_iters`."""
 
     def __init__(
@@ -103,95 +218,71 @@ class LinearLR(LRScheduler):
         start_factor: float = 1.0 / 3,
         end_factor: float = 1.0,
         total_iters: int = 5,
+        last_epoch: int = -1,
     ) -> None:
         _positive("LinearLR", start_factor=start_factor, total_iters=total_iters)
+        _within("LinearLR", 0.0, 1.0, start_factor=start_factor, end_factor=end_factor)
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
-    def rate(self, t: Tensor, index: int) -> Tensor:
+    def _share(self, t: Tensor) -> Tensor:
         done = minimum(t, self.total_iters) / self.total_iters
-        factor = self.start_factor + (self.end_factor - self.start_factor) * done
-        return self.base_lrs[index] * factor
+        return self.start_factor + (self.end_factor - self.start_factor) * done
 
 
-class ExponentialLR(LRScheduler):
-    """`lr = base * gamma^t`."""
-
-    def __init__(self, optimizer: Optimizer, gamma: float) -> None:
-        self.gamma = gamma
-        super().__init__(optimizer)
-
-    def rate(self, t: Tensor, index: int) -> Tensor:
-        return self.base_lrs[index] * self.gamma**t
-
-
-class PolynomialLR(LRScheduler):
+class PolynomialLR(_Share):
     """`lr = base * (1 - min(t, n) / n)^power`; n is `total_iters`."""
 
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_iters: int = 5,
+        power: float = 1.0,
+        last_epoch: int = -1,
+    ) -> None:
         _positive("PolynomialLR", total_iters=total_iters)
         self.total_iters = total_iters
         self.power = power
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
-    def rate(self, t: Tensor, index: int) -> Tensor:
-        left = 1.0 - minimum(t, self.total_iters) / self.total_iters
-        return self.base_lrs[index] * left**self.power
+    def _share(self, t: Tensor) -> Tensor:
+        return (1.0 - minimum(t, self.total_iters) / self.total_iters) ** self.power
 
 
-class CosineAnnealingLR(LRScheduler):
+class CosineAnnealingLR(_Share):
     """`lr = eta_min + (base - eta_min) * (1 + cos(pi * t / T_max)) / 2`.
 
     Loshchilov and Hutter 2017, without restarts.
     """
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
         _positive("CosineAnnealingLR", T_max=T_max)
         self.T_max = T_max
         self.eta_min = eta_min
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
-    def rate(self, t: Tensor, index: int) -> Tensor:
-        height = 0.5 * (1.0 + cos(math.pi * t / self.T_max))
-        return self.eta_min + (self.base_lrs[index] - self.eta_min) * height
+    @property
+    def floor(self) -> float:  # type: ignore[override]
+        """What the rate falls to."""
+        return self.eta_min
 
-
-class SequentialLR(LRScheduler):
-    """One schedule after the other; each counts from 0 at its milestone.
-
-    Args:
-        optimizer: the optimizer whose groups get the rates.
-        schedulers: schedules of the same optimizer, in order.
-        milestones: at which step each but the first begins, rising.
-
-    Raises:
-        ArgumentError: schedules and milestones do not fit, or milestones do not rise.
-    """
-
-    def __init__(
-        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]
-    ) -> None:
-        if len(milestones) != len(schedulers) - 1 or list(milestones) != sorted(set(milestones)):
-            raise ArgumentError(
-                f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} rising "
-                f"milestones, got {list(milestones)}"
-            )
-        if any(type(schedule).rate is LRScheduler.rate for schedule in schedulers):
-            raise ArgumentError("SequentialLR: a schedule without a closed form cannot take part")
-        self.schedulers = list(schedulers)
-        self.milestones = tuple(milestones)
-        super().__init__(optimizer)
-
-    def rate(self, t: Tensor, index: int) -> Tensor:
-        rate = self.schedulers[0].rate(t, index)
-        for milestone, scheduler in zip(self.milestones, self.schedulers[1:], strict=True):
-            rate = where(t >= milestone, scheduler.rate(t - milestone, index), rate)
-        return rate
+    def _share(self, t: Tensor) -> Tensor:
+        # (1 + cos(a)) / 2 = sin^2((a - pi) / 2), without cancellation and exactly 0 at T_max
+        root = sin(math.pi / 2 * ((t - self.T_max) % (2 * self.T_max)) / self.T_max)
+        return root * root
 
 
 def _positive(owner: str, **settings: float) -> None:
     for name, value in settings.items():
         if not value > 0:
             raise ArgumentError(f"{owner}: {name} must be positive, got {value}")
+
+
+def _within(owner: str, low: float, high: float, **settings: float) -> None:
+    for name, value in settings.items():
+        if not low <= value <= high:
+            raise ArgumentError(f"{owner}: {name} must lie in [{low}, {high}], got {value}")

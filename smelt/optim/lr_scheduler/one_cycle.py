@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from smelt.dtypes import float64, int64
+from smelt.dtypes import int64
 from smelt.errors import ArgumentError
 from smelt.optim.group import scalar
-from smelt.optim.lr_scheduler.schedule import LRScheduler
+from smelt.optim.lr_scheduler.schedule import LRScheduler, choose
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
-from smelt.tensor.elementary import cos, where
-from smelt.tracing.engine import context, no_grad
+from smelt.tensor.elementary import cos, logical_and, where
+from smelt.tracing.engine import current_engine
 
 __all__ = ["OneCycleLR"]
 
@@ -35,11 +35,12 @@ class OneCycleLR(LRScheduler):
         pct_start: the share of the cycle in which the rate rises.
         anneal_strategy: "cos" or "linear".
         cycle_momentum: whether momentum (or beta1) moves too.
-        base_momentum: the momentum when the rate is highest.
-        max_momentum: the momentum at the ends.
+        base_momentum: the momentum when the rate is highest, or one per group.
+        max_momentum: the momentum at the ends, or one per group.
         div_factor: first rate = max_lr / div_factor.
         final_div_factor: last rate = first rate / final_div_factor.
         three_phase: whether the rate comes down in two phases, first to where it began.
+        last_epoch: see `LRScheduler`.
 
     Raises:
         ArgumentError: a setting outside its range; or more than `total_steps` steps.
@@ -55,11 +56,12 @@ class OneCycleLR(LRScheduler):
         pct_start: float = 0.3,
         anneal_strategy: str = "cos",
         cycle_momentum: bool = True,
-        base_momentum: float = 0.85,
-        max_momentum: float = 0.95,
+        base_momentum: float | Sequence[float] = 0.85,
+        max_momentum: float | Sequence[float] = 0.95,
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
         three_phase: bool = False,
+        last_epoch: int = -1,
     ) -> None:
         self.total_steps = _length(total_steps, epochs, steps_per_epoch)
         if anneal_strategy not in ("cos", "linear"):
@@ -68,45 +70,46 @@ class OneCycleLR(LRScheduler):
             raise ArgumentError(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
         self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
-        self.max_lrs = (max_lr,) * groups if isinstance(max_lr, (int, float)) else tuple(max_lr)
-        if len(self.max_lrs) != groups:
-            raise ArgumentError(f"OneCycleLR: {len(self.max_lrs)} max_lr for {groups} groups")
+        self.max_lrs = _per_group("max_lr", max_lr, groups)
         self.pct_start = pct_start
         self.anneal_strategy = anneal_strategy
-        self.momenta = (base_momentum, max_momentum)
+        lowest = _per_group("base_momentum", base_momentum, groups)
+        self.momenta = tuple(
+            zip(lowest, _per_group("max_momentum", max_momentum, groups), strict=True)
+        )
         self.div_factor = div_factor
         self.final_div_factor = final_div_factor
         self.three_phase = three_phase
-        for highest, group in zip(self.max_lrs, optimizer.param_groups, strict=True):
-            group.data["initial_lr"] = scalar(highest / div_factor)
+        if last_epoch == -1:
+            for highest, group in zip(self.max_lrs, optimizer.param_groups, strict=True):
+                group.data["initial_lr"] = scalar(highest / div_factor)
         self.cycled = (
             [_momentum_of(group) for group in optimizer.param_groups] if cycle_momentum else []
         )
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
-    def step(self) -> None:
-        with no_grad():
-            beyond = (self.last_epoch + 1 > self.total_steps).to(int64)
-            message = f"OneCycleLR: more steps than total_steps={self.total_steps}"
-            context.engine.require(beyond, message, ArgumentError)
-        super().step()
+    def _check_count(self, following: Tensor, chosen: Tensor | None) -> None:
+        beyond = following > self.total_steps
+        if chosen is not None:
+            beyond = logical_and(beyond, chosen)
+        message = f"OneCycleLR: more steps than total_steps={self.total_steps}"
+        current_engine().require(beyond.to(int64), message, ArgumentError)
 
-    def _set_rates(self) -> None:
-        super()._set_rates()
-        with no_grad():
-            t = self.last_epoch.to(float64)
-            for momentum in self.cycled:
-                momentum.copy_(self._along(t, self._phases(*self._momentum_values())))
+    def _move_others(self, t: Tensor, chosen: Tensor | None) -> None:
+        for momentum, (lowest, highest) in zip(self.cycled, self.momenta, strict=False):
+            moved = self._along(t, self._phases(highest, lowest, highest))
+            momentum.copy_(choose(chosen, moved, momentum))
 
     def rate(self, t: Tensor, index: int) -> Tensor:
+        if index >= len(self.max_lrs):
+            raise ArgumentError(
+                f"OneCycleLR: {len(self.max_lrs)} max_lr, but the optimizer has got a group "
+                f"{index} since; make a new schedule"
+            )
         first = self.max_lrs[index] / self.div_factor
         return self._along(
             t, self._phases(first, self.max_lrs[index], first / self.final_div_factor)
         )
-
-    def _momentum_values(self) -> tuple[float, float, float]:
-        base, highest = self.momenta
-        return highest, base, highest
 
     def _phases(self, first: float, middle: float, last: float) -> list[Phase]:
         top, end = self.pct_start * self.total_steps - 1.0, self.total_steps - 1.0
@@ -136,6 +139,14 @@ def _linear(start: float, end: float, share: Tensor) -> Tensor:
 
 
 _ANNEAL: dict[str, Callable[[float, float, Tensor], Tensor]] = {"cos": _cosine, "linear": _linear}
+
+
+def _per_group(name: str, setting: float | Sequence[float], groups: int) -> tuple[float, ...]:
+    """Returns a setting for each group."""
+    values = (setting,) * groups if isinstance(setting, (int, float)) else tuple(setting)
+    if len(values) != groups:
+        raise ArgumentError(f"OneCycleLR: {len(values)} {name} for {groups} groups")
+    return values
 
 
 def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:

@@ -66,6 +66,8 @@ class ReduceLROnPlateau(Schedule):
         self.num_bad_epochs = count()
         self.cooldown_counter = count()
         self.last_epoch = count()
+        self._last_rates = [scalar(group["lr"]) for group in optimizer.param_groups]
+        self._is_one_min_lr = isinstance(min_lr, (int, float))
 
     def step(self, metrics: float | Tensor) -> None:
         """Looks at a metric (a number, or a tensor of shape ()) and sets the learning rates."""
@@ -79,17 +81,28 @@ class ReduceLROnPlateau(Schedule):
             bad = where(cooling, 0, bad)
             left = where(cooling, self.cooldown_counter - 1, self.cooldown_counter)
             stuck = bad > self.patience
-            for lowest, group in zip(self.min_lrs, self.optimizer.param_groups, strict=True):
-                self._reduce(group, lowest, stuck)
+            for index, group in enumerate(self.optimizer.param_groups):
+                self._reduce(group, self._lowest(index), stuck)
             self.cooldown_counter.copy_(where(stuck, self.cooldown, left))
             self.num_bad_epochs.copy_(where(stuck, 0, bad))
             self.last_epoch.copy_(self.last_epoch + 1)
+            self._remember_rates()
 
     def _is_better(self, now: Tensor) -> Tensor:
         margin = -self.threshold if self.mode == "min" else self.threshold
         best = self.best
         goal = best * (1.0 + margin) if self.threshold_mode == "rel" else best + margin
         return now < goal if self.mode == "min" else now > goal
+
+    def _lowest(self, index: int) -> float:
+        if index < len(self.min_lrs):
+            return self.min_lrs[index]
+        if self._is_one_min_lr:
+            return self.min_lrs[0]
+        raise ArgumentError(
+            f"ReduceLROnPlateau: {len(self.min_lrs)} min_lr, but the optimizer has got a group "
+            f"{index} since; make a new schedule"
+        )
 
     def _reduce(self, group: Group, lowest: float, stuck: Tensor) -> None:
         rate = group["lr"]

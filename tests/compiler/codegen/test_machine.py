@@ -9,6 +9,7 @@ import pytest
 
 from smelt.compiler.codegen import kernel as llvm
 from smelt.compiler.codegen import machine
+from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
 from smelt.compiler.runtime import native
 from smelt.dtypes import float32
 from smelt.errors import CompileError
@@ -97,3 +98,17 @@ def test_other_targets_compile() -> None:
         target = machine.Target(triple, "generic" if "wasm" in triple else "", "")
         assert len(machine.compile_object(text, target)) > 100
         assert machine.fingerprint(target) != machine.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("triple", "features", "cpu"),
+    [
+        ("x86_64-unknown-linux-gnu", "+sse2,+avx2,+avx512f", AVX512),
+        ("x86_64-unknown-linux-gnu", "+sse2,+avx2,-avx512f", AVX2),
+        ("x86_64-apple-darwin", "+sse2", SSE),
+        ("arm64-apple-darwin", "+neon", NEON),
+        ("aarch64-unknown-linux-gnu", "+neon,+sve", NEON),
+    ],
+)
+def test_what_passes_know_of_a_cpu(triple: str, features: str, cpu: CPU) -> None:
+    assert machine.cpu_of(machine.Target(triple, "", features)) is cpu

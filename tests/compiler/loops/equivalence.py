@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from smelt.compiler.cpu import AVX512, CPU
 from smelt.compiler.loops.optimize import optimize
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import Kernel
@@ -11,10 +12,10 @@ from smelt.ir.verify import verify
 from tests.compiler import nests
 
 
-def check(kernel: Kernel, exact: bool = False, vector_bits: int = 512, **options: int) -> Kernel:
+def check(kernel: Kernel, exact: bool = False, cpu: CPU = AVX512, **options: int) -> Kernel:
     """Optimizes a kernel and runs it before and after on the same random arrays."""
     verify(kernel)
-    optimized = optimize(kernel, vector_bits=vector_bits)
+    optimized = optimize(kernel, cpu)
     verify(optimized)
     expected, result = (nests.arrays_for(kernel, **options) for _ in range(2))
     run_kernel(kernel, expected)

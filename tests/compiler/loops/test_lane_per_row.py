@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON
 from smelt.compiler.loops.optimize import optimize
 from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes
 from smelt.compiler.loops.substitute import Names
@@ -36,8 +37,8 @@ i, j, k = (index_variable(name) for name in "ijk")
 TRANSPOSES = "transpose("
 
 
-def text(kernel: Kernel, vector_bits: int = 512) -> str:
-    return kernel_text(optimize(kernel, vector_bits=vector_bits))
+def text(kernel: Kernel, cpu: CPU = AVX512) -> str:
+    return kernel_text(optimize(kernel, cpu))
 
 
 def total(source: Buffer, extent: int) -> tuple[list[Statement], Expression]:
@@ -68,16 +69,16 @@ def test_softmax(count, columns):
 
 
 @pytest.mark.parametrize("dtype", [float64, bfloat16])
-@pytest.mark.parametrize("vector_bits", [128, 256, 512])
-def test_other_vectors(dtype, vector_bits):
-    check(nests.softmax(21, 6), vector_bits=vector_bits)
+@pytest.mark.parametrize("cpu", [NEON, AVX2, AVX512], ids=str)
+def test_other_vectors(dtype, cpu):
+    check(nests.softmax(21, 6), cpu=cpu)
     x, y = arrays(21, 5, dtype)
     body, value = total(x, 5)
     kernel = rows_kernel((x,), (y,), *body, nests.nest([j], [5], Store(y, (i, j), value)))
     if dtype is not bfloat16:  # which a register of sums never is
-        check(kernel, vector_bits=vector_bits)
+        check(kernel, cpu=cpu)
     copy = Store(y, (i, j), Load(x, (i, Binary("sub", constant(4), j))))
-    check(rows_kernel((x,), (y,), nests.nest([j], [5], copy)), exact=True, vector_bits=vector_bits)
+    check(rows_kernel((x,), (y,), nests.nest([j], [5], copy)), exact=True, cpu=cpu)
 
 
 def test_long_rows_stay_rows():

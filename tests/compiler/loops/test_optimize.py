@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smelt.compiler.cpu import AVX2, AVX512, NEON, SSE
 from smelt.compiler.loops import plan, tile_sizes
 from smelt.compiler.loops.optimize import optimize
 from smelt.dtypes import float64
@@ -16,11 +17,11 @@ EXTENTS = [0, 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64]
 
 
 @pytest.mark.parametrize("columns", EXTENTS)
-@pytest.mark.parametrize("vector_bits", [128, 256, 512])
-def test_elementwise(columns, vector_bits):
-    check(nests.bias_relu(3, columns), exact=True, vector_bits=vector_bits)
-    check(nests.bias_relu(1, columns, float64), exact=True, vector_bits=vector_bits)
-    check(nests.in_place_axpy(2, columns), exact=True, vector_bits=vector_bits)
+@pytest.mark.parametrize("cpu", [SSE, NEON, AVX2, AVX512], ids=str)
+def test_elementwise(columns, cpu):
+    check(nests.bias_relu(3, columns), exact=True, cpu=cpu)
+    check(nests.bias_relu(1, columns, float64), exact=True, cpu=cpu)
+    check(nests.in_place_axpy(2, columns), exact=True, cpu=cpu)
 
 
 @pytest.mark.parametrize("columns", EXTENTS)
@@ -90,7 +91,7 @@ def test_packed_columns(n, transposed, batch, monkeypatch):
         monkeypatch.setattr(plan, name, minimum)
     assert "_panel" in kernel_text(check(kernel))
     wide = nests.matmul(9, 6, n, dtype=float64, epilogue=False)
-    assert "_panel" in kernel_text(check(wide, vector_bits=256))
+    assert "_panel" in kernel_text(check(wide, cpu=AVX2))
     for name in ("PARALLEL_CYCLES", "CHUNK_CYCLES"):
         monkeypatch.setattr(tile_sizes, name, 1)
     assert (check(kernel).parallel is not None) == (n == 70 or bool(batch))
@@ -101,7 +102,7 @@ def test_packed_columns(n, transposed, batch, monkeypatch):
     [(128, 256, 512, True), (127, 256, 512, False), (128, 255, 512, False), (128, 256, 511, False)],
 )
 def test_only_large_operands_are_packed(m, k, n, packed):
-    after = optimize(nests.matmul(m, k, n), vector_bits=512)
+    after = optimize(nests.matmul(m, k, n), AVX512)
     verify(after)
     assert ("_panel" in kernel_text(after)) == packed
 
@@ -111,7 +112,7 @@ def test_contractions_of_other_depths(k):
     check(nests.matmul(3, k, 4, batch=(2,)))
     check(nests.matmul(1, k, 1))
     check(nests.matmul(5, k, 1, epilogue=False))
-    check(nests.matmul(2, k, 3, transposed="b", dtype=float64), vector_bits=256)
+    check(nests.matmul(2, k, 3, transposed="b", dtype=float64), cpu=AVX2)
 
 
 @pytest.mark.parametrize("divisor", [1, 2, 6, 8, 16, 48])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from smelt.compiler.cpu import AVX512
 from smelt.compiler.loops import tile_sizes
 from smelt.compiler.loops.optimize import optimize
 from smelt.compiler.loops.rewrites.split_ranges import split_ranges
@@ -66,7 +67,7 @@ def test_a_sum_with_zero_keeps_its_sign():
     special = np.array([-0.0, 0.0, np.nan, np.inf, -np.inf, -1e-30, 3.0, -0.0], np.float32)
     inputs = [np.resize(np.roll(special, shift), (4, 16)) for shift in range(3)]
     results = []
-    for version in (kernel, optimize(kernel, vector_bits=512)):
+    for version in (kernel, optimize(kernel, AVX512)):
         verify(version)
         out = np.zeros((4, 48), np.float32)
         run_kernel(version, [out, *inputs])
@@ -156,7 +157,7 @@ def test_large_outermost_loops_stay_whole_and_parallel():
     condition = Binary("lt", i, constant(100_000))
     kernel = chosen(condition, 200_000)
     assert split_ranges(kernel, Names(kernel.body)).body == kernel.body
-    assert optimize(kernel, vector_bits=512).parallel is not None
+    assert optimize(kernel, AVX512).parallel is not None
 
 
 def test_chunks_of_split_loops(monkeypatch):

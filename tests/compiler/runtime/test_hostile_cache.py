@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and modes are
 
 
 def _name(text: str) -> str:
-    return cache.key(text, machine.fingerprint(), cache._smelt())
+    return cache.key(text, machine.fingerprint(), cache.smelt_fingerprint())
 
 
 def _stranger(path: Path) -> None:

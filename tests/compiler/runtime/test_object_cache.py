@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from smelt.compiler.codegen import machine
 from smelt.compiler.runtime import object_cache as cache
 from smelt.errors import ArgumentError, CompileError
+from smelt.version import __version__
 
 TEXT = "define i64 @answer() {\n  ret i64 42\n}\n"
 KEY = "ab12"
@@ -69,6 +73,53 @@ def test_keys_depend_on_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         f"level {machine.LEVEL}",
     ):
         assert fact in before
+
+
+def test_a_change_in_any_room_makes_another_key(tmp_path: Path) -> None:
+    for room in cache.ROOMS:
+        source = cache.PACKAGE / room
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / room)
+        else:
+            (tmp_path / room).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, tmp_path / room)
+    fingerprint = cache.smelt_fingerprint.__wrapped__
+    before = fingerprint(tmp_path)
+    assert before == cache.smelt_fingerprint()
+    assert __version__ in before
+    modules = sorted(tmp_path.rglob("*.py"))
+    assert len(modules) > 30
+    for module in modules:
+        text = module.read_text()
+        module.write_text(text + "\n")
+        assert fingerprint(tmp_path) != before, module
+        module.write_text(text)
+    assert fingerprint(tmp_path) == before
+
+
+def test_rooms_hold_all_that_makes_code_of_a_text() -> None:
+    """What code generation imports lies in ROOMS, or only says what is wrong and where."""
+    harmless = {"errors.py", "location.py", "__init__.py", "version.py"}
+    seen: set[Path] = set()
+    todo = [cache.PACKAGE / "compiler/codegen/kernel.py", cache.PACKAGE / "ir/show.py"]
+    while todo:
+        module = todo.pop()
+        if module in seen or module.relative_to(cache.PACKAGE).as_posix() in harmless:
+            continue
+        seen.add(module)
+        name = module.relative_to(cache.PACKAGE).as_posix()
+        assert any(name == room or name.startswith(f"{room}/") for room in cache.ROOMS), name
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("smelt"):
+                todo += filter(Path.is_file, _files(node))
+
+
+def _files(imported: ast.ImportFrom) -> Iterator[Path]:
+    assert imported.module is not None
+    base = cache.PACKAGE.joinpath(*imported.module.split(".")[1:])
+    for name in (base, *(base / alias.name for alias in imported.names)):
+        yield name.with_suffix(".py")
+        yield name / "__init__.py"
 
 
 @pytest.mark.parametrize(

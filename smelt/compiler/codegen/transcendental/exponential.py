@@ -21,6 +21,7 @@ from smelt.compiler.codegen.transcendental.building_blocks import (
     with_sign_of,
 )
 from smelt.dtypes import float32, float64
+from smelt.ir import error_function
 from smelt.ir.loops import Expression
 
 # ln 2 as the sum of two numbers of the dtype
@@ -61,32 +62,6 @@ _EXPM1 = {
 _EXPM1_RANGE = {float32: (-20.0, 89.0), float64: (-40.0, 710.0)}
 
 _TANH_IS_ONE = {float32: 10.0, float64: 20.0}
-
-# erf(x) = x P(x^2) near zero; errors: 2^-26.3 for |x| <= 0.9, 2^-56.9 for |x| <= 1
-_ERF_NEAR = {
-    float32: (
-        1.12837911, -0.376125246, 0.112821408, -0.0267789103, 0.00501196366, -0.000609036419,
-    ),
-    float64: (
-        1.1283791670955126, -0.3761263890318352, 0.11283791670944185, -0.02686617064311145,
-        0.005223977606118397, -0.0008548325929312908, 0.0001205529357691112,
-        -1.4924712303200864e-05, 1.6447131596542416e-06, -1.6206314020901686e-07,
-        1.3710981784571833e-08, -7.77947147084308e-10,
-    ),
-}  # fmt: skip
-_ERF_NEAR_ENDS = {float32: 0.9, float64: 1.0}
-# -log(1 - erf(x)) / x for 0.9 <= x <= 3.93; error of erf: 2^-28.3
-_ERF_EXPONENT = (1.12851655, 0.635711253, 0.10527049, -0.0228951126, 0.00321644731, -0.00021415329)
-# (1 - erf(x)) e^(x^2) = P(x) / Q(x) for 1 <= x <= 6; error 2^-59.5
-_ERF_FAR = (
-    0.999999888926978, 1.3901510674667672, 0.9489903719580495, 0.3732823307784307,
-    0.08424783386636513, 0.008915108755642895,
-)  # fmt: skip
-_ERF_FAR_BELOW = (
-    1.0, 2.518529062848328, 2.79085199208447, 1.7561264017870903, 0.6695863028058021,
-    0.14932147109132007, 0.01580174208896905,
-)  # fmt: skip
-_ERF_IS_ONE = {float32: 4.0, float64: 6.0}
 
 
 def exp(x: Expression) -> Expression:
@@ -168,16 +143,20 @@ def erf(x: Expression) -> Expression:
     float32 and `erfc x = e^(-x^2) P(x) / Q(x)` in float64. Error at most 2.6 ulp.
     """
     magnitude = abs(x)
-    near = x * polynomial(x * x, _ERF_NEAR[x.dtype])
-    bound = _ERF_IS_ONE[x.dtype]
+    near = x * polynomial(x * x, error_function.NEAR[x.dtype])
+    bound = error_function.IS_ONE[x.dtype]
     far = with_sign_of(1.0 - _erfc(select(magnitude > bound, bound, magnitude)), x)
-    return select(magnitude < _ERF_NEAR_ENDS[x.dtype], near, far)
+    return select(magnitude < error_function.NEAR_ENDS[x.dtype], near, far)
 
 
 def _erfc(x: Expression) -> Expression:
     if x.dtype is float32:
-        return _exp_inside(-(x * polynomial(x, _ERF_EXPONENT)))
-    return _exp_inside(-(x * x)) * polynomial(x, _ERF_FAR) / polynomial(x, _ERF_FAR_BELOW)
+        return _exp_inside(-(x * polynomial(x, error_function.EXPONENT)))
+    return (
+        _exp_inside(-(x * x))
+        * polynomial(x, error_function.FAR)
+        / polynomial(x, error_function.FAR_BELOW)
+    )
 
 
 def split_powers_of_two(

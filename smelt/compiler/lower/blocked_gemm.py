@@ -28,7 +28,7 @@ from smelt.compiler.lower.nests import Loops, accumulate, input_position, nest
 from smelt.ir.loops import Buffer, Constant, Expression, Load, Scratch, Store, constant
 from smelt.ir.visit import Body, Index
 from smelt.ops.contraction import matmul
-from smelt.ops.movement import regroup
+from smelt.ops.regroup import regroup
 
 
 def lower_blocked_gemm(builder: KernelBuilder) -> Body:

@@ -1,0 +1,29 @@
+"""PyTorch's switches of its libraries: they can be set, and change nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps"]
+
+
+class _Backend:
+    """A library that Smelt does not use: not available, and with settings without effect."""
+
+    def __init__(self, **parts: Any) -> None:
+        vars(self).update(parts)
+
+    def is_available(self) -> bool:
+        """Returns False."""
+        return False
+
+    def is_built(self) -> bool:
+        """Returns False."""
+        return False
+
+
+cudnn = _Backend(enabled=False, benchmark=False, deterministic=True, allow_tf32=False)
+cuda = _Backend(matmul=_Backend(allow_tf32=False))
+mkl = _Backend()
+mkldnn = _Backend(enabled=False)
+mps = _Backend()

@@ -1,0 +1,122 @@
+"""`save` and `load`: tensors within dicts, lists and tuples as one file, in which nothing can run.
+
+The file is a .safetensors file. Its arrays are the tensors, under names that say where they stand
+(`model.0.weight`), so that other programs read them too; how they hang together, and all that is no
+array, stands as a table in the header (see `structure`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from smelt.errors import ArgumentTypeError, FileError
+from smelt.export.header import SafetensorsFile, opened
+from smelt.export.restored import Reader
+from smelt.export.safetensors import (
+    STRUCTURE,
+    copied,
+    read_arrays,
+    read_tensors,
+    write_arrays,
+)
+from smelt.export.structure import written
+from smelt.tensor.checked import described
+from smelt.tensor.device import check_device
+
+__all__ = ["load", "save"]
+
+Location = str | os.PathLike[str]
+VERSION = 1
+
+
+def save(obj: Any, f: Location) -> None:
+    """Writes tensors, state_dicts or a whole checkpoint to a file, for `load` to bring back.
+
+    What may be written: Tensors and Parameters of any dtype, NumPy arrays and numbers (also complex
+    ones and those that no Tensor has), None, bools, ints of any size, floats, text, bytes, dtypes,
+    and dicts, lists, tuples and sets of these. What stands at several places is one object again,
+    and tensors of one memory have one again. A tensor's gradient, and how it was computed, are not
+    written.
+
+    The file is there whole or not at all, and is read by whatever reads .safetensors files. Tensors
+    are copied first: what a step in another thread changes meanwhile is not torn apart within one.
+
+    Args:
+        obj: what to write, such as `{"model": model.state_dict(), "epoch": 3}`.
+        f: the path; an existing file is replaced.
+
+    Raises:
+        ArgumentError: something that a file does not hold, by its place; the error says what to
+            save in its stead.
+        FileError: the file cannot be written there.
+        MissingExtra: the library `safetensors` is not installed.
+
+    Example:
+        >>> import smelt, tempfile
+        >>> path = f"{tempfile.mkdtemp()}/checkpoint.safetensors"
+        >>> smelt.save({"weights": [smelt.ones(2)], "epoch": 3}, path)
+        >>> smelt.load(path)
+        {'weights': [tensor([1., 1.])], 'epoch': 3}
+    """
+    _check_path("save", f)
+    result = written(obj)
+    arrays = {name: copied(*stored) for name, stored in result.arrays.items()}
+    structure = json.dumps({"version": VERSION, "rows": result.rows}, separators=(",", ":"))
+    write_arrays(arrays, f, {STRUCTURE: structure})
+
+
+def load(
+    f: Location, map_location: Any = None, *, weights_only: bool = True, mmap: bool = False
+) -> Any:
+    """Reads what `save` wrote; of any other .safetensors file, its tensors by name.
+
+    Args:
+        f: the path of the file.
+        map_location: None or "cpu": where tensors are.
+        weights_only: whatever it is, nothing in a file is run; PyTorch's name.
+        mmap: whether arrays are a view of the file, as of `smelt.export.load_file`.
+
+    Returns:
+        The value, equal to what was saved, with the same dtypes and the same order.
+
+    Raises:
+        ArgumentError: a `map_location` elsewhere.
+        FileError: the file is missing, truncated, altered, or of another kind, such as one that
+            `torch.save` wrote; or a newer version of Smelt wrote it.
+        MissingExtra: the library `safetensors` is not installed.
+    """
+    _check_path("load", f)
+    check_device(map_location)
+    with opened(f) as file:
+        if STRUCTURE in file.metadata:
+            arrays = read_arrays(file, mmap)
+            return Reader(f, file.entries, arrays).value(_rows(file))
+        return read_tensors(file, mmap)
+
+
+def _rows(file: SafetensorsFile) -> Any:
+    """Returns the rows of the table in the header."""
+    try:
+        table = json.loads(file.metadata[STRUCTURE])
+        version, rows = table["version"], table["rows"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FileError(
+            f"{file.path}: the description of its structure is damaged ({error}); use another copy"
+        ) from None
+    if version != VERSION:
+        raise FileError(
+            f"{file.path}: has a structure of version {version!r}, and this Smelt reads {VERSION}; "
+            "read it with the version that wrote it"
+        )
+    return rows
+
+
+def _check_path(name: str, path: Any) -> None:
+    if not isinstance(path, (str, os.PathLike)):
+        wanted = "save(value, path)" if name == "save" else "load(path)"
+        raise ArgumentTypeError(
+            f"{name} needs a path, as in smelt.{wanted}, got {described(path)}; a file of its own "
+            "is written, not a part of an open one"
+        )

@@ -1,0 +1,102 @@
+"""Modules in other dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn, Self
+
+import numpy as np
+
+from smelt import guards
+from smelt.dtypes import as_dtype
+from smelt.errors import DTypeError
+from smelt.nn.parameter import Parameter
+from smelt.tensor import Tensor
+from smelt.tensor.device import check_device, is_cpu, no_device
+from smelt.tracing.engine import no_grad
+
+__all__ = ["Convertible"]
+
+
+class Convertible:
+    """A base class of Module."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yields the parameters."""
+        raise NotImplementedError
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yields the buffers."""
+        raise NotImplementedError
+
+    def to(
+        self,
+        target: Any = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+        *,
+        device: Any = None,
+        memory_format: Any = None,
+    ) -> Self:
+        """Brings all float parameters and buffers to another float dtype, in place.
+
+        The tensors stay the same objects; an optimizer's moments keep their dtype: make it later.
+
+        Args:
+            target: a float dtype, the device "cpu", or a tensor of the dtype that is wanted.
+            dtype: the dtype, behind a device.
+            non_blocking: without effect.
+            device: "cpu".
+            memory_format: without effect.
+
+        Raises:
+            ArgumentError: another device than the CPU.
+            DTypeError: no float dtype.
+        """
+        check_device(device)
+        if dtype is None or isinstance(dtype, bool):
+            if target is None or is_cpu(target):
+                return self
+            dtype = target.dtype if isinstance(target, Tensor) else target
+        else:
+            check_device(target)
+        target = as_dtype(dtype)
+        if not target.is_float:
+            raise DTypeError(f"a module's parameters must be floats, not {target.name}")
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dtype.is_float and tensor.dtype is not target:
+                with no_grad():
+                    converted = tensor.to(target)
+                    gradient = None if tensor.grad is None else tensor.grad.to(target)
+                tensor.replace_storage(np.array(converted.stored), target)
+                tensor.grad = gradient
+        guards.changed()
+        return self
+
+    def cpu(self) -> Self:
+        """Returns the module itself: everything is on the CPU."""
+        return self
+
+    def cuda(self, *arguments: Any) -> NoReturn:
+        """Raises ArgumentError: there is no device but the CPU."""
+        raise no_device("cuda")
+
+    def float(self) -> Self:
+        """Brings the module to float32."""
+        return self.to("float32")
+
+    def half(self) -> Self:
+        """Brings the module to float16."""
+        return self.to("float16")
+
+    def bfloat16(self) -> Self:
+        """Brings the module to bfloat16."""
+        return self.to("bfloat16")
+
+    def type(self, dtype: Any) -> Self:
+        """Brings the module to another float dtype."""
+        return self.to(dtype)
+
+    def double(self) -> Self:
+        """Brings the module to float64."""
+        return self.to("float64")

@@ -1,0 +1,35 @@
+"""All parameters of a model as one vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from smelt.errors import ShapeError
+from smelt.tensor import Tensor
+from smelt.tensor.shaping import cat, narrow
+from smelt.tracing.engine import no_grad
+
+__all__ = ["parameters_to_vector", "vector_to_parameters"]
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """Returns the elements of all parameters, one behind the other, as one vector."""
+    return cat([parameter.reshape(-1) for parameter in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Gives the parameters the elements of a vector, in the order of `parameters_to_vector`.
+
+    Raises:
+        ShapeError: the vector has another number of elements.
+    """
+    wanted = list(parameters)
+    total = sum(parameter.numel() for parameter in wanted)
+    if vec.shape != (total,):
+        raise ShapeError(f"vector_to_parameters: {vec.shape} for {total} elements")
+    start = 0
+    with no_grad():
+        for parameter in wanted:
+            part = narrow(vec, 0, start, parameter.numel())
+            parameter.copy_(part.reshape(parameter.shape))
+            start += parameter.numel()

@@ -1,0 +1,97 @@
+"""Order by NumPy: the places that sort rows, by fast sorts that are not stable themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_NARROW = 1 << 31
+_SPARSE = 64  # how many times as long a row is as the part of it that is wanted
+
+
+def places_in_order(
+    x: np.ndarray, count: int | None = None, descending: bool = False
+) -> np.ndarray:
+    """Returns the places (int64) that sort the last axis of x; equal elements keep their order.
+
+    nan counts as larger than everything. `count` wants the first so many only: then the others are
+    not sorted.
+
+    Where a number takes 32 bits, or integers lie within so many, number and place are sorted
+    together as one integer: no two are equal, so that any sort will do.
+    """
+    length = x.shape[-1]
+    if count is not None and 0 < count <= length // _SPARSE:
+        rows = [_few_in_order(row, count, descending) for row in x.reshape(-1, length)]
+        return np.array(rows, np.int64).reshape((*x.shape[:-1], count))
+    keys = _keys(x, descending) if 0 < length < _NARROW else None
+    if keys is None:
+        return _in_stable_order(x, descending)[..., :count].astype(np.int64, copy=False)
+    keys <<= 32
+    keys |= np.arange(length)
+    if count is not None and count < length:
+        keys = np.partition(keys, max(count - 1, 0), axis=-1)[..., :count]
+    keys.sort(axis=-1)
+    keys &= _NARROW * 2 - 1
+    return keys
+
+
+def _few_in_order(row: np.ndarray, count: int, descending: bool) -> np.ndarray:
+    """Returns the first places in order of a long row: of those elements that can be among them."""
+    last = row.size - count if descending else count - 1
+    bound = np.partition(row, last)[last]
+    # nan, which is neither above nor below, remains: it is right in front and harmless behind
+    candidates = np.flatnonzero(~(row < bound if descending else row > bound))
+    return candidates[places_in_order(row[candidates], None, descending)[:count]]
+
+
+def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
+    """Returns 32-bit integers, as int64, in the order of x; None where there are none."""
+    if x.dtype.kind == "f":
+        if x.dtype.itemsize > 4:
+            return None
+        numbers = x.astype(np.float32) + np.float32(0)  # no -0, which is equal to 0
+        numbers[np.isnan(numbers)] = np.nan  # positive
+        bits = numbers.view(np.int32)
+        keys = (bits ^ ((bits >> 31) & (_NARROW - 1))).astype(np.int64)
+    elif x.size and x.dtype.itemsize > 4:
+        low, high = int(x.min()), int(x.max())
+        if high - low >= _NARROW:
+            return None
+        keys = x - low
+    else:
+        keys = x.astype(np.int64)
+    return np.invert(keys, out=keys) if descending else keys
+
+
+def _in_stable_order(x: np.ndarray, descending: bool) -> np.ndarray:
+    """Returns places in order: of a fast sort where no two elements are equal."""
+    if descending:  # turned round before and after, so that equal elements keep their order
+        backward = _in_stable_order(x[..., ::-1], descending=False)[..., ::-1]
+        return x.shape[-1] - 1 - backward
+    if x.dtype.itemsize == 8 and 0 < x.shape[-1] < _NARROW and x.size == x.shape[-1]:
+        order = _by_halves(x.reshape(-1))
+        if order is not None:
+            return order.reshape(x.shape)
+    return np.argsort(x, axis=-1, kind="stable")
+
+
+def _by_halves(x: np.ndarray) -> np.ndarray | None:
+    """Returns the places in order of one row of 64-bit numbers, by their upper halves first; None
+    where too many of these are equal.
+    """
+    numbers = x.view(np.int64)
+    if x.dtype.kind == "f":
+        numbers = np.where(np.isnan(x), np.float64(np.nan), x + 0.0).view(np.int64)
+        numbers = numbers ^ ((numbers >> 63) & np.int64(2**63 - 1))
+    keys = numbers & ~np.int64(2 * _NARROW - 1)
+    keys |= np.arange(x.size)
+    keys.sort()
+    order = keys & (2 * _NARROW - 1)
+    upper = keys >> 32
+    equal = np.flatnonzero(upper[1:] == upper[:-1])  # to the next one
+    if equal.size > x.size // 16:
+        return None
+    again = np.unique(np.concatenate([equal, equal + 1]))
+    places = order[again]
+    order[again] = places[np.lexsort((places, numbers[places]))]
+    return order

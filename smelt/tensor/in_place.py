@@ -1,0 +1,143 @@
+"""The methods with an underscore: `p.add_(y)` gives a parameter or other state new contents.
+
+Tensors are values, and state is what is changed: parameters, buffers, `x.data`, and under `no_grad`
+whatever was not computed with a history. There `x.add_(y)` is `x.copy_(x + y)`, eagerly and in a
+compiled step. Elsewhere it raises AssignmentError, which says what to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from smelt.errors import AssignmentError
+from smelt.tensor import activations, arithmetic, elementary, indexing
+from smelt.tensor.apply import full
+from smelt.tensor.checked import checked
+from smelt.tracing.engine import context, no_grad
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = ["InPlace"]
+
+
+def check_state(x: Tensor, name: str, instead: str) -> None:
+    """Raises AssignmentError for a tensor that is no state, or not to be changed here."""
+    is_state = x.is_variable and not x.requires_grad
+    if x.tape_entry is None and (is_state or not context.grad_enabled):
+        return
+    raise AssignmentError(
+        f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
+        f"parameter or buffer is changed by x.{name}(...), x.copy_(new) or x += y under "
+        "smelt.no_grad()"
+    )
+
+
+def _changing(
+    name: str, function: Callable[..., Any], instead: str = "", casts: bool = False
+) -> Callable[..., Any]:
+    """Returns the method that gives a state the result of a function.
+
+    Args:
+        name: the method's.
+        function: takes the tensor and the method's arguments.
+        instead: what to write for a new tensor.
+        casts: whether the result takes the state's dtype, whatever it is.
+    """
+    instead = instead or f"x = x.{name[:-1]}(...)"
+
+    def change(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
+        check_state(x, name, instead)
+        with no_grad():
+            result = function(x, *arguments, **options)
+            if not casts:
+                x.check_fits(f"{name}()", result)
+            return x.copy_(result)
+
+    change.__name__ = name
+    change.__doc__ = (
+        f"Changes a state in place, and returns it; for a new tensor write {instead}.\n\n"
+        "        Raises:\n            AssignmentError: the tensor is no state.\n"
+    )
+    return checked(change, __name__, f"InPlace.{name}")
+
+
+def _filled(x: Tensor, value: Any) -> Any:
+    return full(x.shape, value, x.dtype) if not hasattr(value, "dtype") else value.expand(x.shape)
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return full(x.shape, 0, x.dtype)
+
+
+def _normal(x: Tensor, mean: float = 0, std: float = 1, generator: Any = None) -> Tensor:
+    from smelt.random import randn
+
+    return randn(*x.shape, dtype=x.dtype, generator=generator) * std + mean
+
+
+def _uniform(x: Tensor, a: float = 0, b: float = 1, generator: Any = None) -> Tensor:
+    from smelt.random import rand
+
+    return rand(*x.shape, dtype=x.dtype, generator=generator) * (b - a) + a
+
+
+def _bernoulli(x: Tensor, p: Any = 0.5, generator: Any = None) -> Tensor:
+    from smelt.random import bernoulli
+
+    return bernoulli(p, x.shape, generator=generator)
+
+
+def _exponential(x: Tensor, lambd: float = 1, generator: Any = None) -> Tensor:
+    from smelt.random import exponential
+
+    return exponential(lambd, x.shape, generator=generator)
+
+
+class InPlace:
+    """A base class of Tensor."""
+
+    __slots__ = ()
+
+    abs_ = _changing("abs_", elementary.abs)
+    add_ = _changing("add_", arithmetic.add, "x = x + y")
+    addcdiv_ = _changing("addcdiv_", elementary.addcdiv)
+    addcmul_ = _changing("addcmul_", elementary.addcmul)
+    bernoulli_ = _changing("bernoulli_", _bernoulli, "smelt.bernoulli(p, x.shape)", casts=True)
+    ceil_ = _changing("ceil_", elementary.ceil)
+    clamp_ = _changing("clamp_", elementary.clamp, "x = x.clamp(min, max)")
+    clamp_max_ = _changing("clamp_max_", elementary.clamp_max)
+    clamp_min_ = _changing("clamp_min_", elementary.clamp_min)
+    clip_ = _changing("clip_", elementary.clamp)
+    cos_ = _changing("cos_", elementary.cos)
+    div_ = _changing("div_", arithmetic.div, "x = x / y")
+    exp_ = _changing("exp_", elementary.exp)
+    exponential_ = _changing(
+        "exponential_", _exponential, "smelt.exponential(rate, x.shape)", casts=True
+    )
+    fill_ = _changing("fill_", _filled, "x = smelt.full_like(x, value)", casts=True)
+    floor_ = _changing("floor_", elementary.floor)
+    lerp_ = _changing("lerp_", elementary.lerp)
+    log_ = _changing("log_", elementary.log)
+    masked_fill_ = _changing("masked_fill_", indexing.masked_fill)
+    mul_ = _changing("mul_", arithmetic.mul, "x = x * y")
+    nan_to_num_ = _changing("nan_to_num_", elementary.nan_to_num)
+    neg_ = _changing("neg_", arithmetic.neg, "x = -x")
+    normal_ = _changing("normal_", _normal, "mean + std * smelt.randn_like(x)", casts=True)
+    pow_ = _changing("pow_", elementary.pow, "x = x ** y")
+    reciprocal_ = _changing("reciprocal_", elementary.reciprocal)
+    relu_ = _changing("relu_", activations.relu, "x = x.relu()")
+    round_ = _changing("round_", elementary.round)
+    rsqrt_ = _changing("rsqrt_", elementary.rsqrt)
+    scatter_add_ = _changing("scatter_add_", indexing.scatter_add)
+    sigmoid_ = _changing("sigmoid_", activations.sigmoid)
+    sign_ = _changing("sign_", elementary.sign)
+    sin_ = _changing("sin_", elementary.sin)
+    sqrt_ = _changing("sqrt_", elementary.sqrt)
+    square_ = _changing("square_", elementary.square)
+    sub_ = _changing("sub_", arithmetic.sub, "x = x - y")
+    tanh_ = _changing("tanh_", elementary.tanh)
+    trunc_ = _changing("trunc_", elementary.trunc)
+    uniform_ = _changing("uniform_", _uniform, "a + (b - a) * smelt.rand_like(x)", casts=True)
+    zero_ = _changing("zero_", _zeros, "x = smelt.zeros_like(x)")

@@ -1,0 +1,128 @@
+"""Hooks on tensors: functions that see, and may replace, a gradient on its way backward.
+
+They are kept beside the tensors, since few have any. The walk calls those of the tensors that it
+passes; whoever asked for the gradients calls those of the ends (`backward`, `autograd.grad`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from smelt.errors import ArgumentTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
+
+__all__ = ["HookHandle", "add_hook", "hooked", "hooks_of", "retain"]
+
+Hook = Callable[[Any], Any]
+
+
+class HookHandle:
+    """What registering a hook returns: `remove()` takes the hook away.
+
+    Args:
+        hooks: where the hook stands.
+        key: under which key.
+        changed: is called when it has been removed.
+    """
+
+    def __init__(
+        self, hooks: dict[int, Any], key: int, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._hooks = hooks
+        self._key = key
+        self._changed = changed
+
+    def remove(self) -> None:
+        """Takes the hook away; a second call changes nothing."""
+        if self._hooks.pop(self._key, None) is not None:
+            self._changed()
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+class _Hooks:
+    """The hooks of one tensor."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        key = id(tensor)
+        self.reference = weakref.ref(tensor, lambda _: _of_tensor.pop(key, None))
+        self.functions: dict[int, Hook] = {}
+        self.retains = False  # whether the gradient is kept in `.grad`
+
+
+_of_tensor: dict[int, _Hooks] = {}
+
+
+def _entry(tensor: Tensor) -> _Hooks:
+    found = _of_tensor.get(id(tensor))
+    if found is None or found.reference() is not tensor:
+        found = _of_tensor[id(tensor)] = _Hooks(tensor)
+    return found
+
+
+def add_hook(tensor: Tensor, hook: Hook, changed: Callable[[], None] = lambda: None) -> HookHandle:
+    """Lets `hook(gradient)` see every gradient of a tensor; what it returns replaces it.
+
+    Args:
+        tensor: requires a gradient.
+        hook: takes the gradient and returns another one of its shape, or None.
+        changed: is called when the hook is removed.
+
+    Raises:
+        ArgumentTypeError: `hook` cannot be called.
+    """
+    if not callable(hook):
+        raise ArgumentTypeError(
+            f"register_hook: hook must be a function, got a {type(hook).__name__}"
+        )
+    functions = _entry(tensor).functions
+    key = max(functions, default=-1) + 1
+    functions[key] = hook
+    return HookHandle(functions, key, changed)
+
+
+def retain(tensor: Tensor) -> None:
+    """Lets `backward` leave the gradient of a computed tensor in its `.grad`."""
+    _entry(tensor).retains = True
+
+
+def hooks_of(tensor: Tensor) -> Hashable:
+    """Returns the hooks of a tensor, by which a compiled step knows that they are the same."""
+    found = _of_tensor.get(id(tensor))
+    if found is None or found.reference() is not tensor:
+        return ()
+    return (*map(id, found.functions.values()), found.retains)
+
+
+def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
+    """Returns the gradient that the hooks of a tensor leave.
+
+    Raises:
+        ShapeError: a hook returned another shape.
+    """
+    if not _of_tensor:
+        return gradient
+    found = _of_tensor.get(id(tensor))
+    if found is None or found.reference() is not tensor:
+        return gradient
+    for hook in tuple(found.functions.values()):
+        replaced = hook(gradient)
+        if replaced is None:
+            continue
+        if getattr(replaced, "shape", None) != tensor.shape:
+            raise ShapeError(
+                f"register_hook: a hook must return None or a gradient of shape {tensor.shape}, "
+                f"got {getattr(replaced, 'shape', type(replaced).__name__)}"
+            )
+        gradient = replaced
+    if found.retains and tensor.tape_entry is not None:
+        tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
+    return gradient

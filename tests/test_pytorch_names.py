@@ -1,0 +1,109 @@
+"""What is found under PyTorch's names, and what is said of those that Smelt has not."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+import smelt
+from smelt import nn
+from smelt.errors import ArgumentError, ShapeError
+from smelt.nn.utils import parameters_to_vector, rnn, vector_to_parameters
+from smelt.pytorch_names import _INSTEAD, _LAZY
+
+
+@pytest.mark.parametrize(("module", "name"), [(m, n) for m, names in _LAZY.items() for n in names])
+def test_names_are_loaded_when_they_are_wanted(module: str, name: str) -> None:
+    assert getattr(importlib.import_module(module), name) is not None
+    assert name in dir(importlib.import_module(module))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(m, n) for m, names in _INSTEAD.items() for n in names]
+)
+def test_an_absent_name_says_what_to_write(module: str, name: str) -> None:
+    with pytest.raises(AttributeError, match="has no attribute") as caught:
+        getattr(importlib.import_module(module), name)
+    assert _INSTEAD[module][name] in str(caught.value)
+
+
+def test_a_misspelt_name_gets_the_nearest() -> None:
+    with pytest.raises(AttributeError, match="did you mean 'zeros'"):
+        smelt.zeroes  # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean 'Linear'"):
+        nn.Lineer  # noqa: B018
+    with pytest.raises(AttributeError, match="did you mean 'kaiming_uniform_'"):
+        nn.init.kaiming_uniform  # noqa: B018
+    assert not hasattr(smelt, "__wrapped__")
+
+
+def test_dtypes_have_pytorchs_names() -> None:
+    assert smelt.long is smelt.int64
+    assert smelt.float is smelt.float32
+    assert smelt.double is smelt.float64
+    assert smelt.half is smelt.float16
+    assert smelt.int is smelt.int32
+    assert smelt.bool is smelt.bool_
+
+
+def test_types_make_tensors() -> None:
+    assert smelt.FloatTensor(2, 3).shape == smelt.Tensor(2, 3).shape == (2, 3)
+    assert smelt.LongTensor([1, 2]).dtype is smelt.int64
+    assert smelt.Tensor([1, 2]).dtype is smelt.Tensor(np.ones(2)).dtype is smelt.float32
+    assert smelt.Tensor().shape == (0,)
+    assert smelt.Tensor(2, 3, 4, 5).shape == (2, 3, 4, 5)
+    assert smelt.ones(2).type(smelt.LongTensor).dtype is smelt.int64
+    assert smelt.ones(2).type() == "smelt.FloatTensor"
+
+
+def test_the_device_is_the_cpu() -> None:
+    device = smelt.device("cuda" if smelt.cuda.is_available() else "cpu")
+    assert smelt.ones(2).device == device == "cpu"
+    assert device.type == str(device) == "cpu"
+    assert smelt.ones(2).to(device).shape == (2,)
+    with pytest.raises(ArgumentError, match="no device"):
+        smelt.device("cpu", 3)
+
+
+def test_grad_mode() -> None:
+    x = smelt.ones(1, requires_grad=True)
+    with smelt.inference_mode():
+        assert not (x * 2).requires_grad
+    with smelt.set_grad_enabled(False):
+        assert not smelt.is_grad_enabled()
+    assert smelt.is_grad_enabled()
+    smelt.set_grad_enabled(False)
+    assert not (x * 2).requires_grad
+    smelt.set_grad_enabled(True)
+    assert (x * 2).requires_grad
+
+
+def test_parameters_as_a_vector() -> None:
+    layer = nn.Linear(2, 3)
+    vector = parameters_to_vector(layer.parameters())
+    assert vector.shape == (9,)
+    vector_to_parameters(smelt.arange(9).float(), layer.parameters())
+    assert layer.bias.tolist() == [6, 7, 8]
+    with pytest.raises(ShapeError, match="9 elements"):
+        vector_to_parameters(smelt.ones(2), layer.parameters())
+
+
+def test_sequences_are_padded() -> None:
+    parts = [smelt.ones(2), smelt.ones(1)]
+    assert rnn.pad_sequence(parts, batch_first=True).tolist() == [[1, 1], [1, 0]]
+    assert rnn.pad_sequence(parts, padding_value=5, padding_side="left").tolist() == [
+        [1, 5],
+        [1, 1],
+    ]
+    with pytest.raises(ShapeError, match="behind the first axis"):
+        rnn.pad_sequence([smelt.ones(2, 2), smelt.ones(1)])
+
+
+def test_datasets_one_behind_the_other() -> None:
+    whole = smelt.utils.data.ConcatDataset([[1, 2], [3]])
+    assert [whole[index] for index in range(len(whole))] == [1, 2, 3]
+    assert whole[-1] == 3
+    with pytest.raises(ArgumentError, match="at least one"):
+        smelt.utils.data.ConcatDataset([])
