@@ -250,7 +250,7 @@ def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) 
     return where(numbers < max(1, steps // 2), first + numbers * gap, from_last).to(dtype)
 
 
-def _require_room(dtype: Any, *numbers: int) -> None:
+def _require_room(dtype: Any, *numbers: float) -> None:
     """Raises DTypeError for a number that a dtype does not have."""
     for number in numbers:
         as_tensor(number, as_dtype(dtype))
