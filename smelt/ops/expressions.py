@@ -18,7 +18,7 @@ def relu(x: Expression) -> Expression:
     return Binary("maximum", x, Constant(0.0, x.dtype))
 
 
-def _other_leg(x: Expression) -> Expression:
+def other_leg(x: Expression) -> Expression:
     """Returns sqrt(1 - x^2): what x lacks to a right triangle with hypotenuse 1."""
     one = Constant(1.0, x.dtype)
     return Unary("sqrt", (one - x) * (one + x), x.dtype)
@@ -26,12 +26,12 @@ def _other_leg(x: Expression) -> Expression:
 
 def asin(x: Expression) -> Expression:
     """Returns the angle whose sine is x."""
-    return Binary("atan2", x, _other_leg(x))
+    return Binary("atan2", x, other_leg(x))
 
 
 def acos(x: Expression) -> Expression:
     """Returns the angle whose cosine is x."""
-    return Binary("atan2", _other_leg(x), x)
+    return Binary("atan2", other_leg(x), x)
 
 
 def _half_power(x: Expression) -> tuple[Expression, Expression]:
