@@ -61,9 +61,15 @@ class _Hooks:
 _of_tensor: dict[int, _Hooks] = {}
 
 
-def _entry(tensor: Tensor) -> _Hooks:
+def _found(tensor: Tensor) -> _Hooks | None:
+    """Returns the hooks of a tensor; an id may have been another's that is gone."""
     found = _of_tensor.get(id(tensor))
-    if found is None or found.reference() is not tensor:
+    return found if found is not None and found.reference() is tensor else None
+
+
+def _entry(tensor: Tensor) -> _Hooks:
+    found = _found(tensor)
+    if found is None:
         found = _of_tensor[id(tensor)] = _Hooks(tensor)
     return found
 
@@ -96,10 +102,8 @@ def retain(tensor: Tensor) -> None:
 
 def hooks_of(tensor: Tensor) -> Hashable:
     """Returns the hooks of a tensor, by which a compiled step knows that they are the same."""
-    found = _of_tensor.get(id(tensor))
-    if found is None or found.reference() is not tensor:
-        return ()
-    return (*map(id, found.functions.values()), found.retains)
+    found = _found(tensor)
+    return () if found is None else (*map(id, found.functions.values()), found.retains)
 
 
 def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
@@ -108,10 +112,8 @@ def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
     Raises:
         ShapeError: a hook returned another shape.
     """
-    if not _of_tensor:
-        return gradient
-    found = _of_tensor.get(id(tensor))
-    if found is None or found.reference() is not tensor:
+    found = _found(tensor) if _of_tensor else None
+    if found is None:
         return gradient
     for hook in tuple(found.functions.values()):
         replaced = hook(gradient)
