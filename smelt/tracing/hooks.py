@@ -15,7 +15,7 @@ from smelt.errors import ArgumentTypeError, ShapeError
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["HookHandle", "add_hook", "hooked", "hooks_of", "retain"]
+__all__ = ["HookHandle", "add_hook", "hooked", "hooks_of", "register", "retain"]
 
 Hook = Callable[[Any], Any]
 
@@ -89,10 +89,18 @@ def add_hook(tensor: Tensor, hook: Hook, changed: Callable[[], None] = lambda: N
         raise ArgumentTypeError(
             f"register_hook: hook must be a function, got a {type(hook).__name__}"
         )
-    functions = _entry(tensor).functions
-    key = max(functions, default=-1) + 1
-    functions[key] = hook
-    return HookHandle(functions, key, changed)
+    return register(_entry(tensor).functions, hook, changed)
+
+
+def register(
+    hooks: dict[int, Callable[..., Any]],
+    hook: Callable[..., Any],
+    changed: Callable[[], None] = lambda: None,
+) -> HookHandle:
+    """Puts a hook behind the others; returns what takes it away, and calls `changed` then."""
+    key = max(hooks, default=-1) + 1
+    hooks[key] = hook
+    return HookHandle(hooks, key, changed)
 
 
 def retain(tensor: Tensor) -> None:
