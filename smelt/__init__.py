@@ -7,6 +7,8 @@
 This file is the public face and nothing else: what is named here is for everyone, and is kept.
 """
 
+import typing as _typing
+
 from smelt import starting as _starting  # noqa: F401  # isort: skip  # before what takes time
 from smelt import data, dtypes, dual, errors, nn, optim, random
 from smelt.autodiff import (
@@ -54,7 +56,6 @@ from smelt.dtypes import float16 as half
 from smelt.dtypes import float64 as double
 from smelt.dtypes import int64 as long
 from smelt.einops_backend import register as _register_with_einops
-from smelt.export import load, save
 from smelt.functional import log_softmax, relu, sigmoid, softmax
 from smelt.nn.explain import explain
 from smelt.nn.summary import summary
@@ -220,6 +221,9 @@ from smelt.tracing.engine import (
     set_grad_enabled,
 )
 from smelt.version import __version__ as __version__
+
+if _typing.TYPE_CHECKING:  # loaded when they are first asked for: `pytorch_names.py`
+    from smelt.export import load, save
 
 _register_with_einops()
 _install_short_tracebacks()

@@ -116,14 +116,30 @@ def _renamed(target: Path, before: os.stat_result | None) -> Iterator[Path]:
     temporary, handle = _locked_file(target, permissions)
     try:
         yield temporary
-        if before is not None:
-            _give(handle, before)
-        os.fsync(handle)
+        _finish(temporary, handle, before)
         os.replace(temporary, target)
         _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _finish(temporary: Path, handle: int, before: os.stat_result | None) -> None:
+    """Gives what was written its owner and permissions, and sees that it is on the disk.
+
+    A library may have written a file of its own and renamed it onto `temporary`, as safetensors
+    does: that one gets the permissions that the process's umask has left to the one in `handle`.
+    """
+    is_ours = os.path.samestat(os.stat(temporary), os.fstat(handle))
+    written = os.dup(handle) if is_ours else os.open(temporary, os.O_RDONLY)
+    try:
+        if not is_ours:
+            os.fchmod(written, os.fstat(handle).st_mode & PERMISSIONS)
+        if before is not None:
+            _give(written, before)
+        os.fsync(written)
+    finally:
+        os.close(written)
 
 
 @contextmanager

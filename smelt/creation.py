@@ -225,6 +225,8 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
     kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if integral else dtypes.float32
     numbers = iota(shape=(count,), axis=0)
     if integral:
+        if count:
+            _require_room(kind, start, start + (count - 1) * step)
         return (numbers * step + start).to(kind)
     return (numbers.to(dtypes.float64) * float(step) + float(start)).to(kind)
 
@@ -239,11 +241,19 @@ def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) 
         raise ArgumentError(f"linspace: the number of steps must not be negative: {steps}")
     numbers = iota(shape=(steps,), axis=0).to(dtypes.float64)
     whole = not as_dtype(dtype).is_float
+    if whole:
+        _require_room(dtype, *(math.trunc(b) for b in (start, end) if isinstance(b, (int, float))))
     ends = [as_tensor(bound, dtypes.float64).to(dtypes.float64) for bound in (start, end)]
     first, last = (bound.trunc() if whole else bound for bound in ends)
     gap = (last - first) / max(1, steps - 1)
     from_last = last - (steps - 1 - numbers) * gap
     return where(numbers < max(1, steps // 2), first + numbers * gap, from_last).to(dtype)
+
+
+def _require_room(dtype: Any, *numbers: float) -> None:
+    """Raises DTypeError for a number that a dtype does not have."""
+    for number in numbers:
+        as_tensor(number, as_dtype(dtype))
 
 
 def eye(n: int, m: int | None = None, dtype: Any = dtypes.float32) -> Tensor:

@@ -15,6 +15,8 @@ _LAZY = {
         "export": "smelt.export",
         "float": "smelt.dtypes:float32",
         "int": "smelt.dtypes:int32",
+        "load": "smelt.export:load",
+        "save": "smelt.export:save",
         "train": "smelt.train",
         "utils": "smelt.utils",
     },
@@ -113,8 +115,8 @@ _INSTEAD = {
     "smelt.autograd": {
         "Function": "write the formula with Smelt's functions; its derivative follows from them",
         "functional": "smelt itself has jvp, vjp, hessian, jacrev, jacfwd",
-        "detect_anomaly": "look at the values eagerly, under smelt.settings(compile=False)",
-        "set_detect_anomaly": "look at the values eagerly, under smelt.settings(compile=False)",
+        "detect_anomaly": "write with smelt.settings(check_nan=True)",
+        "set_detect_anomaly": "write with smelt.settings(check_nan=True)",
     },
     "smelt.utils.data": {
         "IterableDataset": "write a Dataset with __len__ and __getitem__, or a generator",

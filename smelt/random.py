@@ -213,6 +213,7 @@ def randint(
 
     Raises:
         ArgumentError: the range is empty or wider than 2^62.
+        DTypeError: the dtype lacks one of the numbers.
     """
     if isinstance(high, (tuple, list)):  # PyTorch's randint(high, size)
         high, size = None, high
@@ -220,6 +221,8 @@ def randint(
     span = high - low
     if not 0 < span <= 2**62:
         raise ArgumentError(f"randint: the range {low}..{high} is empty or too wide")
+    for end in (low, high - 1):
+        as_tensor(end, as_dtype(dtype))  # an error where the dtype lacks it
     first, second = (generator or default_generator()).words(_size(size))
     wide, narrow = _unsigned(first), _unsigned(second)
     if span <= 2**31:  # the upper half of a 64-bit fraction times the span

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,10 @@ def calls(function: Callable[..., Any]) -> Iterator[tuple[list[Any], dict[str, A
 
 
 @pytest.mark.parametrize("function", [*functions(), *classes()])
-def test_no_raw_error_escapes(function: Callable[..., Any]) -> None:
+def test_no_raw_error_escapes(
+    function: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some take the string for the name of a file, and write it
     for arguments, options in calls(function):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

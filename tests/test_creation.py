@@ -114,6 +114,14 @@ def test_arange_errors_and_dtype():
         creation.arange(0, 1, 0)
 
 
+def test_ranges_that_a_dtype_lacks_are_refused():
+    assert creation.arange(2**31 - 2, 2**31, dtype="int32").tolist() == [2**31 - 2, 2**31 - 1]
+    with pytest.raises(DTypeError, match="does not fit int32"):
+        creation.arange(2**31 - 1, 2**31 + 1, dtype="int32")
+    with pytest.raises(DTypeError, match="does not fit int32"):
+        creation.linspace(0, 2**40, 3, dtype="int32")
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2, 7, 100])
 def test_linspace(steps):
     found = creation.linspace(-0.3, 2.2, steps, dtype="float64").numpy()

@@ -12,7 +12,7 @@ import pytest
 
 from smelt import compile, dtypes, exact_math, random
 from smelt.creation import tensor, zeros
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ops.random import philox, random_bits
 from smelt.random import Generator
 from smelt.settings import settings
@@ -202,6 +202,9 @@ def test_randint_with_one_bound_and_its_errors():
         random.randint(5, 5)
     with pytest.raises(ArgumentError, match="too wide"):
         random.randint(-(2**62), 2**62)
+    with pytest.raises(DTypeError, match="does not fit int32"):
+        random.randint(0, 2**31 + 1, (3,), dtype="int32")
+    assert random.randint(0, 2**31, (3,), dtype="int32").numpy().min() >= 0
 
 
 def test_randperm_holds_each_number_once_and_is_even():

@@ -64,10 +64,7 @@ class Batching(NestedEngine):
         with using(self.outer):
             if True not in batched:
                 return self.outer.evaluate(op, operands, attributes, kind)
-            physical = [
-                physical_of(x) if has else x for x, has in zip(operands, batched, strict=True)
-            ]
-            return Batched(op.batch(tuple(physical), batched, **attributes), self)
+            return Batched(op.batch(tuple(self.physical(operands)), batched, **attributes), self)
 
     def owns(self, tensor: Tensor) -> bool:
         """Returns whether a tensor differs from example to example of this `vmap`."""
@@ -80,6 +77,12 @@ class Batching(NestedEngine):
     def axes_of(self, tensors: Iterable[Tensor]) -> tuple[int | None, ...]:
         """Returns 0 for each tensor that differs from example to example, None for the others."""
         return tuple([0 if self.owns(tensor) else None for tensor in tensors])
+
+    def physical(self, tensors: Iterable[Tensor]) -> list[Tensor]:
+        """Returns the batch behind each tensor that differs from example to example, the others
+        as they are.
+        """
+        return [physical_of(x) if self.owns(x) else x for x in tensors]
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """Returns a value that is the same for every example."""

@@ -20,6 +20,7 @@ from smelt.dtypes import DType
 from smelt.ir.graph import CONSTANT, Graph, Node, topological
 from smelt.ops.op import Op
 from smelt.tracing.births import Births
+from smelt.tracing.engine import quietly
 
 Arrays = list[np.ndarray]
 
@@ -50,13 +51,13 @@ class GraphRun:
         if isinstance(op, GetElement):
             return inputs[0][node.attributes["number"]]
         assert isinstance(op, Op)
-        with np.errstate(all="ignore"):
-            array = np.asarray(op.value(*inputs, **node.attributes), node.dtype.storage)
+        result = quietly(op.value, *inputs, **node.attributes)
+        array = np.asarray(result, node.dtype.storage)
         if node.dtype.is_float:
             kinds = [operand.dtype for operand in node.inputs]
             operands = list(zip(inputs, kinds, strict=True))
-            result = array, node.dtype
-            self.births.examine(op, operands, node.attributes, result, node.origin)
+            made = array, node.dtype
+            self.births.examine(op, operands, node.attributes, made, node.origin)
         return array
 
     def body(self, graph: Graph, states: Arrays, arguments: Arrays) -> tuple[Arrays, Arrays]:

@@ -32,18 +32,10 @@ __all__ = ["COMPLEX", "NUMBERS", "Rows", "Written", "is_key", "written"]
 Rows = list[list[Any]]
 Stored = dict[str, tuple[str, np.ndarray]]  # name -> name of the dtype, what the file holds
 
-NUMBERS: tuple[str, ...] = (
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
+NUMBERS = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
 )
-NUMBERS += ("float16", "float32", "float64", "complex64", "complex128")
 COMPLEX = {"complex64": "float32", "complex128": "float64"}  # written as pairs of these
 WIDEST = 2**63  # integers from here on are written in hexadecimal digits
 LARGEST_KEY = 2**60

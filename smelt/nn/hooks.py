@@ -8,7 +8,7 @@ from typing import Any
 from smelt import guards
 from smelt.errors import ArgumentTypeError, GradientError
 from smelt.tensor import Tensor
-from smelt.tracing.hooks import HookHandle
+from smelt.tracing.hooks import HookHandle, register
 
 __all__ = ["HookHandle", "Hooked"]
 
@@ -56,11 +56,9 @@ class Hooked:
             raise ArgumentTypeError(
                 f"{type(self).__name__}: a hook must be a function, got a {type(hook).__name__}"
             )
-        hooks = vars(self).setdefault(kind, {})
-        key = max(hooks, default=-1) + 1
-        hooks[key] = hook
+        handle = register(vars(self).setdefault(kind, {}), hook, guards.changed)
         guards.changed()
-        return HookHandle(hooks, key, guards.changed)
+        return handle
 
     def _before(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Returns the inputs that the hooks before `forward` leave."""

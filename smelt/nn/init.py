@@ -38,6 +38,10 @@ __all__ = [
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Fills with numbers drawn evenly from [a, b)."""
+    if a > b:
+        raise ArgumentError(
+            f"uniform_: from {a} to {b} there are no numbers; give the lower one first"
+        )
     return tensor.copy_(rand(*tensor.shape, dtype=tensor.dtype) * (b - a) + a)
 
 

@@ -268,10 +268,20 @@ log1p = Elementwise(
 sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
 sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
 cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
+# cos(asin(x)); an operation of its own, so that asin has a second derivative at 1
+cos_asin = Elementwise(
+    "cos_asin",
+    lambda x: np.sqrt((1.0 - x) * (1.0 + x)),
+    (lambda y, x: -x / y,),
+    accepts=FLOAT,
+    expression=expressions.cos_asin,
+    cost=8,
+    domain=(-0.9, 0.9),
+)
 asin = Elementwise(
     "asin",
     np.arcsin,
-    (lambda y, x: 1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    (lambda y, x: 1.0 / cos_asin(x),),
     accepts=FLOAT,
     expression=expressions.asin,
     cost=34,
@@ -280,7 +290,7 @@ asin = Elementwise(
 acos = Elementwise(
     "acos",
     np.arccos,
-    (lambda y, x: -1.0 / sqrt((1.0 - x) * (1.0 + x)),),
+    (lambda y, x: -1.0 / cos_asin(x),),
     accepts=FLOAT,
     expression=expressions.acos,
     cost=34,

@@ -18,20 +18,20 @@ def relu(x: Expression) -> Expression:
     return Binary("maximum", x, Constant(0.0, x.dtype))
 
 
-def _other_leg(x: Expression) -> Expression:
-    """Returns sqrt(1 - x^2): what x lacks to a right triangle with hypotenuse 1."""
+def cos_asin(x: Expression) -> Expression:
+    """Returns sqrt(1 - x^2), the cosine of the angle whose sine is x."""
     one = Constant(1.0, x.dtype)
     return Unary("sqrt", (one - x) * (one + x), x.dtype)
 
 
 def asin(x: Expression) -> Expression:
     """Returns the angle whose sine is x."""
-    return Binary("atan2", x, _other_leg(x))
+    return Binary("atan2", x, cos_asin(x))
 
 
 def acos(x: Expression) -> Expression:
     """Returns the angle whose cosine is x."""
-    return Binary("atan2", _other_leg(x), x)
+    return Binary("atan2", cos_asin(x), x)
 
 
 def _half_power(x: Expression) -> tuple[Expression, Expression]:

@@ -49,10 +49,7 @@ def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
     if x.dtype.kind == "f":
         if x.dtype.itemsize > 4:
             return None
-        numbers = x.astype(np.float32) + np.float32(0)  # no -0, which is equal to 0
-        numbers[np.isnan(numbers)] = np.nan  # positive
-        bits = numbers.view(np.int32)
-        keys = (bits ^ ((bits >> 31) & (_NARROW - 1))).astype(np.int64)
+        keys = _ordered_bits(x.astype(np.float32)).astype(np.int64)
     elif x.size and x.dtype.itemsize > 4:
         low, high = int(x.min()), int(x.max())
         if high - low >= _NARROW:
@@ -63,9 +60,17 @@ def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:
     return np.invert(keys, out=keys) if descending else keys
 
 
+def _ordered_bits(x: np.ndarray) -> np.ndarray:
+    """Returns integers as wide as the floats, in their order; nan, of any sign, comes last."""
+    kind = x.dtype.type
+    # adding 0 makes 0 of -0, which is equal to it
+    bits = np.where(np.isnan(x), kind(np.nan), x + kind(0)).view(f"i{x.dtype.itemsize}")
+    return bits ^ ((bits >> (8 * x.dtype.itemsize - 1)) & np.iinfo(bits.dtype).max)
+
+
 def _in_stable_order(x: np.ndarray, descending: bool) -> np.ndarray:
     """Returns places in order: of a fast sort where no two elements are equal."""
-    if descending:  # turned round before and after, so that equal elements keep their order
+    if descending:  # reversed before and after, so that equal elements keep their order
         backward = _in_stable_order(x[..., ::-1], descending=False)[..., ::-1]
         return x.shape[-1] - 1 - backward
     if x.dtype.itemsize == 8 and 0 < x.shape[-1] < _NARROW and x.size == x.shape[-1]:
@@ -79,10 +84,7 @@ def _by_halves(x: np.ndarray) -> np.ndarray | None:
     """Returns the places in order of one row of 64-bit numbers, by their upper halves first; None
     where too many of these are equal.
     """
-    numbers = x.view(np.int64)
-    if x.dtype.kind == "f":
-        numbers = np.where(np.isnan(x), np.float64(np.nan), x + 0.0).view(np.int64)
-        numbers = numbers ^ ((numbers >> 63) & np.int64(2**63 - 1))
+    numbers = _ordered_bits(x) if x.dtype.kind == "f" else x.view(np.int64)
     keys = numbers & ~np.int64(2 * _NARROW - 1)
     keys |= np.arange(x.size)
     keys.sort()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
-from smelt.tensor.apply import axis_of, floating, promoted
+from smelt.tensor.apply import axis_of, common_dtype, floating, promoted
 from smelt.tensor.elementary import erf, exp, expm1, log, log1p, tanh, where
 from smelt.tensor.reductions import largest, wide
 from smelt.tensor.reductions import sum as sum_over
@@ -35,7 +35,10 @@ def step(x: Tensor) -> Tensor:
     return (x >= 0).to(x.dtype)
 
 
-heaviside = step
+def heaviside(x: Tensor, values: Any = 1) -> Tensor:
+    """Returns 1 where x > 0, `values` where x = 0, else 0; its derivative by x is 0."""
+    dtype = common_dtype((x, values))
+    return where(x == 0, values, (x > 0).to(dtype)).to(dtype)
 
 
 def relu(x: Tensor) -> Tensor:

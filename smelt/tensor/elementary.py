@@ -199,9 +199,16 @@ def ceil(x: Any) -> Tensor:
     return _whole(elementwise.ceil, x)
 
 
-def round(x: Any) -> Tensor:
-    """Returns the nearest whole number, the even one at a tie; its derivative is 0."""
-    return _whole(elementwise.round, x)
+def round(x: Any, decimals: int = 0) -> Tensor:
+    """Returns the nearest whole number, the even one at a tie; its derivative is 0.
+
+    With `decimals` the nearest number of so many digits behind the point: round(x * 10^d) / 10^d.
+    """
+    if not decimals:
+        return _whole(elementwise.round, x)
+    scale = 10.0 ** abs(decimals)
+    x = floating(x)
+    return round(x * scale) / scale if decimals > 0 else round(x / scale) * scale
 
 
 def trunc(x: Any) -> Tensor:

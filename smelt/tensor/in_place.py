@@ -72,15 +72,15 @@ def _zeros(x: Tensor) -> Tensor:
 
 
 def _normal(x: Tensor, mean: float = 0, std: float = 1, generator: Any = None) -> Tensor:
-    from smelt.random import randn
+    from smelt.random import normal
 
-    return randn(*x.shape, dtype=x.dtype, generator=generator) * std + mean
+    return normal(mean, std, x.shape, dtype=x.dtype, generator=generator)
 
 
 def _uniform(x: Tensor, a: float = 0, b: float = 1, generator: Any = None) -> Tensor:
-    from smelt.random import rand
+    from smelt.random import uniform
 
-    return rand(*x.shape, dtype=x.dtype, generator=generator) * (b - a) + a
+    return uniform(a, b, x.shape, dtype=x.dtype, generator=generator)
 
 
 def _bernoulli(x: Tensor, p: Any = 0.5, generator: Any = None) -> Tensor:

@@ -146,31 +146,31 @@ def count_nonzero(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return sum(x != 0, dim, keepdim)
 
 
-def var(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
+def var(x: Tensor, dim: Dims = None, correction: float | None = 1, keepdim: bool = False) -> Tensor:
     """Returns the variance over the axes `dim`: sum (x - mean)^2 / (N - correction).
 
     `correction=1` is the unbiased estimate from a sample, `correction=0` the variance of the
-    numbers themselves. A bool in place of `dim` or `correction` is PyTorch's `unbiased`.
+    numbers themselves, None is 1. A bool in place of `dim` or `correction` is PyTorch's `unbiased`.
     """
     x = floating(x)
     return _variance(wide(x), dim, correction, keepdim).to(x.dtype)
 
 
-def std(x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False) -> Tensor:
+def std(x: Tensor, dim: Dims = None, correction: float | None = 1, keepdim: bool = False) -> Tensor:
     """Returns the square root of `var`; its gradient at equal elements is 0."""
     x = floating(x)
     return _root(_variance(wide(x), dim, correction, keepdim)).to(x.dtype)
 
 
 def var_mean(
-    x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False
+    x: Tensor, dim: Dims = None, correction: float | None = 1, keepdim: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Returns the variance and the mean over the axes `dim`; see `var`."""
     return var(x, dim, correction, keepdim), mean(x, _axes(dim), keepdim)
 
 
 def std_mean(
-    x: Tensor, dim: Dims = None, correction: float = 1, keepdim: bool = False
+    x: Tensor, dim: Dims = None, correction: float | None = 1, keepdim: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Returns the standard deviation and the mean over the axes `dim`; see `std`."""
     return std(x, dim, correction, keepdim), mean(x, _axes(dim), keepdim)
@@ -180,11 +180,11 @@ def _axes(dim: Dims) -> Dims:
     return None if isinstance(dim, bool) else dim  # a bool is PyTorch's `unbiased`
 
 
-def _variance(x: Tensor, dim: Dims, correction: float, keepdim: bool) -> Tensor:
+def _variance(x: Tensor, dim: Dims, correction: float | None, keepdim: bool) -> Tensor:
     if isinstance(dim, bool):  # PyTorch's `unbiased`, which may stand alone
         correction, dim = int(dim), None
     centred = x - mean(x, dim, True)
-    freedom = _count(x, dim) - correction
+    freedom = _count(x, dim) - (1 if correction is None else correction)
     total = sum(centred * centred, dim, keepdim)
     return total / (freedom if freedom > 0 else 0.0)
 

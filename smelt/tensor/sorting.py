@@ -32,7 +32,7 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = T
     The order is always stable; `stable` is accepted because PyTorch has it.
     """
     if not x.ndim:
-        return argsort(x.reshape(1)).reshape(())
+        return argsort(x.reshape(1), dim).reshape(())
     return _order(x, axis_of(x, dim, "argsort"), descending)
 
 

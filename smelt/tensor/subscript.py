@@ -39,6 +39,7 @@ def parse(shape: Shape, index: Any) -> Subscript:
 
     Raises:
         BoundsError: a number lies outside its axis, or there are more indices than axes.
+        ArgumentError: the step of a slice is 0.
         TraceError: a bool mask in a compiled step.
     """
     entries = _complete(shape, index if isinstance(index, tuple) else (index,))
@@ -167,6 +168,8 @@ def _index_bounds(index: int, extent: int, axis: int, shape: Shape) -> tuple[int
 
 def _positive(given: slice, extent: int) -> tuple[tuple[int, int, int], bool]:
     """Returns a slice with a positive step, and whether its elements must be reversed."""
+    if given.step == 0:
+        raise ArgumentError("index: the step of a slice must not be 0")
     start, stop, step = given.indices(extent)
     count = len(range(start, stop, step))
     if not count:

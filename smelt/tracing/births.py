@@ -22,6 +22,7 @@ import numpy as np
 from smelt.dtypes import DType, bfloat16, decode, encode
 from smelt.errors import NumericsError
 from smelt.ir.graph import Origin
+from smelt.tracing.engine import quietly
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op
@@ -208,8 +209,7 @@ def _with_ones(values: Values, where: np.ndarray) -> Values:
 
 
 def _computed(op: Op, operands: Sequence[Values], attributes: dict[str, Any]) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        return np.asarray(op.value(*[array for array, _ in operands], **attributes))
+    return np.asarray(quietly(op.value, *[array for array, _ in operands], **attributes))
 
 
 _ADVICE = (

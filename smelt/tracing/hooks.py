@@ -15,7 +15,7 @@ from smelt.errors import ArgumentTypeError, ShapeError
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["HookHandle", "add_hook", "hooked", "hooks_of", "retain"]
+__all__ = ["HookHandle", "add_hook", "hooked", "hooks_of", "register", "retain"]
 
 Hook = Callable[[Any], Any]
 
@@ -61,9 +61,15 @@ class _Hooks:
 _of_tensor: dict[int, _Hooks] = {}
 
 
-def _entry(tensor: Tensor) -> _Hooks:
+def _found(tensor: Tensor) -> _Hooks | None:
+    """Returns the hooks of a tensor; an id may have been another's that is gone."""
     found = _of_tensor.get(id(tensor))
-    if found is None or found.reference() is not tensor:
+    return found if found is not None and found.reference() is tensor else None
+
+
+def _entry(tensor: Tensor) -> _Hooks:
+    found = _found(tensor)
+    if found is None:
         found = _of_tensor[id(tensor)] = _Hooks(tensor)
     return found
 
@@ -83,10 +89,18 @@ def add_hook(tensor: Tensor, hook: Hook, changed: Callable[[], None] = lambda: N
         raise ArgumentTypeError(
             f"register_hook: hook must be a function, got a {type(hook).__name__}"
         )
-    functions = _entry(tensor).functions
-    key = max(functions, default=-1) + 1
-    functions[key] = hook
-    return HookHandle(functions, key, changed)
+    return register(_entry(tensor).functions, hook, changed)
+
+
+def register(
+    hooks: dict[int, Callable[..., Any]],
+    hook: Callable[..., Any],
+    changed: Callable[[], None] = lambda: None,
+) -> HookHandle:
+    """Puts a hook behind the others; returns what takes it away, and calls `changed` then."""
+    key = max(hooks, default=-1) + 1
+    hooks[key] = hook
+    return HookHandle(hooks, key, changed)
 
 
 def retain(tensor: Tensor) -> None:
@@ -96,10 +110,8 @@ def retain(tensor: Tensor) -> None:
 
 def hooks_of(tensor: Tensor) -> Hashable:
     """Returns the hooks of a tensor, by which a compiled step knows that they are the same."""
-    found = _of_tensor.get(id(tensor))
-    if found is None or found.reference() is not tensor:
-        return ()
-    return (*map(id, found.functions.values()), found.retains)
+    found = _found(tensor)
+    return () if found is None else (*map(id, found.functions.values()), found.retains)
 
 
 def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
@@ -108,10 +120,8 @@ def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
     Raises:
         ShapeError: a hook returned another shape.
     """
-    if not _of_tensor:
-        return gradient
-    found = _of_tensor.get(id(tensor))
-    if found is None or found.reference() is not tensor:
+    found = _found(tensor) if _of_tensor else None
+    if found is None:
         return gradient
     for hook in tuple(found.functions.values()):
         replaced = hook(gradient)

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smelt.errors import GradientError
+from smelt.ir.postorder import postorder
 from smelt.location import inside_derivative, inside_module, running
 from smelt.tracing.engine import EAGER, context, current_engine
 from smelt.tracing.hooks import hooked
@@ -24,26 +25,13 @@ if TYPE_CHECKING:
 
 def tape_of(roots: Iterable[Tensor]) -> list[Tensor]:
     """Returns every tensor with a gradient below `roots`, operands before users."""
-    order: list[Tensor] = []
-    seen: set[int] = set()
-    open_: list[Tensor] = []  # whose operands come first
-    stack: list[Tensor | None] = [root for root in reversed(list(roots)) if root.requires_grad]
-    while stack:
-        tensor = stack.pop()
-        if tensor is None:  # the operands of the last one are done
-            order.append(open_.pop())
-        elif id(tensor) not in seen:
-            seen.add(id(tensor))
-            entry = tensor.tape_entry
-            if entry is None:
-                order.append(tensor)
-                continue
-            open_.append(tensor)
-            stack.append(None)
-            for operand in reversed(entry.inputs):
-                if operand.requires_grad and id(operand) not in seen:
-                    stack.append(operand)
-    return order
+    return postorder((root for root in roots if root.requires_grad), _operands)
+
+
+def _operands(tensor: Tensor) -> list[Tensor]:
+    """Returns what a tensor with a gradient was computed from, as far as that has one."""
+    entry = tensor.tape_entry
+    return [] if entry is None else [x for x in entry.inputs if x.requires_grad]
 
 
 class Part(Protocol):

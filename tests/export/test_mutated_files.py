@@ -127,16 +127,22 @@ def check(seed: int, path: Path) -> str:
     return "accepted, and the same"
 
 
-def test_mutated_files_are_refused_or_read_as_the_library_does(tmp_path: Path) -> None:
-    pytest.importorskip("safetensors")
+def counted(check: Callable[[int, Path], str], path: Path) -> Counter[str]:
+    """Checks every seed; returns, and prints, how often each end came."""
     counts: Counter[str] = Counter()
     for seed in range(SEEDS):
         try:
-            counts[check(seed, tmp_path / "file.safetensors")] += 1
+            counts[check(seed, path)] += 1
         except Exception as problem:
-            problem.add_note(f"reproduce: test_mutated_files.check({seed}, path)")
+            problem.add_note(f"reproduce: test_mutated_files.{check.__name__}({seed}, path)")
             raise
     print(dict(counts))
+    return counts
+
+
+def test_mutated_files_are_refused_or_read_as_the_library_does(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    counts = counted(check, tmp_path / "file.safetensors")
     assert counts["accepted, and the same"] > SEEDS / 20
     assert counts["refused by both"] > SEEDS / 20
 
@@ -191,14 +197,7 @@ def check_table(seed: int, path: Path) -> str:
 
 def test_mutated_checkpoints_are_refused_or_read(tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
-    counts: Counter[str] = Counter()
-    for seed in range(SEEDS):
-        try:
-            counts[check_table(seed, tmp_path / "file")] += 1
-        except Exception as problem:
-            problem.add_note(f"reproduce: test_mutated_files.check_table({seed}, path)")
-            raise
-    print(dict(counts))
+    counts = counted(check_table, tmp_path / "file")
     assert counts["accepted"] > SEEDS / 50
     assert counts["refused"] > SEEDS / 3
 

@@ -250,3 +250,10 @@ def test_saving_beside_a_running_step_leaves_a_file_that_loads(tmp_path: Path) -
     finally:
         over.set()
         thread.join()
+
+
+def test_a_path_that_is_none_is_refused_in_words() -> None:
+    export = smelt.export
+    for call in (export.load_file, export.read_metadata, lambda path: export.save_file({}, path)):
+        with pytest.raises(ArgumentError, match="expected str"):
+            call(5.5)

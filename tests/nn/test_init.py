@@ -105,3 +105,8 @@ def test_gains() -> None:
 def test_misuse_is_refused(fill, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         fill()
+
+
+def test_an_empty_range_is_refused() -> None:
+    with pytest.raises(errors.ArgumentError, match="from 1 to 0 there are no numbers"):
+        nn.init.uniform_(nn.Parameter(smelt.zeros(2)), 1, 0)

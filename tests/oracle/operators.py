@@ -17,10 +17,10 @@ from tests.oracle.derivatives import ORDERS, compare, compare_derivatives, with_
 from tests.oracle.outcome import Case, Tally
 from tests.oracle.translate import DTYPES, Untranslatable, shown, tensors_in, to_smelt
 
-# only shapes and dtypes can be compared
+# only shapes and dtypes can be compared: of random numbers, and of memory as it was found
 RANDOM = {
     *"exponential uniform normal randn randn_like rand_like randint multinomial".split(),
-    *"bernoulli nn.functional.dropout".split(),
+    *"bernoulli nn.functional.dropout empty empty_like new_empty".split(),
 }
 IN_PLACE = {"zero_", "normal.in_place", "exponential", "uniform"}  # tensors are values
 # what a trace cannot give: Python's numbers and bools, and shapes that values decide

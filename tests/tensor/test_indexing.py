@@ -238,3 +238,8 @@ def test_a_mask_in_a_compiled_step_is_refused():
     compiler = pytest.importorskip("smelt.compiler.frontend.step")
     with pytest.raises(TraceError, match=r"smelt\.where"):
         compiler.compile(lambda x: x[x > 1])(tensor([1.0, 2.0]))
+
+
+def test_a_slice_without_a_step_is_refused():
+    with pytest.raises(ArgumentError, match="step of a slice"):
+        tensor(X)[::0]

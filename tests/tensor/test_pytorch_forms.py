@@ -73,3 +73,20 @@ def test_what_pytorch_refuses_is_refused(place):
 def test_integers_stay_integers():
     assert F.hardtanh(smelt.tensor([-8, 3]), -0.5, 2.0).dtype is smelt.int64
     assert smelt.linspace(0, 1, 3, dtype=smelt.int32).dtype is smelt.int32
+
+
+def test_round_to_digits() -> None:
+    x = smelt.tensor([1.2345, -2.5, 1250.0], dtype=smelt.float64)
+    assert smelt.round(x, decimals=2).tolist() == [1.23, -2.5, 1250.0]
+    assert x.round(decimals=-2).tolist() == [0.0, -0.0, 1200.0]
+
+
+def test_heaviside_takes_the_value_at_0() -> None:
+    x = smelt.tensor([-1.0, 0.0, 2.0])
+    assert F.heaviside(x, smelt.tensor(0.5)).tolist() == [0, 0.5, 1]
+    assert F.heaviside(x).tolist() == [0, 1, 1]
+
+
+def test_no_correction_is_the_unbiased_one() -> None:
+    x = smelt.tensor([1.0, 2.0, 4.0])
+    assert smelt.std(x, correction=None) == smelt.std(x)

@@ -8,7 +8,7 @@ import pytest
 
 from smelt.autodiff.reverse import grad
 from smelt.creation import tensor
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.tensor.reductions import allclose, equal
 from tests.gradients import check_gradient
 
@@ -151,3 +151,16 @@ def test_axes_that_do_not_exist():
             call()
     with pytest.raises(ArgumentError, match="named twice"):
         x.sum((0, -3))
+
+
+def test_keepdim_is_no_axis():
+    with pytest.raises(ArgumentTypeError, match="one tuple"):
+        tensor(X).sum(0, 1)
+    with pytest.raises(ArgumentTypeError, match="keepdim"):
+        tensor(X).mean(0, keepdim=1)
+
+
+def test_the_only_place_of_a_number_has_one_axis():
+    assert tensor(1.0).argsort(-1).tolist() == 0
+    with pytest.raises(ArgumentError, match="axis 1"):
+        tensor(1.0).argsort(1)

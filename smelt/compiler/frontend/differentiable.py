@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smelt.autodiff.record import without_history
-from smelt.autodiff.vmap import Batched, Batching, physical_of, vmap
+from smelt.autodiff.vmap import Batched, Batching, vmap
 from smelt.compiler.artifacts import Traced
 from smelt.compiler.frontend.residuals import choose_residuals
 from smelt.compiler.frontend.runner import runner
@@ -107,13 +107,9 @@ class Differentiable:
         self._give_history(results, given, call)
         engine = _batching_of(current_engine(), given)
         if engine is not None:
-            axes = engine.axes_of(given)
-            batches = [
-                x if axis is None else physical_of(x) for x, axis in zip(given, axes, strict=True)
-            ]
+            outside = BatchedCall(call, engine.axes_of(given), engine.size)
             with using(engine.outer):
-                outside = BatchedCall(call, axes, engine.size)
-                self.attach([physical_of(result) for result in results], batches, outside)
+                self.attach(engine.physical(results), engine.physical(given), outside)
 
     def _give_history(
         self, results: Sequence[Tensor], given: Sequence[Tensor], call: CompiledCall
@@ -212,7 +208,7 @@ class Evaluation:
         self, engine: Batching, function: Function, key: Any, given: Sequence[Tensor]
     ) -> Any:
         axes = engine.axes_of(given)
-        physical = [physical_of(x) if axis == 0 else x for x, axis in zip(given, axes, strict=True)]
+        physical = engine.physical(given)
         with using(engine.outer):
             if 0 not in axes:
                 return self._under(engine.outer, function, key, physical)
@@ -282,8 +278,7 @@ class BatchedCall(CompiledCall):
         cotangents: Sequence[Tensor],
     ) -> tuple[list[int], list[Tensor]]:
         """As of the call, for batches."""
-        engine = Batching(current_engine(), self.size)
-        examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
+        engine, examples = self._inside(inputs)
         given = [engine.enter(x, 0) for x in cotangents]
         with using(engine):
             reached, gradients = self.call.gradients(numbers, needs, examples, given)
@@ -295,13 +290,17 @@ class BatchedCall(CompiledCall):
         self, moving: tuple[int, ...], inputs: Sequence[Tensor], given: Sequence[Tensor]
     ) -> tuple[list[int], list[Tensor]]:
         """As of the call, for batches."""
-        engine = Batching(current_engine(), self.size)
-        examples = [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
+        engine, examples = self._inside(inputs)
         numbered = zip(moving, given, strict=True)
         directions = [engine.enter(x, self.axes[number]) for number, x in numbered]
         with using(engine):
             reached, results = self.call.tangents(moving, examples, directions)
         return reached, [engine.leave(result, 0) for result in results]
+
+    def _inside(self, inputs: Sequence[Tensor]) -> tuple[Batching, list[Tensor]]:
+        """Returns a `vmap` over the batch, and the inputs as one example sees them."""
+        engine = Batching(current_engine(), self.size)
+        return engine, [engine.enter(x, axis) for x, axis in zip(inputs, self.axes, strict=True)]
 
 
 def _batching_of(engine: Engine, given: Sequence[Tensor]) -> Batching | None:

@@ -29,8 +29,6 @@ from smelt.tensor.elementary import isfinite
 from smelt.tracing.births import Birth, Births, is_finite
 from smelt.tracing.engine import no_grad
 
-SLICE_SECONDS = 0.05  # of steps in a native call after which the states are looked at
-
 
 class CheckedExecutable:
     """Runs an executable, and raises NumericsError where it makes what is not finite.
@@ -100,7 +98,7 @@ class CheckedExecutable:
         batches: Batches | None,
         outputs: list[np.ndarray],
     ) -> None:
-        """Runs steps natively, as many at a time as take `SLICE_SECONDS`.
+        """Runs steps natively, a slice at a time, after which the states are looked at.
 
         If these made something that is not finite, they are run again, one by one.
         """
@@ -108,7 +106,7 @@ class CheckedExecutable:
         self.executable.check_steady(steps)
         with self.exclusive():
             while done < steps:
-                count = min(steps - done, max(1, int(SLICE_SECONDS / self.executable.seconds)))
+                count = self.executable.slice_of(steps - done)
                 gradients = self._begin()
                 self.executable.run_many(arguments, count, batches, outputs, done)
                 if not self._is_fine([output[done : done + count] for output in outputs]):

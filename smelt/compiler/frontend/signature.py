@@ -41,7 +41,7 @@ class Call:
 
 
 def flatten_call(arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
-    """Returns the arguments of a call, with arrays and numbers turned into tensors."""
+    """Returns the arguments of a call, with arrays and numbers as tensors."""
     leaves, structure = tree.flatten((arguments, options) if options else arguments)
     tensors: list[Tensor] = []
     signature: list[Any] = [structure]

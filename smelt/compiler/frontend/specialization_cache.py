@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import operator
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +35,7 @@ from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
 from smelt.ir.symbolic import Guards as SymbolGuards
+from smelt.location import warn
 from smelt.locks import reentrant_lock
 from smelt.settings import settings
 from smelt.tensor import Tensor
@@ -348,11 +348,9 @@ class SpecializationCache:
                 f"{self._difference(signature)}"
             )
         if self.traces and self.traces % MANY == 0:
-            warnings.warn(
+            warn(
                 f"{self.name} is compiled for the {self.traces + 1}th time: "
-                f"{self._difference(signature)}. Pad to a few sizes, or drop the last partial "
-                "batch",
-                stacklevel=5,
+                f"{self._difference(signature)}. Pad to a few sizes, or drop the last partial batch"
             )
 
     def _difference(self, signature: Signature) -> str:

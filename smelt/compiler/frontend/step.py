@@ -156,11 +156,7 @@ class CompiledStep:
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
             return known.run(arguments)
-        call = flatten_call(arguments, options)
-        known = self.executables.lookup(call, self._is_plain(arguments, options))
-        result = known.marked(known.run(call.tensors), call.tensors)
-        self._give_away(arguments)
-        return result
+        return self._looked_up(arguments, options, is_checked=False)
 
     def _unusually(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Runs one step in a trace, eagerly, or checked."""
@@ -169,15 +165,20 @@ class CompiledStep:
         known = None if options else self.executables.last_hit(arguments)
         if known is not None:
             return known.run_checked(arguments)
+        return self._looked_up(arguments, options, is_checked=True)
+
+    def _looked_up(
+        self, arguments: tuple[Any, ...], options: dict[str, Any], is_checked: bool
+    ) -> Any:
+        """Runs one step of a specialization that is not, or may not be, the last call's."""
         call = flatten_call(arguments, options)
-        known = self.executables.lookup(call, self._is_plain(arguments, options))
-        result = known.marked(known.run_checked(call.tensors), call.tensors)
+        # positional tensors only, none of them given away: the next call finds it quickly
+        is_plain = not (options or self.donate) and all(type(x) is Tensor for x in arguments)
+        known = self.executables.lookup(call, is_plain)
+        run = known.run_checked if is_checked else known.run
+        result = known.marked(run(call.tensors), call.tensors)
         self._give_away(arguments)
         return result
-
-    def _is_plain(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
-        """Returns whether a call has positional tensors only, and gives none away."""
-        return not (options or self.donate) and all(type(x) is Tensor for x in arguments)
 
     def _eagerly(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """Calls the function itself on what it would get within a trace: tensors and settings."""

@@ -244,7 +244,7 @@ class Executable:
             done, end = first, first + steps
             try:
                 while done < end:
-                    count = min(end - done, max(1, int(SLICE_SECONDS / self.seconds)))
+                    count = self.slice_of(end - done)
                     self._run_slice(frame, done, count, gathers, batches, outputs)
                     done += count
             finally:
@@ -254,6 +254,12 @@ class Executable:
                     binding.leave()
                 self._frames.append(frame)
             del held
+
+    def slice_of(self, steps: int) -> int:
+        """Returns how many of these steps run before Python has its turn: as many as take
+        `SLICE_SECONDS`.
+        """
+        return min(steps, max(1, int(SLICE_SECONDS / self.seconds)))
 
     def check_steady(self, steps: int) -> None:
         """Raises for several steps of which a later one would find other gradients."""
