@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from typing import Any
 
 Monomial = tuple[str, ...]  # sorted factors; () is the constant term
+_NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
 LEAST_BOUND = 16  # below it lengths share one version, as far as memory is concerned
+FAR_BOUND = 1024  # above it memory is reserved with care
 LEAST = 2  # a symbol is never smaller: 0 and 1 are special everywhere, and compiled apart
 
 
@@ -30,6 +32,7 @@ class Guards:
     def __init__(self) -> None:
         self.outcomes: dict[str, bool] = {}
         self.symbols: dict[str, int] = {}  # the sample value of each
+        self.functions: dict[str, Callable[..., Any]] = {}  # that conditions call
         self._is_recording = True
 
     def symbol(self, name: str, sample: int) -> SymbolicInt:
@@ -51,13 +54,13 @@ class Guards:
         return outcome
 
     def most(self, number: Any) -> int:
-        """Returns how large a number may become while symbols stay within bounds: powers of two
-        above their samples, which is noted.
+        """Returns how large a number may become while symbols stay within bounds above their
+        samples, which is noted.
         """
         value = self.values([number])
         ranges = []
         for name, sample_value in self.symbols.items():
-            bound = max(LEAST_BOUND, 1 << (sample_value - 1).bit_length())
+            bound = _bound(sample_value)
             self.note(f"({name} <= {bound})", True)
             ranges.append(range(LEAST, bound + 1))
         if isinstance(number, SymbolicInt) and number.polynomial.grows:
@@ -82,7 +85,7 @@ class Guards:
             condition if outcome else f"not {condition}"
             for condition, outcome in self.outcomes.items()
         ]
-        return _function(self.symbols, " and ".join(conditions))
+        return _function(self.symbols, " and ".join(conditions), self.functions)
 
     def values(self, numbers: list[Any]) -> Callable[..., tuple[Any, ...]]:
         """Returns a function of the symbols' values that gives those of symbolic numbers."""
@@ -93,9 +96,19 @@ class Guards:
         return _function(self.symbols, "(" + "".join(f"{text}, " for text in formulas) + ")")
 
 
-def _function(names: Mapping[str, int], body: str) -> Callable[..., Any]:
+def _bound(number: int) -> int:
+    """Returns up to where lengths share a version: powers of four, of two where memory counts."""
+    bound = LEAST_BOUND
+    while bound < number:
+        bound *= 4 if bound < FAR_BOUND else 2
+    return bound
+
+
+def _function(
+    names: Mapping[str, int], body: str, functions: Mapping[str, Callable[..., Any]] = _NO_FUNCTIONS
+) -> Callable[..., Any]:
     # the body is made of symbols' names, numbers and operators, by this file alone
-    return eval(f"lambda {', '.join(names)}: {body}", {"math": math})
+    return eval(f"lambda {', '.join(names)}: {body}", {"math": math, **functions})
 
 
 class Polynomial:
@@ -371,6 +384,22 @@ def settled(number: Any) -> Any:
     return number.settled() if is_symbolic(number) else number
 
 
+def decided(function: Callable[..., Any], *numbers: Any) -> Any:
+    """Returns what a function gives for numbers, and notes that it does so for all symbols' values.
+
+    It is for what is chosen by a search: the choice is looked at, not each comparison on the way.
+    """
+    result = function(*map(sample, numbers))
+    for number in numbers:
+        if is_symbolic(number):
+            name = function.__name__
+            number.guards.functions[name] = function
+            call = f"{name}({', '.join(map(formula, numbers))})"
+            number.guards.note(f"{call} == {result!r}", True)
+            break
+    return result
+
+
 def as_int(number: Any) -> Any:
     """Returns a number as an int; a symbolic one, which is one, as it is."""
     return number if is_symbolic(number) else int(number)
@@ -379,6 +408,11 @@ def as_int(number: Any) -> Any:
 def largest(number: Any) -> int:
     """Returns how large a number may become, and bounds its symbols by that; see `Guards.most`."""
     return int(number.guards.most(number)) if is_symbolic(number) else number
+
+
+def range_length(start: Any, stop: Any, step: Any) -> Any:
+    """Returns `len(range(start, stop, step))`, as a formula where it depends on a symbol."""
+    return max(0, -((start - stop) // step))
 
 
 def is_symbolic(number: Any) -> bool:
@@ -422,6 +456,8 @@ def _divided(a: Any, b: Any) -> tuple[Any, Any]:
     guards = (a if type(a) is SymbolicInt else b).guards
     if b == 0:
         raise ZeroDivisionError("division of a symbolic number by zero")
+    if type(a) is int and a < 0 and b + a >= 0:  # counted from the end of an axis
+        return -1, a + b
     quotient, rest = _parts(_as_polynomial(a), _as_polynomial(b))
     value, left_over = divmod(sample(a), sample(b))
     if rest.constant == 0 or (type(b) is int and rest.constant is not None):

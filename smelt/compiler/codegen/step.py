@@ -19,7 +19,7 @@ from collections.abc import Mapping
 
 from smelt.compiler.codegen.writer import Module, Writer, integer
 from smelt.errors import CompileError
-from smelt.ir.loops import Kernel, Loop
+from smelt.ir.loops import Kernel, Loop, trip_count
 from smelt.ir.program import Branch, Call, Check, Part, Program, Region, Repeat, Slot
 from smelt.ir.symbolic import is_symbolic
 
@@ -73,7 +73,7 @@ def _element(w: Writer, pointer: str, index: int | str) -> str:
 def _iterations(loop: Loop) -> int:
     if not (isinstance(loop.start, int) and isinstance(loop.stop, int)):
         raise CompileError(f"the bounds of the parallel loop {loop.variable.name} are unknown")
-    return max(0, -((loop.start - loop.stop) // loop.step))
+    return trip_count(loop)
 
 
 class _Step:
@@ -260,12 +260,13 @@ class _Step:
             w.do(f"call void {name}({', '.join(pointers)})")
             return
         iterations = _iterations(shared)
-        if iterations > 1 and self.shares:
+        is_free = is_symbolic(iterations)  # then there may be more than one
+        if self.shares and (is_free or iterations > 1):
             for number, pointer in enumerate(pointers):
                 w.do(f"store {pointer}, ptr {_element(w, self.pointers, number)}")
             job, block = f"ptr {job_name(name)}", f"ptr {self.pointers}"
             w.call("void", POOL[0], job, block, f"i64 {integer(iterations).text}")
-        elif iterations:
+        elif is_free or iterations:
             operands = [*pointers, "i64 0", f"i64 {integer(iterations).text}"]
             w.do(f"call void {name}({', '.join(operands)})")
 

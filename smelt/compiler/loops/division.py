@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.dtypes import int64
 from smelt.ir.affine import Affine
 from smelt.ir.loops import (
@@ -19,6 +18,7 @@ from smelt.ir.loops import (
     children,
     constant,
     index_variable,
+    trip_count,
     walk,
 )
 from smelt.ir.symbolic import as_int

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from smelt.compiler.cpu import CPU
 from smelt.compiler.loops import cost_model
 from smelt.compiler.loops.cost_model import VectorLoops
-from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
+from smelt.compiler.loops.dependence import Access, DependenceInfo
 from smelt.compiler.loops.nest import Nest, find_nest
 from smelt.compiler.loops.packing import (
     PANEL_BYTES,
@@ -23,13 +23,14 @@ from smelt.compiler.loops.packing import (
 )
 from smelt.compiler.loops.tile_sizes import (
     UNROLLED_WORK,
-    accumulators_for,
+    accumulators_of,
     lanes_for,
     narrowed,
     tile_shape,
     unroll,
 )
-from smelt.ir.loops import Load, Loop, Store
+from smelt.ir.loops import Load, Loop, Store, trip_count
+from smelt.ir.symbolic import decided, is_symbolic, sample
 
 SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
 SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
@@ -105,7 +106,11 @@ Plan = SerialPlan | TransposePlan | VectorPlan
 
 def make_plan(loop: Loop, cpu: CPU) -> Plan:
     """Returns the cheapest plan for the nest that a loop begins."""
-    best = min(candidates(find_nest(loop), cpu), key=lambda plan: plan.cost)
+    nest = find_nest(loop)
+    # where nothing is summed up every plan gives the same bits: what is cheapest for the sample of
+    # extents that are not known yet serves for all
+    is_free = not nest.info.registers.assigns
+    best = min(candidates(nest, cpu), key=lambda plan: sample(plan.cost) if is_free else plan.cost)
     return tiled(best, cpu) if isinstance(best, VectorPlan) else best
 
 
@@ -185,15 +190,18 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
     info = plan.nest.info
     if not info.has_loops:
         vectors = -(-trip_count(plan.vector) // plan.lanes)
-        return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
-    sums = max(1, len(info.registers.declared))
-    rows, columns = tile_shape(*tile_limits(plan, cpu))
+        work = info.work + len(info.accesses)
+        is_free = is_symbolic(vectors) and not info.registers.live_in
+        # of an extent that is not known yet, code for each number of vectors left over is spared
+        return replace(plan, columns=1 if is_free else unroll(vectors, work))
+    limits = tile_limits(plan, cpu)
+    rows, columns = tile_shape(*limits)
     return replace(
         plan,
         rows=rows,
         columns=columns,
         row=plan.row if rows > 1 or plan.packings else None,
-        accumulators=accumulators_for(rows * columns * sums),
+        accumulators=decided(accumulators_of, *limits),
     )
 
 

@@ -6,6 +6,7 @@ threads, so that results are the same on any of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -110,15 +111,14 @@ def _one(r: int, c: int) -> float:
     return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * (r + c)
 
 
-def accumulators_for(sums: int) -> int:
-    """Returns how many accumulators each of a tile's sums has, so that enough are under way."""
-    return 4 if sums == 1 else 2 if sums <= 3 else 1
+def accumulators_of(rows: int, vectors: int, registers: int, sums: int, most: int) -> int:
+    """Returns how many accumulators each sum of the best tile has, so that enough are under way."""
+    under_way = sums * math.prod(tile_shape(rows, vectors, registers, sums, most))
+    return 4 if under_way == 1 else 2 if under_way <= 3 else 1
 
 
 def unroll(vectors: int, work: int) -> int:
     """Returns how many vectors of a loop without inner loops are done side by side."""
-    if is_symbolic(vectors):  # what is left over would need code for each number of vectors
-        return 1
     for count in (4, 2):
         if vectors >= count and work * count <= UNROLLED_WORK // 2:
             return count

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.fusion import Fused, Group, Strategy
 from smelt.compiler.graph.gemm_blocking import Blocking
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.nest import find_nest
 from smelt.compiler.loops.optimize import rewritten
 from smelt.compiler.loops.plan import (
@@ -23,7 +22,7 @@ from smelt.compiler.loops.plan import (
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.tile_sizes import tile_candidates
 from smelt.ir.graph import Leaf, Node, scalar_value
-from smelt.ir.loops import Kernel, Loop
+from smelt.ir.loops import Kernel, Loop, trip_count
 
 if TYPE_CHECKING:
     from smelt.compiler.pipeline import Stages

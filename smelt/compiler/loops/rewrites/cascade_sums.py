@@ -24,11 +24,9 @@ products are not so deep. (NumPy and PyTorch sum in pairs.)
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.rewrites.hoist_loads import unroll
 from smelt.compiler.loops.substitute import Names, identity
 from smelt.ir.loops import (
@@ -44,15 +42,17 @@ from smelt.ir.loops import (
     Select,
     Statement,
     index_variable,
+    trip_count,
     walk,
 )
+from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body, Transformer, expressions, statements
 
 LONG = 128  # additions in a row
 DEEP = 1024  # the same for products in a tile of more sums than NARROW
 NARROW = 4
 
-Additions = Counter[Register]  # how often each register is added to
+Additions = dict[Register, int]  # how often each register is added to
 
 
 def cascade_sums(body: Body, names: Names) -> Body:
@@ -67,23 +67,27 @@ class _Cascade:
     def block(self, body: Body) -> tuple[Body, Additions]:
         """Returns statements with short sums, and the additions to registers from outside them."""
         result: list[Statement] = []
-        additions = Additions()
+        additions: Additions = {}
         for statement in body:
-            made: Body = (statement,)
-            if isinstance(statement, Loop):
-                made, found = self.loop(statement)
-                additions += found
-            elif isinstance(statement, If):
-                inside, found = self.block(statement.body)
-                made = (replace(statement, body=inside),)
-                additions += found
-            elif isinstance(statement, Assign) and statement.register.dtype.is_float:
-                additions[statement.register] += 1
+            made, found = self.statement(statement)
             result += made
+            for register, count in found.items():
+                additions[register] = additions.get(register, 0) + count
         for statement in body:
             if isinstance(statement, Declare):
-                del additions[statement.register]
+                additions.pop(statement.register, None)
         return tuple(result), additions
+
+    def statement(self, statement: Statement) -> tuple[Body, Additions]:
+        """Returns the same for one statement."""
+        if isinstance(statement, Loop):
+            return self.loop(statement)
+        if isinstance(statement, If):
+            body, additions = self.block(statement.body)
+            return (replace(statement, body=body),), additions
+        if isinstance(statement, Assign) and statement.register.dtype.is_float:
+            return (statement,), {statement.register: 1}
+        return (statement,), {}
 
     def loop(self, loop: Loop) -> tuple[Body, Additions]:
         """Returns the same for a loop: itself, or pieces of it."""
@@ -94,14 +98,15 @@ class _Cascade:
             return (loop,), additions
         once, trips, long = max(additions.values()), trip_count(loop), _longest(sums, body)
         if trips * once <= long:
-            return (loop,), Additions({register: n * trips for register, n in additions.items()})
-        return self.pieces(loop, sums, max(1, long // once))
+            return (loop,), {register: n * trips for register, n in additions.items()}
+        return self.pieces(loop, sums, _piece_size(once, long))
 
     def pieces(self, loop: Loop, sums: Sequence[Register], size: int) -> tuple[Body, Additions]:
         """Cuts a loop into pieces of `size` iterations; the last may be shorter."""
         first = index_variable(self.names.fresh(f"{loop.variable.name}0"))
         stop = first + size * loop.step
-        if trip_count(loop) % size:
+        trips = trip_count(loop)
+        if is_symbolic(trips) or trips % size:
             stop = stop.minimum(loop.stop)
         body = self.piece(replace(loop, start=first, stop=stop), sums)
         # there may be many pieces, which are cut again
@@ -126,6 +131,14 @@ class _Cascade:
 
 def _is_counted(loop: Loop) -> bool:
     return isinstance(loop.start, int) and isinstance(loop.stop, int)
+
+
+def _piece_size(once: int, longest: int) -> int:
+    """Returns how many iterations with `once` additions each make a piece: a power of two."""
+    size = 1
+    while 2 * size * once <= longest:
+        size *= 2
+    return size
 
 
 def _longest(sums: Sequence[Register], body: Body) -> int:
