@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-Monomial = tuple[str, ...]  # sorted factors; () is the constant term
+from smelt.ir.polynomial import Polynomial, divided
+
 _NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
 LEAST_BOUND = 16  # below it lengths share one version, as far as memory is concerned
 FAR_BOUND = 1024  # above it memory is reserved with care
@@ -33,6 +34,7 @@ class Guards:
         self.outcomes: dict[str, bool] = {}
         self.symbols: dict[str, int] = {}  # the sample value of each
         self.functions: dict[str, Callable[..., Any]] = {}  # that conditions call
+        self.is_settled = False  # whether a symbol can have its sample value only
         self._is_recording = True
 
     def symbol(self, name: str, sample: int) -> SymbolicInt:
@@ -52,6 +54,10 @@ class Guards:
         if self._is_recording:
             self.outcomes.setdefault(condition, outcome)
         return outcome
+
+    def settle(self) -> None:
+        """Notes that a symbol can have its sample value only."""
+        self.is_settled |= self._is_recording
 
     def most(self, number: Any) -> int:
         """Returns how large a number may become while symbols stay within bounds above their
@@ -109,70 +115,6 @@ def _function(
 ) -> Callable[..., Any]:
     # the body is made of symbols' names, numbers and operators, by this file alone
     return eval(f"lambda {', '.join(names)}: {body}", {"math": math, **functions})
-
-
-class Polynomial:
-    """A sum of products of atoms: symbols, and operations that are no polynomials."""
-
-    __slots__ = ("terms",)
-
-    def __init__(self, terms: Mapping[Monomial, int]) -> None:
-        self.terms = {factors: count for factors, count in terms.items() if count}
-
-    def __add__(self, other: Polynomial) -> Polynomial:
-        terms = dict(self.terms)
-        for factors, count in other.terms.items():
-            terms[factors] = terms.get(factors, 0) + count
-        return Polynomial(terms)
-
-    def __mul__(self, other: Polynomial) -> Polynomial:
-        terms: dict[Monomial, int] = {}
-        for left, count in self.terms.items():
-            for right, times in other.terms.items():
-                factors = tuple(sorted(left + right))
-                terms[factors] = terms.get(factors, 0) + count * times
-        return Polynomial(terms)
-
-    def scaled(self, factor: int) -> Polynomial:
-        """Returns this polynomial times a number."""
-        return Polynomial({factors: count * factor for factors, count in self.terms.items()})
-
-    def divided(self, divisor: int) -> tuple[Polynomial, Polynomial]:
-        """Returns a quotient and what is left: `self = divisor * quotient + rest`, where no
-        coefficient of the rest can be divided, and its constant term lies below the divisor.
-        """
-        quotient, rest = {}, {}
-        for factors, count in self.terms.items():
-            if factors and count % divisor:
-                rest[factors] = count
-            else:
-                quotient[factors], rest[factors] = divmod(count, divisor)
-        return Polynomial(quotient), Polynomial(rest)
-
-    @property
-    def constant(self) -> int | None:
-        """The value, if it is a number."""
-        if not self.terms:
-            return 0
-        return self.terms.get(()) if len(self.terms) == 1 else None
-
-    @property
-    def grows(self) -> bool:
-        """Whether it surely does not fall when a symbol grows."""
-        atoms = (factor for factors in self.terms for factor in factors)
-        return all(atom.isidentifier() for atom in atoms) and all(
-            count >= 0 for factors, count in self.terms.items() if factors
-        )
-
-    @property
-    def text(self) -> str:
-        """The polynomial as a Python expression, the same for equal ones."""
-        parts = [
-            "*".join([*([str(count)] if count != 1 or not factors else []), *factors])
-            for factors, count in sorted(self.terms.items())
-        ]
-        joined = " + ".join(parts) or "0"
-        return f"({joined})" if " + " in joined or "*" in joined else joined
 
 
 class Symbolic:
@@ -250,8 +192,14 @@ class SymbolicInt(Symbolic):
     def __class__(self) -> type:
         return int
 
+    def settled(self) -> int:
+        """Returns the sample value, and notes that it is the only one from now on."""
+        if self.polynomial.is_of_names:
+            self.guards.settle()
+        return int(super().settled())
+
     def __index__(self) -> int:
-        return int(self.settled())
+        return self.settled()
 
     def __add__(self, other: Any) -> Any:
         return _polynomial(self, other, operator.add, lambda a, b: a + b)
@@ -458,7 +406,7 @@ def _divided(a: Any, b: Any) -> tuple[Any, Any]:
         raise ZeroDivisionError("division of a symbolic number by zero")
     if type(a) is int and a < 0 and b + a >= 0:  # counted from the end of an axis
         return -1, a + b
-    quotient, rest = _parts(_as_polynomial(a), _as_polynomial(b))
+    quotient, rest = divided(_as_polynomial(a), _as_polynomial(b))
     value, left_over = divmod(sample(a), sample(b))
     if rest.constant == 0 or (type(b) is int and rest.constant is not None):
         return _made(guards, quotient, value), rest.constant
@@ -467,35 +415,6 @@ def _divided(a: Any, b: Any) -> tuple[Any, Any]:
     remainder = _atom(guards, operator.mod, "%", left, b)
     assert remainder.sample == left_over
     return _made(guards, quotient + extra.polynomial, value), remainder
-
-
-def _parts(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
-    """Returns a quotient and what is left: `a = b * quotient + left`; by a number as far as that
-    goes, by a monomial if it goes without rest.
-    """
-    if b.constant is not None and b.constant > 0:
-        return a.divided(b.constant)
-    if len(b.terms) == 1:
-        ((factors, count),) = b.terms.items()
-        quotient = _without(a, factors, count)
-        if quotient is not None:
-            return quotient, Polynomial({})
-    return Polynomial({}), a
-
-
-def _without(polynomial: Polynomial, factors: Monomial, count: int) -> Polynomial | None:
-    """Returns the polynomial divided by a monomial, or None where that does not go."""
-    terms = {}
-    for monomial, times in polynomial.terms.items():
-        left = list(monomial)
-        for factor in factors:
-            if factor not in left:
-                return None
-            left.remove(factor)
-        if times % count:
-            return None
-        terms[tuple(left)] = times // count
-    return Polynomial(terms)
 
 
 def _evaluated(polynomial: Polynomial, guards: Guards) -> int:

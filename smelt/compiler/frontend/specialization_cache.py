@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import functools
 import operator
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.artifacts import Times, Traced
-from smelt.compiler.frontend.closure import Closure
+from smelt.compiler.artifacts import Times
+from smelt.compiler.frontend.builder import Builder
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
     SplitExecutable,
     forbid_derivatives,
     is_differentiable,
 )
-from smelt.compiler.frontend.dynamic import (
-    Axes,
-    Instances,
-    Lengths,
-    NamedAxes,
-    axes_of,
-    lengths_of,
-    symbolic_shape,
-)
 from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.lengths import Axes, NamedAxes, axes_of, changing_axes, check_lengths
 from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
-from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
+from smelt.compiler.frontend.template import Template, make_template
 from smelt.compiler.runtime.executable import Executable
-from smelt.creation import zeros
 from smelt.errors import TraceError
-from smelt.ir.symbolic import Guards as SymbolGuards
 from smelt.location import warn
 from smelt.locks import reentrant_lock
 from smelt.settings import settings
@@ -43,8 +32,6 @@ from smelt.tracing.engine import context
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
-
-_LEAF = tree.flatten(0)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +52,7 @@ class Specialization:
     run_checked: Callable[[Sequence[Tensor]], Any]
     has_history: bool  # whether `run` gives one
     wants_history: bool  # whether the results would have one eagerly
+    is_instance: bool = False  # of a template
 
     def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
         """Returns whether results of a call with these arguments would have a history eagerly."""
@@ -86,36 +74,6 @@ class Specialization:
         return (self.grad_enabled or not context.grad_enabled) and self.guards.check()
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A version for any length: what it was compiled for, and how it is bound for one length."""
-
-    signature: Signature  # with names in the place of dynamic extents
-    grad_enabled: bool
-    guards: Guards
-    test: Callable[..., bool]
-    bind: Callable[[tuple[int, ...]], Executable]
-    wants_history: bool
-
-    def serves(self, values: tuple[int, ...]) -> bool:
-        """Whether it may run a call with these lengths now."""
-        is_current = (self.grad_enabled or not context.grad_enabled) and self.guards.check()
-        return is_current and self.test(*values)
-
-    def instance(
-        self, call: Call, values: tuple[int, ...], exact: Callable[[Call], Specialization]
-    ) -> Specialization:
-        """Returns the specialization for these lengths.
-
-        Numbers are checked by a version of its own, which `exact` makes when it is asked for.
-        """
-        executable, signature = self.bind(values), call.signature
-        made = functools.cache(lambda: exact(call))
-        known = signature, signature[1:], self.grad_enabled, self.guards, executable
-        runs = executable.run_once, lambda arguments: made().run_checked(arguments)
-        return Specialization(*known, *runs, False, self.wants_history)
-
-
 class SpecializationCache:
     """The executables of one function; made when they are first needed."""
 
@@ -124,15 +82,16 @@ class SpecializationCache:
         function: Callable[..., Any],
         name: str,
         max_traces: int | None,
-        dynamic: NamedAxes = (),
+        dynamic: NamedAxes | bool = True,
     ) -> None:
-        self.function = function
-        self._dynamic = dynamic
-        self._templates: list[Template] = []
+        self._builder = Builder(function, name)
         self.name = name
+        self.dynamic = dynamic  # the axes that the user named; else whether they are looked for
         self.max_traces = max_traces
         self.traces = 0
         self._all: list[Specialization] = []
+        self._templates: list[Template] = []
+        self._is_static = False  # whether the step wants to know its lengths
         self._last: Specialization | None = None  # of the last call, if it can be found quickly
         self._lock = reentrant_lock()
 
@@ -194,90 +153,89 @@ class SpecializationCache:
 
     def _find(self, signature: Signature) -> Specialization | None:
         for entry in self._all:
-            if entry.signature == signature and entry.check():
+            is_usable = not (entry.is_instance and settings.current.check_nan)
+            if entry.signature == signature and is_usable and entry.check():
                 return entry
         return None
 
     # --- one for any length -----------------------------------------------------------------------
 
     def _serving(self, call: Call) -> Specialization | None:
-        """Returns a specialization of a version for any length, made if need be, or None where the
-        call has no dynamic axes.
+        """Returns a specialization of a template, made if need be, or None where the lengths of the
+        call do not change.
         """
-        if not self._dynamic or settings.current.check_nan:
+        have_history = context.grad_enabled and any(entry.has_history for entry in self._all)
+        if settings.current.check_nan or self.dynamic is False or have_history:
             return None
-        axes = axes_of(self.function, call, self._dynamic)
-        lengths = lengths_of(call, axes)
-        if lengths is None:
+        axes = self._named_axes(call)
+        for known in self._templates:
+            executable = known.executable(call.signature)
+            if executable is not None:
+                return self._instance(known, executable, call)
+        if axes is None and not self._is_static:
+            axes = changing_axes([entry.signature for entry in self._all], call.signature)
+        template = self._template(call, axes) if axes else None
+        if template is None:
             return None
-        for template in self._templates:
-            if template.signature == lengths.signature and template.serves(lengths.values):
-                return self._kept(template.instance(call, lengths.values, self._make))
-        made = self._template(call, axes, lengths)
-        if made is None:
-            return None
-        self._templates = [*self._templates, made][-CAPACITY:]
-        return self._kept(made.instance(call, lengths.values, self._make))
+        executable = template.executable(call.signature)
+        assert executable is not None, "a template serves the call that it was made for"
+        return self._instance(template, executable, call)
 
-    def _template(self, call: Call, axes: Sequence[Axes], lengths: Lengths) -> Template | None:
+    def _template(self, call: Call, axes: Sequence[Axes]) -> Template | None:
         self._check_not_endless(call.signature)
-        start = time.perf_counter()
-        closure = Closure(self.function)
-        guards = SymbolGuards()
-        symbols: dict[str, Any] = {}
-        tensors = iter(axes)
+        template = make_template(self._builder, call, axes)
+        if template is not None:
+            self.traces += 1
+            self._is_static |= template.is_for_one_length
+            self._templates = [*self._templates, template][-CAPACITY:]
+        return template
 
-        def stand_in(tracer: Tracer, x: Tensor) -> Tensor:
-            shape = symbolic_shape(x, next(tensors), guards, symbols)
-            return tracer.placeholder(shape, x.dtype, x.requires_grad)
-
-        tracer, traced = self._traced(functools.partial(self._run, call, stand_in=stand_in))
-        closure.settle(self.name)
-        if is_differentiable(traced, tracer.outputs):
+    def _named_axes(self, call: Call) -> list[Axes] | None:
+        """Returns the dynamic axes that the user named."""
+        if not isinstance(self.dynamic, tuple):
             return None
-        stages, native, times = self._built(traced, Times(trace=time.perf_counter() - start))
-        instances = Instances(guards, traced, stages.program.slots, native.parameters)
-        self.traces += 1
+        axes = axes_of(self._builder.function, call, self.dynamic)
+        check_lengths(call, axes)
+        return axes
 
-        def bind(values: tuple[int, ...]) -> Executable:
-            return Executable(traced, stages, native, times, instances.parameters(values))
-
-        checks = Guards(traced, closure)
-        wants_history = any(output.requires_grad for output in tracer.outputs)
-        known = lengths.signature, context.grad_enabled, checks, instances.serves
-        return Template(*known, bind, wants_history)
-
-    def _kept(self, made: Specialization) -> Specialization:
-        self._all = [*self._all, made][-CAPACITY:]
-        return made
+    def _instance(self, template: Template, executable: Executable, call: Call) -> Specialization:
+        exact = functools.cache(lambda: self._made(call))
+        signature = call.signature
+        known = signature, signature[1:], template.grad_enabled, template.guards, executable
+        # numbers are checked by an exact version, which is made when it is asked for
+        runs = executable.run_once, lambda arguments: exact().run_checked(arguments)
+        made = Specialization(*known, *runs, False, template.wants_history, is_instance=True)
+        return self._kept(made)
 
     # --- making one -------------------------------------------------------------------------------
 
     def _make(self, call: Call) -> Specialization:
+        return self._kept(self._made(call))
+
+    def _made(self, call: Call) -> Specialization:
         self._check_not_endless(call.signature)
-        start = time.perf_counter()
-        closure = Closure(self.function)
-        tracer, traced = self._traced(functools.partial(self._run, call))
-        closure.settle(self.name)
-        executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
+        tracer, traced, guards, times = self._builder.trace(call)
+        executable = self._builder.executable(traced, times)
         run, run_checked = executable.run_once, self._run_checked(executable)
         wants_history = any(output.requires_grad for output in tracer.outputs)
         has_history = is_differentiable(traced, tracer.outputs)
         if has_history:
             inputs = [*tracer.placeholders, *traced.states]
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
-            run = run_checked = SplitExecutable(function, executable, self._compiled).run
-        guards = Guards(traced, closure)
-        signature, grad_enabled = call.signature, context.grad_enabled
-        known = (signature, signature[1:], grad_enabled, guards)
-        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
+            split = SplitExecutable(function, executable, self._builder.executable)
+            run = run_checked = split.run
+        signature = call.signature
+        known = (signature, signature[1:], context.grad_enabled, guards)
         self.traces += 1
+        return Specialization(*known, executable, run, run_checked, has_history, wants_history)
+
+    def _kept(self, made: Specialization) -> Specialization:
         self._all = [*self._all, made][-CAPACITY:]
         return made
 
     def runner(self, executable: Executable) -> Any:
         """Returns what runs an executable under the present settings."""
-        return runner(executable, self._compiled)
+        return runner(executable, self._builder.executable)
 
     def _run_checked(self, executable: Executable) -> Callable[[Sequence[Tensor]], Any]:
         return lambda arguments: self.runner(executable).run_once(arguments)
@@ -291,53 +249,6 @@ class SpecializationCache:
             return cache.lookup(call).run_checked(call.tensors)
 
         return run
-
-    def _compiled(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
-        stages, native, times = self._built(traced, times)
-        return Executable(traced, stages, native, times)
-
-    def _built(self, traced: Traced, times: Times) -> tuple[Any, Any, Times]:
-        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
-            # the first step loads LLVM, not the import of smelt
-            from smelt.compiler.pipeline import run_pipeline
-            from smelt.compiler.runtime.native import build
-
-        stages = run_pipeline(traced.graph, self.name, traced.state_names())
-        start = time.perf_counter()
-        native = build(stages.program)
-        return stages, native, Times(times.trace, stages.seconds, time.perf_counter() - start)
-
-    def _traced(self, function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
-        tracer = Tracer()
-        try:
-            return tracer, trace(function, tracer)
-        except Accumulates as needed:  # gradients outlive the step: they become state
-            for tensor in needed.tensors:
-                tensor._grad = zeros(tensor.shape, dtype=tensor.dtype)
-        tracer = Tracer()
-        return tracer, trace(function, tracer)
-
-    def _run(
-        self,
-        call: Call,
-        tracer: Tracer,
-        stand_in: Callable[[Tracer, Tensor], Tensor] = lambda tracer, x: tracer.placeholder(
-            x.shape, x.dtype, x.requires_grad
-        ),
-    ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
-        """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
-        arguments, options = call.rebuilt(functools.partial(stand_in, tracer))
-        parts, structure = tree.flatten(self.function(*arguments, **options))
-        outputs = [part for part in parts if isinstance(part, Tensor)]
-        if len(outputs) == 1 and structure == _LEAF:
-            return outputs, operator.itemgetter(0)
-
-        def rebuild(results: list[Tensor]) -> Any:
-            fresh = iter(results)
-            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
-            return tree.unflatten(structure, leaves)
-
-        return outputs, rebuild
 
     # --- too many ---------------------------------------------------------------------------------
 

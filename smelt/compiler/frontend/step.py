@@ -15,7 +15,7 @@ import numpy as np
 from smelt import settings, tree
 from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.compiled_module import is_module, view_of
-from smelt.compiler.frontend.dynamic import NamedAxes, as_axes
+from smelt.compiler.frontend.lengths import NamedAxes, as_axes
 from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
@@ -37,7 +37,7 @@ def compile(
     *,
     donate: int | Iterable[int] = (),
     max_traces: int | None = None,
-    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+    dynamic: Mapping[str, Mapping[int, str]] | bool = True,
 ) -> Any:
     """Turns a function of tensors into one native function; usable as a decorator.
 
@@ -52,10 +52,13 @@ def compile(
         donate: numbers of positional arguments whose tensors are given away; using one again raises
             MovedError.
         max_traces: raise TraceError when a further version would be needed; None warns at 8.
-        dynamic: the axes along which lengths change from call to call, by the name of the argument,
-            each with a name for its length: `{"x": {1: "length"}}`. A few versions then serve all
-            lengths, with the bits of a step for exactly that length. Axes of one name must have one
-            length. A step whose results are differentiated from outside has a version for each.
+        dynamic: which lengths change from call to call. True: they are found; once an axis has had
+            two lengths, the third is compiled for all of them, and a few versions serve whatever
+            comes, with the bits of a step for exactly that length. Or the axes, by the name of the
+            argument, with a name for each length: `{"x": {1: "length"}}`; then the first call is
+            compiled so, and axes of one name must have one length. False: each length has a version
+            of its own, which is what a step gets that loops over a length in Python, or whose
+            results are differentiated from outside.
 
     Returns:
         A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`. Of a
@@ -72,7 +75,7 @@ def compile(
     if not callable(function):
         raise ArgumentError(f"compile needs a function, got {type(function).__name__}")
     given = (donate,) if isinstance(donate, int) else tuple(donate)
-    options = Options(given, max_traces, as_axes(function, dynamic or {}))
+    options = Options(given, max_traces, as_axes(function, dynamic))
     if not is_module(function):
         return CompiledStep(function, options)
     return view_of(
@@ -88,7 +91,7 @@ class Options:
 
     donate: tuple[int, ...]
     max_traces: int | None
-    dynamic: NamedAxes
+    dynamic: NamedAxes | bool
 
 
 class CompiledStep:

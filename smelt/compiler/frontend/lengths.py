@@ -1,9 +1,8 @@
-"""Dynamic axes: one version of a step for every length that the compiler treats alike.
+"""Lengths: the axes of a step's arguments whose extents change from call to call.
 
-A version is compiled with a symbolic number (`ir/symbolic.py`) where the extent of a dynamic axis
-stands. It serves each length for which everything that the compiler asked of that number comes out
-as it did, with the bits of the step for exactly that length: it is the same program, with other
-numbers in it.
+The user names them (`compile(step, dynamic=...)`), or calls show them: where calls differ in the
+extents of some axes and in nothing else, these change. `template.py` makes a version for all their
+lengths.
 """
 
 from __future__ import annotations
@@ -11,16 +10,12 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from smelt import tree
-from smelt.compiler.artifacts import Parameters, Traced
 from smelt.compiler.frontend.signature import Call, Signature
 from smelt.errors import ArgumentError, ShapeError
-from smelt.ir.program import Slot
 from smelt.ir.symbolic import LEAST, Guards
 from smelt.ops.op import is_whole_number, normal_axis
 from smelt.tensor import Tensor
@@ -28,16 +23,18 @@ from smelt.tensor import Tensor
 Axes = Mapping[int, str]  # the names of the extents of some axes
 NamedAxes = tuple[tuple[str, tuple[tuple[int, str], ...]], ...]  # of arguments, by their names
 _NONE: Axes = {}
+SEEN = 2  # different lengths that a step has met before it is compiled for all
 
 
-def as_axes(function: Callable[..., Any], given: Mapping[str, Axes]) -> NamedAxes:
-    """Returns the dynamic axes that a user names, checked against the function's parameters.
+def as_axes(function: Callable[..., Any], given: Mapping[str, Axes] | bool) -> NamedAxes | bool:
+    """Returns the dynamic axes that a user names, checked against the function's parameters; or
+    whether they are looked for.
 
     Raises:
         ArgumentError: there is no such parameter, or axes have no names.
     """
-    if not given:
-        return ()
+    if isinstance(given, bool):
+        return given
     if not isinstance(given, Mapping) or not all(isinstance(x, Mapping) for x in given.values()):
         raise ArgumentError(f"compile: dynamic={given!r}; {_EXAMPLE}")
     parameters = _signature(function).parameters
@@ -77,38 +74,73 @@ class Lengths:
     """The extents of the dynamic axes of a call: `values` by the names of `signature`."""
 
     signature: Signature
-    names: tuple[str, ...]
     values: tuple[int, ...]
 
 
-def lengths_of(call: Call, axes: Sequence[Axes]) -> Lengths | None:
+def lengths_of(signature: Signature, axes: Sequence[Axes]) -> Lengths | None:
     """Returns the lengths of a call, or None where one is so short that it is a case of its own,
-    or there are none.
+    or axes of one name differ, or there are none.
 
     Args:
-        call: a call of the step.
+        signature: that of the call.
         axes: the dynamic axes of each of its tensors.
-
-    Raises:
-        ShapeError: two axes of one name have different extents.
     """
     found: dict[str, int] = {}
-    signature, tensors = list(call.signature), iter(axes)
-    for place, part in enumerate(signature):
-        if not (isinstance(part, tuple) and len(part) == 3 and place):
-            continue
-        shape = list(part[0])
+    named, tensors = list(signature), iter(axes)
+    for place in _tensor_places(signature):
+        shape = list(signature[place][0])
         for axis, name in next(tensors).items():
             if found.setdefault(name, shape[axis]) != shape[axis]:
-                raise ShapeError(
-                    f"dynamic: {name!r} is {found[name]} and {shape[axis]} in one call; axes of "
-                    "one name have one length"
-                )
+                return None
             shape[axis] = name
-        signature[place] = (tuple(shape), *part[1:])
+        named[place] = (tuple(shape), *signature[place][1:])
     if not found or min(found.values()) < LEAST:
         return None
-    return Lengths(tuple(signature), tuple(found), tuple(found.values()))
+    return Lengths(tuple(named), tuple(found.values()))
+
+
+def check_lengths(call: Call, axes: Sequence[Axes]) -> None:
+    """Raises ShapeError when axes of one name have different extents."""
+    found: dict[str, int] = {}
+    for x, named in zip(call.tensors, axes, strict=True):
+        for axis, name in named.items():
+            if found.setdefault(name, x.shape[axis]) != x.shape[axis]:
+                raise ShapeError(
+                    f"dynamic: {name!r} is {found[name]} and {x.shape[axis]} in one call; axes of "
+                    "one name have one length"
+                )
+
+
+def changing_axes(known: Sequence[Signature], new: Signature) -> list[Axes] | None:
+    """Returns the axes in which a call differs from `SEEN` others, if it differs in nothing else.
+
+    Axes whose extents have always been equal share a name.
+    """
+    alike = [one for one in known if _without_extents(one) == _without_extents(new)]
+    shapes = [[one[place][0] for place in _tensor_places(new)] for one in [*alike, new]]
+    if len(set(map(tuple, shapes))) <= SEEN:
+        return None
+    names: dict[tuple[int, ...], str] = {}
+    result: list[Axes] = []
+    for of_one in zip(*shapes, strict=True):  # the shapes that one tensor had
+        axes = {}
+        for axis, extents in enumerate(zip(*of_one, strict=True)):
+            if len(set(extents)) > 1:
+                axes[axis] = names.setdefault(extents, f"length{len(names)}")
+        result.append(axes)
+    return result
+
+
+def _tensor_places(signature: Signature) -> list[int]:
+    """Returns where in a signature tensors are described."""
+    return [place for place, part in enumerate(signature) if place and isinstance(part, tuple)]
+
+
+def _without_extents(signature: Signature) -> list[Any]:
+    return [
+        (len(part[0]), *part[1:]) if isinstance(part, tuple) and place else part
+        for place, part in enumerate(signature)
+    ]
 
 
 def symbolic_shape(
@@ -121,31 +153,6 @@ def symbolic_shape(
             symbols[name] = guards.symbol(name, shape[axis])
         shape[axis] = symbols[name]
     return tuple(shape)
-
-
-class Instances:
-    """What a program for any length needs for one: evaluated formulas of its symbols."""
-
-    def __init__(
-        self, guards: Guards, traced: Traced, slots: Sequence[Slot], formulas: Sequence[str]
-    ) -> None:
-        self.serves: Callable[..., bool] = guards.test()
-        self._slots = slots
-        self._extents = guards.values([extent for slot in slots for extent in slot.shape])
-        self._numbers = guards.evaluation(formulas)
-        self._arguments = guards.values([number for number, _ in traced.numbers])
-        self._dtypes = [dtype for _, dtype in traced.numbers]
-
-    def parameters(self, values: Sequence[int]) -> Parameters:
-        """Returns what the program is given for these lengths."""
-        extents = iter(self._extents(*values))
-        slots = [
-            replace(slot, shape=tuple([next(extents) for _ in slot.shape])) for slot in self._slots
-        ]
-        numbers = np.array(self._numbers(*values), np.int64)
-        pairs = zip(self._arguments(*values), self._dtypes, strict=True)
-        arguments = [np.array(value, dtype.storage) for value, dtype in pairs]
-        return Parameters(tuple(slots), numbers, arguments)
 
 
 _EXAMPLE = 'give the axes of an argument and names for their lengths: dynamic={"x": {1: "length"}}'

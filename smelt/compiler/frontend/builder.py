@@ -1,0 +1,92 @@
+"""Builder: a function becomes a trace, and a trace becomes native code."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import time
+from collections.abc import Callable
+from typing import Any
+
+from smelt import tree
+from smelt.compiler.artifacts import Stages, Times, Traced
+from smelt.compiler.frontend.closure import Closure
+from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.signature import Call
+from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
+from smelt.compiler.runtime.executable import Executable
+from smelt.compiler.runtime.native import Native
+from smelt.creation import zeros
+from smelt.settings import settings
+from smelt.tensor import Tensor
+
+_LEAF = tree.flatten(0)[1]
+StandIn = Callable[[Tracer, Tensor], Tensor]  # a placeholder for an argument
+
+
+def placeholder(tracer: Tracer, x: Tensor) -> Tensor:
+    """Returns what stands for an argument in a trace."""
+    return tracer.placeholder(x.shape, x.dtype, x.requires_grad)
+
+
+class Builder:
+    """Makes the versions of one step."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self.function = function
+        self.name = name
+
+    def trace(
+        self, call: Call, stand_in: StandIn = placeholder
+    ) -> tuple[Tracer, Traced, Guards, Times]:
+        """Traces the function as it is called; returns also what must stay as it was."""
+        start = time.perf_counter()
+        closure = Closure(self.function)
+        tracer, traced = _traced(functools.partial(self._run, call, stand_in))
+        closure.settle(self.name)
+        return tracer, traced, Guards(traced, closure), Times(trace=time.perf_counter() - start)
+
+    def build(self, traced: Traced, times: Times) -> tuple[Stages, Native, Times]:
+        """Compiles a trace."""
+        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
+            # the first step loads LLVM, not the import of smelt
+            from smelt.compiler.pipeline import run_pipeline
+            from smelt.compiler.runtime.native import build
+
+        stages = run_pipeline(traced.graph, self.name, traced.state_names())
+        start = time.perf_counter()
+        native = build(stages.program)
+        return stages, native, Times(times.trace, stages.seconds, time.perf_counter() - start)
+
+    def executable(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
+        """Returns a trace compiled, and bound to its states."""
+        stages, native, times = self.build(traced, times)
+        return Executable(traced, stages, native, times)
+
+    def _run(
+        self, call: Call, stand_in: StandIn, tracer: Tracer
+    ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
+        """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
+        arguments, options = call.rebuilt(functools.partial(stand_in, tracer))
+        parts, structure = tree.flatten(self.function(*arguments, **options))
+        outputs = [part for part in parts if isinstance(part, Tensor)]
+        if len(outputs) == 1 and structure == _LEAF:
+            return outputs, operator.itemgetter(0)
+
+        def rebuild(results: list[Tensor]) -> Any:
+            fresh = iter(results)
+            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
+            return tree.unflatten(structure, leaves)
+
+        return outputs, rebuild
+
+
+def _traced(function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
+    tracer = Tracer()
+    try:
+        return tracer, trace(function, tracer)
+    except Accumulates as needed:  # gradients outlive the step: they become state
+        for tensor in needed.tensors:
+            tensor._grad = zeros(tensor.shape, dtype=tensor.dtype)
+    tracer = Tracer()
+    return tracer, trace(function, tracer)
