@@ -6,16 +6,16 @@ import functools
 import operator
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.artifacts import Stages, Times, Traced
+from smelt.compiler.artifacts import Times, Traced
 from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.signature import Call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
-from smelt.compiler.runtime.native import Native
 from smelt.creation import zeros
 from smelt.settings import settings
 from smelt.tensor import Tensor
@@ -29,6 +29,16 @@ def placeholder(tracer: Tracer, x: Tensor) -> Tensor:
     return tracer.placeholder(x.shape, x.dtype, x.requires_grad)
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What tracing a call gives: also what must stay as it was, and how long it took."""
+
+    tracer: Tracer
+    traced: Traced
+    guards: Guards
+    times: Times
+
+
 class Builder:
     """Makes the versions of one step."""
 
@@ -36,18 +46,16 @@ class Builder:
         self.function = function
         self.name = name
 
-    def trace(
-        self, call: Call, stand_in: StandIn = placeholder
-    ) -> tuple[Tracer, Traced, Guards, Times]:
-        """Traces the function as it is called; returns also what must stay as it was."""
+    def trace(self, call: Call, stand_in: StandIn = placeholder) -> Trace:
+        """Traces the function as it is called, on what stands for its tensors."""
         start = time.perf_counter()
         closure = Closure(self.function)
         tracer, traced = _traced(functools.partial(self._run, call, stand_in))
         closure.settle(self.name)
-        return tracer, traced, Guards(traced, closure), Times(trace=time.perf_counter() - start)
+        return Trace(tracer, traced, Guards(traced, closure), Times(time.perf_counter() - start))
 
-    def build(self, traced: Traced, times: Times) -> tuple[Stages, Native, Times]:
-        """Compiles a trace."""
+    def executable(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
+        """Returns a trace compiled, and bound to its states."""
         with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
             # the first step loads LLVM, not the import of smelt
             from smelt.compiler.pipeline import run_pipeline
@@ -56,11 +64,7 @@ class Builder:
         stages = run_pipeline(traced.graph, self.name, traced.state_names())
         start = time.perf_counter()
         native = build(stages.program)
-        return stages, native, Times(times.trace, stages.seconds, time.perf_counter() - start)
-
-    def executable(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
-        """Returns a trace compiled, and bound to its states."""
-        stages, native, times = self.build(traced, times)
+        times = Times(times.trace, stages.seconds, time.perf_counter() - start)
         return Executable(traced, stages, native, times)
 
     def _run(

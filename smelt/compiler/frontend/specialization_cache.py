@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from smelt import tree
 from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.builder import Builder
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
     SplitExecutable,
-    forbid_derivatives,
     is_differentiable,
 )
-from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.lengths import Axes, NamedAxes, axes_of, changing_axes, check_lengths
 from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
+from smelt.compiler.frontend.specialization import Specialization
 from smelt.compiler.frontend.template import Template, make_template
 from smelt.compiler.runtime.executable import Executable
 from smelt.errors import TraceError
@@ -32,46 +28,6 @@ from smelt.tracing.engine import context
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
-
-
-@dataclass(frozen=True, slots=True)
-class Specialization:
-    """One executable, and the calls that it serves.
-
-    `run` runs one step of it; if its results can be differentiated and gradients are enabled, it
-    gives them a history. What was traced without gradients has no results of this kind.
-    `run_checked` does the same with `check_nan`.
-    """
-
-    signature: Signature
-    kinds: tuple[Any, ...]  # of a plain call: shape, dtype and `requires_grad` of each argument
-    grad_enabled: bool
-    guards: Guards
-    executable: Executable
-    run: Callable[[Sequence[Tensor]], Any]
-    run_checked: Callable[[Sequence[Tensor]], Any]
-    has_history: bool  # whether `run` gives one
-    wants_history: bool  # whether the results would have one eagerly
-    is_instance: bool = False  # of a template
-
-    def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
-        """Returns whether results of a call with these arguments would have a history eagerly."""
-        return (
-            self.wants_history and context.grad_enabled and any(x.requires_grad for x in arguments)
-        )
-
-    def marked(self, result: Any, arguments: Sequence[Tensor]) -> Any:
-        """Returns the results of a call; one that eagerly had a history, and has none, gets one
-        that says so when somebody follows it.
-        """
-        if not self.has_history and self.are_tracked(arguments):
-            name = self.executable.stages.program.name
-            forbid_derivatives(tree.flatten(result)[0], arguments, name)
-        return result
-
-    def check(self) -> bool:
-        """Returns whether what the trace depends on is now as it was then."""
-        return (self.grad_enabled or not context.grad_enabled) and self.guards.check()
 
 
 class SpecializationCache:
@@ -96,29 +52,34 @@ class SpecializationCache:
         self._lock = reentrant_lock()
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._versions())
 
     @property
     def newest(self) -> Executable:
         """The executable that was made last; raises TraceError when there is none."""
-        self._check_any()
-        return self._all[-1].executable
+        return self._executables()[-1]
 
     @property
     def most_used(self) -> Executable:
         """The executable that ran most steps, the newest of equals."""
-        self._check_any()
-        executables = [entry.executable for entry in reversed(self._all)]
-        return max(executables, key=lambda executable: executable.steps)
+        return max(reversed(self._executables()), key=lambda executable: executable.steps)
 
     @property
     def times(self) -> list[Times]:
-        """What each executable took to make."""
-        return [entry.executable.times for entry in self._all]
+        """What each version took to make."""
+        return [version.executable.times for version in self._versions()]
 
-    def _check_any(self) -> None:
-        if not self._all:
+    def _versions(self) -> list[Specialization | Template]:
+        return [*self._all, *self._templates]
+
+    def _executables(self) -> list[Executable]:
+        """Returns those of all versions, of one for any length that of each length."""
+        found = [entry.executable for entry in self._all]
+        for template in self._templates:
+            found += [entry.executable for entry in template.instances.values()]
+        if not found:
             raise TraceError(f"{self.name} has not been compiled yet: call it once first")
+        return found
 
     # --- finding one ------------------------------------------------------------------------------
 
@@ -152,43 +113,53 @@ class SpecializationCache:
         return entry
 
     def _find(self, signature: Signature) -> Specialization | None:
+        entry = self._exact(signature)
+        if entry is None and self._templates and not settings.current.check_nan:
+            return self._instance(signature)
+        return entry
+
+    def _exact(self, signature: Signature) -> Specialization | None:
         for entry in self._all:
-            is_usable = not (entry.is_instance and settings.current.check_nan)
-            if entry.signature == signature and is_usable and entry.check():
+            if entry.signature == signature and entry.check():
                 return entry
         return None
 
     # --- one for any length -----------------------------------------------------------------------
 
     def _serving(self, call: Call) -> Specialization | None:
-        """Returns a specialization of a template, made if need be, or None where the lengths of the
-        call do not change.
+        """Returns a specialization of a new template, or None where the lengths of the call do not
+        change.
         """
         have_history = context.grad_enabled and any(entry.has_history for entry in self._all)
         if settings.current.check_nan or self.dynamic is False or have_history:
             return None
         axes = self._named_axes(call)
-        for known in self._templates:
-            executable = known.executable(call.signature)
-            if executable is not None:
-                return self._instance(known, executable, call)
         if axes is None and not self._is_static:
             axes = changing_axes([entry.signature for entry in self._all], call.signature)
-        template = self._template(call, axes) if axes else None
-        if template is None:
+        if axes is None:
             return None
-        executable = template.executable(call.signature)
-        assert executable is not None, "a template serves the call that it was made for"
-        return self._instance(template, executable, call)
-
-    def _template(self, call: Call, axes: Sequence[Axes]) -> Template | None:
         self._check_not_endless(call.signature)
         template = make_template(self._builder, call, axes)
-        if template is not None:
-            self.traces += 1
-            self._is_static |= template.is_for_one_length
-            self._templates = [*self._templates, template][-CAPACITY:]
-        return template
+        if template is None:
+            return None
+        self.traces += 1
+        self._is_static |= template.is_for_one_length
+        self._templates = [*self._templates, template][-CAPACITY:]
+        return self._instance(call.signature)
+
+    def _instance(self, signature: Signature) -> Specialization | None:
+        """Returns what a template has for a call, made if need be; None where none serves it."""
+        for template in self._templates:
+            found = template.instance(signature, self._run_exactly)
+            if found is not None:
+                return found
+        return None
+
+    def _run_exactly(self, arguments: Sequence[Tensor]) -> Any:
+        """Runs a step on tensors with a version for their very lengths: one that checks numbers."""
+        call = flatten_call(tuple(arguments), {})
+        entry = self._exact(call.signature) or self._make(call)
+        return entry.run_checked(arguments)
 
     def _named_axes(self, call: Call) -> list[Axes] | None:
         """Returns the dynamic axes that the user named."""
@@ -198,24 +169,13 @@ class SpecializationCache:
         check_lengths(call, axes)
         return axes
 
-    def _instance(self, template: Template, executable: Executable, call: Call) -> Specialization:
-        exact = functools.cache(lambda: self._made(call))
-        signature = call.signature
-        known = signature, signature[1:], template.grad_enabled, template.guards, executable
-        # numbers are checked by an exact version, which is made when it is asked for
-        runs = executable.run_once, lambda arguments: exact().run_checked(arguments)
-        made = Specialization(*known, *runs, False, template.wants_history, is_instance=True)
-        return self._kept(made)
-
     # --- making one -------------------------------------------------------------------------------
 
     def _make(self, call: Call) -> Specialization:
-        return self._kept(self._made(call))
-
-    def _made(self, call: Call) -> Specialization:
         self._check_not_endless(call.signature)
-        tracer, traced, guards, times = self._builder.trace(call)
-        executable = self._builder.executable(traced, times)
+        trace = self._builder.trace(call)
+        tracer, traced = trace.tracer, trace.traced
+        executable = self._builder.executable(traced, trace.times)
         run, run_checked = executable.run_once, self._run_checked(executable)
         wants_history = any(output.requires_grad for output in tracer.outputs)
         has_history = is_differentiable(traced, tracer.outputs)
@@ -225,11 +185,9 @@ class SpecializationCache:
             split = SplitExecutable(function, executable, self._builder.executable)
             run = run_checked = split.run
         signature = call.signature
-        known = (signature, signature[1:], context.grad_enabled, guards)
+        known = (signature, signature[1:], context.grad_enabled, trace.guards)
         self.traces += 1
-        return Specialization(*known, executable, run, run_checked, has_history, wants_history)
-
-    def _kept(self, made: Specialization) -> Specialization:
+        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
         self._all = [*self._all, made][-CAPACITY:]
         return made
 
@@ -266,9 +224,9 @@ class SpecializationCache:
 
     def _difference(self, signature: Signature) -> str:
         """Names what is new in a signature against the nearest one, the latest of the near ones."""
-        if not self._all:
+        known = [version.signature for version in reversed(self._versions())]
+        if not known:
             return "first call"
-        known = [entry.signature for entry in reversed(self._all)]
         nearest = max(known, key=lambda entry: sum(map(operator.eq, entry, signature)))
         changes = [
             f"argument {number} was {_brief(a)}, is {_brief(b)}"

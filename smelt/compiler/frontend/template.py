@@ -9,46 +9,75 @@ numbers in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from smelt.compiler.artifacts import Parameters, Stages, Traced
-from smelt.compiler.frontend.builder import Builder
+from smelt.compiler.artifacts import Parameters
+from smelt.compiler.frontend.builder import Builder, Trace
 from smelt.compiler.frontend.differentiable import is_differentiable
-from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.lengths import Axes, lengths_of, symbolic_shape
 from smelt.compiler.frontend.signature import Call, Signature
+from smelt.compiler.frontend.specialization import Specialization
 from smelt.compiler.frontend.tracer import Tracer
 from smelt.compiler.runtime.executable import Executable
 from smelt.ir import symbolic
 from smelt.tensor import Tensor
 from smelt.tracing.engine import context
 
+CAPACITY = 4096  # lengths that a template remembers; the one made longest ago goes first
+Run = Callable[[Sequence[Tensor]], Any]
 
-@dataclass(frozen=True, slots=True)
+
 class Template:
-    """A version for any length: which calls it serves, and how it is bound for one length."""
+    """A version for any length."""
 
-    axes: Sequence[Axes]  # the dynamic ones of each tensor
-    signature: Signature  # with names in the place of their extents
-    grad_enabled: bool
-    guards: Guards
-    serves_lengths: Callable[..., bool]
-    bind: Callable[[Sequence[int]], Executable]
-    wants_history: bool
-    is_for_one_length: bool  # because the step, or the compiler, wanted to know it
+    def __init__(
+        self,
+        signature: Signature,
+        axes: Sequence[Axes],
+        traced: Trace,
+        executable: Executable,
+        questions: symbolic.Guards,
+    ) -> None:
+        self.signature = signature  # with names in the place of the extents of `axes`
+        self.axes = axes  # the dynamic ones of each tensor
+        self.executable = executable
+        self.is_for_one_length = questions.is_settled  # the step, or the compiler, wanted to know
+        self.instances: dict[tuple[int, ...], Specialization] = {}  # by lengths
+        self._guards = traced.guards
+        self._grad_enabled = context.grad_enabled
+        self._wants_history = any(output.requires_grad for output in traced.tracer.outputs)
+        self._serves = questions.test()
+        self._numbers = Numbers(questions, executable)
 
-    def executable(self, signature: Signature) -> Executable | None:
-        """Returns what runs a call with a signature, or None if this template does not serve it."""
+    def instance(self, signature: Signature, run_checked: Run) -> Specialization | None:
+        """Returns what serves a call, made if need be, or None if this template does not serve it.
+
+        `run_checked` runs a step with `check_nan`.
+        """
         lengths = lengths_of(signature, self.axes)
-        if lengths is None or lengths.signature != self.signature:
+        if lengths is None or lengths.signature != self.signature or not self._check():
             return None
-        is_current = (self.grad_enabled or not context.grad_enabled) and self.guards.check()
-        if not is_current or not self.serves_lengths(*lengths.values):
-            return None
-        return self.bind(lengths.values)
+        values = lengths.values
+        if values not in self.instances:
+            if not self._serves(*values):
+                return None
+            made = self._made(signature, values, run_checked)
+            self.instances = dict([*self.instances.items(), (values, made)][-CAPACITY:])
+        return self.instances[values]
+
+    def _check(self) -> bool:
+        """Returns whether what the trace depends on is now as it was then."""
+        return (self._grad_enabled or not context.grad_enabled) and self._guards.check()
+
+    def _made(
+        self, signature: Signature, values: tuple[int, ...], run_checked: Run
+    ) -> Specialization:
+        executable = self.executable.at(self._numbers.parameters(values))
+        known = signature, signature[1:], self._grad_enabled, self._guards, executable
+        return Specialization(*known, executable.run_once, run_checked, False, self._wants_history)
 
 
 def make_template(builder: Builder, call: Call, axes: Sequence[Axes]) -> Template | None:
@@ -70,29 +99,21 @@ def make_template(builder: Builder, call: Call, axes: Sequence[Axes]) -> Templat
         shape = symbolic_shape(x, next(pending), questions, symbols)
         return tracer.placeholder(shape, x.dtype, x.requires_grad)
 
-    tracer, traced, guards, times = builder.trace(call, stand_in)
-    if is_differentiable(traced, tracer.outputs):
+    trace = builder.trace(call, stand_in)
+    if is_differentiable(trace.traced, trace.tracer.outputs):
         return None
-    stages, native, times = builder.build(traced, times)
-    instances = Instances(questions, traced, stages, native.parameters)
-
-    def bind(values: Sequence[int]) -> Executable:
-        return Executable(traced, stages, native, times, instances.parameters(values))
-
-    wants_history = any(output.requires_grad for output in tracer.outputs)
-    known = axes, lengths.signature, context.grad_enabled, guards
-    return Template(*known, questions.test(), bind, wants_history, questions.is_settled)
+    executable = builder.executable(trace.traced, trace.times)
+    return Template(lengths.signature, axes, trace, executable, questions)
 
 
-class Instances:
+class Numbers:
     """What a program for any length needs for one: evaluated formulas of its symbols."""
 
-    def __init__(
-        self, guards: symbolic.Guards, traced: Traced, stages: Stages, formulas: Sequence[str]
-    ) -> None:
-        self._slots = stages.program.slots
+    def __init__(self, guards: symbolic.Guards, executable: Executable) -> None:
+        traced = executable.traced
+        self._slots = executable.slots
         self._extents = guards.values([extent for slot in self._slots for extent in slot.shape])
-        self._numbers = guards.evaluation(formulas)
+        self._numbers = guards.evaluation(executable.native.parameters)
         self._arguments = guards.values([number for number, _ in traced.numbers])
         self._dtypes = [dtype for _, dtype in traced.numbers]
 

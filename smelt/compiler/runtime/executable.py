@@ -6,6 +6,7 @@ the addresses of its arguments and of its fresh results.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import time
 from collections import Counter
@@ -101,16 +102,9 @@ class Frame:
 class Executable:
     """A traced step, compiled and bound to its memory."""
 
-    def __init__(
-        self,
-        traced: Traced,
-        stages: Stages,
-        native: Native,
-        times: Times,
-        parameters: Parameters | None = None,
-    ) -> None:
+    def __init__(self, traced: Traced, stages: Stages, native: Native, times: Times) -> None:
         self.traced = traced
-        self.slots = parameters.slots if parameters else stages.program.slots
+        self.slots: Sequence[Slot] = stages.program.slots
         self.stages = stages
         self.native = native
         self.times = times
@@ -119,14 +113,16 @@ class Executable:
         self.checked: Any = None  # what runs it under `check_nan`, made then
         self.steps = 0  # that ran so far
         self.seconds = SLICE_SECONDS  # that a step takes, as far as is known
-        self._bind(self.slots, parameters)
+        self._bind(self.slots)
+        self._given: list[tuple[int, int]] = []  # addresses that each call writes into its table
         self._frames = [Frame(self)]  # that no call uses
 
     # --- binding ---------------------------------------------------------------------------------
 
-    def _bind(self, slots: Sequence[Slot], parameters: Parameters | None) -> None:
-        self.addresses = [0] * (len(slots) + 1)  # of states and constants; then the arena's
+    def _bind(self, slots: Sequence[Slot]) -> None:
+        # of states and constants; then the arena's and, for any length, that of the parameters
         self.arena_position = len(slots)
+        self.addresses = [0] * (len(slots) + 1 + self.stages.program.is_dynamic)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
@@ -140,8 +136,7 @@ class Executable:
                 case "argument":
                     self.arguments.append((position, slot.number))
                 case "result":
-                    known = (slot.shape, slot.dtype, slot.dtype.storage, slot.nbytes)
-                    self.results.append(Result(position, *known))
+                    self.results.append(_result(position, slot))
                 case "state":
                     memory = own_memory(self.traced.states[slot.number])
                     self.addresses[position] = self._keep(memory)
@@ -153,15 +148,24 @@ class Executable:
                     self.addresses[position] = self._keep(array)
                 case "status":
                     self.checks.append((position, slot.number))
-        if parameters:
-            self.addresses.append(self._keep(parameters.numbers))
-            count = len(self.traced.graph.arguments) - len(parameters.arguments)
-            for position, number in self.arguments:
-                if number >= count:
-                    self.addresses[position] = self._keep(parameters.arguments[number - count])
-            self.arguments = [pair for pair in self.arguments if pair[1] < count]
         self._kept += changed
         self._lock = lock_of(changed)
+
+    def at(self, parameters: Parameters) -> Executable:
+        """Returns this executable, which serves any length, for one: both share all memory."""
+        made = copy.copy(self)
+        made.slots, made.steps, made.checked = parameters.slots, 0, None
+        made.results = [_result(one.position, made.slots[one.position]) for one in self.results]
+        count = len(self.traced.graph.arguments) - len(parameters.arguments)
+        made.arguments = [pair for pair in self.arguments if pair[1] < count]
+        made._given = [
+            (position, address(parameters.arguments[number - count]))
+            for position, number in self.arguments
+            if number >= count
+        ]
+        made._given.append((self.arena_position + 1, address(parameters.numbers)))
+        made._kept = [*self._kept, parameters.numbers, *parameters.arguments]
+        return made
 
     def _keep(self, array: np.ndarray) -> int:
         self._kept.append(array)
@@ -193,6 +197,8 @@ class Executable:
             table, fresh = frame.table, frame.buffers.fresh
             for binding in self._entries:
                 binding.enter()
+            for position, given in self._given:
+                table[position] = given
             held: object = None  # a chain of the copies that must outlive the call
             for position, number in self.arguments:
                 argument = arguments[number]
@@ -239,6 +245,8 @@ class Executable:
             for binding in self._entries:
                 binding.enter()
             table = frame.table
+            for position, given in self._given:
+                table[position] = given
             held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
             gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
             done, end = first, first + steps
@@ -340,6 +348,10 @@ class Executable:
             total[slot.kind] += slot.nbytes
         kinds = ("state", "argument", "result", "constant")
         return Memory(self.stages.program.arena_bytes, *(total[kind] for kind in kinds))
+
+
+def _result(position: int, slot: Slot) -> Result:
+    return Result(position, slot.shape, slot.dtype, slot.dtype.storage, slot.nbytes)
 
 
 def own_memory(tensor: Tensor) -> np.ndarray:
