@@ -19,8 +19,8 @@ from typing import Any
 from smelt.ir.polynomial import Polynomial, divided
 
 _NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
-LEAST_BOUND = 16  # below it lengths share one version, as far as memory is concerned
-FAR_BOUND = 1024  # above it memory is reserved with care
+LEAST_BOUND = 32  # below it lengths share one version, as far as memory is concerned
+FAR_BOUND = 2048  # above it memory is reserved with care
 LEAST = 2  # a symbol is never smaller: 0 and 1 are special everywhere, and compiled apart
 
 

@@ -93,11 +93,11 @@ def test_it_passes_for_an_int() -> None:
 def test_the_largest_value_bounds_the_symbol() -> None:
     guards = Guards()
     n = guards.symbol("n", 37)
-    assert largest(4 * n) == 256
+    assert largest(4 * n) == 512
     assert largest(n % 8 + 1) == 8
     holds = guards.test()
-    assert holds(64)
-    assert not holds(65)
+    assert holds(128)
+    assert not holds(129)
 
 
 def test_looking_on_decides_nothing() -> None:

@@ -17,7 +17,7 @@ from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
 from smelt.ir.operation import Pattern
 from smelt.ops import movement
 
-SMALL = 64  # elements from which on a node waits for its turn
+SMALL = 64  # elements beyond which a node waits for its turn
 
 Predecessors = dict[Node, frozenset[Node]]
 
@@ -128,7 +128,7 @@ def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node
     A few numbers (a learning rate, a correction) come first, so that what uses them can share a
     loop with what it reads otherwise. Else the graph's own order holds.
     """
-    priority = {node: (min(node.size, SMALL), index) for index, node in enumerate(nodes)}
+    priority = {node: (node.size > SMALL, index) for index, node in enumerate(nodes)}
     missing = {node: len(predecessors[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:

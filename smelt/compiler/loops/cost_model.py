@@ -18,7 +18,6 @@ SCATTER_COST = 4  # of storing one element on its own
 PACK_COST = 10  # of transposing one vector of a panel
 COPY_COST = 0.6  # of one element of a copy that transposes in registers
 LANE_PER_ROW_FACTOR = 1.2  # so much must be gained by packing short rows, which is much code
-FEW_VECTORS = 2  # which are counted
 SHARED_ROWS = 8  # rows of a tile that share an access, at most
 
 
@@ -72,17 +71,10 @@ def vector_cost(nest: Nest, loops: VectorLoops, packings: Mapping[int, Packing])
         costs.append(_access_cost(access, loops, packing, is_repeated) * access.trips)
         seen |= set() if packing is None else {id(packing)}
     once = nest.info.work + sum(costs)
-    vectors = _vectors(trip_count(loops.vector), loops.lanes)
+    vectors = -(-trip_count(loops.vector) // loops.lanes)
     cost = once * vectors * nest.iterations / trip_count(loops.vector)
     cost += REDUCE_COST * len(nest.info.registers.live_in)
     return cost * LANE_PER_ROW_FACTOR if loops.lane_per_row and packings else cost
-
-
-def _vectors(trips: int, lanes: int) -> float:
-    """Returns how many vectors a loop takes; of many the mean of what a tail makes of them, so that
-    a choice does not change back and forth from one length to the next.
-    """
-    return -(-trips // lanes) if trips <= FEW_VECTORS * lanes else trips / lanes + 0.5
 
 
 def _access_cost(

@@ -26,11 +26,13 @@ from smelt.compiler.loops.tile_sizes import (
     accumulators_of,
     lanes_for,
     narrowed,
+    size_class,
     tile_shape,
     unroll,
 )
-from smelt.ir.loops import Load, Loop, Store, trip_count
+from smelt.ir.loops import Buffer, Load, Loop, Scratch, Store, trip_count
 from smelt.ir.symbolic import decided, is_symbolic, sample
+from smelt.ir.visit import Body, Index, Transformer, statements
 
 SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
 SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
@@ -107,11 +109,42 @@ Plan = SerialPlan | TransposePlan | VectorPlan
 def make_plan(loop: Loop, cpu: CPU) -> Plan:
     """Returns the cheapest plan for the nest that a loop begins."""
     nest = find_nest(loop)
-    # where nothing is summed up every plan gives the same bits: what is cheapest for the sample of
-    # extents that are not known yet serves for all
-    is_free = not nest.info.registers.assigns
-    best = min(candidates(nest, cpu), key=lambda plan: sample(plan.cost) if is_free else plan.cost)
+    plans = candidates(nest, cpu)
+    best = plans[0]
+    if len(plans) > 1 and nest.info.registers.assigns:
+        # the order of sums depends on the plan: it is chosen for the size class of each extent
+        (of_class,) = OfSizeClass((loop,)).loop(loop)
+        assert isinstance(of_class, Loop)
+        judged = candidates(find_nest(of_class), cpu)
+        chosen = _vector_name(min(judged, key=lambda plan: plan.cost))
+        best = next((plan for plan in plans if _vector_name(plan) == chosen), best)
+    elif len(plans) > 1:
+        # every plan gives the same bits: what suits the sample of unknown extents serves for all
+        best = min(plans, key=lambda plan: sample(plan.cost))
     return tiled(best, cpu) if isinstance(best, VectorPlan) else best
+
+
+def _vector_name(plan: Plan) -> str:
+    return plan.vector.variable.name if isinstance(plan, VectorPlan) else ""
+
+
+class OfSizeClass(Transformer):
+    """Puts extents that stand for their size classes in the place of all but those of scratches."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self._scratches = {part.buffer for part in statements(body) if isinstance(part, Scratch)}
+        self._buffers: dict[Buffer, Buffer] = {}
+
+    def loop(self, loop: Loop) -> Body:
+        body, extent = self.block(loop.body), size_class(trip_count(loop))
+        return (replace(loop, stop=extent, body=body),)
+
+    def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
+        if buffer not in self._scratches and buffer not in self._buffers:
+            shape = tuple([size_class(extent) for extent in buffer.shape])
+            self._buffers[buffer] = replace(buffer, shape=shape)
+        return self._buffers.get(buffer, buffer), index
 
 
 def candidates(nest: Nest, cpu: CPU) -> list[Plan]:
@@ -190,10 +223,11 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
     info = plan.nest.info
     if not info.has_loops:
         vectors = -(-trip_count(plan.vector) // plan.lanes)
-        work = info.work + len(info.accesses)
-        is_free = is_symbolic(vectors) and not info.registers.live_in
-        # of an extent that is not known yet, code for each number of vectors left over is spared
-        return replace(plan, columns=1 if is_free else unroll(vectors, work))
+        if info.registers.live_in:
+            vectors = -(-size_class(trip_count(plan.vector)) // plan.lanes)
+        elif is_symbolic(vectors):
+            vectors = 1  # code for each number of vectors that may be left over is spared
+        return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
     limits = tile_limits(plan, cpu)
     rows, columns = tile_shape(*limits)
     return replace(

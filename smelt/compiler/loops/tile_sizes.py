@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from smelt.dtypes import DType
-from smelt.ir.symbolic import is_symbolic, sample
+from smelt.ir.symbolic import is_symbolic
 
 LATENCY = 10  # sums that must be under way at once to keep the multiply-adders busy
 WIDEST_TILE = 4  # vectors side by side
 WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
 SIZE_COST = 0.04  # a tile of another size is more code to make
+CLASSES = (8, 16, 32, 64, 128)  # of extents: shorter ones differ more in what suits them
 EVEN = 1 << 12  # an extent that every tile of a power of two divides
 PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
 CHUNK_CYCLES = 5_000  # what one chunk of a parallel kernel takes, at least
@@ -31,6 +32,21 @@ def lanes_for(dtypes: Iterable[DType], vector_bits: int) -> int:
     """
     widest = max((dtype.compute.itemsize for dtype in dtypes), default=4)
     return vector_bits // (8 * max(widest, 4))
+
+
+def size_class(extent: int) -> int:
+    """Returns the extent that stands for all that are about as large: the next of CLASSES, and
+    beyond them of powers of 4. Up to 8 each stands for itself.
+
+    How sums are made is chosen for it. So the choice does not change back and forth from one length
+    to the next, and lengths that are near share a version (`frontend/template.py`).
+    """
+    if extent <= CLASSES[0]:
+        return extent
+    most = next((size for size in CLASSES if extent <= size), 4 * CLASSES[-1])
+    while most < extent:
+        most *= 4
+    return most
 
 
 def narrowed(lanes: int, extent: int) -> int:
@@ -126,14 +142,7 @@ def unroll(vectors: int, work: int) -> int:
 
 
 def chunk_size(cycles: float, units: int) -> int:
-    """Returns how many of `units` equal pieces of work are a chunk; all: not parallel.
-
-    Where the extents are not known yet it is what suits the sample of them: results do not depend
-    on it.
-    """
-    if is_symbolic(units) or is_symbolic(cycles):
-        size = chunk_size(sample(cycles), sample(units))
-        return size if size < sample(units) else units
+    """Returns how many of `units` equal pieces of work are a chunk; all: not parallel."""
     if cycles < PARALLEL_CYCLES or units < 2:
         return units
     chunk = max(1, -(-units * CHUNK_CYCLES // int(cycles)), -(-units // MAX_CHUNKS))

@@ -47,8 +47,8 @@ def test_integers_stay() -> None:
 
 
 def test_loops_within_loops_count_together() -> None:
-    text = cut(nests.full_sum(64, 50))
-    assert "range(0, 64, 2)" in text  # two rows of 50 are 100 additions
+    text = cut(nests.full_sum(64, 30))
+    assert "range(0, 64, 4)" in text  # four rows of about 32 are 128 additions
 
 
 @pytest.mark.parametrize("cpu", [AVX2, AVX512])

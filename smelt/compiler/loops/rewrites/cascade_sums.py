@@ -29,6 +29,7 @@ from dataclasses import replace
 
 from smelt.compiler.loops.rewrites.hoist_loads import unroll
 from smelt.compiler.loops.substitute import Names, identity
+from smelt.compiler.loops.tile_sizes import size_class
 from smelt.ir.loops import (
     Assign,
     Binary,
@@ -48,8 +49,8 @@ from smelt.ir.loops import (
 from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body, Transformer, expressions, statements
 
-LONG = 128  # additions in a row
-DEEP = 1024  # the same for products in a tile of more sums than NARROW
+LONG = 128  # additions in a row, for the size class of a loop
+DEEP = 2048  # the same for products in a tile of more sums than NARROW
 NARROW = 4
 
 Additions = dict[Register, int]  # how often each register is added to
@@ -71,8 +72,8 @@ class _Cascade:
         for statement in body:
             made, found = self.statement(statement)
             result += made
-            for register, count in found.items():
-                additions[register] = additions.get(register, 0) + count
+            for register, count in found.items():  # a tail makes no difference
+                additions[register] = max(additions.get(register, 0), count)
         for statement in body:
             if isinstance(statement, Declare):
                 additions.pop(statement.register, None)
@@ -96,7 +97,8 @@ class _Cascade:
         sums = [register for register in additions if _is_sum(register, body)]
         if loop.kind != "serial" or not sums or not _is_counted(loop):
             return (loop,), additions
-        once, trips, long = max(additions.values()), trip_count(loop), _longest(sums, body)
+        once, long = max(additions.values()), _longest(sums, body)
+        trips = size_class(trip_count(loop))
         if trips * once <= long:
             return (loop,), {register: n * trips for register, n in additions.items()}
         return self.pieces(loop, sums, _piece_size(once, long))

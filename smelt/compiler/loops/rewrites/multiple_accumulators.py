@@ -39,7 +39,7 @@ from smelt.ir.loops import (
 from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body
 
-SHORTEST = 16  # iterations that a loop must have
+SHORTEST = 9  # iterations that a loop must have
 
 
 def multiple_accumulators(body: Body, count: int, names: Names) -> Body:

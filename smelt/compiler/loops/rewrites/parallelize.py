@@ -57,8 +57,10 @@ def choose_chunk(plan: Plan, names: Names) -> Chunk | None:
             continue
         step = _step(plan, loop)
         units = -(-trip_count(loop) // step)
-        size = max(chunk_size(plan.cost, units), _least_units(plan, loop, step))
-        chunks = sample(-(-units // size))  # how work is shared out changes no result
+        # how work is shared out changes no result: what suits the sample of unknown extents will do
+        units = sample(units)
+        size = max(chunk_size(sample(plan.cost), units), _least_units(plan, loop, step))
+        chunks = -(-units // size)
         is_better = best is None or chunks >= 2 * best[0]
         if chunks > 1 and is_better and not (best and best[0] >= 8):
             best = (chunks, loop, size * step)
