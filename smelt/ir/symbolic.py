@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from smelt.ir.polynomial import Polynomial, divided
 
 _NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
@@ -369,7 +371,7 @@ def is_symbolic(number: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float, bool) or is_symbolic(value)
+    return isinstance(value, (int, float, np.integer))
 
 
 def _as_polynomial(number: Any) -> Polynomial:
@@ -377,7 +379,7 @@ def _as_polynomial(number: Any) -> Polynomial:
 
 
 def _is_integer(value: Any) -> bool:
-    return type(value) in (int, bool, SymbolicInt)
+    return isinstance(value, (int, np.integer))
 
 
 def _polynomial(
@@ -404,11 +406,11 @@ def _divided(a: Any, b: Any) -> tuple[Any, Any]:
     guards = (a if type(a) is SymbolicInt else b).guards
     if b == 0:
         raise ZeroDivisionError("division of a symbolic number by zero")
-    if type(a) is int and a < 0 and b + a >= 0:  # counted from the end of an axis
+    if not is_symbolic(a) and a < 0 and b + a >= 0:  # counted from the end of an axis
         return -1, a + b
     quotient, rest = divided(_as_polynomial(a), _as_polynomial(b))
     value, left_over = divmod(sample(a), sample(b))
-    if rest.constant == 0 or (type(b) is int and rest.constant is not None):
+    if rest.constant == 0 or (not is_symbolic(b) and rest.constant is not None):
         return _made(guards, quotient, value), rest.constant
     left = _made(guards, rest, _evaluated(rest, guards))
     extra = _atom(guards, operator.floordiv, "//", left, b)

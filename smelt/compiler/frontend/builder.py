@@ -21,12 +21,12 @@ from smelt.settings import settings
 from smelt.tensor import Tensor
 
 _LEAF = tree.flatten(0)[1]
-StandIn = Callable[[Tracer, Tensor], Tensor]  # a placeholder for an argument
+StandIns = Callable[[Tracer], Callable[[Tensor], Tensor]]  # what stands for arguments in a trace
 
 
-def placeholder(tracer: Tracer, x: Tensor) -> Tensor:
-    """Returns what stands for an argument in a trace."""
-    return tracer.placeholder(x.shape, x.dtype, x.requires_grad)
+def placeholders(tracer: Tracer) -> Callable[[Tensor], Tensor]:
+    """Returns what gives a placeholder for an argument of exactly its shape."""
+    return lambda x: tracer.placeholder(x.shape, x.dtype, x.requires_grad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ class Builder:
         self.function = function
         self.name = name
 
-    def trace(self, call: Call, stand_in: StandIn = placeholder) -> Trace:
+    def trace(self, call: Call, stand_ins: StandIns = placeholders) -> Trace:
         """Traces the function as it is called, on what stands for its tensors."""
         start = time.perf_counter()
         closure = Closure(self.function)
-        tracer, traced = _traced(functools.partial(self._run, call, stand_in))
+        tracer, traced = _traced(functools.partial(self._run, call, stand_ins))
         closure.settle(self.name)
         return Trace(tracer, traced, Guards(traced, closure), Times(time.perf_counter() - start))
 
@@ -68,10 +68,10 @@ class Builder:
         return Executable(traced, stages, native, times)
 
     def _run(
-        self, call: Call, stand_in: StandIn, tracer: Tracer
+        self, call: Call, stand_ins: StandIns, tracer: Tracer
     ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
         """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
-        arguments, options = call.rebuilt(functools.partial(stand_in, tracer))
+        arguments, options = call.rebuilt(stand_ins(tracer))
         parts, structure = tree.flatten(self.function(*arguments, **options))
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:

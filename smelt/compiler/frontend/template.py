@@ -93,13 +93,17 @@ def make_template(builder: Builder, call: Call, axes: Sequence[Axes]) -> Templat
         return None
     questions = symbolic.Guards()
     symbols: dict[str, Any] = {}
-    pending = iter(axes)
 
-    def stand_in(tracer: Tracer, x: Tensor) -> Tensor:
-        shape = symbolic_shape(x, next(pending), questions, symbols)
-        return tracer.placeholder(shape, x.dtype, x.requires_grad)
+    def stand_ins(tracer: Tracer) -> Callable[[Tensor], Tensor]:
+        pending = iter(axes)
 
-    trace = builder.trace(call, stand_in)
+        def stand_in(x: Tensor) -> Tensor:
+            shape = symbolic_shape(x, next(pending), questions, symbols)
+            return tracer.placeholder(shape, x.dtype, x.requires_grad)
+
+        return stand_in
+
+    trace = builder.trace(call, stand_ins)
     if is_differentiable(trace.traced, trace.tracer.outputs):
         return None
     executable = builder.executable(trace.traced, trace.times)
