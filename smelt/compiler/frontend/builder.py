@@ -13,10 +13,12 @@ from smelt import tree
 from smelt.compiler.artifacts import Times, Traced
 from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
 from smelt.compiler.frontend.signature import Call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
+from smelt.errors import TraceError
 from smelt.settings import settings
 from smelt.tensor import Tensor
 
@@ -49,10 +51,32 @@ class Builder:
     def trace(self, call: Call, stand_ins: StandIns = placeholders) -> Trace:
         """Traces the function as it is called, on what stands for its tensors."""
         start = time.perf_counter()
-        closure = Closure(self.function)
-        tracer, traced = _traced(functools.partial(self._run, call, stand_ins))
-        closure.settle(self.name)
+        closure, tracer, traced = self._settled(functools.partial(self._run, call, stand_ins))
         return Trace(tracer, traced, Guards(traced, closure), Times(time.perf_counter() - start))
+
+    def _settled(self, run: Callable[[Tracer], Any]) -> tuple[Closure, Tracer, Traced]:
+        """Returns a trace that holds for later calls, too, and what it closes over.
+
+        Raises:
+            TraceError: what the function changes while it is traced, and reads, is something else
+                for each call.
+        """
+        closure = Closure(self.function)
+        tracer, traced = _traced(run)
+        changes = closure.settle()
+        if not changes:
+            return closure, tracer, traced
+        computed = compute_constants(changes, traced)
+        closure = Closure(self.function)
+        try:  # what does a second call find?
+            tracer, again = _traced(run)
+        except Exception as error:
+            raise TraceError(changes[0].describe(self.name)) from error
+        moving = [change.place for change in closure.settle() if not change.is_steady]
+        if moving or not is_same_trace(traced, again, computed):
+            blamed = [change for change in changes if change.place in moving] or changes
+            raise TraceError(blamed[0].describe(self.name))
+        return closure, tracer, again
 
     def executable(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
         """Returns a trace compiled, and bound to its states."""
