@@ -11,11 +11,12 @@ from typing import Any
 
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.ops import entropy
 from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
 from smelt.tensor import Tensor
 from smelt.tensor.activations import log_sigmoid, log_softmax, relu
-from smelt.tensor.apply import as_tensor, axis_of, floating, floats
+from smelt.tensor.apply import as_tensor, axis_of, floating, floats, promoted
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import clamp, exp, log, maximum, sqrt, where
 from smelt.tensor.indexing import is_known_inside
@@ -181,8 +182,8 @@ def binary_cross_entropy(
 ) -> Tensor:
     """Returns -w [y log p + (1 - y) log(1 - p)] for probabilities p.
 
-    Each logarithm is at least -100, as in PyTorch; below that its derivative is 0. From logits, use
-    `binary_cross_entropy_with_logits`: it loses nothing.
+    Each logarithm is at least -100, and the derivative is (p - y) / max(p (1 - p), 1e-12), as in
+    PyTorch. From logits, use `binary_cross_entropy_with_logits`: it loses nothing.
 
     Args:
         input: probabilities in [0, 1].
@@ -199,18 +200,12 @@ def binary_cross_entropy(
         "binary_cross_entropy_with_logits, which takes logits"
     )
     current_engine().require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
-    losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
+    losses = promoted(entropy.binary_cross_entropy, input, target)
     return _combined(_weighted("binary_cross_entropy", losses, weight), reduction)
 
 
 def _weighted(what: str, losses: Tensor, weight: Any) -> Tensor:
     return losses if weight is None else losses * _factor(what, "weight", weight, losses)
-
-
-def _clamped_log(x: Tensor) -> Tensor:
-    """max(log x, -100), with a finite derivative at 0."""
-    tiny = x < math.exp(-100)
-    return where(tiny, -100.0, log(where(tiny, 1.0, x)))
 
 
 def binary_cross_entropy_with_logits(
