@@ -237,6 +237,8 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
             )
         return bool(self.item())
 
+    __bytes__, __buffer__ = numpy_protocol.as_bytes, numpy_protocol.as_buffer
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return numpy_protocol.as_array(self, dtype, copy)
 
