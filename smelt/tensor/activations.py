@@ -54,8 +54,8 @@ def relu6(x: Tensor) -> Tensor:
 def hardtanh(x: Tensor, min_val: float = -1, max_val: float = 1) -> Tensor:
     """Returns x moved into [min_val, max_val]; the derivative at both ends is 0.
 
-    Where a bound is nan, so is the result. An integer x keeps its dtype: the bounds lose what stands
-    behind their points, as in PyTorch.
+    Where a bound is nan, so is the result. An integer x keeps its dtype: the bounds lose what
+    stands behind their points, as in PyTorch.
     """
     if not x.dtype.is_float:
         min_val, max_val = math.trunc(min_val), math.trunc(max_val)

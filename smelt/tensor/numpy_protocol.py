@@ -119,8 +119,8 @@ def as_bytes(x: Tensor) -> bytes:
 
 
 def as_buffer(x: Tensor, flags: int) -> memoryview:
-    """Returns the elements without a copy, as Python wants them from 3.12 on for `memoryview(x)` and
-    whatever else takes bytes.
+    """Returns the elements without a copy, as Python wants them from 3.12 on for `memoryview(x)`
+    and whatever else takes bytes.
 
     Raises:
         ExchangeError: the tensor is bfloat16, for which buffers have no name, or a buffer to write
@@ -132,7 +132,7 @@ def as_buffer(x: Tensor, flags: int) -> memoryview:
         raise ExchangeError(f"buffers have no bfloat16, this is {x.shape}; use x.float()")
     if flags & _WRITABLE:
         raise ExchangeError(f"a tensor {x.shape} is a value: its bytes are read-only; copy them")
-    return memoryview(x.numpy())
+    return x.numpy().data
 
 
 def apply_ufunc(
