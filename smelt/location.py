@@ -123,15 +123,15 @@ def user_frame() -> FrameType | None:
     return frame
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the user's line, so that Python shows each line's warning once."""
     frame = user_frame()
     if frame is None:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, category, stacklevel=2)
         return
-    shown = frame.f_globals.setdefault("__warningregistry__", {})
-    code, line = frame.f_code, frame.f_lineno
-    warnings.warn_explicit(message, UserWarning, code.co_filename, line, registry=shown)
+    names, code, line = frame.f_globals, frame.f_code, frame.f_lineno
+    shown, module = names.setdefault("__warningregistry__", {}), names.get("__name__")
+    warnings.warn_explicit(message, category, code.co_filename, line, module, shown)
 
 
 def user_line() -> str:
