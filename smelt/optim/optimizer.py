@@ -21,7 +21,7 @@ from smelt.optim.given import groups_of, parameters_of
 from smelt.optim.group import Group, scalar
 from smelt.optim.together import Update, joined, same_count
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.checked import checked, described
+from smelt.tensor.checked import checked, checked_flags, described
 from smelt.tensor.shaping import narrow
 from smelt.tracing.engine import current_engine, enable_grad, no_grad
 
@@ -30,6 +30,7 @@ __all__ = ["Optimizer"]
 _OPTIONAL = "initial_lr"  # a group has it once a schedule was made
 
 
+@checked_flags
 class Optimizer:
     """The base of optimizers.
 
@@ -63,7 +64,7 @@ class Optimizer:
         if "update" in vars(cls) and "is_elementwise" not in vars(cls):
             cls.is_elementwise = False  # other mathematics than the base's
         if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
-            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
 
     # --- the mathematics, given by each optimizer -------------------------------------------------
 

@@ -148,10 +148,6 @@ def floats(*operands: Any) -> tuple[Tensor, ...]:
 
 def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
     """Applies a reduction over `dim`, in float32 for the 16-bit floats, in int32 for bools."""
-    if type(keepdim) is int:
-        raise ArgumentTypeError(
-            f"{op.name}: keepdim is True or False, got {keepdim}; several axes are one tuple"
-        )
     axes = axes_of(x.shape, dim)
     compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
     result = op(x.to(compute), axes=axes).to(x.dtype)

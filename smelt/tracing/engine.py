@@ -276,6 +276,8 @@ class set_grad_enabled:
     """
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, (bool, np.bool_)):
+            raise errors.ArgumentTypeError(f"set_grad_enabled: give True or False, got {mode!r}")
         self._before = context.grad_enabled
         context.grad_enabled = bool(mode)
 
