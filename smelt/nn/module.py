@@ -28,6 +28,7 @@ from smelt.errors import (
 from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
 from smelt.nn import listing
+from smelt.nn.checks import check_depth
 from smelt.nn.conversion import Convertible
 from smelt.nn.hooks import KINDS, BackwardPass, Hooked
 from smelt.nn.parameter import Buffer, Parameter
@@ -88,6 +89,9 @@ class Module(Convertible, Hooked):
                 output = self.forward(*inputs, **options)
             if self._hooks:
                 output = self._after(inputs, output)
+        except RecursionError as error:
+            check_depth(error)
+            raise
         except RAW as error:
             again = self._respelled(error, inputs, options)
             if again is None:
