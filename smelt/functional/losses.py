@@ -18,7 +18,7 @@ from smelt.tensor import Tensor
 from smelt.tensor.activations import log_sigmoid, log_softmax, relu
 from smelt.tensor.apply import as_tensor, axis_of, floating, floats, promoted
 from smelt.tensor.elementary import abs as absolute
-from smelt.tensor.elementary import clamp, exp, log, maximum, sqrt, where
+from smelt.tensor.elementary import clamp, exp, log, maximum, minimum, sqrt, where
 from smelt.tensor.indexing import is_known_inside
 from smelt.tracing.engine import current_engine, weak_dtype
 
@@ -155,8 +155,10 @@ def gaussian_nll_loss(
     """Returns 1/2 (log v + (yhat - y)^2 / v), v the predicted variance, at least eps.
 
     With `full` the constant log(2 pi) / 2 is added. The clamp of v has no gradient, as in PyTorch.
+    Input and target broadcast.
     """
-    input, target = _pair("gaussian_nll_loss", input, target)
+    input, target = floats(input, target)
+    broadcast_shapes("gaussian_nll_loss", input.shape, target.shape)
     var = _variance_of(input, var)
     spread = var + where(var < eps, eps - var, 0.0).detach()
     losses = 0.5 * (log(spread) + (input - target) ** 2 / spread)
@@ -462,10 +464,16 @@ def triplet_margin_loss(
     margin: float = 1.0,
     p: float = 2.0,
     eps: float = 1e-6,
+    swap: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
-    """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps."""
+    """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps.
+
+    With `swap` the smaller of d(a, n) and d(p, n) stands for d(a, n) (Balntas et al., 2016).
+    """
     anchor, positive, negative = _together("triplet_margin_loss", anchor, positive, negative)
     near = (anchor - positive + eps).norm(p, -1)
     far = (anchor - negative + eps).norm(p, -1)
+    if swap:
+        far = minimum(far, (positive - negative + eps).norm(p, -1))
     return _combined(clamp(near - far + margin, min=0.0), reduction)

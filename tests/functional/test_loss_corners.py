@@ -11,6 +11,9 @@ import pytest
 
 import smelt
 import smelt.nn.functional as F
+from smelt import nn
+from smelt.autodiff import gradcheck
+from smelt.errors import ShapeError
 
 inf, nan = math.inf, math.nan
 modes = pytest.mark.parametrize("mode", [lambda f: f, smelt.compile], ids=["eager", "compiled"])
@@ -113,3 +116,29 @@ def test_cross_entropy_where_a_class_is_impossible(mode) -> None:
     assert slopes == [[0.0, 0.0], [-1.0, 1.0]]
     log_p = smelt.tensor([[0.0, -inf], [-inf, 0.0]])
     assert F.nll_loss(log_p, smelt.tensor([0, 0]), reduction="none").tolist() == [0.0, inf]
+
+
+@modes
+def test_a_triplet_with_swapped_distance(mode) -> None:
+    anchor, positive, negative = (
+        smelt.tensor([[0.0, 0.0], [0.0, 0.0]]),
+        *smelt.tensor([[[3.0, 4.0], [0.0, 1.0]], [[6.0, 8.0], [0.0, 3.0]]]),
+    )
+    loss = lambda *x: F.triplet_margin_loss(*x, margin=2.0, swap=True, reduction="none")  # noqa: E731
+    # |a - p| = 5 and 1; |a - n| = 10 and 3; |p - n| = 5 and 2
+    np.testing.assert_allclose(mode(loss)(anchor, positive, negative).numpy(), [2, 1], 1e-5)
+    gradcheck(loss, anchor, positive, negative + 0.3)
+    layer = nn.TripletMarginLoss(margin=2.0, swap=True)
+    assert layer(anchor, positive, negative).item() == pytest.approx(1.5, rel=1e-5)
+
+
+@modes
+def test_a_target_of_gaussian_nll_loss_broadcasts(mode) -> None:
+    x, var = smelt.randn(2, 3), smelt.rand(2, 3) + 0.5
+    for target in (smelt.randn(1, 3), smelt.randn(3), smelt.randn(4, 1, 3), smelt.tensor(0.5)):
+        shape = (x + target).shape
+        found = mode(F.gaussian_nll_loss)(x, target, var)
+        wanted = F.gaussian_nll_loss(x.expand(shape), target.expand(shape), var.expand(shape))
+        assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+    with pytest.raises(ShapeError, match="gaussian_nll_loss: shapes"):
+        F.gaussian_nll_loss(x, smelt.randn(2, 4), var)
