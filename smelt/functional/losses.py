@@ -93,7 +93,7 @@ def l1_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
 
 def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Returns d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = yhat - y."""
-    if delta <= 0:
+    if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
     input, target = _pair("huber_loss", input, target)
     difference = input - target
@@ -109,9 +109,9 @@ def smooth_l1_loss(
     """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y.
 
     Raises:
-        ArgumentError: a negative beta.
+        ArgumentError: a negative beta, or nan.
     """
-    if beta < 0:
+    if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)

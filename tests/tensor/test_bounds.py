@@ -75,6 +75,12 @@ def test_integers_beside_bounds_that_they_do_not_have() -> None:
         F.hardtanh(x, 0, nan)
 
 
+@pytest.mark.parametrize(("loss", "name"), [(F.huber_loss, "delta"), (F.smooth_l1_loss, "beta")])
+def test_where_a_loss_changes_its_form_is_a_number(loss, name) -> None:
+    with pytest.raises(ArgumentError, match=f"{name} must .* got nan"):
+        loss(smelt.ones(2), smelt.zeros(2), **{name: nan})
+
+
 @pytest.mark.parametrize("tolerance", [nan, -1.0])
 def test_a_tolerance_is_a_number_that_is_not_negative(tolerance) -> None:
     x = smelt.ones(2)
