@@ -22,7 +22,7 @@ LENGTHS = (9, 12, 2, 33, 15, 70, 40)
 
 
 def results(seed: int, is_dynamic: bool) -> tuple[Arrays, int]:
-    """Makes a step on batches of all lengths; returns what it left, and how many versions it had."""
+    """Makes a step on batches of all lengths; returns what it left, and the versions it had."""
     drawn = RandomStep(seed, float32)
     step = smelt.compile(drawn.run, dynamic={"parts": {0: "rows"}} if is_dynamic else False)
     losses: Arrays = {}

@@ -73,7 +73,7 @@ def test_equal_polynomials_ask_nothing() -> None:
     guards = Guards()
     n = guards.symbol("n", 9)
     assert 8 * n == n * 8
-    assert -(-n) == n
+    assert 0 - (0 - n) == n
     assert (6 * n + 5) // 3 == 2 * n + 1
     assert (6 * n + 5) % 3 == 2
     assert n * n // n == n
