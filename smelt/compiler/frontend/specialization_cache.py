@@ -138,7 +138,7 @@ class SpecializationCache:
             axes = changing_axes([entry.signature for entry in self._all], call.signature)
         if axes is None:
             return None
-        self._check_not_endless(call.signature)
+        self._check_allowed(call.signature)
         template = make_template(self._builder, call, axes)
         if template is None:
             return None
@@ -172,7 +172,8 @@ class SpecializationCache:
     # --- making one -------------------------------------------------------------------------------
 
     def _make(self, call: Call) -> Specialization:
-        self._check_not_endless(call.signature)
+        self._check_allowed(call.signature)
+        self._warn_of_many(call.signature)
         trace = self._builder.trace(call)
         tracer, traced = trace.tracer, trace.traced
         executable = self._builder.executable(traced, trace.times)
@@ -210,13 +211,17 @@ class SpecializationCache:
 
     # --- too many ---------------------------------------------------------------------------------
 
-    def _check_not_endless(self, signature: Signature) -> None:
+    def _check_allowed(self, signature: Signature) -> None:
         if self.max_traces is not None and self.traces >= self.max_traces:
             raise TraceError(
                 f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "
                 f"{self._difference(signature)}"
             )
-        if self.traces and self.traces % MANY == 0:
+
+    def _warn_of_many(self, signature: Signature) -> None:
+        """Warns of the ninth version and so on, not counting those for any length."""
+        count = self.traces - len(self._templates)
+        if count and count % MANY == 0:
             warn(
                 f"{self.name} is compiled for the {self.traces + 1}th time: "
                 f"{self._difference(signature)}. Pad to a few sizes, or drop the last partial batch"
