@@ -101,8 +101,7 @@ class _Step:
             w.call("void", POOL[1])
         self.copy(self.table, "%table", str(8 * self.entries))
         if self.program.is_dynamic:
-            place = _element(w, "%table", len(self.program.slots) + 1)
-            w.do(f"%parameters = load ptr, ptr {place}")
+            w.take_parameters(_element(w, "%table", len(self.program.slots) + 1))
         self.find_moving()
         with w.loop("0", "%steps", 1, runs=False) as step:
             self.poll(step)

@@ -158,6 +158,7 @@ class Writer:
         self.stack: list[str] = []
         self.known: dict[str, str] = {}  # instructions that surely ran before this place
         self.count = 0
+        self._parameters_from = 0  # the line from which on `%parameters` is known
 
     def fresh(self, prefix: str = "v") -> str:
         """Returns a name that nothing else in the function has."""
@@ -259,6 +260,11 @@ class Writer:
         self.known = known
         self.block(after)
 
+    def take_parameters(self, pointer: str) -> None:
+        """Says where the address of the program's parameters stands, if it is no argument."""
+        self.do(f"%parameters = load ptr, ptr {pointer}")
+        self._parameters_from = len(self.lines)
+
     def finish(self, head: str) -> None:
         """Adds the function to the module; `head` is its `define` line without the brace.
 
@@ -271,11 +277,7 @@ class Writer:
             address = f"getelementptr inbounds i64, ptr %parameters, i64 {place}"
             reads.append(f"  %p{place} = {address}")
             reads.append(f"  {name} = load i64, ptr %p{place}, !invariant.load !{{}}")
-        if not any("%parameters = " in line for line in self.lines[:8]):
-            self.lines[:0] = reads
-        else:
-            place = next(i for i, line in enumerate(self.lines) if "%parameters = " in line)
-            self.lines[place + 1 : place + 1] = reads
+        self.lines[self._parameters_from : self._parameters_from] = reads
         text = "\n".join([f"{head} {{", "entry:", *self.stack, *self.lines, "}"])
         self.module.functions.append(text)
 
