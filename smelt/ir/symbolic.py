@@ -149,6 +149,9 @@ class Symbolic:
     def __float__(self) -> float:
         return float(self.settled())
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.settled(), dtype)
+
     def __round__(self, digits: int | None = None) -> Any:
         return round(self.settled(), digits)
 
