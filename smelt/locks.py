@@ -14,6 +14,7 @@ class Renewable(Protocol):
     def renew(self) -> None:
         """Makes new locks; nobody holds the old ones, or waits for them."""
 
+
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 _renewed: weakref.WeakSet[Renewable] = weakref.WeakSet()
 

@@ -208,7 +208,9 @@ def _is_same(path: Location, facts: os.stat_result) -> bool:
         now = os.stat(path)
     except FileNotFoundError:
         return False
-    return all(getattr(now, fact) == getattr(facts, fact) for fact in ("st_dev", "st_ino", "st_size"))
+    return all(
+        getattr(now, fact) == getattr(facts, fact) for fact in ("st_dev", "st_ino", "st_size")
+    )
 
 
 def _foreign(path: Location) -> FileError | None:

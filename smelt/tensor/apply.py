@@ -105,7 +105,7 @@ def common_dtype(operands: Sequence[Any]) -> DType:
 def _standing(operand: Any) -> tuple[DType, int]:
     """Returns an operand's dtype and standing: 0 with axes, 1 of shape (), 2 a number."""
     if not is_tensor(operand):
-        if isinstance(operand, (bool, int, float, np.generic)):
+        if isinstance(operand, (bool, int, float, np.number, np.bool_)):
             return dtypes.number_dtype(operand), 2
         if not isinstance(operand, (list, tuple, np.ndarray)):
             raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")

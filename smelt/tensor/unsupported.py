@@ -55,6 +55,9 @@ class Unsupported:
     to_sparse = _absent("to_sparse", "Smelt has dense tensors only")
     data_ptr = _absent("data_ptr", "Write x.numpy() for the values, or `is` to compare tensors")
 
+    __round__ = _absent("__round__", "Write x.round(), or round(x.item())")
+    __trunc__ = _absent("__trunc__", "Write x.trunc(), or int(x)")
+
     def cuda(self, *arguments: Any, **options: Any) -> NoReturn:
         """Raises ArgumentError: there is no device but the CPU."""
         raise no_device("cuda")
