@@ -126,15 +126,15 @@ def _is_users(name: str) -> bool:
     return not (ours or library or name.endswith(_STARTERS))
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the user's line, so that Python shows each line's warning once."""
     frame = user_frame()
     if frame is None:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, category, stacklevel=2)
         return
     shown = frame.f_globals.setdefault("__warningregistry__", {})
     code, line = frame.f_code, frame.f_lineno
-    warnings.warn_explicit(message, UserWarning, code.co_filename, line, registry=shown)
+    warnings.warn_explicit(message, category, code.co_filename, line, registry=shown)
 
 
 def user_line() -> str:
