@@ -35,7 +35,7 @@ def read_bytes(path: Location) -> bytes:
         FileError: the file is missing, or cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        return Path(os.fsdecode(path)).read_bytes()
     except (OSError, ValueError) as error:
         raise open_error(path, error) from None
 
@@ -76,7 +76,7 @@ def replacing(path: Location) -> Iterator[Path]:
         FileError: the file cannot be written there.
     """
     try:
-        target = Path(os.path.realpath(path))
+        target = Path(os.path.realpath(os.fsdecode(path)))
         before = _facts(target)
     except (OSError, ValueError) as error:
         raise _write_error(path, error) from None
@@ -96,7 +96,7 @@ def writable_folder(path: Location) -> Path:
     Raises:
         FileError: the folder cannot be made or written.
     """
-    folder = Path(path)
+    folder = Path(os.fsdecode(path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -235,5 +235,5 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _shown(path: Location) -> str:
     """Returns a path for a message, which characters that cannot be printed do not break."""
-    text = os.fspath(path)
+    text = os.fsdecode(path)
     return text if text.isprintable() else repr(text)

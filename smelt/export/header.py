@@ -151,6 +151,7 @@ def opened(path: Location) -> Iterator[SafetensorsFile]:
             tensor that Smelt cannot hold.
         MissingExtra: the library `safetensors` is not installed.
     """
+    path = os.fsdecode(path)
     with _opened(require_library(), path) as file:
         header, length = _header(path, file)
         metadata = _metadata(path, header.pop(METADATA, {}))

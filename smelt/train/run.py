@@ -102,7 +102,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         FileError: the folder does not hold a run, or its config.json is damaged.
     """
-    file = Path(path) / CONFIG
+    file = Path(os.fsdecode(path)) / CONFIG
     try:
         config = json.loads(file.read_text("utf-8"))
     except OSError:
@@ -123,7 +123,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     Raises:
         FileError: the folder has no metrics.jsonl, or one of its lines is damaged.
     """
-    file = Path(path) / METRICS
+    file = Path(os.fsdecode(path)) / METRICS
     try:
         whole, _, _ = file.read_bytes().rpartition(b"\n")
         return [_row(json.loads(line)) for line in whole.decode().split("\n") if line]
@@ -146,4 +146,4 @@ def read_model(path: str | os.PathLike[str], model: Module) -> None:
         FileError: the run has no weights, or they are damaged.
         StateError: they are another model's.
     """
-    model.load_state_dict(load_file(Path(path) / MODEL))
+    model.load_state_dict(load_file(Path(os.fsdecode(path)) / MODEL))
