@@ -117,7 +117,7 @@ class Operators:
     def __imod__(self, other: Any) -> Any:
         return self.updated("%=", self % other)
 
-    def __ipow__(self, other: Any) -> Any:
+    def __ipow__(self, other: Any) -> Any:  # type: ignore[misc]  # without a modulus
         return self.updated("**=", self**other)
 
     def __imatmul__(self, other: Any) -> Any:
