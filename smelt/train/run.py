@@ -20,7 +20,7 @@ from smelt.errors import FileError
 from smelt.export.safetensors import load_file, save_file
 from smelt.nn.module import Module
 from smelt.train.history import Callback, Epoch, History
-from smelt.train.writer import MetricsWriter
+from smelt.train.writer import MetricsWriter, json_text
 
 __all__ = ["RunFolder", "new_folder", "read_config", "read_metrics", "read_model"]
 
@@ -34,9 +34,11 @@ class RunFolder(Callback):
     Args:
         path: a folder that does not hold a run yet; made when it is not there.
         model: whose weights are kept.
-        config: the settings of the run; anything that JSON can say.
+        config: the settings of the run; anything that JSON can say, a Tensor or array with a
+            single element as a number, what is not finite as null.
 
     Raises:
+        ArgumentError: JSON cannot say `config`.
         FileError: the folder cannot be written, or holds a run already. This comes before training.
         MissingExtra: the library `safetensors` is not installed.
     """
@@ -48,7 +50,7 @@ class RunFolder(Callback):
         if any((self.path / name).exists() for name in (CONFIG, METRICS, MODEL)):
             raise self._taken()
         self.model = model
-        self.config = config
+        self._config = json_text("RunFolder", config, indent=2)
 
     def _taken(self) -> FileError:
         return FileError(f"{self.path}: holds a run already; choose another folder")
@@ -61,7 +63,7 @@ class RunFolder(Callback):
         """
         try:
             with open(self.path / CONFIG, "x") as file:  # of two trainings one makes this file
-                file.write(json.dumps(self.config, indent=2) + "\n")
+                file.write(f"{self._config}\n")
         except FileExistsError:
             raise self._taken() from None
         except OSError as error:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from smelt import nn
-from smelt.errors import FileError, StateError
+from smelt.errors import ArgumentError, FileError, StateError
 from smelt.train import (
     Epoch,
     History,
@@ -141,3 +141,12 @@ def test_settings_that_are_none_are_damaged(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(FileError, match="is damaged"):
         read_config(tmp_path)
+
+
+def test_settings_that_json_lacks_are_refused_before_anything_is_written(
+    model: nn.Linear, tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match="RunFolder: .* cannot be written as JSON"):
+        RunFolder(tmp_path / "run", model, {"loss": object()})
+    RunFolder(tmp_path / "run", model, {"lr": np.float32(0.5), "best": np.nan}).start(1)
+    assert read_config(tmp_path / "run") == {"lr": 0.5, "best": None}
