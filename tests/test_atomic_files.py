@@ -20,7 +20,10 @@ def test_the_replaced_files_permissions_stay(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     for mode in (0o600, 0o664, 0o444):
         path.chmod(mode)
-        atomic.write_bytes(path, b"new")
+        with atomic.replacing(path) as temporary:
+            # its owner, who may not be root, opens it by name
+            assert temporary.stat().st_mode & 0o600 == 0o600
+            temporary.write_bytes(b"new")
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 

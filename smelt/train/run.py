@@ -91,11 +91,23 @@ class RunFolder(Callback):
 
 
 def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Returns a path `parent/name-1`, `parent/name-2` ..., the first that does not exist."""
-    number = 1
-    while (path := Path(parent) / f"{name}-{number}").exists():
-        number += 1
-    return path
+    """Makes a folder `parent/name-1`, `parent/name-2` ..., the first that does not exist; of
+    several programs each gets one of its own.
+
+    Raises:
+        FileError: it cannot be made.
+    """
+    number, folder = 1, writable_folder(parent)
+    while True:
+        path = folder / f"{name}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise FileError(f"{path}: cannot be made ({error.strerror})") from None
+        else:
+            return path
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -97,9 +98,22 @@ def test_weights_of_another_model_are_refused(model: nn.Linear, tmp_path: Path) 
 
 
 def test_new_folders_are_numbered(tmp_path: Path) -> None:
-    assert new_folder(tmp_path, "digits") == tmp_path / "digits-1"
-    (tmp_path / "digits-1").mkdir()
-    assert new_folder(tmp_path, "digits") == tmp_path / "digits-2"
+    assert new_folder(tmp_path / "runs", "digits") == tmp_path / "runs" / "digits-1"
+    assert new_folder(tmp_path / "runs", "digits") == tmp_path / "runs" / "digits-2"
+
+
+def test_each_of_several_programs_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    found: list[Path] = []
+    work = [
+        threading.Thread(target=lambda: found.append(new_folder(tmp_path, "x"))) for _ in "12345"
+    ]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    assert len(set(found)) == 5
+    with pytest.raises(FileError):
+        new_folder(tmp_path, "a/b")
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

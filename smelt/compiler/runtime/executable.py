@@ -217,7 +217,8 @@ class Executable:
         `first` is the number of the first step, of those that `batches` and `outputs` are for.
         """
         self.check_steady(steps)
-        self.exclusively(self._run_many, arguments, steps, batches, outputs, first)
+        if steps:  # no step changes nothing, not even for a child forked meanwhile
+            self.exclusively(self._run_many, arguments, steps, batches, outputs, first)
 
     def _run_many(
         self,
