@@ -115,7 +115,7 @@ def _rows(file: SafetensorsFile) -> Any:
 
 
 def _check_path(name: str, path: Any) -> None:
-    if not isinstance(path, (str, bytes, os.PathLike)):
+    if not isinstance(path, (str, os.PathLike)):
         wanted = "save(value, path)" if name == "save" else "load(path)"
         raise ArgumentTypeError(
             f"{name} needs a path, as in smelt.{wanted}, got {described(path)}; a file of its own "

@@ -7,7 +7,6 @@ model.safetensors    the weights, written now and then and at the end
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
