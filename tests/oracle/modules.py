@@ -121,6 +121,7 @@ def _compare_sample(
         ours = twin(theirs, sample, case.dtype)
         called = to_smelt(sample.called_with)
     except Untranslatable:
+        tally.skip(case)
         return
     except Exception as error:  # whatever was raised is counted, by its kind
         tally.error(case, error)
@@ -140,7 +141,8 @@ def _compare_sample(
     try:
         expected = [by_pytorch(), dict(theirs.named_buffers())]
     except (RuntimeError, ValueError):
-        return  # PyTorch refuses it
+        tally.skip(case)  # PyTorch refuses it
+        return
 
     def afresh(call: Callable[[], Any]) -> Any:
         ours.load_state_dict({name: smelt.tensor(array) for name, array in own_state.items()})

@@ -13,6 +13,7 @@ from torch.testing._internal.common_methods_invocations import op_db
 import smelt
 import smelt.nn.functional as F
 from smelt.tensor import Tensor
+from smelt.tensor.unsupported import Unsupported
 from tests.oracle.derivatives import ORDERS, compare, compare_derivatives, with_tensors
 from tests.oracle.outcome import Case, Tally
 from tests.oracle.translate import DTYPES, Untranslatable, shown, tensors_in, to_smelt
@@ -45,7 +46,7 @@ def spellings(name: str) -> Iterator[tuple[str, Function]]:
     found = getattr(Tensor, last, None) if last == name and last not in ORDER else None
     if isinstance(found, property):
         yield f"Tensor.{last}", lambda x: getattr(x, last)
-    elif found is not None:
+    elif found is not None and last not in vars(Unsupported):
         yield f"Tensor.{last}", lambda x, *args, **kwargs: getattr(x, last)(*args, **kwargs)
 
 
@@ -96,13 +97,14 @@ def _walk_dtype(
     for sample in chosen[::stride][:limit]:
         arguments = (sample.input, *sample.args)
         text = shown((arguments, sample.kwargs))
+        kind = str(dtype).removeprefix("torch.")
+        cases = [Case("op_db", op.full_name, form, kind, "value", text) for form in forms]
         try:
             ours = to_smelt(list(arguments)), to_smelt(sample.kwargs)
         except Untranslatable:
+            tally.skip(cases[0])
             continue
-        for place, (form, function) in enumerate(forms.items()):
-            kind = str(dtype).removeprefix("torch.")
-            case = Case("op_db", op.full_name, form, kind, "value", text)
+        for place, (case, function) in enumerate(zip(cases, forms.values(), strict=True)):
             # another spelling of the same function: its values are enough
             asked = checks if not place else checks & {"value"}
             compare_sample(tally, case, op, sample, function, ours, asked)
