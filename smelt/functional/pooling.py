@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,8 @@ def windows_of(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
     kernel_size, stride, padding, dilation, ceil_mode = settings
     ndim = len(extents)
     window = per_axis(what, "kernel_size", kernel_size, ndim, 1)
-    stride = window if stride is None else per_axis(what, "stride", stride, ndim, 1)
+    by_window = stride is None or (isinstance(stride, Sequence) and not stride)
+    stride = window if by_window else per_axis(what, "stride", stride, ndim, 1)
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     low = per_axis(what, "padding", padding, ndim)
     if any(2 * before > taps for before, taps in zip(low, window, strict=True)):

@@ -121,7 +121,13 @@ def isclose(
         rtol: what is borne in proportion to `other`.
         atol: what is borne besides.
         equal_nan: whether nan is close to nan.
+
+    Raises:
+        ArgumentError: rtol or atol is negative.
     """
+    for name, given in (("rtol", rtol), ("atol", atol)):
+        if isinstance(given, (int, float)) and given < 0:
+            raise ArgumentError(f"isclose: {name} must not be negative, got {given}")
     x, other = matched(x, other)
     distance = absolute(x - other)
     borne = atol + rtol * absolute(other)

@@ -206,7 +206,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     """
     if not decimals:
         return _whole(elementwise.round, x)
-    scale = 10.0 ** abs(decimals)
+    scale = 10.0 ** builtins.abs(decimals)
     x = floating(x)
     return round(x * scale) / scale if decimals > 0 else round(x / scale) * scale
 

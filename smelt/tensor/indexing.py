@@ -186,7 +186,7 @@ class At:
         return x + self._scattered(given, positions).to(x.dtype)
 
     def _fitting(self, value: Any, shape: Shape) -> Tensor:
-        given = as_tensor(value, self.tensor.dtype).to(self.tensor.dtype)
+        given = _storable("at[...]", value, self.tensor.dtype)
         try:
             return given.expand(shape)
         except ShapeError:
@@ -315,7 +315,7 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     line = _as_vector(x)
     check_bounds("scatter_add", index, line.shape[axis])
     positions = _flat_positions("scatter_add", line.shape, axis, _as_vector(index)).reshape(-1)
-    values = src.to(x.dtype).to(_adding(x.dtype)).reshape(-1)
+    values = _storable("scatter_add", src, x.dtype).to(_adding(x.dtype)).reshape(-1)
     added = cards.scatter_add(values, positions, axis=0, extent=x.size)
     return x + added.reshape(x.shape).to(x.dtype)
 
@@ -388,6 +388,19 @@ def _repeated_places(counts: Tensor, size: int | None) -> Tensor:
     current_engine().require(wrong, message, ShapeError)
     begun = full((size + 1,), 0, dtypes.int64).scatter_add(0, ends, ends * 0 + 1)
     return begun[:size].cumsum(0)
+
+
+def _storable(what: str, value: Any, dtype: DType) -> Tensor:
+    """Returns values in the dtype of the elements whose places they take; raises DTypeError for a
+    tensor of a higher kind, of which that would keep a part only.
+    """
+    given = as_tensor(value, dtype)
+    if is_tensor(value) and dtypes.promote(value.dtype, dtype).kind != dtype.kind:
+        raise DTypeError(
+            f"{what}: {given.dtype.name} values do not fit {dtype.name} elements; bring one of "
+            f"them to the other's dtype with .to(smelt.{dtype.name})"
+        )
+    return given.to(dtype)
 
 
 def _first_of(what: str, src: Tensor, shape: Shape) -> Tensor:

@@ -101,3 +101,9 @@ def test_a_padded_window_as_wide_as_the_input_is_no_tile():
     """Of [1, 2, 3] with a zero in front, the one window of three holds 0, 1 and 2."""
     x = smelt.tensor([[[1.0, 2.0, 3.0]]])
     assert F.avg_pool1d(x, 3, 3, 1).tolist() == [[[1.0]]]
+
+
+def test_no_stride_is_the_size_of_the_window() -> None:
+    x = smelt.arange(16.0).reshape(1, 1, 4, 4)
+    for pool in (F.avg_pool2d, F.max_pool2d):
+        assert pool(x, 2, ()).tolist() == pool(x, 2).tolist() == pool(x, 2, 2).tolist()

@@ -200,6 +200,26 @@ def test_scatter_add_reads_as_much_of_src_as_the_index_has():
     assert by_src.tolist() == [[1, 1, 0, 0, 0]] + [[0] * 5] * 3
 
 
+@pytest.mark.parametrize("start", [0, 1, -2, -3])
+def test_narrow_begins_where_a_tensor_says(start):
+    x = tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    want = x.narrow(1, start, 2)
+    for call in (lambda x, s: x.narrow(1, s, 2), smelt.compile(lambda x, s: x.narrow(1, s, 2))):
+        assert call(x, tensor(start)).tolist() == want.tolist()
+        slope = smelt.grad(lambda x, f=call: (f(x, tensor(start)) ** 2).sum())(x)
+        assert slope.sum() == 2 * want.sum()
+
+
+@pytest.mark.parametrize("start", [2, -4])
+def test_narrow_past_the_end(start):
+    for call in (lambda s: smelt.ones(3).narrow(0, s, 2), lambda s: smelt.ones(3).narrow(0, s, -1)):
+        for function in (call, smelt.compile(call)):
+            with pytest.raises(ArgumentError, match="narrow"):
+                function(tensor(start))
+    with pytest.raises(ArgumentTypeError, match="float32"):
+        smelt.ones(3).narrow(0, tensor(1.0), 2)
+
+
 @pytest.mark.parametrize(
     ("repeats", "dim"),
     [
