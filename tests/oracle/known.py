@@ -49,7 +49,7 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "op_db",
-        "addcdiv|nn.functional.(conv_transpose[12]d|hinge_embedding_loss|scaled_dot_product_attention"
+        "nn.functional.(conv_transpose[12]d|hinge_embedding_loss|scaled_dot_product_attention"
         "|soft_margin_loss)",
         "value|compiled",
         "b?float16",
