@@ -2,8 +2,8 @@
 
     script/test-oracle /path/to/python/with/torch [--names sum] [--checks value,first] [--limit 5]
 
-Everything takes more than an hour, most of it for compiling. In parts, each of which takes some
-minutes, whose counts add up in a file (the last part shows those of all):
+Everything takes more than an hour, most of it for compiling; half of that when the object cache
+still has the programs. In parts, whose counts add up in a file (the last one shows those of all):
 
     for part in 1 2 3 4 5 6 7 8; do
         script/test-oracle /path/to/python/with/torch --part $part/8 --counts /tmp/counts.json
