@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from smelt.errors import ArgumentError, DTypeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError
 from smelt.tensor import Tensor
 
-__all__ = ["check_floats", "sizes"]
+__all__ = ["check_floats", "sizes", "switches"]
 
 
 def check_floats(layer: object, **given: Tensor) -> None:
@@ -29,4 +29,13 @@ def sizes(layer: object, **given: Any) -> None:
             raise ArgumentError(
                 f"{type(layer).__name__}: {name} must be a whole number and not negative, "
                 f"got {size!r}"
+            )
+
+
+def switches(layer: object, **given: Any) -> None:
+    """Raises ArgumentTypeError for a switch that is no bool, as a number in its place."""
+    for name, switch in given.items():
+        if not isinstance(switch, (bool, np.bool_)):
+            raise ArgumentTypeError(
+                f"{type(layer).__name__}: {name} must be True or False, got {switch!r}"
             )
