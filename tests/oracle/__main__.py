@@ -26,7 +26,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.oracle import modules, operators, optimizers, schedules
+from tests.oracle import modules, operators, optimizers, refusals, schedules
 from tests.oracle.outcome import AGREE, ENDS, LISTED, NEW, RAW, Tally
 from tests.oracle.record import record
 
@@ -36,8 +36,9 @@ DATABASES = {
     "module_db": modules.walk,
     "optim_db": optimizers.walk,
     "lr_scheduler": schedules.walk,
+    "refusals": refusals.walk,
 }
-CHECKS = ("value", "compiled", "first", "second")
+CHECKS = ("value", "compiled", "first", "second", "refused")
 
 
 def fraction(text: str) -> tuple[int, int]:
