@@ -9,8 +9,9 @@ still has the programs. In parts, whose counts add up in a file (the last one sh
         script/test-oracle /path/to/python/with/torch --part $part/8 --counts /tmp/counts.json
     done
 
-The exit status is 1 when a difference is not on the list of `known.py`, when a listed one is gone,
-or when Smelt let an error of Python or NumPy through.
+Ctrl-C ends a run with what was compared until then. The exit status is 1 when a difference is not
+on the list of `known.py`, when a listed one is gone, when Smelt let an error of Python or NumPy
+through, or when the run was interrupted.
 """
 
 from __future__ import annotations
@@ -111,14 +112,18 @@ def main() -> int:
     if given.record:
         record(names)
         return 0
-    tally = Tally()
+    tally, interrupted = Tally(), False
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for database in databases:
-            DATABASES[database](tally, names, checks, given.limit)
+        try:
+            for database in databases:
+                DATABASES[database](tally, names, checks, given.limit)
+        except KeyboardInterrupt:
+            interrupted = True
+            print("interrupted; what was compared until then:")
     everything = not given.names and given.part[1] == 1 and given.limit == sys.maxsize
-    complete = {*databases} if everything and checks == {*CHECKS} else set()
-    return 0 if report(tally, complete, given.counts) else 1
+    complete = {*databases} if everything and checks == {*CHECKS} and not interrupted else set()
+    return 0 if report(tally, complete, given.counts) and not interrupted else 1
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def _walk_dtype(
         for place, form in enumerate(forms):
             # another spelling of the same function: its values are enough
             asked = checks if not place else checks & {"value"}
-            if form.takes(arguments, sample.kwargs):
+            if asked and form.takes(arguments, sample.kwargs):
                 here = replace(case, form=form.text)
                 compare_sample(tally, here, op, sample, form, ours, asked)
 
