@@ -7,9 +7,10 @@
 This file is the public face and nothing else: what is named here is for everyone, and is kept.
 """
 
+from smelt import starting as _starting  # noqa: F401  # isort: skip  # before what takes time
+
 import typing as _typing
 
-from smelt import starting as _starting  # noqa: F401  # isort: skip  # before what takes time
 from smelt import data, dtypes, dual, errors, nn, optim, random
 from smelt.autodiff import (
     checkpoint,

@@ -27,6 +27,7 @@ _BELOW = (  # Smelt, NumPy, and Python's own library, but not what is installed 
     "<frozen",
     "<__array_function__",
 )
+SHOWN_ENDS = 8  # names of modules at each end of a long path
 _STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
 
@@ -92,9 +93,18 @@ def location(message: str = "") -> str:
     """
     if "\n  at " in message:
         return ""
-    path, line = module_path(), user_line()
+    path, line = _shortened(running.modules), user_line()
     module = f"\n  in module {path}" if path else ""
     return f"{module}\n  at {line}" if line else module
+
+
+def _shortened(modules: list[str]) -> str:
+    """Returns a path of modules that can be read, also where they are hundreds."""
+    left_out = len(modules) - 2 * SHOWN_ENDS
+    shown = modules
+    if left_out > 1:
+        shown = [*modules[:SHOWN_ENDS], f"({left_out} more)", *modules[-SHOWN_ENDS:]]
+    return ".".join(shown)
 
 
 def with_location(message: str) -> str:
@@ -123,15 +133,15 @@ def user_frame() -> FrameType | None:
     return frame
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the user's line, so that Python shows each line's warning once."""
     frame = user_frame()
     if frame is None:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, category, stacklevel=2)
         return
-    shown = frame.f_globals.setdefault("__warningregistry__", {})
-    code, line = frame.f_code, frame.f_lineno
-    warnings.warn_explicit(message, UserWarning, code.co_filename, line, registry=shown)
+    names, code, line = frame.f_globals, frame.f_code, frame.f_lineno
+    shown, module = names.setdefault("__warningregistry__", {}), names.get("__name__")
+    warnings.warn_explicit(message, category, code.co_filename, line, module, shown)
 
 
 def user_line() -> str:

@@ -6,7 +6,6 @@ files. The arrays are read here, each straight into its place.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import stat
@@ -22,6 +21,7 @@ from smelt import dtypes
 from smelt.atomic import open_error
 from smelt.dtypes import DType
 from smelt.errors import FileError, MissingExtra
+from smelt.json_text import parsed
 
 __all__ = [
     "LAYOUTS",
@@ -215,8 +215,8 @@ def _header(path: Location, file: FileIO) -> tuple[dict[str, Any], int]:
     """Returns the header of a file that has been found valid, and where the arrays begin."""
     try:
         length = int.from_bytes(file.read(LENGTH), "little")
-        return json.loads(file.read(length)), LENGTH + length
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, say
+        return parsed(file.read(length)), LENGTH + length
+    except (ValueError, RecursionError) as error:  # names given twice, say
         raise _invalid(path, os.fstat(file.fileno()).st_size, str(error)) from None
 
 

@@ -6,14 +6,13 @@ order are PyTorch's.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import smelt.functional as F
 from smelt.control.scan import scan
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
-from smelt.location import with_location
+from smelt.location import warn
 from smelt.nn.checks import sizes, switches
 from smelt.nn.recurrence import Recurrence, State
 from smelt.ops.iota import iota
@@ -75,8 +74,7 @@ class _Layers(Recurrence):
         if not 0 <= dropout <= 1:
             raise ArgumentError(f"{name}: dropout must lie in [0, 1], got {dropout}")
         if dropout and num_layers == 1:
-            message = f"{name}: dropout lies between layers, and with num_layers=1 there is none"
-            warnings.warn(with_location(message), stacklevel=2)  # the message has the user's line
+            warn(f"{name}: dropout lies between layers, and with num_layers=1 there is none")
 
     @property
     def _directions(self) -> int:

@@ -18,6 +18,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.ops import elementwise, movement, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
+from smelt.tensor.comparison import compared_exactly
 from smelt.tracing.apply import (
     FLOATS,
     alike,
@@ -63,9 +64,11 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     Tensors promote by the table in `dtypes`; Python and NumPy numbers are weak. Operations that
     need floats turn integers into float32; two bools add, multiply and
     compare as logic, and turn into int64 for other arithmetic; float16 and
-    bfloat16 compute in float32 and the result is rounded back.
+    bfloat16 compute in float32 and the result is rounded back. Integers compare exactly.
     """
     result = apply_directly(op, *operands)
+    if result is None:
+        result = compared_exactly(op, operands)
     if result is not None:
         return result
     dtype = common_dtype(operands)
@@ -74,7 +77,7 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     elif op.accepts is elementwise.NUMBER and dtype is dtypes.bool_:
         op, dtype = _ON_BOOLS.get(op, (op, dtypes.int64))
     elif op.to_bool and dtype is dtypes.int32:
-        dtype = _comparable(operands)
+        dtype = functools.reduce(dtypes.promote, [as_tensor(operand).dtype for operand in operands])
     compute = dtype.compute
     result = op(*(as_tensor(operand, compute).to(compute) for operand in operands))
     return result if compute is dtype or op.to_bool else result.to(dtype)
@@ -114,14 +117,6 @@ def _standing(operand: Any) -> tuple[DType, int]:
             return weak, 2
         operand = as_tensor(operand)
     return operand.dtype, 0 if operand.shape else 1
-
-
-def _comparable(operands: Sequence[Any]) -> DType:
-    """Returns a dtype that holds int32 and the given numbers, whatever their size."""
-    limits = np.iinfo(np.int32)
-    numbers = [operand for operand in operands if isinstance(operand, (int, np.integer))]
-    inside = all(limits.min <= number <= limits.max for number in numbers)
-    return dtypes.int32 if inside else dtypes.int64
 
 
 def matched(*operands: Any) -> tuple[Tensor, ...]:
@@ -166,10 +161,6 @@ def floats(*operands: Any) -> tuple[Tensor, ...]:
 
 def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
     """Applies a reduction over `dim`, in float32 for the 16-bit floats, in int32 for bools."""
-    if type(keepdim) is int:
-        raise ArgumentTypeError(
-            f"{op.name}: keepdim is True or False, got {keepdim}; several axes are one tuple"
-        )
     axes = axes_of(x.shape, dim)
     compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
     result = op(x.to(compute), axes=axes).to(x.dtype)

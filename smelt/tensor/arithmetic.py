@@ -123,11 +123,10 @@ def isclose(
         equal_nan: whether nan is close to nan.
 
     Raises:
-        ArgumentError: rtol or atol is negative.
+        ArgumentError: a negative rtol or atol, or nan.
     """
-    for name, given in (("rtol", rtol), ("atol", atol)):
-        if isinstance(given, (int, float)) and given < 0:
-            raise ArgumentError(f"isclose: {name} must not be negative, got {given}")
+    if not (rtol >= 0 and atol >= 0):
+        raise ArgumentError(f"isclose: rtol and atol must not be negative, got {rtol} and {atol}")
     x, other = matched(x, other)
     distance = absolute(x - other)
     borne = atol + rtol * absolute(other)

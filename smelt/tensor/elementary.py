@@ -234,7 +234,9 @@ def minimum(x: Any, other: Any) -> Tensor:
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
-    """Returns x moved into [min, max]; the gradient passes inside and at the ends, nan stays nan.
+    """Returns x moved into [min, max]; nan where x or a bound is nan.
+
+    The gradient passes inside and at the ends, and goes to a bound where x is moved to it.
 
     Raises:
         ArgumentError: neither bound is given.
@@ -246,11 +248,11 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
     x = as_tensor(x, dtype).to(dtype)
     if min is not None:
         min = _saturated(min, dtype)
-        x = where(x < min, min, x)
+        x = nan_where_nan(min, where(x < min, min, x))
     if max is None:
         return x
     max = _saturated(max, dtype)
-    return where(x > max, max, x)
+    return nan_where_nan(max, where(x > max, max, x))
 
 
 def clamp_min(x: Any, min: Any) -> Tensor:
@@ -261,6 +263,13 @@ def clamp_min(x: Any, min: Any) -> Tensor:
 def clamp_max(x: Any, max: Any) -> Tensor:
     """Returns x moved down to `max` where it is above."""
     return clamp(x, max=max)
+
+
+def nan_where_nan(bound: Any, x: Tensor) -> Tensor:
+    """Returns x, and nan without a gradient where the bound is nan, with which nothing compares."""
+    if not is_tensor(bound) and np.ndim(bound) == 0 and bound == bound:
+        return x  # a number that is one: nothing to ask of each element
+    return where(isnan(bound), math.nan, x) if x.dtype.is_float else x
 
 
 def _saturated(bound: Any, dtype: DType) -> Any:

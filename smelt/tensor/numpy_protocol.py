@@ -15,7 +15,7 @@ import numpy as np
 
 from smelt import tree
 from smelt.dtypes import bfloat16
-from smelt.errors import ArgumentError, GradientError
+from smelt.errors import ArgumentError, ExchangeError, GradientError
 from smelt.ops import elementwise
 from smelt.tensor import arithmetic, elementary, products
 from smelt.tensor.apply import is_tensor, promoted
@@ -25,7 +25,9 @@ from smelt.tracing.engine import context
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["apply_function", "apply_ufunc", "as_array"]
+__all__ = ["apply_function", "apply_ufunc", "as_array", "as_buffer", "as_bytes"]
+
+_WRITABLE = 1  # in the flags of a request for a buffer
 
 
 def _operator(op: elementwise.Elementwise) -> Callable[..., Tensor]:
@@ -109,6 +111,28 @@ def as_array(x: Tensor, dtype: Any, copy: bool | None) -> np.ndarray:
             "copy=False; leave copy out"
         )
     return array.astype(wanted, copy=bool(copy))
+
+
+def as_bytes(x: Tensor) -> bytes:
+    """Returns the bytes of the elements, row by row, as `bytes(x)` wants them."""
+    return as_buffer(x, 0).tobytes()
+
+
+def as_buffer(x: Tensor, flags: int) -> memoryview:
+    """Returns the elements without a copy, as Python wants them from 3.12 on for `memoryview(x)`
+    and whatever else takes bytes.
+
+    Raises:
+        ExchangeError: the tensor is bfloat16, for which buffers have no name, or a buffer to write
+            into is wanted: tensors are values.
+        TraceError: inside a compiled step, where there are no values.
+    """
+    x.check_concrete("its bytes")
+    if x.dtype is bfloat16:
+        raise ExchangeError(f"buffers have no bfloat16, this is {x.shape}; use x.float()")
+    if flags & _WRITABLE:
+        raise ExchangeError(f"a tensor {x.shape} is a value: its bytes are read-only; copy them")
+    return x.numpy().data
 
 
 def apply_ufunc(

@@ -197,7 +197,8 @@ def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False)
     if p == "fro":
         p = 2
     if not isinstance(p, (int, float)):
-        raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}")
+        hint = "; singular values are NumPy's: np.linalg.norm(x, 'nuc')" if p == "nuc" else ""
+        raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}{hint}")
     x = floating(x)
     return _norm(wide(x), p, dim, keepdim).to(x.dtype)
 

@@ -202,6 +202,7 @@ class _Context(threading.local):
     engine: Engine = EAGER
     began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
+    ends: int = 0  # how often a dependence may have ended by itself: in a derivative, an empty loop
 
 
 context = _Context()
@@ -275,6 +276,8 @@ class set_grad_enabled:
     """
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, (bool, np.bool_)):
+            raise errors.ArgumentTypeError(f"set_grad_enabled: give True or False, got {mode!r}")
         self._before = context.grad_enabled
         context.grad_enabled = bool(mode)
 
@@ -328,6 +331,8 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
         DTypeError: the value is not of numbers, or they do not fit the dtype.
     """
     array = np.asarray(value)
+    if array.dtype.kind == "O" and dtype is not None and dtype.is_float:
+        array = _large_integers(array)
     if array.dtype.kind not in "?biufc":
         raise _no_numbers(value, array)
     if dtype is None:
@@ -335,6 +340,16 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
     if dtype.kind == "int" and not (isinstance(value, np.ndarray) and value.ndim):
         _check_range(array, dtype)
     return encode(array, dtype), dtype
+
+
+def _large_integers(array: np.ndarray) -> np.ndarray:
+    """Returns numbers among which some are beyond int64 as floats, if they are such numbers."""
+    if not all(isinstance(part, (int, float)) for part in array.flat):
+        return array
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        return array
 
 
 def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:

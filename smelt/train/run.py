@@ -18,6 +18,7 @@ from typing import Any
 from smelt.atomic import writable_folder, write_bytes
 from smelt.errors import FileError
 from smelt.export.safetensors import load_file, save_file
+from smelt.json_text import parsed
 from smelt.nn.module import Module
 from smelt.train.history import Callback, Epoch, History
 from smelt.train.writer import MetricsWriter
@@ -104,7 +105,7 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = Path(path) / CONFIG
     try:
-        config = json.loads(file.read_text("utf-8"))
+        config = parsed(file.read_text("utf-8"))
     except OSError:
         raise FileError(f"{path}: is not the folder of a run (it has no {CONFIG})") from None
     except (ValueError, RecursionError) as error:
@@ -126,7 +127,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     file = Path(path) / METRICS
     try:
         whole, _, _ = file.read_bytes().rpartition(b"\n")
-        return [_row(json.loads(line)) for line in whole.decode().split("\n") if line]
+        return [_row(parsed(line)) for line in whole.decode().split("\n") if line]
     except OSError:
         raise FileError(f"{path}: is not the folder of a run (it has no {METRICS})") from None
     except (ValueError, RecursionError) as error:

@@ -65,7 +65,8 @@ sys.meta_path.insert(0, Interruption())
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no POSIX signals")
 @pytest.mark.parametrize(
-    "module", ["numpy", "smelt.nn", "smelt.cli.book", "smelt.book.runner", "llvmlite"]
+    "module",
+    ["typing", "numpy", "smelt.nn", "smelt.cli.book", "smelt.book.runner", "llvmlite"],
 )
 def test_ctrl_c_while_modules_are_loaded_is_one_line(module: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTION.format(module))

@@ -157,6 +157,16 @@ def file_of(header: str, data: bytes = b"") -> bytes:
             file_of('{"a":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}}', b"\1\2"),
             "bytes other than 0 and 1",
         ),
+        (
+            file_of(
+                '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+                '"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}',
+                bytes(4),
+            ),
+            "'a' is named twice",
+        ),
+        (file_of('{"__metadata__":{"by":"me","by":"you"}}'), "'by' is named twice"),
+        (file_of('{"__metadata__":{"a":"b"},"__metadata__":{"c":"d"}}'), "not a valid"),
     ],
 )
 @pytest.mark.parametrize("mmap", [False, True])

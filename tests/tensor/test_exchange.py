@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,35 @@ def tensors() -> list[smelt.Tensor]:
         smelt.ones(2, dtype=smelt.float16),
         smelt.tensor([1.0, -2.5, np.inf], dtype=smelt.bfloat16),
     ]
+
+
+def test_bytes_are_those_of_the_elements_row_by_row() -> None:
+    for x in tensors():
+        if x.dtype is not smelt.bfloat16:
+            assert bytes(x) == x.numpy().tobytes()
+            shared = memoryview(x.__buffer__(0))
+            assert shared.readonly
+            assert np.asarray(shared).tolist() == x.tolist()
+    assert len(bytes(smelt.tensor(3))) == 8  # and not three zeros
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python asks for buffers from 3.12 on")
+def test_what_takes_bytes_takes_tensors() -> None:
+    x = smelt.tensor([1.0, 2.0])
+    assert memoryview(x).tolist() == [1.0, 2.0]
+    assert bytearray(x) == bytes(x)
+    assert np.frombuffer(x, np.float32).tolist() == [1.0, 2.0]
+
+
+def test_buffers_that_there_are_not() -> None:
+    with pytest.raises(ExchangeError, match="no bfloat16"):
+        bytes(smelt.ones(2, dtype=smelt.bfloat16))
+    with pytest.raises(ExchangeError, match="read-only"):
+        smelt.ones(2).__buffer__(1)
+    with pytest.raises(TraceError, match="bytes"):
+        smelt.compile(bytes)(smelt.ones(2))
+    with pytest.raises(SmeltError):
+        bytearray(smelt.tensor([1, 2]))
 
 
 @pytest.mark.parametrize("copy", [None, True])

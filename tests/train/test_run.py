@@ -115,6 +115,9 @@ def test_damaged_text_is_named(model: nn.Linear, tmp_path: Path) -> None:
         read_config(tmp_path)
     with pytest.raises(FileError, match="metrics.jsonl: is damaged"):
         read_metrics(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5, "loss": 0.25}\n')
+    with pytest.raises(FileError, match="'loss' is named twice"):
+        read_metrics(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "model.safetensors"])
@@ -136,7 +139,7 @@ def test_of_two_trainings_the_second_is_refused(model: nn.Linear, tmp_path: Path
     second.end(History())
 
 
-@pytest.mark.parametrize("text", ["null", "[]", "3", "[" * 100_000, "\udcff"])
+@pytest.mark.parametrize("text", ["null", "[]", "3", "[" * 100_000, "\udcff", '{"lr": 1, "lr": 2}'])
 def test_settings_that_are_none_are_damaged(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(FileError, match="is damaged"):
