@@ -57,6 +57,10 @@ KNOWN: tuple[Known, ...] = (
         _ROUNDED,
     ),
     Known(
+        *("op_db", "nn.functional.hardsigmoid", "first( compiled)?", "float64", "value: .*"),
+        "PyTorch's slope, 1/6, is rounded to float32",
+    ),
+    Known(
         *("op_db", "sort|topk", "value|compiled", ".*", "value: result 1 .*"),
         "PyTorch leaves the order of equal elements open; Smelt keeps the first one first",
     ),
