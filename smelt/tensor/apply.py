@@ -137,6 +137,19 @@ def floating(x: Any) -> Tensor:
     return x if x.dtype in FLOATS else x.to(dtypes.float32)
 
 
+def floating_as(what: str, x: Any, dtype: Any) -> Tensor:
+    """Returns numbers as floats of the dtype that a user gave, or as `floating` does without one.
+
+    Raises DTypeError, naming `what`, for a dtype that is no float one.
+    """
+    if dtype is None:
+        return floating(x)
+    if not dtypes.as_dtype(dtype).is_float:
+        name = dtypes.as_dtype(dtype).name
+        raise DTypeError(f"{what}: the results are floats, so dtype must be a float one: {name}")
+    return as_tensor(x).to(dtype)
+
+
 def floats(*operands: Any) -> tuple[Tensor, ...]:
     """Returns operands as tensors of their common dtype, or of float32 when that is of integers."""
     if len(operands) == 2 and (pair := alike(*operands)) and pair[0].dtype in FLOATS:
