@@ -16,13 +16,13 @@ import numpy as np
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
-_BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
-_BETWEEN.add(threading.Thread.run.__code__.co_filename)  # what starts a thread
+_LIBRARY = os.path.dirname(contextlib.__file__) + os.sep  # Python's own
+_INSTALLED = tuple(_LIBRARY + folder + os.sep for folder in ("site-packages", "dist-packages"))
 _BELOW = (  # Smelt, NumPy, and Python's own library, but not what is installed beside it
     _PACKAGE,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
-    os.path.dirname(contextlib.__file__) + os.sep + "contextlib",
-    os.path.dirname(contextlib.__file__) + os.sep + "collections",
+    _LIBRARY + "contextlib",
+    _LIBRARY + "collections",
     functools.__file__,
     "<frozen",
     "<__array_function__",
@@ -120,17 +120,20 @@ def is_own(filename: str) -> bool:
 def user_frame() -> FrameType | None:
     """Returns the innermost frame of the call stack that is the user's own code.
 
-    That is neither Smelt's, nor what the standard library puts between a decorator and its
-    function, nor what starts the program.
+    That is neither Smelt's, nor the standard library's (which stands between a decorator and its
+    function, copies modules, starts threads), nor what starts the program.
     """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
-        if not (ours or name in _BETWEEN or name.endswith(_STARTERS)):
-            break
+    while frame is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_users(name: str) -> bool:
+    ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
+    library = name.startswith(_LIBRARY) and not name.startswith(_INSTALLED)
+    return not (ours or library or name.endswith(_STARTERS))
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -272,6 +272,7 @@ def cross_entropy(
         label_smoothing: e in [0, 1]; the target becomes (1 - e) y + e / C.
 
     Raises:
+        ArgumentError: an `ignore_index` of 0 or more where the target has probabilities.
         BoundsError: a label outside 0..C - 1.
         DTypeError: class numbers that are not integers.
     """
@@ -280,6 +281,11 @@ def cross_entropy(
     input = floating(input)
     target, axis = as_tensor(target, _label_dtype(target, input)), _class_axis(input)
     if target.dtype.is_float and target.shape == input.shape:
+        if ignore_index >= 0:
+            raise ArgumentError(
+                f"cross_entropy: ignore_index {ignore_index} is a class number, and the target has "
+                "probabilities; leave it out"
+            )
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
     _check_labels(input, target, ignore_index, axis)
     log_p = log_softmax(input, axis)

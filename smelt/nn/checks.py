@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from smelt.errors import ArgumentError, DepthError, DTypeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DepthError, DTypeError
 from smelt.location import running
 from smelt.tensor import Tensor
 
-__all__ = ["check_depth", "check_floats", "sizes"]
+__all__ = ["check_depth", "check_floats", "sizes", "switches"]
 
 MANY_MODULES = 40  # more than a model has within each other on purpose
 
@@ -53,4 +53,13 @@ def sizes(layer: object, **given: Any) -> None:
             raise ArgumentError(
                 f"{type(layer).__name__}: {name} must be a whole number and not negative, "
                 f"got {size!r}"
+            )
+
+
+def switches(layer: object, **given: Any) -> None:
+    """Raises ArgumentTypeError for a switch that is no bool, as a number in its place."""
+    for name, switch in given.items():
+        if not isinstance(switch, (bool, np.bool_)):
+            raise ArgumentTypeError(
+                f"{type(layer).__name__}: {name} must be True or False, got {switch!r}"
             )

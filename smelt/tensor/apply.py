@@ -108,7 +108,7 @@ def common_dtype(operands: Sequence[Any]) -> DType:
 def _standing(operand: Any) -> tuple[DType, int]:
     """Returns an operand's dtype and standing: 0 with axes, 1 of shape (), 2 a number."""
     if not is_tensor(operand):
-        if isinstance(operand, (bool, int, float, np.generic)):
+        if isinstance(operand, (bool, int, float, np.number, np.bool_)):
             return dtypes.number_dtype(operand), 2
         if not isinstance(operand, (list, tuple, np.ndarray)):
             raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
@@ -135,6 +135,19 @@ def floating(x: Any) -> Tensor:
     """
     x = as_tensor(x)
     return x if x.dtype in FLOATS else x.to(dtypes.float32)
+
+
+def floating_as(what: str, x: Any, dtype: Any) -> Tensor:
+    """Returns numbers as floats of the dtype that a user gave, or as `floating` does without one.
+
+    Raises DTypeError, naming `what`, for a dtype that is no float one.
+    """
+    if dtype is None:
+        return floating(x)
+    if not dtypes.as_dtype(dtype).is_float:
+        name = dtypes.as_dtype(dtype).name
+        raise DTypeError(f"{what}: the results are floats, so dtype must be a float one: {name}")
+    return as_tensor(x).to(dtype)
 
 
 def floats(*operands: Any) -> tuple[Tensor, ...]:

@@ -22,6 +22,7 @@ from smelt.tensor.apply import (
     floating,
     floats,
     is_tensor,
+    matched,
     promoted,
 )
 
@@ -206,7 +207,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     """
     if not decimals:
         return _whole(elementwise.round, x)
-    scale = 10.0 ** abs(decimals)
+    scale = 10.0 ** builtins.abs(decimals)
     x = floating(x)
     return round(x * scale) / scale if decimals > 0 else round(x / scale) * scale
 
@@ -305,14 +306,23 @@ def lerp(x: Any, end: Any, weight: Any) -> Tensor:
 
 def addcmul(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """Returns x + value * tensor1 * tensor2."""
-    scaled = promoted(elementwise.mul, promoted(elementwise.mul, tensor1, tensor2), value)
-    return promoted(elementwise.add, x, scaled)
+    return _added(elementwise.mul, x, tensor1, tensor2, value)
 
 
 def addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """Returns x + value * tensor1 / tensor2."""
-    scaled = promoted(elementwise.mul, promoted(elementwise.div, tensor1, tensor2), value)
-    return promoted(elementwise.add, x, scaled)
+    return _added(elementwise.div, x, tensor1, tensor2, value)
+
+
+def _added(op: elementwise.Elementwise, x: Any, first: Any, second: Any, value: Any) -> Tensor:
+    """Returns x + value * op(first, second): one dtype for all three, rounded at the end."""
+    given = matched(x, first, second)
+    dtype = given[0].dtype
+    x, first, second = (operand.to(dtype.compute) for operand in given)
+    result = promoted(
+        elementwise.add, x, promoted(elementwise.mul, promoted(op, first, second), value)
+    )
+    return result if dtype.compute is dtype else result.to(dtype)
 
 
 def isnan(x: Any) -> Tensor:

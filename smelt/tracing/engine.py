@@ -336,18 +336,29 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
     int64.
 
     Raises:
-        DTypeError: the value is not of numbers, or they do not fit the dtype.
+        ArgumentError: the value is a masked array in which something is masked.
+        DTypeError: the value is not of real numbers, or they do not fit the dtype.
     """
     array = np.asarray(value)
     if array.dtype.kind == "O" and dtype is not None and dtype.is_float:
         array = _large_integers(array)
-    if array.dtype.kind not in "?biufc":
+    if array.dtype.kind not in "?biuf":
         raise _no_numbers(value, array)
+    if type(value) is not np.ndarray and np.any(getattr(value, "mask", False)):
+        raise _masked(value)
     if dtype is None:
         dtype = _element_dtype(value)[0]
     if dtype.kind == "int" and not (isinstance(value, np.ndarray) and value.ndim):
         _check_range(array, dtype)
     return encode(array, dtype), dtype
+
+
+def _masked(value: Any) -> errors.ArgumentError:
+    return errors.ArgumentError(
+        f"cannot make a tensor of a {type(value).__name__} in which {np.sum(value.mask)} of "
+        f"{value.size} elements are masked: tensors have no masks; give array.filled(number), and "
+        "the mask as a tensor of its own"
+    )
 
 
 def _large_integers(array: np.ndarray) -> np.ndarray:
@@ -361,6 +372,11 @@ def _large_integers(array: np.ndarray) -> np.ndarray:
 
 
 def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
+    if array.dtype.kind == "c":
+        return errors.DTypeError(
+            f"dtype {array.dtype} is not supported: Smelt has real numbers only; give x.real and "
+            "x.imag"
+        )
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
         largest = max((part for part in array.flat if isinstance(part, int)), key=abs)
         return errors.DTypeError(f"the number {largest} does not fit any integer dtype")
