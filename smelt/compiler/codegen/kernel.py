@@ -81,7 +81,7 @@ def emit_kernel(module: Module, kernel: ir.Kernel, name: str) -> None:
 
 
 def _parameter(buffer: ir.Buffer, is_output: bool) -> str:
-    size = buffer.size * buffer.dtype.itemsize
+    size = buffer.existing * buffer.dtype.itemsize
     known = f" dereferenceable({size})" if size else ""
     return f"ptr noalias{'' if is_output else ' readonly'}{known}"
 
