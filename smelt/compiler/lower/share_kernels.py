@@ -6,8 +6,8 @@ A Python loop over time steps is written out step by step, and each step reads a
         y1[i] = tanh(x[i, 3])                     y2[i] = tanh(x[i, 4])
 
 Both are `y[i] = tanh(x[i, 0])`, called with the address of `x` moved by 3 elements and by 4. So the
-time to compile does not grow with the length of the loop. A kernel that has no such counterpart
-stays as it is.
+code of a step is made once, however long the loop. A kernel that has no such counterpart stays as
+it is.
 """
 
 from __future__ import annotations
