@@ -33,6 +33,7 @@ FLOORS = (  # the ground floor first
         "atomic",
         "deprecated",
         "short_traceback",
+        "json_text",
         "names",
         "pytorch_names",
         "cuda",

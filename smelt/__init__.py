@@ -7,9 +7,10 @@
 This file is the public face and nothing else: what is named here is for everyone, and is kept.
 """
 
+from smelt import starting as _starting  # noqa: F401  # isort: skip  # before what takes time
+
 import typing as _typing
 
-from smelt import starting as _starting  # noqa: F401  # isort: skip  # before what takes time
 from smelt import data, dtypes, dual, errors, nn, optim, random
 from smelt.autodiff import (
     checkpoint,
@@ -155,6 +156,7 @@ from smelt.tensor.indexing import (
     gather,
     index_select,
     masked_fill,
+    repeat_interleave,
     scatter_add,
     take,
     take_along_dim,
@@ -249,13 +251,13 @@ __all__ = [
     "mv", "nan_to_num", "narrow", "ne", "neg", "nn", "no_grad", "norm", "normal", "numel",
     "one_hot", "ones", "ones_like", "optim", "outer", "permutation", "permute", "poisson", "pow",
     "prod", "rand", "rand_like", "randint", "randn", "randn_like", "random", "randperm",
-    "reciprocal", "relu", "remainder", "repeat", "reshape", "roll", "round", "rsqrt", "save",
-    "scalar_tensor", "scan", "scatter_add", "select", "set_grad_enabled", "set_rng_state",
-    "settings", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split", "sqrt", "square",
-    "squeeze", "stack", "std", "std_mean", "sub", "sum", "summary", "t", "take", "take_along_dim",
-    "tan", "tanh", "tensor", "tile", "topk", "transpose", "tril", "triu", "trunc", "unbind",
-    "unflatten", "uniform", "unsqueeze", "value_and_grad", "var", "var_mean", "vjp", "vmap",
-    "vstack", "where", "while_loop", "zeros", "zeros_like",
+    "reciprocal", "relu", "remainder", "repeat", "repeat_interleave", "reshape", "roll", "round",
+    "rsqrt", "save", "scalar_tensor", "scan", "scatter_add", "select", "set_grad_enabled",
+    "set_rng_state", "settings", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "sum", "summary", "t", "take",
+    "take_along_dim", "tan", "tanh", "tensor", "tile", "topk", "transpose", "tril", "triu", "trunc",
+    "unbind", "unflatten", "uniform", "unsqueeze", "value_and_grad", "var", "var_mean", "vjp",
+    "vmap", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _checked_names(globals(), __all__, "smelt")

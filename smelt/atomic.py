@@ -22,6 +22,7 @@ __all__ = ["open_error", "read_bytes", "replacing", "writable_folder", "write_by
 Location = str | os.PathLike[str]
 
 PERMISSIONS = 0o777
+OWNER = 0o600  # what its owner may do with a file
 NEW = 0o666  # the permissions of a new file; the process's umask takes away from them
 # what a system says of a folder that it cannot sync, or that may only be written to
 UNSYNCED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
@@ -34,7 +35,7 @@ def read_bytes(path: Location) -> bytes:
         FileError: the file is missing, or cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        return Path(os.fsdecode(path)).read_bytes()
     except (OSError, ValueError) as error:
         raise open_error(path, error) from None
 
@@ -64,8 +65,8 @@ def write_bytes(path: Location, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Location) -> Iterator[Path]:
-    """Gives a temporary path; what the block writes there takes the place of `path` when it ends
-    well.
+    """Gives the path of a file; what the block writes into it takes the place of `path` when it
+    ends well. Another file must not be put in its place: only this one is known to be in use.
 
     The new file has the owner and the permissions of the one that it replaces. A link stays, and
     what it points at is replaced. A device or a pipe stays, and is sent the contents. What a killed
@@ -75,7 +76,7 @@ def replacing(path: Location) -> Iterator[Path]:
         FileError: the file cannot be written there.
     """
     try:
-        target = Path(os.path.realpath(path))
+        target = Path(os.path.realpath(os.fsdecode(path)))
         before = _facts(target)
     except (OSError, ValueError) as error:
         raise _write_error(path, error) from None
@@ -95,7 +96,7 @@ def writable_folder(path: Location) -> Path:
     Raises:
         FileError: the folder cannot be made or written.
     """
-    folder = Path(path)
+    folder = Path(os.fsdecode(path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -115,8 +116,10 @@ def _renamed(target: Path, before: os.stat_result | None) -> Iterator[Path]:
     permissions = NEW if before is None else before.st_mode & PERMISSIONS
     temporary, handle = _locked_file(target, permissions)
     try:
+        made = os.fstat(handle).st_mode & PERMISSIONS  # what the umask has left
+        os.fchmod(handle, made | OWNER)  # until it is written
         yield temporary
-        _finish(temporary, handle, before)
+        _finish(handle, made, before)
         os.replace(temporary, target)
         _sync_folder(target.parent)
     finally:
@@ -124,22 +127,12 @@ def _renamed(target: Path, before: os.stat_result | None) -> Iterator[Path]:
         os.close(handle)
 
 
-def _finish(temporary: Path, handle: int, before: os.stat_result | None) -> None:
-    """Gives what was written its owner and permissions, and sees that it is on the disk.
-
-    A library may have written a file of its own and renamed it onto `temporary`, as safetensors
-    does: that one gets the permissions that the process's umask has left to the one in `handle`.
-    """
-    is_ours = os.path.samestat(os.stat(temporary), os.fstat(handle))
-    written = os.dup(handle) if is_ours else os.open(temporary, os.O_RDONLY)
-    try:
-        if not is_ours:
-            os.fchmod(written, os.fstat(handle).st_mode & PERMISSIONS)
-        if before is not None:
-            _give(written, before)
-        os.fsync(written)
-    finally:
-        os.close(written)
+def _finish(handle: int, permissions: int, before: os.stat_result | None) -> None:
+    """Gives what was written its owner and permissions, and sees that it is on the disk."""
+    os.fchmod(handle, permissions)
+    if before is not None:
+        _give(handle, before)
+    os.fsync(handle)
 
 
 @contextmanager
@@ -242,5 +235,5 @@ def _reason(error: OSError | ValueError) -> str:
 
 def _shown(path: Location) -> str:
     """Returns a path for a message, which characters that cannot be printed do not break."""
-    text = os.fspath(path)
+    text = os.fsdecode(path)
     return text if text.isprintable() else repr(text)

@@ -244,6 +244,9 @@ def linspace(start: float, end: float, steps: int, dtype: Any = dtypes.float32) 
     if whole:
         _require_room(dtype, *(math.trunc(b) for b in (start, end) if isinstance(b, (int, float))))
     ends = [as_tensor(bound, dtypes.float64).to(dtypes.float64) for bound in (start, end)]
+    for name, bound in zip(("start", "end"), ends, strict=True):
+        if bound.ndim:
+            raise ShapeError(f"linspace: {name} must be one number, got shape {bound.shape}")
     first, last = (bound.trunc() if whole else bound for bound in ends)
     gap = (last - first) / max(1, steps - 1)
     from_last = last - (steps - 1 - numbers) * gap

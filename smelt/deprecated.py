@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
+
+from smelt.location import warn
 
 __all__ = ["rename", "renamed_argument"]
 
@@ -54,5 +55,4 @@ def renamed_argument(
 
 
 def _warn(old: str, new: str) -> None:
-    message = f"{old} is now called {new}"
-    warnings.warn(message, DeprecationWarning, stacklevel=3)  # the line that uses the old name
+    warn(f"{old} is now called {new}", DeprecationWarning)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -82,25 +83,40 @@ class _Backend:
         return einsum(pattern, *x)
 
 
-class _WhenImported(PathFinder):
-    """A finder that makes the backend when einops' module of backends has been executed."""
+class _WhenImported(MetaPathFinder):
+    """A finder that makes the backend when einops' module of backends has been executed.
 
-    @classmethod
+    The others find the module, in a folder, an archive or wherever they look.
+    """
+
     def find_spec(
-        cls, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != _MODULE:
             return None
-        spec = super().find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _LoaderThatAdds(spec.loader)
+                return spec
+        return None
 
-            def execute_and_add(module: ModuleType) -> None:
-                execute(module)
-                _add_to(module)
 
-            spec.loader.exec_module = execute_and_add  # type: ignore[method-assign]
-        return spec
+class _LoaderThatAdds(Loader):
+    """Stands in for a module's loader, which may be that of other modules too, while it loads."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        _add_to(module)
 
 
 def _add_to(backends: ModuleType) -> None:
@@ -115,5 +131,5 @@ def register() -> None:
     loaded = sys.modules.get(_MODULE)
     if loaded is not None:
         _add_to(loaded)
-    elif _WhenImported not in sys.meta_path:
-        sys.meta_path.insert(0, _WhenImported)
+    elif not any(isinstance(finder, _WhenImported) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _WhenImported())

@@ -14,6 +14,7 @@
     +-- MovedError       a donated tensor was used again           (also a RuntimeError)
     +-- ExchangeError    memory that another library cannot share (also a BufferError)
     +-- StateError       a state_dict that does not fit its module (also a KeyError)
+    +-- DepthError       modules nested deeper than Python calls  (also a RecursionError)
     +-- CompileError     the compiler could not finish             (also a RuntimeError)
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
     +-- ChannelClosed    a channel that nothing passes any more    (also an EOFError)
@@ -39,6 +40,7 @@ __all__ = [
     "ChannelTimeout",
     "CompileError",
     "DTypeError",
+    "DepthError",
     "DimensionError",
     "ExchangeError",
     "FileError",
@@ -131,6 +133,10 @@ class StateError(SmeltError, KeyError):
 
 class CompileError(SmeltError, RuntimeError):
     """The compiler could not turn a step into native code."""
+
+
+class DepthError(SmeltError, RecursionError):
+    """Modules are nested deeper than Python calls functions within each other."""
 
 
 class FileError(SmeltError, OSError):

@@ -16,17 +16,18 @@ import numpy as np
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
-_BETWEEN = {contextlib.contextmanager.__code__.co_filename, functools.wraps.__code__.co_filename}
-_BETWEEN.add(threading.Thread.run.__code__.co_filename)  # what starts a thread
+_LIBRARY = os.path.dirname(contextlib.__file__) + os.sep  # Python's own
+_INSTALLED = tuple(_LIBRARY + folder + os.sep for folder in ("site-packages", "dist-packages"))
 _BELOW = (  # Smelt, NumPy, and Python's own library, but not what is installed beside it
     _PACKAGE,
     os.path.dirname(os.path.abspath(np.__file__)) + os.sep,
-    os.path.dirname(contextlib.__file__) + os.sep + "contextlib",
-    os.path.dirname(contextlib.__file__) + os.sep + "collections",
+    _LIBRARY + "contextlib",
+    _LIBRARY + "collections",
     functools.__file__,
     "<frozen",
     "<__array_function__",
 )
+SHOWN_ENDS = 8  # names of modules at each end of a long path
 _STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
 
@@ -92,9 +93,18 @@ def location(message: str = "") -> str:
     """
     if "\n  at " in message:
         return ""
-    path, line = module_path(), user_line()
+    path, line = _shortened(running.modules), user_line()
     module = f"\n  in module {path}" if path else ""
     return f"{module}\n  at {line}" if line else module
+
+
+def _shortened(modules: list[str]) -> str:
+    """Returns a path of modules that can be read, also where they are hundreds."""
+    left_out = len(modules) - 2 * SHOWN_ENDS
+    shown = modules
+    if left_out > 1:
+        shown = [*modules[:SHOWN_ENDS], f"({left_out} more)", *modules[-SHOWN_ENDS:]]
+    return ".".join(shown)
 
 
 def with_location(message: str) -> str:
@@ -110,28 +120,31 @@ def is_own(filename: str) -> bool:
 def user_frame() -> FrameType | None:
     """Returns the innermost frame of the call stack that is the user's own code.
 
-    That is neither Smelt's, nor what the standard library puts between a decorator and its
-    function, nor what starts the program.
+    That is neither Smelt's, nor the standard library's (which stands between a decorator and its
+    function, copies modules, starts threads), nor what starts the program.
     """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
-        if not (ours or name in _BETWEEN or name.endswith(_STARTERS)):
-            break
+    while frame is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
 
 
-def warn(message: str) -> None:
+@functools.lru_cache(maxsize=4096)
+def _is_users(name: str) -> bool:
+    ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
+    library = name.startswith(_LIBRARY) and not name.startswith(_INSTALLED)
+    return not (ours or library or name.endswith(_STARTERS))
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the user's line, so that Python shows each line's warning once."""
     frame = user_frame()
     if frame is None:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, category, stacklevel=2)
         return
-    shown = frame.f_globals.setdefault("__warningregistry__", {})
-    code, line = frame.f_code, frame.f_lineno
-    warnings.warn_explicit(message, UserWarning, code.co_filename, line, registry=shown)
+    names, code, line = frame.f_globals, frame.f_code, frame.f_lineno
+    shown, module = names.setdefault("__warningregistry__", {}), names.get("__name__")
+    warnings.warn_explicit(message, category, code.co_filename, line, module, shown)
 
 
 def user_line() -> str:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any
+from typing import Any, Protocol
+
+
+class Renewable(Protocol):
+    """What has locks on which threads wait."""
+
+    def renew(self) -> None:
+        """Makes new locks; nobody holds the old ones, or waits for them."""
+
 
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
+_renewed: weakref.WeakSet[Renewable] = weakref.WeakSet()
 
 
 def reentrant_lock() -> Any:
@@ -18,6 +27,13 @@ def reentrant_lock() -> Any:
     lock = threading.RLock()
     _locks.add(lock)
     return lock
+
+
+def renew_after_fork(owner: Renewable) -> None:
+    """Has a child process renew an object: in a condition, for one, the parent's threads wait for
+    ever, and would be notified in the place of the child's.
+    """
+    _renewed.add(owner)
 
 
 def is_held_elsewhere(lock: Any) -> bool:
@@ -32,6 +48,8 @@ def _free() -> None:
     for lock in list(_locks):
         if is_held_elsewhere(lock):
             lock._at_fork_reinit()  # as the standard library does with its own
+    for owner in list(_renewed):
+        owner.renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -19,17 +19,23 @@ def cache() -> Path:
     given = os.environ.get("SMELT_CACHE")
     if given:
         return Path(given)
+    base: str | Path
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local"
     elif sys.platform == "darwin":
         base = _home() / "Library" / "Caches"
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or _home() / ".cache"
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        if not os.path.isabs(base):  # which is to be ignored, says its specification
+            base = _home() / ".cache"
     return Path(base) / "smelt"
 
 
 def _home() -> Path:
     try:
-        return Path.home()
+        home = Path.home()
     except RuntimeError:  # HOME is not set, and the system does not know the user
-        raise FileError("the user has no home folder; name a folder in SMELT_CACHE") from None
+        home = Path()
+    if not home.is_absolute():  # HOME is a relative path
+        raise FileError("the user has no home folder; name a folder in SMELT_CACHE")
+    return home

@@ -109,7 +109,7 @@ _INSTEAD = {
         "PackedSequence": "give the lengths to the layer: lstm(x, state, lengths)",
     },
     "smelt.nn.functional": {
-        "upsample": "write x.repeat_interleave, or expand and reshape",
+        "upsample": "write x.repeat_interleave(n, -1).repeat_interleave(n, -2) for the nearest",
         "gumbel_softmax": "write F.softmax((x - smelt.log(smelt.exponential(1.0, x.shape))) / tau)",
     },
     "smelt.autograd": {

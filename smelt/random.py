@@ -24,6 +24,7 @@ from smelt.ops.order import halves, places_in_order
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
+from smelt.tensor.checked import described
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
 from smelt.tensor.sorting import argsort
@@ -179,7 +180,8 @@ def uniform(
     Raises:
         ArgumentError: low is above high.
     """
-    _require(low <= high, "uniform: low is above high")
+    ends = f"from {described(low)} to {described(high)}"
+    _require(low <= high, f"uniform: {ends} there are no numbers; give the lower one first")
     unit = rand(_size(size, low, high), dtype=dtype, generator=generator)
     return unit * (high - low) + low
 
@@ -294,7 +296,7 @@ def normal(
     Raises:
         ArgumentError: a standard deviation is negative.
     """
-    _require(std >= 0, "normal: a standard deviation is negative")
+    _require(std >= 0, f"normal: a standard deviation is negative, got {described(std)}")
     common = common_dtype((mean, std))
     kind = as_dtype(dtype) if dtype is not None else common if common.is_float else dtypes.float32
     unit = randn(_size(size, mean, std), dtype=kind, generator=generator)

@@ -96,15 +96,16 @@ class settings(ContextDecorator):
             raise ArgumentError(
                 f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"
             )
-        if check_nan is not None and not isinstance(check_nan, bool):
-            raise ArgumentError(f"settings: check_nan={check_nan!r}; give True or False")
-        given = {
+        flags = {
             "check_nan": check_nan,
             "compile": compile,
             "full_traceback": full_traceback,
-            "threads": threads,
             "verify": verify,
         }
+        for name, value in flags.items():
+            if value is not None and not isinstance(value, bool):
+                raise ArgumentError(f"settings: {name}={value!r}; give True or False")
+        given = {**flags, "threads": threads}
         self._new = {name: value for name, value in given.items() if value is not None}
         self._before: list[dict[str, Any]] = []
 

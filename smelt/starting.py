@@ -1,16 +1,17 @@
 """Ctrl-C while the smelt command loads its modules: one line and the exit code, as later.
 
 The package is imported first, whatever is run, so this is its first import. It does something only
-where the program that starts is the command, and imports as little as it can.
+where the program that starts is the command, and imports only what Python has loaded before: the
+module `signal` is made of enumerations, and takes milliseconds. Earlier Ctrl-C meets Python itself.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
 
-INTERRUPTED = 128 + signal.SIGINT  # what a shell expects of a program that Ctrl-C ended
+INTERRUPTED = 128 + _signal.SIGINT  # what a shell expects of a program that Ctrl-C ended
 STOPPED = "smelt: stopped by Ctrl-C"
 
 
@@ -29,9 +30,9 @@ def _stop(number: int, frame: object) -> None:
 
 def loaded() -> None:
     """Lets Ctrl-C raise KeyboardInterrupt again: the command has begun, and takes care of it."""
-    if signal.getsignal(signal.SIGINT) is _stop:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if _signal.getsignal(_signal.SIGINT) is _stop:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
-if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _stop)  # in the main thread: the command imports nothing earlier
+if _is_command() and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _stop)  # in the main thread: the command imports nothing earlier

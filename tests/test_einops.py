@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,3 +34,37 @@ def test_einops_within_a_step_and_a_gradient() -> None:
     flat = smelt.compile(lambda x: einops.rearrange(x, "b c d -> b (c d)") * 2)
     assert flat(x).shape == (2, 12)
     assert smelt.grad(lambda x: einops.reduce(x, "b c d -> ", "mean"))(x).shape == x.shape
+
+
+ELSEWHERE = """
+import sys, zipfile
+from importlib.machinery import PathFinder
+from pathlib import Path
+folder, archive, way = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+if way == "archive":  # one loader for all modules in it
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in folder.rglob("*.py"):
+            file.write(path, path.relative_to(folder.parent))
+    sys.path.insert(0, archive)
+else:  # as what is installed to be edited
+
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] == "einops":
+                return PathFinder.find_spec(name, path or [str(folder.parent)])
+
+    sys.path[:] = [path for path in sys.path if not (Path(path) / "einops").exists()]
+    sys.meta_path.append(Finder())
+import smelt
+import einops
+assert (archive in einops.__file__) == (way == "archive")
+assert einops.rearrange(smelt.ones(2, 3), "a b -> b a").shape == (3, 2)
+backends = sys.modules["einops._backends"]
+assert "Adds" not in repr(backends.__loader__) + repr(backends.__spec__)
+"""
+
+
+@pytest.mark.parametrize("way", ["archive", "finder"])
+def test_einops_is_noticed_wherever_it_lies(way: str, tmp_path: Path) -> None:
+    given = (str(Path(einops.__file__).parent), str(tmp_path / "einops.zip"), way)
+    subprocess.run([sys.executable, "-c", ELSEWHERE, *given], check=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
+import pathlib
 import pickle
 
 import pytest
 
 import smelt
+from smelt import nn
+from smelt.compiler.frontend.tracer import MANY_NODES, trace
 from smelt.errors import ShapeError
 from smelt.location import user_line
 
@@ -46,3 +50,38 @@ def test_an_error_says_where_it_was_raised_beside_its_message() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error)
     assert str(ShapeError(str(error))) == str(error)  # not located twice
+
+
+class Tagger(nn.Module):
+    """Makes a layer as a user's own layer does, some frames deep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = self.made()
+
+    def made(self) -> nn.Module:
+        return nn.LSTM(2, 3, dropout=0.5)  # the line that is to be named
+
+
+def long_step(x: smelt.Tensor) -> smelt.Tensor:
+    for _ in range(MANY_NODES + 1):
+        x = x.neg()
+    return x
+
+
+def test_a_warning_is_given_at_the_users_line_however_deep() -> None:
+    with pytest.warns(UserWarning, match="dropout lies between layers") as caught:
+        Tagger()
+    line = caught[0].filename, caught[0].lineno
+    assert line == (__file__, inspect.getsourcelines(Tagger.made)[1] + 1)
+    with pytest.warns(UserWarning, match="will take long to compile") as caught:
+        trace(lambda _: ([long_step(smelt.ones(2))], lambda results: results))
+    line = caught[0].filename, caught[0].lineno
+    assert line == (__file__, inspect.getsourcelines(long_step)[1] + 2)
+
+
+def test_no_warning_counts_frames() -> None:
+    """`smelt.location.warn` finds the user's line; a number of frames is wrong sooner or later."""
+    package = pathlib.Path(smelt.__file__).parent
+    counting = [path.name for path in package.rglob("*.py") if "warnings.warn(" in path.read_text()]
+    assert counting == ["location.py"]

@@ -335,11 +335,11 @@ def test_interpreted_draws_have_the_same_bits(name):
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: random.uniform(3.0, 1.0, (2,)), "low is above high"),
-        (lambda: random.uniform(tensor([0.0, 3.0]), 1.0), "low is above high"),
+        (lambda: random.uniform(3.0, 1.0, (2,)), "from 3.0 to 1.0 there are no numbers"),
+        (lambda: random.uniform(tensor([0.0, 3.0]), 1.0), "there are no numbers"),
         (lambda: random.bernoulli(1.5, (2,)), r"outside \[0, 1\]"),
         (lambda: random.bernoulli(tensor([0.5, -0.5])), r"outside \[0, 1\]"),
-        (lambda: random.normal(0.0, -1.0, (2,)), "deviation is negative"),
+        (lambda: random.normal(0.0, -1.0, (2,)), "deviation is negative, got -1.0"),
         (lambda: random.exponential(0.0, (2,)), "not positive"),
         (lambda: random.multinomial(tensor([1.0, -1.0]), 1), "weight is negative"),
         (lambda: random.multinomial(tensor([1.0, math.inf]), 1), "infinite"),

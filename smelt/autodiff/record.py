@@ -74,8 +74,10 @@ class Recording:
             self.structures.append((len(fresh), structure))
             chosen[argnum] = tree.unflatten(structure, fresh)
         self._own = {id(x) for x in self.inputs}
+        ends = context.ends
         with enable_grad():
             self.value = function(*chosen, **options)
+        self._may_be_cut = context.ends == ends
         self._check_used(given)
 
     def _check_used(self, given: list[Tensor]) -> None:
@@ -94,7 +96,7 @@ class Recording:
         for number, (x, idle) in enumerate(zip(given, unused, strict=True), 1):
             if not idle:
                 continue
-            which = f"input {number} of {len(given)}, {x.dtype.name} {x.shape},"
+            which = self._which(number)
             if id(x) in captured:
                 raise GradientError(
                     f"{self.what}: {which} is unused: the function reads the tensor itself from "
@@ -105,6 +107,25 @@ class Recording:
                 f"{self.what}: {which} is unused: the function computes nothing from it, so its "
                 "derivative is zero"
             )
+
+    def _which(self, number: int) -> str:
+        x = self.inputs[number - 1]
+        return f"input {number} of {len(self.inputs)}, {x.dtype.name} {x.shape},"
+
+    def _check_connected(self) -> None:
+        """Warns, once, of inputs that the function used only where no derivative passes."""
+        if not self._may_be_cut:
+            return
+        self._may_be_cut = False
+        results = [leaf for leaf in tree.flatten(self.value)[0] if isinstance(leaf, Tensor)]
+        connected = set(map(id, tape_of(results)))
+        for number, x in enumerate(self.inputs, 1):
+            if id(x) not in connected and x.size and not _is_idle(x):
+                warn(
+                    f"{self.what}: {self._which(number)} is used only where no derivative passes "
+                    "(detach(), no_grad(), item(), a comparison, a cast to integers), so its "
+                    "derivative is zero"
+                )
 
     def split_aux(self, has_aux: bool) -> tuple[Any, Any]:
         """Returns the value's differentiated part and the rest."""
@@ -120,6 +141,8 @@ class Recording:
         """Returns the gradient of each input; zeros where `outputs` do not depend on it."""
         with self._history_if_lasting((*outputs, *cotangents)):
             gradients = reverse_walk(outputs, cotangents, self._own)
+            if not self._own <= gradients.keys():
+                self._check_connected()
             return [gradients[id(x)] if id(x) in gradients else zeros_like(x) for x in self.inputs]
 
     def jvp(self, outputs: tuple[Tensor, ...], tangents: Iterable[Tensor]) -> list[Tensor]:
@@ -127,7 +150,10 @@ class Recording:
         tangents = tuple(tangents)
         with self._history_if_lasting((*outputs, *tangents)):
             given = {id(x): tangent for x, tangent in zip(self.inputs, tangents, strict=True)}
-            results = zip(outputs, forward_walk(outputs, given), strict=True)
+            found = forward_walk(outputs, given)
+            if any(tangent is None for tangent in found):
+                self._check_connected()
+            results = zip(outputs, found, strict=True)
             return [zeros_like(y) if tangent is None else tangent for y, tangent in results]
 
     def released(self, result: Any) -> Any:

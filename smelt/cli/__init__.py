@@ -22,6 +22,7 @@ DESCRIPTION = "Deep learning whose whole training step is one native function."
 WRONG = (
     2  # the exit code of argparse for bad arguments, and ours for whatever else is wrong with them
 )
+LOST = 1  # the exit code when the output cannot be written
 CLOSED = 128 + signal.SIGPIPE  # what a shell expects of a program whose reader has gone
 
 
@@ -43,13 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here a closed pipe can still be noticed
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return CLOSED
+    except OSError as error:
+        if error.filename is not None:  # of a file, not of the output
+            raise
+        _drop_output()
+        print(f"smelt: the output cannot be written ({error.strerror})", file=sys.stderr)
+        return LOST
     except KeyboardInterrupt:
         if is_program:
             _ignore_ctrl_c()
         print(STOPPED, file=sys.stderr)
         return INTERRUPTED
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _ignore_ctrl_c() -> None:

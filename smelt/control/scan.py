@@ -16,7 +16,7 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tensor.shaping import stack
-from smelt.tracing.engine import current_engine
+from smelt.tracing.engine import context, current_engine
 
 Body = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -126,6 +126,7 @@ def _in_graph(loop: _Loop, initial: list[Tensor], inputs: list[Tensor]) -> tuple
 
     body, length = with_effects(trace_loop(iteration, initial, inputs)), loop.direction.length
     if not length:
+        context.ends += 1
         empty = [full((0, *node.shape), 0, node.dtype) for node in body.outputs]
         return loop.results(list(map(snapshot, initial)), empty)
     result_tuple = make_scan(body, loop.direction)

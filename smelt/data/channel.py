@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Generic, Self, TypeVar
 
 from smelt.errors import ArgumentError, ChannelClosed, ChannelTimeout
+from smelt.locks import renew_after_fork
 
 __all__ = ["Channel"]
 
@@ -51,6 +52,14 @@ class Channel(Generic[Value]):
         self._values: deque[Value] = deque()
         self._closed = False
         self._error: BaseException | None = None
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Gives the channel locks that nobody holds, in a process made by fork.
+
+        What waited to be received waits there as well.
+        """
         # one lock, re-entrant: the collector of garbage may close a channel at any moment
         lock = threading.RLock()
         self._space = threading.Condition(lock)

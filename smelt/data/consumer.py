@@ -121,6 +121,10 @@ class Consumer(Generic[Value]):
             self._sent += 1
         return True
 
+    def require_here(self) -> None:
+        """Raises ChannelClosed in a forked child, in which the thread does not run."""
+        self._progress.require_here()
+
     def flush(self) -> None:
         """Waits until everything that was sent is handled.
 

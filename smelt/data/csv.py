@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ def read_csv(
         Table(2 rows; x: float64, kind: text)
     """
     polars = _library()
-    _check(missing, types or {})
+    _check(separator, missing, types or {})
     name, content = _content(source)
     content = _with_line_feeds(content)
     require_closed_quotes(name, content, separator)
@@ -73,8 +74,10 @@ def read_csv(
     except polars.exceptions.PolarsError as error:
         raise FileError(f"{name}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
     _check_names(name, frame)
+    present = Table(dict.fromkeys(frame.columns, ()))
+    present.select(*(types or {}))  # which names what is not there
     if columns is not None:
-        Table(dict.fromkeys(frame.columns, ())).select(*columns)  # which names what is not there
+        present.select(*columns)
         frame = frame.select(columns)
     frame = _filled(frame, missing, polars)
     table = Table({column: _values(name, frame[column], polars) for column in frame.columns})
@@ -128,8 +131,13 @@ def _library() -> Any:
     return polars
 
 
-def _check(missing: str | Mapping[str, Fill], types: Mapping[str, type]) -> None:
-    if isinstance(missing, str) and missing not in ("error", "keep", "drop"):
+def _check(separator: str, missing: str | Mapping[str, Fill], types: Mapping[str, type]) -> None:
+    if len(separator.encode()) != 1 or separator in '"\r\n':
+        raise ArgumentError(
+            f"read_csv: separator={separator!r}; give one character that is neither a quote nor "
+            "the end of a line"
+        )
+    if not isinstance(missing, Mapping) and missing not in ("error", "keep", "drop"):
         raise ArgumentError(
             f'read_csv: missing={missing!r}; there are "error", "keep", "drop", or a dict of values'
         )
@@ -142,8 +150,24 @@ def _check(missing: str | Mapping[str, Fill], types: Mapping[str, type]) -> None
 
 def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     if isinstance(source, bytes):
-        return "CSV", source
-    return os.fspath(source), read_bytes(source)
+        return "CSV", _checked_text("CSV", source)
+    return os.fspath(source), _checked_text(os.fspath(source), read_bytes(source))
+
+
+def _checked_text(name: str, content: bytes) -> bytes:
+    """Returns contents whose header is UTF-8; polars looks at the rows, and guesses at the header.
+
+    Raises:
+        FileError: it is not.
+    """
+    try:
+        re.split(rb"[\r\n]", content, maxsplit=1)[0].decode()
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{name}: the header is not UTF-8 (byte {error.start}); save the file as UTF-8, or "
+            "give its contents, open(path, encoding=...).read().encode()"
+        ) from None
+    return content
 
 
 def _with_line_feeds(content: bytes) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 from smelt.errors import ArgumentError
 from smelt.random import Generator, multinomial, randint, randperm
 from smelt.tensor import as_tensor
+from smelt.tensor.checked import checked
 
 __all__ = [
     "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
@@ -20,6 +21,12 @@ __all__ = [
 
 class Sampler(ABC):
     """The base of samplers: iterating gives the indices of an epoch."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets the samplers of Smelt say what is wrong with the arguments that they get."""
+        super().__init_subclass__(**options)
+        if cls.__module__ == __name__:
+            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
 
     @abstractmethod
     def __iter__(self) -> Iterator[int]:

@@ -22,6 +22,7 @@ from smelt.export.safetensors import (
     write_arrays,
 )
 from smelt.export.structure import written
+from smelt.json_text import parsed
 from smelt.tensor.checked import described
 from smelt.tensor.device import check_device
 
@@ -99,7 +100,7 @@ def load(
 def _rows(file: SafetensorsFile) -> Any:
     """Returns the rows of the table in the header."""
     try:
-        table = json.loads(file.metadata[STRUCTURE])
+        table = parsed(file.metadata[STRUCTURE])
         version, rows = table["version"], table["rows"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FileError(

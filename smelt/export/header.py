@@ -6,7 +6,6 @@ files. The arrays are read here, each straight into its place.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import stat
@@ -22,10 +21,14 @@ from smelt import dtypes
 from smelt.atomic import open_error
 from smelt.dtypes import DType
 from smelt.errors import FileError, MissingExtra
+from smelt.json_text import parsed
 
 __all__ = [
+    "KINDS",
     "LAYOUTS",
+    "LENGTH",
     "LONGEST",
+    "METADATA",
     "Entry",
     "SafetensorsFile",
     "opened",
@@ -47,9 +50,13 @@ DTYPES: dict[str, tuple[DType, str]] = {
 }
 # those of arrays that a checkpoint holds, and no tensor
 ARRAYS = {"I8": "<i1", "U8": "<u1", "I16": "<i2", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
+# the names of dtypes, ours or NumPy's -> the format's names, and the arrays that hold their bytes
+KINDS = {dtype.name: kind for kind, (dtype, _) in DTYPES.items()}
+KINDS |= {np.dtype(layout).name: kind for kind, layout in ARRAYS.items()}
 LAYOUTS = {dtype.name: layout for dtype, layout in DTYPES.values()}
 LAYOUTS |= {np.dtype(layout).name: layout for layout in ARRAYS.values()}
 METADATA = "__metadata__"
+ATTEMPTS = 20  # to open a file that others replace
 LENGTH = 8  # bytes, in which the length of the header stands
 PICKLES = (b"\2", b"\3", b"\4", b"\5")  # versions of Python's, from the second byte on
 LONGEST = 100_000_000  # bytes of a header, which readers of the format take
@@ -144,17 +151,8 @@ def opened(path: Location) -> Iterator[SafetensorsFile]:
             tensor that Smelt cannot hold.
         MissingExtra: the library `safetensors` is not installed.
     """
-    library = require_library()
-    try:
-        # a pipe or a device is not waited for, and refused below
-        file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
-    except (OSError, ValueError) as error:
-        raise open_error(path, error) from None
-    with file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise FileError(f"{path}: is no file with contents but a folder, a pipe or a device")
-        _validate(library, path, facts)
+    path = os.fsdecode(path)
+    with _opened(require_library(), path) as file:
         header, length = _header(path, file)
         metadata = _metadata(path, header.pop(METADATA, {}))
         # one at a time: a header may name a million arrays
@@ -163,17 +161,57 @@ def opened(path: Location) -> Iterator[SafetensorsFile]:
         yield SafetensorsFile(path, file, metadata, {entry.name: entry for entry in found})
 
 
-def _validate(library: Any, path: Location, facts: os.stat_result) -> None:
-    """Raises what the library has against the file, which is to be the one with these facts."""
+def _opened(library: Any, path: Location) -> FileIO:
+    """Returns an open file that the library finds valid.
+
+    The library opens a path by itself. Where another file has taken the place in between, as each
+    save puts one there, both are opened again.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            # a pipe or a device is not waited for, and refused below
+            file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+        except (OSError, ValueError) as error:
+            raise open_error(path, error) from None
+        try:
+            if _is_valid(library, path, os.fstat(file.fileno())):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+    raise FileError(f"{path}: is replaced again and again while it is opened; read it later")
+
+
+def _is_valid(library: Any, path: Location, facts: os.stat_result) -> bool:
+    """Raises what the library has against the file with these facts; returns whether it was that
+    file.
+    """
+    if not stat.S_ISREG(facts.st_mode):
+        raise FileError(f"{path}: is no file with contents but a folder, a pipe or a device")
     try:
         library.safe_open(path, "numpy")
-        now = os.stat(path)
     except library.SafetensorError as error:
-        raise _foreign(path) or _invalid(path, facts.st_size, str(error)) from None
+        problem: FileError | None = _foreign(path) or _invalid(path, facts.st_size, str(error))
     except OSError as error:
-        raise open_error(path, error) from None
-    if any(getattr(now, fact) != getattr(facts, fact) for fact in ("st_dev", "st_ino", "st_size")):
-        raise FileError(f"{path}: was replaced while it was opened; read it again")
+        problem = open_error(path, error)
+    else:
+        problem = None
+    is_same = _is_same(path, facts)
+    if problem is not None and is_same:
+        raise problem
+    return is_same
+
+
+def _is_same(path: Location, facts: os.stat_result) -> bool:
+    """Returns whether the file with these facts stands at a path."""
+    try:
+        now = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return all(
+        getattr(now, fact) == getattr(facts, fact) for fact in ("st_dev", "st_ino", "st_size")
+    )
 
 
 def _foreign(path: Location) -> FileError | None:
@@ -215,8 +253,8 @@ def _header(path: Location, file: FileIO) -> tuple[dict[str, Any], int]:
     """Returns the header of a file that has been found valid, and where the arrays begin."""
     try:
         length = int.from_bytes(file.read(LENGTH), "little")
-        return json.loads(file.read(length)), LENGTH + length
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, say
+        return parsed(file.read(length)), LENGTH + length
+    except (ValueError, RecursionError) as error:  # names given twice, say
         raise _invalid(path, os.fstat(file.fileno()).st_size, str(error)) from None
 
 

@@ -142,6 +142,14 @@ def _double(digits: str) -> float:
     return number
 
 
+def _distinct(kind: Callable[[list[Any]], Any], items: list[Any]) -> Any:
+    """Returns a set, or a dict, of what has to be distinct."""
+    container = kind(items)
+    if len(container) < len(items):
+        raise ValueError("a key is named twice")
+    return container
+
+
 def _plain(reader: Reader, value: Any) -> Any:
     if isinstance(value, (list, dict)):
         raise ValueError("not a plain value")
@@ -152,10 +160,10 @@ KINDS: dict[str, Callable[..., Any]] = {
     "value": _plain,
     "list": lambda reader, *items: reader._items(*items),
     "tuple": lambda reader, *items: tuple(reader._items(*items)),
-    "set": lambda reader, *items: set(reader._keys(*items)),
-    "frozenset": lambda reader, *items: frozenset(reader._keys(*items)),
-    "dict": lambda reader, *items: dict(reader._pairs(*items)),
-    "OrderedDict": lambda reader, *items: OrderedDict(reader._pairs(*items)),
+    "set": lambda reader, *items: _distinct(set, reader._keys(*items)),
+    "frozenset": lambda reader, *items: _distinct(frozenset, reader._keys(*items)),
+    "dict": lambda reader, *items: _distinct(dict, reader._pairs(*items)),
+    "OrderedDict": lambda reader, *items: _distinct(OrderedDict, reader._pairs(*items)),
     "tensor": lambda reader, *parts: reader._tensor(Tensor, *parts),
     "parameter": lambda reader, *parts: reader._tensor(Parameter, *parts),
     "array": Reader._array,

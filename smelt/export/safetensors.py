@@ -18,8 +18,11 @@ import numpy as np
 from smelt.atomic import replacing
 from smelt.errors import ArgumentError, FileError
 from smelt.export.header import (
+    KINDS,
     LAYOUTS,
+    LENGTH,
     LONGEST,
+    METADATA,
     SafetensorsFile,
     opened,
     require_library,
@@ -88,23 +91,49 @@ def write_arrays(arrays: Arrays, path: Location, metadata: Mapping[str, str]) ->
         FileError: the file cannot be written there.
         MissingExtra: the library `safetensors` is not installed.
     """
-    library = require_library()
-    specifications = {
-        name: library.TensorSpec(
-            dtype=dtype,
-            shape=list(array.shape),
-            data_ptr=array.ctypes.data,
-            data_len=array.nbytes,
+    require_library()  # without which nobody could read it here
+    header = _header(arrays, {**metadata, CHECKSUM: _checksum(arrays, metadata.get(STRUCTURE))})
+    with replacing(path) as temporary, open(temporary, "wb", buffering=1 << 20) as file:
+        file.write(header)
+        for name in _in_order(arrays):
+            file.write(_bytes_of(arrays[name][1]))
+
+
+def _in_order(arrays: Arrays) -> list[str]:
+    """Returns the names as their arrays stand in a file: the widest first, so that all are
+    aligned.
+    """
+    return sorted(arrays, key=lambda name: (-arrays[name][1].itemsize, name))
+
+
+def _header(arrays: Arrays, metadata: Mapping[str, str]) -> bytes:
+    """Returns what stands before the arrays: the length of the JSON text, and the text.
+
+    Raises ArgumentError when it is longer than any reader takes.
+    """
+    table: dict[str, Any] = {METADATA: dict(metadata)}
+    end = 0
+    for name in _in_order(arrays):
+        dtype, array = arrays[name]
+        start, end = end, end + array.nbytes
+        table[name] = {
+            "dtype": KINDS[dtype],
+            "shape": list(array.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH)
+    if len(text) > LONGEST:
+        raise ArgumentError(
+            f"save: names, metadata and what is no array take {len(text)} bytes; the format allows "
+            f"{LONGEST}: give fewer tensors, shorter names or less metadata, and long lists of "
+            "numbers as arrays"
         )
-        for name, (dtype, array) in arrays.items()
-    }
-    header = {**metadata, CHECKSUM: _checksum(arrays, metadata.get(STRUCTURE))}
-    with replacing(path) as temporary:
-        try:
-            library.serialize_file(specifications, temporary, metadata=header)
-        except library.SafetensorError as error:
-            raise FileError(f"{path}: cannot be written ({error})") from None
-        _check_header(temporary)
+    return len(text).to_bytes(LENGTH, "little") + text
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
 
 
 def load_file(path: Location, mmap: bool = False) -> dict[str, Tensor]:
@@ -203,7 +232,7 @@ def _check_text(what: str, text: str) -> None:
 def _named(name: Any) -> str:
     if not isinstance(name, str):
         raise ArgumentError(f"save_file: {name!r} is no name; tensors are named by text")
-    if name == "__metadata__":
+    if name == METADATA:
         raise ArgumentError(
             "save_file: the name '__metadata__' is taken by the format; choose another one"
         )
@@ -230,18 +259,6 @@ def copied(dtype: str, array: np.ndarray) -> tuple[str, np.ndarray]:
     return dtype, np.array(array, LAYOUTS[dtype], order="C").reshape(array.shape)
 
 
-def _check_header(path: Location) -> None:
-    """Raises when the header is longer than any reader takes."""
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > LONGEST:
-        raise ArgumentError(
-            f"save: names, metadata and what is no array take {length} bytes; the format allows "
-            f"{LONGEST}: give fewer tensors, shorter names or less metadata, and long lists of "
-            "numbers as arrays"
-        )
-
-
 def _checksum(arrays: Arrays, structure: str | None) -> str:
     """Returns a SHA-256 over names, dtypes, shapes and contents, in order of names, and over the
     structure where there is one.
@@ -253,5 +270,5 @@ def _checksum(arrays: Arrays, structure: str | None) -> str:
         digest.update(structure.encode(errors="replace"))
     for name, (dtype, array) in sorted(arrays.items()):
         digest.update(json.dumps([name, dtype, list(array.shape)]).encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
+        digest.update(_bytes_of(array))
     return digest.hexdigest()

@@ -234,7 +234,9 @@ def _transposed(
 def _fitting(
     what: str, x: Tensor, weight: Tensor, bias: Tensor | None, outputs: Shape, ndim: int
 ) -> Tensor:
-    """Returns x in the weight's dtype; refuses weights of a wrong rank, biases of a wrong size."""
+    """Returns x in the weight's dtype; refuses weights of a wrong rank, biases of a wrong size,
+    and floats of other dtypes.
+    """
     if weight.ndim != ndim + 2:
         raise ShapeError(
             f"{what}: the weight needs {ndim + 2} axes, (channels, channels, kernel), "
@@ -242,11 +244,12 @@ def _fitting(
         )
     if bias is not None and bias.shape != outputs:
         raise ShapeError(f"{what}: a bias {bias.shape} for {outputs[0]} output channels")
-    if x.dtype is not weight.dtype and x.dtype.is_float:
-        raise DTypeError(
-            f"{what}: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring "
-            f"it to the weight's dtype with .to(smelt.{weight.dtype.name})"
-        )
+    for name, given in (("an input", x), ("a bias", bias)):
+        if given is not None and given.dtype is not weight.dtype and given.dtype.is_float:
+            raise DTypeError(
+                f"{what}: {name} of {given.dtype.name} for a weight of {weight.dtype.name}; bring "
+                f"it to the weight's dtype with .to(smelt.{weight.dtype.name})"
+            )
     return x.to(weight.dtype)
 
 

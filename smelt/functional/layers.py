@@ -188,10 +188,16 @@ def batch_norm(
         bias: b, (C), or None for 0.
         training: whether the batch's own mean and variance (divisor N) are used.
         momentum: see running_mean.
-        eps: keeps the root away from 0.
+        eps: keeps the root away from 0; positive.
+
+    Raises:
+        ArgumentError: eps is not positive, or without training there are no running statistics.
+        ShapeError: x has no channels.
     """
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: needs (N, C, ...), got {x.shape}")
+    if isinstance(eps, (int, float)) and eps <= 0:
+        raise ArgumentError(f"batch_norm: eps must be positive, got {eps}")
     x = floating(x)
     if training:
         axes = (0, *range(2, x.ndim))

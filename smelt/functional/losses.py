@@ -11,13 +11,14 @@ from typing import Any
 
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.ops import entropy
 from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
 from smelt.tensor import Tensor
 from smelt.tensor.activations import log_sigmoid, log_softmax, relu
-from smelt.tensor.apply import as_tensor, axis_of, floating, floats
+from smelt.tensor.apply import as_tensor, axis_of, floating, floats, promoted
 from smelt.tensor.elementary import abs as absolute
-from smelt.tensor.elementary import clamp, exp, log, maximum, sqrt, where
+from smelt.tensor.elementary import clamp, exp, log, maximum, minimum, sqrt, where
 from smelt.tensor.indexing import is_known_inside
 from smelt.tracing.engine import current_engine, weak_dtype
 
@@ -92,7 +93,7 @@ def l1_loss(input: Tensor, target: Any, reduction: str = "mean") -> Tensor:
 
 def huber_loss(input: Tensor, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Returns d^2 / 2 where |d| < delta, else delta (|d| - delta / 2), with d = yhat - y."""
-    if delta <= 0:
+    if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
     input, target = _pair("huber_loss", input, target)
     difference = input - target
@@ -108,9 +109,9 @@ def smooth_l1_loss(
     """Returns d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = yhat - y.
 
     Raises:
-        ArgumentError: a negative beta.
+        ArgumentError: a negative beta, or nan.
     """
-    if beta < 0:
+    if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
@@ -154,8 +155,10 @@ def gaussian_nll_loss(
     """Returns 1/2 (log v + (yhat - y)^2 / v), v the predicted variance, at least eps.
 
     With `full` the constant log(2 pi) / 2 is added. The clamp of v has no gradient, as in PyTorch.
+    Input and target broadcast.
     """
-    input, target = _pair("gaussian_nll_loss", input, target)
+    input, target = floats(input, target)
+    broadcast_shapes("gaussian_nll_loss", input.shape, target.shape)
     var = _variance_of(input, var)
     spread = var + where(var < eps, eps - var, 0.0).detach()
     losses = 0.5 * (log(spread) + (input - target) ** 2 / spread)
@@ -181,8 +184,8 @@ def binary_cross_entropy(
 ) -> Tensor:
     """Returns -w [y log p + (1 - y) log(1 - p)] for probabilities p.
 
-    Each logarithm is at least -100, as in PyTorch; below that its derivative is 0. From logits, use
-    `binary_cross_entropy_with_logits`: it loses nothing.
+    Each logarithm is at least -100, and the derivative is (p - y) / max(p (1 - p), 1e-12), as in
+    PyTorch. From logits, use `binary_cross_entropy_with_logits`: it loses nothing.
 
     Args:
         input: probabilities in [0, 1].
@@ -199,18 +202,12 @@ def binary_cross_entropy(
         "binary_cross_entropy_with_logits, which takes logits"
     )
     current_engine().require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
-    losses = -(target * _clamped_log(input) + (1.0 - target) * _clamped_log(1.0 - input))
+    losses = promoted(entropy.binary_cross_entropy, input, target)
     return _combined(_weighted("binary_cross_entropy", losses, weight), reduction)
 
 
 def _weighted(what: str, losses: Tensor, weight: Any) -> Tensor:
     return losses if weight is None else losses * _factor(what, "weight", weight, losses)
-
-
-def _clamped_log(x: Tensor) -> Tensor:
-    """max(log x, -100), with a finite derivative at 0."""
-    tiny = x < math.exp(-100)
-    return where(tiny, -100.0, log(where(tiny, 1.0, x)))
 
 
 def binary_cross_entropy_with_logits(
@@ -275,6 +272,7 @@ def cross_entropy(
         label_smoothing: e in [0, 1]; the target becomes (1 - e) y + e / C.
 
     Raises:
+        ArgumentError: an `ignore_index` of 0 or more where the target has probabilities.
         BoundsError: a label outside 0..C - 1.
         DTypeError: class numbers that are not integers.
     """
@@ -283,6 +281,11 @@ def cross_entropy(
     input = floating(input)
     target, axis = as_tensor(target, _label_dtype(target, input)), _class_axis(input)
     if target.dtype.is_float and target.shape == input.shape:
+        if ignore_index >= 0:
+            raise ArgumentError(
+                f"cross_entropy: ignore_index {ignore_index} is a class number, and the target has "
+                "probabilities; leave it out"
+            )
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing, axis)
     _check_labels(input, target, ignore_index, axis)
     log_p = log_softmax(input, axis)
@@ -467,10 +470,16 @@ def triplet_margin_loss(
     margin: float = 1.0,
     p: float = 2.0,
     eps: float = 1e-6,
+    swap: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
-    """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps."""
+    """Returns max(0, d(a, p) - d(a, n) + margin), d the p-norm of the difference plus eps.
+
+    With `swap` the smaller of d(a, n) and d(p, n) stands for d(a, n) (Balntas et al., 2016).
+    """
     anchor, positive, negative = _together("triplet_margin_loss", anchor, positive, negative)
     near = (anchor - positive + eps).norm(p, -1)
     far = (anchor - negative + eps).norm(p, -1)
+    if swap:
+        far = minimum(far, (positive - negative + eps).norm(p, -1))
     return _combined(clamp(near - far + margin, min=0.0), reduction)

@@ -26,12 +26,14 @@ def pad(
         pad: (before, behind) for the last axis, then for the one before it, and so on; a negative
             count cuts elements off.
         mode: "constant" for `value`; "reflect" for the mirror image without the edge itself;
-            "replicate" for the edge; "circular" for the other end.
+            "replicate" for the edge; "circular" for the other end, of what is left where elements
+            are cut off.
         value: what is added in mode "constant"; None for 0.
 
     Raises:
         ArgumentError: an odd number of counts, or an unknown mode.
-        ShapeError: more counts than axes, or less to mirror or to repeat than is asked for.
+        ShapeError: more counts than axes, or less to cut off, to mirror or to repeat than is asked
+            for.
     """
     x, counts = as_tensor(x), tuple(pad)
     if mode not in MODES:
@@ -43,8 +45,20 @@ def pad(
     if mode == "constant":
         return _constant(x, counts, value or 0)
     for index in range(len(counts) // 2):
-        x = _own(x, x.ndim - 1 - index, counts[2 * index], counts[2 * index + 1], mode)
+        axis, low, high = x.ndim - 1 - index, counts[2 * index], counts[2 * index + 1]
+        if mode == "circular":
+            x = _own(_cut(x, axis, low, high), axis, max(0, low), max(0, high), mode)
+        else:
+            x = _cut(_own(x, axis, max(0, low), max(0, high), mode), axis, low, high)
     return x
+
+
+def _cut(x: Tensor, axis: int, low: int, high: int) -> Tensor:
+    """Returns x without as many elements at the ends of an axis as negative counts say."""
+    start, left = max(0, -low), x.shape[axis] - max(0, -low) - max(0, -high)
+    if left < 0:
+        raise ShapeError(f"pad: ({low}, {high}) cut more off axis {axis} than {x.shape} has")
+    return x if left == x.shape[axis] else narrow(x, axis, start, left)
 
 
 def _constant(x: Tensor, counts: tuple[int, ...], value: float) -> Tensor:
@@ -64,7 +78,9 @@ def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
     """Adds elements of x itself along one axis."""
     extent = x.shape[axis]
     limit = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
-    if not extent or not all(0 <= count <= limit for count in (low, high)):
+    if not low and not high:
+        return x
+    if not extent or max(low, high) > limit:
         raise ShapeError(
             f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}"
         )

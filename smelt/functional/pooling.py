@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from smelt.dtypes import int64
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.functional.windows import Sizes, per_axis, with_batch
@@ -18,6 +19,7 @@ from smelt.ops.pooling import window_argmax, window_take
 from smelt.ops.windows import Windows
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tensor.arithmetic import div
 
 Line = tuple[int, int, int, int, int]  # the window, stride, dilation, low and count of one axis
 LARGE = 16  # positions from which on a window is searched axis by axis
@@ -81,10 +83,10 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """Returns the mean of each window.
+    """Returns the mean of each window; of integers without its fraction, as in PyTorch.
 
     Args:
-        x: (N, C, L) or (C, L).
+        x: (N, C, L) or (C, L); no bools.
         kernel_size: see `max_pool1d`, and so the next three.
         stride: None for kernel_size.
         padding: zeros at both ends.
@@ -122,7 +124,8 @@ def windows_of(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
     kernel_size, stride, padding, dilation, ceil_mode = settings
     ndim = len(extents)
     window = per_axis(what, "kernel_size", kernel_size, ndim, 1)
-    stride = window if stride is None else per_axis(what, "stride", stride, ndim, 1)
+    given = stride is not None and stride != () and stride != []  # PyTorch's default is ()
+    stride = per_axis(what, "stride", stride, ndim, 1) if given else window
     dilation = per_axis(what, "dilation", dilation, ndim, 1)
     low = per_axis(what, "padding", padding, ndim)
     if any(2 * before > taps for before, taps in zip(low, window, strict=True)):
@@ -219,11 +222,17 @@ def _avg_pool(
 
     def pooled(x: Tensor) -> Tensor:
         windows = windows_of(what, x.shape[2:], settings)
-        sums = _sums(x.to(x.dtype.compute), windows)
+        sums = _sums(x.to(x.dtype.compute if x.dtype.is_float else int64), windows)
         counts = _counts(x.shape[2:], windows, count_include_pad) if divisor is None else divisor
-        return (sums / counts).to(x.dtype)
+        if x.dtype.is_float:
+            return (sums / counts).to(x.dtype)
+        whole = as_tensor(np.asarray(counts).astype(np.int64).tolist(), int64)
+        return div(sums, whole, rounding_mode="trunc").to(x.dtype)
 
-    return with_batch(what, as_float(what, x), ndim, pooled)
+    x = as_tensor(x)
+    if x.dtype.kind == "bool":
+        raise DTypeError(f"{what}: bools have no mean; use x.float()")
+    return with_batch(what, x, ndim, pooled)
 
 
 def _sums(x: Tensor, windows: Windows) -> Tensor:

@@ -12,8 +12,10 @@ from smelt.nn.checks import check_floats, sizes
 from smelt.nn.linear import Linear, empty_parameter
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
+from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
+from smelt.tensor.shaping import cat
 
 __all__ = ["MultiheadAttention"]
 
@@ -28,6 +30,8 @@ class MultiheadAttention(Module):
         num_heads: h, a divisor of E.
         dropout: how likely an attention weight is dropped in training.
         bias: whether the maps have biases.
+        add_bias_kv: whether a learned place is added behind those of key and value.
+        add_zero_attn: whether a place of zeros is added behind these.
         kdim: extent of the last axis of the key; E when None.
         vdim: extent of the last axis of the value; E when None.
         batch_first: whether inputs are (B, T, E) instead of (T, B, E).
@@ -35,7 +39,8 @@ class MultiheadAttention(Module):
 
     Parameters: in_proj_weight (3 E, E) for query, key, value in turn, or q_proj_weight (E, E),
     k_proj_weight (E, kdim), v_proj_weight (E, vdim) when kdim or vdim differ from E, first drawn by
-    xavier_uniform; in_proj_bias (3 E) of zeros; out_proj, a Linear whose bias starts as zeros.
+    xavier_uniform; in_proj_bias (3 E) of zeros; out_proj, a Linear whose bias starts as zeros;
+    with add_bias_kv bias_k and bias_v (1, 1, E), first drawn by xavier_normal.
 
     Raises:
         ArgumentError: h does not divide E, or `dropout` is no probability.
@@ -47,6 +52,8 @@ class MultiheadAttention(Module):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
         *,
         kdim: int | None = None,
         vdim: int | None = None,
@@ -80,6 +87,9 @@ class MultiheadAttention(Module):
             self.v_proj_weight = empty_parameter(embed_dim, vdim, dtype=dtype)
         self.in_proj_bias = empty_parameter(3 * embed_dim, dtype=dtype) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype)
+        self.bias_k = empty_parameter(1, 1, embed_dim, dtype=dtype) if add_bias_kv else None
+        self.bias_v = empty_parameter(1, 1, embed_dim, dtype=dtype) if add_bias_kv else None
+        self.add_zero_attn = add_zero_attn
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -87,6 +97,8 @@ class MultiheadAttention(Module):
         for name, parameter in self.named_parameters(recurse=False):
             if name == "in_proj_bias":
                 init.zeros_(parameter)
+            elif name in ("bias_k", "bias_v"):
+                init.xavier_normal_(parameter)
             else:
                 init.xavier_uniform_(parameter)
         self.out_proj.reset_parameters()
@@ -122,7 +134,7 @@ class MultiheadAttention(Module):
         Returns:
             The output, in the shape of the query, zeros in front of W_O where a query may see
             nothing; and the weights (B, L, S), or (B, h, L, S) when they are not averaged, as
-            applied (after dropout), or None.
+            applied (after dropout), or None. S counts added places, which every query sees.
 
         Raises:
             ShapeError: the inputs or masks do not fit the layer or each other.
@@ -132,6 +144,10 @@ class MultiheadAttention(Module):
         q, k, v = map(self._heads, self._projected(query, key, value))  # (B, h, T, d) each
         shape = (*q.shape[:3], k.shape[2])
         mask = _combined(_attention_mask(attn_mask, shape), _padding_mask(key_padding_mask, shape))
+        if self.bias_k is not None or self.add_zero_attn:
+            mask = _combined(mask, _causal_mask(*shape[2:]) if is_causal else None)
+            k, v, mask = self._with_added_places(k, v, mask)
+            is_causal = False  # the mask says it
         weights = F.attention_weights(q, k, mask, is_causal)  # (B, h, L, S)
         weights = F.dropout(weights, self.dropout, self.training)
         output = self.out_proj((weights @ v).transpose(1, 2).flatten(2))  # (B, L, E)
@@ -149,6 +165,24 @@ class MultiheadAttention(Module):
         weights = self._separate_weights() if packed is None else packed.chunk(3)
         biases = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
         return tuple(map(F.linear, (query, key, value), weights, biases))
+
+    def _with_added_places(
+        self, k: Tensor, v: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns keys and values (B, h, S, d) with the added places behind, seen by all."""
+        places = k.shape[2]
+        if self.bias_k is not None and self.bias_v is not None:
+            k, v = self._with_bias(k, self.bias_k), self._with_bias(v, self.bias_v)
+        if self.add_zero_attn:
+            k, v = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
+        if mask is not None:
+            seen = True if mask.dtype.kind == "bool" else 0.0
+            mask = F.pad(mask, (0, k.shape[2] - places), value=seen)
+        return k, v, mask
+
+    def _with_bias(self, x: Tensor, bias: Tensor) -> Tensor:
+        own = bias.reshape(1, self.num_heads, 1, self.head_dim).to(x.dtype)
+        return cat([x, own.expand((x.shape[0], *own.shape[1:]))], 2)
 
     def _separate_weights(self) -> tuple[Tensor, ...]:
         return self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
@@ -186,6 +220,11 @@ class MultiheadAttention(Module):
             f"{self.embed_dim}, {self.num_heads}, dropout={self.dropout}, "
             f"batch_first={self.batch_first}"
         )
+
+
+def _causal_mask(length: int, keys: int) -> Tensor:
+    shape = length, keys
+    return iota(shape=shape, axis=0) >= iota(shape=shape, axis=1)
 
 
 def _attention_mask(mask: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 
-from smelt.errors import ArgumentError, DTypeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DepthError, DTypeError
+from smelt.location import running
 from smelt.tensor import Tensor
 
-__all__ = ["check_floats", "sizes"]
+__all__ = ["check_depth", "check_floats", "sizes", "switches"]
+
+MANY_MODULES = 40  # more than a model has within each other on purpose
+
+
+def check_depth(error: RecursionError) -> None:
+    """Says in Smelt's words that modules are nested too deep, once Python has room to say it.
+
+    Every module that the error passes on its way up asks. What a function does that calls itself
+    within one module is left to Python's words.
+
+    Raises:
+        DepthError: the error has come up through many modules.
+    """
+    deepest: list[str] = vars(error).setdefault("modules", list(running.modules))
+    if isinstance(error, DepthError) or len(deepest) - len(running.modules) < MANY_MODULES:
+        return
+    raise DepthError(
+        f"modules are nested {len(deepest)} deep, and Python calls no more functions within each "
+        f"other (its recursion limit is {sys.getrecursionlimit()}); is one called in its own "
+        "forward()? Otherwise give the layers to one nn.Sequential or nn.ModuleList, which call "
+        "them one after the other, or raise the limit by sys.setrecursionlimit()"
+    ) from None
 
 
 def check_floats(layer: object, **given: Tensor) -> None:
@@ -29,4 +53,13 @@ def sizes(layer: object, **given: Any) -> None:
             raise ArgumentError(
                 f"{type(layer).__name__}: {name} must be a whole number and not negative, "
                 f"got {size!r}"
+            )
+
+
+def switches(layer: object, **given: Any) -> None:
+    """Raises ArgumentTypeError for a switch that is no bool, as a number in its place."""
+    for name, switch in given.items():
+        if not isinstance(switch, (bool, np.bool_)):
+            raise ArgumentTypeError(
+                f"{type(layer).__name__}: {name} must be True or False, got {switch!r}"
             )

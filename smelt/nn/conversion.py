@@ -12,12 +12,14 @@ from smelt.dtypes import as_dtype
 from smelt.errors import DTypeError
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked_flags
 from smelt.tensor.device import check_device, is_cpu, no_device
 from smelt.tracing.engine import no_grad
 
 __all__ = ["Convertible"]
 
 
+@checked_flags
 class Convertible:
     """A base class of Module."""
 

@@ -1,6 +1,7 @@
 """First values of parameters, drawn from the default generator: `manual_seed` repeats them.
 
-Every function overwrites its tensor in place, under `no_grad`, and returns it. Sources: Glorot and
+Every function overwrites its tensor in place, under `no_grad`, and returns it; a generator other
+than the default one can be given. Sources: Glorot and
 Bengio 2010 (xavier), He et al. 2015 (kaiming), Saxe et al. 2014 (orthogonal).
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from smelt.dtypes import float64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.pytorch_names import install as _install
-from smelt.random import rand, randn
+from smelt.random import Generator, normal, randn, uniform
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import no_grad
 
@@ -36,26 +37,29 @@ __all__ = [
 
 
 @no_grad()
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
-    """Fills with numbers drawn evenly from [a, b)."""
-    if a > b:
-        raise ArgumentError(
-            f"uniform_: from {a} to {b} there are no numbers; give the lower one first"
-        )
-    return tensor.copy_(rand(*tensor.shape, dtype=tensor.dtype) * (b - a) + a)
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Fills with numbers drawn evenly from [a, b), as `smelt.uniform` does."""
+    return tensor.copy_(uniform(a, b, tensor.shape, tensor.dtype, generator))
 
 
 @no_grad()
-def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Fills with numbers from the normal distribution N(mean, std^2)."""
-    if std < 0:
-        raise ArgumentError(f"normal_: std must not be negative, got {std}")
-    return tensor.copy_(randn(*tensor.shape, dtype=tensor.dtype) * std + mean)
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Fills with numbers from the normal distribution N(mean, std^2), as `smelt.normal` does."""
+    return tensor.copy_(normal(mean, std, tensor.shape, tensor.dtype, generator))
 
 
 @no_grad()
 def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Fills with numbers from N(mean, std^2) limited to [a, b].
 
@@ -63,20 +67,20 @@ def trunc_normal_(
     """
     if not std > 0:
         raise ArgumentError(f"trunc_normal_: std must be positive, got {std}")
-    normal = NormalDist(mean, std)
-    low, high = normal.cdf(a), normal.cdf(b)
+    whole = NormalDist(mean, std)
+    low, high = whole.cdf(a), whole.cdf(b)
     if not high - low > 0:
         raise ArgumentError(f"trunc_normal_: N({mean}, {std}^2) has no mass in [{a}, {b}]")
-    levels = low + (high - low) * rand(*tensor.shape, dtype=float64).numpy()
+    levels = uniform(low, high, tensor.shape, float64, generator).numpy()
     inside = np.clip(levels, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
-    values = np.asarray(np.frompyfunc(normal.inv_cdf, 1, 1)(inside), np.float64)
+    values = np.asarray(np.frompyfunc(whole.inv_cdf, 1, 1)(inside), np.float64)
     return tensor.copy_(as_tensor(np.clip(values, a, b)))
 
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fills with one number."""
-    return tensor.copy_(as_tensor(np.full(tensor.shape, val, np.float64)))
+    return tensor.copy_(as_tensor(val, tensor.dtype).expand(tensor.shape))
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -99,12 +103,12 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 @no_grad()
-def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Makes the matrix (first axis x the others) have orthogonal rows or columns, times `gain`."""
     if tensor.ndim < 2:
         raise ShapeError(f"orthogonal_ needs at least 2 axes, got shape {tensor.shape}")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    drawn = randn(rows, columns, dtype=float64).numpy()
+    drawn = randn(rows, columns, dtype=float64, generator=generator).numpy()
     tall = drawn if rows >= columns else drawn.T
     q, r = np.linalg.qr(tall)
     q = q * np.sign(np.diag(r))  # makes the distribution uniform (Mezzadri 2007)
@@ -112,32 +116,42 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     return tensor.copy_(as_tensor(gain * matrix.reshape(tensor.shape)))
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
     """U(-r, r) with r = gain * sqrt(6 / (fan_in + fan_out))."""
     fan_in, fan_out = fans(tensor)
     limit = gain * math.sqrt(6.0 / (fan_in + fan_out))
-    return uniform_(tensor, -limit, limit)
+    return uniform_(tensor, -limit, limit, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """N(0, s^2) with s = gain * sqrt(2 / (fan_in + fan_out))."""
     fan_in, fan_out = fans(tensor)
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)))
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)), generator)
 
 
 def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
 ) -> Tensor:
     """U(-r, r) with r = gain * sqrt(3 / fan); `a` is the negative slope of leaky_relu."""
     limit = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
-    return uniform_(tensor, -limit, limit)
+    return uniform_(tensor, -limit, limit, generator)
 
 
 def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
 ) -> Tensor:
     """N(0, s^2) with s = gain / sqrt(fan); `a` is the negative slope of leaky_relu."""
-    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity))
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:

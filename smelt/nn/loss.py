@@ -265,18 +265,26 @@ class MarginRankingLoss(_MarginLoss):
 
 
 class TripletMarginLoss(_MarginLoss):
-    """`max(0, d(anchor, positive) - d(anchor, negative) + margin)`, d the p-norm distance."""
+    """`max(0, d(anchor, positive) - d(anchor, negative) + margin)`, d the p-norm distance; with
+    `swap` d(positive, negative) where that is smaller than d(anchor, negative).
+    """
 
     def __init__(
-        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, reduction: str = "mean"
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        reduction: str = "mean",
     ) -> None:
         super().__init__(margin, reduction)
         self.p = p
         self.eps = eps
+        self.swap = swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         return F.triplet_margin_loss(
-            anchor, positive, negative, self.margin, self.p, self.eps, self.reduction
+            anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction
         )
 
 

@@ -28,12 +28,19 @@ from smelt.errors import (
 from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
 from smelt.nn import listing
+from smelt.nn.checks import check_depth
 from smelt.nn.conversion import Convertible
 from smelt.nn.hooks import KINDS, BackwardPass, Hooked
 from smelt.nn.parameter import Buffer, Parameter
 from smelt.nn.structure import copied, joined, text_of, walk
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.checked import RAW, checked, explained, passed_through_foreign_code
+from smelt.tensor.checked import (
+    RAW,
+    checked,
+    checked_flags,
+    explained,
+    passed_through_foreign_code,
+)
 from smelt.tensor.spellings import Respelled, respelled
 from smelt.tracing.engine import current_engine, no_grad
 
@@ -47,6 +54,7 @@ class LoadedKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
+@checked_flags
 class Module(Convertible, Hooked):
     """The base of every layer and network.
 
@@ -81,6 +89,9 @@ class Module(Convertible, Hooked):
                 output = self.forward(*inputs, **options)
             if self._hooks:
                 output = self._after(inputs, output)
+        except RecursionError as error:
+            check_depth(error)
+            raise
         except RAW as error:
             again = self._respelled(error, inputs, options)
             if again is None:
@@ -118,7 +129,8 @@ class Module(Convertible, Hooked):
         if cls.__init__ is object.__init__:
             cls.__init__ = _without_settings(cls)  # type: ignore[assignment,method-assign]
         if "__init__" in vars(cls):
-            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
+        checked_flags(cls)
 
     # --- attributes -------------------------------------------------------------------------------
 

@@ -6,15 +6,14 @@ order are PyTorch's.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import smelt.functional as F
 from smelt.control.scan import scan
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
-from smelt.location import with_location
-from smelt.nn.checks import sizes
+from smelt.location import warn
+from smelt.nn.checks import sizes, switches
 from smelt.nn.recurrence import Recurrence, State
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
@@ -48,7 +47,8 @@ class _Layers(Recurrence):
         dtype: Any = None,
     ) -> None:
         sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        self._check_settings(hidden_size, num_layers, dropout)
+        switches(self, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
+        self._check_settings(input_size, hidden_size, num_layers, dropout)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -63,17 +63,18 @@ class _Layers(Recurrence):
                 setattr(self, name + self._suffix(index), parameter)
         self.reset_parameters()
 
-    def _check_settings(self, hidden_size: int, num_layers: int, dropout: float) -> None:
+    def _check_settings(
+        self, input_size: int, hidden_size: int, num_layers: int, dropout: float
+    ) -> None:
         name = type(self).__name__
-        if hidden_size < 1:
-            raise ArgumentError(f"{name}: hidden_size must be at least 1")
-        if num_layers < 1:
-            raise ArgumentError(f"{name}: num_layers must be at least 1")
+        given = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        for what, size in given.items():
+            if size < 1:
+                raise ArgumentError(f"{name}: {what} must be at least 1")
         if not 0 <= dropout <= 1:
             raise ArgumentError(f"{name}: dropout must lie in [0, 1], got {dropout}")
         if dropout and num_layers == 1:
-            message = f"{name}: dropout lies between layers, and with num_layers=1 there is none"
-            warnings.warn(with_location(message), stacklevel=2)  # the message has the user's line
+            warn(f"{name}: dropout lies between layers, and with num_layers=1 there is none")
 
     @property
     def _directions(self) -> int:

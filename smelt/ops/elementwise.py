@@ -173,9 +173,12 @@ def as_float(condition: Any, like: Any) -> Any:
     return cast(condition, dtype=like.dtype)
 
 
-def _side(winner: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
-    """Returns the partial of maximum or minimum by one side: 1 where it wins, 1/2 at a tie."""
-    return lambda y, a, b: as_float(winner(a, b), a) + 0.5 * as_float(eq(a, b), a)
+def _side(loses: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Returns the partial of maximum or minimum by one side: 0 where it loses, 1/2 at a tie.
+
+    Beside nan it is 1 for both, as in PyTorch.
+    """
+    return lambda y, a, b: (1.0 - as_float(loses(a, b), a)) - 0.5 * as_float(eq(a, b), a)
 
 
 def _sigmoid_value(x: np.ndarray) -> np.ndarray:
@@ -236,10 +239,10 @@ neg = Elementwise("neg", np.negative, (-1,))
 abs = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
 sign: Elementwise = Elementwise("sign", np.sign, (None,), domain=(0.1, 2.0))
 maximum = Elementwise(
-    "maximum", np.maximum, (_side(lambda a, b: gt(a, b)), _side(lambda a, b: lt(a, b)))
+    "maximum", np.maximum, (_side(lambda a, b: lt(a, b)), _side(lambda a, b: gt(a, b)))
 )
 minimum = Elementwise(
-    "minimum", np.minimum, (_side(lambda a, b: lt(a, b)), _side(lambda a, b: gt(a, b)))
+    "minimum", np.minimum, (_side(lambda a, b: gt(a, b)), _side(lambda a, b: lt(a, b)))
 )
 
 # --- functions of one number ----------------------------------------------------------------------

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from smelt.errors import ArgumentError
+import numpy as np
+
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.tensor import Tensor
+from smelt.tensor.checked import described
 
 __all__ = ["fraction", "is_used", "not_negative"]
 
@@ -13,7 +16,11 @@ __all__ = ["fraction", "is_used", "not_negative"]
 def not_negative(owner: str, **settings: Any) -> None:
     """Raises ArgumentError for a setting below 0 (or nan)."""
     for name, value in settings.items():
-        if not isinstance(value, Tensor) and not value >= 0:
+        if isinstance(value, Tensor):
+            continue
+        if not isinstance(value, (int, float, np.number)):
+            raise ArgumentTypeError(f"{owner}: {name} must be a number, got {described(value)}")
+        if not value >= 0:
             raise ArgumentError(f"{owner}: {name} must not be negative, got {value}")
 
 

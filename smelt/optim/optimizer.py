@@ -14,12 +14,14 @@ import numpy as np
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
-from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, GradientError, StateError
+from smelt.errors import ArgumentError, ArgumentTypeError, StateError
 from smelt.location import warn
+from smelt.optim.checks import not_negative
+from smelt.optim.given import groups_of, parameters_of
 from smelt.optim.group import Group, scalar
 from smelt.optim.together import Update, joined, same_count
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.checked import checked, described
+from smelt.tensor.checked import checked, checked_flags, described
 from smelt.tensor.shaping import narrow
 from smelt.tracing.engine import current_engine, enable_grad, no_grad
 
@@ -28,6 +30,7 @@ __all__ = ["Optimizer"]
 _OPTIONAL = "initial_lr"  # a group has it once a schedule was made
 
 
+@checked_flags
 class Optimizer:
     """The base of optimizers.
 
@@ -52,20 +55,7 @@ class Optimizer:
         self._has_warned = False
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
-        name = type(self).__name__
-        if hasattr(params, "named_parameters"):
-            raise ArgumentError(
-                f"{name}: give model.parameters(), not the {type(params).__name__} itself"
-            )
-        if isinstance(params, (Tensor, dict)) or not isinstance(params, Iterable):
-            raise ArgumentError(
-                f"{name}: params must be iterable, got one {type(params).__name__}; use [...]"
-            )
-        given = list(params)
-        if not given:
-            raise ArgumentError(f"{name}: an optimizer without parameters")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
-        for group in groups:
+        for group in groups_of(type(self).__name__, params):
             self.add_param_group(group)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -74,7 +64,7 @@ class Optimizer:
         if "update" in vars(cls) and "is_elementwise" not in vars(cls):
             cls.is_elementwise = False  # other mathematics than the base's
         if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
-            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
 
     # --- the mathematics, given by each optimizer -------------------------------------------------
 
@@ -191,15 +181,18 @@ class Optimizer:
     # --- groups -----------------------------------------------------------------------------------
 
     def add_param_group(self, given: Mapping[str, Any]) -> None:
-        """Adds parameters with settings of their own, and makes their state."""
-        parameters = given["params"]
-        parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-        self._check_parameters(parameters)
+        """Adds parameters with settings of their own, and makes their state.
+
+        Args:
+            given: a dict with "params" and settings.
+
+        Raises:
+            ArgumentError: no parameters, something else than tensors, one twice, a negative lr.
+        """
+        parameters = parameters_of(type(self).__name__, given)
+        self._check_once(parameters)
         group = Group({**self.defaults, **given, "params": parameters})
-        if isinstance(group["lr"], (int, float)) and group["lr"] < 0:
-            raise ArgumentError(
-                f"{type(self).__name__}: lr must not be negative, got {group['lr']}"
-            )
+        not_negative(type(self).__name__, lr=group["lr"])
         group.data["lr"] = scalar(group["lr"])
         if any(_OPTIONAL in one for one in (group, *self.param_groups)):  # there is a schedule
             group.data[_OPTIONAL] = scalar(group.get(_OPTIONAL, group["lr"]))
@@ -211,17 +204,14 @@ class Optimizer:
         self.param_groups.append(group)
         guards.changed()
 
-    def _check_parameters(self, parameters: list[Any]) -> None:
-        name, seen = type(self).__name__, {id(x) for x in self._parameters()}
+    def _check_once(self, parameters: list[Tensor]) -> None:
+        seen = {id(x) for x in self._parameters()}
         for x in parameters:
-            if not isinstance(x, Tensor):
-                raise ArgumentError(f"{name} optimizes tensors, got a {type(x).__name__}")
-            if x.tape_entry is not None:
-                raise GradientError(f"{name}: a computed tensor {x.shape} is not a parameter")
-            if not x.dtype.is_float:
-                raise DTypeError(f"{name} optimizes floats, got {x.dtype.name}")
             if id(x) in seen:
-                raise ArgumentError(f"{name}: a parameter {x.shape} was given twice")
+                raise ArgumentError(
+                    f"{type(self).__name__}: a parameter {x.shape} was given twice; each can be in "
+                    "one group only, once"
+                )
             seen.add(id(x))
 
     def _parameters(self) -> Iterator[Tensor]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
-from smelt.tensor.apply import axis_of, common_dtype, floating, promoted
-from smelt.tensor.elementary import erf, exp, expm1, log, log1p, tanh, where
+from smelt.tensor.apply import axis_of, common_dtype, floating_as, promoted
+from smelt.tensor.elementary import erf, exp, expm1, log, log1p, nan_where_nan, tanh, where
 from smelt.tensor.reductions import largest, wide
 from smelt.tensor.reductions import sum as sum_over
 
@@ -54,12 +54,19 @@ def relu6(x: Tensor) -> Tensor:
 def hardtanh(x: Tensor, min_val: float = -1, max_val: float = 1) -> Tensor:
     """Returns x moved into [min_val, max_val]; the derivative at both ends is 0.
 
-    An integer x keeps its dtype: the bounds lose what stands behind their points, as in PyTorch.
+    Where a bound is nan, so is the result. An integer x keeps its dtype: the bounds lose what
+    stands behind their points, as in PyTorch.
+
+    Raises:
+        ArgumentError: min_val is above max_val.
     """
+    numbers = isinstance(min_val, (int, float)) and isinstance(max_val, (int, float))
+    if numbers and min_val > max_val:
+        raise ArgumentError(f"hardtanh: min_val {min_val} is above max_val {max_val}")
     if not x.dtype.is_float:
         min_val, max_val = math.trunc(min_val), math.trunc(max_val)
-    below = where(x <= min_val, min_val, x)
-    return where(x >= max_val, max_val, below)
+    moved = where(x >= max_val, max_val, where(x <= min_val, min_val, x))
+    return nan_where_nan(max_val, nan_where_nan(min_val, moved))
 
 
 def hardsigmoid(x: Tensor) -> Tensor:
@@ -191,7 +198,7 @@ def softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
 
     The elements become `dtype` first, where one is given.
     """
-    x = floating(x if dtype is None else x.to(dtype))
+    x = floating_as("softmax", x, dtype)
     powers = exp(wide(x) - largest(x, dim))
     return (powers / sum_over(powers, dim, True)).to(x.dtype)
 
@@ -206,6 +213,6 @@ def log_softmax(x: Tensor, dim: int = -1, *, dtype: Any = None) -> Tensor:
 
     The elements become `dtype` first, where one is given.
     """
-    x = floating(x if dtype is None else x.to(dtype))
+    x = floating_as("log_softmax", x, dtype)
     shifted = wide(x) - largest(x, dim)
     return (shifted - log(sum_over(exp(shifted), dim, True))).to(x.dtype)

@@ -18,6 +18,7 @@ from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.ops import elementwise, movement, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
+from smelt.tensor.comparison import compared_exactly
 from smelt.tracing.apply import (
     FLOATS,
     alike,
@@ -63,9 +64,11 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     Tensors promote by the table in `dtypes`; Python and NumPy numbers are weak. Operations that
     need floats turn integers into float32; two bools add, multiply and
     compare as logic, and turn into int64 for other arithmetic; float16 and
-    bfloat16 compute in float32 and the result is rounded back.
+    bfloat16 compute in float32 and the result is rounded back. Integers compare exactly.
     """
     result = apply_directly(op, *operands)
+    if result is None:
+        result = compared_exactly(op, operands)
     if result is not None:
         return result
     dtype = common_dtype(operands)
@@ -74,7 +77,7 @@ def promoted(op: elementwise.Elementwise, *operands: Any) -> Tensor:
     elif op.accepts is elementwise.NUMBER and dtype is dtypes.bool_:
         op, dtype = _ON_BOOLS.get(op, (op, dtypes.int64))
     elif op.to_bool and dtype is dtypes.int32:
-        dtype = _comparable(operands)
+        dtype = functools.reduce(dtypes.promote, [as_tensor(operand).dtype for operand in operands])
     compute = dtype.compute
     result = op(*(as_tensor(operand, compute).to(compute) for operand in operands))
     return result if compute is dtype or op.to_bool else result.to(dtype)
@@ -105,7 +108,7 @@ def common_dtype(operands: Sequence[Any]) -> DType:
 def _standing(operand: Any) -> tuple[DType, int]:
     """Returns an operand's dtype and standing: 0 with axes, 1 of shape (), 2 a number."""
     if not is_tensor(operand):
-        if isinstance(operand, (bool, int, float, np.generic)):
+        if isinstance(operand, (bool, int, float, np.number, np.bool_)):
             return dtypes.number_dtype(operand), 2
         if not isinstance(operand, (list, tuple, np.ndarray)):
             raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
@@ -114,14 +117,6 @@ def _standing(operand: Any) -> tuple[DType, int]:
             return weak, 2
         operand = as_tensor(operand)
     return operand.dtype, 0 if operand.shape else 1
-
-
-def _comparable(operands: Sequence[Any]) -> DType:
-    """Returns a dtype that holds int32 and the given numbers, whatever their size."""
-    limits = np.iinfo(np.int32)
-    numbers = [operand for operand in operands if isinstance(operand, (int, np.integer))]
-    inside = all(limits.min <= number <= limits.max for number in numbers)
-    return dtypes.int32 if inside else dtypes.int64
 
 
 def matched(*operands: Any) -> tuple[Tensor, ...]:
@@ -142,6 +137,19 @@ def floating(x: Any) -> Tensor:
     return x if x.dtype in FLOATS else x.to(dtypes.float32)
 
 
+def floating_as(what: str, x: Any, dtype: Any) -> Tensor:
+    """Returns numbers as floats of the dtype that a user gave, or as `floating` does without one.
+
+    Raises DTypeError, naming `what`, for a dtype that is no float one.
+    """
+    if dtype is None:
+        return floating(x)
+    if not dtypes.as_dtype(dtype).is_float:
+        name = dtypes.as_dtype(dtype).name
+        raise DTypeError(f"{what}: the results are floats, so dtype must be a float one: {name}")
+    return as_tensor(x).to(dtype)
+
+
 def floats(*operands: Any) -> tuple[Tensor, ...]:
     """Returns operands as tensors of their common dtype, or of float32 when that is of integers."""
     if len(operands) == 2 and (pair := alike(*operands)) and pair[0].dtype in FLOATS:
@@ -153,10 +161,6 @@ def floats(*operands: Any) -> tuple[Tensor, ...]:
 
 def reduced(op: reduction.Reduction, x: Tensor, dim: Dims, keepdim: bool) -> Tensor:
     """Applies a reduction over `dim`, in float32 for the 16-bit floats, in int32 for bools."""
-    if type(keepdim) is int:
-        raise ArgumentTypeError(
-            f"{op.name}: keepdim is True or False, got {keepdim}; several axes are one tuple"
-        )
     axes = axes_of(x.shape, dim)
     compute = dtypes.int32 if x.dtype is dtypes.bool_ else x.dtype.compute
     result = op(x.to(compute), axes=axes).to(x.dtype)

@@ -121,7 +121,12 @@ def isclose(
         rtol: what is borne in proportion to `other`.
         atol: what is borne besides.
         equal_nan: whether nan is close to nan.
+
+    Raises:
+        ArgumentError: a negative rtol or atol, or nan.
     """
+    if not (rtol >= 0 and atol >= 0):
+        raise ArgumentError(f"isclose: rtol and atol must not be negative, got {rtol} and {atol}")
     x, other = matched(x, other)
     distance = absolute(x - other)
     borne = atol + rtol * absolute(other)

@@ -6,6 +6,8 @@ string where a tensor belongs) makes some line far below fail with Python's or N
 of the function, and says which of them is wrong. A call in PyTorch's words for the arguments is
 made again in Smelt's (`spellings`). It costs a call the frame of one function.
 
+What Python takes for true or false, and so never fails, is looked at beforehand: "False" is true.
+
 Errors that pass through code of the user's, as of a function that `grad` was given, are left alone.
 """
 
@@ -14,9 +16,10 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType, TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -26,7 +29,10 @@ from smelt.ops.op import is_whole_number
 from smelt.tensor.spellings import respelled
 from smelt.tracing.apply import is_tensor
 
-__all__ = ["checked", "checked_names", "explained"]
+__all__ = ["checked", "checked_flags", "checked_names", "explained"]
+
+Called = TypeVar("Called", bound=Callable[..., Any])
+Owner = TypeVar("Owner", bound=type)
 
 RAW = (
     ArithmeticError,
@@ -40,18 +46,25 @@ RAW = (
 
 
 def checked(
-    function: Callable[..., Any], module: str = "", qualified_name: str = ""
-) -> Callable[..., Any]:
+    function: Called, module: str = "", qualified_name: str = "", every_kind: bool = False
+) -> Called:
     """Returns the function with errors of Smelt's in the place of Python's and NumPy's.
 
     Args:
         function: any function of Smelt's.
         module: where the result can be found, so that it can be pickled.
         qualified_name: under which name it stands there.
+        every_kind: look at the kinds of all arguments before the call, as constructors do, whose
+            arguments are used later; else at those of True and False only.
     """
+    flags = _flags(function)
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
+        if flags:
+            _check_flags(function, flags, arguments, options)
+        if every_kind:
+            _check_kinds(function, arguments, options)
         try:
             return function(*arguments, **options)
         except RAW as error:
@@ -64,7 +77,15 @@ def checked(
 
     call.__module__ = module or function.__module__
     call.__qualname__ = qualified_name or function.__qualname__
-    return call
+    return cast("Called", call)
+
+
+def checked_flags(owner: Owner) -> Owner:
+    """Returns a class whose public methods look at their arguments that are True or False."""
+    for name, method in list(vars(owner).items()):
+        if isinstance(method, FunctionType) and not name.startswith("_") and _flags(method):
+            setattr(owner, name, checked(method))
+    return owner
 
 
 def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> None:
@@ -82,19 +103,14 @@ def explained(
     error: Exception,
 ) -> SmeltError:
     """Returns the error that says what was wrong with a call that ended in a raw error."""
-    name = function.__name__ if function.__name__ != "__init__" else _owner(function)
+    name, signature = _name(function, arguments), _signature(function)
     try:
-        signature = inspect.signature(function)
         given = signature.bind(*arguments, **options).arguments
     except TypeError as misfit:
         return ArgumentTypeError(f"{name}: {misfit}{_nearest(signature, options)}")
-    for parameter, value in given.items():
-        kinds = _kinds(signature.parameters[parameter].annotation)
-        if kinds and not any(_IS_KIND[kind](value) for kind in kinds):
-            wanted = " or ".join(_WORDS[kind] for kind in kinds)
-            return ArgumentTypeError(
-                f"{name}: {parameter} must be {wanted}, got {described(value)}"
-            )
+    wrong = _of_another_kind(name, signature, given)
+    if wrong is not None:
+        return wrong
     shown = ", ".join(described(value) for value in given.values())
     return ArgumentError(f"{name}({shown}): {error}")
 
@@ -120,8 +136,91 @@ def described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _owner(function: Callable[..., Any]) -> str:
-    return function.__qualname__.rpartition(".")[0].rpartition(".")[2]
+def _check_kinds(
+    function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    signature = _signature(function)
+    try:
+        given = signature.bind(*arguments, **options).arguments
+    except TypeError:
+        return  # the call says it
+    wrong = _of_another_kind(_name(function, arguments), signature, given)
+    if wrong is not None:
+        raise wrong
+
+
+def _of_another_kind(
+    name: str, signature: inspect.Signature, given: dict[str, Any]
+) -> ArgumentTypeError | None:
+    """Returns the error of the first argument that is not of a kind that its annotation names."""
+    for parameter, value in given.items():
+        facts = signature.parameters[parameter]
+        kinds = _kinds(facts.annotation) if facts.kind not in _VARIADIC else []
+        if kinds and not any(_IS_KIND[kind](value) for kind in kinds):
+            return _wrong_kind(name, parameter, kinds, value)
+    return None
+
+
+def _wrong_kind(name: str, parameter: str, kinds: list[str], value: Any) -> ArgumentTypeError:
+    wanted = " or ".join(_WORDS[kind] for kind in kinds)
+    hint = "; several axes are one tuple" if parameter == "keepdim" else ""
+    return ArgumentTypeError(f"{name}: {parameter} must be {wanted}, got {described(value)}{hint}")
+
+
+# --- arguments that are True or False -------------------------------------------------------------
+
+Flag = tuple[int, str, list[str]]  # place among the arguments, name, kinds
+
+
+def _flags(function: Callable[..., Any]) -> list[Flag]:
+    """Returns which arguments of a function are True or False, by their annotations."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return []
+    by_place, kinds = code.co_argcount, function.__annotations__
+    names = enumerate(code.co_varnames[: by_place + code.co_kwonlyargcount])
+    return [
+        (place if place < by_place else sys.maxsize, name, _FLAGS[kinds[name]])
+        for place, name in names
+        if kinds.get(name) in _FLAGS
+    ]
+
+
+def _check_flags(
+    function: Callable[..., Any],
+    flags: list[Flag],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> None:
+    count = len(arguments)
+    for place, name, kinds in flags:
+        if place < count:
+            value = arguments[place]
+        elif name in options:
+            value = options[name]
+        else:
+            continue
+        if value is True or value is False:
+            continue
+        if not any(_IS_KIND[kind](value) for kind in kinds):
+            raise _wrong_kind(_name(function, arguments), name, kinds, value)
+
+
+def _name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
+    """Returns the name of a function, of a class for its constructor, and `Class.method`."""
+    owner, _, name = function.__qualname__.rpartition(".")
+    owner = owner.rpartition(".")[2]
+    if not owner or owner == "<locals>" or (arguments and is_tensor(arguments[0])):
+        return function.__name__
+    if name == "__init__" and not owner.startswith("_"):
+        return owner
+    kind = type(arguments[0]).__name__ if arguments else owner
+    return kind if name == "__init__" else f"{kind}.{function.__name__}"
+
+
+@functools.cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
 
 
 def _nearest(signature: inspect.Signature, options: dict[str, Any]) -> str:
@@ -174,6 +273,8 @@ _WORDS = {
     "Sequence[Tensor]": "a sequence of Tensors",
     "Function": "a function",
 }
+_FLAGS = {"bool": ["bool"], "bool | None": ["bool", "None"]}
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _ALIASES = {
     "Dims": "int | Sequence[int] | None",
     "tuple[int, ...]": "Sequence[int]",

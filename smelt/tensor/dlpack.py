@@ -15,6 +15,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, DTypeError, ExchangeError, TraceError
+from smelt.tracing.engine import context
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -74,21 +75,36 @@ def exported(
         copy: False for the tensor's own memory, marked as read-only; else a copy.
 
     Raises:
-        ExchangeError: a stream, another device, or memory that cannot be shared as it is.
+        ExchangeError: a stream, another device, memory that cannot be shared as it is, or a tensor
+            whose gradient would be lost.
     """
     if stream is not None:
         raise ExchangeError(f"DLPack export: there are no streams on the CPU, got {stream!r}")
-    if dl_device is not None and tuple(map(int, dl_device)) != CPU:
+    if x.requires_grad and context.grad_enabled:
+        raise ExchangeError(
+            "DLPack export of a tensor that requires a gradient would lose it; give x.detach()"
+        )
+    if dl_device is not None and _pair("dl_device", dl_device) != CPU:
         raise ExchangeError(
             f"DLPack export: a tensor lies on the CPU, {CPU}, and was wanted on device "
             f"{dl_device!r}"
         )
-    versioned = max_version is not None and tuple(max_version) >= _VERSION
+    versioned = max_version is not None and _pair("max_version", max_version) >= _VERSION
     array = _shareable(x, versioned) if copy is False else np.array(x.stored, order="C")
     capsule = array.__dlpack__(max_version=_VERSION) if versioned else array.__dlpack__()
     if x.dtype is dtypes.bfloat16:
         _kind_in(capsule).code = _BFLOAT
     return capsule
+
+
+def _pair(name: str, given: Any) -> tuple[int, int]:
+    try:
+        first, second = map(int, given)
+    except (TypeError, ValueError):
+        raise ExchangeError(
+            f"DLPack export: {name}={given!r} is no pair of whole numbers"
+        ) from None
+    return first, second
 
 
 def _shareable(x: Tensor, versioned: bool) -> np.ndarray:

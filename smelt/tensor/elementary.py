@@ -22,6 +22,7 @@ from smelt.tensor.apply import (
     floating,
     floats,
     is_tensor,
+    matched,
     promoted,
 )
 
@@ -206,7 +207,7 @@ def round(x: Any, decimals: int = 0) -> Tensor:
     """
     if not decimals:
         return _whole(elementwise.round, x)
-    scale = 10.0 ** abs(decimals)
+    scale = 10.0 ** builtins.abs(decimals)
     x = floating(x)
     return round(x * scale) / scale if decimals > 0 else round(x / scale) * scale
 
@@ -233,7 +234,9 @@ def minimum(x: Any, other: Any) -> Tensor:
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
-    """Returns x moved into [min, max]; the gradient passes inside and at the ends, nan stays nan.
+    """Returns x moved into [min, max]; nan where x or a bound is nan.
+
+    The gradient passes inside and at the ends, and goes to a bound where x is moved to it.
 
     Raises:
         ArgumentError: neither bound is given.
@@ -245,11 +248,11 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
     x = as_tensor(x, dtype).to(dtype)
     if min is not None:
         min = _saturated(min, dtype)
-        x = where(x < min, min, x)
+        x = nan_where_nan(min, where(x < min, min, x))
     if max is None:
         return x
     max = _saturated(max, dtype)
-    return where(x > max, max, x)
+    return nan_where_nan(max, where(x > max, max, x))
 
 
 def clamp_min(x: Any, min: Any) -> Tensor:
@@ -260,6 +263,13 @@ def clamp_min(x: Any, min: Any) -> Tensor:
 def clamp_max(x: Any, max: Any) -> Tensor:
     """Returns x moved down to `max` where it is above."""
     return clamp(x, max=max)
+
+
+def nan_where_nan(bound: Any, x: Tensor) -> Tensor:
+    """Returns x, and nan without a gradient where the bound is nan, with which nothing compares."""
+    if not is_tensor(bound) and np.ndim(bound) == 0 and bound == bound:
+        return x  # a number that is one: nothing to ask of each element
+    return where(isnan(bound), math.nan, x) if x.dtype.is_float else x
 
 
 def _saturated(bound: Any, dtype: DType) -> Any:
@@ -296,14 +306,23 @@ def lerp(x: Any, end: Any, weight: Any) -> Tensor:
 
 def addcmul(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """Returns x + value * tensor1 * tensor2."""
-    scaled = promoted(elementwise.mul, promoted(elementwise.mul, tensor1, tensor2), value)
-    return promoted(elementwise.add, x, scaled)
+    return _added(elementwise.mul, x, tensor1, tensor2, value)
 
 
 def addcdiv(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """Returns x + value * tensor1 / tensor2."""
-    scaled = promoted(elementwise.mul, promoted(elementwise.div, tensor1, tensor2), value)
-    return promoted(elementwise.add, x, scaled)
+    return _added(elementwise.div, x, tensor1, tensor2, value)
+
+
+def _added(op: elementwise.Elementwise, x: Any, first: Any, second: Any, value: Any) -> Tensor:
+    """Returns x + value * op(first, second): one dtype for all three, rounded at the end."""
+    given = matched(x, first, second)
+    dtype = given[0].dtype
+    x, first, second = (operand.to(dtype.compute) for operand in given)
+    result = promoted(
+        elementwise.add, x, promoted(elementwise.mul, promoted(op, first, second), value)
+    )
+    return result if dtype.compute is dtype else result.to(dtype)
 
 
 def isnan(x: Any) -> Tensor:

@@ -8,6 +8,7 @@ steps too.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +16,31 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError, BoundsError, DimensionError, DTypeError, ShapeError
+from smelt.errors import (
+    ArgumentError,
+    BoundsError,
+    DimensionError,
+    DTypeError,
+    ShapeError,
+    TraceError,
+)
 from smelt.ops import indexing as cards
 from smelt.ops import movement
 from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
 from smelt.ops.op import Shape
-from smelt.tensor.apply import as_tensor, axis_of, own_axis_of
+from smelt.tensor.apply import as_tensor, axis_of, full, own_axis_of, whole_number
 from smelt.tensor.elementary import where
 from smelt.tensor.subscript import Subscript, parse
-from smelt.tracing.engine import EAGER, context, current_engine
+from smelt.tracing.apply import is_tensor
+from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
     "At", "check_bounds", "gather", "gather_known", "index_select", "iterate", "masked_fill",
-    "read", "scatter_add", "take", "take_along_dim",
+    "read", "repeat_interleave", "scatter_add", "take", "take_along_dim",
 ]  # fmt: skip
 
 
@@ -177,7 +186,7 @@ class At:
         return x + self._scattered(given, positions).to(x.dtype)
 
     def _fitting(self, value: Any, shape: Shape) -> Tensor:
-        given = as_tensor(value, self.tensor.dtype).to(self.tensor.dtype)
+        given = _storable("at[...]", value, self.tensor.dtype)
         try:
             return given.expand(shape)
         except ShapeError:
@@ -296,17 +305,111 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """Returns x with `src[i, j, k]` added at `[i, index[i, j, k], k]` (for dim 1; alike for
-    others).
+    others), for the places that the index has.
+
+    Raises:
+        ShapeError: src is smaller than the index, or the index larger than x off `dim`.
     """
     axis = axis_of(x, dim, "scatter_add")
-    if index.shape != src.shape:
-        raise ShapeError(f"scatter_add: index {index.shape} and src {src.shape} differ")
+    src = _first_of("scatter_add", src, index.shape)
     line = _as_vector(x)
     check_bounds("scatter_add", index, line.shape[axis])
     positions = _flat_positions("scatter_add", line.shape, axis, _as_vector(index)).reshape(-1)
-    values = src.to(x.dtype).to(_adding(x.dtype)).reshape(-1)
+    values = _storable("scatter_add", src, x.dtype).to(_adding(x.dtype)).reshape(-1)
     added = cards.scatter_add(values, positions, axis=0, extent=x.size)
     return x + added.reshape(x.shape).to(x.dtype)
+
+
+def repeat_interleave(
+    x: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Returns x with each of its slices along an axis repeated where it stands: a, a, b, b, ...
+
+    Args:
+        x: values. Alone it is the counts, and the result the place of each slice, as int64.
+        repeats: how often: a whole number, or an int vector with a count for each slice (or one
+            for all).
+        dim: the axis; None takes all elements in one row.
+        output_size: the extent of the result along the axis. A compiled step needs it where
+            `repeats` is a tensor.
+
+    Raises:
+        ArgumentError: a count is negative.
+        ShapeError: there are other numbers of counts and slices, or `output_size` is not their sum.
+        TraceError: it is not known how many slices come out.
+    """
+    x = as_tensor(x)
+    if repeats is None:
+        return _repeated_places(x, output_size)
+    if dim is None:
+        x, dim = x.reshape(-1), 0
+    x = _as_vector(x)
+    axis = axis_of(x, dim, "repeat_interleave")
+    if not is_tensor(repeats) and not isinstance(repeats, (list, tuple, np.ndarray)):
+        return _repeated_equally(x, whole_number("repeat_interleave: repeats", repeats), axis)
+    counts, extent = as_tensor(repeats), x.shape[axis]
+    if counts.ndim > 1 or counts.size not in (1, extent):
+        raise ShapeError(
+            f"repeat_interleave: repeats {counts.shape} for {extent} slices (shape {x.shape}, "
+            f"dim {axis}); one count for each, or one for all"
+        )
+    return cards.take(x, _repeated_places(counts.expand(extent), output_size), axis=axis)
+
+
+def _repeated_equally(x: Tensor, count: int, axis: int) -> Tensor:
+    if count < 0:
+        raise ArgumentError(f"repeat_interleave: repeats must not be negative, got {count}")
+    before, after = x.shape[: axis + 1], x.shape[axis + 1 :]
+    wide = x.reshape((*before, 1, *after)).expand((*before, count, *after))
+    return wide.reshape((*x.shape[:axis], x.shape[axis] * count, *after))
+
+
+def _repeated_places(counts: Tensor, size: int | None) -> Tensor:
+    """Returns 0..n-1, each as often as its count says; `size` is how many come out."""
+    if counts.dtype.kind != "int" or counts.ndim != 1:
+        raise DTypeError(
+            "repeat_interleave: repeats must be a vector of int32 or int64, got "
+            f"{counts.dtype.name} {counts.shape}"
+        )
+    eager = isinstance(current_engine(), Eager)
+    if size is None and not eager:
+        raise TraceError(
+            "repeat_interleave: how many slices the counts make is known only when the step runs. "
+            "Give output_size="
+        )
+    negative = "repeat_interleave: a count is negative"
+    current_engine().require((counts < 0).sum(), negative, ArgumentError)
+    ends = counts.to(dtypes.int64).cumsum(0)
+    if size is None:
+        size = int(ends[-1].item()) if ends.size else 0
+    size = whole_number("repeat_interleave: output_size", size)
+    wrong = (ends[-1:] != size).sum() if ends.size else as_tensor(int(size != 0))
+    message = f"repeat_interleave: output_size is {size}, which is not the sum of the counts"
+    current_engine().require(wrong, message, ShapeError)
+    begun = full((size + 1,), 0, dtypes.int64).scatter_add(0, ends, ends * 0 + 1)
+    return begun[:size].cumsum(0)
+
+
+def _storable(what: str, value: Any, dtype: DType) -> Tensor:
+    """Returns values in the dtype of the elements whose places they take; raises DTypeError for a
+    tensor of a higher kind, of which that would keep a part only.
+    """
+    given = as_tensor(value, dtype)
+    if is_tensor(value) and dtypes.promote(value.dtype, dtype).kind != dtype.kind:
+        raise DTypeError(
+            f"{what}: {given.dtype.name} values do not fit {dtype.name} elements; bring one of "
+            f"them to the other's dtype with .to(smelt.{dtype.name})"
+        )
+    return given.to(dtype)
+
+
+def _first_of(what: str, src: Tensor, shape: Shape) -> Tensor:
+    """Returns the part of src that an index of this shape reads."""
+    if src.shape == shape:
+        return src
+    if src.ndim != len(shape) or any(map(operator.lt, src.shape, shape)):
+        raise ShapeError(f"{what}: an index {shape} reads more than src {src.shape} has")
+    return read(src, tuple(map(slice, shape)))
 
 
 def _adding(dtype: DType) -> DType:

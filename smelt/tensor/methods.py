@@ -379,6 +379,7 @@ class Methods:
     gather = indexing.gather
     index_select = indexing.index_select
     masked_fill = indexing.masked_fill
+    repeat_interleave = indexing.repeat_interleave
     scatter_add = indexing.scatter_add
     sort = sorting.sort
     take = indexing.take

@@ -15,7 +15,7 @@ import numpy as np
 
 from smelt import tree
 from smelt.dtypes import bfloat16
-from smelt.errors import ArgumentError, GradientError
+from smelt.errors import ArgumentError, AssignmentError, ExchangeError, GradientError
 from smelt.ops import elementwise
 from smelt.tensor import arithmetic, elementary, products
 from smelt.tensor.apply import is_tensor, promoted
@@ -25,11 +25,31 @@ from smelt.tracing.engine import context
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["apply_function", "apply_ufunc", "as_array"]
+__all__ = ["apply_function", "apply_ufunc", "as_array", "as_buffer", "as_bytes"]
+
+_WRITABLE = 1  # in the flags of a request for a buffer
 
 
 def _operator(op: elementwise.Elementwise) -> Callable[..., Tensor]:
     return lambda *operands: promoted(op, *operands)
+
+
+def _equality(function: Callable[..., Any], otherwise: bool) -> Callable[..., Any]:
+    """Returns a comparison that has an answer for NumPy's texts and dates, too."""
+
+    def compared(*operands: Any) -> Any:
+        comparable = not any(map(_is_text_or_date, operands))
+        return function(*operands) if comparable else otherwise
+
+    return compared
+
+
+def _is_text_or_date(operand: Any) -> bool:
+    """Returns whether an operand is a scalar of NumPy's that is no number; some come as arrays."""
+    scalar = isinstance(operand, np.generic) or (
+        isinstance(operand, np.ndarray) and not operand.ndim
+    )
+    return scalar and operand.dtype.kind in "USVMm"
 
 
 _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
@@ -46,7 +66,7 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.cos: elementary.cos,
     np.cosh: elementary.cosh,
     np.divide: arithmetic.div,
-    np.equal: arithmetic.eq,
+    np.equal: _equality(arithmetic.eq, False),
     np.exp: elementary.exp,
     np.exp2: elementary.exp2,
     np.expm1: elementary.expm1,
@@ -72,7 +92,7 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.minimum: elementary.minimum,
     np.multiply: arithmetic.mul,
     np.negative: arithmetic.neg,
-    np.not_equal: arithmetic.ne,
+    np.not_equal: _equality(arithmetic.ne, True),
     np.positive: lambda x: x,
     np.power: elementary.pow,
     np.reciprocal: elementary.reciprocal,
@@ -88,6 +108,9 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.tanh: elementary.tanh,
     np.trunc: elementary.trunc,
 }
+
+# those that write into their first argument
+_WRITERS = (np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask)
 
 
 def as_array(x: Tensor, dtype: Any, copy: bool | None) -> np.ndarray:
@@ -111,6 +134,28 @@ def as_array(x: Tensor, dtype: Any, copy: bool | None) -> np.ndarray:
     return array.astype(wanted, copy=bool(copy))
 
 
+def as_bytes(x: Tensor) -> bytes:
+    """Returns the bytes of the elements, row by row, as `bytes(x)` wants them."""
+    return as_buffer(x, 0).tobytes()
+
+
+def as_buffer(x: Tensor, flags: int) -> memoryview:
+    """Returns the elements without a copy, as Python wants them from 3.12 on for `memoryview(x)`
+    and whatever else takes bytes.
+
+    Raises:
+        ExchangeError: the tensor is bfloat16, for which buffers have no name, or a buffer to write
+            into is wanted: tensors are values.
+        TraceError: inside a compiled step, where there are no values.
+    """
+    x.check_concrete("its bytes")
+    if x.dtype is bfloat16:
+        raise ExchangeError(f"buffers have no bfloat16, this is {x.shape}; use x.float()")
+    if flags & _WRITABLE:
+        raise ExchangeError(f"a tensor {x.shape} is a value: its bytes are read-only; copy them")
+    return x.numpy().data
+
+
 def apply_ufunc(
     ufunc: np.ufunc, method: str, operands: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
@@ -119,6 +164,7 @@ def apply_ufunc(
     if known is not None and method == "__call__" and not options:
         return known(*operands)
     name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    _check_unwritten(name, operands[: method == "at"], options)
     return _on_values(name, getattr(ufunc, method), operands, options)
 
 
@@ -126,7 +172,19 @@ def apply_function(
     function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
     """Applies a function of NumPy to arguments among which there is a tensor."""
+    _check_unwritten(function.__name__, arguments[: function in _WRITERS], options)
     return _on_values(function.__name__, function, arguments, options)
+
+
+def _check_unwritten(name: str, written: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Raises where a function would write into a tensor. (The array of one is read-only, which
+    `np.add.at` does not look at.)
+    """
+    if any(map(is_tensor, tree.flatten((written, options.get("out")))[0])):
+        raise AssignmentError(
+            f"tensors are values, and NumPy's {name}() would change one. Write x = x.at[i].set(v) "
+            "(or .add(v)), or let it change an array, x.numpy().copy()"
+        )
 
 
 def _on_values(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from smelt.errors import ArgumentError
 from smelt.ops import elementwise
 from smelt.tensor.apply import apply_directly, as_tensor, promoted
 from smelt.tensor.elementary import power
@@ -37,6 +38,17 @@ def _binary(op: elementwise.Elementwise, reflected: str) -> Callable[[Any, Any],
 def _reflected(op: elementwise.Elementwise) -> Callable[[Any, Any], Tensor]:
     """Returns the method of an operator whose left operand has left the pair to the tensor."""
     return lambda self, other: promoted(op, other, self)
+
+
+def _shift(operator: str, reflected: str) -> Callable[[Any, Any], Any]:
+    instead = {"<<": "x * 2**n", ">>": "x // 2**n"}[operator]
+
+    def unsupported(self: Any, other: Any) -> Any:
+        if reflected and _leaves_to(other, reflected):
+            return NotImplemented
+        raise ArgumentError(f"tensors have no operator {operator}; write {instead}")
+
+    return unsupported
 
 
 class Operators:
@@ -70,9 +82,11 @@ class Operators:
     __rmod__ = _reflected(elementwise.mod)
     __rpow__ = _reflected(elementwise.pow)
 
-    def __pow__(self, other: Any) -> Tensor:
+    def __pow__(self, other: Any, modulus: Any = None) -> Tensor:
         if _leaves_to(other, "__rpow__"):
             return NotImplemented
+        if modulus is not None:
+            raise ArgumentError("pow of a tensor takes no modulus; write x**y % modulus")
         return power(as_tensor(self), other)
 
     def __matmul__(self, other: Any) -> Tensor:
@@ -103,7 +117,7 @@ class Operators:
     def __imod__(self, other: Any) -> Any:
         return self.updated("%=", self % other)
 
-    def __ipow__(self, other: Any) -> Any:
+    def __ipow__(self, other: Any) -> Any:  # type: ignore[misc]  # without a modulus
         return self.updated("**=", self**other)
 
     def __imatmul__(self, other: Any) -> Any:
@@ -128,33 +142,45 @@ class Operators:
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        if _leaves_to(other, "__rdivmod__"):
+            return NotImplemented
         return self // other, self % other
 
     def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
         return other // self, other % self
 
+    __lshift__ = _shift("<<", "__rlshift__")
+    __rshift__ = _shift(">>", "__rrshift__")
+    __rlshift__ = _shift("<<", "")
+    __rrshift__ = _shift(">>", "")
+
     def __eq__(self, other: object) -> Any:
-        if not isinstance(other, _OPERANDS):
-            return NotImplemented
+        if not is_operand(other):
+            return False if isinstance(other, np.generic) else NotImplemented
         return promoted(elementwise.eq, self, other)
 
     def __ne__(self, other: object) -> Any:
-        if not isinstance(other, _OPERANDS):
-            return NotImplemented
+        if not is_operand(other):
+            return True if isinstance(other, np.generic) else NotImplemented
         return promoted(elementwise.ne, self, other)
 
     def __contains__(self, element: object) -> bool:
-        return isinstance(element, _OPERANDS) and bool((self == element).any())
+        return is_operand(element) and bool((self == element).any())
 
     __hash__ = object.__hash__
 
 
-_OPERANDS = (Operators, bool, int, float, np.generic, np.ndarray, list, tuple)
+_OPERANDS = (Operators, bool, int, float, np.number, np.bool_, np.ndarray, list, tuple)
+
+
+def is_operand(value: object) -> bool:
+    """Returns whether a value is a tensor, a number, or an array or a list, perhaps of these."""
+    return isinstance(value, _OPERANDS) and not isinstance(value, np.timedelta64)
 
 
 def _leaves_to(other: Any, reflected: str) -> bool:
     """Returns whether an operand is foreign and its class has an operator for the pair."""
-    if isinstance(other, _OPERANDS):
+    if isinstance(other, (*_OPERANDS, np.generic)):
         return False
     kind = type(other)
     own = getattr(kind, reflected, None)

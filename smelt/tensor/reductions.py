@@ -13,7 +13,7 @@ from smelt import dtypes
 from smelt.errors import ArgumentError
 from smelt.ops import reduction
 from smelt.ops.iota import iota
-from smelt.tensor.apply import Dims, axes_of, axis_of, floating, reduced
+from smelt.tensor.apply import Dims, axes_of, axis_of, floating, floating_as, reduced
 from smelt.tensor.arithmetic import isclose
 from smelt.tensor.elementary import abs as absolute
 from smelt.tensor.elementary import exp, isinf, isnan, log, maximum, minimum, sqrt, where
@@ -48,7 +48,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Returns the mean over the axes `dim`, in `dtype` where one is given; of nothing it is nan."""
-    x = floating(x if dtype is None else x.to(dtype))
+    x = floating_as("mean", x, dtype)
     return (sum(wide(x), dim, keepdim) / _count(x, dim)).to(x.dtype)
 
 
@@ -197,7 +197,8 @@ def norm(x: Tensor, p: float | str = 2, dim: Dims = None, keepdim: bool = False)
     if p == "fro":
         p = 2
     if not isinstance(p, (int, float)):
-        raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}")
+        hint = "; singular values are NumPy's: np.linalg.norm(x, 'nuc')" if p == "nuc" else ""
+        raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}{hint}")
     x = floating(x)
     return _norm(wide(x), p, dim, keepdim).to(x.dtype)
 

@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from smelt import dtypes
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.ops import movement
+from smelt.ops.indexing import take
+from smelt.ops.iota import iota
 from smelt.tensor.apply import (
     as_tensor,
     axis_of,
@@ -18,7 +21,9 @@ from smelt.tensor.apply import (
     whole_number,
 )
 from smelt.tensor.checked import described
-from smelt.tracing.engine import EAGER, context
+from smelt.tensor.elementary import where
+from smelt.tracing.apply import is_tensor
+from smelt.tracing.engine import EAGER, context, current_engine
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -185,19 +190,47 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return reshape(x, (*before, *extents, *after))
 
 
-def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+def narrow(x: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """Returns the `length` elements along axis `dim` from `start` on; below 0 it counts from the
     end.
+
+    Args:
+        x: any shape but ().
+        dim: the axis.
+        start: a number, or an int tensor of shape (), which a compiled step may compute.
+        length: how many elements.
+
+    Raises:
+        ArgumentError: x has no such elements (in a compiled step: before it changes anything).
     """
     axis = own_axis_of(x, dim, "narrow")
-    start = start + x.shape[axis] if -x.shape[axis] <= start < 0 else start
-    if start < 0 or length < 0 or start + length > x.shape[axis]:
+    if is_tensor(start):
+        return _narrowed(x, axis, start, length)
+    first = whole_number("narrow: start", start)
+    first = first + x.shape[axis] if -x.shape[axis] <= first < 0 else first
+    if first < 0 or length < 0 or first + length > x.shape[axis]:
         raise ArgumentError(
-            f"narrow: {start}..{start + length} does not fit axis {axis} of shape {x.shape}"
+            f"narrow: {first}..{first + length} does not fit axis {axis} of shape {x.shape}"
         )
     low, high = [0] * x.ndim, list(x.shape)
-    low[axis], high[axis] = start, start + length
+    low[axis], high[axis] = first, first + length
     return movement.slice_(x, start=tuple(low), stop=tuple(high), step=(1,) * x.ndim)
+
+
+def _narrowed(x: Tensor, axis: int, start: Tensor, length: int) -> Tensor:
+    """Returns `narrow` from a start that may be known only when the step runs."""
+    if start.ndim or start.dtype.kind != "int":
+        raise ArgumentTypeError(
+            f"narrow: start must be a number or an int tensor of shape (), got {start.dtype.name} "
+            f"{start.shape}"
+        )
+    extent, length = x.shape[axis], whole_number("narrow: length", length)
+    start = start.to(dtypes.int64)
+    start = where(start < 0, start + extent, start)
+    message = f"narrow: {length} elements from start on do not fit axis {axis} of shape {x.shape}"
+    outside = (start < 0) | (start + length > extent) | (length < 0)
+    current_engine().require(outside.to(dtypes.int64), message, ArgumentError)
+    return take(x, start + iota(shape=(max(length, 0),), axis=0), axis=axis)
 
 
 def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None = None) -> Tensor:
@@ -213,6 +246,8 @@ def roll(x: Tensor, shifts: int | Sequence[int], dim: int | Sequence[int] | None
         ShapeError: x has no axis, but one is named.
     """
     given = shifts if isinstance(shifts, (list, tuple)) else (shifts,)
+    if not given:
+        raise ArgumentError("roll: no shifts are given")
     distances = [whole_number("roll: a shift", shift) for shift in given]
     several = tuple(dim) if isinstance(dim, (list, tuple)) else () if dim is None else (dim,)
     if not several and len(distances) == 1:

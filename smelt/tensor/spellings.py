@@ -75,7 +75,7 @@ _WITHOUT_EFFECT = frozenset(
 # without effect where they ask for nothing
 _OFF = frozenset(
     {
-        "add_bias_kv", "add_zero_attn", "complex", "differentiable", "divisor_override",
+        "complex", "differentiable", "divisor_override",
         "batch_sampler", "enable_gqa", "multiprocessing_context", "names", "timeout",
         "verbose", "worker_init_fn", "max_norm", "padding_idx", "proj_size", "return_indices",
         "scale_grad_by_freq", "sparse", "dtype",
@@ -110,7 +110,9 @@ def respelled(
     foreign = [name for name in options if not _takes(parameters.get(name))]
     if not foreign or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
-    call = _Call(function.__name__, list(parameters.values()), arguments, dict(options))
+    owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    name = owner if function.__name__ == "__init__" else function.__name__
+    call = _Call(name, list(parameters.values()), arguments, dict(options))
     if not all(call.translate(name) for name in foreign):
         return None
     return call.finished()

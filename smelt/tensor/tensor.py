@@ -24,6 +24,7 @@ from smelt.errors import (
 from smelt.ops.op import Shape
 from smelt.tensor import dlpack, indexing, numpy_protocol, shown
 from smelt.tensor.apply import apply, as_tensor, promoted, reduced
+from smelt.tensor.checked import checked
 from smelt.tensor.device import CPU, Device
 from smelt.tensor.in_place import InPlace
 from smelt.tensor.methods import Methods
@@ -237,6 +238,8 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
             )
         return bool(self.item())
 
+    __bytes__, __buffer__ = numpy_protocol.as_bytes, numpy_protocol.as_buffer
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return numpy_protocol.as_array(self, dtype, copy)
 
@@ -313,6 +316,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
 
     # --- gradients ------------------------------------------------------------------------------
 
+    @checked
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Says whether gradients are wanted for this tensor; returns the tensor itself."""
         if requires_grad and not self.dtype.is_float:
@@ -354,6 +358,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
                 f"{what}: a tensor of shape {self.shape} that does not require a gradient has none"
             )
 
+    @checked
     def backward(
         self,
         gradient: Tensor | None = None,

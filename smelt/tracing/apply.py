@@ -164,12 +164,16 @@ def alike(a: Any, b: Any) -> tuple[Tensor, Tensor] | None:
 
 
 def _constant(number: Any, dtype: DType) -> Tensor | None:
-    """Returns a number of Python's in a dtype that it leaves as it is; None for anything else."""
+    """Returns a number of Python's in a dtype that it leaves as it is; None for anything else, also
+    for one that the dtype does not have.
+    """
     key = type(number), dtype
     if key not in _WEAK:
         return None
     known = _constants.get((number, key)) if number else None
     if known is None:
+        if dtype is int64 and not MIN_INT64 <= number <= MAX_INT64:
+            return None
         known = as_tensor(number, dtype)
         if number and number == number:  # 0.0 equals -0.0, and nan does not equal itself
             known.stored.flags.writeable = False
@@ -181,6 +185,7 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
 
 FLOATS = frozenset(filter(lambda dtype: dtype.is_float, ALL))
 MANY_CONSTANTS = 4096
+MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
 _constants: dict[tuple[Any, Any], Tensor] = {}
 _WEAK = {(float, float32), (int, float32), (float, float64), (int, float64), (int, int64)}
 

@@ -202,6 +202,7 @@ class _Context(threading.local):
     engine: Engine = EAGER
     began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
+    ends: int = 0  # how often a dependence may have ended by itself: in a derivative, an empty loop
 
 
 context = _Context()
@@ -275,6 +276,8 @@ class set_grad_enabled:
     """
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, (bool, np.bool_)):
+            raise errors.ArgumentTypeError(f"set_grad_enabled: give True or False, got {mode!r}")
         self._before = context.grad_enabled
         context.grad_enabled = bool(mode)
 
@@ -325,11 +328,16 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
     int64.
 
     Raises:
-        DTypeError: the value is not of numbers, or they do not fit the dtype.
+        ArgumentError: the value is a masked array in which something is masked.
+        DTypeError: the value is not of real numbers, or they do not fit the dtype.
     """
     array = np.asarray(value)
-    if array.dtype.kind not in "?biufc":
+    if array.dtype.kind == "O" and dtype is not None and dtype.is_float:
+        array = _large_integers(array)
+    if array.dtype.kind not in "?biuf":
         raise _no_numbers(value, array)
+    if type(value) is not np.ndarray and np.any(getattr(value, "mask", False)):
+        raise _masked(value)
     if dtype is None:
         dtype = _element_dtype(value)[0]
     if dtype.kind == "int" and not (isinstance(value, np.ndarray) and value.ndim):
@@ -337,7 +345,30 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
     return encode(array, dtype), dtype
 
 
+def _masked(value: Any) -> errors.ArgumentError:
+    return errors.ArgumentError(
+        f"cannot make a tensor of a {type(value).__name__} in which {np.sum(value.mask)} of "
+        f"{value.size} elements are masked: tensors have no masks; give array.filled(number), and "
+        "the mask as a tensor of its own"
+    )
+
+
+def _large_integers(array: np.ndarray) -> np.ndarray:
+    """Returns numbers among which some are beyond int64 as floats, if they are such numbers."""
+    if not all(isinstance(part, (int, float)) for part in array.flat):
+        return array
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        return array
+
+
 def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
+    if array.dtype.kind == "c":
+        return errors.DTypeError(
+            f"dtype {array.dtype} is not supported: Smelt has real numbers only; give x.real and "
+            "x.imag"
+        )
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
         largest = max((part for part in array.flat if isinstance(part, int)), key=abs)
         return errors.DTypeError(f"the number {largest} does not fit any integer dtype")

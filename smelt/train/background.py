@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from smelt.data.consumer import Consumer
 from smelt.errors import ArgumentError
+from smelt.locks import reentrant_lock
 from smelt.nn.module import Module
 from smelt.train.history import Callback, Epoch, History
 
@@ -87,7 +87,7 @@ class BackgroundEvaluator(Callback):
         waiting: int = 1,
         report: Callable[[Evaluation], object] | None = None,
     ) -> None:
-        self.lock = threading.RLock()
+        self.lock = reentrant_lock()  # free in a forked child, which is told there
         self._model = model
         self._results: list[Evaluation] = []
         replica, results = copy.deepcopy(model), self._results
@@ -119,9 +119,10 @@ class BackgroundEvaluator(Callback):
             Whether there will be a result.
 
         Raises:
-            ChannelClosed: the evaluator is closed.
+            ChannelClosed: the evaluator is closed, or was made before the process was forked.
             BaseException: what an earlier evaluation raised.
         """
+        self._consumer.require_here()
         with self.lock:
             state = {name: np.array(tensor) for name, tensor in self._model.state_dict().items()}
         return self._consumer.send(_Snapshot(step, state), wait)

@@ -78,8 +78,8 @@ def fit(
     """Trains a model; each epoch is one native call.
 
     Ctrl-C ends the training and is no error: the model goes back to the end of the last finished
-    epoch, the callbacks are told, and the history says `interrupted`. SIGTERM does the same, and
-    then ends the program.
+    epoch, the callbacks are told, and the history says `interrupted`. SIGTERM and SIGHUP do the
+    same, and then end the program.
 
     Args:
         model: is changed in place.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, at moments that suit."""
+"""Ctrl-C, SIGTERM and a terminal that is closed, at moments that suit."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from types import FrameType
 __all__ = ["terminable", "uninterrupted"]
 
 Handler = Callable[[int, FrameType | None], object]
-TERMINATED = 128 + signal.SIGTERM  # the exit code that a shell expects then
+# what ends a program: SIGTERM, and SIGHUP where the terminal is closed
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Lets the block run to its end before Ctrl-C, or SIGTERM where a program handles it, is
-    heard: what belongs together is not torn apart.
+    """Lets the block run to its end before Ctrl-C, or SIGTERM and SIGHUP where a program handles
+    them, are heard: what belongs together is not torn apart.
 
     Only the main thread hears signals at all; on others this does nothing.
     """
@@ -26,7 +27,7 @@ def uninterrupted() -> Iterator[None]:
         return
     heard: list[tuple[int, FrameType | None]] = []
     before: dict[int, Handler] = {}
-    for caught in (signal.SIGINT, signal.SIGTERM):
+    for caught in (signal.SIGINT, *ENDS):
         handler = signal.getsignal(caught)
         if callable(handler):
             before[caught] = handler
@@ -42,19 +43,19 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Within the block SIGTERM raises SystemExit, so that what is under way is kept; unless the
-    program handles SIGTERM itself.
+    """Within the block SIGTERM and SIGHUP raise SystemExit, so that what is under way is kept;
+    except those that the program handles itself, or ignores, as under `nohup`.
     """
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _terminate)
+    caught = [number for number in ENDS if main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, _terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
+    raise SystemExit(128 + number)  # the exit code that a shell expects then

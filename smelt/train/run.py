@@ -7,7 +7,6 @@ model.safetensors    the weights, written now and then and at the end
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -18,9 +17,10 @@ from typing import Any
 from smelt.atomic import writable_folder, write_bytes
 from smelt.errors import FileError
 from smelt.export.safetensors import load_file, save_file
+from smelt.json_text import parsed
 from smelt.nn.module import Module
 from smelt.train.history import Callback, Epoch, History
-from smelt.train.writer import MetricsWriter
+from smelt.train.writer import MetricsWriter, json_text
 
 __all__ = ["RunFolder", "new_folder", "read_config", "read_metrics", "read_model"]
 
@@ -34,9 +34,11 @@ class RunFolder(Callback):
     Args:
         path: a folder that does not hold a run yet; made when it is not there.
         model: whose weights are kept.
-        config: the settings of the run; anything that JSON can say.
+        config: the settings of the run; anything that JSON can say, a Tensor or array with a
+            single element as a number, what is not finite as null.
 
     Raises:
+        ArgumentError: JSON cannot say `config`.
         FileError: the folder cannot be written, or holds a run already. This comes before training.
         MissingExtra: the library `safetensors` is not installed.
     """
@@ -48,7 +50,7 @@ class RunFolder(Callback):
         if any((self.path / name).exists() for name in (CONFIG, METRICS, MODEL)):
             raise self._taken()
         self.model = model
-        self.config = config
+        self._config = json_text("RunFolder", config, indent=2)
 
     def _taken(self) -> FileError:
         return FileError(f"{self.path}: holds a run already; choose another folder")
@@ -61,7 +63,7 @@ class RunFolder(Callback):
         """
         try:
             with open(self.path / CONFIG, "x") as file:  # of two trainings one makes this file
-                file.write(json.dumps(self.config, indent=2) + "\n")
+                file.write(f"{self._config}\n")
         except FileExistsError:
             raise self._taken() from None
         except OSError as error:
@@ -89,11 +91,23 @@ class RunFolder(Callback):
 
 
 def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Returns a path `parent/name-1`, `parent/name-2` ..., the first that does not exist."""
-    number = 1
-    while (path := Path(parent) / f"{name}-{number}").exists():
-        number += 1
-    return path
+    """Makes a folder `parent/name-1`, `parent/name-2` ..., the first that does not exist; of
+    several programs each gets one of its own.
+
+    Raises:
+        FileError: it cannot be made.
+    """
+    number, folder = 1, writable_folder(parent)
+    while True:
+        path = folder / f"{name}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise FileError(f"{path}: cannot be made ({error.strerror})") from None
+        else:
+            return path
 
 
 def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -102,9 +116,9 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         FileError: the folder does not hold a run, or its config.json is damaged.
     """
-    file = Path(path) / CONFIG
+    file = Path(os.fsdecode(path)) / CONFIG
     try:
-        config = json.loads(file.read_text("utf-8"))
+        config = parsed(file.read_text("utf-8"))
     except OSError:
         raise FileError(f"{path}: is not the folder of a run (it has no {CONFIG})") from None
     except (ValueError, RecursionError) as error:
@@ -123,10 +137,10 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     Raises:
         FileError: the folder has no metrics.jsonl, or one of its lines is damaged.
     """
-    file = Path(path) / METRICS
+    file = Path(os.fsdecode(path)) / METRICS
     try:
         whole, _, _ = file.read_bytes().rpartition(b"\n")
-        return [_row(json.loads(line)) for line in whole.decode().split("\n") if line]
+        return [_row(parsed(line)) for line in whole.decode().split("\n") if line]
     except OSError:
         raise FileError(f"{path}: is not the folder of a run (it has no {METRICS})") from None
     except (ValueError, RecursionError) as error:
@@ -146,4 +160,4 @@ def read_model(path: str | os.PathLike[str], model: Module) -> None:
         FileError: the run has no weights, or they are damaged.
         StateError: they are another model's.
     """
-    model.load_state_dict(load_file(Path(path) / MODEL))
+    model.load_state_dict(load_file(Path(os.fsdecode(path)) / MODEL))

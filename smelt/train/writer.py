@@ -15,7 +15,7 @@ from smelt.atomic import read_bytes
 from smelt.data.consumer import Consumer
 from smelt.errors import ArgumentError, FileError
 
-__all__ = ["MetricsWriter"]
+__all__ = ["MetricsWriter", "json_text"]
 
 
 class MetricsWriter:
@@ -45,7 +45,7 @@ class MetricsWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], capacity: int = 1024) -> None:
-        self.path = Path(path)
+        self.path = Path(os.fsdecode(path))
         pen = _AppendFile(self.path)
         self._consumer: Consumer[bytes] = Consumer(pen.write, capacity, "smelt metrics", pen.close)
 
@@ -61,12 +61,7 @@ class MetricsWriter:
             ChannelClosed: the writer is closed.
             FileError: an earlier row could not be written.
         """
-        try:
-            line = json.dumps(_finite(dict(row)), allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ArgumentError(
-                f"MetricsWriter: {row} cannot be written as JSON ({error})"
-            ) from None
+        line = json_text("MetricsWriter", row)
         self._consumer.send(f"{line}\n".encode())
 
     def flush(self) -> None:
@@ -132,6 +127,19 @@ class _AppendFile:
         """Returns what to raise."""
         reason = error.strerror if isinstance(error, OSError) else error
         return FileError(f"{self.path}: cannot be written ({reason})")
+
+
+def json_text(who: str, values: Mapping[str, Any], indent: int | None = None) -> str:
+    """Returns values by name as JSON; a Tensor or array with a single element counts as a number,
+    and what is not finite becomes null.
+
+    Raises:
+        ArgumentError: JSON cannot say it; `who` begins the message.
+    """
+    try:
+        return json.dumps(_finite(dict(values)), allow_nan=False, indent=indent)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentError(f"{who}: {values} cannot be written as JSON ({error})") from None
 
 
 def _finite(value: Any) -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
-from smelt.autodiff import grad, value_and_grad, vjp
+import smelt
+import smelt.nn.functional as F
+from smelt.autodiff import grad, jvp, value_and_grad, vjp
 from smelt.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import no_grad
@@ -88,6 +93,49 @@ def test_an_input_without_influence_has_gradient_zero() -> None:
     with pytest.warns(UserWarning, match=r"input 2 of 2, float64 \(2, 2\), is unused"):
         gradient = function(vector(1.0), as_tensor(np.ones((2, 2))))
     assert gradient[1].tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def under_no_grad(x):
+    with smelt.no_grad():
+        return (x * 2.0).sum()
+
+
+CUTS: dict[str, Callable[..., Any]] = {
+    "detach": lambda x: (x.detach() ** 2).sum(),
+    "data": lambda x: x.data.sum(),
+    "no_grad": under_no_grad,
+    "cast": lambda x: x.long().sum().double(),
+    "comparison": lambda x: (x > 0).double().mean(),
+    "condition": lambda x: smelt.where(x > 0, 1.0, 0.0).sum(),
+    "argmax": lambda x: x.argmax().double(),
+    "cond": lambda x: smelt.cond(x.sum() > 0, lambda: as_tensor(1.0), lambda: as_tensor(2.0)),
+}
+
+
+@pytest.mark.parametrize("function", CUTS.values(), ids=CUTS)
+def test_an_input_that_is_used_only_where_no_derivative_passes(function) -> None:
+    x, y = vector(1.0, 2.0), vector(3.0)
+    both = grad(lambda y, x: y.sum() * function(x), (0, 1))
+    for derivative in (both, smelt.compile(both)):
+        with pytest.warns(UserWarning, match=r"input 2 of 2, float64 \(2,\), is used only where"):
+            assert derivative(y, x)[1].tolist() == [0.0, 0.0]
+    with pytest.warns(UserWarning, match="jvp: input 1 of 1, .* is used only where"):
+        jvp(function, (x,), (x,))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.floor().sum(),  # a derivative that is zero, by its rule
+        lambda x: x.detach().sum() * x[0],
+        lambda x: grad(lambda x: (3.0 * x).sum())(x).sum(),
+        lambda x: grad(lambda x: F.relu(x).sum())(x).sum(),
+        lambda x: x[0],
+    ],
+)
+def test_derivatives_that_are_zero_for_another_reason_are_not_warned_of(function) -> None:
+    grad(function)(vector(1.0, 2.0))
+    jvp(function, (vector(1.0, 2.0),), (vector(1.0, 2.0),))
 
 
 def test_gradients_of_gradients() -> None:

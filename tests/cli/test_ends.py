@@ -1,4 +1,4 @@
-"""How a command ends: a reader that has gone, SIGTERM, Ctrl-C twice, and kills."""
+"""How a command ends: a reader that has gone, SIGTERM, SIGHUP, Ctrl-C twice, and kills."""
 
 from __future__ import annotations
 
@@ -51,6 +51,21 @@ def test_a_reader_that_has_gone_ends_a_command_without_a_word(tmp_path: Path) ->
     check_run(folder)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize("command", ["info", "book list"])
+def test_an_output_that_cannot_be_written_is_one_line(command: str) -> None:
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "smelt", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "smelt: the output cannot be written (No space left on device)\n"
+    assert (ran.returncode, ran.stderr) == (1, said)
+
+
 INTERRUPTION = """
 import os, signal, sys
 
@@ -65,7 +80,8 @@ sys.meta_path.insert(0, Interruption())
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no POSIX signals")
 @pytest.mark.parametrize(
-    "module", ["numpy", "smelt.nn", "smelt.cli.book", "smelt.book.runner", "llvmlite"]
+    "module",
+    ["typing", "numpy", "smelt.nn", "smelt.cli.book", "smelt.book.runner", "llvmlite"],
 )
 def test_ctrl_c_while_modules_are_loaded_is_one_line(module: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTION.format(module))
@@ -84,6 +100,7 @@ def test_ctrl_c_while_modules_are_loaded_is_one_line(module: str, tmp_path: Path
     ("number", "times", "code", "said"),
     [
         (signal.SIGTERM, 1, 128 + signal.SIGTERM, ""),
+        (signal.SIGHUP, 1, 128 + signal.SIGHUP, ""),
         (signal.SIGINT, 3, 130, "smelt: stopped by Ctrl-C\n"),
     ],
 )

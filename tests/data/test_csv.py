@@ -178,3 +178,22 @@ def test_lines_may_end_with_carriage_returns() -> None:
 def test_a_quote_that_stays_open_is_placed(content: bytes, where: str) -> None:
     with pytest.raises(FileError, match=f"a quote is opened in {where}"):
         read_csv(content)
+
+
+@pytest.mark.parametrize("separator", ["", "ab", "\n", '"', "é"])
+def test_a_separator_is_one_character(separator: str) -> None:
+    with pytest.raises(ArgumentError, match="separator"):
+        read_csv(b"a,b\n1,2\n", separator=separator)
+
+
+def test_unknown_settings_and_columns_are_named() -> None:
+    with pytest.raises(ArgumentError, match="missing=3"):
+        read_csv(b"a,b\n1,2\n", missing=3)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="x"):
+        read_csv(b"a,b\n1,2\n", types={"x": int})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_header_in_another_encoding_is_refused(encoding: str) -> None:
+    with pytest.raises(FileError, match="header is not UTF-8"):
+        read_csv("größe,b\n1,2\n".encode(encoding))

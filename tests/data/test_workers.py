@@ -270,19 +270,32 @@ def test_hung_workers_keep_nobody_waiting(way: str) -> None:
 
 
 FORKED = """
-import os, sys, tempfile, warnings
+import os, sys, tempfile, threading, warnings
 import numpy as np
-from smelt.data import DataLoader
+from smelt import nn
+from smelt.data import Channel, DataLoader
 from smelt.errors import ChannelClosed
-from smelt.train import MetricsWriter
+from smelt.train import BackgroundEvaluator, MetricsWriter
 warnings.simplefilter("ignore", DeprecationWarning)
 batches = iter(DataLoader(np.arange(40), num_workers=3))
 writer = MetricsWriter(tempfile.mktemp())
 print(next(batches).item(), flush=True)
 writer.write({"a": 1})
+evaluator = BackgroundEvaluator(nn.Linear(1, 1), lambda copy: lambda: {})
+channel, waiting, forked = Channel(2), threading.Event(), threading.Event()
+def hold():
+    with evaluator.lock, channel._space:
+        waiting.set()
+        forked.wait()
+threading.Thread(target=hold).start()
+threading.Thread(target=lambda: list(channel), daemon=True).start()
+waiting.wait()
 child = os.fork()
 if child == 0:
-    for use in (lambda: next(batches), lambda: writer.write({"a": 2}), writer.flush):
+    for use in (
+        lambda: next(batches), lambda: writer.write({"a": 2}), writer.flush,
+        lambda: evaluator.submit(1), evaluator.flush,
+    ):
         try:
             use()
         except ChannelClosed as error:
@@ -290,10 +303,17 @@ if child == 0:
         else:
             os._exit(1)
     writer.close()
-    print(len(list(DataLoader(np.arange(40), num_workers=3))), flush=True)
+    evaluator.close()
+    threading.Thread(target=lambda: [channel.send(n) for n in range(9)] and channel.close()).start()
+    assert list(channel) == list(range(9))
+    with evaluator.lock:
+        print(len(list(DataLoader(np.arange(40), num_workers=3))), flush=True)
     sys.exit(7)
+forked.set()
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 print(len(list(batches)))
+channel.close()
+evaluator.close()
 writer.write({"a": 3})
 writer.close()
 print(writer.path.read_text().split())

@@ -35,6 +35,7 @@ STRICTER = (
     "bytes other than 0 and 1",
     '"__metadata__" is null',
     "larger than an array can be",
+    "is named twice",
 )
 HOSTILE = [0, 1, -1, 2, 7, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30, 1.0, None]
 HOSTILE += ["", "F32", "BOOL", "F4", "U8", "\0", [], {}, True, [0, 0], [0, 2**64 - 1], "\ud800"]
@@ -200,6 +201,18 @@ def test_mutated_checkpoints_are_refused_or_read(tmp_path: Path) -> None:
     counts = counted(check_table, tmp_path / "file")
     assert counts["accepted"] > SEEDS / 50
     assert counts["refused"] > SEEDS / 3
+
+
+@pytest.mark.parametrize(
+    "row", [["dict", "a", 1, "a", 2], ["OrderedDict", 1, "a", 1.0, "b"], ["set", 1, 1]]
+)
+def test_a_key_that_is_named_twice_is_refused(row: list[Any], tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    path = tmp_path / "file"
+    save(b"x", path)
+    path.write_bytes(rewritten(path.read_bytes(), lambda table: table["rows"].append(row)))
+    with pytest.raises(FileError, match="a key is named twice"):
+        load(path)
 
 
 def doubled(rows: list[list[Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -157,6 +158,16 @@ def file_of(header: str, data: bytes = b"") -> bytes:
             file_of('{"a":{"dtype":"BOOL","shape":[2],"data_offsets":[0,2]}}', b"\1\2"),
             "bytes other than 0 and 1",
         ),
+        (
+            file_of(
+                '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+                '"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}',
+                bytes(4),
+            ),
+            "'a' is named twice",
+        ),
+        (file_of('{"__metadata__":{"by":"me","by":"you"}}'), "'by' is named twice"),
+        (file_of('{"__metadata__":{"a":"b"},"__metadata__":{"c":"d"}}'), "not a valid"),
     ],
 )
 @pytest.mark.parametrize("mmap", [False, True])
@@ -257,3 +268,48 @@ def test_a_path_that_is_none_is_refused_in_words() -> None:
     for call in (export.load_file, export.read_metadata, lambda path: export.save_file({}, path)):
         with pytest.raises(ArgumentError, match="expected str"):
             call(5.5)
+
+
+def test_several_threads_save_to_one_path_and_read_it(tmp_path: Path) -> None:
+    path, wrong = tmp_path / "x.safetensors", []
+    safetensors.save_file({"x": smelt.zeros(1000)}, path)
+
+    def work(number: int) -> None:
+        try:
+            for _ in range(40):
+                safetensors.save_file({"x": smelt.full((1000,), float(number))}, path)
+                found = safetensors.load_file(path)["x"]
+                assert (found == found[0]).all()
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_laid_out_as_the_library_does(tmp_path: Path) -> None:
+    library = pytest.importorskip("safetensors.numpy")
+    arrays = {
+        "z": np.ones(2, np.float32), "a": np.ones((1, 0), np.int64), "b": np.array([True]),
+        "c": np.ones(1, np.float16), 'e"\u00e9\n': np.ones((2, 2), np.int64),
+    }  # fmt: skip
+    path = tmp_path / "x.safetensors"
+    safetensors.save_file(arrays, path, {"by": "\u00e9"})
+    content = path.read_bytes()
+    theirs = library.save(arrays, safetensors.read_metadata(path))
+    length = int.from_bytes(content[:8], "little")
+    assert len(content) == len(theirs)
+    assert content[8 + length :] == theirs[8 + length :]
+    assert json.loads(content[8 : 8 + length]) == json.loads(theirs[8 : 8 + length])
+
+
+def test_paths_of_bytes(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "x.safetensors")
+    safetensors.save_file({"x": smelt.ones(1)}, path)  # type: ignore[arg-type]
+    for mmap in (False, True):
+        assert safetensors.load_file(path, mmap)["x"].item() == 1  # type: ignore[arg-type]

@@ -246,3 +246,13 @@ def test_relu_keeps_nan_and_the_sign_of_zero(through):
     y = through(lambda x: F.relu(x))(tensor(x)).numpy()
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(np.signbit(y), np.signbit(expected))
+
+
+def test_settings_that_mean_nothing_are_refused():
+    x = smelt.ones(2, 3)
+    for eps in (0.0, -1.0):
+        with pytest.raises(ArgumentError, match="eps must be positive"):
+            F.batch_norm(x, None, None, training=True, eps=eps)
+    with pytest.raises(ArgumentError, match="ignore_index 1 is a class number"):
+        F.cross_entropy(x, F.softmax(x, 1), ignore_index=1)
+    assert F.cross_entropy(x, F.softmax(x, 1), ignore_index=-100).item() > 0

@@ -18,7 +18,7 @@ import pytest
 
 import smelt
 import smelt.nn.functional as F
-from smelt import Tensor
+from smelt import Tensor, nn
 
 ALL = os.environ.get("SMELT_POOLING") == "all"
 WIDTHS = range(1, 71) if ALL else (16, 18, 33)
@@ -101,3 +101,31 @@ def test_a_padded_window_as_wide_as_the_input_is_no_tile():
     """Of [1, 2, 3] with a zero in front, the one window of three holds 0, 1 and 2."""
     x = smelt.tensor([[[1.0, 2.0, 3.0]]])
     assert F.avg_pool1d(x, 3, 3, 1).tolist() == [[[1.0]]]
+
+
+@pytest.mark.parametrize("dtype", [smelt.int32, smelt.int64], ids=repr)
+@pytest.mark.parametrize("mode", [lambda f: f, smelt.compile], ids=["eager", "compiled"])
+def test_means_of_integers_lose_their_fraction(mode, dtype) -> None:
+    """The numbers are PyTorch's, which divides toward 0."""
+    line = (smelt.arange(7) - 3).to(dtype).reshape(1, 1, 7)
+    image = (smelt.arange(16) - 9).to(dtype).reshape(1, 1, 4, 4)
+    cases = [
+        (lambda x: F.avg_pool1d(x, 2), line, [[[-2, 0, 1]]]),
+        (lambda x: F.avg_pool1d(x, 3, 2, 1), line, [[[-1, -1, 1, 1]]]),
+        (lambda x: F.avg_pool1d(x, 3, 2, 1, False, False), line, [[[-2, -1, 1, 2]]]),
+        (lambda x: F.avg_pool2d(x, 2), image, [[[[-6, -4], [1, 3]]]]),
+        (lambda x: F.avg_pool2d(x, 3, 2, 1, False, False), image, [[[[-6, -5], [0, 1]]]]),
+        (lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=2), image, [[[[-13, -15], [-1, 4]]]]),
+    ]
+    for function, x, expected in cases:
+        pooled = mode(function)(x)
+        assert pooled.dtype is dtype
+        assert pooled.tolist() == expected
+
+
+@pytest.mark.parametrize("stride", [(), []])
+def test_no_stride_is_that_of_the_window(stride) -> None:
+    x = smelt.randn(1, 1, 4, 4)
+    for pool in (F.max_pool2d, F.avg_pool2d):
+        assert pool(x, 2, stride).tolist() == pool(x, 2).tolist()
+    assert nn.MaxPool1d(2, stride)(x[0]).tolist() == nn.MaxPool1d(2)(x[0]).tolist()

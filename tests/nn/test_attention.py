@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -245,3 +247,38 @@ def test_a_stack_of_layers_takes_one_layer() -> None:
     layer = nn.TransformerEncoderLayer(8, 2)
     with pytest.raises(errors.ArgumentError, match="takes one layer, .* got a list"):
         nn.TransformerEncoder([layer], 2)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("mask", [None, "bool", "float"])
+def test_added_places_are_seen_by_all(bias, zeros, is_causal, mask) -> None:
+    """Keys and values with the places behind, in a layer that has none of its own."""
+    layer = nn.MultiheadAttention(4, 2, add_bias_kv=bias, add_zero_attn=zeros, batch_first=True)
+    query, key, value = smelt.randn(2, 3, 4), smelt.randn(2, 5, 4), smelt.randn(2, 5, 4)
+    hidden = np.random.default_rng(0).random((3, 5)) < 0.4
+    given = None if mask is None else smelt.tensor(hidden)
+    given = smelt.where(given, -1.5, 0.0) if mask == "float" else given
+    options = {"attn_mask": given, "is_causal": is_causal}
+    output, weights = layer(query, key, value, **options)
+    assert weights.shape == (2, 3, 5 + bias + zeros)
+
+    weights = layer.in_proj_weight.chunk(3)
+    q, k, v = (x @ w.T for x, w in zip((query, key, value), weights, strict=True))
+    added = [x.expand(2, 1, 4) for x in (layer.bias_k, layer.bias_v)] if bias else []
+    k, v = (smelt.cat([x, *added[i : i + 1]], 1) for i, x in enumerate((k, v)))
+    k, v = (F.pad(x, (0, 0, 0, int(zeros))) for x in (k, v))
+    scores = smelt.zeros(3, 5)
+    if mask is not None:
+        scores = smelt.where(given, -math.inf, 0.0) if mask == "bool" else given
+    if is_causal:
+        scores = smelt.where(smelt.ones(3, 5).tril() > 0, scores, -math.inf)
+    q, k, v = (x.reshape(2, -1, 2, 2).transpose(1, 2) for x in (q, k, v))
+    seen = F.scaled_dot_product_attention(q, k, v, F.pad(scores, (0, int(bias) + int(zeros))))
+    expected = layer.out_proj(seen.transpose(1, 2).flatten(2))
+    np.testing.assert_allclose(output.detach().numpy(), expected.detach().numpy(), 1e-4, 1e-5)
+    compiled = smelt.compile(lambda *x: layer(*x, **options)[0])(query, key, value)
+    np.testing.assert_allclose(compiled.detach().numpy(), output.detach().numpy(), 1e-4, 1e-5)
+    names = layer.state_dict().keys()
+    assert ({"bias_k", "bias_v"} <= names) == bias

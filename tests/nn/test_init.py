@@ -95,7 +95,7 @@ def test_gains() -> None:
         (lambda: init.xavier_uniform_(weight(3)), errors.ShapeError, "at least 2 axes"),
         (lambda: init.kaiming_normal_(weight(0, 3)), errors.ShapeError, "2 axes"),
         (lambda: init.kaiming_normal_(weight(3, 3), mode="in"), errors.ArgumentError, "'in'"),
-        (lambda: init.normal_(weight(3), std=-1.0), errors.ArgumentError, "std"),
+        (lambda: init.normal_(weight(3), std=-1.0), errors.ArgumentError, "got -1.0"),
         (lambda: init.trunc_normal_(weight(3), a=50.0, b=60.0), errors.ArgumentError, "no mass"),
         (lambda: init.trunc_normal_(weight(3), std=0.0), errors.ArgumentError, "std"),
         (lambda: init.eye_(weight(3)), errors.ShapeError, "matrix"),
@@ -107,6 +107,38 @@ def test_misuse_is_refused(fill, error: type[Exception], message: str) -> None:
         fill()
 
 
-def test_an_empty_range_is_refused() -> None:
-    with pytest.raises(errors.ArgumentError, match="from 1 to 0 there are no numbers"):
-        nn.init.uniform_(nn.Parameter(smelt.zeros(2)), 1, 0)
+@pytest.mark.parametrize("ends", [(1, 0), (math.nan, 1), (0, math.nan)])
+def test_an_empty_range_is_refused(ends) -> None:
+    with pytest.raises(errors.ArgumentError, match=f"from {ends[0]} to .* there are no numbers"):
+        init.uniform_(nn.Parameter(smelt.zeros(2)), *ends)
+    with pytest.raises(errors.ArgumentError, match="deviation is negative, got nan"):
+        init.normal_(nn.Parameter(smelt.zeros(2)), std=math.nan)
+
+
+DRAWING = {
+    "uniform_": lambda shape, source: smelt.uniform(-1, 3, shape, smelt.float64, source),
+    "normal_": lambda shape, source: smelt.normal(-1, 3, shape, smelt.float64, source),
+}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_the_numbers_are_those_of_the_function_of_this_name(name: str) -> None:
+    drawn = getattr(init, name)(weight(4, 5), -1, 3, generator=smelt.Generator(7))
+    assert drawn.tolist() == DRAWING[name]((4, 5), smelt.Generator(7)).tolist()
+
+
+@pytest.mark.parametrize(
+    "name",
+    "uniform_ normal_ trunc_normal_ orthogonal_ xavier_uniform_ xavier_normal_ kaiming_uniform_ "
+    "kaiming_normal_".split(),
+)
+def test_another_generator_leaves_the_default_one_alone(name: str) -> None:
+    def filled() -> list[list[float]]:
+        empty = nn.Parameter(smelt.zeros(4, 5))
+        return getattr(init, name)(empty, generator=smelt.Generator(7)).tolist()
+
+    smelt.manual_seed(1)
+    following = smelt.rand(2).tolist()
+    smelt.manual_seed(1)
+    assert filled() == filled()
+    assert smelt.rand(2).tolist() == following

@@ -402,3 +402,55 @@ def test_what_is_no_state_dict_is_refused() -> None:
         layer.load_state_dict("model.safetensors")  # type: ignore[arg-type]
     with pytest.raises(errors.ArgumentError, match=r"got a Linear; give its state_dict\(\)"):
         layer.load_state_dict(layer)  # type: ignore[arg-type]
+
+
+class Wrapped(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class Endless(nn.Module):
+    def forward(self, x):
+        return self(x)
+
+
+def nested(kind: type[nn.Module], depth: int) -> nn.Module:
+    model: nn.Module = nn.Linear(2, 2)
+    for _ in range(depth):
+        model = kind(model)
+    return model
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nested(nn.Sequential, 600),
+        lambda: nested(Wrapped, 600),
+        lambda: nn.Sequential(nested(Wrapped, 600)),
+        Endless,
+    ],
+)
+def test_modules_nested_deeper_than_python_calls(make, compiled: bool) -> None:
+    model = make()
+    function = smelt.compile(lambda x: model(x)) if compiled else model
+    with pytest.raises(errors.DepthError, match=r"modules are nested \d\d+ deep") as caught:
+        function(smelt.ones(3, 2))
+    assert isinstance(caught.value, RecursionError)
+    assert len(str(caught.value)) < 1000
+    assert "more)" in str(caught.value)
+    assert nn.Linear(2, 2)(smelt.ones(3, 2)).shape == (3, 2)  # and goes on
+
+
+def test_a_function_that_calls_itself_is_left_to_python() -> None:
+    class Own(nn.Module):
+        def forward(self, x):
+            return self.forward(x)
+
+    with pytest.raises(RecursionError) as caught:
+        Own()(smelt.ones(2))
+    assert not isinstance(caught.value, errors.SmeltError)

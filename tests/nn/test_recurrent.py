@@ -181,6 +181,13 @@ def test_a_training_step_keeps_only_what_its_gradient_reads() -> None:
             errors.ShapeError,
             r"pair \(h, c\) of \(1, 2, 2\)",
         ),
+        (lambda: nn.LSTM(3, 2, 2, 0.5), errors.ArgumentTypeError, "bias must be True or False"),
+        (
+            lambda: nn.RNN(3, 2, batch_first="False"),
+            errors.ArgumentTypeError,
+            "batch_first must be True or False, got 'False'",
+        ),
+        (lambda: nn.GRU(0, 2), errors.ArgumentError, "input_size must be at least 1"),
         (lambda: run(nn.GRU, None, [1, 2, 3]), errors.ShapeError, r"lengths \(3,\)"),
         (lambda: run(nn.GRU, None, [1, -2]), errors.BoundsError, "outside 0..4"),
         (lambda: run(nn.GRU, None, [1, 5]), errors.BoundsError, "4 places"),

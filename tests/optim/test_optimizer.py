@@ -223,6 +223,13 @@ def test_repr_shows_the_settings() -> None:
     assert "    lr: 0.5\n    maximize: False\n    momentum: 0.9" in text
 
 
+def leaked() -> list[smelt.Tensor]:
+    """Returns a value of a trace that is over."""
+    seen: list[smelt.Tensor] = []
+    smelt.compile(lambda x: seen.append(x * 2.0) or x)(smelt.ones(2))
+    return seen
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -231,7 +238,25 @@ def test_repr_shows_the_settings() -> None:
         (lambda x: optim.SGD(x), errors.ArgumentError, "iterable"),
         (lambda x: optim.SGD(5), errors.ArgumentError, "iterable, got one int"),
         (lambda x: optim.Adam(nn.ReLU()), errors.ArgumentError, r"give model.parameters\(\)"),
-        (lambda x: optim.SGD([1.0]), errors.ArgumentError, "got a float"),
+        (lambda x: optim.SGD([1.0]), errors.ArgumentError, "got 1.0 at place 0"),
+        (lambda x: optim.SGD("weights"), errors.ArgumentError, "iterable, got one str"),
+        (lambda x: optim.SGD([x, "bias"]), errors.ArgumentError, "got 'bias' at place 1"),
+        (lambda x: optim.SGD(np.ones(2)), errors.ArgumentError, "iterable, got one ndarray"),
+        (lambda x: optim.SGD([np.ones(2)]), errors.ArgumentError, "got an array of float64"),
+        (lambda x: optim.SGD([[x]]), errors.ArgumentError, "got a list at place 0"),
+        (lambda x: optim.SGD([("x", x)]), errors.ArgumentError, "without names"),
+        (lambda x: optim.SGD([nn.ReLU()]), errors.ArgumentError, "got a ReLU"),
+        (lambda x: optim.SGD({x}), errors.ArgumentError, "a set, which has no order"),
+        (lambda x: optim.SGD({"params": [x]}), errors.ArgumentError, "iterable, got one dict"),
+        (lambda x: optim.SGD([{"lr": 0.1}]), errors.ArgumentError, "\"params\"; this one has 'lr'"),
+        (lambda x: optim.SGD([{}]), errors.ArgumentError, "this one has nothing"),
+        (lambda x: optim.SGD([{"params": None}]), errors.ArgumentError, "got one NoneType"),
+        (lambda x: optim.SGD([{"params": nn.ReLU()}]), errors.ArgumentError, "give model.param"),
+        (lambda x: optim.SGD([x, {"params": [x]}]), errors.ArgumentError, "not both"),
+        (lambda x: optim.SGD([{"params": [x]}, x]), errors.ArgumentError, "not both"),
+        (lambda x: optim.SGD([x]).add_param_group([x]), errors.ArgumentError, "a group is a dict"),
+        (lambda x: optim.SGD([x]).add_param_group({}), errors.ArgumentError, "has nothing"),
+        (lambda x: optim.SGD(leaked()), errors.TraceError, "within a compiled step"),
         (lambda x: optim.SGD([x, x]), errors.ArgumentError, "given twice"),
         (
             lambda x: optim.SGD([{"params": [x]}, {"params": [x]}]),
@@ -242,6 +267,12 @@ def test_repr_shows_the_settings() -> None:
         (lambda x: optim.SGD([smelt.tensor([1])]), errors.DTypeError, "int64"),
         (lambda x: optim.SGD([x], lr=-0.1), errors.ArgumentError, "lr must not be negative"),
         (lambda x: optim.SGD([{"params": x, "lr": -1.0}]), errors.ArgumentError, "lr must not"),
+        (
+            lambda x: optim.SGD([{"params": x, "lr": "1"}]),
+            errors.ArgumentError,
+            "a number, got '1'",
+        ),
+        (lambda x: optim.SGD([{"params": x, "lr": np.nan}]), errors.ArgumentError, "lr must not"),
         (lambda x: optim.SGD([x], lr=float("nan")), errors.ArgumentError, "lr must not"),
         (lambda x: optim.SGD([x], momentum=-1.0), errors.ArgumentError, "momentum"),
         (lambda x: optim.SGD([x], nesterov=True), errors.ArgumentError, "nesterov"),

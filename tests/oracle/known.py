@@ -49,12 +49,16 @@ KNOWN: tuple[Known, ...] = (
     ),
     Known(
         "op_db",
-        "addcdiv|nn.functional.(conv_transpose[12]d|hinge_embedding_loss|scaled_dot_product_attention"
+        "nn.functional.(conv_transpose[12]d|hinge_embedding_loss|scaled_dot_product_attention"
         "|soft_margin_loss)",
         "value|compiled",
         "b?float16",
         "value: .*",
         _ROUNDED,
+    ),
+    Known(
+        *("op_db", "nn.functional.hardsigmoid", "first( compiled)?", "float64", "value: .*"),
+        "PyTorch's slope, 1/6, is rounded to float32",
     ),
     Known(
         *("op_db", "sort|topk", "value|compiled", ".*", "value: result 1 .*"),
@@ -63,5 +67,62 @@ KNOWN: tuple[Known, ...] = (
     Known(
         *("op_db", "argsort", "value|compiled", ".*", "value: result 0 .*"),
         "PyTorch leaves the order of equal elements open; Smelt keeps the first one first",
+    ),
+    Known(
+        "refusals",
+        "atan2|clamp_max|clamp_min|eq|ge|gt|heaviside|isclose|le|logical_and|logical_or|lt"
+        "|max.binary|maximum|min.binary|minimum|ne|pow|remainder",
+        "refused",
+        "",
+        "accepted: PyTorch says ",
+        "Smelt's functions of two operands take numbers in the place of tensors",
+    ),
+    Known(
+        *("refusals", "arange", "refused", "", "accepted: .* inconsistent with step sign"),
+        "a range whose end lies the other way is empty, as in NumPy",
+    ),
+    Known(
+        *("refusals", "mean|multinomial", "refused", "", "accepted: .*float.*"),
+        "functions that make floats take integers",
+    ),
+    Known(
+        *("refusals", "neg", "refused", "", "accepted: PyTorch says Negation.*"),
+        "arithmetic on bools happens in int64",
+    ),
+    Known(
+        *("refusals", "multinomial", "refused", "", "accepted: .*cannot sample n_sample.*"),
+        "no draws are an empty result",
+    ),
+    Known(
+        *("refusals", "NLLLoss|scatter_add", "refused", "", "accepted: .*(type|dtype).*"),
+        "floats of another width take the first operand's dtype, or the common one",
+    ),
+    Known(
+        *("refusals", "masked_fill", "refused", "", "accepted: .*0-dimensional value tensor.*"),
+        "the value broadcasts",
+    ),
+    Known(
+        *("refusals", "nn.functional.embedding", "refused", "", "accepted: .*must be 2-D"),
+        "a row of the weight may have any shape",
+    ),
+    Known(
+        *(
+            "refusals",
+            "nn.functional.max_pool1d",
+            "refused",
+            "",
+            "accepted: Py.*Expected 2D or 3D.*",
+        ),
+        "PyTorch takes one row without channels, (0, L), for a batch; it may be empty",
+    ),
+    Known(
+        *(
+            "refusals",
+            "nn.functional.triplet_margin_loss",
+            "refused",
+            "",
+            "accepted: .*margin must.*",
+        ),
+        "a margin may have any sign",
     ),
 )

@@ -19,7 +19,7 @@ from smelt import nn
 from smelt.tensor import Tensor
 from tests.oracle.derivatives import compare, compare_derivatives, with_tensors
 from tests.oracle.outcome import Case, Tally
-from tests.oracle.translate import Untranslatable, shown, tensors_in, to_smelt
+from tests.oracle.translate import Untranslatable, separate, shown, tensors_in, to_smelt
 
 KINDS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -57,7 +57,7 @@ def samples(info: Any, dtype: torch.dtype) -> Iterator[Sample]:
                 made, called = one.constructor_input, one.forward_input
                 yield Sample(
                     (list(made.args), dict(made.kwargs)),
-                    (list(called.args), dict(called.kwargs)),
+                    separate((list(called.args), dict(called.kwargs)), set()),
                     training,
                 )
 
@@ -71,7 +71,7 @@ def twin(theirs: Any, sample: Sample, dtype: str) -> Any:
         inner = nn.TransformerEncoderLayer(
             head.embed_dim, head.num_heads, layer.linear1.out_features, 0.0,
             batch_first=head.batch_first, norm_first=layer.norm_first,
-            bias=layer.linear1.bias is not None,
+            bias=layer.linear1.bias is not None, activation=to_smelt(layer.activation),
         )  # fmt: skip
         arguments = [inner, *arguments[1:]]
     ours = getattr(nn, type(theirs).__name__)(*to_smelt(arguments), **to_smelt(settings))
@@ -121,6 +121,7 @@ def _compare_sample(
         ours = twin(theirs, sample, case.dtype)
         called = to_smelt(sample.called_with)
     except Untranslatable:
+        tally.skip(case)
         return
     except Exception as error:  # whatever was raised is counted, by its kind
         tally.error(case, error)
@@ -140,7 +141,8 @@ def _compare_sample(
     try:
         expected = [by_pytorch(), dict(theirs.named_buffers())]
     except (RuntimeError, ValueError):
-        return  # PyTorch refuses it
+        tally.skip(case)  # PyTorch refuses it
+        return
 
     def afresh(call: Callable[[], Any]) -> Any:
         ours.load_state_dict({name: smelt.tensor(array) for name, array in own_state.items()})

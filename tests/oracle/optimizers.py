@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,19 +80,21 @@ def walk(tally: Tally, names: Callable[[str], bool], checks: set[str], limit: in
 
 
 def _compare_sample(tally: Tally, kind: Any, sample: Any, dtype: str, checks: set[str]) -> None:
+    name = kind.__name__
+    case = Case("optim_db", name, f"optim.{name}", dtype, "value", sample.desc)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = path_by_pytorch(kind, dict(sample.kwargs), KINDS[dtype])
     except (RuntimeError, ValueError):
-        return  # PyTorch refuses it
-    name, settings = kind.__name__, to_smelt(dict(sample.kwargs))
+        tally.skip(case)  # PyTorch refuses it
+        return
+    settings = to_smelt(dict(sample.kwargs))
     for check, compiled in (("value", False), ("compiled", True)):
         if check in checks:
-            case = Case("optim_db", name, f"optim.{name}", dtype, check, sample.desc)
             compare(
                 tally,
-                case,
+                replace(case, check=check),
                 lambda now=compiled: path_by_smelt(name, settings, dtype, now),
                 expected,
             )

@@ -15,7 +15,8 @@ NEW = "differ, not listed"
 REFUSED = "refused by Smelt"
 ARGUMENT = "argument unknown"
 RAW = "raw error"
-ENDS = (AGREE, LISTED, NEW, REFUSED, ARGUMENT, RAW)
+NONE = "PyTorch has none"
+ENDS = (AGREE, LISTED, NEW, REFUSED, ARGUMENT, RAW, NONE)
 SIGNATURE = ("keyword argument", "positional argument", "multiple values for argument")
 
 
@@ -36,9 +37,12 @@ class Case:
 
 @dataclass
 class Tally:
-    """Counts of ends, one example of each difference, and which listed differences were met."""
+    """Counts of ends, one example of each difference, and which listed differences were met.
 
-    counts: Counter[str] = field(default_factory=Counter)
+    Counts are kept by database, check and end.
+    """
+
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str, str, str, str], tuple[Case, str, int]] = field(
         default_factory=dict
     )
@@ -46,8 +50,12 @@ class Tally:
     names: set[str] = field(default_factory=set)
 
     def agree(self, case: Case) -> None:
-        self.counts[AGREE] += 1
+        self.counts[case.database, case.check, AGREE] += 1
         self.names.add(case.name)
+
+    def skip(self, case: Case) -> None:
+        """Counts a sample of which PyTorch gives nothing to compare with, or Smelt has no form."""
+        self.counts[case.database, case.check, NONE] += 1
 
     def differ(self, case: Case, what: str) -> None:
         """Counts a difference, `what` in words, as a listed one where the list has it."""
@@ -68,10 +76,24 @@ class Tally:
             self._note(RAW, case, text)
 
     def _note(self, end: str, case: Case, text: str) -> None:
-        self.counts[end] += 1
+        self.counts[case.database, case.check, end] += 1
         key = (end, case.form, case.dtype, case.check, text.split(":")[0])
         first, words, count = self.examples.get(key, (case, text, 0))
         self.examples[key] = (first, words, count + 1)
+
+    def total(self, end: str) -> int:
+        """Returns how often this end came, in all databases and checks."""
+        return sum(count for (*_, other), count in self.counts.items() if other == end)
+
+    def table(self) -> Iterator[str]:
+        """Yields the counts, a line for each database and check and one for all."""
+        width = max(map(len, ENDS)) + 2
+        yield f"{'':30}" + "".join(f"{end:>{width}}" for end in ENDS)
+        rows = dict.fromkeys((database, check) for database, check, _ in self.counts)
+        for row in rows:
+            numbers = "".join(f"{self.counts[*row, end]:{width}}" for end in ENDS)
+            yield f"{' '.join(row):30}{numbers}"
+        yield f"{'all':30}" + "".join(f"{self.total(end):{width}}" for end in ENDS)
 
     def lines(self, ends: tuple[str, ...]) -> Iterator[str]:
         """Yields each difference of these ends once: how often it came, its first sample."""

@@ -71,12 +71,10 @@ def record(names: Callable[[str], bool]) -> None:
     """Records at most `CASES` samples of every operator that Smelt has, in float64 or int64."""
     recorder = Recorder()
     for op in op_db:
-        if op.full_name in operators.IN_PLACE or op.name in operators.RANDOM:
-            continue
-        forms = dict(operators.spellings(op.name))
+        forms = operators.named(op) if op.name not in operators.RANDOM else []
         if forms and names(op.full_name):
-            for sample in _fitting(op, forms):
-                _record(recorder, op, next(iter(forms)), sample)
+            for sample in _fitting(op, forms[0]):
+                _record(recorder, op, forms[0].text, sample)
     recorder.write()
     print(f"{len(recorder.cases)} cases, {len({case['name'] for case in recorder.cases})} names")
     print(f"{PATH.stat().st_size} bytes, from PyTorch {torch.__version__}")
@@ -91,7 +89,7 @@ def _is_small(sample: Any) -> bool:
     return sum(x.numel() for x in tensors) <= ELEMENTS and not sample.kwargs.get("dropout_p")
 
 
-def _fitting(op: Any, forms: dict[str, Any]) -> Iterator[Any]:
+def _fitting(op: Any, form: operators.Form) -> Iterator[Any]:
     """Yields a spread of the small samples, those in which Smelt and PyTorch agree."""
     supported = op.supported_dtypes("cpu")
     dtype = torch.float64 if torch.float64 in supported else torch.int64
@@ -105,11 +103,10 @@ def _fitting(op: Any, forms: dict[str, Any]) -> Iterator[Any]:
             ours = to_smelt(list(arguments)), to_smelt(sample.kwargs)
         except Untranslatable:
             continue
-        form, function = next(iter(forms.items()))
         tally = Tally()
-        case = Case("op_db", op.full_name, form, str(dtype), "value", shown(arguments))
-        operators.compare_sample(tally, case, op, sample, function, ours, {"value"})
-        if tally.counts[AGREE]:
+        case = Case("op_db", op.full_name, form.text, str(dtype), "value", shown(arguments))
+        operators.compare_sample(tally, case, op, sample, form, ours, {"value"})
+        if tally.total(AGREE):
             yield sample
 
 
@@ -159,11 +156,4 @@ _PLAIN = ("where", "embedding")  # reordered, and all their arguments are tensor
 
 def _gradients(call: Callable[[], Any], inputs: list[torch.Tensor]) -> list[list[Any]]:
     """Returns both orders of gradients, one where PyTorch has no second, or none."""
-    if not inputs:
-        return []
-    for second in (True, False):
-        try:
-            return gradients_by_pytorch(call, inputs, second) or []
-        except (RuntimeError, NotImplementedError):
-            continue
-    return []
+    return gradients_by_pytorch(call, inputs, True) if inputs else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 
 import smelt
+import smelt.nn.functional as F
 from smelt import dtypes
 from smelt.tensor import Tensor
 from tests.oracle.sums import leaves
@@ -41,6 +43,10 @@ def to_smelt(given: Any) -> Any:
         return DTYPES[given]
     if isinstance(given, (torch.device, torch.layout, torch.memory_format)):
         raise Untranslatable(str(given))
+    if isinstance(given, BuiltinFunctionType | FunctionType):  # an activation
+        if not hasattr(F, given.__name__):
+            raise Untranslatable(given.__name__)
+        return getattr(F, given.__name__)
     if isinstance(given, complex):
         raise Untranslatable("complex")
     if isinstance(given, dict):
@@ -59,6 +65,20 @@ def tensor_to_smelt(tensor: torch.Tensor) -> Tensor:
     if tensor.dtype is torch.bfloat16:
         return smelt.tensor(plain.float().numpy().copy()).to(dtypes.bfloat16)
     return smelt.tensor(plain.numpy().copy(), dtype=DTYPES[tensor.dtype])
+
+
+def separate(tree: Any, seen: set[int]) -> Any:
+    """Returns arguments in which no tensor stands twice, which would add up its gradients."""
+    if isinstance(tree, torch.Tensor):
+        if id(tree) not in seen:
+            seen.add(id(tree))
+            return tree
+        return tree.detach().clone().requires_grad_(tree.requires_grad)
+    if isinstance(tree, dict):
+        return {name: separate(one, seen) for name, one in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(separate(one, seen) for one in tree)
+    return tree
 
 
 def tensors_in(tree: Any, kinds: tuple[type, ...] = (torch.Tensor, Tensor)) -> Iterator[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import smelt
 from smelt import dtypes
 from smelt.errors import (
     ArgumentError,
+    AssignmentError,
     DimensionError,
     DTypeError,
     ExchangeError,
@@ -35,6 +37,35 @@ def tensors() -> list[smelt.Tensor]:
         smelt.ones(2, dtype=smelt.float16),
         smelt.tensor([1.0, -2.5, np.inf], dtype=smelt.bfloat16),
     ]
+
+
+def test_bytes_are_those_of_the_elements_row_by_row() -> None:
+    for x in tensors():
+        if x.dtype is not smelt.bfloat16:
+            assert bytes(x) == x.numpy().tobytes()
+            shared = memoryview(x.__buffer__(0))
+            assert shared.readonly
+            assert np.asarray(shared).tolist() == x.tolist()
+    assert len(bytes(smelt.tensor(3))) == 8  # and not three zeros
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python asks for buffers from 3.12 on")
+def test_what_takes_bytes_takes_tensors() -> None:
+    x = smelt.tensor([1.0, 2.0])
+    assert memoryview(x).tolist() == [1.0, 2.0]
+    assert bytearray(x) == bytes(x)
+    assert np.frombuffer(x, np.float32).tolist() == [1.0, 2.0]
+
+
+def test_buffers_that_there_are_not() -> None:
+    with pytest.raises(ExchangeError, match="no bfloat16"):
+        bytes(smelt.ones(2, dtype=smelt.bfloat16))
+    with pytest.raises(ExchangeError, match="read-only"):
+        smelt.ones(2).__buffer__(1)
+    with pytest.raises(TraceError, match="bytes"):
+        smelt.compile(bytes)(smelt.ones(2))
+    with pytest.raises(SmeltError):
+        bytearray(smelt.tensor([1, 2]))
 
 
 @pytest.mark.parametrize("copy", [None, True])
@@ -203,3 +234,119 @@ def test_errors_can_be_pickled() -> None:
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is kind
         assert str(again) == str(error)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [np.str_("a"), np.bytes_(b"a"), np.void(b"a"), np.timedelta64(1), np.datetime64("2020"), "a"],
+)
+def test_what_is_no_number_is_unequal_and_combines_with_nothing(other: Any) -> None:
+    x = smelt.ones(2)
+    assert (x == other) is (other in x) is False
+    assert (x != other) is True
+    if not isinstance(other, np.void):  # which NumPy compares with nothing
+        assert (other == x) is (x in [other]) is False
+        assert (other != x) is True
+    for call in (lambda: x + other, lambda: x * other, lambda: x < other):
+        with pytest.raises(DTypeError):
+            call()
+
+
+def test_an_imaginary_part_is_never_dropped() -> None:
+    x = smelt.ones(2)
+    for number in (1j, np.complex64(1j), np.complex128(2), np.array([1j])):
+        for call in (
+            lambda n: x + n,
+            lambda n: n * x,
+            lambda n: smelt.maximum(x, n),
+            lambda n: smelt.where(x > 0, x, n),
+            lambda n: smelt.tensor(n, dtype=smelt.float32),
+            lambda n: x.at[0].set(n),
+            lambda n: smelt.compile(lambda x: x * n)(x),
+        ):
+            with pytest.raises(DTypeError):
+                call(number)
+
+
+def test_masked_elements_are_never_read() -> None:
+    masked = np.ma.array([1.0, 2.0], mask=[False, True])
+    for call in (
+        lambda: smelt.tensor(masked),
+        lambda: smelt.ones(2) + masked,
+        lambda: smelt.compile(lambda x: x * 2)(masked),
+    ):
+        with pytest.raises(ArgumentError, match="1 of 2 elements are masked"):
+            call()
+    assert smelt.tensor(np.ma.array([1.0, 2.0])).tolist() == [1, 2]
+
+
+def test_operators_that_tensors_lack_say_what_to_write() -> None:
+    x = smelt.tensor([1, 2])
+    for call in (
+        lambda: x << 1, lambda: x >> 1, lambda: 1 << x, lambda: 1 >> x, lambda: pow(x, 2, 3),
+        lambda: round(x), lambda: round(x, 1),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=r"[Ww]rite x"):
+            call()
+
+
+def test_a_foreign_divmod_and_shift_are_asked() -> None:
+    class Whole:
+        def __rdivmod__(self, other: Any) -> str:
+            return "divmod"
+
+        def __rlshift__(self, other: Any) -> str:
+            return "shift"
+
+    assert divmod(smelt.ones(2), Whole()) == "divmod"
+    assert smelt.ones(2) << Whole() == "shift"
+
+
+def test_numpy_changes_no_tensor() -> None:
+    x = smelt.eye(2)
+    for call in (
+        lambda: np.add.at(x, [0], 1),
+        lambda: np.add(x, 1, out=x),
+        lambda: np.sum(x, 0, out=x[0]),
+        lambda: np.clip(np.ones((2, 2)), 0, 2, out=x),
+        lambda: np.copyto(x, np.ones((2, 2))),
+        lambda: np.put(x, [0], 5),
+        lambda: np.place(x, np.eye(2) > 0, 9),
+        lambda: np.putmask(x, np.eye(2) > 0, 9),
+        lambda: np.fill_diagonal(x, 3),
+        lambda: np.put_along_axis(x, np.zeros((1, 2), int), 7, 0),
+    ):
+        with pytest.raises(AssignmentError, match="tensors are values"):
+            call()
+    assert x.tolist() == [[1, 0], [0, 1]]
+    sums = np.zeros(2)
+    np.add.at(sums, [0, 1, 1], smelt.ones(3))
+    np.copyto(sums[:1], smelt.zeros(1))
+    assert sums.tolist() == [0, 2]
+
+
+def test_dlpack_loses_no_gradient() -> None:
+    x = smelt.ones(2, requires_grad=True)
+    for tensor in (x, x * 2, smelt.nn.Parameter(smelt.ones(2))):
+        with pytest.raises(ExchangeError, match="would lose it; give x.detach"):
+            np.from_dlpack(tensor)
+        assert np.from_dlpack(tensor.detach()).shape == (2,)
+        with smelt.no_grad():
+            assert np.from_dlpack(tensor).shape == (2,)
+    with pytest.raises(ArgumentError, match="would lose it"):
+        smelt.grad(lambda x: smelt.from_dlpack(x).sum())(smelt.ones(2))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_version": 1}, {"max_version": "a"}, {"dl_device": "cpu"}, {"dl_device": 1}],
+)
+def test_dlpack_says_what_it_does_not_understand(options: dict[str, Any]) -> None:
+    with pytest.raises(ExchangeError, match="no pair of whole numbers"):
+        smelt.ones(2).__dlpack__(**options)
+
+
+def test_an_error_within_a_copy_names_the_users_line() -> None:
+    computed = smelt.ones(2, requires_grad=True) * 2
+    with pytest.raises(GradientError, match="test_exchange.py"):
+        copy.deepcopy({"x": [computed]})

@@ -6,9 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import smelt
 from smelt.autodiff.reverse import grad
 from smelt.creation import tensor
-from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, TraceError
+from smelt.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    DTypeError,
+    ShapeError,
+    TraceError,
+)
 from smelt.tensor.indexing import take, take_along_dim
 
 X = np.arange(5 * 4 * 3 * 2.0).reshape(5, 4, 3, 2)
@@ -179,6 +187,93 @@ def test_take_and_its_kin():
     assert (filled.numpy() == np.where(x.numpy() > 10, 0, x.numpy())).all()
 
 
+def test_scatter_add_reads_as_much_of_src_as_the_index_has():
+    x, src = smelt.zeros(3, 2), smelt.ones(4, 5)
+    index = tensor([[2, 0]])
+
+    def add(x, index, src):
+        return x.scatter_add(0, index, src)
+
+    for function in (add, smelt.compile(add)):
+        assert function(x, index, src).tolist() == [[0, 1], [0, 0], [1, 0]]
+    by_src = smelt.grad(lambda src: smelt.scatter_add(x, 0, index, src).sum())(src)
+    assert by_src.tolist() == [[1, 1, 0, 0, 0]] + [[0] * 5] * 3
+
+
+@pytest.mark.parametrize("start", [0, 1, -2, -3])
+def test_narrow_begins_where_a_tensor_says(start):
+    x = tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    want = x.narrow(1, start, 2)
+    for call in (lambda x, s: x.narrow(1, s, 2), smelt.compile(lambda x, s: x.narrow(1, s, 2))):
+        assert call(x, tensor(start)).tolist() == want.tolist()
+        slope = smelt.grad(lambda x, f=call: (f(x, tensor(start)) ** 2).sum())(x)
+        assert slope.sum() == 2 * want.sum()
+
+
+@pytest.mark.parametrize("start", [2, -4])
+def test_narrow_past_the_end(start):
+    for call in (lambda s: smelt.ones(3).narrow(0, s, 2), lambda s: smelt.ones(3).narrow(0, s, -1)):
+        for function in (call, smelt.compile(call)):
+            with pytest.raises(ArgumentError, match="narrow"):
+                function(tensor(start))
+    with pytest.raises(ArgumentTypeError, match="float32"):
+        smelt.ones(3).narrow(0, tensor(1.0), 2)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "dim"),
+    [
+        *[(2, None), (2, 1), (3, -1), ([1, 2], 0), ([2, 0, 3], 1), ([2], 1)],
+        ([1, 0, 2, 1, 0, 1], None),
+    ],
+)
+def test_repeat_interleave_is_numpys_repeat(repeats, dim):
+    array = np.arange(6.0).reshape(2, 3)
+    want = np.repeat(array, repeats, dim)
+    factors = np.random.default_rng(0).normal(size=want.shape)
+    x = tensor(array)
+    if isinstance(repeats, int):
+        calls = [lambda x: x.repeat_interleave(repeats, dim)]
+        calls += [smelt.compile(calls[0])]
+    else:
+        size = want.shape[dim or 0]
+        counts = tensor(repeats)
+        sized = smelt.compile(lambda x, n: smelt.repeat_interleave(x, n, dim, output_size=size))
+        calls = [lambda x: x.repeat_interleave(counts, dim), lambda x: sized(x, counts)]
+    for call in calls:
+        assert np.array_equal(call(x).numpy(), want)
+        slope = smelt.grad(lambda x, f=call: (f(x) ** 2 * tensor(factors)).sum())(x)
+        places = np.repeat(np.arange(6).reshape(2, 3), repeats, dim)
+        sums = np.bincount(places.ravel(), factors.ravel(), 6).reshape(2, 3)
+        np.testing.assert_allclose(slope.numpy(), 2 * array * sums)
+
+
+def test_the_places_of_counts():
+    assert smelt.repeat_interleave(tensor([1, 2, 0, 1])).tolist() == [0, 1, 1, 3]
+    assert smelt.repeat_interleave(tensor(3.0), 2).tolist() == [3, 3]
+    empty = smelt.zeros(0, 2)
+    assert smelt.ones(2, 3).repeat_interleave(0, 1).shape == (2, 0)
+    assert smelt.ones(2, 3).repeat_interleave(tensor([0, 0]), 0).shape == (0, 3)
+    assert empty.repeat_interleave(smelt.zeros(0, dtype=smelt.int64), 0).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x: x.repeat_interleave(-1), ArgumentError, "negative"),
+        (lambda x: x.repeat_interleave(tensor([1, -1, 1])), ArgumentError, "a count is negative"),
+        (lambda x: x.repeat_interleave(tensor([1, 1])), ShapeError, "for 3 slices"),
+        (lambda x: x.repeat_interleave(1.5), ArgumentTypeError, "whole number"),
+        (lambda x: x.repeat_interleave(x), DTypeError, "int32 or int64"),
+        (lambda x: x.repeat_interleave(x.long(), output_size=4), ShapeError, "sum of the counts"),
+        (smelt.compile(lambda x: x.repeat_interleave(x.long())), TraceError, "output_size="),
+    ],
+)
+def test_counts_that_do_not_fit(call, error, words):
+    with pytest.raises(error, match=words):
+        call(smelt.ones(3))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -186,7 +281,8 @@ def test_take_and_its_kin():
         (lambda x, i: x.gather(1, i[0]), ShapeError, "does not fit"),
         (lambda x, i: x.index_select(0, i), ShapeError, "vector"),
         (lambda x, i: x.index_select(0, i[0] + 4), BoundsError, "extent 4"),
-        (lambda x, i: x.scatter_add(0, i, x), ShapeError, "differ"),
+        (lambda x, i: x.scatter_add(0, i, x[:, :2]), ShapeError, "more than src"),
+        (lambda x, i: x.scatter_add(0, i, x[0]), ShapeError, "more than src"),
         (lambda x, i: x.scatter_add(0, i + 9, i), BoundsError, "scatter_add"),
         (lambda x, i: x.gather(1, i * 1.0), DTypeError, "int32 or int64"),
     ],

@@ -175,3 +175,20 @@ def test_bounds_saturate_and_comparisons_are_exact() -> None:
     assert (x < 2**40).tolist() == (x != 2**40).tolist() == [True, True]
     assert (x > -(2**40)).tolist() == [True, True]
     assert smelt.compile(lambda x: x < 2**40)(x).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("names", [("float64", "bfloat16", "float32"), ("bfloat16",) * 3])
+def test_three_operands_take_one_dtype_and_are_rounded_once(names) -> None:
+    rng = np.random.default_rng(0)
+    given = [smelt.tensor(rng.normal(size=50)).to(name) for name in names]
+    x, a, b = (operand.to("float64").numpy() for operand in given)
+    for function, want in ((smelt.addcmul, x + 3 * (a * b)), (smelt.addcdiv, x + 3 * (a / b))):
+        rounded = smelt.tensor(want.astype(np.float32) if names[0] == "bfloat16" else want)
+        call = lambda *given, f=function: f(*given, value=3)  # noqa: E731
+        for got in (call(*given), smelt.compile(call)(*given)):
+            assert got.dtype.name == names[0]
+            np.testing.assert_allclose(
+                got.to("float64").numpy(),
+                rounded.to(names[0]).to("float64").numpy(),
+                rtol=1e-14 if names[0] == "float64" else 0,
+            )

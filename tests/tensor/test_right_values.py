@@ -12,7 +12,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn
-from smelt.errors import ArgumentError, ShapeError
+from smelt.errors import ArgumentError, DTypeError, ShapeError
 
 inf, nan = math.inf, math.nan
 INTEGERS, MASK = smelt.tensor([[3, -1, 2], [0, 5, 4]]), smelt.tensor([[True, False, True]])
@@ -309,3 +309,58 @@ def test_kl_div_of_one_number_is_its_own_batch() -> None:
     q = smelt.tensor(0.25, dtype=smelt.float64)
     for got in both(lambda x: F.kl_div(x, q, reduction="batchmean"), smelt.tensor(-0.5).double()):
         np.testing.assert_allclose(got.item(), -0.22157359027997264, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float64"])
+def test_digits_behind_the_point_keep_the_dtype_of_one_number(name) -> None:
+    for decimals in (2, -1):
+        for got in both(lambda x, d=decimals: x.round(decimals=d), smelt.tensor(-8.5).to(name)):
+            assert got.dtype.name == name
+
+
+@pytest.mark.parametrize("call", [smelt.mean, F.softmax, F.softmin, F.log_softmax])
+def test_what_makes_floats_has_no_integer_dtype(call) -> None:
+    assert call(INTEGERS, 0, dtype=smelt.float64).dtype is smelt.float64
+    with pytest.raises(DTypeError, match="must be a float one: int64"):
+        call(INTEGERS * 0.5, 0, dtype=smelt.int64)
+
+
+INT, HALF = smelt.tensor([1, 2]), smelt.tensor([0.5, 0.5])
+LOSSY: dict[str, Callable[[], Any]] = {
+    "at set": lambda: INT.at[smelt.tensor([0, 1])].set(HALF),
+    "at slice": lambda: INT.at[:].set(HALF),
+    "at add": lambda: INT.at[smelt.tensor([0, 1])].add(HALF),
+    "at of bools": lambda: (INT > 1).at[:].set(INT),
+    "scatter_add": lambda: INT.scatter_add(0, INT - 1, HALF),
+    "conv1d": lambda: F.conv1d(INT.reshape(1, 1, 2), INT.reshape(1, 1, 2), HALF[:1]),
+    "conv2d": lambda: F.conv2d(
+        smelt.ones(1, 1, 2, 2), smelt.ones(1, 1, 1, 1), HALF[:1].to(smelt.float64)
+    ),
+    "conv_transpose1d": lambda: F.conv_transpose1d(
+        INT.reshape(1, 1, 2), INT.reshape(1, 1, 2), HALF[:1]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_a_tensor_is_never_cut_to_fit_a_narrower_kind(name) -> None:
+    with pytest.raises(DTypeError, match="dtype"):
+        LOSSY[name]()
+    with pytest.raises(DTypeError, match="dtype"):
+        smelt.compile(LOSSY[name])()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x: x.isclose(x, rtol=-0.1), ArgumentError, "atol must not be negative"),
+        (lambda x: x.allclose(x, atol=-0.1), ArgumentError, "atol must not be negative"),
+        (lambda x: F.hardtanh(x, 1.0, -1.0), ArgumentError, "above max_val"),
+        (lambda x: x.roll(()), ArgumentError, "no shifts"),
+        (lambda x: smelt.linspace(x, 3.0, 4), ShapeError, "start must be one number"),
+        (lambda x: smelt.linspace(3.0, x, 4), ShapeError, "end must be one number"),
+    ],
+)
+def test_settings_that_mean_nothing(call, error, words) -> None:
+    with pytest.raises(error, match=words):
+        call(smelt.ones(2))

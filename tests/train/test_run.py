@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from smelt import nn
-from smelt.errors import FileError, StateError
+from smelt.errors import ArgumentError, FileError, StateError
 from smelt.train import (
     Epoch,
     History,
@@ -97,9 +98,22 @@ def test_weights_of_another_model_are_refused(model: nn.Linear, tmp_path: Path) 
 
 
 def test_new_folders_are_numbered(tmp_path: Path) -> None:
-    assert new_folder(tmp_path, "digits") == tmp_path / "digits-1"
-    (tmp_path / "digits-1").mkdir()
-    assert new_folder(tmp_path, "digits") == tmp_path / "digits-2"
+    assert new_folder(tmp_path / "runs", "digits") == tmp_path / "runs" / "digits-1"
+    assert new_folder(tmp_path / "runs", "digits") == tmp_path / "runs" / "digits-2"
+
+
+def test_each_of_several_programs_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    found: list[Path] = []
+    work = [
+        threading.Thread(target=lambda: found.append(new_folder(tmp_path, "x"))) for _ in "12345"
+    ]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    assert len(set(found)) == 5
+    with pytest.raises(FileError):
+        new_folder(tmp_path, "a/b")
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
@@ -114,6 +128,9 @@ def test_damaged_text_is_named(model: nn.Linear, tmp_path: Path) -> None:
     with pytest.raises(FileError, match="config.json: is damaged"):
         read_config(tmp_path)
     with pytest.raises(FileError, match="metrics.jsonl: is damaged"):
+        read_metrics(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.5, "loss": 0.25}\n')
+    with pytest.raises(FileError, match="'loss' is named twice"):
         read_metrics(tmp_path)
 
 
@@ -136,8 +153,17 @@ def test_of_two_trainings_the_second_is_refused(model: nn.Linear, tmp_path: Path
     second.end(History())
 
 
-@pytest.mark.parametrize("text", ["null", "[]", "3", "[" * 100_000, "\udcff"])
+@pytest.mark.parametrize("text", ["null", "[]", "3", "[" * 100_000, "\udcff", '{"lr": 1, "lr": 2}'])
 def test_settings_that_are_none_are_damaged(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(FileError, match="is damaged"):
         read_config(tmp_path)
+
+
+def test_settings_that_json_lacks_are_refused_before_anything_is_written(
+    model: nn.Linear, tmp_path: Path
+) -> None:
+    with pytest.raises(ArgumentError, match="RunFolder: .* cannot be written as JSON"):
+        RunFolder(tmp_path / "run", model, {"loss": object()})
+    RunFolder(tmp_path / "run", model, {"lr": np.float32(0.5), "best": np.nan}).start(1)
+    assert read_config(tmp_path / "run") == {"lr": 0.5, "best": None}

@@ -5,22 +5,62 @@ reads is found in its bytecode (`names_read.py`). Numbers and strings count by v
 identity; of lists, dicts and sets the items count, too. What a `Module` or an optimizer holds is
 guarded by its `fingerprint`.
 
-A name that the function itself gives another value while it is traced would keep that one from then
-on: it is refused. A list that it appends to is a side effect, which happens once.
+A name or an item that the function itself changes while it is traced, and reads, would keep its
+value from then on. So the function is traced again from what the first trace has left. If that
+changes nothing any more and gives the same (a table that is filled when it is first needed, a place
+for values that are written anew before they are read), the trace holds for all later calls; else it
+is refused. A list that the function only appends to is a side effect, which happens once.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from smelt.compiler.frontend.names_read import NO_VALUE, Kind, Source, items, sources_of
-from smelt.errors import TraceError
+from smelt.compiler.frontend.names_read import sources_of
+from smelt.compiler.frontend.sources import ATOMS, CONTAINERS, NO_VALUE, Kind, Source, items
+from smelt.tensor import Tensor
 
-ATOMS = (bool, int, float, complex, str, bytes, type(None), np.generic)
+MANY_ITEMS = 3  # that a message shows
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a function reads and has changed while it was traced."""
+
+    source: Source
+    before: Any
+    now: Any
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether another trace would leave the same again."""
+        return are_alike(self.before, self.now)
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """What it has in common with a change of the same name, or of the same container."""
+        return id(self.source.holder), self.source.name
+
+    def describe(self, step: str) -> str:
+        """Returns what to say when it is refused."""
+        source = self.source
+        owner = f" of {source.owner}" if source.owner else ""
+        if source.kind is Kind.CONTENTS:
+            changes = _difference(source.holder, self.before, self.now)
+            what = f"changes {source.name or _brief(source.holder)!r}{owner} ({changes})"
+        else:
+            values = f"{_brief(self.before)} -> {_brief(self.now)}"
+            what = f"gives {source.name!r}{owner} another value ({values})"
+        return (
+            f"{step}: the function {what} and reads it, but it runs as Python only while it is "
+            "traced. Keep it in a tensor that copy_ changes (a buffer of a module), or change it "
+            "outside of the step"
+        )
 
 
 class Closure:
@@ -30,21 +70,24 @@ class Closure:
         self._values = {source: source.read() for source in sources_of(function)}
         self._are_identical: Callable[[], bool] = lambda: False
 
-    def settle(self, step: str) -> None:
+    def settle(self) -> list[Change]:
         """Is told that the trace has ended, which has run the function once.
 
-        Raises:
-            TraceError: the function has given a name that it reads another value.
+        Returns:
+            What the function reads and has changed itself.
         """
         kept: dict[Source, Any] = {}
+        changes: list[Change] = []
         for source, before in self._values.items():
             now = source.read()
-            if _is_same(before, now):
-                kept |= {} if source.in_fingerprint else {source: now}
-            elif source.kind is not Kind.CONTENTS:
-                raise TraceError(_described(step, source, before, now))
+            is_same = _is_same(before, now)
+            if not is_same and source.is_read:
+                changes.append(Change(source, before, now))
+            if not source.guarded_elsewhere and (is_same or source.is_read):
+                kept[source] = now
         self._values = kept
         self._are_identical = _identity_test(kept)
+        return changes
 
     def check(self) -> bool:
         """Returns whether all that was read is what it was."""
@@ -95,14 +138,62 @@ def _is_same(before: Any, now: Any) -> bool:
     return bool(before == now) or bool(before != before and now != now)
 
 
-def _described(step: str, source: Source, before: Any, now: Any) -> str:
-    owner = f" of {source.owner}" if source.owner else ""
-    return (
-        f"{step}: the function gives {source.name!r}{owner} another value ({_brief(before)} -> "
-        f"{_brief(now)}) and reads it, but it runs as Python only while it is traced. Keep it in a "
-        "tensor that copy_ changes (a buffer of a module), or change it outside of the step"
-    )
+def are_alike(before: Any, now: Any) -> bool:
+    """Whether two traces that found `before` and left `now` went the same way from there.
+
+    Tensors of a trace are alike if their shapes and dtypes are: a trace cannot use another one's.
+    """
+    pending = [(before, now)]
+    while pending:
+        a, b = pending.pop()
+        if _is_same(a, b):
+            continue
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, Tensor):
+            if not (a.is_traced and b.is_traced and a.shape == b.shape and a.dtype is b.dtype):
+                return False
+        elif isinstance(a, np.ndarray):
+            if a.dtype != b.dtype or a.shape != b.shape or a.tobytes() != b.tobytes():
+                return False
+        elif type(a) in (list, tuple, dict) and len(a) == len(b):
+            pending += zip(items(a), items(b), strict=True)
+        else:
+            return False
+    return True
+
+
+def _difference(container: Any, before: tuple[Any, ...], now: tuple[Any, ...]) -> str:
+    """Returns which items have changed, what they were and what they are."""
+    if not isinstance(container, CONTAINERS) and not hasattr(container, "named_children"):
+        return "its elements" if isinstance(container, np.ndarray) else "which goes on by that"
+    old, new = _by_key(container, before), _by_key(container, now)
+    differ = [key for key in old | new if not _is_same(old.get(key, _NONE), new.get(key, _NONE))]
+    shown = [
+        f"[{_brief(key)}]: {_brief(old.get(key, _NONE))} -> {_brief(new.get(key, _NONE))}"
+        for key in differ[:MANY_ITEMS]
+    ]
+    return "; ".join([*shown, "..."] if len(differ) > MANY_ITEMS else shown) or "their order"
+
+
+def _by_key(container: Any, found: tuple[Any, ...]) -> dict[Any, Any]:
+    """Returns items by what they are found with: a key, a number; in a set by themselves."""
+    if isinstance(container, dict) or not isinstance(container, CONTAINERS):  # a module's children
+        half = len(found) // 2
+        return dict(zip(found[:half], found[half:], strict=True))
+    return dict(zip(found, found, strict=True) if isinstance(container, set) else enumerate(found))
+
+
+class _Nothing:
+    """Stands where there is no item."""
+
+
+_NONE = _Nothing()
 
 
 def _brief(value: Any) -> str:
+    if value is _NONE:
+        return "nothing"
+    if isinstance(value, Tensor) and value.is_traced:
+        return f"a traced tensor of shape {value.shape}"
     return repr(value) if isinstance(value, ATOMS) else f"a {type(value).__name__}"

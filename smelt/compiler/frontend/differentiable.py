@@ -383,12 +383,17 @@ class SplitExecutable:
             return self._runner(self.plain).run_once(arguments)
         split, count = self._split, len(self.function.outputs)
         executable = self._runner(self.plain if split is None else split.forward)
-        with executable.exclusive():
-            given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
-            results = executable.run(arguments)
+        given, results = executable.exclusively(self._run, executable, arguments)
         call = SplitCall(self, None if split is None else results[count:])
         self.function.attach(results[:count], given, call)
         return self.plain.traced.result(results[:count])
+
+    def _run(
+        self, executable: Any, arguments: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Returns the inputs of a step, states as they were before it, and its results."""
+        given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
+        return given, executable.run(arguments)
 
     def _runner(self, executable: Executable) -> Any:
         return runner(executable, self._make)
@@ -417,20 +422,22 @@ class SplitExecutable:
         """Returns the residuals of a call that did not keep them: its forward pass runs again, on
         the states as they were, and changes nothing.
         """
+        results: list[Tensor] = self.plain.exclusively(self._run_again, inputs)
+        return results[len(self.function.outputs) :]
+
+    def _run_again(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         assert self._split is not None
         forward, count = self._split.forward, len(self.plain.traced.graph.arguments)
         before = zip(self._states, inputs[count:], strict=True)
         changed = [(state, old) for (state, changes), old in before if changes]
-        with self.plain.exclusive():
-            present = [state.stored.copy() for state, _ in changed]
-            for state, old in changed:
-                np.copyto(state.stored, old.stored)
-            try:
-                results = forward.run(inputs[:count])
-            finally:
-                for (state, _), now in zip(changed, present, strict=True):
-                    np.copyto(state.stored, now)
-        return results[len(self.function.outputs) :]
+        present = [state.stored.copy() for state, _ in changed]
+        for state, old in changed:
+            np.copyto(state.stored, old.stored)
+        try:
+            return forward.run(inputs[:count])
+        finally:
+            for (state, _), now in zip(changed, present, strict=True):
+                np.copyto(state.stored, now)
 
     def backward(
         self, inputs: Sequence[Tensor], residuals: list[Tensor], cotangents: Sequence[Tensor]

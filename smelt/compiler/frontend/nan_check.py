@@ -10,8 +10,7 @@ functions of their own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,9 +72,9 @@ class CheckedExecutable:
 
     # --- running ----------------------------------------------------------------------------------
 
-    def exclusive(self) -> AbstractContextManager[None]:
+    def exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """As of the executable."""
-        return self.executable.exclusive()
+        return self.executable.exclusively(function, *arguments)
 
     def run_once(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step; returns its result."""
@@ -83,12 +82,15 @@ class CheckedExecutable:
 
     def run(self, arguments: Sequence[Tensor]) -> list[Tensor]:
         """Runs one step; returns the tensors that its result is made of."""
-        with self.exclusive():
-            gradients = self._begin()
-            results = self.executable.run(arguments)
-            arrays = [result.stored for result in results]
-            if not self._is_fine(arrays):
-                self._examine([x.stored for x in arguments], arrays, gradients)
+        results: list[Tensor] = self.exclusively(self._run, arguments)
+        return results
+
+    def _run(self, arguments: Sequence[Tensor]) -> list[Tensor]:
+        gradients = self._begin()
+        results = self.executable.run(arguments)
+        arrays = [result.stored for result in results]
+        if not self._is_fine(arrays):
+            self._examine([x.stored for x in arguments], arrays, gradients)
         return results
 
     def run_many(
@@ -102,18 +104,27 @@ class CheckedExecutable:
 
         If these made something that is not finite, they are run again, one by one.
         """
-        done = 0
         self.executable.check_steady(steps)
-        with self.exclusive():
-            while done < steps:
-                count = self.executable.slice_of(steps - done)
-                gradients = self._begin()
-                self.executable.run_many(arguments, count, batches, outputs, done)
-                if not self._is_fine([output[done : done + count] for output in outputs]):
-                    self._restore(gradients)
-                    for step in range(done, done + count):
-                        self._run_single(arguments, step, batches, outputs)
-                done += count
+        if steps:
+            self.exclusively(self._run_many, arguments, steps, batches, outputs)
+
+    def _run_many(
+        self,
+        arguments: list[Tensor],
+        steps: int,
+        batches: Batches | None,
+        outputs: list[np.ndarray],
+    ) -> None:
+        done = 0
+        while done < steps:
+            count = self.executable.slice_of(steps - done)
+            gradients = self._begin()
+            self.executable.run_many(arguments, count, batches, outputs, done)
+            if not self._is_fine([output[done : done + count] for output in outputs]):
+                self._restore(gradients)
+                for step in range(done, done + count):
+                    self._run_single(arguments, step, batches, outputs)
+            done += count
 
     def _run_single(
         self,

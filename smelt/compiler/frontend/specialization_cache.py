@@ -20,6 +20,7 @@ from smelt.compiler.frontend.differentiable import (
 )
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.runner import runner
+from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
@@ -155,9 +156,7 @@ class SpecializationCache:
     def _make(self, call: Call) -> Specialization:
         self._check_not_endless(call.signature)
         start = time.perf_counter()
-        closure = Closure(self.function)
-        tracer, traced = self._traced(functools.partial(self._run, call))
-        closure.settle(self.name)
+        closure, tracer, traced = self._settled(call)
         executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
         run, run_checked = executable.run_once, self._run_checked(executable)
         wants_history = any(output.requires_grad for output in tracer.outputs)
@@ -202,6 +201,30 @@ class SpecializationCache:
         native = build(stages.program)
         times = Times(times.trace, stages.seconds, time.perf_counter() - start)
         return Executable(traced, stages, native, times)
+
+    def _settled(self, call: Call) -> tuple[Closure, Tracer, Traced]:
+        """Returns a trace that holds for later calls, too, and what it closes over.
+
+        Raises:
+            TraceError: what the function changes while it is traced, and reads, is something else
+                for each call.
+        """
+        closure = Closure(self.function)
+        tracer, traced = self._traced(functools.partial(self._run, call))
+        changes = closure.settle()
+        if not changes:
+            return closure, tracer, traced
+        computed = compute_constants(changes, traced)
+        closure = Closure(self.function)
+        try:  # what does a second call find?
+            tracer, again = self._traced(functools.partial(self._run, call))
+        except Exception as error:
+            raise TraceError(changes[0].describe(self.name)) from error
+        moving = [change.place for change in closure.settle() if not change.is_steady]
+        if moving or not is_same_trace(traced, again, computed):
+            blamed = [change for change in changes if change.place in moving] or changes
+            raise TraceError(blamed[0].describe(self.name))
+        return closure, tracer, again
 
     def _traced(self, function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
         tracer = Tracer()

@@ -25,6 +25,7 @@ from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked_flags
 from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
 __all__ = ["CompiledStep", "compile"]
@@ -74,6 +75,7 @@ def compile(
     )
 
 
+@checked_flags
 class CompiledStep:
     """A compiled function; made by `smelt.compile`."""
 

@@ -8,7 +8,6 @@ Nothing has to be listed by hand.
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable
 from itertools import chain, permutations
@@ -225,7 +224,7 @@ class Tracer(GraphBuilder):
         """Returns a new node; warns when the trace has grown long."""
         node = super().record(*fields, **named)
         if len(self.born) == MANY_NODES:
-            warnings.warn(with_location(_LONG_TRACE), stacklevel=2)
+            warn(_LONG_TRACE)
         return node
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -153,9 +152,13 @@ class Executable:
 
     # --- running ---------------------------------------------------------------------------------
 
-    def exclusive(self) -> AbstractContextManager[None]:
-        """Within the block no other thread runs a step that changes what this one changes."""
-        return nullcontext() if self._lock is None else self._lock.held()
+    def exclusively(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Returns function(*arguments); meanwhile no other thread runs a step that changes what
+        this one changes.
+        """
+        if self._lock is None:
+            return function(*arguments)
+        return self._lock.run(function, *arguments)
 
     def run_once(self, arguments: Sequence[Tensor]) -> Any:
         """Runs one step on tensors of the right shapes and dtypes; returns its result."""
@@ -165,11 +168,7 @@ class Executable:
         """Runs one step; returns the tensors that its result is made of."""
         if self._lock is None:
             return self._run(arguments)
-        held = self._lock.acquire()
-        try:
-            return self._run(arguments)
-        finally:
-            held.release()
+        return self._lock.run(self._run, arguments)
 
     def _run(self, arguments: Sequence[Tensor]) -> list[Tensor]:
         frame = self._frame()
@@ -218,26 +217,36 @@ class Executable:
         `first` is the number of the first step, of those that `batches` and `outputs` are for.
         """
         self.check_steady(steps)
-        with self.exclusive():
-            frame = self._frame()
-            for binding in self._entries:
-                binding.enter()
-            table = frame.table
-            held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
-            gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
-            done, end = first, first + steps
-            try:
-                while done < end:
-                    count = self.slice_of(end - done)
-                    self._run_slice(frame, done, count, gathers, batches, outputs)
-                    done += count
-            finally:
-                for result in self.results:
-                    frame.advance[result.position] = 0
-                for binding in self._exits:
-                    binding.leave()
-                self._frames.append(frame)
-            del held
+        if steps:  # no step changes nothing, not even for a child forked meanwhile
+            self.exclusively(self._run_many, arguments, steps, batches, outputs, first)
+
+    def _run_many(
+        self,
+        arguments: list[Tensor],
+        steps: int,
+        batches: Batches | None,
+        outputs: list[np.ndarray],
+        first: int,
+    ) -> None:
+        frame = self._frame()
+        for binding in self._entries:
+            binding.enter()
+        table = frame.table
+        held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
+        gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
+        done, end = first, first + steps
+        try:
+            while done < end:
+                count = self.slice_of(end - done)
+                self._run_slice(frame, done, count, gathers, batches, outputs)
+                done += count
+        finally:
+            for result in self.results:
+                frame.advance[result.position] = 0
+            for binding in self._exits:
+                binding.leave()
+            self._frames.append(frame)
+        del held
 
     def slice_of(self, steps: int) -> int:
         """Returns how many of these steps run before Python has its turn: as many as take

@@ -18,13 +18,13 @@ import os
 import stat
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from smelt import paths
 from smelt.compiler.codegen import machine
 from smelt.errors import ArgumentError, FileError
+from smelt.location import warn
 from smelt.version import __version__
 
 MAGIC = b"smelt object 2\n"
@@ -252,9 +252,8 @@ def _complain(problem: OSError) -> None:
     global _complained
     if not _complained:
         _complained = True
-        warnings.warn(
+        warn(
             f"compiled code is not kept ({problem}; {place()}); set SMELT_CACHE to a folder of "
             "your own that can be written to, by you alone",
             RuntimeWarning,
-            stacklevel=4,
         )

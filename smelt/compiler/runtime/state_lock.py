@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from smelt.compiler.runtime.buffers import base_buffer
 from smelt.errors import SmeltError
 from smelt.locks import is_held_elsewhere, reentrant_lock
+
+Result = TypeVar("Result")
 
 
 class StateLock:
@@ -28,34 +30,22 @@ class StateLock:
         self._is_torn = False
         _all.add(self)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within the block no other thread runs a step that changes what is locked."""
-        lock = self.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Returns function(*arguments); meanwhile no other thread runs a step that changes what is
+        locked.
 
-    def acquire(self) -> StateLock:
-        """Takes the lock; returns the one to release.
+        It is Python's own `with` that takes the lock and gives it back: an exception that a signal
+        handler raises, such as Ctrl-C, does not come between the lock and its block.
 
         Raises SmeltError in a forked child, if a step was changing the state during the fork.
         """
         while True:
             root = self.root()
-            root._lock.acquire()
-            if root._parent is None:
-                break
-            root._lock.release()  # joined meanwhile
-        if root._is_torn:
-            root._lock.release()
-            raise SmeltError(_TORN)
-        return root
-
-    def release(self) -> None:
-        """Gives back what `acquire` returned."""
-        self._lock.release()
+            with root._lock:
+                if root._parent is None:  # else joined meanwhile
+                    if root._is_torn:
+                        raise SmeltError(_TORN)
+                    return function(*arguments)
 
     def root(self) -> StateLock:
         """Returns the lock that this one is a part of."""

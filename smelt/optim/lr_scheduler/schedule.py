@@ -40,7 +40,7 @@ class Schedule:
         """Lets the schedules of Smelt say what is wrong with the arguments that they get."""
         super().__init_subclass__(**options)
         if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
-            cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
 
     def _check_optimizer(self, given: Any) -> None:
         if not isinstance(given, Optimizer):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import smelt
+from smelt.compiler.runtime.state_lock import lock_of
 
 CHILDREN = int(os.environ.get("SMELT_FORKS", "5"))
 SECONDS = 120  # in which a child must end
@@ -201,3 +202,20 @@ def test_a_step_without_state_runs_in_several_threads() -> None:
         thread.join()
     assert len(wrong) == 800
     assert not any(wrong)
+
+
+def test_no_steps_take_no_lock() -> None:
+    total = smelt.zeros(())
+    step = smelt.compile(lambda: total.copy_(total + 1))
+    step()
+    lock = lock_of([total.stored])
+    assert lock is not None
+    taken, over = threading.Event(), threading.Event()
+    other = threading.Thread(target=lock.run, args=(lambda: taken.set() or over.wait(SECONDS),))
+    other.start()
+    taken.wait()
+    step.repeat(0)  # a child forked meanwhile would take the state for half an update
+    assert not over.is_set()
+    over.set()
+    other.join()
+    assert total.item() == 1

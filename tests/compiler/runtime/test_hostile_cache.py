@@ -18,6 +18,7 @@ import pytest
 
 from smelt.compiler.codegen import machine
 from smelt.compiler.runtime import object_cache as cache
+from smelt.errors import FileError
 
 SEEDS = int(os.environ.get("SMELT_HOSTILE", "60"))
 TEXT, OTHER = "the text of a program", "the text of another one"
@@ -200,6 +201,7 @@ def test_an_open_folder_is_said_once_and_left_alone(tmp_path: Path) -> None:
     done = _run(2, SMELT_CACHE=str(folder))
     assert float(done.stdout) == 2
     assert done.stderr.count("RuntimeWarning") == 1
+    assert done.stderr.startswith("<string>:3: ")  # the user's line
     assert "of your own" in done.stderr
     assert not list(folder.iterdir())
 
@@ -233,3 +235,15 @@ def test_no_home_and_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> N
         assert cache.compiled(TEXT) == HONEST
     assert cache.size() == 0
     assert cache.read("ab") is None
+
+
+def test_a_folder_that_is_no_place_of_its_own_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SMELT_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")  # its specification wants an absolute path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.location() == tmp_path / ".cache" / "smelt"
+    monkeypatch.setenv("HOME", "home")
+    with pytest.raises(FileError, match="no home folder"):
+        cache.location()

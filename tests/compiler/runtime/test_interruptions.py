@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -379,3 +380,31 @@ def trained(model: nn.Linear, x: smelt.Tensor) -> smelt.Tensor:
     loss.backward()
     model.zero_grad()
     return loss
+
+
+@pytest.mark.skipif(not has_signals, reason="there are no POSIX signals")
+def test_ctrl_c_at_any_moment_leaves_no_lock_taken() -> None:
+    total = smelt.zeros(())
+    step = smelt.compile(lambda: total.copy_(total + 1))
+    step()
+
+    def handle(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before, heard = signal.signal(signal.SIGALRM, handle), 0
+    try:
+        for number in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 5e-5 + number * 1e-6)
+                while True:
+                    step()
+            except KeyboardInterrupt:
+                heard += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert heard == 400
+    other = threading.Thread(target=step, daemon=True)
+    other.start()
+    other.join(60)
+    assert not other.is_alive()
