@@ -20,7 +20,7 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.locks import reentrant_lock
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
-from smelt.ops.order import places_in_order
+from smelt.ops.order import halves, places_in_order
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
@@ -238,7 +238,9 @@ def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """Returns the numbers 0..n - 1 in random order, as int64: the order of random 64-bit keys."""
     high, low = (generator or default_generator()).words((n,))
     if context.engine is EAGER:  # the same numbers, without a tensor for each step
-        keys = (high.stored.astype(np.int64) << 32) | low.stored.view(np.uint32)
+        keys = np.empty(n, np.int64)
+        for half, words in zip(halves(keys), (high, low), strict=True):
+            half[...] = words.stored.view(np.uint32)
         return tensor_of(places_in_order(keys), dtypes.int64)
     return argsort(_unsigned(high) * 2**32 + _unsigned(low))
 

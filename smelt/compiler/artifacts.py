@@ -81,6 +81,7 @@ class Stages:
     fused: Fused
     planned: Planned
     lowered: Program
+    shared: Program
     program: Program
     seconds: dict[str, float]
 

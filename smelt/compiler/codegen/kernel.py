@@ -89,7 +89,7 @@ def emit_kernel(module: Module, kernel: ir.Kernel, name: str, is_dynamic: bool =
 
 
 def _parameter(buffer: ir.Buffer, is_output: bool) -> str:
-    size = buffer.size * buffer.dtype.itemsize
+    size = buffer.existing * buffer.dtype.itemsize
     known = f" dereferenceable({size})" if size and not is_symbolic(size) else ""
     return f"ptr noalias{'' if is_output else ' readonly'}{known}"
 
