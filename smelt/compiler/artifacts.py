@@ -11,7 +11,7 @@ A stage reads one artifact and makes the next one; none is changed afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,12 +64,13 @@ class Traced:
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """What a program for any length is given for one: its slots with their extents, the numbers
-    that machine code reads, and those that are arguments.
+    that machine code reads, and those that are arguments. `evaluate` gives the values of formulas.
     """
 
     slots: tuple[Slot, ...]
     numbers: np.ndarray
     arguments: list[np.ndarray]
+    evaluate: Callable[[Sequence[str]], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)

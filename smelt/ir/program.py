@@ -113,7 +113,9 @@ class Program:
     @property
     def is_dynamic(self) -> bool:
         """Whether extents are symbolic: the program serves more than one shape."""
-        return any(is_symbolic(extent) for slot in self.slots for extent in slot.shape)
+        shapes = [slot.shape for slot in self.slots]
+        shapes += [buffer.shape for kernel in self.kernels for buffer in kernel.buffers]
+        return any(is_symbolic(extent) for shape in shapes for extent in shape)
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

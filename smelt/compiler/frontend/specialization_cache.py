@@ -133,11 +133,25 @@ class SpecializationCache:
         have_history = context.grad_enabled and any(entry.has_history for entry in self._all)
         if settings.current.check_nan or self.dynamic is False or have_history:
             return None
-        axes = self._named_axes(call)
-        if axes is None and not self._is_static:
-            axes = changing_axes([entry.signature for entry in self._all], call.signature)
-        if axes is None:
+        if isinstance(self.dynamic, tuple):
+            axes = axes_of(self._builder.function, call, self.dynamic)
+            check_lengths(call, axes)
+            return self._for_any(call, axes)
+        found = changing_axes([entry.signature for entry in self._all], call.signature)
+        if self._is_static or found is None:
             return None
+        try:
+            return self._for_any(call, found)
+        except Exception as problem:  # the user did not ask for it: a version for this call will do
+            self._is_static = True
+            made = self._make(call)  # or it fails, too, and says so
+            warn(
+                f"{self.name} cannot be compiled for all lengths, so each has a version of its own "
+                f"(dynamic=False says so from the start): {problem}"
+            )
+            return made
+
+    def _for_any(self, call: Call, axes: Sequence[Axes]) -> Specialization | None:
         self._check_allowed(call.signature)
         template = make_template(self._builder, call, axes)
         if template is None:
@@ -160,14 +174,6 @@ class SpecializationCache:
         call = flatten_call(tuple(arguments), {})
         entry = self._exact(call.signature) or self._make(call)
         return entry.run_checked(arguments)
-
-    def _named_axes(self, call: Call) -> list[Axes] | None:
-        """Returns the dynamic axes that the user named."""
-        if not isinstance(self.dynamic, tuple):
-            return None
-        axes = axes_of(self._builder.function, call, self.dynamic)
-        check_lengths(call, axes)
-        return axes
 
     # --- making one -------------------------------------------------------------------------------
 

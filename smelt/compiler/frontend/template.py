@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ class Numbers:
 
     def __init__(self, guards: symbolic.Guards, executable: Executable) -> None:
         traced = executable.traced
+        self._guards = guards
         self._slots = executable.slots
         self._extents = guards.values([extent for slot in self._slots for extent in slot.shape])
         self._numbers = guards.evaluation(executable.native.parameters)
@@ -130,4 +132,7 @@ class Numbers:
         numbers = np.array(self._numbers(*values), np.int64)
         pairs = zip(self._arguments(*values), self._dtypes, strict=True)
         arguments = [np.array(value, dtype.storage) for value, dtype in pairs]
-        return Parameters(tuple(slots), numbers, arguments)
+        return Parameters(tuple(slots), numbers, arguments, partial(self._evaluated, values))
+
+    def _evaluated(self, values: Sequence[int], formulas: Sequence[str]) -> tuple[Any, ...]:
+        return self._guards.evaluation(formulas)(*values)

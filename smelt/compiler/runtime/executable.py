@@ -112,6 +112,7 @@ class Executable:
         self.checked: Any = None  # what runs it under `check_nan`, made then
         self.steps = 0  # that ran so far
         self.seconds = SLICE_SECONDS  # that a step takes, as far as is known
+        self.parameters: Parameters | None = None  # of one length, if it serves any
         self._bind(self.slots)
         self._given: list[tuple[int, int]] = []  # addresses that each call writes into its table
         self._frames = [Frame(self)]  # that no call uses
@@ -153,7 +154,8 @@ class Executable:
     def at(self, parameters: Parameters) -> Executable:
         """Returns this executable, which serves any length, for one: both share all memory."""
         made = copy.copy(self)
-        made.slots, made.steps, made.checked = parameters.slots, 0, None
+        made.parameters, made.slots = parameters, parameters.slots
+        made.steps, made.checked = 0, None
         made.results = [_result(one.position, made.slots[one.position]) for one in self.results]
         count = len(self.traced.graph.arguments) - len(parameters.arguments)
         made.arguments = [pair for pair in self.arguments if pair[1] < count]
@@ -163,7 +165,6 @@ class Executable:
             if number >= count
         ]
         made._given.append((self.arena_position + 1, address(parameters.numbers)))
-        made._kept = [*self._kept, parameters.numbers, *parameters.arguments]
         return made
 
     def _keep(self, array: np.ndarray) -> int:

@@ -12,7 +12,8 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import Tensor, nn, optim
-from smelt.errors import ArgumentError, ShapeError
+from smelt.compiler.frontend import specialization_cache
+from smelt.errors import ArgumentError, CompileError, ShapeError, SmeltError
 
 LENGTHS = (9, 13, 10, 17, 9, 12, 21, 25, 11, 29)
 
@@ -183,3 +184,78 @@ def test_an_axis_that_is_not_there() -> None:
     step = smelt.compile(lambda x: x, dynamic={"x": {2: "n"}})
     with pytest.raises(ArgumentError, match="axis 2 does not exist"):
         step(smelt.ones(3))
+
+
+def test_lengths_that_change_are_found() -> None:
+    step = smelt.compile(lambda x, y: (x * 2).sum(1) + y)
+    for length in (20, 25, 30, 18, 21, 29, 19):
+        assert step(smelt.ones(3, length), smelt.ones(3)).tolist() == [2 * length + 1] * 3
+    assert step.traces <= 4
+
+
+def test_axes_that_differ_in_a_later_call_have_names_of_their_own() -> None:
+    step = smelt.compile(lambda x, y: x.sum() + y.sum())
+    for one, other in ((17, 17), (18, 18), (19, 19), (20, 20), (20, 30), (21, 29)):
+        assert step(smelt.ones(one), smelt.ones(other)).item() == one + other
+    assert step.traces <= 5
+
+
+def test_without_dynamic_each_length_has_its_version() -> None:
+    step = smelt.compile(lambda x: x + 1, dynamic=False)
+    for length in range(2, 7):
+        step(smelt.ones(length))
+    assert step.traces == 5
+
+
+def test_what_cannot_be_for_any_length_is_told_and_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: Any) -> None:
+        raise CompileError("not today")
+
+    monkeypatch.setattr(specialization_cache, "make_template", broken)
+    step = smelt.compile(lambda x: x + 1)
+    for length in (2, 3):
+        step(smelt.ones(length))
+    with pytest.warns(UserWarning, match="cannot be compiled for all lengths.*not today"):
+        assert step(smelt.ones(4)).tolist() == [2] * 4
+    assert step(smelt.ones(5)).tolist() == [2] * 5
+
+
+def test_a_step_that_always_fails_says_so_once() -> None:
+    step = smelt.compile(lambda x: x + smelt.ones(2, x.shape[0], 3) if x.shape[0] < 5 else x @ 1.5)
+    for length in (3, 4):
+        step(smelt.ones(length, 3))
+    with pytest.raises(SmeltError):
+        step(smelt.ones(6, 3))
+
+
+def test_many_steps_of_any_length_in_one_call() -> None:
+    def count(x: Tensor) -> Tensor:
+        total.copy_(total + x.sum())
+        return x * 2
+
+    total = smelt.zeros(())
+    step = smelt.compile(count)
+    for length in (20, 21, 22, 23):
+        assert step.repeat(3, smelt.ones(length)).shape == (3, length)
+        rows = smelt.ones(6, length)
+        assert step.over(rows, batch_size=2).shape == (3, 2, length)
+    assert total.item() == 3 * 86 + 6 * 86
+
+
+def test_an_evaluated_model_takes_any_length() -> None:
+    model = Gated()
+    compiled = smelt.compile(model).eval()
+    with smelt.no_grad():
+        for length in (20, 21, 22, 23, 24):
+            x = smelt.ones(2, length, dtype=smelt.int64)
+            np.testing.assert_allclose(compiled(x).numpy(), model.eval()(x).numpy(), rtol=1e-5)
+    assert compiled.traces <= 4
+
+
+def test_what_a_version_for_any_length_tells_of_itself() -> None:
+    step = smelt.compile(lambda x: (x * 2).sum(1), dynamic={"x": {1: "length"}})
+    step(smelt.ones(3, 20))
+    assert "length" in step.explain("all")
+    assert step.memory().arguments == 4 * 3 * 20
+    assert repr(step)
+    assert len(step.times) == 1
