@@ -299,7 +299,9 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def check_concrete(self, what: str) -> None:
         """Raises TraceError, which names the wish `what`, for a tensor without a value."""
         if self.is_traced:
-            raise concretization_error(self._data, what)
+            error = concretization_error(self._data, what)
+            current_engine().note_refusal(error)
+            raise error
         current_engine().note_value(self, what)  # what a trace does next may depend on the value
 
     def __getitem__(self, index: Any) -> Tensor:

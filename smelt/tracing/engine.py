@@ -83,6 +83,9 @@ class Engine:
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Is told that Python looks at the value of a concrete tensor."""
 
+    def note_refusal(self, error: errors.TraceError) -> None:
+        """Is told that Python is refused a value, which decides where the code goes on."""
+
     def note_array(self, array: np.ndarray) -> None:
         """Is told that a NumPy array is used as it is now."""
 
@@ -115,6 +118,10 @@ class NestedEngine(Engine):
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Tells the outer engine."""
         self.outer.note_value(tensor, what)
+
+    def note_refusal(self, error: errors.TraceError) -> None:
+        """Tells the outer engine."""
+        self.outer.note_refusal(error)
 
     def note_array(self, array: np.ndarray) -> None:
         """Tells the outer engine."""

@@ -60,6 +60,7 @@ class Tracer(GraphBuilder):
         self._cleared: set[int] = set()
         self._arrays: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
         self._values: dict[int, tuple[Tensor, bytes]] = {}
+        self._refusal: TraceError | None = None
 
     # --- the engine's verbs ----------------------------------------------------------------------
 
@@ -121,6 +122,12 @@ class Tracer(GraphBuilder):
             raise TraceError(_VALUE_CHANGED.format(what, tensor.shape))
         self._values[id(tensor)] = (tensor, tensor.stored.tobytes())
 
+    def note_refusal(self, error: TraceError) -> None:
+        """Remembers that Python was refused a value: had it caught that, it would have gone on
+        otherwise than with the value.
+        """
+        self._refusal = self._refusal or error
+
     def note_array(self, array: np.ndarray) -> None:
         """Remembers an array that became a constant, unless nobody else can change it."""
         self._arrays[id(array)] = (weakref.ref(array), array.tobytes())
@@ -157,6 +164,8 @@ class Tracer(GraphBuilder):
 
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
+        if self._refusal is not None:  # and the function caught it
+            raise self._refusal
         self.outputs = outputs
         returned = tuple([self.node_of(output) for output in outputs])
         self._settle_gradients()

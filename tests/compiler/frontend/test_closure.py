@@ -273,11 +273,16 @@ class Stateful(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("way", "name"), [("count", "calls"), ("layer", "layer"), ("hidden", "hidden")]
+    ("way", "words"),
+    [
+        ("count", "gives 'calls' of a Stateful another value"),
+        ("layer", "a Parameter cannot be made inside a compiled step"),
+        ("hidden", "gives 'hidden' of a Stateful another value"),
+    ],
 )
-def test_a_module_that_changes_what_it_reads(way: str, name: str) -> None:
+def test_a_module_that_changes_what_it_reads(way: str, words: str) -> None:
     module = Stateful(way)
-    with pytest.raises(errors.TraceError, match=f"gives '{name}' of a Stateful another value"):
+    with pytest.raises(errors.TraceError, match=words):
         smelt.compile(lambda x: module(x))(ONE)
 
 

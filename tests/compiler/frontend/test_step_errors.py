@@ -133,3 +133,21 @@ def test_threads_share_one_step() -> None:
     assert not failures
     assert total.item() == sum(range(50)) * (4 + 5 + 4 + 5)
     assert step.traces == 2
+
+
+def test_a_refused_value_that_the_step_catches_is_refused_still() -> None:
+    @smelt.compile
+    def step(x: smelt.Tensor) -> smelt.Tensor:
+        try:
+            return x if x.sum() > 0 else -x
+        except Exception:
+            return x * 0
+
+    with pytest.raises(TraceError, match="bool()"):
+        step(smelt.ones(2))
+
+
+def test_layers_are_made_before_the_step() -> None:
+    step = smelt.compile(lambda x: smelt.nn.Linear(3, 1)(x))
+    with pytest.raises(TraceError, match="would draw it anew at every call"):
+        step(smelt.ones(2, 3))
