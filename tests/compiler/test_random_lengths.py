@@ -41,7 +41,7 @@ def with_rows(part: smelt.Tensor, count: int) -> smelt.Tensor:
     return smelt.tensor(np.resize(rows, (count, *rows.shape[1:])))
 
 
-@pytest.mark.filterwarnings("ignore:.*is compiled for the:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*is compiled once more:UserWarning")
 @pytest.mark.parametrize("seed", range(FIRST, LAST))
 def test_bits_are_those_of_exact_versions(seed: int) -> None:
     try:

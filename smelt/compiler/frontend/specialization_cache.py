@@ -229,22 +229,27 @@ class SpecializationCache:
         count = self.traces - len(self._templates)
         if count and count % MANY == 0:
             warn(
-                f"{self.name} is compiled for the {self.traces + 1}th time: "
-                f"{self._difference(signature)}. Pad to a few sizes, or drop the last partial batch"
+                f"{self.name} is compiled once more, after {self.traces} versions: "
+                f"{self._difference(signature)}"
             )
 
     def _difference(self, signature: Signature) -> str:
-        """Names what is new in a signature against the nearest one, the latest of the near ones."""
-        known = [version.signature for version in reversed(self._versions())]
-        if not known:
+        """Names what is new in a call against the nearest version, the latest of the near ones."""
+        versions = list(reversed(self._versions()))
+        if not versions:
             return "first call"
-        nearest = max(known, key=lambda entry: sum(map(operator.eq, entry, signature)))
+        nearest = max(versions, key=lambda one: sum(map(operator.eq, one.signature, signature)))
         changes = [
             f"argument {number} was {_brief(a)}, is {_brief(b)}"
-            for number, (a, b) in enumerate(zip(nearest[1:], signature[1:], strict=False))
+            for number, (a, b) in enumerate(zip(nearest.signature[1:], signature[1:], strict=False))
             if a != b
         ]
-        return "; ".join(changes) or "the arguments' structure or a setting changed"
+        if changes:
+            return "; ".join(changes) + ". Pad to a few sizes, or drop the last partial batch"
+        changed = nearest.guards.change()
+        if changed:
+            return f"{changed}. Pass it as an argument, or keep it in a tensor that copy_ changes"
+        return "the arguments' structure changed"
 
 
 def _brief(part: Any) -> str:

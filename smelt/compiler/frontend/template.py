@@ -47,7 +47,7 @@ class Template:
         self.executable = executable
         self.is_for_one_length = questions.is_settled  # the step, or the compiler, wanted to know
         self.instances: dict[tuple[int, ...], Specialization] = {}  # by lengths
-        self._guards = traced.guards
+        self.guards = traced.guards
         self._grad_enabled = context.grad_enabled
         self._wants_history = any(output.requires_grad for output in traced.tracer.outputs)
         self._serves = questions.test()
@@ -71,13 +71,13 @@ class Template:
 
     def _check(self) -> bool:
         """Returns whether what the trace depends on is now as it was then."""
-        return (self._grad_enabled or not context.grad_enabled) and self._guards.check()
+        return (self._grad_enabled or not context.grad_enabled) and self.guards.check()
 
     def _made(
         self, signature: Signature, values: tuple[int, ...], run_checked: Run
     ) -> Specialization:
         executable = self.executable.at(self._numbers.parameters(values))
-        known = signature, signature[1:], self._grad_enabled, self._guards, executable
+        known = signature, signature[1:], self._grad_enabled, self.guards, executable
         return Specialization(*known, executable.run_once, run_checked, False, self._wants_history)
 
 

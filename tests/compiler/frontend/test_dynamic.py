@@ -66,7 +66,7 @@ def training(model: nn.Module, **settings: Any) -> Any:
     return step
 
 
-@pytest.mark.filterwarnings("ignore:.*is compiled for the:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*is compiled once more:UserWarning")
 @pytest.mark.parametrize("make", [Averaged, Gated, Attending])
 def test_training_has_the_bits_of_exact_steps(make: Callable[[], nn.Module]) -> None:
     model = make()
