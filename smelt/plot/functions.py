@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,9 @@ def _activation(axes: Axes, name: str, function: Function, x: np.ndarray, deriva
     heights = _values(f"activations: {name}", function, x)
     axes.plot(*_broken(x, heights), color=BLUE, linewidth=2, label="value")
     if derivative:
-        slopes = grad(lambda x: function(x).sum())(tensor(x, dtype=float64)).numpy()
+        with warnings.catch_warnings():  # a jump has no slope, which is what the curve shows
+            warnings.filterwarnings("ignore", ".*its derivative is zero")
+            slopes = grad(lambda x: function(x).sum())(tensor(x, dtype=float64)).numpy()
         dashes: dict[str, Any] = {"linewidth": 1.5, "linestyle": (0, (4, 2))}
         axes.plot(*_broken(x, slopes), color=ORANGE, label="slope", **dashes)
     axes.margins(x=0)
