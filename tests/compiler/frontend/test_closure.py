@@ -325,7 +325,7 @@ def test_the_warning_of_many_versions_names_what_changed() -> None:
     rate = 0.0
     step = smelt.compile(lambda x: x * rate)
     for rate in map(float, range(8)):
-        step(ONE)
+        assert step(ONE).item() == rate
     rate = 8.0
     with pytest.warns(UserWarning, match=r"'rate', which the step reads, is not what it was \(7"):
         assert step(ONE).item() == rate
