@@ -108,20 +108,25 @@ Plan = SerialPlan | TransposePlan | VectorPlan
 
 def make_plan(loop: Loop, cpu: CPU) -> Plan:
     """Returns the cheapest plan for the nest that a loop begins."""
+    best, _ = chosen_plan(loop, cpu)
+    return tiled(best, cpu) if isinstance(best, VectorPlan) else best
+
+
+def chosen_plan(loop: Loop, cpu: CPU) -> tuple[Plan, list[Plan]]:
+    """Returns the cheapest plan, before its tile is chosen, and all that there are."""
     nest = find_nest(loop)
     plans = candidates(nest, cpu)
-    best = plans[0]
-    if len(plans) > 1 and nest.info.registers.assigns:
-        # the order of sums depends on the plan: it is chosen for the size class of each extent
-        (of_class,) = OfSizeClass((loop,)).loop(loop)
-        assert isinstance(of_class, Loop)
-        judged = candidates(find_nest(of_class), cpu)
-        chosen = _vector_name(min(judged, key=lambda plan: plan.cost))
-        best = next((plan for plan in plans if _vector_name(plan) == chosen), best)
-    elif len(plans) > 1:
+    if len(plans) == 1:
+        return plans[0], plans
+    if not nest.info.registers.assigns:
         # every plan gives the same bits: what suits the sample of unknown extents serves for all
-        best = min(plans, key=lambda plan: sample(plan.cost))
-    return tiled(best, cpu) if isinstance(best, VectorPlan) else best
+        return min(plans, key=lambda plan: sample(plan.cost)), plans
+    # the order of sums depends on the plan: it is chosen for the size class of each extent
+    (of_class,) = OfSizeClass((loop,)).loop(loop)
+    assert isinstance(of_class, Loop)
+    judged = candidates(find_nest(of_class), cpu)
+    name = _vector_name(min(judged, key=lambda plan: plan.cost))
+    return next((plan for plan in plans if _vector_name(plan) == name), plans[0]), plans
 
 
 def _vector_name(plan: Plan) -> str:
