@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,6 @@ import numpy as np
 
 from smelt.ir.polynomial import Polynomial, divided
 
-_NO_FUNCTIONS: Mapping[str, Callable[..., Any]] = {}
 LEAST_BOUND = 32  # below it lengths share one version, as far as memory is concerned
 FAR_BOUND = 2048  # above it memory is reserved with care
 LEAST = 2  # a symbol is never smaller: 0 and 1 are special everywhere, and compiled apart
@@ -93,7 +92,7 @@ class Guards:
             condition if outcome else f"not {condition}"
             for condition, outcome in self.outcomes.items()
         ]
-        return _function(self.symbols, " and ".join(conditions), self.functions)
+        return self._function(" and ".join(conditions))
 
     def values(self, numbers: list[Any]) -> Callable[..., tuple[Any, ...]]:
         """Returns a function of the symbols' values that gives those of symbolic numbers."""
@@ -101,7 +100,12 @@ class Guards:
 
     def evaluation(self, formulas: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
         """Returns a function of the symbols' values that gives those of formulas."""
-        return _function(self.symbols, "(" + "".join(f"{text}, " for text in formulas) + ")")
+        return self._function("(" + "".join(f"{text}, " for text in formulas) + ")")
+
+    def _function(self, body: str) -> Callable[..., Any]:
+        # the body is made of symbols' names, numbers and operators, by this file alone
+        names = ", ".join(self.symbols)
+        return eval(f"lambda {names}: {body}", {"math": math, **self.functions})
 
 
 def _bound(number: int) -> int:
@@ -110,13 +114,6 @@ def _bound(number: int) -> int:
     while bound < number:
         bound *= 4 if bound < FAR_BOUND else 2
     return bound
-
-
-def _function(
-    names: Mapping[str, int], body: str, functions: Mapping[str, Callable[..., Any]] = _NO_FUNCTIONS
-) -> Callable[..., Any]:
-    # the body is made of symbols' names, numbers and operators, by this file alone
-    return eval(f"lambda {', '.join(names)}: {body}", {"math": math, **functions})
 
 
 class Symbolic:
@@ -415,15 +412,12 @@ def _divided(a: Any, b: Any) -> tuple[Any, Any]:
     value, left_over = divmod(sample(a), sample(b))
     if rest.constant == 0 or (not is_symbolic(b) and rest.constant is not None):
         return _made(guards, quotient, value), rest.constant
-    left = _made(guards, rest, _evaluated(rest, guards))
+    (rest_value,) = guards.evaluation([rest.text])(*guards.symbols.values())
+    left = _made(guards, rest, rest_value)
     extra = _atom(guards, operator.floordiv, "//", left, b)
     remainder = _atom(guards, operator.mod, "%", left, b)
     assert remainder.sample == left_over
     return _made(guards, quotient + extra.polynomial, value), remainder
-
-
-def _evaluated(polynomial: Polynomial, guards: Guards) -> int:
-    return int(_function(guards.symbols, polynomial.text)(*guards.symbols.values()))
 
 
 def _atom(

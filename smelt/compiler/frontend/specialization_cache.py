@@ -137,8 +137,10 @@ class SpecializationCache:
             axes = axes_of(self._builder.function, call, self.dynamic)
             check_lengths(call, axes)
             return self._for_any(call, axes)
+        if self._is_static:
+            return None
         found = changing_axes([entry.signature for entry in self._all], call.signature)
-        if self._is_static or found is None:
+        if found is None:
             return None
         try:
             return self._for_any(call, found)
@@ -159,7 +161,7 @@ class SpecializationCache:
         self.traces += 1
         self._is_static |= template.is_for_one_length
         self._templates = [*self._templates, template][-CAPACITY:]
-        return self._instance(call.signature)
+        return template.instance(call.signature, self._run_exactly)
 
     def _instance(self, signature: Signature) -> Specialization | None:
         """Returns what a template has for a call, made if need be; None where none serves it."""
