@@ -78,8 +78,8 @@ def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[st
         yield f"test accuracy  {result.accuracy:.4f} ({right} of {result.held_out} held-out digits)"
     yield f"run folder     {folder}"
     yield f"files          {', '.join(sorted(path.name for path in folder.iterdir()))}"
-    trace = sum(times.trace for times in result.step.times)
-    compiling = sum(times.compile for times in result.step.times)
+    trace = sum(times.trace for step in result.steps for times in step.times)
+    compiling = sum(times.compile for step in result.steps for times in step.times)
     training = history.seconds - trace - compiling
     yield (
         f"time           import {imported:.2f} s, trace {trace:.2f} s, compile {compiling:.2f} s, "

@@ -33,12 +33,12 @@ class Result:
 
     Attributes:
         history: of every finished epoch.
-        step: the compiled training step.
+        steps: the compiled training steps.
         held_out: how many digits were held out.
     """
 
     history: train.History
-    step: Any
+    steps: list[Any]
     held_out: int
 
     @property
@@ -96,21 +96,24 @@ def run(
     optimizer = optim.Adam(model.parameters(), lr=lr)
     steps = max(1, epochs * len(DataLoader(training, batch_size)))
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    step = train.training_step(model, optimizer, F.cross_entropy, schedule)
-    metrics: dict[str, Any] = {"loss": F.cross_entropy, "accuracy": train.accuracy}
     run_folder = train.RunFolder(folder, model, {"recipe": "digits", **config})
     history = train.fit(
         model,
-        step,
+        F.cross_entropy,
+        optimizer,
         training,
         epochs=epochs,
         batch_size=batch_size,
-        validate=train.evaluator(model, metrics, held_out),
-        callbacks=(run_folder, *callbacks),
+        validation=held_out,
+        metrics={"accuracy": train.accuracy},
+        scheduler=schedule,
+        callbacks=callbacks,
+        run=run_folder,
+        progress=False,
     )
     if history.epochs and not history.interrupted:
         draw(run_folder.path, model, history, held_out)
-    return Result(history, step, len(held_out))
+    return Result(history, run_folder.training.update.steps, len(held_out))
 
 
 def draw(folder: Path, model: nn.Module, history: train.History, held_out: TensorDataset) -> None:

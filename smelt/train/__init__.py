@@ -2,12 +2,22 @@
 
 from smelt.deprecated import rename
 from smelt.train.background import BackgroundEvaluator, Evaluation
+from smelt.train.early_stopping import EarlyStopping
 from smelt.train.evaluate import evaluator, predict
-from smelt.train.fit import fit, training_step
-from smelt.train.history import Callback, Epoch, History
+from smelt.train.fit import fit
+from smelt.train.history import Callback, Epoch, History, Progress, StopTraining
 from smelt.train.metrics import accuracy, confusion_matrix
 from smelt.train.progress import progress
-from smelt.train.run import RunFolder, new_folder, read_config, read_metrics, read_model
+from smelt.train.run import (
+    RunFolder,
+    new_folder,
+    read_checkpoint,
+    read_config,
+    read_metrics,
+    read_model,
+)
+from smelt.train.step import training_step
+from smelt.train.training import Training
 from smelt.train.writer import MetricsWriter
 
 rename(__name__, {"examiner": "evaluator"})
@@ -15,11 +25,15 @@ rename(__name__, {"examiner": "evaluator"})
 __all__ = [
     "BackgroundEvaluator",
     "Callback",
+    "EarlyStopping",
     "Epoch",
     "Evaluation",
     "History",
     "MetricsWriter",
+    "Progress",
     "RunFolder",
+    "StopTraining",
+    "Training",
     "accuracy",
     "confusion_matrix",
     "evaluator",
@@ -27,6 +41,7 @@ __all__ = [
     "new_folder",
     "predict",
     "progress",
+    "read_checkpoint",
     "read_config",
     "read_metrics",
     "read_model",

@@ -28,6 +28,11 @@ def progress(file: TextIO | None = None) -> Callback:
     return LiveProgress(target) if live else PlainProgress(target)
 
 
+def is_progress(callback: Callback) -> bool:
+    """Returns whether a callback shows how far the training is."""
+    return isinstance(callback, (PlainProgress, LiveProgress, CellProgress))
+
+
 class PlainProgress(Callback):
     """Prints about ten lines in all: the first epoch, the last, and some between."""
 

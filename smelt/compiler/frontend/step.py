@@ -16,7 +16,14 @@ from smelt import settings, tree
 from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.compiled_module import is_module, view_of
 from smelt.compiler.frontend.lengths import NamedAxes, as_axes
-from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
+from smelt.compiler.frontend.minibatches import (
+    checked_order,
+    common_rows,
+    joined,
+    ordered_runs,
+    runs,
+    stacked,
+)
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.batches import Batches
@@ -224,7 +231,6 @@ class CompiledStep:
         shuffle: bool = False,
         epochs: int = 1,
         drop_last: bool = False,
-        *,
         order: Any = None,
     ) -> Any:
         """Runs the step over whole data sets, batch by batch, natively.
