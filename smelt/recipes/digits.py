@@ -21,10 +21,11 @@ from smelt.data import DataLoader, TensorDataset, load_digits
 from smelt.random import manual_seed
 from smelt.tensor import Tensor
 
-__all__ = ["CLASSES", "Result", "classify", "make_model", "run"]
+__all__ = ["CLASSES", "DEFAULTS", "Result", "classify", "make_model", "run"]
 
 CLASSES = 10
 DROPOUT = 0.3
+DEFAULTS: dict[str, Any] = {"epochs": 60, "lr": 5e-3, "batch_size": 64, "seed": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +71,20 @@ def run(
     batch_size: int = 64,
     seed: int = 0,
     callbacks: Sequence[train.Callback] = (),
+    resume: bool = False,
 ) -> Result:
     """Trains on the bundled digits, tests on those held out, and keeps everything in a folder.
 
     After Ctrl-C the folder has all but the figures.
 
     Args:
-        folder: a new folder for weights, metrics, settings and figures.
+        folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         epochs: passes over the training digits.
         lr: Adam's learning rate at the start; it falls to 0 along half a cosine.
         batch_size: digits a step.
         seed: of the first weights and of the order of the digits; the split is always the same.
         callbacks: whom else to tell about each epoch.
+        resume: whether to go on with the run in the folder; the settings must be its own.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already.
@@ -96,7 +99,8 @@ def run(
     optimizer = optim.Adam(model.parameters(), lr=lr)
     steps = max(1, epochs * len(DataLoader(training, batch_size)))
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    run_folder = train.RunFolder(folder, model, {"recipe": "digits", **config})
+    settings = {"recipe": "digits", **config}
+    run_folder = train.RunFolder(folder, model, settings, resume=resume)
     history = train.fit(
         model,
         F.cross_entropy,
@@ -109,6 +113,7 @@ def run(
         scheduler=schedule,
         callbacks=callbacks,
         run=run_folder,
+        resume=resume,
         progress=False,
     )
     if history.epochs and not history.interrupted:

@@ -26,6 +26,8 @@ from smelt.train.validation import validation_of
 
 __all__ = ["fit"]
 
+Location = str | os.PathLike[str]
+
 
 @checked
 def fit(
@@ -49,8 +51,8 @@ def fit(
     accumulate: int = 1,
     averaged: AveragedModel | None = None,
     callbacks: Sequence[Callback] = (),
-    run: RunFolder | str | os.PathLike[str] | None = None,
-    resume: bool | str | os.PathLike[str] = False,
+    run: RunFolder | Location | None = None,
+    resume: bool | Location = False,
     progress: bool = True,
     seed: int | None = None,
 ) -> History:
@@ -121,10 +123,17 @@ def fit(
     if isinstance(scheduler, ReduceLROnPlateau):
         per_step = None
     update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate)
-    options = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last}
-    feed = feed_of(data, **options, target=target)
+    feed = feed_of(
+        data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target
+    )
     validate, better = validation_of(averaged or model, loss, validation, metrics)
-    plan = {**options, "accumulate": accumulate, "batches": feed.batches}
+    plan = {
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "drop_last": drop_last,
+        "accumulate": accumulate,
+        "batches": feed.batches,
+    }
     told = [*callbacks]
     if run is not None and not isinstance(run, RunFolder):
         config = {**plan, "epochs": epochs, "steps": steps}
@@ -134,10 +143,8 @@ def fit(
     if progress and not any(map(is_progress, told)):
         told.append(shown_progress())
     training = Training(update, feed, None if per_step else scheduler, told, plan, better)
-    if resume is True and run is None:
-        raise ArgumentError("fit: resume=True needs run=, the folder to go on from")
     if resume is not False:
-        training.load_state_dict(read_checkpoint(run.path if resume is True else resume))
+        training.load_state_dict(read_checkpoint(_source(run, resume)))
     loop = Loop(training, epochs, steps, steps_per_epoch, validate, run)
     model.train()
     with terminable():
@@ -166,3 +173,12 @@ def _check(
     ):
         if value is not None and (not is_whole_number(value) or value < least):
             raise ArgumentError(f"fit: {name}={value!r} must be a whole number, at least {least}")
+
+
+def _source(run: RunFolder | None, resume: bool | Location) -> Location:
+    """Returns where to go on from."""
+    if not isinstance(resume, bool):
+        return resume
+    if run is None:
+        raise ArgumentError("fit: resume=True needs run=, the folder to go on from")
+    return run.path

@@ -26,8 +26,9 @@ Loss = Callable[..., Tensor]  # (the model's output, the target) -> a number to 
 class Scheduler(Protocol):
     """What changes the learning rate: any of `smelt.optim.lr_scheduler`."""
 
-    def step(self) -> Any:
-        """Goes one step on."""
+    @property
+    def step(self) -> Callable[..., Any]:
+        """Goes one step on; some look at a figure."""
 
 
 class Optimizer(Protocol):
