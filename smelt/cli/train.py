@@ -67,15 +67,13 @@ def train(
     passes = _counted(config["epochs"], "epoch")
     print(f"smelt train {recipe}: seed {config['seed']}, {passes}, run folder {folder}", flush=True)
     with settings(threads=threads):
-        result = digits.run(
-            folder, **config, callbacks=[progress()], resume=resume is not None
-        )
+        result = digits.run(folder, **config, callbacks=[progress()], resume=resume is not None)
     for line in _report(result, folder, imported):
         print(line)
     return INTERRUPTED if result.history.interrupted else 0
 
 
-def _resumed(run: Path, given: dict[str, Any]) -> tuple[str, Path, dict[str, Any]]:
+def _resumed(run: Path, given: dict[str, Any]) -> tuple[Literal["digits"], Path, dict[str, Any]]:
     """Returns recipe, folder and settings of a run that goes on."""
     more = [name for name, value in given.items() if value is not None]
     if more:
@@ -86,7 +84,7 @@ def _resumed(run: Path, given: dict[str, Any]) -> tuple[str, Path, dict[str, Any
     recipe = config.pop("recipe", None)
     if recipe != "digits" or config.keys() != digits.DEFAULTS.keys():
         raise FileError(f"{run}: holds no run of smelt train")
-    return recipe, run, config
+    return "digits", run, config
 
 
 def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[str]:

@@ -50,6 +50,11 @@ class Feed(ABC):
     def batches(self) -> int | None:
         """How many batches a pass has; None where that is not known beforehand."""
 
+    @property
+    @abstractmethod
+    def batch_size(self) -> int | None:
+        """How many samples a batch has; None where that is not known beforehand."""
+
     def begin(self, number: int) -> Pass:
         """Returns the beginning of a new pass, whose order is drawn from the default generator."""
         seed = int(randint(0, 1 << 62, ()))
@@ -87,14 +92,19 @@ class MemoryFeed(Feed):
     def __init__(self, data: Any, batch_size: int, shuffle: bool, drop_last: bool) -> None:
         self.arrays, self.structure = tree.flatten(data)
         self.samples = len(self.arrays[0])
-        self.size, self.shuffle = batch_size, shuffle
+        self._size, self.shuffle = batch_size, shuffle
         self.rows = self.samples - (self.samples % batch_size if drop_last else 0)
         self._order = np.arange(self.rows)
 
     @property
     def batches(self) -> int:
         """How many batches a pass has."""
-        return -(-self.rows // self.size)
+        return -(-self.rows // self._size)
+
+    @property
+    def batch_size(self) -> int:
+        """How many samples a batch has."""
+        return self._size
 
     def go_to(self, place: Pass) -> None:
         """Works out the order of the pass."""
@@ -105,12 +115,12 @@ class MemoryFeed(Feed):
     def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
         """Makes steps; those by one batch each are one native call."""
         batches = min(steps * update.accumulate, self.batches - place.done)
-        rows = self._order[place.done * self.size : (place.done + batches) * self.size]
+        rows = self._order[place.done * self._size : (place.done + batches) * self._size]
         if update.accumulate == 1 and batches:
             step = update.compiled(self.structure)
-            losses = step.over(*self.arrays, batch_size=self.size, order=rows).numpy()
+            losses = step.over(*self.arrays, batch_size=self._size, order=rows).numpy()
         else:
-            every = np.array_split(rows, range(self.size, len(rows), self.size))
+            every = np.array_split(rows, range(self._size, len(rows), self._size))
             first = range(0, batches, update.accumulate)
             groups = [map(self._batch, every[n : n + update.accumulate]) for n in first]
             losses = [update.by_several(list(group)) for group in groups]
@@ -138,6 +148,11 @@ class LoaderFeed(Feed):
     def batches(self) -> int | None:
         """How many batches a pass has, where the loader says so."""
         return len(self.loader) if isinstance(self.loader, Sized) else None
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many samples a batch has, where the loader says so."""
+        return getattr(self.loader, "batch_size", None)
 
     def _own_state(self) -> Tensor | None:
         generator = getattr(self.loader, "generator", None)

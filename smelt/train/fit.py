@@ -123,9 +123,7 @@ def fit(
     if isinstance(scheduler, ReduceLROnPlateau):
         per_step = None
     update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate)
-    feed = feed_of(
-        data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target
-    )
+    feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
     validate, better = validation_of(averaged or model, loss, validation, metrics)
     plan = {
         "batch_size": batch_size,

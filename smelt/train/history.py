@@ -83,6 +83,8 @@ class Progress:
         steps: steps that it will have; None where the length of the data is not known.
         loss: mean over the steps of this epoch so far.
         seconds: how long these steps took.
+        samples_per_second: of the last steps; None where a batch does not say its samples.
+        seconds_left: of training, at the pace of this epoch; None where its end is not known.
     """
 
     epoch: int
@@ -90,6 +92,8 @@ class Progress:
     steps: int | None
     loss: float
     seconds: float
+    samples_per_second: float | None = None
+    seconds_left: float | None = None
 
 
 class StopTraining(Exception):

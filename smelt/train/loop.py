@@ -122,13 +122,30 @@ class Loop:
             a_step = (training.seconds - before) / len(losses)
             wanted = int(CALL / max(a_step, 1e-9))
             self.at_once = max(1, min(wanted, GROWTH * self.at_once))
-            self._tell_all(lambda callback: callback.step(self._progress()))
+            progress = self._progress(a_step)
+            self._tell_all(lambda callback: callback.step(progress))
 
-    def _progress(self) -> Progress:
-        training = self.training
-        number, done = len(training.history.epochs) + 1, len(training.losses)
-        mean = float(np.mean(training.losses))
-        return Progress(number, done, self.steps_an_epoch, mean, training.seconds)
+    def _progress(self, a_step: float) -> Progress:
+        training, losses = self.training, self.training.losses
+        size, left = training.feed.batch_size, self._steps_left()
+        return Progress(
+            epoch=len(training.history.epochs) + 1,
+            step=len(losses),
+            steps=self.steps_an_epoch,
+            loss=float(np.mean(losses)),
+            seconds=training.seconds,
+            samples_per_second=size and size * training.update.accumulate / a_step,
+            seconds_left=None if left == math.inf else left * training.seconds / len(losses),
+        )
+
+    def _steps_left(self) -> float:
+        """Returns how many steps there will be yet; infinity where that is not known."""
+        training, an_epoch = self.training, self.steps_an_epoch
+        left = [math.inf if self.steps is None else self.steps - training.step]
+        if self.epochs is not None and an_epoch is not None:
+            epochs = self.epochs - len(training.history.epochs)
+            left.append(epochs * an_epoch - len(training.losses))
+        return min(left)
 
     def _tell_all(self, tell: Callable[[Callback], object]) -> None:
         """Tells every callback, also when one of them wants the training to stop."""

@@ -14,6 +14,7 @@ from smelt.errors import ArgumentError, StateError
 from smelt.optim.lr_scheduler import ReduceLROnPlateau
 from smelt.random import get_rng_state, set_rng_state
 from smelt.tensor import Tensor
+from smelt.tracing.engine import array_of
 from smelt.train.feed import Feed, Pass
 from smelt.train.history import Callback, Epoch, History
 from smelt.train.step import Scheduler, Update
@@ -156,7 +157,7 @@ class Training:
     def snapshot(self) -> dict[str, Any]:
         """Returns the present moment in memory of its own, for `restore`."""
         return tree.map(
-            lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, self._moment()
+            lambda leaf: _copied(leaf) if isinstance(leaf, Tensor) else leaf, self._moment()
         )
 
     def restore(self, moment: Mapping[str, Any]) -> None:
@@ -185,6 +186,10 @@ class Training:
                     f"the training had {name}={state['plan'].get(name)}, and this one has {value}; "
                     "it goes on with the same data and batches only"
                 )
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    return Tensor(np.array(array_of(tensor)), tensor.dtype)
 
 
 def _by_name(place: Pass) -> dict[str, Any]:

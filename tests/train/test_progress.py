@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from smelt.train import Callback, Epoch, History, progress
-from smelt.train.progress import CellProgress, LiveProgress, PlainProgress, described
+from smelt.train import Callback, Epoch, History, Progress, progress
+from smelt.train.progress import CellProgress, LiveProgress, PlainProgress, described, moment
 
 
 class Terminal(io.StringIO):
@@ -34,6 +34,35 @@ def test_a_file_gets_about_ten_plain_lines() -> None:
     assert lines[0] == "epoch   1/100  loss 1.0000  held out: accuracy 0.5000"
     assert lines[-1].startswith("epoch 100/100  loss 0.0100")
     assert len(lines) == 11
+
+
+def test_the_moment_within_an_epoch_is_told() -> None:
+    progress = Progress(2, 120, 900, 0.03125, 1.0, 2300.4, 72.3)
+    assert moment(progress) == "step 120/900  loss 0.0312  2,300 samples/s  1:12 left"
+    assert moment(Progress(1, 5, None, 2.0, 1.0)) == "step 5  loss 2.0000"
+
+
+def test_a_long_epoch_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    callback = progress(file)
+    callback.start(2)
+    callback.step(Progress(1, 3, 9, 0.5, 1.0))
+    monkeypatch.setattr(sys.modules["smelt.train.progress"], "SELDOM", -1.0)
+    callback.step(Progress(1, 4, 9, 0.5, 1.0))
+    callback.end(History(stopped="loss has not got better"))
+    lines = file.getvalue().splitlines()
+    assert lines == ["epoch 1/2  step 4/9  loss 0.5000", "stopped: loss has not got better"]
+
+
+def test_live_lines_move_within_an_epoch() -> None:
+    pytest.importorskip("rich")
+    file = Terminal()
+    callback = progress(file)
+    callback.start(2)
+    callback.step(Progress(2, 3, 9, 0.5, 1.0))
+    callback.end(History(stopped="enough"))
+    assert "epoch 2/2" in file.getvalue()
+    assert "step 3/9  loss 0.5000  stopped: enough" in file.getvalue()
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
