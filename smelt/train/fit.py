@@ -137,7 +137,7 @@ def fit(
         config = {**plan, "epochs": epochs, "steps": steps}
         run = RunFolder(run, model, config, resume=resume is True)
     if run is not None:
-        told.insert(0, run)
+        told.append(run)  # after the others: a checkpoint has what they have learned by now
     if progress and not any(map(is_progress, told)):
         told.append(shown_progress())
     training = Training(update, feed, None if per_step else scheduler, told, plan, better)

@@ -47,7 +47,7 @@ class Loop:
         """Runs the epochs; however they end, everything is kept and the callbacks hear of it."""
         training, history = self.training, self.training.history
         self.kept = training.snapshot()
-        for callback in training.callbacks:
+        for callback in reversed(training.callbacks):  # the run folder before those it is not for
             callback.start(self._all_epochs())
         try:
             while not self._is_over():
@@ -70,7 +70,7 @@ class Loop:
             training.restore(self.kept)
         if self.run is not None:
             self.run.save_checkpoint()
-        for callback in reversed(training.callbacks):
+        for callback in training.callbacks:
             callback.end(training.history)
 
     def _all_epochs(self) -> int:

@@ -103,11 +103,16 @@ class Training:
         return {name: part for name, part in named.items() if part is not None}
 
     def _remembering(self) -> dict[str, Callback]:
-        return {
-            f"{index} {type(callback).__name__}": callback
-            for index, callback in enumerate(self.callbacks)
-            if type(callback).state_dict is not Callback.state_dict
-        }
+        """Returns the callbacks that have something to remember, by class and, of several, number;
+        others may come and go.
+        """
+        named: dict[str, Callback] = {}
+        for callback in self.callbacks:
+            if callback.state_dict():
+                kind = type(callback).__name__
+                count = sum(name.split()[0] == kind for name in named)
+                named[f"{kind} {count + 1}" if count else kind] = callback
+        return named
 
     def _moment(self) -> dict[str, Any]:
         """Returns all but the past: what the next step depends on."""

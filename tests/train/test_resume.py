@@ -1,11 +1,15 @@
 """A training that was ended at any step and goes on ends with the bits of one that was not.
 
 `SMELT_RESUMES=50` tries as many random steps; one alone: `check(tmp_path, kind, step)`.
+`SMELT_KILLS=200` kills as many trainings at random moments.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from smelt.data import Augmented, DataLoader, TensorDataset
 from smelt.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
 RESUMES = int(os.environ.get("SMELT_RESUMES", "3"))
+KILLS = int(os.environ.get("SMELT_KILLS", "2"))
 EPOCHS, SAMPLES, SIZE = 3, 44, 8
 STEPS = EPOCHS * 6  # five batches of 8 and one of 4
 
@@ -52,7 +57,7 @@ class Job:
             "scheduler_interval": "epoch" if by_epoch else "step",
             "accumulate": 2 if by_epoch else 1,
         }  # fmt: skip
-        stop = train.EarlyStopping("loss", patience=EPOCHS, restore_best=False)
+        stop = train.EarlyStopping("loss", patience=10**9, restore_best=False)
         given = {**chosen, **options}
         given["callbacks"] = [stop, *given.get("callbacks", [])]
         return train.fit(self.model, F.cross_entropy, self.optimizer, self.data, **given)
@@ -137,3 +142,45 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
     steps = {"accumulated": EPOCHS * 3, "iterable": EPOCHS * 5}.get(kind, STEPS)
     step = int(np.random.default_rng(seed).integers(1, steps))
     check(tmp_path, kind, step)
+
+
+# --- kills ----------------------------------------------------------------------------------------
+
+KILLED = """
+import sys
+from smelt import train
+from tests.train.test_resume import Job
+
+job = Job("arrays")
+folder = train.RunFolder(sys.argv[1], job.model, save_every=0.0)
+print("began", flush=True)
+job.fit(folder, epochs=100_000)
+"""
+
+
+def killed(path: Path, seconds: float) -> None:
+    """Trains in a process that writes a checkpoint after each call of steps, and kills it."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", KILLED, str(path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        while process.poll() is None and not (path / "checkpoint.safetensors").exists():
+            time.sleep(0.001)
+        time.sleep(seconds)
+        process.kill()
+
+
+def test_a_training_that_is_killed_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    for seed in range(KILLS):
+        path = tmp_path / f"run{seed}"
+        killed(path, float(np.random.default_rng(seed).uniform(0, 0.2)))
+        steps = train.read_checkpoint(path)["step"]
+        expected = Job("arrays")
+        expected.fit(tmp_path / f"whole{seed}", epochs=None, steps=steps + 3)
+        bits = expected.bits()
+        found = Job("arrays", seed=7)
+        found.fit(path, epochs=None, steps=steps + 3, resume=True)
+        assert found.bits() == bits, seed
+        train.read_model(path, found.model)
+        assert found.bits() == bits, seed
