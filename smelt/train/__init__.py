@@ -6,6 +6,7 @@ from smelt.train.early_stopping import EarlyStopping
 from smelt.train.evaluate import evaluator, predict
 from smelt.train.fit import fit
 from smelt.train.history import Callback, Epoch, History, Progress, StopTraining
+from smelt.train.learning_rate import RangeTest, find_learning_rate
 from smelt.train.metrics import accuracy, confusion_matrix
 from smelt.train.progress import progress
 from smelt.train.run import (
@@ -31,12 +32,14 @@ __all__ = [
     "History",
     "MetricsWriter",
     "Progress",
+    "RangeTest",
     "RunFolder",
     "StopTraining",
     "Training",
     "accuracy",
     "confusion_matrix",
     "evaluator",
+    "find_learning_rate",
     "fit",
     "new_folder",
     "predict",
