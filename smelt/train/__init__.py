@@ -7,6 +7,7 @@ from smelt.train.evaluate import evaluator, predict
 from smelt.train.fit import fit
 from smelt.train.history import Callback, Epoch, History, Progress, StopTraining
 from smelt.train.learning_rate import RangeTest, find_learning_rate
+from smelt.train.loggers import MLflowLogger, TensorBoardLogger
 from smelt.train.metrics import accuracy, confusion_matrix
 from smelt.train.progress import progress
 from smelt.train.run import (
@@ -17,6 +18,7 @@ from smelt.train.run import (
     read_metrics,
     read_model,
 )
+from smelt.train.seeds import seed_everything
 from smelt.train.step import training_step
 from smelt.train.training import Training
 from smelt.train.writer import MetricsWriter
@@ -30,11 +32,13 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "History",
+    "MLflowLogger",
     "MetricsWriter",
     "Progress",
     "RangeTest",
     "RunFolder",
     "StopTraining",
+    "TensorBoardLogger",
     "Training",
     "accuracy",
     "confusion_matrix",
@@ -48,5 +52,6 @@ __all__ = [
     "read_config",
     "read_metrics",
     "read_model",
+    "seed_everything",
     "training_step",
 ]
