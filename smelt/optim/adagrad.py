@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from smelt.optim.checks import not_negative
+from smelt.optim.checks import is_used, not_negative
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -62,7 +62,7 @@ class Adagrad(Optimizer):
         self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
     ) -> None:
         (step_size,), s = scalars, state["sum"]
-        if group["weight_decay"]:
+        if is_used(group["weight_decay"]):
             g = g + group["weight_decay"] * x
         s.copy_(s + g * g)
         x.copy_(x - step_size * g / (sqrt(s) + group["eps"]))

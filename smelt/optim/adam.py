@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from smelt.optim.checks import fraction, not_negative
+from smelt.optim.checks import fraction, is_used, not_negative
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -69,8 +69,8 @@ class Adam(Optimizer):
     ) -> None:
         beta1, beta2, step_size, bias_correction2_sqrt, decay = scalars
         weight_decay, m, v = group["weight_decay"], state["exp_avg"], state["exp_avg_sq"]
-        decayed = x * decay if weight_decay and self.decoupled else x
-        if weight_decay and not self.decoupled:
+        decayed = x * decay if is_used(weight_decay) and self.decoupled else x
+        if is_used(weight_decay) and not self.decoupled:
             g = g + weight_decay * x
         m.copy_(m + (1 - beta1) * (g - m))
         v.copy_(beta2 * v + (1 - beta2) * (g * g))

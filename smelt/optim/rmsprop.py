@@ -67,7 +67,7 @@ class RMSprop(Optimizer):
         self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
     ) -> None:
         (lr, momentum), alpha, v = scalars, group["alpha"], state["square_avg"]
-        if group["weight_decay"]:
+        if is_used(group["weight_decay"]):
             g = g + group["weight_decay"] * x
         v.copy_(alpha * v + (1 - alpha) * (g * g))
         variance = v

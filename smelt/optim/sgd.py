@@ -60,14 +60,15 @@ class SGD(Optimizer):
 
     def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
         damped = 1 - group["dampening"]
-        gradient_weight = where(t == 1, 1.0, damped * (t * 0 + 1)) if group["dampening"] else 1.0
+        is_damped = is_used(group["dampening"])
+        gradient_weight = where(t == 1, 1.0, damped * (t * 0 + 1)) if is_damped else 1.0
         return group["lr"], group["momentum"], gradient_weight
 
     def update(
         self, x: Tensor, g: Tensor, state: dict[str, Tensor], group: Group, *scalars: Any
     ) -> None:
         lr, momentum, gradient_weight = scalars
-        if group["weight_decay"]:
+        if is_used(group["weight_decay"]):
             g = g + group["weight_decay"] * x
         if is_used(group["momentum"]):
             b = state["momentum_buffer"]

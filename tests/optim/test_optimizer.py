@@ -27,13 +27,28 @@ def parameter(*values: float, dtype: Any = "float64") -> nn.Parameter:
     return nn.Parameter(smelt.tensor(list(values), dtype=dtype))
 
 
+def make_traced(optimizer: optim.Optimizer) -> None:
+    """Makes all settings tensors that are numbers and take effect."""
+    for group in optimizer.param_groups:
+        for name, value in list(group.items()):
+            if isinstance(value, float) and value:
+                group.make_traced(name)
+            elif isinstance(value, tuple):
+                for index in range(len(value)):
+                    group.make_traced(name, index)
+
+
 def loss_of(a: smelt.Tensor, b: smelt.Tensor) -> smelt.Tensor:
     return ((a - 1) * (a - 1)).sum() + (a.sum() * b).tanh().sum() + (b * b).sum()
 
 
-def walk(engine: str, kind: str, options: dict[str, Any], steps: int) -> np.ndarray:
+def walk(
+    engine: str, kind: str, options: dict[str, Any], steps: int, as_tensors: bool = False
+) -> np.ndarray:
     parameters = [nn.Parameter(smelt.tensor(start, dtype="float64")) for start in STARTS]
     optimizer = getattr(optim, kind)(parameters, **options)
+    if as_tensors:
+        make_traced(optimizer)
 
     def step(skip: bool) -> smelt.Tensor:
         optimizer.zero_grad()
@@ -57,6 +72,49 @@ def walk(engine: str, kind: str, options: dict[str, Any], steps: int) -> np.ndar
 def test_walk_is_pytorchs(name: str, engine: str) -> None:
     found = walk(engine, *OPTIMIZERS[name], STEPS)
     np.testing.assert_allclose(found, KNOWN[f"optimizer/{name}"], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_settings_that_are_tensors_mean_the_same(name: str, engine: str) -> None:
+    found = walk(engine, *OPTIMIZERS[name], STEPS, as_tensors=True)
+    np.testing.assert_allclose(found, KNOWN[f"optimizer/{name}"], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p, n: optim.SGD(p, n, momentum=n, dampening=n, weight_decay=n),
+        lambda p, n: optim.Adam(p, n, betas=(n, n), eps=n, weight_decay=n),
+        lambda p, n: optim.AdamW(p, n, betas=(n, n), eps=n, weight_decay=n),
+        lambda p, n: optim.RMSprop(p, n, alpha=n, eps=n, weight_decay=n, momentum=n),
+        lambda p, n: optim.Adagrad(p, n, lr_decay=n, weight_decay=n, eps=n),
+    ],
+)
+def test_one_compiled_step_serves_all_numbers_of_settings_that_are_tensors(make: Any) -> None:
+    def step_of(optimizer: optim.Optimizer, x: nn.Parameter) -> Any:
+        @smelt.compile
+        def step() -> None:
+            optimizer.zero_grad()
+            (x * x).sum().backward()
+            optimizer.step()
+
+        return step
+
+    x, expected = parameter(1.0, -2.0), parameter(1.0, -2.0)
+    optimizer, other = make([x], 0.5), make([expected], 0.125)
+    make_traced(optimizer)
+    optimizer.load_state_dict(other.state_dict())
+    step, its_step = step_of(optimizer, x), step_of(other, expected)
+    for _ in range(3):
+        step()
+        its_step()
+    np.testing.assert_allclose(x.tolist(), expected.tolist(), rtol=1e-12)
+    for name in ("lr", "weight_decay", "eps"):
+        if name in optimizer.param_groups[0]:
+            optimizer.param_groups[0][name] = 0.25
+    step()
+    assert step.traces == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
