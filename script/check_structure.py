@@ -50,6 +50,7 @@ FLOORS = (  # the ground floor first
     ("compiler",),
     ("nn", "optim", "data"),
     ("train", "plot", "export", "utils"),
+    ("sklearn",),
     ("recipes", "book"),
     ("cli",),
     ("__main__",),

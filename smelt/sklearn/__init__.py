@@ -1,0 +1,13 @@
+"""Estimators of scikit-learn that are trained by Smelt; they take the extra `sklearn`."""
+
+from importlib.util import find_spec
+
+from smelt.errors import MissingExtra
+
+if find_spec("sklearn") is None:
+    raise MissingExtra("smelt.sklearn", "sklearn")
+
+from smelt.sklearn.mlp import MLPClassifier, MLPRegressor
+from smelt.sklearn.neural_net import NeuralNetClassifier, NeuralNetRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor", "NeuralNetClassifier", "NeuralNetRegressor"]
