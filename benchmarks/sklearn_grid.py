@@ -88,7 +88,7 @@ def main() -> None:
     for name, kind, data in rows:
         made.clear()
         seconds, search = searched(kind, data, y)
-        print(f"{name:24}{seconds:9.1f}{search.best_score_:12.4f}{len(made):10}")
+        print(f"{name:24}{seconds:9.1f}{search.best_score_:12.4f}{len(made):10}", flush=True)
 
 
 if __name__ == "__main__":

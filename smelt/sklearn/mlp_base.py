@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, shuffle
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from smelt.errors import ArgumentError, ArgumentTypeError, NumericsError
@@ -167,7 +167,8 @@ class MultilayerPerceptron(BaseEstimator):
         self.n_iter_, order = 0, np.arange(len(rows))
         try:
             for _ in range(1 if is_part else self.max_iter):
-                order = shuffle(order, random_state=random) if self.shuffle else order
+                if self.shuffle:
+                    order = order[_permutation(len(order), random)]
                 self._finish_epoch(epochs.run(order, size), compiled, len(rows), held_out)
                 if self._unimproved > self.n_iter_no_change and self._is_to_stop(compiled):
                     break
@@ -349,6 +350,13 @@ class _Epochs:
 
 def _with_empty_row(array: np.ndarray) -> np.ndarray:
     return np.concatenate([array, np.zeros((1, *array.shape[1:]), array.dtype)])
+
+
+def _permutation(count: int, random: Any) -> np.ndarray:
+    """Returns the numbers below `count` in the order in which `sklearn.utils.shuffle` puts rows."""
+    numbers = np.arange(count)
+    random.shuffle(numbers)
+    return numbers
 
 
 def _rows(weight: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
