@@ -105,7 +105,7 @@ def run(
         training,
         epochs=epochs,
         batch_size=batch_size,
-        validate=train.evaluator(model, metrics, held_out),
+        validate=train.evaluator(model, held_out, metrics),
         callbacks=(run_folder, *callbacks),
     )
     if history.epochs and not history.interrupted:

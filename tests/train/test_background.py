@@ -159,12 +159,12 @@ def test_compiled_looks_beside_compiled_training_are_those_in_between() -> None:
         smelt.manual_seed(0)
         model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
         step = training_step(model, optim.Adam(model.parameters(), lr=1e-2), F.cross_entropy)
-        validate = train.evaluator(model, {"loss": F.cross_entropy}, data)
+        validate = train.evaluator(model, data, {"loss": F.cross_entropy})
         if not beside:
             history = fit(model, step, data, epochs=5, batch_size=32, validate=validate)
             return [epoch.held_out for epoch in history.epochs]
         evaluator = BackgroundEvaluator(
-            model, lambda copy: train.evaluator(copy, {"loss": F.cross_entropy}, data)
+            model, lambda copy: train.evaluator(copy, data, {"loss": F.cross_entropy})
         )
         fit(model, step, data, epochs=5, batch_size=32, callbacks=[evaluator])
         evaluator.close()
