@@ -180,7 +180,7 @@ def predict(
     model: Callable[..., Any],
     data: Any,
     *,
-    target: bool | None = None,
+    has_target: bool | None = None,
     batch_size: int = held_out.BATCH,
 ) -> Any:
     """Returns the model's outputs for all samples, in evaluation mode.
@@ -188,8 +188,8 @@ def predict(
     Args:
         model: a Module, or any function of the inputs.
         data: a Tensor or array (n, ...), the only input; or what `evaluate` takes.
-        target: whether the last part of a batch is a target, to be left out. When None it is, if a
-            batch has several parts; say False for inputs (x, mask) without a target.
+        has_target: whether the last part of a batch is a target, to be left out. When None it is,
+            if a batch has several parts; say False for inputs (x, mask) without a target.
         batch_size: how many samples are computed at a time, at most. A loader has its own.
 
     Returns:
@@ -209,7 +209,7 @@ def predict(
     @compile
     def forward(batch: Any) -> Any:
         several = isinstance(batch, (tuple, list)) and len(batch) > 1
-        inputs = split(batch)[0] if target or (target is None and several) else parts(batch)
+        inputs = split(batch)[0] if has_target or (has_target is None and several) else parts(batch)
         return tree.map(as_tensor, call(model, *inputs))
 
     batches = held_out.batches(data, batch_size, "predict")

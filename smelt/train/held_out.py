@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from smelt import tree
-from smelt.data import DataLoader, TensorDataset
+from smelt.data import DataLoader, Table, TensorDataset
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
@@ -35,6 +35,10 @@ def batches(data: Any, batch_size: int, what: str) -> Iterable[Any]:
     """
     if batch_size < 1:
         raise ArgumentError(f"{what}: batch_size={batch_size}; a batch has at least 1 sample")
+    if isinstance(data, Table):
+        raise ArgumentTypeError(
+            f"{what}: a Table does not say what its target is; give table.dataset('column')"
+        )
     if isinstance(data, TensorDataset):
         return _Slices(data.tensors, batch_size, what)
     if isinstance(data, (Tensor, np.ndarray, tuple, dict)):

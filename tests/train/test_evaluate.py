@@ -12,7 +12,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, train
-from smelt.data import DataLoader, TensorDataset
+from smelt.data import DataLoader, Table, TensorDataset
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.train import held_out
 from smelt.train.evaluate import evaluating
@@ -94,7 +94,7 @@ def test_several_inputs(model: Model) -> None:
     for data in ((X, MASK, Y), ((X, MASK), Y), ({"x": X, "mask": MASK}, Y), (X, {"mask": MASK}, Y)):
         assert train.evaluate(model, data, "accuracy")["accuracy"] == pytest.approx(accuracy)
         np.testing.assert_allclose(train.predict(model, data).numpy(), right, rtol=1e-4, atol=1e-5)
-    outputs = train.predict(model, (X, MASK), target=False)
+    outputs = train.predict(model, (X, MASK), has_target=False)
     np.testing.assert_allclose(outputs.numpy(), right, rtol=1e-4, atol=1e-5)
     named = train.predict(model, {"x": X, "mask": MASK})
     np.testing.assert_allclose(named.numpy(), right, rtol=1e-4, atol=1e-5)
@@ -205,6 +205,7 @@ def test_metrics_need_no_more_versions_than_the_model(monkeypatch: pytest.Monkey
         ({"x": X, "y": Y}, ArgumentError, "a batch that is a dict .* has no last part"),
         (TensorDataset(X), ArgumentError, "has 1 part"),
         (3, ArgumentTypeError, "a int holds no samples"),
+        (Table({"a": [1.0], "b": [2.0]}), ArgumentTypeError, r"table.dataset\('column'\)"),
     ],
 )
 def test_data_that_cannot_be_evaluated_are_refused(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Metric(ABC):
 
     name: str
     higher_is_better: bool | None = None
-    rows: ClassVar[bool] = False
+    rows: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -155,7 +155,7 @@ class _Selected(Metric):
     def __init__(self, metric: Metric, select: Callable[[Any, Any], tuple[Any, Any]]) -> None:
         self.metric, self.select = metric, select
         self.name, self.higher_is_better = metric.name, metric.higher_is_better
-        self.rows = metric.rows  # type: ignore[misc]
+        self.rows = metric.rows
 
     def measure(self, output: Any, target: Any) -> Any:
         return self.metric.measure(*self.select(output, target))

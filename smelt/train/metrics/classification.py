@@ -12,7 +12,7 @@ from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.checked import checked
 from smelt.tensor.elementary import where
-from smelt.train.metrics.labels import ClassificationMetric, Labeled
+from smelt.train.metrics.labels import ClassificationMetric, Labeled, whole_number
 
 __all__ = [
     "Accuracy",
@@ -82,9 +82,7 @@ class TopKAccuracy(Accuracy):
     @checked
     def __init__(self, k: int = 5, *, dim: int = 1, ignore_index: int | None = -100) -> None:
         super().__init__(dim=dim, ignore_index=ignore_index)
-        if k < 1:
-            raise ArgumentError(f"{self.name}: k={k} must be at least 1")
-        self.k = k
+        self.k = whole_number(self.name, "k", k, least=1)
         self.name = f"top_{k}_accuracy"
 
     def right(self, given: Labeled) -> Tensor:

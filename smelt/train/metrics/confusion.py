@@ -13,6 +13,7 @@ from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.checked import checked
 from smelt.tensor.einsum import einsum
+from smelt.tensor.elementary import isnan, where
 from smelt.train.metrics.labels import ClassificationMetric
 
 __all__ = ["ConfusionMatrix", "accuracy", "confusion_matrix"]
@@ -94,7 +95,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
         labels: (n,), int64, the class of each sample.
 
     Returns:
-        float32 of shape ().
+        float32 of shape (); nan where a logit is nan.
 
     Raises:
         ShapeError: the shapes do not fit.
@@ -103,7 +104,8 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
         raise ShapeError(
             f"accuracy: logits {logits.shape} need labels {logits.shape[:-1]}, got {labels.shape}"
         )
-    return (logits.argmax(-1) == labels).to(dtypes.float32).mean()
+    right = (logits.argmax(-1) == labels).to(dtypes.float32)
+    return where(isnan(logits).any(-1), math.nan, right).mean()
 
 
 def confusion_matrix(predicted: Any, labels: Any, classes: int) -> np.ndarray:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any
 
 from smelt import dtypes
+from smelt.creation import ones_like
 from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, DTypeError, ShapeError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
@@ -17,7 +19,7 @@ from smelt.tensor.elementary import isnan, log, where
 from smelt.tracing.engine import current_engine
 from smelt.train.metrics.base import Metric
 
-__all__ = ["ClassificationMetric", "Labeled", "only_tensors"]
+__all__ = ["ClassificationMetric", "Labeled", "only_tensors", "whole_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class ClassificationMetric(Metric):
         threshold: the probability above which a binary or multilabel output is a yes.
 
     Raises:
-        ArgumentError: `threshold` does not lie between 0 and 1.
+        ArgumentError: `threshold` does not lie between 0 and 1; `dim` is no whole number.
     """
 
     higher_is_better: bool | None = True
@@ -83,8 +85,10 @@ class ClassificationMetric(Metric):
     ) -> None:
         if not 0 < threshold < 1:
             raise ArgumentError(f"{self.name}: threshold={threshold} must lie between 0 and 1")
-        self.dim = dim
+        self.dim = whole_number(self.name, "dim", dim)
         self.ignore_index = ignore_index
+        if ignore_index is not None:
+            self.ignore_index = whole_number(self.name, "ignore_index", ignore_index)
         self.probabilities = probabilities
         self.multilabel = multilabel
         self.threshold = threshold
@@ -162,7 +166,7 @@ class ClassificationMetric(Metric):
 
     def _counted(self, labels: Tensor) -> Tensor:
         if self.ignore_index is None:
-            return (labels == labels) | True
+            return ones_like(labels, dtypes.bool_)
         return labels != self.ignore_index
 
     def _skipped(self) -> str:
@@ -224,6 +228,24 @@ def _hint(output: Tensor, target: Tensor) -> str:
     if target.shape == output.shape:
         return "; give class numbers, target.argmax(dim), or say multilabel=True"
     return ""
+
+
+def whole_number(name: str, setting: str, value: Any, least: int | None = None) -> int:
+    """Returns a metric's setting as an int, not below `least`.
+
+    Raises:
+        ArgumentError: it is below.
+        ArgumentTypeError: it is none.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise ArgumentTypeError(f"{name}: {setting}={value!r} must be a whole number")
+    if least is not None and number < least:
+        raise ArgumentError(f"{name}: {setting}={number} must be at least {least}")
+    return number
 
 
 def only_tensors(name: str, output: Any, target: Any) -> tuple[Tensor, Tensor]:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
-from smelt.errors import ArgumentError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.checked import checked
 from smelt.tensor.elementary import clamp, floor, where
-from smelt.train.metrics.labels import ClassificationMetric
+from smelt.train.metrics.labels import ClassificationMetric, whole_number
 
 __all__ = ["ExpectedCalibrationError", "LogLoss", "Perplexity"]
 
@@ -129,9 +128,7 @@ class ExpectedCalibrationError(ClassificationMetric):
         probabilities: bool = False,
     ) -> None:
         super().__init__(dim=dim, ignore_index=ignore_index, probabilities=probabilities)
-        if n_bins < 1:
-            raise ArgumentError(f"{self.name}: n_bins={n_bins} must be at least 1")
-        self.n_bins = n_bins
+        self.n_bins = whole_number(self.name, "n_bins", n_bins, least=1)
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns the sum of the confidences, and of what is right, in each bin: (n_bins,)."""

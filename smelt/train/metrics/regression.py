@@ -140,7 +140,7 @@ class R2Score(Metric):
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns count, mean and squared deviations of the target, and the squared errors."""
         output, target = _numbers(self.name, output, target)
-        if target.ndim not in (1, 2):
+        if target.ndim not in (1, 2) or not target.shape[-1]:
             raise ShapeError(f"{self.name}: needs (n,) or (n, outputs), got {target.shape}")
         counted = ones_like(target).sum(0)
         first = target[:1].sum(0)  # from which deviations are exact where the target is constant

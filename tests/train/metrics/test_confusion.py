@@ -16,6 +16,10 @@ def test_accuracy_is_the_share_of_hits() -> None:
     assert accuracy(logits, as_tensor(np.array([1, 0, 2, 2]))).item() == 0.75
 
 
+def test_accuracy_of_a_nan_is_nan() -> None:
+    assert np.isnan(accuracy(as_tensor(np.array([[1.0, np.nan], [0, 1]])), as_tensor([1, 1])))
+
+
 def test_accuracy_needs_a_label_for_each_sample() -> None:
     with pytest.raises(ShapeError, match=r"\(4, 3\).*got \(3,\)"):
         accuracy(as_tensor(np.zeros((4, 3))), as_tensor(np.zeros(3, np.int64)))
