@@ -182,7 +182,7 @@ class ClassificationMetric(Metric):
         share = self.threshold
         return given.scores > (share if self.probabilities else math.log(share / (1 - share)))
 
-    def in_float64(self, given: Labeled) -> Tensor:
+    def as_probabilities(self, given: Labeled) -> Tensor:
         """Returns the probabilities, float64, of the scores' shape."""
         scores = given.scores.double()
         if self.probabilities:
@@ -205,7 +205,7 @@ class ClassificationMetric(Metric):
         of the labels' shape.
         """
         if given.classes is None:
-            sure = self.in_float64(given) if self.probabilities else None
+            sure = self.as_probabilities(given) if self.probabilities else None
             losses = _binary_losses(given.scores.double(), given.labels == 1, sure)
         else:
             scores = given.scores.double()

@@ -133,7 +133,7 @@ class ExpectedCalibrationError(ClassificationMetric):
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns the sum of the confidences, and of what is right, in each bin: (n_bins,)."""
         given = self.read(output, target)
-        confidence, right = self.in_float64(given), given.labels == 1
+        confidence, right = self.as_probabilities(given), given.labels == 1
         if given.classes is not None:
             right = self.chosen(given) == given.labels
             confidence = confidence.amax(-1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+import itertools
 import math
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 import smelt
 from smelt import train
-from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError, SmeltError
 from smelt.train.metrics import FunctionMetric, Metric, Total, as_metric, as_metrics
 
 
@@ -152,3 +155,41 @@ def test_functions_must_return_a_number_for_samples() -> None:
 
 def test_it_shows_its_settings() -> None:
     assert repr(train.R2Score()) == "R2Score(multioutput='uniform_average')"
+
+
+KINDS = sorted(
+    {kind for kind in vars(train).values() if isinstance(kind, type) and issubclass(kind, Metric)}
+    - {Metric, train.ClassificationMetric, train.BLEU},
+    key=lambda kind: kind.__name__,
+)
+ODD: list[Any] = [
+    None,
+    "abc",
+    3,
+    [],
+    [[1, 2], [3]],
+    {"a": 1},
+    (),
+    object(),
+    np.array(["a"]),
+    np.ones((2, 3)),
+    np.ones((2, 3), np.int64),
+    np.ones(()),
+    np.array([0, 1]),
+    np.array([1.5, 2.0]),
+    np.ones((2, 3, 4)),
+    np.ones((2, 0)),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_raw_error_escapes(kind: Any) -> None:
+    metric = kind(beta=2.0) if kind is train.FBetaScore else kind()
+    for output, target in itertools.product(ODD, ODD):
+        with contextlib.suppress(SmeltError):
+            metric(output, target)
+    first = next(iter(inspect.signature(kind).parameters), None)
+    for wrong in ("a", None, -3, 3.5, np.array([1, 2]), object(), [1], math.nan):
+        if first is not None:
+            with contextlib.suppress(SmeltError):
+                kind(wrong) if first not in ("dim", "options") else kind(dim=wrong)
