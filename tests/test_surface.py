@@ -18,7 +18,7 @@ import smelt
 PACKAGE = Path(smelt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 500  # lines a file
-EXTRAS = {"matplotlib", "rich", "polars", "PIL", "safetensors", "sklearn"}
+EXTRAS = {"matplotlib", "rich", "polars", "PIL", "sacrebleu", "safetensors", "sklearn"}
 ROOMS_OF_EXTRAS = {"sklearn": "sklearn"}  # rooms that are of no use without one
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

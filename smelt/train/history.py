@@ -83,8 +83,9 @@ class Progress:
         steps: steps that it will have; None where the length of the data is not known.
         loss: mean over the steps of this epoch so far.
         seconds: how long these steps took.
+        step_seconds: how long each of the last steps took; None where one was compiled.
         samples_per_second: of the last steps; None where a batch does not say its samples.
-        seconds_left: of training, at the pace of this epoch; None where its end is not known.
+        seconds_left: of training, at this pace; None where its end is not known.
     """
 
     epoch: int
@@ -92,6 +93,7 @@ class Progress:
     steps: int | None
     loss: float
     seconds: float
+    step_seconds: float | None = None
     samples_per_second: float | None = None
     seconds_left: float | None = None
 

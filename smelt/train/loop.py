@@ -112,7 +112,7 @@ class Loop:
             left.append(self.steps - training.step)
         if self.steps_an_epoch is not None:
             left.append(self.steps_an_epoch - len(training.losses))
-        before = training.seconds
+        before, versions = training.seconds, training.update.versions
         with uninterrupted():
             self.is_torn = True
             losses = training.advance(max(1, min(left)))
@@ -122,20 +122,22 @@ class Loop:
             a_step = (training.seconds - before) / len(losses)
             wanted = int(CALL / max(a_step, 1e-9))
             self.at_once = max(1, min(wanted, GROWTH * self.at_once))
-            progress = self._progress(a_step)
+            progress = self._progress(None if training.update.versions > versions else a_step)
             self._tell_all(lambda callback: callback.step(progress))
 
-    def _progress(self, a_step: float) -> Progress:
+    def _progress(self, a_step: float | None) -> Progress:
         training, losses = self.training, self.training.losses
         size, left = training.feed.batch_size, self._steps_left()
+        samples = None if size is None else size * training.update.accumulate
         return Progress(
             epoch=len(training.history.epochs) + 1,
             step=len(losses),
             steps=self.steps_an_epoch,
             loss=float(np.mean(losses)),
             seconds=training.seconds,
-            samples_per_second=size and size * training.update.accumulate / a_step,
-            seconds_left=None if left == math.inf else left * training.seconds / len(losses),
+            step_seconds=a_step,
+            samples_per_second=samples and a_step and samples / a_step,
+            seconds_left=None if left == math.inf or a_step is None else left * a_step,
         )
 
     def _steps_left(self) -> float:

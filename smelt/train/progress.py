@@ -9,6 +9,7 @@ from typing import TextIO
 
 from smelt.markup import escaped
 from smelt.train.history import Callback, Epoch, History, Progress
+from smelt.train.outlook import outlook
 
 __all__ = ["CellProgress", "LiveProgress", "PlainProgress", "progress"]
 
@@ -41,6 +42,7 @@ class _Following(Callback):
         self._epochs = self._done = 0
         self._part = 0.0  # of the epoch after those that are done
         self._text = "compiling"
+        self._outlook_is_due = True
         self._started = time.monotonic()
 
     def start(self, epochs: int) -> None:
@@ -53,6 +55,15 @@ class _Following(Callback):
 
     def _went_on(self, step: int) -> None:
         """Says that the training goes on from a step."""
+
+    def step(self, progress: Progress) -> None:
+        """Says what the training will take, once that is known."""
+        if self._outlook_is_due and progress.step_seconds is not None and hasattr(self, "training"):
+            self._outlook_is_due = False
+            self._say(outlook(self.training, progress))
+
+    def _say(self, line: str) -> None:
+        """Shows a line that stays."""
 
     def _follow(self, progress: Progress) -> None:
         self._done = progress.epoch - 1
@@ -73,24 +84,25 @@ class PlainProgress(_Following):
         self.file = file
         self._printed = time.monotonic()
 
-    def _print(self, line: str) -> None:
+    def _say(self, line: str) -> None:
         self._printed = time.monotonic()
         print(line, file=self.file, flush=True)
 
     def _went_on(self, step: int) -> None:
-        self._print(f"going on after epoch {self._done}, step {step:,}")
+        self._say(f"going on after epoch {self._done}, step {step:,}")
 
     def step(self, progress: Progress) -> None:
         """Prints a line when there was none for long."""
+        super().step(progress)
         if time.monotonic() - self._printed > SELDOM and progress.step != progress.steps:
-            self._print(f"epoch {self._number(progress.epoch)}  {moment(progress)}")
+            self._say(f"epoch {self._number(progress.epoch)}  {moment(progress)}")
 
     def epoch(self, epoch: Epoch) -> None:
         """Prints a line when it is time for one."""
         every = max(1, self._epochs // LINES)
         is_late = time.monotonic() - self._printed > SELDOM
         if epoch.number in (1, self._epochs) or epoch.number % every == 0 or is_late:
-            self._print(f"epoch {self._number(epoch.number)}  {described(epoch)}")
+            self._say(f"epoch {self._number(epoch.number)}  {described(epoch)}")
 
     def _number(self, number: int) -> str:
         return f"{number:{len(str(self._epochs))}}/{self._epochs}"
@@ -98,7 +110,7 @@ class PlainProgress(_Following):
     def end(self, history: History) -> None:
         """Says why the training ended before its time."""
         if history.stopped:
-            self._print(f"stopped: {history.stopped}")
+            self._say(f"stopped: {history.stopped}")
 
 
 class LiveProgress(_Following):
@@ -130,8 +142,12 @@ class LiveProgress(_Following):
             self._text, total=epochs, completed=self._done, epoch=self._done
         )
 
+    def _say(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False)
+
     def step(self, progress: Progress) -> None:
         """Brings the line up to date."""
+        super().step(progress)
         self._follow(progress)
         self._show()
 

@@ -119,6 +119,11 @@ class Update:
         """The compiled steps so far."""
         return list(self._compiled.values())
 
+    @property
+    def versions(self) -> int:
+        """How often a step was compiled so far."""
+        return sum(step.traces for step in self.steps)
+
     def _kept(self, structure: tree.Structure, function: Callable[[Any], Tensor]) -> Any:
         if structure not in self._compiled:
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from smelt.data import TensorDataset
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
 from smelt.train.evaluate import evaluator
+from smelt.train.metrics import as_metrics
 
 __all__ = ["validation_of"]
 
@@ -37,6 +37,10 @@ def validation_of(
         if metrics:
             raise ArgumentError("fit: metrics are for validation data; this function measures")
         return validation, {}
-    data = validation if isinstance(validation, TensorDataset) else TensorDataset(*validation)
-    functions = {"loss": loss, **(metrics or {})}
-    return evaluator(model, functions, data), {"loss": False, "accuracy": True}
+    named = as_metrics(metrics or ())
+    better = {"loss": False} | {
+        name: metric.higher_is_better
+        for name, metric in named.items()
+        if metric.higher_is_better is not None
+    }
+    return evaluator(model, validation, named, loss=loss), better

@@ -164,7 +164,7 @@ def test_compiled_looks_beside_compiled_training_are_those_in_between() -> None:
             history = fit(*given, validation=data, **options)
             return [epoch.held_out for epoch in history.epochs]
         evaluator = BackgroundEvaluator(
-            model, lambda copy: train.evaluator(copy, {"loss": F.cross_entropy}, data)
+            model, lambda copy: train.evaluator(copy, data, {"loss": F.cross_entropy})
         )
         fit(*given, **options, callbacks=[evaluator])
         evaluator.close()

@@ -102,7 +102,7 @@ def test_held_out_data_are_looked_at_in_evaluation_mode(data: TensorDataset) -> 
     model = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.5))
     model[1].eval()
     validate = evaluator(
-        model, {"loss": F.mse_loss, "twice": lambda x, y: 2 * F.mse_loss(x, y)}, data
+        model, data, {"loss": F.mse_loss, "twice": lambda x, y: 2 * F.mse_loss(x, y)}
     )
     found = validate()
     assert found == validate()  # dropout would differ
@@ -110,15 +110,14 @@ def test_held_out_data_are_looked_at_in_evaluation_mode(data: TensorDataset) -> 
     assert (model.training, model[0].training, model[1].training) == (True, True, False)
 
 
-def test_a_mean_over_several_batches_is_the_mean_over_all(
-    data: TensorDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mean_over_several_batches_is_the_mean_over_all(data: TensorDataset) -> None:
     model = nn.Linear(2, 1)
-    whole = evaluator(model, {"loss": F.mse_loss}, data)()["loss"]
+    whole = evaluator(model, data, loss=F.mse_loss)()["loss"]
     outputs = predict(model, data.tensors[0]).numpy()
-    monkeypatch.setattr("smelt.train.evaluate.BATCH", 17)
-    assert evaluator(model, {"loss": F.mse_loss}, data)()["loss"] == pytest.approx(whole, rel=1e-5)
-    np.testing.assert_allclose(predict(model, data.tensors[0]).numpy(), outputs, rtol=1e-5)
+    cut = evaluator(model, data, loss=F.mse_loss, batch_size=17)()["loss"]
+    assert cut == pytest.approx(whole, rel=1e-5)
+    predicted = predict(model, data.tensors[0], batch_size=17).numpy()
+    np.testing.assert_allclose(predicted, outputs, rtol=1e-5)
 
 
 def test_a_schedule_goes_on_with_each_step(data: TensorDataset) -> None:

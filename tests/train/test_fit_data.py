@@ -138,7 +138,7 @@ def test_averaged_weights_are_what_is_validated() -> None:
         model, F.mse_loss, optim.SGD(model.parameters(), lr=0.1), (X, Y),
         epochs=2, batch_size=8, validation=(X, Y), averaged=averaged, progress=False,
     )  # fmt: skip
-    expected = train.evaluator(averaged, {"loss": F.mse_loss}, TensorDataset(X, Y))()["loss"]
+    expected = train.evaluator(averaged, (X, Y), loss=F.mse_loss)()["loss"]
     assert history.epochs[-1].held_out["loss"] == expected
     assert averaged.n_averaged.item() == 6
 

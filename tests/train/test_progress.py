@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+import smelt.nn.functional as F
+from smelt import nn, optim, train
 from smelt.train import Callback, Epoch, History, Progress, progress
+from smelt.train.outlook import amount, duration
 from smelt.train.progress import CellProgress, LiveProgress, PlainProgress, described, moment
 
 
@@ -37,7 +42,7 @@ def test_a_file_gets_about_ten_plain_lines() -> None:
 
 
 def test_the_moment_within_an_epoch_is_told() -> None:
-    progress = Progress(2, 120, 900, 0.03125, 1.0, 2300.4, 72.3)
+    progress = Progress(2, 120, 900, 0.03125, 1.0, 0.02, 2300.4, 72.3)
     assert moment(progress) == "step 120/900  loss 0.0312  2,300 samples/s  1:12 left"
     assert moment(Progress(1, 5, None, 2.0, 1.0)) == "step 5  loss 2.0000"
 
@@ -125,3 +130,30 @@ def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatc
 def test_a_huge_loss_stays_a_short_figure() -> None:
     shown = described(Epoch(1, 1.23456e30, {"loss": math.inf, "error": 12345.678}, 0.01))
     assert shown == "loss 1.235e+30  held out: loss inf, error 12345.6780"
+
+
+def test_what_a_training_takes_is_said_when_it_is_known() -> None:
+    file = io.StringIO()
+    x = np.ones((640, 4), np.float32)
+    model = nn.Linear(4, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    train.fit(
+        model, F.mse_loss, optimizer, (x, x[:, :1]), epochs=3, progress=False,
+        callbacks=[progress(file)],
+    )  # fmt: skip
+    assert file.getvalue().count("model 5 parameters, 20 bytes; step 64 samples, ") == 1
+    assert re.search(r"B at its peak, [\d.e+-]+ m?s; epoch 10 steps, ", file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.00018, "0.18 ms"), (4.12, "4.1 s"), (125.3, "2:05 min")]
+)
+def test_times_have_the_unit_that_fits(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(12, "12 bytes"), (41_000, "41 kB"), (2.5e6, "2.5 MB"), (3e9, "3 GB")]
+)
+def test_sizes_have_the_unit_that_fits(size: float, shown: str) -> None:
+    assert amount(size) == shown
