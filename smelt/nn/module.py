@@ -79,8 +79,9 @@ class Module(Convertible, Hooked):
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         current_engine().note_module(self)  # a trace remembers which settings it was made for
         modules = running.modules
-        modules.append(self._name or type(self).__name__.lower())
+        name = self._name or type(self).__name__.lower()
         try:
+            modules.append(name)
             if self._pre_hooks:
                 inputs = self._before(inputs)
             if self._backward_hooks:

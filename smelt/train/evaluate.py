@@ -23,8 +23,8 @@ BATCH = 1024  # samples a native call
 def evaluating(model: Module) -> Iterator[None]:
     """Within the block the model is in evaluation mode and no gradients are kept."""
     before = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
+        model.eval()
         with no_grad():
             yield
     finally:
