@@ -102,7 +102,7 @@ def user_frame() -> FrameType | None:
 @functools.lru_cache(maxsize=4096)
 def _is_users(name: str) -> bool:
     ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
-    library = name.startswith(_LIBRARY) and not name.startswith(_INSTALLED)
+    library = name.startswith((_LIBRARY, "<frozen")) and not name.startswith(_INSTALLED)
     return not (ours or library or name.endswith(_STARTERS))
 
 
