@@ -171,7 +171,7 @@ def _add_argument(
 
 
 def _reader(kind: Any) -> Callable[[str], Any]:
-    return _path if kind is Path else kind  # type: ignore[no-any-return]
+    return _path if kind is Path else kind
 
 
 def _read_docstring(command: Command) -> tuple[str, str, dict[str, str]]:

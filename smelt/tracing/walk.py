@@ -198,7 +198,9 @@ def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
 
 
 def _check_unchanged(entry: TapeEntry, versions: Mapping[int, int] | None) -> None:
-    for operand, version in zip(entry.inputs, entry.versions, strict=True):
+    """Raises GradientError for an operand whose value the rules need, and which is another now."""
+    unread = 1 if entry.op.linear_operands == 1 else 0  # linear in one: they read the others only
+    for operand, version in list(zip(entry.inputs, entry.versions, strict=True))[unread:]:
         present = operand._version[0]
         if versions:
             present = versions.get(id(operand), present)

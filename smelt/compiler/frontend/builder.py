@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.artifacts import ResultTree, Times, Traced
 from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
@@ -100,13 +100,7 @@ class Builder:
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:
             return outputs, operator.itemgetter(0)
-
-        def rebuild(results: list[Tensor]) -> Any:
-            fresh = iter(results)
-            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
-            return tree.unflatten(structure, leaves)
-
-        return outputs, rebuild
+        return outputs, ResultTree(parts, structure)
 
 
 def _traced(function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:

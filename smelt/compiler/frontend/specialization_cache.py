@@ -204,6 +204,14 @@ class SpecializationCache:
         """Returns what runs an executable under the present settings."""
         return runner(executable, self._builder.executable)
 
+    def run_many(
+        self, executable: Executable, arguments: list[Tensor], steps: int, *where: Any
+    ) -> None:
+        """Runs steps natively under the present settings; `where` as of an executable's own."""
+        executable.check_steady(steps)
+        if steps:  # no step changes nothing, not even for a child forked meanwhile
+            self.runner(executable).run_many(arguments, steps, *where)
+
     def _run_checked(self, executable: Executable) -> Callable[[Sequence[Tensor]], Any]:
         return lambda arguments: self.runner(executable).run_once(arguments)
 
