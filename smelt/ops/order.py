@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 _NARROW = 1 << 31
-_SPARSE = 64  # how many times as long a row is as the part of it that is wanted
+SPARSE = 64  # how many times as long a row is as the part of it that is wanted
 _BLOCK = 32  # elements of a row of which one counts at first
 _CROWD = 16  # one of how many elements may be a candidate for the first places
 
@@ -24,7 +24,7 @@ def places_in_order(
     together as one integer: no two are equal, so that any sort will do.
     """
     length = x.shape[-1]
-    if count is not None and 0 < count <= length // _SPARSE:
+    if count is not None and 0 < count <= length // SPARSE:
         few = _few_in_order(x.reshape(-1, length), count, descending)
         if few is not None:
             return few.reshape((*x.shape[:-1], count))

@@ -52,3 +52,31 @@ def test_each_row_of_several_axes() -> None:
     x = numbers(np.float64, 200, 1).repeat(2, 0).reshape(2, 3, 200)
     found = smelt.compile(lambda x: x.argsort(1))(smelt.tensor(x.swapaxes(1, 2)))
     np.testing.assert_array_equal(found.numpy(), np.argsort(x, -1, "stable").swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize(("length", "count"), [(64, 1), (777, 7), (1024, 4), (1024, 16)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_first_of_long_rows(dtype: Any, length: int, count: int, largest: bool) -> None:
+    x = smelt.tensor(numbers(dtype, length, count))
+    found = smelt.compile(lambda x: x.topk(count, largest=largest))(x)
+    wanted = x.argsort(descending=largest)[:, :count]
+    assert found.indices.tolist() == wanted.tolist()
+    np.testing.assert_array_equal(found.values.numpy(), x.gather(1, wanted).numpy())
+
+
+def test_the_first_in_a_batch_and_their_gradient() -> None:
+    x = smelt.randn(5, 500)
+    wanted = x.topk(3).indices.tolist()
+    by_row = smelt.vmap(lambda row: row.topk(3).indices)
+    assert by_row(x).tolist() == smelt.compile(by_row)(x).tolist() == wanted
+    slope = smelt.grad(lambda x: (x.topk(3).values ** 2).sum())
+    np.testing.assert_allclose(smelt.compile(slope)(x).numpy(), slope(x).numpy())
+
+
+def test_the_first_where_extents_change() -> None:
+    for extents in ({0: "rows"}, {1: "length"}):
+        step = smelt.compile(lambda x: x.topk(3), dynamic={"x": extents})
+        for more in (0, 3, 5, 9):
+            x = smelt.randn(*((4 + more, 400) if 0 in extents else (4, 400 + more)))
+            assert step(x).indices.tolist() == x.topk(3).indices.tolist()
