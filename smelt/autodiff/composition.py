@@ -9,12 +9,13 @@ forward mode, derivatives of higher order, batches of cotangents. Whoever applie
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from smelt.autodiff.record import tracked
+from smelt.dtypes import float32, float64
 from smelt.ops.op import Gradients, Needs, Op
 from smelt.tensor import Tensor
 from smelt.tracing.apply import tensor_of
@@ -22,12 +23,15 @@ from smelt.tracing.engine import EAGER, array_of, context, enable_grad, quietly
 from smelt.tracing.walk import forward_walk, reverse_walk
 
 
-def is_plain(*tensors: Tensor | None) -> bool:
-    """Returns whether this thread computes at once, watched by nobody, and all tensors have
-    numbers.
-    """
-    given = (x for x in tensors if x is not None)
-    return context.engine is EAGER and not any(x.is_traced for x in given)
+def is_plain(*given: Any) -> bool:
+    """Returns whether this thread computes at once, watched by nobody, on tensors with numbers."""
+    return context.engine is EAGER and all(isinstance(x, Tensor) and not x.is_traced for x in given)
+
+
+def of_one_float(tensors: Sequence[Tensor]) -> bool:
+    """Returns whether all tensors have one dtype, and NumPy computes in it as operations do."""
+    kind = tensors[0].dtype
+    return kind in (float32, float64) and all(x.dtype is kind for x in tensors)
 
 
 class Composition(Op):

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from smelt.autodiff.composition import is_plain
 from smelt.control.scan import scan
-from smelt.dtypes import float32, float64
 from smelt.nn.recurrence import State
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
@@ -63,13 +61,6 @@ class Loop:
         last = 0 if self.reverse else states.shape[1] - 1
         final = tuple(states[number, last] for number in range(states.shape[0]))
         return final, states[0] if self._mask is None else where(self._mask, states[0], 0.0)
-
-    def may_run_at_once(self, given: list[Tensor]) -> bool:
-        """Returns whether NumPy may compute the loop in arrays of one dtype."""
-        kind = given[0].dtype
-        return (
-            kind in (float32, float64) and all(x.dtype is kind for x in given) and is_plain(*given)
-        )
 
 
 def _kept(mask: Tensor, new: State, before: State) -> State:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import smelt.functional as F
+from smelt.autodiff.composition import is_plain, of_one_float
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.location import warn
 from smelt.nn.checks import sizes, switches
@@ -165,7 +166,7 @@ class _Layers(Recurrence):
         loop = Loop(self._step, bool(index % self._directions), mask)
         kind = self._sequence()
         given = [tensor for tensor in (x, *initial, weight_hh, bias_hh) if tensor is not None]
-        if kind is None or not loop.may_run_at_once(given):
+        if kind is None or not (is_plain(*given) and of_one_float(given)):
             return loop.scanned(x, initial, weight_hh, bias_hh)
         sequence = kind(loop.all_states, loop.reverse, bias_hh is not None, mask is not None)
         return loop.ends_of(sequence(*given, *loop.masks))
