@@ -17,6 +17,7 @@ import numpy as np
 from smelt import dtypes, exact_math
 from smelt.dtypes import DType, as_dtype, int64
 from smelt.errors import ArgumentError, ShapeError
+from smelt.ir.symbolic import is_symbolic
 from smelt.locks import reentrant_lock
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
@@ -80,8 +81,7 @@ class Generator:
         with self._lock:
             drawn = random_bits(self.state, shape=extents)
             with no_grad():
-                moved = as_tensor(blocks, int64) * np.array([0, 1], np.int64)
-                self.state.copy_(self.state + moved)
+                self.state.copy_(self.state + _moved(blocks))
         return drawn
 
     def words(self, shape: Shape) -> tuple[Tensor, Tensor]:
@@ -103,6 +103,13 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"Generator(state={self.state!r})"
+
+
+def _moved(blocks: int) -> Tensor:
+    """Returns what a draw of so many blocks adds to the state of a generator."""
+    if is_symbolic(blocks):
+        return as_tensor(blocks, int64) * np.array([0, 1], np.int64)
+    return as_tensor(np.array([0, blocks], np.int64))
 
 
 def _restored(state: Tensor) -> Generator:
