@@ -28,7 +28,7 @@ from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
 from smelt.tensor.checked import described
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
-from smelt.tensor.sorting import argsort
+from smelt.tensor.sorting import argsort, places_along
 from smelt.tracing.apply import tensor_of
 from smelt.tracing.engine import EAGER, context, current_engine, no_grad
 
@@ -397,10 +397,11 @@ def multinomial(
             raise ArgumentError(
                 f"multinomial: {num_samples} of {weights.shape[-1]} without replacement"
             )
-        message = f"multinomial: fewer than {num_samples} weights of a row are not 0"
-        _require(possible >= num_samples, message)
+        if num_samples > 1:
+            message = f"multinomial: fewer than {num_samples} weights of a row are not 0"
+            _require(possible >= num_samples, message)
         times = exponential(1.0, weights.shape, weights.dtype, generator) / weights
-        return argsort(times).narrow(-1, 0, num_samples)
+        return places_along(times, times.ndim - 1, descending=False, count=num_samples)
     edges = weights.cumsum(-1)
     total = edges.narrow(-1, weights.shape[-1] - 1, 1)
     shape = (*weights.shape[:-1], num_samples)

@@ -40,10 +40,10 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = T
     """
     if not x.ndim:
         return argsort(x.reshape(1), dim).reshape(())
-    return _order(x, axis_of(x, dim, "argsort"), descending)
+    return places_along(x, axis_of(x, dim, "argsort"), descending)
 
 
-def _order(x: Tensor, axis: int, descending: bool, count: int | None = None) -> Tensor:
+def places_along(x: Tensor, axis: int, descending: bool, count: int | None = None) -> Tensor:
     """Returns the places of the elements of x in order along an axis, or the first so many."""
     rows = x.detach().to(x.dtype.compute).movedim(axis, -1)
     if context.engine is EAGER and not rows.is_traced:
@@ -112,5 +112,5 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
         return Sorted(x, argsort(x))
     if not 0 <= k <= x.shape[axis]:
         raise ArgumentError(f"topk: there are no {k} elements along axis {dim} of {x.shape}")
-    order = _order(x, axis, largest, k)
+    order = places_along(x, axis, largest, k)
     return Sorted(gather_known(x, dim, order), order)
