@@ -73,26 +73,34 @@ class Sequence(Composition):
     def gradients(
         self, g: np.ndarray, needs: Needs, arrays: tuple[np.ndarray, ...]
     ) -> tuple[np.ndarray | None, ...]:
+        carry, by_x, by_product = self._walked_back(g, arrays)
+        steps, _, width, batch = self._states[1:].shape
+        rows = by_product.reshape(steps, len(self.order) * width, batch)
+        before = self._states[:-1, 0].transpose(0, 2, 1).reshape(steps * batch, width)
+        by_weight = rows.swapaxes(0, 1).reshape(rows.shape[1], steps * batch) @ before
+        found = [self._outside(self._finished(by_x, by_product)), *carry.transpose(0, 2, 1)]
+        found += [self._in_given_order(by_weight)]
+        found += [self._in_given_order(rows.sum((0, 2)))] * self._has_bias
+        return (*found, *[None] * self._has_mask)
+
+    def _walked_back(
+        self, g: np.ndarray, arrays: tuple[np.ndarray, ...]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the cotangents of the first states, of x, and of the products with h."""
         g = np.ascontiguousarray(g.transpose(1, 0, 3, 2)[self._direction])
-        by_weight, width = self._weight(arrays).T, self._states.shape[2]
-        by_x, by_product = self._factors()
+        back, factors = self._weight(arrays).T, self._factors()
+        by_x, by_product = self._cotangents()
         carry, masks = np.zeros_like(self._states[0]), list(self._mask(arrays))
         for t in reversed(range(len(g))):
             carry += g[t]
-            counts = masks[t]
-            kept = None if counts is None else np.where(counts, 0, carry)
-            if kept is not None:
-                carry -= kept
-            self._backward(t, carry, by_x[t], by_product[t])
-            carry[0] += by_weight @ by_product[t].reshape(len(by_weight.T), -1)
+            counts, kept = masks[t], None
+            if counts is not None:
+                kept, carry[...] = np.where(counts, 0, carry), np.where(counts, carry, 0)
+            self._backward(t, carry, [x[t] for x in factors], by_x[t], by_product[t])
+            carry[0] += back @ by_product[t].reshape(back.shape[1], -1)
             if kept is not None:
                 carry += kept
-        rows = by_product.reshape(len(g), by_weight.shape[1], -1)
-        before = self._states[:-1, 0].transpose(0, 2, 1).reshape(-1, width)
-        found = [self._outside(self._finished(by_x, by_product)), *carry.transpose(0, 2, 1)]
-        found.append(self._in_given_order(rows.swapaxes(0, 1).reshape(len(rows[0]), -1) @ before))
-        found += [self._in_given_order(rows.sum((0, 2)))] * self._has_bias
-        return (*found, *[None] * self._has_mask)
+        return carry, by_x, by_product
 
     def _inside(self, x: np.ndarray) -> np.ndarray:
         """Returns x as (T, G, H, B), in the order of the loop."""
@@ -140,14 +148,24 @@ class Sequence(Composition):
         """Writes the states after iteration t; `gates` (G, H, B) hold the product with h."""
         raise NotImplementedError
 
-    def _factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Computes the derivatives of all gates, and makes the arrays that `_backward` fills: the
-        gradient of x, and that of the product with h (the same one where nothing lies between).
-        """
+    def _factors(self) -> tuple[np.ndarray, ...]:
+        """Returns the derivatives of all gates at all times, by which `_backward` multiplies."""
         raise NotImplementedError
 
+    def _cotangents(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the arrays that `_backward` fills: the gradient of x, and that of the product
+        with h; the same one where nothing lies between.
+        """
+        by_x = np.empty_like(self._gates)
+        return by_x, by_x
+
     def _backward(
-        self, t: int, carry: np.ndarray, by_x: np.ndarray, by_product: np.ndarray
+        self,
+        t: int,
+        carry: np.ndarray,
+        factors: list[np.ndarray],
+        by_x: np.ndarray,
+        by_product: np.ndarray,
     ) -> None:
         """Turns the cotangents of the states after iteration t into those before it, but for what
         reaches h through the product.
@@ -172,13 +190,11 @@ class ElmanSequence(Sequence):
         gates += x
         self._activate(gates, after)
 
-    def _factors(self) -> tuple[np.ndarray, np.ndarray]:
-        self._by_h = self._slopes(self._states[1:])
-        by_x = np.empty_like(self._by_h)
-        return by_x, by_x
+    def _factors(self) -> tuple[np.ndarray, ...]:
+        return (self._slopes(self._states[1:]),)
 
-    def _backward(self, t: Any, carry: Any, by_x: Any, by_product: Any) -> None:
-        np.multiply(carry, self._by_h[t], out=by_x)
+    def _backward(self, t: Any, carry: Any, factors: Any, by_x: Any, by_product: Any) -> None:
+        np.multiply(carry, factors[0], out=by_x)
         carry[...] = 0
 
 
@@ -212,20 +228,17 @@ class LSTMSequence(Sequence):
         np.tanh(c, out=tanh)
         np.multiply(o, tanh, out=after[0])
 
-    def _factors(self) -> tuple[np.ndarray, np.ndarray]:
+    def _factors(self) -> tuple[np.ndarray, ...]:
         g, i, f, o = self._gates.swapaxes(0, 1)
         into_c = (i * (1 - g * g), g * (i * (1 - i)), self._states[:-1, 1] * (f * (1 - f)))
-        self._by_c = np.stack(into_c, 1)
-        self._by_h = self._tanh * (o * (1 - o))
-        self._from_h = o * (1 - self._tanh * self._tanh)  # from h to c
-        by_x = np.empty_like(self._gates)
-        return by_x, by_x
+        by_h = self._tanh * (o * (1 - o))
+        return np.stack(into_c, 1), by_h, o * (1 - self._tanh * self._tanh)  # from h to c
 
-    def _backward(self, t: Any, carry: Any, by_x: Any, by_product: Any) -> None:
-        h, c = carry
-        c += h * self._from_h[t]
-        np.multiply(self._by_c[t], c, out=by_x[:3])
-        np.multiply(self._by_h[t], h, out=by_x[3])
+    def _backward(self, t: Any, carry: Any, factors: Any, by_x: Any, by_product: Any) -> None:
+        (h, c), (by_c, by_h, from_h) = carry, factors
+        c += h * from_h
+        np.multiply(by_c, c, out=by_x[:3])
+        np.multiply(by_h, h, out=by_x[3])
         c *= self._gates[t, 2]
         h[...] = 0
 
@@ -251,18 +264,20 @@ class GRUSequence(Sequence):
         following *= z
         following += n
 
-    def _factors(self) -> tuple[np.ndarray, np.ndarray]:
+    def _factors(self) -> tuple[np.ndarray, ...]:
         r, z, n = self._gates.swapaxes(0, 1)
-        self._by_n = (1 - z) * (1 - n * n)
-        by_r = self._by_n * self._product * (r * (1 - r))
+        by_n = (1 - z) * (1 - n * n)
+        by_r = by_n * self._product * (r * (1 - r))
         by_z = (self._states[:-1, 0] - n) * (z * (1 - z))
-        self._by_gates = np.stack((by_r, by_z, self._by_n * r), 1)
+        return by_n, np.stack((by_r, by_z, by_n * r), 1)
+
+    def _cotangents(self) -> tuple[np.ndarray, np.ndarray]:
         return np.empty_like(self._gates), np.empty_like(self._gates)
 
-    def _backward(self, t: Any, carry: Any, by_x: Any, by_product: Any) -> None:
-        (h,) = carry
-        np.multiply(self._by_gates[t], h, out=by_product)
-        np.multiply(self._by_n[t], h, out=by_x[2])
+    def _backward(self, t: Any, carry: Any, factors: Any, by_x: Any, by_product: Any) -> None:
+        (h,), (by_n, by_gates) = carry, factors
+        np.multiply(by_gates, h, out=by_product)
+        np.multiply(by_n, h, out=by_x[2])
         h *= self._gates[t, 1]
 
     def _finished(self, by_x: np.ndarray, by_product: np.ndarray) -> np.ndarray:
