@@ -11,7 +11,7 @@ import pytest
 
 import smelt
 import smelt.nn.functional as F
-from smelt import Tensor, nn, optim
+from smelt import Tensor, nn, optim, tree
 from smelt.compiler.frontend import specialization_cache
 from smelt.errors import ArgumentError, CompileError, ShapeError, SmeltError
 
@@ -294,3 +294,29 @@ def test_a_table_by_length_is_found_again() -> None:
         assert step(smelt.ones(length, 2))[-1, 0].item() == length
     assert sorted(masks) == [2, 3, 4, 5, 9]
     assert all(masks[n].shape == (n, n) for n in (2, 3, 4, 5, 9))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y: smelt.ones(3).sum(),
+        lambda y: smelt.ones(y.shape[0]),
+        lambda y: smelt.zeros(y.shape[0], 3).sum() * len(y),
+        lambda y: smelt.eye(len(y)),
+        lambda y: smelt.arange(len(y)).cumsum(0),
+        lambda y: (smelt.ones(2), len(y), len(y) / 2),
+    ],
+    ids=["nothing", "ones", "sum", "eye", "cumsum", "numbers"],
+)
+def test_a_step_that_reads_no_element_serves_all_lengths(function) -> None:
+    """What a program gets does not depend on whether it uses it."""
+    step = smelt.compile(function)
+    for length in (20, 21, 22, 23, 7, 64):
+        y = smelt.ones(length)
+        for found, wanted in zip(
+            tree.flatten(step(y))[0], tree.flatten(function(y))[0], strict=True
+        ):
+            if isinstance(wanted, smelt.Tensor):
+                assert found.tolist() == wanted.tolist()
+            else:
+                assert (type(found), found) == (type(wanted), wanted)
