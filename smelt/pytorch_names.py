@@ -20,6 +20,11 @@ _LAZY = {
         "train": "smelt.train",
         "utils": "smelt.utils",
     },
+    "smelt.nn.init": {  # PyTorch's old names
+        name: f"smelt.nn.init:{name}_"
+        for name in "constant eye kaiming_normal kaiming_uniform normal orthogonal uniform "
+        "xavier_normal xavier_uniform".split()
+    },
     "smelt.nn": {"functional": "smelt.nn.functional", "utils": "smelt.nn.utils"},
 }
 _NO_SMALL_INTEGERS = "Smelt's integers are int32 and int64, and bool_ is there for masks"
@@ -64,7 +69,6 @@ _INSTEAD = {
         "nanmean": "write smelt.where(x == x, x, 0) and divide by how many there are",
         "nonzero": "write numpy.nonzero(x.numpy()), or smelt.where(condition, x, y)",
         "onnx": "write smelt.export.save_file(model.state_dict(), path) for the weights",
-        "scatter": _BY_INDEX,
         "set_default_dtype": "give dtype= where tensors are made, or model.double()",
         "set_default_device": "leave it out: Smelt computes on the CPU",
         "set_default_tensor_type": "give dtype= where tensors are made, or model.double()",
@@ -95,8 +99,6 @@ _INSTEAD = {
         "EmbeddingBag": "write nn.Embedding and a mean or sum over the axis of places",
     },
     "smelt.nn.utils": {
-        "weight_norm": "keep v and g as nn.Parameters, and use g * v / v.norm(dim=1, keepdim=True) "
-        "in forward",
         "spectral_norm": "divide the weight by its largest singular value in forward",
         "parametrizations": "compute the weight from nn.Parameters in forward",
         "parametrize": "compute the weight from nn.Parameters in forward",
@@ -109,7 +111,7 @@ _INSTEAD = {
         "PackedSequence": "give the lengths to the layer: lstm(x, state, lengths)",
     },
     "smelt.nn.functional": {
-        "upsample": "write x.repeat_interleave(n, -1).repeat_interleave(n, -2) for the nearest",
+        "upsample": "write F.interpolate",
         "gumbel_softmax": "write F.softmax((x - smelt.log(smelt.exponential(1.0, x.shape))) / tau)",
     },
     "smelt.autograd": {

@@ -35,7 +35,7 @@ def test_a_misspelt_name_gets_the_nearest() -> None:
     with pytest.raises(AttributeError, match="did you mean 'Linear'"):
         nn.Lineer  # noqa: B018
     with pytest.raises(AttributeError, match="did you mean 'kaiming_uniform_'"):
-        nn.init.kaiming_uniform  # noqa: B018
+        nn.init.kaiming_unifrom_  # noqa: B018
     assert not hasattr(smelt, "__wrapped__")
 
 

@@ -24,6 +24,7 @@ from smelt.functional.convolution import (
     convolve,
     correlate,
 )
+from smelt.functional.interpolation import interpolate
 from smelt.functional.layers import (
     batch_norm,
     dropout,
@@ -94,7 +95,7 @@ __all__ = [
     "conv_transpose2d", "convolve", "correlate", "cosine_embedding_loss", "cosine_similarity",
     "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "glu",
     "group_norm", "hardsigmoid", "hardswish", "hardtanh", "heaviside", "hinge_embedding_loss",
-    "hinge_loss", "huber_loss", "identity", "kl_div", "kl_divergence_normal", "l1_loss",
+    "hinge_loss", "huber_loss", "identity", "interpolate", "kl_div", "kl_divergence_normal", "l1_loss",
     "layer_norm", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "logsigmoid",
     "margin_ranking_loss", "masked_mean", "max_pool1d", "max_pool2d", "mish", "mse_loss",
     "nll_loss", "normalize", "one_hot", "pad", "poisson_nll_loss", "prelu", "relu", "relu6",

@@ -77,6 +77,7 @@ from smelt.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from smelt.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from smelt.nn.variational import VariationalConv2d, VariationalLinear, kl_divergence
 from smelt.pytorch_names import install as _install
 
@@ -174,6 +175,9 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "VariationalConv2d",
     "VariationalLinear",
     "beam_decode",

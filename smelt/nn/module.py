@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
@@ -31,6 +31,7 @@ from smelt.nn import listing
 from smelt.nn.checks import check_depth
 from smelt.nn.conversion import Convertible
 from smelt.nn.hooks import KINDS, BackwardPass, Hooked
+from smelt.nn.named import Named
 from smelt.nn.parameter import Buffer, Parameter
 from smelt.nn.structure import copied, joined, text_of, walk
 from smelt.tensor import Tensor, as_tensor
@@ -55,7 +56,7 @@ class LoadedKeys(NamedTuple):
 
 
 @checked_flags
-class Module(Convertible, Hooked):
+class Module(Convertible, Hooked, Named):
     """The base of every layer and network.
 
     Parameters, buffers and submodules are attributes. Subclasses set them in `__init__` and say in
@@ -67,6 +68,7 @@ class Module(Convertible, Hooked):
     training: bool = True
     _name: str = ""  # under which the parent holds it; for error messages
     _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state_dict
+    _computed: Mapping[str, Callable[[Any], Tensor]] = {}  # name -> what makes it when it is read
 
     # --- computing --------------------------------------------------------------------------------
 
@@ -157,7 +159,9 @@ class Module(Convertible, Hooked):
 
     if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
 
-        def __getattr__(self, name: str) -> NoReturn:
+        def __getattr__(self, name: str) -> Any:
+            if name in vars(self).get("_computed", ()):
+                return self._computed[name](self)
             message = f"{type(self).__name__} has no attribute {name!r}"
             if not name.startswith("__"):  # not for the protocols of copy and pickle
                 near = difflib.get_close_matches(name, dir(self), 1)
@@ -196,6 +200,11 @@ class Module(Convertible, Hooked):
         """Refuses what would take a parameter or a buffer out of the module in silence."""
         held = vars(self).get(name)
         owner = type(self).__name__
+        if name in self._computed:
+            raise AssignmentError(
+                f"{owner}.{name} is computed from other parameters; change those, or call "
+                f"nn.utils.remove_weight_norm first"
+            )
         if value is None or isinstance(value, (Parameter, Module)):
             return
         if isinstance(held, Parameter):

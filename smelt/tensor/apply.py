@@ -29,7 +29,14 @@ from smelt.tracing.apply import (
     repeated,
     tensor_of,
 )
-from smelt.tracing.engine import Eager, current_engine, literal_array, weak_dtype
+from smelt.tracing.engine import (
+    Eager,
+    Engine,
+    NestedEngine,
+    current_engine,
+    literal_array,
+    weak_dtype,
+)
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -238,10 +245,17 @@ def whole_number(what: str, value: Any) -> int:
     return operator.index(value)
 
 
+def makes_memory(engine: Engine) -> bool:
+    """Returns whether values are computed at once, also where `vmap` and its kin nest engines."""
+    while isinstance(engine, NestedEngine):
+        engine = engine.outer
+    return isinstance(engine, Eager)
+
+
 def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """
-    if isinstance(current_engine(), Eager):  # state made here is later changed in place
+    if makes_memory(current_engine()):  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     return repeated(value, shape, dtype)

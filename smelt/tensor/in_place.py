@@ -1,13 +1,15 @@
 """The methods with an underscore: `p.add_(y)` gives a parameter or other state new contents.
 
-Tensors are values, and state is what is changed: parameters, buffers, `x.data`, and under `no_grad`
-whatever was not computed with a history. There `x.add_(y)` is `x.copy_(x + y)`, eagerly and in a
-compiled step. Elsewhere it raises AssignmentError, which says what to write.
+What is changed is no part of a gradient: buffers, `x.data`, a tensor without a history that takes
+contents without one, and under `no_grad` parameters too. There `x.add_(y)` is `x.copy_(x + y)`, and
+`x[i] = y` is `x.copy_(x.at[i].set(y))`, eagerly and in a compiled step. Elsewhere they raise
+AssignmentError, which says what to write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from smelt.errors import AssignmentError
@@ -22,14 +24,23 @@ if TYPE_CHECKING:
 __all__ = ["InPlace"]
 
 
-def check_state(x: Tensor, name: str, instead: str) -> None:
-    """Raises AssignmentError for a tensor that is no state, or not to be changed here."""
-    is_state = x.is_variable and not x.requires_grad
-    if x.tape_entry is None and (is_state or not context.grad_enabled):
-        return
+def changed(
+    x: Tensor, name: str, instead: str, function: Callable[..., Tensor], *arguments: Any, **more: Any
+) -> Tensor:
+    """Returns what a function makes of a tensor that is to hold the result.
+
+    Raises:
+        AssignmentError: the tensor or its new contents are part of a gradient.
+    """
+    is_state = x.is_variable and not x.requires_grad  # takes values, whatever they came from
+    if x.tape_entry is None and (is_state or not (x.requires_grad and context.grad_enabled)):
+        with no_grad() if is_state else nullcontext():
+            result = function(x, *arguments, **more)
+        if not result.requires_grad:
+            return result
     raise AssignmentError(
-        f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
-        f"parameter or buffer is changed by x.{name}(...), x.copy_(new) or x += y under "
+        f"tensors that gradients pass through are values: {name} is not supported. Write {instead}; "
+        "a parameter is changed by methods with an underscore, by p.copy_(new) or p += y, under "
         "smelt.no_grad()"
     )
 
@@ -48,11 +59,10 @@ def _changing(
     instead = instead or f"x = x.{name[:-1]}(...)"
 
     def change(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
-        check_state(x, name, instead)
+        result = changed(x, f"{name}()", instead, function, *arguments, **options)
+        if not casts:
+            x.check_fits(f"{name}()", result)
         with no_grad():
-            result = function(x, *arguments, **options)
-            if not casts:
-                x.check_fits(f"{name}()", result)
             return x.copy_(result)
 
     change.__name__ = name
@@ -61,6 +71,10 @@ def _changing(
         "        Raises:\n            AssignmentError: the tensor is no state.\n"
     )
     return checked(change, __name__, f"InPlace.{name}")
+
+
+def _at(x: Tensor, index: Any, value: Any) -> Tensor:
+    return x.at[index].set(value)
 
 
 def _filled(x: Tensor, value: Any) -> Any:
@@ -99,6 +113,13 @@ class InPlace:
     """A base class of Tensor."""
 
     __slots__ = ()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        result = changed(
+            self, "`x[i] = v`", "x = x.at[i].set(v) (or .add(v))", _at, index, value
+        )
+        with no_grad():
+            self.copy_(result)
 
     abs_ = _changing("abs_", elementary.abs)
     acos_ = _changing("acos_", elementary.acos)
@@ -158,6 +179,7 @@ class InPlace:
     remainder_ = _changing("remainder_", arithmetic.remainder)
     round_ = _changing("round_", elementary.round)
     rsqrt_ = _changing("rsqrt_", elementary.rsqrt)
+    scatter_ = _changing("scatter_", indexing.scatter)
     scatter_add_ = _changing("scatter_add_", indexing.scatter_add)
     sigmoid_ = _changing("sigmoid_", activations.sigmoid)
     sign_ = _changing("sign_", elementary.sign)

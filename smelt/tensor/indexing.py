@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "At", "check_bounds", "gather", "gather_known", "index_select", "iterate", "masked_fill",
-    "read", "repeat_interleave", "scatter_add", "take", "take_along_dim",
+    "read", "repeat_interleave", "scatter", "scatter_add", "take", "take_along_dim",
 ]  # fmt: skip
 
 
@@ -154,8 +154,10 @@ class At:
         A place that the index names twice has no well-defined value: that raises ArgumentError (in
         a compiled step: before it changes anything).
         """
-        x, subscript = self.tensor, parse(self.tensor.shape, self.index)
-        inside = as_tensor(1, dtypes.int64)
+        x, mask = self.tensor, _mask_over(self.tensor.shape, self.index)
+        if mask is not None and not np.ndim(getattr(value, "stored", value)):
+            return where(mask, _storable("at[...]", value, x.dtype), x)
+        subscript, inside = parse(x.shape, self.index), as_tensor(1, dtypes.int64)
         if not subscript.indices:
             marked = _broadcast_value(inside.expand(subscript.shape), x, subscript) > 0
             return where(
@@ -203,6 +205,15 @@ class At:
         size, shape = self.tensor.size, self.tensor.shape
         flat = cards.scatter_add(value.reshape(-1), positions.reshape(-1), axis=0, extent=size)
         return flat.reshape(shape)
+
+
+def _mask_over(shape: Shape, index: Any) -> Tensor | None:
+    """Returns an index that is one bool mask, with axes to stand beside a tensor of `shape`."""
+    if not is_tensor(index) or index.dtype is not dtypes.bool_ or not index.ndim:
+        return None
+    if shape[: index.ndim] != index.shape:
+        raise ShapeError(f"index: a mask {index.shape} does not fit shape {shape}, axis 0")
+    return index.reshape(index.shape + (1,) * (len(shape) - index.ndim))
 
 
 def _broadcast_value(value: Tensor, x: Tensor, subscript: Subscript) -> Tensor:
@@ -301,6 +312,37 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     shape[axis] = indices.shape[axis]
     counted = where(indices < 0, indices + x.shape[axis], indices)
     return gather(wide, axis, counted.expand(shape))
+
+
+def scatter(x: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None = None) -> Tensor:
+    """Returns x with `src[i, j, k]` at `[i, index[i, j, k], k]` (for dim 1; alike for others).
+
+    Args:
+        x: values.
+        dim: the axis along which the index points.
+        index: int tensor with as many axes as x, no longer than x along the others.
+        src: a tensor at least as large as the index, or one number for all places.
+        reduce: None, or "add" for what `scatter_add` does.
+
+    Raises:
+        ArgumentError: the index names a place twice and src is no number, so that its value is not
+            defined (in a compiled step: before it changes anything), or another `reduce`.
+        BoundsError: an index lies outside the axis.
+        ShapeError: src is smaller than the index, or the index larger than x off `dim`.
+    """
+    if reduce not in (None, "add"):
+        raise ArgumentError(f"scatter: reduce is None or 'add', got {reduce!r}")
+    given = _storable("scatter", src, x.dtype)
+    spread = given if given.ndim else given.expand(index.shape)
+    if reduce:
+        return scatter_add(x, dim, index, spread)
+    once = full(index.shape, 1, dtypes.int64)
+    hits = scatter_add(full(x.shape, 0, dtypes.int64), dim, index, once)
+    if not given.ndim:
+        return where(hits > 0, given, x)
+    twice = "scatter: the index names a place twice, so its value is not defined; use scatter_add"
+    current_engine().require((hits > 1).sum(), twice, ArgumentError)
+    return where(hits > 0, scatter_add(full(x.shape, 0, x.dtype), dim, index, spread), x)
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

@@ -380,6 +380,7 @@ class Methods:
     index_select = indexing.index_select
     masked_fill = indexing.masked_fill
     repeat_interleave = indexing.repeat_interleave
+    scatter = indexing.scatter
     scatter_add = indexing.scatter_add
     sort = sorting.sort
     take = indexing.take

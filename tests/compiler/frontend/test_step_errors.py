@@ -65,9 +65,11 @@ def test_a_traced_tensor_that_leaked_is_refused() -> None:
 
 def test_item_assignment_names_the_way_out() -> None:
     def step(x):
-        x[0] = 1
-        return x
+        y = x * weight
+        y[0] = 1
+        return y
 
+    weight = smelt.nn.Parameter(smelt.ones(3))
     with pytest.raises(TypeError, match=r"x\.at\[i\]\.set"):
         smelt.compile(step)(numbers(3))
 
