@@ -253,12 +253,12 @@ __all__ = [
     "one_hot", "ones", "ones_like", "optim", "outer", "permutation", "permute", "poisson", "pow",
     "prod", "rand", "rand_like", "randint", "randn", "randn_like", "random", "randperm",
     "reciprocal", "relu", "remainder", "repeat", "repeat_interleave", "reshape", "roll", "round",
-    "rsqrt", "save", "scalar_tensor", "scan", "scatter", "scatter_add", "select", "set_grad_enabled",
-    "set_rng_state", "settings", "sigmoid", "sign", "sin", "sinh", "softmax", "sort", "split",
-    "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "sum", "summary", "t", "take",
-    "take_along_dim", "tan", "tanh", "tensor", "tile", "topk", "transpose", "tril", "triu", "trunc",
-    "unbind", "unflatten", "uniform", "unsqueeze", "value_and_grad", "var", "var_mean", "vjp",
-    "vmap", "vstack", "where", "while_loop", "zeros", "zeros_like",
+    "rsqrt", "save", "scalar_tensor", "scan", "scatter", "scatter_add", "select",
+    "set_grad_enabled", "set_rng_state", "settings", "sigmoid", "sign", "sin", "sinh", "softmax",
+    "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "sum",
+    "summary", "t", "take", "take_along_dim", "tan", "tanh", "tensor", "tile", "topk", "transpose",
+    "tril", "triu", "trunc", "unbind", "unflatten", "uniform", "unsqueeze", "value_and_grad", "var",
+    "var_mean", "vjp", "vmap", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _checked_names(globals(), __all__, "smelt")

@@ -81,7 +81,9 @@ def interpolate(
         if mode in LINEAR:
             x = _weighted(x, axis, extent, bool(align_corners))
         else:
-            x = take(x, as_tensor(_nearest(extent, 0.5 if mode == "nearest-exact" else 0)), axis=axis)
+            x = take(
+                x, as_tensor(_nearest(extent, 0.5 if mode == "nearest-exact" else 0)), axis=axis
+            )
     return x
 
 
@@ -114,7 +116,9 @@ def _extents(x: Tensor, size: Any, scale_factor: Factor, recompute: bool) -> lis
         if recompute:
             steps = [n / max(m, 1) for n, m in zip(old, new, strict=True)]
     if min(*old, *new) < 1:
-        raise ShapeError(f"interpolate: {tuple(old)} to {tuple(new)} leaves nothing to read or write")
+        raise ShapeError(
+            f"interpolate: {tuple(old)} to {tuple(new)} leaves nothing to read or write"
+        )
     return [Extent(*extent) for extent in zip(old, new, steps, strict=True)]
 
 
@@ -137,7 +141,9 @@ def _factor(value: Any) -> float:
 
 def _nearest(extent: Extent, offset: float) -> np.ndarray:
     """Returns where each new element is read, rounded as PyTorch does: in float32."""
-    places = (np.arange(extent.new, dtype=np.float32) + np.float32(offset)) * np.float32(extent.step)
+    places = (np.arange(extent.new, dtype=np.float32) + np.float32(offset)) * np.float32(
+        extent.step
+    )
     return np.minimum(np.floor(places).astype(np.int64), extent.old - 1)
 
 

@@ -223,7 +223,10 @@ def _move_statistics(
 ) -> None:
     count = math.prod(x.shape) // max(1, x.shape[1])
     if count == 1:
-        raise ShapeError(f"batch_norm: training needs two values a channel, got {x.shape}")
+        raise ShapeError(
+            f"batch_norm: training needs two values a channel, got {x.shape}; "
+            "give more samples, or call model.eval() to evaluate"
+        )
     if not count:
         return
     with no_grad():

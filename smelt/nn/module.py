@@ -40,6 +40,7 @@ from smelt.tensor.checked import (
     checked,
     checked_flags,
     explained,
+    misfit,
     passed_through_foreign_code,
 )
 from smelt.tensor.spellings import Respelled, respelled
@@ -76,7 +77,7 @@ class Module(Convertible, Hooked, Named):
         """Computes the module's output; every subclass says how."""
         near = difflib.get_close_matches("forward", set(dir(self)) - {"forward"}, 1, 0.8)
         hint = f"; did you mean {near[0]}() to be it?" if near else ""
-        raise NotImplementedError(f"{type(self).__name__} has no forward(){hint}")
+        raise NotImplementedError(with_location(f"{type(self).__name__} has no forward(){hint}"))
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         current_engine().note_module(self)  # a trace remembers which settings it was made for
@@ -118,6 +119,11 @@ class Module(Convertible, Hooked, Named):
 
     def _explain(self, error: Exception, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Raises in Smelt's words what a layer of Smelt's met in the words of Python or NumPy."""
+        if isinstance(error, TypeError) and not isinstance(error, SmeltError):
+            name = f"{type(self).__name__}.forward"
+            unfit = misfit(name, self.forward, inputs, options, error)
+            if unfit is not None:
+                raise unfit from None
         own = type(self).__module__.startswith("smelt.nn.") and not isinstance(error, SmeltError)
         if own and not passed_through_foreign_code(error.__traceback__):
             wrong = explained(type(self).forward, (self, *inputs), options, error)

@@ -71,7 +71,5 @@ class Named:
 def _entry(kind: str, owner: Any, name: str, entries: dict[str, Any]) -> Any:
     if name not in entries:
         known = ", ".join(entries) or "none"
-        raise ArgumentError(
-            f"{type(owner).__name__} has no {kind} {name!r}; it has {known}"
-        )
+        raise ArgumentError(f"{type(owner).__name__} has no {kind} {name!r}; it has {known}")
     return entries[name]

@@ -16,6 +16,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from smelt.location import called_function
 from smelt.ops import elementwise, movement, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tensor.comparison import compared_exactly
@@ -223,9 +224,12 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
     if not dims:
         return tuple(range(len(shape)))
-    axes = tuple(sorted(_counted(axis, shape, "reduction") for axis in dims))
+    are_known = all(type(axis) is int and -len(shape) <= axis < len(shape) for axis in dims)
+    what = "" if are_known else called_function("reduction")
+    axes = tuple(sorted(_counted(axis, shape, what) for axis in dims))
     if len(set(axes)) != len(axes):
-        raise ArgumentError(f"reduction: an axis of {dims} is named twice")
+        name = called_function("reduction")
+        raise ArgumentError(f"{name}: an axis of {dims} is named twice (shape {shape})")
     return axes if shape else ()
 
 
@@ -235,7 +239,10 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
         given = tuple(given[0])
     if set(map(type, given)) <= {int}:
         return given
-    return tuple(whole_number("an extent", extent) for extent in given)
+    if not all(map(is_whole_number, given)):
+        what = f"{called_function('a shape')}: an extent"
+        return tuple(whole_number(what, extent) for extent in given)
+    return tuple(map(operator.index, given))
 
 
 def whole_number(what: str, value: Any) -> int:

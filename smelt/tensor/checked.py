@@ -29,7 +29,7 @@ from smelt.ops.op import is_whole_number
 from smelt.tensor.spellings import respelled
 from smelt.tracing.apply import is_tensor
 
-__all__ = ["checked", "checked_flags", "checked_names", "explained"]
+__all__ = ["checked", "checked_flags", "checked_names", "explained", "misfit"]
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 Owner = TypeVar("Owner", bound=type)
@@ -113,6 +113,36 @@ def explained(
         return wrong
     shown = ", ".join(described(value) for value in given.values())
     return ArgumentError(f"{name}({shown}): {error}")
+
+
+def misfit(
+    name: str,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+    error: TypeError,
+) -> ArgumentTypeError | None:
+    """Returns the error of a call that Python could not make, since the arguments do not fit.
+
+    Args:
+        name: what the function is called.
+        function: the user's.
+        arguments: what it was given.
+        options: the same by keyword.
+        error: what Python raised in the calling frame.
+
+    Returns:
+        None where the function was called, and the error came from within.
+    """
+    if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+        return None
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError as reason:
+        hint, taken = _nearest(signature, options), ", ".join(signature.parameters)
+        return ArgumentTypeError(f"{name}: {reason}{hint}; it takes ({taken})")
+    return None
 
 
 def passed_through_foreign_code(traceback: TracebackType | None) -> bool:

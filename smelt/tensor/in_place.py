@@ -8,6 +8,7 @@ AssignmentError, which says what to write.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,12 @@ __all__ = ["InPlace"]
 
 
 def changed(
-    x: Tensor, name: str, instead: str, function: Callable[..., Tensor], *arguments: Any, **more: Any
+    x: Tensor,
+    name: str,
+    instead: str,
+    function: Callable[..., Tensor],
+    *arguments: Any,
+    **more: Any,
 ) -> Tensor:
     """Returns what a function makes of a tensor that is to hold the result.
 
@@ -39,8 +45,8 @@ def changed(
         if not result.requires_grad:
             return result
     raise AssignmentError(
-        f"tensors that gradients pass through are values: {name} is not supported. Write {instead}; "
-        "a parameter is changed by methods with an underscore, by p.copy_(new) or p += y, under "
+        f"tensors that gradients pass through are values: {name} is not supported. Write "
+        f"{instead}; a parameter is changed by methods with an underscore, by p.copy_(new) or p += y, under "
         "smelt.no_grad()"
     )
 
@@ -65,6 +71,7 @@ def _changing(
         with no_grad():
             return x.copy_(result)
 
+    change.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     change.__name__ = name
     change.__doc__ = (
         f"Changes a state in place, and returns it; for a new tensor write {instead}.\n\n"
@@ -114,10 +121,9 @@ class InPlace:
 
     __slots__ = ()
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        result = changed(
-            self, "`x[i] = v`", "x = x.at[i].set(v) (or .add(v))", _at, index, value
-        )
+    def __setitem__(self: Any, index: Any, value: Any) -> None:
+        instead = "x = x.at[i].set(v) (or .add(v))"
+        result = changed(self, "`x[i] = v`", instead, _at, index, value)
         with no_grad():
             self.copy_(result)
 

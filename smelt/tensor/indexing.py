@@ -47,7 +47,9 @@ __all__ = [
 def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
     """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
     if index.dtype.kind != "int":
-        raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
+        raise DTypeError(
+            f"{what}: indices must be int32 or int64, got {index.dtype.name}; write .long()"
+        )
     if is_known_inside(index, low, extent):
         return
     outside = ((index < low) | (index >= extent)).sum()

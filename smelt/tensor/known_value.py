@@ -1,4 +1,4 @@
-"""The values of traced tensors that constants alone make up, such as what is worked out of shapes."""
+"""The values of traced tensors that constants alone make up, such as what comes of shapes."""
 
 from __future__ import annotations
 

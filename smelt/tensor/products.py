@@ -8,6 +8,7 @@ from smelt.errors import ShapeError
 from smelt.ops import contraction
 from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
+from smelt.ops.op import Shape
 from smelt.tensor.apply import matched, places_of
 from smelt.tensor.elementary import where
 
@@ -31,6 +32,7 @@ def matmul(a: Tensor, other: Any) -> Tensor:
     if a.shape[-1] != b.shape[-min(2, b.ndim)]:
         raise ShapeError(
             f"matmul: shapes {a.shape} and {b.shape} do not fit: the inner extents differ"
+            + _turned(a.shape, b.shape)
         )
     dtype = a.dtype
     left = a.to(dtype.compute) if a.ndim > 1 else a.to(dtype.compute).unsqueeze(0)
@@ -39,6 +41,15 @@ def matmul(a: Tensor, other: Any) -> Tensor:
     if a.ndim == 1:
         result = result.squeeze(-2)
     return (result.squeeze(-1) if b.ndim == 1 else result).to(dtype)
+
+
+def _turned(left: Shape, right: Shape) -> str:
+    """Returns a hint at a matrix that stands the wrong way round."""
+    if len(right) > 1 and left[-1] == right[-1]:
+        return "; turn the right one: x @ y.mT"
+    if len(left) > 1 and left[-2] == right[-min(2, len(right))]:
+        return "; turn the left one: x.mT @ y"
+    return ""
 
 
 def bmm(a: Tensor, other: Tensor) -> Tensor:

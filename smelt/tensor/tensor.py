@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import (
     ArgumentError,
-    AssignmentError,
     DimensionError,
     DTypeError,
     GradientError,

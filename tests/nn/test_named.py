@@ -16,7 +16,8 @@ def test_modules_are_added_and_found() -> None:
     assert model(smelt.ones(4, 2)).shape == (4, 3)
     outer = nn.Module()
     outer.add_module("inner", model)
-    assert outer.get_submodule("inner.norm") is model.norm and outer.get_submodule("") is outer
+    assert outer.get_submodule("inner.norm") is model.norm
+    assert outer.get_submodule("") is outer
     assert outer.get_parameter("inner.0.weight") is model[0].weight
     assert outer.get_buffer("inner.norm.running_mean") is model.norm.running_mean
     assert "inner.norm.weight" in outer.state_dict()

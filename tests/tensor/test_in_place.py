@@ -86,7 +86,9 @@ def test_items_of_a_tensor_without_history_are_assigned() -> None:
     assert smelt.allclose(table(width), smelt.tensor(wanted), 1e-6)
     assert smelt.allclose(smelt.compile(table)(width), smelt.tensor(wanted), 1e-6)
     with smelt.no_grad():
-        assert smelt.allclose(smelt.vmap(lambda x: x * table(width)[0])(smelt.ones(2, 4))[1], table(width)[0])
+        assert smelt.allclose(
+            smelt.vmap(lambda x: x * table(width)[0])(smelt.ones(2, 4))[1], table(width)[0]
+        )
 
 
 def test_a_gradient_is_never_lost_by_an_assignment() -> None:

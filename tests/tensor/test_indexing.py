@@ -358,7 +358,8 @@ def test_scatter_puts_values_by_place() -> None:
     by_x, by_src = grad(lambda x, s: (x.scatter(0, tensor([1, 0]), s) ** 2).sum(), (0, 1))(
         tensor([1.0, 2.0, 3.0]), tensor([4.0, 5.0])
     )
-    assert by_x.tolist() == [0, 0, 6] and by_src.tolist() == [8, 10]
+    assert by_x.tolist() == [0, 0, 6]
+    assert by_src.tolist() == [8, 10]
 
 
 def test_a_mask_is_set_to_one_number_in_a_compiled_step() -> None:

@@ -30,6 +30,7 @@ from smelt.location import warn
 from smelt.locks import reentrant_lock
 from smelt.settings import settings
 from smelt.tensor import Tensor
+from smelt.tensor.checked import misfit
 from smelt.tracing.engine import context
 
 MANY = 8  # executables from which on a step warns about endless recompilation
@@ -243,7 +244,18 @@ class SpecializationCache:
         arguments, options = call.rebuilt(
             lambda x: tracer.placeholder(x.shape, x.dtype, x.requires_grad)
         )
-        parts, structure = tree.flatten(self.function(*arguments, **options))
+        try:
+            result = self.function(*arguments, **options)
+        except TypeError as error:
+            wrong = misfit(
+                getattr(self.function, "__name__", "the step").strip("<>"),
+                self.function,
+                arguments,
+                options,
+                error,
+            )
+            raise wrong or error from None
+        parts, structure = tree.flatten(result)
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:
             return outputs, operator.itemgetter(0)
