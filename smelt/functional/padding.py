@@ -32,6 +32,7 @@ def pad(
 
     Raises:
         ArgumentError: an odd number of counts, or an unknown mode.
+        ArgumentTypeError: a count is no whole number.
         ShapeError: more counts than axes, or less to cut off, to mirror or to repeat than is asked
             for.
     """

@@ -46,8 +46,8 @@ def changed(
             return result
     raise AssignmentError(
         f"tensors that gradients pass through are values: {name} is not supported. Write "
-        f"{instead}; a parameter is changed by methods with an underscore, by p.copy_(new) or p += y, under "
-        "smelt.no_grad()"
+        f"{instead}; a parameter is changed by methods with an underscore, by p.copy_(new) or "
+        "p += y, under smelt.no_grad()"
     )
 
 
