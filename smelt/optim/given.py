@@ -23,7 +23,10 @@ def groups_of(owner: str, params: Any) -> list[Any]:
     """
     given = _listed(owner, "params", params)
     if not given:
-        raise ArgumentError(f"{owner}: an optimizer without parameters; {PARAMETERS}")
+        raise ArgumentError(
+            f"{owner}: an optimizer without parameters; {PARAMETERS}. What model.parameters() gives "
+            "can be read once"
+        )
     groups = [isinstance(one, Mapping) for one in given]
     if any(groups) and not all(groups):
         raise ArgumentError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt import dtypes
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
+from smelt.location import called_function
 from smelt.ops import movement
 from smelt.ops.indexing import take
 from smelt.ops.iota import iota
@@ -146,7 +147,9 @@ def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """Returns the tensor with a new axis of extent 1 at place `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
-        raise ArgumentError(f"unsqueeze: there is no place {dim} in shape {x.shape}")
+        raise ArgumentError(
+            f"{called_function('unsqueeze')}: there is no place {dim} in shape {x.shape}"
+        )
     axis = dim % (x.ndim + 1)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
