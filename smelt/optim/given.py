@@ -24,8 +24,8 @@ def groups_of(owner: str, params: Any) -> list[Any]:
     given = _listed(owner, "params", params)
     if not given:
         raise ArgumentError(
-            f"{owner}: an optimizer without parameters; {PARAMETERS}. What model.parameters() gives "
-            "can be read once"
+            f"{owner}: an optimizer without parameters; {PARAMETERS}. What parameters() gives can "
+            "be read once"
         )
     groups = [isinstance(one, Mapping) for one in given]
     if any(groups) and not all(groups):
