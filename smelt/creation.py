@@ -221,7 +221,8 @@ def arange(start: float, end: float | None = None, step: float = 1, dtype: Any =
         return arange(math.trunc(start), math.trunc(end), math.trunc(step), dtype)
     if step == 0:
         raise ArgumentError("arange: the step must not be 0")
-    count = max(0, math.ceil((end - start) / step))
+    # of ints the exact number, however large they are
+    count = max(0, -((start - end) // step) if integral else math.ceil((end - start) / step))
     kind = as_dtype(dtype) if dtype is not None else dtypes.int64 if integral else dtypes.float32
     numbers = iota(shape=(count,), axis=0)
     if integral:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes, exact_math
-from smelt.dtypes import DType, as_dtype
+from smelt.dtypes import DType, as_dtype, int64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.locks import reentrant_lock
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
-from smelt.ops.order import places_in_order
+from smelt.ops.order import halves, places_in_order
 from smelt.ops.random import random_bits
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
@@ -80,7 +80,8 @@ class Generator:
         with self._lock:
             drawn = random_bits(self.state, shape=extents)
             with no_grad():
-                self.state.copy_(self.state + np.array([0, blocks], np.int64))
+                moved = as_tensor(blocks, int64) * np.array([0, 1], np.int64)
+                self.state.copy_(self.state + moved)
         return drawn
 
     def words(self, shape: Shape) -> tuple[Tensor, Tensor]:
@@ -237,7 +238,9 @@ def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """Returns the numbers 0..n - 1 in random order, as int64: the order of random 64-bit keys."""
     high, low = (generator or default_generator()).words((n,))
     if context.engine is EAGER:  # the same numbers, without a tensor for each step
-        keys = (high.stored.astype(np.int64) << 32) | low.stored.view(np.uint32)
+        keys = np.empty(n, np.int64)
+        for half, words in zip(halves(keys), (high, low), strict=True):
+            half[...] = words.stored.view(np.uint32)
         return tensor_of(places_in_order(keys), dtypes.int64)
     return argsort(_unsigned(high) * 2**32 + _unsigned(low))
 

@@ -216,6 +216,20 @@ def test_randperm_holds_each_number_once_and_is_even():
     assert random.randperm(0).shape == (0,)
 
 
+@pytest.mark.parametrize("n", [1, 2, 1000, 70_001])
+def test_randperm_is_the_order_of_keys_of_64_bits(n):
+    high, low = (words.numpy().astype(np.int64) for words in Generator(3).words((n,)))
+    wanted = np.argsort(high << 32 | low & 0xFFFFFFFF, kind="stable")
+    np.testing.assert_array_equal(random.randperm(n, Generator(3)).numpy(), wanted)
+
+
+def test_what_is_equal_in_its_upper_half_is_ordered_by_the_lower_one():
+    numbers = np.random.default_rng(0).permutation(5000) + (np.arange(5000) << 34)
+    numbers[7::50] = numbers[8::50] + np.random.default_rng(1).integers(-3, 4, 100)
+    wanted = np.argsort(numbers, kind="stable")
+    np.testing.assert_array_equal(tensor(numbers).argsort().numpy(), wanted)
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3, 4.0, 30.0])
 def test_poisson(rate):
     sample = random.poisson(rate, (8000,), generator=Generator(3)).numpy()

@@ -7,8 +7,9 @@ can never be mixed up with it ("perturbation confusion").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from smelt import tree
@@ -21,6 +22,17 @@ from smelt.tracing.engine import context, enable_grad, no_grad
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
 Function = Callable[..., Any]
+
+
+_ZERO = "derivative is zero"
+
+
+@contextmanager
+def expected_zeros() -> Iterator[None]:
+    """Within the block a derivative that is zero everywhere is no reason for a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f".*its {_ZERO}")
+        yield
 
 
 class RecordedInput(Tensor):
@@ -105,7 +117,7 @@ class Recording:
                 )
             warn(
                 f"{self.what}: {which} is unused: the function computes nothing from it, so its "
-                "derivative is zero"
+                f"{_ZERO}"
             )
 
     def _which(self, number: int) -> str:
@@ -124,7 +136,7 @@ class Recording:
                 warn(
                     f"{self.what}: {self._which(number)} is used only where no derivative passes "
                     "(detach(), no_grad(), item(), a comparison, a cast to integers), so its "
-                    "derivative is zero"
+                    f"{_ZERO}"
                 )
 
     def split_aux(self, has_aux: bool) -> tuple[Any, Any]:

@@ -11,15 +11,16 @@ A stage reads one artifact and makes the next one; none is changed afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smelt.dtypes import DType
 from smelt.errors import SmeltError
 from smelt.ir.graph import Graph, Node
-from smelt.ir.program import Program
+from smelt.ir.program import Program, Slot
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Traced:
     values: list[tuple[Tensor, bytes]]
     arrays: list[tuple[np.ndarray, bytes]]
     born: dict[Node, int]
+    numbers: list[tuple[Any, DType]]  # symbolic ones, which are the last arguments
 
     def state_names(self) -> dict[Node, str]:
         """Returns the names that the traced modules give to the captured tensors."""
@@ -60,6 +62,18 @@ class Traced:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a program for any length is given for one: its slots with their extents, the numbers
+    that machine code reads, and those that are arguments. `evaluate` gives the values of formulas.
+    """
+
+    slots: tuple[Slot, ...]
+    numbers: np.ndarray
+    arguments: list[np.ndarray]
+    evaluate: Callable[[Sequence[str]], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Stages:
     """What each pass made of a step, and the seconds that it took."""
 
@@ -68,6 +82,7 @@ class Stages:
     fused: Fused
     planned: Planned
     lowered: Program
+    shared: Program
     program: Program
     seconds: dict[str, float]
 

@@ -20,10 +20,9 @@ from smelt.compiler.graph.memory_plan import Planned, plan
 from smelt.compiler.graph.simplify import simplify
 from smelt.compiler.loops.optimize import optimize
 from smelt.compiler.lower.lower import lower
+from smelt.compiler.lower.share_kernels import share_kernels
 from smelt.ir.graph import Graph, Node
-from smelt.ir.loops import Kernel
 from smelt.ir.program import Program, with_kernels
-from smelt.ir.show import kernel_text
 from smelt.ir.verify import verify_program
 
 
@@ -65,19 +64,14 @@ def _lower(planned: Planned, options: Options) -> Program:
     return lower(planned, options.name)
 
 
-def _optimize(program: Program, options: Options) -> Program:
-    """Kernels of plain loops -> kernels with vectors, tiles and parallel loops.
+def _share(program: Program, options: Options) -> Program:
+    """A kernel for each group -> one for all groups that can share it."""
+    return share_kernels(program)
 
-    Equal kernels become one.
-    """
-    known: dict[str, Kernel] = {}
-    new: dict[Kernel, Kernel] = {}
-    for kernel in program.kernels:
-        text = kernel_text(kernel, canonical=True)
-        if text not in known:
-            known[text] = optimize(kernel, options.cpu)
-        new[kernel] = known[text]
-    return with_kernels(program, new)
+
+def _optimize(program: Program, options: Options) -> Program:
+    """Kernels of plain loops -> kernels with vectors, tiles and parallel loops."""
+    return with_kernels(program, {one: optimize(one, options.cpu) for one in program.kernels})
 
 
 PIPELINE = (
@@ -85,6 +79,7 @@ PIPELINE = (
     Pass("fuse", "fused", _fuse),
     Pass("plan", "planned", _plan),
     Pass("lower", "lowered", _lower),
+    Pass("share", "shared", _share),
     Pass("optimize", "program", _optimize),
 )
 

@@ -87,8 +87,8 @@ def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
             f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}"
         )
     if mode == "reflect":
-        before = flip(narrow(x, axis, 1, low), (axis,))
-        behind = flip(narrow(x, axis, extent - 1 - high, high), (axis,))
+        ends = (narrow(x, axis, 1, low), narrow(x, axis, extent - 1 - high, high))
+        before, behind = (end if end.shape[axis] < 2 else flip(end, (axis,)) for end in ends)
     elif mode == "circular":
         before, behind = narrow(x, axis, extent - low, low), narrow(x, axis, 0, high)
     else:

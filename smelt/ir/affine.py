@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from smelt.ir.loops import Binary, Constant, Expression, Lanes, Variable
+from smelt.ir.symbolic import as_int
 
 LANE = "<lane>"  # the term that stands for the lane number
 
@@ -67,7 +68,7 @@ def affine(
             return names[expression.name]
         return Affine(0, {expression.name: 1})
     if type(expression) is Constant:
-        return Affine(int(expression.value))
+        return Affine(as_int(expression.value))
     if type(expression) is Lanes:
         return Affine(0, {LANE: 1})
     if type(expression) is not Binary or expression.op not in ("add", "sub", "mul"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from smelt.dtypes import DType, bool_, int64
 from smelt.ir.postorder import postorder
+from smelt.ir.symbolic import is_symbolic
 
 UNARY = frozenset(
     "neg abs sqrt exp exp2 log log2 log10 sin cos tanh erf floor ceil round trunc sign logical_not "
@@ -45,16 +46,30 @@ COSTS = {  # of one element, where an addition costs 1; so does what is not name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """A dense row-major array that a kernel reads or writes; `Scratch` declares a local one."""
+    """A dense row-major array that a kernel reads or writes; `Scratch` declares a local one.
+
+    The last `missing` elements do not exist: so it is where an array is read from a place behind
+    its beginning on, and its strides still are those of the whole.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: DType
+    missing: int = 0
+
+    def viewed(self, shape: tuple[int, ...]) -> Buffer:
+        """Returns a buffer for the same memory under another shape of as many elements."""
+        return Buffer(self.name, shape, self.dtype, self.missing)
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """Number of elements, those that are missing among them."""
         return math.prod(self.shape)
+
+    @property
+    def existing(self) -> int:
+        """Number of elements that exist."""
+        return self.size - self.missing
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -387,6 +402,8 @@ def _modulo(a: Expression, b: Expression) -> Expression:
 
 def _index(value: bool | int | float) -> Constant:
     """Returns an index constant; like every int64 it wraps."""
+    if is_symbolic(value):
+        return Constant(value, int64)
     return Constant((int(value) + (1 << 63)) % (1 << 64) - (1 << 63), int64)
 
 

@@ -26,7 +26,8 @@ _UNWRITTEN = 0xFF  # the byte that memory holds before anything is written: nan,
 def run_kernel(kernel: ir.Kernel, arrays: Sequence[np.ndarray], backwards: bool = False) -> None:
     """Runs a kernel on arrays in the order of `kernel.buffers`; outputs are changed in place.
 
-    An array may have another shape than its buffer, of the same size: both are dense.
+    An array may have another shape than its buffer, of the same size: both are dense. It has no
+    elements that the buffer says are missing.
 
     With `backwards` the iterations of the parallel loop run last to first: a kernel that is right
     gives the same bits.
@@ -38,7 +39,7 @@ def run_kernel(kernel: ir.Kernel, arrays: Sequence[np.ndarray], backwards: bool 
         raise CompileError(f"{kernel.name} takes {len(buffers)} arrays, got {len(arrays)}")
     for buffer, array in zip(buffers, arrays, strict=True):
         _check_array(kernel.name, buffer, array)
-    shaped = (array.reshape(b.shape) for b, array in zip(buffers, arrays, strict=True))
+    shaped = (_shaped(buffer, array) for buffer, array in zip(buffers, arrays, strict=True))
     machine = _Machine(kernel, dict(zip(buffers, shaped, strict=True)), backwards)
     with np.errstate(all="ignore"):
         machine.block(kernel.body)
@@ -79,8 +80,23 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
 
 def _part(array: np.ndarray, offset: int, buffer: ir.Buffer) -> np.ndarray:
     """Returns the elements of a buffer that lies so many bytes behind the beginning of an array."""
-    first = offset // array.itemsize
-    return array if array.size == buffer.size else array.reshape(-1)[first : first + buffer.size]
+    first, size = offset // array.itemsize, buffer.existing
+    return array if array.size == size else array.reshape(-1)[first : first + size]
+
+
+def _shaped(buffer: ir.Buffer, array: np.ndarray) -> np.ndarray:
+    """Returns an array in the shape of its buffer; what is missing there is as if unwritten."""
+    if buffer.missing:
+        whole = _unwritten(buffer)
+        whole[: array.size] = array.reshape(-1)
+        array = whole
+    return array.reshape(buffer.shape)
+
+
+def _unwritten(buffer: ir.Buffer) -> np.ndarray:
+    """Returns memory for the elements of a buffer, in a row, as it is before it is written."""
+    memory = np.full(buffer.size * buffer.dtype.itemsize, _UNWRITTEN, np.uint8)
+    return memory.view(buffer.dtype.storage)
 
 
 def _iterations(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:
@@ -102,7 +118,7 @@ def _run_region(region: Region, places: dict[Slot, np.ndarray], iteration: int) 
 
 
 def _check_array(kernel: str, buffer: ir.Buffer, array: np.ndarray) -> None:
-    dense = array.size == buffer.size and array.flags.c_contiguous
+    dense = array.size == buffer.existing and array.flags.c_contiguous
     if not dense or array.dtype != buffer.dtype.storage:
         raise CompileError(
             f"{kernel}: buffer {buffer.name} is {buffer.dtype.name}{list(buffer.shape)}, "
@@ -164,8 +180,7 @@ class _Machine(Visitor):
 
     def scratch(self, scratch: ir.Scratch) -> None:
         buffer = scratch.buffer
-        unwritten = np.full(buffer.size * buffer.dtype.itemsize, _UNWRITTEN, np.uint8)
-        self.arrays[buffer] = unwritten.view(buffer.dtype.storage).reshape(buffer.shape)
+        self.arrays[buffer] = _unwritten(buffer).reshape(buffer.shape)
 
     def transpose(self, tile: ir.Transpose) -> None:
         rows, columns = np.arange(tile.rows)[:, None], np.arange(tile.columns)[None, :]

@@ -49,6 +49,7 @@ from smelt.ir.expressions import (  # noqa: F401  everybody imports both from he
     walk,
     written_size,
 )
+from smelt.ir.symbolic import is_symbolic
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,16 @@ class Loop:
     step: int
     body: tuple[Statement, ...]
     kind: str = "serial"
+
+
+def trip_count(loop: Loop) -> int:
+    """Returns how often a loop with known bounds runs; of unknown extents it stops where it starts,
+    or behind.
+    """
+    assert isinstance(loop.start, int)
+    assert isinstance(loop.stop, int)
+    trips = -((loop.start - loop.stop) // loop.step)
+    return trips if is_symbolic(trips) else max(0, trips)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from smelt.dtypes import DType
 from smelt.ir.loops import Kernel
+from smelt.ir.symbolic import is_symbolic
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,15 +111,25 @@ class Program:
     body: tuple[Part, ...]
 
     @property
+    def is_dynamic(self) -> bool:
+        """Whether extents are symbolic: the program serves more than one shape."""
+        shapes = [slot.shape for slot in self.slots]
+        shapes += [buffer.shape for kernel in self.kernels for buffer in kernel.buffers]
+        return any(is_symbolic(extent) for shape in shapes for extent in shape)
+
+    @property
     def kernels(self) -> tuple[Kernel, ...]:
         """Each different kernel once, in order of first use, also those of regions."""
-        found: dict[Kernel, None] = {}
-        for part in self.body:
-            if isinstance(part, Call):
-                found[part.kernel] = None
-            for region in regions(part):
-                found.update(dict.fromkeys(region.program.kernels))
-        return tuple(found)
+        return tuple(dict.fromkeys(call.kernel for call in calls(self)))
+
+
+def calls(program: Program) -> Iterator[Call]:
+    """Yields the calls of a program and of its regions, in order."""
+    for part in program.body:
+        if isinstance(part, Call):
+            yield part
+        for region in regions(part):
+            yield from calls(region.program)
 
 
 def regions(part: Part) -> tuple[Region, ...]:
@@ -134,13 +145,19 @@ def regions(part: Part) -> tuple[Region, ...]:
 def with_kernels(program: Program, new: Mapping[Kernel, Kernel]) -> Program:
     """Returns the program with other kernels, also in its regions."""
 
+    return with_calls(program, lambda call: replace(call, kernel=new[call.kernel]))
+
+
+def with_calls(program: Program, change: Callable[[Call], Call]) -> Program:
+    """Returns the program with other calls, also in its regions."""
+
     def region(one: Region) -> Region:
-        return replace(one, program=with_kernels(one.program, new))
+        return replace(one, program=with_calls(one.program, change))
 
     def changed(part: Part) -> Part:
         match part:
-            case Call(kernel=kernel):
-                return replace(part, kernel=new[kernel])
+            case Call():
+                return change(part)
             case Repeat():
                 return replace(part, region=region(part.region))
             case Branch():

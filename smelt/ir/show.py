@@ -126,21 +126,32 @@ def _slot_text(slot: Slot) -> str:
 
 
 def _array_text(array: Slot | ir.Buffer) -> str:
-    return f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
+    missing = f"; {array.missing} missing" if isinstance(array, ir.Buffer) and array.missing else ""
+    return f"{array.dtype.name}[{', '.join(map(str, array.shape))}{missing}]"
 
 
 def _distinct(things: tuple[Any, ...]) -> dict[Any, str]:
     """Returns a name for each thing: its own, with a number behind it where that one is taken."""
-    names: dict[Any, str] = {}
-    taken: set[str] = set()
-    for thing in things:
-        name, number = thing.name, 1
-        while name in taken:
+    taken = _Taken()
+    return {thing: taken.fresh(thing.name) for thing in things}
+
+
+class _Taken:
+    """The names that are taken, and how often each was wanted."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.wanted: dict[str, int] = {}
+
+    def fresh(self, wanted: str) -> str:
+        """Returns the name that is wanted, with a number behind it where that one is taken."""
+        name, number = wanted, self.wanted.get(wanted, 1)
+        while name in self.names:
             number += 1
-            name = f"{thing.name}_{number}"
-        taken.add(name)
-        names[thing] = name
-    return names
+            name = f"{wanted}_{number}"
+        self.names.add(name)
+        self.wanted[wanted] = number
+        return name
 
 
 class _Printer(Visitor):
@@ -151,7 +162,7 @@ class _Printer(Visitor):
         self.lines: list[str] = []
         self.variables: dict[str, str] = {}
         self.objects: dict[ir.Buffer | ir.Register, str] = {}
-        self.taken: set[str] = set()
+        self.taken = _Taken()
         self.count = 0
 
     def kernel(self, kernel: ir.Kernel, name: str | None = None) -> str:
@@ -178,12 +189,7 @@ class _Printer(Visitor):
         if self.canonical:
             self.count += 1
             return f"{letter}{self.count}"
-        wanted, number = name, 1
-        while name in self.taken:
-            number += 1
-            name = f"{wanted}_{number}"
-        self.taken.add(name)
-        return name
+        return self.taken.fresh(name)
 
     def bind(self, variable: ir.Variable) -> str:
         if not self.canonical:

@@ -215,6 +215,23 @@ class _Verifier(Visitor):
                 self.inside(part, buffer.shape[axis], buffer.name, (reach or {}).get(axis, 0))
         if mask is not None:
             self.fits(mask, bool_, mask.lanes)
+        elif buffer.missing and not self.guarded:
+            self.exists(buffer, index, reach or {})
+
+    def exists(
+        self, buffer: ir.Buffer, index: tuple[ir.Expression, ...], reach: dict[int, int]
+    ) -> None:
+        """Checks that the last element of an access is not one of those that are missing."""
+        lanes = {LANE: (0, max((part.lanes for part in index), default=1) - 1)}
+        last = 0
+        for axis, (part, stride) in enumerate(zip(index, buffer.strides, strict=True)):
+            place = affine(part, self.sums)
+            bounds = None if place is None else place.bounds(self.ranges | lanes)
+            if bounds is None:
+                return
+            last += stride * (bounds[1] + reach.get(axis, 0))
+        if last >= buffer.existing:
+            raise self.error(f"element {last} of {buffer.name} is one of those that are missing,")
 
     def inside(self, index: ir.Expression, extent: int, name: str, reach: int = 0) -> None:
         place = affine(index, self.sums)

@@ -10,6 +10,7 @@ from smelt import guards
 from smelt.errors import ArgumentTypeError, DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import described
+from smelt.tracing.engine import current_engine
 
 __all__ = ["Buffer", "Parameter"]
 
@@ -34,9 +35,10 @@ class Parameter(Tensor):
                 f"Parameter: requires_grad is True or False, got {described(requires_grad)}"
             )
         tensor = as_tensor(data)
-        if tensor.is_traced:
+        if tensor.is_traced or current_engine().writes_graph:
             raise TraceError(
-                "a Parameter cannot be made inside a compiled step; make the module before it"
+                "a Parameter cannot be made inside a compiled step, which would draw it anew at "
+                "every call; make the module before it"
             )
         if requires_grad and not tensor.dtype.is_float:
             raise DTypeError(

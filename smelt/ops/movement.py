@@ -255,7 +255,7 @@ def _lines(parts: list[Placed]) -> list[list[Placed]]:
     """Returns parts in lines: those of one lie behind each other along one axis."""
     lines: list[list[Placed]] = []
     ends: dict[int, list[tuple[int, int, list[Placed]]]] = {}  # of the lines along each axis
-    for part in sorted(parts, key=lambda part: part.start):
+    for number, part in enumerate(sorted(parts, key=lambda part: part.start)):
         axis = part.axis()
         if axis is None:
             lines.append([part])
@@ -267,7 +267,7 @@ def _lines(parts: list[Placed]) -> list[list[Placed]]:
         else:
             lines.append(line := [])
         line.append(part)
-        heapq.heappush(open_, (stop, len(lines), line))
+        heapq.heappush(open_, (stop, number, line))  # of two that end together the older one
     return lines
 
 

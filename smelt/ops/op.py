@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -41,7 +41,6 @@ class Typed(Protocol):
         """Kind of number."""
 
 
-@runtime_checkable
 class Inlined(Protocol):
     """A card whose result can be computed by the element, inside the loop of whoever uses it."""
 

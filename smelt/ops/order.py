@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 _NARROW = 1 << 31
@@ -85,15 +87,23 @@ def _by_halves(x: np.ndarray) -> np.ndarray | None:
     where too many of these are equal.
     """
     numbers = _ordered_bits(x) if x.dtype.kind == "f" else x.view(np.int64)
-    keys = numbers & ~np.int64(2 * _NARROW - 1)
-    keys |= np.arange(x.size)
+    keys = numbers.copy()
+    upper, lower = halves(keys)
+    lower[...] = np.arange(x.size, dtype=np.uint32)
     keys.sort()
-    order = keys & (2 * _NARROW - 1)
-    upper = keys >> 32
     equal = np.flatnonzero(upper[1:] == upper[:-1])  # to the next one
     if equal.size > x.size // 16:
         return None
+    upper[...] = 0
+    order = keys  # in place: memory that is new costs more than all of this
     again = np.unique(np.concatenate([equal, equal + 1]))
     places = order[again]
     order[again] = places[np.lexsort((places, numbers[places]))]
     return order
+
+
+def halves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns views of the upper and the lower 32 bits (uint32) of a row of 64-bit numbers."""
+    parts = x.view(np.uint32)
+    first, second = parts[0::2], parts[1::2]
+    return (second, first) if sys.byteorder == "little" else (first, second)

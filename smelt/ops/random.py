@@ -9,6 +9,7 @@ top of these bits.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,23 +47,35 @@ def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[An
 
 
 _CACHED = 8192  # blocks whose words stay in the cache
+_FACTORS = np.array(MULTIPLIERS, np.uint64)[:, None]
+_WORD, _SHIFT = np.uint64(WORD), np.uint64(32)
 
 
 def _words(block: np.ndarray, seed: int) -> np.ndarray:
     """Returns the four words of blocks, (4, n), as `philox` does; without memory for each step."""
     words = np.zeros((4, block.size), np.uint64)
-    words[0], words[1] = block & np.uint64(WORD), block >> np.uint64(32)
+    words[0], words[1] = block & _WORD, block >> _SHIFT
     products = np.empty((2, block.size), np.uint64)
-    key = [seed & WORD, seed >> 32 & WORD]
-    factors = np.array(MULTIPLIERS, np.uint64)[:, None]
-    for _ in range(ROUNDS):
-        np.multiply(words[::2], factors, out=products)  # of c0 and c2
-        np.bitwise_xor(words[1::2], np.array(key, np.uint64)[:, None], out=words[::2])
-        np.bitwise_and(products[::-1], np.uint64(WORD), out=words[1::2])
-        products >>= np.uint64(32)
-        words[::2] ^= products[::-1]
-        key = [(part + weyl) & WORD for part, weyl in zip(key, WEYL, strict=True)]
+    even, odd, crossed = words[::2], words[1::2], products[::-1]
+    for key in _round_keys(seed):
+        np.multiply(even, _FACTORS, out=products)  # of c0 and c2
+        np.bitwise_xor(odd, key, out=even)
+        np.bitwise_and(crossed, _WORD, out=odd)
+        np.right_shift(products, _SHIFT, out=products)
+        np.bitwise_xor(even, crossed, out=even)
     return words
+
+
+@lru_cache(maxsize=16)
+def _round_keys(seed: int) -> list[np.ndarray]:
+    """Returns the key of each round, as a column."""
+    first = seed & WORD, seed >> 32 & WORD
+    return [
+        np.array(
+            [[part + number * weyl & WORD] for part, weyl in zip(first, WEYL, strict=True)]
+        ).astype(np.uint64)
+        for number in range(ROUNDS)
+    ]
 
 
 class RandomBits(Op):
@@ -92,7 +105,9 @@ class RandomBits(Op):
         bits = np.empty((blocks, 4), np.uint32)
         for first in range(0, blocks, _CACHED):
             numbers = np.arange(first, min(first + _CACHED, blocks), dtype=np.uint64)
-            bits[first : first + _CACHED] = _words(start + numbers, int(seed)).T
+            words = _words(start + numbers, int(seed))
+            for place in range(4):
+                bits[first : first + _CACHED, place] = words[place]
         return bits.view(np.int32).ravel()[:count].reshape(shape)
 
     def batch(self, inputs: tuple[Any, ...], batched: tuple[bool, ...], **attributes: Any) -> Any:

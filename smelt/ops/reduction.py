@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,9 @@ max = Reduction("max", np.maximum.reduce, "maximum", -math.inf, _extreme_adjoint
 min = Reduction("min", np.minimum.reduce, "minimum", math.inf, _extreme_adjoint)
 
 
+LINES = 64  # of so many lines one element each is combined at a time
+
+
 class Cumulative(Op):
     """The family: element i of the result combines the elements up to i along `axis`.
 
@@ -152,7 +156,7 @@ class Cumulative(Op):
     def __init__(
         self,
         name: str,
-        value: Callable[..., Any],
+        value: np.ufunc,
         combine: str,
         start: float,
         adjoint: Adjoint,
@@ -170,9 +174,14 @@ class Cumulative(Op):
         return super().infer(*types)
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
-        (x,) = arrays
+        (x,), axis = arrays, attributes["axis"]
         wide = np.float64 if x.dtype == np.float32 else x.dtype
-        return self.numpy(x, axis=attributes["axis"], dtype=wide).astype(x.dtype, copy=False)
+        if x.size < LINES * x.shape[axis]:
+            return self.numpy.accumulate(x, axis, wide).astype(x.dtype, copy=False)
+        steps = np.array(np.moveaxis(x, axis, 0), wide)  # NumPy would go along line after line
+        for before, here in pairwise(steps):
+            self.numpy(before, here, out=here)
+        return np.moveaxis(steps, 0, axis).astype(x.dtype, "C", copy=False)
 
     def accumulator_dtype(self, dtype: DType) -> DType:
         """Returns the dtype in which elements of `dtype` are combined."""
@@ -261,10 +270,10 @@ def _moved_on(x: Any, count: int, axis: int, first: float) -> Any:
 
 cumsum: Cumulative = Cumulative(
     "cumsum",
-    np.cumsum,
+    np.add,
     "add",
     0.0,
     _cumsum_adjoint,
     lambda t, y, x, axis: cumsum(t, axis=axis),
 )
-cumprod = Cumulative("cumprod", np.cumprod, "mul", 1.0, _cumprod_adjoint, _cumprod_tangent)
+cumprod = Cumulative("cumprod", np.multiply, "mul", 1.0, _cumprod_adjoint, _cumprod_tangent)

@@ -9,6 +9,7 @@ import numpy as np
 
 from smelt import tree
 from smelt.autodiff import grad
+from smelt.autodiff.record import expected_zeros
 from smelt.creation import zeros_like
 from smelt.errors import ArgumentError
 from smelt.plot.lines import Curves, named_rows
@@ -91,7 +92,8 @@ def gradients_through_time(
             here = tree.map(lambda h, d: h + d, after, nudge)
         return loss(here)
 
-    slopes = grad(final)(nudges)
+    with expected_zeros():  # the loss need not look at all of the last state
+        slopes = grad(final)(nudges)
     return np.array([_norm(slope) for slope in slopes])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import smelt.functional as F
 from smelt.autodiff import grad
+from smelt.autodiff.record import expected_zeros
 from smelt.creation import tensor
 from smelt.dtypes import float64
 from smelt.errors import ArgumentError, ShapeError
@@ -104,7 +105,8 @@ def _activation(axes: Axes, name: str, function: Function, x: np.ndarray, deriva
     heights = _values(f"activations: {name}", function, x)
     axes.plot(*_broken(x, heights), color=BLUE, linewidth=2, label="value")
     if derivative:
-        slopes = grad(lambda x: function(x).sum())(tensor(x, dtype=float64)).numpy()
+        with expected_zeros():  # a jump has no slope, which is what the curve shows
+            slopes = grad(lambda x: function(x).sum())(tensor(x, dtype=float64)).numpy()
         dashes: dict[str, Any] = {"linewidth": 1.5, "linestyle": (0, (4, 2))}
         axes.plot(*_broken(x, slopes), color=ORANGE, label="slope", **dashes)
     axes.margins(x=0)

@@ -30,14 +30,7 @@ from smelt.tracing.apply import (
     repeated,
     tensor_of,
 )
-from smelt.tracing.engine import (
-    Eager,
-    Engine,
-    NestedEngine,
-    current_engine,
-    literal_array,
-    weak_dtype,
-)
+from smelt.tracing.engine import Eager, current_engine, literal_array, weak_dtype
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
@@ -191,9 +184,11 @@ def own_axis_of(x: Tensor, dim: int, what: str) -> int:
     return axis_of(x, dim, what)
 
 
-def _counted(dim: int, shape: Shape, what: str) -> int:
+def _counted(dim: int, shape: Shape, what: str = "") -> int:
+    """Returns an axis from the front; an error names `what`, or the function that was called."""
     if type(dim) is int and -len(shape) <= dim < len(shape):
         return dim % len(shape)
+    what = what or called_function("reduction")
     if isinstance(dim, bool):
         raise ArgumentError(f"{what}: an axis is an integer, got {dim}")
     try:
@@ -224,9 +219,7 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
     if not dims:
         return tuple(range(len(shape)))
-    are_known = all(type(axis) is int and -len(shape) <= axis < len(shape) for axis in dims)
-    what = "" if are_known else called_function("reduction")
-    axes = tuple(sorted(_counted(axis, shape, what) for axis in dims))
+    axes = tuple(sorted(_counted(axis, shape) for axis in dims))
     if len(set(axes)) != len(axes):
         name = called_function("reduction")
         raise ArgumentError(f"{name}: an axis of {dims} is named twice (shape {shape})")
@@ -239,30 +232,22 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
         given = tuple(given[0])
     if set(map(type, given)) <= {int}:
         return given
-    if not all(map(is_whole_number, given)):
-        what = f"{called_function('a shape')}: an extent"
-        return tuple(whole_number(what, extent) for extent in given)
-    return tuple(map(operator.index, given))
+    are_whole = all(map(is_whole_number, given))
+    what = "" if are_whole else f"{called_function('a shape')}: an extent"
+    return tuple(whole_number(what, extent) for extent in given)
 
 
 def whole_number(what: str, value: Any) -> int:
     """Returns an int that a user gave; raises ArgumentTypeError, naming `what`, for others."""
     if not is_whole_number(value):
         raise ArgumentTypeError(f"{what} must be a whole number, got {value!r}")
-    return operator.index(value)
-
-
-def makes_memory(engine: Engine) -> bool:
-    """Returns whether values are computed at once, also where `vmap` and its kin nest engines."""
-    while isinstance(engine, NestedEngine):
-        engine = engine.outer
-    return isinstance(engine, Eager)
+    return value if isinstance(value, int) else operator.index(value)
 
 
 def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     """Returns a tensor that repeats one number: memory of its own when eager, one constant in a
     trace.
     """
-    if makes_memory(current_engine()):  # state made here is later changed in place
+    if isinstance(current_engine(), Eager):  # state made here is later changed in place
         return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
     return repeated(value, shape, dtype)

@@ -1,22 +1,20 @@
 """The methods with an underscore: `p.add_(y)` gives a parameter or other state new contents.
 
-What is changed is no part of a gradient: buffers, `x.data`, a tensor without a history that takes
-contents without one, and under `no_grad` parameters too. There `x.add_(y)` is `x.copy_(x + y)`, and
-`x[i] = y` is `x.copy_(x.at[i].set(y))`, eagerly and in a compiled step. Elsewhere they raise
-AssignmentError, which says what to write.
+Tensors are values, and state is what is changed: parameters, buffers, `x.data`, and under `no_grad`
+whatever was not computed with a history. There `x.add_(y)` is `x.copy_(x + y)`, eagerly and in a
+compiled step. Elsewhere it raises AssignmentError, which says what to write.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from smelt.errors import AssignmentError
 from smelt.tensor import activations, arithmetic, elementary, indexing, products, reductions
 from smelt.tensor.apply import full
 from smelt.tensor.checked import checked
+from smelt.tensor.subscript import shown
 from smelt.tracing.engine import context, no_grad
 
 if TYPE_CHECKING:
@@ -25,29 +23,27 @@ if TYPE_CHECKING:
 __all__ = ["InPlace"]
 
 
-def changed(
-    x: Tensor,
-    name: str,
-    instead: str,
-    function: Callable[..., Tensor],
-    *arguments: Any,
-    **more: Any,
-) -> Tensor:
-    """Returns what a function makes of a tensor that is to hold the result.
-
-    Raises:
-        AssignmentError: the tensor or its new contents are part of a gradient.
-    """
-    is_state = x.is_variable and not x.requires_grad  # takes values, whatever they came from
-    if x.tape_entry is None and (is_state or not (x.requires_grad and context.grad_enabled)):
-        with no_grad() if is_state else nullcontext():
-            result = function(x, *arguments, **more)
-        if not result.requires_grad:
-            return result
+def check_state(x: Tensor, name: str, instead: str) -> None:
+    """Raises AssignmentError for a tensor that is no state, or not to be changed here."""
+    is_state = x.is_variable and not x.requires_grad
+    if x.tape_entry is None and (is_state or not context.grad_enabled):
+        return
     raise AssignmentError(
-        f"tensors that gradients pass through are values: {name} is not supported. Write "
-        f"{instead}; a parameter is changed by methods with an underscore, by p.copy_(new) or "
-        "p += y, under smelt.no_grad()"
+        f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
+        f"parameter or buffer is changed by x.{name}(...), x.copy_(new) or x += y under "
+        "smelt.no_grad()"
+    )
+
+
+def _assigning(x: Tensor, index: Any) -> AssignmentError:
+    """Returns the error of `x[index] = v`."""
+    new = f"x.at[{shown(index)}].set(v)"
+    if x.is_variable:
+        instead = f"x.copy_({new}) under smelt.no_grad()"
+    else:
+        instead = f"x = {new} (or .add(v)); a buffer or other state takes x.copy_({new})"
+    return AssignmentError(
+        f"tensors are values: `x[{shown(index)}] = v` is not supported. Write {instead}"
     )
 
 
@@ -65,23 +61,19 @@ def _changing(
     instead = instead or f"x = x.{name[:-1]}(...)"
 
     def change(x: Tensor, *arguments: Any, **options: Any) -> Tensor:
-        result = changed(x, f"{name}()", instead, function, *arguments, **options)
-        if not casts:
-            x.check_fits(f"{name}()", result)
+        check_state(x, name, instead)
         with no_grad():
+            result = function(x, *arguments, **options)
+            if not casts:
+                x.check_fits(f"{name}()", result)
             return x.copy_(result)
 
-    change.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    change.__name__ = name
+    change.__name__, change.__wrapped__ = name, function  # type: ignore[attr-defined]
     change.__doc__ = (
         f"Changes a state in place, and returns it; for a new tensor write {instead}.\n\n"
         "        Raises:\n            AssignmentError: the tensor is no state.\n"
     )
     return checked(change, __name__, f"InPlace.{name}")
-
-
-def _at(x: Tensor, index: Any, value: Any) -> Tensor:
-    return x.at[index].set(value)
 
 
 def _filled(x: Tensor, value: Any) -> Any:
@@ -121,11 +113,8 @@ class InPlace:
 
     __slots__ = ()
 
-    def __setitem__(self: Any, index: Any, value: Any) -> None:
-        instead = "x = x.at[i].set(v) (or .add(v))"
-        result = changed(self, "`x[i] = v`", instead, _at, index, value)
-        with no_grad():
-            self.copy_(result)
+    def __setitem__(self: Any, index: Any, value: Any) -> NoReturn:
+        raise _assigning(self, index)
 
     abs_ = _changing("abs_", elementary.abs)
     acos_ = _changing("acos_", elementary.acos)
@@ -185,7 +174,7 @@ class InPlace:
     remainder_ = _changing("remainder_", arithmetic.remainder)
     round_ = _changing("round_", elementary.round)
     rsqrt_ = _changing("rsqrt_", elementary.rsqrt)
-    scatter_ = _changing("scatter_", indexing.scatter)
+    scatter_ = _changing("scatter_", indexing.scatter, "x = x.scatter(...)")
     scatter_add_ = _changing("scatter_add_", indexing.scatter_add)
     sigmoid_ = _changing("sigmoid_", activations.sigmoid)
     sign_ = _changing("sign_", elementary.sign)

@@ -214,7 +214,7 @@ def _mask_over(shape: Shape, index: Any) -> Tensor | None:
     if not is_tensor(index) or index.dtype is not dtypes.bool_ or not index.ndim:
         return None
     if shape[: index.ndim] != index.shape:
-        raise ShapeError(f"index: a mask {index.shape} does not fit shape {shape}, axis 0")
+        raise ShapeError(f"index: a mask {index.shape} does not fit shape {shape}")
     return index.reshape(index.shape + (1,) * (len(shape) - index.ndim))
 
 
@@ -435,16 +435,27 @@ def _repeated_places(counts: Tensor, size: int | None) -> Tensor:
 
 
 def _storable(what: str, value: Any, dtype: DType) -> Tensor:
-    """Returns values in the dtype of the elements whose places they take; raises DTypeError for a
-    tensor of a higher kind, of which that would keep a part only.
+    """Returns values in the dtype of the elements whose places they take; raises DTypeError for
+    numbers and for a tensor of a higher kind, of which that would keep a part only.
     """
     given = as_tensor(value, dtype)
+    if not is_tensor(value) and not dtype.is_float and _is_cut(value):
+        raise DTypeError(
+            f"{what}: {dtype.name} elements cannot hold {value!r}; bring the tensor to a float "
+            "dtype first"
+        )
     if is_tensor(value) and dtypes.promote(value.dtype, dtype).kind != dtype.kind:
         raise DTypeError(
             f"{what}: {given.dtype.name} values do not fit {dtype.name} elements; bring one of "
             f"them to the other's dtype with .to(smelt.{dtype.name})"
         )
     return given.to(dtype)
+
+
+def _is_cut(value: Any) -> bool:
+    """Whether a number, or one of an array, would lose its fraction as an integer."""
+    numbers = np.asarray(value)
+    return numbers.dtype.kind == "f" and bool((numbers != np.trunc(numbers)).any())
 
 
 def _first_of(what: str, src: Tensor, shape: Shape) -> Tensor:
@@ -462,5 +473,9 @@ def _adding(dtype: DType) -> DType:
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """Returns x with `value` wherever the mask (bool, broadcasts) holds."""
-    return where(mask, as_tensor(value, x.dtype).to(x.dtype), x)
+    """Returns x with `value` wherever the mask (bool, broadcasts) holds.
+
+    Raises:
+        DTypeError: x holds integers, and the value is none.
+    """
+    return where(mask, _storable("masked_fill", value, x.dtype), x)

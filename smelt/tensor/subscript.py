@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, TraceError
+from smelt.ir.symbolic import is_symbolic, range_length
 from smelt.ops.op import Shape
 from smelt.tensor.apply import is_tensor
 from smelt.tracing.engine import Eager, current_engine
@@ -170,13 +172,42 @@ def _positive(given: slice, extent: int) -> tuple[tuple[int, int, int], bool]:
     """Returns a slice with a positive step, and whether its elements must be reversed."""
     if given.step == 0:
         raise ArgumentError("index: the step of a slice must not be 0")
-    start, stop, step = given.indices(extent)
-    count = len(range(start, stop, step))
+    start, stop, step = _indices(given, extent)
+    count = range_length(start, stop, step)
     if not count:
         return (0, 0, 1), False
     last = start + (count - 1) * step
-    return (min(start, last), max(start, last) + 1, abs(step)), step < 0
+    return ((start, last + 1, step), False) if step > 0 else ((last, start + 1, -step), True)
+
+
+def _indices(given: slice, extent: int) -> tuple[int, int, int]:
+    """Returns `given.indices(extent)`, also of an extent that is not known yet."""
+    step = 1 if given.step is None else operator.index(given.step)
+    first, last = (0, extent) if step > 0 else (-1, extent - 1)
+
+    def place(bound: Any, default: int) -> int:
+        if bound is None:
+            return default
+        bound = bound if is_symbolic(bound) else operator.index(bound)
+        return max(bound + extent, first) if bound < 0 else min(bound, last)
+
+    start, stop = (first, last) if step > 0 else (last, first)
+    return place(given.start, start), place(given.stop, stop), step
 
 
 def _count(bounds: tuple[int, int, int]) -> int:
-    return len(range(*bounds))
+    return range_length(*bounds)
+
+
+def shown(index: Any) -> str:
+    """Returns an index as it is written; tensors and other long things by a letter."""
+    if isinstance(index, tuple) and index:
+        return ", ".join(map(shown, index))
+    if isinstance(index, slice):
+        bounds = [index.start, index.stop] + [index.step] * (index.step is not None)
+        return ":".join("" if bound is None else shown(bound) for bound in bounds)
+    if index is Ellipsis:
+        return "..."
+    if index is None or isinstance(index, (int, str)):
+        return repr(index)
+    return "mask" if getattr(index, "dtype", None) == dtypes.bool_ else "i"

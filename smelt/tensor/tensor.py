@@ -299,7 +299,9 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
     def check_concrete(self, what: str) -> None:
         """Raises TraceError, which names the wish `what`, for a tensor without a value."""
         if self.is_traced:
-            raise concretization_error(self._data, what)
+            error = concretization_error(self._data, what)
+            current_engine().note_refusal(error)
+            raise error
         current_engine().note_value(self, what)  # what a trace does next may depend on the value
 
     def _values(self, what: str) -> np.ndarray:
@@ -307,8 +309,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         known = known_value(self._data) if self.is_traced else None
         if known is None:
             self.check_concrete(what)
-            known = self.stored
-        return dtypes.decode(known, self.dtype)
+        return dtypes.decode(self.stored if known is None else known, self.dtype)
 
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)

@@ -15,6 +15,7 @@ from numpy import asarray, ndarray
 from smelt import errors
 from smelt.dtypes import ALL, DType, bool_, float32, float64, int64
 from smelt.errors import DTypeError
+from smelt.ir.symbolic import is_symbolic
 from smelt.location import called_function, running
 from smelt.tracing.concretization import list_concretization_error
 from smelt.tracing.engine import EAGER, Data, context, current_engine, literal_array, quietly
@@ -50,6 +51,8 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
     """Returns `value` as a Tensor: a Tensor itself, or a constant made of numbers or an array."""
     if isinstance(value, _Tensor):
         return value
+    if is_symbolic(value):
+        return context.engine.number(value, dtype or (int64 if isinstance(value, int) else float32))
     try:
         array, kind = literal_array(value, dtype)
     except errors.TraceError:

@@ -61,6 +61,10 @@ class Engine:
         """Returns the data of a value that is known now."""
         raise NotImplementedError
 
+    def number(self, number: Any, dtype: DType) -> Tensor:
+        """Returns a tensor of shape () that holds a symbolic number."""
+        raise NotImplementedError
+
     def assign(self, target: Tensor, value: Tensor) -> None:
         """Gives a tensor new contents of the same shape and dtype."""
         raise NotImplementedError
@@ -79,6 +83,9 @@ class Engine:
 
     def note_value(self, tensor: Tensor, what: str) -> None:
         """Is told that Python looks at the value of a concrete tensor."""
+
+    def note_refusal(self, error: errors.TraceError) -> None:
+        """Is told that Python is refused a value, which decides where the code goes on."""
 
     def note_array(self, array: np.ndarray) -> None:
         """Is told that a NumPy array is used as it is now."""
@@ -113,9 +120,17 @@ class NestedEngine(Engine):
         """Tells the outer engine."""
         self.outer.note_value(tensor, what)
 
+    def note_refusal(self, error: errors.TraceError) -> None:
+        """Tells the outer engine."""
+        self.outer.note_refusal(error)
+
     def note_array(self, array: np.ndarray) -> None:
         """Tells the outer engine."""
         self.outer.note_array(array)
+
+    def number(self, number: Any, dtype: DType) -> Tensor:
+        """Asks the outer engine."""
+        return self.outer.number(number, dtype)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Tells the outer engine."""

@@ -18,6 +18,7 @@ READS = {
     "one row": lambda x: (x[2] ** 3).sum(),
     "a row twice": lambda x: (x[1] * x[1].exp()).sum() + (x[1] ** 2).sum(),
     "windows": lambda x: sum((x[t : t + 3] ** 2).sum() * (t + 1) for t in range(3)),
+    "neighbors": lambda x: sum(((x[t + 1] - x[t]) ** 2).sum() * (t + 1) for t in range(4)),
     "columns": lambda x: (x[:, 1] * x[:, 0] * x[:, 3]).sum(),
     "rows and columns": lambda x: (x[1] ** 2).sum() + (x[:, 2] ** 3).sum() + x[0, 0] * x[4, 3],
     "steps": lambda x: (x[::2] ** 2).sum() + (x[1::2] ** 3).sum() + x.flip(0)[1].sum(),

@@ -9,7 +9,7 @@ import pytest
 from smelt.autodiff.reverse import grad
 from smelt.creation import tensor
 from smelt.errors import ArgumentError, ArgumentTypeError
-from smelt.tensor.reductions import allclose, equal
+from smelt.tensor.reductions import allclose, cumprod, cumsum, equal
 from tests.gradients import check_gradient
 
 DRAW = np.random.default_rng(3)
@@ -164,3 +164,15 @@ def test_the_only_place_of_a_number_has_one_axis():
     assert tensor(1.0).argsort(-1).tolist() == 0
     with pytest.raises(ArgumentError, match="axis 1"):
         tensor(1.0).argsort(1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("run", [cumsum, cumprod])
+def test_many_lines_run_as_each_does_alone(run, axis, dtype):
+    x = tensor((3 * np.random.default_rng(0).standard_normal((9, 10, 11))).astype(dtype))
+    lines = np.moveaxis(x.numpy(), axis, -1).reshape(-1, x.shape[axis])
+    alone = [run(tensor(line.copy()), 0).numpy() for line in lines]
+    together = np.moveaxis(run(x, axis).numpy(), axis, -1).reshape(lines.shape)
+    np.testing.assert_array_equal(together, alone)
+    assert run(x[:, :, :0], axis).shape == (9, 10, 0)

@@ -364,3 +364,17 @@ def test_a_tensor_is_never_cut_to_fit_a_narrower_kind(name) -> None:
 def test_settings_that_mean_nothing(call, error, words) -> None:
     with pytest.raises(error, match=words):
         call(smelt.ones(2))
+
+
+@pytest.mark.parametrize("change", [
+    lambda x: x.at[0].set(2.5), lambda x: x.at[0].add(0.5), lambda x: x.masked_fill(x > 0, 1.5),
+    lambda x: x.at[smelt.tensor([0])].set([0.25]),
+])  # fmt: skip
+def test_fractions_are_not_cut_into_integers(change) -> None:
+    with pytest.raises(DTypeError, match="int64 elements cannot hold"):
+        change(smelt.tensor([1, 2]))
+
+
+def test_whole_numbers_are_stored_in_integers() -> None:
+    assert smelt.tensor([1, 2]).at[0].set(5.0).tolist() == [5, 2]
+    assert smelt.tensor([1, 2]).masked_fill(smelt.tensor([True, False]), 3.0).tolist() == [3, 2]

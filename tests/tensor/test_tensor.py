@@ -205,8 +205,8 @@ def test_leaving_for_python():
 
 
 def test_assignment_names_the_alternative():
-    x = tensor([1.0]).requires_grad_() * 2
-    with pytest.raises(TypeError, match=r"x\.at\[i\]\.set"):
+    x = tensor([1.0])
+    with pytest.raises(TypeError, match=r"x\.at\[0\]\.set"):
         x[0] = 2
 
 
@@ -308,7 +308,7 @@ def test_isclose_is_numpys():
 @pytest.mark.parametrize("name", "add_ sub_ mul_ div_ zero_ fill_ clamp_ relu_".split())
 def test_changes_in_place_name_the_way_out(name):
     with pytest.raises(AssignmentError, match=rf"{name}\(\) is not supported. Write x = .*copy_"):
-        getattr(tensor([1.0]).requires_grad_() * 2, name)(1.0)
+        getattr(tensor([1.0]), name)(1.0)
 
 
 def test_there_is_one_device():

@@ -30,6 +30,7 @@ from smelt.dtypes import DType, int64
 from smelt.errors import CompileError
 from smelt.ir import loops as ir
 from smelt.ir.program import Program
+from smelt.ir.symbolic import is_symbolic, largest, settled
 from smelt.ir.visit import Visitor
 
 # the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
@@ -47,23 +48,29 @@ def emit(program: Program, entry: str = "run", threads: bool = True) -> str:
 
     Raises CompileError when the program says something that has no machine code.
     """
+    return str(emitted(program, entry, threads))
+
+
+def emitted(program: Program, entry: str = "run", threads: bool = True) -> Module:
+    """Returns what `emit` does, before it is text."""
     module = Module()
     names = {
         kernel: f'@"{re.sub(_ODD, "_", kernel.name)}.{number}"'
         for number, kernel in enumerate(program.kernels)
     }
     for kernel, name in names.items():
-        emit_kernel(module, kernel, name)
+        emit_kernel(module, kernel, name, program.is_dynamic)
     emit_step(module, program, names, entry, threads)
     emit_call(module, f"{entry}_block", entry)
-    return str(module)
+    return module
 
 
-def emit_kernel(module: Module, kernel: ir.Kernel, name: str) -> None:
+def emit_kernel(module: Module, kernel: ir.Kernel, name: str, is_dynamic: bool = False) -> None:
     """Adds a kernel's function to the module, and the entry for the thread pool if it is parallel.
 
     The parameters are one pointer a buffer, no two of them to the same memory, in the order of
-    `kernel.buffers`; then, if the kernel is parallel, two numbers of iterations, begin and end.
+    `kernel.buffers`; then the program's parameters, if it has some; then, if the kernel is
+    parallel, two numbers of iterations, begin and end.
     """
     function = _Function(module, kernel)
     function.block(kernel.body)
@@ -73,16 +80,17 @@ def emit_kernel(module: Module, kernel: ir.Kernel, name: str) -> None:
         f"{_parameter(buffer, buffer in outputs)} {function.pointers[buffer]}"
         for buffer in kernel.buffers
     ]
+    parameters += ["ptr %parameters"] if is_dynamic else []
     if kernel.parallel:
         parameters += ["i64 %begin", "i64 %end"]
     function.writer.finish(f"define internal void {name}({', '.join(parameters)}) {ATTRIBUTES}")
     if kernel.parallel:
-        emit_job(module, name, len(kernel.buffers))
+        emit_job(module, name, len(kernel.buffers) + is_dynamic)
 
 
 def _parameter(buffer: ir.Buffer, is_output: bool) -> str:
-    size = buffer.size * buffer.dtype.itemsize
-    known = f" dereferenceable({size})" if size else ""
+    size = buffer.existing * buffer.dtype.itemsize
+    known = f" dereferenceable({size})" if size and not is_symbolic(size) else ""
     return f"ptr noalias{'' if is_output else ' readonly'}{known}"
 
 
@@ -141,12 +149,13 @@ class _Function(Visitor):
         buffer = scratch.buffer
         if buffer in self.pointers:  # a copy made by unrolling
             return
-        self.scratch_bytes += buffer.size * buffer.dtype.itemsize
+        size = largest(buffer.size)
+        self.scratch_bytes += size * buffer.dtype.itemsize
         if self.scratch_bytes > STACK_BYTES:
             raise CompileError(
                 f"scratch buffers take {self.scratch_bytes} bytes of stack, at most {STACK_BYTES}"
             )
-        type_ = f"[{max(buffer.size, 1)} x {memory_type(buffer.dtype)}]"
+        type_ = f"[{max(size, 1)} x {memory_type(buffer.dtype)}]"
         self.pointers[buffer] = self.writer.alloca(type_)
 
     def transpose(self, tile: ir.Transpose) -> None:
@@ -183,7 +192,7 @@ class _Function(Visitor):
             self.block(loop.body)
 
     def unroll(self, loop: ir.Loop) -> None:
-        start, stop = self.bound(loop.start).number, self.bound(loop.stop).number
+        start, stop = (self.bound(settled(bound)).number for bound in (loop.start, loop.stop))
         if start is None or stop is None:
             raise CompileError(f"the bounds of the unrolled loop {loop.variable.name} are unknown")
         for number in range(start, stop, loop.step):
@@ -243,7 +252,7 @@ class _Function(Visitor):
 
     def constant(self, part: ir.Constant) -> Value:
         if part.dtype is int64 and part.lanes > 1:
-            return integer(int(part.value))._replace(
+            return constant(part.value, int64)._replace(
                 lanes=part.lanes, lane_offsets=ramp(0, part.lanes)
             )
         return constant(part.value, part.dtype, part.lanes)

@@ -277,7 +277,8 @@ class _Tile:
 
     def address(self, line: int, place: int) -> str:
         """Returns the address of an element of a line; lines run along the buffer's last axis."""
-        return _address(self.w, self.first, self.buffer, str(line * self.step + place))
+        distance = integer(line * self.step + place).text
+        return _address(self.w, self.first, self.buffer, distance)
 
 
 def _transposed(w: Writer, lines: list[str], buffer: Buffer, size: int) -> list[str]:

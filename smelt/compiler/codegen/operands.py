@@ -20,12 +20,13 @@ from smelt.compiler.codegen.writer import (
 )
 from smelt.dtypes import DType, int64
 from smelt.errors import CompileError
+from smelt.ir.symbolic import as_int
 
 
 def constant(number: bool | int | float, dtype: DType, lanes: int = 1) -> Value:
     """Returns a number known now, in every lane."""
     if dtype is int64 and lanes == 1:
-        return integer(int(number))
+        return integer(as_int(number))
     return splat_literal(literal(number, dtype), dtype, lanes)
 
 

@@ -5,22 +5,23 @@ The exported function is
     int64 run(void** table, int64 steps, const int64* advance, int64* control,
               const int64* gathers, int64 gather_count, const int64* order, int64 batch)
 
-`table` has the address of each slot that is not in the arena, and after them the arena's. Before
-each step `control[0]` is read: not 0 means stop. At the end `control[1]` is the number of finished
-steps. Before step s each gather (four int64: source, bytes of a row, destination, unused) copies
-the rows `order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes.
-`advance` is read only if there are several steps. The result is 0, or `number + 1` of the check
-that fired.
+`table` has the address of each slot that is not in the arena, and after them the arena's; then, of
+a program for any length, that of its parameters. Before each step `control[0]` is read: not 0 means
+stop. At the end `control[1]` is the number of finished steps. Before step s each gather (four
+int64: source, bytes of a row, destination, unused) copies the rows `order[s * batch], ...` of its
+source. After it slot k moves by `advance[k]` bytes. `advance` is read only if there are several
+steps. The result is 0, or `number + 1` of the check that fired.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smelt.compiler.codegen.writer import Module, Writer
+from smelt.compiler.codegen.writer import Module, Writer, integer
 from smelt.errors import CompileError
-from smelt.ir.loops import Kernel, Loop
+from smelt.ir.loops import Kernel, Loop, trip_count
 from smelt.ir.program import Branch, Call, Check, Part, Program, Region, Repeat, Slot
+from smelt.ir.symbolic import is_symbolic
 
 POOL = ("smelt_parallel", "smelt_enter", "smelt_leave")  # what a parallel step calls; see `pool.py`
 _PARAMETERS = (
@@ -72,7 +73,7 @@ def _element(w: Writer, pointer: str, index: int | str) -> str:
 def _iterations(loop: Loop) -> int:
     if not (isinstance(loop.start, int) and isinstance(loop.stop, int)):
         raise CompileError(f"the bounds of the parallel loop {loop.variable.name} are unknown")
-    return len(range(loop.start, loop.stop, loop.step))
+    return trip_count(loop)
 
 
 class _Step:
@@ -87,17 +88,20 @@ class _Step:
         self.shares = threads and any(kernel.parallel for kernel in program.kernels)
         self.places: dict[Slot, str] = {}  # addresses of the slots of the region that runs
         self.numbers = {slot: number for number, slot in enumerate(program.slots)}
-        self.table = w.alloca(f"[{len(program.slots) + 1} x ptr]")
+        self.entries = len(program.slots) + (2 if program.is_dynamic else 1)
+        self.table = w.alloca(f"[{self.entries} x ptr]")
         self.moving = w.alloca(f"[{len(program.slots) + 1} x i64]")
         self.moving_count = w.alloca("i64")
         widest = max((len(kernel.buffers) for kernel in program.kernels), default=0)
-        self.pointers = w.alloca(f"[{widest + 1} x ptr]")
+        self.pointers = w.alloca(f"[{widest + self.entries - len(program.slots)} x ptr]")
 
     def emit(self, entry: str) -> None:
         w = self.writer
         if self.shares:
             w.call("void", POOL[1])
-        self.copy(self.table, "%table", str(8 * (len(self.program.slots) + 1)))
+        self.copy(self.table, "%table", str(8 * self.entries))
+        if self.program.is_dynamic:
+            w.take_parameters(_element(w, "%table", len(self.program.slots) + 1))
         self.find_moving()
         with w.loop("0", "%steps", 1, runs=False) as step:
             self.poll(step)
@@ -192,7 +196,8 @@ class _Step:
 
     def loop_times(self, part: Repeat) -> None:
         bases, count = self.bases(part.region), part.trip_count
-        with self.writer.loop("0", str(count), 1, runs=bool(count)) as iteration:
+        runs = not is_symbolic(count) and bool(count)
+        with self.writer.loop("0", integer(count or 0).text, 1, runs=runs) as iteration:
             self.region(part.region, bases, iteration)
 
     def loop_while(self, part: Repeat) -> None:
@@ -218,8 +223,9 @@ class _Step:
         w, around = self.writer, self.places
         places = {}
         for binding in region.bindings:
-            distance = w.let(f"mul i64 {iteration}, {binding.stride}") if binding.stride else "0"
-            begin = w.let(f"add i64 {distance}, {binding.start}") if binding.start else distance
+            stride, start = integer(binding.stride).text, integer(binding.start).text
+            distance = w.let(f"mul i64 {iteration}, {stride}") if binding.stride else "0"
+            begin = w.let(f"add i64 {distance}, {start}") if binding.start else distance
             base = bases[binding.outer]
             places[binding.inner] = w.let(f"getelementptr i8, ptr {base}, i64 {begin}")
         for slot in region.program.slots:
@@ -247,18 +253,20 @@ class _Step:
     def call(self, call: Call) -> None:
         w, name = self.writer, self.names[call.kernel]
         pointers = [f"ptr {self.address(*place)}" for place in call.places]
+        pointers += ["ptr %parameters"] if self.program.is_dynamic else []
         shared = call.kernel.parallel
         if shared is None:
             w.do(f"call void {name}({', '.join(pointers)})")
             return
         iterations = _iterations(shared)
-        if iterations > 1 and self.shares:
+        is_free = is_symbolic(iterations)  # then there may be more than one
+        if self.shares and (is_free or iterations > 1):
             for number, pointer in enumerate(pointers):
                 w.do(f"store {pointer}, ptr {_element(w, self.pointers, number)}")
             job, block = f"ptr {job_name(name)}", f"ptr {self.pointers}"
-            w.call("void", POOL[0], job, block, f"i64 {iterations}")
-        elif iterations:
-            operands = [*pointers, "i64 0", f"i64 {iterations}"]
+            w.call("void", POOL[0], job, block, f"i64 {integer(iterations).text}")
+        elif is_free or iterations:
+            operands = [*pointers, "i64 0", f"i64 {integer(iterations).text}"]
             w.do(f"call void {name}({', '.join(operands)})")
 
     def check(self, check: Check, step: str) -> None:

@@ -6,15 +6,17 @@ reads when a step is explained. Pointers are opaque and addressed by `getelement
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from smelt.dtypes import DType, bfloat16, encode, float32, int64
+from smelt.ir.symbolic import formula, is_symbolic, largest
 
 # what a number of each dtype is in a register, and in memory; the 16-bit floats are only ever bits
 # here, because arithmetic on them is done in float32
@@ -114,9 +116,21 @@ class Value(NamedTuple):
         return f"{self.type} {self.text}"
 
 
-@lru_cache(4096)
 def integer(number: int) -> Value:
-    """Returns an int64 that is known now, wrapped to its width."""
+    """Returns an int64 that is known now, wrapped to its width, or a parameter of the program."""
+    if is_symbolic(number):
+        bound = largest(number) if number >= 0 else None
+        return Value(parameter(number), int64, upper_bound=bound)
+    return _known(number)
+
+
+def parameter(number: Any) -> str:
+    """Returns the name in every function of a number that is given when a step runs."""
+    return f'%"{formula(number)}"'
+
+
+@lru_cache(4096)
+def _known(number: int) -> Value:
     text = literal(number, int64)
     return Value(text, int64, number=int(text), upper_bound=int(text) if int(text) >= 0 else None)
 
@@ -126,6 +140,7 @@ class Module:
 
     def __init__(self) -> None:
         self.functions: list[str] = []
+        self.parameters: dict[str, int] = {}  # the names of symbolic numbers, and their places
         self.declarations: dict[str, str] = {}
         self.helpers: set[str] = set()
 
@@ -143,6 +158,7 @@ class Writer:
         self.stack: list[str] = []
         self.known: dict[str, str] = {}  # instructions that surely ran before this place
         self.count = 0
+        self._parameters_from = 0  # the line from which on `%parameters` is known
 
     def fresh(self, prefix: str = "v") -> str:
         """Returns a name that nothing else in the function has."""
@@ -244,8 +260,24 @@ class Writer:
         self.known = known
         self.block(after)
 
+    def take_parameters(self, pointer: str) -> None:
+        """Says where the address of the program's parameters stands, if it is no argument."""
+        self.do(f"%parameters = load ptr, ptr {pointer}")
+        self._parameters_from = len(self.lines)
+
     def finish(self, head: str) -> None:
-        """Adds the function to the module; `head` is its `define` line without the brace."""
+        """Adds the function to the module; `head` is its `define` line without the brace.
+
+        The program's parameters that it uses are read first, from `%parameters`.
+        """
+        found = dict.fromkeys(re.findall(r'%"[^"]*"', "\n".join(self.lines)))
+        reads = []
+        for name in found:
+            place = self.module.parameters.setdefault(name, len(self.module.parameters))
+            address = f"getelementptr inbounds i64, ptr %parameters, i64 {place}"
+            reads.append(f"  %p{place} = {address}")
+            reads.append(f"  {name} = load i64, ptr %p{place}, !invariant.load !{{}}")
+        self.lines[self._parameters_from : self._parameters_from] = reads
         text = "\n".join([f"{head} {{", "entry:", *self.stack, *self.lines, "}"])
         self.module.functions.append(text)
 

@@ -46,16 +46,28 @@ class Change:
         """What it has in common with a change of the same name, or of the same container."""
         return id(self.source.holder), self.source.name
 
+    @property
+    def name(self) -> str:
+        """What has changed, and whose it is."""
+        owner = f" of {self.source.owner}" if self.source.owner else ""
+        is_content = self.source.kind is Kind.CONTENTS
+        own = self.source.name or (_brief(self.source.holder) if is_content else "")
+        return f"{own!r}{owner}"
+
+    @property
+    def difference(self) -> str:
+        """What it was, and what it is."""
+        if self.source.kind is Kind.CONTENTS:
+            return _difference(self.source.holder, self.before, self.now)
+        return f"{_brief(self.before)} -> {_brief(self.now)}"
+
     def describe(self, step: str) -> str:
         """Returns what to say when it is refused."""
-        source = self.source
-        owner = f" of {source.owner}" if source.owner else ""
-        if source.kind is Kind.CONTENTS:
-            changes = _difference(source.holder, self.before, self.now)
-            what = f"changes {source.name or _brief(source.holder)!r}{owner} ({changes})"
+        name, difference = self.name, self.difference
+        if self.source.kind is Kind.CONTENTS:
+            what = f"changes {name} ({difference})"
         else:
-            values = f"{_brief(self.before)} -> {_brief(self.now)}"
-            what = f"gives {source.name!r}{owner} another value ({values})"
+            what = f"gives {name} another value ({difference})"
         return (
             f"{step}: the function {what} and reads it, but it runs as Python only while it is "
             "traced. Keep it in a tensor that copy_ changes (a buffer of a module), or change it "
@@ -101,6 +113,11 @@ class Closure:
             return False
         self._values, self._are_identical = now, _identity_test(now)  # equal, but other objects
         return True
+
+    def change(self) -> Change | None:
+        """Returns what is not as it was, the first of it."""
+        pairs = ((source, before, source.read()) for source, before in self._values.items())
+        return next((Change(*one) for one in pairs if not _is_same(*one[1:])), None)
 
 
 def _identity_test(values: Mapping[Source, Any]) -> Callable[[], bool]:

@@ -51,5 +51,14 @@ class Guards:
             and (not self._arrays or all(x.tobytes() == seen for x, seen in self._arrays))
         )
 
+    def change(self) -> str:
+        """Returns what is not as it was when the step was traced, in words; "" for none."""
+        change = self._closure.change()
+        if change is not None:
+            return f"{change.name}, which the step reads, is not what it was ({change.difference})"
+        if self._fingerprints() != self._settings:
+            return "a setting of a module or an optimizer changed"
+        return "" if self.check() else "a .grad, or a value that the step looks at, changed"
+
     def _fingerprints(self) -> tuple[Any, ...]:
         return tuple([module.fingerprint() for module in self._modules])

@@ -1,7 +1,7 @@
 """Same trace: whether two traces of a function say the same, and what the first one left behind.
 
 A function that fills a table when it first needs an entry is traced a second time, with the table
-filled (`SpecializationCache`). A tensor in there that depends on no input belongs to the first
+filled (`builder.py`). A tensor in there that depends on no input belongs to the first
 trace; it is computed now, and is a tensor like any other from then on.
 """
 

@@ -2,118 +2,84 @@
 
 from __future__ import annotations
 
-import functools
 import operator
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from smelt import tree
-from smelt.compiler.artifacts import Times, Traced
-from smelt.compiler.frontend.closure import Closure
+from smelt.compiler.artifacts import Times
+from smelt.compiler.frontend.builder import Builder
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
     SplitExecutable,
-    forbid_derivatives,
     is_differentiable,
 )
-from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.lengths import Axes, NamedAxes, axes_of, changing_axes, check_lengths
 from smelt.compiler.frontend.runner import runner
-from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
-from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
+from smelt.compiler.frontend.specialization import Specialization
+from smelt.compiler.frontend.template import Template, make_template
 from smelt.compiler.runtime.executable import Executable
-from smelt.creation import zeros
 from smelt.errors import TraceError
 from smelt.location import warn
 from smelt.locks import reentrant_lock
 from smelt.settings import settings
 from smelt.tensor import Tensor
-from smelt.tensor.checked import misfit
 from smelt.tracing.engine import context
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
 
-_LEAF = tree.flatten(0)[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Specialization:
-    """One executable, and the calls that it serves.
-
-    `run` runs one step of it; if its results can be differentiated and gradients are enabled, it
-    gives them a history. What was traced without gradients has no results of this kind.
-    `run_checked` does the same with `check_nan`.
-    """
-
-    signature: Signature
-    kinds: tuple[Any, ...]  # of a plain call: shape, dtype and `requires_grad` of each argument
-    grad_enabled: bool
-    guards: Guards
-    executable: Executable
-    run: Callable[[Sequence[Tensor]], Any]
-    run_checked: Callable[[Sequence[Tensor]], Any]
-    has_history: bool  # whether `run` gives one
-    wants_history: bool  # whether the results would have one eagerly
-
-    def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
-        """Returns whether results of a call with these arguments would have a history eagerly."""
-        return (
-            self.wants_history and context.grad_enabled and any(x.requires_grad for x in arguments)
-        )
-
-    def marked(self, result: Any, arguments: Sequence[Tensor]) -> Any:
-        """Returns the results of a call; one that eagerly had a history, and has none, gets one
-        that says so when somebody follows it.
-        """
-        if not self.has_history and self.are_tracked(arguments):
-            name = self.executable.stages.program.name
-            forbid_derivatives(tree.flatten(result)[0], arguments, name)
-        return result
-
-    def check(self) -> bool:
-        """Returns whether what the trace depends on is now as it was then."""
-        return (self.grad_enabled or not context.grad_enabled) and self.guards.check()
-
 
 class SpecializationCache:
     """The executables of one function; made when they are first needed."""
 
-    def __init__(self, function: Callable[..., Any], name: str, max_traces: int | None) -> None:
-        self.function = function
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        max_traces: int | None,
+        dynamic: NamedAxes | bool = True,
+    ) -> None:
+        self._builder = Builder(function, name)
         self.name = name
+        self.dynamic = dynamic  # the axes that the user named; else whether they are looked for
         self.max_traces = max_traces
         self.traces = 0
         self._all: list[Specialization] = []
+        self._templates: list[Template] = []
+        self._is_static = False  # whether the step wants to know its lengths
         self._last: Specialization | None = None  # of the last call, if it can be found quickly
         self._lock = reentrant_lock()
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._versions())
 
     @property
     def newest(self) -> Executable:
         """The executable that was made last; raises TraceError when there is none."""
-        self._check_any()
-        return self._all[-1].executable
+        return self._executables()[-1]
 
     @property
     def most_used(self) -> Executable:
         """The executable that ran most steps, the newest of equals."""
-        self._check_any()
-        executables = [entry.executable for entry in reversed(self._all)]
-        return max(executables, key=lambda executable: executable.steps)
+        return max(reversed(self._executables()), key=lambda executable: executable.steps)
 
     @property
     def times(self) -> list[Times]:
-        """What each executable took to make."""
-        return [entry.executable.times for entry in self._all]
+        """What each version took to make."""
+        return [version.executable.times for version in self._versions()]
 
-    def _check_any(self) -> None:
-        if not self._all:
+    def _versions(self) -> list[Specialization | Template]:
+        return [*self._all, *self._templates]
+
+    def _executables(self) -> list[Executable]:
+        """Returns those of all versions, of one for any length that of each length."""
+        found = [entry.executable for entry in self._all]
+        for template in self._templates:
+            found += [entry.executable for entry in template.instances.values()]
+        if not found:
             raise TraceError(f"{self.name} has not been compiled yet: call it once first")
+        return found
 
     # --- finding one ------------------------------------------------------------------------------
 
@@ -142,41 +108,101 @@ class SpecializationCache:
         entry = self._find(call.signature)
         if entry is None:
             with self._lock:
-                entry = self._find(call.signature) or self._make(call)
+                entry = self._find(call.signature) or self._serving(call) or self._make(call)
         self._last = entry if is_plain else None
         return entry
 
     def _find(self, signature: Signature) -> Specialization | None:
+        entry = self._exact(signature)
+        if entry is None and self._templates and not settings.current.check_nan:
+            return self._instance(signature)
+        return entry
+
+    def _exact(self, signature: Signature) -> Specialization | None:
         for entry in self._all:
             if entry.signature == signature and entry.check():
                 return entry
         return None
 
+    # --- one for any length -----------------------------------------------------------------------
+
+    def _serving(self, call: Call) -> Specialization | None:
+        """Returns a specialization of a new template, or None where the lengths of the call do not
+        change.
+        """
+        have_history = context.grad_enabled and any(entry.has_history for entry in self._all)
+        if settings.current.check_nan or self.dynamic is False or have_history:
+            return None
+        if isinstance(self.dynamic, tuple):
+            axes = axes_of(self._builder.function, call, self.dynamic)
+            check_lengths(call, axes)
+            return self._for_any(call, axes)
+        if self._is_static:
+            return None
+        found = changing_axes([entry.signature for entry in self._all], call.signature)
+        if found is None:
+            return None
+        try:
+            return self._for_any(call, found)
+        except Exception as problem:  # the user did not ask for it: a version for this call will do
+            self._is_static = True
+            made = self._make(call)  # or it fails, too, and says so
+            warn(
+                f"{self.name} cannot be compiled for all lengths, so each has a version of its own "
+                f"(dynamic=False says so from the start): {problem}"
+            )
+            return made
+
+    def _for_any(self, call: Call, axes: Sequence[Axes]) -> Specialization | None:
+        self._check_allowed(call.signature)
+        template = make_template(self._builder, call, axes)
+        if template is None:
+            return None
+        self.traces += 1
+        self._is_static |= template.is_for_one_length
+        self._templates = [*self._templates, template][-CAPACITY:]
+        return template.instance(call.signature, self._run_exactly)
+
+    def _instance(self, signature: Signature) -> Specialization | None:
+        """Returns what a template has for a call, made if need be; None where none serves it."""
+        for template in self._templates:
+            found = template.instance(signature, self._run_exactly)
+            if found is not None:
+                return found
+        return None
+
+    def _run_exactly(self, arguments: Sequence[Tensor]) -> Any:
+        """Runs a step on tensors with a version for their very lengths: one that checks numbers."""
+        call = flatten_call(tuple(arguments), {})
+        entry = self._exact(call.signature) or self._make(call)
+        return entry.run_checked(arguments)
+
     # --- making one -------------------------------------------------------------------------------
 
     def _make(self, call: Call) -> Specialization:
-        self._check_not_endless(call.signature)
-        start = time.perf_counter()
-        closure, tracer, traced = self._settled(call)
-        executable = self._compiled(traced, Times(trace=time.perf_counter() - start))
+        self._check_allowed(call.signature)
+        self._warn_of_many(call.signature)
+        trace = self._builder.trace(call)
+        tracer, traced = trace.tracer, trace.traced
+        executable = self._builder.executable(traced, trace.times)
         run, run_checked = executable.run_once, self._run_checked(executable)
         wants_history = any(output.requires_grad for output in tracer.outputs)
         has_history = is_differentiable(traced, tracer.outputs)
         if has_history:
             inputs = [*tracer.placeholders, *traced.states]
             function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
-            run = run_checked = SplitExecutable(function, executable, self._compiled).run
-        guards = Guards(traced, closure)
-        signature, grad_enabled = call.signature, context.grad_enabled
-        known = (signature, signature[1:], grad_enabled, guards)
-        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
+            split = SplitExecutable(function, executable, self._builder.executable)
+            run = run_checked = split.run
+        signature = call.signature
+        known = (signature, signature[1:], context.grad_enabled, trace.guards)
         self.traces += 1
+        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
         self._all = [*self._all, made][-CAPACITY:]
         return made
 
     def runner(self, executable: Executable) -> Any:
         """Returns what runs an executable under the present settings."""
-        return runner(executable, self._compiled)
+        return runner(executable, self._builder.executable)
 
     def _run_checked(self, executable: Executable) -> Callable[[Sequence[Tensor]], Any]:
         return lambda arguments: self.runner(executable).run_once(arguments)
@@ -191,108 +217,41 @@ class SpecializationCache:
 
         return run
 
-    def _compiled(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
-        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
-            # the first step loads LLVM, not the import of smelt
-            from smelt.compiler.pipeline import run_pipeline
-            from smelt.compiler.runtime.native import build
-
-        stages = run_pipeline(traced.graph, self.name, traced.state_names())
-        start = time.perf_counter()
-        native = build(stages.program)
-        times = Times(times.trace, stages.seconds, time.perf_counter() - start)
-        return Executable(traced, stages, native, times)
-
-    def _settled(self, call: Call) -> tuple[Closure, Tracer, Traced]:
-        """Returns a trace that holds for later calls, too, and what it closes over.
-
-        Raises:
-            TraceError: what the function changes while it is traced, and reads, is something else
-                for each call.
-        """
-        closure = Closure(self.function)
-        tracer, traced = self._traced(functools.partial(self._run, call))
-        changes = closure.settle()
-        if not changes:
-            return closure, tracer, traced
-        computed = compute_constants(changes, traced)
-        closure = Closure(self.function)
-        try:  # what does a second call find?
-            tracer, again = self._traced(functools.partial(self._run, call))
-        except Exception as error:
-            raise TraceError(changes[0].describe(self.name)) from error
-        moving = [change.place for change in closure.settle() if not change.is_steady]
-        if moving or not is_same_trace(traced, again, computed):
-            blamed = [change for change in changes if change.place in moving] or changes
-            raise TraceError(blamed[0].describe(self.name))
-        return closure, tracer, again
-
-    def _traced(self, function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
-        tracer = Tracer()
-        try:
-            return tracer, trace(function, tracer)
-        except Accumulates as needed:  # gradients outlive the step: they become state
-            for tensor in needed.tensors:
-                tensor._grad = zeros(tensor.shape, dtype=tensor.dtype)
-        tracer = Tracer()
-        return tracer, trace(function, tracer)
-
-    def _run(
-        self, call: Call, tracer: Tracer
-    ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
-        """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
-        arguments, options = call.rebuilt(
-            lambda x: tracer.placeholder(x.shape, x.dtype, x.requires_grad)
-        )
-        try:
-            result = self.function(*arguments, **options)
-        except TypeError as error:
-            wrong = misfit(
-                getattr(self.function, "__name__", "the step").strip("<>"),
-                self.function,
-                arguments,
-                options,
-                error,
-            )
-            raise wrong or error from None
-        parts, structure = tree.flatten(result)
-        outputs = [part for part in parts if isinstance(part, Tensor)]
-        if len(outputs) == 1 and structure == _LEAF:
-            return outputs, operator.itemgetter(0)
-
-        def rebuild(results: list[Tensor]) -> Any:
-            fresh = iter(results)
-            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
-            return tree.unflatten(structure, leaves)
-
-        return outputs, rebuild
-
     # --- too many ---------------------------------------------------------------------------------
 
-    def _check_not_endless(self, signature: Signature) -> None:
+    def _check_allowed(self, signature: Signature) -> None:
         if self.max_traces is not None and self.traces >= self.max_traces:
             raise TraceError(
                 f"{self.name}: version {self.traces + 1} needed, max_traces={self.max_traces}; "
                 f"{self._difference(signature)}"
             )
-        if self.traces and self.traces % MANY == 0:
+
+    def _warn_of_many(self, signature: Signature) -> None:
+        """Warns of the ninth version and so on, not counting those for any length."""
+        count = self.traces - len(self._templates)
+        if count and count % MANY == 0:
             warn(
-                f"{self.name} is compiled for the {self.traces + 1}th time: "
-                f"{self._difference(signature)}. Pad to a few sizes, or drop the last partial batch"
+                f"{self.name} is compiled once more, after {self.traces} versions: "
+                f"{self._difference(signature)}"
             )
 
     def _difference(self, signature: Signature) -> str:
-        """Names what is new in a signature against the nearest one, the latest of the near ones."""
-        if not self._all:
+        """Names what is new in a call against the nearest version, the latest of the near ones."""
+        versions = list(reversed(self._versions()))
+        if not versions:
             return "first call"
-        known = [entry.signature for entry in reversed(self._all)]
-        nearest = max(known, key=lambda entry: sum(map(operator.eq, entry, signature)))
+        nearest = max(versions, key=lambda one: sum(map(operator.eq, one.signature, signature)))
         changes = [
             f"argument {number} was {_brief(a)}, is {_brief(b)}"
-            for number, (a, b) in enumerate(zip(nearest[1:], signature[1:], strict=False))
+            for number, (a, b) in enumerate(zip(nearest.signature[1:], signature[1:], strict=False))
             if a != b
         ]
-        return "; ".join(changes) or "the arguments' structure or a setting changed"
+        if changes:
+            return "; ".join(changes) + ". Pad to a few sizes, or drop the last partial batch"
+        changed = nearest.guards.change()
+        if changed:
+            return f"{changed}. Pass it as an argument, or keep it in a tensor that copy_ changes"
+        return "the arguments' structure changed"
 
 
 def _brief(part: Any) -> str:

@@ -6,7 +6,8 @@ import copy
 import functools
 import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from smelt import settings, tree
 from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.compiled_module import is_module, view_of
+from smelt.compiler.frontend.lengths import NamedAxes, as_axes
 from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
@@ -36,6 +38,7 @@ def compile(
     *,
     donate: int | Iterable[int] = (),
     max_traces: int | None = None,
+    dynamic: Mapping[str, Mapping[int, str]] | bool = True,
 ) -> Any:
     """Turns a function of tensors into one native function; usable as a decorator.
 
@@ -50,6 +53,13 @@ def compile(
         donate: numbers of positional arguments whose tensors are given away; using one again raises
             MovedError.
         max_traces: raise TraceError when a further version would be needed; None warns at 8.
+        dynamic: which lengths change from call to call. True: they are found; once an axis has had
+            two lengths, the third is compiled for all of them, and a few versions serve whatever
+            comes, with the bits of a step for exactly that length. Or the axes, by the name of the
+            argument, with a name for each length: `{"x": {1: "length"}}`; then the first call is
+            compiled so, and axes of one name must have one length. False: each length has a version
+            of its own, which is what a step gets that loops over a length in Python, or whose
+            results are differentiated from outside.
 
     Returns:
         A CompiledStep: call it as the function, or use `repeat`, `over`, `explain`, `memory`. Of a
@@ -62,31 +72,42 @@ def compile(
         [2.0, 4.0]
     """
     if function is None:
-        return functools.partial(compile, donate=donate, max_traces=max_traces)
+        return functools.partial(compile, donate=donate, max_traces=max_traces, dynamic=dynamic)
     if not callable(function):
         raise ArgumentError(f"compile needs a function, got {type(function).__name__}")
     given = (donate,) if isinstance(donate, int) else tuple(donate)
+    options = Options(given, max_traces, as_axes(function, dynamic))
     if not is_module(function):
-        return CompiledStep(function, given, max_traces)
+        return CompiledStep(function, options)
     return view_of(
         function,
-        lambda view: CompiledStep(view, given, max_traces),
-        functools.partial(compile, donate=given, max_traces=max_traces),
+        lambda view: CompiledStep(view, options),
+        functools.partial(compile, donate=given, max_traces=max_traces, dynamic=dynamic),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `compile` was told about a step."""
+
+    donate: tuple[int, ...]
+    max_traces: int | None
+    dynamic: NamedAxes | bool
 
 
 @checked_flags
 class CompiledStep:
     """A compiled function; made by `smelt.compile`."""
 
-    def __init__(
-        self, function: Callable[..., Any], donate: tuple[int, ...], max_traces: int | None
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.donate = donate
+        self.options = options
+        self.donate = options.donate
         self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
-        self.executables = SpecializationCache(function, self.name, max_traces)
+        self.executables = SpecializationCache(
+            function, self.name, options.max_traces, options.dynamic
+        )
 
     def __repr__(self) -> str:
         return f"<compiled step {self.name}, {len(self.executables)} versions>"
@@ -98,24 +119,24 @@ class CompiledStep:
         kept = _bound_steps_of(instance)
         if self.name not in kept:
             bound = self.function.__get__(instance, owner)
-            kept[self.name] = CompiledStep(bound, self.donate, self.executables.max_traces)
+            kept[self.name] = CompiledStep(bound, self.options)
         return kept[self.name]
 
     def __copy__(self) -> CompiledStep:
         """The same function with no executables: they belong to the step that made them."""
-        return CompiledStep(self.function, self.donate, self.executables.max_traces)
+        return CompiledStep(self.function, self.options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledStep:
         """A step of the copied function: of a module or a method that of the copied module."""
         function = copy.deepcopy(self.function, memo)
-        return CompiledStep(function, self.donate, self.executables.max_traces)
+        return CompiledStep(function, self.options)
 
     def __reduce__(self) -> Any:
         """Pickles a decorated function by its name, others by the function; compiled anew there."""
         path = getattr(self, "__qualname__", "")
         if path and _found(getattr(self, "__module__", None), path) is self:
             return path
-        return CompiledStep, (self.function, self.donate, self.executables.max_traces)
+        return CompiledStep, (self.function, self.options)
 
     def rebound(self, instance: Any, to: Any) -> CompiledStep:
         """Returns the step of the same method of `to` if it is one of `instance`, else itself."""
@@ -123,7 +144,7 @@ class CompiledStep:
         if getattr(method, "__self__", None) is not instance:
             return self
         bound = method.__func__.__get__(to)
-        return CompiledStep(bound, self.donate, self.executables.max_traces)
+        return CompiledStep(bound, self.options)
 
     def __getattr__(self, name: str) -> Any:
         """As of the function: a compiled module has parameters, can be set to `eval()`, ..."""

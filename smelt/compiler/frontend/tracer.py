@@ -22,6 +22,7 @@ from smelt.compiler.runtime.buffers import base_buffer
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.graph import ARGUMENT, STATE, Assertion, Graph, Node
+from smelt.ir.symbolic import formula
 from smelt.location import warn, with_location
 from smelt.tensor import Tensor
 from smelt.tracing.engine import using
@@ -44,6 +45,7 @@ class Tracer(GraphBuilder):
     def __init__(self) -> None:
         super().__init__()
         self.arguments: list[Node] = []
+        self.numbers: dict[tuple[str, DType], tuple[Any, Tensor]] = {}
         self.placeholders: list[Tensor] = []
         self._differentiated: set[int] = set()  # ids of arguments that want a gradient
         self.outputs: list[Tensor] = []
@@ -58,6 +60,7 @@ class Tracer(GraphBuilder):
         self._cleared: set[int] = set()
         self._arrays: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}
         self._values: dict[int, tuple[Tensor, bytes]] = {}
+        self._refusal: TraceError | None = None
 
     # --- the engine's verbs ----------------------------------------------------------------------
 
@@ -119,6 +122,12 @@ class Tracer(GraphBuilder):
             raise TraceError(_VALUE_CHANGED.format(what, tensor.shape))
         self._values[id(tensor)] = (tensor, tensor.stored.tobytes())
 
+    def note_refusal(self, error: TraceError) -> None:
+        """Remembers that Python was refused a value: had it caught that, it would have gone on
+        otherwise than with the value.
+        """
+        self._refusal = self._refusal or error
+
     def note_array(self, array: np.ndarray) -> None:
         """Remembers an array that became a constant, unless nobody else can change it."""
         self._arrays[id(array)] = (weakref.ref(array), array.tobytes())
@@ -144,8 +153,19 @@ class Tracer(GraphBuilder):
             self._differentiated.add(id(self.placeholders[-1]))
         return self.placeholders[-1]
 
+    def number(self, number: Any, dtype: DType) -> Tensor:
+        """Returns a tensor of shape () that stands for a symbolic number: one more argument."""
+        key = formula(number), dtype
+        if key not in self.numbers:
+            node = self.record(ARGUMENT, (), {"number": len(self.arguments)}, (), dtype)
+            self.arguments.append(node)
+            self.numbers[key] = number, Tensor(node, dtype)
+        return self.numbers[key][1]
+
     def finish(self, outputs: list[Tensor]) -> Graph:
         """Returns the graph that computes `outputs` and the updates; settles the gradients."""
+        if self._refusal is not None:  # and the function caught it
+            raise self._refusal
         self.outputs = outputs
         returned = tuple([self.node_of(output) for output in outputs])
         self._settle_gradients()
@@ -248,8 +268,11 @@ def trace(
     modules = list(tracer.modules.values())
     values = list(tracer._values.values())
     bindings, arrays = tracer.grad_bindings(), tracer.arrays_in_use()
+    numbers = [(number, x.dtype) for number, x in tracer.numbers.values()]
     return Traced(
-        graph, states, result, tracer.errors, modules, bindings, values, arrays, tracer.born
+        *(graph, states, result, tracer.errors, modules, bindings, values, arrays),
+        born=tracer.born,
+        numbers=numbers,
     )
 
 

@@ -15,11 +15,14 @@ A materialized node joins a group unless there is one of these reasons to stop:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice, product
 
 from smelt.compiler.graph.gemm_blocking import Blocking
 from smelt.compiler.graph.materialize import Read
+from smelt.compiler.graph.open_groups import Fit, Offer, OpenGroups
 from smelt.compiler.graph.order import Ordered, order
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.ir.operation import EXPENSIVE, Pattern
@@ -86,17 +89,20 @@ def fuse(graph: Graph) -> Fused:
     """Returns the groups of a graph's materialized nodes."""
     ordered = order(graph)
     groups: list[Group] = []
+    open_groups = OpenGroups()
     index_of: dict[Node, int] = {}  # of each node's group
     for node in ordered.nodes:
         if node.op.pattern is Pattern.RESULT:
             index = index_of[node.inputs[0]]
         else:
             first = max(map(index_of.__getitem__, ordered.predecessors[node]), default=0)
-            index = _compatible_group(groups, first, node, ordered)
+            index = _compatible_group(groups, open_groups, first, node, ordered)
         if index == len(groups):
             groups.append(_seed_group(node, ordered))
+        reads = {read.node for read in ordered.materialized.reads[node]}
         groups[index].members.append(node)
-        groups[index].reads.update(read.node for read in ordered.materialized.reads[node])
+        groups[index].reads |= reads
+        open_groups.enter(index, _offers(groups[index]), reads)
         index_of[node] = index
     return Fused(ordered, tuple(groups))
 
@@ -152,17 +158,72 @@ def _reduces_trailing_axes(node: Node) -> bool:
 # --- more members ---------------------------------------------------------------------------------
 
 
-def _compatible_group(groups: list[Group], first: int, node: Node, ordered: Ordered) -> int:
+def _compatible_group(
+    groups: list[Group], open_groups: OpenGroups, first: int, node: Node, ordered: Ordered
+) -> int:
     """Returns the index of the first group from `first` on that the node can join, converted if
     need be; of a new one if there is none.
+
+    All that the node reads lies in groups up to `first`. So one behind it is joined only because it
+    is related, and is entered as such.
     """
-    for index in range(first, len(groups)):
-        group = groups[index]
-        loops = _shared_loops(group, node) if len(group.members) < MEMBER_LIMIT else None
-        if loops is not None and _can_fuse(loops, group, node, ordered):
-            group.strategy, group.iteration_space = loops
-            return index
-    return len(groups)
+
+    def can_join(index: int) -> bool:
+        loops = _open_loops(groups[index], node)
+        return loops is not None and _can_fuse(loops, groups[index], node, ordered)
+
+    none = len(groups)
+    candidates = [first] if first < none and can_join(first) else []
+    if not candidates:
+        reads = {read.node for read in ordered.materialized.reads[node]}
+        for read, offer in _related_offers(node, reads):
+            candidates += islice(filter(can_join, open_groups.behind(first, read, offer)), 1)
+    index = min(candidates, default=none)
+    loops = None if index == none else _open_loops(groups[index], node)
+    if loops is not None:
+        groups[index].strategy, groups[index].iteration_space = loops
+    return index
+
+
+def _open_loops(group: Group, node: Node) -> Loops | None:
+    """Returns the loops of the group with this node in it, or None where it cannot have them."""
+    return _shared_loops(group, node) if len(group.members) < MEMBER_LIMIT else None
+
+
+def _offers(group: Group) -> frozenset[Offer]:
+    """Returns the loops that a group offers to related work, of which `_shared_loops` decides."""
+    space = group.iteration_space
+    if len(group.members) >= MEMBER_LIMIT or group.strategy not in (
+        Strategy.POINTWISE,
+        Strategy.ROWWISE,
+    ):
+        return frozenset()
+    if group.strategy is Strategy.ROWWISE:
+        return frozenset([(Fit.ROWS, space)])
+    outer = [
+        (Fit.OUTER_LOOPS, space[:count])
+        for count in range(1, len(space) + 1)
+        if math.prod(space[count:]) <= ROW_LIMIT
+    ]
+    can_be_rows = all(member.op.is_inlinable for member in group.members)
+    return frozenset([(Fit.LOOPS, space), *(outer if can_be_rows else ())])
+
+
+def _related_offers(node: Node, reads: set[Node]) -> Iterator[tuple[Node | None, Offer]]:
+    """Yields what a group may offer and read so that `_is_related` brings a node to it."""
+    shape, reduces = node.shape, node.op.pattern is Pattern.REDUCTION
+    if not (node.op.is_inlinable or reduces):
+        return
+    by_rows = reduces and _reduces_trailing_axes(node)
+    offers = [(Fit.OUTER_LOOPS if by_rows else Fit.LOOPS, shape)]
+    if by_rows == reduces:
+        outer = (count for count in range(1, len(shape) + 1))
+        offers += [
+            (Fit.ROWS, shape[:count]) for count in outer if math.prod(shape[count:]) <= ROW_LIMIT
+        ]
+    yield from product(reads, offers)
+    if not by_rows and node.size <= SMALL:
+        yield None, (Fit.LOOPS, shape)
 
 
 def _can_fuse(loops: Loops, group: Group, node: Node, ordered: Ordered) -> bool:
@@ -244,8 +305,7 @@ def _may_overwrite(strategy: Strategy, group: Group, node: Node, ordered: Ordere
     old = ordered.writes.get(node)
     if old is None:
         return True
-    checks = {check.node for check in ordered.graph.assertions}
-    if not checks.isdisjoint(group.members):
+    if not ordered.checks.isdisjoint(group.members):
         return False  # a step that fails must leave every state as it was
     if old not in group.reads:
         return True

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Set
 from dataclasses import dataclass
+from typing import cast
 
 from smelt.compiler.graph.gemm_blocking import Blocking, choose_blocking
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
@@ -305,6 +306,5 @@ def _operand_axes(node: Node) -> list[Axes]:
         return read
 
     readers = tuple([reader(position, operand) for position, operand in enumerate(node.inputs)])
-    assert isinstance(node.op, Inlined)
-    node.op.lower(readers, index, node)
+    cast(Inlined, node.op).lower(readers, index, node)
     return [found.get(position, ()) for position in range(len(node.inputs))]

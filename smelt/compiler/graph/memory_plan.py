@@ -16,10 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from smelt.compiler.graph.fusion import WORKSPACE, Fused, Group
+from smelt.compiler.graph.occupied import Occupied
 from smelt.dtypes import bool_
 from smelt.ir.graph import ARGUMENT, CONSTANT, STATE, Graph, Leaf, Node, carry_count
 from smelt.ir.operation import Pattern
 from smelt.ir.program import Slot
+from smelt.ir.symbolic import largest
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -190,25 +192,15 @@ def pack(ranges: list[LiveRange]) -> tuple[list[int], int]:
 
     Largest first, each at the lowest offset that is free for the whole of its live range.
     """
-    offsets = [0] * len(ranges)
-    packed = np.empty((4, 0), np.int64)  # first and last group, offset and end; by offset
+    offsets, peak = [0] * len(ranges), 0
+    occupied = Occupied(max([live.last for live in ranges], default=0) + 1)
     for index in sorted(range(len(ranges)), key=lambda i: (-ranges[i].nbytes, ranges[i].first)):
         live = ranges[index]
-        first, last, begins, ends = packed
-        meets = (first <= live.last) & (live.first <= last)
-        offset = offsets[index] = _lowest_gap(begins[meets], ends[meets], live.nbytes)
-        entry = [live.first, live.last, offset, _aligned(offset + live.nbytes)]
-        packed = np.insert(packed, np.searchsorted(begins, offset, "right"), entry, axis=1)
-    return offsets, int(packed[3].max(initial=0))
-
-
-def _lowest_gap(begins: np.ndarray, ends: np.ndarray, nbytes: int) -> int:
-    """Returns the lowest offset at which so many bytes are free beside what lies there, in order of
-    its beginnings.
-    """
-    free = np.maximum.accumulate([0, *ends])
-    fits = free[:-1] + nbytes <= begins
-    return int(free[np.argmax(fits)] if fits.any() else free[-1])
+        offset = offsets[index] = occupied.lowest(live.first, live.last, live.nbytes)
+        end = _aligned(offset + live.nbytes)
+        occupied.take(live.first, live.last, offset, end)
+        peak = max(peak, end)
+    return offsets, peak
 
 
 def _aligned(nbytes: int) -> int:
@@ -216,4 +208,5 @@ def _aligned(nbytes: int) -> int:
 
 
 def _nbytes(node: Node) -> int:
-    return node.size * node.dtype.itemsize
+    """Returns how many bytes a value takes at most: where others lie shall not depend on it."""
+    return largest(node.size * node.dtype.itemsize)

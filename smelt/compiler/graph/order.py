@@ -17,7 +17,7 @@ from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
 from smelt.ir.operation import Pattern
 from smelt.ops import movement
 
-SMALL = 64  # elements from which on a node waits for its turn
+SMALL = 64  # elements beyond which a node waits for its turn
 
 Predecessors = dict[Node, frozenset[Node]]
 
@@ -27,13 +27,14 @@ class Ordered:
     """Materialized nodes in an order that respects reads and in-place writes.
 
     `writes` maps a node to the state whose memory it overwrites, `predecessors` each node to the
-    nodes that come before it.
+    nodes that come before it; `checks` are the nodes that a step ends at if they are not 0.
     """
 
     materialized: Materialized
     nodes: tuple[Node, ...]
     writes: dict[Node, Node]
     predecessors: Predecessors
+    checks: frozenset[Node]
 
     @property
     def graph(self) -> Graph:
@@ -49,7 +50,8 @@ def order(graph: Graph) -> Ordered:
         attempt = _with_copies(graph, needs_copy)
         materialized = materialize(attempt, needs_copy)
         writes = {new: old for old, new in attempt.updates}
-        predecessors = _predecessors(materialized, writes)
+        checks = frozenset([check.node for check in attempt.assertions])
+        predecessors = _predecessors(materialized, writes, checks)
         nodes = _topological(materialized.nodes, predecessors)
         sorted_nodes = set(nodes)
         blocked = [
@@ -58,7 +60,7 @@ def order(graph: Graph) -> Ordered:
             if new not in sorted_nodes or _reads_elsewhere(materialized, new, old)
         ]
         if not blocked:
-            return Ordered(materialized, tuple(nodes), writes, predecessors)
+            return Ordered(materialized, tuple(nodes), writes, predecessors, checks)
         needs_copy.update(blocked)
 
 
@@ -107,7 +109,9 @@ def _with_copies(graph: Graph, needs_copy: set[Node]) -> Graph:
     return replace(graph, updates=tuple(updates))
 
 
-def _predecessors(materialized: Materialized, writes: dict[Node, Node]) -> Predecessors:
+def _predecessors(
+    materialized: Materialized, writes: dict[Node, Node], checks: frozenset[Node]
+) -> Predecessors:
     before: dict[Node, set[Node]] = {}
     readers: dict[Node, list[Node]] = {}
     for node, reads in materialized.reads.items():
@@ -115,7 +119,6 @@ def _predecessors(materialized: Materialized, writes: dict[Node, Node]) -> Prede
         before[node] = {source for source in sources if not isinstance(source.op, Leaf)}
         for source in sources:
             readers.setdefault(source, []).append(node)
-    checks = {check.node for check in materialized.graph.assertions}
     for new, old in writes.items():
         before[new].update(node for node in readers.get(old, ()) if node is not new)
         before[new].update(checks - {new})  # nothing changes before everything is checked
@@ -128,7 +131,7 @@ def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node
     A few numbers (a learning rate, a correction) come first, so that what uses them can share a
     loop with what it reads otherwise. Else the graph's own order holds.
     """
-    priority = {node: (min(node.size, SMALL), index) for index, node in enumerate(nodes)}
+    priority = {node: (node.size > SMALL, index) for index, node in enumerate(nodes)}
     missing = {node: len(predecessors[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.plan import Plan, SerialPlan, TransposePlan, VectorPlan
 from smelt.compiler.loops.rewrites.multiple_accumulators import multiple_accumulators
 from smelt.compiler.loops.rewrites.pack import Panel, transposing_copy
@@ -20,7 +19,9 @@ from smelt.ir.loops import (
     Register,
     Statement,
     constant,
+    trip_count,
 )
+from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body
 
 
@@ -64,9 +65,12 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
         return Tile(axes, names, stored, accumulators).write(body)
 
     def columns(base: Expression, size: int) -> Body:
-        limit = vector.stop if size % lanes else None
-        column = TileAxis(vector.variable.name, base, -(-size // lanes), lanes, limit)
-        before, body, after = _packed(plan, base, size, names)
+        # a tail of unknown size gets all vectors, of which some may lie behind the end
+        is_free = is_symbolic(size)
+        count = plan.columns if is_free else -(-size // lanes)
+        limit = vector.stop if is_free or size % lanes else None
+        column = TileAxis(vector.variable.name, base, count, lanes, limit)
+        before, body, after = _packed(plan, base, size, count * lanes, names)
         if row is None:
             rows = tile(body, column)
         else:
@@ -80,15 +84,17 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
             rows = around(loop, rows, chunk)
         return before + rows + after
 
-    return strip_mine(vector, plan.columns * lanes, columns, chunk)
+    step = plan.columns * lanes
+    return strip_mine(vector, step, columns, chunk, rest_step=step)
 
 
-def _packed(plan: VectorPlan, base: Expression, size: int, names: Names) -> tuple[Body, Body, Body]:
+def _packed(
+    plan: VectorPlan, base: Expression, size: int, width: int, names: Names
+) -> tuple[Body, Body, Body]:
     """Returns what a panel of columns needs before and behind it, and the body that uses it."""
     body, name = plan.nest.body, plan.vector.variable.name
     if plan.accumulators > 1:
         body = multiple_accumulators(body, plan.accumulators, names)
-    width = -(-size // plan.lanes) * plan.lanes
     if plan.nest.info.scratches:
         body = privatize(body, plan.nest.info.scratches, name, width)
     before: Body = ()

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from smelt.compiler.loops.dependence import Access, trip_count
+from smelt.compiler.loops.dependence import Access
 from smelt.compiler.loops.nest import Nest
 from smelt.compiler.loops.packing import Packing
-from smelt.ir.loops import Loop
+from smelt.ir.loops import Loop, trip_count
 
 REDUCE_COST = 12  # of one sum over the lanes of a vector
 SCATTER_COST = 4  # of storing one element on its own

@@ -31,6 +31,7 @@ from smelt.ir.loops import (
     Statement,
     Store,
     children,
+    trip_count,
 )
 from smelt.ir.visit import Body, Index, names_in
 
@@ -83,13 +84,6 @@ class RegisterUse:
             case Binary(op=op, a=Read(register=read)) if read is register and op in REDUCE:
                 return op
         return None
-
-
-def trip_count(loop: Loop) -> int:
-    """Returns how often a loop with known bounds runs."""
-    assert isinstance(loop.start, int)
-    assert isinstance(loop.stop, int)
-    return len(range(loop.start, loop.stop, loop.step))
 
 
 class DependenceInfo:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.dtypes import int64
 from smelt.ir.affine import Affine
 from smelt.ir.loops import (
@@ -19,8 +18,10 @@ from smelt.ir.loops import (
     children,
     constant,
     index_variable,
+    trip_count,
     walk,
 )
+from smelt.ir.symbolic import as_int
 from smelt.ir.visit import Body, expressions, statements
 
 Ranges = Mapping[str, tuple[int, int]]  # of loop variables, both ends included
@@ -45,7 +46,7 @@ def divisor_of(expression: Expression) -> int:
     divisor = expression.b
     if type(divisor) is not Constant or divisor.dtype is not int64:
         return 0
-    return max(int(divisor.value), 0)
+    return max(as_int(divisor.value), 0)
 
 
 def dividend_of(expression: Expression, op: str, divisor: int) -> Expression | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from smelt.compiler.loops.dependence import DependenceInfo, trip_count
-from smelt.ir.loops import Loop
+from smelt.compiler.loops.dependence import DependenceInfo
+from smelt.ir.loops import Loop, trip_count
 from smelt.ir.visit import Body
 
 

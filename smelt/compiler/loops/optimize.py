@@ -5,7 +5,7 @@ and return serial loops that count from 0 by ones to a number, without branches:
 makes steps or tails belongs behind the plans. Then a plan
 is made for each nest (`plan.py`, with the costs of `cost_model.py`) and carried out
 (`apply_plan.py`), which uses the other rewrites: tile, hoist_loads, pack, transpose, privatize,
-multiple_accumulators and parallelize.
+multiple_accumulators and parallelize. At the end long sums are cut (`cascade_sums.py`).
 
 Only the order of sums that a register accumulates may change, and only as the shapes say: results
 do not depend on the number of threads.
@@ -20,6 +20,7 @@ from smelt.compiler.cpu import CPU
 from smelt.compiler.loops.apply_plan import apply_plan
 from smelt.compiler.loops.plan import make_plan
 from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, inline_indices
+from smelt.compiler.loops.rewrites.cascade_sums import cascade_sums
 from smelt.compiler.loops.rewrites.collapse_loops import collapse_loops
 from smelt.compiler.loops.rewrites.contract_fma import contract_fma
 from smelt.compiler.loops.rewrites.delinearize import delinearize
@@ -59,7 +60,7 @@ def optimize(kernel: Kernel, cpu: CPU) -> Kernel:
             result.extend(apply_plan(plan, names, parallel=is_alone))
         else:
             result.append(statement)
-    return replace(kernel, body=tuple(result))
+    return replace(kernel, body=cascade_sums(tuple(result), names))
 
 
 def rewritten(kernel: Kernel, names: Names) -> Kernel:

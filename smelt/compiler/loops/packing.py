@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
+from smelt.compiler.loops.dependence import Access, DependenceInfo
 from smelt.compiler.loops.substitute import Substitution
 from smelt.ir.affine import Affine, affine
-from smelt.ir.loops import Buffer, Expression, Loop, Store
+from smelt.ir.loops import Buffer, Expression, Loop, Store, trip_count
 from smelt.ir.visit import Body, Index, names_in
 
 PANEL_BYTES = 1 << 18  # the largest panel: it stays in the second cache, and on the stack

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from smelt.compiler.cpu import CPU
 from smelt.compiler.loops import cost_model
 from smelt.compiler.loops.cost_model import VectorLoops
-from smelt.compiler.loops.dependence import Access, DependenceInfo, trip_count
+from smelt.compiler.loops.dependence import Access, DependenceInfo
 from smelt.compiler.loops.nest import Nest, find_nest
 from smelt.compiler.loops.packing import (
     PANEL_BYTES,
@@ -23,13 +23,16 @@ from smelt.compiler.loops.packing import (
 )
 from smelt.compiler.loops.tile_sizes import (
     UNROLLED_WORK,
-    accumulators_for,
+    accumulators_of,
     lanes_for,
     narrowed,
+    size_class,
     tile_shape,
     unroll,
 )
-from smelt.ir.loops import Load, Loop, Store
+from smelt.ir.loops import Buffer, Load, Loop, Scratch, Store, trip_count
+from smelt.ir.symbolic import decided, is_symbolic, sample
+from smelt.ir.visit import Body, Index, Transformer, statements
 
 SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
 SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
@@ -105,8 +108,48 @@ Plan = SerialPlan | TransposePlan | VectorPlan
 
 def make_plan(loop: Loop, cpu: CPU) -> Plan:
     """Returns the cheapest plan for the nest that a loop begins."""
-    best = min(candidates(find_nest(loop), cpu), key=lambda plan: plan.cost)
+    best, _ = chosen_plan(loop, cpu)
     return tiled(best, cpu) if isinstance(best, VectorPlan) else best
+
+
+def chosen_plan(loop: Loop, cpu: CPU) -> tuple[Plan, list[Plan]]:
+    """Returns the cheapest plan, before its tile is chosen, and all that there are."""
+    nest = find_nest(loop)
+    plans = candidates(nest, cpu)
+    if len(plans) == 1:
+        return plans[0], plans
+    if not nest.info.registers.assigns:
+        # every plan gives the same bits: what suits the sample of unknown extents serves for all
+        return min(plans, key=lambda plan: sample(plan.cost)), plans
+    # the order of sums depends on the plan: it is chosen for the size class of each extent
+    (of_class,) = OfSizeClass((loop,)).loop(loop)
+    assert isinstance(of_class, Loop)
+    judged = candidates(find_nest(of_class), cpu)
+    name = _vector_name(min(judged, key=lambda plan: plan.cost))
+    return next((plan for plan in plans if _vector_name(plan) == name), plans[0]), plans
+
+
+def _vector_name(plan: Plan) -> str:
+    return plan.vector.variable.name if isinstance(plan, VectorPlan) else ""
+
+
+class OfSizeClass(Transformer):
+    """Puts extents that stand for their size classes in the place of all but those of scratches."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__()
+        self._scratches = {part.buffer for part in statements(body) if isinstance(part, Scratch)}
+        self._buffers: dict[Buffer, Buffer] = {}
+
+    def loop(self, loop: Loop) -> Body:
+        body, extent = self.block(loop.body), size_class(trip_count(loop))
+        return (replace(loop, stop=extent, body=body),)
+
+    def access(self, buffer: Buffer, index: Index) -> tuple[Buffer, Index]:
+        if buffer not in self._scratches and buffer not in self._buffers:
+            shape = tuple([size_class(extent) for extent in buffer.shape])
+            self._buffers[buffer] = replace(buffer, shape=shape)
+        return self._buffers.get(buffer, buffer), index
 
 
 def candidates(nest: Nest, cpu: CPU) -> list[Plan]:
@@ -185,15 +228,19 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
     info = plan.nest.info
     if not info.has_loops:
         vectors = -(-trip_count(plan.vector) // plan.lanes)
+        if info.registers.live_in:
+            vectors = -(-size_class(trip_count(plan.vector)) // plan.lanes)
+        elif is_symbolic(vectors):
+            vectors = 1  # code for each number of vectors that may be left over is spared
         return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
-    sums = max(1, len(info.registers.declared))
-    rows, columns = tile_shape(*tile_limits(plan, cpu))
+    limits = tile_limits(plan, cpu)
+    rows, columns = tile_shape(*limits)
     return replace(
         plan,
         rows=rows,
         columns=columns,
         row=plan.row if rows > 1 or plan.packings else None,
-        accumulators=accumulators_for(rows * columns * sums),
+        accumulators=decided(accumulators_of, *limits),
     )
 
 

@@ -6,16 +6,20 @@ threads, so that results are the same on any of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 
 from smelt.dtypes import DType
+from smelt.ir.symbolic import is_symbolic
 
 LATENCY = 10  # sums that must be under way at once to keep the multiply-adders busy
 WIDEST_TILE = 4  # vectors side by side
 WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
 SIZE_COST = 0.04  # a tile of another size is more code to make
+CLASSES = (8, 16, 32, 64, 128)  # of extents: shorter ones differ more in what suits them
+EVEN = 1 << 12  # an extent that every tile of a power of two divides
 PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
 CHUNK_CYCLES = 5_000  # what one chunk of a parallel kernel takes, at least
 MAX_CHUNKS = 32  # more chunks than that balance no better
@@ -30,6 +34,21 @@ def lanes_for(dtypes: Iterable[DType], vector_bits: int) -> int:
     return vector_bits // (8 * max(widest, 4))
 
 
+def size_class(extent: int) -> int:
+    """Returns the extent that stands for all that are about as large: the next of CLASSES, and
+    beyond them of powers of 4. Up to 8 each stands for itself.
+
+    How sums are made is chosen for it. So the choice does not change back and forth from one length
+    to the next, and lengths that are near share a version (`frontend/template.py`).
+    """
+    if extent <= CLASSES[0]:
+        return extent
+    most = next((size for size in CLASSES if extent <= size), 4 * CLASSES[-1])
+    while most < extent:
+        most *= 4
+    return most
+
+
 def narrowed(lanes: int, extent: int) -> int:
     """Returns fewer lanes, still a power of two, when the axis is shorter than a vector."""
     while lanes > 1 and lanes // 2 >= extent:
@@ -37,7 +56,6 @@ def narrowed(lanes: int, extent: int) -> int:
     return lanes
 
 
-@lru_cache(maxsize=4096)
 def tile_shape(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> tuple[int, int]:
@@ -54,12 +72,35 @@ def tile_candidates(
 ) -> list[tuple[float, int, int]]:
     """Returns tiles for `rows` x `vectors` sums: the time of all, by a small model, rows, vectors.
 
-    `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile.
+    `accumulators` registers per sum must fit; `most` is the largest number of sums in a tile. Of an
+    extent that is not known yet tiles take a power of two, as if there were no smaller ones at the
+    edge, and one vector: so fewer sizes of that edge need code of their own.
     """
+    widest = 1 if is_symbolic(vectors) else WIDEST_TILE if rows > 1 else WIDEST_ROW
+    heights, widths = _sizes(rows, 16), _sizes(vectors, widest)
+    rows, vectors = (EVEN if is_symbolic(extent) else extent for extent in (rows, vectors))
+    return _candidates(rows, heights, vectors, widths, registers, accumulators, most)
+
+
+def _sizes(extent: int, most: int) -> tuple[int, ...]:
+    is_free = is_symbolic(extent)
+    sizes = [size for size in range(1, most + 1) if not (is_free and size & (size - 1))]
+    return tuple([size for size in sizes if size <= extent])
+
+
+@lru_cache(maxsize=4096)
+def _candidates(
+    rows: int,
+    heights: tuple[int, ...],
+    vectors: int,
+    widths: tuple[int, ...],
+    registers: int,
+    accumulators: int,
+    most: int,
+) -> list[tuple[float, int, int]]:
     candidates = []
-    widest = WIDEST_TILE if rows > 1 else WIDEST_ROW
-    for c in range(1, min(vectors, widest) + 1):
-        for r in range(1, min(rows, 16) + 1):
+    for c in widths:
+        for r in heights:
             if r * c > 1 and (r * c > most or (r * c + 1) * accumulators + c > registers):
                 break
             candidates.append((_covered(rows, r, vectors, c), r, c))
@@ -86,9 +127,10 @@ def _one(r: int, c: int) -> float:
     return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * (r + c)
 
 
-def accumulators_for(sums: int) -> int:
-    """Returns how many accumulators each of a tile's sums has, so that enough are under way."""
-    return 4 if sums == 1 else 2 if sums <= 3 else 1
+def accumulators_of(rows: int, vectors: int, registers: int, sums: int, most: int) -> int:
+    """Returns how many accumulators each sum of the best tile has, so that enough are under way."""
+    under_way = sums * math.prod(tile_shape(rows, vectors, registers, sums, most))
+    return 4 if under_way == 1 else 2 if under_way <= 3 else 1
 
 
 def unroll(vectors: int, work: int) -> int:

@@ -49,8 +49,7 @@ def without_axes(buffer: Buffer, axes: Set[int]) -> View:
     kept = [axis for axis in range(len(buffer.shape)) if axis not in axes]
     ends = pairwise([*kept, len(buffer.shape)])
     shape = tuple([math.prod(buffer.shape[start:stop]) for start, stop in ends])
-    view = Buffer(buffer.name, shape, buffer.dtype)
-    return View(view, lambda index: tuple([index[axis] for axis in kept]))
+    return View(buffer.viewed(shape), lambda index: tuple([index[axis] for axis in kept]))
 
 
 class ViewTransformer(Transformer):

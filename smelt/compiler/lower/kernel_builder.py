@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from smelt.compiler.graph.fusion import Group, operations
 from smelt.compiler.graph.memory_plan import Planned
@@ -164,8 +165,7 @@ class KernelBuilder:
                 # the same memory under another shape spares the arithmetic
                 return self._load(x, node.shape, index, mask)
         readers = tuple([partial(self.read, operand) for operand in node.inputs])
-        assert isinstance(node.op, Inlined)
-        return node.op.lower(readers, index, node, mask)
+        return cast(Inlined, node.op).lower(readers, index, node, mask)
 
     def forget_inlined(self) -> None:
         """Forgets inlined expressions: the loop that they stand in ends."""

@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING
 from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.fusion import Fused, Group, Strategy
 from smelt.compiler.graph.gemm_blocking import Blocking
-from smelt.compiler.loops.dependence import trip_count
-from smelt.compiler.loops.nest import find_nest
 from smelt.compiler.loops.optimize import rewritten
 from smelt.compiler.loops.plan import (
     Plan,
     SerialPlan,
     TransposePlan,
     VectorPlan,
-    candidates,
+    chosen_plan,
     tile_limits,
     tiled,
 )
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.tile_sizes import tile_candidates
 from smelt.ir.graph import Leaf, Node, scalar_value
-from smelt.ir.loops import Kernel, Loop
+from smelt.ir.loops import Kernel, Loop, trip_count
 
 if TYPE_CHECKING:
     from smelt.compiler.pipeline import Stages
@@ -134,11 +132,9 @@ def _kernel_lines(kernel: Kernel, cpu: CPU) -> Iterator[str]:
 
 
 def _nest_lines(loop: Loop, cpu: CPU, indent: str) -> Iterator[str]:
-    nest = find_nest(loop)
-    extents = ", ".join(f"{one.variable.name} {trip_count(one)}" for one in nest.loops)
+    best, plans = chosen_plan(loop, cpu)
+    extents = ", ".join(f"{one.variable.name} {trip_count(one)}" for one in best.nest.loops)
     yield f"{indent}loops {extents}"
-    plans = candidates(nest, cpu)
-    best = min(plans, key=lambda plan: plan.cost)
     for plan in plans:
         mark = "->" if plan is best else "  "
         yield f"{indent} {mark} {plan.cost:>14,.0f}  {_plan_text(plan)}"

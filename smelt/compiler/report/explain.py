@@ -8,7 +8,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +23,10 @@ from smelt.errors import ArgumentError
 from smelt.ir.graph import Node, graph_text
 from smelt.ir.program import Call, Program, Repeat, Slot, regions
 from smelt.ir.show import kernel_text, program_text
+from smelt.ir.symbolic import formula
 
 if TYPE_CHECKING:
-    from smelt.compiler.pipeline import Stages
+    from smelt.compiler.artifacts import Parameters, Stages
     from smelt.compiler.runtime.executable import Executable
 
 LEGEND = "# def kernel(what it writes; what it reads); what is updated in place is on both sides"
@@ -76,7 +77,7 @@ def summary(name: str, version: Executable, versions: int) -> str:
     parts = [
         _opening(name, version, which),
         "What runs, in order (a kernel is one loop nest in machine code):",
-        _table(stages),
+        _table(version),
         _kernel_origins(stages),
         'More: explain("graph") shows the operations, "groups" what is fused and why, "kernels" '
         'the loops,\n"plans" how they become vectors and why, "scheduled" the vector loops, "llvm" '
@@ -112,6 +113,7 @@ class Row:
     """A kernel with its work and its time, all iterations of the loops around it together."""
 
     call: Call
+    shape: tuple[int, ...]
     trip_count: int
     operations: int
     nbytes: int
@@ -131,43 +133,69 @@ def calls(program: Program, trip_count: int = 1) -> Iterator[tuple[Program, Call
             yield from calls(region.program, trip_count * inner)
 
 
-def measure(stages: Stages) -> list[Row]:
+def measure(version: Executable) -> list[Row]:
     """Times every kernel by itself, on copies of the step's memory: warm caches, all threads."""
+    stages, numbers = version.stages, _Numbers(version.parameters)
     constants = stages.planned.constants
     blocks: dict[Program, _Copies] = {}
     rows = []
     for plain, scheduled in zip(calls(stages.lowered), calls(stages.program), strict=True):
         program, call, trips = scheduled
         if program not in blocks:
-            blocks[program] = _Copies(program, constants if program is stages.program else [])
+            own = constants if program is stages.program else []
+            blocks[program] = _Copies(program, own, numbers)
         work, seconds = count(plain[1].kernel), blocks[program].seconds(call)
-        row = Row(call, trips, trips * work.operations, trips * work.nbytes, trips * seconds)
-        rows.append(row)
+        done = trips, trips * work.operations, trips * work.nbytes
+        runs, operations, nbytes = numbers.values(done)
+        shape = numbers.values(call.kernel.outputs[0].shape)
+        rows.append(Row(call, shape, runs, operations, nbytes, runs * seconds))
     return rows
+
+
+class _Numbers:
+    """The numbers of a version: of one for any length those that its formulas have."""
+
+    def __init__(self, parameters: Parameters | None) -> None:
+        self.parameters = parameters
+
+    def values(self, numbers: Sequence[Any]) -> tuple[Any, ...]:
+        """Returns numbers, with values in place of symbolic ones."""
+        if self.parameters is None:
+            return tuple(numbers)
+        return self.parameters.evaluate([formula(number) for number in numbers])
+
+    def read_by(self, code: native.Native) -> np.ndarray:
+        """Returns the parameters that machine code reads."""
+        formulas = code.parameters
+        values = self.parameters.evaluate(formulas) if self.parameters else ()
+        return np.array(values, np.int64)
 
 
 class _Copies:
     """A program's table of addresses over memory of its own, so that timing changes nothing."""
 
-    def __init__(self, program: Program, constants: list[np.ndarray]) -> None:
+    def __init__(self, program: Program, constants: list[np.ndarray], numbers: _Numbers) -> None:
         self.program = program
+        self.numbers = numbers
         self.arena = aligned_empty(self.program.arena_bytes)
         self.arena[:] = 0
         self.arrays = [self._array(constants, slot) for slot in self.program.slots]
-        self.table = (ctypes.c_int64 * (len(self.arrays) + 1))(
-            *map(address, self.arrays), address(self.arena)
-        )
+        # the last is the address of parameters
+        addresses = *map(address, self.arrays), address(self.arena), 0
+        self.table = (ctypes.c_int64 * len(addresses))(*addresses)
         self.advance = (ctypes.c_int64 * len(self.table))()
         self.control = (ctypes.c_int64 * 2)()
 
     def _array(self, constants: list[np.ndarray], slot: Slot) -> np.ndarray:
         if slot.kind == "constant" and slot.number < len(constants):
             return np.ascontiguousarray(constants[slot.number])
-        return np.zeros(slot.shape, slot.dtype.storage)
+        return np.zeros(self.numbers.values(slot.shape), slot.dtype.storage)
 
     def seconds(self, call: Call) -> float:
         alone = replace(self.program, body=(call,))
         compiled = native.build(alone)
+        parameters = self.numbers.read_by(compiled)
+        self.table[-1] = address(parameters)
         pointers = [ctypes.addressof(array) for array in (self.table, self.advance, self.control)]
         runs, best, rounds = 1, float("inf"), 0
         while rounds < ROUNDS:
@@ -182,9 +210,9 @@ class _Copies:
         return best
 
 
-def _table(stages: Stages) -> str:
+def _table(version: Executable) -> str:
     peak = measured_peak()
-    rows = measure(stages)
+    rows = measure(version)
     total = sum(row.seconds for row in rows)
     done = sum(row.operations for row in rows)
     moved = sum(row.nbytes for row in rows)
@@ -205,7 +233,7 @@ def _cells(row: Row, total: float, peak: Peak) -> tuple[str, ...]:
     """Returns what a line of the table says of a kernel."""
     rate = row.operations / row.seconds / 1e9
     measured = (f"{rate:.1f}", f"{rate / peak.gflops:.0%}") if row.seconds > SHORT else ("", "")
-    shape = "x".join(map(str, row.call.kernel.outputs[0].shape)) or "scalar"
+    shape = "x".join(map(str, row.shape)) or "scalar"
     name = row.call.kernel.name[:31]
     if row.trip_count > 1:
         name = f"{name[:24]} x {row.trip_count:,}"

@@ -6,6 +6,7 @@ the addresses of its arguments and of its fresh results.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from smelt.compiler.artifacts import Stages, Times, Traced
+from smelt.compiler.artifacts import Parameters, Stages, Times, Traced
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.buffers import ResultBuffers, address, aligned_empty, base_buffer
 from smelt.compiler.runtime.state_lock import lock_of
@@ -90,7 +91,7 @@ class Frame:
         self.status = np.zeros(max(1, len(executable.traced.graph.assertions)), np.int64)
         self.arena = aligned_empty(executable.stages.program.arena_bytes)
         self.buffers = ResultBuffers()
-        self.table[-1] = address(self.arena)
+        self.table[executable.arena_position] = address(self.arena)
         for position, number in executable.checks:
             self.table[position] = address(self.status) + 8 * number
         step = (1, *map(ctypes.addressof, (self.advance, self.control)), 0, 0, 0, 0)
@@ -102,6 +103,7 @@ class Executable:
 
     def __init__(self, traced: Traced, stages: Stages, native: Native, times: Times) -> None:
         self.traced = traced
+        self.slots: Sequence[Slot] = stages.program.slots
         self.stages = stages
         self.native = native
         self.times = times
@@ -110,13 +112,17 @@ class Executable:
         self.checked: Any = None  # what runs it under `check_nan`, made then
         self.steps = 0  # that ran so far
         self.seconds = SLICE_SECONDS  # that a step takes, as far as is known
-        self._bind(stages.program.slots)
+        self.parameters: Parameters | None = None  # of one length, if it serves any
+        self._bind(self.slots)
+        self._given: list[tuple[int, int]] = []  # addresses that each call writes into its table
         self._frames = [Frame(self)]  # that no call uses
 
     # --- binding ---------------------------------------------------------------------------------
 
     def _bind(self, slots: Sequence[Slot]) -> None:
-        self.addresses = [0] * (len(slots) + 1)  # of states and constants; the last is the arena's
+        # of states and constants; then the arena's and, for any length, that of the parameters
+        self.arena_position = len(slots)
+        self.addresses = [0] * (len(slots) + 1 + self.stages.program.is_dynamic)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
@@ -130,8 +136,7 @@ class Executable:
                 case "argument":
                     self.arguments.append((position, slot.number))
                 case "result":
-                    known = (slot.shape, slot.dtype, slot.dtype.storage, slot.nbytes)
-                    self.results.append(Result(position, *known))
+                    self.results.append(_result(position, slot))
                 case "state":
                     memory = own_memory(self.traced.states[slot.number])
                     self.addresses[position] = self._keep(memory)
@@ -145,6 +150,22 @@ class Executable:
                     self.checks.append((position, slot.number))
         self._kept += changed
         self._lock = lock_of(changed)
+
+    def at(self, parameters: Parameters) -> Executable:
+        """Returns this executable, which serves any length, for one: both share all memory."""
+        made = copy.copy(self)
+        made.parameters, made.slots = parameters, parameters.slots
+        made.steps, made.checked = 0, None
+        made.results = [_result(one.position, made.slots[one.position]) for one in self.results]
+        count = len(self.traced.graph.arguments) - len(parameters.arguments)
+        made.arguments = [pair for pair in self.arguments if pair[1] < count]
+        made._given = [
+            (position, address(parameters.arguments[number - count]))
+            for position, number in self.arguments
+            if number >= count
+        ]
+        made._given.append((self.arena_position + 1, address(parameters.numbers)))
+        return made
 
     def _keep(self, array: np.ndarray) -> int:
         self._kept.append(array)
@@ -176,6 +197,8 @@ class Executable:
             table, fresh = frame.table, frame.buffers.fresh
             for binding in self._entries:
                 binding.enter()
+            for position, given in self._given:
+                table[position] = given
             held: object = None  # a chain of the copies that must outlive the call
             for position, number in self.arguments:
                 argument = arguments[number]
@@ -232,6 +255,8 @@ class Executable:
         for binding in self._entries:
             binding.enter()
         table = frame.table
+        for position, given in self._given:
+            table[position] = given
         held = [self._point(table, at, arguments[number]) for at, number in self.arguments]
         gathers = batches.gathers(arguments) if batches else (ctypes.c_int64 * 0)()
         done, end = first, first + steps
@@ -329,10 +354,14 @@ class Executable:
     def memory(self) -> Memory:
         """Returns the bytes that this version needs."""
         total = Counter[str]()
-        for slot in self.stages.program.slots:
+        for slot in self.slots:
             total[slot.kind] += slot.nbytes
         kinds = ("state", "argument", "result", "constant")
         return Memory(self.stages.program.arena_bytes, *(total[kind] for kind in kinds))
+
+
+def _result(position: int, slot: Slot) -> Result:
+    return Result(position, slot.shape, slot.dtype, slot.dtype.storage, slot.nbytes)
 
 
 def own_memory(tensor: Tensor) -> np.ndarray:

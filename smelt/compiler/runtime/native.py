@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from smelt.compiler.codegen import machine
-from smelt.compiler.codegen.kernel import emit
+from smelt.compiler.codegen.kernel import emit, emitted
 from smelt.compiler.runtime import object_cache, threads
 from smelt.ir.program import Program
 from smelt.ir.show import program_text
@@ -29,8 +29,9 @@ _RUN_BLOCK = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 class Native:
     """A program's machine code, linked into this process; it is freed with this object."""
 
-    def __init__(self, program: Program, code: bytes) -> None:
+    def __init__(self, program: Program, code: bytes, parameters: Sequence[str] = ()) -> None:
         self.program = program
+        self.parameters = parameters  # formulas of the numbers that the code reads
         self.code = code
         self.is_parallel = threads.available and any(part.parallel for part in program.kernels)
         imports = threads.symbols() if self.is_parallel else {}
@@ -84,6 +85,9 @@ def build(program: Program) -> Native:
     Raises CompileError when a kernel is not well formed or says what has no machine code.
     """
     fact = f"threads {threads.available}"
+    if program.is_dynamic:
+        written, formulas = text_and_parameters(program)
+        return Native(program, object_cache.compiled(written, fact), formulas)
     code = object_cache.compiled(program_text(program), fact, emit=lambda _: _verified(program))
     return Native(program, code)
 
@@ -96,6 +100,12 @@ def _verified(program: Program) -> str:
 def text(program: Program) -> str:
     """Returns the LLVM text of a program, as it is before LLVM's passes."""
     return emit(program, threads=threads.available)
+
+
+def text_and_parameters(program: Program) -> tuple[str, list[str]]:
+    """Returns the LLVM text of a program for any length, and the formulas of its parameters."""
+    module = emitted(program, threads=threads.available)
+    return str(module), [name[2:-1] for name in module.parameters]
 
 
 def assembly(program: Program) -> str:

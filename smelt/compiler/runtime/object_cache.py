@@ -118,7 +118,8 @@ def _contents(path: Path) -> bytes:
     descriptor = os.open(path, _READ)
     with open(descriptor, "rb", buffering=0) as file:
         facts = os.fstat(descriptor)
-        is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+        # no name any more: another process has put a new file in its place since it was opened
+        is_plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink <= 1
         if not is_plain or not _is_ours(facts) or not HEAD <= facts.st_size <= LIMIT:
             return b""
         head = file.read(HEAD)

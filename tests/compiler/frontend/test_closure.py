@@ -273,11 +273,16 @@ class Stateful(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("way", "name"), [("count", "calls"), ("layer", "layer"), ("hidden", "hidden")]
+    ("way", "words"),
+    [
+        ("count", "gives 'calls' of a Stateful another value"),
+        ("layer", "a Parameter cannot be made inside a compiled step"),
+        ("hidden", "gives 'hidden' of a Stateful another value"),
+    ],
 )
-def test_a_module_that_changes_what_it_reads(way: str, name: str) -> None:
+def test_a_module_that_changes_what_it_reads(way: str, words: str) -> None:
     module = Stateful(way)
-    with pytest.raises(errors.TraceError, match=f"gives '{name}' of a Stateful another value"):
+    with pytest.raises(errors.TraceError, match=words):
         smelt.compile(lambda x: module(x))(ONE)
 
 
@@ -314,3 +319,13 @@ def test_training_mode_may_change_within_a_step() -> None:
     step()
     step()
     assert step.traces == 1
+
+
+def test_the_warning_of_many_versions_names_what_changed() -> None:
+    rate = 0.0
+    step = smelt.compile(lambda x: x * rate)
+    for rate in map(float, range(8)):
+        assert step(ONE).item() == rate
+    rate = 8.0
+    with pytest.warns(UserWarning, match=r"'rate', which the step reads, is not what it was \(7"):
+        assert step(ONE).item() == rate

@@ -324,7 +324,7 @@ def test_max_traces_and_the_warning_name_the_argument() -> None:
         step(numbers(n), 1.0)
     with pytest.raises(TraceError, match=r"argument 0 .*float32\[2\].*float32\[3\]"):
         step(numbers(3), 1.0)
-    step = smelt.compile(lambda x, y: x.sum() + y)
+    step = smelt.compile(lambda x, y: x.sum() + y, dynamic=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for n in range(1, 10):

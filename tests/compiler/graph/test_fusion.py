@@ -10,10 +10,12 @@ import pytest
 
 import smelt
 from smelt import nn, optim
+from smelt.compiler.graph import fusion
 from smelt.compiler.graph.fusion import MEMBER_LIMIT, Fused
 from smelt.ir.graph import graph_text
 from smelt.ir.show import program_text
 from smelt.nn import functional as F
+from smelt.tree import flatten
 from tests.compiler.engines import Case
 
 
@@ -157,3 +159,66 @@ def test_groups_respect_every_order_and_limit() -> None:
     for node, before in fused.ordered.predecessors.items():
         assert all(index[one] <= index[node] for one in before)
     assert all(len(group.members) <= MEMBER_LIMIT for group in fused.groups)
+
+
+# --- the search for a group -----------------------------------------------------------------------
+
+
+def of_all_groups(groups, open_groups, first, node, ordered):
+    """Returns what `_compatible_group` is to return, by looking at every group."""
+    for index in range(first, len(groups)):
+        loops = fusion._open_loops(groups[index], node)
+        if loops is not None and fusion._can_fuse(loops, groups[index], node, ordered):
+            return index
+    return len(groups)
+
+
+def many_steps(x: smelt.Tensor) -> smelt.Tensor:
+    """A loop with rowwise, pointwise, summed and multiplied work in each step, and its loss."""
+    h, loss = x[0], smelt.zeros(())
+    for t in range(x.shape[0]):
+        h = smelt.tanh(x[t] + h @ x[0, :8].T @ x[1, :8])
+        loss = loss - F.log_softmax(h, -1)[:, 1].sum() + h.sum(0).exp().mean()
+        loss = loss + (h * smelt.rand(1)).sum(1).max()
+    return loss
+
+
+SEARCHED = {
+    "steps": (smelt.value_and_grad(many_steps), (12, 8, 30)),
+    "long rows": (
+        lambda x: x.sum(1) + x.exp().sum(1) + (x * 2).mean() + x.sum(0).sum(),
+        (3, 40_000),
+    ),
+    "large": (lambda x: (x.exp().sum(0) + x.tanh().amax(1)[:300], x * 2, x + 1), (300, 300)),
+    "small sums": (lambda x: [(x * n).sum() + x.sum(n % 2).exp().sum() for n in range(30)], (4, 4)),
+    "full groups": (lambda x: [smelt.exp(x * n) + n for n in range(60)], (4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_the_first_group_that_fits_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, shape = SEARCHED[name]
+    case = Case(lambda states, given: flatten(function(given[0]))[0], [], [random(*shape)])
+    found = groups_text(case.stages.fused)
+    monkeypatch.setattr(fusion, "_compatible_group", of_all_groups)
+    assert groups_text(fusion.fuse(case.stages.simplified)) == found
+
+
+def test_groups_are_searched_in_proportion_to_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+    shared_loops = fusion._shared_loops
+
+    def counted(*arguments):
+        nonlocal looked_at
+        looked_at += 1
+        return shared_loops(*arguments)
+
+    def looks(steps: int) -> int:
+        nonlocal looked_at
+        looked_at = 0
+        fusion.fuse(case_of(smelt.grad(many_steps), random(steps, 8, 30)).stages.simplified)
+        return looked_at
+
+    monkeypatch.setattr(fusion, "_shared_loops", counted)
+    few, some, many = looks(20), looks(40), looks(80)
+    assert many - some <= 2.1 * (some - few)

@@ -78,7 +78,7 @@ def test_a_trace_leaves_nothing_behind() -> None:
 
 
 def test_versions_beyond_the_limit_are_dropped() -> None:
-    step = smelt.compile(lambda x: x + 1)
+    step = smelt.compile(lambda x: x + 1, dynamic=False)
     natives = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

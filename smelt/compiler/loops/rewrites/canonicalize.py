@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.division import divisions, is_arithmetic
 from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.dtypes import int64
-from smelt.ir.loops import Expression, Kernel, Let, Loop, constant, written_size
+from smelt.ir.loops import Expression, Kernel, Let, Loop, constant, trip_count, written_size
 from smelt.ir.visit import Body
 
 

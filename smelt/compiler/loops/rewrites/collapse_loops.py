@@ -22,12 +22,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.division import loops_in
 from smelt.compiler.loops.rewrites.reshape_buffers import drop_unit_axes
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.views import View, ViewTransformer, accesses, without_axes
-from smelt.ir.loops import Buffer, Kernel, Loop, Variable
+from smelt.ir.loops import Buffer, Kernel, Loop, Variable, trip_count
 from smelt.ir.visit import Body, Index, expressions, names_in
 
 Pairs = dict[str, str]  # for an outer loop the inner one, which is all that it runs

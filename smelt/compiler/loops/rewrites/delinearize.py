@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.division import (
     Ranges,
     as_sum,
@@ -33,7 +32,16 @@ from smelt.compiler.loops.division import (
 )
 from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.ir.affine import Affine, affine
-from smelt.ir.loops import Binary, Expression, Kernel, Loop, Store, constant, index_variable
+from smelt.ir.loops import (
+    Binary,
+    Expression,
+    Kernel,
+    Loop,
+    Store,
+    constant,
+    index_variable,
+    trip_count,
+)
 from smelt.ir.visit import Body, Transformer, statements
 
 NARROW = 6  # a loop that stores is not split into shorter ones than this: they make bad vectors

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.nest import Nest, find_nest
 from smelt.compiler.loops.substitute import Element, Names, Renaming, combined, identity, renamed
 from smelt.ir.loops import (
@@ -35,10 +34,12 @@ from smelt.ir.loops import (
     Read,
     Register,
     Statement,
+    trip_count,
 )
+from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body
 
-SHORTEST = 16  # iterations that a loop must have
+SHORTEST = 9  # iterations that a loop must have
 
 
 def multiple_accumulators(body: Body, count: int, names: Names) -> Body:
@@ -81,7 +82,7 @@ def _split(nest: Nest, count: int, names: Names) -> Body:
     tail = trip_count(loop) % count
     end = trip_count(loop) - tail
     loops: Body = (Loop(loop.variable, 0, end, count, tuple(body)),)
-    if tail:
+    if is_symbolic(tail) or tail:
         loops += renamed([replace(loop, start=end)], names)
     for outer in reversed(around):
         loops = (replace(outer, body=loops),)

@@ -28,6 +28,7 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
+from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body, Index
 
 ZERO = constant(0)
@@ -67,10 +68,13 @@ class Panel:
         """Returns the loop that copies row by row."""
         packing, row = self.packing, index_variable(names.unused("row"))
         body: list[Statement] = []
-        for start, stop, lanes in power_of_two_ranges(size, self.lanes):
+        is_free = is_symbolic(size)  # then all columns of the panel, those before `size` masked in
+        width = self.buffer.shape[1] if is_free else size
+        for start, stop, lanes in power_of_two_ranges(width, self.lanes):
             for first in range(start, stop, lanes):
                 column = constant(first) + Lanes(lanes) if lanes > 1 else constant(first)
-                load = Load(packing.buffer, packing.at(add_terms(base, column), row))
+                mask = column < size if is_free else None
+                load = Load(packing.buffer, packing.at(add_terms(base, column), row), mask)
                 body.append(Store(self.buffer, (row, column), load))
         return Loop(row, 0, packing.depth, 1, tuple(body))
 

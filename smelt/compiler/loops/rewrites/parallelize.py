@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smelt.compiler.loops.dependence import trip_count
 from smelt.compiler.loops.plan import Plan, TransposePlan, VectorPlan
 from smelt.compiler.loops.substitute import Names
 from smelt.compiler.loops.tile_sizes import chunk_size
-from smelt.ir.loops import Expression, If, Loop, constant, index_variable
+from smelt.ir.loops import Expression, If, Loop, constant, index_variable, trip_count
+from smelt.ir.symbolic import is_symbolic, sample
 from smelt.ir.visit import Body
 
 PANEL_ROWS = 64  # so many rows must share a panel, or else packing it costs too much
@@ -40,7 +40,8 @@ class Chunk:
 
     def stop(self, limit: int) -> Expression:
         """Returns where a chunk stops that must not go beyond a limit: the last may be smaller."""
-        is_even = trip_count(self.loop) % self.size == 0
+        trips = trip_count(self.loop)
+        is_even = not is_symbolic(trips) and trips % self.size == 0
         return self.end if is_even else self.end.minimum(limit)
 
     def parallel(self, body: Body) -> Body:
@@ -56,7 +57,9 @@ def choose_chunk(plan: Plan, names: Names) -> Chunk | None:
             continue
         step = _step(plan, loop)
         units = -(-trip_count(loop) // step)
-        size = max(chunk_size(plan.cost, units), _least_units(plan, loop, step))
+        # how work is shared out changes no result: what suits the sample of unknown extents will do
+        units = sample(units)
+        size = max(chunk_size(sample(plan.cost), units), _least_units(plan, loop, step))
         chunks = -(-units // size)
         is_better = best is None or chunks >= 2 * best[0]
         if chunks > 1 and is_better and not (best and best[0] >= 8):
@@ -81,7 +84,7 @@ def _least_units(plan: Plan, loop: Loop, step: int) -> int:
     if loop is plan.vector or loop in plan.around:
         return 1
     rows = step * plan.nest.iterations // (trip_count(loop) * trip_count(plan.vector))
-    return -(-PANEL_ROWS // max(rows, 1))
+    return -(-PANEL_ROWS // max(sample(rows), 1))
 
 
 def _step(plan: Plan, loop: Loop) -> int:
@@ -94,39 +97,53 @@ def _step(plan: Plan, loop: Loop) -> int:
 # --- loops in steps -------------------------------------------------------------------------------
 
 
-def strip_mine(loop: Loop, step: int, make: Make, chunk: Chunk | None = None) -> Body:
+def strip_mine(
+    loop: Loop, step: int, make: Make, chunk: Chunk | None = None, rest_step: int = 1
+) -> Body:
     """Writes a loop as one over whole steps with a smaller step behind it, the tail.
 
     Before: `for i in range(0, 22): ...`; after, by steps of 8:
 
         for i in range(0, 16, 8): <8 iterations from i on>
         <6 iterations from 16 on>
+
+    A tail that is not known yet, and may be empty, is a loop by steps of `rest_step`.
     """
-    tail = trip_count(loop) % step
-    end = trip_count(loop) - tail
     if chunk is not None and chunk.loop is loop:
-        return _strip_mine_chunk(loop, step, make, chunk, end)
+        return _strip_mine_chunk(loop, step, make, chunk, rest_step)
+    end = trip_count(loop) - trip_count(loop) % step
     body: Body = ()
-    if end > step:
+    if is_symbolic(end) or end > step:
         body = (Loop(loop.variable, 0, end, step, make(loop.variable, step)),)
     elif end:
         body = make(constant(0), step)
-    return body + (make(constant(end), tail) if tail else ())
+    return body + _tail(loop, step, make, rest_step)
 
 
-def _strip_mine_chunk(loop: Loop, step: int, make: Make, chunk: Chunk, end: int) -> Body:
-    """The same for one chunk of the loop, which only the last one may end in a smaller step."""
-    body: Body = ()
-    tail = trip_count(loop) - end
+def _tail(loop: Loop, step: int, make: Make, rest_step: int) -> Body:
+    """What is left over behind whole steps."""
+    tail = trip_count(loop) % step
+    end = trip_count(loop) - tail
+    if is_symbolic(tail):
+        size = 1 if rest_step == 1 else tail
+        return (Loop(loop.variable, end, loop.stop, rest_step, make(loop.variable, size)),)
+    return make(constant(end), tail) if tail else ()
+
+
+def _strip_mine_chunk(loop: Loop, step: int, make: Make, chunk: Chunk, rest_step: int) -> Body:
+    """The same for one chunk of the loop, which only the last one may end in a tail."""
+    trips = trip_count(loop)
+    end = trips - trips % step
+    may_have_tail = is_symbolic(trips) or end < trips
     if chunk.size == step:
         body = make(chunk.base, step)
-        if tail:
+        if may_have_tail:
             body = (If(chunk.base < end, body),)
     else:
         rows = make(loop.variable, step)
         body = (Loop(loop.variable, chunk.base, chunk.stop(end), step, rows),)
-    if tail:
-        body += (If(chunk.end >= trip_count(loop), make(constant(end), tail)),)
+    if may_have_tail:
+        body += (If(chunk.end >= trips, _tail(loop, step, make, rest_step)),)
     return body
 
 

@@ -79,7 +79,7 @@ def _view(buffer: Buffer, axes: slice, extents: Iterable[int], indices: Indices)
         return None if new is None else (*old[: axes.start], *new, *old[axes.stop :])
 
     shape = (*buffer.shape[: axes.start], *extents, *buffer.shape[axes.stop :])
-    return View(Buffer(buffer.name, shape, buffer.dtype), index)
+    return View(buffer.viewed(shape), index)
 
 
 # --- fewer axes -----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from smelt.compiler.loops.dependence import DependenceInfo, trip_count
+from smelt.compiler.loops.dependence import DependenceInfo
 from smelt.compiler.loops.division import Ranges
 from smelt.compiler.loops.rewrites.canonicalize import InlineIndices
 from smelt.compiler.loops.substitute import Names, renamed
@@ -44,6 +44,7 @@ from smelt.ir.loops import (
     Select,
     Statement,
     Store,
+    trip_count,
     walk,
 )
 from smelt.ir.visit import Body, expressions, statements, used_names

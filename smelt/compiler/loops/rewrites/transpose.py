@@ -20,19 +20,34 @@ from smelt.ir.loops import (
     constant,
     index_variable,
 )
+from smelt.ir.symbolic import is_symbolic
 from smelt.ir.visit import Body, Index
 
 LEAST_LINES = 4  # of a tile, if there are as many
 
 
 def power_of_two_ranges(extent: int, largest: int) -> Iterator[tuple[int, int, int]]:
-    """Yields (start, stop, step) that cover an extent by powers of two, `largest` while it fits."""
+    """Yields (start, stop, step) that cover an extent by powers of two, `largest` while it fits.
+
+    Of an extent that is not known yet ranges may be empty.
+    """
+    if is_symbolic(extent):
+        yield from _unknown_ranges(extent, largest)
+        return
     start, size = 0, largest
     while start < extent:
         stop = start + (extent - start) // size * size
         if stop > start:
             yield start, stop, size
         start, size = stop, size // 2
+
+
+def _unknown_ranges(extent: int, largest: int) -> Iterator[tuple[int, int, int]]:
+    start = 0
+    for size in (largest, LEAST_LINES, 1):  # few, since each needs code
+        stop = extent - extent % size
+        yield start, stop, size
+        start = stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +79,8 @@ def transpose(source: Matrix, target: Matrix, extents: tuple[int, int], names: N
             # squares, or nearly: a longer tile would be several of them, and code for each
             height = min(rows, max(columns, LEAST_LINES))
             width = min(columns, max(rows, LEAST_LINES))
-            r = row if high - low > height else constant(low)
-            c = column if right - left > width else constant(left)
+            r = row if _is_loop(low, high, height) else constant(low)
+            c = column if _is_loop(left, right, width) else constant(left)
             read = source.buffer, source.at(r, c), source.axis
             write = target.buffer, target.at(r, c), target.axis
             tile: Body = (Transpose(*read, *write, height, width),)
@@ -74,4 +89,9 @@ def transpose(source: Matrix, target: Matrix, extents: tuple[int, int], names: N
 
 
 def _steps(variable: Variable, start: int, stop: int, step: int, body: Body) -> Body:
-    return (Loop(variable, start, stop, step, body),) if stop - start > step else body
+    return (Loop(variable, start, stop, step, body),) if _is_loop(start, stop, step) else body
+
+
+def _is_loop(start: int, stop: int, step: int) -> bool:
+    """Whether a range has several steps, or perhaps none."""
+    return is_symbolic(stop - start) or stop - start > step

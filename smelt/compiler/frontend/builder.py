@@ -1,0 +1,129 @@
+"""Builder: a function becomes a trace, and a trace becomes native code."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from smelt import tree
+from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.frontend.closure import Closure
+from smelt.compiler.frontend.guards import Guards
+from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
+from smelt.compiler.frontend.signature import Call
+from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
+from smelt.compiler.runtime.executable import Executable
+from smelt.creation import zeros
+from smelt.errors import TraceError
+from smelt.settings import settings
+from smelt.tensor import Tensor
+from smelt.tensor.checked import misfit
+
+_LEAF = tree.flatten(0)[1]
+StandIns = Callable[[Tracer], Callable[[Tensor], Tensor]]  # what stands for arguments in a trace
+
+
+def placeholders(tracer: Tracer) -> Callable[[Tensor], Tensor]:
+    """Returns what gives a placeholder for an argument of exactly its shape."""
+    return lambda x: tracer.placeholder(x.shape, x.dtype, x.requires_grad)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What tracing a call gives: also what must stay as it was, and how long it took."""
+
+    tracer: Tracer
+    traced: Traced
+    guards: Guards
+    times: Times
+
+
+class Builder:
+    """Makes the versions of one step."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self.function = function
+        self.name = name
+
+    def trace(self, call: Call, stand_ins: StandIns = placeholders) -> Trace:
+        """Traces the function as it is called, on what stands for its tensors."""
+        start = time.perf_counter()
+        closure, tracer, traced = self._settled(functools.partial(self._run, call, stand_ins))
+        return Trace(tracer, traced, Guards(traced, closure), Times(time.perf_counter() - start))
+
+    def _settled(self, run: Callable[[Tracer], Any]) -> tuple[Closure, Tracer, Traced]:
+        """Returns a trace that holds for later calls, too, and what it closes over.
+
+        Raises:
+            TraceError: what the function changes while it is traced, and reads, is something else
+                for each call.
+        """
+        closure = Closure(self.function)
+        tracer, traced = _traced(run)
+        changes = closure.settle()
+        if not changes:
+            return closure, tracer, traced
+        computed = compute_constants(changes, traced)
+        closure = Closure(self.function)
+        try:  # what does a second call find?
+            tracer, again = _traced(run)
+        except Exception as error:
+            raise TraceError(changes[0].describe(self.name)) from error
+        moving = [change.place for change in closure.settle() if not change.is_steady]
+        if moving or not is_same_trace(traced, again, computed):
+            blamed = [change for change in changes if change.place in moving] or changes
+            raise TraceError(blamed[0].describe(self.name))
+        return closure, tracer, again
+
+    def executable(self, traced: Traced, times: Times = Times()) -> Executable:  # noqa: B008
+        """Returns a trace compiled, and bound to its states."""
+        with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
+            # the first step loads LLVM, not the import of smelt
+            from smelt.compiler.pipeline import run_pipeline
+            from smelt.compiler.runtime.native import build
+
+        stages = run_pipeline(traced.graph, self.name, traced.state_names())
+        start = time.perf_counter()
+        native = build(stages.program)
+        times = Times(times.trace, stages.seconds, time.perf_counter() - start)
+        return Executable(traced, stages, native, times)
+
+    def _run(
+        self, call: Call, stand_ins: StandIns, tracer: Tracer
+    ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
+        """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
+        arguments, options = call.rebuilt(stand_ins(tracer))
+        try:
+            result = self.function(*arguments, **options)
+        except TypeError as error:
+            name = getattr(self.function, "__name__", "the step").strip("<>")
+            wrong = misfit(name, self.function, arguments, options, error)
+            if wrong is None:
+                raise
+            raise wrong from None
+        parts, structure = tree.flatten(result)
+        outputs = [part for part in parts if isinstance(part, Tensor)]
+        if len(outputs) == 1 and structure == _LEAF:
+            return outputs, operator.itemgetter(0)
+
+        def rebuild(results: list[Tensor]) -> Any:
+            fresh = iter(results)
+            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
+            return tree.unflatten(structure, leaves)
+
+        return outputs, rebuild
+
+
+def _traced(function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:
+    tracer = Tracer()
+    try:
+        return tracer, trace(function, tracer)
+    except Accumulates as needed:  # gradients outlive the step: they become state
+        for tensor in needed.tensors:
+            tensor._grad = zeros(tensor.shape, dtype=tensor.dtype)
+    tracer = Tracer()
+    return tracer, trace(function, tracer)

@@ -1,0 +1,470 @@
+"""Symbolic numbers: integers of which a compilation writes down what it asks.
+
+A step that is to serve every length is compiled once, with a symbolic number where the extent
+stands. It behaves as an int of a sample value. Arithmetic makes polynomials of it, every comparison
+is noted as a guard with its outcome, and whatever wants a real int (`range`, a slice, NumPy) gets
+the sample value, and the guard that the number is this one. The compiler would do the same, line by
+line, for each length for which all guards come out as they did.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from smelt.ir.polynomial import Polynomial, divided
+
+LEAST_BOUND = 32  # below it lengths share one version, as far as memory is concerned
+FAR_BOUND = 2048  # above it memory is reserved with care
+LEAST = 2  # a symbol is never smaller: 0 and 1 are special everywhere, and compiled apart
+
+
+class Guards:
+    """What a compilation asked of its symbols, as Python conditions, and how each came out.
+
+    Conditions and formulas are texts over the symbols' names, made here and nowhere else.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, bool] = {}
+        self.symbols: dict[str, int] = {}  # the sample value of each
+        self.functions: dict[str, Callable[..., Any]] = {}  # that conditions call
+        self.is_settled = False  # whether a symbol can have its sample value only
+        self._is_recording = True
+
+    def symbol(self, name: str, sample: int) -> SymbolicInt:
+        """Returns a new symbol.
+
+        Args:
+            name: an identifier.
+            sample: the value that it has during the compilation, at least `LEAST`.
+        """
+        assert name.isidentifier()
+        assert sample >= LEAST
+        self.symbols[name] = sample
+        return SymbolicInt(self, sample, Polynomial({(name,): 1}))
+
+    def note(self, condition: str, outcome: bool) -> bool:
+        """Notes how a condition came out; returns the outcome."""
+        if self._is_recording:
+            self.outcomes.setdefault(condition, outcome)
+        return outcome
+
+    def settle(self) -> None:
+        """Notes that a symbol can have its sample value only."""
+        self.is_settled |= self._is_recording
+
+    def most(self, number: Any) -> int:
+        """Returns how large a number may become while symbols stay within bounds above their
+        samples, which is noted.
+        """
+        value = self.values([number])
+        ranges = []
+        for name, sample_value in self.symbols.items():
+            bound = _bound(sample_value)
+            self.note(f"({name} <= {bound})", True)
+            ranges.append(range(LEAST, bound + 1))
+        if isinstance(number, SymbolicInt) and number.polynomial.grows:
+            return int(value(*(spread[-1] for spread in ranges))[0])
+        return max(int(value(*place)[0]) for place in itertools.product(*ranges))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within the block nothing is noted: what looks on decides nothing."""
+        before, self._is_recording = self._is_recording, False
+        try:
+            yield
+        finally:
+            self._is_recording = before
+
+    def test(self) -> Callable[..., bool]:
+        """Returns a function of the symbols' values, in order, that says whether all conditions
+        come out as they did.
+        """
+        conditions = [f"{name} >= {LEAST}" for name in self.symbols]
+        conditions += [
+            condition if outcome else f"not {condition}"
+            for condition, outcome in self.outcomes.items()
+        ]
+        return self._function(" and ".join(conditions))
+
+    def values(self, numbers: list[Any]) -> Callable[..., tuple[Any, ...]]:
+        """Returns a function of the symbols' values that gives those of symbolic numbers."""
+        return self.evaluation([formula(number) for number in numbers])
+
+    def evaluation(self, formulas: Sequence[str]) -> Callable[..., tuple[Any, ...]]:
+        """Returns a function of the symbols' values that gives those of formulas."""
+        return self._function("(" + "".join(f"{text}, " for text in formulas) + ")")
+
+    def _function(self, body: str) -> Callable[..., Any]:
+        # the body is made of symbols' names, numbers and operators, by this file alone
+        names = ", ".join(self.symbols)
+        return eval(f"lambda {names}: {body}", {"math": math, **self.functions})
+
+
+def _bound(number: int) -> int:
+    """Returns up to where lengths share a version: powers of four, of two where memory counts."""
+    bound = LEAST_BOUND
+    while bound < number:
+        bound *= 4 if bound < FAR_BOUND else 2
+    return bound
+
+
+class Symbolic:
+    """What symbolic ints and floats share. `sample` is the value during the compilation."""
+
+    __slots__ = ("guards", "sample")
+    guards: Guards
+    sample: Any
+
+    def __hash__(self) -> int:
+        return hash(self.sample)
+
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+    def __repr__(self) -> str:
+        return formula(self)
+
+    def __format__(self, form: str) -> str:
+        return format(self.sample, form) if form else formula(self)
+
+    def settled(self) -> Any:
+        """Returns the sample value, and notes that it is the only one from now on."""
+        self.guards.note(f"{formula(self)} == {self.sample!r}", True)
+        return self.sample
+
+    def __int__(self) -> int:
+        return int(self.settled())
+
+    def __float__(self) -> float:
+        return float(self.settled())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.settled(), dtype)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.settled(), digits)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _float(operator.truediv, "/", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _float(operator.truediv, "/", other, self)
+
+    def __eq__(self, other: object) -> Any:
+        return _compared(operator.eq, "==", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return _compared(operator.ne, "!=", self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return _compared(operator.lt, "<", self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return _compared(operator.le, "<=", self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return _compared(operator.gt, ">", self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return _compared(operator.ge, ">=", self, other)
+
+
+class SymbolicInt(Symbolic):
+    """An int that is known as a polynomial of symbols.
+
+    It says that its class is int, so that what works with ints takes it for one.
+    """
+
+    __slots__ = ("guards", "polynomial", "sample")
+
+    def __init__(self, guards: Guards, sample: int, polynomial: Polynomial) -> None:
+        self.guards = guards
+        self.sample = sample
+        self.polynomial = polynomial
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return int
+
+    def settled(self) -> int:
+        """Returns the sample value, and notes that it is the only one from now on."""
+        if self.polynomial.is_of_names:
+            self.guards.settle()
+        return int(super().settled())
+
+    def __index__(self) -> int:
+        return self.settled()
+
+    def __add__(self, other: Any) -> Any:
+        return _polynomial(self, other, operator.add, lambda a, b: a + b)
+
+    def __mul__(self, other: Any) -> Any:
+        return _polynomial(self, other, operator.mul, lambda a, b: a * b)
+
+    def __sub__(self, other: Any) -> Any:
+        return _polynomial(self, other, operator.sub, lambda a, b: a + b.scaled(-1))
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        return _divided(self, other)[0]
+
+    def __mod__(self, other: Any) -> Any:
+        return _divided(self, other)[1]
+
+    def __divmod__(self, other: Any) -> Any:
+        return _divided(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _divided(other, self)[0]
+
+    def __rmod__(self, other: Any) -> Any:
+        return _divided(other, self)[1]
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return _divided(other, self)
+
+    def __pow__(self, power: Any) -> Any:
+        if type(power) is int and 0 <= power <= 4:
+            return math.prod([self] * power)
+        return self.settled() ** power
+
+    def __and__(self, other: Any) -> Any:
+        return _atom(self.guards, operator.and_, "&", self, other)
+
+    def __lshift__(self, other: Any) -> Any:
+        return self * (1 << operator.index(other))
+
+    def __rshift__(self, other: Any) -> Any:
+        return self // (1 << operator.index(other))
+
+    __rand__ = __and__
+
+    def __floor__(self) -> Any:
+        return self
+
+    __ceil__ = __trunc__ = __floor__
+
+    def bit_length(self) -> int:
+        """Returns how many bits the sample value takes; it is settled by that."""
+        return int(self.settled()).bit_length()
+
+
+class SymbolicFloat(Symbolic):
+    """A float that was computed of symbolic ints, as a Python expression."""
+
+    __slots__ = ("expression", "guards", "sample")
+
+    def __init__(self, guards: Guards, sample: float, expression: str) -> None:
+        self.guards = guards
+        self.sample = sample
+        self.expression = expression
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return float
+
+    def __add__(self, other: Any) -> Any:
+        return _float(operator.add, "+", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _float(operator.add, "+", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _float(operator.sub, "-", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _float(operator.sub, "-", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _float(operator.mul, "*", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _float(operator.mul, "*", other, self)
+
+    def __neg__(self) -> Any:
+        return self * -1.0
+
+    def __floor__(self) -> Any:
+        return _rounded(self, math.floor, "math.floor")
+
+    def __ceil__(self) -> Any:
+        return _rounded(self, math.ceil, "math.ceil")
+
+
+# --- what numbers of either kind have in common ---------------------------------------------------
+
+
+def formula(number: Any) -> str:
+    """Returns a number as a Python expression of its symbols."""
+    if type(number) is SymbolicInt:
+        return number.polynomial.text
+    if type(number) is SymbolicFloat:
+        return number.expression
+    return repr(number) if math.isfinite(number) else f"float('{number}')"
+
+
+def sample(number: Any) -> Any:
+    """Returns the value that a number has during the compilation, which settles nothing."""
+    return number.sample if is_symbolic(number) else number
+
+
+def settled(number: Any) -> Any:
+    """Returns a number, a symbolic one as its sample value, which it has from now on."""
+    return number.settled() if is_symbolic(number) else number
+
+
+def decided(function: Callable[..., Any], *numbers: Any) -> Any:
+    """Returns what a function gives for numbers, and notes that it does so for all symbols' values.
+
+    It is for what is chosen by a search: the choice is looked at, not each comparison on the way.
+    """
+    result = function(*map(sample, numbers))
+    for number in numbers:
+        if is_symbolic(number):
+            name = function.__name__
+            number.guards.functions[name] = function
+            call = f"{name}({', '.join(map(formula, numbers))})"
+            number.guards.note(f"{call} == {result!r}", True)
+            break
+    return result
+
+
+def as_int(number: Any) -> Any:
+    """Returns a number as an int; a symbolic one, which is one, as it is."""
+    return number if is_symbolic(number) else int(number)
+
+
+def largest(number: Any) -> int:
+    """Returns how large a number may become, and bounds its symbols by that; see `Guards.most`."""
+    return int(number.guards.most(number)) if is_symbolic(number) else number
+
+
+def range_length(start: Any, stop: Any, step: Any) -> Any:
+    """Returns `len(range(start, stop, step))`, as a formula where it depends on a symbol."""
+    return max(0, -((start - stop) // step))
+
+
+def is_symbolic(number: Any) -> bool:
+    """Returns whether a number depends on a symbol."""
+    return type(number) is SymbolicInt or type(number) is SymbolicFloat
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer))
+
+
+def _as_polynomial(number: Any) -> Polynomial:
+    return number.polynomial if type(number) is SymbolicInt else Polynomial({(): int(number)})
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, np.integer))
+
+
+def _polynomial(
+    a: SymbolicInt,
+    b: Any,
+    compute: Callable[[Any, Any], Any],
+    combine: Callable[[Polynomial, Polynomial], Polynomial],
+) -> Any:
+    if not _is_number(b):
+        return NotImplemented
+    if not _is_integer(b):
+        return _float(compute, {"add": "+", "mul": "*", "sub": "-"}[compute.__name__], a, b)
+    return _made(a.guards, combine(a.polynomial, _as_polynomial(b)), compute(a.sample, sample(b)))
+
+
+def _made(guards: Guards, polynomial: Polynomial, value: int) -> Any:
+    return value if polynomial.constant is not None else SymbolicInt(guards, value, polynomial)
+
+
+def _divided(a: Any, b: Any) -> tuple[Any, Any]:
+    """Returns quotient and remainder, without an atom where that is possible."""
+    if not (_is_integer(a) and _is_integer(b)):
+        return NotImplemented, NotImplemented
+    guards = (a if type(a) is SymbolicInt else b).guards
+    if b == 0:
+        raise ZeroDivisionError("division of a symbolic number by zero")
+    if not is_symbolic(a) and a < 0 and b + a >= 0:  # counted from the end of an axis
+        return -1, a + b
+    quotient, rest = divided(_as_polynomial(a), _as_polynomial(b))
+    value, left_over = divmod(sample(a), sample(b))
+    if rest.constant == 0 or (not is_symbolic(b) and rest.constant is not None):
+        return _made(guards, quotient, value), rest.constant
+    (rest_value,) = guards.evaluation([rest.text])(*guards.symbols.values())
+    left = _made(guards, rest, rest_value)
+    extra = _atom(guards, operator.floordiv, "//", left, b)
+    remainder = _atom(guards, operator.mod, "%", left, b)
+    assert remainder.sample == left_over
+    return _made(guards, quotient + extra.polynomial, value), remainder
+
+
+def _atom(
+    guards: Guards, compute: Callable[[Any, Any], Any], sign: str, a: Any, b: Any
+) -> SymbolicInt:
+    """Returns an operation that is no polynomial, as a factor of its own."""
+    if not (_is_integer(a) and _is_integer(b)):
+        return NotImplemented
+    name = f"({formula(a)} {sign} {formula(b)})"
+    return SymbolicInt(guards, compute(sample(a), sample(b)), Polynomial({(name,): 1}))
+
+
+def _float(compute: Callable[[Any, Any], Any], sign: str, a: Any, b: Any) -> Any:
+    if not (_is_number(a) and _is_number(b)):
+        return NotImplemented
+    guards = (a if is_symbolic(a) else b).guards
+    if sign == "/" and b == 0:
+        raise ZeroDivisionError("division of a symbolic number by zero")
+    return SymbolicFloat(
+        guards, compute(sample(a), sample(b)), f"({formula(a)} {sign} {formula(b)})"
+    )
+
+
+def _rounded(x: SymbolicFloat, compute: Callable[[float], int], name: str) -> SymbolicInt:
+    atom = f"{name}({x.expression})"
+    return SymbolicInt(x.guards, compute(x.sample), Polynomial({(atom,): 1}))
+
+
+def _compared(compute: Callable[[Any, Any], bool], sign: str, a: Symbolic, b: Any) -> Any:
+    if not _is_number(b):
+        return NotImplemented
+    outcome = compute(a.sample, sample(b))
+    if type(a) is SymbolicInt and _is_integer(b):
+        difference = a.polynomial + _as_polynomial(b).scaled(-1)
+        if difference.constant is not None or _is_decided(difference, outcome, sign):
+            return outcome
+        return a.guards.note(f"({difference.text} {sign} 0)", outcome)
+    return a.guards.note(f"({formula(a)} {sign} {formula(b)})", outcome)
+
+
+def _is_decided(polynomial: Polynomial, outcome: bool, sign: str) -> bool:
+    """Whether a comparison with 0 comes out the same for all symbols from `LEAST` on."""
+    counts = [count for factors, count in polynomial.terms.items() if factors]
+    if any("(" in factor for factors in polynomial.terms for factor in factors):
+        return False
+    direction = 1 if min(counts) > 0 else -1 if max(counts) < 0 else 0
+    least = sum(
+        count * LEAST ** len(factors) * direction for factors, count in polynomial.terms.items()
+    )
+    return direction != 0 and least > 0  # then it has this sign everywhere

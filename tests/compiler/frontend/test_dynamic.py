@@ -1,0 +1,261 @@
+"""Dynamic axes: few versions serve all lengths, with the bits of the step for exactly each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smelt
+import smelt.nn.functional as F
+from smelt import Tensor, nn, optim
+from smelt.compiler.frontend import specialization_cache
+from smelt.errors import ArgumentError, CompileError, ShapeError, SmeltError
+
+LENGTHS = (9, 13, 10, 17, 9, 12, 21, 25, 11, 29)
+
+
+class Averaged(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 8)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(smelt.relu(self.embedding(x)).mean(1))
+
+
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 8)
+        self.layer = nn.GRU(8, 8, batch_first=True)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs, last = self.layer(self.embedding(x))
+        return self.out(outputs.max(1).values + last[0])
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 8)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        positions = smelt.arange(x.shape[1]) / x.shape[1]
+        return self.out(self.layer(self.embedding(x) + positions.unsqueeze(-1))[:, -1])
+
+
+def training(model: nn.Module, **settings: Any) -> Any:
+    opt = optim.Adam(model.parameters(), lr=0.01)
+
+    @smelt.compile(**settings)
+    def step(x: Tensor, y: Tensor) -> Tensor:
+        opt.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        opt.step()
+        return loss
+
+    return step
+
+
+@pytest.mark.filterwarnings("ignore:.*is compiled once more:UserWarning")
+@pytest.mark.parametrize("make", [Averaged, Gated, Attending])
+def test_training_has_the_bits_of_exact_steps(make: Callable[[], nn.Module]) -> None:
+    model = make()
+    same = copy.deepcopy(model)
+    dynamic = training(model, dynamic={"x": {1: "length"}})
+    exact = training(same, dynamic=False)
+    draw = np.random.default_rng(0)
+    for length in LENGTHS:
+        x, y = draw.integers(0, 50, (4, length)), draw.integers(0, 2, 4)
+        losses = []
+        for step in (dynamic, exact):
+            smelt.manual_seed(length)
+            losses.append(step(x, y).item())
+        assert losses[0] == losses[1]
+    for one, other in zip(model.parameters(), same.parameters(), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert dynamic.traces < exact.traces
+
+
+def test_lengths_of_one_kind_share_a_version() -> None:
+    step = smelt.compile(lambda x: (x * x.shape[1]).sum(1), dynamic={"x": {1: "length"}})
+    for length in range(17, 60, 8):
+        x = np.arange(3.0 * length, dtype=np.float32).reshape(3, length)
+        np.testing.assert_array_equal(step(x).numpy(), (x * length).sum(1))
+    assert step.traces <= 3
+
+
+def test_results_have_the_length_of_the_call() -> None:
+    step = smelt.compile(lambda x: (x + 1, x[:, 1:]), dynamic={"x": {1: "length"}})
+    for length in (5, 9, 13):
+        more, rest = step(np.zeros((2, length), np.float32))
+        assert more.shape == (2, length)
+        assert rest.shape == (2, length - 1)
+
+
+def test_two_lengths() -> None:
+    dynamic = {"x": {0: "rows"}, "y": {0: "columns"}}
+    step = smelt.compile(lambda x, y: x.unsqueeze(1) * y, dynamic=dynamic)
+    for rows, columns in ((5, 9), (7, 9), (5, 11), (9, 5)):
+        x, y = np.arange(rows, dtype=np.float32), np.arange(columns, dtype=np.float32)
+        np.testing.assert_array_equal(step(x, y).numpy(), np.outer(x, y))
+
+
+def test_a_python_loop_over_the_length_is_right() -> None:
+    def total(x: Tensor) -> Tensor:
+        result = x[:, 0]
+        for place in range(1, x.shape[1]):
+            result = result + x[:, place]
+        return result
+
+    step = smelt.compile(total, dynamic={"x": {1: "length"}})
+    for length in (3, 4, 3):
+        x = np.ones((2, length), np.float32)
+        assert step(x).tolist() == [length, length]
+    assert step.traces == 2
+
+
+def test_lengths_of_0_and_1_are_cases_of_their_own() -> None:
+    step = smelt.compile(lambda x: x.sum(1), dynamic={"x": {1: "length"}})
+    for length in (0, 1, 2):
+        assert step(np.ones((2, length), np.float32)).tolist() == [length, length]
+
+
+def test_what_the_step_reads_is_still_noticed() -> None:
+    factor = 2.0
+    step = smelt.compile(lambda x: x * factor, dynamic={"x": {0: "length"}})
+    assert step(smelt.ones(5)).tolist() == [2] * 5
+    factor = 3.0
+    assert step(smelt.ones(5)).tolist() == [3] * 5
+    assert step(smelt.ones(6)).tolist() == [3] * 6
+
+
+def test_derivatives_from_outside_have_exact_versions() -> None:
+    step = smelt.compile(lambda x: (x * x).sum(), dynamic={"x": {0: "length"}})
+    for length in (3, 5):
+        gradient = smelt.grad(step)(smelt.ones(length))
+        assert gradient.tolist() == [2] * length
+
+
+def test_keywords_trees_and_negative_axes() -> None:
+    step = smelt.compile(lambda batch: batch["x"] + 1, dynamic={"batch": {-1: "length"}})
+    for length in (4, 6):
+        assert step(batch={"x": smelt.zeros(2, length)}).shape == (2, length)
+
+
+def test_nan_checks_use_an_exact_version() -> None:
+    step = smelt.compile(lambda x: x + 1, dynamic={"x": {0: "length"}})
+    step(smelt.ones(4))
+    with smelt.settings(check_nan=True):
+        assert step(smelt.ones(4)).tolist() == [2] * 4
+
+
+def test_one_name_one_length() -> None:
+    dynamic = {"x": {0: "n"}, "y": {0: "n"}}
+    step = smelt.compile(lambda x, y: x.sum() + y.sum(), dynamic=dynamic)
+    with pytest.raises(ShapeError, match="'n' is 3 and 4 in one call"):
+        step(smelt.ones(3), smelt.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "words"),
+    [
+        ({"z": {0: "n"}}, "dynamic='z' is no argument of the function; it has x"),
+        ({"x": {0: 3}}, "give the axes of an argument"),
+        ({"x": 1}, "give the axes of an argument"),
+        ({"x": {"n": 0}}, "give the axes of an argument"),
+    ],
+)
+def test_wrong_axes_are_refused(dynamic: Any, words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        smelt.compile(lambda x: x, dynamic=dynamic)
+
+
+def test_an_axis_that_is_not_there() -> None:
+    step = smelt.compile(lambda x: x, dynamic={"x": {2: "n"}})
+    with pytest.raises(ArgumentError, match="axis 2 does not exist"):
+        step(smelt.ones(3))
+
+
+def test_lengths_that_change_are_found() -> None:
+    step = smelt.compile(lambda x, y: (x * 2).sum(1) + y)
+    for length in (20, 25, 30, 18, 21, 29, 19):
+        assert step(smelt.ones(3, length), smelt.ones(3)).tolist() == [2 * length + 1] * 3
+    assert step.traces <= 4
+
+
+def test_axes_that_differ_in_a_later_call_have_names_of_their_own() -> None:
+    step = smelt.compile(lambda x, y: x.sum() + y.sum())
+    for one, other in ((17, 17), (18, 18), (19, 19), (20, 20), (20, 30), (21, 29)):
+        assert step(smelt.ones(one), smelt.ones(other)).item() == one + other
+    assert step.traces <= 5
+
+
+def test_without_dynamic_each_length_has_its_version() -> None:
+    step = smelt.compile(lambda x: x + 1, dynamic=False)
+    for length in range(2, 7):
+        step(smelt.ones(length))
+    assert step.traces == 5
+
+
+def test_what_cannot_be_for_any_length_is_told_and_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: Any) -> None:
+        raise CompileError("not today")
+
+    monkeypatch.setattr(specialization_cache, "make_template", broken)
+    step = smelt.compile(lambda x: x + 1)
+    for length in (2, 3):
+        step(smelt.ones(length))
+    with pytest.warns(UserWarning, match="cannot be compiled for all lengths.*not today"):
+        assert step(smelt.ones(4)).tolist() == [2] * 4
+    assert step(smelt.ones(5)).tolist() == [2] * 5
+
+
+def test_a_step_that_always_fails_says_so_once() -> None:
+    step = smelt.compile(lambda x: x + smelt.ones(2, x.shape[0], 3) if x.shape[0] < 5 else x @ 1.5)
+    for length in (3, 4):
+        step(smelt.ones(length, 3))
+    with pytest.raises(SmeltError):
+        step(smelt.ones(6, 3))
+
+
+def test_many_steps_of_any_length_in_one_call() -> None:
+    def count(x: Tensor) -> Tensor:
+        total.copy_(total + x.sum())
+        return x * 2
+
+    total = smelt.zeros(())
+    step = smelt.compile(count)
+    for length in (20, 21, 22, 23):
+        assert step.repeat(3, smelt.ones(length)).shape == (3, length)
+        rows = smelt.ones(6, length)
+        assert step.over(rows, batch_size=2).shape == (3, 2, length)
+    assert total.item() == 3 * 86 + 6 * 86
+
+
+def test_an_evaluated_model_takes_any_length() -> None:
+    model = Gated()
+    compiled = smelt.compile(model).eval()
+    with smelt.no_grad():
+        for length in (20, 21, 22, 23, 24):
+            x = smelt.ones(2, length, dtype=smelt.int64)
+            np.testing.assert_allclose(compiled(x).numpy(), model.eval()(x).numpy(), rtol=1e-5)
+    assert compiled.traces <= 4
+
+
+def test_what_a_version_for_any_length_tells_of_itself() -> None:
+    step = smelt.compile(lambda x: (x * 2).sum(1), dynamic={"x": {1: "length"}})
+    step(smelt.ones(3, 20))
+    assert "length" in step.explain("all")
+    assert step.memory().arguments == 4 * 3 * 20
+    assert repr(step)
+    assert len(step.times) == 1
