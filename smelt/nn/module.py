@@ -21,6 +21,7 @@ from smelt.autodiff.reverse import clear_gradients
 from smelt.errors import (
     ArgumentError,
     AssignmentError,
+    MissingName,
     SmeltError,
     StateError,
     TraceError,
@@ -169,12 +170,10 @@ class Module(Convertible, Hooked, Named):
             if name in vars(self).get("_computed", ()):
                 return self._computed[name](self)
             message = f"{type(self).__name__} has no attribute {name!r}"
-            if not name.startswith("__"):  # not for the protocols of copy and pickle
-                near = difflib.get_close_matches(name, dir(self), 1)
-                message = with_location(
-                    f"{message}; did you mean {near[0]!r}?" if near else message
-                )
-            raise AttributeError(message)
+            if name.startswith("__"):  # a protocol of Python's asks
+                raise AttributeError(message)
+            near = difflib.get_close_matches(name, dir(self), 1)
+            raise MissingName(f"{message}; did you mean {near[0]!r}?" if near else message)
 
     def __copy__(self) -> Self:
         """A module with the same parameters and submodules; compiled methods are its own."""
