@@ -275,8 +275,8 @@ INSTEAD: dict[str, dict[str, str]] = {
         "clip_grad": "write clip_grad_norm_",
         "convert_parameters": "write parameters_to_vector and vector_to_parameters",
         "spectral_norm": "divide the weight by its largest singular value in forward",
-        "parametrizations": "compute the weight from nn.Parameters in forward",
-        "parametrize": "compute the weight from nn.Parameters in forward",
+        "parametrizations": "compute the weight in forward, from attributes of nn.Parameter",
+        "parametrize": "compute the weight in forward, from attributes of nn.Parameter",
         "prune": "multiply the weight by a mask, a buffer, in forward",
     },
     "smelt.nn.utils.rnn": {

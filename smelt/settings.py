@@ -6,12 +6,13 @@ values from `current`.
 
 from __future__ import annotations
 
+import difflib
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from typing import Any, ClassVar
 
-from smelt.errors import ArgumentError, SmeltError
+from smelt.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["current", "get", "settings"]
 
@@ -71,6 +72,7 @@ class settings(ContextDecorator):
             optimized; otherwise they are checked once, before their first compilation.
 
     Raises:
+        ArgumentTypeError: there is no such switch.
         ArgumentError: `threads` is no whole number, or below 1; `check_nan` is no bool.
 
     Example:
@@ -91,7 +93,12 @@ class settings(ContextDecorator):
         full_traceback: bool | None = None,
         threads: int | None = None,
         verify: bool | None = None,
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            near = difflib.get_close_matches(name, get(), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(get())}"
+            raise ArgumentTypeError(f"settings: there is no {name!r}; {hint}")
         if threads is not None and not (isinstance(threads, int) and threads >= 1):
             raise ArgumentError(
                 f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"
@@ -115,6 +122,6 @@ class settings(ContextDecorator):
         return self
 
     def __exit__(self, *failure: object) -> None:
-        if current.full_traceback and isinstance(failure[1], SmeltError):
-            failure[1].full_traceback = True  # it is shown when the block has ended
+        if current.full_traceback and isinstance(failure[1], Exception):
+            failure[1].full_traceback = True  # type: ignore[attr-defined] # shown behind the block
         _change(self._before.pop())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import smelt
@@ -94,3 +95,106 @@ def test_an_error_within_the_user_s_function_is_the_user_s() -> None:
 def test_what_to_do_is_said(call, error, message) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+class Wrapper:
+    """A data set of some kind."""
+
+    def __iter__(self) -> object:
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: smelt.settings(chek_nan=True), "did you mean 'check_nan'"),
+        (lambda: smelt.settings(colour=1), "it has check_nan, compile"),
+        (lambda: smelt.optim.SGD([X], learning_rate=1.0), "did you mean 'lr' for"),
+        (lambda: smelt.optim.Adam([X], betas=0.9), "Adam: betas must be two numbers, got 0.9"),
+        (lambda: smelt.optim.Adam([X], betas=(0.9,)), "two numbers, got 1 of them"),
+        (lambda: smelt.optim.Adam([X], betas=(0.9, "a")), r"betas\[1\] must be a number"),
+        (lambda: smelt.optim.clip_grad_norm_(nn.Linear(2, 2), 1.0), r"give model.parameters\(\)"),
+        (lambda: nn.utils.clip_grad_value_(nn.Linear(2, 2), 1.0), r"give model.parameters\(\)"),
+        (lambda: smelt.optim.clip_grad_norm_(iter(()), 1.0), "can be read once"),
+        (lambda: nn.CrossEntropyLoss(X, X), r"CrossEntropyLoss\(\)\(input, target\)"),
+        (lambda: nn.MSELoss(X, X), r"MSELoss\(\)\(input, target\)"),
+        (lambda: nn.NLLLoss(X), r"weight is \(C,\).*got shape \(2, 3\)"),
+        (lambda: smelt.compile(lambda x: x).over(Wrapper()), "over: takes .*got a Wrapper.*batch"),
+        (lambda: smelt.compile(lambda x: x).over(X), "batch_size must be a whole number"),
+        (lambda: X * {}.get(X), "a dict finds by identity"),  # type: ignore[call-overload]
+        (lambda: smelt.save({}, "~/nowhere/x.safetensors"), "write os.path.expanduser"),
+        (lambda: smelt.load("~/nowhere/x.safetensors"), "write os.path.expanduser"),
+        (lambda: smelt.save({}, "/nowhere/x.safetensors"), "no folder '/nowhere'.*os.makedirs"),
+        (lambda: nn.Flatten()("a"), "^Flatten.forward"),
+    ],
+)
+def test_mistakes_of_a_first_day(call, message) -> None:
+    with pytest.raises(smelt.errors.SmeltError, match=message) as caught:
+        call()
+    assert "test_call_messages.py" in str(caught.value)
+
+
+def test_an_empty_list_has_nothing_to_clip() -> None:
+    assert smelt.optim.clip_grad_norm_([], 1.0).item() == 0
+
+
+def test_a_method_that_a_step_does_not_call_is_noticed() -> None:
+    weight = nn.Parameter(smelt.ones(2))
+    opt = smelt.optim.SGD([weight], lr=0.1)
+
+    def step() -> smelt.Tensor:
+        opt.zero_grad()
+        loss = (weight * X[0, :2]).sum()
+        loss.backward()
+        opt.step  # noqa: B018
+        return loss
+
+    line = step.__code__.co_firstlineno + 4
+    with pytest.warns(UserWarning, match=rf"\.step at .*:{line} is not called; write \.step\(\)"):
+        smelt.compile(step)()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: nn.Linear(3, 2),
+        lambda: nn.Flatten(),
+        lambda: nn.ReLU(),
+        lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 2)),
+        lambda: nn.BatchNorm1d(4),
+        lambda: nn.Conv1d(4, 2, 1),
+        lambda: nn.LSTM(3, 2),
+        lambda: nn.LayerNorm(3),
+        lambda: nn.Dropout(0.5),
+        lambda: nn.Identity(),
+    ],
+)
+def test_layers_take_arrays_as_tensors(layer) -> None:
+    array = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    layer = layer().eval()
+
+    def first(result: object) -> smelt.Tensor:
+        return result[0] if isinstance(result, tuple) else result  # type: ignore[return-value]
+
+    found = first(layer(array))
+    assert found.tolist() == first(layer(smelt.tensor(array))).tolist()
+    assert smelt.allclose(first(smelt.compile(layer)(array)), found, 1e-4)
+
+
+def test_arrays_as_state_and_by_keyword() -> None:
+    lstm, x = nn.LSTM(3, 2), np.ones((4, 1, 3), np.float32)
+    state = (np.ones((1, 1, 2), np.float32), np.zeros((1, 1, 2), np.float32))
+    found = lstm(x, state)[0].tolist()
+    assert found == lstm(smelt.tensor(x), tuple(map(smelt.tensor, state)))[0].tolist()
+    attention = nn.MultiheadAttention(4, 2)
+    x, mask = np.ones((3, 1, 4), np.float32), np.eye(3) > 0
+    assert attention(x, x, x, attn_mask=mask)[0].shape == (3, 1, 4)
+    seen = []
+
+    class Own(nn.Module):
+        def forward(self, x: object) -> object:
+            seen.append(type(x))
+            return x
+
+    Own()(x)
+    assert seen == [np.ndarray]

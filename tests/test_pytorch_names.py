@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import smelt
 from smelt import nn
 from smelt.absent_names import INSTEAD
 from smelt.errors import ArgumentError, MissingName, ShapeError
+from smelt.name_families import FAMILIES, WHOLE
 from smelt.nn.utils import parameters_to_vector, rnn, vector_to_parameters
 from smelt.pytorch_names import _LAZY
 
@@ -153,3 +156,20 @@ def test_datasets_one_behind_the_other() -> None:
     assert whole[-1] == 3
     with pytest.raises(ArgumentError, match="at least one"):
         smelt.utils.data.ConcatDataset([])
+
+
+ROOMS = {"smelt": smelt, "nn": nn, "F": nn.functional, "optim": smelt.optim, "x": smelt.ones(2, 2)}
+
+
+def test_hints_name_what_there_is() -> None:
+    texts = [text for names in INSTEAD.values() for text in names.values()]
+    texts += [reason for _, reason in (*FAMILIES, *WHOLE.values())]
+    named = {
+        path
+        for text in texts
+        for path in re.findall(r"(?<![.\w])(?:smelt|nn|F|optim|x)(?:\.[a-zA-Z_]\w*)+", text)
+    }
+    assert len(named) > 100
+    for path in sorted(named):
+        room, *names = path.split(".")
+        assert functools.reduce(getattr, names, ROOMS[room]) is not None, path

@@ -29,8 +29,8 @@ from smelt.errors import (
 from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
 from smelt.nn import listing
-from smelt.nn.checks import check_depth
-from smelt.nn.conversion import Convertible
+from smelt.nn.checks import check_container, check_depth
+from smelt.nn.conversion import Convertible, with_tensors
 from smelt.nn.hooks import KINDS, BackwardPass, Hooked
 from smelt.nn.named import Named
 from smelt.nn.parameter import Buffer, Parameter
@@ -68,6 +68,7 @@ class Module(Convertible, Hooked, Named):
 
     stays_itself_compiled: ClassVar[bool] = True  # `smelt.compile(module)` is this module as well
     training: bool = True
+    _takes_arrays: ClassVar[bool] = False  # as the layers of Smelt do wherever they take tensors
     _name: str = ""  # under which the parent holds it; for error messages
     _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state_dict
     _computed: Mapping[str, Callable[[Any], Tensor]] = {}  # name -> what makes it when it is read
@@ -85,6 +86,8 @@ class Module(Convertible, Hooked, Named):
         modules = running.modules
         modules.append(self._name or type(self).__name__.lower())
         try:
+            if self._takes_arrays and not (len(inputs) == 1 and type(inputs[0]) is Tensor):
+                inputs, options = with_tensors((inputs, options))
             if self._pre_hooks:
                 inputs = self._before(inputs)
             if self._backward_hooks:
@@ -128,13 +131,14 @@ class Module(Convertible, Hooked, Named):
         own = type(self).__module__.startswith("smelt.nn.") and not isinstance(error, SmeltError)
         if own and not passed_through_foreign_code(error.__traceback__):
             wrong = explained(type(self).forward, (self, *inputs), options, error)
-            raise type(wrong)(f"{type(self).__name__}.{wrong.message}") from error
+            raise wrong from error
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Lets the layers of Smelt say what is wrong with the arguments that they are made of."""
         super().__init_subclass__(**options)
         if not cls.__module__.startswith("smelt.nn."):
             return
+        cls._takes_arrays = True
         if cls.__init__ is object.__init__:
             cls.__init__ = _without_settings(cls)  # type: ignore[assignment,method-assign]
         if "__init__" in vars(cls):
@@ -151,7 +155,7 @@ class Module(Convertible, Hooked, Named):
             self._check_method_name(name)
             value._rename(self._child_path(name))
         else:
-            _check_container(type(self).__name__, name, value)
+            check_container(type(self).__name__, name, value)
         self._check_replaced(name, value)
         if vars(self).get(name) is not value and not (
             isinstance(value, Tensor) and value.is_traced
@@ -481,16 +485,3 @@ def _state_of(given: Any) -> str:
 
 def _listed(what: str, keys: Iterable[str]) -> list[str]:
     return [f"{key}: {what}" for key in keys]
-
-
-def _check_container(owner: str, name: str, value: Any) -> None:
-    """Refuses modules and parameters in plain containers, where nothing would find them."""
-    items = value.values() if isinstance(value, dict) else value
-    if isinstance(value, (list, tuple, dict)) and any(
-        isinstance(item, (Module, Parameter)) for item in items
-    ):
-        kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
-        raise ArgumentError(
-            f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "
-            f"found by parameters() and state_dict(); use nn.{kind}"
-        )

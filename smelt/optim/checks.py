@@ -41,7 +41,7 @@ def pair(owner: str, **setting: Any) -> tuple[Any, Any]:
     """
     ((name, value),) = setting.items()
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        shown = f"{len(value)}" if isinstance(value, (tuple, list)) else described(value)
+        shown = f"{len(value)} of them" if isinstance(value, (tuple, list)) else described(value)
         raise ArgumentTypeError(f"{owner}: {name} must be two numbers, got {shown}")
     return value[0], value[1]
 

@@ -112,12 +112,24 @@ def _standing(operand: Any) -> tuple[DType, int]:
         if isinstance(operand, (bool, int, float, np.number, np.bool_)):
             return dtypes.number_dtype(operand), 2
         if not isinstance(operand, (list, tuple, np.ndarray)):
-            raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
+            raise DTypeError(
+                f"a tensor cannot be combined with a {type(operand).__name__}"
+                + _hint_at_none(operand)
+            )
         weak = weak_dtype(operand)
         if weak is not None:
             return weak, 2
         operand = as_tensor(operand)
     return operand.dtype, 0 if operand.shape else 1
+
+
+def _hint_at_none(operand: Any) -> str:
+    if operand is not None:
+        return ""
+    return (
+        ": a function without a return gives None, and so does d.get(x) for a tensor x, which a "
+        "dict finds by identity and not by value"
+    )
 
 
 def matched(*operands: Any) -> tuple[Tensor, ...]:

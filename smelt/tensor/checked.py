@@ -120,7 +120,7 @@ def misfit(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
     options: dict[str, Any],
-    error: TypeError,
+    error: Exception,
 ) -> ArgumentTypeError | None:
     """Returns the error of a call that Python could not make, since the arguments do not fit.
 
@@ -134,7 +134,8 @@ def misfit(
     Returns:
         None where the function was called, and the error came from within.
     """
-    if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+    frames = error.__traceback__
+    if not isinstance(error, TypeError) or frames is None or frames.tb_next is not None:
         return None
     signature = inspect.signature(function)
     try:
@@ -255,13 +256,24 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 def _nearest(signature: inspect.Signature, options: dict[str, Any]) -> str:
     """Returns a hint at the keywords that a misspelt one may have meant."""
-    unknown = [name for name in options if name not in signature.parameters]
-    near = [
-        f"; did you mean {close[0]!r} for {name!r}?"
-        for name in unknown
-        if (close := difflib.get_close_matches(name, signature.parameters, 1))
-    ]
-    return "".join(near)
+    near = {name: _like(name, signature) for name in options if name not in signature.parameters}
+    return "".join(f"; did you mean {like!r} for {name!r}?" for name, like in near.items() if like)
+
+
+# words of other libraries for what no likeness leads to
+_OTHER_WORDS = {
+    "learning_rate": "lr", "epsilon": "eps", "lambda": "weight_decay", "l2": "weight_decay",
+    "units": "out_features", "filters": "out_channels", "hidden_dim": "hidden_size",
+    "rate": "p", "n_epochs": "epochs", "num_epochs": "epochs", "vocab_size": "num_embeddings",
+}  # fmt: skip
+
+
+def _like(name: str, signature: inspect.Signature) -> str:
+    word = _OTHER_WORDS.get(name, "")
+    if word in signature.parameters:
+        return word
+    near = difflib.get_close_matches(name, signature.parameters, 1)
+    return near[0] if near else ""
 
 
 # --- kinds of arguments, as annotations name them -------------------------------------------------

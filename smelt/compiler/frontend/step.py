@@ -16,7 +16,7 @@ from smelt import settings, tree
 from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.compiled_module import is_module, view_of
 from smelt.compiler.frontend.lengths import NamedAxes, as_axes
-from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
+from smelt.compiler.frontend.minibatches import as_rows, common_rows, joined, runs, stacked
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.batches import Batches
@@ -26,7 +26,7 @@ from smelt.location import user_line
 from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
-from smelt.tensor import Tensor, as_tensor
+from smelt.tensor import Tensor
 from smelt.tensor.checked import checked_flags
 from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
@@ -220,7 +220,7 @@ class CompiledStep:
     def over(
         self,
         *arrays: Any,
-        batch_size: int,
+        batch_size: int | None = None,
         shuffle: bool = False,
         epochs: int = 1,
         drop_last: bool = False,
@@ -230,7 +230,7 @@ class CompiledStep:
         Args:
             arrays: tensors or NumPy arrays with the same number of rows; a step gets `batch_size`
                 rows of each.
-            batch_size: rows a step.
+            batch_size: rows a step; it must be given.
             shuffle: draw a new order of rows for each epoch, from a generator that is seeded by one
                 draw from the default generator.
             epochs: passes over the data.
@@ -243,8 +243,9 @@ class CompiledStep:
         Raises:
             ShapeError: arrays with different numbers of rows, or no rows, or no whole batch.
             ArgumentError: `batch_size` or `epochs` is not a whole number, or too small.
+            ArgumentTypeError: a loader or data set in the place of an array.
         """
-        tensors = [as_tensor(array) for array in arrays]
+        tensors = [as_rows(array) for array in arrays]
         rows = common_rows(tensors)
         batch_size = whole_number("over: batch_size", batch_size, least=1)
         epochs = whole_number("over: epochs", epochs, least=0)
