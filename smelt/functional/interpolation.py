@@ -96,9 +96,10 @@ def _check(x: Tensor, mode: str, align_corners: bool | None) -> None:
         )
     axes = LINEAR.get(mode)
     if not 3 <= x.ndim <= 5 or axes not in (None, x.ndim - 2):
-        wanted = f"{(axes or 1) + 2} axes" if axes else "3 to 5 axes"
+        wanted = f"{axes + 2} axes" if axes else "3 to 5 axes"
+        hint = "; write x.unsqueeze(0) for one of a batch" if x.ndim == (axes or 1) + 1 else ""
         raise ShapeError(
-            f"interpolate: mode {mode!r} needs (N, C, ...) with {wanted}, got shape {x.shape}"
+            f"interpolate: mode {mode!r} needs (N, C, ...) with {wanted}, got shape {x.shape}{hint}"
         )
 
 

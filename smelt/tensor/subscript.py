@@ -105,7 +105,7 @@ def _expanded(entry: Any) -> list[Any]:
         _check_concrete_mask()
         return _places(entry.numpy())
     if not isinstance(entry, (list, tuple, np.ndarray)):
-        raise DTypeError(f"index: a {type(entry).__name__} is not an index")
+        raise DTypeError(f"index: a {type(entry).__name__} is not an index{_rounding(entry)}")
     try:
         array = np.asarray(entry)
     except ValueError as error:
@@ -197,6 +197,10 @@ def _indices(given: slice, extent: int) -> tuple[int, int, int]:
 
 def _count(bounds: tuple[int, int, int]) -> int:
     return range_length(*bounds)
+
+
+def _rounding(entry: Any) -> str:
+    return "; write int(i), or i // n in the place of i / n" if isinstance(entry, float) else ""
 
 
 def shown(index: Any) -> str:
