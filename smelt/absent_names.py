@@ -365,7 +365,6 @@ INSTEAD: dict[str, dict[str, str]] = {
         "Adafactor": "write optim.Adam",
         "Muon": "write optim.SGD with momentum",
         "SparseAdam": "write optim.Adam: gradients are dense",
-        "swa_utils": "keep a running mean of model.state_dict() under smelt.no_grad()",
     },
     "smelt.optim.lr_scheduler": {
         "CosineAnnealingWarmRestarts": "write SequentialLR of CosineAnnealingLR",

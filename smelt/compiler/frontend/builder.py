@@ -20,6 +20,7 @@ from smelt.compiler.frontend.uncalled import warn_of_uncalled
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import SmeltError, TraceError
+from smelt.ir.symbolic import is_symbolic
 from smelt.settings import settings
 from smelt.short_traceback import render_in_short
 from smelt.tensor import Tensor
@@ -111,6 +112,8 @@ class Builder:
                 raise
             raise wrong from None
         parts, structure = tree.flatten(result)
+        # a number that leaves the step is one length's
+        parts = [part.settled() if is_symbolic(part) else part for part in parts]
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:
             return outputs, operator.itemgetter(0)
