@@ -37,6 +37,8 @@ FLOORS = (  # the ground floor first
         "short_traceback",
         "json_text",
         "names",
+        "absent_names",
+        "name_families",
         "pytorch_names",
         "cuda",
         "backends",

@@ -48,7 +48,7 @@ def open_error(path: Location, error: OSError | ValueError) -> FileError:
         error: the system's, or Python's ValueError for a path that cannot be one.
     """
     if isinstance(error, FileNotFoundError):
-        return FileError(f"{_shown(path)}: cannot be read (there is no such file)")
+        return FileError(f"{_shown(path)}: cannot be read (there is no such file){_home(path)}")
     return FileError(f"{_shown(path)}: cannot be read ({_reason(error)})")
 
 
@@ -229,7 +229,16 @@ def _facts(path: Path) -> os.stat_result | None:
 
 
 def _write_error(path: Location, error: OSError | ValueError) -> FileError:
+    folder = os.path.dirname(os.fsdecode(path))
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(folder or "."):
+        hint = _home(path) or "; make it first, by os.makedirs"
+        return FileError(f"{_shown(path)}: cannot be written (there is no folder {folder!r}){hint}")
     return FileError(f"{_shown(path)}: cannot be written ({_reason(error)})")
+
+
+def _home(path: Location) -> str:
+    """Returns a hint at a path that a shell would read otherwise."""
+    return "; write os.path.expanduser(path)" if os.fsdecode(path).startswith("~") else ""
 
 
 def _reason(error: OSError | ValueError) -> str:

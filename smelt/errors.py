@@ -19,6 +19,7 @@
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
     +-- ChannelClosed    a channel that nothing passes any more    (also an EOFError)
     +-- ChannelTimeout   a channel that was full or empty too long (also a TimeoutError)
+    +-- MissingName      a name that Smelt has not                (also an AttributeError)
     +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
 
 Every message says what is wrong, where (the operation, the operands with their shapes, the module
@@ -47,6 +48,7 @@ __all__ = [
     "FileError",
     "GradientError",
     "MissingExtra",
+    "MissingName",
     "MovedError",
     "NumericsError",
     "ShapeError",
@@ -152,6 +154,10 @@ class ChannelClosed(SmeltError, EOFError):
 
 class ChannelTimeout(SmeltError, TimeoutError):
     """A channel stayed full, or empty, for longer than the caller would wait."""
+
+
+class MissingName(SmeltError, AttributeError):
+    """A name that a module or an object of Smelt has not."""
 
 
 class MissingExtra(SmeltError, ImportError):

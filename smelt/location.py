@@ -28,6 +28,7 @@ _BELOW = (  # Smelt, NumPy, and Python's own library, but not what is installed 
     "<frozen",
     "<__array_function__",
 )
+_CHECKED = os.path.join(_PACKAGE, "tensor", "checked.py")  # its `call` is around every function
 SHOWN_ENDS = 8  # names of modules at each end of a long path
 _STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
@@ -97,6 +98,21 @@ def user_frame() -> FrameType | None:
     while frame is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
     return frame
+
+
+def called_function(otherwise: str) -> str:
+    """Returns the name of Smelt's function that the user's line called, for an error below it.
+
+    Args:
+        otherwise: what to say where it is not known, as below a module.
+    """
+    name = otherwise
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_users(frame.f_code.co_filename):
+        if frame.f_code.co_name == "call" and frame.f_code.co_filename == _CHECKED:
+            name = frame.f_locals["function"].__name__
+        frame = frame.f_back
+    return name
 
 
 @functools.lru_cache(maxsize=4096)

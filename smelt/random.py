@@ -23,6 +23,7 @@ from smelt.ops import elementwise
 from smelt.ops.op import Shape
 from smelt.ops.order import halves, places_in_order
 from smelt.ops.random import random_bits
+from smelt.pytorch_names import install as _install
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
 from smelt.tensor.checked import described
@@ -440,3 +441,6 @@ def _shift(bits: Tensor, count: int) -> Tensor:
 def _unsigned(bits: Tensor) -> Tensor:
     """32 bits as a whole number from 0 on, in int64."""
     return bits.to(dtypes.int64) & _WORD
+
+
+_install(__name__)

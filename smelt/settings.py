@@ -6,11 +6,12 @@ values from `current`, which stands in `switches.py`.
 
 from __future__ import annotations
 
+import difflib
 import functools
 from typing import Any, ClassVar
 
 from smelt.block import Block
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.switches import Current, changes, current, get
 
 __all__ = ["current", "get", "settings"]
@@ -35,6 +36,7 @@ class settings(Block):
             optimized; otherwise they are checked once, before their first compilation.
 
     Raises:
+        ArgumentTypeError: there is no such switch.
         ArgumentError: `threads` is no whole number, or below 1; `check_nan` is no bool.
 
     Example:
@@ -55,7 +57,12 @@ class settings(Block):
         full_traceback: bool | None = None,
         threads: int | None = None,
         verify: bool | None = None,
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            near = difflib.get_close_matches(name, get(), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(get())}"
+            raise ArgumentTypeError(f"settings: there is no {name!r}; {hint}")
         if threads is not None and not (isinstance(threads, int) and threads >= 1):
             raise ArgumentError(
                 f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"

@@ -72,10 +72,13 @@ class Interruption(BaseException):
 
 
 def interrupted(run: Callable[[], object]) -> None:
-    """Runs a function again and again until a signal interrupts it, at any moment."""
+    """Runs a function again and again until a signal interrupts it, at any moment; or for a while,
+    where a finalizer was running then, whose exceptions Python drops.
+    """
     try:
         signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 2e-4))
-        while True:
+        end = time.monotonic() + 0.1
+        while time.monotonic() < end:
             run()
     except Interruption:
         pass

@@ -2,8 +2,8 @@
 
 A parameter without a default is a positional argument, one with a default an option. `Path | None`
 and `int | None` mean an option that may be left out, `list[Path]` one argument or more, `Literal` a
-choice, `Literal | None` a positional one that may be left out, `Annotated[int, Within(1)]` a number
-in a range.
+choice, `Annotated[int, Within(1)]` a number in a range, `Annotated[..., PLACED]` a positional
+argument that may be left out.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import Annotated, Any, Literal
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Command", "Group", "Within", "make_parser"]
+__all__ = ["PLACED", "Command", "Group", "Within", "make_parser"]
 
 Command = Callable[..., int]  # returns the exit code
+PLACED = "placed"  # marks a parameter with a default that is no option
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*)$")
 
 
@@ -145,10 +146,12 @@ def _add_argument(
     parser: _CommandParser, parameter: inspect.Parameter, kind: Any, text: str
 ) -> None:
     options: dict[str, Any] = {"help": text.replace("%", "%%")}
-    is_optional = False
+    is_placed = typing.get_origin(kind) is Annotated and PLACED in typing.get_args(kind)
+    if is_placed:
+        kind = typing.get_args(kind)[0]
+        options |= {"nargs": "?", "default": parameter.default}
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         kind = next(option for option in typing.get_args(kind) if option is not types.NoneType)
-        is_optional = typing.get_origin(kind) is Literal
     if typing.get_origin(kind) is Literal:
         options["choices"] = typing.get_args(kind)
     elif typing.get_origin(kind) is Annotated:
@@ -163,9 +166,7 @@ def _add_argument(
         }
     else:
         options |= {"type": _reader(kind), "metavar": parameter.name.upper()}
-    if is_optional:
-        options |= {"nargs": "?", "default": parameter.default}
-    if parameter.default is parameter.empty or is_optional:
+    if parameter.default is parameter.empty or is_placed:
         parser.add_argument(parameter.name, **options)
         return
     if parameter.default is not None:

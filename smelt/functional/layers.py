@@ -255,6 +255,61 @@ def batch_norm(
     return _scaled(centred, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
 
 
+def instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float | Tensor = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Returns (x - mean) / sqrt(var + eps) * w + b for each channel of each sample (Ulyanov et al.,
+    2016).
+
+    Args:
+        x: (N, C, L, ...).
+        running_mean: (C), moved toward the mean of the samples' means by `momentum`, in place.
+        running_var: (C), alike; a sample's enters with the number of its elements - 1 as divisor.
+        weight: w, (C), or None for 1.
+        bias: b, (C), or None for 0.
+        use_input_stats: whether mean and variance are the sample's own, else the running ones.
+        momentum: see running_mean.
+        eps: keeps the root away from 0; positive.
+
+    Raises:
+        ArgumentError: eps is not positive, or there are no running statistics to use.
+        ShapeError: x has less than three axes, or one element a channel.
+    """
+    if x.ndim < 3:
+        raise ShapeError(f"instance_norm: needs (N, C, L, ...), got {x.shape}")
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = math.prod(x.shape[2:])
+    if count == 1:
+        raise ShapeError(f"instance_norm: needs more than one element a channel, got {x.shape}")
+    _move_averages(x, count, running_mean, running_var, momentum)
+    return group_norm(x, x.shape[1], weight, bias, eps)
+
+
+def _move_averages(
+    x: Tensor,
+    count: int,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float | Tensor,
+) -> None:
+    axes = tuple(range(2, x.ndim))
+    with no_grad():
+        if running_mean is not None:
+            mean = wide(floating(x)).mean(axes).mean(0)
+            running_mean.copy_(running_mean * (1 - momentum) + mean * momentum)
+        if running_var is not None and count > 1:
+            variance = wide(floating(x)).var(axes).mean(0)
+            running_var.copy_(running_var * (1 - momentum) + variance * momentum)
+
+
 def _move_statistics(
     x: Tensor,
     mean: Tensor,
@@ -265,7 +320,10 @@ def _move_statistics(
 ) -> None:
     count = math.prod(x.shape) // max(1, x.shape[1])
     if count == 1:
-        raise ShapeError(f"batch_norm: training needs two values a channel, got {x.shape}")
+        raise ShapeError(
+            f"batch_norm: training needs two values a channel, got {x.shape}; "
+            "give more samples, or call model.eval() to evaluate"
+        )
     if not count:
         return
     with no_grad():

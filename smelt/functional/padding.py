@@ -11,7 +11,7 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.functional.padding_value import OwnPadding
 from smelt.ops.convolution import padded
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor
+from smelt.tensor.apply import as_tensor, whole_number
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, flip, narrow
 
@@ -34,13 +34,15 @@ def pad(
 
     Raises:
         ArgumentError: an odd number of counts, or an unknown mode.
+        ArgumentTypeError: a count is no whole number.
         ShapeError: more counts than axes, or less to cut off, to mirror or to repeat than is asked
             for.
     """
-    x, counts = as_tensor(x), tuple(pad)
+    x = as_tensor(x)
+    counts = tuple(whole_number("pad: a count", count) for count in pad)
     if mode not in MODES:
         raise ArgumentError(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}")
-    if len(counts) % 2 or not all(isinstance(count, (int, np.integer)) for count in counts):
+    if len(counts) % 2:
         raise ArgumentError(f"pad: needs two whole numbers an axis, got {counts}")
     if len(counts) > 2 * x.ndim:
         raise ShapeError(f"pad: {counts} are for more axes than {x.shape} has")

@@ -50,9 +50,11 @@ class _Numbered(_Container):
 
     def append(self, module: Module) -> Self:
         """Adds a module at the end; returns the container."""
-        if not isinstance(module, Module):
+        given: Any = module
+        if not isinstance(given, Module):
+            hint = "; write a * before it" if isinstance(given, (list, tuple)) else ""
             raise ArgumentError(
-                f"{type(self).__name__} holds modules, got a {type(module).__name__}"
+                f"{type(self).__name__} holds modules, got a {type(module).__name__}{hint}"
             )
         setattr(self, str(len(self)), module)
         return self

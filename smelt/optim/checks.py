@@ -113,12 +113,8 @@ def per_group(owner: str, name: str, setting: Any, groups: int) -> tuple[Any, ..
 
 def _betas(owner: str, **settings: Any) -> None:
     for name, value in settings.items():
-        if not isinstance(value, (tuple, list)) or len(value) != 2:
-            raise ArgumentTypeError(
-                f"{owner}: {name} must be two numbers, such as (0.9, 0.999), got {described(value)}"
-            )
-        for place, beta in enumerate(value, 1):
-            if not 0 <= _number(owner, f"beta{place}", beta) < 1:
+        for place, beta in enumerate(_two_numbers(owner, name, value, "(0.9, 0.999)"), 1):
+            if not 0 <= beta < 1:
                 raise ArgumentError(f"{owner}: beta{place} must lie in [0, 1), got {beta}")
 
 
@@ -130,20 +126,49 @@ def _flag(owner: str, **settings: Any) -> None:
             )
 
 
+def _two_numbers(owner: str, name: str, value: Any, example: str) -> tuple[float, float]:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        shown = f"{len(value)} of them" if isinstance(value, (tuple, list)) else described(value)
+        raise ArgumentTypeError(
+            f"{owner}: {name} must be two numbers, such as {example}, got {shown}"
+        )
+    first, second = (_number(owner, f"{name}[{place}]", one) for place, one in enumerate(value))
+    return first, second
+
+
+def _etas(owner: str, **settings: Any) -> None:
+    for name, value in settings.items():
+        shrinking, growing = _two_numbers(owner, name, value, "(0.5, 1.2)")
+        if not 0 < shrinking < 1 < growing:
+            raise ArgumentError(f"{owner}: {name} must be below and above 1, got {value}")
+
+
+def _bounds(owner: str, **settings: Any) -> None:
+    for name, value in settings.items():
+        least, most = _two_numbers(owner, name, value, "(1e-6, 50)")
+        if not 0 <= least <= most:
+            raise ArgumentError(f"{owner}: {name} must be a lower and an upper bound, got {value}")
+
+
 SETTINGS: dict[str, Callable[..., None]] = {
     "alpha": fraction,
     "amsgrad": _flag,
     "betas": _betas,
     "centered": _flag,
     "dampening": number,
+    "decoupled_weight_decay": _flag,
     "eps": not_negative,
+    "etas": _etas,
     "initial_accumulator_value": not_negative,
     "initial_lr": not_negative,
     "lr": not_negative,
     "lr_decay": not_negative,
     "maximize": _flag,
     "momentum": not_negative,
+    "momentum_decay": not_negative,
     "nesterov": _flag,
+    "rho": fraction,
+    "step_sizes": _bounds,
     "weight_decay": not_negative,
 }
 
@@ -157,7 +182,7 @@ def checked_setting(owner: str, name: str, value: Any) -> Any:
     check = SETTINGS.get(name)
     if check is not None:
         check(owner, **{name: value})
-    return tuple(value) if check is _betas else value
+    return tuple(value) if check in (_betas, _bounds, _etas) else value
 
 
 def checked_key(owner: str, name: Any, settings: Collection[str]) -> None:

@@ -16,6 +16,7 @@ from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
 from smelt.location import warn
+from smelt.ops.op import Shape
 from smelt.optim.checks import checked_setting
 from smelt.optim.given import groups_of, parameters_of
 from smelt.optim.group import Group, scalar
@@ -43,6 +44,7 @@ class Optimizer:
         state: per parameter its moments by name.
         is_elementwise: whether `update` treats each element of a parameter by itself; small
             parameters are then updated together.
+        single_numbers: the moments that are one number a parameter, shape ().
 
     Raises:
         ArgumentError: no parameters, something else than tensors, one twice, a setting outside its
@@ -50,6 +52,7 @@ class Optimizer:
     """
 
     is_elementwise: ClassVar[bool] = False
+    single_numbers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -205,7 +208,8 @@ class Optimizer:
         group.data["step"] = Tensor(np.zeros(len(parameters), np.int64), int64)
         for x in parameters:
             self.state[x] = {
-                name: _full(x, start) for name, start in self.init_state(group).items()
+                name: _full(() if name in self.single_numbers else x.shape, start, x.dtype)
+                for name, start in self.init_state(group).items()
             }
         self.param_groups.append(group)
         guards.changed()
@@ -321,9 +325,9 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _full(x: Tensor, start: float) -> Tensor:
-    full = as_tensor(np.full(x.shape, start)).to(x.dtype)
-    return Tensor(np.array(full.stored), x.dtype)
+def _full(shape: Shape, start: float, dtype: DType) -> Tensor:
+    full = as_tensor(np.full(shape, start)).to(dtype)
+    return Tensor(np.array(full.stored), dtype)
 
 
 def _scalar_of(value: Any, index: int, dtype: DType) -> Any:

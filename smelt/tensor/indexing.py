@@ -40,14 +40,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "At", "check_bounds", "gather", "gather_known", "index_select", "iterate", "masked_fill",
-    "read", "repeat_interleave", "scatter_add", "take", "take_along_dim",
+    "read", "repeat_interleave", "scatter", "scatter_add", "take", "take_along_dim",
 ]  # fmt: skip
 
 
 def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
     """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
     if index.dtype.kind != "int":
-        raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
+        raise DTypeError(
+            f"{what}: indices must be int32 or int64, got {index.dtype.name}; write .long()"
+        )
     if is_known_inside(index, low, extent):
         return
     outside = ((index < low) | (index >= extent)).sum()
@@ -323,6 +325,37 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     shape[axis] = indices.shape[axis]
     counted = where(indices < 0, indices + x.shape[axis], indices)
     return gather(wide, axis, counted.expand(shape))
+
+
+def scatter(x: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None = None) -> Tensor:
+    """Returns x with `src[i, j, k]` at `[i, index[i, j, k], k]` (for dim 1; alike for others).
+
+    Args:
+        x: values.
+        dim: the axis along which the index points.
+        index: int tensor with as many axes as x, no longer than x along the others.
+        src: a tensor at least as large as the index, or one number for all places.
+        reduce: None, or "add" for what `scatter_add` does.
+
+    Raises:
+        ArgumentError: the index names a place twice and src is no number, so that its value is not
+            defined (in a compiled step: before it changes anything), or another `reduce`.
+        BoundsError: an index lies outside the axis.
+        ShapeError: src is smaller than the index, or the index larger than x off `dim`.
+    """
+    if reduce not in (None, "add"):
+        raise ArgumentError(f"scatter: reduce is None or 'add', got {reduce!r}")
+    given = _storable("scatter", src, x.dtype)
+    spread = given if given.ndim else given.expand(index.shape)
+    if reduce:
+        return scatter_add(x, dim, index, spread)
+    once = full(index.shape, 1, dtypes.int64)
+    hits = scatter_add(full(x.shape, 0, dtypes.int64), dim, index, once)
+    if not given.ndim:
+        return where(hits > 0, given, x)
+    twice = "scatter: the index names a place twice, so its value is not defined; use scatter_add"
+    current_engine().require((hits > 1).sum(), twice, ArgumentError)
+    return where(hits > 0, scatter_add(full(x.shape, 0, x.dtype), dim, index, spread), x)
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ _SYNONYMS = (
     ("split_size", "split_size_or_sections", "indices_or_sections"),
     ("indices", "index"),
     ("fill_value", "value"),
+    ("src", "value"),
     ("n", "N"),
     ("tensors", "arrays"),
     ("normalized_shape", "normalized_size"),

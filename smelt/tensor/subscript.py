@@ -105,7 +105,7 @@ def _expanded(entry: Any) -> list[Any]:
         _check_concrete_mask()
         return _places(entry.numpy())
     if not isinstance(entry, (list, tuple, np.ndarray)):
-        raise DTypeError(f"index: a {type(entry).__name__} is not an index")
+        raise DTypeError(f"index: a {type(entry).__name__} is not an index{_rounding(entry)}")
     try:
         array = np.asarray(entry)
     except ValueError as error:
@@ -198,3 +198,21 @@ def _indices(given: slice, extent: int) -> tuple[int, int, int]:
 
 def _count(bounds: tuple[int, int, int]) -> int:
     return range_length(*bounds)
+
+
+def _rounding(entry: Any) -> str:
+    return "; write int(i), or i // n in the place of i / n" if isinstance(entry, float) else ""
+
+
+def shown(index: Any) -> str:
+    """Returns an index as it is written; tensors and other long things by a letter."""
+    if isinstance(index, tuple) and index:
+        return ", ".join(map(shown, index))
+    if isinstance(index, slice):
+        bounds = [index.start, index.stop] + [index.step] * (index.step is not None)
+        return ":".join("" if bound is None else shown(bound) for bound in bounds)
+    if index is Ellipsis:
+        return "..."
+    if index is None or isinstance(index, (int, str)):
+        return repr(index)
+    return "mask" if getattr(index, "dtype", None) == dtypes.bool_ else "i"

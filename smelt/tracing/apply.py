@@ -16,7 +16,7 @@ from smelt import errors
 from smelt.dtypes import ALL, DType, bool_, float32, float64, int32, int64
 from smelt.errors import DTypeError
 from smelt.ir.symbolic import is_symbolic
-from smelt.location import running
+from smelt.location import called_function, running
 from smelt.tracing.concretization import list_concretization_error
 from smelt.tracing.engine import EAGER, Data, context, current_engine, literal_array, quietly
 from smelt.tracing.origin import current_origin
@@ -64,7 +64,9 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
             raise
         ragged = "inhomogeneous" in str(error)
         reason = "lists in it differ in length" if ragged else str(error)
-        raise DTypeError(f"cannot make a tensor of {type(value).__name__}: {reason}") from None
+        name = called_function("")
+        what = f"cannot make a tensor of {type(value).__name__}: {reason}"
+        raise DTypeError(f"{name}: {what}" if name else what) from None
     if isinstance(value, np.ndarray):
         current_engine().note_array(value)
     return _Tensor(current_engine().literal(array, kind), kind)

@@ -19,6 +19,7 @@ import numpy as np
 from smelt import errors
 from smelt.block import Block
 from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
+from smelt.location import called_function
 from smelt.switches import Change, follow
 from smelt.tracing.interruption import Began
 
@@ -359,9 +360,11 @@ def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
         largest = max((part for part in array.flat if isinstance(part, int)), key=abs)
         return errors.DTypeError(f"the number {largest} does not fit any integer dtype")
+    name = called_function("")
+    hint = "; does a function, such as forward(), end without a return?" if value is None else ""
     return errors.DTypeError(
-        f"cannot make a tensor of {type(value).__name__}: give a number, nested lists of "
-        "numbers, a NumPy array or a Tensor"
+        f"{name}{': ' if name else ''}cannot make a tensor of {type(value).__name__}: give a "
+        f"number, nested lists of numbers, a NumPy array or a Tensor{hint}"
     )
 
 

@@ -11,13 +11,14 @@ import smelt
 import smelt.nn.functional as F
 from smelt import errors, nn
 from tests.references import sequence_cases
-from tests.references.layer_cases import CONVOLUTIONS, LAYERS, POOLS, moving
+from tests.references.layer_cases import CONVOLUTIONS, LAYERS, PADS, POOLS, moving
 from tests.references.running import on
 
 KNOWN = dict(np.load(pathlib.Path(__file__).parents[1] / "references" / "layers.npz"))
 COMPILED = (
     "Linear", "Embedding-padding", "LayerNorm", "GroupNorm", "BatchNorm1d",
-    "CrossEntropyLoss-smooth", *CONVOLUTIONS, *POOLS,
+    "CrossEntropyLoss-smooth", "InstanceNorm1d-alone", "InstanceNorm2d", "RMSNorm",
+    "PixelShuffle", "Softshrink", *CONVOLUTIONS, *POOLS, *PADS,
 )  # fmt: skip
 OURS = (  # what PyTorch does not have, tested in files of its own
     "BasicBlock ClassToken Decoded EncoderDecoder HeunBlock LearnedPositions ManyToMany ManyToOne "
@@ -80,7 +81,8 @@ def test_every_layer_has_a_case() -> None:
     tools = {"Module", "ModuleDict", "ModuleList", "ParameterList", "Sequential"}
     tools |= {"Buffer", "Parameter"}
     classes = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    elsewhere = {"Dropout", "TransformerDecoder", "TransformerEncoder"}  # in other cases
+    elsewhere = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d"}  # in other cases
+    elsewhere |= {"TransformerDecoder", "TransformerEncoder"}
     ours = set(OURS.split())
     kinds = {case[0] for case in (*LAYERS.values(), *sequence_cases.LAYERS.values())}
     assert kinds >= classes - tools - elsewhere - ours

@@ -374,3 +374,34 @@ def test_what_is_linear_in_a_tensor_has_its_derivative_after_a_change() -> None:
     found.sum().backward()
     assert table.grad is not None
     assert table.grad.tolist() == [[0, 0], [3, 3], [0, 0]]
+
+
+def test_scatter_puts_values_by_place() -> None:
+    x, index = smelt.zeros(2, 3), tensor([[2, 0], [1, 1]])
+    assert x.scatter(1, index, 1.0).tolist() == [[1, 0, 1], [0, 1, 0]]
+    src = smelt.arange(6.0).reshape(2, 3)
+    assert x.scatter(0, tensor([[1, 0, 1]]), src).tolist() == [[0, 1, 0], [0, 0, 2]]
+    assert smelt.scatter(x, 1, index, src, reduce="add").tolist() == [[1, 0, 0], [0, 7, 0]]
+    flags = smelt.zeros(3, dtype=smelt.bool_).scatter(0, tensor([1]), True)
+    assert flags.tolist() == [False, True, False]
+    twice = smelt.compile(lambda s: x.scatter(1, index, s))
+    for call in (lambda: x.scatter(1, index, src), lambda: twice(src)):
+        with pytest.raises(ArgumentError, match="twice"):
+            call()
+    with pytest.raises(ArgumentError, match="reduce"):
+        x.scatter(1, index, src, reduce="mean")
+    by_x, by_src = grad(lambda x, s: (x.scatter(0, tensor([1, 0]), s) ** 2).sum(), (0, 1))(
+        tensor([1.0, 2.0, 3.0]), tensor([4.0, 5.0])
+    )
+    assert by_x.tolist() == [0, 0, 6]
+    assert by_src.tolist() == [8, 10]
+
+
+def test_a_mask_is_set_to_one_number_in_a_compiled_step() -> None:
+    x = tensor([[1.0, -2.0], [-3.0, 4.0]])
+    step = smelt.compile(lambda x: x.at[x < 0].set(0.0))
+    assert step(x).tolist() == x.at[x < 0].set(0.0).tolist() == [[1, 0], [0, 4]]
+    rows = smelt.compile(lambda x, keep: x.at[keep].set(9.0))
+    assert rows(x, tensor([True, False])).tolist() == [[9, 9], [-3, 4]]
+    with pytest.raises(ShapeError, match="mask"):
+        x.at[tensor([True, False, True])].set(0.0)
