@@ -2,7 +2,7 @@
 
 from smelt.data.augment import Augmented
 from smelt.data.catalogue import DATASETS
-from smelt.data.categories import OneHot
+from smelt.data.categories import OneHotEncoder, OrdinalEncoder
 from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.csv import load_apple_stock, load_california_housing, load_titanic, read_csv
@@ -10,10 +10,12 @@ from smelt.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, ra
 from smelt.data.digits import load_digits
 from smelt.data.files import fetch
 from smelt.data.filling import SimpleImputer
+from smelt.data.hashing import FeatureHasher, HashingVectorizer
 from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
 from smelt.data.images import read_digit
 from smelt.data.loader import DataLoader
 from smelt.data.photographs import load_catvnoncat
+from smelt.data.preprocessing import Preprocessing
 from smelt.data.samplers import (
     RandomSampler,
     Sampler,
@@ -22,7 +24,7 @@ from smelt.data.samplers import (
     WeightedRandomSampler,
 )
 from smelt.data.scaling import MinMaxScaler, StandardScaler
-from smelt.data.table import Table
+from smelt.data.table import Table, as_table
 from smelt.data.vocabulary import Vocabulary, split_words
 from smelt.deprecated import rename
 from smelt.pytorch_names import install as _install
@@ -33,6 +35,7 @@ rename(
     {
         "FillMissing": "SimpleImputer",
         "MinMax": "MinMaxScaler",
+        "OneHot": "OneHotEncoder",
         "Standardise": "StandardScaler",
         "obtain": "fetch",
         "words": "split_words",
@@ -46,8 +49,12 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "FeatureHasher",
+    "HashingVectorizer",
     "MinMaxScaler",
-    "OneHot",
+    "OneHotEncoder",
+    "OrdinalEncoder",
+    "Preprocessing",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -59,6 +66,7 @@ __all__ = [
     "TensorDataset",
     "Vocabulary",
     "WeightedRandomSampler",
+    "as_table",
     "fetch",
     "load_apple_stock",
     "load_california_housing",
