@@ -19,6 +19,7 @@
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
     +-- ChannelClosed    a channel that nothing passes any more    (also an EOFError)
     +-- ChannelTimeout   a channel that was full or empty too long (also a TimeoutError)
+    +-- WorkerError      a worker of a loader that ended, or hangs (also a RuntimeError)
     +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
 
 Every message says what is wrong, where (the operation, the operands with their shapes, the module
@@ -52,6 +53,7 @@ __all__ = [
     "SmeltError",
     "StateError",
     "TraceError",
+    "WorkerError",
 ]
 
 
@@ -149,6 +151,10 @@ class ChannelClosed(SmeltError, EOFError):
 
 class ChannelTimeout(SmeltError, TimeoutError):
     """A channel stayed full, or empty, for longer than the caller would wait."""
+
+
+class WorkerError(SmeltError, RuntimeError):
+    """A worker of a DataLoader ended, or made nothing for longer than its timeout."""
 
 
 class MissingExtra(SmeltError, ImportError):

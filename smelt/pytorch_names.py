@@ -119,10 +119,8 @@ _INSTEAD = {
         "set_detect_anomaly": "write with smelt.settings(check_nan=True)",
     },
     "smelt.utils.data": {
-        "IterableDataset": "write a Dataset with __len__ and __getitem__, or a generator",
-        "DistributedSampler": "Smelt computes in one process",
-        "BatchSampler": "write DataLoader(dataset, batch_size)",
-        "get_worker_info": "workers are threads that share the dataset; leave it out",
+        "get_worker_info": "leave it out: one worker reads an IterableDataset, so there is nothing "
+        "to divide",
     },
     "smelt.utils": {
         "tensorboard": "smelt.train writes metrics into a run folder, with figures",

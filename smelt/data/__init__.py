@@ -6,7 +6,15 @@ from smelt.data.categories import OneHotEncoder, OrdinalEncoder
 from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.csv import load_apple_stock, load_california_housing, load_titanic, read_csv
-from smelt.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from smelt.data.csv_stream import CSVDataset, iterate_csv
+from smelt.data.dataset import (
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from smelt.data.digits import load_digits
 from smelt.data.files import fetch
 from smelt.data.filling import SimpleImputer
@@ -14,9 +22,12 @@ from smelt.data.hashing import FeatureHasher, HashingVectorizer
 from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
 from smelt.data.images import read_digit
 from smelt.data.loader import DataLoader
+from smelt.data.parquet import read_parquet
 from smelt.data.photographs import load_catvnoncat
 from smelt.data.preprocessing import Preprocessing
 from smelt.data.samplers import (
+    BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -45,12 +56,16 @@ rename(
 __all__ = [
     "DATASETS",
     "Augmented",
+    "BatchSampler",
+    "CSVDataset",
     "Channel",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "FeatureHasher",
     "HashingVectorizer",
+    "IterableDataset",
     "MinMaxScaler",
     "OneHotEncoder",
     "OrdinalEncoder",
@@ -68,6 +83,7 @@ __all__ = [
     "WeightedRandomSampler",
     "as_table",
     "fetch",
+    "iterate_csv",
     "load_apple_stock",
     "load_california_housing",
     "load_catvnoncat",
@@ -82,5 +98,6 @@ __all__ = [
     "read_csv",
     "read_digit",
     "read_idx",
+    "read_parquet",
     "split_words",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import array_of
 
-__all__ = ["ConcatDataset", "Dataset", "Subset", "TensorDataset", "random_split"]
+__all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
 
 
 class Samples(Protocol):
@@ -72,6 +72,30 @@ class Dataset(ABC):
         return self
 
 
+class IterableDataset(ABC):
+    """Samples that come one after the other, such as the lines of a file too large for memory.
+
+    A subclass says by `__iter__` how they come; `__len__` is welcome. A `DataLoader` iterates over
+    it once an epoch, in one thread or process, whatever the number of workers, so that each sample
+    comes once and in the same order. (In PyTorch each worker iterates over a copy.)
+
+    Example:
+        >>> class Lines(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter(["a", "b"])
+        >>> list(Lines())
+        ['a', 'b']
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the samples of an epoch: trees of Tensors, arrays or numbers."""
+
+    def at_epoch(self, epoch: int) -> IterableDataset:
+        """Returns the dataset as it is in an epoch: itself, unless a subclass changes in time."""
+        return self
+
+
 class _Plain(Dataset):
     """Samples of an object that is no `Dataset`."""
 
@@ -100,7 +124,8 @@ def as_dataset(given: Samples) -> Dataset:
     if lacking:
         raise ArgumentError(
             f"a {type(given).__name__} is no dataset: it has no {' and no '.join(lacking)}; "
-            "give a list, a TensorDataset, or an object with both"
+            "give a list, a TensorDataset, or an object with both; what can only be iterated over "
+            "is an IterableDataset"
         )
     return _Plain(given)
 
