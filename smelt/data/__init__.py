@@ -1,5 +1,6 @@
 """Data: datasets, the loader, readers, and a real dataset that comes with the package."""
 
+from smelt.data import transforms
 from smelt.data.augment import Augmented
 from smelt.data.catalogue import DATASETS
 from smelt.data.categories import OneHotEncoder, OrdinalEncoder
@@ -20,7 +21,8 @@ from smelt.data.files import fetch
 from smelt.data.filling import SimpleImputer
 from smelt.data.hashing import FeatureHasher, HashingVectorizer
 from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
-from smelt.data.images import read_digit
+from smelt.data.image_folder import ImageFolder
+from smelt.data.images import read_digit, read_image
 from smelt.data.loader import DataLoader
 from smelt.data.parquet import read_parquet
 from smelt.data.photographs import load_catvnoncat
@@ -65,6 +67,7 @@ __all__ = [
     "DistributedSampler",
     "FeatureHasher",
     "HashingVectorizer",
+    "ImageFolder",
     "IterableDataset",
     "MinMaxScaler",
     "OneHotEncoder",
@@ -98,6 +101,8 @@ __all__ = [
     "read_csv",
     "read_digit",
     "read_idx",
+    "read_image",
     "read_parquet",
     "split_words",
+    "transforms",
 ]
