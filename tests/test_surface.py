@@ -18,7 +18,17 @@ import smelt
 PACKAGE = Path(smelt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 500  # lines a file
-EXTRAS = {"matplotlib", "rich", "polars", "PIL", "safetensors"}
+EXTRAS = {
+    "matplotlib",
+    "rich",
+    "polars",
+    "PIL",
+    "safetensors",
+    "h5py",
+    "tokenizers",
+    "pandas",
+    "pyarrow",
+}
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

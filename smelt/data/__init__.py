@@ -1,6 +1,7 @@
 """Data: datasets, the loader, readers, and a real dataset that comes with the package."""
 
 from smelt.data import transforms
+from smelt.data.archives import read_hdf5, read_npz
 from smelt.data.augment import Augmented
 from smelt.data.catalogue import DATASETS
 from smelt.data.categories import OneHotEncoder, OrdinalEncoder
@@ -37,7 +38,9 @@ from smelt.data.samplers import (
     WeightedRandomSampler,
 )
 from smelt.data.scaling import MinMaxScaler, StandardScaler
+from smelt.data.series import split_in_time, windows
 from smelt.data.table import Table, as_table
+from smelt.data.tokenizer import Tokenizer
 from smelt.data.vocabulary import Vocabulary, split_words
 from smelt.deprecated import rename
 from smelt.pytorch_names import install as _install
@@ -82,6 +85,7 @@ __all__ = [
     "SubsetRandomSampler",
     "Table",
     "TensorDataset",
+    "Tokenizer",
     "Vocabulary",
     "WeightedRandomSampler",
     "as_table",
@@ -100,9 +104,13 @@ __all__ = [
     "random_split",
     "read_csv",
     "read_digit",
+    "read_hdf5",
     "read_idx",
     "read_image",
+    "read_npz",
     "read_parquet",
+    "split_in_time",
     "split_words",
     "transforms",
+    "windows",
 ]

@@ -240,7 +240,7 @@ def random_split(
     Raises:
         ArgumentError: the lengths do not add up to the whole.
     """
-    counts = _counts(lengths, len(dataset))
+    counts = part_lengths("random_split", lengths, len(dataset))
     order = randperm(len(dataset), generator=generator).numpy()
     ends = np.cumsum(counts)
     return [
@@ -258,9 +258,20 @@ def _wrapped_index(index: int, length: int) -> int:
     return index % length
 
 
-def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
+def part_lengths(called: str, lengths: Sequence[int | float], total: int) -> list[int]:
+    """Returns how many samples each part of `total` has.
+
+    Args:
+        called: the function, for messages.
+        lengths: numbers of samples, or fractions with the sum 1, whose rounding errors go to the
+            first parts, one sample each.
+        total: how many samples there are.
+
+    Raises:
+        ArgumentError: the lengths do not add up to the whole.
+    """
     if any(length < 0 for length in lengths):
-        raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
+        raise ArgumentError(f"{called}: lengths {list(lengths)} must not be negative")
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
         counts = [int(total * length) for length in lengths]
         for index in range(total - sum(counts)):
@@ -268,7 +279,7 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(
-            f"random_split: lengths {list(lengths)} must have the sum {total}, "
+            f"{called}: lengths {list(lengths)} must have the sum {total}, "
             "or be fractions with the sum 1"
         )
     return [int(length) for length in lengths]

@@ -144,21 +144,16 @@ def columns_of(x: Any) -> Columns:
     Raises:
         ShapeError: an array has more than two axes, or rows differ in length.
     """
-    if isinstance(x, (Tensor, np.ndarray)):
-        array = np.asarray(x)
-        if array.dtype.names is None and array.ndim == 1:
-            return Columns([as_column(array)], None, True)
-        if array.dtype.names is None:
-            table = as_table(array)
-            return Columns([table[name] for name in table.names], None, False)
-    if isinstance(x, (list, tuple)) and x and isinstance(x[0], (list, tuple, np.ndarray)):
+    if is_column(x):
+        return Columns([as_column(list(x) if isinstance(x, tuple) else x)], None, True)
+    if isinstance(x, (list, tuple)):
         if len({len(row) for row in x}) > 1:
             raise ShapeError("a list of rows needs rows of one length")
         return Columns([as_column(list(column)) for column in zip(*x, strict=True)], None, False)
-    if isinstance(x, (list, tuple)) or _is_series(x):
-        return Columns([as_column(list(x) if isinstance(x, tuple) else x)], None, True)
     table = as_table(x)
-    return Columns([table[name] for name in table.names], table.names, False)
+    named = not isinstance(x, Tensor) and not (isinstance(x, np.ndarray) and x.dtype.names is None)
+    names = table.names if named else None
+    return Columns([table[name] for name in table.names], names, False)
 
 
 def like(x: Any, columns: Columns, values: list[Column]) -> Any:
@@ -170,6 +165,15 @@ def like(x: Any, columns: Columns, values: list[Column]) -> Any:
     arrays = [np.array(column, object) if isinstance(column, list) else column for column in values]
     stacked = np.stack(arrays, 1)
     return Tensor(stacked) if isinstance(x, Tensor) else stacked
+
+
+def is_column(x: Any) -> bool:
+    """Whether data is one column alone: of shape (n,), a list of values, a library's column."""
+    if isinstance(x, (Tensor, np.ndarray)):
+        return x.ndim == 1 and np.asarray(x).dtype.names is None
+    if isinstance(x, (list, tuple)):
+        return not (x and isinstance(x[0], (list, tuple, np.ndarray)))
+    return _is_series(x)
 
 
 def _is_series(x: Any) -> bool:
