@@ -14,6 +14,7 @@ import numpy as np
 
 from smelt.atomic import read_bytes
 from smelt.errors import ArgumentError, FileError, MissingExtra
+from smelt.tensor.checked import checked
 
 __all__ = ["read_hdf5", "read_npz"]
 
@@ -23,6 +24,7 @@ DAMAGED = (
 )  # fmt: skip
 
 
+@checked
 def read_npz(
     source: str | os.PathLike[str] | bytes, names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
@@ -50,6 +52,7 @@ def read_npz(
         return {name: _array(called, archive, name) for name in chosen}
 
 
+@checked
 def read_hdf5(
     path: str | os.PathLike[str], names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:

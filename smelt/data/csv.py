@@ -11,11 +11,13 @@ from smelt.data.csv_records import regular
 from smelt.data.files import Folder, fetch
 from smelt.data.gaps import Missing, check_missing, completed, filled, library
 from smelt.data.table import Table
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.tensor.checked import checked
 
 __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
 
 
+@checked
 def read_csv(
     source: str | os.PathLike[str] | bytes,
     columns: Sequence[str] | None = None,
@@ -55,7 +57,7 @@ def read_csv(
         Table(2 rows; x: float64, kind: text)
     """
     polars = library("reading CSV files")
-    check_settings("read_csv", separator, missing, types or {})
+    check_settings("read_csv", separator, missing, types or {}, nulls)
     name, content = _content(source)
     content, records = regular(name, content, separator)
     names = records.names or []
@@ -110,7 +112,11 @@ def load_california_housing(folder: Folder = None) -> Table:
 
 
 def check_settings(
-    function: str, separator: str, missing: Missing, types: Mapping[str, type]
+    function: str,
+    separator: str,
+    missing: Missing,
+    types: Mapping[str, type],
+    nulls: Sequence[str],
 ) -> None:
     """Raises when a setting of a reader of CSV files is none that there is."""
     if len(separator.encode()) != 1 or separator in '"\r\n':
@@ -119,6 +125,8 @@ def check_settings(
             "the end of a line"
         )
     check_missing(function, missing)
+    if isinstance(nulls, str) or not all(isinstance(null, str) for null in nulls):
+        raise ArgumentTypeError(f"{function}: nulls={nulls!r}; give a list of texts")
     for column, kind in types.items():
         if kind not in TYPES:
             raise ArgumentError(

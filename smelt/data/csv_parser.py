@@ -47,26 +47,10 @@ class Parser:
             "columns": [self.names.index(column) for column in self.columns],
         }
 
-    def frame(self, content: bytes) -> Any:
-        """Returns the data frame of contents, header included, with types that hold every row.
+    def frame(self, content: bytes, first_row: int = 0) -> Any:
+        """Returns the data frame of contents, with types that hold every row.
 
         The first rows mostly tell them; looking at all of them first would take ten times as long.
-
-        Raises:
-            FileError: a field is not of the type asked for, or is no UTF-8.
-        """
-        try:
-            frame = self._parsed(content, infer_schema_length=FIRST_ROWS)
-        except self.polars.exceptions.PolarsError:
-            # a later row has another type, or a field is none of the type asked for
-            return self.inferred(content)
-        texts = (column for column in frame if column.dtype == self.polars.String)
-        if any(text.head(FIRST_ROWS).null_count() == FIRST_ROWS for text in texts):
-            return self.inferred(content)
-        return frame
-
-    def inferred(self, content: bytes, first_row: int = 0) -> Any:
-        """Returns the data frame of contents, with types inferred from all of them.
 
         Args:
             content: the header, and records.
@@ -75,6 +59,19 @@ class Parser:
         Raises:
             FileError: a field is not of the type asked for, or is no UTF-8.
         """
+        known = set(self.columns) <= set(self.types)
+        try:
+            frame = self._parsed(content, infer_schema_length=0 if known else FIRST_ROWS)
+        except self.polars.exceptions.PolarsError:
+            # a later row has another type, or a field is none of the type asked for
+            return self._inferred(content, first_row)
+        texts = (column for column in frame if column.dtype == self.polars.String)
+        if not known and any(text.head(FIRST_ROWS).null_count() == FIRST_ROWS for text in texts):
+            return self._inferred(content, first_row)
+        return frame
+
+    def _inferred(self, content: bytes, first_row: int) -> Any:
+        """Returns the data frame of contents, with types inferred from all of them."""
         try:
             return self._parsed(content, infer_schema_length=None)
         except self.polars.exceptions.PolarsError as error:

@@ -17,12 +17,14 @@ from smelt.data.dataset import IterableDataset
 from smelt.data.gaps import Missing, completed, filled, library
 from smelt.data.table import Table
 from smelt.errors import ArgumentError, FileError
+from smelt.tensor.checked import checked, checked_methods
 
 __all__ = ["CSVDataset", "iterate_csv"]
 
 BLOCK = 1 << 24  # bytes that are read at a time
 
 
+@checked_methods
 class CSVDataset(IterableDataset):
     """The rows of a CSV file as Tables of some rows each, without the file ever being in memory.
 
@@ -60,7 +62,7 @@ class CSVDataset(IterableDataset):
         nulls: Sequence[str] = ("",),
     ) -> None:
         self._polars = library("reading CSV files")
-        check_settings("CSVDataset", separator, missing, types or {})
+        check_settings("CSVDataset", separator, missing, types or {}, nulls)
         if batch_size < 1:
             raise ArgumentError(f"CSVDataset: batch_size={batch_size}; a Table has at least 1 row")
         self.path, self.batch_size, self.separator = os.fspath(path), batch_size, separator
@@ -79,7 +81,7 @@ class CSVDataset(IterableDataset):
     def __iter__(self) -> Iterator[Table]:
         waiting: list[Table] = []
         for parser, content, first_row in self._blocks():
-            frame = filled(parser.inferred(content, first_row), self.missing, self._polars)
+            frame = filled(parser.frame(content, first_row), self.missing, self._polars)
             table = Table(self._columns(frame, first_row))
             waiting.append(completed(self.path, table, self.missing))
             if sum(map(len, waiting)) >= self.batch_size:
@@ -97,7 +99,7 @@ class CSVDataset(IterableDataset):
         found: dict[str, Any] = {}
         parser = None
         for parser, content, first_row in self._blocks():
-            frame = parser.inferred(content, first_row)
+            frame = parser.frame(content, first_row)
             for name in frame.columns:
                 if frame[name].null_count() < len(frame):
                     found[name] = self._wider(found.get(name), frame[name].dtype)
@@ -177,6 +179,7 @@ class CSVDataset(IterableDataset):
                 yield parser, records.header + piece, first_row
 
 
+@checked
 def iterate_csv(
     path: str | os.PathLike[str],
     batch_size: int = 1024,

@@ -14,6 +14,7 @@ from smelt.data.collate import collate
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked
 from smelt.tracing.engine import array_of
 
 __all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
@@ -120,6 +121,16 @@ def as_dataset(given: Samples) -> Dataset:
     """
     if isinstance(given, Dataset):
         return given
+    if isinstance(given, dict) and given and 0 not in given:
+        raise ArgumentError(
+            "a dict of other keys than numbers is no dataset; give a TensorDataset of its values"
+        )
+    if hasattr(given, "columns") or hasattr(given, "select"):
+        kind = type(given).__name__
+        raise ArgumentError(
+            f"a {kind} is no dataset; write as_table(...).dataset(target), or a TensorDataset of "
+            "its columns"
+        )
     lacking = [name for name in ("__len__", "__getitem__") if not hasattr(given, name)]
     if lacking:
         raise ArgumentError(
@@ -226,6 +237,7 @@ class ConcatDataset(Dataset):
         return ConcatDataset([dataset.at_epoch(epoch) for dataset in self.datasets])
 
 
+@checked
 def random_split(
     dataset: Samples, lengths: Sequence[int | float], generator: Generator | None = None
 ) -> list[Subset]:

@@ -18,6 +18,7 @@ from smelt.data.table import Table, as_table
 from smelt.deprecated import renamed_method
 from smelt.errors import ArgumentError, ShapeError, StateError
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked_methods
 
 __all__ = ["Columns", "FittedTransform", "columns_of"]
 
@@ -36,6 +37,7 @@ class Columns(NamedTuple):
     single: bool
 
 
+@checked_methods
 class FittedTransform(ABC):
     """The base of what is fitted to training data and then applied to all.
 
@@ -48,6 +50,12 @@ class FittedTransform(ABC):
 
     feature_names_in_: list[str] | None = None
     n_features_in_: int | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets the classes of Smelt say what is wrong with the arguments that they get."""
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("smelt."):
+            checked_methods(cls)
 
     @abstractmethod
     def fit(self, x: Any, y: object = None) -> Self:

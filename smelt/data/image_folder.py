@@ -11,8 +11,9 @@ from smelt.data.augment import generator_of
 from smelt.data.dataset import Dataset
 from smelt.data.images import read_image
 from smelt.data.transforms import Compose, ImageTransform
-from smelt.errors import FileError
+from smelt.errors import ArgumentTypeError, FileError
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked_methods
 
 __all__ = ["ImageFolder"]
 
@@ -21,6 +22,7 @@ EXTENSIONS = (
 )  # fmt: skip
 
 
+@checked_methods
 class ImageFolder(Dataset):
     """The pictures in the folders of a folder, each a class: `root/cat/1.png`, `root/dog/a/2.jpg`.
 
@@ -60,6 +62,8 @@ class ImageFolder(Dataset):
         seed: int = 0,
         epoch: int = 0,
     ) -> None:
+        if not isinstance(root, (str, os.PathLike)):
+            raise ArgumentTypeError(f"ImageFolder: root is a {type(root).__name__} and no path")
         self.root = Path(root)
         self.transform, self.target_transform = transform, target_transform
         self.mode, self.seed, self.epoch = mode, seed, epoch

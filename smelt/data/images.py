@@ -13,6 +13,7 @@ import numpy as np
 from smelt.atomic import read_bytes
 from smelt.errors import ArgumentError, FileError, MissingExtra
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked
 
 __all__ = ["read_digit", "read_image"]
 
@@ -21,6 +22,7 @@ MODES = ("RGB", "L", "RGBA")
 DEEPEST = 65535  # of 16 bits
 
 
+@checked
 def read_digit(path: str | os.PathLike[str]) -> Tensor:
     """Returns the picture of one handwritten digit in the form of the bundled digits.
 
@@ -41,6 +43,7 @@ def read_digit(path: str | os.PathLike[str]) -> Tensor:
     return digit_of(read_grey(path))
 
 
+@checked
 def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
     """Returns a picture as a Tensor, the right side up.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
@@ -18,11 +19,12 @@ from smelt.data.processes import FAREWELL, WorkerProcess, context_of
 from smelt.data.reader import Exhausted, IndexReader, StreamReader
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.random import Generator, default_generator
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked_methods
 
 __all__ = ["DataLoader"]
 
 
+@checked_methods
 class DataLoader:
     """Iterates over a dataset in batches; each pass over it is an epoch.
 
@@ -75,7 +77,6 @@ class DataLoader:
         [4]
     """
 
-    @checked
     def __init__(
         self,
         dataset: Samples | IterableDataset,
@@ -220,12 +221,12 @@ class DataLoader:
         if isinstance(self.dataset, IterableDataset):
             return Place(self.epoch)
         if self.batch_sampler is not None:
-            batches = [[int(index) for index in batch] for batch in self.batch_sampler]
+            batches = [_indices(batch) for batch in _given("batch_sampler", self.batch_sampler)]
             ends = np.cumsum([len(batch) for batch in batches], dtype=np.int64)
             order = np.array(list(itertools.chain(*batches)), np.int64)
             return Place(self.epoch, order=order, ends=ends)
         if self.sampler is not None:
-            order = np.array([int(index) for index in self.sampler], np.int64)
+            order = np.array(_indices(_given("sampler", self.sampler)), np.int64)
             return Place(self.epoch, order=order)
         if not self.shuffle:
             return Place(self.epoch)
@@ -345,6 +346,22 @@ def _until_exhausted(make: Callable[[int], Any]) -> Iterator[Any]:
         except Exhausted:
             return
         yield batch
+
+
+def _given(name: str, sampler: Any) -> Iterator[Any]:
+    if not isinstance(sampler, Iterable):
+        raise ArgumentTypeError(
+            f"DataLoader: {name} is a {type(sampler).__name__}, which gives no indices"
+        )
+    return iter(sampler)
+
+
+def _indices(given: Any) -> list[int]:
+    """Returns indices as Python's numbers."""
+    try:
+        return [operator.index(index) for index in given]
+    except TypeError as error:
+        raise ArgumentTypeError(f"DataLoader: a sampler gives no indices ({error})") from None
 
 
 def _at_least(name: str, value: float, least: int, why: str) -> None:

@@ -10,10 +10,12 @@ from smelt.atomic import read_bytes
 from smelt.data.gaps import Missing, check_missing, completed, filled, library
 from smelt.data.table import Table, as_table
 from smelt.errors import FileError
+from smelt.tensor.checked import checked
 
 __all__ = ["read_parquet"]
 
 
+@checked
 def read_parquet(
     source: str | os.PathLike[str] | bytes,
     columns: Sequence[str] | None = None,

@@ -31,7 +31,7 @@ def context_of(given: Any) -> Any:
     Raises:
         ArgumentError: there is no such way on this system.
     """
-    if given is None or not isinstance(given, str):
+    if given is None or hasattr(given, "Process"):
         return given
     known = multiprocessing.get_all_start_methods()
     if given not in known:

@@ -13,7 +13,7 @@ import numpy as np
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.random import Generator, multinomial, randint, randperm
 from smelt.tensor import as_tensor
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked_methods
 
 __all__ = [
     "BatchSampler", "DistributedSampler", "RandomSampler", "Sampler", "SequentialSampler",
@@ -28,7 +28,7 @@ class Sampler(ABC):
         """Lets the samplers of Smelt say what is wrong with the arguments that they get."""
         super().__init_subclass__(**options)
         if cls.__module__ == __name__:
-            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
+            checked_methods(cls)
 
     @abstractmethod
     def __iter__(self) -> Iterator[int]:
@@ -161,7 +161,7 @@ class DistributedSampler(Sampler):
 
     def __init__(
         self,
-        dataset: Sized,
+        dataset: Any,
         num_replicas: int,
         rank: int,
         shuffle: bool = True,
@@ -171,6 +171,11 @@ class DistributedSampler(Sampler):
         if not 0 <= rank < num_replicas:
             raise ArgumentError(
                 f"DistributedSampler: rank={rank} is none of 0 to {num_replicas - 1}"
+            )
+        if not isinstance(dataset, Sized):
+            kind = type(dataset).__name__
+            raise ArgumentTypeError(
+                f"DistributedSampler: a {kind} is no dataset: it has no __len__"
             )
         self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
         self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
@@ -215,6 +220,10 @@ class BatchSampler(Sampler):
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
         if batch_size < 1:
             raise ArgumentError(f"BatchSampler: batch_size={batch_size}; it is at least 1")
+        if not isinstance(sampler, Iterable):
+            raise ArgumentTypeError(
+                f"BatchSampler: sampler is a {type(sampler).__name__}, which gives no indices"
+            )
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]

@@ -7,14 +7,13 @@ x, y = scale.transform(training), scale.transform(held_out)
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from smelt import dtypes
-from smelt.data.column import library_of
-from smelt.data.fitted import FittedTransform
+from smelt.data.fitted import FittedTransform, is_column
 from smelt.data.table import Table, as_table
 from smelt.deprecated import rename, renamed_method, renamed_property
 from smelt.errors import ArgumentError, DTypeError, ShapeError, StateError
@@ -24,6 +23,36 @@ from smelt.tensor import Tensor, as_tensor
 __all__ = ["MinMaxScaler", "Scaling", "StandardScaler"]
 
 rename(__name__, {"MinMax": "MinMaxScaler", "Standardise": "StandardScaler"})
+
+
+class _Statistics(NamedTuple):
+    """What is known of columns: each float64 of shape (columns,), or () for one alone."""
+
+    rows: int
+    mean: np.ndarray
+    squares: np.ndarray  # the sum of the squared distances from the mean
+    smallest: np.ndarray
+    largest: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> _Statistics:
+        """Returns those of (n, columns) or (n,)."""
+        mean = x.mean(0, dtype=np.float64)
+        squares = np.square(x - mean).sum(0, dtype=np.float64)
+        smallest, largest = x.min(0).astype(np.float64), x.max(0).astype(np.float64)
+        return cls(len(x), mean, squares, smallest, largest)
+
+    def with_more(self, more: _Statistics) -> _Statistics:
+        """Returns those of both data together (Chan, Golub and LeVeque 1979)."""
+        rows = self.rows + more.rows
+        apart = more.mean - self.mean
+        return _Statistics(
+            rows,
+            self.mean + apart * (more.rows / rows),
+            self.squares + more.squares + np.square(apart) * (self.rows * more.rows / rows),
+            np.minimum(self.smallest, more.smallest),
+            np.maximum(self.largest, more.largest),
+        )
 
 
 class Scaling(FittedTransform):
@@ -42,10 +71,11 @@ class Scaling(FittedTransform):
         self.constant = constant
         self.shift: np.ndarray | None = None
         self.scale: np.ndarray | None = None
+        self._statistics: _Statistics | None = None
 
     @abstractmethod
-    def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns shift and scale for float numbers of shape (n, ...)."""
+    def _measured(self, known: _Statistics) -> tuple[np.ndarray, np.ndarray]:
+        """Returns shift and scale."""
 
     def fit(self, x: Any, y: object = None, *, names: Sequence[str] | None = None) -> Self:
         """Takes shift and scale from data.
@@ -64,21 +94,36 @@ class Scaling(FittedTransform):
             ShapeError: `x` has another number of axes.
             DTypeError: a column holds text.
         """
-        given, table = self._numbers(x, None)
-        array = np.asarray(given)
-        if array.ndim not in (1, 2):
-            raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
-        if not array.size:
-            raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
+        self._statistics = self.feature_names_in_ = self.n_features_in_ = None
+        self.partial_fit(x, names=names)
+        self._require_varied(names)
+        return self
+
+    def partial_fit(self, x: Any, y: object = None, *, names: Sequence[str] | None = None) -> Self:
+        """Takes shift and scale from these data and those before, such as the blocks of a file.
+
+        A column that is constant so far is an error only when it is used.
+
+        Args and other errors are as in `fit`.
+
+        Raises:
+            ShapeError: there are other columns than before, too.
+        """
+        known, table = self._statistics_of(x)
         named = names if table is None else table.names
-        self._check_columns("missing values (nan)", np.isnan(array).any(0), named)
-        constant = array.max(0) == array.min(0)
-        if self.constant == "error":
-            self._check_columns('one value only (constant="keep" lets it pass)', constant, named)
-        self.shift, scale = self._measured(array)
-        self.scale = np.where(constant, 1.0, scale)
-        self.feature_names_in_ = None if table is None else table.names
-        self.n_features_in_ = self.shift.size
+        self._check_columns("missing values (nan)", np.isnan(known.largest), named)
+        before = self._statistics
+        if before is not None:
+            if before.mean.shape != known.mean.shape:
+                raise ShapeError(
+                    f"{self._name}: data with {known.mean.size} columns after {before.mean.size}"
+                )
+            known = before.with_more(known)
+        elif table is not None:
+            self.feature_names_in_ = table.names
+        self.shift, scale = self._measured(known)
+        self.scale = np.where(known.smallest == known.largest, 1.0, scale)
+        self._statistics, self.n_features_in_ = known, self.shift.size
         return self
 
     def transform(self, x: Any, out: np.ndarray | None = None) -> Any:
@@ -99,14 +144,14 @@ class Scaling(FittedTransform):
             ShapeError: `x` has another number of columns.
             DTypeError: a column holds text.
         """
-        return self._mapped(x, lambda values: self._forward(values, out))
+        return self._mapped(x, lambda v, shift, scale: self._forward(v, shift, scale, out))
 
     def inverse_transform(self, x: Any) -> Any:
         """Returns values on the new scale brought back to the old one.
 
         Args and errors are as in `transform`.
         """
-        return self._mapped(x, self._backward)
+        return self._mapped(x, lambda values, shift, scale: values * scale + shift)
 
     inverse = renamed_method("inverse", "inverse_transform")
 
@@ -146,51 +191,75 @@ class Scaling(FittedTransform):
         if shift.shape != scale.shape:
             raise StateError(f"{self._name}: shift {shift.shape} and scale {scale.shape} differ")
         self._restore_columns(state_dict, shift.size)
-        self.shift, self.scale = shift, scale
+        self.shift, self.scale, self._statistics = shift, scale, None
         return self
 
-    def _forward(self, x: Any, out: np.ndarray | None) -> Any:
-        shift, scale = self._for(x)
+    def _forward(self, x: Any, shift: Any, scale: Any, out: np.ndarray | None) -> Any:
         if isinstance(x, Tensor):
             return (x - shift) / scale
         moved = np.subtract(x, shift, out=out)
         return np.divide(moved, scale, out=moved)
 
-    def _backward(self, x: Any) -> Any:
-        shift, scale = self._for(x)
-        return x * scale + shift
-
-    def _mapped(self, x: Any, function: Any) -> Any:
-        """Returns what a function makes of the numbers of `x`, in the form of `x`."""
-        self._fitted()
+    def _mapped(self, x: Any, function: Callable[[Any, Any, Any], Any]) -> Any:
+        """Returns what a function makes of the numbers of `x`, with shift and scale."""
+        shift, scale = self._fitted()
         numbers, table = self._numbers(x, self.feature_names_in_)
-        moved = function(numbers)
         if table is None:
-            return moved
-        columns = zip(table.names, np.moveaxis(moved, 1, 0), strict=True)
-        return Table({name: np.ascontiguousarray(column) for name, column in columns})
+            return function(numbers, *self._for(numbers))
+        if len(table.names) != shift.size:
+            self._require_columns(len(table.names))
+        # one by one, and with Python's numbers, which leave the dtype of the column alone
+        scales = zip(shift.reshape(-1).tolist(), scale.reshape(-1).tolist(), strict=True)
+        pairs = zip(table.names, scales, strict=True)
+        return Table({name: function(table[name], *scaled) for name, scaled in pairs})
+
+    def _statistics_of(self, x: Any) -> tuple[_Statistics, Table | None]:
+        """Returns the statistics of data, and the table that they are, if they are one."""
+        numbers, table = self._numbers(x, None)
+        if table is None:
+            array = np.asarray(numbers)
+            if array.ndim not in (1, 2):
+                raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
+            if not array.size:
+                raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
+            return _Statistics.of(array), None
+        if self.feature_names_in_ is not None:
+            table = table.select(*self.feature_names_in_)
+        if not len(table):
+            raise ArgumentError(f"{self._name}: the table has no rows to measure")
+        columns = [_Statistics.of(table[name]) for name in table.names]
+        stacked = (np.array(values) for values in zip(*(c[1:] for c in columns), strict=True))
+        return _Statistics(len(table), *stacked), table
 
     def _numbers(self, x: Any, names: list[str] | None) -> tuple[Any, Table | None]:
-        """Returns the numbers of `x`, and the table that they stand in, if it is one."""
+        """Returns the numbers of `x`, or the table of numbers that it is."""
         if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and x.dtype.names is None):
             if isinstance(x, np.ndarray) and x.dtype.kind not in "biuf":
                 raise DTypeError(f"{self._name}: x holds {x.dtype}, and only numbers have a scale")
             return x, None
-        if isinstance(x, (list, tuple)) or (
-            library_of(x) in ("pandas", "polars", "pyarrow") and not hasattr(x, "columns")
-        ):
+        if isinstance(x, (list, tuple)) or is_column(x):
             return self._numbers(np.asarray(x), names)
         table = as_table(x).select(*names) if names is not None else as_table(x)
         if table.text:
             raise DTypeError(
                 f"{self._name}: column {table.text[0]!r} holds text; select the columns of numbers"
             )
-        return np.stack([table[name].astype(np.float64) for name in table.names], 1), table
+        return None, table
 
     def _fitted(self) -> tuple[np.ndarray, np.ndarray]:
         if self.shift is None or self.scale is None:
             raise ArgumentError(f"{self._name}: fit it to the training data first")
+        self._require_varied(None)
         return self.shift, self.scale
+
+    def _require_varied(self, names: Sequence[str] | None) -> None:
+        known = self._statistics
+        if known is not None and self.constant == "error":
+            self._check_columns(
+                'one value only (constant="keep" lets it pass)',
+                known.smallest == known.largest,
+                names or self.feature_names_in_,
+            )
 
     def _for(self, x: Tensor | np.ndarray) -> tuple[Any, Any]:
         """Returns shift and scale in the form that suits `x`."""
@@ -253,11 +322,12 @@ class StandardScaler(Scaling):
     mean = renamed_property("mean", "mean_")
     std = renamed_property("std", "scale_")
 
-    def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if len(x) <= self.ddof:
-            raise ArgumentError(f"StandardScaler: ddof={self.ddof} needs more than {len(x)} rows")
-        mean = x.mean(0, dtype=np.float64)
-        return mean, x.std(0, dtype=np.float64, ddof=self.ddof)
+    def _measured(self, known: _Statistics) -> tuple[np.ndarray, np.ndarray]:
+        if known.rows <= self.ddof:
+            raise ArgumentError(
+                f"StandardScaler: ddof={self.ddof} needs more than {known.rows} rows"
+            )
+        return known.mean, np.sqrt(known.squares / (known.rows - self.ddof))
 
 
 class MinMaxScaler(Scaling):
@@ -314,16 +384,16 @@ class MinMaxScaler(Scaling):
         """(low, high)."""
         return self.low, self.high
 
-    def _forward(self, x: Any, out: np.ndarray | None) -> Any:
-        moved = super()._forward(x, out)
+    def _forward(self, x: Any, shift: Any, scale: Any, out: np.ndarray | None) -> Any:
+        moved = super()._forward(x, shift, scale, out)
         if not self.clip:
             return moved
         if isinstance(moved, Tensor):
             return moved.clamp(self.low, self.high)
         return np.clip(moved, self.low, self.high, out=out)
 
-    def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        smallest, largest = x.min(0).astype(np.float64), x.max(0).astype(np.float64)
+    def _measured(self, known: _Statistics) -> tuple[np.ndarray, np.ndarray]:
+        smallest, largest = known.smallest, known.largest
         extent = np.where(largest > smallest, largest - smallest, self.high - self.low)
         scale = extent / (self.high - self.low)
         return smallest - self.low * scale, scale

@@ -14,10 +14,12 @@ from smelt.data.fitted import is_column
 from smelt.data.table import Table, as_table
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked
 
 __all__ = ["split_in_time", "windows"]
 
 
+@checked
 def windows(
     series: Any,
     length: int,
@@ -30,8 +32,8 @@ def windows(
         inputs[i] = series[i * stride : i * stride + length]
         targets[i] = series[i * stride + length : i * stride + length + horizon]
 
-    The windows share the memory of one copy of the series. Divide a series by `split_in_time` first, and make
-    windows of each part, so that none of training looks into what is held out.
+    The windows share the memory of one copy of the series. Divide a series by `split_in_time`
+    first, and make windows of each part, so that none of training looks into what is held out.
 
     Args:
         series: in the order of time: (time,) or (time, features), an array, a Tensor or a column;
@@ -73,6 +75,7 @@ def windows(
     return TensorDataset(from_numpy(seen), from_numpy(next_ones))
 
 
+@checked
 def split_in_time(data: Any, lengths: Sequence[int | float], gap: int = 0) -> list[Any]:
     """Returns parts of data in the order of time: the first part is the earliest.
 

@@ -15,6 +15,7 @@ from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, ShapeError
 from smelt.markup import GAP, cut, note, table
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked, checked_methods
 
 __all__ = ["Table", "as_table"]
 
@@ -23,6 +24,7 @@ ROWS, COLUMNS = 20, 20  # of a table in a notebook
 SHOWN = 5  # rows that a message names
 
 
+@checked_methods
 class Table:
     """Columns of one length. A column of numbers is a NumPy array, a column of text a list.
 
@@ -206,6 +208,7 @@ class Table:
         return TensorDataset(self.tensor(*chosen), self.tensor(*targets))
 
 
+@checked
 def as_table(data: Any) -> Table:
     """Returns data as a Table; one that is a Table already, as it is.
 

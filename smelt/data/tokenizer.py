@@ -10,10 +10,12 @@ from smelt.atomic import read_bytes
 from smelt.data.vocabulary import PADDING, padded
 from smelt.errors import ArgumentError, BoundsError, FileError, MissingExtra, StateError
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked_methods
 
 __all__ = ["Tokenizer"]
 
 
+@checked_methods
 class Tokenizer:
     """Numbers for texts, and back, by a tokenizer of the library `tokenizers`.
 

@@ -26,6 +26,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.random import Generator, rand, uniform
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked_methods
 from smelt.tensor.elementary import where
 
 __all__ = [
@@ -38,12 +39,19 @@ GREY = (0.299, 0.587, 0.114)  # of red, green and blue, in what an eye sees as b
 Size = int | Sequence[int]
 
 
+@checked_methods
 class ImageTransform(ABC):
     """The base of what changes images.
 
     Calling it with images and, where numbers are random, perhaps a generator, gives new images. A
     subclass defines `change`.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets the classes of Smelt say what is wrong with the arguments that they get."""
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("smelt."):
+            checked_methods(cls)
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """Returns the images changed.
@@ -78,6 +86,7 @@ class ImageTransform(ABC):
         """Returns the changed images of floats (n, channels, height, width)."""
 
 
+@checked_methods
 class Compose:
     """One transform after the other.
 
@@ -96,6 +105,7 @@ class Compose:
         return x
 
 
+@checked_methods
 class ToTensor:
     """Makes float32 (channels, height, width) of a picture, uint8 values as 0 to 1.
 

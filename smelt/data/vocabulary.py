@@ -11,6 +11,7 @@ import numpy as np
 from smelt.deprecated import rename
 from smelt.errors import ArgumentError, BoundsError, StateError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked, checked_methods
 
 __all__ = ["PADDING", "UNKNOWN", "Vocabulary", "padded", "split_words"]
 
@@ -30,6 +31,7 @@ def split_words(text: str) -> list[str]:
     return text.lower().split()
 
 
+@checked_methods
 class Vocabulary:
     """Numbers for tokens, and back.
 
@@ -68,6 +70,7 @@ class Vocabulary:
             raise ArgumentError(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
 
     @classmethod
+    @checked
     def build(
         cls,
         texts: Iterable[str],
@@ -108,6 +111,7 @@ class Vocabulary:
         return cls(chosen, specials, tokenise, join)
 
     @classmethod
+    @checked
     def characters(cls, texts: Iterable[str], specials: Sequence[str] = ()) -> Self:
         """Returns the vocabulary of the characters of some texts, in the order of the alphabet.
 

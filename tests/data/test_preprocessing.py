@@ -80,6 +80,29 @@ def test_only_numbers_have_a_scale() -> None:
         StandardScaler().fit(Table({"a": np.zeros(0)}))
 
 
+@pytest.mark.parametrize("make", [StandardScaler, MinMaxScaler])
+def test_blocks_of_data_are_fitted_as_the_whole(make: Any) -> None:
+    x = np.random.default_rng(0).normal(100, 3, (1000, 2))
+    whole, parts = make().fit(x), make()
+    for start in range(0, 1000, 170):
+        parts.partial_fit(x[start : start + 170])
+    assert parts.transform(x) == pytest.approx(whole.transform(x), abs=1e-9)
+    assert parts.fit(X).transform(X).tolist() == make().fit(X).transform(X).tolist()
+    table = Table({"a": x[:, 0], "b": x[:, 1].astype(np.float32)})
+    by_name = make().fit(table.select("b", "a")).partial_fit(table)
+    scaled = by_name.transform(table)
+    assert (scaled.names, scaled["b"].dtype) == (["b", "a"], np.float32)
+    with pytest.raises(ShapeError, match="data with 1 columns after 2"):
+        parts.partial_fit(x[:, :1])
+
+
+def test_a_column_that_is_constant_so_far_is_an_error_when_used() -> None:
+    scale = StandardScaler().partial_fit(np.ones((3, 1)))
+    with pytest.raises(ArgumentError, match="column 0 with one value only"):
+        scale.transform(np.ones((1, 1)))
+    assert scale.partial_fit(np.zeros((3, 1))).transform(np.array([[0.5]])).tolist() == [[0]]
+
+
 # --- filling in -------------------------------------------------------------------------------
 
 
