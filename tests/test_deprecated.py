@@ -43,17 +43,11 @@ def test_no_other_name_is_there() -> None:
 
 def test_old_arguments_are_the_new_ones_and_say_so() -> None:
     model = nn.Linear(2, 1)
-    x = data.TensorDataset(np.ones((4, 2), np.float32), np.ones((4, 1), np.float32))
+    x, y = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
     options: dict[str, Any] = {"optimiser": optim.SGD(model.parameters())}
     with pytest.warns(DeprecationWarning, match=r"training_step\(optimiser=...\) is .* optimizer"):
         step = train.training_step(model, loss=F.mse_loss, **options)
-    options = {"look": lambda: {"seen": 1.0}}
-    with pytest.warns(
-        DeprecationWarning, match=r"fit\(look=...\) is now called validate"
-    ) as caught:
-        history = train.fit(model, step, x, epochs=1, batch_size=2, **options)
-    assert history.epochs[0].held_out == {"seen": 1.0}
-    assert caught[0].filename == __file__
+    assert step(x, y).shape == ()
 
 
 @pytest.mark.parametrize(

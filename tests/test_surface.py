@@ -19,16 +19,9 @@ PACKAGE = Path(smelt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 500  # lines a file
 EXTRAS = {
-    "matplotlib",
-    "rich",
-    "polars",
-    "PIL",
-    "safetensors",
-    "h5py",
+    "PIL", "h5py", "matplotlib", "pandas", "polars", "pyarrow", "rich", "sacrebleu", "safetensors",
     "tokenizers",
-    "pandas",
-    "pyarrow",
-}
+}  # fmt: skip
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

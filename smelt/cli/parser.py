@@ -2,7 +2,8 @@
 
 A parameter without a default is a positional argument, one with a default an option. `Path | None`
 and `int | None` mean an option that may be left out, `list[Path]` one argument or more, `Literal` a
-choice, `Annotated[int, Within(1)]` a number in a range.
+choice, `Literal | None` a positional one that may be left out, `Annotated[int, Within(1)]` a number
+in a range.
 """
 
 from __future__ import annotations
@@ -130,8 +131,10 @@ def _add_argument(
     parser: _CommandParser, parameter: inspect.Parameter, kind: Any, text: str
 ) -> None:
     options: dict[str, Any] = {"help": text.replace("%", "%%")}
+    is_optional = False
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         kind = next(option for option in typing.get_args(kind) if option is not types.NoneType)
+        is_optional = typing.get_origin(kind) is Literal
     if typing.get_origin(kind) is Literal:
         options["choices"] = typing.get_args(kind)
     elif typing.get_origin(kind) is Annotated:
@@ -142,7 +145,9 @@ def _add_argument(
         options |= {"type": kind, "nargs": "+", "metavar": parameter.name.upper().rstrip("S")}
     else:
         options |= {"type": kind, "metavar": parameter.name.upper()}
-    if parameter.default is parameter.empty:
+    if is_optional:
+        options |= {"nargs": "?", "default": parameter.default}
+    if parameter.default is parameter.empty or is_optional:
         parser.add_argument(parameter.name, **options)
         return
     if parameter.default is not None:

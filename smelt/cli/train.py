@@ -9,14 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from smelt.cli.parser import Within
 from smelt.data.digits import TRAINING, samples
+from smelt.errors import ArgumentError, FileError
 from smelt.recipes import digits
 from smelt.settings import settings
 from smelt.starting import INTERRUPTED
-from smelt.train import new_folder, progress
+from smelt.train import new_folder, progress, read_config
 
 __all__ = ["train"]
 
@@ -24,12 +25,13 @@ SEEDS = 1 << 64  # the generator takes the lowest 64 bits: a larger seed would r
 
 
 def train(
-    recipe: Literal["digits"],
-    epochs: Annotated[int, Within(1)] = 60,
-    lr: Annotated[float, Within(0)] = 5e-3,
-    batch_size: Annotated[int, Within(1, TRAINING)] = 64,
-    seed: Annotated[int, Within(0, SEEDS - 1)] = 0,
+    recipe: Literal["digits"] | None = None,
+    epochs: Annotated[int, Within(1)] | None = None,
+    lr: Annotated[float, Within(0)] | None = None,
+    batch_size: Annotated[int, Within(1, TRAINING)] | None = None,
+    seed: Annotated[int, Within(0, SEEDS - 1)] | None = None,
     out: Path | None = None,
+    resume: Path | None = None,
     threads: Annotated[int, Within(1)] | None = None,
 ) -> int:
     """Train a network on real data and keep the run in a folder.
@@ -37,35 +39,52 @@ def train(
     digits: a multilayer perceptron 64-128-64-10 learns 1,437 handwritten digits (8 x 8 pixels,
     bundled with Smelt) with Adam, and is tested on 360 others.
 
-    The folder holds model.safetensors, metrics.jsonl, config.json, curves.png and confusion.png.
-    Ctrl-C ends a training early and keeps the model of the last finished epoch.
+    The folder holds model.safetensors, metrics.jsonl, config.json, checkpoint.safetensors,
+    curves.png and confusion.png. Ctrl-C ends a training early and keeps it as it is; `smelt train
+    --resume RUN` goes on with it, and ends with the same bits as if it had not been ended.
 
     Args:
         recipe: what to train
-        epochs: passes over the training data
-        lr: learning rate at the start; it falls to 0 along half a cosine
-        batch_size: samples a step
-        seed: of the first weights and of the order of the samples
+        epochs: passes over the training data (default: 60)
+        lr: learning rate at the start; it falls to 0 along half a cosine (default: 0.005)
+        batch_size: samples a step (default: 64)
+        seed: of the first weights and of the order of the samples (default: 0)
         out: new folder for the run (default: runs/RECIPE-1, or the next free number)
+        resume: folder of a run to go on with, by its own settings
         threads: how many threads to use; results do not depend on it (default: as many as there
             are cores)
     """
     imported = time.process_time()
-    folder = new_folder("runs", recipe) if out is None else out
-    passes = _counted(epochs, "epoch")
-    print(f"smelt train {recipe}: seed {seed}, {passes}, run folder {folder}", flush=True)
+    given = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if resume is not None:
+        recipe, folder, chosen = _resumed(resume, {"recipe": recipe, "out": out, **chosen})
+    elif recipe is None:
+        raise ArgumentError("train: say what to train (digits), or --resume RUN")
+    else:
+        folder = new_folder("runs", recipe) if out is None else out
+    config = {**digits.DEFAULTS, **chosen}
+    passes = _counted(config["epochs"], "epoch")
+    print(f"smelt train {recipe}: seed {config['seed']}, {passes}, run folder {folder}", flush=True)
     with settings(threads=threads):
-        result = digits.run(
-            folder,
-            epochs=epochs,
-            lr=lr,
-            batch_size=batch_size,
-            seed=seed,
-            callbacks=[progress()],
-        )
+        result = digits.run(folder, **config, callbacks=[progress()], resume=resume is not None)
     for line in _report(result, folder, imported):
         print(line)
     return INTERRUPTED if result.history.interrupted else 0
+
+
+def _resumed(run: Path, given: dict[str, Any]) -> tuple[Literal["digits"], Path, dict[str, Any]]:
+    """Returns recipe, folder and settings of a run that goes on."""
+    more = [name for name, value in given.items() if value is not None]
+    if more:
+        raise ArgumentError(
+            f"train --resume goes on by the settings of the run; leave out {', '.join(more)}"
+        )
+    config = read_config(run)
+    recipe = config.pop("recipe", None)
+    if recipe != "digits" or config.keys() != digits.DEFAULTS.keys():
+        raise FileError(f"{run}: holds no run of smelt train")
+    return "digits", run, config
 
 
 def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[str]:
@@ -78,8 +97,8 @@ def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[st
         yield f"test accuracy  {result.accuracy:.4f} ({right} of {result.held_out} held-out digits)"
     yield f"run folder     {folder}"
     yield f"files          {', '.join(sorted(path.name for path in folder.iterdir()))}"
-    trace = sum(times.trace for times in result.step.times)
-    compiling = sum(times.compile for times in result.step.times)
+    trace = sum(times.trace for step in result.steps for times in step.times)
+    compiling = sum(times.compile for step in result.steps for times in step.times)
     training = history.seconds - trace - compiling
     yield (
         f"time           import {imported:.2f} s, trace {trace:.2f} s, compile {compiling:.2f} s, "

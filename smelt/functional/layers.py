@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from smelt.autodiff.composition import is_plain, of_one_float
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.layer_norm_value import LayerNorm
 from smelt.ops import indexing
 from smelt.ops.contraction import matmul, swap_last
 from smelt.ops.iota import iota
@@ -106,10 +108,20 @@ def layer_norm(
     x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     _check_normalized("layer_norm", x, shape, weight, bias)
-    axes = tuple(range(-len(shape), 0))
-    centred = wide(x) - wide(x).mean(axes, True)
-    y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
-    return _scaled(y, weight, bias).to(x.dtype)
+
+    def definition(x: Tensor, *given: Tensor) -> Tensor:
+        rest = list(given)
+        weight = rest.pop(0) if has_weight else None
+        axes = tuple(range(-len(shape), 0))
+        centred = wide(x) - wide(x).mean(axes, True)
+        y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
+        return _scaled(y, weight, rest[0] if rest else None).to(x.dtype)
+
+    has_weight = weight is not None
+    given = [tensor for tensor in (x, weight, bias) if tensor is not None]
+    if is_plain(*given) and of_one_float(given):
+        return LayerNorm(definition, len(shape), eps, has_weight, bias is not None)(*given)
+    return definition(*given)
 
 
 def rms_norm(

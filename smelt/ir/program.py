@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from smelt.dtypes import DType
 from smelt.ir.loops import Kernel
-from smelt.ir.symbolic import is_symbolic
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,19 +102,17 @@ Part = Call | Check | Repeat | Branch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A whole step: its slots, the bytes of its arena, and what runs in order."""
+    """A whole step: its slots, the bytes of its arena, and what runs in order.
+
+    It `is_dynamic` when arguments have symbolic extents, so that it serves more than one shape: it
+    gets their numbers as parameters then, whether it uses them or not.
+    """
 
     name: str
     slots: tuple[Slot, ...]
     arena_bytes: int
     body: tuple[Part, ...]
-
-    @property
-    def is_dynamic(self) -> bool:
-        """Whether extents are symbolic: the program serves more than one shape."""
-        shapes = [slot.shape for slot in self.slots]
-        shapes += [buffer.shape for kernel in self.kernels for buffer in kernel.buffers]
-        return any(is_symbolic(extent) for shape in shapes for extent in shape)
+    is_dynamic: bool = False
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:

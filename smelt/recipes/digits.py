@@ -21,10 +21,11 @@ from smelt.data import DataLoader, TensorDataset, load_digits
 from smelt.random import manual_seed
 from smelt.tensor import Tensor
 
-__all__ = ["CLASSES", "Result", "classify", "make_model", "run"]
+__all__ = ["CLASSES", "DEFAULTS", "Result", "classify", "make_model", "run"]
 
 CLASSES = 10
 DROPOUT = 0.3
+DEFAULTS: dict[str, Any] = {"epochs": 60, "lr": 5e-3, "batch_size": 64, "seed": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ class Result:
 
     Attributes:
         history: of every finished epoch.
-        step: the compiled training step.
+        steps: the compiled training steps.
         held_out: how many digits were held out.
     """
 
     history: train.History
-    step: Any
+    steps: list[Any]
     held_out: int
 
     @property
@@ -70,18 +71,20 @@ def run(
     batch_size: int = 64,
     seed: int = 0,
     callbacks: Sequence[train.Callback] = (),
+    resume: bool = False,
 ) -> Result:
     """Trains on the bundled digits, tests on those held out, and keeps everything in a folder.
 
     After Ctrl-C the folder has all but the figures.
 
     Args:
-        folder: a new folder for weights, metrics, settings and figures.
+        folder: a new folder for weights, metrics, settings, the checkpoint and figures.
         epochs: passes over the training digits.
         lr: Adam's learning rate at the start; it falls to 0 along half a cosine.
         batch_size: digits a step.
         seed: of the first weights and of the order of the digits; the split is always the same.
         callbacks: whom else to tell about each epoch.
+        resume: whether to go on with the run in the folder; the settings must be its own.
 
     Raises:
         FileError: the folder cannot be written, or holds a run already.
@@ -96,21 +99,26 @@ def run(
     optimizer = optim.Adam(model.parameters(), lr=lr)
     steps = max(1, epochs * len(DataLoader(training, batch_size)))
     schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    step = train.training_step(model, optimizer, F.cross_entropy, schedule)
-    metrics: dict[str, Any] = {"loss": F.cross_entropy, "accuracy": train.accuracy}
-    run_folder = train.RunFolder(folder, model, {"recipe": "digits", **config})
+    settings = {"recipe": "digits", **config}
+    run_folder = train.RunFolder(folder, model, settings, resume=resume)
     history = train.fit(
         model,
-        step,
+        F.cross_entropy,
+        optimizer,
         training,
         epochs=epochs,
         batch_size=batch_size,
-        validate=train.evaluator(model, metrics, held_out),
-        callbacks=(run_folder, *callbacks),
+        validation=held_out,
+        metrics={"accuracy": train.accuracy},
+        scheduler=schedule,
+        callbacks=callbacks,
+        run=run_folder,
+        resume=resume,
+        progress=False,
     )
     if history.epochs and not history.interrupted:
         draw(run_folder.path, model, history, held_out)
-    return Result(history, step, len(held_out))
+    return Result(history, run_folder.training.update.steps, len(held_out))
 
 
 def draw(folder: Path, model: nn.Module, history: train.History, held_out: TensorDataset) -> None:

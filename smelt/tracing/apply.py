@@ -13,7 +13,7 @@ import numpy as np
 from numpy import asarray, ndarray
 
 from smelt import errors
-from smelt.dtypes import ALL, DType, bool_, float32, float64, int64
+from smelt.dtypes import ALL, DType, bool_, float32, float64, int32, int64
 from smelt.errors import DTypeError
 from smelt.ir.symbolic import is_symbolic
 from smelt.location import running
@@ -175,8 +175,8 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
         return None
     known = _constants.get((number, key)) if number else None
     if known is None:
-        if dtype is int64 and not MIN_INT64 <= number <= MAX_INT64:
-            return None
+        if not dtype.is_float and number.bit_length() >= 8 * dtype.itemsize:
+            return None  # but for the lowest number, which takes the long way, it does not fit
         known = as_tensor(number, dtype)
         if number and number == number:  # 0.0 equals -0.0, and nan does not equal itself
             known.stored.flags.writeable = False
@@ -188,9 +188,15 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
 
 FLOATS = frozenset(filter(lambda dtype: dtype.is_float, ALL))
 MANY_CONSTANTS = 4096
-MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
 _constants: dict[tuple[Any, Any], Tensor] = {}
-_WEAK = {(float, float32), (int, float32), (float, float64), (int, float64), (int, int64)}
+_WEAK = {
+    (float, float32),
+    (int, float32),
+    (float, float64),
+    (int, float64),
+    (int, int32),
+    (int, int64),
+}
 
 
 class TapeEntry:

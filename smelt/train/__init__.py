@@ -2,33 +2,102 @@
 
 from smelt.deprecated import rename
 from smelt.train.background import BackgroundEvaluator, Evaluation
-from smelt.train.evaluate import evaluator, predict
-from smelt.train.fit import fit, training_step
-from smelt.train.history import Callback, Epoch, History
-from smelt.train.metrics import accuracy, confusion_matrix
+from smelt.train.early_stopping import EarlyStopping
+from smelt.train.evaluate import evaluate, evaluator, predict
+from smelt.train.fit import fit
+from smelt.train.history import Callback, Epoch, History, Progress, StopTraining
+from smelt.train.learning_rate import RangeTest, find_learning_rate
+from smelt.train.loggers import MLflowLogger, TensorBoardLogger
+from smelt.train.metrics import (
+    AUROC,
+    BLEU,
+    Accuracy,
+    AveragePrecision,
+    ClassificationMetric,
+    ConfusionMatrix,
+    ExpectedCalibrationError,
+    F1Score,
+    FBetaScore,
+    LogLoss,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    Metric,
+    Perplexity,
+    Precision,
+    R2Score,
+    Recall,
+    RootMeanSquaredError,
+    TopKAccuracy,
+    accuracy,
+    as_metric,
+    confusion_matrix,
+)
 from smelt.train.progress import progress
-from smelt.train.run import RunFolder, new_folder, read_config, read_metrics, read_model
+from smelt.train.run import (
+    RunFolder,
+    new_folder,
+    read_checkpoint,
+    read_config,
+    read_metrics,
+    read_model,
+)
+from smelt.train.seeds import seed_everything
+from smelt.train.step import training_step
+from smelt.train.training import Training
 from smelt.train.writer import MetricsWriter
 
 rename(__name__, {"examiner": "evaluator"})
 
 __all__ = [
+    "AUROC",
+    "BLEU",
+    "Accuracy",
+    "AveragePrecision",
     "BackgroundEvaluator",
     "Callback",
+    "ClassificationMetric",
+    "ConfusionMatrix",
+    "EarlyStopping",
     "Epoch",
     "Evaluation",
+    "ExpectedCalibrationError",
+    "F1Score",
+    "FBetaScore",
     "History",
+    "LogLoss",
+    "MLflowLogger",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "Metric",
     "MetricsWriter",
+    "Perplexity",
+    "Precision",
+    "Progress",
+    "R2Score",
+    "RangeTest",
+    "Recall",
+    "RootMeanSquaredError",
     "RunFolder",
+    "StopTraining",
+    "TensorBoardLogger",
+    "TopKAccuracy",
+    "Training",
     "accuracy",
+    "as_metric",
     "confusion_matrix",
+    "evaluate",
     "evaluator",
+    "find_learning_rate",
     "fit",
     "new_folder",
     "predict",
     "progress",
+    "read_checkpoint",
     "read_config",
     "read_metrics",
     "read_model",
+    "seed_everything",
     "training_step",
 ]

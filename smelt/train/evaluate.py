@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-import numpy as np
-
+from smelt import tree
 from smelt.compiler import compile
-from smelt.data import TensorDataset
+from smelt.errors import ArgumentError, ShapeError
+from smelt.location import warn
 from smelt.nn.module import Module
-from smelt.tensor import Tensor, as_tensor
+from smelt.tensor import Tensor
+from smelt.tensor.apply import as_tensor
+from smelt.tensor.checked import checked
+from smelt.tensor.shaping import cat
 from smelt.tracing.engine import no_grad
+from smelt.train import held_out
+from smelt.train.batch import call, parts, split
+from smelt.train.metrics import Figure, FunctionMetric, Metric, Total, as_metrics
 
-__all__ = ["Function", "evaluating", "evaluator", "predict"]
+__all__ = ["Function", "evaluate", "evaluating", "evaluator", "predict"]
 
-Function = Callable[[Tensor, Tensor], Tensor]  # (the model's output, what it should be) -> a number
-BATCH = 1024  # samples a native call
+Function = Callable[[Any, Any], Tensor]  # (the model's output, what it should be) -> a number
 
 
 @contextmanager
-def evaluating(model: Module) -> Iterator[None]:
-    """Within the block the model is in evaluation mode and no gradients are kept."""
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
+def evaluating(model: Any) -> Iterator[None]:
+    """Within the block a model is in evaluation mode and no gradients are kept.
+
+    Args:
+        model: a Module; of any other function only gradients are spared.
+    """
+    modules = list(model.modules()) if isinstance(model, Module) else []
+    before = [(module, module.training) for module in modules]
+    if isinstance(model, Module):
+        model.eval()
     try:
         with no_grad():
             yield
@@ -32,58 +44,188 @@ def evaluating(model: Module) -> Iterator[None]:
             module.training = training
 
 
-def evaluator(
-    model: Module, functions: Mapping[str, Function], data: TensorDataset
-) -> Callable[[], dict[str, float]]:
-    """Returns a function that tells how good the model is at the moment.
+@checked
+def evaluate(
+    model: Callable[..., Any],
+    data: Any,
+    metrics: Any = (),
+    *,
+    loss: Function | None = None,
+    batch_size: int = held_out.BATCH,
+) -> dict[str, Any]:
+    """Returns how good a model is on data: name -> figure.
+
+    Model and metrics are compiled together. The figures are exact: those of all data at once,
+    however they are cut into batches. To evaluate again and again, take `evaluator`.
 
     Args:
-        model: is put into evaluation mode meanwhile.
-        functions: name -> (the model's output, the targets) -> a number that is a mean over
-            samples.
-        data: inputs and targets, each of shape (n, ...).
+        model: a Module, which is put into evaluation mode meanwhile, or any function of the inputs.
+        data: a tuple of arrays with one first extent, the last of them the target, such as (x, y);
+            a dataset whose samples are such tuples; or a DataLoader. Inputs that are tuples or
+            dicts are spread over the model's arguments: ((x, mask), y), ({"x": x, "mask": m}, y).
+        metrics: a dict, name -> metric; a list of metrics; or one alone. A metric is a `Metric`, a
+            function (output, target) -> mean over the samples of a batch, or a name: "accuracy",
+            "f1", "rmse", ...
+        loss: one more such function, whose figure is called "loss". Without `loss` and `metrics`
+            the whole batch is given to the model, which returns the loss.
+        batch_size: how many samples are measured at a time, at most. A loader has its own.
 
     Returns:
-        A function without arguments; it returns name -> value over all of `data`.
+        A float for each name; an array for metrics that are one, as a confusion matrix. The figures
+        of a metric that has several stand under `name_figure`.
+
+    Raises:
+        ArgumentError: there are no samples, a batch has no target, two figures have one name.
+        ShapeError: the arrays differ in their numbers of samples, outputs and targets do not fit.
+
+    Example:
+        >>> import smelt
+        >>> from smelt import nn, train
+        >>> x, y = smelt.randn(100, 3), smelt.randint(0, 2, (100,))
+        >>> sorted(train.evaluate(nn.Linear(3, 2), (x, y), ["accuracy", "f1"]))
+        ['accuracy', 'f1']
     """
+    return evaluator(model, data, metrics, loss=loss, batch_size=batch_size)()
+
+
+@checked
+def evaluator(
+    model: Callable[..., Any],
+    data: Any,
+    metrics: Any = (),
+    *,
+    loss: Function | None = None,
+    batch_size: int = held_out.BATCH,
+) -> Callable[[], dict[str, Any]]:
+    """Returns a function that tells how good the model is at the moment; it is compiled once.
+
+    Args:
+        model: what is evaluated.
+        data: what for, as in `evaluate`; it can be gone through more than once.
+        metrics: as in `evaluate`.
+        loss: as in `evaluate`.
+        batch_size: as in `evaluate`.
+
+    Returns:
+        A function without arguments; it returns what `evaluate` does.
+
+    Raises:
+        ArgumentError: `data` are none, two figures have one name.
+    """
+    data, metrics = _in_order(data, metrics)
+    named = _named(metrics, loss)
+    alone = not metrics and loss is None
+    batches = held_out.batches(data, batch_size, "evaluate")
 
     @compile
-    def values(x: Tensor, y: Tensor) -> list[Tensor]:
-        output = model(x)
-        return [function(output, y) for function in functions.values()]
+    def measure(batch: Any) -> list[Any]:
+        if alone:
+            return [metric.measure(call(model, *parts(batch)), batch) for metric in named.values()]
+        inputs, target = split(batch)
+        output = call(model, *inputs)
+        return [metric.measure(output, target) for metric in named.values()]
 
-    batches = [data.batch(rows) for rows in _batches(len(data))]
-    weights = [len(batch[0]) for batch in batches]
-
-    def validate() -> dict[str, float]:
+    def validate() -> dict[str, Any]:
+        totals = {name: Total(metric) for name, metric in named.items()}
         with evaluating(model):
-            rows = [[float(value) for value in values(*batch)] for batch in batches]
-        means = np.average(rows, axis=0, weights=weights)
-        return dict(zip(functions, means.tolist(), strict=True))
+            for batch in batches:
+                for total, measured in zip(totals.values(), measure(batch), strict=True):
+                    total.add(measured)
+        return _flat({name: total.figure() for name, total in totals.items()})
 
     return validate
 
 
-def predict(model: Module, inputs: Tensor) -> Tensor:
-    """Returns the model's output in evaluation mode.
+def _in_order(data: Any, metrics: Any) -> tuple[Any, Any]:
+    """Returns data and metrics, also of a caller that gives them the other way round, as was right
+    once.
+    """
+    if isinstance(data, Mapping) and data and all(map(callable, data.values())):
+        warn(
+            "evaluator(model, metrics, data) is now evaluator(model, data, metrics)",
+            DeprecationWarning,
+        )
+        return metrics, data
+    return data, metrics
+
+
+def _named(metrics: Any, loss: Function | None) -> dict[str, Metric]:
+    """Returns all metrics by name, the loss first."""
+    named = as_metrics(metrics)
+    if loss is not None and "loss" in named:
+        raise ArgumentError("evaluate: a metric is called 'loss', and there is a loss; rename one")
+    if loss is None and named:
+        return named
+    return {"loss": FunctionMetric(loss or _returned, "loss"), **named}
+
+
+def _returned(output: Any, batch: Any) -> Any:
+    """Returns the loss that the model itself returned."""
+    return output
+
+
+def _flat(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Returns figures by name; those of a dict under their metric's name and their own."""
+    flat: dict[str, Any] = {}
+    for name, figure in figures.items():
+        if isinstance(figure, dict):
+            flat |= {f"{name}_{part}": value for part, value in figure.items()}
+        else:
+            flat[name] = figure
+    return flat
+
+
+@checked
+def predict(
+    model: Callable[..., Any],
+    data: Any,
+    *,
+    has_target: bool | None = None,
+    batch_size: int = held_out.BATCH,
+) -> Any:
+    """Returns the model's outputs for all samples, in evaluation mode.
 
     Args:
-        model: any module of one input.
-        inputs: (n, ...).
+        model: a Module, or any function of the inputs.
+        data: a Tensor or array (n, ...), the only input; or what `evaluate` takes.
+        has_target: whether the last part of a batch is a target, to be left out. When None it is,
+            if a batch has several parts; say False for inputs (x, mask) without a target.
+        batch_size: how many samples are computed at a time, at most. A loader has its own.
 
     Returns:
-        (n, ...), the outputs.
+        The output, each of its Tensors with a first axis of all samples: (n, ...).
+
+    Raises:
+        ArgumentError: there are no samples.
+        ShapeError: an output has no axis of samples.
+
+    Example:
+        >>> import smelt
+        >>> from smelt import nn, train
+        >>> train.predict(nn.Linear(3, 2), smelt.randn(100, 3)).shape
+        (100, 2)
     """
 
     @compile
-    def forward(x: Tensor) -> Tensor:
-        return model(x)
+    def forward(batch: Any) -> Any:
+        several = isinstance(batch, (tuple, list)) and len(batch) > 1
+        inputs = split(batch)[0] if has_target or (has_target is None and several) else parts(batch)
+        return tree.map(as_tensor, call(model, *inputs))
 
-    data = TensorDataset(inputs)
+    batches = held_out.batches(data, batch_size, "predict")
     with evaluating(model):
-        outputs = [forward(*data.batch(rows)).numpy() for rows in _batches(len(data))]
-    return as_tensor(np.concatenate(outputs))
+        outputs = [forward(batch) for batch in batches]
+        if not outputs:
+            raise ArgumentError("predict: there are no samples")
+        return tree.map(_joined, *outputs)
 
 
-def _batches(count: int) -> list[np.ndarray]:
-    return np.array_split(np.arange(count), range(BATCH, count, BATCH))
+def _joined(*outputs: Tensor) -> Tensor:
+    shapes = {output.shape[1:] for output in outputs}
+    if not outputs[0].ndim or len(shapes) > 1:
+        given = ", ".join(map(str, dict.fromkeys(output.shape for output in outputs)))
+        raise ShapeError(
+            f"predict: outputs of shapes {given} have no common axis of samples, or "
+            "differ behind it"
+        )
+    return cat(outputs) if len(outputs) > 1 else outputs[0]

@@ -2,191 +2,181 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
 
-import numpy as np
-
-from smelt.compiler import compile
-from smelt.data import TensorDataset
-from smelt.deprecated import renamed_argument
-from smelt.errors import ArgumentError, NumericsError
+from smelt.errors import ArgumentError
 from smelt.nn.module import Module
-from smelt.tensor import Tensor
-from smelt.train.evaluate import Function
-from smelt.train.history import Callback, Epoch, History
-from smelt.train.interrupt import terminable, uninterrupted
+from smelt.ops.op import is_whole_number
+from smelt.optim.lr_scheduler import ReduceLROnPlateau
+from smelt.optim.swa_utils import AveragedModel
+from smelt.random import manual_seed
+from smelt.tensor.checked import checked
+from smelt.train.feed import feed_of
+from smelt.train.history import Callback, History
+from smelt.train.interrupt import terminable
+from smelt.train.loop import Loop
+from smelt.train.progress import is_progress
+from smelt.train.progress import progress as shown_progress
+from smelt.train.run import RunFolder, read_checkpoint
+from smelt.train.step import Loss, Optimizer, Scheduler, Update
+from smelt.train.training import Training
+from smelt.train.validation import validation_of
 
-__all__ = ["Optimizer", "Scheduler", "fit", "training_step"]
+__all__ = ["fit"]
 
-
-class Scheduler(Protocol):
-    """What changes the learning rate: any of `smelt.optim.lr_scheduler`."""
-
-    def step(self) -> Any:
-        """Goes one step on."""
-
-
-class Optimizer(Protocol):
-    """What changes the parameters: any of `smelt.optim`."""
-
-    def step(self) -> Any:
-        """Makes one update."""
-
-    def zero_grad(self) -> None:
-        """Forgets the gradients."""
+Location = str | os.PathLike[str]
 
 
-@renamed_argument("optimiser", "optimizer")
-def training_step(
-    model: Module, optimizer: Optimizer, loss: Function, schedule: Scheduler | None = None
-) -> Any:
-    """Returns the compiled step `(x, y) -> loss`: forward, gradient, optimizer and schedule.
-
-    Args:
-        model: any module of one input.
-        optimizer: holds the model's parameters.
-        loss: (the model's output, the targets) -> a number to make small.
-        schedule: goes one step on after each step of the optimizer.
-    """
-
-    @compile
-    def step(x: Tensor, y: Tensor) -> Tensor:
-        value = loss(model(x), y)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        if schedule is not None:
-            schedule.step()
-        return value
-
-    return step
-
-
-@renamed_argument("look", "validate")
+@checked
 def fit(
     model: Module,
-    step: Any,
-    data: TensorDataset,
+    loss: Loss | None,
+    optimizer: Optimizer,
+    data: Any,
     *,
-    epochs: int,
+    epochs: int | None = None,
+    steps: int | None = None,
+    steps_per_epoch: int | None = None,
     batch_size: int = 64,
-    validate: Callable[[], Mapping[str, float]] | None = None,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    target: str | Sequence[str] | None = None,
+    validation: Any = None,
+    metrics: Any = None,
+    scheduler: Scheduler | None = None,
+    scheduler_interval: Literal["step", "epoch"] = "step",
+    max_grad_norm: float | None = None,
+    accumulate: int = 1,
+    averaged: AveragedModel | None = None,
     callbacks: Sequence[Callback] = (),
+    run: RunFolder | Location | None = None,
+    resume: bool | Location = False,
+    progress: bool = True,
+    seed: int | None = None,
 ) -> History:
-    """Trains a model; each epoch is one native call.
+    """Trains a model.
 
-    Ctrl-C ends the training and is no error: the model goes back to the end of the last finished
-    epoch, the callbacks are told, and the history says `interrupted`. SIGTERM and SIGHUP do the
-    same, and then end the program.
+    Ctrl-C ends the training and is no error: the model is that of the last finished step, the
+    callbacks are told, and the history says `interrupted`. SIGTERM and SIGHUP do the same, and then
+    end the program.
 
     Args:
         model: is changed in place.
-        step: a compiled step of (inputs, targets), such as `training_step` makes.
-        data: inputs and targets, each of shape (n, ...).
-        epochs: passes over `data`, each in a new order, drawn from the default generator.
-        batch_size: samples a step.
-        validate: tells after each epoch how good the model is, as `evaluator` makes it.
+        loss: (the model's output, the target) -> a number to make small. None: the model gets the
+            whole batch, and returns the loss.
+        optimizer: holds the model's parameters.
+        data: arrays (n, ...) in a tuple, the target last, as `(x, y)` or `((x, mask), y)`; a
+            TensorDataset, a Table with `target`, a dataset; a DataLoader, or another iterable of
+            batches that can be iterated over for every pass.
+        epochs: passes over the data, or, with `steps_per_epoch`, so many steps each.
+        steps: how many steps in all, in the place of `epochs`, or at most.
+        steps_per_epoch: steps between two validations, where that shall not be a pass.
+        batch_size: samples a batch; a loader has its own.
+        shuffle: whether each pass has an order of its own, drawn from the default generator.
+        drop_last: whether a last batch that is smaller than the others is left out.
+        target: the columns of a table to predict.
+        validation: held-out data, of the same kinds; or a function without arguments that returns
+            name -> value.
+        metrics: what is measured on held-out data besides the loss: name -> metric.
+        scheduler: changes the learning rate; a ReduceLROnPlateau looks at the held-out loss (that
+            of the training data where there is none) after each epoch.
+        scheduler_interval: whether it goes on after each "step" or each "epoch".
+        max_grad_norm: the longest that the gradient of all parameters together may be.
+        accumulate: batches over which the gradients of one step are averaged.
+        averaged: takes the weights into its average after each step, and is what is validated.
         callbacks: whom to tell.
+        run: a folder, or RunFolder, in which the training is kept.
+        resume: True goes on from where the training in `run` was left; a path from a checkpoint or
+            run folder elsewhere. From then on every bit is that of a training that was never ended.
+        progress: whether to show how far it is.
+        seed: of the default generator, from which the order and dropout are drawn; as it is if
+            None.
 
     Returns:
         The finished epochs.
 
     Raises:
-        ArgumentError: `epochs` is negative, or there are fewer samples than `batch_size`.
-        NumericsError: a loss was nan or infinite. The model is that of the last finished epoch,
-            and so is what the callbacks have saved.
+        ArgumentError: a setting is out of range, or the data are of no kind that can be used.
+        NumericsError: a loss or a weight was nan or infinite. Model, optimizer and all else are as
+            at the end of the last good epoch, and so is what is kept in `run`.
+        StateError: what `resume` names belongs to another model, optimizer or batch size.
+        FileError: the run folder cannot be written, holds another run, or is in use.
+
+    Example:
+        >>> import smelt
+        >>> from smelt import nn, optim, train
+        >>> x = smelt.linspace(-1, 1, 64).unsqueeze(1)
+        >>> model = nn.Linear(1, 1)
+        >>> history = train.fit(
+        ...     model, nn.MSELoss(), optim.Adam(model.parameters(), lr=0.1), (x, 2 * x + 1),
+        ...     epochs=50, batch_size=16, progress=False,
+        ... )
+        >>> round(model.bias.item(), 2), len(history.epochs)
+        (1.0, 50)
     """
-    _check(epochs, batch_size, len(data))
+    _check(model, epochs, steps, steps_per_epoch, accumulate)
+    if seed is not None:
+        manual_seed(seed)
+    per_step = scheduler if scheduler_interval == "step" else None
+    if isinstance(scheduler, ReduceLROnPlateau):
+        per_step = None
+    update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate)
+    feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
+    validate, better = validation_of(averaged or model, loss, validation, metrics)
+    plan = {
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "drop_last": drop_last,
+        "accumulate": accumulate,
+        "batches": feed.batches,
+    }
+    told = [*callbacks]
+    if run is not None and not isinstance(run, RunFolder):
+        config = {**plan, "epochs": epochs, "steps": steps}
+        run = RunFolder(run, model, config, resume=resume is True)
+    if run is not None:
+        told.append(run)  # after the others: a checkpoint has what they have learned by now
+    if progress and not any(map(is_progress, told)):
+        told.append(shown_progress())
+    training = Training(update, feed, None if per_step else scheduler, told, plan, better)
+    if resume is not False:
+        training.load_state_dict(read_checkpoint(_source(run, resume)))
+    loop = Loop(training, epochs, steps, steps_per_epoch, validate, run)
     model.train()
-    history = History()
-    for callback in callbacks:
-        callback.start(epochs)
     with terminable():
-        _train(model, step, data, epochs, batch_size, validate, callbacks, history)
-    return history
+        loop.train()
+    return training.history
 
 
-def _train(
-    model: Module,
-    step: Any,
-    data: TensorDataset,
-    epochs: int,
-    batch_size: int,
-    validate: Callable[[], Mapping[str, float]] | None,
-    callbacks: Sequence[Callback],
-    history: History,
+def _check(
+    model: Any,
+    epochs: int | None,
+    steps: int | None,
+    steps_per_epoch: int | None,
+    accumulate: int,
 ) -> None:
-    """Runs the epochs; however they end, the callbacks hear of it."""
-    kept = _snapshot(model)
-    try:
-        for count in range(1, epochs + 1):
-            start = time.perf_counter()
-            losses = step.over(*data.tensors, batch_size=batch_size, shuffle=True)
-            seconds = time.perf_counter() - start
-            after = _snapshot(model)
-            _check_finite(count, losses.numpy(), kept, after)
-            held_out = dict(validate()) if validate else {}
-            with uninterrupted():
-                epoch = Epoch(count, float(np.mean(losses.numpy())), held_out, seconds)
-                history.epochs.append(epoch)
-                kept = after
-                for callback in callbacks:
-                    callback.epoch(epoch)
-    except BaseException as failure:
-        with uninterrupted():
-            model.load_state_dict(kept)
-        history.interrupted = isinstance(failure, KeyboardInterrupt)
-        if not history.interrupted:
-            raise
-    finally:
-        with uninterrupted():  # a second Ctrl-C too waits until everything is saved
-            for callback in callbacks:
-                callback.end(history)
-
-
-def _check(epochs: int, batch_size: int, samples: int) -> None:
-    if epochs < 0:
-        raise ArgumentError(f"fit: epochs={epochs} must not be negative")
-    if not 1 <= batch_size <= samples:
+    if not isinstance(model, Module):
         raise ArgumentError(
-            f"fit: batch_size={batch_size} must lie between 1 and the {samples} samples of the data"
+            f"fit: the model is a {type(model).__name__}; write fit(model, loss, optimizer, data)"
         )
+    if epochs is None and steps is None:
+        raise ArgumentError("fit: say how long, by epochs= or steps=")
+    for name, value, least in (
+        ("epochs", epochs, 0),
+        ("steps", steps, 0),
+        ("steps_per_epoch", steps_per_epoch, 1),
+        ("accumulate", accumulate, 1),
+    ):
+        if value is not None and (not is_whole_number(value) or value < least):
+            raise ArgumentError(f"fit: {name}={value!r} must be a whole number, at least {least}")
 
 
-def _check_finite(
-    epoch: int,
-    losses: np.ndarray,
-    before: dict[str, np.ndarray],
-    after: dict[str, np.ndarray],
-) -> None:
-    """Raises NumericsError for an epoch in which a loss, or at its end a weight, is nan or
-    infinite.
-    """
-    bad = ~np.isfinite(losses).reshape(len(losses), -1).all(1)
-    spoilt = [name for name in after if _is_finite(before[name]) and not _is_finite(after[name])]
-    if bad.any():
-        step = int(np.argmax(bad))
-        number = np.ravel(losses[step])[0]
-        raise NumericsError(
-            f"fit: in epoch {epoch} the loss is {number}, first in step {step + 1} of {len(bad)}"
-            f"{_NOT_FINITE}"
-        )
-    if spoilt:
-        raise NumericsError(f"fit: after epoch {epoch} {spoilt[0]} is not finite{_NOT_FINITE}")
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    return bool(np.isfinite(array).all())
-
-
-def _snapshot(model: Module) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
-
-
-_NOT_FINITE = (
-    ". The model goes back to the end of the epoch before. To see which operation made it, in "
-    "which module and line, train once more with smelt.settings(check_nan=True) around fit. Often "
-    "the learning rate is too large, or a logarithm, a root or a division comes too near 0"
-)
+def _source(run: RunFolder | None, resume: bool | Location) -> Location:
+    """Returns where to go on from."""
+    if not isinstance(resume, bool):
+        return resume
+    if run is None:
+        raise ArgumentError("fit: resume=True needs run=, the folder to go on from")
+    return run.path

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from smelt.markup import note, table
 
-__all__ = ["Callback", "Epoch", "History"]
+if TYPE_CHECKING:
+    from smelt.train.training import Training
+
+__all__ = ["Callback", "Epoch", "History", "Progress", "StopTraining"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,17 @@ class Epoch:
 
 @dataclass(slots=True)
 class History:
-    """All finished epochs, and whether Ctrl-C ended the training before its time."""
+    """All finished epochs, and what ended the training before its time.
+
+    Attributes:
+        epochs: in order, with those of the training that this one has gone on from.
+        interrupted: whether Ctrl-C did.
+        stopped: what a callback said when it did; else empty.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
+    stopped: str = ""
 
     @property
     def seconds(self) -> float:
@@ -48,7 +60,8 @@ class History:
         names = list(dict.fromkeys(name for row in rows for name in row))
         cells = [[_shown(row.get(name)) for name in names] for row in rows]
         epochs = f"{len(rows):,} epoch{'s' * (len(rows) != 1)}"
-        head = note(epochs, f"{self.seconds:.1f} s", "interrupted" if self.interrupted else "")
+        end = "interrupted" if self.interrupted else self.stopped
+        head = note(epochs, f"{self.seconds:.1f} s", end)
         titles = [name.replace("_", " ") for name in names]
         return head + (table(titles, cells, numbers=range(len(names))) if rows else "")
 
@@ -60,14 +73,59 @@ def _shown(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training is within an epoch.
+
+    Attributes:
+        epoch: the number of the epoch, counted from 1.
+        step: steps made in it.
+        steps: steps that it will have; None where the length of the data is not known.
+        loss: mean over the steps of this epoch so far.
+        seconds: how long these steps took.
+        step_seconds: how long each of the last steps took; None where one was compiled.
+        samples_per_second: of the last steps; None where a batch does not say its samples.
+        seconds_left: of training, at this pace; None where its end is not known.
+    """
+
+    epoch: int
+    step: int
+    steps: int | None
+    loss: float
+    seconds: float
+    step_seconds: float | None = None
+    samples_per_second: float | None = None
+    seconds_left: float | None = None
+
+
+class StopTraining(Exception):
+    """Raised by a callback that wants the training to end after this epoch or step; says why."""
+
+
 class Callback:
-    """Whoever wants to be told: a subclass answers to what it cares about."""
+    """Whoever wants to be told: a subclass answers to what it cares about.
+
+    Attributes:
+        training: what tells; `fit` sets it before `start`.
+    """
+
+    training: Training
 
     def start(self, epochs: int) -> None:
-        """The training of so many epochs begins."""
+        """The training of so many epochs, counted from the first, begins or goes on."""
+
+    def step(self, progress: Progress) -> None:
+        """Steps are made: one, or many in one native call."""
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch is finished."""
 
     def end(self, history: History) -> None:
-        """The training is over; the model is that of the last finished epoch."""
+        """The training is over."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what must be remembered for the training to go on as if it had not ended."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Remembers what `state_dict` returned."""

@@ -8,12 +8,14 @@ from importlib.util import find_spec
 from typing import TextIO
 
 from smelt.markup import escaped
-from smelt.train.history import Callback, Epoch, History
+from smelt.train.history import Callback, Epoch, History, Progress
+from smelt.train.outlook import outlook
 
 __all__ = ["CellProgress", "LiveProgress", "PlainProgress", "progress"]
 
 LINES = 10  # that a whole training prints where there is no terminal
 BETWEEN = 0.1  # seconds between two looks at a cell
+SELDOM = 30.0  # seconds without a line, where there is no terminal
 LONG = 1e5  # from here on a figure is shown by its power of ten
 
 
@@ -28,78 +30,179 @@ def progress(file: TextIO | None = None) -> Callback:
     return LiveProgress(target) if live else PlainProgress(target)
 
 
-class PlainProgress(Callback):
-    """Prints about ten lines in all: the first epoch, the last, and some between."""
+def is_progress(callback: Callback) -> bool:
+    """Returns whether a callback shows how far the training is."""
+    return isinstance(callback, _Following)
 
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
-        self.epochs = 0
+
+class _Following(Callback):
+    """What all have in common: how far the training is, and how that is said."""
+
+    def __init__(self) -> None:
+        self._epochs = self._done = 0
+        self._part = 0.0  # of the epoch after those that are done
+        self._text = "compiling"
+        self._outlook_is_due = True
+        self._started = time.monotonic()
 
     def start(self, epochs: int) -> None:
         """Remembers how many epochs there will be."""
-        self.epochs = epochs
+        self._epochs, self._started = epochs, time.monotonic()
+        training = getattr(self, "training", None)  # a loop of the user's may have none
+        if training is not None and training.step:
+            self._done = len(training.history.epochs)
+            self._went_on(training.step)
+
+    def _went_on(self, step: int) -> None:
+        """Says that the training goes on from a step."""
+
+    def step(self, progress: Progress) -> None:
+        """Says what the training will take, once that is known."""
+        if self._outlook_is_due and progress.step_seconds is not None and hasattr(self, "training"):
+            self._outlook_is_due = False
+            self._say(outlook(self.training, progress))
+
+    def _say(self, line: str) -> None:
+        """Shows a line that stays."""
+
+    def _follow(self, progress: Progress) -> None:
+        self._done = progress.epoch - 1
+        self._part = progress.step / progress.steps if progress.steps else 0.0
+        self._text = moment(progress)
+
+    def _finish(self, epoch: Epoch) -> None:
+        self._done, self._part, self._text = epoch.number, 0.0, described(epoch)
+
+
+class PlainProgress(_Following):
+    """Prints about ten lines in all: the first epoch, the last, and some between; of long epochs
+    one line in half a minute.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__()
+        self.file = file
+        self._printed = time.monotonic()
+
+    def _say(self, line: str) -> None:
+        self._printed = time.monotonic()
+        print(line, file=self.file, flush=True)
+
+    def _went_on(self, step: int) -> None:
+        self._say(f"going on after epoch {self._done}, step {step:,}")
+
+    def step(self, progress: Progress) -> None:
+        """Prints a line when there was none for long."""
+        super().step(progress)
+        if time.monotonic() - self._printed > SELDOM and progress.step != progress.steps:
+            self._say(f"epoch {self._number(progress.epoch)}  {moment(progress)}")
 
     def epoch(self, epoch: Epoch) -> None:
         """Prints a line when it is time for one."""
-        every = max(1, self.epochs // LINES)
-        if epoch.number in (1, self.epochs) or epoch.number % every == 0:
-            width = len(str(self.epochs))
-            print(f"epoch {epoch.number:{width}}/{self.epochs}  {described(epoch)}", file=self.file)
+        every = max(1, self._epochs // LINES)
+        is_late = time.monotonic() - self._printed > SELDOM
+        if epoch.number in (1, self._epochs) or epoch.number % every == 0 or is_late:
+            self._say(f"epoch {self._number(epoch.number)}  {described(epoch)}")
+
+    def _number(self, number: int) -> str:
+        return f"{number:{len(str(self._epochs))}}/{self._epochs}"
+
+    def end(self, history: History) -> None:
+        """Says why the training ended before its time."""
+        if history.stopped:
+            self._say(f"stopped: {history.stopped}")
 
 
-class LiveProgress(Callback):
+class LiveProgress(_Following):
     """Keeps one line of a terminal up to date, with a bar, by means of rich."""
 
     def __init__(self, file: TextIO) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
         from rich.table import Column
 
-        self._progress = Progress(
-            TextColumn("epoch {task.completed}/{task.total}"),
+        super().__init__()
+        self._progress = Bars(
+            TextColumn("epoch {task.fields[epoch]}/{task.total}"),
             BarColumn(bar_width=8),
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             TimeElapsedColumn(),
             console=Console(file=file),
         )
 
+    def _went_on(self, step: int) -> None:
+        self._text = f"going on after epoch {self._done}, step {step:,}"
+
     def start(self, epochs: int) -> None:
         """Shows the line."""
+        super().start(epochs)
         self._progress.start()
-        self._task = self._progress.add_task("compiling", total=epochs)
+        self._task = self._progress.add_task(
+            self._text, total=epochs, completed=self._done, epoch=self._done
+        )
+
+    def _say(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False)
+
+    def step(self, progress: Progress) -> None:
+        """Brings the line up to date."""
+        super().step(progress)
+        self._follow(progress)
+        self._show()
 
     def epoch(self, epoch: Epoch) -> None:
         """Brings the line up to date."""
-        self._progress.update(self._task, completed=epoch.number, description=described(epoch))
+        self._finish(epoch)
+        self._show()
+
+    def _show(self) -> None:
+        self._progress.update(
+            self._task,
+            completed=self._done + self._part,
+            epoch=min(self._done + (self._part > 0), self._epochs),
+            description=self._text,
+        )
 
     def end(self, history: History) -> None:
-        """Leaves the line as it stands."""
+        """Leaves the line as it stands; says why the training ended before its time."""
+        if history.stopped:
+            self._text += f"  stopped: {history.stopped}"
+            self._show()
         self._progress.stop()
 
 
-class CellProgress(Callback):
+class CellProgress(_Following):
     """Keeps one line below the cell of a notebook up to date, with a bar."""
 
     def __init__(self) -> None:
-        self._epochs = self._done = 0
-        self._text = "compiling"
-        self._started = self._shown = time.monotonic()
+        super().__init__()
+        self._shown = self._started
 
     def start(self, epochs: int) -> None:
         """Shows the line."""
-        self._epochs, self._started = epochs, time.monotonic()
+        super().start(epochs)
         self._cell = sys.modules["IPython"].display.display(self, display_id=True)
+
+    def step(self, progress: Progress) -> None:
+        """Brings the line up to date, but not more often than an eye can follow."""
+        self._follow(progress)
+        self._show_now_and_then()
 
     def epoch(self, epoch: Epoch) -> None:
         """Brings the line up to date, but not more often than an eye can follow."""
-        self._done, self._text = epoch.number, described(epoch)
-        if time.monotonic() - self._shown > BETWEEN:
-            self._show()
+        self._finish(epoch)
+        self._show_now_and_then()
 
     def end(self, history: History) -> None:
-        """Leaves the line as it stands."""
-        self._text += "  interrupted" if history.interrupted else ""
+        """Leaves the line as it stands; says why the training ended before its time."""
+        ended = "interrupted" if history.interrupted else history.stopped
+        self._text += f"  {ended}" if ended else ""
         self._show()
+
+    def _show_now_and_then(self) -> None:
+        if time.monotonic() - self._shown > BETWEEN:
+            self._show()
 
     def _show(self) -> None:
         self._shown = time.monotonic()
@@ -110,7 +213,8 @@ class CellProgress(Callback):
         return f"epoch {self._done}/{self._epochs}  {self._text}  {seconds}"
 
     def _repr_html_(self) -> str:
-        bar = f'<progress value="{self._done}" max="{max(self._epochs, 1)}"></progress>'
+        value = f"{self._done + self._part:.4g}"
+        bar = f'<progress value="{value}" max="{max(self._epochs, 1)}"></progress>'
         return f'{bar} <span style="white-space: pre-wrap">{escaped(repr(self))}</span>'
 
 
@@ -125,6 +229,18 @@ def described(epoch: Epoch) -> str:
     loss = f"loss {_figure(epoch.loss)}"
     held_out = ", ".join(f"{name} {_figure(value)}" for name, value in epoch.held_out.items())
     return f"{loss}  held out: {held_out}" if held_out else loss
+
+
+def moment(progress: Progress) -> str:
+    """Returns how far an epoch is: `step 120/900  loss 0.0312  2,300 samples/s  0:12 left`."""
+    steps = "" if progress.steps is None else f"/{progress.steps:,}"
+    parts = [f"step {progress.step:,}{steps}", f"loss {_figure(progress.loss)}"]
+    if progress.samples_per_second is not None:
+        parts.append(f"{progress.samples_per_second:,.0f} samples/s")
+    if progress.seconds_left is not None:
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        parts.append(f"{minutes}:{seconds:02} left")
+    return "  ".join(parts)
 
 
 def _figure(value: float) -> str:

@@ -2,7 +2,8 @@
 
 config.json          the settings of the run, written before it starts
 metrics.jsonl        one line an epoch, written when the epoch ends
-model.safetensors    the weights, written now and then and at the end
+model.safetensors    the weights: of the best epoch where one is looked for, else of the last
+checkpoint.safetensors   all that the training needs to go on, written now and then and at the end
 """
 
 from __future__ import annotations
@@ -16,15 +17,22 @@ from typing import Any
 
 from smelt.atomic import writable_folder, write_bytes
 from smelt.errors import FileError
+from smelt.export.checkpoint import load, save
 from smelt.export.safetensors import load_file, save_file
 from smelt.json_text import parsed
 from smelt.nn.module import Module
-from smelt.train.history import Callback, Epoch, History
+from smelt.train.folder_lock import HeldFile
+from smelt.train.history import Callback, Epoch, History, Progress
+from smelt.train.monitor import Mode, Monitor
 from smelt.train.writer import MetricsWriter, json_text
 
-__all__ = ["RunFolder", "new_folder", "read_config", "read_metrics", "read_model"]
+__all__ = [
+    "RunFolder", "new_folder", "read_checkpoint", "read_config", "read_metrics", "read_model",
+]  # fmt: skip
 
 CONFIG, METRICS, MODEL = "config.json", "metrics.jsonl", "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+FILES = (CONFIG, METRICS, MODEL, CHECKPOINT)
 SAVE_EVERY = 10.0  # seconds of training that a crash may cost
 
 
@@ -36,58 +44,122 @@ class RunFolder(Callback):
         model: whose weights are kept.
         config: the settings of the run; anything that JSON can say, a Tensor or array with a
             single element as a number, what is not finite as null.
+        resume: whether the folder holds a run that shall go on; its settings stay.
+        monitor: the figure by which the weights of the best epoch are kept, such as "loss" or
+            "accuracy"; None keeps those of the last.
+        mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
+        save_every: seconds of training that a crash may cost.
 
     Raises:
-        ArgumentError: JSON cannot say `config`.
-        FileError: the folder cannot be written, or holds a run already. This comes before training.
+        ArgumentError: JSON cannot say `config`, or `mode` is neither.
+        FileError: the folder cannot be written, or holds a run already, or, with `resume`, none.
+            This comes before training.
         MissingExtra: the library `safetensors` is not installed.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], model: Module, config: Mapping[str, Any]
+        self,
+        path: str | os.PathLike[str],
+        model: Module,
+        config: Mapping[str, Any] | None = None,
+        *,
+        resume: bool = False,
+        monitor: str | None = None,
+        mode: Mode | None = None,
+        save_every: float = SAVE_EVERY,
     ) -> None:
-        self.path = writable_folder(path)
-        if any((self.path / name).exists() for name in (CONFIG, METRICS, MODEL)):
+        self.path = Path(os.fsdecode(path)) if resume else writable_folder(path)
+        if resume and not (self.path / CHECKPOINT).exists():
+            raise FileError(f"{self.path}: holds no run to go on with (it has no {CHECKPOINT})")
+        if not resume and any((self.path / name).exists() for name in FILES):
             raise self._taken()
-        self.model = model
-        self._config = json_text("RunFolder", config, indent=2)
-
-    def _taken(self) -> FileError:
-        return FileError(f"{self.path}: holds a run already; choose another folder")
-
-    def start(self, epochs: int) -> None:
-        """Writes the settings, the first weights, and metrics without a line.
-
-        Raises:
-            FileError: another training has begun in the folder meanwhile.
-        """
-        try:
-            with open(self.path / CONFIG, "x") as file:  # of two trainings one makes this file
-                file.write(f"{self._config}\n")
-        except FileExistsError:
-            raise self._taken() from None
-        except OSError as error:
-            raise FileError(f"{self.path}: cannot be written ({error.strerror})") from None
-        self.save()
-        write_bytes(self.path / METRICS, b"")
-        self.metrics = MetricsWriter(self.path / METRICS)
-
-    def save(self) -> None:
-        """Writes the weights as they are now."""
-        save_file(self.model.state_dict(), self.path / MODEL)
+        self.model, self.resume, self.save_every = model, resume, save_every
+        self._monitor = None if monitor is None else Monitor(monitor, mode)
+        self._config = json_text("RunFolder", config or {}, indent=2)
         self._saved = time.monotonic()
 
+    def _taken(self) -> FileError:
+        return FileError(
+            f"{self.path}: holds a run already; choose another folder, or go on with that run by "
+            "resume=True"
+        )
+
+    def start(self, epochs: int) -> None:
+        """Writes the settings, the first weights, and metrics without a line; of a run that goes on
+        only the metrics change: to the lines of the epochs that its checkpoint knows.
+
+        Raises:
+            FileError: another training is at work in the folder.
+        """
+        content = None if self.resume else f"{self._config}\n".encode()
+        self._held = HeldFile(self.path / CONFIG, content)
+        if not self.resume:
+            self._save_weights()
+        rows = [epoch.row() for epoch in self.training.history.epochs] if self._is_told else []
+        lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
+        write_bytes(self.path / METRICS, lines.encode())
+        self.metrics = MetricsWriter(self.path / METRICS)
+
+    @property
+    def _is_told(self) -> bool:
+        """Whether it is a callback of `fit`, not of a loop of the user's."""
+        return hasattr(self, "training")
+
+    def save_checkpoint(self) -> None:
+        """Writes all that `fit` needs to go on from this step."""
+        if self._is_told:
+            save(self.training.state_dict(), self.path / CHECKPOINT)
+        self._saved = time.monotonic()
+
+    def _save_weights(self) -> None:
+        save_file(self.model.state_dict(), self.path / MODEL)
+
+    def step(self, progress: Progress) -> None:
+        """Writes a checkpoint now and then, also within a long epoch."""
+        if time.monotonic() - self._saved > self.save_every:
+            self.save_checkpoint()
+
     def epoch(self, epoch: Epoch) -> None:
-        """Writes the epoch's line, and now and then the weights."""
+        """Writes the epoch's line; the weights if it is the best; now and then a checkpoint."""
         self.metrics.write(epoch.row())
         self.metrics.flush()  # the line of an epoch is there when the epoch is over
-        if time.monotonic() - self._saved > SAVE_EVERY:
-            self.save()
+        is_due = time.monotonic() - self._saved > self.save_every
+        is_best = self._monitor is not None and self._monitor.improves(epoch, self.training)
+        if is_best or (is_due and self._monitor is None):
+            self._save_weights()
+        if is_due or is_best:
+            self.save_checkpoint()
 
     def end(self, history: History) -> None:
-        """Writes the weights, and closes the metrics."""
-        self.save()
-        self.metrics.close()
+        """Writes the weights, unless a better epoch's are there, and closes the metrics."""
+        try:
+            if self._monitor is None or self._monitor.best is None:
+                self._save_weights()
+        finally:
+            self.metrics.close()
+            self._held.release()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns which epoch was the best so far."""
+        return {} if self._monitor is None else self._monitor.state_dict()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Remembers what `state_dict` returned."""
+        if self._monitor is not None and state_dict:
+            self._monitor.load_state_dict(state_dict)
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Any:
+    """Returns the state of a training, as `Training.load_state_dict` takes it.
+
+    Args:
+        path: the folder of a run, or a file that `smelt.save` wrote of `Training.state_dict()`.
+
+    Raises:
+        FileError: there is none, or it is damaged.
+    """
+    place = Path(os.fsdecode(path))
+    return load(place / CHECKPOINT if place.is_dir() else place)
 
 
 def new_folder(parent: str | os.PathLike[str], name: str) -> Path:

@@ -41,6 +41,7 @@ def test_training_reaches_the_accuracy_that_we_promise(run: Path) -> None:
 
 def test_the_run_folder_holds_everything(run: Path) -> None:
     names = {"config.json", "confusion.png", "curves.png", "metrics.jsonl", "model.safetensors"}
+    names |= {"checkpoint.safetensors"}
     assert {path.name for path in run.iterdir()} == names
     assert read_config(run) == {
         "recipe": "digits",

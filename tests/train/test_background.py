@@ -14,7 +14,7 @@ import smelt.nn.functional as F
 from smelt import nn, optim, train
 from smelt.data import TensorDataset
 from smelt.errors import ArgumentError, ChannelClosed
-from smelt.train import BackgroundEvaluator, fit, training_step
+from smelt.train import BackgroundEvaluator, fit
 
 LONG = 10.0  # seconds after which a test has failed
 
@@ -158,15 +158,15 @@ def test_compiled_looks_beside_compiled_training_are_those_in_between() -> None:
     def run(beside: bool) -> list[dict[str, float]]:
         smelt.manual_seed(0)
         model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
-        step = training_step(model, optim.Adam(model.parameters(), lr=1e-2), F.cross_entropy)
-        validate = train.evaluator(model, {"loss": F.cross_entropy}, data)
+        given = model, F.cross_entropy, optim.Adam(model.parameters(), lr=1e-2), data
+        options = {"epochs": 5, "batch_size": 32, "progress": False}
         if not beside:
-            history = fit(model, step, data, epochs=5, batch_size=32, validate=validate)
+            history = fit(*given, validation=data, **options)
             return [epoch.held_out for epoch in history.epochs]
         evaluator = BackgroundEvaluator(
-            model, lambda copy: train.evaluator(copy, {"loss": F.cross_entropy}, data)
+            model, lambda copy: train.evaluator(copy, data, {"loss": F.cross_entropy})
         )
-        fit(model, step, data, epochs=5, batch_size=32, callbacks=[evaluator])
+        fit(*given, **options, callbacks=[evaluator])
         evaluator.close()
         assert [found.step for found in evaluator.results] == [1, 2, 3, 4, 5]
         return [found.values for found in evaluator.results]

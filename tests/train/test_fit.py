@@ -21,13 +21,13 @@ from smelt.train import (
     Callback,
     Epoch,
     History,
+    Progress,
     RunFolder,
     evaluator,
     fit,
     predict,
     read_metrics,
     read_model,
-    training_step,
 )
 
 
@@ -47,15 +47,14 @@ def data() -> TensorDataset:
 class Line:
     """A linear model and everything around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lr: float = 0.1) -> None:
         manual_seed(0)
         self.model = nn.Linear(2, 1)
-        self.step = training_step(
-            self.model, optim.SGD(self.model.parameters(), lr=0.1), F.mse_loss
-        )
+        self.optimizer = optim.SGD(self.model.parameters(), lr=lr)
 
-    def fit(self, data: TensorDataset, **options: Any) -> History:
-        return fit(self.model, self.step, data, **{"epochs": 10, "batch_size": 8, **options})
+    def fit(self, data: Any, **options: Any) -> History:
+        chosen = {"epochs": 10, "batch_size": 8, "progress": False, **options}
+        return fit(self.model, F.mse_loss, self.optimizer, data, **chosen)
 
 
 class Log(Callback):
@@ -103,7 +102,7 @@ def test_held_out_data_are_looked_at_in_evaluation_mode(data: TensorDataset) -> 
     model = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.5))
     model[1].eval()
     validate = evaluator(
-        model, {"loss": F.mse_loss, "twice": lambda x, y: 2 * F.mse_loss(x, y)}, data
+        model, data, {"loss": F.mse_loss, "twice": lambda x, y: 2 * F.mse_loss(x, y)}
     )
     found = validate()
     assert found == validate()  # dropout would differ
@@ -111,24 +110,25 @@ def test_held_out_data_are_looked_at_in_evaluation_mode(data: TensorDataset) -> 
     assert (model.training, model[0].training, model[1].training) == (True, True, False)
 
 
-def test_a_mean_over_several_batches_is_the_mean_over_all(
-    data: TensorDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mean_over_several_batches_is_the_mean_over_all(data: TensorDataset) -> None:
     model = nn.Linear(2, 1)
-    whole = evaluator(model, {"loss": F.mse_loss}, data)()["loss"]
+    whole = evaluator(model, data, loss=F.mse_loss)()["loss"]
     outputs = predict(model, data.tensors[0]).numpy()
-    monkeypatch.setattr("smelt.train.evaluate.BATCH", 17)
-    assert evaluator(model, {"loss": F.mse_loss}, data)()["loss"] == pytest.approx(whole, rel=1e-5)
-    np.testing.assert_allclose(predict(model, data.tensors[0]).numpy(), outputs, rtol=1e-5)
+    cut = evaluator(model, data, loss=F.mse_loss, batch_size=17)()["loss"]
+    assert cut == pytest.approx(whole, rel=1e-5)
+    predicted = predict(model, data.tensors[0], batch_size=17).numpy()
+    np.testing.assert_allclose(predicted, outputs, rtol=1e-5)
 
 
 def test_a_schedule_goes_on_with_each_step(data: TensorDataset) -> None:
     model = nn.Linear(2, 1)
     optimizer = optim.SGD(model.parameters(), lr=1.0)
     schedule = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
-    step = training_step(model, optimizer, F.mse_loss, schedule)
-    fit(model, step, data, epochs=1, batch_size=8)
+    options = {"batch_size": 8, "scheduler": schedule, "progress": False}
+    fit(model, F.mse_loss, optimizer, data, epochs=1, **options)
     assert float(schedule.get_last_lr()[0]) == pytest.approx(0.5**5)
+    fit(model, F.mse_loss, optimizer, data, epochs=2, scheduler_interval="epoch", **options)
+    assert float(schedule.get_last_lr()[0]) == pytest.approx(0.5**7)
 
 
 def test_ctrl_c_between_epochs_keeps_the_last_finished_one(data: TensorDataset) -> None:
@@ -148,16 +148,28 @@ def test_ctrl_c_between_epochs_keeps_the_last_finished_one(data: TensorDataset) 
     assert weights(line.model) == kept[-1]
 
 
-def test_ctrl_c_within_an_epoch_goes_back_to_its_start(data: TensorDataset) -> None:
+def test_ctrl_c_within_an_epoch_keeps_the_last_finished_step(data: TensorDataset) -> None:
+    line, other = Line(), Line()
+
+    class Interrupt(Log):
+        def step(self, progress: Progress) -> None:
+            if progress.epoch == 2 and progress.step == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    history = line.fit(data, steps_per_epoch=3, callbacks=[Interrupt()], seed=1)
+    assert (history.interrupted, len(history.epochs)) == (True, 1)
+    other.fit(data, epochs=None, steps=6, seed=1)
+    assert weights(line.model) == weights(other.model)
+
+
+def test_ctrl_c_within_a_step_goes_back_to_what_is_whole(data: TensorDataset) -> None:
     line = Line()
     before = weights(line.model)
 
-    class Torn:
-        def over(self, *arrays: Tensor, **options: Any) -> Any:
-            line.step.over(*arrays, **options)
-            raise KeyboardInterrupt
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        raise KeyboardInterrupt
 
-    history = fit(line.model, Torn(), data, epochs=2, batch_size=8)
+    history = fit(line.model, loss, line.optimizer, data, epochs=2, progress=False, batch_size=8)
     assert (history.interrupted, history.epochs) == (True, [])
     assert weights(line.model) == before
 
@@ -186,25 +198,18 @@ def test_settings_out_of_range_are_refused(data: TensorDataset, options: dict[st
         Line().fit(data, **options)
 
 
-def exploding(line: Line, data: TensorDataset, epochs: int) -> tuple[Log, dict[str, list[float]]]:
-    """Trains for some epochs, and then with a learning rate of infinity; returns who was told and
-    the weights before.
-    """
-    line.fit(data, epochs=epochs)
-    before = weights(line.model)
-    log = Log()
-    diverging = training_step(line.model, optim.SGD(line.model.parameters(), lr=1e30), F.mse_loss)
-    with pytest.raises(NumericsError, match=r"check_nan=True") as caught:
-        fit(line.model, diverging, data, epochs=3, batch_size=8, callbacks=[log])
-    assert "in epoch 1 the loss is" in str(caught.value)
-    return log, before
-
-
-def test_a_nan_ends_the_training_with_the_weights_of_the_epoch_before(data: TensorDataset) -> None:
+def test_a_nan_ends_the_training_with_the_state_of_the_epoch_before(data: TensorDataset) -> None:
     line = Line()
-    log, before = exploding(line, data, epochs=2)
+    line.fit(data, epochs=2)
+    before, moments = weights(line.model), line.optimizer.state_dict()
+    line.optimizer.param_groups[0]["lr"] = 1e30
+    log = Log()
+    with pytest.raises(NumericsError, match=r"check_nan=True") as caught:
+        line.fit(data, epochs=3, callbacks=[log])
+    assert "in epoch 1 the loss is" in str(caught.value)
     assert log.events == [("start", 3), ("end", False)]
     assert weights(line.model) == before
+    assert line.optimizer.state_dict().keys() == moments.keys()
 
 
 def test_a_nan_saves_nothing_over_the_weights(data: TensorDataset, tmp_path: Path) -> None:
@@ -212,7 +217,7 @@ def test_a_nan_saves_nothing_over_the_weights(data: TensorDataset, tmp_path: Pat
     folder = RunFolder(tmp_path / "run", line.model, {})
     poisoned = Log(lambda epoch: poison(data) if epoch.number == 2 else None)
     with pytest.raises(NumericsError, match="in epoch 3 the loss is nan"):
-        line.fit(data, callbacks=[folder, poisoned])
+        line.fit(data, run=folder, callbacks=[poisoned])
     found = nn.Linear(2, 1)
     read_model(folder.path, found)
     assert np.isfinite(weights(found)["weight"]).all()
@@ -226,17 +231,11 @@ def poison(data: TensorDataset) -> None:
 
 
 def test_weights_that_the_last_step_spoils_are_not_kept(data: TensorDataset) -> None:
-    line = Line()
+    line = Line(lr=1e38)
     before = weights(line.model)
-    spoiling = training_step(line.model, optim.SGD(line.model.parameters(), lr=1e38), F.mse_loss)
+    large = TensorDataset(*[x[:8] * 100 for x in data.tensors])
     with pytest.raises(NumericsError, match="after epoch 1 (weight|bias) is not finite"):
-        fit(
-            line.model,
-            spoiling,
-            TensorDataset(*[x[:8] * 100 for x in data.tensors]),
-            epochs=2,
-            batch_size=8,
-        )
+        line.fit(large, epochs=2)
     assert weights(line.model) == before
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from smelt.train import Callback, Epoch, History, progress
-from smelt.train.progress import CellProgress, LiveProgress, PlainProgress, described
+import smelt.nn.functional as F
+from smelt import nn, optim, train
+from smelt.train import Callback, Epoch, History, Progress, progress
+from smelt.train.outlook import amount, duration
+from smelt.train.progress import CellProgress, LiveProgress, PlainProgress, described, moment
 
 
 class Terminal(io.StringIO):
@@ -34,6 +39,35 @@ def test_a_file_gets_about_ten_plain_lines() -> None:
     assert lines[0] == "epoch   1/100  loss 1.0000  held out: accuracy 0.5000"
     assert lines[-1].startswith("epoch 100/100  loss 0.0100")
     assert len(lines) == 11
+
+
+def test_the_moment_within_an_epoch_is_told() -> None:
+    progress = Progress(2, 120, 900, 0.03125, 1.0, 0.02, 2300.4, 72.3)
+    assert moment(progress) == "step 120/900  loss 0.0312  2,300 samples/s  1:12 left"
+    assert moment(Progress(1, 5, None, 2.0, 1.0)) == "step 5  loss 2.0000"
+
+
+def test_a_long_epoch_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    callback = progress(file)
+    callback.start(2)
+    callback.step(Progress(1, 3, 9, 0.5, 1.0))
+    monkeypatch.setattr(sys.modules["smelt.train.progress"], "SELDOM", -1.0)
+    callback.step(Progress(1, 4, 9, 0.5, 1.0))
+    callback.end(History(stopped="loss has not got better"))
+    lines = file.getvalue().splitlines()
+    assert lines == ["epoch 1/2  step 4/9  loss 0.5000", "stopped: loss has not got better"]
+
+
+def test_live_lines_move_within_an_epoch() -> None:
+    pytest.importorskip("rich")
+    file = Terminal()
+    callback = progress(file)
+    callback.start(2)
+    callback.step(Progress(2, 3, 9, 0.5, 1.0))
+    callback.end(History(stopped="enough"))
+    assert "epoch 2/2" in file.getvalue()
+    assert "step 3/9  loss 0.5000  stopped: enough" in file.getvalue()
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -96,3 +130,30 @@ def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatc
 def test_a_huge_loss_stays_a_short_figure() -> None:
     shown = described(Epoch(1, 1.23456e30, {"loss": math.inf, "error": 12345.678}, 0.01))
     assert shown == "loss 1.235e+30  held out: loss inf, error 12345.6780"
+
+
+def test_what_a_training_takes_is_said_when_it_is_known() -> None:
+    file = io.StringIO()
+    x = np.ones((640, 4), np.float32)
+    model = nn.Linear(4, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    train.fit(
+        model, F.mse_loss, optimizer, (x, x[:, :1]), epochs=3, progress=False,
+        callbacks=[progress(file)],
+    )  # fmt: skip
+    assert file.getvalue().count("model 5 parameters, 20 bytes; step 64 samples, ") == 1
+    assert re.search(r"B at its peak, [\d.e+-]+ m?s; epoch 10 steps, ", file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.00018, "0.18 ms"), (4.12, "4.1 s"), (125.3, "2:05 min")]
+)
+def test_times_have_the_unit_that_fits(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(12, "12 bytes"), (41_000, "41 kB"), (2.5e6, "2.5 MB"), (3e9, "3 GB")]
+)
+def test_sizes_have_the_unit_that_fits(size: float, shown: str) -> None:
+    assert amount(size) == shown

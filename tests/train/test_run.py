@@ -57,16 +57,15 @@ def test_a_run_can_be_read_before_its_end(model: nn.Linear, tmp_path: Path) -> N
     read_model(folder.path, nn.Linear(2, 3))
 
 
-def test_weights_are_saved_now_and_then(
-    model: nn.Linear, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = started(tmp_path / "run", model)
+def test_weights_are_saved_now_and_then(model: nn.Linear, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", model, save_every=60.0)
+    folder.start(1)
     model.load_state_dict({"weight": np.ones((3, 2)), "bias": np.ones(3)})
     other = nn.Linear(2, 3)
     folder.epoch(EPOCH)
     read_model(folder.path, other)
     assert not (other.weight.numpy() == 1).all()
-    monkeypatch.setattr("smelt.train.run.SAVE_EVERY", 0.0)
+    folder.save_every = 0.0
     folder.epoch(EPOCH)
     read_model(folder.path, other)
     assert (other.weight.numpy() == 1).all()

@@ -12,7 +12,7 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
 from smelt.book.entry import Page, entry
-from smelt.data import TensorDataset, load_digits
+from smelt.data import load_digits
 
 SCALE = 1 / 50  # the book's trainer sleeps 2 s an epoch and its evaluator 5 s: here 40 and 100 ms
 EPOCHS = 10
@@ -69,7 +69,7 @@ class Digits:
 def examine(model: nn.Module) -> Callable[[], Mapping[str, float]]:
     """Returns a function that looks at a model, on the held-out digits."""
     functions: dict[str, Look] = {"loss": F.cross_entropy, "accuracy": train.accuracy}
-    return train.evaluator(model, functions, TensorDataset(*load_digits("test")))
+    return train.evaluator(model, load_digits("test"), functions)
 
 
 def evaluated_in_between() -> list[Mapping[str, float]]:

@@ -19,6 +19,7 @@ from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
+from smelt.ir.symbolic import is_symbolic
 from smelt.settings import settings
 from smelt.tensor import Tensor
 
@@ -97,6 +98,8 @@ class Builder:
         """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
         arguments, options = call.rebuilt(stand_ins(tracer))
         parts, structure = tree.flatten(self.function(*arguments, **options))
+        # a number that leaves the step is one length's
+        parts = [part.settled() if is_symbolic(part) else part for part in parts]
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:
             return outputs, operator.itemgetter(0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from smelt import tree
-from smelt.errors import ShapeError
+from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor
 from smelt.tensor.shaping import cat, stack
@@ -34,13 +34,21 @@ def runs(
     full, remainder = divmod(rows, size)
     ends = remainder > 0 and not drop_last
     for orders in _orders(rows, epochs, generator):
-        groups = list(orders) if ends else [orders]
-        for group in groups:
-            order = np.ascontiguousarray(group.reshape(-1, rows)[:, : full * size]).ravel()
-            if full:
-                yield order, order.size // size, size
-            if ends:
-                yield np.ascontiguousarray(group[full * size :]), 1, remainder
+        if ends:
+            for order in orders:
+                yield from ordered_runs(order, size)
+        else:
+            order = np.ascontiguousarray(orders[:, : full * size]).ravel()
+            yield order, order.size // size, size
+
+
+def ordered_runs(order: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yields the runs of row numbers in an order: the whole batches, and what is left."""
+    full, remainder = divmod(len(order), size)
+    if full:
+        yield np.ascontiguousarray(order[: full * size]), full, size
+    if remainder:
+        yield np.ascontiguousarray(order[full * size :]), 1, remainder
 
 
 def _orders(rows: int, epochs: int, generator: Generator | None) -> Iterator[np.ndarray]:
@@ -51,8 +59,25 @@ def _orders(rows: int, epochs: int, generator: Generator | None) -> Iterator[np.
         if generator is None:
             yield np.tile(np.arange(rows), (count, 1))
         else:
-            keys = randint(0, 1 << 62, (count, rows), generator=generator).numpy()
-            yield np.argsort(keys, axis=1, kind="stable")
+            yield shuffled_rows(rows, generator, count)
+
+
+def shuffled_rows(rows: int, generator: Generator, epochs: int = 1) -> np.ndarray:
+    """Returns random orders of row numbers, (epochs, rows)."""
+    keys = randint(0, 1 << 62, (epochs, rows), generator=generator).numpy()
+    return np.argsort(keys, axis=1, kind="stable")
+
+
+def checked_order(order: Any, rows: int) -> np.ndarray:
+    """Returns the row numbers that a user gave; raises when they are none, or not of the data."""
+    given = np.asarray(order)
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"over: order must be row numbers of shape (n,), got {given.dtype} of {given.shape}"
+        )
+    if given.size and not 0 <= given.min() <= given.max() < rows:
+        raise BoundsError(f"over: order names rows {given.min()} to {given.max()} of {rows}")
+    return given.astype(np.int64)
 
 
 def stacked(results: list[Any]) -> Any:

@@ -16,7 +16,14 @@ from smelt import settings, tree
 from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.compiled_module import is_module, view_of
 from smelt.compiler.frontend.lengths import NamedAxes, as_axes
-from smelt.compiler.frontend.minibatches import common_rows, joined, runs, stacked
+from smelt.compiler.frontend.minibatches import (
+    checked_order,
+    common_rows,
+    joined,
+    ordered_runs,
+    runs,
+    stacked,
+)
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime.batches import Batches
@@ -224,6 +231,7 @@ class CompiledStep:
         shuffle: bool = False,
         epochs: int = 1,
         drop_last: bool = False,
+        order: Any = None,
     ) -> Any:
         """Runs the step over whole data sets, batch by batch, natively.
 
@@ -236,29 +244,38 @@ class CompiledStep:
             epochs: passes over the data.
             drop_last: leave out the last batch of an epoch when it is smaller; else it runs as a
                 version of its own.
+            order: row numbers of shape (n,), in the order in which batches take them, in the place
+                of `shuffle` and `epochs`; a row may come several times, or not at all.
 
         Returns:
             The results of all steps in order, stacked along a new first axis.
 
         Raises:
             ShapeError: arrays with different numbers of rows, or no rows, or no whole batch.
-            ArgumentError: `batch_size` or `epochs` is not a whole number, or too small.
+            ArgumentError: `batch_size` or `epochs` is not a whole number, or too small; or `order`
+                is given beside `shuffle` or `epochs`, or holds no row numbers.
+            BoundsError: `order` names a row that there is not.
         """
         tensors = [as_tensor(array) for array in arrays]
         rows = common_rows(tensors)
         batch_size = whole_number("over: batch_size", batch_size, least=1)
         epochs = whole_number("over: epochs", epochs, least=0)
-        if drop_last and rows < batch_size:
+        if order is not None:
+            if shuffle or epochs != 1:
+                raise ArgumentError("over: give order, or shuffle and epochs, not both")
+            chosen = checked_order(order, rows)
+            taken = len(chosen) // batch_size * batch_size if drop_last else len(chosen)
+            parts = ordered_runs(chosen[:taken], batch_size)
+        else:
+            taken = rows
+            # orders come from a generator of their own: what steps draw does not depend on epochs
+            generator = self._shuffler() if shuffle else None
+            parts = runs(rows, batch_size, epochs, generator, drop_last)
+        if drop_last and taken < batch_size:
             raise ShapeError(
                 f"over: {rows} rows make no batch of {batch_size}, and drop_last is set"
             )
-        # orders come from a generator of their own: what steps draw does not depend on epochs
-        generator = self._shuffler() if shuffle else None
-        results = [
-            self._run_batches(tensors, order, steps, size)
-            for order, steps, size in runs(rows, batch_size, epochs, generator, drop_last)
-        ]
-        return joined(results, self.name)
+        return joined([self._run_batches(tensors, *part) for part in parts], self.name)
 
     def _shuffler(self) -> Generator:
         if current_engine().writes_graph:

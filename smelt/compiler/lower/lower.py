@@ -15,6 +15,7 @@ from smelt.compiler.lower.standalone import lower_standalone
 from smelt.ir.graph import Node
 from smelt.ir.loops import Kernel
 from smelt.ir.program import Call, Check, Part, Program, Slot
+from smelt.ir.symbolic import is_symbolic
 
 LOWERINGS = {
     Strategy.POINTWISE: lower_nest,
@@ -42,7 +43,9 @@ def lower(planned: Planned, name: str = "step") -> Program:
         body.append(Call(kernel, slots, offsets if any(offsets) else ()))
         body += [Check(planned.slots[n], checks[n]) for n in group.members if n in checks]
     all_slots = tuple(dict.fromkeys([*planned.slots.values(), *constants]))
-    return Program(name, all_slots, planned.arena_bytes, tuple(body))
+    extents = [extent for node in planned.graph.arguments for extent in node.shape]
+    is_dynamic = any(map(is_symbolic, extents))
+    return Program(name, all_slots, planned.arena_bytes, tuple(body), is_dynamic)
 
 
 def lower_group(planned: Planned, group: Group) -> tuple[Kernel, list[tuple[Node, int]]]:

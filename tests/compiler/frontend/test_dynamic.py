@@ -11,7 +11,7 @@ import pytest
 
 import smelt
 import smelt.nn.functional as F
-from smelt import Tensor, nn, optim
+from smelt import Tensor, nn, optim, tree
 from smelt.compiler.frontend import specialization_cache
 from smelt.errors import ArgumentError, CompileError, ShapeError, SmeltError
 
@@ -259,3 +259,29 @@ def test_what_a_version_for_any_length_tells_of_itself() -> None:
     assert step.memory().arguments == 4 * 3 * 20
     assert repr(step)
     assert len(step.times) == 1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y: smelt.ones(3).sum(),
+        lambda y: smelt.ones(y.shape[0]),
+        lambda y: smelt.zeros(y.shape[0], 3).sum() * len(y),
+        lambda y: smelt.eye(len(y)),
+        lambda y: smelt.arange(len(y)).cumsum(0),
+        lambda y: (smelt.ones(2), len(y), len(y) / 2),
+    ],
+    ids=["nothing", "ones", "sum", "eye", "cumsum", "numbers"],
+)
+def test_a_step_that_reads_no_element_serves_all_lengths(function) -> None:
+    """What a program gets does not depend on whether it uses it."""
+    step = smelt.compile(function)
+    for length in (20, 21, 22, 23, 7, 64):
+        y = smelt.ones(length)
+        for found, wanted in zip(
+            tree.flatten(step(y))[0], tree.flatten(function(y))[0], strict=True
+        ):
+            if isinstance(wanted, smelt.Tensor):
+                assert found.tolist() == wanted.tolist()
+            else:
+                assert (type(found), found) == (type(wanted), wanted)

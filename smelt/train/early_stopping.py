@@ -1,0 +1,86 @@
+"""EarlyStopping: the end of a training that does not get better any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smelt.errors import ArgumentError
+from smelt.tensor import Tensor
+from smelt.train.history import Callback, Epoch, History, StopTraining
+from smelt.train.monitor import Mode, Monitor
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping(Callback):
+    """Ends a training when a figure has not got better for some epochs (Prechelt 1998).
+
+    Args:
+        monitor: the figure of held-out data, such as "loss"; "train_loss" for the training data's.
+        patience: how many epochs without a better value are borne.
+        min_delta: how much better counts as better.
+        mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
+        restore_best: whether the model goes back to its best epoch at the end.
+
+    Attributes:
+        best: the best value so far, None before the first.
+        best_epoch: the number of its epoch.
+
+    Raises:
+        ArgumentError: `patience` is below 1, or `mode` or `min_delta` is out of range.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "loss",
+        patience: int = 10,
+        min_delta: float = 0.0,
+        mode: Mode | None = None,
+        restore_best: bool = True,
+    ) -> None:
+        if patience < 1:
+            raise ArgumentError(f"EarlyStopping: patience={patience} must be at least 1")
+        self.patience, self.restore_best = patience, restore_best
+        self._monitor = Monitor(monitor, mode, min_delta)
+        self._weights: dict[str, Tensor] = {}
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far."""
+        return self._monitor.best
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the best epoch, 0 before the first."""
+        return self._monitor.epoch
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Keeps the weights of a better epoch; ends the training when there was none for long.
+
+        Raises:
+            StopTraining: no epoch was better for `patience` epochs.
+        """
+        if self._monitor.improves(epoch, self.training):
+            if self.restore_best:
+                model = self.training.update.model
+                self._weights = {name: x.clone() for name, x in model.state_dict().items()}
+        elif epoch.number - self.best_epoch >= self.patience:
+            raise StopTraining(
+                f"{self._monitor.name} has not got better than {self.best:.6g} since epoch "
+                f"{self.best_epoch}"
+            )
+
+    def end(self, history: History) -> None:
+        """Takes the model back to its best epoch."""
+        if self._weights and not history.interrupted:
+            self.training.update.model.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the best value, its epoch and its weights."""
+        return {"monitor": self._monitor.state_dict(), "weights": dict(self._weights)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Remembers what `state_dict` returned."""
+        self._monitor.load_state_dict(state_dict["monitor"])
+        self._weights = dict(state_dict["weights"])

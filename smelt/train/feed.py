@@ -1,0 +1,284 @@
+"""The batches of a training, from any place in a pass over the data on."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smelt import tree
+from smelt.compiler.frontend.minibatches import shuffled_rows
+from smelt.data import DataLoader, Table, TensorDataset
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.random import Generator, get_rng_state, randint, set_rng_state
+from smelt.tensor import Tensor, as_tensor
+from smelt.train.step import Update
+
+__all__ = ["Feed", "Pass", "feed_of"]
+
+
+@dataclass(slots=True)
+class Pass:
+    """A place in the data: what the order of a pass follows from, and how much of it is done.
+
+    Attributes:
+        number: counted from 0.
+        seed: the order of the pass, and the random numbers of its samples, follow from it.
+        generator: the state of the default generator when the pass began.
+        own: that of the loader's own generator, None where it has none.
+        done: how many batches were read.
+        is_over: whether these were all.
+    """
+
+    number: int
+    seed: int
+    generator: Tensor
+    own: Tensor | None
+    done: int = 0
+    is_over: bool = False
+
+
+class Feed(ABC):
+    """Gives the batches of passes over some data to the updates of a model."""
+
+    @property
+    @abstractmethod
+    def batches(self) -> int | None:
+        """How many batches a pass has; None where that is not known beforehand."""
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int | None:
+        """How many samples a batch has; None where that is not known beforehand."""
+
+    def begin(self, number: int) -> Pass:
+        """Returns the beginning of a new pass, whose order is drawn from the default generator."""
+        seed = int(randint(0, 1 << 62, ()))
+        return Pass(number, seed, get_rng_state(), self._own_state())
+
+    def _own_state(self) -> Tensor | None:
+        return None
+
+    @abstractmethod
+    def go_to(self, place: Pass) -> None:
+        """Makes the next batch the one at a place."""
+
+    @abstractmethod
+    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+        """Makes steps, at most so many, and none beyond the end of the pass; moves the place on.
+
+        Returns:
+            float64 of shape (n,): the losses of the steps made; fewer than `steps` at the end.
+        """
+
+    def close(self) -> None:  # noqa: B027  arrays hold nothing
+        """Lets go of what a pass that is not finished holds."""
+
+
+class MemoryFeed(Feed):
+    """Batches of what is in memory: many steps are one native call.
+
+    Args:
+        data: a tree of tensors (n, ...).
+        batch_size: samples a batch.
+        shuffle: whether each pass has an order of its own.
+        drop_last: whether a smaller last batch is left out.
+    """
+
+    def __init__(self, data: Any, batch_size: int, shuffle: bool, drop_last: bool) -> None:
+        self.arrays, self.structure = tree.flatten(data)
+        self.samples = len(self.arrays[0])
+        self._size, self.shuffle = batch_size, shuffle
+        self.rows = self.samples - (self.samples % batch_size if drop_last else 0)
+        self._order = np.arange(self.rows)
+
+    @property
+    def batches(self) -> int:
+        """How many batches a pass has."""
+        return -(-self.rows // self._size)
+
+    @property
+    def batch_size(self) -> int:
+        """How many samples a batch has."""
+        return self._size
+
+    def go_to(self, place: Pass) -> None:
+        """Works out the order of the pass."""
+        if self.shuffle:
+            (order,) = shuffled_rows(self.samples, Generator(place.seed))
+            self._order = order[: self.rows]
+
+    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+        """Makes steps; those by one batch each are one native call."""
+        batches = min(steps * update.accumulate, self.batches - place.done)
+        rows = self._order[place.done * self._size : (place.done + batches) * self._size]
+        if update.accumulate == 1 and batches:
+            step = update.compiled(self.structure)
+            losses = step.over(*self.arrays, batch_size=self._size, order=rows).numpy()
+        else:
+            every = np.array_split(rows, range(self._size, len(rows), self._size))
+            first = range(0, batches, update.accumulate)
+            groups = [map(self._batch, every[n : n + update.accumulate]) for n in first]
+            losses = [update.by_several(list(group)) for group in groups]
+        place.done += batches
+        place.is_over = place.done >= self.batches
+        return np.asarray(losses, np.float64)
+
+    def _batch(self, rows: np.ndarray) -> Any:
+        return tree.unflatten(self.structure, [x[as_tensor(rows)] for x in self.arrays])
+
+
+class LoaderFeed(Feed):
+    """Batches of a loader, or of anything that can be iterated over again and again.
+
+    Args:
+        loader: iterating over it is a pass.
+        is_own: whether it was made for this training, so that its order is ours to choose.
+    """
+
+    def __init__(self, loader: Iterable[Any], is_own: bool = False) -> None:
+        self.loader, self.is_own = loader, is_own
+        self._pass: Iterator[Any] = iter(())
+
+    @property
+    def batches(self) -> int | None:
+        """How many batches a pass has, where the loader says so."""
+        return len(self.loader) if isinstance(self.loader, Sized) else None
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many samples a batch has, where the loader says so."""
+        return getattr(self.loader, "batch_size", None)
+
+    def _own_state(self) -> Tensor | None:
+        generator = getattr(self.loader, "generator", None)
+        return None if self.is_own or generator is None else generator.get_state()
+
+    def go_to(self, place: Pass) -> None:
+        """Begins the pass again as it was begun, and leaves out what is done."""
+        self.close()
+        if isinstance(self.loader, DataLoader):
+            self.loader.epoch = place.number
+            if self.is_own:
+                self.loader.generator = Generator(place.seed)
+            elif place.own is not None and self.loader.generator is not None:
+                self.loader.generator.set_state(place.own)
+        now = get_rng_state()
+        set_rng_state(place.generator)  # where a sampler draws from, when the pass begins
+        self._pass = iter(self.loader)
+        for _ in itertools.islice(self._pass, place.done):
+            pass
+        if place.done:
+            set_rng_state(now)
+
+    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+        """Makes steps by the loader's batches, one after the other."""
+        losses: list[float] = []
+        while len(losses) < steps:
+            group = [_tensors(batch) for batch in itertools.islice(self._pass, update.accumulate)]
+            if not group:
+                place.is_over = True
+                break
+            if update.accumulate == 1:
+                leaves, structure = tree.flatten(group[0])
+                losses.append(float(update.compiled(structure)(*leaves)))
+            else:
+                losses.append(update.by_several(group))
+            place.done += len(group)
+            if place.done == self.batches:
+                place.is_over = True
+                break
+        return np.asarray(losses, np.float64)
+
+    def close(self) -> None:
+        """Stops the loader's workers."""
+        close = getattr(self._pass, "close", None)
+        self._pass = iter(())
+        if close is not None:
+            close()
+
+
+def feed_of(
+    data: Any,
+    *,
+    batch_size: int,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    target: str | Sequence[str] | None = None,
+) -> Feed:
+    """Returns the feed of whatever a user trains on.
+
+    Args:
+        data: tensors or arrays (n, ...) in a tuple, the target last, also nested; a TensorDataset;
+            a Table; a dataset; a DataLoader or another iterable of batches.
+        batch_size: samples a batch; not of a loader, which has its own.
+        shuffle: whether each pass has an order of its own; not of a loader.
+        drop_last: whether a smaller last batch is left out; not of a loader.
+        target: the columns of a table to predict.
+
+    Raises:
+        ArgumentError: the data are none of these, or empty, or smaller than a batch.
+        ShapeError: arrays differ in their first extents.
+    """
+    if isinstance(data, Table):
+        if target is None:
+            raise ArgumentError("fit: say which column of the table to predict, as target='price'")
+        data = data.dataset(target)
+    elif target is not None:
+        raise ArgumentError("fit: target= names columns of a Table; other data hold their target")
+    if isinstance(data, TensorDataset):
+        data = data.tensors
+    if isinstance(data, (tuple, dict)):
+        _check_batch(batch_size, _common_rows(data))
+        return MemoryFeed(tree.map(as_tensor, data), batch_size, shuffle, drop_last)
+    if isinstance(data, DataLoader) or not hasattr(data, "__getitem__"):
+        if not hasattr(data, "__iter__"):
+            raise ArgumentError(
+                f"fit: cannot train on a {type(data).__name__}; give a tuple of arrays, a Table, a "
+                "dataset or a DataLoader"
+            )
+        if iter(data) is data:
+            raise ArgumentError(
+                f"fit: a {type(data).__name__} can be read once only; give something that can be "
+                "iterated over for every pass, such as a DataLoader or a list"
+            )
+        return LoaderFeed(data)
+    _check_batch(batch_size, len(data))
+    return LoaderFeed(DataLoader(data, batch_size, shuffle, drop_last), is_own=True)
+
+
+def _common_rows(data: Any) -> int:
+    leaves, _ = tree.flatten(data)
+    for leaf in leaves:
+        if not isinstance(leaf, (Tensor, np.ndarray)):
+            raise ArgumentError(
+                f"fit: a tuple of data holds arrays, and this one a {type(leaf).__name__}"
+            )
+    shapes = [tuple(leaf.shape) for leaf in leaves]
+    if () in shapes or len({shape[0] for shape in shapes}) != 1:
+        raise ShapeError(f"fit: arrays need the same number of rows, got shapes {shapes}")
+    return int(shapes[0][0])
+
+
+def _check_batch(batch_size: int, samples: int) -> None:
+    if not samples:
+        raise ArgumentError("fit: the data are empty")
+    if not 1 <= batch_size <= samples:
+        raise ArgumentError(
+            f"fit: batch_size={batch_size} must lie between 1 and the {samples} samples of the data"
+            " (arrays are given in a tuple, as (x, y); a list is one sample after the other)"
+        )
+
+
+def _tensors(batch: Any) -> Any:
+    """Returns a loader's batch with tensors as leaves."""
+    try:
+        return tree.map(as_tensor, batch)
+    except DTypeError as error:
+        raise DTypeError(
+            f"fit: a batch holds what is no tensor ({error}); make tensors of it in collate_fn"
+        ) from None

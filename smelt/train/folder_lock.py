@@ -1,0 +1,44 @@
+"""One training at a time in a folder: a file that is held while it goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import weakref
+from pathlib import Path
+
+from smelt.errors import FileError
+
+__all__ = ["HeldFile"]
+
+
+class HeldFile:
+    """A file that no other training can hold meanwhile; whoever dies lets go of it.
+
+    Args:
+        path: the file.
+        content: what a new file gets; None holds one that is there, and leaves it as it is.
+
+    Raises:
+        FileError: another training holds it, or has made it meanwhile, or it cannot be opened.
+    """
+
+    def __init__(self, path: Path, content: bytes | None) -> None:
+        new = os.O_CREAT | os.O_EXCL if content is not None else 0  # of two, one makes this file
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CLOEXEC | new, 0o666)
+        except FileExistsError:
+            raise FileError(f"{path.parent}: holds a run already; choose another folder") from None
+        except OSError as error:
+            raise FileError(f"{path.parent}: cannot be written ({error.strerror})") from None
+        self.release = weakref.finalize(self, os.close, number)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if content is not None:
+                os.write(number, content)
+        except BlockingIOError:
+            self.release()
+            raise FileError(f"{path.parent}: another training is at work in this folder") from None
+        except OSError as error:
+            self.release()
+            raise FileError(f"{path.parent}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,114 @@
+"""Metrics as a user may give them: objects, functions, names; alone, in a list, in a dict."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.train.metrics.base import Metric
+from smelt.train.metrics.classification import Accuracy, F1Score, Precision, Recall, TopKAccuracy
+from smelt.train.metrics.confusion import ConfusionMatrix
+from smelt.train.metrics.function import FunctionMetric
+from smelt.train.metrics.probability import ExpectedCalibrationError, LogLoss, Perplexity
+from smelt.train.metrics.ranking import AUROC, AveragePrecision
+from smelt.train.metrics.regression import (
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    R2Score,
+    RootMeanSquaredError,
+)
+
+__all__ = ["as_metric", "as_metrics"]
+
+BY_NAME: Mapping[str, Callable[[], Metric]] = {
+    kind.name: kind
+    for kind in (
+        AUROC,
+        Accuracy,
+        AveragePrecision,
+        ConfusionMatrix,
+        ExpectedCalibrationError,
+        F1Score,
+        LogLoss,
+        MeanAbsoluteError,
+        MeanAbsolutePercentageError,
+        MeanSquaredError,
+        Perplexity,
+        Precision,
+        R2Score,
+        Recall,
+        RootMeanSquaredError,
+        TopKAccuracy,
+    )
+} | {
+    "ece": ExpectedCalibrationError,
+    "f1": F1Score,
+    "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
+    "mse": MeanSquaredError,
+    "r2": R2Score,
+    "rmse": RootMeanSquaredError,
+}
+
+
+def as_metric(given: Any, name: str | None = None) -> Metric:
+    """Returns what serves as a metric as a `Metric`.
+
+    Args:
+        given: a Metric; a function (output, target) -> mean over the samples of a batch; or the
+            name of a metric: "accuracy", "f1", "rmse", ...
+        name: what a function is called; its own name when None.
+
+    Raises:
+        ArgumentError: there is no metric of that name.
+        ArgumentTypeError: it is none of these.
+    """
+    if isinstance(given, Metric):
+        return given
+    if isinstance(given, str):
+        return _by_name(given)()
+    if isinstance(given, type) and issubclass(given, Metric):
+        raise ArgumentTypeError(f"{given.__name__} is a class; give a metric, {given.__name__}()")
+    if not callable(given):
+        raise ArgumentTypeError(
+            f"a {type(given).__name__} is no metric; give a Metric, a function (output, target) -> "
+            "mean over the batch, or a name such as 'accuracy'"
+        )
+    return FunctionMetric(given, name)
+
+
+def _by_name(name: str) -> Callable[[], Metric]:
+    if name not in BY_NAME:
+        near = difflib.get_close_matches(name, BY_NAME, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(BY_NAME))}"
+        raise ArgumentError(f"there is no metric {name!r}; {hint}")
+    return BY_NAME[name]
+
+
+def as_metrics(given: Any) -> dict[str, Metric]:
+    """Returns metrics by the names of their figures.
+
+    Args:
+        given: a dict, name -> what `as_metric` takes; a list of these, or one alone. What a user
+            calls "f1" is called so in the results, too.
+
+    Raises:
+        ArgumentError: a name is unknown, or two metrics have one name.
+        ArgumentTypeError: something is no metric.
+    """
+    if isinstance(given, Mapping):
+        return {str(name): as_metric(metric, str(name)) for name, metric in given.items()}
+    alone = isinstance(given, (str, Metric)) or not isinstance(given, Iterable)
+    found: dict[str, Metric] = {}
+    for one in [given] if alone else given:
+        metric = as_metric(one)
+        name = one if isinstance(one, str) else metric.name
+        if name in found:
+            raise ArgumentError(
+                f"two metrics are called {name!r}; give a dict, {{'name': metric, ...}}"
+            )
+        found[name] = metric
+    return found

@@ -1,0 +1,173 @@
+"""One update of a model by a batch, compiled: forward, gradient, clipping, optimizer, schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from smelt import tree
+from smelt.compiler import compile
+from smelt.deprecated import renamed_argument
+from smelt.errors import ArgumentError, ShapeError
+from smelt.nn.module import Module
+from smelt.optim.clip import clip_grad_norm_
+from smelt.optim.swa_utils import AveragedModel
+from smelt.tensor import Tensor
+from smelt.train.batch import call, parts, split
+
+__all__ = ["Optimizer", "Scheduler", "Update", "training_step"]
+
+Loss = Callable[..., Tensor]  # (the model's output, the target) -> a number to make small
+
+
+class Scheduler(Protocol):
+    """What changes the learning rate: any of `smelt.optim.lr_scheduler`."""
+
+    @property
+    def step(self) -> Callable[..., Any]:
+        """Goes one step on; some look at a figure."""
+
+
+class Optimizer(Protocol):
+    """What changes the parameters: any of `smelt.optim`."""
+
+    def step(self) -> Any:
+        """Makes one update."""
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+
+
+@renamed_argument("optimiser", "optimizer")
+@renamed_argument("schedule", "scheduler")
+def training_step(
+    model: Module,
+    optimizer: Optimizer,
+    loss: Loss | None,
+    scheduler: Scheduler | None = None,
+    *,
+    max_grad_norm: float | None = None,
+    averaged: AveragedModel | None = None,
+) -> Any:
+    """Returns the compiled step `(*batch) -> loss`: forward, gradient, optimizer and schedule.
+
+    Args:
+        model: any module. The last part of a batch is the target, what stands before are the
+            model's inputs; a part that is a tuple or dict is spread over its arguments.
+        optimizer: holds the model's parameters.
+        loss: (the model's output, the target) -> a number to make small. None: the model gets the
+            whole batch, and returns the loss.
+        scheduler: goes one step on after each step of the optimizer.
+        max_grad_norm: the longest that the gradient of all parameters together may be.
+        averaged: takes the weights into its average after each step.
+    """
+    update = Update(model, loss, optimizer, scheduler, max_grad_norm, averaged)
+
+    @compile
+    def step(*batch: Any) -> Tensor:
+        return update.by(batch)
+
+    return step
+
+
+@dataclass(frozen=True)
+class Update:
+    """How a model is changed by batches; the arguments are those of `training_step`.
+
+    Attributes:
+        accumulate: over how many batches the gradients of one step are averaged.
+    """
+
+    model: Module
+    loss: Loss | None
+    optimizer: Optimizer
+    scheduler: Scheduler | None = None
+    max_grad_norm: float | None = None
+    averaged: AveragedModel | None = None
+    accumulate: int = 1
+    _compiled: dict[Any, Any] = field(default_factory=dict)
+
+    def by(self, batch: Any) -> Tensor:
+        """Makes one step by one batch; returns its loss."""
+        value = self._value(batch)
+        self.optimizer.zero_grad()
+        value.backward()
+        self._step()
+        return value
+
+    def compiled(self, structure: tree.Structure) -> Any:
+        """Returns the compiled step of batches of one structure; it takes the leaves."""
+        return self._kept(structure, self.by)
+
+    def by_several(self, batches: Sequence[Any]) -> float:
+        """Makes one step by the mean of the gradients of several batches; returns the mean loss."""
+        self.optimizer.zero_grad()
+        losses = []
+        for batch in batches:
+            leaves, structure = tree.flatten(batch)
+            losses.append(float(self._kept(structure, self._gather)(*leaves)))
+        if "mean" not in self._compiled:
+            self._compiled["mean"] = compile(self._step_by_mean)
+        self._compiled["mean"](np.float32(len(batches)))
+        return float(np.mean(losses))
+
+    @property
+    def steps(self) -> list[Any]:
+        """The compiled steps so far."""
+        return list(self._compiled.values())
+
+    @property
+    def versions(self) -> int:
+        """How often a step was compiled so far."""
+        return sum(step.traces for step in self.steps)
+
+    def _kept(self, structure: tree.Structure, function: Callable[[Any], Tensor]) -> Any:
+        if structure not in self._compiled:
+
+            @compile
+            def step(*leaves: Tensor) -> Tensor:
+                return function(tree.unflatten(structure, list(leaves)))
+
+            self._compiled[structure] = step
+        return self._compiled[structure]
+
+    def _value(self, batch: Any) -> Tensor:
+        if self.loss is None:
+            value = call(self.model, *parts(batch))
+        else:
+            inputs, target = split(batch)
+            value = self.loss(call(self.model, *inputs), target)
+        if not isinstance(value, Tensor):
+            who = "the model, as loss is None," if self.loss is None else "the loss"
+            raise ArgumentError(f"fit: {who} must return a Tensor, got {type(value).__name__}")
+        if value.shape:
+            raise ShapeError(
+                f"fit: the loss must be one number, got shape {value.shape}; end it with .mean()"
+            )
+        return value
+
+    def _gather(self, batch: Any) -> Tensor:
+        """Adds the gradients of a batch to those that are there; returns its loss."""
+        value = self._value(batch)
+        value.backward()
+        return value
+
+    def _step_by_mean(self, count: Tensor) -> None:
+        """Makes a step by gradients that are a sum over so many batches."""
+        for parameter in self.model.parameters():
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad / count.to(parameter.dtype)
+        self._step()
+        self.optimizer.zero_grad()
+
+    def _step(self) -> None:
+        if self.max_grad_norm is not None:
+            clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)

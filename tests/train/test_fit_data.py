@@ -1,0 +1,262 @@
+"""What `fit` trains on, how steps are made of batches, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smelt
+import smelt.nn.functional as F
+from smelt import nn, optim, train
+from smelt.data import DataLoader, Table, TensorDataset
+from smelt.errors import ArgumentError, DTypeError, FileError, ShapeError, StateError
+from smelt.optim.swa_utils import AveragedModel
+
+X = np.random.default_rng(0).normal(size=(24, 2)).astype(np.float32)
+Y = (X @ np.array([[2], [-1]], np.float32) + 1).astype(np.float32)
+
+
+def trained(data: Any, model: nn.Module | None = None, **options: Any) -> nn.Module:
+    """Returns a model after two passes over the data."""
+    smelt.manual_seed(0)
+    model = model or nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    loss = options.pop("loss", F.mse_loss)
+    chosen = {"epochs": 2, "batch_size": 8, "shuffle": False, "progress": False, **options}
+    train.fit(model, loss, optimizer, data, **chosen)
+    return model
+
+
+def numbers(model: nn.Module) -> np.ndarray:
+    return np.concatenate([np.ravel(p.numpy()) for p in model.parameters()])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (smelt.tensor(X), smelt.tensor(Y)),
+        TensorDataset(X, Y),
+        [(X[n], Y[n]) for n in range(24)],
+        DataLoader(TensorDataset(X, Y), batch_size=8),
+        DataLoader([(X[n], Y[n]) for n in range(24)], batch_size=8, num_workers=2),
+    ],
+    ids=["tensors", "dataset", "list of samples", "loader", "loader with workers"],
+)
+def test_all_kinds_of_data_train_alike(data: Any) -> None:
+    np.testing.assert_allclose(numbers(trained(data)), numbers(trained((X, Y))), rtol=1e-6)
+
+
+def test_a_table_trains_by_the_names_of_its_columns() -> None:
+    table = Table({"a": X[:, 0], "b": X[:, 1], "price": Y[:, 0]})
+    found = numbers(trained(table, target="price"))
+    np.testing.assert_allclose(found, numbers(trained((X, Y))), rtol=1e-6)
+    with pytest.raises(ArgumentError, match="which column .* target='price'"):
+        trained(table)
+    with pytest.raises(ArgumentError, match="target= names columns of a Table"):
+        trained((X, Y), target="price")
+
+
+class Masked(nn.Module):
+    """A model of two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(2, 1)
+
+    def forward(self, x: smelt.Tensor, mask: smelt.Tensor) -> smelt.Tensor:
+        return self.line(x * mask)
+
+
+MASK = np.ones((24, 1), np.float32)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [(X, MASK, Y), ((X, MASK), Y), ({"mask": MASK, "x": X}, Y)],
+    ids=["flat", "nested", "by name"],
+)
+def test_several_inputs(data: Any) -> None:
+    smelt.manual_seed(0)
+    np.testing.assert_allclose(
+        numbers(trained(data, Masked())), numbers(trained((X, Y))), rtol=1e-6
+    )
+
+
+class OwnLoss(nn.Module):
+    """A model that returns its loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(2, 1)
+
+    def forward(self, x: smelt.Tensor, y: smelt.Tensor) -> smelt.Tensor:
+        return F.mse_loss(self.line(x), y)
+
+
+@pytest.mark.parametrize("data", [(X, Y), {"x": X, "y": Y}], ids=["tuple", "dict"])
+def test_a_model_may_return_its_loss(data: Any) -> None:
+    smelt.manual_seed(0)
+    found = numbers(trained(data, OwnLoss(), loss=None))
+    np.testing.assert_allclose(found, numbers(trained((X, Y))), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "loader"])
+def test_gradients_of_several_batches_are_averaged(kind: str) -> None:
+    """Four batches of 4 are one of 16, and the two that are left one of 8."""
+    data = (X, Y) if kind == "arrays" else DataLoader(TensorDataset(X, Y), batch_size=4)
+    found = trained(data, batch_size=4, accumulate=4)
+    np.testing.assert_allclose(numbers(found), numbers(trained((X, Y), batch_size=16)), rtol=1e-5)
+
+
+def test_long_gradients_are_clipped() -> None:
+    model = trained((X, Y), epochs=None, steps=1, max_grad_norm=1e-3)
+    smelt.manual_seed(0)
+    moved = np.linalg.norm(numbers(model) - numbers(nn.Linear(2, 1)))
+    assert moved == pytest.approx(0.1 * 1e-3, rel=1e-3)
+
+
+def test_steps_are_counted_over_passes() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Seen(train.Callback):
+        def epoch(self, epoch: train.Epoch) -> None:
+            seen.append((epoch.number, self.training.step))
+
+    trained((X, Y), epochs=None, steps=7, steps_per_epoch=2, callbacks=[Seen()])
+    assert seen == [(1, 2), (2, 4), (3, 6), (4, 7)]
+
+
+def test_averaged_weights_are_what_is_validated() -> None:
+    model = nn.Linear(2, 1)
+    averaged = AveragedModel(model)
+    smelt.manual_seed(0)
+    history = train.fit(
+        model, F.mse_loss, optim.SGD(model.parameters(), lr=0.1), (X, Y),
+        epochs=2, batch_size=8, validation=(X, Y), averaged=averaged, progress=False,
+    )  # fmt: skip
+    expected = train.evaluator(averaged, (X, Y), loss=F.mse_loss)()["loss"]
+    assert history.epochs[-1].held_out["loss"] == expected
+    assert averaged.n_averaged.item() == 6
+
+
+def test_a_plateau_lowers_the_rate_after_epochs() -> None:
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=1e-12)
+    scheduler = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, eps=0.0)
+    train.fit(
+        model, F.mse_loss, optimizer, (X, Y), epochs=3, scheduler=scheduler, batch_size=24,
+        progress=False,
+    )  # fmt: skip
+    assert float(optimizer.param_groups[0]["lr"]) == pytest.approx(1e-14)
+
+
+class Once:
+    """What can be read once only."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise StopIteration
+
+
+class Nothing:
+    """An iterable without batches."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        ((X, Y[:3]), ShapeError, r"the same number of rows, got shapes \[\(24, 2\), \(3, 1\)\]"),
+        ((X[:0], Y[:0]), ArgumentError, "the data are empty"),
+        ((X, [1, 2]), ArgumentError, "a tuple of data holds arrays, and this one a int"),
+        (5, ArgumentError, "cannot train on a int"),
+        (Once(), ArgumentError, "can be read once only"),
+        (Nothing(), ArgumentError, "the data gave no batch"),
+        ([X, Y], ArgumentError, r"arrays are given in a tuple, as \(x, y\)"),
+        (DataLoader(["a", "b"], collate_fn=list), DTypeError, "in collate_fn"),
+        ((X,), ArgumentError, "a batch needs an input and a target"),
+    ],
+)
+def test_data_that_are_none_are_refused(data: Any, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        trained(data)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": None}, "say how long, by epochs= or steps="),
+        ({"steps": 2.5}, "steps=2.5 must be a whole number"),
+        ({"accumulate": 0}, "accumulate=0"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch=0"),
+        ({"metrics": {"accuracy": train.accuracy}}, "metrics are measured on held-out data"),
+        ({"resume": True}, "resume=True needs run="),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        trained((X, Y), **options)
+
+
+def test_a_loss_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ShapeError, match=r"must be one number, got shape \(8, 1\); .*mean"):
+        trained((X, Y), loss=lambda output, target: output - target)
+    with pytest.raises(ArgumentError, match="the loss must return a Tensor, got float"):
+        trained((X, Y), loss=lambda output, target: 0.5)
+
+
+def test_no_model_is_refused() -> None:
+    optimizer = optim.SGD(nn.Linear(2, 1).parameters())
+    with pytest.raises(ArgumentError, match="the model is a function; write fit"):
+        train.fit(lambda x: x, F.mse_loss, optimizer, (X, Y), epochs=1)  # type: ignore
+
+
+# --- run folders ----------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trained((X, Y), run=run)
+    with pytest.raises(FileError, match="holds a run already; .* resume=True"):
+        trained((X, Y), run=run)
+    with pytest.raises(StateError, match="batch_size=8, and this one has 6"):
+        trained((X, Y), run=run, resume=True, batch_size=6)
+    with pytest.raises(StateError, match="does not fit Linear"):
+        trained((X[:, :1], Y), model=nn.Linear(1, 1), run=run, resume=True)
+    with pytest.raises(FileError, match="holds no run to go on with"):
+        trained((X, Y), run=tmp_path / "other", resume=True)
+    (tmp_path / "no.safetensors").write_bytes(b"nothing")
+    with pytest.raises(FileError, match=r"no.safetensors"):
+        trained((X, Y), resume=tmp_path / "no.safetensors")
+    smelt.save({"a": 1}, tmp_path / "other.safetensors")
+    with pytest.raises(StateError, match="not the state of a training"):
+        trained((X, Y), resume=tmp_path / "other.safetensors")
+
+
+def test_a_checkpoint_elsewhere_is_gone_on_from(tmp_path: Path) -> None:
+    whole = trained((X, Y), epochs=4)
+    trained((X, Y), run=tmp_path / "first")
+    found = trained((X, Y), epochs=4, resume=tmp_path / "first", run=tmp_path / "second")
+    assert numbers(found).tobytes() == numbers(whole).tobytes()
+    assert len(train.read_metrics(tmp_path / "second")) == 4
+
+
+def test_a_folder_in_which_a_training_is_at_work_is_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trained((X, Y), run=run)
+
+    class Second(train.Callback):
+        def epoch(self, epoch: train.Epoch) -> None:
+            with pytest.raises(FileError, match="another training is at work"):
+                trained((X, Y), epochs=9, run=run, resume=True)
+
+    trained((X, Y), epochs=3, run=run, resume=True, callbacks=[Second()])
+    assert len(train.read_metrics(run)) == 3
