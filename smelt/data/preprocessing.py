@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Self
@@ -19,6 +20,7 @@ from smelt.tensor import Tensor, as_tensor
 __all__ = ["Preprocessing"]
 
 KINDS = ("number", "category", "text", "ignore")
+IDENTIFIER = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z]))I[dD]$|(?:^|[^A-Za-z])id$|^$|^Unnamed: \d+$")
 WORDS = 3  # that a value has on average, from which on a column is text and not names of things
 
 
@@ -30,8 +32,9 @@ class Preprocessing(FittedTransform):
     - A category becomes the number of its place, from 1 on; 0 is what is missing, or was not seen
       in the training rows.
     - Text becomes `text_features` numbers, as in `HashingVectorizer`.
-    - A column without a value or with one value only, and one of many different short texts, such
-      as numbers of tickets, is left out; `reasons_` says why.
+    - A column without a value or with one value only is left out, and so are one of many different
+      short texts, such as numbers of tickets, and one of different integers whose name ends with
+      "id"; `reasons_` says why.
 
     Args:
         types: name -> "number", "category", "text" or "ignore", for columns whose kind is not to be
@@ -235,6 +238,9 @@ class Preprocessing(FittedTransform):
         if len(counts) == 1 and not missing:
             return self._left_out(name, "it has one value only")
         if isinstance(column, np.ndarray):
+            whole = column.dtype.kind in "iu" and len(counts) == len(column) > 1
+            if whole and IDENTIFIER.search(name):
+                return self._left_out(name, "it numbers the rows")
             return "number"
         present = counts.total()
         if len(counts) <= self.max_categories and 2 * len(counts) <= max(present, 4):

@@ -254,6 +254,19 @@ def test_a_table_becomes_tensors() -> None:
     assert "ticket: ignore (20 different short texts in 20 rows)" in repr(prepare)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, "ignore") for name in ("id", "PassengerId", "row_ID", "", "Unnamed: 0")),
+        *((name, "number") for name in ("paid", "Madrid", "year")),
+    ],
+)
+def test_what_numbers_the_rows_is_left_out(name: str, kind: str) -> None:
+    table = {name: [1, 2, 3], "x": [1, 2, 2]}
+    assert Preprocessing().fit(table).types_ == {name: kind, "x": "number"}
+    assert Preprocessing().fit({**table, name: [1, 2, 2]}).types_ == {name: "number", "x": "number"}
+
+
 def test_what_was_not_seen_is_unknown_and_what_is_missing_is_filled_in() -> None:
     prepare = Preprocessing().fit(PEOPLE)
     row = {"age": [None], "paid": [1.0], "place": ["mars"], "note": [None]}
