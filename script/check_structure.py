@@ -25,6 +25,8 @@ FLOORS = (  # the ground floor first
         "dtypes",
         "tree",
         "settings",
+        "switches",
+        "block",
         "locks",
         "markup",
         "paths",

@@ -96,11 +96,18 @@ def writable_folder(path: Location) -> Path:
     Raises:
         FileError: the folder cannot be made or written.
     """
+    if not os.fsdecode(path):
+        raise FileError("an empty path names no folder; write . for the present one")
     folder = Path(os.fsdecode(path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+    except (FileExistsError, NotADirectoryError):
+        raise FileError(
+            f"{_shown(folder)}: is no folder, or lies in none: there is a file of that name; "
+            "choose another one"
+        ) from None
     except (OSError, ValueError) as error:
         raise FileError(
             f"{_shown(folder)}: cannot write into this folder ({_reason(error)}); "

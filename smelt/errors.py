@@ -31,6 +31,7 @@ from __future__ import annotations
 from typing import Any
 
 from smelt.location import location
+from smelt.switches import current
 
 __all__ = [
     "ArgumentError",
@@ -65,6 +66,8 @@ class SmeltError(Exception):
     def __init__(self, message: str = "", *details: Any) -> None:
         super().__init__(message, *details)
         self.location = location(message)
+        if current.full_traceback:
+            self.full_traceback = True  # also where it is shown when the block has ended
 
     @property
     def message(self) -> str:

@@ -8,11 +8,12 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 import numpy as np
+
+from smelt.block import Block
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
@@ -48,43 +49,12 @@ def module_path() -> str:
     return ".".join(running.modules)
 
 
-class inside_module:
-    """Within the block errors and graph nodes name this module path; "" names none."""
-
-    __slots__ = ("_before", "_modules")
-
-    def __init__(self, path: str) -> None:
-        self._modules = [path] if path else []
-
-    def __enter__(self) -> None:
-        self._before, running.modules = running.modules, self._modules
-
-    def __exit__(self, *failure: object) -> None:
-        running.modules = self._before
-
-
-@contextlib.contextmanager
-def inside_derivative(derivative: str, path: str) -> Iterator[None]:
-    """Within the block a rule of differentiation runs, of an operation of the module `path`."""
-    before, running.derivative = running.derivative, derivative
-    try:
-        with inside_module(path):
-            yield
-    finally:
-        running.derivative = before
-
-
-@contextlib.contextmanager
-def computed_again(line: str, path: str, derivative: str) -> Iterator[None]:
+def computed_again(line: str, path: str, derivative: str) -> Block:
     """Within the block an operation is applied that was written at a line before, as part of a
-    module and perhaps of a derivative.
+    module (where `path` is not "") and perhaps of a derivative.
     """
-    before, running.line = running.line, line
-    try:
-        with inside_derivative(derivative, path):
-            yield
-    finally:
-        running.line = before
+    modules = [path] if path else []
+    return Block(running, line=line, modules=modules, derivative=derivative)
 
 
 def location(message: str = "") -> str:
@@ -132,7 +102,7 @@ def user_frame() -> FrameType | None:
 @functools.lru_cache(maxsize=4096)
 def _is_users(name: str) -> bool:
     ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
-    library = name.startswith(_LIBRARY) and not name.startswith(_INSTALLED)
+    library = name.startswith((_LIBRARY, "<frozen")) and not name.startswith(_INSTALLED)
     return not (ours or library or name.endswith(_STARTERS))
 
 

@@ -17,6 +17,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from smelt.errors import ArgumentError
@@ -47,6 +48,19 @@ class Within:
     def __str__(self) -> str:
         end = "" if self.high == math.inf else f" and at most {self.high}"
         return f"it must be at least {self.low}{end}"
+
+
+def _path(text: str) -> Path:
+    """Returns the path that an argument says; the shell leaves the ~ of --out=~/runs as it is."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; write . for the present folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} begins with a user who has no home folder; write ./{text} for a file of "
+            "this name"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +156,13 @@ def _add_argument(
         options |= {"type": partial(limits.read, kind), "metavar": parameter.name.upper()}
     elif typing.get_origin(kind) is list:
         (kind,) = typing.get_args(kind)
-        options |= {"type": kind, "nargs": "+", "metavar": parameter.name.upper().rstrip("S")}
+        options |= {
+            "type": _reader(kind),
+            "nargs": "+",
+            "metavar": parameter.name.upper().rstrip("S"),
+        }
     else:
-        options |= {"type": kind, "metavar": parameter.name.upper()}
+        options |= {"type": _reader(kind), "metavar": parameter.name.upper()}
     if is_optional:
         options |= {"nargs": "?", "default": parameter.default}
     if parameter.default is parameter.empty or is_optional:
@@ -155,6 +173,10 @@ def _add_argument(
     flag = "--" + parameter.name.replace("_", "-")
     parser.flags[flag] = options
     parser.add_argument(flag, default=parameter.default, dest=parameter.name, **options)
+
+
+def _reader(kind: Any) -> Callable[[str], Any]:
+    return _path if kind is Path else kind
 
 
 def _read_docstring(command: Command) -> tuple[str, str, dict[str, str]]:

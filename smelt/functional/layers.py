@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from smelt.autodiff.composition import is_plain, of_one_float
+from smelt.creation import zeros
+from smelt.dtypes import int64
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.layer_norm_value import LayerNorm
 from smelt.ops import indexing
 from smelt.ops.contraction import matmul, swap_last
-from smelt.ops.iota import iota
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, floating
 from smelt.tensor.elementary import maximum, rsqrt, where
 from smelt.tensor.indexing import check_bounds
-from smelt.tensor.reductions import wide
+from smelt.tensor.reductions import norm, wide
 from smelt.tracing.engine import no_grad
 
 
@@ -53,23 +54,53 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y if bias is None else y + bias
 
 
-def embedding(ids: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    ids: Any,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+) -> Tensor:
     """Returns the rows of `weight` that `ids` name.
 
     Args:
         ids: int tensor of any shape.
         weight: (num_embeddings, embedding_dim).
         padding_idx: a row that gets no gradient.
+        max_norm: the longest that a row may be: one that is read and longer is shortened first, in
+            place: row * max_norm / (norm + 1e-7), which has no gradient.
+        norm_type: the p of that norm.
 
     Raises:
+        ArgumentError: max_norm is negative or nan.
         BoundsError: an id outside 0..num_embeddings - 1.
     """
     ids, rows = as_tensor(ids), weight.shape[0]
     check_bounds("embedding", ids, rows)
-    if padding_idx is not None:
-        row = iota(shape=(rows, 1), axis=0)
-        weight = where(row == padding_idx % rows, weight.detach(), weight)
-    return indexing.take(weight, ids, axis=0)
+    if max_norm is not None:
+        weight = _shortened(weight, ids, max_norm, norm_type)
+    found = indexing.take(weight, ids, axis=0)
+    if padding_idx is None:
+        return found
+    return where((ids == padding_idx % rows).unsqueeze(-1), found.detach(), found)
+
+
+def _shortened(weight: Tensor, ids: Tensor, max_norm: float, norm_type: float) -> Tensor:
+    """Returns a table whose rows that are read are no longer than `max_norm`: itself, changed;
+    or a new one where it was computed.
+    """
+    if not max_norm >= 0:
+        raise ArgumentError(f"embedding: max_norm must not be negative, got {max_norm}")
+    with no_grad():
+        rows = weight.detach()
+        used = zeros(len(rows), dtype=int64).at[ids.reshape(-1)].add(1) > 0
+        lengths = norm(rows, norm_type, dim=1)
+        factor = where(used & (lengths > max_norm), max_norm / (lengths + 1e-7), 1.0)
+        shorter = (rows * factor.unsqueeze(1)).to(weight.dtype)
+    if weight.tape_entry is not None:
+        return shorter + (weight - rows)  # with the history of the weight
+    with no_grad():
+        return weight.copy_(shorter)
 
 
 def dropout(
@@ -212,10 +243,9 @@ def batch_norm(
         raise ArgumentError(f"batch_norm: eps must be positive, got {eps}")
     x = floating(x)
     if training:
-        axes = (0, *range(2, x.ndim))
-        mean = wide(x).mean(axes)
+        mean = _mean_by_channel(wide(x))
         centred = wide(x) - _by_channel(mean, x)
-        var = (centred * centred).mean(axes)
+        var = _mean_by_channel(centred * centred)
         _move_statistics(x, mean, var, running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
         raise ArgumentError("batch_norm: without training, running_mean and running_var are used")
@@ -244,6 +274,12 @@ def _move_statistics(
         if running_var is not None:
             unbiased = var * (count / (count - 1))
             running_var.copy_(running_var * (1 - momentum) + unbiased * momentum)
+
+
+def _mean_by_channel(x: Tensor) -> Tensor:
+    """Returns the mean of each channel; 0 of no values, as a nan would reach the weight."""
+    axes = (0, *range(2, x.ndim))
+    return x.mean(axes) if x.size else x.sum(axes)
 
 
 def _by_channel(factor: Any, x: Tensor) -> Any:

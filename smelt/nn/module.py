@@ -79,8 +79,9 @@ class Module(Convertible, Hooked):
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         current_engine().note_module(self)  # a trace remembers which settings it was made for
         modules = running.modules
-        modules.append(self._name or type(self).__name__.lower())
+        name = self._name or type(self).__name__.lower()
         try:
+            modules.append(name)
             if self._pre_hooks:
                 inputs = self._before(inputs)
             if self._backward_hooks:
@@ -171,7 +172,7 @@ class Module(Convertible, Hooked):
         result = type(self).__new__(type(self))
         attributes = vars(result)
         for name, value in vars(self).items():
-            if name == "_buffers" or name in KINDS:
+            if name in ("_buffers", "_held", *KINDS):
                 value = dict(value)
             elif hasattr(type(value), "rebound"):
                 value = value.rebound(self, result)
@@ -421,7 +422,8 @@ class Module(Convertible, Hooked):
         return tuple([module._own_fingerprint(numbers) for module in modules])
 
     def _own_fingerprint(self, numbers: Mapping[int, int]) -> Hashable:
-        aside = ("_name", *KINDS, "training")  # these count alike on the class and on the object
+        # hooks and `training` count alike on the class and on the object; `_held` are attributes
+        aside = ("_name", "_held", *KINDS, "training")
         attributes = tuple(
             (name, numbers.get(id(value)) if isinstance(value, Module) else guards.frozen(value))
             for name, value in vars(self).items()

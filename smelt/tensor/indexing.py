@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from smelt.ops.movement import broadcast_shapes
 from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of, full, own_axis_of, whole_number
 from smelt.tensor.elementary import where
-from smelt.tensor.subscript import Subscript, parse
+from smelt.tensor.subscript import Subscript, check_masks, parse
 from smelt.tracing.apply import is_tensor
 from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
@@ -154,6 +154,9 @@ class At:
         A place that the index names twice has no well-defined value: that raises ArgumentError (in
         a compiled step: before it changes anything).
         """
+        masked = self._masked(value, lambda x, given: given)
+        if masked is not None:
+            return masked
         x, subscript = self.tensor, parse(self.tensor.shape, self.index)
         inside = as_tensor(1, dtypes.int64)
         if not subscript.indices:
@@ -176,14 +179,33 @@ class At:
         """Returns x with `value` (which broadcasts) added at the index, once per time it is
         named.
         """
-        x, subscript = self.tensor, parse(self.tensor.shape, self.index)
+        x = self.tensor
         if x.dtype is dtypes.bool_:
             raise DTypeError("at[...].add: bool elements cannot be added to; use set")
+        masked = self._masked(value, lambda x, given: x + given)
+        if masked is not None:
+            return masked
+        subscript = parse(x.shape, self.index)
         if not subscript.indices:
             return x + _broadcast_value(self._fitting(value, subscript.shape), x, subscript)
         positions = self._positions()
         given = self._fitting(value, positions.shape).to(x.dtype.compute)
         return x + self._scattered(given, positions).to(x.dtype)
+
+    def _masked(self, value: Any, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor | None:
+        """Returns the result where the index is a bool mask and all that it chooses get the same
+        value, so that nobody needs to know how many these are; else None.
+        """
+        x, mask = self.tensor, self.index
+        if not is_tensor(mask) or mask.dtype is not dtypes.bool_ or not mask.ndim:
+            return None
+        check_masks(x.shape, (mask,))
+        rest = x.shape[mask.ndim :]
+        given = _storable("at[...]", value, x.dtype)
+        if given.ndim > len(rest):
+            return None
+        chosen = mask.reshape((*mask.shape, *(1,) * len(rest)))
+        return where(chosen, change(x, self._fitting(given, rest)), x)
 
     def _fitting(self, value: Any, shape: Shape) -> Tensor:
         given = _storable("at[...]", value, self.tensor.dtype)

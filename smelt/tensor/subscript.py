@@ -91,7 +91,7 @@ def _complete(shape: Shape, index: tuple[Any, ...]) -> list[Any]:
         raise ArgumentError("index: only one ... may stand in an index")
     if used > len(shape):
         raise BoundsError(f"index: {used} indices for a tensor of shape {shape}")
-    _check_masks(shape, index)
+    check_masks(shape, index)
     position = dots[0] if dots else len(entries)
     return [*entries[:position], *[slice(None)] * (len(shape) - used), *entries[position + 1 :]]
 
@@ -126,12 +126,13 @@ def _places(mask: np.ndarray) -> list[Any]:
 def _check_concrete_mask() -> None:
     if not isinstance(current_engine(), Eager):
         raise TraceError(
-            "index: how many elements a bool mask chooses is known only when the step runs. "
-            "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"
+            "index: how many elements a bool mask chooses is known only when the step runs. Keep "
+            "them all: smelt.where(mask, x, other) chooses by value, x.at[mask].set(value) changes "
+            "those of the mask, smelt.where(mask, x, 0).sum() / mask.sum() is their mean"
         )
 
 
-def _check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
+def check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
     """A mask must have the extents of the axes that it stands for."""
     axis = 0
     for position, entry in enumerate(index):

@@ -1,5 +1,7 @@
 """Indexing against NumPy, changed copies, gather and scatter, and their errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -339,3 +341,36 @@ def test_a_mask_in_a_compiled_step_is_refused():
 def test_a_slice_without_a_step_is_refused():
     with pytest.raises(ArgumentError, match="step of a slice"):
         tensor(X)[::0]
+
+
+@pytest.mark.parametrize("change", ["set", "add"])
+@pytest.mark.parametrize("value", [0.5, [1.0, 2.0, 3.0]])
+def test_a_mask_changes_elements_within_a_step(change: str, value: Any) -> None:
+    x = smelt.tensor([[1.0, -2.0, 3.0], [-0.0, 5.0, float("nan")]])
+    mask = x > 0 if isinstance(value, float) else smelt.tensor([False, True])
+
+    def changed(x: smelt.Tensor, mask: smelt.Tensor) -> smelt.Tensor:
+        return getattr(x.at[mask], change)(smelt.tensor(value))
+
+    expected = x.numpy().copy()
+    expected[mask.numpy()] = np.array(value) + (expected[mask.numpy()] if change == "add" else 0)
+    for found in (changed(x, mask), smelt.compile(changed)(x, mask)):
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_a_mask_in_a_step_says_what_to_write() -> None:
+    for choose in (lambda x: x[x > 0], lambda x: x.at[x > 0].set(smelt.ones(2))):
+        with pytest.raises(TraceError, match=r"smelt.where\(mask, x, other\).*at\[mask\].*mean"):
+            smelt.compile(choose)(smelt.ones(2, 3))
+    with pytest.raises(ShapeError, match="a mask"):
+        smelt.compile(lambda x, m: x.at[m].set(0.0))(smelt.ones(2, 3), smelt.ones(3) > 0)
+
+
+def test_what_is_linear_in_a_tensor_has_its_derivative_after_a_change() -> None:
+    table = smelt.nn.Parameter(smelt.ones(3, 2))
+    found = table.index_select(0, smelt.tensor([1])) * 3
+    with smelt.no_grad():
+        table.copy_(table * 2)
+    found.sum().backward()
+    assert table.grad is not None
+    assert table.grad.tolist() == [[0, 0], [3, 3], [0, 0]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.artifacts import ResultTree, Times, Traced
 from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
@@ -19,7 +19,6 @@ from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import TraceError
-from smelt.ir.symbolic import is_symbolic
 from smelt.settings import settings
 from smelt.tensor import Tensor
 
@@ -98,18 +97,10 @@ class Builder:
         """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
         arguments, options = call.rebuilt(stand_ins(tracer))
         parts, structure = tree.flatten(self.function(*arguments, **options))
-        # a number that leaves the step is one length's
-        parts = [part.settled() if is_symbolic(part) else part for part in parts]
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:
             return outputs, operator.itemgetter(0)
-
-        def rebuild(results: list[Tensor]) -> Any:
-            fresh = iter(results)
-            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
-            return tree.unflatten(structure, leaves)
-
-        return outputs, rebuild
+        return outputs, ResultTree(parts, structure)
 
 
 def _traced(function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:

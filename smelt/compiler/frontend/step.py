@@ -221,7 +221,7 @@ class CompiledStep:
             return stacked([known.run(call.tensors) for _ in range(n)])
         executable = known.executable
         outputs = executable.outputs(n)
-        self.executables.runner(executable).run_many(call.tensors, n, None, outputs)
+        self.executables.run_many(executable, call.tensors, n, None, outputs)
         return known.marked(executable.rebuild(outputs), call.tensors)
 
     def over(
@@ -299,7 +299,7 @@ class CompiledStep:
         arrays = [np.ascontiguousarray(x.stored) for x in data]
         outputs = executable.outputs(steps)
         batches = Batches(arrays, order, size)
-        self.executables.runner(executable).run_many(call.tensors, steps, batches, outputs)
+        self.executables.run_many(executable, call.tensors, steps, batches, outputs)
         return executable.rebuild(outputs)
 
     def _give_away(self, arguments: tuple[Any, ...]) -> None:
