@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 500  # lines a file
 EXTRAS = {
     "PIL", "h5py", "matplotlib", "pandas", "polars", "pyarrow", "rich", "sacrebleu", "safetensors",
-    "tokenizers",
+    "sklearn", "tokenizers",
 }  # fmt: skip
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

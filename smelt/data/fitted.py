@@ -7,6 +7,7 @@ smelt.save({"model": model.state_dict(), "scale": scale.state_dict()}, "model.sa
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -57,6 +58,8 @@ class FittedTransform(ABC):
         if cls.__module__.startswith("smelt."):
             checked_methods(cls)
 
+    _replaced: tuple[str, ...] = ()  # arguments of the constructor that others stand for now
+
     @abstractmethod
     def fit(self, x: Any, y: object = None) -> Self:
         """Takes from data what `transform` needs; returns the transform itself."""
@@ -81,6 +84,37 @@ class FittedTransform(ABC):
         return self.fit(x, y).transform(x)
 
     apply = renamed_method("apply", "transform")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Returns the settings by name, as scikit-learn's pipelines and searches want them."""
+        names = inspect.signature(type(self).__init__).parameters
+        chosen = [name for name in names if name not in ("self", *self._replaced)]
+        return {name: getattr(self, name) for name in chosen}
+
+    def set_params(self, **params: Any) -> Self:
+        """Changes settings, and forgets what was learned; returns the transform itself.
+
+        Raises:
+            ArgumentTypeError: there is no such setting.
+        """
+        settings = {**self.get_params(), **params}
+        vars(self).clear()
+        type(self).__init__(self, **settings)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        """Returns a transform with the same settings that has learned nothing."""
+        return type(self)(**self.get_params())
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Returns whether there is something to transform with."""
+        return self.n_features_in_ is not None
+
+    def __sklearn_tags__(self) -> Any:
+        """Returns what scikit-learn wants to know of a transform."""
+        from sklearn.utils import Tags, TargetTags, TransformerTags
+
+        return Tags(None, TargetTags(required=False), transformer_tags=TransformerTags())
 
     @property
     def _name(self) -> str:

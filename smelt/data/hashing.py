@@ -41,6 +41,9 @@ class Hashing(FittedTransform):
         self.alternate_sign = alternate_sign
         self._places: dict[str, tuple[int, float]] = {}
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
     def fit(self, x: Any = None, y: object = None) -> Self:
         """Returns the transform itself: there is nothing to learn."""
         return self

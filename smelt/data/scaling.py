@@ -352,6 +352,8 @@ class MinMaxScaler(Scaling):
         [0.0, 0.5, 1.0]
     """
 
+    _replaced = ("high", "low")
+
     def __init__(
         self,
         feature_range: tuple[float, float] | float = (0.0, 1.0),

@@ -103,6 +103,29 @@ def test_a_column_that_is_constant_so_far_is_an_error_when_used() -> None:
     assert scale.partial_fit(np.zeros((3, 1))).transform(np.array([[0.5]])).tolist() == [[0]]
 
 
+def test_settings_can_be_read_and_changed() -> None:
+    scale = MinMaxScaler((0, 2), clip=True).fit(X)
+    assert scale.get_params() == {"feature_range": (0, 2), "constant": "error", "clip": True}
+    assert scale.set_params(clip=False).n_features_in_ is None
+    assert (scale.feature_range, scale.clip) == ((0, 2), False)
+    with pytest.raises(ArgumentError, match="did you mean 'clip' for 'clp'"):
+        scale.set_params(clp=True)
+    assert Preprocessing({"a": "text"}).get_params()["types"] == {"a": "text"}
+
+
+def test_transforms_work_in_pipelines_of_scikit_learn() -> None:
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    base = pytest.importorskip("sklearn.base")
+    x = np.where(X == 30, np.nan, X)
+    steps = pipeline.make_pipeline(SimpleImputer(), StandardScaler())
+    result = steps.fit(x, np.zeros(3)).transform(x)
+    assert result == pytest.approx(StandardScaler().fit_transform(SimpleImputer().fit_transform(x)))
+    fresh = base.clone(steps).set_params(standardscaler__ddof=1)
+    assert fresh.fit_transform(x, np.zeros(3))[0, 0] == pytest.approx(-1)
+    for transform in (MinMaxScaler((0, 2)), OneHotEncoder(), Preprocessing(), OrdinalEncoder()):
+        assert base.clone(transform).get_params() == transform.get_params()
+
+
 # --- filling in -------------------------------------------------------------------------------
 
 
