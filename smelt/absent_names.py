@@ -347,16 +347,14 @@ INSTEAD: dict[str, dict[str, str]] = {
         "dataset": "the names are in smelt.utils.data itself",
         "sampler": "the names are in smelt.utils.data itself",
         "distributed": "Smelt computes in one process",
-        "IterableDataset": "write a Dataset with __len__ and __getitem__, or a generator",
-        "DistributedSampler": "Smelt computes in one process",
-        "BatchSampler": "write DataLoader(dataset, batch_size)",
-        "get_worker_info": "workers are threads that share the dataset; leave it out",
+        "get_worker_info": "leave it out: one worker reads an IterableDataset, so there is nothing "
+        "to divide",
     },
     "smelt.utils": {
         "deterministic": "leave it out: Smelt is deterministic",
         "dlpack": "write smelt.from_dlpack(x); numpy.from_dlpack(x) reads one of Smelt's",
         "collect_env": "the command `smelt info` says it",
-        "tensorboard": "smelt.train writes metrics into a run folder, with figures",
+        "tensorboard": "give smelt.train.fit the callback train.TensorBoardLogger(folder)",
         "checkpoint": "write smelt.checkpoint(function)",
     },
     "smelt.optim": {

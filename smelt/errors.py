@@ -20,6 +20,7 @@
     +-- ChannelClosed    a channel that nothing passes any more    (also an EOFError)
     +-- ChannelTimeout   a channel that was full or empty too long (also a TimeoutError)
     +-- MissingName      a name that Smelt has not                (also an AttributeError)
+    +-- WorkerError      a worker of a loader that ended, or hangs (also a RuntimeError)
     +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
 
 Every message says what is wrong, where (the operation, the operands with their shapes, the module
@@ -55,6 +56,7 @@ __all__ = [
     "SmeltError",
     "StateError",
     "TraceError",
+    "WorkerError",
 ]
 
 
@@ -158,6 +160,10 @@ class ChannelTimeout(SmeltError, TimeoutError):
 
 class MissingName(SmeltError, AttributeError):
     """A name that a module or an object of Smelt has not."""
+
+
+class WorkerError(SmeltError, RuntimeError):
+    """A worker of a DataLoader ended, or made nothing for longer than its timeout."""
 
 
 class MissingExtra(SmeltError, ImportError):

@@ -29,7 +29,9 @@ from smelt.ops.op import is_whole_number
 from smelt.tensor.spellings import respelled
 from smelt.tracing.apply import is_tensor
 
-__all__ = ["checked", "checked_flags", "checked_names", "explained", "misfit"]
+__all__ = [
+    "checked", "checked_flags", "checked_methods", "checked_names", "explained", "misfit",
+]  # fmt: skip
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 Owner = TypeVar("Owner", bound=type)
@@ -85,6 +87,15 @@ def checked_flags(owner: Owner) -> Owner:
     for name, method in list(vars(owner).items()):
         if isinstance(method, FunctionType) and not name.startswith("_") and _flags(method):
             setattr(owner, name, checked(method))
+    return owner
+
+
+def checked_methods(owner: Owner) -> Owner:
+    """Returns a class whose constructor, call and public methods are checked."""
+    for name, method in list(vars(owner).items()):
+        public = not name.startswith("_") or name in ("__init__", "__call__")
+        if public and isinstance(method, FunctionType):
+            setattr(owner, name, checked(method, every_kind=name == "__init__"))
     return owner
 
 
