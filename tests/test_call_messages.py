@@ -112,11 +112,11 @@ class Wrapper:
         (lambda: smelt.optim.SGD([X], learning_rate=1.0), "did you mean 'lr' for"),
         (
             lambda: smelt.optim.Adam([X], betas=0.9),
-            r"Adam: betas must be two numbers, such as \(0.9, 0.999\), got 0.9",
+            "Adam: betas must be two numbers.*, got 0.9",
         ),
         (
             lambda: smelt.optim.Adam([X], betas=(0.9,)),
-            r"two numbers, such as \(0.9, 0.999\), got 1 of them",
+            "two numbers.*, got 1 of them",
         ),
         (lambda: smelt.optim.Adam([X], betas=(0.9, "a")), r"betas\[1\] must be a number"),
         (lambda: smelt.optim.clip_grad_norm_(nn.Linear(2, 2), 1.0), r"give model.parameters\(\)"),
