@@ -29,6 +29,7 @@ path, the user's own line), and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from smelt.location import location
@@ -159,7 +160,25 @@ class ChannelTimeout(SmeltError, TimeoutError):
 
 
 class MissingName(SmeltError, AttributeError):
-    """A name that a module or an object of Smelt has not."""
+    """A name that a module or an object of Smelt has not.
+
+    Args:
+        message: what is wrong.
+        hint: returns what to write instead. It is asked when the error is shown, since `hasattr`
+            shows none.
+    """
+
+    def __init__(self, message: str = "", hint: Callable[[], str] = str) -> None:
+        super().__init__(message)
+        self._hint = hint
+
+    @property
+    def message(self) -> str:
+        """What is wrong, and what to write instead."""
+        return super().message + self._hint()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message,), {**vars(self), "_hint": str}
 
 
 class WorkerError(SmeltError, RuntimeError):

@@ -177,8 +177,11 @@ class Module(Convertible, Hooked, Named):
             message = f"{type(self).__name__} has no attribute {name!r}"
             if name.startswith("__"):  # a protocol of Python's asks
                 raise AttributeError(message)
-            near = difflib.get_close_matches(name, dir(self), 1)
-            raise MissingName(f"{message}; did you mean {near[0]!r}?" if near else message)
+            raise MissingName(message, lambda: self._near(name))
+
+    def _near(self, name: str) -> str:
+        near = difflib.get_close_matches(name, dir(self), 1)
+        return f"; did you mean {near[0]!r}?" if near else ""
 
     def __copy__(self) -> Self:
         """A module with the same parameters and submodules; compiled methods are its own."""
