@@ -9,6 +9,7 @@ is the forward pass under `no_grad`, "sample" draws one token at a time from the
 - CNN: two convolutions of 3 x 3 with 16 and 32 channels, pooled, on 28 x 28, batch 32.
 - Transformer: two blocks of width 64, 4 heads, 64 tokens of 65 kinds, batch 8.
 - LSTM: 32 steps of 32 features, hidden width 128, batch 32.
+- RNN, GRU and LSTM of width 4: 32 steps of 4 features, batch 8, which cost what their calls cost.
 
 `call` is the cost of `x + y` on tensors of shape (1,) with history, `matmul` that of a product of
 2 x 2 with history.
@@ -25,14 +26,17 @@ from harness import main
 
 Step = Callable[[], Any]
 WIDTH, HEADS, TOKENS, KINDS = 64, 4, 64, 65
+SMALL = ("rnn", "gru", "lstm")
 COUNTS = {"call": 20_000, "matmul": 10_000, "mlp": 50, "cnn": 5, "transformer": 4, "lstm": 4}
+COUNTS |= {f"{kind} of 4": 20 for kind in SMALL}
 
 
 def data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Returns a batch for each network."""
     random = np.random.default_rng(0)
     text = random.integers(0, KINDS, (8, TOKENS + 1))
-    return {
+    small = random.standard_normal((8, 32, 4), np.float32), random.integers(0, 4, 8)
+    return {f"{kind} of 4": small for kind in SMALL} | {
         "mlp": (random.standard_normal((64, 64), np.float32), random.integers(0, 10, 64)),
         "cnn": (random.standard_normal((32, 1, 28, 28), np.float32), random.integers(0, 10, 32)),
         "transformer": (text[:, :-1], text[:, 1:]),
@@ -73,13 +77,14 @@ def networks(lib: Any, nn: Any, F: Any) -> dict[str, Any]:
                 x = block(x)
             return self.head(self.norm(x)).reshape(-1, KINDS)
 
-    class LSTM(nn.Module):
-        def __init__(self) -> None:
+    class Recurrent(nn.Module):
+        def __init__(self, kind: str, features: int, width: int, classes: int) -> None:
             super().__init__()
-            self.lstm, self.head = nn.LSTM(32, 128, batch_first=True), nn.Linear(128, 10)
+            self.layer = getattr(nn, kind.upper())(features, width, batch_first=True)
+            self.head = nn.Linear(width, classes)
 
         def forward(self, x: Any) -> Any:
-            return self.head(self.lstm(x)[0][:, -1])
+            return self.head(self.layer(x)[0][:, -1])
 
     dense = nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
     first = nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2)
@@ -88,7 +93,8 @@ def networks(lib: Any, nn: Any, F: Any) -> dict[str, Any]:
         "mlp": nn.Sequential(*dense),
         "cnn": nn.Sequential(*first, *second),
         "transformer": Transformer(),
-        "lstm": LSTM(),
+        "lstm": Recurrent("lstm", 32, 128, 10),
+        **{f"{kind} of 4": Recurrent(kind, 4, 4, 4) for kind in SMALL},
     }
 
 

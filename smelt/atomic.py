@@ -48,7 +48,7 @@ def open_error(path: Location, error: OSError | ValueError) -> FileError:
         error: the system's, or Python's ValueError for a path that cannot be one.
     """
     if isinstance(error, FileNotFoundError):
-        return FileError(f"{_shown(path)}: cannot be read (there is no such file)")
+        return FileError(f"{_shown(path)}: cannot be read (there is no such file){_home(path)}")
     return FileError(f"{_shown(path)}: cannot be read ({_reason(error)})")
 
 
@@ -96,11 +96,18 @@ def writable_folder(path: Location) -> Path:
     Raises:
         FileError: the folder cannot be made or written.
     """
+    if not os.fsdecode(path):
+        raise FileError("an empty path names no folder; write . for the present one")
     folder = Path(os.fsdecode(path))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+    except (FileExistsError, NotADirectoryError):
+        raise FileError(
+            f"{_shown(folder)}: is no folder, or lies in none: there is a file of that name; "
+            "choose another one"
+        ) from None
     except (OSError, ValueError) as error:
         raise FileError(
             f"{_shown(folder)}: cannot write into this folder ({_reason(error)}); "
@@ -222,7 +229,16 @@ def _facts(path: Path) -> os.stat_result | None:
 
 
 def _write_error(path: Location, error: OSError | ValueError) -> FileError:
+    folder = os.path.dirname(os.fsdecode(path))
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(folder or "."):
+        hint = _home(path) or "; make it first, by os.makedirs"
+        return FileError(f"{_shown(path)}: cannot be written (there is no folder {folder!r}){hint}")
     return FileError(f"{_shown(path)}: cannot be written ({_reason(error)})")
+
+
+def _home(path: Location) -> str:
+    """Returns a hint at a path that a shell would read otherwise."""
+    return "; write os.path.expanduser(path)" if os.fsdecode(path).startswith("~") else ""
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from smelt.pytorch_names import install as _install
+
 __all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps"]
 
 
@@ -27,3 +29,5 @@ cuda = _Backend(matmul=_Backend(allow_tf32=False))
 mkl = _Backend()
 mkldnn = _Backend(enabled=False)
 mps = _Backend()
+
+_install(__name__)

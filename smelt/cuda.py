@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from smelt.pytorch_names import install as _install
+
 __all__ = [
     "device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all", "synchronize",
 ]  # fmt: skip
@@ -32,3 +34,6 @@ def empty_cache() -> None:
 
 def synchronize(device: Any = None) -> None:
     """Does nothing: a result is there when a call returns."""
+
+
+_install(__name__)

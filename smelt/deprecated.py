@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from smelt.location import warn
 
-__all__ = ["rename", "renamed_argument"]
+__all__ = ["rename", "renamed_argument", "renamed_method", "renamed_property"]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -42,16 +42,40 @@ def renamed_argument(
     """Returns a decorator that lets a function take its argument `new` by its old name too."""
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+
         @functools.wraps(function)
         def call(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
             if old in options:
-                _warn(f"{function.__name__}({old}=...)", new)
+                _warn(f"{called}({old}=...)", new)
                 options[new] = options.pop(old)
             return function(*arguments, **options)
 
         return call
 
     return decorate
+
+
+def renamed_method(old: str, new: str) -> Callable[..., Any]:
+    """Returns a method that calls the one of its object that is now called `new`, and says so."""
+
+    def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        _warn(f"{type(self).__name__}.{old}", new)
+        return getattr(self, new)(*arguments, **options)
+
+    call.__name__ = old
+    call.__doc__ = f"Is now called `{new}`."
+    return call
+
+
+def renamed_property(old: str, new: str) -> property:
+    """Returns a property with the value of the attribute that is now called `new`."""
+
+    def get(self: Any) -> Any:
+        _warn(f"{type(self).__name__}.{old}", new)
+        return getattr(self, new)
+
+    return property(get, doc=f"Is now called `{new}`.")
 
 
 def _warn(old: str, new: str) -> None:

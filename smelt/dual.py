@@ -18,12 +18,12 @@ Vectors and matrices of duals are lists, and lists of rows.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Union
 
 import numpy as np
 
+from smelt.block import Block
 from smelt.dtypes import float64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
@@ -379,7 +379,8 @@ def diff(function: Callable[[Dual], Number], x: Number) -> Tensor:
         function: takes and returns a Dual (a plain number as result is a constant).
         x: the point, a number or a tensor of shape ().
     """
-    with _running.entered(0) as level:
+    with _running.entered(0):
+        level = _running.level
         return _derivative(function(_variable(level, x, as_tensor(1.0, float64))), level)
 
 
@@ -402,15 +403,9 @@ class _Running(threading.local):
     level = 0
     axes = 0
 
-    @contextmanager
-    def entered(self, axes: int) -> Iterator[int]:
-        """Within the block there is one more; gives its level."""
-        before = self.level, self.axes
-        self.level, self.axes = self.level + 1, self.axes + axes
-        try:
-            yield self.level
-        finally:
-            self.level, self.axes = before
+    def entered(self, axes: int) -> Block:
+        """Within the block there is one more, on the next level."""
+        return Block(self, level=self.level + 1, axes=self.axes + axes)
 
 
 _running = _Running()
@@ -429,7 +424,8 @@ def grad(function: Callable[[list[Dual]], Number], xs: Sequence[Number]) -> list
         raise ArgumentError("dual.grad: a function of no variables has no gradient")
     axes = _running.axes
     seeds = np.eye(len(xs)).reshape(len(xs), len(xs), *(1,) * axes)
-    with _running.entered(1) as level:
+    with _running.entered(1):
+        level = _running.level
         variables = [
             _variable(level, x, as_tensor(seed, float64)) for x, seed in zip(xs, seeds, strict=True)
         ]

@@ -19,6 +19,8 @@
     +-- FileError        a file that is missing, damaged, or in the way (also an OSError)
     +-- ChannelClosed    a channel that nothing passes any more    (also an EOFError)
     +-- ChannelTimeout   a channel that was full or empty too long (also a TimeoutError)
+    +-- MissingName      a name that Smelt has not                (also an AttributeError)
+    +-- WorkerError      a worker of a loader that ended, or hangs (also a RuntimeError)
     +-- MissingExtra     an optional dependency is not installed   (also an ImportError)
 
 Every message says what is wrong, where (the operation, the operands with their shapes, the module
@@ -27,9 +29,11 @@ path, the user's own line), and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from smelt.location import location
+from smelt.switches import current
 
 __all__ = [
     "ArgumentError",
@@ -46,12 +50,14 @@ __all__ = [
     "FileError",
     "GradientError",
     "MissingExtra",
+    "MissingName",
     "MovedError",
     "NumericsError",
     "ShapeError",
     "SmeltError",
     "StateError",
     "TraceError",
+    "WorkerError",
 ]
 
 
@@ -63,6 +69,8 @@ class SmeltError(Exception):
     def __init__(self, message: str = "", *details: Any) -> None:
         super().__init__(message, *details)
         self.location = location(message)
+        if current.full_traceback:
+            self.full_traceback = True  # also where it is shown when the block has ended
 
     @property
     def message(self) -> str:
@@ -149,6 +157,32 @@ class ChannelClosed(SmeltError, EOFError):
 
 class ChannelTimeout(SmeltError, TimeoutError):
     """A channel stayed full, or empty, for longer than the caller would wait."""
+
+
+class MissingName(SmeltError, AttributeError):
+    """A name that a module or an object of Smelt has not.
+
+    Args:
+        message: what is wrong.
+        hint: returns what to write instead. It is asked when the error is shown, since `hasattr`
+            shows none.
+    """
+
+    def __init__(self, message: str = "", hint: Callable[[], str] = str) -> None:
+        super().__init__(message)
+        self._hint = hint
+
+    @property
+    def message(self) -> str:
+        """What is wrong, and what to write instead."""
+        return super().message + self._hint()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message,), {**vars(self), "_hint": str}
+
+
+class WorkerError(SmeltError, RuntimeError):
+    """A worker of a DataLoader ended, or made nothing for longer than its timeout."""
 
 
 class MissingExtra(SmeltError, ImportError):

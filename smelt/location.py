@@ -8,11 +8,12 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 import numpy as np
+
+from smelt.block import Block
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _BOOK = os.path.join(_PACKAGE, "book", "")  # its programs are written as a user would
@@ -27,6 +28,7 @@ _BELOW = (  # Smelt, NumPy, and Python's own library, but not what is installed 
     "<frozen",
     "<__array_function__",
 )
+_CHECKED = os.path.join(_PACKAGE, "tensor", "checked.py")  # its `call` is around every function
 SHOWN_ENDS = 8  # names of modules at each end of a long path
 _STARTERS = (os.path.join(os.sep, "bin", "smelt"), "<frozen runpy>")
 
@@ -48,43 +50,12 @@ def module_path() -> str:
     return ".".join(running.modules)
 
 
-class inside_module:
-    """Within the block errors and graph nodes name this module path; "" names none."""
-
-    __slots__ = ("_before", "_modules")
-
-    def __init__(self, path: str) -> None:
-        self._modules = [path] if path else []
-
-    def __enter__(self) -> None:
-        self._before, running.modules = running.modules, self._modules
-
-    def __exit__(self, *failure: object) -> None:
-        running.modules = self._before
-
-
-@contextlib.contextmanager
-def inside_derivative(derivative: str, path: str) -> Iterator[None]:
-    """Within the block a rule of differentiation runs, of an operation of the module `path`."""
-    before, running.derivative = running.derivative, derivative
-    try:
-        with inside_module(path):
-            yield
-    finally:
-        running.derivative = before
-
-
-@contextlib.contextmanager
-def computed_again(line: str, path: str, derivative: str) -> Iterator[None]:
+def computed_again(line: str, path: str, derivative: str) -> Block:
     """Within the block an operation is applied that was written at a line before, as part of a
-    module and perhaps of a derivative.
+    module (where `path` is not "") and perhaps of a derivative.
     """
-    before, running.line = running.line, line
-    try:
-        with inside_derivative(derivative, path):
-            yield
-    finally:
-        running.line = before
+    modules = [path] if path else []
+    return Block(running, line=line, modules=modules, derivative=derivative)
 
 
 def location(message: str = "") -> str:
@@ -129,10 +100,25 @@ def user_frame() -> FrameType | None:
     return frame
 
 
+def called_function(otherwise: str) -> str:
+    """Returns the name of Smelt's function that the user's line called, for an error below it.
+
+    Args:
+        otherwise: what to say where it is not known, as below a module.
+    """
+    name = otherwise
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_users(frame.f_code.co_filename):
+        if frame.f_code.co_name == "call" and frame.f_code.co_filename == _CHECKED:
+            name = frame.f_locals["function"].__name__
+        frame = frame.f_back
+    return name
+
+
 @functools.lru_cache(maxsize=4096)
 def _is_users(name: str) -> bool:
     ours = name.startswith(_PACKAGE) and not name.startswith(_BOOK)
-    library = name.startswith(_LIBRARY) and not name.startswith(_INSTALLED)
+    library = name.startswith((_LIBRARY, "<frozen")) and not name.startswith(_INSTALLED)
     return not (ours or library or name.endswith(_STARTERS))
 
 

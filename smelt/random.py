@@ -17,17 +17,19 @@ import numpy as np
 from smelt import dtypes, exact_math
 from smelt.dtypes import DType, as_dtype, int64
 from smelt.errors import ArgumentError, ShapeError
+from smelt.ir.symbolic import is_symbolic
 from smelt.locks import reentrant_lock
 from smelt.ops import elementwise
 from smelt.ops.op import Shape
 from smelt.ops.order import halves, places_in_order
 from smelt.ops.random import random_bits
+from smelt.pytorch_names import install as _install
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, common_dtype, extents_of, floating
 from smelt.tensor.checked import described
 from smelt.tensor.elementary import isinf, where
 from smelt.tensor.reductions import wide
-from smelt.tensor.sorting import argsort
+from smelt.tensor.sorting import argsort, places_along
 from smelt.tracing.apply import tensor_of
 from smelt.tracing.engine import EAGER, context, current_engine, no_grad
 
@@ -80,8 +82,7 @@ class Generator:
         with self._lock:
             drawn = random_bits(self.state, shape=extents)
             with no_grad():
-                moved = as_tensor(blocks, int64) * np.array([0, 1], np.int64)
-                self.state.copy_(self.state + moved)
+                self.state.copy_(self.state + _moved(blocks))
         return drawn
 
     def words(self, shape: Shape) -> tuple[Tensor, Tensor]:
@@ -103,6 +104,13 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"Generator(state={self.state!r})"
+
+
+def _moved(blocks: int) -> Tensor:
+    """Returns what a draw of so many blocks adds to the state of a generator."""
+    if is_symbolic(blocks):
+        return as_tensor(blocks, int64) * np.array([0, 1], np.int64)
+    return as_tensor(np.array([0, blocks], np.int64))
 
 
 def _restored(state: Tensor) -> Generator:
@@ -390,10 +398,11 @@ def multinomial(
             raise ArgumentError(
                 f"multinomial: {num_samples} of {weights.shape[-1]} without replacement"
             )
-        message = f"multinomial: fewer than {num_samples} weights of a row are not 0"
-        _require(possible >= num_samples, message)
+        if num_samples > 1:
+            message = f"multinomial: fewer than {num_samples} weights of a row are not 0"
+            _require(possible >= num_samples, message)
         times = exponential(1.0, weights.shape, weights.dtype, generator) / weights
-        return argsort(times).narrow(-1, 0, num_samples)
+        return places_along(times, times.ndim - 1, descending=False, count=num_samples)
     edges = weights.cumsum(-1)
     total = edges.narrow(-1, weights.shape[-1] - 1, 1)
     shape = (*weights.shape[:-1], num_samples)
@@ -432,3 +441,6 @@ def _shift(bits: Tensor, count: int) -> Tensor:
 def _unsigned(bits: Tensor) -> Tensor:
     """32 bits as a whole number from 0 on, in int64."""
     return bits.to(dtypes.int64) & _WORD
+
+
+_install(__name__)

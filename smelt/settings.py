@@ -1,58 +1,23 @@
 """The few switches of the library, changed for a block of code: `with smelt.settings(...)`.
 
 A switch holds for the thread that set it, and ends with its block. Library code reads the present
-values from `current`.
+values from `current`, which stands in `switches.py`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator
+import difflib
+import functools
 from typing import Any, ClassVar
 
-from smelt.errors import ArgumentError, SmeltError
+from smelt.block import Block
+from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.switches import Current, changes, current, get
 
 __all__ = ["current", "get", "settings"]
 
 
-class Current(threading.local):
-    """The values that hold for the running thread."""
-
-    check_nan: bool = False
-    compile: bool = True
-    threads: int | None = None
-    verify: bool = False
-    full_traceback: bool = False
-
-
-current = Current()
-_followers: dict[str, Callable[[Any], None]] = {}
-
-
-def follow(name: str, function: Callable[[Any], None]) -> None:
-    """Calls a function with the new value whenever a thread gives a switch another one.
-
-    So whoever obeys a switch need not look at it in each operation.
-    """
-    _followers[name] = function
-
-
-def _change(values: dict[str, Any]) -> None:
-    """Gives switches of this thread values, and tells who follows those that are others now."""
-    before = get()
-    vars(current).update(values)
-    for name, function in _followers.items():
-        if name in values and values[name] != before[name]:
-            function(values[name])
-
-
-def get() -> dict[str, Any]:
-    """Returns the present value of every switch by its name."""
-    return {name: getattr(current, name) for name in Current.__annotations__}
-
-
-class settings(ContextDecorator):
+class settings(Block):
     """Sets switches for a block or, as a decorator, for a function; the others keep their values.
 
     Args:
@@ -71,6 +36,7 @@ class settings(ContextDecorator):
             optimized; otherwise they are checked once, before their first compilation.
 
     Raises:
+        ArgumentTypeError: there is no such switch.
         ArgumentError: `threads` is no whole number, or below 1; `check_nan` is no bool.
 
     Example:
@@ -91,7 +57,12 @@ class settings(ContextDecorator):
         full_traceback: bool | None = None,
         threads: int | None = None,
         verify: bool | None = None,
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            near = difflib.get_close_matches(name, get(), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(get())}"
+            raise ArgumentTypeError(f"settings: there is no {name!r}; {hint}")
         if threads is not None and not (isinstance(threads, int) and threads >= 1):
             raise ArgumentError(
                 f"settings: threads={threads!r}; a whole number of threads is needed, at least 1"
@@ -106,15 +77,17 @@ class settings(ContextDecorator):
             if value is not None and not isinstance(value, bool):
                 raise ArgumentError(f"settings: {name}={value!r}; give True or False")
         given = {**flags, "threads": threads}
-        self._new = {name: value for name, value in given.items() if value is not None}
-        self._before: list[dict[str, Any]] = []
+        super().__init__(current, **{name: x for name, x in given.items() if x is not None})
 
     def __enter__(self) -> settings:
-        self._before.append(get())
-        _change(self._new)
+        changed = changes(self._values)
+        own = [vars(place) for place, _ in changed]
+        new = [values for _, values in changed]
+        before = [{name: getattr(place, name) for name in values} for place, values in changed]
+        self._begin(_updates(own, new), _updates(own, before))
         return self
 
-    def __exit__(self, *failure: object) -> None:
-        if current.full_traceback and isinstance(failure[1], SmeltError):
-            failure[1].full_traceback = True  # it is shown when the block has ended
-        _change(self._before.pop())
+
+def _updates(own: list[dict[str, Any]], values: list[dict[str, Any]]) -> functools.partial[bool]:
+    """Returns C code that updates dicts, once; none of them is left out, since each gives None."""
+    return functools.partial(any, map(dict.update, own, values))

@@ -36,8 +36,15 @@ def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
 
 def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
-    with pytest.raises(FileError, match="cannot write into this folder"):
+    with pytest.raises(FileError, match="there is a file of that name"):
         atomic.writable_folder(tmp_path / "x" / "y")
+    with pytest.raises(FileError, match="there is a file of that name"):
+        atomic.writable_folder(tmp_path / "x")
+
+
+def test_an_empty_path_names_no_folder() -> None:
+    with pytest.raises(FileError, match="empty path"):
+        atomic.writable_folder("")
 
 
 def test_a_folder_is_made_with_those_above_it(tmp_path: Path) -> None:

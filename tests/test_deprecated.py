@@ -16,10 +16,12 @@ RENAMED = [
     ("smelt.data", "Standardise", "StandardScaler"),
     ("smelt.data", "MinMax", "MinMaxScaler"),
     ("smelt.data", "FillMissing", "SimpleImputer"),
+    ("smelt.data", "OneHot", "OneHotEncoder"),
     ("smelt.data", "obtain", "fetch"),
     ("smelt.data", "words", "split_words"),
     ("smelt.data.scaling", "Standardise", "StandardScaler"),
     ("smelt.data.scaling", "MinMax", "MinMaxScaler"),
+    ("smelt.data.categories", "OneHot", "OneHotEncoder"),
     ("smelt.data.filling", "FillMissing", "SimpleImputer"),
     ("smelt.data.vocabulary", "words", "split_words"),
     ("smelt.train", "examiner", "evaluator"),
@@ -53,7 +55,7 @@ def test_old_arguments_are_the_new_ones_and_say_so() -> None:
     [
         (data.StandardScaler().fit(np.array([1.0, 3.0])), "Standardise"),
         (data.MinMaxScaler().fit(np.array([1.0, 3.0])), "MinMax"),
-        (data.SimpleImputer(value=2.0), "FillMissing"),
+        (data.SimpleImputer(fill_value=2.0), "FillMissing"),
         (data.Vocabulary.build(["a b"]), "words"),
     ],
 )
@@ -64,3 +66,40 @@ def test_a_file_with_an_old_name_can_be_read(transform: Any, old: str) -> None:
         restored = pickle.loads(text)
     assert type(restored) is type(transform)
     assert vars(restored).keys() == vars(transform).keys()
+
+
+def old_transform(transform: Any, given: Any) -> Any:
+    with pytest.warns(DeprecationWarning, match=r"\.apply is now called transform") as caught:
+        result = transform.apply(given)
+    assert caught[0].filename == __file__
+    return result
+
+
+def test_transforms_answer_to_their_old_methods_and_arguments() -> None:
+    column = np.array([1.0, 3.0])
+    scale = data.StandardScaler().fit(column)
+    assert old_transform(scale, column).tolist() == [-1, 1]
+    with pytest.warns(DeprecationWarning, match="inverse is now called inverse_transform"):
+        assert scale.inverse(np.array([1.0])).tolist() == [3]
+    with pytest.warns(DeprecationWarning, match="StandardScaler.mean is now called mean_"):
+        assert scale.mean == 2
+    with pytest.warns(DeprecationWarning, match=r"MinMaxScaler\(low, high\) is now"):
+        assert data.MinMaxScaler(-1, 3).feature_range == (-1, 3)
+    with pytest.warns(DeprecationWarning, match=r"SimpleImputer\(by=...\) is now called strategy"):
+        fill = data.SimpleImputer(by="median")
+    assert old_transform(fill.fit(column), np.array([np.nan])).tolist() == [2]
+    with pytest.warns(DeprecationWarning, match='"mode" is now called "most_frequent"'):
+        assert data.SimpleImputer("mode").strategy == "most_frequent"
+    with pytest.warns(DeprecationWarning, match=r"SimpleImputer\(value=...\) is .* fill_value"):
+        fill = data.SimpleImputer(value=7.0)
+    assert old_transform(fill, np.array([np.nan])).tolist() == [7]
+
+
+def test_the_encoder_answers_to_its_old_arguments() -> None:
+    with (
+        pytest.warns(DeprecationWarning, match=r"\(unknown=...\) is now called handle_unknown"),
+        pytest.warns(DeprecationWarning, match='"zeros" is now called "ignore"'),
+    ):
+        code = data.OneHotEncoder(unknown="zeros").fit(["a", "b"])
+    with pytest.warns(DeprecationWarning, match="indices is now done by OrdinalEncoder"):
+        assert code.indices(["b", "c"]).tolist() == [1, -1]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import re
 
 import numpy as np
 import pytest
 
 import smelt
 from smelt import nn
-from smelt.errors import ArgumentError, ShapeError
+from smelt.absent_names import INSTEAD
+from smelt.errors import ArgumentError, MissingName, ShapeError
+from smelt.name_families import FAMILIES, WHOLE
 from smelt.nn.utils import parameters_to_vector, rnn, vector_to_parameters
-from smelt.pytorch_names import _INSTEAD, _LAZY
+from smelt.pytorch_names import _LAZY
 
 
 @pytest.mark.parametrize(("module", "name"), [(m, n) for m, names in _LAZY.items() for n in names])
@@ -21,12 +25,57 @@ def test_names_are_loaded_when_they_are_wanted(module: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(m, n) for m, names in _INSTEAD.items() for n in names]
+    ("module", "name"), [(m, n) for m, names in INSTEAD.items() for n in names]
 )
 def test_an_absent_name_says_what_to_write(module: str, name: str) -> None:
+    asked = smelt.ones(1) if module == "Tensor" else importlib.import_module(module)
     with pytest.raises(AttributeError, match="has no attribute") as caught:
-        getattr(importlib.import_module(module), name)
-    assert _INSTEAD[module][name] in str(caught.value)
+        getattr(asked, name)
+    assert INSTEAD[module][name] in str(caught.value)
+    assert "test_pytorch_names.py" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "words"),
+    [
+        (smelt, "conv2d", "it is smelt.nn.functional.conv2d"),
+        (smelt, "Linear", "it is smelt.nn.Linear"),
+        (smelt, "detach", r"a method of tensors, x.detach\(\.\.\.\)"),
+        (nn, "relu", "it is smelt.relu"),
+        (nn, "Adam", "it is smelt.optim.Adam"),
+        (nn.functional, "Dropout", "it is smelt.nn.Dropout"),
+        (smelt, "exp_", "tensors are values; write exp for a new one"),
+        (smelt, "deg2rad_", "write x \\* "),
+        (smelt, "sparse_csr_tensor", "dense tensors only"),
+        (smelt, "quantize_per_tensor", "no quantized tensors"),
+        (smelt, "complex32", "no complex numbers"),
+        (smelt, "ScriptModule", "Smelt has nothing of that name, or near it"),
+        (smelt.cuda, "current_device", "Smelt computes on the CPU"),
+        (smelt.ones(1), "shap", "did you mean 'shape'"),
+        (smelt.ones(1), "softplus", "it is smelt.nn.functional.softplus"),
+        (smelt.ones(1), "index_add_", r"x.at\[index\].add"),
+        (nn.Linear(1, 1), "wieght", "did you mean 'weight'"),
+    ],
+)
+def test_a_name_that_is_elsewhere_or_nowhere(owner, name: str, words: str) -> None:
+    assert not hasattr(owner, name)
+    with pytest.raises(MissingName, match=words) as caught:
+        getattr(owner, name)
+    assert "test_pytorch_names.py" in str(caught.value)
+
+
+def test_protocols_of_python_are_refused_in_few_words() -> None:
+    for owner in (smelt, smelt.ones(1)):
+        with pytest.raises(AttributeError) as caught:
+            owner.__array_struct__  # noqa: B018
+        assert type(caught.value) is AttributeError
+
+
+def test_names_that_pytorch_has_twice() -> None:
+    assert smelt.arccos is smelt.acos
+    assert smelt.concat is smelt.cat
+    assert smelt.pi == np.pi
+    assert smelt.ones(2).greater(0).tolist() == [True, True]
 
 
 def test_a_misspelt_name_gets_the_nearest() -> None:
@@ -35,7 +84,7 @@ def test_a_misspelt_name_gets_the_nearest() -> None:
     with pytest.raises(AttributeError, match="did you mean 'Linear'"):
         nn.Lineer  # noqa: B018
     with pytest.raises(AttributeError, match="did you mean 'kaiming_uniform_'"):
-        nn.init.kaiming_uniform  # noqa: B018
+        nn.init.kaiming_unifrom_  # noqa: B018
     assert not hasattr(smelt, "__wrapped__")
 
 
@@ -107,3 +156,20 @@ def test_datasets_one_behind_the_other() -> None:
     assert whole[-1] == 3
     with pytest.raises(ArgumentError, match="at least one"):
         smelt.utils.data.ConcatDataset([])
+
+
+ROOMS = {"smelt": smelt, "nn": nn, "F": nn.functional, "optim": smelt.optim, "x": smelt.ones(2, 2)}
+
+
+def test_hints_name_what_there_is() -> None:
+    texts = [text for names in INSTEAD.values() for text in names.values()]
+    texts += [reason for _, reason in (*FAMILIES, *WHOLE.values())]
+    named = {
+        path
+        for text in texts
+        for path in re.findall(r"(?<![.\w])(?:smelt|nn|F|optim|x)(?:\.[a-zA-Z_]\w*)+", text)
+    }
+    assert len(named) > 100
+    for path in sorted(named):
+        room, *names = path.split(".")
+        assert functools.reduce(getattr, names, ROOMS[room]) is not None, path

@@ -96,12 +96,53 @@ def test_all_frames_are_shown_on_request(
     ("end", "words"),
     [
         ("{}['key']", "KeyError: 'key'"),
-        ("smelt.vmap(lambda x: 1 / 0)(smelt.ones(2))", "ZeroDivisionError"),
+        ("import smelt.atomic\nsmelt.atomic.read_bytes(None)", "atomic.py"),
         ("sys.excepthook = lambda *_: print('mine', file=sys.stderr)\nsmelt.load('x')", "mine"),
     ],
 )
 def test_other_errors_and_other_hooks_are_left_alone(end: str, words: str, tmp_path: Path) -> None:
     assert words in printed(tmp_path, end)
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("smelt.vmap(lambda x: 1 / 0)(smelt.ones(2))", "ZeroDivisionError: division by zero"),
+        ("smelt.compile(lambda x: {}['key'])(smelt.ones(2))", "KeyError: 'key'"),
+        ("smelt.compile(lambda x: x.shape.foo)(smelt.ones(2))", "AttributeError"),
+        ("smelt.scan(lambda c, x: [][1], 0.0, smelt.ones(2))", "IndexError"),
+    ],
+)
+def test_an_error_of_the_users_own_function_is_shown_without_smelts_frames(
+    end: str, words: str, tmp_path: Path
+) -> None:
+    text = printed(tmp_path, end)
+    assert PACKAGE not in text
+    assert words in text
+    assert text.count("program.py") == 2
+    assert "within Smelt not shown" in text
+    assert PACKAGE in printed(tmp_path, end, SMELT_FULL_TRACEBACK="1")
+
+
+def test_such_an_error_is_left_as_it_was() -> None:
+    def fail(x: smelt.Tensor) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError) as found:
+        smelt.compile(fail)(smelt.ones(1))
+    before = traceback.format_exception(found.value)
+    assert PACKAGE in "".join(before)
+    assert PACKAGE not in "".join(rendered(found.value))
+    assert traceback.format_exception(found.value) == before
+
+
+def test_ipython_is_told_of_such_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    with pytest.raises(ZeroDivisionError) as found:
+        smelt.compile(lambda x: 1 / 0)(smelt.ones(1))
+    lines: list[str] = found.value._render_traceback_()  # type: ignore[attr-defined]
+    assert PACKAGE not in "".join(lines)
+    assert "ZeroDivisionError" in lines[-2]
 
 
 def test_a_hook_that_was_there_before_stays(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_requires_grad_is_honored_where_tensors_are_made() -> None:
         (lambda: x.to("cuda"), "no device 'cuda'"),
         (lambda: smelt.sum(x, out=x), r"write out = sum\(\.\.\.\)"),
         (lambda: F.mse_loss(x, x, size_average=False), "reduction="),
-        (lambda: DataLoader([1], batch_sampler=[[0]]), "give batch_size"),
+        (lambda: DataLoader([1], batch_sampler=[[0]], shuffle=True), "leave these out"),
         (lambda: nn.Embedding(2, 2, sparse=True), "gradients are dense"),
         (lambda: nn.LSTM(2, 2, proj_size=1), "put a Linear behind"),
     ],

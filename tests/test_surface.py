@@ -18,7 +18,10 @@ import smelt
 PACKAGE = Path(smelt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 500  # lines a file
-EXTRAS = {"matplotlib", "rich", "polars", "PIL", "sacrebleu", "safetensors", "sklearn"}
+EXTRAS = {
+    "PIL", "h5py", "matplotlib", "pandas", "polars", "pyarrow", "rich", "sacrebleu", "safetensors",
+    "sklearn", "tokenizers",
+}  # fmt: skip
 ROOMS_OF_EXTRAS = {"sklearn": "sklearn"}  # rooms that are of no use without one
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -210,9 +210,9 @@ def _copied(x: Tensor) -> Tensor:
 def _restored(changes: Changes) -> Iterator[None]:
     """Within the block states are as the first run found them; then again as before the block."""
     after = [(target, _copied(target), target.version) for target, _ in changes.values()]
-    for target, before in changes.values():
-        current_engine().assign(target, before)
     try:
+        for target, before in changes.values():
+            current_engine().assign(target, before)
         yield
     finally:
         for target, now, version in after:

@@ -7,12 +7,13 @@ can never be mixed up with it ("perturbation confusion").
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from smelt import tree
+from smelt.block import Block
 from smelt.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from smelt.location import warn
 from smelt.ops.movement import reshape
@@ -24,15 +25,21 @@ from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 Function = Callable[..., Any]
 
 
-_ZERO = "derivative is zero"
+class _Expected(threading.local):
+    zeros = False
 
 
-@contextmanager
-def expected_zeros() -> Iterator[None]:
+_expected = _Expected()
+
+
+def expected_zeros() -> Block:
     """Within the block a derivative that is zero everywhere is no reason for a warning."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", f".*its {_ZERO}")
-        yield
+    return Block(_expected, zeros=True)
+
+
+def _warn_of_zero(what: str, which: str, reason: str) -> None:
+    if not _expected.zeros:
+        warn(f"{what}: {which} is {reason}, so its derivative is zero")
 
 
 class RecordedInput(Tensor):
@@ -115,10 +122,8 @@ class Recording:
                     "outside, not the argument. Compute with the argument, or call backward() on "
                     "the result and read .grad"
                 )
-            warn(
-                f"{self.what}: {which} is unused: the function computes nothing from it, so its "
-                f"{_ZERO}"
-            )
+            reason = "unused: the function computes nothing from it"
+            _warn_of_zero(self.what, which, reason)
 
     def _which(self, number: int) -> str:
         x = self.inputs[number - 1]
@@ -133,11 +138,11 @@ class Recording:
         connected = set(map(id, tape_of(results)))
         for number, x in enumerate(self.inputs, 1):
             if id(x) not in connected and x.size and not _is_idle(x):
-                warn(
-                    f"{self.what}: {self._which(number)} is used only where no derivative passes "
-                    "(detach(), no_grad(), item(), a comparison, a cast to integers), so its "
-                    f"{_ZERO}"
+                reason = (
+                    "used only where no derivative passes (detach(), no_grad(), item(), a "
+                    "comparison, a cast to integers)"
                 )
+                _warn_of_zero(self.what, self._which(number), reason)
 
     def split_aux(self, has_aux: bool) -> tuple[Any, Any]:
         """Returns the value's differentiated part and the rest."""

@@ -2,8 +2,8 @@
 
 A parameter without a default is a positional argument, one with a default an option. `Path | None`
 and `int | None` mean an option that may be left out, `list[Path]` one argument or more, `Literal` a
-choice, `Literal | None` a positional one that may be left out, `Annotated[int, Within(1)]` a number
-in a range.
+choice, `Annotated[int, Within(1)]` a number in a range, `Annotated[..., PLACED]` a positional
+argument that may be left out.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from smelt.errors import ArgumentError
 
-__all__ = ["Command", "Group", "Within", "make_parser"]
+__all__ = ["PLACED", "Command", "Group", "Within", "make_parser"]
 
 Command = Callable[..., int]  # returns the exit code
+PLACED = "placed"  # marks a parameter with a default that is no option
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*)$")
 
 
@@ -47,6 +49,19 @@ class Within:
     def __str__(self) -> str:
         end = "" if self.high == math.inf else f" and at most {self.high}"
         return f"it must be at least {self.low}{end}"
+
+
+def _path(text: str) -> Path:
+    """Returns the path that an argument says; the shell leaves the ~ of --out=~/runs as it is."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; write . for the present folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} begins with a user who has no home folder; write ./{text} for a file of "
+            "this name"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +146,12 @@ def _add_argument(
     parser: _CommandParser, parameter: inspect.Parameter, kind: Any, text: str
 ) -> None:
     options: dict[str, Any] = {"help": text.replace("%", "%%")}
-    is_optional = False
+    is_placed = typing.get_origin(kind) is Annotated and PLACED in typing.get_args(kind)
+    if is_placed:
+        kind = typing.get_args(kind)[0]
+        options |= {"nargs": "?", "default": parameter.default}
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         kind = next(option for option in typing.get_args(kind) if option is not types.NoneType)
-        is_optional = typing.get_origin(kind) is Literal
     if typing.get_origin(kind) is Literal:
         options["choices"] = typing.get_args(kind)
     elif typing.get_origin(kind) is Annotated:
@@ -142,12 +159,14 @@ def _add_argument(
         options |= {"type": partial(limits.read, kind), "metavar": parameter.name.upper()}
     elif typing.get_origin(kind) is list:
         (kind,) = typing.get_args(kind)
-        options |= {"type": kind, "nargs": "+", "metavar": parameter.name.upper().rstrip("S")}
+        options |= {
+            "type": _reader(kind),
+            "nargs": "+",
+            "metavar": parameter.name.upper().rstrip("S"),
+        }
     else:
-        options |= {"type": kind, "metavar": parameter.name.upper()}
-    if is_optional:
-        options |= {"nargs": "?", "default": parameter.default}
-    if parameter.default is parameter.empty or is_optional:
+        options |= {"type": _reader(kind), "metavar": parameter.name.upper()}
+    if parameter.default is parameter.empty or is_placed:
         parser.add_argument(parameter.name, **options)
         return
     if parameter.default is not None:
@@ -155,6 +174,10 @@ def _add_argument(
     flag = "--" + parameter.name.replace("_", "-")
     parser.flags[flag] = options
     parser.add_argument(flag, default=parameter.default, dest=parameter.name, **options)
+
+
+def _reader(kind: Any) -> Callable[[str], Any]:
+    return _path if kind is Path else kind
 
 
 def _read_docstring(command: Command) -> tuple[str, str, dict[str, str]]:

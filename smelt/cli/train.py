@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from smelt.cli.parser import Within
+from smelt.cli.parser import PLACED, Within
 from smelt.data.digits import TRAINING, samples
 from smelt.errors import ArgumentError, FileError
 from smelt.recipes import digits
@@ -25,7 +25,7 @@ SEEDS = 1 << 64  # the generator takes the lowest 64 bits: a larger seed would r
 
 
 def train(
-    recipe: Literal["digits"] | None = None,
+    recipe: Annotated[Literal["digits"] | None, PLACED] = None,
     epochs: Annotated[int, Within(1)] | None = None,
     lr: Annotated[float, Within(0)] | None = None,
     batch_size: Annotated[int, Within(1, TRAINING)] | None = None,

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smelt import tree
 from smelt.dtypes import DType
 from smelt.errors import SmeltError
 from smelt.ir.graph import Graph, Node
 from smelt.ir.program import Program, Slot
+from smelt.ir.symbolic import formula, is_symbolic
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -59,6 +61,30 @@ class Traced:
                     known.setdefault(id(tensor), name)
         pairs = zip(self.graph.states, self.states, strict=True)
         return {node: known[id(tensor)] for node, tensor in pairs if id(tensor) in known}
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTree:
+    """Turns the tensors that a step computes into what it returns.
+
+    `leaves` are the parts of what the function returned in the trace. Tensors among them stand for
+    those that are computed; a symbolic number, such as a length, is another one for each length.
+    """
+
+    leaves: list[Any]
+    structure: tree.Structure
+
+    def __call__(self, results: list[Tensor]) -> Any:
+        fresh = iter(results)
+        leaves = [next(fresh) if isinstance(leaf, Tensor) else leaf for leaf in self.leaves]
+        return tree.unflatten(self.structure, leaves)
+
+    def at(self, evaluate: Callable[[Sequence[str]], tuple[Any, ...]]) -> ResultTree:
+        """Returns this for one length; `evaluate` gives the values of formulas there."""
+        symbolic = [leaf for leaf in self.leaves if is_symbolic(leaf)]
+        values = iter(evaluate([formula(leaf) for leaf in symbolic]))
+        leaves = [next(values) if is_symbolic(leaf) else leaf for leaf in self.leaves]
+        return ResultTree(leaves, self.structure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,36 @@
 """Data: datasets, the loader, readers, and a real dataset that comes with the package."""
 
+from smelt.data import transforms
+from smelt.data.archives import read_hdf5, read_npz
 from smelt.data.augment import Augmented
 from smelt.data.catalogue import DATASETS
-from smelt.data.categories import OneHot
+from smelt.data.categories import OneHotEncoder, OrdinalEncoder
 from smelt.data.channel import Channel
 from smelt.data.corpora import load_multi30k, load_sst2, load_tiny_shakespeare
 from smelt.data.csv import load_apple_stock, load_california_housing, load_titanic, read_csv
-from smelt.data.dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
+from smelt.data.csv_stream import CSVDataset, iterate_csv
+from smelt.data.dataset import (
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from smelt.data.digits import load_digits
 from smelt.data.files import fetch
 from smelt.data.filling import SimpleImputer
+from smelt.data.hashing import FeatureHasher, HashingVectorizer
 from smelt.data.idx import load_fashion_mnist, load_mnist, read_idx
-from smelt.data.images import read_digit
+from smelt.data.image_folder import ImageFolder
+from smelt.data.images import read_digit, read_image
 from smelt.data.loader import DataLoader
+from smelt.data.parquet import read_parquet
 from smelt.data.photographs import load_catvnoncat
+from smelt.data.preprocessing import Preprocessing
 from smelt.data.samplers import (
+    BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -22,7 +38,9 @@ from smelt.data.samplers import (
     WeightedRandomSampler,
 )
 from smelt.data.scaling import MinMaxScaler, StandardScaler
-from smelt.data.table import Table
+from smelt.data.series import split_in_time, windows
+from smelt.data.table import Table, as_table
+from smelt.data.tokenizer import Tokenizer
 from smelt.data.vocabulary import Vocabulary, split_words
 from smelt.deprecated import rename
 from smelt.pytorch_names import install as _install
@@ -33,6 +51,7 @@ rename(
     {
         "FillMissing": "SimpleImputer",
         "MinMax": "MinMaxScaler",
+        "OneHot": "OneHotEncoder",
         "Standardise": "StandardScaler",
         "obtain": "fetch",
         "words": "split_words",
@@ -42,12 +61,21 @@ rename(
 __all__ = [
     "DATASETS",
     "Augmented",
+    "BatchSampler",
+    "CSVDataset",
     "Channel",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
+    "FeatureHasher",
+    "HashingVectorizer",
+    "ImageFolder",
+    "IterableDataset",
     "MinMaxScaler",
-    "OneHot",
+    "OneHotEncoder",
+    "OrdinalEncoder",
+    "Preprocessing",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -57,9 +85,12 @@ __all__ = [
     "SubsetRandomSampler",
     "Table",
     "TensorDataset",
+    "Tokenizer",
     "Vocabulary",
     "WeightedRandomSampler",
+    "as_table",
     "fetch",
+    "iterate_csv",
     "load_apple_stock",
     "load_california_housing",
     "load_catvnoncat",
@@ -73,6 +104,13 @@ __all__ = [
     "random_split",
     "read_csv",
     "read_digit",
+    "read_hdf5",
     "read_idx",
+    "read_image",
+    "read_npz",
+    "read_parquet",
+    "split_in_time",
     "split_words",
+    "transforms",
+    "windows",
 ]

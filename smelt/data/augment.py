@@ -10,7 +10,7 @@ from typing import Any
 from smelt.data.dataset import Dataset, Samples, as_dataset
 from smelt.random import Generator
 
-__all__ = ["Augmented"]
+__all__ = ["Augmented", "generator_of"]
 
 
 class Augmented(Dataset):
@@ -52,15 +52,16 @@ class Augmented(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         position = range(len(self))[index] if -len(self) <= index < len(self) else index
-        generator = Generator(_mixed(self.seed, self.epoch, position))
-        return self.function(self.dataset[index], generator)
+        return self.function(self.dataset[index], generator_of(self.seed, self.epoch, position))
 
     def at_epoch(self, epoch: int) -> Augmented:
         """Returns the dataset with the random numbers of an epoch."""
         return Augmented(self.dataset.at_epoch(epoch), self.function, self.seed, epoch)
 
 
-def _mixed(seed: int, epoch: int, index: int) -> int:
-    """Returns a seed that looks as if drawn at random, even for numbers that are close."""
+def generator_of(seed: int, epoch: int, index: int) -> Generator:
+    """Returns the generator of a sample, with a seed that looks as if drawn at random, even for
+    numbers that are close.
+    """
     text = f"{seed} {epoch} {index}".encode()
-    return struct.unpack("<q", hashlib.blake2b(text, digest_size=8).digest())[0]
+    return Generator(struct.unpack("<q", hashlib.blake2b(text, digest_size=8).digest())[0])

@@ -2,86 +2,341 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Self
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
-from smelt.errors import ArgumentError
+from smelt.data.column import Column, is_missing
+from smelt.data.fitted import Columns, FittedTransform, like
+from smelt.deprecated import rename, renamed_argument
+from smelt.errors import ArgumentError, BoundsError, ShapeError, StateError
+from smelt.location import warn
 from smelt.tensor import Tensor, as_tensor
 
-__all__ = ["OneHot"]
+__all__ = ["OneHotEncoder", "OrdinalEncoder"]
+
+UNKNOWN = -1
+
+rename(__name__, {"OneHot": "OneHotEncoder"})
 
 
-class OneHot:
+class Encoder(FittedTransform):
+    """The base of the two: the categories of each column, in the order of their places.
+
+    Attributes:
+        categories_: for each column its categories, as Python's own values; None before `fit`.
+    """
+
+    def __init__(self, categories: Any, handle_unknown: str, known: Sequence[str]) -> None:
+        if handle_unknown not in known:
+            choices = " and ".join(f'"{choice}"' for choice in known)
+            raise ArgumentError(
+                f"{self._name}: handle_unknown={handle_unknown!r}; there are {choices}"
+            )
+        self.categories = categories
+        self.handle_unknown = handle_unknown
+        self.categories_: list[list[Any]] | None = None
+        if (given := self._given()) is not None:
+            self.categories_, self.n_features_in_ = given, len(given)
+
+    def fit(self, x: Any, y: object = None) -> Self:
+        """Takes the categories from data, sorted; checks them, where they were given.
+
+        Args:
+            x: a column, an array (n, columns), or a table as in `as_table`, of text or numbers.
+            y: is not looked at.
+
+        Returns:
+            The transform itself.
+
+        Raises:
+            ArgumentError: there are no rows, a column lacks values, or holds a category that is
+                none of those given.
+            ShapeError: categories were given for another number of columns.
+        """
+        columns = self._columns_to_fit(x)
+        for column, where in zip(columns.values, self._called(columns), strict=True):
+            if is_missing(column).any():
+                raise ArgumentError(f"{self._name}: {where} lacks values; fill them in first")
+        given = self._given()
+        if given is not None and len(given) != len(columns.values):
+            raise ShapeError(
+                f"{self._name}: categories of {len(given)} columns, and {len(columns.values)} "
+                "to fit to"
+            )
+        self.categories_ = [_found(column) for column in columns.values] if given is None else given
+        if given is not None and self.handle_unknown == "error":
+            self._places(columns)
+        return self
+
+    @abstractmethod
+    def inverse_transform(self, x: Any) -> Any:
+        """Returns the categories of what `transform` returned."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the categories, as plain values, for a file.
+
+        Raises:
+            ArgumentError: nothing has been fitted yet.
+        """
+        self._require_fitted()
+        return {"categories": self.categories_, "columns": self.feature_names_in_}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
+        """Takes the categories from a `state_dict`; returns the transform itself.
+
+        Raises:
+            StateError: they are not there.
+        """
+        self._require_keys(state_dict, "categories", "columns")
+        categories = state_dict["categories"]
+        if not isinstance(categories, (list, tuple)) or not all(
+            isinstance(column, (list, tuple)) for column in categories
+        ):
+            raise StateError(f"{self._name}: categories are a list for each column")
+        self._restore_columns(state_dict, len(categories))
+        self.categories_ = [list(column) for column in categories]
+        return self
+
+    def _given(self) -> list[list[Any]] | None:
+        """Returns the categories that were given, for each column."""
+        if self.categories is None or isinstance(self.categories, str):
+            if self.categories not in (None, "auto"):
+                raise ArgumentError(
+                    f'{self._name}: categories={self.categories!r}; "auto" or lists'
+                )
+            return None
+        listed = list(self.categories)
+        nested = bool(listed) and all(isinstance(c, (list, tuple, np.ndarray)) for c in listed)
+        columns = [_listed(column) for column in listed] if nested else [_listed(listed)]
+        for column in columns:
+            if len(set(column)) < len(column):
+                raise ArgumentError(f"{self._name}: a category stands twice among {column}")
+        return columns
+
+    def _called(self, columns: Columns) -> list[str]:
+        if columns.single:
+            return ["the column"]
+        return [f"column {name!r}" for name in self._names_in(None)]
+
+    def _places(self, columns: Columns) -> list[np.ndarray]:
+        """Returns the place of each value among the categories of its column; -1 of an unknown."""
+        assert self.categories_ is not None
+        places = []
+        for column, known, where in zip(
+            columns.values, self.categories_, self._called(columns), strict=True
+        ):
+            table = {category: index for index, category in enumerate(known)}
+            values = _listed(column)
+            found = np.fromiter((table.get(v, UNKNOWN) for v in values), np.int64, len(values))
+            if self.handle_unknown == "error" and (found == UNKNOWN).any():
+                row = int(np.argmax(found == UNKNOWN))
+                raise ArgumentError(
+                    f"{self._name}: {values[row]!r} in row {row} of {where} is none of {known}"
+                )
+            places.append(found)
+        return places
+
+    def _restored(self, places: np.ndarray, single: bool) -> Any:
+        """Returns the categories of places (n, columns): None, or nan, of -1."""
+        assert self.categories_ is not None
+        if places.ndim != 2 or places.shape[1] != len(self.categories_):
+            raise ShapeError(f"{self._name}: {places.shape} are not places in its columns")
+        columns = [
+            self._values(known, places[:, n].tolist()) for n, known in enumerate(self.categories_)
+        ]
+        names = self.feature_names_in_
+        return like(None, Columns(columns, names, single and names is None), columns)
+
+    def _values(self, known: list[Any], places: list[int]) -> Column:
+        for row, place in enumerate(places):
+            if not UNKNOWN <= place < len(known):
+                raise BoundsError(f"{self._name}: {place} in row {row} is no place of {known}")
+        text = any(isinstance(category, str) for category in known)
+        nothing = None if text else np.nan
+        values: Any = [nothing if place == UNKNOWN else known[place] for place in places]
+        return values if text else np.array(values)
+
+
+class OneHotEncoder(Encoder):
     """Makes of a category a row of zeros with a one in its place.
 
     Args:
-        categories: what there is, in the order of places; None takes it from data by `fit`.
-        unknown: "error" refuses a category that is not among them; "zeros" makes it zeros.
+        categories: what there is, in the order of places: a list for a single column, a list of
+            lists for several; "auto" takes it from data by `fit`.
+        handle_unknown: "error" refuses a category that is not among them; "ignore" makes it zeros.
 
     Attributes:
-        categories: in the order of places; None before `fit`.
+        categories_: for each column its categories; None before `fit`.
 
     Raises:
-        ArgumentError: `unknown` is neither, or a category is given twice.
+        ArgumentError: `handle_unknown` is neither, or a category is given twice.
 
     Example:
-        >>> OneHot().fit(["b", "a", "b"]).apply(["a", "b"]).tolist()
-        [[1.0, 0.0], [0.0, 1.0]]
+        >>> code = OneHotEncoder(handle_unknown="ignore").fit(["b", "a", "b"])
+        >>> code.transform(["a", "c"]).tolist(), code.get_feature_names_out(["kind"])
+        ([[1.0, 0.0], [0.0, 0.0]], ['kind_a', 'kind_b'])
+    """
+
+    @renamed_argument("unknown", "handle_unknown")
+    def __init__(self, categories: Any = "auto", handle_unknown: str = "error") -> None:
+        if handle_unknown == "zeros":
+            warn('OneHotEncoder: "zeros" is now called "ignore"', DeprecationWarning)
+            handle_unknown = "ignore"
+        super().__init__(categories, handle_unknown, ("error", "ignore"))
+
+    def transform(self, x: Any) -> Tensor:
+        """Returns the rows, float32 of shape (n, categories of all columns side by side).
+
+        Args:
+            x: as in `fit`; of a table the columns of `fit` are taken, by name.
+
+        Raises:
+            ArgumentError: nothing has been fitted yet, a value is unknown and may not be, or a
+                table lacks a column.
+            ShapeError: there is another number of columns.
+        """
+        places = self._places(self._columns_to_transform(x))
+        assert self.categories_ is not None
+        rows = [
+            found[:, None] == np.arange(len(known))
+            for found, known in zip(places, self.categories_, strict=True)
+        ]
+        return as_tensor(np.concatenate(rows, 1).astype(np.float32))
+
+    def inverse_transform(self, x: Any) -> Any:
+        """Returns the categories of rows that `transform` returned.
+
+        Args:
+            x: (n, categories of all columns); the largest number of each column's part counts.
+
+        Returns:
+            A list or array of n values where a single column is known; an array (n, columns) of
+            several, a Table when one was fitted. Rows of zeros give None, or nan.
+
+        Raises:
+            ArgumentError: nothing has been fitted yet.
+            ShapeError: there is another number of columns.
+        """
+        self._require_fitted()
+        assert self.categories_ is not None
+        rows = np.asarray(x)
+        ends = np.cumsum([len(known) for known in self.categories_])
+        if rows.ndim != 2 or rows.shape[1] != ends[-1]:
+            raise ShapeError(f"{self._name}: x {rows.shape} must be (n, {ends[-1]})")
+        parts = np.split(rows, ends[:-1], 1)
+        places = [np.where(part.any(1), part.argmax(1), UNKNOWN) for part in parts]
+        return self._restored(np.stack(places, 1), len(places) == 1)
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> list[str]:
+        """Returns the names of the result's columns: that of the column, "_", the category.
+
+        Args:
+            input_features: names in place of those of the table that was fitted.
+
+        Raises:
+            ArgumentError: nothing has been fitted yet.
+            ShapeError: there is another number of names.
+        """
+        names = self._names_in(input_features)
+        assert self.categories_ is not None
+        pairs = zip(names, self.categories_, strict=True)
+        return [f"{name}_{category}" for name, known in pairs for category in known]
+
+    def indices(self, column: Any) -> Tensor:
+        """Returns the place of each value of a column; `OrdinalEncoder` does that now."""
+        warn("OneHotEncoder.indices is now done by OrdinalEncoder", DeprecationWarning)
+        return as_tensor(self._places(self._columns_to_transform(column))[0])
+
+
+class OrdinalEncoder(Encoder):
+    """Makes of a category the number of its place, as `nn.Embedding` wants it.
+
+    Args:
+        categories: as in `OneHotEncoder`.
+        handle_unknown: "error" refuses a category that is not among them; "use_encoded_value" makes
+            `unknown_value` of it.
+        unknown_value: the number of an unknown category, -1 or one that no category has.
+
+    Attributes:
+        categories_: for each column its categories; None before `fit`.
+
+    Raises:
+        ArgumentError: `handle_unknown` is neither, `unknown_value` is not given with it, or a
+            category is given twice.
+
+    Example:
+        >>> code = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=2)
+        >>> code.fit(["b", "a", "b"]).transform(["a", "c", "b"]).tolist()
+        [0, 2, 1]
     """
 
     def __init__(
-        self, categories: Sequence[Hashable] | None = None, unknown: str = "error"
+        self,
+        categories: Any = "auto",
+        handle_unknown: str = "error",
+        unknown_value: int | None = None,
     ) -> None:
-        if unknown not in ("error", "zeros"):
-            raise ArgumentError(f'OneHot: unknown={unknown!r}; there are "error" and "zeros"')
-        if categories is not None and len(set(categories)) < len(categories):
-            raise ArgumentError(f"OneHot: a category stands twice among {list(categories)}")
-        self.categories = None if categories is None else list(categories)
-        self.unknown = unknown
+        if (handle_unknown == "use_encoded_value") != isinstance(unknown_value, int):
+            raise ArgumentError(
+                f"OrdinalEncoder: handle_unknown={handle_unknown!r} with "
+                f"unknown_value={unknown_value!r}; "
+                'give a whole number together with "use_encoded_value", and only then'
+            )
+        super().__init__(categories, handle_unknown, ("error", "use_encoded_value"))
+        self.unknown_value = unknown_value
 
-    def fit(self, column: Iterable[Hashable]) -> Self:
-        """Takes the categories from a column, sorted; returns the transform itself.
+    def transform(self, x: Any) -> Tensor:
+        """Returns the places, int64 of shape (n,) for a single column, else (n, columns).
 
-        Raises:
-            ArgumentError: the column is empty, or lacks values.
-        """
-        categories = set(_listed(column))
-        if not categories or any(value is None or value != value for value in categories):
-            raise ArgumentError("OneHot: the column is empty or lacks values; fill them in first")
-        self.categories = sorted(categories, key=lambda value: (str(type(value)), value))
-        return self
-
-    def indices(self, column: Iterable[Hashable]) -> Tensor:
-        """Returns the place of each value, int64 of shape (n,); -1 for an unknown one.
+        Args:
+            x: as in `fit`; of a table the columns of `fit` are taken, by name.
 
         Raises:
-            ArgumentError: there are no categories yet, or a value is unknown and may not be.
+            ArgumentError: nothing has been fitted yet, a value is unknown and may not be, a table
+                lacks a column, or `unknown_value` is a category's number.
+            ShapeError: there is another number of columns.
         """
-        if self.categories is None:
-            raise ArgumentError("OneHot: fit it to the training data first")
-        indices = {category: index for index, category in enumerate(self.categories)}
-        values = _listed(column)
-        if self.unknown == "error":
-            for row, value in enumerate(values):
-                if value not in indices:
-                    raise ArgumentError(
-                        f"OneHot: {value!r} in row {row} is none of {self.categories}"
-                    )
-        return as_tensor(np.array([indices.get(value, -1) for value in values], np.int64))
+        columns = self._columns_to_transform(x)
+        places = np.stack(self._places(columns), 1)
+        if self.unknown_value is not None:
+            self._require_free(self.unknown_value)
+            places[places == UNKNOWN] = self.unknown_value
+        return as_tensor(places[:, 0].copy() if columns.single else places)
 
-    def apply(self, column: Iterable[Hashable]) -> Tensor:
-        """Returns the rows, float32 of shape (n, categories).
+    def inverse_transform(self, x: Any) -> Any:
+        """Returns the categories of places that `transform` returned; None, or nan, of unknown.
+
+        Args:
+            x: whole numbers of shape (n,) or (n, columns).
 
         Raises:
-            ArgumentError: as `indices`.
+            ArgumentError: nothing has been fitted yet.
+            BoundsError: a number is no place.
+            ShapeError: there is another number of columns.
         """
-        indices = self.indices(column).numpy()
-        assert self.categories is not None
-        return as_tensor((indices[:, None] == np.arange(len(self.categories))).astype(np.float32))
+        self._require_fitted()
+        places = np.array(x, np.int64)
+        if self.unknown_value is not None:
+            places[places == self.unknown_value] = UNKNOWN
+        return self._restored(places.reshape(len(places), -1), places.ndim == 1)
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> list[str]:
+        """Returns the names of the result's columns: those of the columns given."""
+        return self._names_in(input_features)
+
+    def _require_free(self, value: int) -> None:
+        assert self.categories_ is not None
+        if any(0 <= value < len(known) for known in self.categories_):
+            raise ArgumentError(f"OrdinalEncoder: unknown_value={value} is the place of a category")
 
 
-def _listed(column: Iterable[Hashable]) -> list[Hashable]:
+def _found(column: Column) -> list[Any]:
+    return sorted(set(_listed(column)), key=lambda value: (str(type(value)), value))
+
+
+def _listed(column: Any) -> list[Any]:
     """Returns the values as Python's own, so that 1 from an array is the 1 of a list."""
-    return column.tolist() if isinstance(column, np.ndarray) else list(column)
+    return column.tolist() if isinstance(column, (np.ndarray, Tensor)) else list(column)

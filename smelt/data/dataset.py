@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +14,10 @@ from smelt.data.collate import collate
 from smelt.errors import ArgumentError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked
 from smelt.tracing.engine import array_of
 
-__all__ = ["ConcatDataset", "Dataset", "Subset", "TensorDataset", "random_split"]
+__all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
 
 
 class Samples(Protocol):
@@ -72,6 +73,30 @@ class Dataset(ABC):
         return self
 
 
+class IterableDataset(ABC):
+    """Samples that come one after the other, such as the lines of a file too large for memory.
+
+    A subclass says by `__iter__` how they come; `__len__` is welcome. A `DataLoader` iterates over
+    it once an epoch, in one thread or process, whatever the number of workers, so that each sample
+    comes once and in the same order. (In PyTorch each worker iterates over a copy.)
+
+    Example:
+        >>> class Lines(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter(["a", "b"])
+        >>> list(Lines())
+        ['a', 'b']
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]:
+        """Yields the samples of an epoch: trees of Tensors, arrays or numbers."""
+
+    def at_epoch(self, epoch: int) -> IterableDataset:
+        """Returns the dataset as it is in an epoch: itself, unless a subclass changes in time."""
+        return self
+
+
 class _Plain(Dataset):
     """Samples of an object that is no `Dataset`."""
 
@@ -96,11 +121,22 @@ def as_dataset(given: Samples) -> Dataset:
     """
     if isinstance(given, Dataset):
         return given
+    if isinstance(given, dict) and given and 0 not in given:
+        raise ArgumentError(
+            "a dict of other keys than numbers is no dataset; give a TensorDataset of its values"
+        )
+    if hasattr(given, "columns") or hasattr(given, "select"):
+        kind = type(given).__name__
+        raise ArgumentError(
+            f"a {kind} is no dataset; write as_table(...).dataset(target), or a TensorDataset of "
+            "its columns"
+        )
     lacking = [name for name in ("__len__", "__getitem__") if not hasattr(given, name)]
     if lacking:
         raise ArgumentError(
             f"a {type(given).__name__} is no dataset: it has no {' and no '.join(lacking)}; "
-            "give a list, a TensorDataset, or an object with both"
+            "give a list, a TensorDataset, or an object with both; what can only be iterated over "
+            "is an IterableDataset"
         )
     return _Plain(given)
 
@@ -201,6 +237,7 @@ class ConcatDataset(Dataset):
         return ConcatDataset([dataset.at_epoch(epoch) for dataset in self.datasets])
 
 
+@checked
 def random_split(
     dataset: Samples, lengths: Sequence[int | float], generator: Generator | None = None
 ) -> list[Subset]:
@@ -215,7 +252,7 @@ def random_split(
     Raises:
         ArgumentError: the lengths do not add up to the whole.
     """
-    counts = _counts(lengths, len(dataset))
+    counts = part_lengths("random_split", lengths, len(dataset))
     order = randperm(len(dataset), generator=generator).numpy()
     ends = np.cumsum(counts)
     return [
@@ -233,9 +270,20 @@ def _wrapped_index(index: int, length: int) -> int:
     return index % length
 
 
-def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
+def part_lengths(called: str, lengths: Sequence[int | float], total: int) -> list[int]:
+    """Returns how many samples each part of `total` has.
+
+    Args:
+        called: the function, for messages.
+        lengths: numbers of samples, or fractions with the sum 1, whose rounding errors go to the
+            first parts, one sample each.
+        total: how many samples there are.
+
+    Raises:
+        ArgumentError: the lengths do not add up to the whole.
+    """
     if any(length < 0 for length in lengths):
-        raise ArgumentError(f"random_split: lengths {list(lengths)} must not be negative")
+        raise ArgumentError(f"{called}: lengths {list(lengths)} must not be negative")
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:
         counts = [int(total * length) for length in lengths]
         for index in range(total - sum(counts)):
@@ -243,7 +291,7 @@ def _counts(lengths: Sequence[int | float], total: int) -> list[int]:
         return counts
     if sum(lengths) != total or any(isinstance(length, float) for length in lengths):
         raise ArgumentError(
-            f"random_split: lengths {list(lengths)} must have the sum {total}, "
+            f"{called}: lengths {list(lengths)} must have the sum {total}, "
             "or be fractions with the sum 1"
         )
     return [int(length) for length in lengths]

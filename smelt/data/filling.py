@@ -3,92 +3,180 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from smelt.deprecated import rename
-from smelt.errors import ArgumentError
+from smelt.data.column import Column, is_missing
+from smelt.data.fitted import FittedTransform, like
+from smelt.deprecated import rename, renamed_argument, renamed_property
+from smelt.errors import ArgumentError, StateError
+from smelt.location import warn
 
 __all__ = ["SimpleImputer", "impute"]
 
-MEASURES = ("mean", "median", "mode")
+STRATEGIES = ("mean", "median", "most_frequent", "constant")
 
 rename(__name__, {"FillMissing": "SimpleImputer"})
 
 
-class SimpleImputer:
+class SimpleImputer(FittedTransform):
     """Puts one value in place of every missing one in a column.
 
     Args:
-        by: how the value is found: "mean" or "median" of a column of numbers, "mode" (the most
-            frequent; of several the first) of numbers or text.
-        value: the value itself, in place of finding one; `fit` is not needed then.
+        strategy: how the value is found: "mean" or "median" of a column of numbers,
+            "most_frequent" (of several the smallest) of numbers or text; "constant" puts
+            `fill_value`. When None, it is "mean", or "constant" where a `fill_value` is given.
+        fill_value: what "constant" puts; 0 in columns of numbers and "missing_value" in those of
+            text when None.
 
     Attributes:
-        value: what fills in; None before `fit`.
+        statistics_: what fills in each column; None before `fit`.
 
     Raises:
-        ArgumentError: there is no such measure.
+        ArgumentError: there is no such strategy, or a `fill_value` with another than "constant".
 
     Example:
-        >>> SimpleImputer("mode").fit(["a", None, "b", "b"]).apply(["b", None])
+        >>> fill = SimpleImputer(strategy="most_frequent").fit(["a", None, "b", "b"])
+        >>> fill.transform(["b", None])
         ['b', 'b']
     """
 
-    def __init__(self, by: str = "mean", value: float | str | None = None) -> None:
-        if by not in MEASURES:
-            raise ArgumentError(f"SimpleImputer: by={by!r}; there are {', '.join(MEASURES)}")
-        self.by = by
-        self.value = value
+    @renamed_argument("by", "strategy")
+    @renamed_argument("value", "fill_value")
+    def __init__(self, strategy: str | None = None, fill_value: float | str | None = None) -> None:
+        if strategy == "mode":
+            warn('SimpleImputer: "mode" is now called "most_frequent"', DeprecationWarning)
+            strategy = "most_frequent"
+        if strategy is None:
+            strategy = "mean" if fill_value is None else "constant"
+        if strategy not in STRATEGIES:
+            raise ArgumentError(
+                f"SimpleImputer: strategy={strategy!r}; there are {', '.join(STRATEGIES)}"
+            )
+        if strategy != "constant" and fill_value is not None:
+            raise ArgumentError(
+                f"SimpleImputer: strategy={strategy!r} finds a value, and "
+                f'fill_value={fill_value!r} gives one; give one of the two, or strategy="constant"'
+            )
+        self.strategy = strategy
+        self.fill_value = fill_value
+        self.statistics_: list[Any] | None = None
 
-    def fit(self, column: Any) -> Self:
-        """Takes the value from what is there.
+    value = renamed_property("value", "fill_value")
+
+    def fit(self, x: Any, y: object = None) -> Self:
+        """Takes the values from what is there.
 
         Args:
-            column: an array of shape (n,), missing numbers nan; or text, missing ones None.
+            x: a column, an array (n, columns), or a table as in `as_table`; missing numbers are
+                nan, missing texts None.
+            y: is not looked at.
 
         Returns:
             The transform itself.
 
         Raises:
-            ArgumentError: everything is missing, or text shall have a mean or median.
+            ArgumentError: in a column everything is missing, or text shall have a mean or median,
+                or `fill_value` is of another kind.
         """
-        numbers = isinstance(column, np.ndarray)
-        present = column[~np.isnan(column)] if numbers else [v for v in column if v is not None]
-        if not len(present):
-            raise ArgumentError("SimpleImputer: the column holds no value to fill in")
-        if not numbers and self.by != "mode":
-            hint = 'by="mode" takes the frequent'
-            raise ArgumentError(f"SimpleImputer: text has no {self.by}; {hint}")
-        self.value = _mode(present) if self.by == "mode" else float(getattr(np, self.by)(present))
+        columns = self._columns_to_fit(x)
+        names = self._names_in(None) if not columns.single else [""]
+        self.statistics_ = [
+            self._statistic(column, f"column {name!r}" if name else "the column")
+            for column, name in zip(columns.values, names, strict=True)
+        ]
         return self
 
-    def apply(self, column: Any) -> Any:
-        """Returns a column like that of `fit` without missing values; the given one stays.
+    def transform(self, x: Any) -> Any:
+        """Returns data like those of `fit` without missing values; the given ones stay.
 
         Raises:
-            ArgumentError: there is no value yet, or it is of another kind than the column.
+            ArgumentError: nothing has been fitted yet, a column is of another kind, or a table
+                lacks a column.
+            ShapeError: there is another number of columns.
         """
-        if self.value is None:
-            raise ArgumentError("SimpleImputer: fit it to the training data first")
-        return impute(column, self.value)
+        columns = self._columns_to_transform(x)
+        assert self.statistics_ is not None
+        pairs = zip(columns.values, self.statistics_, strict=True)
+        return like(x, columns, [impute(column, value) for column, value in pairs])
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> list[str]:
+        """Returns the names of the result's columns: those of the columns given."""
+        return self._names_in(input_features)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what fills in, as plain values, for a file.
+
+        Raises:
+            ArgumentError: nothing has been fitted yet.
+        """
+        self._require_fitted()
+        return {"statistics": self.statistics_, "columns": self.feature_names_in_}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
+        """Takes what fills in from a `state_dict`; returns the transform itself.
+
+        Raises:
+            StateError: it is not there.
+        """
+        self._require_keys(state_dict, "statistics", "columns")
+        statistics = list(state_dict["statistics"])
+        if not all(isinstance(value, (int, float, str)) for value in statistics):
+            raise StateError(f"{self._name}: statistics are numbers and texts, got {statistics}")
+        self._restore_columns(state_dict, len(statistics))
+        self.statistics_ = statistics
+        return self
+
+    def _require_fitted(self) -> None:
+        """A given value needs no data; it then stands for a single column."""
+        if self.n_features_in_ is None and self.fill_value is not None:
+            self.n_features_in_, self.statistics_ = 1, [self.fill_value]
+        super()._require_fitted()
+
+    def _statistic(self, column: Column, called: str) -> Any:
+        numbers = isinstance(column, np.ndarray)
+        if self.strategy == "constant":
+            default: Any = 0 if numbers else "missing_value"
+            value = default if self.fill_value is None else self.fill_value
+            _require_kind(column, value)
+            return value
+        present: Any = (
+            column[~np.isnan(column)]
+            if isinstance(column, np.ndarray)
+            else [text for text in column if text is not None]
+        )
+        if not len(present):
+            raise ArgumentError(f"{self._name}: {called} holds no value to fill in")
+        if self.strategy == "most_frequent":
+            return _most_frequent(present)
+        if not numbers:
+            hint = 'strategy="most_frequent" takes the frequent'
+            raise ArgumentError(f"{self._name}: {called}: text has no {self.strategy}; {hint}")
+        return float(getattr(np, self.strategy)(present))
 
 
-def impute(column: Any, value: float | str) -> Any:
+def impute(column: Column, value: float | str) -> Column:
     """Returns a column, an array of numbers or a list of text, with `value` where it lacks one.
 
     Raises:
         ArgumentError: `value` is text and the column holds numbers, or the reverse.
     """
+    _require_kind(column, value)
+    if isinstance(column, np.ndarray):
+        missing = is_missing(column)
+        return np.where(missing, value, column) if missing.any() else column.copy()
+    return [str(value) if text is None else text for text in column]
+
+
+def _require_kind(column: Column, value: object) -> None:
     numbers = isinstance(column, np.ndarray)
     if numbers == isinstance(value, str):
         raise ArgumentError(f"{value!r} cannot fill a column of {'numbers' if numbers else 'text'}")
-    if numbers:
-        return np.where(np.isnan(column), value, column)
-    return [value if text is None else text for text in column]
 
 
-def _mode(values: Any) -> Any:
-    (value, _), *_ = Counter(values).most_common(1)
-    return value.item() if isinstance(value, np.generic) else value
+def _most_frequent(values: Any) -> Any:
+    counts = Counter(values.tolist() if isinstance(values, np.ndarray) else values)
+    most = max(counts.values())
+    return min(value for value, count in counts.items() if count == most)

@@ -18,6 +18,7 @@ from smelt.data.files import Folder, fetch
 from smelt.data.splits import part_of
 from smelt.errors import FileError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked
 
 __all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
 
@@ -28,6 +29,7 @@ MOST_AXES = 64  # of a NumPy array
 PREFIX = {"train": "train", "test": "t10k"}
 
 
+@checked
 def read_idx(source: str | os.PathLike[str] | bytes) -> np.ndarray:
     """Returns the numbers of an IDX file, packed by gzip or not.
 

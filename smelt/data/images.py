@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from smelt.atomic import read_bytes
-from smelt.errors import FileError, MissingExtra
+from smelt.errors import ArgumentError, FileError, MissingExtra
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked
 
-__all__ = ["read_digit"]
+__all__ = ["read_digit", "read_image"]
 
 SIDE = 8
+MODES = ("RGB", "L", "RGBA")
+DEEPEST = 65535  # of 16 bits
 
 
+@checked
 def read_digit(path: str | os.PathLike[str]) -> Tensor:
     """Returns the picture of one handwritten digit in the form of the bundled digits.
 
@@ -38,6 +43,42 @@ def read_digit(path: str | os.PathLike[str]) -> Tensor:
     return digit_of(read_grey(path))
 
 
+@checked
+def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
+    """Returns a picture as a Tensor, the right side up.
+
+    Args:
+        path: a PNG, JPEG or other file that Pillow reads. A note in it of how the camera was held
+            (EXIF) is followed.
+        mode: "RGB", "L" for grey, or "RGBA" for a fourth channel of opacity.
+
+    Returns:
+        float32 of shape (channels, height, width), 0 (dark) to 1; 8 or 16 bits a channel.
+
+    Raises:
+        ArgumentError: there is no such mode.
+        FileError: the file is missing, damaged, or no image.
+        MissingExtra: Pillow is not installed.
+    """
+    if mode not in MODES:
+        raise ArgumentError(f"read_image: mode={mode!r}; there are {', '.join(MODES)}")
+
+    def convert(image: Any) -> np.ndarray:
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(image)
+        if not upright.mode.startswith("I"):
+            return np.asarray(upright.convert(mode), np.float32) / 255
+        grey = np.clip(np.asarray(upright, np.float32) / DEEPEST, 0, 1)  # of 16 bits
+        if mode == "L":
+            return grey
+        return np.stack([grey] * 3 + [np.ones_like(grey)] * (mode == "RGBA"), -1)
+
+    pixels = _opened(path, convert)
+    planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return as_tensor(planes)
+
+
 def digit_of(grey: np.ndarray) -> Tensor:
     """Returns (height, width) grey values as the digit that `read_digit` reads."""
     ink = 1 - grey if np.median(_border(grey)) > 0.5 else grey
@@ -50,17 +91,32 @@ def read_grey(path: str | os.PathLike[str]) -> np.ndarray:
     What is transparent shows white paper. Raises as `read_digit`.
     """
     library = _library()
+
+    def convert(image: Any) -> np.ndarray:
+        paper = library.new("RGBA", image.size, "white")
+        paper.alpha_composite(image.convert("RGBA"))
+        return np.asarray(paper.convert("L"), np.float32) / 255
+
+    return _opened(path, convert)
+
+
+def _opened(path: str | os.PathLike[str], convert: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Returns what a function makes of an image of Pillow's.
+
+    Raises:
+        FileError: the file is missing, damaged, or no image.
+        MissingExtra: Pillow is not installed.
+    """
+    library = _library()
     content = read_bytes(path)
     try:
         with warnings.catch_warnings(), library.open(BytesIO(content)) as image:
             warnings.simplefilter("ignore")  # of what is damaged beside the picture
-            paper = library.new("RGBA", image.size, "white")
-            paper.alpha_composite(image.convert("RGBA"))
+            return convert(image)
     except library.UnidentifiedImageError:
         raise FileError(f"{path}: not an image that can be read; give a PNG or JPEG file") from None
     except Exception as error:  # a damaged file makes Pillow raise whatever its decoders meet
         raise FileError(f"{path}: the image cannot be read ({error})") from error
-    return np.asarray(paper.convert("L"), np.float32) / 255
 
 
 def _library() -> Any:

@@ -1,54 +1,71 @@
-"""DataLoader: the batches of a dataset, one after the other, made ahead by threads if asked."""
+"""DataLoader: the batches of a dataset, one after the other, made ahead by workers if asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+import itertools
+import math
+import operator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import numpy as np
 
-from smelt.data.dataset import Samples, as_dataset
+from smelt.data.dataset import Dataset, IterableDataset, Samples, as_dataset
+from smelt.data.place import Place, restored_place
 from smelt.data.prefetch import prefetched
-from smelt.errors import ArgumentError
-from smelt.random import Generator, randperm
-from smelt.tensor.checked import checked
+from smelt.data.processes import FAREWELL, WorkerProcess, context_of
+from smelt.data.reader import Exhausted, IndexReader, StreamReader
+from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.random import Generator, default_generator
+from smelt.tensor.checked import checked_methods
 
 __all__ = ["DataLoader"]
 
 
+@checked_methods
 class DataLoader:
     """Iterates over a dataset in batches; each pass over it is an epoch.
 
     The batches and their order are the same to the bit for any number of workers. Workers are
     threads: they share the dataset, which is not copied, and help where reading waits for files or
-    computes outside of Python's lock, as NumPy and Pillow do. They stop when a loop over the loader
-    is left, in whatever way.
+    computes outside of Python's lock, as NumPy and Pillow do. Samples that are made by slow Python
+    want processes, by `multiprocessing_context`. Workers stop when a loop over the loader is left,
+    in whatever way.
 
     Args:
-        dataset: what to read: a Dataset, a list, or any object with `__len__` and `__getitem__`.
-            With workers, several threads read it at a time.
-        batch_size: samples a batch.
+        dataset: what to read: a Dataset, a list, or any object with `__len__` and `__getitem__`,
+            which several threads read at a time where there are workers; or an IterableDataset.
+        batch_size: samples a batch; None gives samples as they are, one by one.
         shuffle: whether each epoch has an order of its own, at random.
         drop_last: whether to leave out a last batch that is smaller than the others. A compiled
             step is compiled once more for the smaller batch when it is kept.
         generator: where the order comes from; the default generator when None.
-        num_workers: threads that make batches ahead of the loop; 0 makes each batch when it is
-            wanted, in the thread that wants it.
+        num_workers: threads, or processes, that make batches ahead of the loop; 0 makes each batch
+            when it is wanted, in the thread that wants it.
         prefetch_factor: batches that each worker may be ahead.
         seed: in place of `generator`, the seed of one of its own.
         collate_fn: (list of samples) -> batch, such as texts made equally long; samples of one
-            structure and shape are stacked when None.
+            structure and shape are stacked when None. Without batches it gets one sample.
         sampler: the indices of an epoch, anything that can be iterated over each epoch, in the
             place of `shuffle`.
+        batch_sampler: the lists of indices of an epoch, as `BatchSampler` gives them, in the place
+            of `batch_size`, `shuffle`, `sampler` and `drop_last`.
+        timeout: seconds to wait for a batch of a worker; 0 waits as long as it takes.
+        multiprocessing_context: "spawn", "fork" or "forkserver", or a context of Python's
+            `multiprocessing`, makes the workers processes. Each gets a copy of the dataset; what it
+            makes is sent back.
+        worker_init_fn: (number of the worker) -> anything, called in each worker process at its
+            beginning.
 
     Attributes:
         epoch: counted from 0, the number of the next pass; a dataset that changes from epoch to
             epoch, as `Augmented`, is told. It can be set, to go on where a training was left.
 
     Raises:
-        ArgumentError: `dataset` is none, `batch_size` or `prefetch_factor` is below 1,
-            `num_workers` below 0, or both `generator` and `seed`, or `sampler` and
-            `shuffle`, are given.
+        ArgumentError: `dataset` is none, a number is out of its range, or settings exclude each
+            other.
 
     Example:
         >>> import smelt
@@ -60,11 +77,10 @@ class DataLoader:
         [4]
     """
 
-    @checked
     def __init__(
         self,
-        dataset: Samples,
-        batch_size: int = 1,
+        dataset: Samples | IterableDataset,
+        batch_size: int | None = 1,
         shuffle: bool = False,
         drop_last: bool = False,
         generator: Generator | None = None,
@@ -72,17 +88,20 @@ class DataLoader:
         num_workers: int = 0,
         prefetch_factor: int = 2,
         seed: int | None = None,
-        collate_fn: Callable[[list[Any]], Any] | None = None,
+        collate_fn: Callable[[Any], Any] | None = None,
         sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[Iterable[int]] | None = None,
+        timeout: float = 0,
+        multiprocessing_context: Any = None,
+        worker_init_fn: Callable[[int], object] | None = None,
     ) -> None:
-        _at_least("batch_size", batch_size, 1, "a batch has at least 1 sample")
+        if batch_size is not None:
+            _at_least("batch_size", batch_size, 1, "a batch has at least 1 sample")
         _at_least("num_workers", num_workers, 0, "0 loads in the thread that asks")
         _at_least("prefetch_factor", prefetch_factor, 1, "a worker makes at least 1 batch ahead")
-        if generator is not None and seed is not None:
-            raise ArgumentError("DataLoader: give a generator or a seed, not both")
-        if sampler is not None and shuffle:
-            raise ArgumentError("DataLoader: give a sampler or shuffle, not both")
-        as_dataset(dataset)  # which refuses what is none
+        _at_least("timeout", timeout, 0, "0 waits as long as it takes")
+        if not isinstance(dataset, IterableDataset):
+            as_dataset(dataset)  # which refuses what is none
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -92,49 +111,259 @@ class DataLoader:
         self.prefetch_factor = prefetch_factor
         self.collate_fn = collate_fn
         self.sampler = sampler
+        self.batch_sampler = batch_sampler
+        self.timeout = timeout
+        self.multiprocessing_context = context_of(multiprocessing_context)
+        self.worker_init_fn = worker_init_fn
         self.epoch = 0
+        self._place: Place | None = None  # in the epoch that runs, or was left
+        self._resumed: Place | None = None  # from which the next pass goes on
+        self._require_consistent(generator, seed)
 
     def __len__(self) -> int:
-        """Returns the number of batches in an epoch."""
-        if self.sampler is None:
-            return self._batches(len(self.dataset))
-        if not isinstance(self.sampler, Sized):
-            raise ArgumentError("DataLoader: how many batches the sampler gives is not known")
-        return self._batches(len(self.sampler))
+        """Returns the number of batches in an epoch.
+
+        Raises:
+            ArgumentTypeError: the sampler, or the iterable dataset, does not say how many it gives.
+        """
+        sampler = self.dataset if self.sampler is None else self.sampler
+        source: Any = sampler if self.batch_sampler is None else self.batch_sampler
+        if not isinstance(source, Sized):
+            kind = type(source).__name__
+            raise ArgumentTypeError(
+                f"DataLoader: how many batches there are is not known: a {kind} has no __len__"
+            )
+        return self._batches(len(source)) if self.batch_sampler is None else len(source)
+
+    def __iter__(self) -> Iterator[Any]:
+        place, self._resumed = self._resumed, None
+        if place is None or place.epoch != self.epoch:
+            place = self._begin()
+        self.epoch = place.epoch + 1
+        self._place = place
+        return self._loop(place)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns where the loader is, as plain values and tensors, for a file.
+
+        In a loop over it that is the place behind the batch that came last. `load_state_dict` of a
+        loader with the same settings goes on there, with any number of workers: its next pass gives
+        the batches that are left of the epoch, and those after it the same epochs as here.
+        """
+        place = self._place or Place(self.epoch)
+        return {
+            **place.state(),
+            "begun": self._place is not None,
+            "samples": len(self.dataset) if isinstance(self.dataset, Sized) else None,
+            "batch_size": self.batch_size,
+            "generators": [generator.get_state() for generator in self._generators()],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Goes to where another loader was.
+
+        Args:
+            state_dict: of `state_dict`.
+
+        Raises:
+            StateError: it is of a loader with other samples, batches or generators.
+        """
+        generators = list(self._generators())
+        samples = len(self.dataset) if isinstance(self.dataset, Sized) else None
+        place = restored_place(state_dict, samples, self.batch_size, len(generators))
+        for generator, state in zip(generators, state_dict["generators"], strict=True):
+            generator.set_state(state)
+        self.epoch = place.epoch
+        self._place = self._resumed = place if state_dict["begun"] else None
+
+    def _require_consistent(self, generator: Generator | None, seed: int | None) -> None:
+        if generator is not None and seed is not None:
+            raise ArgumentError("DataLoader: give a generator or a seed, not both")
+        if self.sampler is not None and self.shuffle:
+            raise ArgumentError("DataLoader: give a sampler or shuffle, not both")
+        ordered = self.shuffle or self.sampler is not None
+        if self.batch_sampler is not None and (self.batch_size != 1 or ordered or self.drop_last):
+            raise ArgumentError(
+                "DataLoader: a batch_sampler says what batch_size, shuffle, sampler and drop_last "
+                "would say; leave these out"
+            )
+        if isinstance(self.dataset, IterableDataset) and (
+            ordered or self.batch_sampler is not None
+        ):
+            raise ArgumentError(
+                "DataLoader: an IterableDataset has an order of its own; leave out shuffle, "
+                "sampler and batch_sampler"
+            )
+        if self.batch_size is None and self.drop_last:
+            raise ArgumentError("DataLoader: without batches there is no last one to drop")
+        if not self.num_workers and (self.timeout or self.multiprocessing_context is not None):
+            raise ArgumentError(
+                "DataLoader: timeout and multiprocessing_context are about workers; give "
+                "num_workers as well"
+            )
+
+    def _generators(self) -> Iterator[Generator]:
+        """Yields the generators that belong to the loader."""
+        if self.generator is not None:
+            yield self.generator
+        sampler = getattr(self.batch_sampler, "sampler", self.sampler)
+        found = getattr(sampler, "generator", None)
+        if isinstance(found, Generator):
+            yield found
 
     def _batches(self, count: int) -> int:
         """Returns into how many batches a number of samples falls."""
-        full, remainder = divmod(count, self.batch_size)
-        return full + (remainder > 0 and not self.drop_last)
+        size = self.batch_size or 1
+        return count // size if self.drop_last else math.ceil(count / size)
 
-    def __iter__(self) -> Iterator[Any]:
-        dataset = as_dataset(self.dataset).at_epoch(self.epoch)
-        order, size, collate = self._order(), self.batch_size, self.collate_fn
-        self.epoch += 1
+    def _begin(self) -> Place:
+        """Returns the beginning of a new epoch; draws its order."""
+        if isinstance(self.dataset, IterableDataset):
+            return Place(self.epoch)
+        if self.batch_sampler is not None:
+            batches = [_indices(batch) for batch in _given("batch_sampler", self.batch_sampler)]
+            ends = np.cumsum([len(batch) for batch in batches], dtype=np.int64)
+            order = np.array(list(itertools.chain(*batches)), np.int64)
+            return Place(self.epoch, order=order, ends=ends)
+        if self.sampler is not None:
+            order = np.array(_indices(_given("sampler", self.sampler)), np.int64)
+            return Place(self.epoch, order=order)
+        if not self.shuffle:
+            return Place(self.epoch)
+        # one number, so that a state need not hold the order
+        high, low = (self.generator or default_generator()).bits(2).tolist()
+        return Place(self.epoch, seed=(high << 32) + low)
 
-        def batch(index: int) -> Any:
-            chosen = order[index * size : (index + 1) * size]
-            try:
-                if collate is None:
-                    return dataset.batch(chosen)
-                return collate(dataset.samples(chosen))
-            except StopIteration as error:  # it would end the loop over the batches in silence
-                raise ArgumentError(f"DataLoader: batch {index} raised StopIteration") from error
+    def _loop(self, place: Place) -> Iterator[Any]:
+        for batch in self._made(place):
+            place.done += 1
+            yield batch
+        if self._place is place:
+            self._place = None
+
+    def _made(self, place: Place) -> Iterator[Any]:
+        """Yields the batches of an epoch from a place on."""
+        if isinstance(self.dataset, IterableDataset):
+            stream = StreamReader(
+                self.dataset.at_epoch(place.epoch),
+                self.batch_size,
+                self.drop_last,
+                self.collate_fn,
+                place.done,
+            )
+            return self._streamed(stream)
+        dataset: Dataset = as_dataset(self.dataset).at_epoch(place.epoch)
+        reader = IndexReader(dataset, self.collate_fn, self.batch_size is None)
+        return self._indexed(reader, place)
+
+    def _indexed(self, reader: IndexReader, place: Place) -> Iterator[Any]:
+        order, first = place.indices(len(reader.dataset)), place.done
+        size = self.batch_size or 1
+        count = len(place.ends) if place.ends is not None else self._batches(len(order))
+
+        def chosen(number: int) -> np.ndarray:
+            batch = first + number
+            if place.ends is None:
+                return order[batch * size : (batch + 1) * size]
+            return order[place.ends[batch - 1] if batch else 0 : place.ends[batch]]
 
         if self.num_workers == 0:
-            return map(batch, range(self._batches(len(order))))
+            return (reader.make(chosen(number)) for number in range(count - first))
+        if self.multiprocessing_context is not None:
+            return self._by_processes(reader, chosen, count - first, self.num_workers)
+        functions = [lambda number: reader.make(chosen(number))] * self.num_workers
+        return self._by_threads(functions, count - first)
+
+    def _streamed(self, reader: StreamReader) -> Iterator[Any]:
+        if self.multiprocessing_context is not None and self.num_workers:
+            return self._by_processes(reader, lambda number: None, None, 1)
+        in_turn = _InTurn(reader)
+        if self.num_workers == 0:
+            return _until_exhausted(in_turn)
+        return self._by_threads([in_turn] * self.num_workers, None)
+
+    def _by_threads(
+        self, functions: list[Callable[[int], Any]], count: int | None
+    ) -> Iterator[Any]:
         ahead = self.num_workers * self.prefetch_factor
-        return prefetched(batch, self._batches(len(order)), self.num_workers, ahead)
+        return prefetched(functions, count, ahead, self.timeout or None)
 
-    def _order(self) -> np.ndarray:
-        if self.sampler is not None:
-            return np.asarray([int(index) for index in self.sampler], np.int64)
-        count = len(self.dataset)
-        return (
-            randperm(count, generator=self.generator).numpy() if self.shuffle else np.arange(count)
+    def _by_processes(
+        self,
+        reader: IndexReader | StreamReader,
+        work: Callable[[int], Any],
+        count: int | None,
+        workers: int,
+    ) -> Iterator[Any]:
+        """Yields what processes make, each asked by a thread of its own."""
+        processes: list[WorkerProcess] = []
+
+        def halt() -> None:
+            for process in processes:
+                process.ask_to_stop()
+            end = time.monotonic() + FAREWELL
+            for process in processes:
+                process.stop(end)
+
+        def asked(process: WorkerProcess) -> Callable[[int], Any]:
+            return lambda number: process.make(work(number), self.timeout or None)
+
+        started = workers if count is None else min(workers, count)
+        try:
+            for number in range(started):
+                context, prepare = self.multiprocessing_context, self.worker_init_fn
+                processes.append(WorkerProcess(context, reader, number, prepare))
+        except BaseException:
+            halt()
+            raise
+        functions = [asked(process) for process in processes]
+        yield from prefetched(functions, count, workers * self.prefetch_factor, None, halt)
+
+
+class _InTurn:
+    """Reads the samples of a stream in the order of the batches' numbers, in whatever threads."""
+
+    def __init__(self, reader: StreamReader) -> None:
+        self.reader = reader
+        self.turn = 0
+        self.changed = threading.Condition()
+
+    def __call__(self, number: int) -> Any:
+        with self.changed:
+            self.changed.wait_for(lambda: self.turn == number)
+            try:
+                samples = self.reader.next()
+            finally:
+                self.turn += 1
+                self.changed.notify_all()
+        return self.reader.make(samples)
+
+
+def _until_exhausted(make: Callable[[int], Any]) -> Iterator[Any]:
+    for number in itertools.count():
+        try:
+            batch = make(number)
+        except Exhausted:
+            return
+        yield batch
+
+
+def _given(name: str, sampler: Any) -> Iterator[Any]:
+    if not isinstance(sampler, Iterable):
+        raise ArgumentTypeError(
+            f"DataLoader: {name} is a {type(sampler).__name__}, which gives no indices"
         )
+    return iter(sampler)
 
 
-def _at_least(name: str, value: int, least: int, why: str) -> None:
+def _indices(given: Any) -> list[int]:
+    """Returns indices as Python's numbers."""
+    try:
+        return [operator.index(index) for index in given]
+    except TypeError as error:
+        raise ArgumentTypeError(f"DataLoader: a sampler gives no indices ({error})") from None
+
+
+def _at_least(name: str, value: float, least: int, why: str) -> None:
     if value < least:
         raise ArgumentError(f"DataLoader: {name}={value}; {why}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import atexit
 import functools
+import itertools
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from smelt.errors import ChannelClosed, SmeltError
+from smelt.data.reader import Exhausted
+from smelt.errors import ChannelClosed, SmeltError, WorkerError
 from smelt.location import location
 from smelt.settings import get, settings
 
@@ -21,35 +24,49 @@ FAREWELL = 1.0  # seconds that all threads together get for what they are doing,
 
 
 def prefetched(
-    function: Callable[[int], Result], count: int, workers: int, ahead: int
+    functions: Sequence[Callable[[int], Result]],
+    count: int | None,
+    ahead: int,
+    timeout: float | None = None,
+    halt: Callable[[], object] = lambda: None,
 ) -> Iterator[Result]:
-    """Yields function(0), function(1) ... function(count - 1), computed by threads.
+    """Yields f(0), f(1) ... f(count - 1), each by one of several functions that do the same.
 
-    The threads have the caller's settings. They stop when the iterator is exhausted, closed or
-    dropped, when it raises, and at the end of the program.
+    Each function has a thread, with the caller's settings. The threads stop when the iterator is
+    exhausted, closed or dropped, when it raises, and at the end of the program.
 
     Args:
-        function: is called by several threads at a time, once for each number.
-        count: how many results there are.
-        workers: how many threads.
+        functions: each is called by a thread of its own, with one number after the other.
+        count: how many results there are; None when a function says by `Exhausted` that its number
+            is behind the last one.
         ahead: how many results may be in work, or finished, and not yet read.
+        timeout: seconds to wait for a result; None waits as long as it takes.
+        halt: is called when the threads are to stop, to free those that wait for something.
 
     Raises:
-        BaseException: what `function` raised, where its result would have come, with the traceback
+        WorkerError: a result did not come in time.
+        BaseException: what a function raised, where its result would have come, with the traceback
             of the thread.
     """
-    work = _Work(function, count, ahead)
+    work: _Work[Result] = _Work(count, ahead)
+    chosen = functions if count is None else functions[:count]
     threads = [
-        threading.Thread(target=_run, args=(work, get()), name=f"smelt loader {n}", daemon=True)
-        for n in range(min(workers, count))
+        threading.Thread(
+            target=_run, args=(work, function, get()), name=f"smelt loader {n}", daemon=True
+        )
+        for n, function in enumerate(chosen)
     ]
-    end = functools.partial(_end, work, threads)
+    end = functools.partial(_end, work, threads, halt)
     atexit.register(end)  # nobody closes an iterator that a program still holds when it ends
     try:
         for thread in threads:
             thread.start()
-        for index in range(count):
-            yield work.take(index)
+        for index in itertools.count() if count is None else range(count):
+            try:
+                result = work.take(index, timeout)
+            except Exhausted:
+                return
+            yield result
     finally:
         atexit.unregister(end)
         end()
@@ -58,10 +75,9 @@ def prefetched(
 class _Work(Generic[Result]):
     """Which numbers were given to threads, and what became of them."""
 
-    def __init__(self, function: Callable[[int], Result], count: int, ahead: int) -> None:
+    def __init__(self, count: int | None, ahead: int) -> None:
         self.process = os.getpid()
-        self.function = function
-        self.count = count
+        self.count = sys.maxsize if count is None else count
         self.ahead = ahead
         self.given = self.read = 0
         self.stopped = False
@@ -81,17 +97,17 @@ class _Work(Generic[Result]):
             self.given += 1
             return self.given - 1
 
-    def do(self, index: int) -> None:
+    def do(self, function: Callable[[int], Result], index: int) -> None:
         """Computes a result and keeps it, or keeps what went wrong."""
         try:
-            done: tuple[dict[int, Any], Any] = self.results, self.function(index)
+            done: tuple[dict[int, Any], Any] = self.results, function(index)
         except BaseException as failure:
             done = self.failures, failure
         with self.changed:
             done[0][index] = done[1]
             self.changed.notify_all()
 
-    def take(self, index: int) -> Result:
+    def take(self, index: int, timeout: float | None) -> Result:
         """Returns a result, when it is there, and makes room for another."""
         if os.getpid() != self.process:  # where no thread works, and a lock may be held for ever
             raise ChannelClosed(
@@ -99,7 +115,13 @@ class _Work(Generic[Result]):
                 "stayed there; begin a new loop in the child"
             )
         with self.changed:
-            self.changed.wait_for(lambda: index in self.results or index in self.failures)
+            if not self.changed.wait_for(
+                lambda: index in self.results or index in self.failures, timeout
+            ):
+                raise WorkerError(
+                    f"DataLoader: result {index} (from 0) did not come in {timeout} s; a worker "
+                    "hangs, or needs a longer timeout"
+                )
             if index in self.failures:
                 raise _placed(self.failures.pop(index))
             self.read += 1
@@ -120,19 +142,20 @@ def _placed(failure: BaseException) -> BaseException:
     return failure
 
 
-def _run(work: _Work[Any], chosen: dict[str, Any]) -> None:
+def _run(work: _Work[Any], function: Callable[[int], object], chosen: dict[str, Any]) -> None:
     with settings(**chosen):
         while (index := work.next()) is not None:
-            work.do(index)
+            work.do(function, index)
 
 
-def _end(work: _Work[Any], threads: list[threading.Thread]) -> None:
+def _end(work: _Work[Any], threads: list[threading.Thread], halt: Callable[[], object]) -> None:
     """Stops the threads and waits for them, so that none touches the data any more; not for one
     that hangs.
     """
     if os.getpid() != work.process:
         return
     work.stop()
+    halt()
     end = time.monotonic() + FAREWELL
     for thread in threads:
         if thread is not threading.current_thread() and thread.ident is not None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
 
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.random import Generator, multinomial, randint, randperm
 from smelt.tensor import as_tensor
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked_methods
 
 __all__ = [
-    "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
-    "WeightedRandomSampler",
+    "BatchSampler", "DistributedSampler", "RandomSampler", "Sampler", "SequentialSampler",
+    "SubsetRandomSampler", "WeightedRandomSampler",
 ]  # fmt: skip
 
 
@@ -26,7 +28,7 @@ class Sampler(ABC):
         """Lets the samplers of Smelt say what is wrong with the arguments that they get."""
         super().__init_subclass__(**options)
         if cls.__module__ == __name__:
-            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
+            checked_methods(cls)
 
     @abstractmethod
     def __iter__(self) -> Iterator[int]:
@@ -135,3 +137,103 @@ class WeightedRandomSampler(Sampler):
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+class DistributedSampler(Sampler):
+    """The part of a dataset that one of several processes reads, each another one.
+
+    Args:
+        dataset: the dataset, the same in all processes.
+        num_replicas: how many processes there are.
+        rank: which of them this is, from 0 on.
+        shuffle: whether each epoch has an order of its own, at random.
+        seed: of the order, the same in all processes.
+        drop_last: whether to leave samples out so that all parts are equally long; else the first
+            ones come once more.
+
+    Raises:
+        ArgumentError: `rank` is none of `num_replicas`.
+
+    Example:
+        >>> [list(DistributedSampler(range(5), 2, rank, shuffle=False)) for rank in (0, 1)]
+        [[0, 2, 4], [1, 3, 0]]
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        num_replicas: int,
+        rank: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if not 0 <= rank < num_replicas:
+            raise ArgumentError(
+                f"DistributedSampler: rank={rank} is none of 0 to {num_replicas - 1}"
+            )
+        if not isinstance(dataset, Sized):
+            kind = type(dataset).__name__
+            raise ArgumentTypeError(
+                f"DistributedSampler: a {kind} is no dataset: it has no __len__"
+            )
+        self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
+        self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets the number of the epoch, from which its order follows."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        count, total = len(self.dataset), len(self) * self.num_replicas
+        order = np.arange(count)
+        if self.shuffle:
+            order = randperm(count, generator=Generator(self.seed + self.epoch)).numpy()
+        if count:
+            order = np.resize(order, total)  # cuts off the last ones, or repeats the first
+        return iter(order[self.rank :: self.num_replicas].tolist())
+
+    def __len__(self) -> int:
+        count = len(self.dataset)
+        if self.drop_last:
+            return count // self.num_replicas
+        return math.ceil(count / self.num_replicas)
+
+
+class BatchSampler(Sampler):
+    """The batches of a sampler: lists of indices, for `DataLoader(batch_sampler=...)`.
+
+    Args:
+        sampler: gives the indices.
+        batch_size: how many a batch has.
+        drop_last: whether to leave out a last batch that is smaller.
+
+    Raises:
+        ArgumentError: `batch_size` is below 1.
+
+    Example:
+        >>> list(BatchSampler(SequentialSampler("abcde"), batch_size=2, drop_last=False))
+        [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+        if batch_size < 1:
+            raise ArgumentError(f"BatchSampler: batch_size={batch_size}; it is at least 1")
+        if not isinstance(sampler, Iterable):
+            raise ArgumentTypeError(
+                f"BatchSampler: sampler is a {type(sampler).__name__}, which gives no indices"
+            )
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]
+        indices = iter(self.sampler)
+        while batch := list(itertools.islice(indices, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
+
+    def __len__(self) -> int:
+        if not isinstance(self.sampler, Sized):
+            raise ArgumentTypeError("BatchSampler: how many indices the sampler gives is not known")
+        full, remainder = divmod(len(self.sampler), self.batch_size)
+        return full + (remainder > 0 and not self.drop_last)

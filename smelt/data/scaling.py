@@ -1,31 +1,62 @@
 """Columns brought to a common scale, by numbers that are taken from the training data only.
 
 scale = StandardScaler().fit(training)
-x, y = scale.apply(training), scale.apply(held_out)
+x, y = scale.transform(training), scale.transform(held_out)
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeVar
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from smelt import dtypes
-from smelt.deprecated import rename
-from smelt.errors import ArgumentError, ShapeError, StateError
+from smelt.data.fitted import FittedTransform, is_column
+from smelt.data.table import Table, as_table
+from smelt.deprecated import rename, renamed_method, renamed_property
+from smelt.errors import ArgumentError, DTypeError, ShapeError, StateError
+from smelt.location import warn
 from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["MinMaxScaler", "Scaling", "StandardScaler"]
 
-Values = TypeVar("Values", Tensor, np.ndarray)
-
 rename(__name__, {"MinMax": "MinMaxScaler", "Standardise": "StandardScaler"})
 
 
-class Scaling(ABC):
-    """The base of the two: apply(x) = (x - shift) / scale, with a shift and a scale a column.
+class _Statistics(NamedTuple):
+    """What is known of columns: each float64 of shape (columns,), or () for one alone."""
+
+    rows: int
+    mean: np.ndarray
+    squares: np.ndarray  # the sum of the squared distances from the mean
+    smallest: np.ndarray
+    largest: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> _Statistics:
+        """Returns those of (n, columns) or (n,)."""
+        mean = x.mean(0, dtype=np.float64)
+        squares = np.square(x - mean).sum(0, dtype=np.float64)
+        smallest, largest = x.min(0).astype(np.float64), x.max(0).astype(np.float64)
+        return cls(len(x), mean, squares, smallest, largest)
+
+    def with_more(self, more: _Statistics) -> _Statistics:
+        """Returns those of both data together (Chan, Golub and LeVeque 1979)."""
+        rows = self.rows + more.rows
+        apart = more.mean - self.mean
+        return _Statistics(
+            rows,
+            self.mean + apart * (more.rows / rows),
+            self.squares + more.squares + np.square(apart) * (self.rows * more.rows / rows),
+            np.minimum(self.smallest, more.smallest),
+            np.maximum(self.largest, more.largest),
+        )
+
+
+class Scaling(FittedTransform):
+    """The base of the two: transform(x) = (x - shift) / scale, with a shift and a scale a column.
 
     Attributes:
         shift: float64 of shape (columns,), or () when it was fitted to one column of shape (n,).
@@ -40,17 +71,20 @@ class Scaling(ABC):
         self.constant = constant
         self.shift: np.ndarray | None = None
         self.scale: np.ndarray | None = None
+        self._statistics: _Statistics | None = None
 
     @abstractmethod
-    def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns shift and scale for float numbers of shape (n, ...)."""
+    def _measured(self, known: _Statistics) -> tuple[np.ndarray, np.ndarray]:
+        """Returns shift and scale."""
 
-    def fit(self, x: Tensor | np.ndarray, names: Sequence[str] | None = None) -> Self:
+    def fit(self, x: Any, y: object = None, *, names: Sequence[str] | None = None) -> Self:
         """Takes shift and scale from data.
 
         Args:
-            x: (n, columns), or (n,) for a single column.
-            names: what messages call the columns; their numbers when None.
+            x: (n, columns), or (n,) for a single column: an array, a Tensor, or a table of numbers
+                as in `as_table`.
+            y: is not looked at; scikit-learn's pipelines give it.
+            names: what messages call the columns of an array; their numbers when None.
 
         Returns:
             The transform itself.
@@ -58,57 +92,93 @@ class Scaling(ABC):
         Raises:
             ArgumentError: there are no rows, values are missing (nan), or a column is constant.
             ShapeError: `x` has another number of axes.
+            DTypeError: a column holds text.
         """
-        array = np.asarray(x)
-        if array.ndim not in (1, 2):
-            raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
-        if not len(array):
-            raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
-        self._check_columns("missing values (nan)", np.isnan(array).any(0), names)
-        constant = array.max(0) == array.min(0)
-        if self.constant == "error":
-            self._check_columns('one value only (constant="keep" lets it pass)', constant, names)
-        self.shift, scale = self._measured(array)
-        self.scale = np.where(constant, 1.0, scale)
+        self._statistics = self.feature_names_in_ = self.n_features_in_ = None
+        self.partial_fit(x, names=names)
+        self._require_varied(names)
         return self
 
-    def apply(self, x: Values, out: np.ndarray | None = None) -> Values:
+    def partial_fit(self, x: Any, y: object = None, *, names: Sequence[str] | None = None) -> Self:
+        """Takes shift and scale from these data and those before, such as the blocks of a file.
+
+        A column that is constant so far is an error only when it is used.
+
+        Args and other errors are as in `fit`.
+
+        Raises:
+            ShapeError: there are other columns than before, too.
+        """
+        known, table = self._statistics_of(x)
+        named = names if table is None else table.names
+        self._check_columns("missing values (nan)", np.isnan(known.largest), named)
+        before = self._statistics
+        if before is not None:
+            if before.mean.shape != known.mean.shape:
+                raise ShapeError(
+                    f"{self._name}: data with {known.mean.size} columns after {before.mean.size}"
+                )
+            known = before.with_more(known)
+        elif table is not None:
+            self.feature_names_in_ = table.names
+        self.shift, scale = self._measured(known)
+        self.scale = np.where(known.smallest == known.largest, 1.0, scale)
+        self._statistics, self.n_features_in_ = known, self.shift.size
+        return self
+
+    def transform(self, x: Any, out: np.ndarray | None = None) -> Any:
         """Returns the values on the new scale; within a compiled step as well.
 
         Args:
-            x: (..., columns) as in `fit`, a Tensor or an array.
+            x: (..., columns) as in `fit`, a Tensor or an array; or a table, of which the columns of
+                `fit` are taken, by name.
             out: an array of the result's shape and dtype that receives it; `x` itself changes it in
                 place. For arrays only.
 
         Returns:
-            What `x` is: a Tensor, or an array; floats keep their dtype.
+            What `x` is: a Tensor, an array, or a Table of the columns of `fit`; floats keep their
+            dtype.
+
+        Raises:
+            ArgumentError: nothing has been fitted yet, or a table lacks a column.
+            ShapeError: `x` has another number of columns.
+            DTypeError: a column holds text.
+        """
+        return self._mapped(x, lambda v, shift, scale: self._forward(v, shift, scale, out))
+
+    def inverse_transform(self, x: Any) -> Any:
+        """Returns values on the new scale brought back to the old one.
+
+        Args and errors are as in `transform`.
+        """
+        return self._mapped(x, lambda values, shift, scale: values * scale + shift)
+
+    inverse = renamed_method("inverse", "inverse_transform")
+
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> list[str]:
+        """Returns the names of the result's columns: those of the columns given.
+
+        Args:
+            input_features: names in place of those of the table that was fitted.
 
         Raises:
             ArgumentError: nothing has been fitted yet.
-            ShapeError: `x` has another number of columns.
+            ShapeError: there is another number of names.
         """
-        shift, scale = self._for(x)
-        if isinstance(x, Tensor):
-            return (x - shift) / scale
-        moved = np.subtract(x, shift, out=out)
-        return np.divide(moved, scale, out=moved)
+        return self._names_in(input_features)
 
-    def inverse(self, x: Values) -> Values:
-        """Returns values on the new scale brought back to the old one.
-
-        Args and errors are as in `apply`.
-        """
-        shift, scale = self._for(x)
-        return x * scale + shift
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Returns shift and scale by name, as tensors, for a file.
+    def state_dict(self) -> dict[str, Any]:
+        """Returns shift and scale by name, as tensors, and the names of columns, for a file.
 
         Raises:
             ArgumentError: nothing has been fitted yet.
         """
         shift, scale = self._fitted()
-        return {"shift": as_tensor(shift), "scale": as_tensor(scale)}
+        return {
+            "shift": as_tensor(shift),
+            "scale": as_tensor(scale),
+            "columns": self.feature_names_in_,
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
         """Takes shift and scale from a `state_dict`; returns the transform itself.
@@ -116,24 +186,80 @@ class Scaling(ABC):
         Raises:
             StateError: they are not there, or their shapes differ.
         """
-        if set(state_dict) != {"shift", "scale"}:
-            raise StateError(
-                f"{self._name}: a state_dict has shift and scale, got {sorted(state_dict)}"
-            )
+        self._require_keys(state_dict, "shift", "scale", "columns")
         shift, scale = (np.array(state_dict[name], np.float64) for name in ("shift", "scale"))
         if shift.shape != scale.shape:
             raise StateError(f"{self._name}: shift {shift.shape} and scale {scale.shape} differ")
-        self.shift, self.scale = shift, scale
+        self._restore_columns(state_dict, shift.size)
+        self.shift, self.scale, self._statistics = shift, scale, None
         return self
 
-    @property
-    def _name(self) -> str:
-        return type(self).__name__
+    def _forward(self, x: Any, shift: Any, scale: Any, out: np.ndarray | None) -> Any:
+        if isinstance(x, Tensor):
+            return (x - shift) / scale
+        moved = np.subtract(x, shift, out=out)
+        return np.divide(moved, scale, out=moved)
+
+    def _mapped(self, x: Any, function: Callable[[Any, Any, Any], Any]) -> Any:
+        """Returns what a function makes of the numbers of `x`, with shift and scale."""
+        shift, scale = self._fitted()
+        numbers, table = self._numbers(x, self.feature_names_in_)
+        if table is None:
+            return function(numbers, *self._for(numbers))
+        if len(table.names) != shift.size:
+            self._require_columns(len(table.names))
+        # one by one, and with Python's numbers, which leave the dtype of the column alone
+        scales = zip(shift.reshape(-1).tolist(), scale.reshape(-1).tolist(), strict=True)
+        pairs = zip(table.names, scales, strict=True)
+        return Table({name: function(table[name], *scaled) for name, scaled in pairs})
+
+    def _statistics_of(self, x: Any) -> tuple[_Statistics, Table | None]:
+        """Returns the statistics of data, and the table that they are, if they are one."""
+        numbers, table = self._numbers(x, None)
+        if table is None:
+            array = np.asarray(numbers)
+            if array.ndim not in (1, 2):
+                raise ShapeError(f"{self._name}: x {array.shape} must be (n, columns) or (n,)")
+            if not array.size:
+                raise ArgumentError(f"{self._name}: x {array.shape} has no rows to measure")
+            return _Statistics.of(array), None
+        if self.feature_names_in_ is not None:
+            table = table.select(*self.feature_names_in_)
+        if not len(table):
+            raise ArgumentError(f"{self._name}: the table has no rows to measure")
+        columns = [_Statistics.of(table[name]) for name in table.names]
+        stacked = (np.array(values) for values in zip(*(c[1:] for c in columns), strict=True))
+        return _Statistics(len(table), *stacked), table
+
+    def _numbers(self, x: Any, names: list[str] | None) -> tuple[Any, Table | None]:
+        """Returns the numbers of `x`, or the table of numbers that it is."""
+        if isinstance(x, Tensor) or (isinstance(x, np.ndarray) and x.dtype.names is None):
+            if isinstance(x, np.ndarray) and x.dtype.kind not in "biuf":
+                raise DTypeError(f"{self._name}: x holds {x.dtype}, and only numbers have a scale")
+            return x, None
+        if isinstance(x, (list, tuple)) or is_column(x):
+            return self._numbers(np.asarray(x), names)
+        table = as_table(x).select(*names) if names is not None else as_table(x)
+        if table.text:
+            raise DTypeError(
+                f"{self._name}: column {table.text[0]!r} holds text; select the columns of numbers"
+            )
+        return None, table
 
     def _fitted(self) -> tuple[np.ndarray, np.ndarray]:
         if self.shift is None or self.scale is None:
             raise ArgumentError(f"{self._name}: fit it to the training data first")
+        self._require_varied(None)
         return self.shift, self.scale
+
+    def _require_varied(self, names: Sequence[str] | None) -> None:
+        known = self._statistics
+        if known is not None and self.constant == "error":
+            self._check_columns(
+                'one value only (constant="keep" lets it pass)',
+                known.smallest == known.largest,
+                names or self.feature_names_in_,
+            )
 
     def _for(self, x: Tensor | np.ndarray) -> tuple[Any, Any]:
         """Returns shift and scale in the form that suits `x`."""
@@ -160,7 +286,7 @@ class Scaling(ABC):
 class StandardScaler(Scaling):
     """Gives each column the mean 0 and the standard deviation 1.
 
-        apply(x) = (x - mean) / std
+        transform(x) = (x - mean) / std
 
     Args:
         ddof: the standard deviation divides by n - ddof: 0 for that of the data, 1 for the estimate
@@ -169,7 +295,8 @@ class StandardScaler(Scaling):
 
     Example:
         >>> import numpy as np
-        >>> StandardScaler().fit(np.array([1.0, 2.0, 3.0])).apply(np.array([2.0, 5.0])).round(2)
+        >>> scale = StandardScaler().fit(np.array([1.0, 2.0, 3.0]))
+        >>> scale.transform(np.array([2.0, 5.0])).round(2)
         array([0.  , 3.67])
     """
 
@@ -178,52 +305,97 @@ class StandardScaler(Scaling):
         self.ddof = ddof
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean_(self) -> np.ndarray:
         """The mean of each column."""
         return self._fitted()[0]
 
     @property
-    def std(self) -> np.ndarray:
+    def scale_(self) -> np.ndarray:
         """The standard deviation of each column (1 for a constant one that was kept)."""
         return self._fitted()[1]
 
-    def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if len(x) <= self.ddof:
-            raise ArgumentError(f"StandardScaler: ddof={self.ddof} needs more than {len(x)} rows")
-        mean = x.mean(0, dtype=np.float64)
-        return mean, x.std(0, dtype=np.float64, ddof=self.ddof)
+    @property
+    def var_(self) -> np.ndarray:
+        """The variance of each column (1 for a constant one that was kept)."""
+        return self._fitted()[1] ** 2
+
+    mean = renamed_property("mean", "mean_")
+    std = renamed_property("std", "scale_")
+
+    def _measured(self, known: _Statistics) -> tuple[np.ndarray, np.ndarray]:
+        if known.rows <= self.ddof:
+            raise ArgumentError(
+                f"StandardScaler: ddof={self.ddof} needs more than {known.rows} rows"
+            )
+        return known.mean, np.sqrt(known.squares / (known.rows - self.ddof))
 
 
 class MinMaxScaler(Scaling):
     """Gives each column a smallest and a largest value.
 
-        apply(x) = low + (x - min) / (max - min) * (high - low)
+        transform(x) = low + (x - min) / (max - min) * (high - low)
 
     New data may lie outside of `low` to `high`, when it lies outside of what was fitted.
 
     Args:
-        low: what becomes of the smallest value.
-        high: what becomes of the largest.
+        feature_range: (low, high), what becomes of the smallest and of the largest value.
         constant: "error" refuses a column with one value only; "keep" makes it `low`.
+        clip: whether what would lie outside of `low` to `high` becomes the nearer of the two.
 
     Raises:
         ArgumentError: `high` is not above `low`.
 
     Example:
         >>> import numpy as np
-        >>> MinMaxScaler().fit(np.array([2.0, 4.0])).apply(np.array([2.0, 3.0, 4.0])).tolist()
+        >>> scale = MinMaxScaler().fit(np.array([2.0, 4.0]))
+        >>> scale.transform(np.array([2.0, 3.0, 4.0])).tolist()
         [0.0, 0.5, 1.0]
     """
 
-    def __init__(self, low: float = 0.0, high: float = 1.0, constant: str = "error") -> None:
-        super().__init__(constant)
-        if not low < high:
-            raise ArgumentError(f"MinMaxScaler: high={high} must be above low={low}")
-        self.low = low
-        self.high = high
+    _replaced = ("high", "low")
 
-    def _measured(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        smallest, largest = x.min(0).astype(np.float64), x.max(0).astype(np.float64)
+    def __init__(
+        self,
+        feature_range: tuple[float, float] | float = (0.0, 1.0),
+        high: float | None = None,
+        constant: str = "error",
+        *,
+        clip: bool = False,
+        low: float | None = None,
+    ) -> None:
+        super().__init__(constant)
+        self.low, self.high = self._range(feature_range, low, high)
+        self.clip = clip
+
+    def _range(
+        self, given: tuple[float, float] | float, low: float | None, high: float | None
+    ) -> tuple[float, float]:
+        """Returns the range, also out of the two numbers that it was before."""
+        if low is not None or high is not None or not isinstance(given, (tuple, list)):
+            warn("MinMaxScaler(low, high) is now MinMaxScaler((low, high))", DeprecationWarning)
+            first = given if isinstance(given, (int, float)) else given[0]
+            given = (first if low is None else low, 1.0 if high is None else high)
+        if len(given) != 2 or not given[0] < given[1]:
+            raise ArgumentError(
+                f"MinMaxScaler: feature_range={tuple(given)}; give (low, high) with high above low"
+            )
+        return float(given[0]), float(given[1])
+
+    @property
+    def feature_range(self) -> tuple[float, float]:
+        """(low, high)."""
+        return self.low, self.high
+
+    def _forward(self, x: Any, shift: Any, scale: Any, out: np.ndarray | None) -> Any:
+        moved = super()._forward(x, shift, scale, out)
+        if not self.clip:
+            return moved
+        if isinstance(moved, Tensor):
+            return moved.clamp(self.low, self.high)
+        return np.clip(moved, self.low, self.high, out=out)
+
+    def _measured(self, known: _Statistics) -> tuple[np.ndarray, np.ndarray]:
+        smallest, largest = known.smallest, known.largest
         extent = np.where(largest > smallest, largest - smallest, self.high - self.low)
         scale = extent / (self.high - self.low)
         return smallest - self.low * scale, scale

@@ -9,27 +9,30 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
+from smelt.data.column import Column, as_column, is_missing, library_of
 from smelt.data.dataset import TensorDataset
 from smelt.dtypes import DType, as_dtype
-from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, ShapeError
 from smelt.markup import GAP, cut, note, table
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked, checked_methods
 
-__all__ = ["Column", "Table"]
+__all__ = ["Table", "as_table"]
 
-Column = np.ndarray | list[str | None]  # numbers, missing ones nan; or text, missing ones None
 MISSING = "–"  # what a notebook shows of a missing value
 ROWS, COLUMNS = 20, 20  # of a table in a notebook
 SHOWN = 5  # rows that a message names
 
 
+@checked_methods
 class Table:
     """Columns of one length. A column of numbers is a NumPy array, a column of text a list.
 
     A missing number is nan, a missing text None.
 
     Args:
-        columns: name -> numbers of shape (n,), bools among them, or n texts.
+        columns: name -> numbers of shape (n,), bools among them, or n texts or dates; arrays,
+            Tensors, lists, or columns of pandas, polars and PyArrow. Dates become text.
 
     Raises:
         ShapeError: the columns differ in length, or have another number of axes.
@@ -44,13 +47,10 @@ class Table:
     """
 
     def __init__(self, columns: Mapping[str, Any]) -> None:
-        self._columns = {name: _column(values) for name, values in columns.items()}
+        self._columns = {name: as_column(values, name) for name, values in columns.items()}
         lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
             raise ShapeError(f"Table: columns of one length are needed, got {lengths}")
-        for name, column in self._columns.items():
-            if isinstance(column, np.ndarray) and column.ndim != 1:
-                raise ShapeError(f"Table: column {name!r} has the shape {column.shape}, not (n,)")
 
     # --- what it is -------------------------------------------------------------------------------
 
@@ -140,14 +140,14 @@ class Table:
 
     def missing(self) -> dict[str, np.ndarray]:
         """Returns, for each column that lacks values, in which rows."""
-        rows = {name: np.flatnonzero(_is_missing(column)) for name, column in self._columns.items()}
+        rows = {name: np.flatnonzero(is_missing(column)) for name, column in self._columns.items()}
         return {name: indices for name, indices in rows.items() if indices.size}
 
     def without_missing(self, *names: str) -> Table:
         """Returns the rows in which these columns (all, if none is named) lack nothing."""
         incomplete = np.zeros(len(self), bool)
         for name in names or self.names:
-            incomplete |= _is_missing(self[name])
+            incomplete |= is_missing(self[name])
         return self.rows(~incomplete)
 
     def require_complete(self, *names: str) -> None:
@@ -179,7 +179,7 @@ class Table:
             if isinstance(self[name], list):
                 raise ArgumentError(
                     f"column {name!r} holds text, such as {_first_text(self[name])!r}; "
-                    "OneHot makes numbers of categories"
+                    "OneHotEncoder makes numbers of categories"
                 )
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
@@ -208,6 +208,66 @@ class Table:
         return TensorDataset(self.tensor(*chosen), self.tensor(*targets))
 
 
+@checked
+def as_table(data: Any) -> Table:
+    """Returns data as a Table; one that is a Table already, as it is.
+
+    Args:
+        data: a Table; a dict of columns; a data frame of pandas (whose index is left out) or
+            polars; a table or record batch of PyArrow; a NumPy array of shape (rows, columns),
+            whose columns are called "0", "1" ..., or one with named fields of shape (rows,).
+
+    Returns:
+        The table; see `Table` for what becomes of each column.
+
+    Raises:
+        ArgumentTypeError: it is none of these.
+        ArgumentError: two columns have one name.
+        ShapeError: a NumPy array has another number of axes.
+        DTypeError: a column holds neither numbers nor text nor dates.
+
+    Example:
+        >>> import numpy as np
+        >>> as_table(np.array([[1, 2], [3, 4]]))
+        Table(2 rows; 0: int64, 1: int64)
+    """
+    if isinstance(data, Table):
+        return data
+    pairs = _named_columns(data)
+    names = [name for name, _ in pairs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ArgumentError(f"as_table: two columns are called {sorted(twice)[0]!r}")
+    return Table(dict(pairs))
+
+
+def _named_columns(data: Any) -> list[tuple[str, Any]]:
+    if isinstance(data, Mapping):
+        return [(str(name), column) for name, column in data.items()]
+    if isinstance(data, (Tensor, np.ndarray)):
+        return _columns_of_array(np.asarray(data))
+    library = library_of(data)
+    if library == "polars" and hasattr(data, "collect"):
+        data = data.collect()
+    if library == "polars" and hasattr(data, "get_columns"):
+        return [(column.name, column) for column in data.get_columns()]
+    if library == "pandas" and hasattr(data, "columns"):
+        return [(str(name), column) for name, column in data.items()]
+    if library == "pyarrow" and hasattr(data, "column_names"):
+        return list(zip(data.column_names, data.columns, strict=True))
+    raise ArgumentTypeError(
+        f"as_table: a {type(data).__name__} is no table; give a Table, a dict of columns, a data "
+        "frame of pandas or polars, a PyArrow table, or a NumPy array of rows and columns"
+    )
+
+
+def _columns_of_array(array: np.ndarray) -> list[tuple[str, Any]]:
+    if array.dtype.names is not None:
+        return [(name, array[name]) for name in array.dtype.names]
+    if array.ndim != 2:
+        raise ShapeError(f"as_table: an array {array.shape} must be (rows, columns)")
+    return [(str(index), array[:, index]) for index in range(array.shape[1])]
+
+
 def gaps(table: Table) -> str:
     """Returns what to say of the values that a table lacks; nothing when it is complete."""
     missing = table.missing()
@@ -220,28 +280,8 @@ def gaps(table: Table) -> str:
     )
 
 
-def _column(values: Any) -> Column:
-    if isinstance(values, Tensor):
-        return values.numpy()
-    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-        return values
-    listed = values if isinstance(values, list) else list(values)
-    if all(value is None or isinstance(value, str) for value in listed):
-        return listed
-    numbers = np.array([np.nan if value is None else value for value in listed])
-    if numbers.dtype.kind not in "biuf":
-        raise DTypeError("Table: a column holds numbers or text, not both and nothing else")
-    return numbers
-
-
 def _take_rows(column: Column, rows: np.ndarray) -> Column:
     return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
-
-
-def _is_missing(column: Column) -> np.ndarray:
-    if isinstance(column, np.ndarray):
-        return np.isnan(column)
-    return np.array([value is None for value in column], bool)
 
 
 def _first_text(column: Iterable[str | None]) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from smelt.deprecated import rename
-from smelt.errors import ArgumentError, BoundsError
+from smelt.errors import ArgumentError, BoundsError, StateError
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked, checked_methods
 
-__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "split_words"]
+__all__ = ["PADDING", "UNKNOWN", "Vocabulary", "padded", "split_words"]
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
 Tokenizer = Callable[[str], list[str]]
@@ -30,6 +31,7 @@ def split_words(text: str) -> list[str]:
     return text.lower().split()
 
 
+@checked_methods
 class Vocabulary:
     """Numbers for tokens, and back.
 
@@ -68,6 +70,7 @@ class Vocabulary:
             raise ArgumentError(f"Vocabulary: given more than once: {', '.join(map(repr, twice))}")
 
     @classmethod
+    @checked
     def build(
         cls,
         texts: Iterable[str],
@@ -106,6 +109,22 @@ class Vocabulary:
         kept = often if size is None else often[: size - len(specials)]
         chosen = sorted(kept) if order == "alphabet" else kept
         return cls(chosen, specials, tokenise, join)
+
+    @classmethod
+    @checked
+    def characters(cls, texts: Iterable[str], specials: Sequence[str] = ()) -> Self:
+        """Returns the vocabulary of the characters of some texts, in the order of the alphabet.
+
+        Args:
+            texts: those of the training data; one text will do.
+            specials: see `Vocabulary`.
+
+        Example:
+            >>> letters = Vocabulary.characters(["abba"])
+            >>> letters.encode("ab"), letters.decode([1, 0])
+            ([0, 1], 'ba')
+        """
+        return cls.build(texts, order="alphabet", specials=specials, tokenise=list, join="")
 
     def __len__(self) -> int:
         """Returns the number of tokens, `specials` included."""
@@ -174,15 +193,35 @@ class Vocabulary:
                 "<pad>", or a token is unknown and there is no "<unk>".
         """
         rows = [self.encode(text) if isinstance(text, str) else list(text) for text in texts]
-        extent = max(map(len, rows), default=0) if length is None else length
-        if extent < 0:
-            raise ArgumentError(f"Vocabulary.batch: length={length} must not be negative")
-        indices = np.full((len(rows), extent), self._padding(padding), np.int64)
-        real = np.zeros(indices.shape, bool)
-        for index, row in enumerate(rows):
-            indices[index, : len(row)] = row[:extent]
-            real[index, : len(row)] = True
-        return as_tensor(indices), as_tensor(real)
+        return padded(rows, length, self._padding(padding))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the tokens, and how texts are divided, as plain values, for a file."""
+        return {
+            "tokens": self.tokens,
+            "tokenise": getattr(self.tokenise, "__name__", type(self.tokenise).__name__),
+            "join": self.join,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
+        """Takes the tokens of a `state_dict`; returns the vocabulary itself.
+
+        Raises:
+            StateError: they are not there, or were made by another function than `tokenise`.
+        """
+        if set(state_dict) != {"tokens", "tokenise", "join"}:
+            raise StateError(
+                f"Vocabulary: a state_dict has tokens, tokenise and join, got {sorted(state_dict)}"
+            )
+        mine = self.state_dict()["tokenise"]
+        if state_dict["tokenise"] != mine:
+            raise StateError(
+                f"Vocabulary: its tokens were made by {state_dict['tokenise']}, and this one "
+                f"divides texts by {mine}; make it with tokenise={state_dict['tokenise']}"
+            )
+        other = type(self)(state_dict["tokens"], (), self.tokenise, state_dict["join"])
+        vars(self).update(vars(other))
+        return self
 
     def _padding(self, given: int | None) -> int:
         index = self._numbers.get(PADDING) if given is None else given
@@ -192,3 +231,30 @@ class Vocabulary:
                 "say by `padding` what fills up"
             )
         return index
+
+
+def padded(
+    rows: Sequence[Sequence[int]], length: int | None, padding: int
+) -> tuple[Tensor, Tensor]:
+    """Returns rows of numbers filled up to one length, and where they are real.
+
+    Args:
+        rows: each the numbers of a text.
+        length: places of a row: longer ones are cut at their end; that of the longest when None.
+        padding: what fills up.
+
+    Returns:
+        Numbers, int64 of shape (rows, length); mask, bool of the same shape.
+
+    Raises:
+        ArgumentError: `length` is negative.
+    """
+    extent = max(map(len, rows), default=0) if length is None else length
+    if extent < 0:
+        raise ArgumentError(f"batch: length={length} must not be negative")
+    indices = np.full((len(rows), extent), padding, np.int64)
+    real = np.zeros(indices.shape, bool)
+    for index, row in enumerate(rows):
+        indices[index, : len(row)] = row[:extent]
+        real[index, : len(row)] = True
+    return as_tensor(indices), as_tensor(real)

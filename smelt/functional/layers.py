@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from smelt.autodiff.composition import is_plain, of_one_float
+from smelt.creation import zeros
+from smelt.dtypes import int64
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.layer_norm_value import LayerNorm
 from smelt.ops import indexing
 from smelt.ops.contraction import matmul, swap_last
-from smelt.ops.iota import iota
 from smelt.random import Generator, rand
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor, floating
 from smelt.tensor.elementary import maximum, rsqrt, where
 from smelt.tensor.indexing import check_bounds
-from smelt.tensor.reductions import wide
+from smelt.tensor.reductions import norm, wide
 from smelt.tracing.engine import no_grad
 
 
@@ -51,23 +54,53 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y if bias is None else y + bias
 
 
-def embedding(ids: Any, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    ids: Any,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+) -> Tensor:
     """Returns the rows of `weight` that `ids` name.
 
     Args:
         ids: int tensor of any shape.
         weight: (num_embeddings, embedding_dim).
         padding_idx: a row that gets no gradient.
+        max_norm: the longest that a row may be: one that is read and longer is shortened first, in
+            place: row * max_norm / (norm + 1e-7), which has no gradient.
+        norm_type: the p of that norm.
 
     Raises:
+        ArgumentError: max_norm is negative or nan.
         BoundsError: an id outside 0..num_embeddings - 1.
     """
     ids, rows = as_tensor(ids), weight.shape[0]
     check_bounds("embedding", ids, rows)
-    if padding_idx is not None:
-        row = iota(shape=(rows, 1), axis=0)
-        weight = where(row == padding_idx % rows, weight.detach(), weight)
-    return indexing.take(weight, ids, axis=0)
+    if max_norm is not None:
+        weight = _shortened(weight, ids, max_norm, norm_type)
+    found = indexing.take(weight, ids, axis=0)
+    if padding_idx is None:
+        return found
+    return where((ids == padding_idx % rows).unsqueeze(-1), found.detach(), found)
+
+
+def _shortened(weight: Tensor, ids: Tensor, max_norm: float, norm_type: float) -> Tensor:
+    """Returns a table whose rows that are read are no longer than `max_norm`: itself, changed;
+    or a new one where it was computed.
+    """
+    if not max_norm >= 0:
+        raise ArgumentError(f"embedding: max_norm must not be negative, got {max_norm}")
+    with no_grad():
+        rows = weight.detach()
+        used = zeros(len(rows), dtype=int64).at[ids.reshape(-1)].add(1) > 0
+        lengths = norm(rows, norm_type, dim=1)
+        factor = where(used & (lengths > max_norm), max_norm / (lengths + 1e-7), 1.0)
+        shorter = (rows * factor.unsqueeze(1)).to(weight.dtype)
+    if weight.tape_entry is not None:
+        return shorter + (weight - rows)  # with the history of the weight
+    with no_grad():
+        return weight.copy_(shorter)
 
 
 def dropout(
@@ -106,10 +139,20 @@ def layer_norm(
     x = floating(x)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     _check_normalized("layer_norm", x, shape, weight, bias)
-    axes = tuple(range(-len(shape), 0))
-    centred = wide(x) - wide(x).mean(axes, True)
-    y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
-    return _scaled(y, weight, bias).to(x.dtype)
+
+    def definition(x: Tensor, *given: Tensor) -> Tensor:
+        rest = list(given)
+        weight = rest.pop(0) if has_weight else None
+        axes = tuple(range(-len(shape), 0))
+        centred = wide(x) - wide(x).mean(axes, True)
+        y = centred * rsqrt((centred * centred).mean(axes, True) + eps)
+        return _scaled(y, weight, rest[0] if rest else None).to(x.dtype)
+
+    has_weight = weight is not None
+    given = [tensor for tensor in (x, weight, bias) if tensor is not None]
+    if is_plain(*given) and of_one_float(given):
+        return LayerNorm(definition, len(shape), eps, has_weight, bias is not None)(*given)
+    return definition(*given)
 
 
 def rms_norm(
@@ -200,10 +243,9 @@ def batch_norm(
         raise ArgumentError(f"batch_norm: eps must be positive, got {eps}")
     x = floating(x)
     if training:
-        axes = (0, *range(2, x.ndim))
-        mean = wide(x).mean(axes)
+        mean = _mean_by_channel(wide(x))
         centred = wide(x) - _by_channel(mean, x)
-        var = (centred * centred).mean(axes)
+        var = _mean_by_channel(centred * centred)
         _move_statistics(x, mean, var, running_mean, running_var, momentum)
     elif running_mean is None or running_var is None:
         raise ArgumentError("batch_norm: without training, running_mean and running_var are used")
@@ -211,6 +253,61 @@ def batch_norm(
         centred, var = wide(x) - _by_channel(running_mean, x), running_var
     scale = rsqrt(var + eps) if weight is None else rsqrt(var + eps) * weight
     return _scaled(centred, _by_channel(scale, x), _by_channel(bias, x)).to(x.dtype)
+
+
+def instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float | Tensor = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Returns (x - mean) / sqrt(var + eps) * w + b for each channel of each sample (Ulyanov et al.,
+    2016).
+
+    Args:
+        x: (N, C, L, ...).
+        running_mean: (C), moved toward the mean of the samples' means by `momentum`, in place.
+        running_var: (C), alike; a sample's enters with the number of its elements - 1 as divisor.
+        weight: w, (C), or None for 1.
+        bias: b, (C), or None for 0.
+        use_input_stats: whether mean and variance are the sample's own, else the running ones.
+        momentum: see running_mean.
+        eps: keeps the root away from 0; positive.
+
+    Raises:
+        ArgumentError: eps is not positive, or there are no running statistics to use.
+        ShapeError: x has less than three axes, or one element a channel.
+    """
+    if x.ndim < 3:
+        raise ShapeError(f"instance_norm: needs (N, C, L, ...), got {x.shape}")
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = math.prod(x.shape[2:])
+    if count == 1:
+        raise ShapeError(f"instance_norm: needs more than one element a channel, got {x.shape}")
+    _move_averages(x, count, running_mean, running_var, momentum)
+    return group_norm(x, x.shape[1], weight, bias, eps)
+
+
+def _move_averages(
+    x: Tensor,
+    count: int,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float | Tensor,
+) -> None:
+    axes = tuple(range(2, x.ndim))
+    with no_grad():
+        if running_mean is not None:
+            mean = wide(floating(x)).mean(axes).mean(0)
+            running_mean.copy_(running_mean * (1 - momentum) + mean * momentum)
+        if running_var is not None and count > 1:
+            variance = wide(floating(x)).var(axes).mean(0)
+            running_var.copy_(running_var * (1 - momentum) + variance * momentum)
 
 
 def _move_statistics(
@@ -223,7 +320,10 @@ def _move_statistics(
 ) -> None:
     count = math.prod(x.shape) // max(1, x.shape[1])
     if count == 1:
-        raise ShapeError(f"batch_norm: training needs two values a channel, got {x.shape}")
+        raise ShapeError(
+            f"batch_norm: training needs two values a channel, got {x.shape}; "
+            "give more samples, or call model.eval() to evaluate"
+        )
     if not count:
         return
     with no_grad():
@@ -232,6 +332,12 @@ def _move_statistics(
         if running_var is not None:
             unbiased = var * (count / (count - 1))
             running_var.copy_(running_var * (1 - momentum) + unbiased * momentum)
+
+
+def _mean_by_channel(x: Tensor) -> Tensor:
+    """Returns the mean of each channel; 0 of no values, as a nan would reach the weight."""
+    axes = (0, *range(2, x.ndim))
+    return x.mean(axes) if x.size else x.sum(axes)
 
 
 def _by_channel(factor: Any, x: Tensor) -> Any:

@@ -319,6 +319,8 @@ def _class_axis(x: Tensor) -> int:
 
 
 def _hint(x: Tensor, target: Tensor) -> str:
+    if target.shape == x.shape:
+        return "; write argmax for those of one-hot rows, or .float() for probabilities"
     last = x.ndim > 2 and target.shape == x.shape[:-1]
     return "; if the classes stand last, move them: input.transpose(1, -1)" if last else ""
 

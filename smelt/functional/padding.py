@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from smelt.autodiff.composition import is_plain
 from smelt.errors import ArgumentError, ShapeError
+from smelt.functional.padding_value import OwnPadding
 from smelt.ops.convolution import padded
 from smelt.tensor import Tensor
-from smelt.tensor.apply import as_tensor
+from smelt.tensor.apply import as_tensor, whole_number
 from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, flip, narrow
 
@@ -32,20 +34,33 @@ def pad(
 
     Raises:
         ArgumentError: an odd number of counts, or an unknown mode.
+        ArgumentTypeError: a count is no whole number.
         ShapeError: more counts than axes, or less to cut off, to mirror or to repeat than is asked
             for.
     """
-    x, counts = as_tensor(x), tuple(pad)
+    x = as_tensor(x)
+    counts = tuple(whole_number("pad: a count", count) for count in pad)
     if mode not in MODES:
         raise ArgumentError(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}")
-    if len(counts) % 2 or not all(isinstance(count, (int, np.integer)) for count in counts):
+    if len(counts) % 2:
         raise ArgumentError(f"pad: needs two whole numbers an axis, got {counts}")
     if len(counts) > 2 * x.ndim:
         raise ShapeError(f"pad: {counts} are for more axes than {x.shape} has")
     if mode == "constant":
         return _constant(x, counts, value or 0)
-    for index in range(len(counts) // 2):
-        axis, low, high = x.ndim - 1 - index, counts[2 * index], counts[2 * index + 1]
+    axes = range(x.ndim - 1, x.ndim - 1 - len(counts) // 2, -1)
+    ends = dict(zip(axes, zip(counts[::2], counts[1::2], strict=True), strict=True))
+    if min(counts, default=0) < 0 or not is_plain(x):
+        return _by_axes(x, ends, mode)
+    for axis, (low, high) in ends.items():
+        _check_own(x, axis, low, high, mode)
+    edges = tuple(ends.get(axis, (0, 0)) for axis in range(x.ndim))
+    return OwnPadding(lambda x: _by_axes(x, ends, mode), edges, mode)(x)
+
+
+def _by_axes(x: Tensor, ends: dict[int, tuple[int, int]], mode: str) -> Tensor:
+    """Adds elements of x itself, and cuts elements off, along one axis after the other."""
+    for axis, (low, high) in ends.items():
         if mode == "circular":
             x = _own(_cut(x, axis, low, high), axis, max(0, low), max(0, high), mode)
         else:
@@ -77,13 +92,9 @@ def _constant(x: Tensor, counts: tuple[int, ...], value: float) -> Tensor:
 def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
     """Adds elements of x itself along one axis."""
     extent = x.shape[axis]
-    limit = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
     if not low and not high:
         return x
-    if not extent or max(low, high) > limit:
-        raise ShapeError(
-            f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}"
-        )
+    _check_own(x, axis, low, high, mode)
     if mode == "reflect":
         ends = (narrow(x, axis, 1, low), narrow(x, axis, extent - 1 - high, high))
         before, behind = (end if end.shape[axis] < 2 else flip(end, (axis,)) for end in ends)
@@ -97,3 +108,13 @@ def _own(x: Tensor, axis: int, low: int, high: int, mode: str) -> Tensor:
         behind = narrow(x, axis, extent - 1, 1).expand(shape)
     blocks = [block for block in (before, x, behind) if block.shape[axis]]
     return cat(blocks, axis) if len(blocks) > 1 else x
+
+
+def _check_own(x: Tensor, axis: int, low: int, high: int, mode: str) -> None:
+    """Raises ShapeError where an axis has fewer elements than are to be added."""
+    extent = x.shape[axis]
+    limit = {"reflect": extent - 1, "replicate": low + high, "circular": extent}[mode]
+    if (low or high) and (not extent or max(low, high) > limit):
+        raise ShapeError(
+            f"pad: ({low}, {high}) in mode {mode!r} do not fit axis {axis} of {x.shape}"
+        )

@@ -12,8 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ class Guards:
         self.symbols: dict[str, int] = {}  # the sample value of each
         self.functions: dict[str, Callable[..., Any]] = {}  # that conditions call
         self.is_settled = False  # whether a symbol can have its sample value only
-        self._is_recording = True
 
     def symbol(self, name: str, sample: int) -> SymbolicInt:
         """Returns a new symbol.
@@ -52,13 +50,12 @@ class Guards:
 
     def note(self, condition: str, outcome: bool) -> bool:
         """Notes how a condition came out; returns the outcome."""
-        if self._is_recording:
-            self.outcomes.setdefault(condition, outcome)
+        self.outcomes.setdefault(condition, outcome)
         return outcome
 
     def settle(self) -> None:
         """Notes that a symbol can have its sample value only."""
-        self.is_settled |= self._is_recording
+        self.is_settled = True
 
     def most(self, number: Any) -> int:
         """Returns how large a number may become while symbols stay within bounds above their
@@ -73,15 +70,6 @@ class Guards:
         if isinstance(number, SymbolicInt) and number.polynomial.grows:
             return int(value(*(spread[-1] for spread in ranges))[0])
         return max(int(value(*place)[0]) for place in itertools.product(*ranges))
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Within the block nothing is noted: what looks on decides nothing."""
-        before, self._is_recording = self._is_recording, False
-        try:
-            yield
-        finally:
-            self._is_recording = before
 
     def test(self) -> Callable[..., bool]:
         """Returns a function of the symbols' values, in order, that says whether all conditions

@@ -7,6 +7,7 @@ from smelt.nn.activation import (
     GELU,
     GLU,
     SELU,
+    Hardshrink,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
@@ -20,17 +21,26 @@ from smelt.nn.activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
+    Softshrink,
     Softsign,
     Tanh,
+    Tanhshrink,
+    Threshold,
 )
 from smelt.nn.attention import MultiheadAttention
 from smelt.nn.cells import GRUCell, LSTMCell, RNNCell
 from smelt.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from smelt.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from smelt.nn.decoding import Decoded, beam_decode, greedy_decode, shift_right
-from smelt.nn.dropout import Dropout
+from smelt.nn.dropout import (
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+)
 from smelt.nn.embedding import Embedding
 from smelt.nn.flatten import Flatten, Unflatten
 from smelt.nn.linear import Bilinear, Identity, Linear
@@ -48,13 +58,40 @@ from smelt.nn.loss import (
     MarginRankingLoss,
     MSELoss,
     NLLLoss,
+    PairwiseDistance,
     PoissonNLLLoss,
     SmoothL1Loss,
     SoftMarginLoss,
     TripletMarginLoss,
 )
 from smelt.nn.module import Module
-from smelt.nn.normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
+from smelt.nn.normalisation import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    RMSNorm,
+)
+from smelt.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
 from smelt.nn.parameter import Buffer, Parameter
 from smelt.nn.pooling import (
     AdaptiveAvgPool1d,
@@ -67,6 +104,10 @@ from smelt.nn.pooling import (
     MaxPool2d,
 )
 from smelt.nn.positional import ClassToken, LearnedPositions, MeanPooling, PositionalEncoding
+from smelt.nn.rearranging import (
+    PixelShuffle,
+    PixelUnshuffle,
+)
 from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.nn.residual import BasicBlock, HeunBlock, Residual
 from smelt.nn.sequence import EncoderDecoder, ManyToMany, ManyToOne, OneToMany
@@ -77,6 +118,7 @@ from smelt.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from smelt.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from smelt.nn.variational import VariationalConv2d, VariationalLinear, kl_divergence
 from smelt.pytorch_names import install as _install
 
@@ -102,7 +144,13 @@ __all__ = [
     "BatchNorm2d",
     "Bilinear",
     "Buffer",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
     "ClassToken",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
@@ -112,12 +160,16 @@ __all__ = [
     "CrossEntropyLoss",
     "Decoded",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
     "EncoderDecoder",
     "Flatten",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
+    "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -125,6 +177,9 @@ __all__ = [
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
     "LSTMCell",
@@ -149,13 +204,23 @@ __all__ = [
     "NLLLoss",
     "OneToMany",
     "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "PositionalEncoding",
+    "RMSNorm",
     "RNNCell",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
     "Residual",
     "Sequential",
     "SiLU",
@@ -163,10 +228,14 @@ __all__ = [
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
+    "Softshrink",
     "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "Transformer",
     "TransformerDecoder",
     "TransformerDecoderLayer",
@@ -174,8 +243,14 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "VariationalConv2d",
     "VariationalLinear",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "beam_decode",
     "greedy_decode",
     "init",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import smelt.functional as F
+from smelt.errors import ShapeError
 from smelt.nn.checks import sizes
 from smelt.nn.module import Module
 from smelt.nn.parameter import Parameter
@@ -16,6 +17,7 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -29,10 +31,14 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
+    "Softshrink",
     "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
 ]
 
 
@@ -208,6 +214,49 @@ class Hardtanh(Module):
         return f"min_val={self.min_val}, max_val={self.max_val}"
 
 
+class _Shrink(Module):
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def extra_repr(self) -> str:
+        return f"{self.lambd}"
+
+
+class Hardshrink(_Shrink):
+    """`x`, and 0 where `-lambd <= x <= lambd`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardshrink(x, self.lambd)
+
+
+class Softshrink(_Shrink):
+    """`x` moved towards 0 by `lambd`, and 0 where it would pass it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.softshrink(x, self.lambd)
+
+
+class Tanhshrink(Module):
+    """`x - tanh(x)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.tanhshrink(x)
+
+
+class Threshold(Module):
+    """`x` where it is above `threshold`, else `value`."""
+
+    def __init__(self, threshold: float, value: float) -> None:
+        self.threshold = threshold
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.threshold(x, self.threshold, self.value)
+
+    def extra_repr(self) -> str:
+        return f"threshold={self.threshold}, value={self.value}"
+
+
 class _DimActivation(Module):
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim
@@ -221,6 +270,15 @@ class Softmax(_DimActivation):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.softmax(x, self.dim)
+
+
+class Softmax2d(Module):
+    """`Softmax` over the channels of (B, C, H, W) or (C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim not in (3, 4):
+            raise ShapeError(f"Softmax2d needs (B, C, H, W) or (C, H, W), got shape {x.shape}")
+        return F.softmax(x, -3)
 
 
 class Softmin(_DimActivation):

@@ -9,9 +9,10 @@ import numpy as np
 
 from smelt.errors import ArgumentError, ArgumentTypeError, DepthError, DTypeError
 from smelt.location import running
+from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 
-__all__ = ["check_depth", "check_floats", "sizes", "switches"]
+__all__ = ["check_container", "check_depth", "check_floats", "sizes", "switches"]
 
 MANY_MODULES = 40  # more than a model has within each other on purpose
 
@@ -63,3 +64,16 @@ def switches(layer: object, **given: Any) -> None:
             raise ArgumentTypeError(
                 f"{type(layer).__name__}: {name} must be True or False, got {switch!r}"
             )
+
+
+def check_container(owner: str, name: str, value: Any) -> None:
+    """Refuses modules and parameters in plain containers, where nothing would find them."""
+    items = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (list, tuple, dict)) and any(
+        isinstance(item, Parameter) or hasattr(item, "named_parameters") for item in items
+    ):
+        kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
+        raise ArgumentError(
+            f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "
+            f"found by parameters() and state_dict(); use nn.{kind}"
+        )

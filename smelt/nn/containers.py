@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, Self, overload
+from typing import Any, ClassVar, Self, overload
 
 from smelt.errors import ArgumentError, BoundsError
 from smelt.nn.module import Module
@@ -14,23 +14,47 @@ from smelt.tensor import Tensor
 __all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
 
 
-class _Numbered(Module):
-    """Modules under the names 0, 1, 2, ..."""
+class _Container(Module):
+    """What keeps a list of its entries: it costs the same to add one, however many there are."""
 
-    def _entries(self) -> dict[str, Module]:
-        return {name: module for name, module in vars(self).items() if isinstance(module, Module)}
+    _kind: ClassVar[type] = Module  # that of the entries
+
+    def _entries(self) -> dict[str, Any]:
+        """Returns the entries by name, in order; the dict itself, which no caller changes."""
+        held = vars(self)
+        if "_held" not in held:
+            held["_held"] = {name: x for name, x in held.items() if isinstance(x, self._kind)}
+        return held["_held"]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        entries = self._entries()
+        super().__setattr__(name, value)
+        if isinstance(value, self._kind):
+            entries[name] = value
+        else:
+            entries.pop(name, None)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._entries().pop(name, None)
+
+
+class _Numbered(_Container):
+    """Modules under the names 0, 1, 2, ..."""
 
     def _replace(self, modules: Iterable[Module]) -> None:
         wanted = list(modules)
-        for name in self._entries():
+        for name in list(self._entries()):
             delattr(self, name)
         self.extend(wanted)
 
     def append(self, module: Module) -> Self:
         """Adds a module at the end; returns the container."""
-        if not isinstance(module, Module):
+        given: Any = module
+        if not isinstance(given, Module):
+            hint = "; write a * before it" if isinstance(given, (list, tuple)) else ""
             raise ArgumentError(
-                f"{type(self).__name__} holds modules, got a {type(module).__name__}"
+                f"{type(self).__name__} holds modules, got a {type(module).__name__}{hint}"
             )
         setattr(self, str(len(self)), module)
         return self
@@ -136,14 +160,11 @@ class ModuleList(_Numbered):
             module._rename(self._child_path(key))
 
 
-class ModuleDict(Module):
+class ModuleDict(_Container):
     """A dict of modules that `parameters()` finds; it is not itself callable."""
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         self.update(modules or {})
-
-    def _entries(self) -> dict[str, Module]:
-        return {name: module for name, module in vars(self).items() if isinstance(module, Module)}
 
     def _child_path(self, name: str) -> str:
         return f"{self._name}.{name}" if self._name else name
@@ -195,8 +216,10 @@ class ModuleDict(Module):
         return self._entries().items()
 
 
-class ParameterList(Module):
+class ParameterList(_Container):
     """A list of parameters that `parameters()` finds."""
+
+    _kind = Parameter
 
     def __init__(self, parameters: Iterable[Any] = ()) -> None:
         for parameter in parameters:
@@ -209,10 +232,10 @@ class ParameterList(Module):
         return self
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._entries())
 
     def __iter__(self) -> Iterator[Parameter]:
-        return (own for _, own in self._own_parameters())
+        return iter(self._entries().values())
 
     def __getitem__(self, index: int) -> Parameter:
         return list(self)[index]

@@ -1,4 +1,4 @@
-"""Modules in other dtypes."""
+"""Modules in other dtypes, and arrays as tensors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from smelt import guards
 from smelt.dtypes import as_dtype
 from smelt.errors import DTypeError
 from smelt.nn.parameter import Parameter
-from smelt.tensor import Tensor
+from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked_flags
 from smelt.tensor.device import check_device, is_cpu, no_device
 from smelt.tracing.engine import no_grad
 
-__all__ = ["Convertible"]
+__all__ = ["Convertible", "with_tensors"]
 
 
 @checked_flags
@@ -102,3 +102,14 @@ class Convertible:
     def double(self) -> Self:
         """Brings the module to float64."""
         return self.to("float64")
+
+
+def with_tensors(given: Any) -> Any:
+    """Returns arguments with a tensor in the place of each NumPy array."""
+    if isinstance(given, np.ndarray):
+        return as_tensor(given)
+    if type(given) is tuple and not all(type(one) is Tensor for one in given):
+        return tuple([with_tensors(one) for one in given])
+    if type(given) is dict and given:
+        return {name: with_tensors(one) for name, one in given.items()}
+    return given

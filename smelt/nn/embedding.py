@@ -23,6 +23,8 @@ class Embedding(Module):
         num_embeddings: number of vectors.
         embedding_dim: extent of each.
         padding_idx: the number whose vector starts as 0 and gets no gradient; may be negative.
+        max_norm: the longest that a vector may be: one that is looked up and longer is shortened.
+        norm_type: the p of that norm.
         dtype: of the table; float32 when None.
 
     Parameters: weight (num_embeddings, embedding_dim), first drawn from N(0, 1).
@@ -38,6 +40,8 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
         dtype: Any = None,
     ) -> None:
         sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
@@ -50,6 +54,8 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
+        self.max_norm = max_norm
+        self.norm_type = norm_type
         self.weight = empty_parameter(num_embeddings, embedding_dim, dtype=dtype)
         self.reset_parameters()
 
@@ -62,8 +68,12 @@ class Embedding(Module):
                 self.weight.copy_(self.weight * (rows != self.padding_idx).to(self.weight.dtype))
 
     def forward(self, index: Tensor) -> Tensor:
-        return F.embedding(index, self.weight, self.padding_idx)
+        return F.embedding(index, self.weight, self.padding_idx, self.max_norm, self.norm_type)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        shown = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        if self.max_norm is not None:
+            shown += f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            shown += f", norm_type={self.norm_type}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{shown}"

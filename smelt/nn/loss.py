@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import smelt.functional as F
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.nn.module import Module
-from smelt.tensor import Tensor
+from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.apply import is_tensor
 
 __all__ = [
     "BCELoss",
@@ -24,6 +27,7 @@ __all__ = [
     "MSELoss",
     "MarginRankingLoss",
     "NLLLoss",
+    "PairwiseDistance",
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
@@ -32,6 +36,15 @@ __all__ = [
 
 
 class _Loss(Module):
+    def __new__(cls, *settings: Any, **options: Any) -> Self:
+        if len(settings) > 1 and all(is_tensor(one) for one in settings[:2]):
+            raise ArgumentTypeError(
+                f"{cls.__name__}: takes settings, and its result takes the tensors; write "
+                f"{cls.__name__}()(input, target), or loss = {cls.__name__}() once and "
+                "loss(input, target) then"
+            )
+        return super().__new__(cls)
+
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in ("none", "mean", "sum"):
             raise ArgumentError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
@@ -43,7 +56,11 @@ class _WeightedLoss(_Loss):
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
+        self._check_weight(weight)
         self.register_buffer("weight", weight)
+
+    def _check_weight(self, weight: Tensor | None) -> None:
+        """Raises ShapeError for what is no weight."""
 
 
 class MSELoss(_Loss):
@@ -82,7 +99,17 @@ class HuberLoss(_Loss):
         return F.huber_loss(x, target, reduction=self.reduction, delta=self.delta)
 
 
-class CrossEntropyLoss(_WeightedLoss):
+class _ClassLoss(_WeightedLoss):
+    def _check_weight(self, weight: Tensor | None) -> None:
+        if weight is not None and as_tensor(weight).ndim != 1:
+            raise ShapeError(
+                f"{type(self).__name__}: the weight is (C,), one number a class, got shape "
+                f"{as_tensor(weight).shape}; the input belongs to the call: "
+                f"{type(self).__name__}()(input, target)"
+            )
+
+
+class CrossEntropyLoss(_ClassLoss):
     """`-log softmax(x)[target]`.
 
     Args:
@@ -116,7 +143,7 @@ class CrossEntropyLoss(_WeightedLoss):
         )
 
 
-class NLLLoss(_WeightedLoss):
+class NLLLoss(_ClassLoss):
     """`-x[target]`, x being log-probabilities (B, C, ...); arguments as of CrossEntropyLoss."""
 
     def __init__(
@@ -286,6 +313,18 @@ class TripletMarginLoss(_MarginLoss):
         return F.triplet_margin_loss(
             anchor, positive, negative, self.margin, self.p, self.eps, self.swap, self.reduction
         )
+
+
+class PairwiseDistance(Module):
+    """`|x1 - x2 + eps|_p` along the last axis."""
+
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        self.norm = p
+        self.eps = eps
+        self.keepdim = keepdim
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
 
 
 class CosineSimilarity(Module):

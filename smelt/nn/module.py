@@ -14,13 +14,14 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.errors import (
     ArgumentError,
     AssignmentError,
+    MissingName,
     SmeltError,
     StateError,
     TraceError,
@@ -28,9 +29,10 @@ from smelt.errors import (
 from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
 from smelt.nn import listing
-from smelt.nn.checks import check_depth
-from smelt.nn.conversion import Convertible
+from smelt.nn.checks import check_container, check_depth
+from smelt.nn.conversion import Convertible, with_tensors
 from smelt.nn.hooks import KINDS, BackwardPass, Hooked
+from smelt.nn.named import Named
 from smelt.nn.parameter import Buffer, Parameter
 from smelt.nn.structure import copied, joined, text_of, walk
 from smelt.tensor import Tensor, as_tensor
@@ -39,6 +41,7 @@ from smelt.tensor.checked import (
     checked,
     checked_flags,
     explained,
+    misfit,
     passed_through_foreign_code,
 )
 from smelt.tensor.spellings import Respelled, respelled
@@ -55,7 +58,7 @@ class LoadedKeys(NamedTuple):
 
 
 @checked_flags
-class Module(Convertible, Hooked):
+class Module(Convertible, Hooked, Named):
     """The base of every layer and network.
 
     Parameters, buffers and submodules are attributes. Subclasses set them in `__init__` and say in
@@ -65,8 +68,10 @@ class Module(Convertible, Hooked):
 
     stays_itself_compiled: ClassVar[bool] = True  # `smelt.compile(module)` is this module as well
     training: bool = True
+    _takes_arrays: ClassVar[bool] = False  # as the layers of Smelt do wherever they take tensors
     _name: str = ""  # under which the parent holds it; for error messages
     _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state_dict
+    _computed: Mapping[str, Callable[[Any], Tensor]] = {}  # name -> what makes it when it is read
 
     # --- computing --------------------------------------------------------------------------------
 
@@ -74,13 +79,16 @@ class Module(Convertible, Hooked):
         """Computes the module's output; every subclass says how."""
         near = difflib.get_close_matches("forward", set(dir(self)) - {"forward"}, 1, 0.8)
         hint = f"; did you mean {near[0]}() to be it?" if near else ""
-        raise NotImplementedError(f"{type(self).__name__} has no forward(){hint}")
+        raise NotImplementedError(with_location(f"{type(self).__name__} has no forward(){hint}"))
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         current_engine().note_module(self)  # a trace remembers which settings it was made for
         modules = running.modules
-        modules.append(self._name or type(self).__name__.lower())
+        name = self._name or type(self).__name__.lower()
         try:
+            modules.append(name)
+            if self._takes_arrays and not (len(inputs) == 1 and type(inputs[0]) is Tensor):
+                inputs, options = with_tensors((inputs, options))
             if self._pre_hooks:
                 inputs = self._before(inputs)
             if self._backward_hooks:
@@ -116,16 +124,22 @@ class Module(Convertible, Hooked):
 
     def _explain(self, error: Exception, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Raises in Smelt's words what a layer of Smelt's met in the words of Python or NumPy."""
+        if isinstance(error, TypeError) and not isinstance(error, SmeltError):
+            name = f"{type(self).__name__}.forward"
+            unfit = misfit(name, self.forward, inputs, options, error)
+            if unfit is not None:
+                raise unfit from None
         own = type(self).__module__.startswith("smelt.nn.") and not isinstance(error, SmeltError)
         if own and not passed_through_foreign_code(error.__traceback__):
             wrong = explained(type(self).forward, (self, *inputs), options, error)
-            raise type(wrong)(f"{type(self).__name__}.{wrong.message}") from error
+            raise wrong from error
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Lets the layers of Smelt say what is wrong with the arguments that they are made of."""
         super().__init_subclass__(**options)
         if not cls.__module__.startswith("smelt.nn."):
             return
+        cls._takes_arrays = True
         if cls.__init__ is object.__init__:
             cls.__init__ = _without_settings(cls)  # type: ignore[assignment,method-assign]
         if "__init__" in vars(cls):
@@ -142,7 +156,7 @@ class Module(Convertible, Hooked):
             self._check_method_name(name)
             value._rename(self._child_path(name))
         else:
-            _check_container(type(self).__name__, name, value)
+            check_container(type(self).__name__, name, value)
         self._check_replaced(name, value)
         if vars(self).get(name) is not value and not (
             isinstance(value, Tensor) and value.is_traced
@@ -157,21 +171,24 @@ class Module(Convertible, Hooked):
 
     if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
 
-        def __getattr__(self, name: str) -> NoReturn:
+        def __getattr__(self, name: str) -> Any:
+            if name in vars(self).get("_computed", ()):
+                return self._computed[name](self)
             message = f"{type(self).__name__} has no attribute {name!r}"
-            if not name.startswith("__"):  # not for the protocols of copy and pickle
-                near = difflib.get_close_matches(name, dir(self), 1)
-                message = with_location(
-                    f"{message}; did you mean {near[0]!r}?" if near else message
-                )
-            raise AttributeError(message)
+            if name.startswith("__"):  # a protocol of Python's asks
+                raise AttributeError(message)
+            raise MissingName(message, lambda: self._near(name))
+
+    def _near(self, name: str) -> str:
+        near = difflib.get_close_matches(name, dir(self), 1)
+        return f"; did you mean {near[0]!r}?" if near else ""
 
     def __copy__(self) -> Self:
         """A module with the same parameters and submodules; compiled methods are its own."""
         result = type(self).__new__(type(self))
         attributes = vars(result)
         for name, value in vars(self).items():
-            if name == "_buffers" or name in KINDS:
+            if name in ("_buffers", "_held", *KINDS):
                 value = dict(value)
             elif hasattr(type(value), "rebound"):
                 value = value.rebound(self, result)
@@ -196,6 +213,11 @@ class Module(Convertible, Hooked):
         """Refuses what would take a parameter or a buffer out of the module in silence."""
         held = vars(self).get(name)
         owner = type(self).__name__
+        if name in self._computed:
+            raise AssignmentError(
+                f"{owner}.{name} is computed from other parameters; change those, or call "
+                f"nn.utils.remove_weight_norm first"
+            )
         if value is None or isinstance(value, (Parameter, Module)):
             return
         if isinstance(held, Parameter):
@@ -421,7 +443,8 @@ class Module(Convertible, Hooked):
         return tuple([module._own_fingerprint(numbers) for module in modules])
 
     def _own_fingerprint(self, numbers: Mapping[int, int]) -> Hashable:
-        aside = ("_name", *KINDS, "training")  # these count alike on the class and on the object
+        # hooks and `training` count alike on the class and on the object; `_held` are attributes
+        aside = ("_name", "_held", *KINDS, "training")
         attributes = tuple(
             (name, numbers.get(id(value)) if isinstance(value, Module) else guards.frozen(value))
             for name, value in vars(self).items()
@@ -467,16 +490,3 @@ def _state_of(given: Any) -> str:
 
 def _listed(what: str, keys: Iterable[str]) -> list[str]:
     return [f"{key}: {what}" for key in keys]
-
-
-def _check_container(owner: str, name: str, value: Any) -> None:
-    """Refuses modules and parameters in plain containers, where nothing would find them."""
-    items = value.values() if isinstance(value, dict) else value
-    if isinstance(value, (list, tuple, dict)) and any(
-        isinstance(item, (Module, Parameter)) for item in items
-    ):
-        kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
-        raise ArgumentError(
-            f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "
-            f"found by parameters() and state_dict(); use nn.{kind}"
-        )

@@ -1,4 +1,4 @@
-"""Normalisation: BatchNorm (Ioffe and Szegedy 2015), LayerNorm (Ba et al. 2016), GroupNorm."""
+"""Normalisation: of batches, layers, groups of channels, single channels; by the mean square."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tracing.engine import no_grad
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
+__all__ = [
+    "BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d",
+    "InstanceNorm3d", "LayerNorm", "RMSNorm",
+]  # fmt: skip
 
 
 class LayerNorm(Module):
@@ -59,6 +62,48 @@ class LayerNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = f"elementwise_affine={self.elementwise_affine}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
+
+
+class RMSNorm(Module):
+    """`y = x / sqrt(mean of x^2 + eps) * weight`, over the last axes of each sample.
+
+    Args:
+        normalized_shape: the extents of those axes; an int for the last alone.
+        eps: keeps the division finite; None for the distance from 1 to the next number of the
+            dtype.
+        elementwise_affine: whether the weight is learned.
+        dtype: of the weight; float32 when None.
+
+    Parameters: weight (normalized_shape) of ones. Shapes: (..., normalized_shape), kept.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        if not isinstance(normalized_shape, Sequence):
+            normalized_shape = (normalized_shape,)
+        self.normalized_shape = shape = tuple(normalized_shape)
+        for extent in shape:
+            sizes(self, normalized_shape=extent)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        self.weight = empty_parameter(*shape, dtype=dtype) if elementwise_affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Makes the weight 1."""
+        _fill(self.weight, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}"
@@ -231,6 +276,70 @@ class BatchNorm2d(_BatchNorm):
     """BatchNorm1d for images: (B, C, H, W), statistics over B, H and W."""
 
     ndims = (4,)
+
+
+class _InstanceNorm(_BatchNorm):
+    """Normalises each channel of each sample over the axes behind; without a batch, (C, ...)."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        is_one = x.ndim == self.ndims[0] - 1
+        batch = x.unsqueeze(0) if is_one else x
+        self._check_input(batch)
+        result = F.instance_norm(
+            batch,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            use_input_stats=self.training or self.running_mean is None,
+            momentum=self.momentum or 0.0,
+            eps=self.eps,
+        )
+        return result.squeeze(0) if is_one else result
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """`y = (x - mean) / sqrt(variance + eps) * weight + bias`, per channel of each sample.
+
+    In evaluation mode the running statistics are used, where there are such: in training they move
+    towards the mean of the samples' own by `momentum`.
+
+    Args:
+        num_features: number of channels C.
+        eps: keeps the division finite.
+        momentum: how fast the running statistics move.
+        affine: whether weight and bias are learned.
+        track_running_stats: whether there are running statistics.
+        dtype: of parameters and buffers; float32 when None.
+
+    Parameters: weight (C,) of ones, bias (C,) of zeros. Buffers: running_mean, running_var (C,),
+    num_batches_tracked (). Shapes: (B, C, L) or (C, L), kept.
+    """
+
+    ndims = (3,)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """InstanceNorm1d for images: (B, C, H, W) or (C, H, W)."""
+
+    ndims = (4,)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """InstanceNorm1d for volumes: (B, C, D, H, W) or (C, D, H, W)."""
+
+    ndims = (5,)
 
 
 def _fill(state: Tensor | None, value: float) -> None:

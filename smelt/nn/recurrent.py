@@ -10,15 +10,22 @@ from collections.abc import Callable
 from typing import Any
 
 import smelt.functional as F
-from smelt.control.scan import scan
+from smelt.autodiff.composition import is_plain, of_one_float
 from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from smelt.location import warn
 from smelt.nn.checks import sizes, switches
 from smelt.nn.recurrence import Recurrence, State
+from smelt.nn.recurrence_loop import Loop
+from smelt.nn.recurrence_value import (
+    ElmanSequence,
+    GRUSequence,
+    LSTMSequence,
+    RectifiedSequence,
+    Sequence,
+)
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
-from smelt.tensor.elementary import where
 from smelt.tensor.shaping import cat, stack
 from smelt.tracing.engine import current_engine
 
@@ -156,18 +163,17 @@ class _Layers(Recurrence):
         """Runs one layer in one direction; the inputs' projection is one product for all steps."""
         weight_ih, weight_hh, *biases = self._parameters_of(index)
         x, bias_hh = self._input_projection(x, weight_ih, *biases)  # (T, B, gates * H)
+        loop = Loop(self._step, bool(index % self._directions), mask)
+        kind = self._sequence()
+        given = [tensor for tensor in (x, *initial, weight_hh, bias_hh) if tensor is not None]
+        if kind is None or not (is_plain(*given) and of_one_float(given)):
+            return loop.scanned(x, initial, weight_hh, bias_hh)
+        sequence = kind(loop.all_states, loop.reverse, bias_hh is not None, mask is not None)
+        return loop.ends_of(sequence(*given, *loop.masks))
 
-        def body(state: State, inputs: Any) -> tuple[State, Tensor]:
-            x, mask = inputs
-            new = self._step(x, state, weight_hh, bias_hh)
-            if mask is None:
-                return new, new[0]
-            masked = tuple(where(mask, a, b) for a, b in zip(new, state, strict=True))
-            return masked, where(mask, new[0], 0.0)
-
-        backward = bool(index % self._directions)
-        final, y = scan(body, initial, (x, mask), reverse=backward)
-        return final, y
+    def _sequence(self) -> type[Sequence] | None:
+        """Returns what computes such steps at once; None for a class with a step of its own."""
+        return SEQUENCES.get(type(self)._step)
 
     def _mask(self, lengths: Any, x: Tensor) -> Tensor:
         """Which steps of each sequence count: bool (T, B, 1)."""
@@ -280,6 +286,10 @@ class RNN(_Layers):
         act = NONLINEARITIES[self.nonlinearity]
         return (act(x + F.linear(h, weight_hh, bias_hh)),)
 
+    def _sequence(self) -> type[Sequence] | None:
+        kind = super()._sequence()
+        return RectifiedSequence if kind and self.nonlinearity == "relu" else kind
+
 
 class LSTM(_Layers):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000).
@@ -357,3 +367,10 @@ class GRU(_Layers):
         r, z = F.sigmoid(r_x + r_h), F.sigmoid(z_x + z_h)
         n = F.tanh(n_x + r * n_h)
         return (n + z * (h - n),)
+
+
+SEQUENCES: dict[Any, type[Sequence]] = {
+    RNN._step: ElmanSequence,
+    LSTM._step: LSTMSequence,
+    GRU._step: GRUSequence,
+}

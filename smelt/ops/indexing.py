@@ -23,7 +23,9 @@ from smelt.ops.op import Gradients, Index, Mask, Needs, Op, Readers, Type, Typed
 
 def _check_index(what: str, index: Typed) -> None:
     if index.dtype.kind != "int":
-        raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
+        raise DTypeError(
+            f"{what}: indices must be int32 or int64, got {index.dtype.name}; write .long()"
+        )
 
 
 def _check_bounds(what: str, index: np.ndarray, extent: int) -> None:

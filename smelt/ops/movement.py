@@ -20,6 +20,7 @@ from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.ir.loops import Constant, Expression, Select, constant
 from smelt.ir.operation import Pattern
 from smelt.ir.visit import Index
+from smelt.location import called_function
 from smelt.ops.op import Gradients, Mask, Needs, Op, Readers, Shape, Type, Typed, batch_size
 from smelt.ops.regroup import regroup
 from smelt.tracing.engine import EAGER, context
@@ -400,7 +401,8 @@ class Concatenate(Movement):
             shape = operand.shape
             if len(first.shape) != len(shape) or shape[:axis] + shape[axis + 1 :] != rest:
                 raise ShapeError(
-                    f"concatenate: shapes {first.shape} and {shape} differ outside axis {axis}"
+                    f"{called_function('concatenate')}: shapes {first.shape} and {shape} differ "
+                    f"outside axis {axis}"
                 )
         total = sum(x.shape[axis] for x in types)
         return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)

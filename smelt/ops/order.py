@@ -7,7 +7,9 @@ import sys
 import numpy as np
 
 _NARROW = 1 << 31
-_SPARSE = 64  # how many times as long a row is as the part of it that is wanted
+SPARSE = 64  # how many times as long a row is as the part of it that is wanted
+_BLOCK = 32  # elements of a row of which one counts at first
+_CROWD = 16  # one of how many elements may be a candidate for the first places
 
 
 def places_in_order(
@@ -22,9 +24,10 @@ def places_in_order(
     together as one integer: no two are equal, so that any sort will do.
     """
     length = x.shape[-1]
-    if count is not None and 0 < count <= length // _SPARSE:
-        rows = [_few_in_order(row, count, descending) for row in x.reshape(-1, length)]
-        return np.array(rows, np.int64).reshape((*x.shape[:-1], count))
+    if count is not None and 0 < count <= length // SPARSE:
+        few = _few_in_order(x.reshape(-1, length), count, descending)
+        if few is not None:
+            return few.reshape((*x.shape[:-1], count))
     keys = _keys(x, descending) if 0 < length < _NARROW else None
     if keys is None:
         return _in_stable_order(x, descending)[..., :count].astype(np.int64, copy=False)
@@ -37,13 +40,33 @@ def places_in_order(
     return keys
 
 
-def _few_in_order(row: np.ndarray, count: int, descending: bool) -> np.ndarray:
-    """Returns the first places in order of a long row: of those elements that can be among them."""
-    last = row.size - count if descending else count - 1
-    bound = np.partition(row, last)[last]
+def _few_in_order(rows: np.ndarray, count: int, descending: bool) -> np.ndarray | None:
+    """Returns the first places in order of long rows: of those elements that can be among them;
+    None where these are too many, since equal.
+
+    In each row as many blocks have an element before or at the bound as elements are wanted, and so
+    all that are wanted stand there.
+    """
+    number, length = rows.shape
+    ends = _ends_of_blocks(rows, descending)
+    last = ends.shape[1] - count if descending else count - 1
+    bound = np.partition(ends, last, axis=1)[:, last, None]
     # nan, which is neither above nor below, remains: it is right in front and harmless behind
-    candidates = np.flatnonzero(~(row < bound if descending else row > bound))
-    return candidates[places_in_order(row[candidates], None, descending)[:count]]
+    candidates = np.flatnonzero(~(rows < bound if descending else rows > bound))
+    if candidates.size > rows.size // _CROWD:
+        return None
+    row = candidates // length
+    order = _in_stable_order(rows.reshape(-1)[candidates], descending)
+    order = order[np.argsort(row[order], kind="stable")]
+    first = np.searchsorted(row, np.arange(number))[:, None] + np.arange(count)
+    return candidates[order[first]] % length
+
+
+def _ends_of_blocks(rows: np.ndarray, descending: bool) -> np.ndarray:
+    """Returns the largest, or smallest, element of every block of each row, but for its rest."""
+    blocks = rows.shape[1] // _BLOCK
+    parts = rows[:, : blocks * _BLOCK].reshape(len(rows), _BLOCK, blocks)
+    return (np.maximum if descending else np.minimum).reduce(parts, axis=1)
 
 
 def _keys(x: np.ndarray, descending: bool) -> np.ndarray | None:

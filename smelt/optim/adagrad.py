@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from smelt.optim.checks import is_used, not_negative
+from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -49,7 +49,6 @@ class Adagrad(Optimizer):
     ) -> None:
         settings = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay}
         settings |= {"initial_accumulator_value": initial_accumulator_value}
-        not_negative("Adagrad", **settings)
         super().__init__(params, {**settings, "maximize": maximize})
 
     def init_state(self, group: Group) -> dict[str, float]:

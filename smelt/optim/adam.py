@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from smelt.optim.checks import fraction, is_used, not_negative
+from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -49,10 +49,7 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        name, (beta1, beta2) = type(self).__name__, betas
-        not_negative(name, lr=lr, eps=eps, weight_decay=weight_decay)
-        fraction(name, beta1=beta1, beta2=beta2)
-        defaults = {"lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": weight_decay}
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, {**defaults, "amsgrad": amsgrad, "maximize": maximize})
 
     def init_state(self, group: Group) -> dict[str, float]:

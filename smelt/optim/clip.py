@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from smelt.errors import ArgumentError
+from smelt.optim.given import listed
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import clamp, maximum, minimum
 from smelt.tracing.engine import no_grad
@@ -53,11 +54,12 @@ def clip_grad_norm_(
         The norm before, shape ().
 
     Raises:
-        ArgumentError: `max_norm` is negative or `norm_type` is not positive.
+        ArgumentError: `max_norm` is negative, `norm_type` is not positive, or `parameters` is a
+            model, or an iterator that was read to its end.
     """
     if not max_norm >= 0:
         raise ArgumentError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
-    learned = _with_gradient(parameters)
+    learned = _with_gradient("clip_grad_norm_", parameters)
     gradients = [gradient for _, gradient in learned]
     total = get_total_norm(gradients, norm_type)
     factor = minimum(max_norm / (total + 1e-6), 1.0)
@@ -71,15 +73,18 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Limits every element of every gradient to [-clip_value, clip_value].
 
     Raises:
-        ArgumentError: `clip_value` is negative.
+        ArgumentError: `clip_value` is negative, or `parameters` is a model, or an iterator that was
+            read to its end.
     """
     if not clip_value >= 0:
         raise ArgumentError(f"clip_grad_value_: clip_value is negative: {clip_value}")
-    for parameter, gradient in _with_gradient(parameters):
+    for parameter, gradient in _with_gradient("clip_grad_value_", parameters):
         parameter.grad = clamp(gradient, -clip_value, clip_value)
 
 
-def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    given = [parameters] if isinstance(parameters, Tensor) else parameters
+def _with_gradient(
+    owner: str, parameters: Tensor | Iterable[Tensor]
+) -> list[tuple[Tensor, Tensor]]:
+    given = [parameters] if isinstance(parameters, Tensor) else listed(owner, parameters)
     pairs = [(parameter, parameter.grad) for parameter in given]
     return [(parameter, gradient) for parameter, gradient in pairs if gradient is not None]

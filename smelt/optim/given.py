@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, GradientError, TraceError
 from smelt.tensor import Tensor
 from smelt.tensor.checked import described
 
-__all__ = ["groups_of", "parameters_of"]
+__all__ = ["groups_of", "listed", "parameters_of"]
 
+READ_ONCE = "What parameters() gives can be read once"
 PARAMETERS = "give model.parameters(), or a list of tensors"
 
 
@@ -23,7 +24,7 @@ def groups_of(owner: str, params: Any) -> list[Any]:
     """
     given = _listed(owner, "params", params)
     if not given:
-        raise ArgumentError(f"{owner}: an optimizer without parameters; {PARAMETERS}")
+        raise ArgumentError(f"{owner}: an optimizer without parameters; {PARAMETERS}. {READ_ONCE}")
     groups = [isinstance(one, Mapping) for one in given]
     if any(groups) and not all(groups):
         raise ArgumentError(
@@ -56,11 +57,31 @@ def parameters_of(owner: str, group: Any) -> list[Tensor]:
     return parameters
 
 
-def _listed(owner: str, what: str, params: Any) -> list[Any]:
+def listed(owner: str, params: Any) -> list[Any]:
+    """Returns the tensors of an iterable in a list.
+
+    Raises:
+        ArgumentError: it is a model, or an iterator that was read to its end.
+        ArgumentTypeError: it is no iterable.
+    """
+    _check_no_model(owner, params)
+    if not isinstance(params, Iterable):
+        raise ArgumentTypeError(f"{owner}: {PARAMETERS}, got {described(params)}")
+    given = list(params)
+    if not given and isinstance(params, Iterator):
+        raise ArgumentError(f"{owner}: no parameters; {PARAMETERS}. {READ_ONCE}")
+    return given
+
+
+def _check_no_model(owner: str, params: Any) -> None:
     if hasattr(params, "named_parameters"):
         raise ArgumentError(
             f"{owner}: give model.parameters(), not the {type(params).__name__} itself"
         )
+
+
+def _listed(owner: str, what: str, params: Any) -> list[Any]:
+    _check_no_model(owner, params)
     if isinstance(params, (set, frozenset)):
         raise ArgumentTypeError(
             f"{owner}: {what} is a set, which has no order, so that the state of one parameter "

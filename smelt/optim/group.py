@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import UserDict
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from smelt import guards
 from smelt.dtypes import float64
 from smelt.errors import ShapeError, TraceError
+from smelt.optim.checks import checked_key, checked_setting, one_number
 from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["Group", "scalar"]
@@ -31,14 +34,40 @@ class Group(UserDict[str, Any]):
     `group["lr"]` is a tensor of shape (), so that compiled steps can read and change it; assigning
     a number to it copies the number in. Everything else is a Python value, and a compiled step that
     has used it is compiled anew when it changes.
+
+    Args:
+        values: what it holds from the start.
+        owner: the name of the optimizer, for errors.
+        settings: the names of its settings. Other keys are the user's own, and change nothing.
+
+    Raises:
+        ArgumentError: here or where a value is assigned: one outside its setting's range, or a key
+            that is another spelling of a setting.
     """
 
+    def __init__(
+        self,
+        values: Mapping[str, Any] = MappingProxyType({}),
+        owner: str = "optimizer",
+        settings: Collection[str] = (),
+    ) -> None:
+        self.owner = owner
+        self.settings = tuple(settings) or tuple(values)
+        super().__init__(values)
+
     def __setitem__(self, key: str, value: Any) -> None:
+        checked_key(self.owner, key, self.settings)
         held = self.data.get(key)
         if isinstance(held, Tensor):
-            held.copy_(value)
+            if isinstance(value, Tensor):  # whose value may not be known yet, in a compiled step
+                if not held.ndim:
+                    one_number(self.owner, key, value)
+                held.copy_(value.reshape(held.shape))
+            else:
+                checked_setting(self.owner, key, value)
+                held.copy_(value)
         else:
-            self.data[key] = value
+            self.data[key] = checked_setting(self.owner, key, value)
             guards.changed()
 
     def __delitem__(self, key: str) -> None:

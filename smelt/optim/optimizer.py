@@ -14,9 +14,10 @@ import numpy as np
 from smelt import guards
 from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
-from smelt.errors import ArgumentError, ArgumentTypeError, StateError
+from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
 from smelt.location import warn
-from smelt.optim.checks import not_negative
+from smelt.ops.op import Shape
+from smelt.optim.checks import checked_setting
 from smelt.optim.given import groups_of, parameters_of
 from smelt.optim.group import Group, scalar
 from smelt.optim.together import Update, joined, same_count
@@ -43,12 +44,15 @@ class Optimizer:
         state: per parameter its moments by name.
         is_elementwise: whether `update` treats each element of a parameter by itself; small
             parameters are then updated together.
+        single_numbers: the moments that are one number a parameter, shape ().
 
     Raises:
-        ArgumentError: no parameters, something else than tensors, one twice, a negative lr.
+        ArgumentError: no parameters, something else than tensors, one twice, a setting outside its
+            range, or under another name.
     """
 
     is_elementwise: ClassVar[bool] = False
+    single_numbers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -71,6 +75,9 @@ class Optimizer:
     def init_state(self, group: Group) -> dict[str, float]:
         """Returns the names of a parameter's moments and the number that each starts from."""
         return {}
+
+    def check_group(self, group: Group) -> None:
+        """Raises ArgumentError for settings that do not go together."""
 
     def step_scalars(self, group: Group, t: Tensor) -> tuple[Any, ...]:
         """Returns the numbers that `update` needs besides the group's settings.
@@ -187,25 +194,29 @@ class Optimizer:
             given: a dict with "params" and settings.
 
         Raises:
-            ArgumentError: no parameters, something else than tensors, one twice, a negative lr.
+            ArgumentError: no parameters, something else than tensors, one twice, a setting outside
+                its range, or under another name.
         """
         parameters = parameters_of(type(self).__name__, given)
         self._check_once(parameters)
-        group = Group({**self.defaults, **given, "params": parameters})
-        not_negative(type(self).__name__, lr=group["lr"])
+        values = {**self.defaults, **given, "params": parameters}
+        group = Group(values, type(self).__name__, (*self.defaults, "params", _OPTIONAL, "step"))
+        self.check_group(group)
         group.data["lr"] = scalar(group["lr"])
-        if any(_OPTIONAL in one for one in (group, *self.param_groups)):  # there is a schedule
+        if any(_OPTIONAL in one for one in (group, *self.param_groups[:1])):  # there is a schedule
             group.data[_OPTIONAL] = scalar(group.get(_OPTIONAL, group["lr"]))
         group.data["step"] = Tensor(np.zeros(len(parameters), np.int64), int64)
         for x in parameters:
             self.state[x] = {
-                name: _full(x, start) for name, start in self.init_state(group).items()
+                name: _full(() if name in self.single_numbers else x.shape, start, x.dtype)
+                for name, start in self.init_state(group).items()
             }
         self.param_groups.append(group)
         guards.changed()
 
     def _check_once(self, parameters: list[Tensor]) -> None:
-        seen = {id(x) for x in self._parameters()}
+        is_new = not any(x in self.state for x in parameters)  # as those of a long list of groups
+        seen = set() if is_new else {id(x) for x in self._parameters()}
         for x in parameters:
             if id(x) in seen:
                 raise ArgumentError(
@@ -250,6 +261,7 @@ class Optimizer:
             for key in own
             if key in given and isinstance(own[key], Tensor) and own[key].shape != given[key].shape
         ]
+        problems += self._out_of_range(own, given)
         if problems:
             lines = "".join(f"\n  {problem}" for problem in problems)
             raise StateError(f"the state_dict does not fit {type(self).__name__}:{lines}")
@@ -261,6 +273,18 @@ class Optimizer:
                 self._restore_setting(key, type(value)(given[key].item()))
         for key in given.keys() - own.keys():
             self._restore_setting(key, scalar(given[key]))
+
+    def _out_of_range(self, own: Mapping[str, Any], given: Mapping[str, Tensor]) -> list[str]:
+        """Returns what is wrong with the values of settings that are Python's."""
+        problems = []
+        for key, value in own.items():
+            if key in given and not isinstance(value, Tensor):
+                try:
+                    group, name, restored = self._restored(key, type(value)(scalar(given[key])))
+                    checked_setting(group.owner, name, restored)
+                except (ArgumentError, ShapeError) as error:
+                    problems.append(f"{key}: {error.message}")
+        return problems
 
     def _is_optional(self, key: str) -> bool:
         return key in {f"param_groups.{i}.{_OPTIONAL}" for i in range(len(self.param_groups))}
@@ -278,13 +302,19 @@ class Optimizer:
                     yield path, value
 
     def _restore_setting(self, key: str, value: Any) -> None:
+        group, name, restored = self._restored(key, value)
+        group[name] = restored
+
+    def _restored(self, key: str, value: Any) -> tuple[Group, str, Any]:
+        """Returns the group and the name of a setting, and its value, of which this may be an
+        item.
+        """
         _, index, name, *positions = key.split(".")
         group = self.param_groups[int(index)]
-        if positions:
-            before, position = group[name], int(positions[0])
-            group[name] = (*before[:position], value, *before[position + 1 :])
-        else:
-            group[name] = value
+        if not positions:
+            return group, name, value
+        before, position = group[name], int(positions[0])
+        return group, name, (*before[:position], value, *before[position + 1 :])
 
     def __repr__(self) -> str:
         lines = [type(self).__name__ + " ("]
@@ -295,9 +325,9 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _full(x: Tensor, start: float) -> Tensor:
-    full = as_tensor(np.full(x.shape, start)).to(x.dtype)
-    return Tensor(np.array(full.stored), x.dtype)
+def _full(shape: Shape, start: float, dtype: DType) -> Tensor:
+    full = as_tensor(np.full(shape, start)).to(dtype)
+    return Tensor(np.array(full.stored), dtype)
 
 
 def _scalar_of(value: Any, index: int, dtype: DType) -> Any:

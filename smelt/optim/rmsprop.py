@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from smelt.optim.checks import is_used, not_negative
+from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -26,7 +26,7 @@ class RMSprop(Optimizer):
     Args:
         params: the parameters, or groups of them.
         lr: learning rate.
-        alpha: how slowly the running means forget.
+        alpha: how slowly the running means forget, in [0, 1].
         eps: keeps the division finite.
         weight_decay: factor of the L2 penalty.
         momentum: factor of the running sum of updates; 0 for none.
@@ -53,7 +53,6 @@ class RMSprop(Optimizer):
     ) -> None:
         settings = {"lr": lr, "alpha": alpha, "eps": eps}
         settings |= {"weight_decay": weight_decay, "momentum": momentum}
-        not_negative("RMSprop", **settings)
         super().__init__(params, {**settings, "centered": centered, "maximize": maximize})
 
     def init_state(self, group: Group) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from smelt.errors import ArgumentError
-from smelt.optim.checks import is_used, not_negative
+from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -48,12 +48,13 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
         defaults = {"lr": lr, "momentum": momentum, "dampening": dampening}
         defaults |= {"weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize}
         super().__init__(params, defaults)
+
+    def check_group(self, group: Group) -> None:
+        if group["nesterov"] and (not is_used(group["momentum"]) or group["dampening"] != 0):
+            raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
 
     def init_state(self, group: Group) -> dict[str, float]:
         return {"momentum_buffer": 0.0} if is_used(group["momentum"]) else {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ops import elementwise
 from smelt.tensor.apply import axis_of, common_dtype, floating_as, promoted
-from smelt.tensor.elementary import erf, exp, expm1, log, log1p, nan_where_nan, tanh, where
+from smelt.tensor.elementary import erf, exp, expm1, isnan, log, log1p, nan_where_nan, tanh, where
 from smelt.tensor.reductions import largest, wide
 from smelt.tensor.reductions import sum as sum_over
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "heaviside", "identity",
-    "leaky_relu", "log_sigmoid", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6",
-    "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softsign", "step", "tanh",
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "heaviside", "identity", "leaky_relu", "log_sigmoid", "log_softmax", "logsigmoid", "mish",
+    "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus",
+    "softshrink", "softsign", "step", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
 
 
@@ -165,6 +166,33 @@ def mish(x: Tensor) -> Tensor:
 def softsign(x: Tensor) -> Tensor:
     """Returns x / (1 + |x|)."""
     return x / (1.0 + abs(x))
+
+
+def hardshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
+    """Returns x, and 0 where -lambd <= x <= lambd."""
+    return where((x >= -lambd) & (x <= lambd), 0, x)
+
+
+def softshrink(x: Tensor, lambd: float = 0.5) -> Tensor:
+    """Returns x moved towards 0 by lambd, and 0 where it would pass it.
+
+    Raises:
+        ArgumentError: lambd is negative.
+    """
+    if not lambd >= 0:
+        raise ArgumentError(f"softshrink: lambd must not be negative, got {lambd}")
+    moved = where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0.0))
+    return where(isnan(x), x, moved)
+
+
+def tanhshrink(x: Tensor) -> Tensor:
+    """Returns x - tanh(x)."""
+    return x - tanh(x)
+
+
+def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+    """Returns x where it is above the threshold, and nan where it is nan, else `value`."""
+    return where(x <= threshold, value, x).to(x.dtype)
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from smelt.location import called_function
 from smelt.ops import elementwise, movement, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tensor.comparison import compared_exactly
@@ -111,12 +112,24 @@ def _standing(operand: Any) -> tuple[DType, int]:
         if isinstance(operand, (bool, int, float, np.number, np.bool_)):
             return dtypes.number_dtype(operand), 2
         if not isinstance(operand, (list, tuple, np.ndarray)):
-            raise DTypeError(f"a tensor cannot be combined with a {type(operand).__name__}")
+            raise DTypeError(
+                f"a tensor cannot be combined with a {type(operand).__name__}"
+                + _hint_at_none(operand)
+            )
         weak = weak_dtype(operand)
         if weak is not None:
             return weak, 2
         operand = as_tensor(operand)
     return operand.dtype, 0 if operand.shape else 1
+
+
+def _hint_at_none(operand: Any) -> str:
+    if operand is not None:
+        return ""
+    return (
+        ": a function without a return gives None, and so does d.get(x) for a tensor x, which a "
+        "dict finds by identity and not by value"
+    )
 
 
 def matched(*operands: Any) -> tuple[Tensor, ...]:
@@ -183,9 +196,11 @@ def own_axis_of(x: Tensor, dim: int, what: str) -> int:
     return axis_of(x, dim, what)
 
 
-def _counted(dim: int, shape: Shape, what: str) -> int:
+def _counted(dim: int, shape: Shape, what: str = "") -> int:
+    """Returns an axis from the front; an error names `what`, or the function that was called."""
     if type(dim) is int and -len(shape) <= dim < len(shape):
         return dim % len(shape)
+    what = what or called_function("reduction")
     if isinstance(dim, bool):
         raise ArgumentError(f"{what}: an axis is an integer, got {dim}")
     try:
@@ -216,9 +231,10 @@ def axes_of(shape: Shape, dim: Dims) -> tuple[int, ...]:
     dims = tuple(dim) if isinstance(dim, (list, tuple, range)) else () if dim is None else (dim,)
     if not dims:
         return tuple(range(len(shape)))
-    axes = tuple(sorted(_counted(axis, shape, "reduction") for axis in dims))
+    axes = tuple(sorted(_counted(axis, shape) for axis in dims))
     if len(set(axes)) != len(axes):
-        raise ArgumentError(f"reduction: an axis of {dims} is named twice")
+        name = called_function("reduction")
+        raise ArgumentError(f"{name}: an axis of {dims} is named twice (shape {shape})")
     return axes if shape else ()
 
 
@@ -228,7 +244,9 @@ def extents_of(given: tuple[Any, ...]) -> tuple[int, ...]:
         given = tuple(given[0])
     if set(map(type, given)) <= {int}:
         return given
-    return tuple(whole_number("an extent", extent) for extent in given)
+    are_whole = all(map(is_whole_number, given))
+    what = "" if are_whole else f"{called_function('a shape')}: an extent"
+    return tuple(whole_number(what, extent) for extent in given)
 
 
 def whole_number(what: str, value: Any) -> int:

@@ -8,14 +8,14 @@ from smelt.errors import ArgumentError
 from smelt.ops import elementwise
 from smelt.tensor.apply import common_dtype, matched, promoted
 from smelt.tensor.elementary import abs as absolute
-from smelt.tensor.elementary import isfinite, trunc
+from smelt.tensor.elementary import isfinite, trunc, where
 
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
-    "add", "div", "eq", "floor_divide", "ge", "gt", "isclose", "le", "lt", "mul", "ne", "neg",
-    "remainder", "sub",
+    "add", "div", "eq", "floor_divide", "fmod", "ge", "gt", "isclose", "le", "lt", "mul", "ne",
+    "neg", "remainder", "sub",
 ]  # fmt: skip
 
 
@@ -73,6 +73,13 @@ def floor_divide(x: Any, other: Any) -> Tensor:
 def remainder(x: Any, other: Any) -> Tensor:
     """Returns x % other: what x - other * (x // other) leaves, with the sign of `other`."""
     return promoted(elementwise.mod, x, other)
+
+
+def fmod(x: Any, other: Any) -> Tensor:
+    """Returns what x - other * trunc(x / other) leaves, exactly, with the sign of x."""
+    x, other = matched(x, other)
+    size = absolute(other)
+    return where(x < 0, neg(remainder(neg(x), size)), remainder(x, size))
 
 
 def neg(x: Any) -> Tensor:

@@ -29,7 +29,9 @@ from smelt.ops.op import is_whole_number
 from smelt.tensor.spellings import respelled
 from smelt.tracing.apply import is_tensor
 
-__all__ = ["checked", "checked_flags", "checked_names", "explained"]
+__all__ = [
+    "checked", "checked_flags", "checked_methods", "checked_names", "explained", "misfit",
+]  # fmt: skip
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 Owner = TypeVar("Owner", bound=type)
@@ -88,6 +90,15 @@ def checked_flags(owner: Owner) -> Owner:
     return owner
 
 
+def checked_methods(owner: Owner) -> Owner:
+    """Returns a class whose constructor, call and public methods are checked."""
+    for name, method in list(vars(owner).items()):
+        public = not name.startswith("_") or name in ("__init__", "__call__")
+        if public and isinstance(method, FunctionType):
+            setattr(owner, name, checked(method, every_kind=name == "__init__"))
+    return owner
+
+
 def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> None:
     """Puts checked functions in the place of Smelt's own functions among the names of a module."""
     for name in chosen:
@@ -113,6 +124,37 @@ def explained(
         return wrong
     shown = ", ".join(described(value) for value in given.values())
     return ArgumentError(f"{name}({shown}): {error}")
+
+
+def misfit(
+    name: str,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+    error: Exception,
+) -> ArgumentTypeError | None:
+    """Returns the error of a call that Python could not make, since the arguments do not fit.
+
+    Args:
+        name: what the function is called.
+        function: the user's.
+        arguments: what it was given.
+        options: the same by keyword.
+        error: what Python raised in the calling frame.
+
+    Returns:
+        None where the function was called, and the error came from within.
+    """
+    frames = error.__traceback__
+    if not isinstance(error, TypeError) or frames is None or frames.tb_next is not None:
+        return None
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError as reason:
+        hint, taken = _nearest(signature, options), ", ".join(signature.parameters)
+        return ArgumentTypeError(f"{name}: {reason}{hint}; it takes ({taken})")
+    return None
 
 
 def passed_through_foreign_code(traceback: TracebackType | None) -> bool:
@@ -225,13 +267,24 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 def _nearest(signature: inspect.Signature, options: dict[str, Any]) -> str:
     """Returns a hint at the keywords that a misspelt one may have meant."""
-    unknown = [name for name in options if name not in signature.parameters]
-    near = [
-        f"; did you mean {close[0]!r} for {name!r}?"
-        for name in unknown
-        if (close := difflib.get_close_matches(name, signature.parameters, 1))
-    ]
-    return "".join(near)
+    near = {name: _like(name, signature) for name in options if name not in signature.parameters}
+    return "".join(f"; did you mean {like!r} for {name!r}?" for name, like in near.items() if like)
+
+
+# words of other libraries for what no likeness leads to
+_OTHER_WORDS = {
+    "learning_rate": "lr", "epsilon": "eps", "lambda": "weight_decay", "l2": "weight_decay",
+    "units": "out_features", "filters": "out_channels", "hidden_dim": "hidden_size",
+    "rate": "p", "n_epochs": "epochs", "num_epochs": "epochs", "vocab_size": "num_embeddings",
+}  # fmt: skip
+
+
+def _like(name: str, signature: inspect.Signature) -> str:
+    word = _OTHER_WORDS.get(name, "")
+    if word in signature.parameters:
+        return word
+    near = difflib.get_close_matches(name, signature.parameters, 1)
+    return near[0] if near else ""
 
 
 # --- kinds of arguments, as annotations name them -------------------------------------------------

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "abs", "acos", "addcdiv", "addcmul", "asin", "atan", "atan2", "ceil", "clamp", "clamp_max",
-    "clamp_min", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor", "isfinite", "isinf",
-    "isnan", "lerp", "log", "log1p", "log2", "log10", "logical_and", "logical_not", "logical_or",
-    "maximum", "minimum", "nan_to_num", "pow", "reciprocal", "round", "rsqrt", "sign", "sin",
-    "sinh", "sqrt", "square", "tan", "tanh", "trunc", "where",
+    "clamp_min", "cos", "cosh", "erf", "exp", "exp2", "expm1", "floor", "frac", "hypot", "isfinite",
+    "isinf", "isnan", "lerp", "log", "log1p", "log2", "log10", "logaddexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logit", "maximum", "minimum", "nan_to_num",
+    "positive", "pow", "reciprocal", "round", "rsqrt", "sign", "sin", "sinh", "sqrt", "square",
+    "tan", "tanh", "trunc", "where",
 ]  # fmt: skip
 
 
@@ -217,6 +218,12 @@ def trunc(x: Any) -> Tensor:
     return _whole(elementwise.trunc, x)
 
 
+def frac(x: Any) -> Tensor:
+    """Returns the fraction of x, x - trunc(x), with the sign of x; its derivative is 1."""
+    x = as_tensor(x)
+    return promoted(elementwise.sub, x, trunc(x))
+
+
 def _whole(op: elementwise.Elementwise, x: Any) -> Tensor:
     """Rounds floats; integers are whole."""
     x = as_tensor(x)
@@ -304,6 +311,50 @@ def lerp(x: Any, end: Any, weight: Any) -> Tensor:
     return where(weight < 0.5, x + weight * step, end - (1.0 - weight) * step)
 
 
+def hypot(x: Any, other: Any) -> Tensor:
+    """Returns sqrt(x^2 + other^2), where the squares would overflow too; its derivatives at the
+    origin are 0.
+    """
+    x, other = floats(x, other)
+    dtype = x.dtype
+    x, other = x.to(dtype.compute), other.to(dtype.compute)
+    largest = maximum(abs(x), abs(other)).detach()  # any scale gives the same number
+    is_odd = (largest == 0) | isinf(x) | isinf(other)
+    scale = where(is_odd, 1.0, largest)
+    a, b = (where(is_odd, 1.0, side / scale) for side in (x, other))
+    odd = where(isinf(x) | isinf(other), math.inf, 0.0)
+    return where(is_odd, odd, sqrt(a * a + b * b) * scale).to(dtype)
+
+
+def logaddexp(x: Any, other: Any) -> Tensor:
+    """Returns log(e^x + e^other), where the powers would overflow too."""
+    x, other = floats(x, other)
+    dtype = x.dtype
+    x, other = x.to(dtype.compute), other.to(dtype.compute)
+    gap = where((x == other) & isinf(x), 0.0, x - other)
+    first = gap >= 0
+    return (where(first, x, other) + log1p(exp(where(first, -gap, gap)))).to(dtype)
+
+
+def logit(x: Any, eps: float | None = None) -> Tensor:
+    """Returns log(x / (1 - x)), which undoes sigmoid; nan outside [0, 1].
+
+    Args:
+        x: probabilities of any shape.
+        eps: moves x into [eps, 1 - eps] first.
+    """
+    x = floating(x)
+    inner = x.to(x.dtype.compute)
+    if eps is not None:
+        inner = clamp(inner, eps, 1 - eps)
+    return (log(inner) - log1p(-inner)).to(x.dtype)
+
+
+def positive(x: Any) -> Tensor:
+    """Returns +x, which is x."""
+    return as_tensor(x)
+
+
 def addcmul(x: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """Returns x + value * tensor1 * tensor2."""
     return _added(elementwise.mul, x, tensor1, tensor2, value)
@@ -368,6 +419,11 @@ def logical_and(x: Any, other: Any) -> Tensor:
 def logical_or(x: Any, other: Any) -> Tensor:
     """Returns whether at least one is not 0."""
     return (as_tensor(x) != 0) | (as_tensor(other) != 0)
+
+
+def logical_xor(x: Any, other: Any) -> Tensor:
+    """Returns whether exactly one of both is not 0."""
+    return (as_tensor(x) != 0) ^ (as_tensor(other) != 0)
 
 
 def logical_not(x: Any) -> Tensor:

@@ -8,12 +8,13 @@ compiled step. Elsewhere it raises AssignmentError, which says what to write.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from smelt.errors import AssignmentError
 from smelt.tensor import activations, arithmetic, elementary, indexing, products, reductions
 from smelt.tensor.apply import full
 from smelt.tensor.checked import checked
+from smelt.tensor.subscript import shown
 from smelt.tracing.engine import context, no_grad
 
 if TYPE_CHECKING:
@@ -31,6 +32,18 @@ def check_state(x: Tensor, name: str, instead: str) -> None:
         f"tensors are values: {name}() is not supported. Write {instead}; state such as a "
         f"parameter or buffer is changed by x.{name}(...), x.copy_(new) or x += y under "
         "smelt.no_grad()"
+    )
+
+
+def _assigning(x: Tensor, index: Any) -> AssignmentError:
+    """Returns the error of `x[index] = v`."""
+    new = f"x.at[{shown(index)}].set(v)"
+    if x.is_variable:
+        instead = f"x.copy_({new}) under smelt.no_grad()"
+    else:
+        instead = f"x = {new} (or .add(v)); a buffer or other state takes x.copy_({new})"
+    return AssignmentError(
+        f"tensors are values: `x[{shown(index)}] = v` is not supported. Write {instead}"
     )
 
 
@@ -55,7 +68,7 @@ def _changing(
                 x.check_fits(f"{name}()", result)
             return x.copy_(result)
 
-    change.__name__ = name
+    change.__name__, change.__wrapped__ = name, function  # type: ignore[attr-defined]
     change.__doc__ = (
         f"Changes a state in place, and returns it; for a new tensor write {instead}.\n\n"
         "        Raises:\n            AssignmentError: the tensor is no state.\n"
@@ -99,6 +112,9 @@ class InPlace:
     """A base class of Tensor."""
 
     __slots__ = ()
+
+    def __setitem__(self: Any, index: Any, value: Any) -> NoReturn:
+        raise _assigning(self, index)
 
     abs_ = _changing("abs_", elementary.abs)
     acos_ = _changing("acos_", elementary.acos)
@@ -158,6 +174,7 @@ class InPlace:
     remainder_ = _changing("remainder_", arithmetic.remainder)
     round_ = _changing("round_", elementary.round)
     rsqrt_ = _changing("rsqrt_", elementary.rsqrt)
+    scatter_ = _changing("scatter_", indexing.scatter, "x = x.scatter(...)")
     scatter_add_ = _changing("scatter_add_", indexing.scatter_add)
     sigmoid_ = _changing("sigmoid_", activations.sigmoid)
     sign_ = _changing("sign_", elementary.sign)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from smelt.ops.movement import broadcast_shapes
 from smelt.ops.op import Shape
 from smelt.tensor.apply import as_tensor, axis_of, full, own_axis_of, whole_number
 from smelt.tensor.elementary import where
-from smelt.tensor.subscript import Subscript, parse
+from smelt.tensor.subscript import Subscript, check_masks, parse
 from smelt.tracing.apply import is_tensor
 from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
@@ -40,14 +40,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "At", "check_bounds", "gather", "gather_known", "index_select", "iterate", "masked_fill",
-    "read", "repeat_interleave", "scatter_add", "take", "take_along_dim",
+    "read", "repeat_interleave", "scatter", "scatter_add", "take", "take_along_dim",
 ]  # fmt: skip
 
 
 def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
     """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
     if index.dtype.kind != "int":
-        raise DTypeError(f"{what}: indices must be int32 or int64, got {index.dtype.name}")
+        raise DTypeError(
+            f"{what}: indices must be int32 or int64, got {index.dtype.name}; write .long()"
+        )
     if is_known_inside(index, low, extent):
         return
     outside = ((index < low) | (index >= extent)).sum()
@@ -154,6 +156,9 @@ class At:
         A place that the index names twice has no well-defined value: that raises ArgumentError (in
         a compiled step: before it changes anything).
         """
+        masked = self._masked(value, lambda x, given: given)
+        if masked is not None:
+            return masked
         x, subscript = self.tensor, parse(self.tensor.shape, self.index)
         inside = as_tensor(1, dtypes.int64)
         if not subscript.indices:
@@ -176,14 +181,33 @@ class At:
         """Returns x with `value` (which broadcasts) added at the index, once per time it is
         named.
         """
-        x, subscript = self.tensor, parse(self.tensor.shape, self.index)
+        x = self.tensor
         if x.dtype is dtypes.bool_:
             raise DTypeError("at[...].add: bool elements cannot be added to; use set")
+        masked = self._masked(value, lambda x, given: x + given)
+        if masked is not None:
+            return masked
+        subscript = parse(x.shape, self.index)
         if not subscript.indices:
             return x + _broadcast_value(self._fitting(value, subscript.shape), x, subscript)
         positions = self._positions()
         given = self._fitting(value, positions.shape).to(x.dtype.compute)
         return x + self._scattered(given, positions).to(x.dtype)
+
+    def _masked(self, value: Any, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor | None:
+        """Returns the result where the index is a bool mask and all that it chooses get the same
+        value, so that nobody needs to know how many these are; else None.
+        """
+        x, mask = self.tensor, self.index
+        if not is_tensor(mask) or mask.dtype is not dtypes.bool_ or not mask.ndim:
+            return None
+        check_masks(x.shape, (mask,))
+        rest = x.shape[mask.ndim :]
+        given = _storable("at[...]", value, x.dtype)
+        if given.ndim > len(rest):
+            return None
+        chosen = mask.reshape((*mask.shape, *(1,) * len(rest)))
+        return where(chosen, change(x, self._fitting(given, rest)), x)
 
     def _fitting(self, value: Any, shape: Shape) -> Tensor:
         given = _storable("at[...]", value, self.tensor.dtype)
@@ -301,6 +325,37 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     shape[axis] = indices.shape[axis]
     counted = where(indices < 0, indices + x.shape[axis], indices)
     return gather(wide, axis, counted.expand(shape))
+
+
+def scatter(x: Tensor, dim: int, index: Tensor, src: Any, *, reduce: str | None = None) -> Tensor:
+    """Returns x with `src[i, j, k]` at `[i, index[i, j, k], k]` (for dim 1; alike for others).
+
+    Args:
+        x: values.
+        dim: the axis along which the index points.
+        index: int tensor with as many axes as x, no longer than x along the others.
+        src: a tensor at least as large as the index, or one number for all places.
+        reduce: None, or "add" for what `scatter_add` does.
+
+    Raises:
+        ArgumentError: the index names a place twice and src is no number, so that its value is not
+            defined (in a compiled step: before it changes anything), or another `reduce`.
+        BoundsError: an index lies outside the axis.
+        ShapeError: src is smaller than the index, or the index larger than x off `dim`.
+    """
+    if reduce not in (None, "add"):
+        raise ArgumentError(f"scatter: reduce is None or 'add', got {reduce!r}")
+    given = _storable("scatter", src, x.dtype)
+    spread = given if given.ndim else given.expand(index.shape)
+    if reduce:
+        return scatter_add(x, dim, index, spread)
+    once = full(index.shape, 1, dtypes.int64)
+    hits = scatter_add(full(x.shape, 0, dtypes.int64), dim, index, once)
+    if not given.ndim:
+        return where(hits > 0, given, x)
+    twice = "scatter: the index names a place twice, so its value is not defined; use scatter_add"
+    current_engine().require((hits > 1).sum(), twice, ArgumentError)
+    return where(hits > 0, scatter_add(full(x.shape, 0, x.dtype), dim, index, spread), x)
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from smelt.tensor import (
     indexing,
     products,
     reductions,
+    sets,
     shaping,
     sorting,
 )
@@ -240,13 +241,17 @@ class Methods:
     # the same elements under another shape
     broadcast_to = shaping.expand
     chunk = shaping.chunk
+    diff = shaping.diff
     expand = shaping.expand
     expand_as = shaping.expand_as
     flatten = shaping.flatten
     flip = shaping.flip
+    fliplr = shaping.fliplr
+    flipud = shaping.flipud
     movedim = shaping.movedim
     narrow = shaping.narrow
     permute = shaping.permute
+    ravel = shaping.ravel
     repeat = shaping.repeat
     reshape = shaping.reshape
     roll = shaping.roll
@@ -272,14 +277,15 @@ class Methods:
     divide = arithmetic.div
     eq = arithmetic.eq
     floor_divide = arithmetic.floor_divide
-    ge = arithmetic.ge
-    gt = arithmetic.gt
+    fmod = arithmetic.fmod
+    ge = greater_equal = arithmetic.ge
+    gt = greater = arithmetic.gt
     isclose = arithmetic.isclose
-    le = arithmetic.le
-    lt = arithmetic.lt
+    le = less_equal = arithmetic.le
+    lt = less = arithmetic.lt
     mul = arithmetic.mul
     multiply = arithmetic.mul
-    ne = arithmetic.ne
+    ne = not_equal = arithmetic.ne
     neg = arithmetic.neg
     negative = arithmetic.neg
     remainder = arithmetic.remainder
@@ -288,13 +294,13 @@ class Methods:
     true_divide = arithmetic.div
 
     # each element by itself
-    abs = elementary.abs
-    acos = elementary.acos
+    abs = absolute = elementary.abs
+    acos = arccos = elementary.acos
     addcdiv = elementary.addcdiv
     addcmul = elementary.addcmul
-    asin = elementary.asin
-    atan = elementary.atan
-    atan2 = elementary.atan2
+    asin = arcsin = elementary.asin
+    atan = arctan = elementary.atan
+    atan2 = arctan2 = elementary.atan2
     ceil = elementary.ceil
     clamp = elementary.clamp
     clamp_max = elementary.clamp_max
@@ -307,6 +313,8 @@ class Methods:
     exp2 = elementary.exp2
     expm1 = elementary.expm1
     floor = elementary.floor
+    frac = elementary.frac
+    hypot = elementary.hypot
     isfinite = elementary.isfinite
     isinf = elementary.isinf
     isnan = elementary.isnan
@@ -315,12 +323,16 @@ class Methods:
     log10 = elementary.log10
     log1p = elementary.log1p
     log2 = elementary.log2
+    logaddexp = elementary.logaddexp
     logical_and = elementary.logical_and
     logical_not = elementary.logical_not
     logical_or = elementary.logical_or
+    logical_xor = elementary.logical_xor
+    logit = elementary.logit
     maximum = elementary.maximum
     minimum = elementary.minimum
     nan_to_num = elementary.nan_to_num
+    positive = elementary.positive
     pow = elementary.pow
     reciprocal = elementary.reciprocal
     round = elementary.round
@@ -332,7 +344,7 @@ class Methods:
     square = elementary.square
     tan = elementary.tan
     tanh = elementary.tanh
-    trunc = elementary.trunc
+    trunc = fix = elementary.trunc
 
     # activations
     log_softmax = activations.log_softmax
@@ -365,26 +377,37 @@ class Methods:
     # sums of products
     addmm = products.addmm
     bmm = products.bmm
+    diag = products.diag
     diagonal = products.diagonal
     dot = products.dot
+    inner = products.inner
+    kron = products.kron
     matmul = products.matmul
     mm = products.mm
     mv = products.mv
-    outer = products.outer
+    outer = ger = products.outer
+    trace = products.trace
     tril = products.tril
     triu = products.triu
 
     # by place, and in order
     argsort = sorting.argsort
+    argwhere = sets.argwhere
     gather = indexing.gather
     index_select = indexing.index_select
+    isin = sets.isin
     masked_fill = indexing.masked_fill
+    median = sorting.median
+    nonzero = sets.nonzero
+    quantile = sorting.quantile
     repeat_interleave = indexing.repeat_interleave
+    scatter = indexing.scatter
     scatter_add = indexing.scatter_add
     sort = sorting.sort
     take = indexing.take
     take_along_dim = indexing.take_along_dim
     topk = sorting.topk
+    unique = sets.unique
 
 
 _UNCHECKED = ("to",)  # what internal code calls most says itself what is wrong

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt import dtypes
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
+from smelt.location import called_function
 from smelt.ops import movement
 from smelt.ops.indexing import take
 from smelt.ops.iota import iota
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
-    "cat", "chunk", "concatenate", "expand", "expand_as", "flatten", "flip", "hstack", "movedim",
-    "narrow", "permute", "repeat", "reshape", "roll", "select", "split", "squeeze", "stack", "t",
-    "tile", "transpose", "unbind", "unflatten", "unsqueeze", "view_as", "vstack",
+    "cat", "chunk", "concatenate", "diff", "expand", "expand_as", "flatten", "flip", "fliplr",
+    "flipud", "hstack", "movedim", "narrow", "permute", "ravel", "repeat", "reshape", "roll",
+    "select", "split", "squeeze", "stack", "t", "tile", "transpose", "unbind", "unflatten",
+    "unsqueeze", "view_as", "vstack",
 ]  # fmt: skip
 
 
@@ -146,7 +148,9 @@ def squeeze(x: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """Returns the tensor with a new axis of extent 1 at place `dim`."""
     if not -x.ndim - 1 <= dim <= x.ndim:
-        raise ArgumentError(f"unsqueeze: there is no place {dim} in shape {x.shape}")
+        raise ArgumentError(
+            f"{called_function('unsqueeze')}: there is no place {dim} in shape {x.shape}"
+        )
     axis = dim % (x.ndim + 1)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
@@ -166,6 +170,33 @@ def flip(x: Tensor, *dims: Any) -> Tensor:
     """Returns the elements along the given axes in opposite order."""
     axes = tuple(axis_of(x, dim, "flip") for dim in extents_of(dims))
     return movement.flip(x, axes=axes) if x.ndim else x
+
+
+def fliplr(x: Tensor) -> Tensor:
+    """Returns the elements along axis 1 in opposite order.
+
+    Raises:
+        ShapeError: less than two axes.
+    """
+    if x.ndim < 2:
+        raise ShapeError(f"fliplr: needs at least two axes, got shape {x.shape}")
+    return flip(x, 1)
+
+
+def flipud(x: Tensor) -> Tensor:
+    """Returns the elements along axis 0 in opposite order.
+
+    Raises:
+        ShapeError: x has shape ().
+    """
+    if not x.ndim:
+        raise ShapeError("flipud: a tensor of shape () has no rows")
+    return flip(x, 0)
+
+
+def ravel(x: Tensor) -> Tensor:
+    """Returns all elements along one axis."""
+    return reshape(x, -1)
 
 
 def select(x: Tensor, dim: int, index: int) -> Tensor:
@@ -266,6 +297,36 @@ def _rolled(x: Tensor, shifts: int, axis: int) -> Tensor:
         return x
     pieces = narrow(x, axis, extent - behind, behind), narrow(x, axis, 0, extent - behind)
     return cat(pieces, axis)
+
+
+def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    """Returns how much each element differs from the one before along an axis, n times over.
+
+    Of bools it is whether they differ.
+
+    Args:
+        x: any shape but ().
+        n: how often the differences of differences are taken; the axis gets shorter by n.
+        dim: the axis.
+        prepend: what stands before x along the axis.
+        append: what stands behind x.
+
+    Raises:
+        ArgumentError: n is negative.
+        ShapeError: x has shape ().
+    """
+    axis, n = own_axis_of(x, dim, "diff"), whole_number("diff: n", n)
+    if n < 0:
+        raise ArgumentError(f"diff: n must not be negative, got {n}")
+    if n:
+        ends = (prepend, x, append)
+        x = cat([part for part in ends if part is not None], axis)
+    for _ in range(min(n, x.shape[axis])):
+        length = max(x.shape[axis] - 1, 0)
+        behind = narrow(x, axis, x.shape[axis] - length, length)
+        before = narrow(x, axis, 0, length)
+        x = behind != before if x.dtype is dtypes.bool_ else behind - before
+    return x
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:

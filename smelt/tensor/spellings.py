@@ -35,6 +35,7 @@ _SYNONYMS = (
     ("split_size", "split_size_or_sections", "indices_or_sections"),
     ("indices", "index"),
     ("fill_value", "value"),
+    ("src", "value"),
     ("n", "N"),
     ("tensors", "arrays"),
     ("normalized_shape", "normalized_size"),
@@ -48,7 +49,6 @@ _INSTEAD = {
     "batch_sampler": "give batch_size, or iterate over batches of your own",
     "byte": "write dtype=",
     "last_epoch": "load the schedule's state with load_state_dict to go on",
-    "max_norm": "clip the weight under smelt.no_grad() instead",
     "proj_size": "put an nn.Linear behind the layer",
     "reduce": "write reduction='none'",
     "return_indices": "write F.max_pool without it; torch's max_unpool has no counterpart",
@@ -77,7 +77,7 @@ _OFF = frozenset(
     {
         "complex", "differentiable", "divisor_override",
         "batch_sampler", "enable_gqa", "multiprocessing_context", "names", "timeout",
-        "verbose", "worker_init_fn", "max_norm", "padding_idx", "proj_size", "return_indices",
+        "verbose", "worker_init_fn", "padding_idx", "proj_size", "return_indices",
         "scale_grad_by_freq", "sparse", "dtype",
     }
 )  # fmt: skip

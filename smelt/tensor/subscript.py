@@ -91,7 +91,7 @@ def _complete(shape: Shape, index: tuple[Any, ...]) -> list[Any]:
         raise ArgumentError("index: only one ... may stand in an index")
     if used > len(shape):
         raise BoundsError(f"index: {used} indices for a tensor of shape {shape}")
-    _check_masks(shape, index)
+    check_masks(shape, index)
     position = dots[0] if dots else len(entries)
     return [*entries[:position], *[slice(None)] * (len(shape) - used), *entries[position + 1 :]]
 
@@ -105,7 +105,7 @@ def _expanded(entry: Any) -> list[Any]:
         _check_concrete_mask()
         return _places(entry.numpy())
     if not isinstance(entry, (list, tuple, np.ndarray)):
-        raise DTypeError(f"index: a {type(entry).__name__} is not an index")
+        raise DTypeError(f"index: a {type(entry).__name__} is not an index{_rounding(entry)}")
     try:
         array = np.asarray(entry)
     except ValueError as error:
@@ -126,12 +126,13 @@ def _places(mask: np.ndarray) -> list[Any]:
 def _check_concrete_mask() -> None:
     if not isinstance(current_engine(), Eager):
         raise TraceError(
-            "index: how many elements a bool mask chooses is known only when the step runs. "
-            "Use smelt.where(mask, x, other) to choose by value, or the mask as a factor"
+            "index: how many elements a bool mask chooses is known only when the step runs. Keep "
+            "them all: smelt.where(mask, x, other) chooses by value, x.at[mask].set(value) changes "
+            "those of the mask, smelt.where(mask, x, 0).sum() / mask.sum() is their mean"
         )
 
 
-def _check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
+def check_masks(shape: Shape, index: tuple[Any, ...]) -> None:
     """A mask must have the extents of the axes that it stands for."""
     axis = 0
     for position, entry in enumerate(index):
@@ -197,3 +198,21 @@ def _indices(given: slice, extent: int) -> tuple[int, int, int]:
 
 def _count(bounds: tuple[int, int, int]) -> int:
     return range_length(*bounds)
+
+
+def _rounding(entry: Any) -> str:
+    return "; write int(i), or i // n in the place of i / n" if isinstance(entry, float) else ""
+
+
+def shown(index: Any) -> str:
+    """Returns an index as it is written; tensors and other long things by a letter."""
+    if isinstance(index, tuple) and index:
+        return ", ".join(map(shown, index))
+    if isinstance(index, slice):
+        bounds = [index.start, index.stop] + [index.step] * (index.step is not None)
+        return ":".join("" if bound is None else shown(bound) for bound in bounds)
+    if index is Ellipsis:
+        return "..."
+    if index is None or isinstance(index, (int, str)):
+        return repr(index)
+    return "mask" if getattr(index, "dtype", None) == dtypes.bool_ else "i"

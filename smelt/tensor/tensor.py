@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import (
     ArgumentError,
-    AssignmentError,
     DimensionError,
     DTypeError,
     GradientError,
@@ -27,6 +26,7 @@ from smelt.tensor.apply import apply, as_tensor, promoted, reduced
 from smelt.tensor.checked import checked
 from smelt.tensor.device import CPU, Device
 from smelt.tensor.in_place import InPlace
+from smelt.tensor.known_value import known_value
 from smelt.tensor.methods import Methods
 from smelt.tensor.operators import Operators
 from smelt.tensor.size import Size
@@ -203,40 +203,40 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
 
     def item(self) -> bool | int | float:
         """Returns the only element as a Python number; raises ShapeError when there are more."""
-        self.check_concrete("item()")
+        return self._number("item()")
+
+    def _number(self, what: str) -> bool | int | float:
+        values = self._values(what)
         if self.size != 1:
-            raise ShapeError(f"item() needs one element, got shape {self.shape}")
-        return dtypes.decode(self.stored, self.dtype).item()
+            raise ShapeError(f"{what} needs one element, got shape {self.shape}")
+        return values.item()
 
     def tolist(self) -> Any:
         """Returns the values as nested Python lists."""
-        self.check_concrete("tolist()")
-        return dtypes.decode(self.stored, self.dtype).tolist()
+        return self._values("tolist()").tolist()
 
     def __float__(self) -> float:
-        self.check_concrete("float()")
-        return float(self.item())
+        return float(self._number("float()"))
 
     def __int__(self) -> int:
-        self.check_concrete("int()")
-        number = self.item()
+        number = self._number("int()")
         if not math.isfinite(number):
             raise ArgumentError(f"int() needs a finite number, got {number}")
         return int(number)
 
     def __index__(self) -> int:
-        self.check_concrete("int()")
+        number = self._number("int()")
         if self.dtype.kind != "int":
             raise DTypeError(f"only an integer tensor can be an index, this is {self.dtype.name}")
-        return int(self.item())
+        return int(number)
 
     def __bool__(self) -> bool:
-        self.check_concrete("bool(), as `if` and `while` use it,")
+        values = self._values("bool(), as `if` and `while` use it,")
         if self.size != 1:
             raise ShapeError(
                 f"the truth of a tensor of shape {self.shape} is ambiguous; use .any() or .all()"
             )
-        return bool(self.item())
+        return bool(values.item())
 
     __bytes__, __buffer__ = numpy_protocol.as_bytes, numpy_protocol.as_buffer
 
@@ -304,17 +304,18 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
             raise error
         current_engine().note_value(self, what)  # what a trace does next may depend on the value
 
+    def _values(self, what: str) -> np.ndarray:
+        """Returns the values for Python: also of a traced tensor that constants alone make up."""
+        known = known_value(self._data) if self.is_traced else None
+        if known is None:
+            self.check_concrete(what)
+        return dtypes.decode(self.stored if known is None else known, self.dtype)
+
     def __getitem__(self, index: Any) -> Tensor:
         return indexing.read(self, index)
 
     def __iter__(self) -> Iterator[Tensor]:
         return indexing.iterate(self)
-
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise AssignmentError(
-            "tensors are values: `x[i] = v` is not supported. Write x = x.at[i].set(v) "
-            "(or .add(v)), which returns the changed tensor"
-        )
 
     # --- gradients ------------------------------------------------------------------------------
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from smelt.errors import ArgumentError, AssignmentError
+from smelt.absent_names import INSTEAD
+from smelt.errors import ArgumentError, AssignmentError, MissingName
+from smelt.name_families import FAMILIES
+from smelt.names import hint
 from smelt.tensor.device import no_device
 
 if TYPE_CHECKING:
@@ -36,6 +40,16 @@ def _absent(name: str, instead: str) -> Callable[..., NoReturn]:
     return unsupported
 
 
+@functools.lru_cache(maxsize=1024)
+def _hint(name: str) -> str:
+    """Returns what to write in the place of an attribute."""
+    from smelt.tensor import Tensor  # which is made of this file
+
+    public = frozenset(known for known in dir(Tensor) if not known.startswith("_"))
+    instead = {**INSTEAD["smelt"], **INSTEAD["Tensor"]}
+    return hint(name, public, "Tensor", instead, FAMILIES)
+
+
 class Unsupported:
     """A base class of Tensor."""
 
@@ -50,16 +64,17 @@ class Unsupported:
     t_ = _reshaping("t_")
     transpose_ = _reshaping("transpose_")
     unsqueeze_ = _reshaping("unsqueeze_")
-    as_strided = _absent("as_strided", "Write reshape, permute, expand or slices")
-    as_strided_ = _absent("as_strided_", "Write reshape, permute, expand or slices")
-    share_memory_ = _absent("share_memory_", "Smelt's workers are threads; leave the call out")
-    storage = _absent("storage", "Write x.numpy() for the values")
-    untyped_storage = _absent("untyped_storage", "Write x.numpy() for the values")
-    to_sparse = _absent("to_sparse", "Smelt has dense tensors only")
-    data_ptr = _absent("data_ptr", "Write x.numpy() for the values, or `is` to compare tensors")
 
     __round__ = _absent("__round__", "Write x.round(), or round(x.item())")
     __trunc__ = _absent("__trunc__", "Write x.trunc(), or int(x)")
+
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            message = f"a tensor has no attribute {name!r}"
+            if name.startswith("__"):  # a protocol of Python's asks
+                raise AttributeError(message)
+            raise MissingName(message + _hint(name))
 
     def cuda(self, *arguments: Any, **options: Any) -> NoReturn:
         """Raises ArgumentError: there is no device but the CPU."""

@@ -13,10 +13,10 @@ import numpy as np
 from numpy import asarray, ndarray
 
 from smelt import errors
-from smelt.dtypes import ALL, DType, bool_, float32, float64, int64
+from smelt.dtypes import ALL, DType, bool_, float32, float64, int32, int64
 from smelt.errors import DTypeError
 from smelt.ir.symbolic import is_symbolic
-from smelt.location import running
+from smelt.location import called_function, running
 from smelt.tracing.concretization import list_concretization_error
 from smelt.tracing.engine import EAGER, Data, context, current_engine, literal_array, quietly
 from smelt.tracing.origin import current_origin
@@ -64,7 +64,9 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
             raise
         ragged = "inhomogeneous" in str(error)
         reason = "lists in it differ in length" if ragged else str(error)
-        raise DTypeError(f"cannot make a tensor of {type(value).__name__}: {reason}") from None
+        name = called_function("")
+        what = f"cannot make a tensor of {type(value).__name__}: {reason}"
+        raise DTypeError(f"{name}: {what}" if name else what) from None
     if isinstance(value, np.ndarray):
         current_engine().note_array(value)
     return _Tensor(current_engine().literal(array, kind), kind)
@@ -175,8 +177,8 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
         return None
     known = _constants.get((number, key)) if number else None
     if known is None:
-        if dtype is int64 and not MIN_INT64 <= number <= MAX_INT64:
-            return None
+        if not dtype.is_float and number.bit_length() >= 8 * dtype.itemsize:
+            return None  # but for the lowest number, which takes the long way, it does not fit
         known = as_tensor(number, dtype)
         if number and number == number:  # 0.0 equals -0.0, and nan does not equal itself
             known.stored.flags.writeable = False
@@ -188,9 +190,15 @@ def _constant(number: Any, dtype: DType) -> Tensor | None:
 
 FLOATS = frozenset(filter(lambda dtype: dtype.is_float, ALL))
 MANY_CONSTANTS = 4096
-MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
 _constants: dict[tuple[Any, Any], Tensor] = {}
-_WEAK = {(float, float32), (int, float32), (float, float64), (int, float64), (int, int64)}
+_WEAK = {
+    (float, float32),
+    (int, float32),
+    (float, float64),
+    (int, float64),
+    (int, int32),
+    (int, int64),
+}
 
 
 class TapeEntry:

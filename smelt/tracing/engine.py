@@ -10,15 +10,17 @@ import contextvars
 import functools
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from smelt import errors
+from smelt.block import Block
 from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_dtype, promote
-from smelt.settings import follow
+from smelt.location import called_function
+from smelt.switches import Change, follow
 from smelt.tracing.interruption import Began
 
 if TYPE_CHECKING:
@@ -232,58 +234,41 @@ def current_engine() -> Engine:
     return context.engine if began is None or not began.is_interrupted() else EAGER
 
 
-def _check_nan(is_on: bool) -> None:
+def _check_nan(is_on: bool) -> Change:
     """Puts the checked engine in the place of the eager one, or takes it away; a trace, and whoever
     else computes in this thread, goes on.
     """
     from smelt.tracing.check_nan import CheckedEager  # loaded when it is needed
 
     if context.engine is EAGER or isinstance(context.engine, CheckedEager):
-        context.engine = CheckedEager() if is_on else EAGER
+        return context, {"engine": CheckedEager() if is_on else EAGER}
+    return context, {}
 
 
 follow("check_nan", _check_nan)
 
 
-@contextmanager
-def in_place_of_eager(engine: Eager) -> Iterator[None]:
+def in_place_of_eager(engine: Eager) -> AbstractContextManager[None]:
     """Within the block an engine that computes at once stands in the place of the present one, if
     that does too; a trace goes on.
     """
-    before = context.engine
-    if isinstance(before, Eager):
-        context.engine = engine
-    try:
-        yield
-    finally:
-        if isinstance(before, Eager):
-            context.engine = before
+    return Block(context, engine=engine) if isinstance(context.engine, Eager) else nullcontext()
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> Block:
     """Within the block no history is kept, so nothing computed there has a gradient.
 
     Also usable as a decorator.
     """
-    before, context.grad_enabled = context.grad_enabled, False
-    try:
-        yield
-    finally:
-        context.grad_enabled = before
+    return Block(context, grad_enabled=False)
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
+def enable_grad() -> Block:
     """Within the block history is kept, even inside `no_grad`."""
-    before, context.grad_enabled = context.grad_enabled, True
-    try:
-        yield
-    finally:
-        context.grad_enabled = before
+    return Block(context, grad_enabled=True)
 
 
-class set_grad_enabled:
+class set_grad_enabled(Block):
     """Says from here on whether history is kept; as a block, for its length only.
 
     Args:
@@ -293,14 +278,13 @@ class set_grad_enabled:
     def __init__(self, mode: bool) -> None:
         if not isinstance(mode, (bool, np.bool_)):
             raise errors.ArgumentTypeError(f"set_grad_enabled: give True or False, got {mode!r}")
+        super().__init__(context, grad_enabled=bool(mode))
         self._before = context.grad_enabled
         context.grad_enabled = bool(mode)
 
     def __enter__(self) -> None:
-        """Begins the block."""
-
-    def __exit__(self, *error: object) -> None:
-        context.grad_enabled = self._before
+        before = functools.partial(vars(context).update, {"grad_enabled": self._before})
+        self._begin(functools.partial(vars(context).update, self._values), before)
 
 
 def is_grad_enabled() -> bool:
@@ -313,27 +297,16 @@ def inference_mode(mode: bool = True) -> AbstractContextManager[None]:
     return no_grad() if mode else nullcontext()
 
 
-@contextmanager
-def using(engine: Engine) -> Iterator[None]:
+class using(Block):
     """Within the block operations of this thread go to `engine`."""
-    before = context.engine, context.began
-    # the frames above are of this generator and of its context manager
-    began = None if engine is EAGER else Began(sys._getframe(2))
-    try:
-        _switch(engine, began)
-        yield
-    finally:
-        _switch(*before)
 
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(context, engine=engine, began=None)
 
-def _switch(engine: Engine, began: Began | None) -> None:
-    """Makes an engine the current one, so that an interruption between the two finds a beginning
-    wherever the engine is another one than EAGER.
-    """
-    if began is None:
-        context.engine = engine
-    context.began = began
-    context.engine = engine
+    def __enter__(self) -> None:
+        if self._values["engine"] is not EAGER:
+            self._values["began"] = Began(sys._getframe(1))
+        super().__enter__()
 
 
 def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, DType]:
@@ -387,9 +360,11 @@ def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
         largest = max((part for part in array.flat if isinstance(part, int)), key=abs)
         return errors.DTypeError(f"the number {largest} does not fit any integer dtype")
+    name = called_function("")
+    hint = "; does a function, such as forward(), end without a return?" if value is None else ""
     return errors.DTypeError(
-        f"cannot make a tensor of {type(value).__name__}: give a number, nested lists of "
-        "numbers, a NumPy array or a Tensor"
+        f"{name}{': ' if name else ''}cannot make a tensor of {type(value).__name__}: give a "
+        f"number, nested lists of numbers, a NumPy array or a Tensor{hint}"
     )
 
 

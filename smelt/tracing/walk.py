@@ -8,12 +8,11 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 from smelt.errors import GradientError
 from smelt.ir.postorder import postorder
-from smelt.location import inside_derivative, inside_module, running
+from smelt.location import running
 from smelt.tracing.engine import EAGER, context, current_engine
 from smelt.tracing.hooks import hooked
 from smelt.tracing.origin import derivative_of
@@ -117,11 +116,15 @@ def reverse_walk(
         needs = tuple([id(operand) in needed for operand in entry.inputs])
         if True not in needs:
             continue
-        with _differentiating("backward", entry):
+        before = running.modules, running.derivative
+        try:
+            _name_rule("backward", entry)
             found = entry.op.vjp(gradient, needs, tensor, *entry.inputs, **entry.attributes)
             for operand, part in zip(entry.inputs, found, strict=True):
                 if part is not None and id(operand) in needed:
                     gradients.add(operand, part)
+        finally:
+            running.modules, running.derivative = before
     return gradients.settled()
 
 
@@ -138,14 +141,11 @@ def _leading_to(order: list[Tensor], wanted: set[int] | None) -> set[int]:
     return found
 
 
-def _differentiating(walk: str, entry: TapeEntry) -> AbstractContextManager[None]:
-    """Within the block a rule of an entry's operation runs; errors and nodes name it."""
-    if context.engine is EAGER or current_engine() is EAGER:
-        return inside_module(entry.module) if entry.module or running.modules else _NOWHERE
-    return inside_derivative(derivative_of(walk, entry.op.name, entry.origin), entry.module)
-
-
-_NOWHERE = nullcontext()  # no module runs, and none is entered
+def _name_rule(walk: str, entry: TapeEntry) -> None:
+    """Lets errors and nodes name the rule of an entry's operation that is about to run."""
+    running.modules = [entry.module] if entry.module else []
+    if context.engine is not EAGER and current_engine() is not EAGER:
+        running.derivative = derivative_of(walk, entry.op.name, entry.origin)
 
 
 def unbroadcast(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -186,15 +186,21 @@ def forward_walk(
 def _jvp(tensor: Tensor, moving: tuple[Tensor | None, ...]) -> Tensor | None:
     entry = tensor.tape_entry
     assert entry is not None
-    with _differentiating("forward derivative", entry):
+    before = running.modules, running.derivative
+    try:
+        _name_rule("forward derivative", entry)
         tangent = entry.op.jvp(moving, tensor, *entry.inputs, **entry.attributes)
         if tangent is not None and tangent.shape != tensor.shape:
             tangent = tangent.broadcast_to(tensor.shape)
+    finally:
+        running.modules, running.derivative = before
     return tangent
 
 
 def _check_unchanged(entry: TapeEntry, versions: Mapping[int, int] | None) -> None:
-    for operand, version in zip(entry.inputs, entry.versions, strict=True):
+    """Raises GradientError for an operand whose value the rules need, and which is another now."""
+    unread = 1 if entry.op.linear_operands == 1 else 0  # linear in one: they read the others only
+    for operand, version in list(zip(entry.inputs, entry.versions, strict=True))[unread:]:
         present = operand._version[0]
         if versions:
             present = versions.get(id(operand), present)

@@ -34,9 +34,9 @@ def evaluating(model: Any) -> Iterator[None]:
     """
     modules = list(model.modules()) if isinstance(model, Module) else []
     before = [(module, module.training) for module in modules]
-    if isinstance(model, Module):
-        model.eval()
     try:
+        if isinstance(model, Module):
+            model.eval()
         with no_grad():
             yield
     finally:

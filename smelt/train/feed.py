@@ -12,7 +12,8 @@ import numpy as np
 
 from smelt import tree
 from smelt.compiler.frontend.minibatches import shuffled_rows
-from smelt.data import DataLoader, Table, TensorDataset
+from smelt.data import DataLoader, Dataset, IterableDataset, Table, TensorDataset
+from smelt.data.table import as_table
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.random import Generator, get_rng_state, randint, set_rng_state
 from smelt.tensor import Tensor, as_tensor
@@ -147,7 +148,10 @@ class LoaderFeed(Feed):
     @property
     def batches(self) -> int | None:
         """How many batches a pass has, where the loader says so."""
-        return len(self.loader) if isinstance(self.loader, Sized) else None
+        try:
+            return len(self.loader) if isinstance(self.loader, Sized) else None
+        except TypeError:  # of a loader over a stream
+            return None
 
     @property
     def batch_size(self) -> int | None:
@@ -170,10 +174,18 @@ class LoaderFeed(Feed):
         now = get_rng_state()
         set_rng_state(place.generator)  # where a sampler draws from, when the pass begins
         self._pass = iter(self.loader)
-        for _ in itertools.islice(self._pass, place.done):
-            pass
         if place.done:
+            self._skip(place.done)
             set_rng_state(now)
+
+    def _skip(self, count: int) -> None:
+        """Goes over the first batches of the pass that has begun."""
+        if isinstance(self.loader, DataLoader):  # without making them
+            self.loader.load_state_dict({**self.loader.state_dict(), "batches": count})
+            self._pass = iter(self.loader)
+        else:
+            for _ in itertools.islice(self._pass, count):
+                pass
 
     def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
         """Makes steps by the loader's batches, one after the other."""
@@ -224,17 +236,14 @@ def feed_of(
         ArgumentError: the data are none of these, or empty, or smaller than a batch.
         ShapeError: arrays differ in their first extents.
     """
-    if isinstance(data, Table):
-        if target is None:
-            raise ArgumentError("fit: say which column of the table to predict, as target='price'")
-        data = data.dataset(target)
-    elif target is not None:
-        raise ArgumentError("fit: target= names columns of a Table; other data hold their target")
+    data = without_names(data, target)
     if isinstance(data, TensorDataset):
         data = data.tensors
     if isinstance(data, (tuple, dict)):
         _check_batch(batch_size, _common_rows(data))
         return MemoryFeed(tree.map(as_tensor, data), batch_size, shuffle, drop_last)
+    if isinstance(data, IterableDataset):
+        return LoaderFeed(DataLoader(data, batch_size, drop_last=drop_last), is_own=True)
     if isinstance(data, DataLoader) or not hasattr(data, "__getitem__"):
         if not hasattr(data, "__iter__"):
             raise ArgumentError(
@@ -249,6 +258,21 @@ def feed_of(
         return LoaderFeed(data)
     _check_batch(batch_size, len(data))
     return LoaderFeed(DataLoader(data, batch_size, shuffle, drop_last), is_own=True)
+
+
+def without_names(data: Any, target: str | Sequence[str] | None) -> Any:
+    """Returns a table as the data set of its columns; other data as they are.
+
+    Raises:
+        ArgumentError: a table without a target, or a target without a table.
+    """
+    if isinstance(data, Table) and target is None:
+        raise ArgumentError("fit: say which column of the table to predict, as target='price'")
+    if target is None:
+        return data
+    if isinstance(data, (tuple, list, dict, Dataset, IterableDataset, DataLoader)):
+        raise ArgumentError("fit: target= names columns of a table; other data hold their target")
+    return as_table(data).dataset(target)
 
 
 def _common_rows(data: Any) -> int:

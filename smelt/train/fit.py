@@ -13,7 +13,7 @@ from smelt.optim.lr_scheduler import ReduceLROnPlateau
 from smelt.optim.swa_utils import AveragedModel
 from smelt.random import manual_seed
 from smelt.tensor.checked import checked
-from smelt.train.feed import feed_of
+from smelt.train.feed import feed_of, without_names
 from smelt.train.history import Callback, History
 from smelt.train.interrupt import terminable
 from smelt.train.loop import Loop
@@ -68,8 +68,8 @@ def fit(
             whole batch, and returns the loss.
         optimizer: holds the model's parameters.
         data: arrays (n, ...) in a tuple, the target last, as `(x, y)` or `((x, mask), y)`; a
-            TensorDataset, a Table with `target`, a dataset; a DataLoader, or another iterable of
-            batches that can be iterated over for every pass.
+            TensorDataset, a dataset; a Table, or one of pandas, polars or Arrow, with `target`; a
+            DataLoader, or another iterable of batches that can be iterated over for every pass.
         epochs: passes over the data, or, with `steps_per_epoch`, so many steps each.
         steps: how many steps in all, in the place of `epochs`, or at most.
         steps_per_epoch: steps between two validations, where that shall not be a pass.
@@ -124,6 +124,8 @@ def fit(
         per_step = None
     update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate)
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
+    if validation is not None and not callable(validation):
+        validation = without_names(validation, target)
     validate, better = validation_of(averaged or model, loss, validation, metrics)
     plan = {
         "batch_size": batch_size,

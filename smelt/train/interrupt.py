@@ -27,14 +27,23 @@ def uninterrupted() -> Iterator[None]:
         return
     heard: list[tuple[int, FrameType | None]] = []
     before: dict[int, Handler] = {}
-    for caught in (signal.SIGINT, *ENDS):
-        handler = signal.getsignal(caught)
-        if callable(handler):
-            before[caught] = handler
-            signal.signal(caught, lambda *given: heard.append(given))
+    is_within = True
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if is_within:
+            heard.append((number, frame))
+        else:  # a signal that came before is about to end the program
+            before[number](number, frame)
+
     try:
+        for caught in (signal.SIGINT, *ENDS):
+            handler = signal.getsignal(caught)
+            if callable(handler):
+                before[caught] = handler
+                signal.signal(caught, hear)
         yield
     finally:
+        is_within = False
         for number, handler in before.items():
             signal.signal(number, handler)
     if heard:
@@ -48,9 +57,9 @@ def terminable() -> Iterator[None]:
     """
     main = threading.current_thread() is threading.main_thread()
     caught = [number for number in ENDS if main and signal.getsignal(number) is signal.SIG_DFL]
-    for number in caught:
-        signal.signal(number, _terminate)
     try:
+        for number in caught:
+            signal.signal(number, _terminate)
         yield
     finally:
         for number in caught:

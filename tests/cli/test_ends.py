@@ -14,7 +14,7 @@ import pytest
 
 import smelt
 from smelt.recipes import digits
-from smelt.train import read_metrics, read_model
+from smelt.train import read_checkpoint, read_metrics, read_model
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
@@ -33,7 +33,8 @@ def begun(folder: Path) -> subprocess.Popen[str]:
 
 
 def check_run(folder: Path) -> None:
-    assert read_metrics(folder)
+    read_metrics(folder)
+    assert read_checkpoint(folder)["step"] > 0
     read_model(folder, digits.make_model())
 
 

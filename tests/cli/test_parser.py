@@ -162,3 +162,15 @@ def test_commands_of_a_group_share_its_first_word(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         parser.parse_args(["hot"])
     assert "COMMAND" in capsys.readouterr().err
+
+
+def test_paths_are_those_that_the_user_means(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    parser = make_parser("cafe", "A cafe.", "1", [brew])
+    assert parser.parse_args(["brew", "tea", "~/cup"]).cups == [Path("/home/ada/cup")]
+    for wrong, message in (("", "an empty path"), ("~nobody-of-this-name/cup", "no home folder")):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["brew", "tea", wrong])
+        assert message in capsys.readouterr().err

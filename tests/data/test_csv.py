@@ -84,8 +84,9 @@ def test_other_signs_for_missing_values() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "empty CSV"),
-        (b"a,b\n1,2\n3,4,5\n", "more fields"),
+        (b"", "is empty"),
+        (b"a,b\n1,2\n3,4,5\n", r"row 1 .* has 3 fields, and the header has 2"),
+        (b"a,b\n\n1,2\n3\n", r"row 1 .* has 1 fields, and the header has 2"),
         (b"a,a\n1,2\n", "two columns are called 'a'"),
         (b"a\n\xff\xfe\n", "utf-8"),
     ],
@@ -97,8 +98,10 @@ def test_what_is_no_csv_file_is_refused(content: bytes, reason: str, tmp_path: P
 
 
 def test_a_field_of_another_type_is_refused() -> None:
-    with pytest.raises(FileError, match="could not parse `x` as dtype `i64` at column 'b'"):
-        read_csv(b"a,b\n1,x\n", types={"b": int})
+    with pytest.raises(FileError, match="column 'b', row 1 .*: x is no int64"):
+        read_csv(b"a,b\n1,2\n1,x\n", types={"b": int})
+    with pytest.raises(FileError, match="column 'b', row 0 .*: 2 is no boolean"):
+        read_csv(b"a,b\n1,2\n1,true\n", types={"b": bool})
 
 
 def test_unknown_settings_are_refused(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_the_next_address_helps_where_one_fails(server: str, tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_made_is_named_before_anything_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(FileError, match="cannot write"):
+    with pytest.raises(FileError, match="is no folder"):
         download(file_at("http://127.0.0.1:1/file"), tmp_path / "taken" / "file")
 
 

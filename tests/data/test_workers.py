@@ -234,7 +234,7 @@ def test_a_sample_that_raises_stop_iteration_is_an_error(workers: int) -> None:
 
     with pytest.raises(ArgumentError, match="sample 3 of a Exhausted raised StopIteration"):
         list(DataLoader(Exhausted(6), num_workers=workers))
-    with pytest.raises(ArgumentError, match="batch 0 raised StopIteration"):
+    with pytest.raises(ArgumentError, match="samples 0: collate_fn raised StopIteration"):
         list(DataLoader(Slow(6), num_workers=workers, collate_fn=lambda _: next(iter([]))))
 
 

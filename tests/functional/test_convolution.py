@@ -10,7 +10,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt.autodiff import gradcheck
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 
 RANDOM = np.random.default_rng(3)
 
@@ -176,7 +176,7 @@ def test_gradients_of_padding(mode: str) -> None:
     ("arguments", "error", "message"),
     [
         (((1,),), ArgumentError, "two whole numbers"),
-        (((1, 1.5),), ArgumentError, "two whole numbers"),
+        (((1, 1.5),), ArgumentTypeError, "must be a whole number"),
         (((1, 1), "mirror"), ArgumentError, "'mirror'"),
         (((0, 0, 0, 0, 1, 1),), ShapeError, "more axes"),
         (((3, 0), "reflect"), ShapeError, "axis 1"),

@@ -100,14 +100,6 @@ def test_the_largest_value_bounds_the_symbol() -> None:
     assert not holds(129)
 
 
-def test_looking_on_decides_nothing() -> None:
-    guards = Guards()
-    n = guards.symbol("n", 9)
-    with guards.paused():
-        assert n < 10
-    assert guards.test()(11)
-
-
 def test_division_by_what_may_be_zero_is_guarded() -> None:
     guards = Guards()
     n = guards.symbol("n", 9)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import time
+
 import pytest
 
 import smelt
@@ -113,3 +117,34 @@ def test_sequential_passes_a_pair_to_a_module_that_takes_it() -> None:
 
     model = nn.Sequential(nn.GRU(4, 8), First(), nn.Linear(8, 2))
     assert model(smelt.ones(1, 3, 4)).shape == (1, 3, 2)
+
+
+def test_a_long_container_takes_a_time_that_grows_with_its_length() -> None:
+    def seconds(length: int) -> float:
+        held, start = nn.ModuleList(), time.process_time()
+        for _ in range(length):
+            held.append(layer)
+        return time.process_time() - start
+
+    layer = nn.ReLU()
+    assert min(seconds(4000) for _ in range(3)) < 10 * min(seconds(1000) for _ in range(3))
+
+
+def test_what_a_container_holds_is_what_its_attributes_hold() -> None:
+    layers = nn.ModuleList([nn.ReLU(), nn.Tanh(), nn.ReLU()])
+    other = copy.copy(layers)
+    setattr(layers, "1", nn.Sigmoid())
+    layers.append(nn.Tanh())
+    del layers[0]
+    assert [type(layer) for layer in layers] == [nn.Sigmoid, nn.ReLU, nn.Tanh]
+    assert [type(layer) for layer in layers.children()] == [nn.Sigmoid, nn.ReLU, nn.Tanh]
+    assert [type(layer) for layer in other] == [nn.ReLU, nn.Tanh, nn.ReLU]
+    copied = copy.deepcopy(layers)
+    assert all(a is b for a, b in zip(copied, copied.children(), strict=True))
+    named = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+    named["a"] = nn.Tanh()
+    del named["b"]
+    assert list(named.keys()) == ["a"]
+    assert isinstance(named["a"], nn.Tanh)
+    restored = pickle.loads(pickle.dumps(named))
+    assert list(restored) == ["a"]

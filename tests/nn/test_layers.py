@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 import smelt
+import smelt.nn.functional as F
 from smelt import errors, nn
 from tests.references import sequence_cases
-from tests.references.layer_cases import CONVOLUTIONS, LAYERS, POOLS, moving
+from tests.references.layer_cases import CONVOLUTIONS, LAYERS, PADS, POOLS, moving
 from tests.references.running import on
 
 KNOWN = dict(np.load(pathlib.Path(__file__).parents[1] / "references" / "layers.npz"))
 COMPILED = (
     "Linear", "Embedding-padding", "LayerNorm", "GroupNorm", "BatchNorm1d",
-    "CrossEntropyLoss-smooth", *CONVOLUTIONS, *POOLS,
+    "CrossEntropyLoss-smooth", "InstanceNorm1d-alone", "InstanceNorm2d", "RMSNorm",
+    "PixelShuffle", "Softshrink", *CONVOLUTIONS, *POOLS, *PADS,
 )  # fmt: skip
 OURS = (  # what PyTorch does not have, tested in files of its own
     "BasicBlock ClassToken Decoded EncoderDecoder HeunBlock LearnedPositions ManyToMany ManyToOne "
@@ -79,7 +81,8 @@ def test_every_layer_has_a_case() -> None:
     tools = {"Module", "ModuleDict", "ModuleList", "ParameterList", "Sequential"}
     tools |= {"Buffer", "Parameter"}
     classes = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    elsewhere = {"Dropout", "TransformerDecoder", "TransformerEncoder"}  # in other cases
+    elsewhere = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d"}  # in other cases
+    elsewhere |= {"TransformerDecoder", "TransformerEncoder"}
     ours = set(OURS.split())
     kinds = {case[0] for case in (*LAYERS.values(), *sequence_cases.LAYERS.values())}
     assert kinds >= classes - tools - elsewhere - ours
@@ -204,3 +207,66 @@ def test_empty_extents_are_allowed() -> None:
     assert nn.Linear(0, 3)(smelt.ones(2, 0)).shape == (2, 3)
     assert nn.Linear(3, 0)(smelt.ones(2, 3)).shape == (2, 0)
     assert nn.Linear(3, 2)(smelt.ones(0, 3)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, float("inf")])
+def test_embedding_shortens_what_it_reads(norm_type: float, compiled: bool) -> None:
+    rows = np.array([[3.0, 4.0], [0.3, 0.4], [6.0, -8.0], [0.0, 0.0], [5.0, 1.0]])
+    layer = nn.Embedding(5, 2, padding_idx=3, max_norm=1.0, norm_type=norm_type, dtype="float64")
+    layer.load_state_dict({"weight": smelt.tensor(rows)})
+
+    def run(first: smelt.Tensor, second: smelt.Tensor) -> tuple[smelt.Tensor, smelt.Tensor | None]:
+        loss = (layer(first) ** 2).sum() + (layer(second) ** 3).sum()  # two look-ups, one backward
+        loss.backward()
+        return loss, layer.weight.grad
+
+    with smelt.settings(compile=compiled):
+        loss, gradient = smelt.compile(run)(smelt.tensor([[0, 1], [0, 3]]), smelt.tensor([2, 0]))
+    lengths = np.linalg.norm(rows, norm_type, axis=1, keepdims=True)
+    short = np.where(lengths > 1, rows / (lengths + 1e-7), rows)
+    expected = np.array([*short[:4], rows[4]])  # 4 is not read
+    np.testing.assert_allclose(layer.weight.numpy(), expected, rtol=1e-12)
+    counts, cubes = np.array([[2], [1], [0], [0], [0]]), np.array([[1], [0], [1], [0], [0]])
+    assert loss.item() == pytest.approx((counts * expected**2 + cubes * expected**3).sum())
+    assert gradient is not None
+    slopes = counts * 2 * expected + cubes * 3 * expected**2
+    np.testing.assert_allclose(gradient.numpy(), slopes, rtol=1e-12)
+
+
+def test_embedding_of_a_computed_table_leaves_it_as_it_is() -> None:
+    table = smelt.tensor([[3.0, 4.0]], requires_grad=True)
+    found = F.embedding(smelt.tensor([0]), table * 2, max_norm=1.0)
+    assert found.tolist()[0] == pytest.approx([0.6, 0.8])
+    found.sum().backward()
+    assert table.grad is not None
+    assert table.grad.tolist() == [[2, 2]]
+    assert table.tolist() == [[3, 4]]
+    with pytest.raises(errors.ArgumentError, match="max_norm must not be negative"):
+        F.embedding(smelt.tensor([0]), table, max_norm=-1.0)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 4), (2, 3, 0), (0, 3, 2, 2)])
+def test_batch_norm_of_no_values_has_no_gradient(shape: tuple[int, ...], compiled: bool) -> None:
+    kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d}[len(shape)]
+    layer = kind(3)
+
+    def run(x: smelt.Tensor) -> tuple[smelt.Tensor, smelt.Tensor | None]:
+        y = layer(x)
+        y.sum().backward()
+        return y, layer.weight.grad
+
+    with smelt.settings(compile=compiled):
+        y, gradient = smelt.compile(run)(smelt.ones(shape))
+    assert y.shape == shape
+    assert gradient is not None
+    assert gradient.tolist() == [0, 0, 0]
+    assert layer.running_mean.tolist() == [0, 0, 0]
+    assert layer.running_var.tolist() == [1, 1, 1]
+
+
+def test_running_statistics_are_captured_and_no_arguments() -> None:
+    step = smelt.compile(lambda x, mean, var: F.batch_norm(x, mean, var, training=True))
+    with pytest.raises(errors.TraceError, match="is an argument of the compiled step"):
+        step(smelt.ones(4, 3), smelt.zeros(3), smelt.ones(3))

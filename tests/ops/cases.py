@@ -521,7 +521,7 @@ def other_cases() -> Iterator[Case]:
         yield Case("window_put", both, put, _window_put, NUMBERS, fixed=fixed)
     for shape in ((2, 3), (0,), (), (70,)):
         yield Case("detach", (shape,), {}, np.copy, smooth=False)
-    for shape in ((3, 4), (5,), (2, 0), (1,), (3, 7), (33,)):
+    for shape in ((3, 4), (5,), (2, 0), (1,), (3, 7), (33,), (2, 64), (130,)):
 
         def reference(x):
             return np.argsort(x, -1, kind="stable")

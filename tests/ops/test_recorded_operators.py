@@ -23,7 +23,10 @@ CASES = json.loads(str(FOUND["cases"]))
 NAMES = sorted({case["name"] for case in CASES})
 ROOMS = {"smelt": smelt, "F": F, "Tensor": Tensor}
 # what a trace cannot give: Python's numbers, and new contents of statistics that are arguments
-EAGER_ONLY = {"item", "allclose", "equal", "nn.functional.batch_norm"}
+EAGER_ONLY = {"item", "allclose", "equal"}
+EAGER_ONLY |= {"nn.functional.batch_norm", "nn.functional.instance_norm"}
+# nor shapes that depend on values
+EAGER_ONLY |= {"argwhere", "nonzero", "unique", "nn.functional.one_hot"}
 
 
 def decoded(tree, tensors):

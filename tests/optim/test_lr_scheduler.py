@@ -176,7 +176,7 @@ def test_changed_setting_shows_in_the_fingerprint() -> None:
         (lambda o: lr_scheduler.StepLR(o, 0), "step_size must be positive"),
         (lambda o: lr_scheduler.StepLR(o, 5, last_epoch=3), "has no initial_lr"),
         (lambda o: lr_scheduler.StepLR(o, 5, last_epoch=-2), "last_epoch must be"),
-        (lambda o: lr_scheduler.ConstantLR(o, 1.5), r"factor must lie in \[0.0, 1.0\]"),
+        (lambda o: lr_scheduler.ConstantLR(o, 1.5), r"factor must lie in \[0, 1\]"),
         (lambda o: lr_scheduler.LinearLR(o, 2.0), "start_factor must lie in"),
         (lambda o: lr_scheduler.MultiplicativeLR(o, [3]), "must be a function, got a int"),
         (lambda o: lr_scheduler.ChainedScheduler([]), "no schedules"),

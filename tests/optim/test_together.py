@@ -17,6 +17,10 @@ MADE = [
     lambda params: optim.SGD(params, lr=0.1, momentum=0.9, nesterov=True),
     lambda params: optim.RMSprop(params, lr=0.1, centered=True, momentum=0.5),
     lambda params: optim.Adagrad(params, lr=0.1, lr_decay=0.1, maximize=True),
+    lambda params: optim.Adamax(params, lr=0.1, weight_decay=0.01),
+    lambda params: optim.Adadelta(params, lr=0.1),
+    lambda params: optim.RAdam(params, lr=0.1),
+    lambda params: optim.Rprop(params, lr=0.1),
 ]
 
 

@@ -23,11 +23,12 @@ from tests.oracle.translate import DTYPES, Untranslatable, shown, tensors_in, to
 # only shapes and dtypes can be compared: of random numbers, and of memory as it was found
 RANDOM = {
     *"exponential uniform normal randn randn_like rand_like randint multinomial".split(),
-    *"bernoulli nn.functional.dropout empty empty_like new_empty".split(),
+    *"bernoulli nn.functional.dropout nn.functional.dropout2d nn.functional.dropout3d".split(),
+    *"empty empty_like new_empty".split(),
 }
 CHANGING = {"zero_", "normal.in_place", "exponential", "uniform"}  # have no form but in place
 # what a trace cannot give: Python's numbers and bools, and shapes that values decide
-EAGER_ONLY = {"item", "allclose", "equal"}
+EAGER_ONLY = {"item", "allclose", "equal", "argwhere", "nonzero", "unique"}
 # the database hands these arguments over in an order of its own
 ORDER: dict[str, Callable[..., Any]] = {
     "where": lambda x, condition, other: (condition, x, other),

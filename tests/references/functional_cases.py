@@ -75,10 +75,12 @@ def _each_reduction(function, arguments, **options):
 
 for _name in (
     "relu", "relu6", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "tanh",
-    "sigmoid", "logsigmoid", "leaky_relu", "hardtanh", "hardsigmoid", "hardswish",
+    "sigmoid", "logsigmoid", "leaky_relu", "hardtanh", "hardsigmoid", "hardswish", "hardshrink",
+    "softshrink", "tanhshrink",
 ):  # fmt: skip
     _case(_name, ["grid"])
 _case("gelu", ["grid"], approximate="tanh")
+_case("threshold", ["grid"], threshold=0.5, value=20.0)
 _case("elu", ["grid"], alpha=0.7)
 _case("celu", ["grid"], alpha=0.5)  # PyTorch rounds alpha to float32
 _case("leaky_relu", ["grid"], negative_slope=0.2)
@@ -110,6 +112,11 @@ _each_reduction("binary_cross_entropy_with_logits", ["extreme", "fixed_bits"])
 _case("binary_cross_entropy_with_logits", ["zeros", "fixed_bits"], reduction="none")
 _case("binary_cross_entropy_with_logits", ["logits", "fixed_bits", "fixed_weight"])
 _case("binary_cross_entropy_with_logits", ["logits", "fixed_bits"], pos_weight="fixed_weight")
+_case("pairwise_distance", ["logits", "other"])
+_case("pairwise_distance", ["logits", "other"], p=1.0, eps=0.5, keepdim=True)
+_case("instance_norm", ["image"])
+_case("instance_norm", ["image"], weight="scale4", bias="shift4", eps=0.1)
+_case("instance_norm", ["image", "fixed_mean", "fixed_var"], use_input_stats=False, weight="scale4")
 _each_reduction("soft_margin_loss", ["logits", "fixed_signs"])
 
 for _labels in ("fixed_labels", "fixed_gaps"):

@@ -24,6 +24,10 @@ ACTIVATIONS = {
     "Mish": {},
     "SELU": {},
     "Softsign": {},
+    "Tanhshrink": {},
+    "Hardshrink": {"lambd": 0.4},
+    "Softshrink": {"lambd": 0.3},
+    "Threshold": {"threshold": 0.1, "value": -2.0},
     "Hardsigmoid": {},
     "Hardswish": {},
     "GELU": {"approximate": "tanh"},
@@ -71,6 +75,24 @@ CONVOLUTIONS = {
     ),
 }  # fmt: skip
 
+PADS = {
+    f"{kind}Pad{n}d{end}": (f"{kind}Pad{n}d", {"padding": padding, **more}, shape)
+    for kind, more in (
+        ("Zero", {}),
+        ("Constant", {"value": 1.5}),
+        ("Reflection", {}),
+        ("Replication", {}),
+        ("Circular", {}),
+    )
+    for n, end, padding, shape in (
+        (1, "", 2, (2, 3, 4)),
+        (1, "-alone", (0, 1), (3, 4)),
+        (2, "", (1, 2, 0, 1), (2, 3, 4, 3)),
+        (2, "-alone", 1, (3, 4, 3)),
+        (3, "", (1, 0, 0, 1, 1, 1), (1, 2, 3, 2, 3)),
+    )
+}
+
 POOLS = {
     "MaxPool1d": ({"kernel_size": 3}, SERIES),
     "MaxPool1d-all": (
@@ -108,6 +130,25 @@ LAYERS = {
         for name, (settings, shape) in CONVOLUTIONS.items()
     },
     **{name: (name.split("-")[0], settings, [shape]) for name, (settings, shape) in POOLS.items()},
+    **{name: (kind, settings, [shape]) for name, (kind, settings, shape) in PADS.items()},
+    "InstanceNorm1d": ("InstanceNorm1d", {"num_features": 3}, [(2, 3, 4)]),
+    "InstanceNorm1d-alone": ("InstanceNorm1d", {"num_features": 3, "affine": True}, [(3, 4)]),
+    "InstanceNorm2d": (
+        "InstanceNorm2d",
+        {"num_features": 3, "affine": True, "track_running_stats": True, "momentum": 0.3},
+        [(2, 3, 4, 5)],
+    ),
+    "InstanceNorm3d": ("InstanceNorm3d", {"num_features": 2, "eps": 1e-2}, [(2, 2, 2, 3, 2)]),
+    "RMSNorm": ("RMSNorm", {"normalized_shape": (3, 4)}, [(5, 3, 4)]),
+    "RMSNorm-plain": (
+        "RMSNorm",
+        {"normalized_shape": 4, "eps": 1e-2, "elementwise_affine": False},
+        [(5, 3, 4)],
+    ),
+    "PixelShuffle": ("PixelShuffle", {"upscale_factor": 3}, [(2, 18, 2, 1)]),
+    "PixelUnshuffle": ("PixelUnshuffle", {"downscale_factor": 2}, [(3, 2, 4)]),
+    "Softmax2d": ("Softmax2d", {}, [(2, 3, 2, 2)]),
+    "PairwiseDistance": ("PairwiseDistance", {"p": 3.0, "eps": 0.1, "keepdim": True}, [X, X]),
     "GroupNorm": ("GroupNorm", {"num_groups": 2, "num_channels": 4}, [IMAGE]),
     "GroupNorm-plain": (
         "GroupNorm",
@@ -150,6 +191,16 @@ LAYERS = {
     "BatchNorm2d": ("BatchNorm2d", {"num_features": 3, "momentum": 0.3}, [(2, 3, 4, 5)]),
     "Flatten": ("Flatten", {}, [(2, 3, 4)]),
     "Unflatten": ("Unflatten", {"dim": 1, "unflattened_size": (2, -1)}, [(3, 6, 2)]),
+    "Upsample": ("Upsample", {"scale_factor": 1.7, "mode": "linear"}, [(2, 3, 5)]),
+    "Upsample-corners": (
+        "Upsample",
+        {"size": (7, 3), "mode": "bilinear", "align_corners": True},
+        [(2, 3, 4, 5)],
+    ),
+    "Upsample-area": ("Upsample", {"size": (3, 7), "mode": "area"}, [(2, 3, 4, 5)]),
+    "Upsample-exact": ("Upsample", {"size": 7, "mode": "nearest-exact"}, [(2, 3, 5)]),
+    "UpsamplingNearest2d": ("UpsamplingNearest2d", {"scale_factor": 1.5}, [(2, 3, 4, 5)]),
+    "UpsamplingBilinear2d": ("UpsamplingBilinear2d", {"size": (6, 9)}, [(2, 3, 4, 5)]),
     "Identity": ("Identity", {}, [X]),
     "GELU-exact": ("GELU", {}, [X]),
     **{name: (name, settings, [X]) for name, settings in ACTIVATIONS.items()},

@@ -31,6 +31,35 @@ OPTIMIZERS = {
         "Adagrad",
         {"lr": 0.3, "lr_decay": 0.05, "weight_decay": 0.1, "initial_accumulator_value": 0.2},
     ),
+    "adamax": ("Adamax", {"lr": 0.05}),
+    "adamax-all": (
+        "Adamax",
+        {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
+    ),
+    "adamax-maximize": ("Adamax", {"lr": 1e-3, "maximize": True}),
+    "adadelta": ("Adadelta", {"lr": 0.5}),
+    "adadelta-all": ("Adadelta", {"rho": 0.7, "eps": 1e-3, "weight_decay": 0.1}),
+    "adadelta-maximize": ("Adadelta", {"lr": 0.01, "maximize": True}),
+    "nadam": ("NAdam", {"lr": 0.05}),
+    "nadam-all": (
+        "NAdam",
+        {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.1},
+    ),
+    "nadam-decoupled": (
+        "NAdam",
+        {"lr": 0.02, "weight_decay": 0.3, "decoupled_weight_decay": True},
+    ),
+    "nadam-maximize": ("NAdam", {"lr": 1e-3, "maximize": True}),
+    "radam": ("RAdam", {"lr": 0.05}),
+    "radam-all": ("RAdam", {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    "radam-decoupled": (
+        "RAdam",
+        {"lr": 0.02, "weight_decay": 0.3, "decoupled_weight_decay": True},
+    ),
+    "radam-maximize": ("RAdam", {"lr": 1e-3, "maximize": True}),
+    "rprop": ("Rprop", {"lr": 0.01}),
+    "rprop-all": ("Rprop", {"etas": (0.3, 1.5), "step_sizes": (1e-3, 0.1)}),
+    "rprop-maximize": ("Rprop", {"lr": 1e-3, "maximize": True, "step_sizes": (1e-6, 1e-2)}),
     "adagrad-maximize": ("Adagrad", {"lr": 1e-3, "maximize": True}),
 }
 

@@ -16,7 +16,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "clamp_max_": (0.6,), "clamp_min_": (0.3,), "clip_": (0.3, 0.6), "div_": (2.0,),
     "fill_": (2.0,), "lerp_": (2.0, 0.5), "masked_fill_": (smelt.tensor([True, False]), 3.0),
     "mul_": (2.0,), "pow_": (2.0,), "scatter_add_": (0, smelt.tensor([0, 0]), smelt.ones(2)),
-    "sub_": (2.0,), "addmm_": (smelt.ones(2, 3), smelt.ones(3, 2)), "atan2_": (0.3,),
+    "scatter_": (0, smelt.tensor([1]), 2.0), "sub_": (2.0,), "atan2_": (0.3,),
+    "addmm_": (smelt.ones(2, 3), smelt.ones(3, 2)),
     "cumprod_": (0,), "cumsum_": (0,), "divide_": (2.0,), "floor_divide_": (0.2,),
     "logical_and_": (0.0,), "logical_or_": (0.0,), "multiply_": (2.0,), "remainder_": (0.2,),
     "subtract_": (2.0,), "true_divide_": (2.0,),
@@ -133,3 +134,20 @@ def test_what_a_state_cannot_hold_is_refused() -> None:
             weight.unsqueeze_(0)
         with pytest.raises(AssignmentError, match="keeps its shape"):
             weight.t_()
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        (0, r"x = x\.at\[0\]\.set\(v\)"),
+        ((slice(None), slice(0, None, 2)), r"x\.at\[:, 0::2\]"),
+        ((None, ..., -1), r"x\.at\[None, \.\.\., -1\]"),
+        (smelt.ones(3) > 0, r"x\.at\[mask\]"),
+        ([0, 1], r"x\.at\[i\]"),
+    ],
+)
+def test_an_assignment_to_items_says_what_to_write(index: Any, words: str) -> None:
+    with pytest.raises(AssignmentError, match=words):
+        smelt.zeros(3, 4)[index] = 1.0
+    with smelt.no_grad(), pytest.raises(AssignmentError, match=r"x\.copy_\(.*under smelt.no_grad"):
+        nn.Parameter(smelt.zeros(3, 4))[index] = 1.0

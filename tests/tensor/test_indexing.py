@@ -1,5 +1,7 @@
 """Indexing against NumPy, changed copies, gather and scatter, and their errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -339,3 +341,67 @@ def test_a_mask_in_a_compiled_step_is_refused():
 def test_a_slice_without_a_step_is_refused():
     with pytest.raises(ArgumentError, match="step of a slice"):
         tensor(X)[::0]
+
+
+@pytest.mark.parametrize("change", ["set", "add"])
+@pytest.mark.parametrize("value", [0.5, [1.0, 2.0, 3.0]])
+def test_a_mask_changes_elements_within_a_step(change: str, value: Any) -> None:
+    x = smelt.tensor([[1.0, -2.0, 3.0], [-0.0, 5.0, float("nan")]])
+    mask = x > 0 if isinstance(value, float) else smelt.tensor([False, True])
+
+    def changed(x: smelt.Tensor, mask: smelt.Tensor) -> smelt.Tensor:
+        return getattr(x.at[mask], change)(smelt.tensor(value))
+
+    expected = x.numpy().copy()
+    expected[mask.numpy()] = np.array(value) + (expected[mask.numpy()] if change == "add" else 0)
+    for found in (changed(x, mask), smelt.compile(changed)(x, mask)):
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_a_mask_in_a_step_says_what_to_write() -> None:
+    for choose in (lambda x: x[x > 0], lambda x: x.at[x > 0].set(smelt.ones(2))):
+        with pytest.raises(TraceError, match=r"smelt.where\(mask, x, other\).*at\[mask\].*mean"):
+            smelt.compile(choose)(smelt.ones(2, 3))
+    with pytest.raises(ShapeError, match="a mask"):
+        smelt.compile(lambda x, m: x.at[m].set(0.0))(smelt.ones(2, 3), smelt.ones(3) > 0)
+
+
+def test_what_is_linear_in_a_tensor_has_its_derivative_after_a_change() -> None:
+    table = smelt.nn.Parameter(smelt.ones(3, 2))
+    found = table.index_select(0, smelt.tensor([1])) * 3
+    with smelt.no_grad():
+        table.copy_(table * 2)
+    found.sum().backward()
+    assert table.grad is not None
+    assert table.grad.tolist() == [[0, 0], [3, 3], [0, 0]]
+
+
+def test_scatter_puts_values_by_place() -> None:
+    x, index = smelt.zeros(2, 3), tensor([[2, 0], [1, 1]])
+    assert x.scatter(1, index, 1.0).tolist() == [[1, 0, 1], [0, 1, 0]]
+    src = smelt.arange(6.0).reshape(2, 3)
+    assert x.scatter(0, tensor([[1, 0, 1]]), src).tolist() == [[0, 1, 0], [0, 0, 2]]
+    assert smelt.scatter(x, 1, index, src, reduce="add").tolist() == [[1, 0, 0], [0, 7, 0]]
+    flags = smelt.zeros(3, dtype=smelt.bool_).scatter(0, tensor([1]), True)
+    assert flags.tolist() == [False, True, False]
+    twice = smelt.compile(lambda s: x.scatter(1, index, s))
+    for call in (lambda: x.scatter(1, index, src), lambda: twice(src)):
+        with pytest.raises(ArgumentError, match="twice"):
+            call()
+    with pytest.raises(ArgumentError, match="reduce"):
+        x.scatter(1, index, src, reduce="mean")
+    by_x, by_src = grad(lambda x, s: (x.scatter(0, tensor([1, 0]), s) ** 2).sum(), (0, 1))(
+        tensor([1.0, 2.0, 3.0]), tensor([4.0, 5.0])
+    )
+    assert by_x.tolist() == [0, 0, 6]
+    assert by_src.tolist() == [8, 10]
+
+
+def test_a_mask_is_set_to_one_number_in_a_compiled_step() -> None:
+    x = tensor([[1.0, -2.0], [-3.0, 4.0]])
+    step = smelt.compile(lambda x: x.at[x < 0].set(0.0))
+    assert step(x).tolist() == x.at[x < 0].set(0.0).tolist() == [[1, 0], [0, 4]]
+    rows = smelt.compile(lambda x, keep: x.at[keep].set(9.0))
+    assert rows(x, tensor([True, False])).tolist() == [[9, 9], [-3, 4]]
+    with pytest.raises(ShapeError, match="mask"):
+        x.at[tensor([True, False, True])].set(0.0)

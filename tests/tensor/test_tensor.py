@@ -206,7 +206,7 @@ def test_leaving_for_python():
 
 def test_assignment_names_the_alternative():
     x = tensor([1.0])
-    with pytest.raises(TypeError, match=r"x\.at\[i\]\.set"):
+    with pytest.raises(TypeError, match=r"x\.at\[0\]\.set"):
         x[0] = 2
 
 

@@ -12,7 +12,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
-from smelt.data import DataLoader, Table, TensorDataset
+from smelt.data import DataLoader, IterableDataset, Table, TensorDataset
 from smelt.errors import ArgumentError, DTypeError, FileError, ShapeError, StateError
 from smelt.optim.swa_utils import AveragedModel
 
@@ -56,8 +56,27 @@ def test_a_table_trains_by_the_names_of_its_columns() -> None:
     np.testing.assert_allclose(found, numbers(trained((X, Y))), rtol=1e-6)
     with pytest.raises(ArgumentError, match="which column .* target='price'"):
         trained(table)
-    with pytest.raises(ArgumentError, match="target= names columns of a Table"):
+    with pytest.raises(ArgumentError, match="target= names columns of a table"):
         trained((X, Y), target="price")
+
+
+def test_a_data_frame_trains_as_a_table_does() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"a": X[:, 0], "b": X[:, 1], "price": Y[:, 0]})
+    found = numbers(trained(frame, target="price", validation=frame))
+    np.testing.assert_allclose(found, numbers(trained((X, Y))), rtol=1e-6)
+
+
+class Stream(IterableDataset):
+    """The samples, one after the other; how many there are it does not say."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return zip(X, Y, strict=True)
+
+
+@pytest.mark.parametrize("data", [Stream(), DataLoader(Stream(), batch_size=8, num_workers=2)])
+def test_a_stream_trains_in_batches(data: Any) -> None:
+    np.testing.assert_allclose(numbers(trained(data)), numbers(trained((X, Y))), rtol=1e-6)
 
 
 class Masked(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from typing import Any
 
 import pytest
 
@@ -42,3 +43,28 @@ def test_other_threads_do_not_touch_the_signal() -> None:
     thread.start()
     thread.join()
     assert found == [signal.default_int_handler]
+
+
+def test_signals_are_heard_though_another_interrupts_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restored, heard = [], []
+    handler = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    set_handler = signal.signal
+
+    def interrupted(number: int, new: Any) -> Any:
+        restored.append(set_handler(number, new))
+        if len(restored) == 3:  # SIGINT has its handler again, SIGTERM has not
+            signal.raise_signal(signal.SIGINT)
+        return restored[-1]
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(signal, "signal", interrupted)
+            with pytest.raises(KeyboardInterrupt), uninterrupted():
+                pass
+        signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)

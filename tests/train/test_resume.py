@@ -20,7 +20,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
-from smelt.data import Augmented, DataLoader, TensorDataset
+from smelt.data import Augmented, DataLoader, IterableDataset, TensorDataset
 from smelt.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
 RESUMES = int(os.environ.get("SMELT_RESUMES", "3"))
@@ -93,6 +93,16 @@ class Batches:
             yield smelt.tensor(self.x[n : n + SIZE]) + noise, self.y[n : n + SIZE]
 
 
+class Stream(IterableDataset):
+    """The samples, in order; how many there are it does not say."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.x, self.y = x, y
+
+    def __iter__(self) -> Iterator[Any]:
+        return zip(self.x, self.y, strict=True)
+
+
 DATA: dict[str, Callable[..., Any]] = {
     "arrays": lambda x, y: (x, y),
     "accumulated": lambda x, y: (x, y),
@@ -100,6 +110,7 @@ DATA: dict[str, Callable[..., Any]] = {
     "loader": lambda x, y: DataLoader(TensorDataset(x, y), SIZE, shuffle=True, num_workers=2),
     "seeded loader": lambda x, y: DataLoader(TensorDataset(x, y), SIZE, shuffle=True, seed=5),
     "iterable": lambda x, y: Batches(x, y),
+    "stream": lambda x, y: Stream(x, y),
 }
 
 

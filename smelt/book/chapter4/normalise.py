@@ -61,7 +61,7 @@ def normalise_columns(page: Page) -> None:
             for name, facts in zip(NAMES, column_facts(written), strict=True)
         ],
     )
-    z, u = standardise.apply(x).numpy(), min_max.apply(x).numpy()
+    z, u = standardise.transform(x).numpy(), min_max.transform(x).numpy()
     page.print("first row      ", x.numpy()[0])
     page.print("  standardised ", z[0].round(4))
     page.print("  min-max      ", u[0].round(4))
@@ -84,13 +84,13 @@ def claim_standardised(
 ) -> None:
     """The fitted numbers are NumPy's; afterwards means are 0, deviations 1; it can be undone."""
     error = max(
-        np.abs(np.asarray(fitted.mean) - written.mean(0)).max(),
-        np.abs(np.asarray(fitted.std) - written.std(0)).max(),
+        np.abs(np.asarray(fitted.mean_) - written.mean(0)).max(),
+        np.abs(np.asarray(fitted.scale_) - written.std(0)).max(),
     )
     page.claim("mean and std as NumPy's", "error < 1e-4", error, error < 1e-4)
     off = max(np.abs(z.mean(0)).max(), np.abs(z.std(0) - 1).max())
     page.claim("standardised: means 0, deviations 1", "off by < 1e-5", off, off < 1e-5)
-    back = np.abs(np.asarray(fitted.inverse(z)) - written).max()
+    back = np.abs(np.asarray(fitted.inverse_transform(z)) - written).max()
     page.claim("standardising can be undone", "error < 1e-4", back, back < 1e-4)
 
 
@@ -100,7 +100,7 @@ def claim_min_max(
     """Each column now begins at exactly 0 and ends at exactly 1."""
     ends = [float(u.min()), float(u.max()), float(u.min(0).max()), float(u.max(0).min())]
     page.claim("min-max: every column from 0 to 1", [0, 1, 0, 1], ends, ends == [0, 1, 0, 1])
-    back = np.abs(np.asarray(fitted.inverse(u)) - written).max()
+    back = np.abs(np.asarray(fitted.inverse_transform(u)) - written).max()
     page.claim("min-max can be undone", "error < 1e-4", back, back < 1e-4)
 
 

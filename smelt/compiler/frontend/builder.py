@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.artifacts import Times, Traced
+from smelt.compiler.artifacts import ResultTree, Times, Traced
 from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
 from smelt.compiler.frontend.signature import Call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
+from smelt.compiler.frontend.uncalled import warn_of_uncalled
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
-from smelt.errors import TraceError
-from smelt.ir.symbolic import is_symbolic
+from smelt.errors import SmeltError, TraceError
 from smelt.settings import settings
+from smelt.short_traceback import render_in_short
 from smelt.tensor import Tensor
+from smelt.tensor.checked import misfit
 
 _LEAF = tree.flatten(0)[1]
 StandIns = Callable[[Tracer], Callable[[Tensor], Tensor]]  # what stands for arguments in a trace
@@ -51,6 +53,7 @@ class Builder:
 
     def trace(self, call: Call, stand_ins: StandIns = placeholders) -> Trace:
         """Traces the function as it is called, on what stands for its tensors."""
+        warn_of_uncalled(self.function)
         start = time.perf_counter()
         closure, tracer, traced = self._settled(functools.partial(self._run, call, stand_ins))
         return Trace(tracer, traced, Guards(traced, closure), Times(time.perf_counter() - start))
@@ -97,19 +100,21 @@ class Builder:
     ) -> tuple[list[Tensor], Callable[[list[Tensor]], Any]]:
         """Calls the function on placeholders; returns its tensors and how to rebuild its result."""
         arguments, options = call.rebuilt(stand_ins(tracer))
-        parts, structure = tree.flatten(self.function(*arguments, **options))
-        # a number that leaves the step is one length's
-        parts = [part.settled() if is_symbolic(part) else part for part in parts]
+        try:
+            result = self.function(*arguments, **options)
+        except SmeltError:
+            raise
+        except Exception as error:
+            render_in_short(error)
+            wrong = misfit(self.name, self.function, arguments, options, error)
+            if wrong is None:
+                raise
+            raise wrong from None
+        parts, structure = tree.flatten(result)
         outputs = [part for part in parts if isinstance(part, Tensor)]
         if len(outputs) == 1 and structure == _LEAF:
             return outputs, operator.itemgetter(0)
-
-        def rebuild(results: list[Tensor]) -> Any:
-            fresh = iter(results)
-            leaves = [next(fresh) if isinstance(part, Tensor) else part for part in parts]
-            return tree.unflatten(structure, leaves)
-
-        return outputs, rebuild
+        return outputs, ResultTree(parts, structure)
 
 
 def _traced(function: Callable[[Tracer], Any]) -> tuple[Tracer, Traced]:

@@ -2,7 +2,8 @@
 
 A step is compiled for the settings of its modules and optimizers, for a `.grad` that was there or
 was not, for values that Python looked at while it was traced, for NumPy arrays that it used, and
-for what the names that it reads stood for (`closure.py`).
+for what the names that it reads stood for (`closure.py`). What was traced without gradients does
+not serve a call with them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from smelt import guards
 from smelt.compiler.artifacts import Traced
 from smelt.compiler.frontend.closure import Closure
+from smelt.tracing.engine import context
 
 
 class Guards:
@@ -20,6 +22,7 @@ class Guards:
     __slots__ = (
         "_arrays",
         "_closure",
+        "_grad_enabled",
         "_gradients",
         "_hold",
         "_modules",
@@ -29,6 +32,7 @@ class Guards:
     )
 
     def __init__(self, traced: Traced, closure: Closure) -> None:
+        self._grad_enabled = context.grad_enabled
         self._closure = closure
         self._arrays = traced.arrays
         self._modules = traced.modules
@@ -45,6 +49,7 @@ class Guards:
             self._hold, self._version = self._fingerprints() == self._settings, version
         return (
             self._hold
+            and (self._grad_enabled or not context.grad_enabled)
             and (not self._gradients or all(gradient.check() for gradient in self._gradients))
             and self._closure.check()
             and (not self._values or all(x.stored.tobytes() == seen for x, seen in self._values))
@@ -55,9 +60,14 @@ class Guards:
         """Returns what is not as it was when the step was traced, in words; "" for none."""
         change = self._closure.change()
         if change is not None:
-            return f"{change.name}, which the step reads, is not what it was ({change.difference})"
+            return (
+                f"{change.name}, which the step reads, is not what it was ({change.difference}). "
+                "Pass it as an argument, or keep it in a tensor that copy_ changes"
+            )
         if self._fingerprints() != self._settings:
             return "a setting of a module or an optimizer changed"
+        if context.grad_enabled and not self._grad_enabled:
+            return "gradients are enabled now, and were not"
         return "" if self.check() else "a .grad, or a value that the step looks at, changed"
 
     def _fingerprints(self) -> tuple[Any, ...]:

@@ -8,12 +8,29 @@ from typing import Any
 import numpy as np
 
 from smelt import tree
-from smelt.errors import ArgumentError, BoundsError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, ShapeError
 from smelt.random import Generator, randint
-from smelt.tensor import Tensor
+from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.shaping import cat, stack
 
 LIMIT = 1 << 20  # row numbers that are drawn ahead for one native call
+
+
+def as_rows(data: Any) -> Tensor:
+    """Returns a tensor of what `over` is given.
+
+    Raises:
+        ArgumentTypeError: it is a loader, a data set or something else that is no array.
+    """
+    is_array = isinstance(data, (Tensor, np.ndarray, list, tuple)) or hasattr(data, "__array__")
+    if not (is_array or hasattr(data, "__dlpack__")):
+        kind = type(data).__name__
+        raise ArgumentTypeError(
+            f"over: takes tensors and arrays, got a {kind}. Write step.over(x, y, batch_size=...) "
+            "with all rows; a loader gives its batches to the step: for batch in loader: "
+            "step(*batch)"
+        )
+    return as_tensor(data)
 
 
 def common_rows(tensors: list[Tensor]) -> int:

@@ -104,9 +104,7 @@ class CheckedExecutable:
 
         If these made something that is not finite, they are run again, one by one.
         """
-        self.executable.check_steady(steps)
-        if steps:
-            self.exclusively(self._run_many, arguments, steps, batches, outputs)
+        self.exclusively(self._run_many, arguments, steps, batches, outputs)
 
     def _run_many(
         self,

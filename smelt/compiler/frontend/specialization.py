@@ -20,13 +20,12 @@ class Specialization:
     """One executable, and the calls that it serves.
 
     `run` runs one step of it; if its results can be differentiated and gradients are enabled, it
-    gives them a history. What was traced without gradients has no results of this kind.
+    gives them a history.
     `run_checked` does the same with `check_nan`.
     """
 
     signature: Signature
     kinds: tuple[Any, ...]  # of a plain call: shape, dtype and `requires_grad` of each argument
-    grad_enabled: bool
     guards: Guards
     executable: Executable
     run: Callable[[Sequence[Tensor]], Any]
@@ -48,7 +47,3 @@ class Specialization:
             name = self.executable.stages.program.name
             forbid_derivatives(tree.flatten(result)[0], arguments, name)
         return result
-
-    def check(self) -> bool:
-        """Returns whether what the trace depends on is now as it was then."""
-        return (self.grad_enabled or not context.grad_enabled) and self.guards.check()

@@ -97,7 +97,7 @@ class SpecializationCache:
                 or argument.requires_grad is not requires_grad
             ):
                 return None
-        return last if last.check() else None
+        return last if last.guards.check() else None
 
     def lookup(self, call: Call, is_plain: bool = False) -> Specialization:
         """Returns the specialization for a call, making it if need be.
@@ -120,7 +120,7 @@ class SpecializationCache:
 
     def _exact(self, signature: Signature) -> Specialization | None:
         for entry in self._all:
-            if entry.signature == signature and entry.check():
+            if entry.signature == signature and entry.guards.check():
                 return entry
         return None
 
@@ -194,15 +194,23 @@ class SpecializationCache:
             split = SplitExecutable(function, executable, self._builder.executable)
             run = run_checked = split.run
         signature = call.signature
-        known = (signature, signature[1:], context.grad_enabled, trace.guards)
+        known = signature, signature[1:], trace.guards, executable
         self.traces += 1
-        made = Specialization(*known, executable, run, run_checked, has_history, wants_history)
+        made = Specialization(*known, run, run_checked, has_history, wants_history)
         self._all = [*self._all, made][-CAPACITY:]
         return made
 
     def runner(self, executable: Executable) -> Any:
         """Returns what runs an executable under the present settings."""
         return runner(executable, self._builder.executable)
+
+    def run_many(
+        self, executable: Executable, arguments: list[Tensor], steps: int, *where: Any
+    ) -> None:
+        """Runs steps natively under the present settings; `where` as of an executable's own."""
+        executable.check_steady(steps)
+        if steps:  # no step changes nothing, not even for a child forked meanwhile
+            self.runner(executable).run_many(arguments, steps, *where)
 
     def _run_checked(self, executable: Executable) -> Callable[[Sequence[Tensor]], Any]:
         return lambda arguments: self.runner(executable).run_once(arguments)
@@ -248,10 +256,7 @@ class SpecializationCache:
         ]
         if changes:
             return "; ".join(changes) + ". Pad to a few sizes, or drop the last partial batch"
-        changed = nearest.guards.change()
-        if changed:
-            return f"{changed}. Pass it as an argument, or keep it in a tensor that copy_ changes"
-        return "the arguments' structure changed"
+        return nearest.guards.change() or "the arguments' structure changed"
 
 
 def _brief(part: Any) -> str:

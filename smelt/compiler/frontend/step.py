@@ -17,6 +17,7 @@ from smelt.compiler.artifacts import Times
 from smelt.compiler.frontend.compiled_module import is_module, view_of
 from smelt.compiler.frontend.lengths import NamedAxes, as_axes
 from smelt.compiler.frontend.minibatches import (
+    as_rows,
     checked_order,
     common_rows,
     joined,
@@ -33,7 +34,7 @@ from smelt.location import user_line
 from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
-from smelt.tensor import Tensor, as_tensor
+from smelt.tensor import Tensor
 from smelt.tensor.checked import checked_flags
 from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
@@ -221,13 +222,13 @@ class CompiledStep:
             return stacked([known.run(call.tensors) for _ in range(n)])
         executable = known.executable
         outputs = executable.outputs(n)
-        self.executables.runner(executable).run_many(call.tensors, n, None, outputs)
+        self.executables.run_many(executable, call.tensors, n, None, outputs)
         return known.marked(executable.rebuild(outputs), call.tensors)
 
     def over(
         self,
         *arrays: Any,
-        batch_size: int,
+        batch_size: int | None = None,
         shuffle: bool = False,
         epochs: int = 1,
         drop_last: bool = False,
@@ -238,7 +239,7 @@ class CompiledStep:
         Args:
             arrays: tensors or NumPy arrays with the same number of rows; a step gets `batch_size`
                 rows of each.
-            batch_size: rows a step.
+            batch_size: rows a step; it must be given.
             shuffle: draw a new order of rows for each epoch, from a generator that is seeded by one
                 draw from the default generator.
             epochs: passes over the data.
@@ -255,8 +256,9 @@ class CompiledStep:
             ArgumentError: `batch_size` or `epochs` is not a whole number, or too small; or `order`
                 is given beside `shuffle` or `epochs`, or holds no row numbers.
             BoundsError: `order` names a row that there is not.
+            ArgumentTypeError: a loader or data set in the place of an array.
         """
-        tensors = [as_tensor(array) for array in arrays]
+        tensors = [as_rows(array) for array in arrays]
         rows = common_rows(tensors)
         batch_size = whole_number("over: batch_size", batch_size, least=1)
         epochs = whole_number("over: epochs", epochs, least=0)
@@ -299,7 +301,7 @@ class CompiledStep:
         arrays = [np.ascontiguousarray(x.stored) for x in data]
         outputs = executable.outputs(steps)
         batches = Batches(arrays, order, size)
-        self.executables.runner(executable).run_many(call.tensors, steps, batches, outputs)
+        self.executables.run_many(executable, call.tensors, steps, batches, outputs)
         return executable.rebuild(outputs)
 
     def _give_away(self, arguments: tuple[Any, ...]) -> None:

@@ -25,7 +25,6 @@ from smelt.compiler.frontend.tracer import Tracer
 from smelt.compiler.runtime.executable import Executable
 from smelt.ir import symbolic
 from smelt.tensor import Tensor
-from smelt.tracing.engine import context
 
 CAPACITY = 4096  # lengths that a template remembers; the one made longest ago goes first
 Run = Callable[[Sequence[Tensor]], Any]
@@ -48,7 +47,6 @@ class Template:
         self.is_for_one_length = questions.is_settled  # the step, or the compiler, wanted to know
         self.instances: dict[tuple[int, ...], Specialization] = {}  # by lengths
         self.guards = traced.guards
-        self._grad_enabled = context.grad_enabled
         self._wants_history = any(output.requires_grad for output in traced.tracer.outputs)
         self._serves = questions.test()
         self._numbers = Numbers(questions, executable)
@@ -59,7 +57,7 @@ class Template:
         `run_checked` runs a step with `check_nan`.
         """
         lengths = lengths_of(signature, self.axes)
-        if lengths is None or lengths.signature != self.signature or not self._check():
+        if lengths is None or lengths.signature != self.signature or not self.guards.check():
             return None
         values = lengths.values
         if values not in self.instances:
@@ -69,15 +67,11 @@ class Template:
             self.instances = dict([*self.instances.items(), (values, made)][-CAPACITY:])
         return self.instances[values]
 
-    def _check(self) -> bool:
-        """Returns whether what the trace depends on is now as it was then."""
-        return (self._grad_enabled or not context.grad_enabled) and self.guards.check()
-
     def _made(
         self, signature: Signature, values: tuple[int, ...], run_checked: Run
     ) -> Specialization:
         executable = self.executable.at(self._numbers.parameters(values))
-        known = signature, signature[1:], self._grad_enabled, self.guards, executable
+        known = signature, signature[1:], self.guards, executable
         return Specialization(*known, executable.run_once, run_checked, False, self._wants_history)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from smelt.compiler.lower.kernel_builder import Index, KernelBuilder
 from smelt.compiler.lower.nests import Body, nest
-from smelt.dtypes import bool_, int64
+from smelt.compiler.lower.sorting import sort
+from smelt.dtypes import int64
 from smelt.ir.graph import Node
 from smelt.ir.loops import (
     Assign,
@@ -19,10 +20,8 @@ from smelt.ir.loops import (
     Read,
     Register,
     Scratch,
-    Select,
     Statement,
     Store,
-    Unary,
     Variable,
     constant,
     index_variable,
@@ -76,79 +75,6 @@ def _scatter(builder: KernelBuilder, node: Node) -> Body:
     )
 
 
-def _sort(builder: KernelBuilder, node: Node) -> Body:
-    """A stable bottom-up merge sort of each row; a pass merges runs of `width` two by two.
-
-    The passes go to and fro between the result and a workspace of its size, so that the last one
-    ends in the result.
-    """
-    (x,), length = node.inputs, node.shape[-1]
-    rows = tuple([builder.loop("i", extent) for extent in node.shape[:-1]])
-    source, target = builder.output(node), builder.workspace()
-    passes = max(length - 1, 0).bit_length()
-    if passes % 2:
-        source, target = target, source
-    k = index_variable(builder.fresh("k"))
-    body: list[Statement] = [Loop(k, 0, length, 1, (Store(source, (*rows, k), k),))]
-    for step in range(passes):
-        body += _merge(builder, x, rows, source, target, 1 << step, length)
-        source, target = target, source
-    return nest(list(zip(rows, node.shape[:-1], strict=True)), tuple(body))
-
-
-def _merge(
-    builder: KernelBuilder,
-    x: Node,
-    rows: Index,
-    source: Buffer,
-    target: Buffer,
-    width: int,
-    length: int,
-) -> list[Statement]:
-    """Returns the loops that merge runs of `width` of a row into runs of twice the width."""
-    left = Register(builder.fresh("left"), int64)
-    right = Register(builder.fresh("right"), int64)
-    k = index_variable(builder.fresh("k"))
-    body: list[Statement] = []
-
-    def let(stem: str, value: Expression) -> Variable:
-        variable = Variable(builder.fresh(stem), value.dtype)
-        body.append(Let(variable, value))
-        return variable
-
-    start = let("start", k // (2 * width) * (2 * width))
-    middle = let("middle", (start + width).minimum(length))
-    end = let("end", (start + 2 * width).minimum(length))
-    is_first = let("first", k.equals(start))
-    a = let("a", Select(is_first, start, Read(left)))
-    b = let("b", Select(is_first, middle, Read(right)))
-    has_a, has_b = let("has_a", a < middle), let("has_b", b < end)
-    row_a = let("row_a", Load(source, (*rows, a), has_a))
-    row_b = let("row_b", Load(source, (*rows, b), has_b))
-    key_a = let("key_a", builder.read(x, (*rows, row_a)))
-    key_b = let("key_b", builder.read(x, (*rows, row_b)))
-    b_first = let("b_first", _less(key_b, key_a))
-    take_a = let("take_a", has_a & (~has_b | ~b_first))
-    step = let("step", take_a.to(int64))
-    body += [
-        Store(target, (*rows, k), Select(take_a, row_a, row_b)),
-        Assign(left, (), a + step),
-        Assign(right, (), b + (1 - step)),
-    ]
-    return [
-        Declare(left, constant(0)),
-        Declare(right, constant(0)),
-        Loop(k, 0, length, 1, tuple(body)),
-    ]
-
-
-def _less(a: Expression, b: Expression) -> Expression:
-    """A < b, with nan behind everything."""
-    if not a.dtype.is_float:
-        return a < b
-    return (a < b) | (Unary("isnan", b, bool_) & ~Unary("isnan", a, bool_))
-
-
 def _random(builder: KernelBuilder, node: Node) -> Body:
     """For every block: row = its four words; y[block, 0], ..., y[block, 3] = row"""
     blocks, remainder = divmod(node.size, WORDS)
@@ -177,4 +103,4 @@ def _words(
     return [Scratch(row), *lets, *keep, Loop(word, 0, count, 1, (write,))] if count else []
 
 
-_NESTS = {Cumulative: _running, ScatterAdd: _scatter, Argsort: _sort, RandomBits: _random}
+_NESTS = {Cumulative: _running, ScatterAdd: _scatter, Argsort: sort, RandomBits: _random}

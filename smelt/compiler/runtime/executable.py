@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from smelt.compiler.artifacts import Parameters, Stages, Times, Traced
+from smelt.compiler.artifacts import Parameters, ResultTree, Stages, Times, Traced
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.buffers import ResultBuffers, address, aligned_empty, base_buffer
 from smelt.compiler.runtime.state_lock import lock_of
@@ -165,6 +166,9 @@ class Executable:
             if number >= count
         ]
         made._given.append((self.arena_position + 1, address(parameters.numbers)))
+        if isinstance(self.traced.result, ResultTree):
+            result = self.traced.result.at(parameters.evaluate)
+            made.traced = dataclasses.replace(self.traced, result=result)
         return made
 
     def _keep(self, array: np.ndarray) -> int:
@@ -239,9 +243,7 @@ class Executable:
         The native loop comes back every `SLICE_SECONDS`, so that Ctrl-C ends it between two steps.
         `first` is the number of the first step, of those that `batches` and `outputs` are for.
         """
-        self.check_steady(steps)
-        if steps:  # no step changes nothing, not even for a child forked meanwhile
-            self.exclusively(self._run_many, arguments, steps, batches, outputs, first)
+        self.exclusively(self._run_many, arguments, steps, batches, outputs, first)
 
     def _run_many(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smelt.errors import ArgumentError
+from smelt.optim.checks import fraction, not_negative, number, positive
 from smelt.optim.lr_scheduler.schedule import LRScheduler
 from smelt.optim.optimizer import Optimizer
 from smelt.tensor import Tensor
@@ -101,7 +102,8 @@ class StepLR(_Factor):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        _positive("StepLR", step_size=step_size)
+        positive("StepLR", step_size=step_size)
+        not_negative("StepLR", gamma=gamma)
         self.step_size = step_size
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -126,6 +128,8 @@ class MultiStepLR(_Factor):
         gamma: float = 0.1,
         last_epoch: int = -1,
     ) -> None:
+        number("MultiStepLR", **{f"milestones[{i}]": one for i, one in enumerate(milestones)})
+        not_negative("MultiStepLR", gamma=gamma)
         self.milestones = tuple(sorted(milestones))
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -150,6 +154,7 @@ class ExponentialLR(_Factor):
     """`lr = base * gamma^t`, so `lr <- lr * gamma`."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        not_negative("ExponentialLR", gamma=gamma)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
@@ -197,7 +202,8 @@ class ConstantLR(_Share):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        _within("ConstantLR", 0.0, 1.0, factor=factor)
+        fraction("ConstantLR", factor=factor)
+        number("ConstantLR", total_iters=total_iters)
         self.factor = factor
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
@@ -220,8 +226,8 @@ class LinearLR(_Share):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        _positive("LinearLR", start_factor=start_factor, total_iters=total_iters)
-        _within("LinearLR", 0.0, 1.0, start_factor=start_factor, end_factor=end_factor)
+        positive("LinearLR", start_factor=start_factor, total_iters=total_iters)
+        fraction("LinearLR", start_factor=start_factor, end_factor=end_factor)
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
@@ -242,7 +248,8 @@ class PolynomialLR(_Share):
         power: float = 1.0,
         last_epoch: int = -1,
     ) -> None:
-        _positive("PolynomialLR", total_iters=total_iters)
+        positive("PolynomialLR", total_iters=total_iters)
+        not_negative("PolynomialLR", power=power)
         self.total_iters = total_iters
         self.power = power
         super().__init__(optimizer, last_epoch)
@@ -260,7 +267,8 @@ class CosineAnnealingLR(_Share):
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        _positive("CosineAnnealingLR", T_max=T_max)
+        positive("CosineAnnealingLR", T_max=T_max)
+        not_negative("CosineAnnealingLR", eta_min=eta_min)
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer, last_epoch)
@@ -274,15 +282,3 @@ class CosineAnnealingLR(_Share):
         # (1 + cos(a)) / 2 = sin^2((a - pi) / 2), without cancellation and exactly 0 at T_max
         root = sin(math.pi / 2 * ((t - self.T_max) % (2 * self.T_max)) / self.T_max)
         return root * root
-
-
-def _positive(owner: str, **settings: float) -> None:
-    for name, value in settings.items():
-        if not value > 0:
-            raise ArgumentError(f"{owner}: {name} must be positive, got {value}")
-
-
-def _within(owner: str, low: float, high: float, **settings: float) -> None:
-    for name, value in settings.items():
-        if not low <= value <= high:
-            raise ArgumentError(f"{owner}: {name} must lie in [{low}, {high}], got {value}")

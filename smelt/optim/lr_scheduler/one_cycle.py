@@ -8,6 +8,7 @@ from typing import Any
 
 from smelt.dtypes import int64
 from smelt.errors import ArgumentError
+from smelt.optim.checks import fraction, per_group, positive
 from smelt.optim.group import scalar
 from smelt.optim.lr_scheduler.schedule import LRScheduler, choose
 from smelt.optim.optimizer import Optimizer
@@ -66,23 +67,22 @@ class OneCycleLR(LRScheduler):
         self.total_steps = _length(total_steps, epochs, steps_per_epoch)
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}")
-        if not 0 <= pct_start <= 1:
-            raise ArgumentError(f"OneCycleLR: pct_start must lie in [0, 1], got {pct_start}")
+        fraction("OneCycleLR", pct_start=pct_start)
+        positive("OneCycleLR", div_factor=div_factor, final_div_factor=final_div_factor)
         self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
-        self.max_lrs = _per_group("max_lr", max_lr, groups)
+        self.max_lrs = per_group("OneCycleLR", "max_lr", max_lr, groups)
         self.pct_start = pct_start
         self.anneal_strategy = anneal_strategy
-        lowest = _per_group("base_momentum", base_momentum, groups)
-        self.momenta = tuple(
-            zip(lowest, _per_group("max_momentum", max_momentum, groups), strict=True)
-        )
+        lowest = per_group("OneCycleLR", "base_momentum", base_momentum, groups)
+        highest = per_group("OneCycleLR", "max_momentum", max_momentum, groups)
+        self.momenta = tuple(zip(lowest, highest, strict=True))
         self.div_factor = div_factor
         self.final_div_factor = final_div_factor
         self.three_phase = three_phase
         if last_epoch == -1:
-            for highest, group in zip(self.max_lrs, optimizer.param_groups, strict=True):
-                group.data["initial_lr"] = scalar(highest / div_factor)
+            for rate, group in zip(self.max_lrs, optimizer.param_groups, strict=True):
+                group.data["initial_lr"] = scalar(rate / div_factor)
         self.cycled = (
             [_momentum_of(group) for group in optimizer.param_groups] if cycle_momentum else []
         )
@@ -141,21 +141,13 @@ def _linear(start: float, end: float, share: Tensor) -> Tensor:
 _ANNEAL: dict[str, Callable[[float, float, Tensor], Tensor]] = {"cos": _cosine, "linear": _linear}
 
 
-def _per_group(name: str, setting: float | Sequence[float], groups: int) -> tuple[float, ...]:
-    """Returns a setting for each group."""
-    values = (setting,) * groups if isinstance(setting, (int, float)) else tuple(setting)
-    if len(values) != groups:
-        raise ArgumentError(f"OneCycleLR: {len(values)} {name} for {groups} groups")
-    return values
-
-
 def _length(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
             raise ArgumentError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
+        positive("OneCycleLR", epochs=epochs, steps_per_epoch=steps_per_epoch)
         total_steps = epochs * steps_per_epoch
-    if total_steps <= 0:
-        raise ArgumentError(f"OneCycleLR: total_steps must be positive, got {total_steps}")
+    positive("OneCycleLR", total_steps=total_steps)
     return total_steps
 
 

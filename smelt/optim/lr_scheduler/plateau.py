@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from smelt.dtypes import float64
 from smelt.errors import ArgumentError
+from smelt.optim.checks import not_negative, per_group
 from smelt.optim.group import Group, scalar
 from smelt.optim.lr_scheduler.schedule import Schedule, count
 from smelt.optim.optimizer import Optimizer
@@ -51,13 +52,14 @@ class ReduceLROnPlateau(Schedule):
             raise ArgumentError(
                 f"ReduceLROnPlateau: unknown mode {mode!r} or threshold_mode {threshold_mode!r}"
             )
+        name = "ReduceLROnPlateau"
+        not_negative(name, factor=factor, patience=patience, threshold=threshold)
+        not_negative(name, cooldown=cooldown, eps=eps)
         if not factor < 1.0:
             raise ArgumentError(f"ReduceLROnPlateau: factor must be below 1, got {factor}")
         self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
-        lowest = (min_lr,) * groups if isinstance(min_lr, (int, float)) else tuple(min_lr)
-        if len(lowest) != groups:
-            raise ArgumentError(f"ReduceLROnPlateau: {len(lowest)} min_lr for {groups} groups")
+        lowest = per_group(name, "min_lr", min_lr, groups)
         self.optimizer = optimizer
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
@@ -67,7 +69,7 @@ class ReduceLROnPlateau(Schedule):
         self.cooldown_counter = count()
         self.last_epoch = count()
         self._last_rates = [scalar(group["lr"]) for group in optimizer.param_groups]
-        self._is_one_min_lr = isinstance(min_lr, (int, float))
+        self._is_one_min_lr = not isinstance(min_lr, Sequence)
 
     def step(self, metrics: float | Tensor) -> None:
         """Looks at a metric (a number, or a tensor of shape ()) and sets the learning rates."""

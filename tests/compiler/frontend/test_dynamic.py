@@ -261,6 +261,41 @@ def test_what_a_version_for_any_length_tells_of_itself() -> None:
     assert len(step.times) == 1
 
 
+def test_a_length_in_the_result_is_that_of_the_call() -> None:
+    def measure(x: Tensor) -> dict[str, Any]:
+        n = x.shape[0]
+        return {"length": n, "share": 1 / n, "shape": (x.shape, 3 * n + 1), "sum": x.sum()}
+
+    step = smelt.compile(measure)
+    for length in (2, 3, 9, 10, 11, 12):
+        found, expected = step(smelt.ones(length)), measure(smelt.ones(length))
+        assert found == expected
+        assert [type(x) for x in found["shape"][0]] == [int]
+        assert type(found["length"]) is int
+        assert type(found["share"]) is float
+    assert step.traces < 6
+    several = step.repeat(2, smelt.ones(14))
+    assert several["length"] == 14
+    with smelt.settings(check_nan=True):
+        assert step(smelt.ones(15))["length"] == 15
+
+
+def test_a_table_by_length_is_found_again() -> None:
+    masks: dict[int, Tensor] = {}
+
+    def attend(x: Tensor) -> Tensor:
+        n = x.shape[0]
+        if n not in masks:
+            masks[n] = smelt.tril(smelt.ones(n, n))
+        return masks[n] @ x
+
+    step = smelt.compile(attend)
+    for length in (2, 3, 4, 5, 9, 4, 5, 9):
+        assert step(smelt.ones(length, 2))[-1, 0].item() == length
+    assert sorted(masks) == [2, 3, 4, 5, 9]
+    assert all(masks[n].shape == (n, n) for n in (2, 3, 4, 5, 9))
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 import smelt
-from smelt.compiler.cpu import AVX2
-from smelt.compiler.report.decisions import plans_text
+from smelt.compiler.cpu import AVX2, AVX512, CPU
+from smelt.compiler.loops import optimize
+from smelt.compiler.loops.plan import Plan, make_plan
+from smelt.compiler.report.decisions import _plan_text, plans_text
+from smelt.ir.loops import Loop
 from smelt.nn import functional as F
 from tests.compiler.engines import Case
 
@@ -60,3 +67,49 @@ def test_loops_and_branches_show_the_groups_of_their_bodies() -> None:
     step(smelt.ones(3, 4))
     assert "because the step delivers it" in step.explain("groups")
     assert "vectors of" in step.explain("plans")
+
+
+def layer(x: smelt.Tensor, w: smelt.Tensor) -> smelt.Tensor:
+    return F.softmax(x @ w, -1)
+
+
+def rows(x: smelt.Tensor, w: smelt.Tensor) -> smelt.Tensor:
+    return (x * x).sum(-1) + w.sum()
+
+
+@pytest.mark.parametrize("function", [layer, rows])
+@pytest.mark.parametrize("cpu", [AVX2, AVX512])
+@pytest.mark.parametrize("extents", [(3, 7, 10), (17, 20, 33), (64, 64, 128), (100, 9, 12)])
+def test_the_plan_that_is_marked_is_the_one_that_is_taken(
+    function: Any, cpu: CPU, extents: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+
+    def noting(loop: Loop, cpu: CPU) -> Plan:
+        plan = make_plan(loop, cpu)
+        taken.append(_plan_text(plan))
+        return plan
+
+    n, k, m = extents
+    arguments = [smelt.zeros(n, k), smelt.zeros(k, m)]
+    stages = Case(lambda states, given: [function(*given)], [], arguments).stages
+    monkeypatch.setattr(optimize, "make_plan", noting)
+    for kernel in stages.lowered.kernels:
+        optimize.optimize(kernel, cpu)
+    lines = plans_text(stages, cpu).splitlines()
+    outer = [line for line in lines if line.startswith("     -> ")]
+    assert taken
+    assert [line[24:].strip() for line in outer] == taken
+
+
+@pytest.mark.parametrize("lengths", [(9, 10), (40, 41)])
+def test_a_version_for_any_length_marks_the_plan_of_its_size_class(
+    lengths: tuple[int, int],
+) -> None:
+    step = smelt.compile(lambda x, w: (x @ w).sum(0), dynamic={"x": {0: "length"}})
+    step(smelt.ones(lengths[0], 16), smelt.ones(16, 24))
+    before = step.explain("plans")
+    step(smelt.ones(lengths[1], 16), smelt.ones(16, 24))
+    assert step.traces == 1
+    assert step.explain("plans") == before
+    assert before.count("->") >= 1

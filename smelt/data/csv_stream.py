@@ -1,0 +1,249 @@
+"""CSV files larger than memory, read block by block, with the types that the whole file has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt.atomic import open_error
+from smelt.data.column import Column
+from smelt.data.csv import check_settings
+from smelt.data.csv_parser import Parser, polars_type, values_of
+from smelt.data.csv_records import BYTE_ORDER_MARK, CSVRecords
+from smelt.data.dataset import IterableDataset
+from smelt.data.gaps import Missing, completed, filled, library
+from smelt.data.table import Table
+from smelt.errors import ArgumentError, FileError
+from smelt.tensor.checked import checked, checked_methods
+
+__all__ = ["CSVDataset", "iterate_csv"]
+
+BLOCK = 1 << 24  # bytes that are read at a time
+
+
+@checked_methods
+class CSVDataset(IterableDataset):
+    """The rows of a CSV file as Tables of some rows each, without the file ever being in memory.
+
+    The file is read once when the dataset is made, to learn types and missing values, and once an
+    epoch. All Tables together are the Table that `read_csv` gives, with the same types.
+
+    Args:
+        path: the file.
+        batch_size: rows of a Table; the last one may have fewer.
+        columns: which columns, in this order; all when None.
+        separator: what stands between fields, one character.
+        types: name -> bool, int, float or str, for columns that shall have that type.
+        missing: what becomes of a field without a value, as in `read_csv`.
+        nulls: how a field without a value is written.
+
+    Attributes:
+        rows: how many rows there are.
+        schema: name -> dtype of each column, as text.
+
+    Raises:
+        FileError: as `read_csv`.
+        ArgumentError: as `read_csv`, or `batch_size` is below 1.
+        MissingExtra: polars is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        batch_size: int = 1024,
+        columns: Sequence[str] | None = None,
+        *,
+        separator: str = ",",
+        types: Mapping[str, type] | None = None,
+        missing: Missing = "error",
+        nulls: Sequence[str] = ("",),
+    ) -> None:
+        self._polars = library("reading CSV files")
+        check_settings("CSVDataset", separator, missing, types or {}, nulls)
+        if batch_size < 1:
+            raise ArgumentError(f"CSVDataset: batch_size={batch_size}; a Table has at least 1 row")
+        self.path, self.batch_size, self.separator = os.fspath(path), batch_size, separator
+        self.columns = None if columns is None else list(columns)
+        self.missing, self.nulls = missing, list(nulls)
+        self.rows = 0
+        self._types: dict[str, Any] = dict(types or {})
+        self._lacking: dict[str, list[int]] = {}  # column -> first row, count
+        self._scan()
+        self.schema = {name: _kind(column) for name, column in self._empty().items()}
+
+    def __len__(self) -> int:
+        """Returns the number of Tables."""
+        return -(-self.rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[Table]:
+        waiting: list[Table] = []
+        for parser, content, first_row in self._blocks():
+            frame = filled(parser.frame(content, first_row), self.missing, self._polars)
+            table = Table(self._columns(frame, first_row))
+            waiting.append(completed(self.path, table, self.missing))
+            if sum(map(len, waiting)) >= self.batch_size:
+                table = _joined(waiting)
+                whole = len(table) // self.batch_size * self.batch_size
+                for start in range(0, whole, self.batch_size):
+                    yield _part(table, start, start + self.batch_size)
+                waiting = [_part(table, whole, len(table))]
+        rest = _joined(waiting)
+        if len(rest):
+            yield rest
+
+    def _scan(self) -> None:
+        """Learns the types that hold every row, how many there are, and which columns have gaps."""
+        found: dict[str, Any] = {}
+        parser = None
+        for parser, content, first_row in self._blocks():
+            frame = parser.frame(content, first_row)
+            for name in frame.columns:
+                if frame[name].null_count() < len(frame):
+                    found[name] = self._wider(found.get(name), frame[name].dtype)
+            frame = frame.drop_nulls() if self.missing == "drop" else frame
+            self.rows += len(frame)
+            self._note_gaps(frame, first_row)
+        if parser is None:
+            raise FileError(f"{self.path}: is empty; a CSV file begins with the names of columns")
+        self._order = parser.columns
+        for name in parser.columns:
+            self._types.setdefault(name, found.get(name, self._polars.String))
+        # what is filled in exactly does not make a column float64
+        kinds = {n: polars_type(self._polars, self._types[n]) for n in self._lacking}
+        gap = self._polars.DataFrame({name: [None] for name in kinds}, kinds)
+        left = filled(gap, self.missing, self._polars)
+        self._lacking = {n: rows for n, rows in self._lacking.items() if left[n].null_count()}
+        if self.missing != "keep":
+            self._require_complete()
+
+    def _note_gaps(self, frame: Any, first_row: int) -> None:
+        for name in frame.columns:
+            if count := frame[name].null_count():
+                row = first_row + int(frame[name].is_null().arg_max())
+                first, before = self._lacking.get(name, [row, 0])
+                self._lacking[name] = [first, before + count]
+
+    def _require_complete(self) -> None:
+        given = self.missing if isinstance(self.missing, Mapping) else {}
+        lines = "".join(
+            f"\n  {name!r}: row {row}{f' ... ({count} in all)' if count > 1 else ''}"
+            for name, (row, count) in self._lacking.items()
+            if name not in given
+        )
+        if lines:
+            raise ArgumentError(
+                f"{self.path}: values are missing (row 0 is the first below the header):{lines}\n"
+                "say by `missing` what to do"
+            )
+
+    def _wider(self, before: Any, kind: Any) -> Any:
+        """Returns the narrowest type that holds two."""
+        polars = self._polars
+        if before is None or before == kind:
+            return kind
+        both = {before, kind}
+        if both <= {polars.Int64, polars.Int128}:
+            return polars.Int128
+        numbers = {polars.Int64, polars.Int128, polars.Float64}
+        return polars.Float64 if both <= numbers else polars.String
+
+    def _columns(self, frame: Any, first_row: int) -> dict[str, Column]:
+        gaps = {name: name in self._lacking for name in frame.columns}
+        return {
+            name: values_of(self.path, frame[name], self._polars, gaps[name], first_row)
+            for name in frame.columns
+        }
+
+    def _empty(self) -> dict[str, Column]:
+        """Returns the columns of a Table without rows."""
+        kinds = {n: polars_type(self._polars, self._types[n]) for n in self._order}
+        return self._columns(self._polars.DataFrame({n: [] for n in kinds}, kinds), 0)
+
+    def _blocks(self) -> Iterator[tuple[Parser, bytes, int]]:
+        """Yields the file in blocks: the parser, header and records, and how many stand before."""
+        records = CSVRecords(self.path, self.separator)
+        parser: Parser | None = None
+        for piece, first_row in _pieces(self.path, records):
+            if records.names is None:  # empty lines before the header
+                continue
+            if parser is None:
+                Table(dict.fromkeys(records.names or (), ())).select(
+                    *self._types, *(self.columns or ())
+                )  # which names what is not there
+                parser = Parser(self._polars, records, self._types, self.nulls, self.columns)
+                yield parser, piece, first_row
+            elif piece:
+                yield parser, records.header + piece, first_row
+
+
+@checked
+def iterate_csv(
+    path: str | os.PathLike[str],
+    batch_size: int = 1024,
+    columns: Sequence[str] | None = None,
+    *,
+    separator: str = ",",
+    types: Mapping[str, type] | None = None,
+    missing: Missing = "error",
+    nulls: Sequence[str] = ("",),
+) -> Iterator[Table]:
+    """Yields the rows of a CSV file as Tables of `batch_size` rows, block by block.
+
+    Args and errors are as in `CSVDataset`.
+    """
+    return iter(
+        CSVDataset(
+            path,
+            batch_size,
+            columns,
+            separator=separator,
+            types=types,
+            missing=missing,
+            nulls=nulls,
+        )
+    )
+
+
+def _pieces(path: str, records: CSVRecords) -> Iterator[tuple[bytes, int]]:
+    """Yields whole records, the header first among them, and how many rows stood before."""
+    try:
+        with open(path, "rb") as file:
+            block = file.read(BLOCK).removeprefix(BYTE_ORDER_MARK)
+            size = BLOCK
+            while block:
+                more = file.read(size)
+                first_row = records.rows
+                piece, used = records.take(block, last=not more)
+                if used:
+                    yield piece, first_row
+                size = BLOCK if used else 2 * size  # a record is longer than the block
+                block = block[used:] + more
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise open_error(path, error) from None
+
+
+def _joined(tables: list[Table]) -> Table:
+    if len(tables) == 1:
+        return tables[0]
+    if not tables:
+        return Table({})
+    columns: dict[str, Any] = {}
+    for name in tables[0].names:
+        parts = [table[name] for table in tables]
+        text = isinstance(parts[0], list)
+        joined = [value for part in parts for value in part] if text else np.concatenate(parts)
+        columns[name] = joined
+    return Table(columns)
+
+
+def _part(table: Table, start: int, end: int) -> Table:
+    return Table({name: table[name][start:end] for name in table.names})
+
+
+def _kind(column: Column) -> str:
+    return str(column.dtype) if isinstance(column, np.ndarray) else "text"

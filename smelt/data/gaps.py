@@ -1,0 +1,71 @@
+"""What becomes of missing values in a file that is read: the setting `missing` of the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smelt.data.filling import impute
+from smelt.data.table import Table, gaps
+from smelt.errors import ArgumentError, MissingExtra
+
+__all__ = ["Fill", "Missing", "check_missing", "completed", "filled", "library"]
+
+Fill = str | float | int
+Missing = str | Mapping[str, Fill]
+
+
+def library(feature: str) -> Any:
+    """Returns polars.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import polars
+    except ImportError:
+        raise MissingExtra(feature, "data") from None
+    return polars
+
+
+def check_missing(function: str, missing: Missing) -> None:
+    """Raises when the setting is none that there is."""
+    if not isinstance(missing, Mapping) and missing not in ("error", "keep", "drop"):
+        raise ArgumentError(
+            f'{function}: missing={missing!r}; there are "error", "keep", "drop", or a dict of '
+            "values"
+        )
+
+
+def filled(frame: Any, missing: Missing, polars: Any) -> Any:
+    """Returns the frame without rows that lack values, or with values in integer columns: while
+    these are integers, and have not become floats to hold nan.
+    """
+    if missing == "drop":
+        return frame.drop_nulls()
+    if isinstance(missing, str):
+        return frame
+    kinds = {polars.Int64: int, polars.Int128: int, polars.Boolean: bool}
+    exact = [
+        polars.col(column).fill_null(value)
+        for column, value in missing.items()
+        if column in frame.columns and type(value) is kinds.get(frame[column].dtype)
+    ]
+    return frame.with_columns(exact)
+
+
+def completed(name: str, table: Table, missing: Missing) -> Table:
+    """Returns the table with what is still missing filled in or left out, or kept.
+
+    Raises:
+        ArgumentError: values are missing that may not.
+    """
+    if missing == "keep":
+        return table
+    if missing == "drop":
+        return table.without_missing()
+    if not isinstance(missing, str):
+        table = table.with_columns({c: impute(table[c], v) for c, v in missing.items()})
+    if message := gaps(table):
+        raise ArgumentError(f"{name}: {message}, or say by `missing` what to do")
+    return table

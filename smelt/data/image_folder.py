@@ -1,0 +1,136 @@
+"""Pictures in folders that are named after their classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from smelt.data.augment import generator_of
+from smelt.data.dataset import Dataset
+from smelt.data.images import read_image
+from smelt.data.transforms import Compose, ImageTransform
+from smelt.errors import ArgumentTypeError, FileError
+from smelt.tensor import Tensor
+from smelt.tensor.checked import checked_methods
+
+__all__ = ["ImageFolder"]
+
+EXTENSIONS = (
+    ".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+
+
+@checked_methods
+class ImageFolder(Dataset):
+    """The pictures in the folders of a folder, each a class: `root/cat/1.png`, `root/dog/a/2.jpg`.
+
+    A sample is (picture, class): float32 of shape (channels, height, width), 0 to 1, and an int.
+    Random transforms of `smelt.data.transforms` get a generator that follows from seed, epoch and
+    index of the sample.
+
+    Args:
+        root: the folder.
+        transform: (picture) -> what to use in its place, such as a `Resize`, so that all have one
+            size and can be put into batches.
+        target_transform: (class) -> what to use in its place.
+        extensions: of the files that are pictures; others are not looked at.
+        mode: see `read_image`.
+        seed: of the random transforms.
+        epoch: `DataLoader` counts it.
+
+    Attributes:
+        classes: the names of the folders, sorted.
+        class_to_idx: name -> number of the class.
+        imgs: (path, number of the class) of each picture, sorted.
+        targets: the numbers of the classes.
+
+    Raises:
+        FileError: the folder, or a class in it, is missing or holds no pictures, or there is a
+            link to a folder or out of `root`.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        transform: Callable[[Tensor], Any] | None = None,
+        target_transform: Callable[[int], Any] | None = None,
+        *,
+        extensions: Sequence[str] = EXTENSIONS,
+        mode: str = "RGB",
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> None:
+        if not isinstance(root, (str, os.PathLike)):
+            raise ArgumentTypeError(f"ImageFolder: root is a {type(root).__name__} and no path")
+        self.root = Path(root)
+        self.transform, self.target_transform = transform, target_transform
+        self.mode, self.seed, self.epoch = mode, seed, epoch
+        self.extensions = tuple(extension.lower() for extension in extensions)
+        self.classes = [entry.name for entry in _entries(self.root) if _is_folder(entry)]
+        if not self.classes:
+            raise FileError(
+                f"{self.root}: holds no folders; the pictures of each class belong into a folder "
+                "with its name"
+            )
+        self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
+        self.imgs = [
+            (path, number) for name, number in self.class_to_idx.items() for path in self._of(name)
+        ]
+        self.targets = [number for _, number in self.imgs]
+
+    def __len__(self) -> int:
+        return len(self.imgs)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        path, number = self.imgs[index]
+        picture: Any = read_image(path, self.mode)
+        if isinstance(self.transform, (ImageTransform, Compose)):
+            place = index % len(self)
+            picture = self.transform(picture, generator_of(self.seed, self.epoch, place))
+        elif self.transform is not None:
+            picture = self.transform(picture)
+        target = number if self.target_transform is None else self.target_transform(number)
+        return picture, target
+
+    def at_epoch(self, epoch: int) -> ImageFolder:
+        """Returns the same pictures with the random numbers of an epoch."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), epoch=epoch)
+        return other
+
+    def _of(self, name: str) -> list[str]:
+        """Returns the paths of a class, sorted."""
+        folders, paths = [self.root / name], []
+        while folders:
+            for entry in _entries(folders.pop()):
+                if _is_folder(entry):
+                    folders.append(Path(entry.path))
+                elif entry.name.lower().endswith(self.extensions):
+                    paths.append(self._inside(entry))
+        if not paths:
+            listed = ", ".join(self.extensions)
+            raise FileError(f"{self.root / name}: holds no pictures ({listed})")
+        return sorted(paths)
+
+    def _inside(self, entry: os.DirEntry[str]) -> str:
+        if entry.is_symlink():
+            target = Path(os.path.realpath(entry.path))
+            if not target.is_relative_to(os.path.realpath(self.root)):
+                raise FileError(f"{entry.path}: is a link that leads out of {self.root}")
+        return entry.path
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise FileError(f"{folder}: cannot be read as a folder ({error.strerror})") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink() and entry.is_dir():
+        raise FileError(f"{entry.path}: is a link to a folder; put the folder itself there")
+    return entry.is_dir()

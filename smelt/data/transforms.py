@@ -1,0 +1,471 @@
+"""Images flipped, cut, resized and normalized, under torchvision's names: a batch at a time.
+
+    augment = Compose([RandomCrop(32, padding=4), RandomHorizontalFlip()])
+
+    @smelt.compile
+    def step(x, y):
+        loss = F.cross_entropy(model(augment(x)), y)
+        ...
+
+Every transform takes images (n, channels, height, width), or one (channels, height, width), as
+Tensors, eagerly or within a compiled step. What is random is drawn for each image of a batch apart.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from smelt import dtypes
+from smelt.data.image_sampling import check_interpolation, cropped, resized, turned
+from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.padding import pad
+from smelt.random import Generator, rand, uniform
+from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked_methods
+from smelt.tensor.elementary import where
+
+__all__ = [
+    "CenterCrop", "ColorJitter", "Compose", "ImageTransform", "Normalize", "RandomCrop",
+    "RandomHorizontalFlip", "RandomResizedCrop", "RandomRotation", "RandomVerticalFlip", "Resize",
+    "ToTensor",
+]  # fmt: skip
+
+GREY = (0.299, 0.587, 0.114)  # of red, green and blue, in what an eye sees as brightness
+Size = int | Sequence[int]
+
+
+@checked_methods
+class ImageTransform(ABC):
+    """The base of what changes images.
+
+    Calling it with images and, where numbers are random, perhaps a generator, gives new images. A
+    subclass defines `change`.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Lets the classes of Smelt say what is wrong with the arguments that they get."""
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("smelt."):
+            checked_methods(cls)
+
+    def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """Returns the images changed.
+
+        Args:
+            x: (n, channels, height, width), or (channels, height, width) for one.
+            generator: where random numbers come from; the default generator when None.
+
+        Returns:
+            Images with as many axes; integers and bools become float32.
+
+        Raises:
+            ShapeError: `x` has another number of axes, or is too small.
+            DTypeError: `x` is no Tensor.
+        """
+        if not isinstance(x, Tensor):
+            raise DTypeError(
+                f"{type(self).__name__}: x is a {type(x).__name__} and no Tensor; ToTensor() makes "
+                "one of an array or a picture of Pillow"
+            )
+        if x.ndim not in (3, 4):
+            raise ShapeError(
+                f"{type(self).__name__}: x {x.shape} must be (n, channels, height, width) or "
+                "(channels, height, width)"
+            )
+        images = x if x.dtype.is_float else x.to(dtypes.float32)
+        changed = self.change(images if x.ndim == 4 else images[None], generator)
+        return changed if x.ndim == 4 else changed[0]
+
+    @abstractmethod
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns the changed images of floats (n, channels, height, width)."""
+
+
+@checked_methods
+class Compose:
+    """One transform after the other.
+
+    Args:
+        transforms: each an `ImageTransform`, a `ToTensor`, or a function of images.
+    """
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
+        self.transforms = list(transforms)
+
+    def __call__(self, x: Any, generator: Generator | None = None) -> Any:
+        """Returns the images after all transforms; random ones draw from the generator."""
+        for transform in self.transforms:
+            random = isinstance(transform, (ImageTransform, Compose))
+            x = transform(x, generator) if random else transform(x)  # type: ignore[call-arg]
+        return x
+
+
+@checked_methods
+class ToTensor:
+    """Makes float32 (channels, height, width) of a picture, uint8 values as 0 to 1.
+
+    Takes an array (height, width, channels) or (height, width), or a picture of Pillow.
+
+    Example:
+        >>> ToTensor()(np.full((2, 3, 3), 255, np.uint8)).shape
+        (3, 2, 3)
+    """
+
+    def __call__(self, picture: Any) -> Tensor:
+        """Returns the picture as a Tensor.
+
+        Raises:
+            ShapeError: it has another number of axes.
+            DTypeError: it holds no numbers.
+        """
+        array = np.asarray(picture)
+        if array.dtype.kind not in "biuf":
+            raise DTypeError(f"ToTensor: a {type(picture).__name__} holds no numbers")
+        if array.ndim not in (2, 3):
+            raise ShapeError(f"ToTensor: {array.shape} must be (height, width, channels)")
+        planes = array[None] if array.ndim == 2 else np.moveaxis(array, 2, 0)
+        values = planes.astype(np.float32)
+        return as_tensor(values / np.float32(255) if array.dtype == np.uint8 else values)
+
+
+class Normalize(ImageTransform):
+    """Gives each channel (x - mean) / std.
+
+    Args:
+        mean: one number a channel.
+        std: one number a channel, not 0.
+
+    Raises:
+        ArgumentError: a `std` is 0.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.mean, self.std = (np.atleast_1d(np.asarray(v, np.float64)) for v in (mean, std))
+        if not self.std.all():
+            raise ArgumentError(f"Normalize: std={list(self.std)} must not be 0")
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns the images normalized."""
+        channels = {1, x.shape[1]}
+        if not {self.mean.size, self.std.size} <= channels:
+            raise ShapeError(
+                f"Normalize: {self.mean.size} means and {self.std.size} deviations for images "
+                f"{x.shape} of {x.shape[1]} channels"
+            )
+        mean, std = (as_tensor(v).to(x.dtype).reshape(1, -1, 1, 1) for v in (self.mean, self.std))
+        return (x - mean) / std
+
+
+class Resize(ImageTransform):
+    """Gives images another size.
+
+    Args:
+        size: (height, width), or one number for the shorter side, the other one in proportion.
+        interpolation: "bilinear" or "nearest".
+        antialias: whether a smaller image takes the mean of what it covers, as Pillow does.
+
+    Raises:
+        ArgumentError: a size is below 1, or there is no such interpolation.
+    """
+
+    def __init__(self, size: Size, interpolation: str = "bilinear", antialias: bool = True) -> None:
+        self.size = size if isinstance(size, int) else _pair("Resize", size)
+        if isinstance(size, int):
+            _pair("Resize", size)
+        check_interpolation("Resize", interpolation)
+        self.interpolation, self.antialias = interpolation, antialias
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns the images resized."""
+        height, width = x.shape[-2:]
+        if isinstance(self.size, int):
+            short = min(height, width)
+            size = (height * self.size // short, width * self.size // short)
+        else:
+            size = self.size
+        return resized(x, size, None, self.interpolation, self.antialias)
+
+
+class CenterCrop(ImageTransform):
+    """Cuts out the middle; where an image is smaller, zeros stand around it.
+
+    Args:
+        size: (height, width), or one number for both.
+
+    Raises:
+        ArgumentError: a size is below 1.
+    """
+
+    def __init__(self, size: Size) -> None:
+        self.size = _pair("CenterCrop", size)
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns the middle of the images."""
+        for axis, wanted in zip((2, 3), self.size, strict=True):
+            lacking = wanted - x.shape[axis]
+            if lacking > 0:
+                around = (lacking // 2, lacking - lacking // 2)
+                x = pad(x, around if axis == 3 else (0, 0, *around))
+            start = round((x.shape[axis] - wanted) / 2)
+            x = x.narrow(axis, start, wanted)
+        return x
+
+
+class RandomCrop(ImageTransform):
+    """Cuts out a part at a random place.
+
+    Args:
+        size: (height, width), or one number for both.
+        padding: zeros around the images first: one number for all sides, (left and right, top and
+            bottom), or (left, top, right, bottom).
+        padding_mode: "constant", or "reflect", "replicate" and "circular", as in `F.pad`.
+        fill: what stands there in place of zeros.
+
+    Raises:
+        ArgumentError: a size is below 1, or `padding` has another number of values.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        padding: Size | None = None,
+        padding_mode: str = "constant",
+        fill: float = 0.0,
+    ) -> None:
+        self.size = _pair("RandomCrop", size)
+        self.padding = (0, 0, 0, 0) if padding is None else _sides(padding)
+        self.padding_mode = "replicate" if padding_mode == "edge" else padding_mode
+        self.fill = fill
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns a part of each image."""
+        left, top, right, bottom = self.padding
+        constant = self.padding_mode == "constant"
+        if any(self.padding) and not constant:
+            x = pad(x, (left, right, top, bottom), mode=self.padding_mode)
+        around = (top + bottom, left + right) if constant else (0, 0)
+        free = [
+            extent + more - wanted + 1
+            for extent, more, wanted in zip(x.shape[2:], around, self.size, strict=True)
+        ]
+        if min(free) < 1:
+            raise ShapeError(
+                f"RandomCrop: {self.size} of images of {x.shape[2:]}; give a padding, or Resize "
+                "them first"
+            )
+        row, column = (_below(end, x.shape[0], generator) for end in free)
+        if constant:  # whatever lies outside is read as the fill, without padding the images
+            row, column = row - top, column - left
+        return cropped(x, row, column, *self.size, self.fill)
+
+
+class RandomHorizontalFlip(ImageTransform):
+    """Exchanges left and right with a probability.
+
+    Args:
+        p: the probability.
+
+    Raises:
+        ArgumentError: `p` lies outside [0, 1].
+    """
+
+    axis = 3
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ArgumentError(f"{type(self).__name__}: p={p} lies outside [0, 1]")
+        self.p = p
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns the images, some of them flipped."""
+        chosen = rand(x.shape[0], 1, 1, 1, generator=generator) < self.p
+        return where(chosen, x.flip(self.axis), x)
+
+
+class RandomVerticalFlip(RandomHorizontalFlip):
+    """Exchanges top and bottom with a probability.
+
+    Args:
+        p: the probability.
+
+    Raises:
+        ArgumentError: `p` lies outside [0, 1].
+    """
+
+    axis = 2
+
+
+class RandomRotation(ImageTransform):
+    """Turns images around their centers by random angles.
+
+    Args:
+        degrees: (least, most), against the clock; one number d stands for (-d, d).
+        interpolation: "nearest" or "bilinear".
+        fill: what stands where the turned image has nothing.
+
+    Raises:
+        ArgumentError: the range is empty, or there is no such interpolation.
+    """
+
+    def __init__(
+        self,
+        degrees: float | Sequence[float],
+        interpolation: str = "nearest",
+        fill: float = 0.0,
+    ) -> None:
+        self.degrees = _range("RandomRotation", "degrees", degrees)
+        check_interpolation("RandomRotation", interpolation)
+        self.interpolation, self.fill = interpolation, fill
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns the images turned."""
+        angle = uniform(*self.degrees, (x.shape[0],), generator=generator)
+        return turned(x, angle, self.interpolation, self.fill)
+
+
+class RandomResizedCrop(ImageTransform):
+    """Cuts out a part of random area and proportions, and gives it a size.
+
+    Where the part would not fit, it is made as large as the image allows. (torchvision tries ten
+    times, then takes the middle.)
+
+    Args:
+        size: (height, width) of the result, or one number for both.
+        scale: (least, most) of the part's area, as a share of the image's.
+        ratio: (least, most) of the part's width by its height.
+        interpolation: "bilinear" or "nearest".
+        antialias: whether a smaller result takes the mean of what it covers.
+
+    Raises:
+        ArgumentError: a size is below 1, a range is empty or not positive, or there is no such
+            interpolation.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        scale: Sequence[float] = (0.08, 1.0),
+        ratio: Sequence[float] = (3 / 4, 4 / 3),
+        interpolation: str = "bilinear",
+        antialias: bool = True,
+    ) -> None:
+        self.size = _pair("RandomResizedCrop", size)
+        self.scale = _range("RandomResizedCrop", "scale", scale, positive=True)
+        self.ratio = _range("RandomResizedCrop", "ratio", ratio, positive=True)
+        check_interpolation("RandomResizedCrop", interpolation)
+        self.interpolation, self.antialias = interpolation, antialias
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns a part of each image, resized."""
+        count, _, height, width = x.shape
+        area = uniform(*self.scale, (count,), generator=generator) * (height * width)
+        least, most = (math.log(value) for value in self.ratio)
+        ratio = uniform(least, most, (count,), generator=generator).exp()
+        tall = (area / ratio).sqrt().round().clamp(1, height)
+        wide = (area * ratio).sqrt().round().clamp(1, width)
+        top = (rand(count, generator=generator) * (height - tall + 1)).floor()
+        left = (rand(count, generator=generator) * (width - wide + 1)).floor()
+        box = (top, left, tall, wide)
+        return resized(x, self.size, box, self.interpolation, self.antialias)
+
+
+class ColorJitter(ImageTransform):
+    """Changes brightness, contrast and saturation at random, in this order.
+
+        x * b,    m + (x - m) * c,    g + (x - g) * s,    each cut off at 0 and 1
+
+    where m is the mean of an image's grey values and g are the grey values. (torchvision draws the
+    order, too, and has a hue.)
+
+    Args:
+        brightness: (least, most) of b; one number d stands for (max(0, 1 - d), 1 + d).
+        contrast: the same of c.
+        saturation: the same of s, of images with three channels.
+
+    Raises:
+        ArgumentError: a range is empty or negative.
+    """
+
+    def __init__(
+        self,
+        brightness: float | Sequence[float] = 0.0,
+        contrast: float | Sequence[float] = 0.0,
+        saturation: float | Sequence[float] = 0.0,
+    ) -> None:
+        self.brightness = _factors("brightness", brightness)
+        self.contrast = _factors("contrast", contrast)
+        self.saturation = _factors("saturation", saturation)
+
+    def change(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Returns the images in other colors."""
+        if self.brightness != (1, 1):
+            x = _blended(x, 0.0, _factor(x, self.brightness, generator))
+        if self.contrast != (1, 1):
+            mean = _grey(x).mean((1, 2, 3), keepdim=True)
+            x = _blended(x, mean, _factor(x, self.contrast, generator))
+        if self.saturation != (1, 1):
+            x = _blended(x, _grey(x), _factor(x, self.saturation, generator))
+        return x
+
+
+def _blended(x: Tensor, other: Any, factor: Tensor) -> Tensor:
+    return (other + (x - other) * factor).clamp(0.0, 1.0)
+
+
+def _factor(x: Tensor, limits: tuple[float, float], generator: Generator | None) -> Tensor:
+    return uniform(*limits, (x.shape[0], 1, 1, 1), generator=generator).to(x.dtype)
+
+
+def _grey(x: Tensor) -> Tensor:
+    """Returns the grey values (n, 1, height, width) of images in color; grey ones as they are."""
+    if x.shape[1] == 1:
+        return x
+    if x.shape[1] != 3:
+        raise ShapeError(f"ColorJitter: images {x.shape} must have 1 or 3 channels")
+    return (x * as_tensor(np.array(GREY)).to(x.dtype).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _below(end: int, count: int, generator: Generator | None) -> Tensor:
+    """Returns `count` whole numbers in 0 .. end - 1, also where `end` differs from step to step."""
+    return (rand(count, generator=generator) * end).to(dtypes.int64).floor()
+
+
+def _pair(called: str, size: Size) -> tuple[int, int]:
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
+        raise ArgumentError(f"{called}: size={size}; give (height, width), each at least 1")
+    return pair[0], pair[1]
+
+
+def _sides(padding: Size) -> tuple[int, ...]:
+    sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+    sides = sides * 2 if len(sides) == 2 else sides
+    if len(sides) != 4 or min(sides) < 0:
+        raise ArgumentError(
+            f"RandomCrop: padding={padding}; give one number, two or four, none negative"
+        )
+    return sides
+
+
+def _range(
+    called: str, name: str, given: float | Sequence[float], positive: bool = False
+) -> tuple[float, float]:
+    pair = (-given, given) if isinstance(given, (int, float)) else tuple(given)
+    if len(pair) != 2 or pair[0] > pair[1] or (positive and pair[0] <= 0):
+        limit = " above 0" if positive else ""
+        raise ArgumentError(f"{called}: {name}={given}; give (least, most){limit}")
+    return float(pair[0]), float(pair[1])
+
+
+def _factors(name: str, given: float | Sequence[float]) -> tuple[float, float]:
+    if isinstance(given, (int, float)):
+        given = (max(0.0, 1 - given), 1 + given)
+    pair = _range("ColorJitter", name, given)
+    if pair[0] < 0:
+        raise ArgumentError(f"ColorJitter: {name}={given} must not be negative")
+    return pair
