@@ -13,7 +13,7 @@ from smelt.data.column import Column, is_missing
 from smelt.data.filling import impute
 from smelt.data.fitted import FittedTransform
 from smelt.data.hashing import HashingVectorizer
-from smelt.data.table import Table, as_table
+from smelt.data.table import Table, as_table, text_found
 from smelt.errors import ArgumentError, DTypeError, StateError
 from smelt.tensor import Tensor, as_tensor
 
@@ -298,10 +298,9 @@ def _numbers_of(name: str, column: Column) -> np.ndarray:
         missing = is_missing(column)
         if missing.all():
             return np.full(len(column), np.nan)
-        row = int(np.argmin(missing))
         raise DTypeError(
-            f"Preprocessing: column {name!r} holds text, such as {column[row]!r} in row {row}, "
-            "where numbers are wanted"
+            f"Preprocessing: column {name!r} {text_found(column)}, where numbers are wanted; "
+            "read_csv(nulls=[...]) says which texts stand for no value"
         )
     if np.isinf(column).any():
         row = int(np.argmax(np.isinf(column)))

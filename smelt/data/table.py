@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,13 +73,19 @@ class Table:
         """Returns the number of rows."""
         return len(next(iter(self._columns.values()), ()))
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Any) -> Any:
         """Returns a column, without a copy: an array, or a list of text.
+
+        A list of names gives a table of these columns, a slice one of these rows.
 
         Raises:
             ArgumentError: there is no such column.
         """
-        if name not in self._columns:
+        if isinstance(name, slice):
+            return self.rows(np.arange(len(self))[name])
+        if isinstance(name, list):
+            return self.select(*name)
+        if not isinstance(name, Hashable) or name not in self._columns:
             near = difflib.get_close_matches(str(name), self.names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
             raise ArgumentError(f"the table has no column {name!r}; {hint}")
@@ -178,8 +184,8 @@ class Table:
         for name in chosen:
             if isinstance(self[name], list):
                 raise ArgumentError(
-                    f"column {name!r} holds text, such as {_first_text(self[name])!r}; "
-                    "OneHotEncoder makes numbers of categories"
+                    f"column {name!r} {text_found(self[name])}; OneHotEncoder makes numbers of "
+                    "categories, and read_csv(nulls=[...]) says which texts stand for no value"
                 )
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
@@ -284,8 +290,22 @@ def _take_rows(column: Column, rows: np.ndarray) -> Column:
     return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
 
 
-def _first_text(column: Iterable[str | None]) -> str:
-    return next((value for value in column if value is not None), "")
+def text_found(column: Sequence[str | None]) -> str:
+    """Returns what to say of a column of text where numbers are wanted: the first text that is no
+    number, and its row.
+    """
+    for row, value in enumerate(column):
+        if value is not None and not _is_number(value):
+            return f"holds text, such as {value!r} in row {row}"
+    return "holds text" if column else "is empty"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _shown_column(name: str, column: Column, places: Sequence[int | None]) -> list[str]:

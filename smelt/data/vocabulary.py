@@ -103,6 +103,8 @@ class Vocabulary:
             )
         if size is not None and size < len(specials):
             raise ArgumentError(f"Vocabulary.build: size={size} has no room for {list(specials)}")
+        if isinstance(texts, str):
+            raise ArgumentError("Vocabulary.build: give a list of texts, [text] for one")
         counts = Counter(token for text in texts for token in tokenise(text))
         often = [t for t, n in counts.items() if n >= minimum and t not in specials]
         often.sort(key=lambda token: (-counts[token], token))

@@ -111,6 +111,7 @@ def run(
         validation=held_out,
         metrics={"accuracy": train.accuracy},
         scheduler=schedule,
+        scheduler_interval="step",
         callbacks=callbacks,
         run=run_folder,
         resume=resume,

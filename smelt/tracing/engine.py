@@ -324,7 +324,7 @@ def literal_array(value: Any, dtype: DType | None = None) -> tuple[np.ndarray, D
         array = _large_integers(array)
     if array.dtype.kind not in "?biuf":
         raise _no_numbers(value, array)
-    if type(value) is not np.ndarray and np.any(getattr(value, "mask", False)):
+    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
         raise _masked(value)
     if dtype is None:
         dtype = _element_dtype(value)[0]

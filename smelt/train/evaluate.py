@@ -8,6 +8,7 @@ from typing import Any
 
 from smelt import tree
 from smelt.compiler import compile
+from smelt.data import DataLoader
 from smelt.errors import ArgumentError, ShapeError
 from smelt.location import warn
 from smelt.nn.module import Module
@@ -212,6 +213,11 @@ def predict(
         inputs = split(batch)[0] if has_target or (has_target is None and several) else parts(batch)
         return tree.map(as_tensor, call(model, *inputs))
 
+    if isinstance(data, DataLoader) and data.shuffle:
+        raise ArgumentError(
+            "predict: the loader shuffles, so nobody could tell whose prediction is whose; give "
+            "one with shuffle=False, or the dataset"
+        )
     batches = held_out.batches(data, batch_size, "predict")
     with evaluating(model):
         outputs = [forward(batch) for batch in batches]

@@ -272,7 +272,15 @@ def without_names(data: Any, target: str | Sequence[str] | None) -> Any:
         return data
     if isinstance(data, (tuple, list, dict, Dataset, IterableDataset, DataLoader)):
         raise ArgumentError("fit: target= names columns of a table; other data hold their target")
-    return as_table(data).dataset(target)
+    table = as_table(data)
+    targets = [target] if isinstance(target, str) else list(target)
+    text = [name for name in table.text if name not in targets]
+    if text:
+        raise ArgumentError(
+            f"fit: columns of the table hold text: {', '.join(map(repr, text))}; make numbers of "
+            "them by data.Preprocessing, or leave them out by table.drop(...)"
+        )
+    return table.dataset(target)
 
 
 def _common_rows(data: Any) -> int:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from smelt.errors import ArgumentError
+from smelt.data import DataLoader
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
-from smelt.optim.lr_scheduler import ReduceLROnPlateau
+from smelt.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from smelt.optim.swa_utils import AveragedModel
 from smelt.random import manual_seed
-from smelt.tensor.checked import checked
+from smelt.tensor.checked import checked, described
 from smelt.train.feed import feed_of, without_names
 from smelt.train.history import Callback, History
 from smelt.train.interrupt import terminable
@@ -39,14 +40,14 @@ def fit(
     epochs: int | None = None,
     steps: int | None = None,
     steps_per_epoch: int | None = None,
-    batch_size: int = 64,
-    shuffle: bool = True,
+    batch_size: int | None = None,
+    shuffle: bool | None = None,
     drop_last: bool = False,
     target: str | Sequence[str] | None = None,
     validation: Any = None,
     metrics: Any = None,
     scheduler: Scheduler | None = None,
-    scheduler_interval: Literal["step", "epoch"] = "step",
+    scheduler_interval: Literal["step", "epoch"] | None = None,
     max_grad_norm: float | None = None,
     accumulate: int = 1,
     averaged: AveragedModel | None = None,
@@ -73,8 +74,9 @@ def fit(
         epochs: passes over the data, or, with `steps_per_epoch`, so many steps each.
         steps: how many steps in all, in the place of `epochs`, or at most.
         steps_per_epoch: steps between two validations, where that shall not be a pass.
-        batch_size: samples a batch; a loader has its own.
-        shuffle: whether each pass has an order of its own, drawn from the default generator.
+        batch_size: samples a batch, 64 when None; a loader has its own.
+        shuffle: whether each pass has an order of its own, drawn from the default generator; True
+            when None. A loader has its own.
         drop_last: whether a last batch that is smaller than the others is left out.
         target: the columns of a table to predict.
         validation: held-out data, of the same kinds; or a function without arguments that returns
@@ -82,7 +84,8 @@ def fit(
         metrics: what is measured on held-out data besides the loss: name -> metric.
         scheduler: changes the learning rate; a ReduceLROnPlateau looks at the held-out loss (that
             of the training data where there is none) after each epoch.
-        scheduler_interval: whether it goes on after each "step" or each "epoch".
+        scheduler_interval: whether it goes on after each "step" or each "epoch"; None: by the
+            epoch, but a OneCycleLR by the step.
         max_grad_norm: the longest that the gradient of all parameters together may be.
         accumulate: batches over which the gradients of one step are averaged.
         averaged: takes the weights into its average after each step, and is what is validated.
@@ -117,11 +120,16 @@ def fit(
         (1.0, 50)
     """
     _check(model, epochs, steps, steps_per_epoch, accumulate)
+    _check_parts(loss, optimizer, scheduler, callbacks)
+    if isinstance(data, DataLoader):
+        _check_loader(batch_size=batch_size, shuffle=shuffle)
+    batch_size = 64 if batch_size is None else batch_size
+    shuffle = shuffle is not False
     if seed is not None:
         manual_seed(seed)
-    per_step = scheduler if scheduler_interval == "step" else None
-    if isinstance(scheduler, ReduceLROnPlateau):
-        per_step = None
+    by_step = scheduler_interval or ("step" if isinstance(scheduler, OneCycleLR) else "epoch")
+    is_per_step = by_step == "step" and not isinstance(scheduler, ReduceLROnPlateau)
+    per_step = scheduler if is_per_step else None
     update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate)
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
     if validation is not None and not callable(validation):
@@ -173,6 +181,46 @@ def _check(
     ):
         if value is not None and (not is_whole_number(value) or value < least):
             raise ArgumentError(f"fit: {name}={value!r} must be a whole number, at least {least}")
+
+
+def _check_parts(loss: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
+    """Raises for what is no loss, optimizer, schedule or callback, and for parts that do not belong
+    together.
+    """
+    if loss is not None and not callable(loss):
+        raise ArgumentTypeError(
+            f"fit: the loss is {described(loss)}; give a function of (output, target), such as "
+            "F.cross_entropy"
+        )
+    if isinstance(optimizer, type) or not hasattr(optimizer, "zero_grad"):
+        raise ArgumentTypeError(
+            f"fit: the optimizer is {described(optimizer)}; give one that is made, such as "
+            "optim.Adam(model.parameters())"
+        )
+    if isinstance(scheduler, type):
+        raise ArgumentTypeError(
+            f"fit: the scheduler is the class {scheduler.__name__}; give one that is made of the "
+            "optimizer"
+        )
+    if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ArgumentError(
+            "fit: the scheduler changes the rates of another optimizer; make it of the one that "
+            "trains"
+        )
+    if not isinstance(callbacks, (list, tuple)):
+        raise ArgumentTypeError(f"fit: callbacks are a list, got {described(callbacks)}")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ArgumentTypeError(
+                f"fit: {described(callback)} among the callbacks is none; give objects of "
+                "subclasses of train.Callback"
+            )
+
+
+def _check_loader(**settings: Any) -> None:
+    given = [name for name, value in settings.items() if value is not None]
+    if given:
+        raise ArgumentError(f"fit: a DataLoader says {' and '.join(given)} itself; give it there")
 
 
 def _source(run: RunFolder | None, resume: bool | Location) -> Location:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from smelt.errors import ArgumentError
 from smelt.markup import note, table
 
 if TYPE_CHECKING:
@@ -50,6 +52,15 @@ class History:
     interrupted: bool = False
     stopped: str = ""
 
+    def __repr__(self) -> str:
+        if not self.epochs:
+            return "History(no epoch)"
+        last, count = self.epochs[-1], len(self.epochs)
+        figures = {"loss": last.loss, **{f"held out {n}": x for n, x in last.held_out.items()}}
+        shown = ", ".join(f"{name} {_shown(value)}" for name, value in figures.items())
+        end = "interrupted" if self.interrupted else self.stopped
+        return f"History({count} epoch{'s' * (count != 1)}; last: {shown}{end and '; ' + end})"
+
     @property
     def seconds(self) -> float:
         """How long training took, without validation on held-out data."""
@@ -70,7 +81,7 @@ def _shown(value: float | None) -> str:
     """Returns a figure of an epoch; nothing where it has none of this name."""
     if value is None:
         return ""
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,11 @@ class StopTraining(Exception):
     """Raised by a callback that wants the training to end after this epoch or step; says why."""
 
 
+_OTHERS = re.compile(
+    r"on_(train|fit|epoch|batch|step|test|validation|train_batch)_?\w*_(begin|start|end)"
+)
+
+
 class Callback:
     """Whoever wants to be told: a subclass answers to what it cares about.
 
@@ -110,6 +126,20 @@ class Callback:
     """
 
     training: Training
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuses the names of other libraries, which nobody would call.
+
+        Raises:
+            ArgumentError: a method has the name that Keras or Lightning gives it.
+        """
+        super().__init_subclass__(**options)
+        for name in vars(cls):
+            if _OTHERS.fullmatch(name):
+                raise ArgumentError(
+                    f"{cls.__name__}.{name} is never called: a callback of Smelt's has start, "
+                    "step, epoch and end"
+                )
 
     def start(self, epochs: int) -> None:
         """The training of so many epochs, counted from the first, begins or goes on."""

@@ -63,7 +63,7 @@ def test_columns_become_a_tensor(table: Table) -> None:
     assert table.tensor("n", dtype=dtypes.bfloat16).tolist() == [[4], [5], [6]]
     with pytest.raises(ArgumentError, match="'x': row 1"):
         table.tensor()
-    with pytest.raises(ArgumentError, match="'kind' holds text, such as 'a'; OneHotEncoder"):
+    with pytest.raises(ArgumentError, match="holds text, such as 'a' in row 0; OneHotEncoder"):
         table.tensor("kind")
     with pytest.raises(ArgumentError, match="no column 'z'"):
         table.tensor("z")

@@ -125,9 +125,9 @@ def test_a_schedule_goes_on_with_each_step(data: TensorDataset) -> None:
     optimizer = optim.SGD(model.parameters(), lr=1.0)
     schedule = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
     options = {"batch_size": 8, "scheduler": schedule, "progress": False}
-    fit(model, F.mse_loss, optimizer, data, epochs=1, **options)
+    fit(model, F.mse_loss, optimizer, data, epochs=1, scheduler_interval="step", **options)
     assert float(schedule.get_last_lr()[0]) == pytest.approx(0.5**5)
-    fit(model, F.mse_loss, optimizer, data, epochs=2, scheduler_interval="epoch", **options)
+    fit(model, F.mse_loss, optimizer, data, epochs=2, **options)
     assert float(schedule.get_last_lr()[0]) == pytest.approx(0.5**7)
 
 

@@ -26,7 +26,9 @@ def trained(data: Any, model: nn.Module | None = None, **options: Any) -> nn.Mod
     model = model or nn.Linear(2, 1)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     loss = options.pop("loss", F.mse_loss)
-    chosen = {"epochs": 2, "batch_size": 8, "shuffle": False, "progress": False, **options}
+    chosen = {"epochs": 2, "progress": False, **options}
+    if not isinstance(data, DataLoader):
+        chosen = {"batch_size": 8, "shuffle": False, **chosen}
     train.fit(model, loss, optimizer, data, **chosen)
     return model
 
@@ -127,7 +129,7 @@ def test_a_model_may_return_its_loss(data: Any) -> None:
 def test_gradients_of_several_batches_are_averaged(kind: str) -> None:
     """Four batches of 4 are one of 16, and the two that are left one of 8."""
     data = (X, Y) if kind == "arrays" else DataLoader(TensorDataset(X, Y), batch_size=4)
-    found = trained(data, batch_size=4, accumulate=4)
+    found = trained(data, accumulate=4, **({"batch_size": 4} if kind == "arrays" else {}))
     np.testing.assert_allclose(numbers(found), numbers(trained((X, Y), batch_size=16)), rtol=1e-5)
 
 
@@ -279,3 +281,72 @@ def test_a_folder_in_which_a_training_is_at_work_is_refused(tmp_path: Path) -> N
 
     trained((X, Y), epochs=3, run=run, resume=True, callbacks=[Second()])
     assert len(train.read_metrics(run)) == 3
+
+
+# --- what nobody would notice ---------------------------------------------------------------------
+
+
+def test_a_schedule_goes_on_by_the_epoch_unless_it_is_told_otherwise() -> None:
+    def rate(make: Any, **options: Any) -> float:
+        model = nn.Linear(2, 1)
+        optimizer = optim.SGD(model.parameters(), lr=1.0)
+        scheduler = make(optimizer)
+        train.fit(
+            model, lambda x, y: 0.0 * F.mse_loss(x, y), optimizer, (X, Y), epochs=2, batch_size=8,
+            scheduler=scheduler, progress=False, **options,
+        )  # fmt: skip
+        return float(scheduler.get_last_lr()[0])
+
+    def halved(optimizer: Any) -> Any:
+        return optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+
+    assert rate(halved) == pytest.approx(0.5**2)
+    assert rate(halved, scheduler_interval="step") == pytest.approx(0.5**6)
+
+    def one_cycle(optimizer: Any) -> Any:
+        return optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=1.0, total_steps=7, cycle_momentum=False
+        )
+
+    assert rate(one_cycle) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "cross_entropy"}, "the loss is 'cross_entropy'; give a function"),
+        ({"callbacks": train.EarlyStopping()}, "callbacks are a list, got"),
+        ({"callbacks": [train.EarlyStopping]}, "among the callbacks is none"),
+        ({"scheduler": optim.lr_scheduler.StepLR}, "the scheduler is the class StepLR"),
+    ],
+)
+def test_parts_that_are_none_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        trained((X, Y), **options)
+
+
+def test_parts_that_do_not_belong_together_are_refused() -> None:
+    model, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    optimizer, stranger = (optim.SGD(one.parameters(), lr=0.1) for one in (model, other))
+    scheduler = optim.lr_scheduler.StepLR(stranger, 3)
+    with pytest.raises(ArgumentError, match="the rates of another optimizer"):
+        train.fit(model, F.mse_loss, optimizer, (X, Y), epochs=1, scheduler=scheduler)
+    with pytest.raises(ArgumentError, match="the optimizer is the class SGD|the optimizer is"):
+        train.fit(model, F.mse_loss, optim.SGD, (X, Y), epochs=1)  # type: ignore
+    loader = DataLoader(TensorDataset(X, Y), batch_size=8)
+    with pytest.raises(ArgumentError, match="a DataLoader says batch_size itself"):
+        train.fit(model, F.mse_loss, optimizer, loader, epochs=1, batch_size=32)
+    shuffled = DataLoader(TensorDataset(X), batch_size=8, shuffle=True)
+    with pytest.raises(ArgumentError, match="the loader shuffles"):
+        train.predict(model, shuffled)
+    table = Table({"a": X[:, 0], "kind": ["x"] * 24, "price": Y[:, 0]})
+    with pytest.raises(ArgumentError, match="hold text: 'kind'; make numbers"):
+        train.fit(model, F.mse_loss, optimizer, table, epochs=1, target="price")
+
+
+def test_a_callback_in_the_words_of_others_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="on_epoch_end is never called"):
+
+        class Keras(train.Callback):
+            def on_epoch_end(self, epoch: int) -> None:
+                """Would be called by Keras."""

@@ -51,12 +51,14 @@ class Job:
         by_epoch = self.kind == "accumulated"
         scheduler = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=STEPS)
         chosen: dict[str, Any] = {
-            "epochs": EPOCHS, "batch_size": SIZE, "validation": self.pairs, "run": run,
+            "epochs": EPOCHS, "validation": self.pairs, "run": run,
             "metrics": {"accuracy": train.accuracy}, "max_grad_norm": 1.0, "progress": False,
             "averaged": self.averaged, "scheduler": scheduler,
             "scheduler_interval": "epoch" if by_epoch else "step",
             "accumulate": 2 if by_epoch else 1,
         }  # fmt: skip
+        if not isinstance(self.data, DataLoader):
+            chosen["batch_size"] = SIZE
         stop = train.EarlyStopping("loss", patience=10**9, restore_best=False)
         given = {**chosen, **options}
         given["callbacks"] = [stop, *given.get("callbacks", [])]

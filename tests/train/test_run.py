@@ -86,7 +86,7 @@ def test_a_folder_without_permission_is_refused(model: nn.Linear, tmp_path: Path
 
 def test_a_file_in_place_of_the_folder_is_refused(model: nn.Linear, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(FileError, match="cannot write"):
+    with pytest.raises(FileError, match="is no folder"):
         RunFolder(tmp_path / "run", model, {})
 
 

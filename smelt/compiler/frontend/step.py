@@ -35,7 +35,7 @@ from smelt.markup import Text
 from smelt.ops.op import is_whole_number
 from smelt.random import Generator, randint
 from smelt.tensor import Tensor
-from smelt.tensor.checked import checked_flags
+from smelt.tensor.checked import checked_flags, described
 from smelt.tracing.engine import EAGER, Eager, context, current_engine
 
 __all__ = ["CompiledStep", "compile"]
@@ -397,7 +397,8 @@ def runs_eagerly() -> bool:
 def whole_number(what: str, value: Any, least: int) -> int:
     """Returns a count that a user gave; raises ArgumentError when it is none."""
     if isinstance(value, Tensor) or not is_whole_number(value) or value < least:
-        raise ArgumentError(f"{what} must be a whole number, at least {least}, got {value!r}")
+        shown = described(value) if isinstance(value, Tensor) else repr(value)
+        raise ArgumentError(f"{what} must be a whole number, at least {least}, got {shown}")
     return operator.index(value)
 
 
