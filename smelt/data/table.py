@@ -82,7 +82,7 @@ class Table:
             ArgumentError: there is no such column.
         """
         if isinstance(name, slice):
-            return self.rows(np.arange(len(self))[name])
+            return self.rows(name)
         if isinstance(name, list):
             return self.select(*name)
         if not isinstance(name, Hashable) or name not in self._columns:
@@ -126,12 +126,12 @@ class Table:
         """Returns the table with these rows only.
 
         Args:
-            indices: of shape (m,), row numbers in any order; or of shape (n,), bools.
+            indices: of shape (m,), row numbers in any order; or of shape (n,), bools; or a slice.
 
         Raises:
             BoundsError: there is no such row.
         """
-        given = np.asarray(indices)
+        given = np.arange(len(self))[indices] if isinstance(indices, slice) else np.asarray(indices)
         try:
             chosen = np.arange(len(self))[given if given.size else given.astype(np.int64)]
         except IndexError as error:

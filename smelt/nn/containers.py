@@ -52,10 +52,12 @@ class _Numbered(_Container):
         """Adds a module at the end; returns the container."""
         given: Any = module
         if not isinstance(given, Module):
-            hint = "; write a * before it" if isinstance(given, (list, tuple)) else ""
-            raise ArgumentError(
-                f"{type(self).__name__} holds modules, got a {type(module).__name__}{hint}"
-            )
+            got, hint = f"a {type(module).__name__}", ""
+            if isinstance(given, (list, tuple)):
+                hint = "; write a * before it"
+            elif isinstance(given, type):
+                got, hint = f"the class {given.__name__}", f"; write {given.__name__}()"
+            raise ArgumentError(f"{type(self).__name__} holds modules, got {got}{hint}")
         setattr(self, str(len(self)), module)
         return self
 

@@ -17,11 +17,13 @@ loss, the whole batch is its input: `call(model, *parts(batch))`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from smelt.errors import ArgumentError
+from smelt.tensor import as_tensor
 
-__all__ = ["call", "parts", "split"]
+__all__ = ["call", "listed", "parts", "split"]
 
 FORMS = "give batches of (inputs, target), such as (x, y), (x, mask, y) or ({'x': x}, y)"
 
@@ -90,6 +92,26 @@ def call(function: Callable[..., Any], *inputs: Any) -> Any:
         else:
             positional.append(part)
     return function(*positional, **named)
+
+
+def listed(batch: Any) -> Any:
+    """Returns a batch in which a list of numbers is a Tensor, such as labels that a `collate_fn`
+    has collected; all else is as it was.
+
+    Args:
+        batch: a tree.
+
+    Example:
+        >>> listed(({"x": "a"}, [0, 1]))
+        ({'x': 'a'}, tensor([0, 1]))
+    """
+    if isinstance(batch, dict):
+        return {name: listed(part) for name, part in batch.items()}
+    if isinstance(batch, list) and batch and all(isinstance(part, Real) for part in batch):
+        return as_tensor(batch)
+    if type(batch) in (tuple, list):
+        return type(batch)(map(listed, batch))
+    return batch
 
 
 def _check_names(part: dict[Any, Any], named: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from smelt.tensor.checked import checked
 from smelt.tensor.shaping import cat
 from smelt.tracing.engine import no_grad
 from smelt.train import held_out
-from smelt.train.batch import call, parts, split
+from smelt.train.batch import call, listed, parts, split
 from smelt.train.metrics import Figure, FunctionMetric, Metric, Total, as_metrics
 
 __all__ = ["Function", "evaluate", "evaluating", "evaluator", "predict"]
@@ -130,7 +130,7 @@ def evaluator(
         totals = {name: Total(metric) for name, metric in named.items()}
         with evaluating(model):
             for batch in batches:
-                for total, measured in zip(totals.values(), measure(batch), strict=True):
+                for total, measured in zip(totals.values(), measure(listed(batch)), strict=True):
                     total.add(measured)
         return _flat({name: total.figure() for name, total in totals.items()})
 
@@ -220,7 +220,7 @@ def predict(
         )
     batches = held_out.batches(data, batch_size, "predict")
     with evaluating(model):
-        outputs = [forward(batch) for batch in batches]
+        outputs = [forward(listed(batch)) for batch in batches]
         if not outputs:
             raise ArgumentError("predict: there are no samples")
         return tree.map(_joined, *outputs)

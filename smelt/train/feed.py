@@ -17,6 +17,7 @@ from smelt.data.table import as_table
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.random import Generator, get_rng_state, randint, set_rng_state
 from smelt.tensor import Tensor, as_tensor
+from smelt.train.batch import listed
 from smelt.train.step import Update
 
 __all__ = ["Feed", "Pass", "feed_of"]
@@ -309,7 +310,7 @@ def _check_batch(batch_size: int, samples: int) -> None:
 def _tensors(batch: Any) -> Any:
     """Returns a loader's batch with tensors as leaves."""
     try:
-        return tree.map(as_tensor, batch)
+        return tree.map(as_tensor, listed(batch))
     except DTypeError as error:
         raise DTypeError(
             f"fit: a batch holds what is no tensor ({error}); make tensors of it in collate_fn"

@@ -49,6 +49,8 @@ class Loop:
         self.kept = training.snapshot()
         for callback in reversed(training.callbacks):  # the run folder before those it is not for
             callback.start(self._all_epochs())
+        if training.step and self._is_over():
+            history.stopped = "all of it was done before"
         try:
             while not self._is_over():
                 self._epoch()

@@ -81,7 +81,7 @@ class RunFolder(Callback):
     def _taken(self) -> FileError:
         return FileError(
             f"{self.path}: holds a run already; choose another folder, or go on with that run by "
-            "resume=True"
+            "resume=True (of fit, and of RunFolder where you make one)"
         )
 
     def start(self, epochs: int) -> None:

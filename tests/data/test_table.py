@@ -89,3 +89,17 @@ def test_what_is_no_table_is_refused() -> None:
 
 def test_tensors_make_columns() -> None:
     assert Table({"a": smelt.arange(3)})["a"].tolist() == [0, 1, 2]
+
+
+def test_parts_of_a_table_by_names_and_slices() -> None:
+    table = Table({"x": [1.0, 2.0, 3.0], "y": [4, 5, 6], "kind": ["a", "b", "c"]})
+    assert table[["y", "kind"]].names == ["y", "kind"]
+    assert table[-2:]["kind"] == table.rows(slice(1, None))["kind"] == ["b", "c"]
+    with pytest.raises(ArgumentError, match="no column"):
+        table[{"x": 1}]
+
+
+def test_text_among_numbers_is_shown_with_its_row() -> None:
+    table = Table({"x": ["1", "2", "n/a", "4"]})
+    with pytest.raises(ArgumentError, match="'x' holds text, such as 'n/a' in row 2"):
+        table.tensor("x")

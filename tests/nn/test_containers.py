@@ -148,3 +148,8 @@ def test_what_a_container_holds_is_what_its_attributes_hold() -> None:
     assert isinstance(named["a"], nn.Tanh)
     restored = pickle.loads(pickle.dumps(named))
     assert list(restored) == ["a"]
+
+
+def test_a_class_among_modules_says_what_to_write() -> None:
+    with pytest.raises(smelt.errors.ArgumentError, match=r"got the class ReLU; write ReLU\(\)"):
+        nn.Sequential(nn.Linear(2, 2), nn.ReLU)

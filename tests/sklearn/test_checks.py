@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from smelt.sklearn import MLPClassifier, MLPRegressor, NeuralNetClassifier, NeuralNetRegressor
 from tests.sklearn.networks import two_layers
@@ -23,8 +23,16 @@ ESTIMATORS = [
 ]
 
 
+CHECKS = [pair for estimator in ESTIMATORS for pair in estimator_checks_generator(estimator)]
+# names of our own: those of scikit-learn hold addresses, so that two processes differ in them
+NAMES = [
+    f"{type(estimator).__name__}-{number}-{getattr(check, 'func', check).__name__}"
+    for number, (estimator, check) in enumerate(CHECKS)
+]
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # checks train too little, or on two samples
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@parametrize_with_checks(ESTIMATORS)
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=NAMES)
 def test_it_is_an_estimator(estimator: Any, check: Any) -> None:
     check(estimator)

@@ -350,3 +350,31 @@ def test_a_callback_in_the_words_of_others_is_refused() -> None:
         class Keras(train.Callback):
             def on_epoch_end(self, epoch: int) -> None:
                 """Would be called by Keras."""
+
+
+def test_labels_in_a_list_are_a_tensor() -> None:
+    """As a `collate_fn` collects them."""
+
+    def together(samples: list[Any]) -> Any:
+        return np.stack([x for x, _ in samples]), [label for _, label in samples]
+
+    labels = (X[:, 0] > 0).astype(int).tolist()
+    loader = DataLoader(list(zip(X, labels, strict=True)), batch_size=8, collate_fn=together)
+    model = trained(
+        loader, nn.Linear(2, 2), loss=F.cross_entropy, validation=loader, metrics=["accuracy"]
+    )
+    assert train.evaluate(model, loader, ["accuracy"])["accuracy"] > 0
+    assert train.predict(model, loader).shape == (24, 2)
+
+
+def test_a_run_that_is_finished_says_so(tmp_path: Path) -> None:
+    trained((X, Y), run=tmp_path / "run")
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    history = train.fit(
+        model, F.mse_loss, optimizer, (X, Y), epochs=2, batch_size=8, shuffle=False,
+        run=tmp_path / "run", resume=True, progress=False,
+    )  # fmt: skip
+    assert history.stopped == "all of it was done before"
+    assert len(history.epochs) == 2
+    assert repr(history).startswith("History(2 epochs; last: loss ")
