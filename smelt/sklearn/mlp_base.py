@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -17,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from smelt.errors import ArgumentError, ArgumentTypeError, NumericsError
+from smelt.location import warn
 from smelt.sklearn.perceptron import POOL, CompiledPerceptron, Design
 
 __all__ = ["MultilayerPerceptron"]
@@ -175,7 +175,7 @@ class MultilayerPerceptron(BaseEstimator):
             else:
                 self._warn_of_the_end(is_part)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warn("Training interrupted by user.")
 
     def _split(self, y: np.ndarray, random: Any) -> tuple[np.ndarray, np.ndarray]:
         """Returns which rows to train on, and which to hold out."""
@@ -249,11 +249,10 @@ class MultilayerPerceptron(BaseEstimator):
 
     def _warn_of_the_end(self, is_part: bool) -> None:
         if not is_part:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: {self.max_iter} iterations are over, and the training "
                 "still gets better; raise max_iter",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     # --- predicting -------------------------------------------------------------------------------
@@ -333,10 +332,7 @@ class _Epochs:
         """Returns how many samples a batch has."""
         size = AUTO if isinstance(wanted, str) else int(wanted)
         if size > self.rows and not isinstance(wanted, str):
-            warnings.warn(
-                f"batch_size={size} is more than the {self.rows} samples, which are one batch now",
-                stacklevel=6,
-            )
+            warn(f"batch_size={size} is more than the {self.rows} samples, which are one batch now")
         return min(size, self.rows)
 
     def run(self, order: np.ndarray, size: int) -> float:
