@@ -172,7 +172,7 @@ class Training:
         self.step, self.seconds = moment["step"], moment["seconds"]
         self.losses = np.asarray(moment["losses"]).tolist()
         self.place = None if moment["place"] is None else Pass(**moment["place"])
-        if self.place is not None and not self.place.is_over:
+        if self.place is not None:  # also at its end: the next pass is drawn behind it
             self.feed.go_to(self.place)
         set_rng_state(moment["generator"])
 

@@ -157,6 +157,11 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
     check(tmp_path, kind, step)
 
 
+def test_a_training_that_ends_with_a_pass_goes_on_with_the_next_order(tmp_path: Path) -> None:
+    """The order of the next pass is drawn from where the last one left the loader's generator."""
+    check(tmp_path, "seeded loader", 12)
+
+
 # --- kills ----------------------------------------------------------------------------------------
 
 KILLED = """
