@@ -27,7 +27,7 @@ class Adadelta(Optimizer):
     Args:
         params: the parameters, or groups of them.
         lr: factor of the update.
-        rho: how slowly the running means forget, in [0, 1).
+        rho: how slowly the running means forget, in [0, 1].
         eps: keeps the division finite, and lets the first updates begin.
         weight_decay: factor of the L2 penalty.
         maximize: whether to go up instead of down.

@@ -10,7 +10,6 @@ import numpy as np
 
 from smelt import tree
 from smelt.compiler import compile
-from smelt.optim.lr_scheduler import ReduceLROnPlateau
 from smelt.sklearn.criterion import Loss, first_output
 from smelt.sklearn.structure import Twin
 from smelt.tensor import Tensor, as_tensor
@@ -19,7 +18,7 @@ from smelt.train.feed import feed_of
 from smelt.train.history import Callback, Epoch, History
 from smelt.train.loop import Loop
 from smelt.train.progress import progress
-from smelt.train.step import Update
+from smelt.train.step import Update, goes_by_step
 from smelt.train.training import Training
 
 __all__ = ["predictions", "renumbered", "train"]
@@ -71,13 +70,12 @@ def train(
 
 
 def _update(parts: dict[str, Any]) -> Update:
-    scheduler, interval = parts["scheduler"], parts["interval"]
-    per_step = interval == "step" and not isinstance(scheduler, ReduceLROnPlateau)
+    scheduler = parts["scheduler"]
     return Update(
         parts["module"],
         Loss(parts["criterion"]),
         parts["optimizer"],
-        scheduler if per_step else None,
+        scheduler if goes_by_step(scheduler, parts["interval"]) else None,
         parts["max_grad_norm"],
     )
 

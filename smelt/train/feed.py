@@ -31,7 +31,7 @@ class Pass:
         number: counted from 0.
         seed: the order of the pass, and the random numbers of its samples, follow from it.
         generator: the state of the default generator when the pass began.
-        own: that of the loader's own generator, None where it has none.
+        own: those of the generators of a loader of the user's, its sampler's among them.
         done: how many batches were read.
         is_over: whether these were all.
     """
@@ -39,7 +39,7 @@ class Pass:
     number: int
     seed: int
     generator: Tensor
-    own: Tensor | None
+    own: list[Tensor]
     done: int = 0
     is_over: bool = False
 
@@ -60,10 +60,11 @@ class Feed(ABC):
     def begin(self, number: int) -> Pass:
         """Returns the beginning of a new pass, whose order is drawn from the default generator."""
         seed = int(randint(0, 1 << 62, ()))
-        return Pass(number, seed, get_rng_state(), self._own_state())
+        return Pass(number, seed, get_rng_state(), self._generators())
 
-    def _own_state(self) -> Tensor | None:
-        return None
+    def _generators(self) -> list[Tensor]:
+        """Returns the states of generators that the data bring with them."""
+        return []
 
     @abstractmethod
     def go_to(self, place: Pass) -> None:
@@ -159,24 +160,29 @@ class LoaderFeed(Feed):
         """How many samples a batch has, where the loader says so."""
         return getattr(self.loader, "batch_size", None)
 
-    def _own_state(self) -> Tensor | None:
-        generator = getattr(self.loader, "generator", None)
-        return None if self.is_own or generator is None else generator.get_state()
+    def _generators(self) -> list[Tensor]:
+        if self.is_own or not isinstance(self.loader, DataLoader):
+            return []
+        return self.loader.state_dict()["generators"]
 
     def go_to(self, place: Pass) -> None:
         """Begins the pass again as it was begun, and leaves out what is done."""
         self.close()
         if isinstance(self.loader, DataLoader):
-            self.loader.epoch = place.number
             if self.is_own:
                 self.loader.generator = Generator(place.seed)
-            elif place.own is not None and self.loader.generator is not None:
-                self.loader.generator.set_state(place.own)
+            state = self.loader.state_dict()
+            drawn = state["generators"] if self.is_own else place.own
+            begin = {"epoch": place.number, "begun": False, "generators": drawn}
+            self.loader.load_state_dict({**state, **begin})
         now = get_rng_state()
         set_rng_state(place.generator)  # where a sampler draws from, when the pass begins
         self._pass = iter(self.loader)
-        if place.done:
+        if place.is_over:
+            self.close()
+        elif place.done:
             self._skip(place.done)
+        if place.done:
             set_rng_state(now)
 
     def _skip(self, count: int) -> None:

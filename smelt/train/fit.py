@@ -10,7 +10,7 @@ from smelt.data import DataLoader
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
-from smelt.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from smelt.optim.lr_scheduler import OneCycleLR
 from smelt.optim.swa_utils import AveragedModel
 from smelt.random import manual_seed
 from smelt.tensor.checked import checked, described
@@ -21,7 +21,7 @@ from smelt.train.loop import Loop
 from smelt.train.progress import is_progress
 from smelt.train.progress import progress as shown_progress
 from smelt.train.run import RunFolder, read_checkpoint
-from smelt.train.step import Loss, Optimizer, Scheduler, Update
+from smelt.train.step import Loss, Optimizer, Scheduler, Update, goes_by_step
 from smelt.train.training import Training
 from smelt.train.validation import validation_of
 
@@ -127,9 +127,8 @@ def fit(
     shuffle = shuffle is not False
     if seed is not None:
         manual_seed(seed)
-    by_step = scheduler_interval or ("step" if isinstance(scheduler, OneCycleLR) else "epoch")
-    is_per_step = by_step == "step" and not isinstance(scheduler, ReduceLROnPlateau)
-    per_step = scheduler if is_per_step else None
+    interval = scheduler_interval or ("step" if isinstance(scheduler, OneCycleLR) else "epoch")
+    per_step = scheduler if goes_by_step(scheduler, interval) else None
     update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate)
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
     if validation is not None and not callable(validation):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from smelt import tree
-from smelt.data import DataLoader, Table, TensorDataset
+from smelt.data import DataLoader, IterableDataset, Table, TensorDataset
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
@@ -23,8 +23,8 @@ def batches(data: Any, batch_size: int, what: str) -> Iterable[Any]:
 
     Args:
         data: a Tensor or array, or a tuple or dict of such (a tree) with one first extent; a
-            TensorDataset; a dataset, or a list of samples; a DataLoader, or any other iterable of
-            batches.
+            TensorDataset; a dataset, a stream or a list of samples; a DataLoader, or any other
+            iterable of batches.
         batch_size: samples a batch, at most; iterables have their own.
         what: begins messages.
 
@@ -43,6 +43,8 @@ def batches(data: Any, batch_size: int, what: str) -> Iterable[Any]:
         return _Slices(data.tensors, batch_size, what)
     if isinstance(data, (Tensor, np.ndarray, tuple, dict)):
         return _Slices(data, batch_size, what)
+    if isinstance(data, IterableDataset):
+        return DataLoader(data, batch_size)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         if not len(data):
             raise ArgumentError(f"{what}: there are no samples in a {type(data).__name__}")

@@ -14,11 +14,12 @@ from smelt.deprecated import renamed_argument
 from smelt.errors import ArgumentError, ShapeError
 from smelt.nn.module import Module
 from smelt.optim.clip import clip_grad_norm_
+from smelt.optim.lr_scheduler import ReduceLROnPlateau
 from smelt.optim.swa_utils import AveragedModel
 from smelt.tensor import Tensor
 from smelt.train.batch import call, parts, split
 
-__all__ = ["Optimizer", "Scheduler", "Update", "training_step"]
+__all__ = ["Optimizer", "Scheduler", "Update", "goes_by_step", "training_step"]
 
 Loss = Callable[..., Tensor]  # (the model's output, the target) -> a number to make small
 
@@ -29,6 +30,17 @@ class Scheduler(Protocol):
     @property
     def step(self) -> Callable[..., Any]:
         """Goes one step on; some look at a figure."""
+
+
+def goes_by_step(scheduler: Scheduler | None, interval: str) -> bool:
+    """Returns whether a scheduler goes on within the step, and not after each epoch.
+
+    Args:
+        scheduler: None for none; a ReduceLROnPlateau looks at an epoch's figure in any case.
+        interval: "step" or "epoch".
+    """
+    is_one = scheduler is not None and not isinstance(scheduler, ReduceLROnPlateau)
+    return is_one and interval == "step"
 
 
 class Optimizer(Protocol):

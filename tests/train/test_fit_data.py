@@ -78,7 +78,10 @@ class Stream(IterableDataset):
 
 @pytest.mark.parametrize("data", [Stream(), DataLoader(Stream(), batch_size=8, num_workers=2)])
 def test_a_stream_trains_in_batches(data: Any) -> None:
-    np.testing.assert_allclose(numbers(trained(data)), numbers(trained((X, Y))), rtol=1e-6)
+    model = trained(data)
+    np.testing.assert_allclose(numbers(model), numbers(trained((X, Y))), rtol=1e-6)
+    figures = [train.evaluate(model, part, ["mse"])["mse"] for part in (data, (X, Y))]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-6)
 
 
 class Masked(nn.Module):

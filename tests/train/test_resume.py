@@ -20,7 +20,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
-from smelt.data import Augmented, DataLoader, IterableDataset, TensorDataset
+from smelt.data import Augmented, DataLoader, IterableDataset, RandomSampler, TensorDataset
 from smelt.optim.swa_utils import AveragedModel, get_ema_avg_fn
 
 RESUMES = int(os.environ.get("SMELT_RESUMES", "3"))
@@ -111,6 +111,9 @@ DATA: dict[str, Callable[..., Any]] = {
     "dataset": lambda x, y: Augmented(TensorDataset(x, y), jitter, seed=3),
     "loader": lambda x, y: DataLoader(TensorDataset(x, y), SIZE, shuffle=True, num_workers=2),
     "seeded loader": lambda x, y: DataLoader(TensorDataset(x, y), SIZE, shuffle=True, seed=5),
+    "sampler": lambda x, y: DataLoader(
+        TensorDataset(x, y), SIZE, sampler=RandomSampler(x, generator=smelt.Generator(4))
+    ),
     "iterable": lambda x, y: Batches(x, y),
     "stream": lambda x, y: Stream(x, y),
 }
@@ -160,6 +163,7 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(
 def test_a_training_that_ends_with_a_pass_goes_on_with_the_next_order(tmp_path: Path) -> None:
     """The order of the next pass is drawn from where the last one left the loader's generator."""
     check(tmp_path, "seeded loader", 12)
+    check(tmp_path / "sampler", "sampler", 12)
 
 
 # --- kills ----------------------------------------------------------------------------------------
