@@ -39,6 +39,7 @@ FLOORS = (  # the ground floor first
         "names",
         "absent_names",
         "name_families",
+        "limits",
         "pytorch_names",
         "cuda",
         "backends",
