@@ -2,8 +2,9 @@
 
 Three convolutions with batch normalization learn 55,000 pictures, each mirrored or not and moved by
 up to a pixel whenever it is seen; that is part of the compiled step. In a test the network reads a
-picture and its mirror image. The last 5,000 of the 60,000 training pictures are held out: network,
-rate and epochs were chosen by them. The 10,000 test pictures are looked at once, at the end.
+picture and its mirror image. The last 5,000 of the 60,000 training pictures are held out, to judge
+settings by: the mirror image was taken by them. The 10,000 test pictures are looked at once, at the
+end.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Three convolutions with batch normalization learn 55,000 digits, each moved by up to two pixels
 whenever it is seen; the moving is part of the compiled step. The last 5,000 of the 60,000 training
-digits are held out: network, rate and epochs were chosen by them, and the time to 99 % is
-that after which 99 % of them are read. The 10,000 test digits are looked at once, at the end.
+digits are held out, to judge settings by, and the time to 99 % is that after which 99 % of them are
+read. The 10,000 test digits are looked at once, at the end.
 """
 
 from __future__ import annotations
