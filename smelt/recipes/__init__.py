@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import denoise, digits, fashion, mnist
+from smelt.recipes import cats, denoise, digits, fashion, mnist
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
+    "cats": cats.run,
     "denoise": denoise.run,
     "fashion": fashion.run,
     "mnist": mnist.run,
