@@ -12,11 +12,13 @@ import numpy as np
 
 from smelt import tree
 from smelt.compiler.frontend.minibatches import shuffled_rows
+from smelt.compiler.runtime.batches import with_whole_rows
 from smelt.data import DataLoader, Dataset, IterableDataset, Table, TensorDataset
 from smelt.data.table import as_table
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.random import Generator, get_rng_state, randint, set_rng_state
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import array_of
 from smelt.train.batch import listed
 from smelt.train.step import Update
 
@@ -93,7 +95,8 @@ class MemoryFeed(Feed):
     """
 
     def __init__(self, data: Any, batch_size: int, shuffle: bool, drop_last: bool) -> None:
-        self.arrays, self.structure = tree.flatten(data)
+        arrays, self.structure = tree.flatten(data)
+        self.arrays = [_with_whole_rows(x) for x in arrays]
         self.samples = len(self.arrays[0])
         self._size, self.shuffle = batch_size, shuffle
         self.rows = self.samples - (self.samples % batch_size if drop_last else 0)
@@ -311,6 +314,13 @@ def _check_batch(batch_size: int, samples: int) -> None:
             f"fit: batch_size={batch_size} must lie between 1 and the {samples} samples of the data"
             " (arrays are given in a tuple, as (x, y); a list is one sample after the other)"
         )
+
+
+def _with_whole_rows(x: Tensor) -> Tensor:
+    """Returns a tensor that native calls read as it lies, so that they do not copy it each time."""
+    data = array_of(x)
+    whole = with_whole_rows(data)
+    return x if whole is data else Tensor(whole, x.dtype)
 
 
 def _tensors(batch: Any) -> Any:

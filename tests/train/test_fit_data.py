@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,21 @@ def numbers(model: nn.Module) -> np.ndarray:
 )
 def test_all_kinds_of_data_train_alike(data: Any) -> None:
     np.testing.assert_allclose(numbers(trained(data)), numbers(trained((X, Y))), rtol=1e-6)
+
+
+def test_windows_are_not_written_out() -> None:
+    """Each native call reads them where the series lies: it does not copy all of them first."""
+    every = smelt.from_numpy(np.lib.stride_tricks.sliding_window_view(np.zeros(60_000), 1001))
+    model = nn.Linear(1000, 1, dtype=smelt.float64)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    tracemalloc.start()
+    try:
+        train.fit(
+            model, F.mse_loss, optimizer, (every[:, :-1], every[:, -1:]), steps=20, progress=False
+        )
+        assert tracemalloc.get_traced_memory()[1] < 2**26  # of 470 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_table_trains_by_the_names_of_its_columns() -> None:
