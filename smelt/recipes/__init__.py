@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import digits
+from smelt.recipes import digits, sentiment, shakespeare, translate
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
+    "sentiment": sentiment.run,
+    "shakespeare": shakespeare.run,
+    "translate": translate.run,
 }
