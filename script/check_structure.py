@@ -54,7 +54,7 @@ FLOORS = (  # the ground floor first
     ("compiler",),
     ("nn", "optim", "data"),
     ("train", "plot", "export", "utils"),
-    ("sklearn",),
+    ("sklearn", "tabular"),
     ("recipes", "book"),
     ("cli",),
     ("__main__",),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from smelt import __version__
 from smelt.cli.book import book
+from smelt.cli.fit import fit
 from smelt.cli.info import info
 from smelt.cli.parser import make_parser
 from smelt.cli.predict import predict
@@ -69,7 +70,7 @@ def _ignore_ctrl_c() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, book, info))
+    parser = make_parser("smelt", DESCRIPTION, __version__, (train, fit, predict, book, info))
     given = vars(parser.parse_args(arguments))
     command = given.pop("command")
     try:
