@@ -19,7 +19,7 @@ from smelt.cli.tables import naming, read_table
 from smelt.cli.train import SEEDS, _near, _program
 from smelt.data import Table
 from smelt.data.column import is_missing
-from smelt.errors import ArgumentError, DTypeError
+from smelt.errors import ArgumentError, DTypeError, FileError
 from smelt.settings import settings
 from smelt.starting import INTERRUPTED
 from smelt.tabular import TabularClassifier, TabularRegressor
@@ -69,8 +69,7 @@ def fit(
     with naming(table):
         rows, chosen = _checked(rows, target, exclude or [], task)
         train, test = (rows.rows(part) for part in split_rows(rows[_named(target)], seed))
-        _check_classes(train[_named(target)], chosen)
-    folder = new_folder("runs", table.stem) if out is None else out
+    folder = new_folder("runs", table.stem) if out is None else _free(out)
     words = f"{len(rows):,} rows, {len(rows.names) - 1} columns to learn {target!r} from"
     print(f"{table}: {words}, by {chosen}; seed {seed}, run folder {folder}", flush=True)
     kind = TabularClassifier if chosen == "classification" else TabularRegressor
@@ -93,6 +92,13 @@ def fit(
     return 0
 
 
+def _free(out: Path) -> Path:
+    """Returns a folder, if it does not hold a run."""
+    if (out / "config.json").exists():
+        raise FileError(f"{out}: holds a run already; choose another folder")
+    return out
+
+
 def _named(target: str | None) -> str:
     assert target is not None
     return target
@@ -110,6 +116,7 @@ def _checked(
     if target in exclude:
         raise ArgumentError(f"{target!r} is the target, and cannot be left out")
     rows = rows.drop(*exclude)
+    _check_finite(rows)
     missing = is_missing(column)
     if missing.all():
         raise ArgumentError(f"the target {target!r} is missing in all {len(rows)} rows")
@@ -117,24 +124,36 @@ def _checked(
         print(f"{int(missing.sum()):,} rows without {target!r} are left out")
         rows = rows.rows(~missing)
     chosen = task or kind_of_task(rows[target])
-    if chosen == "regression" and isinstance(rows[target], list):
-        raise DTypeError(
-            f"the target {target!r} is text, such as {rows[target][0]!r}, and a regression "
-            "predicts numbers; leave out --task regression"
-        )
+    _check_target(target, rows[target], chosen)
     return rows, chosen
 
 
-def _check_classes(column: Any, task: str) -> None:
-    different = len(np.unique(np.array(column)))
+def _check_finite(rows: Table) -> None:
+    """Refuses infinite numbers while the rows still have the numbers that they have in the file."""
+    for name in rows.numeric:
+        if np.isinf(rows[name]).any():
+            row = int(np.argmax(np.isinf(rows[name])))
+            raise DTypeError(
+                f"column {name!r} is infinite in row {row} (the first below the header is 0)"
+            )
+
+
+def _check_target(target: str, column: Any, task: str) -> None:
+    different, is_text = len(np.unique(np.array(column))), isinstance(column, list)
     if different < 2:
         raise ArgumentError(
-            f"the target has one value only, {column[0]!r}: there is nothing to learn"
+            f"the target {target!r} has one value only, {column[0]!r}: there is nothing to learn"
         )
-    if task == "classification" and different > len(column) // 2:
+    if task == "regression" and is_text:
+        raise DTypeError(
+            f"the target {target!r} is text, such as {column[0]!r}, and a regression predicts "
+            "numbers; leave out --task regression"
+        )
+    if task == "classification" and 2 * different > len(column):
+        hint = "" if is_text else "; numbers are learned by --task regression"
         raise ArgumentError(
-            f"the target has {different} different values in {len(column)} rows: these are no "
-            "classes; numbers are learned by --task regression"
+            f"the target {target!r} has {different} different values in {len(column)} rows, which "
+            f"are no classes{hint}"
         )
 
 

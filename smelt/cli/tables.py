@@ -13,11 +13,12 @@ from typing import Any
 from smelt.atomic import read_bytes, write_bytes
 from smelt.data import Table, read_csv, read_parquet
 from smelt.data.gaps import library
-from smelt.errors import ArgumentError, SmeltError
+from smelt.errors import ArgumentError, FileError, SmeltError
 
 __all__ = ["ending_of", "naming", "read_table", "write_beside"]
 
 ENDINGS = (".csv", ".parquet")
+NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")  # how a field without a value is written
 
 
 def ending_of(path: Path) -> str:
@@ -42,8 +43,10 @@ def read_table(path: Path) -> Table:
         FileError: there is no such file, or it is damaged.
         MissingExtra: polars is not installed.
     """
-    read = read_csv if ending_of(path) == ".csv" else read_parquet
-    table = read(path, missing="keep")
+    if ending_of(path) == ".csv":
+        table = read_csv(path, missing="keep", nulls=NULLS)
+    else:
+        table = read_parquet(path, missing="keep")
     if not len(table):
         raise ArgumentError(f"{path}: the table has no rows")
     return table
@@ -51,12 +54,12 @@ def read_table(path: Path) -> Table:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Within the block an error of Smelt's names the file that it is about."""
+    """Within the block an error names the table that it is about; one about a file does already."""
     try:
         yield
+    except FileError:
+        raise
     except SmeltError as error:
-        if str(path) in error.message:
-            raise
         raise type(error)(f"{path}: {error.message}") from None
 
 
@@ -73,7 +76,8 @@ def write_beside(source: Path, columns: Mapping[str, Any], out: Path | None) -> 
     """
     polars = library("writing tables")
     made = [polars.Series(name, list(values)) for name, values in columns.items()]
-    frame = _frame(source, polars).with_columns(made)
+    keeps_text = out is None or ending_of(out) == ".csv"
+    frame = _frame(source, keeps_text, polars).with_columns(made)
     if out is None:
         sys.stdout.write(frame.write_csv())
         return
@@ -85,12 +89,16 @@ def write_beside(source: Path, columns: Mapping[str, Any], out: Path | None) -> 
     write_bytes(os.fspath(out), content.getvalue())
 
 
-def _frame(source: Path, polars: Any) -> Any:
-    """Returns a table as a frame of polars: of a CSV file as text, field by field."""
+def _frame(source: Path, keeps_text: bool, polars: Any) -> Any:
+    """Returns a table as a frame of polars; that of a CSV file as text, field by field, or as the
+    numbers and texts that its columns hold.
+    """
     if ending_of(source) == ".parquet":
         return polars.read_parquet(BytesIO(read_bytes(source)))
-    names = read_csv(source, missing="keep").names
-    table = read_csv(source, types=dict.fromkeys(names, str), missing="keep")
-    return polars.DataFrame(
-        {name: polars.Series(name, table[name], polars.String) for name in names}
-    )
+    table = read_table(source)
+    if keeps_text:
+        types = dict.fromkeys(table.names, str)
+        table = read_csv(source, types=types, missing="keep")
+    columns = {name: table[name] for name in table.names}
+    text = dict.fromkeys(table.text, polars.String)
+    return polars.DataFrame(columns, schema_overrides=text, nan_to_null=True)

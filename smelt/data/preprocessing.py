@@ -266,6 +266,8 @@ class Preprocessing(FittedTransform):
         words = sum(len(text.split()) * count for text, count in counts.items() if text) / present
         if words >= WORDS:
             return "text"
+        if len(counts) == present > 1:
+            return self._left_out(name, f"its {present} short texts are all different")
         return self._left_out(name, f"{len(counts)} different short texts in {len(column)} rows")
 
     def _left_out(self, name: str, reason: str) -> str:

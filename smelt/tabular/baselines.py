@@ -15,6 +15,9 @@ __all__ = ["baselines"]
 
 PENALTY = 1.0  # of logistic regression; linear regression has next to none
 NEXT_TO_NONE = 1e-6
+FEW_ROWS = (
+    20_000  # up to which threads of gradient boosting wait for each other more than they work
+)
 Predict = Callable[[np.ndarray], np.ndarray]  # rows -> probabilities (n, classes) or numbers (n,)
 
 
@@ -28,7 +31,8 @@ def baselines(
         task: what is predicted.
         x: float64 (n, features), as `dense_rows` makes them.
         target: class numbers, or numbers as they are, (n,).
-        threads: how many gradient boosting uses; as many as it likes when None.
+        threads: how many gradient boosting uses; when None one for up to 20,000 rows, else as many
+            as it likes.
     """
     simplest = "majority class" if isinstance(task, Classes) else "mean"
     linear = "logistic regression" if isinstance(task, Classes) else "linear regression"
@@ -62,6 +66,8 @@ def _boosting(task: Task, x: np.ndarray, target: np.ndarray, threads: int | None
 
     kind = HistGradientBoostingClassifier if isinstance(task, Classes) else None
     model = (kind or HistGradientBoostingRegressor)(random_state=0)
+    if threads is None and len(x) < FEW_ROWS:
+        threads = 1
     with threadpool_limits(threads):
         model.fit(x, target)
     return lambda x: _boosted(task, model, x)

@@ -55,7 +55,7 @@ class TabularEstimator:
         members: int | None = None,
         width: int | None = None,
         blocks: int = 1,
-        dropout: float = 0.3,
+        dropout: float | None = None,
         bins: int | None = None,
         learning_rate: float | None = None,
         weight_decay: float = 0.01,
@@ -169,6 +169,8 @@ class TabularEstimator:
             rows = Rows(rows.table.drop(y), names, rows.is_frame)
         else:
             column = targets_of(self._name, y, len(rows.table))
+        if not rows.table.names:
+            raise ArgumentError(f"{self._name}: there is no column besides the target")
         if len(rows.table) < 2:
             raise ArgumentError(f"{self._name}: 1 sample (n_samples=1) is too few to learn from")
         return rows, column
@@ -215,7 +217,7 @@ class TabularEstimator:
             outputs=task.outputs,
             width=self.width or (256 if many else 128),
             blocks=self.blocks,
-            dropout=self.dropout,
+            dropout=(0.1 if many else 0.3) if self.dropout is None else self.dropout,
             bins=max(1, min(bins, PIECES // max(numbers, 1))),
         )
 
@@ -369,7 +371,7 @@ class TabularEstimator:
                 raise ArgumentError(
                     f"{self._name}: {name}={value!r} must be a whole number, at least {least}"
                 )
-        if not 0 <= self.dropout < 1:
+        if self.dropout is not None and not 0 <= self.dropout < 1:
             raise ArgumentError(f"{self._name}: dropout={self.dropout!r} must lie in [0, 1)")
         if self.learning_rate is not None and not 0 < self.learning_rate < np.inf:
             raise ArgumentError(

@@ -175,7 +175,8 @@ def class_numbers(who: str, column: Any) -> tuple[np.ndarray, np.ndarray]:
     classes, numbers = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise ArgumentError(
-            f"{who}: the target has one class only, {classes[0]!r} in all {len(labels)} rows"
+            f"{who}: the target has one class only, {classes.tolist()[0]!r} in all {len(labels)} "
+            "rows"
         )
     return classes, numbers
 

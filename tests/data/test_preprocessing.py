@@ -274,7 +274,7 @@ def test_a_table_becomes_tensors() -> None:
     assert tensors["categories"].flatten().tolist()[:4] == [1, 2, 0, 1]
     assert tensors["numbers"][:4, 2].tolist() == [0, 1, 0, 0]
     assert sorted(prepare.reasons_) == ["empty", "same", "ticket"]
-    assert "ticket: ignore (20 different short texts in 20 rows)" in repr(prepare)
+    assert "ticket: ignore (its 20 short texts are all different)" in repr(prepare)
 
 
 @pytest.mark.parametrize(
