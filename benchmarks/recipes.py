@@ -27,7 +27,7 @@ BEGIN, END = "<!-- printed by benchmarks/recipes.py -->", "<!-- end -->"
 
 @dataclass(frozen=True)
 class Row:
-    """A recipe with some settings, the figure that counts, and what it must be, at least or most."""
+    """A recipe with some settings, the figure that counts, and what it must be."""
 
     recipe: str
     options: tuple[str, ...]
