@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from smelt import __version__
+from smelt.cli.bench import bench
 from smelt.cli.book import book
 from smelt.cli.fit import fit
 from smelt.cli.info import info
-from smelt.cli.parser import make_parser
+from smelt.cli.parser import make_parser, parse
 from smelt.cli.predict import predict
 from smelt.cli.train import train
 from smelt.errors import SmeltError
@@ -19,6 +20,7 @@ from smelt.starting import INTERRUPTED, STOPPED, loaded
 
 __all__ = ["main"]
 
+COMMANDS = (train, fit, predict, bench, book, info)
 DESCRIPTION = "Deep learning whose whole training step is one native function."
 WRONG = (
     2  # the exit code of argparse for bad arguments, and ours for whatever else is wrong with them
@@ -70,9 +72,8 @@ def _ignore_ctrl_c() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = make_parser("smelt", DESCRIPTION, __version__, (train, fit, predict, book, info))
-    given = vars(parser.parse_args(arguments))
-    command = given.pop("command")
+    parser = make_parser("smelt", DESCRIPTION, __version__, COMMANDS)
+    command, given = parse(parser, arguments)
     try:
         return command(**given)
     except SmeltError as error:

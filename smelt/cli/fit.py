@@ -14,12 +14,12 @@ import numpy as np
 
 from smelt import plot
 from smelt.atomic import write_bytes
-from smelt.cli.parser import Within
 from smelt.cli.tables import naming, read_table
-from smelt.cli.train import SEEDS, _near, _program
+from smelt.cli.train import _near, _program
 from smelt.data import Table
 from smelt.data.column import is_missing
 from smelt.errors import ArgumentError, DTypeError, FileError
+from smelt.limits import SEEDS, Within
 from smelt.settings import settings
 from smelt.starting import INTERRUPTED
 from smelt.tabular import TabularClassifier, TabularRegressor
