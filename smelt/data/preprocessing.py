@@ -20,7 +20,8 @@ from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["Preprocessing"]
 
-KINDS = ("number", "category", "date", "text", "ignore")
+KINDS = ("number", "category", "date", "text", "presence", "ignore")
+NUMERIC = ("number", "date", "presence")  # those that become numbers
 IDENTIFIER = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z]))I[dD]$|(?:^|[^A-Za-z])id$|^$|^Unnamed: \d+$")
 WORDS = 3  # that a value has on average, from which on a column is text and not names of things
 
@@ -37,11 +38,12 @@ class Preprocessing(FittedTransform):
     - Text becomes `text_features` numbers, as in `HashingVectorizer`.
     - A column without a value or with one value only is left out, and so are one of many different
       short texts, such as numbers of tickets, and one of different integers whose name ends with
-      "id"; `reasons_` says why.
+      "id"; `reasons_` says why. Where some rows lack such a text, that is kept: its "presence" is a
+      column of zeros and ones.
 
     Args:
-        types: name -> "number", "category", "date", "text" or "ignore", for columns whose kind
-            is not to be inferred. A column of numbers becomes categories that way.
+        types: name -> "number", "category", "date", "text", "presence" or "ignore", for columns
+            whose kind is not to be inferred. A column of numbers becomes categories that way.
         max_categories: how many different texts a column of categories has at most.
         text_features: places of the row that a text becomes.
 
@@ -141,7 +143,7 @@ class Preprocessing(FittedTransform):
         self._require_fitted()
         table = as_table(x)
         parts = {
-            "numbers": (self._of_kind("number", "date"), self._numbers),
+            "numbers": (self._of_kind(*NUMERIC), self._numbers),
             "categories": (self._of_kind("category"), self._categories),
             "text": (self._of_kind("text"), self._text),
         }
@@ -158,7 +160,7 @@ class Preprocessing(FittedTransform):
         names = {
             "numbers": [
                 *self._number_names(),
-                *(f"{name}_missing" for name in self._indicated),
+                *(f"{name}_missing" for name in [*self._indicated, *self._of_kind("presence")]),
             ],
             "categories": self._of_kind("category"),
             "text": text,
@@ -266,9 +268,14 @@ class Preprocessing(FittedTransform):
         words = sum(len(text.split()) * count for text, count in counts.items() if text) / present
         if words >= WORDS:
             return "text"
-        if len(counts) == present > 1:
-            return self._left_out(name, f"its {present} short texts are all different")
-        return self._left_out(name, f"{len(counts)} different short texts in {len(column)} rows")
+        reason = f"{len(counts)} different short texts in {len(column)} rows"
+        if missing:
+            self.reasons_[name] = f"{reason}; whether there is one is kept"
+            return "presence"
+        all_differ = len(counts) == present > 1
+        return self._left_out(
+            name, f"its {present} short texts are all different" if all_differ else reason
+        )
 
     def _left_out(self, name: str, reason: str) -> str:
         self.reasons_[name] = reason
@@ -284,20 +291,21 @@ class Preprocessing(FittedTransform):
             if name in telling and 0 < np.isnan(column).sum() < len(column)
         ]
         self._fill = [0.0 if np.isnan(c).all() else float(np.nanmedian(c)) for c in columns]
-        filled = self._filled(columns).reshape(len(table), len(names))
+        filled = self._filled(columns, len(table))
         self._shift = filled.mean(0)
         deviation = filled.std(0)
         self._scale = np.where(deviation > 0, deviation, 1.0)
 
-    def _filled(self, columns: list[np.ndarray]) -> np.ndarray:
+    def _filled(self, columns: list[np.ndarray], rows: int) -> np.ndarray:
         pairs = zip(columns, self._fill, strict=True)
         filled = [np.asarray(impute(column, value)) for column, value in pairs]
-        return np.stack(filled, 1) if filled else np.zeros((0, 0))
+        return np.stack(filled, 1) if filled else np.zeros((rows, 0))
 
     def _numbers(self, table: Table) -> Tensor:
         names, columns = self._number_names(), self._number_columns(table)
-        scaled = (self._filled(columns) - self._shift) / self._scale
+        scaled = (self._filled(columns, len(table)) - self._shift) / self._scale
         missing = [np.isnan(columns[names.index(name)]) for name in self._indicated]
+        missing += [is_missing(table[name]) for name in self._of_kind("presence")]
         return as_tensor(np.column_stack([scaled, *missing]).astype(np.float32))
 
     def _categories(self, table: Table) -> Tensor:

@@ -22,8 +22,8 @@ class TabularClassifier(TabularEstimator):
     when to stop, and how sure the probabilities may be.
 
     Args:
-        types: name -> "number", "category", "date", "text" or "ignore", for columns whose kind is
-            not to be inferred.
+        types: name -> "number", "category", "date", "text", "presence" or "ignore", for columns
+            whose kind is not to be inferred.
         max_categories: how many different texts a column of categories has at most.
         text_features: places of the row that a text becomes.
         members: networks, each of which holds out another part of the rows; None: 8, and 4 from

@@ -19,7 +19,7 @@ class ColumnKind(NamedTuple):
 
     Attributes:
         name: of the column.
-        kind: "number", "boolean", "category", "date", "text", or "left out".
+        kind: "number", "boolean", "category", "date", "text", "presence", or "left out".
         remark: how many categories, how many values are missing, or why it is left out.
     """
 
@@ -44,6 +44,8 @@ def column_kinds(preprocessing: Preprocessing, table: Table) -> list[ColumnKind]
 def _kind(preprocessing: Preprocessing, name: str, kind: str, column: Any) -> tuple[str, str]:
     if kind == "ignore":
         return "left out", preprocessing.reasons_[name]
+    if kind == "presence":
+        return kind, preprocessing.reasons_.get(name, "whether there is a value")
     remarks = []
     if kind == "category":
         remarks.append(f"{len(preprocessing.categories_[name])} of them")
