@@ -20,7 +20,7 @@ class ColumnKind(NamedTuple):
     Attributes:
         name: of the column.
         kind: "number", "boolean", "category", "date", "text", "presence", or "left out".
-        remark: how many categories, how many values are missing, or why it is left out.
+        remark: what it becomes, how many values are missing, or why it is left out.
     """
 
     name: str
@@ -49,6 +49,8 @@ def _kind(preprocessing: Preprocessing, name: str, kind: str, column: Any) -> tu
     remarks = []
     if kind == "category":
         remarks.append(f"{len(preprocessing.categories_[name])} of them")
+    if kind == "text":
+        remarks.append(f"hashed into {preprocessing.text_features} numbers")
     if kind == "number" and isinstance(column, np.ndarray):
         if column.dtype.kind == "b":
             kind = "boolean"

@@ -14,7 +14,7 @@ def not_fitted(message: str) -> Exception:
     """Returns the error of an estimator that has learned nothing yet; for scikit-learn, where it
     is loaded, its own NotFittedError as well.
     """
-    if "sklearn" not in sys.modules:
+    if sys.modules.get("sklearn") is None:
         return ArgumentError(message)
     from sklearn.exceptions import NotFittedError
 
@@ -23,7 +23,7 @@ def not_fitted(message: str) -> Exception:
 
 def warning_of_conversion() -> type[Warning]:
     """Returns the class of the warning that targets were given as a column."""
-    if "sklearn" not in sys.modules:
+    if sys.modules.get("sklearn") is None:
         return UserWarning
     from sklearn.exceptions import DataConversionWarning
 

@@ -367,7 +367,7 @@ def test_dates_become_numbers(tmp_path: Path) -> None:
     assert first[0] < noon[0] < second[0]
     assert first[2] < second[2]  # a Monday, a Tuesday
     same = Preprocessing(types={"day": "date"}).fit_transform(
-        {"day": [np.datetime64("2024-02-29")]}
+        {"day": np.array(["2024-02-29"], "datetime64[D]")}
     )
     assert same["numbers"].shape == (1, 3)
     with pytest.raises(DTypeError, match="column 'day' holds '31.12.2024' in row 1, where dates"):

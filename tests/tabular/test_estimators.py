@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from smelt.data import Table
 from smelt.errors import ArgumentError, DTypeError, FileError, ShapeError
 from smelt.tabular import TabularClassifier, TabularRegressor, load
 from smelt.tabular.columns import column_kinds
+from smelt.tabular.examination import examined
 
 pytest.importorskip("safetensors")
 
@@ -36,7 +38,7 @@ def test_what_columns_are_taken_for_is_told(classifier: TabularClassifier, table
         "flag": ("boolean", ""),
         "kind": ("category", "3 of them, 18 missing"),
         "day": ("date", ""),
-        "note": ("text", ""),
+        "note": ("text", "hashed into 256 numbers"),
         "ticket": ("left out", "its 120 short texts are all different"),
         "nothing": ("left out", "it has no value"),
         "same": ("left out", "it has one value only"),
@@ -206,3 +208,17 @@ def test_settings_are_read_and_changed_by_name() -> None:
     assert model.set_params(width=7).get_params()["width"] == 7
     with pytest.raises(ArgumentError, match="no setting 'depth'"):
         model.set_params(depth=3)
+
+
+def test_scikit_learn_is_not_needed(
+    table: Table, quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ArgumentError, match="learned nothing yet"):
+        TabularClassifier().predict(table)
+    train, test = table.select("x", "label").rows(range(90)), table.rows(range(90, 120))
+    model = TabularClassifier(**quick).fit(train, "label")
+    found = examined(model, train, test, "label")
+    assert list(found["scores"]) == ["smelt", "majority class", "logistic regression"]
