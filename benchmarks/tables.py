@@ -21,6 +21,7 @@ import numpy as np
 
 from smelt.data import Preprocessing, Table, as_table, load_california_housing, load_titanic
 from smelt.tabular import TabularClassifier, TabularRegressor
+from smelt.tabular.examination import scores
 from smelt.tabular.training import dense_rows
 
 TABLES = ("wine", "breast cancer", "diabetes", "titanic", "housing")
@@ -44,7 +45,11 @@ def table_of(name: str) -> tuple[Table, np.ndarray, bool]:
 
 def by_smelt(table: Table, y: np.ndarray, is_number: bool, seed: int) -> Predict:
     kind = TabularRegressor if is_number else TabularClassifier
-    return kind(random_state=seed).fit(table, y).predict
+    return probabilities_or_numbers(kind(random_state=seed).fit(table, y))
+
+
+def probabilities_or_numbers(model: Any) -> Predict:
+    return getattr(model, "predict_proba", None) or model.predict
 
 
 def by_scikit(kind: Any) -> Callable[..., Predict]:
@@ -56,7 +61,8 @@ def by_scikit(kind: Any) -> Callable[..., Predict]:
             return dense_rows(inputs, prepare.cardinalities)
 
         model = kind(is_number, seed).fit(columns(table), y)
-        return lambda table: model.predict(columns(table))
+        predict = probabilities_or_numbers(model)
+        return lambda table: predict(columns(table))
 
     return fitted
 
@@ -81,10 +87,11 @@ def folds_of(y: np.ndarray, is_number: bool, folds: int, seed: int) -> Iterator[
     return kind(folds, shuffle=True, random_state=seed).split(y, y)
 
 
-def score_of(predicted: np.ndarray, y: np.ndarray, is_number: bool) -> float:
-    if is_number:
-        return float(np.sqrt(np.square(predicted - y).mean()))
-    return float((predicted == y).mean())
+def scores_of(predicted: np.ndarray, y: np.ndarray, train: np.ndarray) -> list[float]:
+    """Returns the RMSE of numbers; accuracy and log loss of probabilities."""
+    if predicted.ndim == 1:
+        return [scores(predicted, y)["rmse"]]
+    return list(scores(predicted, np.searchsorted(np.unique(train), y)).values())
 
 
 MODELS = {
@@ -104,23 +111,19 @@ def main() -> None:
     print(f"{os.cpu_count()} CPUs, {given.folds} folds, seed {given.seed}")
     for name in given.table:
         table, y, is_number = table_of(name)
-        found: dict[str, list[tuple[float, float]]] = {model: [] for model in MODELS}
+        found: dict[str, list[list[float]]] = {model: [] for model in MODELS}
         for train, test in folds_of(y, is_number, given.folds, given.seed):
             for model, fit in MODELS.items():
                 start = time.perf_counter()
                 predict = fit(table.rows(train), y[train], is_number, given.seed)
                 seconds = time.perf_counter() - start
-                score = score_of(predict(table.rows(test)), y[test], is_number)
-                found[model].append((score, seconds))
-        print(f"{name} ({len(y)} rows), {'RMSE' if is_number else 'accuracy'}")
-        for model, pairs in found.items():
-            scores, times = np.array(pairs).T
-            each = " ".join(f"{score:.5g}" for score in scores)
-            print(
-                f"  {model:9} {scores.mean():.5g} ± {scores.std(ddof=1):.2g}  "
-                f"{times.mean():.2f} s a fit  ({each})",
-                flush=True,
-            )
+                figures = scores_of(predict(table.rows(test)), y[test], y[train])
+                found[model].append([*figures, seconds])
+        print(f"{name} ({len(y)} rows), {'RMSE' if is_number else 'accuracy, log loss'}")
+        for model, rows in found.items():
+            *figures, times = np.array(rows).T
+            shown = "  ".join(f"{each.mean():.5g} ± {each.std(ddof=1):.2g}" for each in figures)
+            print(f"  {model:9} {shown}  {times.mean():.2f} s a fit", flush=True)
 
 
 if __name__ == "__main__":
