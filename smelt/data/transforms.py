@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
+from smelt.data import image_values
 from smelt.data.image_sampling import check_interpolation, cropped, resized, turned
+from smelt.data.image_values import GREY, changed
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
 from smelt.random import Generator, rand, uniform
@@ -35,7 +37,6 @@ __all__ = [
     "ToTensor",
 ]  # fmt: skip
 
-GREY = (0.299, 0.587, 0.114)  # of red, green and blue, in what an eye sees as brightness
 Size = int | Sequence[int]
 
 
@@ -158,7 +159,7 @@ class Normalize(ImageTransform):
                 f"{x.shape} of {x.shape[1]} channels"
             )
         mean, std = (as_tensor(v).to(x.dtype).reshape(1, -1, 1, 1) for v in (self.mean, self.std))
-        return (x - mean) / std
+        return changed(x, lambda x: (x - mean) / std, image_values.normalized, mean, std)
 
 
 class Resize(ImageTransform):
@@ -284,7 +285,11 @@ class RandomHorizontalFlip(ImageTransform):
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images, some of them flipped."""
         chosen = rand(x.shape[0], 1, 1, 1, generator=generator) < self.p
-        return where(chosen, x.flip(self.axis), x)
+
+        def definition(x: Tensor) -> Tensor:
+            return where(chosen, x.flip(self.axis), x)
+
+        return changed(x, definition, image_values.flipped, chosen, self.axis)
 
 
 class RandomVerticalFlip(RandomHorizontalFlip):
@@ -403,14 +408,21 @@ class ColorJitter(ImageTransform):
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images in other colors."""
-        if self.brightness != (1, 1):
-            x = _blended(x, 0.0, _factor(x, self.brightness, generator))
-        if self.contrast != (1, 1):
-            mean = _grey(x).mean((1, 2, 3), keepdim=True)
-            x = _blended(x, mean, _factor(x, self.contrast, generator))
-        if self.saturation != (1, 1):
-            x = _blended(x, _grey(x), _factor(x, self.saturation, generator))
-        return x
+        limits = (self.brightness, self.contrast, self.saturation)
+        if limits[1:] != ((1, 1), (1, 1)) and x.shape[1] not in (1, 3):
+            raise ShapeError(f"ColorJitter: images {x.shape} must have 1 or 3 channels")
+        factors = [None if pair == (1, 1) else _factor(x, pair, generator) for pair in limits]
+        return changed(x, lambda x: _jittered(x, *factors), image_values.jittered, *factors)
+
+
+def _jittered(
+    x: Tensor, brightness: Tensor | None, contrast: Tensor | None, saturation: Tensor | None
+) -> Tensor:
+    if brightness is not None:
+        x = _blended(x, 0.0, brightness)
+    if contrast is not None:
+        x = _blended(x, _grey(x).mean((1, 2, 3), keepdim=True), contrast)
+    return x if saturation is None else _blended(x, _grey(x), saturation)
 
 
 def _blended(x: Tensor, other: Any, factor: Tensor) -> Tensor:
@@ -425,8 +437,6 @@ def _grey(x: Tensor) -> Tensor:
     """Returns the grey values (n, 1, height, width) of images in color; grey ones as they are."""
     if x.shape[1] == 1:
         return x
-    if x.shape[1] != 3:
-        raise ShapeError(f"ColorJitter: images {x.shape} must have 1 or 3 channels")
     return (x * as_tensor(np.array(GREY)).to(x.dtype).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
