@@ -215,13 +215,14 @@ class ConcatDataset(Dataset):
         datasets: at least one.
 
     Raises:
-        ArgumentError: none is given.
+        ArgumentError: none is given, or two have classes with other numbers (`ImageFolder`).
     """
 
     def __init__(self, datasets: Sequence[Samples]) -> None:
         self.datasets = [as_dataset(dataset) for dataset in datasets]
         if not self.datasets:
             raise ArgumentError("ConcatDataset: give at least one dataset")
+        require_same_classes("ConcatDataset", *self.datasets)
         self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
 
     def __len__(self) -> int:
@@ -258,6 +259,40 @@ def random_split(
     return [
         Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)
     ]
+
+
+def require_same_classes(called: str, *given: Any) -> None:
+    """Checks that datasets with classes, such as `ImageFolder`, give each the same number.
+
+    Args:
+        called: the function, for messages.
+        given: datasets, parts of datasets, loaders, or anything else.
+
+    Raises:
+        ArgumentError: two differ.
+    """
+    numbered = [(data, dict(data.class_to_idx)) for root in given for data in _with_classes(root)]
+    for data, numbers in numbered[1:]:
+        first, wanted = numbered[0]
+        if numbers != wanted:
+            places = [getattr(x, "root", type(x).__name__) for x in (first, data)]
+            raise ArgumentError(
+                f"{called}: the same number stands for other classes: {places[0]} has "
+                f"{list(wanted)}, and {places[1]} {list(numbers)}; make one with the classes of "
+                "the other, ImageFolder(root, classes=other)"
+            )
+
+
+def _with_classes(data: Any) -> Iterator[Any]:
+    """Yields the datasets with classes of which something is made."""
+    if hasattr(data, "class_to_idx"):
+        if getattr(data, "target_transform", None) is None:  # which may make others of the numbers
+            yield data
+        return
+    inner = getattr(data, "datasets", None) or [getattr(data, "dataset", None)]
+    for dataset in inner:
+        if isinstance(dataset, Dataset):
+            yield from _with_classes(dataset)
 
 
 def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:
