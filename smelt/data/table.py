@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -185,7 +186,8 @@ class Table:
             if isinstance(self[name], list):
                 raise ArgumentError(
                     f"column {name!r} {text_found(self[name])}; OneHotEncoder makes numbers of "
-                    "categories, and read_csv(nulls=[...]) says which texts stand for no value"
+                    f"categories, and read_csv({setting_for(self[name])}) reads numbers that are "
+                    "written in another way"
                 )
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
@@ -298,6 +300,18 @@ def text_found(column: Sequence[str | None]) -> str:
         if value is not None and not _is_number(value):
             return f"holds text, such as {value!r} in row {row}"
     return "holds text" if column else "is empty"
+
+
+def setting_for(column: Sequence[str | None]) -> str:
+    """Returns with which setting `read_csv` may make numbers of a column of text."""
+    first = next((text for text in column if text is not None and not _is_number(text)), "")
+    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+(,\d+)?", first):
+        return "decimal=',', thousands='.'"
+    if re.fullmatch(r"-?\d{1,3}([, ']\d{3})+(\.\d+)?", first):
+        return f"thousands={re.sub('[-0-9]', '', first)[0]!r}"
+    if re.fullmatch(r"-?\d*,\d+", first):
+        return "decimal=','"
+    return f"nulls=[{first!r}]"
 
 
 def _is_number(text: str) -> bool:

@@ -1,0 +1,160 @@
+"""The text of a CSV file as UTF-8 with a header, whatever it was: block by block."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+
+from smelt.data.csv_format import CSVFormat
+from smelt.data.csv_records import field_pattern, fields_of, shown
+from smelt.errors import FileError
+
+__all__ = ["text_blocks"]
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+SEPARATORS = (b";", b"\t", b"|")  # others than the comma, by which files are separated
+LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def text_blocks(name: str, blocks: Iterable[bytes], written: CSVFormat) -> Iterator[bytes]:
+    """Yields a file in UTF-8 without a mark, left out lines and comments, with a header.
+
+    Args:
+        name: of the file, for messages.
+        blocks: its bytes, in pieces of any size.
+        written: how it is written.
+
+    Raises:
+        FileError: bytes are none of the encoding, or fields look separated by something else.
+    """
+    text = _without_mark(_in_utf8(name, blocks, written.encoding))
+    text = _after_lines(text, written.skip_rows)
+    if written.comment is not None:
+        text = _without_comments(text, written.comment.encode())
+    first = True
+    for block in text:
+        if first and block.strip(b"\r\n"):
+            first = False
+            _look(name, block, written)
+            if written.has_header is False:
+                yield _header(block, written)
+        if block:
+            yield block
+
+
+def _in_utf8(name: str, blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
+        yield from blocks
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for block in blocks:
+            yield decoder.decode(block).encode()
+        yield decoder.decode(b"", True).encode()
+    except UnicodeError as error:
+        raise FileError(f"{name}: the file is not in the encoding {encoding!r} ({error})") from None
+
+
+def _without_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    begin = b""
+    blocks = iter(blocks)
+    while len(begin) < len(BYTE_ORDER_MARK) and (block := next(blocks, b"")):
+        begin += block
+    yield begin.removeprefix(BYTE_ORDER_MARK)
+    yield from blocks
+
+
+def _after_lines(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Leaves out the first lines, each with its end."""
+    held = b""
+    for block in blocks:
+        held += block
+        while count and (end := LINE_END.search(held)):
+            if end[0] == b"\r" and end.end() == len(held):
+                break  # its LF may come
+            held, count = held[end.end() :], count - 1
+        if not count:
+            yield held
+            held = b""
+
+
+def _without_comments(blocks: Iterable[bytes], sign: bytes) -> Iterator[bytes]:
+    """Leaves out lines that begin with a sign, where no quote is open."""
+    line = re.compile(rb"(?:\A|(?<=[\r\n]))" + re.escape(sign) + rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+    held, quoted = b"", False
+    for block in _and_end(blocks):
+        held += block or b""
+        # a line that may go on in the next block waits; so does a CR that may have its LF there
+        cut = len(held) if block is None else max(held.rfind(b"\n"), held.rfind(b"\r", 0, -1)) + 1
+        kept, position = [], 0
+        for found in line.finditer(held, 0, cut):
+            quoted ^= held.count(b'"', position, found.start()) % 2 == 1
+            kept.append(held[position : found.end() if quoted else found.start()])
+            quoted ^= quoted and found[0].count(b'"') % 2 == 1
+            position = found.end()
+        quoted ^= held.count(b'"', position, cut) % 2 == 1
+        yield b"".join([*kept, held[position:cut]])
+        held = held[cut:]
+
+
+def _and_end(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
+    yield from blocks
+    yield None
+
+
+def _look(name: str, block: bytes, written: CSVFormat) -> None:
+    """Raises where the first lines are in another encoding or separated by something else."""
+    if block.startswith(UTF_16):
+        raise FileError(
+            f'{name}: begins with the mark of UTF-16; give encoding="utf-16", or save it as UTF-8'
+        )
+    for order, every_other in (("le", block[1:12:2]), ("be", block[:12:2])):
+        if len(block) >= 4 and not any(every_other):
+            raise FileError(
+                f'{name}: every other byte is 0, as in UTF-16; give encoding="utf-16-{order}", or '
+                "save it as UTF-8"
+            )
+    _refuse_numbers(name, block, written)
+    lines = [line for line in LINE_END.split(block[: 1 << 16], 10) if line][:2]
+    if written.separator is not None or len(lines) < 2 or b"," in lines[0]:
+        return
+    for sign in SEPARATORS:
+        if 0 < lines[0].count(sign) == lines[1].count(sign):
+            comma = " and decimal=','" if b"," in lines[1] and written.decimal == "." else ""
+            raise FileError(
+                f"{name}: the first line, {shown(lines[0])}, has no comma, and looks separated by "
+                f"{sign.decode()!r}; give separator={sign.decode()!r}{comma} (separator=',' if it "
+                "is one column)"
+            )
+
+
+def _refuse_numbers(name: str, block: bytes, written: CSVFormat) -> None:
+    """Raises where the first line can hardly be a header, unless it is said to be one."""
+    between, line = written.between.encode(), LINE_END.split(block.lstrip(b"\r\n"), 1)[0]
+    fields = list(fields_of(line, field_pattern(between), between))
+    counted = [[b"%d" % number for number in range(n, len(fields) + n)] for n in (0, 1)]
+    if written.has_header is None and fields not in counted and all(map(_is_number, fields)):
+        raise FileError(
+            f"{name}: the first line, {shown(line)}, holds numbers only; give has_header=False "
+            "where it is no header (names=[...] then names the columns), and has_header=True "
+            "where it is one"
+        )
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _header(block: bytes, written: CSVFormat) -> bytes:
+    """Returns the header of a file that has none."""
+    between = written.between.encode()
+    count = len(list(fields_of(block.lstrip(b"\r\n"), field_pattern(between), between)))
+    names = written.names or [f"column_{number + 1}" for number in range(count)]
+    fields = (b'"' + column.encode().replace(b'"', b'""') + b'"' for column in names)
+    return between.join(fields) + b"\n"
