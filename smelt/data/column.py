@@ -49,6 +49,8 @@ def as_column(values: Any, name: str = "") -> Column:
         return _of_array(values, name)
     if reader := READERS.get(library_of(values)):
         return reader(values, name)
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise DTypeError(f"Table: column {name!r} is {values!r}; give a list with a value a row")
     return _of_values(values if isinstance(values, list) else list(values), name)
 
 

@@ -15,6 +15,7 @@ __all__ = ["text_blocks"]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 SEPARATORS = (b";", b"\t", b"|")  # others than the comma, by which files are separated
+LOOKED_AT = 1 << 16  # bytes that show how a file is written
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -33,15 +34,25 @@ def text_blocks(name: str, blocks: Iterable[bytes], written: CSVFormat) -> Itera
     text = _after_lines(text, written.skip_rows)
     if written.comment is not None:
         text = _without_comments(text, written.comment.encode())
-    first = True
-    for block in text:
-        if first and block.strip(b"\r\n"):
-            first = False
-            _look(name, block, written)
-            if written.has_header is False:
-                yield _header(block, written)
-        if block:
-            yield block
+    begin = _begin(text)
+    if begin.strip(b"\r\n"):
+        _look(name, begin, written)
+        if written.has_header is False:
+            yield _header(begin, written)
+        yield begin
+    yield from filter(None, text)
+
+
+def _begin(blocks: Iterator[bytes]) -> bytes:
+    """Takes and returns the first blocks, among them the whole first record."""
+    held = b""
+    for block in blocks:
+        held += block
+        begin = held.lstrip(b"\r\n")
+        ends = (end.start() for end in LINE_END.finditer(begin))
+        if len(held) >= LOOKED_AT and any(begin.count(b'"', 0, end) % 2 == 0 for end in ends):
+            break
+    return held
 
 
 def _in_utf8(name: str, blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
@@ -117,7 +128,7 @@ def _look(name: str, block: bytes, written: CSVFormat) -> None:
                 "save it as UTF-8"
             )
     _refuse_numbers(name, block, written)
-    lines = [line for line in LINE_END.split(block[: 1 << 16], 10) if line][:2]
+    lines = [line for line in LINE_END.split(block[:LOOKED_AT], 10) if line][:2]
     if written.separator is not None or len(lines) < 2 or b"," in lines[0]:
         return
     for sign in SEPARATORS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,6 +121,8 @@ def as_dataset(given: Samples) -> Dataset:
     """
     if isinstance(given, Dataset):
         return given
+    if isinstance(given, (str, bytes)):
+        raise ArgumentError(f"a {type(given).__name__} is no dataset; give a list of texts")
     if isinstance(given, dict) and given and 0 not in given:
         raise ArgumentError(
             "a dict of other keys than numbers is no dataset; give a TensorDataset of its values"
@@ -161,6 +163,12 @@ class TensorDataset(Dataset):
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
             raise ArgumentError("TensorDataset: give at least one tensor")
+        for place, given in enumerate(tensors):
+            if isinstance(given, Mapping) or hasattr(given, "columns"):
+                raise ArgumentError(
+                    f"TensorDataset: argument {place} is a {type(given).__name__}, a table of "
+                    "columns; write as_table(...).dataset(target), or give arrays of its columns"
+                )
         self.tensors = tuple(as_tensor(tensor) for tensor in tensors)
         shapes = [tensor.shape for tensor in self.tensors]
         if () in shapes or len({shape[0] for shape in shapes}) > 1:

@@ -46,7 +46,7 @@ _SYNONYMS = (
     ("nulls", "null_values", "na_values"),
     ("types", "dtype", "dtypes", "schema_overrides"),
     ("columns", "usecols"),
-    ("names", "new_columns"),
+    ("names", "new_columns", "columns"),
     ("skip_rows", "skiprows"),
     ("comment", "comment_prefix"),
 )
