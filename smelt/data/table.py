@@ -271,9 +271,10 @@ def as_table(data: Any) -> Table:
     """Returns data as a Table; one that is a Table already, as it is.
 
     Args:
-        data: a Table; a dict of columns; a data frame of pandas (whose index is left out) or
-            polars; a table or record batch of PyArrow; a NumPy array of shape (rows, columns),
-            whose columns are called "0", "1" ..., or one with named fields of shape (rows,).
+        data: a Table; a dict of columns; a data frame of pandas (whose index is left out:
+            df.reset_index() makes columns of it) or polars; a table or record batch of PyArrow; a
+            NumPy array of shape (rows, columns), whose columns are called "0", "1" ..., or one with
+            named fields of shape (rows,).
 
     Returns:
         The table; see `Table` for what becomes of each column.
@@ -294,7 +295,9 @@ def as_table(data: Any) -> Table:
     pairs = _named_columns(data)
     names = [name for name, _ in pairs]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ArgumentError(f"as_table: two columns are called {sorted(twice)[0]!r}")
+        raise ArgumentError(
+            f"as_table: two columns are called {sorted(twice)[0]!r}; rename one, df.columns = [...]"
+        )
     return Table(dict(pairs))
 
 
@@ -309,6 +312,11 @@ def _named_columns(data: Any) -> list[tuple[str, Any]]:
     if library == "polars" and hasattr(data, "get_columns"):
         return [(column.name, column) for column in data.get_columns()]
     if library == "pandas" and hasattr(data, "columns"):
+        if data.columns.nlevels > 1:
+            raise ArgumentError(
+                f"as_table: the columns have {data.columns.nlevels} levels; write df.columns = "
+                "['_'.join(map(str, names)) for names in df.columns]"
+            )
         return [(str(name), column) for name, column in data.items()]
     if library == "pyarrow" and hasattr(data, "column_names"):
         return list(zip(data.column_names, data.columns, strict=True))
