@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any
 
 from smelt.atomic import read_bytes
 from smelt.data.csv_format import CSVFormat, takes_format
@@ -12,8 +12,9 @@ from smelt.data.csv_parser import Parser, values_of
 from smelt.data.csv_records import regular
 from smelt.data.csv_text import text_blocks
 from smelt.data.files import Folder, fetch
-from smelt.data.gaps import completed, filled, library
+from smelt.data.gaps import check_columns, completed, filled, library
 from smelt.data.table import Table
+from smelt.errors import ArgumentError
 from smelt.tensor.checked import checked
 
 __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
@@ -22,7 +23,9 @@ __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_
 @checked
 @takes_format
 def read_csv(
-    source: str | os.PathLike[str] | bytes, columns: Sequence[str] | None = None, **options: Any
+    source: str | os.PathLike[str] | bytes | IO[Any],
+    columns: Sequence[str] | None = None,
+    **options: Any,
 ) -> Table:
     r"""Returns a CSV file as a table.
 
@@ -33,7 +36,7 @@ def read_csv(
     large for memory is read by `iterate_csv` or `CSVDataset`.
 
     Args:
-        source: a path, or the contents.
+        source: a path, the contents, or an open file.
         columns: which columns, in this order; all when None.
         **options: how the file is written, as `CSVFormat` lists it.
 
@@ -51,6 +54,7 @@ def read_csv(
     """
     polars = library("reading CSV files")
     written = CSVFormat.of("read_csv", options)
+    check_columns("read_csv", columns)
     name, content = _content(source)
     text = b"".join(text_blocks(name, [content], written))
     text, records = regular(name, text, written.between, written.names)
@@ -105,7 +109,16 @@ def load_california_housing(folder: Folder = None) -> Table:
     return read_csv(fetch("california-housing", "housing.csv", folder), missing="keep")
 
 
-def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
-    if isinstance(source, bytes):
-        return "CSV", source
-    return os.fspath(source), read_bytes(source)
+def _content(source: Any) -> tuple[str, bytes]:
+    """Returns a name for messages, and the bytes."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "CSV", bytes(source)
+    if hasattr(source, "read"):
+        content = source.read()
+        name = str(getattr(source, "name", "CSV"))
+        return name, content.encode() if isinstance(content, str) else content
+    path = os.fspath(source)
+    if isinstance(path, str) and ("\n" in path or "://" in path[:10]):
+        what = "an address: download it first" if "://" in path[:10] else "text: give text.encode()"
+        raise ArgumentError(f"read_csv: source={path[:60]!r} is no path but {what}")
+    return path, read_bytes(path)

@@ -15,7 +15,7 @@ from smelt.data.csv_parser import Parser, polars_type, values_of
 from smelt.data.csv_records import CSVRecords
 from smelt.data.csv_text import text_blocks
 from smelt.data.dataset import IterableDataset
-from smelt.data.gaps import completed, filled, library
+from smelt.data.gaps import check_columns, completed, filled, library
 from smelt.data.table import Table
 from smelt.errors import ArgumentError, FileError
 from smelt.tensor.checked import checked, checked_methods
@@ -59,6 +59,7 @@ class CSVDataset(IterableDataset):
     ) -> None:
         self._polars = library("reading CSV files")
         self.written = CSVFormat.of("CSVDataset", options)
+        check_columns("CSVDataset", columns)
         if batch_size < 1:
             raise ArgumentError(f"CSVDataset: batch_size={batch_size}; a Table has at least 1 row")
         self.path, self.batch_size = os.fspath(path), batch_size

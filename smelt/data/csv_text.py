@@ -15,6 +15,22 @@ __all__ = ["text_blocks"]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 SEPARATORS = (b";", b"\t", b"|")  # others than the comma, by which files are separated
+OTHERS = {  # how files of another kind begin, and what to do with them
+    b"\x1f\x8b": "compressed by gzip; give its contents, gzip.open(path).read()",
+    b"BZh": "compressed by bzip2; give its contents, bz2.open(path).read()",
+    b"\xfd7zXZ": "compressed by xz; give its contents, lzma.open(path).read()",
+    b"(\xb5/\xfd": "compressed by zstd; give its contents",
+    b"PK\x03\x04": "a ZIP or Excel file; unpack it, or write as_table(pandas.read_excel(path))",
+    b"\xd0\xcf\x11\xe0": "an Excel file; write as_table(pandas.read_excel(path))",
+    b"PAR1": "a Parquet file; write read_parquet(path)",
+    b"ARROW1": "an Arrow file; write as_table(polars.read_ipc(path))",
+    b"\x89HDF": "an HDF5 file; write read_hdf5(path)",
+    b"\x93NUMPY": "an array of NumPy; write as_table(numpy.load(path))",
+    b'[{"': "JSON; write as_table(pandas.read_json(path)), or of polars",
+    b'{"': "JSON; write as_table(pandas.read_json(path, lines=True)), or of polars",
+    b"<!DOCTYPE": "a page of the web; was it downloaded from the right place?",
+    b"<html": "a page of the web; was it downloaded from the right place?",
+}
 LOOKED_AT = 1 << 16  # bytes that show how a file is written
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -117,6 +133,9 @@ def _and_end(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
 
 def _look(name: str, block: bytes, written: CSVFormat) -> None:
     """Raises where the first lines are in another encoding or separated by something else."""
+    for begin, kind in OTHERS.items():
+        if block.startswith(begin):
+            raise FileError(f"{name}: is no CSV file but {kind}")
     if block.startswith(UTF_16):
         raise FileError(
             f'{name}: begins with the mark of UTF-16; give encoding="utf-16", or save it as UTF-8'

@@ -22,6 +22,12 @@ from smelt.tensor.checked import checked, checked_methods
 
 __all__ = ["Table", "as_table"]
 
+WRITTEN = {  # ways to write a number, and how to read them
+    r"-?\d{1,3}(\.\d{3})+(,\d+)?": "decimal=',', thousands='.'",
+    r"-?\d{1,3}(,\d{3})+(\.\d+)?": "thousands=','",
+    r"-?\d{1,3}( \d{3})+(\.\d+)?": "thousands=' '",
+    r"-?\d*,\d+": "decimal=','",
+}
 SHOWN = 5  # rows that a message names
 
 
@@ -233,9 +239,7 @@ class Table:
         for name in chosen:
             if isinstance(self[name], list):
                 raise ArgumentError(
-                    f"column {name!r} {text_found(self[name])}; OneHotEncoder makes numbers of "
-                    f"categories, and read_csv({setting_for(self[name])}) reads numbers that are "
-                    "written in another way"
+                    f"column {name!r} {text_found(self[name])}{setting_for(self[name])}"
                 )
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
@@ -364,19 +368,21 @@ def text_found(column: Sequence[str | None]) -> str:
     for row, value in enumerate(column):
         if value is not None and not _is_number(value):
             return f"holds text, such as {value!r} in row {row}"
-    return "holds text" if column else "is empty"
+    return "holds text" if any(text is not None for text in column) else "holds no value at all"
 
 
 def setting_for(column: Sequence[str | None]) -> str:
-    """Returns with which setting `read_csv` may make numbers of a column of text."""
-    first = next((text for text in column if text is not None and not _is_number(text)), "")
-    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+(,\d+)?", first):
-        return "decimal=',', thousands='.'"
-    if re.fullmatch(r"-?\d{1,3}([, ']\d{3})+(\.\d+)?", first):
-        return f"thousands={re.sub('[-0-9]', '', first)[0]!r}"
-    if re.fullmatch(r"-?\d*,\d+", first):
-        return "decimal=','"
-    return f"nulls=[{first!r}]"
+    """Returns what to write where numbers are wanted, and a column of text is there."""
+    texts = [text for text in column if text is not None]
+    others = [text for text in texts if not _is_number(text)]
+    if not texts:
+        return "; leave it out, or fill it in"
+    for pattern, setting in WRITTEN.items():
+        if others and re.fullmatch(pattern, others[0]):
+            return f"; read_csv({setting}) reads numbers that are written so"
+    if len(others) <= len(texts) / 2:
+        return f"; read_csv(nulls={sorted(set(others))[:SHOWN]}) says that it stands for no value"
+    return "; OneHotEncoder, or OrdinalEncoder for labels, makes numbers of categories"
 
 
 def _is_number(text: str) -> bool:

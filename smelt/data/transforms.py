@@ -26,10 +26,13 @@ from smelt.data.image_sampling import check_interpolation, cropped, resized, tur
 from smelt.data.image_values import GREY, changed
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
+from smelt.pytorch_names import install as _install
 from smelt.random import Generator, rand, uniform
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked_methods
 from smelt.tensor.elementary import where
+
+_install(__name__)
 
 __all__ = [
     "CenterCrop", "ColorJitter", "Compose", "ImageTransform", "Normalize", "RandomCrop",
@@ -110,7 +113,8 @@ class Compose:
 class ToTensor:
     """Makes float32 (channels, height, width) of a picture, uint8 values as 0 to 1.
 
-    Takes an array (height, width, channels) or (height, width), or a picture of Pillow.
+    Takes an array (height, width, channels) or (height, width), or a picture of Pillow. A Tensor
+    is one already: what `read_image` and `ImageFolder` give stays as it is.
 
     Example:
         >>> ToTensor()(np.full((2, 3, 3), 255, np.uint8)).shape
@@ -124,6 +128,8 @@ class ToTensor:
             ShapeError: it has another number of axes.
             DTypeError: it holds no numbers.
         """
+        if isinstance(picture, Tensor):
+            return picture
         array = np.asarray(picture)
         if array.dtype.kind not in "biuf":
             raise DTypeError(f"ToTensor: a {type(picture).__name__} holds no numbers")

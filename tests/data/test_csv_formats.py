@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import inspect
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smelt.data import CSVDataset, Table, as_table, csv_stream, iterate_csv, read_csv
+from smelt.data import (
+    CSVDataset,
+    Table,
+    as_table,
+    csv_stream,
+    iterate_csv,
+    read_csv,
+    read_parquet,
+)
 from smelt.errors import ArgumentError, ArgumentTypeError, FileError
 
 Options = dict[str, Any]
@@ -175,15 +185,49 @@ def test_readers_share_their_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "setting"),
+    ("texts", "hint"),
     [
-        ("NA", r"nulls=\['NA'\]"),
-        ("1,5", "decimal=','"),
-        ("1.234.567,5", "decimal=',', thousands='.'"),
-        ("1,234", "thousands=','"),
-        ("1 234", "thousands=' '"),
+        (["1", "NA", "2"], r"'NA' in row 1; read_csv\(nulls=\['NA'\]\)"),
+        (["1", "1,5"], r"read_csv\(decimal=','\)"),
+        (["1.234.567,5"], r"read_csv\(decimal=',', thousands='.'\)"),
+        (["1,234"], r"read_csv\(thousands=','\)"),
+        (["1 234"], r"read_csv\(thousands=' '\)"),
+        (["a", "b"], "OneHotEncoder, or OrdinalEncoder for labels"),
+        ([None, None], "holds no value at all; leave it out"),
     ],
 )
-def test_a_column_of_text_says_how_it_becomes_numbers(text: str, setting: str) -> None:
-    with pytest.raises(ArgumentError, match=rf"'{text}' in row 1; .*read_csv\({setting}\)"):
-        Table({"a": ["1", text]}).tensor("a")
+def test_a_column_of_text_says_how_it_becomes_numbers(texts: list[str], hint: str) -> None:
+    with pytest.raises(ArgumentError, match=f"column 'a' .*{hint}"):
+        Table({"a": texts}).tensor("a")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"a,b\n1,2\n"), "compressed by gzip; give its contents"),
+        (b"PK\x03\x04....", "a ZIP or Excel file"),
+        (b"PAR1....", r"a Parquet file; write read_parquet\(path\)"),
+        (b'[{"a": 1}]', "JSON"),
+        (b"<!DOCTYPE html>", "a page of the web"),
+    ],
+)
+def test_files_of_another_kind_are_known(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    for read in (read_csv, CSVDataset):
+        with pytest.raises(FileError, match=f"a.csv: is no CSV file but {message}"):
+            read(tmp_path / "a.csv")
+
+
+def test_what_is_read_may_be_an_open_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a;b\n1;2\n")
+    for mode in ("r", "rb"):
+        with (tmp_path / "a.csv").open(mode) as file:
+            assert same(read_csv(file, sep=";"), {"a": [1], "b": [2]})
+    assert same(read_csv(io.StringIO("a\nä\n")), {"a": ["ä"]})
+    with pytest.raises(ArgumentError, match=r"is no path but text: give text.encode\(\)"):
+        read_csv("a,b\n1,2\n")
+    with pytest.raises(ArgumentError, match="an address: download it first"):
+        read_csv("https://example.com/a.csv")
+    for read in (read_csv, CSVDataset, iterate_csv, read_parquet):
+        with pytest.raises(ArgumentTypeError, match=r"columns='a'; give a list of names, \['a'\]"):
+            read(tmp_path / "a.csv", columns="a")

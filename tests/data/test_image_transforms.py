@@ -12,7 +12,7 @@ import pytest
 import smelt
 from smelt.data import transforms as t
 from smelt.data.image_sampling import resized
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, DTypeError, MissingName, ShapeError
 from smelt.random import Generator
 from smelt.tensor import Tensor
 
@@ -188,6 +188,17 @@ def test_elements_beyond_what_float32_counts_are_found() -> None:
     wide = smelt.as_tensor(np.arange(2**24 + 8, dtype=np.int32).reshape(1, 1, 2, -1)).double()
     for turn in (t.RandomRotation((0, 0)), smelt.compile(t.RandomRotation((0, 0)))):
         assert (turn(wide).numpy() == wide.numpy()).all()
+
+
+def test_a_tensor_is_one_already() -> None:
+    assert t.ToTensor()(X[0]).tolist() == X[0].tolist()
+    assert t.Compose([t.ToTensor(), t.Resize(4)])(X[0]).shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("name", ["Grayscale", "Lambda", "v2", "RandomResizedCrops"])
+def test_names_of_torchvision_say_what_to_write(name: str) -> None:
+    with pytest.raises(MissingName, match=f"no attribute '{name}'(: |; did you mean)"):
+        getattr(t, name)
 
 
 def test_gradients_pass() -> None:
