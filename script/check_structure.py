@@ -56,7 +56,7 @@ FLOORS = (  # the ground floor first
     ("nn", "optim", "data"),
     ("train", "plot", "export", "utils"),
     ("sklearn",),
-    ("recipes", "book"),
+    ("recipes", "book", "bench"),
     ("cli",),
     ("__main__",),
 )

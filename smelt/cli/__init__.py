@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from smelt import __version__
+from smelt.cli.bench import bench
 from smelt.cli.book import book
 from smelt.cli.info import info
 from smelt.cli.parser import make_parser, parse
@@ -69,7 +70,7 @@ def _ignore_ctrl_c() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, book, info))
+    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, bench, book, info))
     command, given = parse(parser, arguments)
     try:
         return command(**given)
