@@ -63,6 +63,11 @@ def _check_shapes(tensors: list[Tensor], indices: Sequence[int] | np.ndarray, pa
 
 
 def _leaf(sample: Any, index: int, path: str) -> Tensor:
+    if hasattr(sample, "columns"):
+        raise DTypeError(
+            f"sample {index}{path} is a {type(sample).__name__}, a batch by itself: write "
+            "DataLoader(..., batch_size=None, collate_fn=lambda table: table.tensor(...))"
+        )
     try:
         return as_tensor(sample)
     except DTypeError:

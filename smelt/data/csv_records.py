@@ -148,6 +148,8 @@ class CSVRecords:
         near = [sign for sign in (b";", b"\t", b"|") if line.count(sign) and sign in self.header]
         if near and self.separator not in near:
             return f"; fields may be separated by {near[0].decode()!r}: give separator="
+        if line.count(self.separator) < width:
+            return "; a field that is left empty wants its separator, too"
         return "; quote fields that hold the separator"
 
     def _rewritten(self, block: bytes, last: bool) -> tuple[bytes, int]:

@@ -380,6 +380,14 @@ def setting_for(column: Sequence[str | None]) -> str:
     for pattern, setting in WRITTEN.items():
         if others and re.fullmatch(pattern, others[0]):
             return f"; read_csv({setting}) reads numbers that are written so"
+    if not others:
+        spaced = any(text != text.strip() for text in texts)
+        return (
+            "; all are numbers: write table.with_columns({name: [float(text) for text in "
+            "table[name]]})"
+            if spaced
+            else "; all are numbers: read_csv(types={name: float}) reads them so"
+        )
     if len(others) <= len(texts) / 2:
         return f"; read_csv(nulls={sorted(set(others))[:SHOWN]}) says that it stands for no value"
     return "; OneHotEncoder, or OrdinalEncoder for labels, makes numbers of categories"

@@ -163,6 +163,7 @@ class Normalize(ImageTransform):
             raise ShapeError(
                 f"Normalize: {self.mean.size} means and {self.std.size} deviations for images "
                 f"{x.shape} of {x.shape[1]} channels"
+                + (", which stand before the height" if x.shape[3] == self.mean.size else "")
             )
         mean, std = (as_tensor(v).to(x.dtype).reshape(1, -1, 1, 1) for v in (self.mean, self.std))
         return changed(x, lambda x: (x - mean) / std, image_values.normalized, mean, std)
@@ -452,7 +453,7 @@ def _below(end: int, count: int, generator: Generator | None) -> Tensor:
 
 
 def _pair(called: str, size: Size) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, int) else tuple(size)
+    pair = (size, size) if not isinstance(size, Sequence) else tuple(size)
     if len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
         raise ArgumentError(f"{called}: size={size}; give (height, width), each at least 1")
     return pair[0], pair[1]

@@ -192,6 +192,8 @@ def test_readers_share_their_settings() -> None:
         (["1.234.567,5"], r"read_csv\(decimal=',', thousands='.'\)"),
         (["1,234"], r"read_csv\(thousands=','\)"),
         (["1 234"], r"read_csv\(thousands=' '\)"),
+        (["nan", "-.5"], r"all are numbers: read_csv\(types={name: float}\)"),
+        ([" 1", "2"], r"all are numbers: write .*float\(text\)"),
         (["a", "b"], "OneHotEncoder, or OrdinalEncoder for labels"),
         ([None, None], "holds no value at all; leave it out"),
     ],
@@ -231,3 +233,9 @@ def test_what_is_read_may_be_an_open_file(tmp_path: Path) -> None:
     for read in (read_csv, CSVDataset, iterate_csv, read_parquet):
         with pytest.raises(ArgumentTypeError, match=r"columns='a'; give a list of names, \['a'\]"):
             read(tmp_path / "a.csv", columns="a")
+
+
+def test_numbers_that_are_asked_for_may_be_written_in_any_way() -> None:
+    texts = ["1e5", "2E-3", "-.5", "+3", "5.", "inf"]
+    table = read_csv("\n".join(["a", *texts]).encode(), types={"a": float})
+    assert table["a"].tolist() == [float(text) for text in texts]

@@ -140,6 +140,7 @@ def test_samples_of_different_shapes_make_no_batch() -> None:
          r"sample 2 is \(\), and sample 0 \(3,\)"),
         ([("a", 1), ("b", 2)], DTypeError, r"sample 0\[0\] .*a str; a Vocabulary .*collate_fn"),
         ([{"text": "a"}] * 2, DTypeError, r"sample 0\['text'\]"),
+        ([Table({"x": [1]})], DTypeError, "sample 0 is a Table, .*batch_size=None"),
         ("abc", ArgumentError, "a str is no dataset; give a list of texts"),
     ],
 )  # fmt: skip

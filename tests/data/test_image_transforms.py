@@ -213,6 +213,8 @@ def test_gradients_pass() -> None:
     [
         (lambda: t.RandomCrop(0), ArgumentError, "size=0"),
         (lambda: t.Resize((1, 2, 3)), ArgumentError, "size="),
+        (lambda: t.Resize(2.5), ArgumentError, "size=2.5; give"),
+        (lambda: t.Normalize([0] * 3, [1] * 3)(X[0].permute(1, 2, 0)), ShapeError, "stand before"),
         (lambda: t.Resize(2, "cubic"), ArgumentError, "interpolation='cubic'"),
         (lambda: t.RandomHorizontalFlip(2), ArgumentError, "p=2"),
         (lambda: t.RandomCrop(2, padding=-1), ArgumentError, "padding=-1"),
