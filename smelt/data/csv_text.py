@@ -162,7 +162,9 @@ def _look(name: str, block: bytes, written: CSVFormat) -> None:
 
 def _refuse_numbers(name: str, block: bytes, written: CSVFormat) -> None:
     """Raises where the first line can hardly be a header, unless it is said to be one."""
-    between, line = written.between.encode(), LINE_END.split(block.lstrip(b"\r\n"), 1)[0]
+    between, begin = written.between.encode(), block.lstrip(b"\r\n")
+    end = LINE_END.search(begin)  # to split here would copy all that follows
+    line = begin if end is None else begin[: end.start()]
     fields = list(fields_of(line, field_pattern(between), between))
     counted = [[b"%d" % number for number in range(n, len(fields) + n)] for n in (0, 1)]
     if written.has_header is None and fields not in counted and all(map(_is_number, fields)):

@@ -380,7 +380,7 @@ def _held(value: Any, array: np.ndarray) -> str:
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
         return " of Python's objects (write array.astype(numpy.float32), or numpy.int64)"
     if other is None or type(other).__name__ in ("NAType", "NaTType"):
-        return " in which values are missing (fill them in, or write numpy.array(values, float) for nan)"
+        return " with values missing (fill them in; numpy.array(values, float) makes them nan)"
     shown = other.item() if isinstance(other, np.generic) else other
     table = " (as_table takes columns of several kinds)" if hasattr(value, "columns") else ""
     return f" that holds {shown!r}{table}"
