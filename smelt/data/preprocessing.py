@@ -14,7 +14,7 @@ from smelt.data.dates import PARTS, holds_dates, numbers_of_dates
 from smelt.data.filling import impute
 from smelt.data.fitted import FittedTransform
 from smelt.data.hashing import HashingVectorizer
-from smelt.data.table import Table, as_table, text_found
+from smelt.data.table import Table, as_table, setting_for, text_found
 from smelt.errors import ArgumentError, DTypeError, StateError
 from smelt.tensor import Tensor, as_tensor
 
@@ -337,8 +337,8 @@ def _numbers_of(name: str, column: Column) -> np.ndarray:
         if missing.all():
             return np.full(len(column), np.nan)
         raise DTypeError(
-            f"Preprocessing: column {name!r} {text_found(column)}, where numbers are wanted; "
-            "read_csv(nulls=[...]) says which texts stand for no value"
+            f"Preprocessing: column {name!r} {text_found(column)}, where numbers are wanted"
+            f"{setting_for(column)}"
         )
     if np.isinf(column).any():
         row = int(np.argmax(np.isinf(column)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from smelt.data import DataLoader
+from smelt.data.dataset import require_same_classes
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
@@ -123,6 +124,7 @@ def fit(
     _check_parts(loss, optimizer, scheduler, callbacks)
     if isinstance(data, DataLoader):
         _check_loader(batch_size=batch_size, shuffle=shuffle)
+    require_same_classes("fit", data, validation)
     batch_size = 64 if batch_size is None else batch_size
     shuffle = shuffle is not False
     if seed is not None:
