@@ -84,6 +84,10 @@ class RunFolder(Callback):
             "resume=True (of fit, and of RunFolder where you make one)"
         )
 
+    def _check(self) -> None:
+        if self._monitor is not None:
+            self._monitor.check(self.training)
+
     def start(self, epochs: int) -> None:
         """Writes the settings, the first weights, and metrics without a line; of a run that goes on
         only the metrics change: to the lines of the epochs that its checkpoint knows.
@@ -93,8 +97,20 @@ class RunFolder(Callback):
         """
         content = None if self.resume else f"{self._config}\n".encode()
         self._held = HeldFile(self.path / CONFIG, content)
+        try:
+            self._write_first()
+        except BaseException:
+            if not self.resume:  # nothing is kept yet, and the folder shall be free
+                for name in FILES:
+                    (self.path / name).unlink(missing_ok=True)
+            self._held.release()
+            raise
+
+    def _write_first(self) -> None:
+        """Writes what is there before the first step; from then on there is a whole state."""
         if not self.resume:
             self._save_weights()
+            self.save_checkpoint()
         rows = [epoch.row() for epoch in self.training.history.epochs] if self._is_told else []
         lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
         write_bytes(self.path / METRICS, lines.encode())

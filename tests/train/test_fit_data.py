@@ -198,10 +198,10 @@ class Nothing:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        ((X, Y[:3]), ShapeError, r"the same number of rows, got shapes \[\(24, 2\), \(3, 1\)\]"),
-        ((X[:0], Y[:0]), ArgumentError, "the data are empty"),
+        ((X, Y[:3]), ShapeError, r"one first extent, of samples; got shapes \(24, 2\), \(3, 1\)"),
+        ((X[:0], Y[:0]), ArgumentError, "there are no samples"),
         ((X, [1, 2]), ArgumentError, "a tuple of data holds arrays, and this one a int"),
-        (5, ArgumentError, "cannot train on a int"),
+        (5, ArgumentError, "a int holds no samples"),
         (Once(), ArgumentError, "can be read once only"),
         (Nothing(), ArgumentError, "the data gave no batch"),
         ([X, Y], ArgumentError, r"arrays are given in a tuple, as \(x, y\)"),
