@@ -152,8 +152,10 @@ class RunFolder(Callback):
             if self._monitor is None or self._monitor.best is None:
                 self._save_weights()
         finally:
-            self.metrics.close()
-            self._held.release()
+            try:
+                self.metrics.close()
+            finally:
+                self._held.release()
 
     def state_dict(self) -> dict[str, Any]:
         """Returns which epoch was the best so far."""
