@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from smelt.errors import ArgumentError
 from smelt.train.history import Epoch
-from smelt.train.metrics.named import near_figure
+from smelt.train.metrics.named import BY_NAME, near_figure
 from smelt.train.training import Training
 
 __all__ = ["Monitor"]
@@ -60,7 +60,8 @@ class Monitor:
             return
         known = [*training.figures, "train_loss"]
         # a metric may have several figures, `name_part`, which are known when it is measured
-        if self.name not in known and not any(self.name.startswith(f"{one}_") for one in known):
+        is_part = any(self.name.startswith(f"{one}_") for one in known)
+        if self.name not in known and (self.name in BY_NAME or not is_part):
             raise self._unknown(known)
 
     def _unknown(self, figures: list[str]) -> ArgumentError:

@@ -22,7 +22,7 @@ from smelt.train.metrics.regression import (
     RootMeanSquaredError,
 )
 
-__all__ = ["as_metric", "as_metrics", "near_figure"]
+__all__ = ["BY_NAME", "as_metric", "as_metrics", "near_figure"]
 
 BY_NAME: Mapping[str, Callable[[], Metric]] = {
     kind.name: kind
