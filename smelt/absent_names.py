@@ -176,7 +176,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "vsplit": "write x.split(size, 0)",
         "xlogy": "write smelt.where(x == 0, 0, x * smelt.log(y))",
         "as_strided": "write reshape, permute, expand or slices",
-        "autocast": "bring model and data to smelt.bfloat16 with .to()",
+        "autocast": "train by train.fit(..., precision='bfloat16')",
         "amp": "bring model and data to smelt.bfloat16 with .to()",
         "bitwise_and": "write x & y",
         "bitwise_not": "write ~x",

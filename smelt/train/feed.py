@@ -45,7 +45,13 @@ class Pass:
 
 
 class Feed(ABC):
-    """Gives the batches of passes over some data to the updates of a model."""
+    """Gives the batches of passes over some data to the updates of a model.
+
+    Attributes:
+        is_stepping: whether a step was begun and not ended; so it stays where one has failed.
+    """
+
+    is_stepping: bool = False
 
     @property
     @abstractmethod
@@ -71,11 +77,11 @@ class Feed(ABC):
         """Makes the next batch the one at a place."""
 
     @abstractmethod
-    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+    def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
         """Makes steps, at most so many, and none beyond the end of the pass; moves the place on.
 
-        Returns:
-            float64 of shape (n,): the losses of the steps made; fewer than `steps` at the end.
+        Yields:
+            The losses of the steps made, one or many at a time; fewer than `steps` at the end.
         """
 
     def close(self) -> None:  # noqa: B027  arrays hold nothing
@@ -115,10 +121,11 @@ class MemoryFeed(Feed):
             (order,) = shuffled_rows(self.samples, Generator(place.seed))
             self._order = order[: self.rows]
 
-    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+    def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
         """Makes steps; those by one batch each are one native call."""
         batches = min(steps * update.accumulate, self.batches - place.done)
         rows = self._order[place.done * self._size : (place.done + batches) * self._size]
+        self.is_stepping = True
         if update.accumulate == 1 and batches:
             step = update.compiled(self.structure)
             losses = step.over(*self.arrays, batch_size=self._size, order=rows).numpy()
@@ -126,10 +133,11 @@ class MemoryFeed(Feed):
             every = np.array_split(rows, range(self._size, len(rows), self._size))
             first = range(0, batches, update.accumulate)
             groups = [map(self._batch, every[n : n + update.accumulate]) for n in first]
-            losses = [update.by_several(list(group)) for group in groups]
+            losses = np.asarray([update.by_several(list(group)) for group in groups])
+        self.is_stepping = False
         place.done += batches
         place.is_over = place.done >= self.batches
-        return np.asarray(losses, np.float64)
+        yield losses
 
     def _batch(self, rows: np.ndarray) -> Any:
         return tree.unflatten(self.structure, [x[as_tensor(rows)] for x in self.arrays])
@@ -194,24 +202,25 @@ class LoaderFeed(Feed):
             for _ in itertools.islice(self._pass, count):
                 pass
 
-    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+    def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
         """Makes steps by the loader's batches, one after the other."""
-        losses: list[float] = []
-        while len(losses) < steps:
+        for _ in range(steps):
             group = [_tensors(batch) for batch in itertools.islice(self._pass, update.accumulate)]
             if not group:
                 place.is_over = True
                 break
+            self.is_stepping = True
             if update.accumulate == 1:
                 leaves, structure = tree.flatten(group[0])
-                losses.append(float(update.compiled(structure)(*leaves)))
+                loss = float(update.compiled(structure)(*leaves))
             else:
-                losses.append(update.by_several(group))
+                loss = update.by_several(group)
+            self.is_stepping = False
             place.done += len(group)
-            if place.done == self.batches:
-                place.is_over = True
+            place.is_over = place.done == self.batches
+            yield loss
+            if place.is_over:
                 break
-        return np.asarray(losses, np.float64)
 
     def close(self) -> None:
         """Stops the loader's workers."""

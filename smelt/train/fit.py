@@ -156,12 +156,8 @@ def fit(
     beside = None
     if background_validation:
         check_beside(data, validation, scheduler)
-        beside = BesideValidation(
-            measured,
-            "model" if averaged is None else "averaged",
-            validation,
-            lambda model, data: validation_of(model, loss, data, metrics).measure,
-        )
+        make = lambda model, data: validation_of(model, loss, data, metrics).measure  # noqa: E731
+        beside = BesideValidation(measured, "averaged" if averaged else "model", validation, make)
     plan = {
         "batch_size": batch_size,
         "shuffle": shuffle,

@@ -35,7 +35,7 @@ class Loop:
     validate: Callable[[], Mapping[str, float]] | None
     run: RunFolder | None
     beside: BesideValidation | None = None  # in the place of `validate`
-    is_torn: bool = False  # whether a step was begun and not ended
+    is_torn: bool = False  # whether what the steps have made is not to be kept
     at_once: int = 1  # steps in the next native call
     kept: dict[str, Any] = field(default_factory=dict)
     begun: list[Callback] = field(default_factory=list)  # who heard of the start
@@ -99,7 +99,7 @@ class Loop:
         todo: list[Callable[[], object]] = [training.feed.close]
         if self.beside is not None:
             todo.append(self.beside.close)
-        if self.is_torn:
+        if self.is_torn or not training.is_whole:
             todo.append(lambda: training.restore(self.kept))
         if self.run is not None and self.run in self.begun:
             todo.append(self.run.save_checkpoint)
@@ -197,9 +197,7 @@ class Loop:
             self.beside.check()
         before, versions = training.seconds, training.update.versions
         with uninterrupted():
-            self.is_torn = True
             losses = training.advance(max(1, min(left)))
-            self.is_torn = False
         self._check_losses(losses)
         if len(losses):
             a_step = (training.seconds - before) / len(losses)

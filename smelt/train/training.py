@@ -98,14 +98,23 @@ class Training:
         if self.place is None or self.place.is_over:
             self.place = self.feed.begin(0 if self.place is None else self.place.number + 1)
             self.feed.go_to(self.place)
-        losses = self.feed.run(self.update, self.place, steps)
+        before = len(self.losses)
+        try:
+            for losses in self.feed.run(self.update, self.place, steps):
+                self.losses.extend(np.ravel(losses).tolist())
+        finally:  # what was made before the data failed is made
+            made = np.asarray(self.losses[before:], np.float64)
+            self.step += len(made)
+            self.loss_sum += float(made.sum())
+            self.seconds += time.perf_counter() - start
         if not self.place.done:
             raise ArgumentError("fit: the data gave no batch")
-        self.step += len(losses)
-        self.losses.extend(losses.tolist())
-        self.loss_sum += float(losses.sum())
-        self.seconds += time.perf_counter() - start
-        return losses
+        return made
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last step was made to its end, by a loss that is finite."""
+        return not self.feed.is_stepping and bool(np.isfinite(self.losses).all())
 
     @property
     def epochs(self) -> int:
@@ -252,6 +261,7 @@ class Training:
         for name, part in self._parts().items():
             part.load_state_dict(moment["parts"][name])
         self.step, self.seconds = moment["step"], moment["seconds"]
+        self.feed.is_stepping = False
         self.losses = np.asarray(moment["losses"]).tolist()
         self.loss_sum = math.fsum(self.losses)
         open_epoch = moment.get("open_epoch")  # older files have none
@@ -271,10 +281,10 @@ class Training:
                     f"{_listed(own)}"
                 )
         for name, part in self._parts().items():
-            own, kind = type(part).__name__, state.get("kinds", {}).get(name)  # older files: none
-            if kind not in (None, own) and name != "model":
+            is_now, was = type(part).__name__, state.get("kinds", {}).get(name)
+            if was not in (None, is_now) and name != "model":  # None: of an older file
                 raise StateError(
-                    f"the training had the {name} {kind}, and this one has {own}; it goes on with "
+                    f"the training had the {name} {was}, and this one has {is_now}; it goes on with "
                     "the same kind only"
                 )
         for name, value in self.plan.items():

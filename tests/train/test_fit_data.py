@@ -377,7 +377,8 @@ def test_the_same_share_of_the_data_is_held_out_each_time() -> None:
 
     for data in ((X, Y), TensorDataset(X, Y), samples, (X, Y)):
         trained(data, validation=0.25, metrics=[Seen()], epochs=1, batch_size=6, seed=len(seen))
-    assert len(seen[0]) == 6 and all(found == seen[0] for found in seen)
+    assert len(seen[0]) == 6
+    assert all(found == seen[0] for found in seen)
     table = Table({"a": X[:, 0], "b": X[:, 1], "price": Y[:, 0]})
     trained(table, target="price", validation=0.25, metrics=[Seen()], epochs=1, batch_size=6)
     assert seen[-1] == seen[0]

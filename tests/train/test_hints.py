@@ -1,4 +1,4 @@
-"""What errors say to do: names that are nearly right, functions of other libraries, probabilities."""
+"""What errors say to do: names nearly right, functions of other libraries, what predict takes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def test_a_figure_of_a_metric_with_several_is_found(model: nn.Module) -> None:
 
 def test_outputs_for_binary_cross_entropy_are_read_as_probabilities(model: nn.Module) -> None:
     """As logits all of them would mean yes."""
-    wanted = {"accuracy": train.Accuracy(probabilities=True), "f1": train.F1Score(probabilities=True)}
+    wanted = {
+        "accuracy": train.Accuracy(probabilities=True),
+        "f1": train.F1Score(probabilities=True),
+    }
     expected = train.evaluate(model, (X, Y), wanted)
     assert expected == {"accuracy": 1.0, "f1": 1.0}
     metric = train.Accuracy()
@@ -86,7 +89,9 @@ def test_outputs_for_binary_cross_entropy_are_read_as_probabilities(model: nn.Mo
 
 def test_functions_of_other_libraries_are_refused(model: nn.Module) -> None:
     for metric in (np.mean, {"mean": np.mean}):
-        with pytest.raises(ArgumentTypeError, match=r"a function of NumPy.*Metric with rows = True"):
+        with pytest.raises(
+            ArgumentTypeError, match=r"a function of NumPy.*Metric with rows = True"
+        ):
             fitted(model, metrics=metric)
     with pytest.raises(TraceError) as caught:
         train.evaluate(model, (X, Y), {"mine": lambda output, target: np.asarray(output).mean()})

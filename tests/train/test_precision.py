@@ -61,7 +61,8 @@ def test_the_model_reads_16_bits_and_learns_in_32(compiled: bool) -> None:
     assert {x.dtype.name for x in model.parameters()} == {"float32"}
     assert {name: id(parameter) for name, parameter in model.named_parameters()} == own
     assert model.norm.running_mean.dtype is smelt.float32
-    assert len(model.rows) == 1 and model.rows[0] is next(model.rows.parameters())
+    assert len(model.rows) == 1
+    assert model.rows[0] is next(model.rows.parameters())
     assert history.epochs[-1].loss < history.epochs[0].loss
     assert measured == history.epochs[-1].held_out["loss"]
 
@@ -99,7 +100,8 @@ def test_it_comes_near_float32() -> None:
         history = fitted(Watched(), precision=precision, epochs=20)
         losses.append(history.epochs[-1].loss)
     assert losses[1] == losses[2]
-    assert losses[0] == pytest.approx(losses[1], abs=0.03) and losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], abs=0.03)
+    assert losses[0] != losses[1]
 
 
 def test_an_interrupted_trace_leaves_the_parameters() -> None:

@@ -117,9 +117,7 @@ def test_what_cannot_be_written_leaves_the_last_whole_state(
 
 @pytest.mark.usefixtures("mended")
 @pytest.mark.parametrize("size", [0, 16, 600, 3000])
-def test_a_disk_that_is_full_from_the_start_leaves_a_free_folder(
-    size: int, tmp_path: Path
-) -> None:
+def test_a_disk_that_is_full_from_the_start_leaves_a_free_folder(size: int, tmp_path: Path) -> None:
     """Config, weights, checkpoint, metrics: whichever is the first that does not fit."""
     job, path = Job("arrays"), tmp_path / "run"
     with small_files(size), pytest.raises(FileError, match="File too large") as caught:
@@ -147,7 +145,8 @@ def test_an_error_of_the_training_says_what_went_wrong_at_its_end_too(tmp_path: 
     with pytest.raises(ZeroDivisionError, match="mine") as caught:
         job.fit(path, callbacks=[At(1, fail)])
     (note, *_) = caught.value.__notes__
-    assert note.startswith("and at the end: FileError: ") and CHECKPOINT in note
+    assert note.startswith("and at the end: FileError: ")
+    assert CHECKPOINT in note
 
 
 # --- signals --------------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ def test_what_is_delivered_stays_as_wide_as_it_is() -> None:
     x = smelt.randn(300, 7)
     step = smelt.compile(widened)
     assert step(x).dtype is smelt.float32
-    assert (step(x) == widened(x)).all() and step.memory().arena == 0
+    assert (step(x) == widened(x)).all()
+    assert step.memory().arena == 0
 
 
 def test_a_loop_reads_what_was_widened() -> None:
