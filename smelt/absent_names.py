@@ -177,7 +177,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "xlogy": "write smelt.where(x == 0, 0, x * smelt.log(y))",
         "as_strided": "write reshape, permute, expand or slices",
         "autocast": "train by train.fit(..., precision='bfloat16')",
-        "amp": "bring model and data to smelt.bfloat16 with .to()",
+        "amp": "train by train.fit(..., precision='bfloat16')",
         "bitwise_and": "write x & y",
         "bitwise_not": "write ~x",
         "bitwise_or": "write x | y",
@@ -381,7 +381,7 @@ INSTEAD: dict[str, dict[str, str]] = {
     },
     "smelt.data": {},
     "smelt.cuda": {
-        "amp": "bring model and data to smelt.bfloat16 with .to()",
+        "amp": "train by train.fit(..., precision='bfloat16')",
         "device": "write smelt.device('cpu')",
         "Event": "time with time.perf_counter: a call returns when it is done",
         "memory_allocated": "step.memory().peak is what a step needs",

@@ -151,13 +151,13 @@ def fit(
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
     if validation is not None and not callable(validation):
         validation = without_names(validation, target)
-    measured = averaged or model
+    measured = model if averaged is None else averaged
     validated = validation_of(measured, loss, validation, metrics)
     beside = None
     if background_validation:
         check_beside(data, validation, scheduler)
         make = lambda model, data: validation_of(model, loss, data, metrics).measure  # noqa: E731
-        beside = BesideValidation(measured, "averaged" if averaged else "model", validation, make)
+        beside = BesideValidation(measured, "model" if averaged is None else "averaged", validation, make)
     plan = {
         "batch_size": batch_size,
         "shuffle": shuffle,
