@@ -39,6 +39,7 @@ FLOORS = (  # the ground floor first
         "names",
         "absent_names",
         "name_families",
+        "limits",
         "pytorch_names",
         "cuda",
         "backends",
@@ -55,7 +56,7 @@ FLOORS = (  # the ground floor first
     ("nn", "optim", "data"),
     ("train", "plot", "export", "utils"),
     ("sklearn",),
-    ("recipes", "book"),
+    ("recipes", "book", "bench"),
     ("cli",),
     ("__main__",),
 )

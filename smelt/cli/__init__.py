@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from smelt import __version__
+from smelt.cli.bench import bench
 from smelt.cli.book import book
 from smelt.cli.info import info
-from smelt.cli.parser import make_parser
+from smelt.cli.parser import make_parser, parse
 from smelt.cli.predict import predict
 from smelt.cli.train import train
 from smelt.errors import SmeltError
@@ -69,9 +70,8 @@ def _ignore_ctrl_c() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, book, info))
-    given = vars(parser.parse_args(arguments))
-    command = given.pop("command")
+    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, bench, book, info))
+    command, given = parse(parser, arguments)
     try:
         return command(**given)
     except SmeltError as error:

@@ -15,8 +15,8 @@ from smelt.book.page import make_page
 from smelt.book.runner import Outcome, State, run_entry
 from smelt.book.source import program
 from smelt.book.text import CLAIM_HEADER, claim_rows, columns, page_text, summary
-from smelt.cli.parser import Group, Within
-from smelt.cli.train import SEEDS
+from smelt.cli.parser import Group
+from smelt.limits import SEEDS, Within
 
 __all__ = ["book"]
 

@@ -1,115 +1,123 @@
-"""smelt train: a complete training from one command."""
+"""smelt train: a complete training from one command, one of its own for each recipe."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+import typing
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from smelt.cli.parser import PLACED, Within
-from smelt.data.digits import TRAINING, samples
+from smelt.cli.parser import Command, Group
 from smelt.errors import ArgumentError, FileError
-from smelt.recipes import digits
+from smelt.limits import Within
+from smelt.recipes import RECIPES, Result
 from smelt.settings import settings
 from smelt.starting import INTERRUPTED
 from smelt.train import new_folder, progress, read_config
 
 __all__ = ["train"]
 
-SEEDS = 1 << 64  # the generator takes the lowest 64 bits: a larger seed would repeat another
+HANDED = ("folder", "callbacks", "resume")  # what a recipe gets that is no option of its command
+PLACE = "data"  # where the data are: not a setting that the run remembers
+Threads = Annotated[int, Within(1)] | None
 
 
-def train(
-    recipe: Annotated[Literal["digits"] | None, PLACED] = None,
-    epochs: Annotated[int, Within(1)] | None = None,
-    lr: Annotated[float, Within(0)] | None = None,
-    batch_size: Annotated[int, Within(1, TRAINING)] | None = None,
-    seed: Annotated[int, Within(0, SEEDS - 1)] | None = None,
-    out: Path | None = None,
-    resume: Path | None = None,
-    threads: Annotated[int, Within(1)] | None = None,
-) -> int:
+def resume(resume: Path | None = None, data: Path | None = None, threads: Threads = None) -> int:
     """Train a network on real data and keep the run in a folder.
 
-    digits: a multilayer perceptron 64-128-64-10 learns 1,437 handwritten digits (8 x 8 pixels,
-    bundled with Smelt) with Adam, and is tested on 360 others.
-
     The folder holds model.safetensors, metrics.jsonl, config.json, checkpoint.safetensors,
-    curves.png and confusion.png. Ctrl-C ends a training early and keeps it as it is; `smelt train
+    result.json and figures. Ctrl-C ends a training early and keeps it as it is; `smelt train
     --resume RUN` goes on with it, and ends with the same bits as if it had not been ended.
+    `smelt train RECIPE --help` says what a recipe does, and its settings.
 
     Args:
-        recipe: what to train
-        epochs: passes over the training data (default: 60)
-        lr: learning rate at the start; it falls to 0 along half a cosine (default: 0.005)
-        batch_size: samples a step (default: 64)
-        seed: of the first weights and of the order of the samples (default: 0)
-        out: new folder for the run (default: runs/RECIPE-1, or the next free number)
         resume: folder of a run to go on with, by its own settings
+        data: folder of the data sets, where the run to go on with reads one from elsewhere
         threads: how many threads to use; results do not depend on it (default: as many as there
             are cores)
     """
-    imported = time.process_time()
-    given = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if resume is not None:
-        recipe, folder, chosen = _resumed(resume, {"recipe": recipe, "out": out, **chosen})
-    elif recipe is None:
-        raise ArgumentError("train: say what to train (digits), or --resume RUN")
-    else:
-        folder = new_folder("runs", recipe) if out is None else out
-    config = {**digits.DEFAULTS, **chosen}
-    passes = _counted(config["epochs"], "epoch")
-    print(f"smelt train {recipe}: seed {config['seed']}, {passes}, run folder {folder}", flush=True)
+    if resume is None:
+        raise ArgumentError(f"train: say what to train ({', '.join(RECIPES)}), or --resume RUN")
+    config = read_config(resume)
+    recipe = config.pop("recipe", None)
+    if recipe not in RECIPES or config.keys() != _settings(RECIPES[recipe]).keys() - {PLACE}:
+        raise FileError(f"{resume}: holds no run of smelt train")
+    if data is not None:
+        if PLACE not in _settings(RECIPES[recipe]):
+            raise ArgumentError(f"train --resume: {recipe} reads no data from elsewhere")
+        config[PLACE] = data
+    return _train(recipe, resume, threads, config, goes_on=True)
+
+
+def start(recipe: str, out: Path | None = None, threads: Threads = None, **chosen: Any) -> int:
+    """Trains a recipe in a new folder."""
+    folder = new_folder("runs", recipe) if out is None else out
+    return _train(recipe, folder, threads, chosen, goes_on=False)
+
+
+def _train(
+    recipe: str, folder: Path, threads: Threads, config: dict[str, Any], goes_on: bool
+) -> int:
+    imported, began = time.process_time(), time.perf_counter()
+    chosen = {name: value for name, value in config.items() if value is not None}
+    shown = ", ".join(f"{_words(name)} {value}" for name, value in chosen.items())
+    print(f"smelt train {recipe}: {shown}, run folder {folder}", flush=True)
     with settings(threads=threads):
-        result = digits.run(folder, **config, callbacks=[progress()], resume=resume is not None)
+        result = RECIPES[recipe](folder, **config, callbacks=[progress()], resume=goes_on)
+    if not result.history.interrupted:
+        result.save(folder, time.perf_counter() - began)
     for line in _report(result, folder, imported):
         print(line)
     return INTERRUPTED if result.history.interrupted else 0
 
 
-def _resumed(run: Path, given: dict[str, Any]) -> tuple[Literal["digits"], Path, dict[str, Any]]:
-    """Returns recipe, folder and settings of a run that goes on."""
-    more = [name for name, value in given.items() if value is not None]
-    if more:
-        raise ArgumentError(
-            f"train --resume goes on by the settings of the run; leave out {', '.join(more)}"
-        )
-    config = read_config(run)
-    recipe = config.pop("recipe", None)
-    if recipe != "digits" or config.keys() != digits.DEFAULTS.keys():
-        raise FileError(f"{run}: holds no run of smelt train")
-    return "digits", run, config
-
-
-def _report(result: digits.Result, folder: Path, imported: float) -> Iterator[str]:
+def _report(result: Result, folder: Path, imported: float) -> Iterator[str]:
     history = result.history
     if history.interrupted:
-        kept = _counted(len(history.epochs), "finished epoch")
+        count = len(history.epochs)
+        kept = f"{count} finished epoch{'' if count == 1 else 's'}"
         yield f"stopped by Ctrl-C; the run folder has the model after {kept}"
-    if history.epochs:
-        right = round(result.accuracy * result.held_out)
-        yield f"test accuracy  {result.accuracy:.4f} ({right} of {result.held_out} held-out digits)"
-    yield f"run folder     {folder}"
-    yield f"files          {', '.join(sorted(path.name for path in folder.iterdir()))}"
+    figures = {_words(name): _shown(value) for name, value in result.figures.items()}
+    facts = {
+        **figures,
+        "run folder": str(folder),
+        "files": ", ".join(sorted(path.name for path in folder.iterdir())),
+        "time": _times(result, imported),
+    }
+    if result.sample is not None:
+        given = f"{shlex.quote(str(folder))} {_near(result.sample)}"
+        facts["try"] = f"{_program()} predict {given}"
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        yield f"{name:{width}}  {value}"
+
+
+def _shown(value: float | str) -> str:
+    """Returns a figure for a reader; a text of several lines begins on a line of its own."""
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return f"\n{value}" if "\n" in str(value) else str(value)
+
+
+def _times(result: Result, imported: float) -> str:
     trace = sum(times.trace for step in result.steps for times in step.times)
     compiling = sum(times.compile for step in result.steps for times in step.times)
-    training = history.seconds - trace - compiling
-    yield (
-        f"time           import {imported:.2f} s, trace {trace:.2f} s, compile {compiling:.2f} s, "
+    training = result.history.seconds - trace - compiling
+    return (
+        f"import {imported:.2f} s, trace {trace:.2f} s, compile {compiling:.2f} s, "
         f"training {training:.2f} s"
     )
-    given = f"{shlex.quote(str(folder))} {_near(next(samples()))}"
-    yield f"try            {_program()} predict {given}"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _program() -> str:
@@ -125,3 +133,46 @@ def _near(path: str | os.PathLike[str]) -> str:
     absolute = os.path.abspath(path)
     near = os.path.join(".", name) if os.sep not in (name := os.path.relpath(absolute)) else name
     return shlex.quote(min(near, absolute, key=len))
+
+
+def _settings(run: Callable[..., Result]) -> dict[str, inspect.Parameter]:
+    """Returns the parameters of a recipe that its user may choose."""
+    parameters = inspect.signature(run).parameters
+    return {name: each for name, each in parameters.items() if name not in HANDED}
+
+
+def _command(recipe: str, run: Callable[..., Result]) -> Command:
+    """Returns the command of a recipe: its settings, and `start`'s, are the options."""
+    command: Any = partial(start, recipe)
+    given = {**_settings(run), **inspect.signature(start).parameters}
+    del given["recipe"], given["chosen"]
+    order = [each.replace(kind=each.KEYWORD_ONLY) for each in given.values()]
+    command.__name__ = f"train {recipe}"
+    command.__signature__ = inspect.Signature(order)
+    command.__annotations__ = _kinds(start) | _kinds(run)
+    command.__doc__ = _help(run)
+    return command
+
+
+def _kinds(function: Callable[..., Any]) -> dict[str, Any]:
+    return typing.get_type_hints(function, include_extras=True)
+
+
+def _help(run: Callable[..., Result]) -> str:
+    """Returns what the recipe's module says of itself, and what `run` says of its settings."""
+    _, _, explained = (inspect.getdoc(run) or "").partition("Args:\n")
+    return (
+        f"{inspect.getdoc(inspect.getmodule(run))}\n\nArgs:\n"
+        "    out: new folder for the run (default: runs/RECIPE-1, or the next free number)\n"
+        "    threads: how many threads to use; results do not depend on it (default: as many as\n"
+        f"        there are cores)\n{explained}"
+    )
+
+
+train = Group(
+    "train",
+    "Train a network on real data and keep the run in a folder.",
+    {recipe: _command(recipe, run) for recipe, run in RECIPES.items()},
+    alone=resume,
+    word="recipe",
+)

@@ -16,7 +16,7 @@ from smelt import __version__, nn
 from smelt.cli import main
 from smelt.cli.train import _program
 from smelt.data.digits import samples
-from smelt.recipes import digits
+from smelt.recipes import RECIPES, digits
 from smelt.train import RunFolder, read_config, read_metrics, read_model
 
 for library in ("matplotlib", "PIL", "safetensors"):
@@ -41,7 +41,7 @@ def test_training_reaches_the_accuracy_that_we_promise(run: Path) -> None:
 
 def test_the_run_folder_holds_everything(run: Path) -> None:
     names = {"config.json", "confusion.png", "curves.png", "metrics.jsonl", "model.safetensors"}
-    names |= {"checkpoint.safetensors"}
+    names |= {"checkpoint.safetensors", "result.json"}
     assert {path.name for path in run.iterdir()} == names
     assert read_config(run) == {
         "recipe": "digits",
@@ -50,6 +50,13 @@ def test_the_run_folder_holds_everything(run: Path) -> None:
         "batch_size": 64,
         "seed": 0,
     }
+
+
+def test_the_result_is_a_file(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    assert list(result) == ["test_accuracy", "seconds"]
+    assert result["test_accuracy"] == read_metrics(run)[-1]["held_out_accuracy"]
+    assert result["seconds"] > 0
 
 
 def test_the_saved_model_has_the_accuracy_that_was_reported(run: Path) -> None:
@@ -76,10 +83,9 @@ def test_training_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["train", "digits", "--out", str(folder), "--epochs", "2", "--threads", "1"]) == 0
     text = capsys.readouterr().out
     for part in (
-        "seed 0, 2 epochs",
+        "epochs 2, lr 0.005, batch size 64, seed 0, run folder",
         "epoch 2/2  loss ",
         "test accuracy  0.",
-        "of 360 held-out digits",
         f"run folder     {folder}",
         "curves.png",
         "import ",
@@ -97,7 +103,7 @@ def test_the_command_that_training_proposes_works_as_it_is(
     monkeypatch.chdir(tmp_path)
     assert main(["train", "digits", "--out", "a run", "--epochs", "1"]) == 0
     text = capsys.readouterr().out
-    assert "seed 0, 1 epoch, run folder" in text
+    assert "epochs 1, " in text
     (line,) = [line for line in text.splitlines() if line.startswith("try ")]
     found = subprocess.run(line.removeprefix("try"), shell=True, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
@@ -195,6 +201,32 @@ def test_a_missing_extra_is_named_before_training(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     message = refusal(capsys, "train", "digits", "--out", tmp_path / "run")
     assert 'pip install "smelt[plot]"' in message
+
+
+def test_a_run_goes_on_by_its_own_settings(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "all of it was done before" in capsys.readouterr().out
+    assert "reads no data" in refusal(capsys, "train", "--resume", run, "--data", tmp_path)
+    assert "say what to train (digits" in refusal(capsys, "train")
+    for arguments, message in (
+        (["--resume", str(run), "digits"], "leave out train digits, or --resume before it"),
+        (["--resume", str(run), "--epochs", "4"], "unrecognized argument --epochs; an option of a"),
+        (["digit"], "invalid choice: 'digit'"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["train", *arguments])
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_each_recipe_explains_its_settings(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", recipe, "--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(part in text for part in ("--seed SEED", "--out OUT", "--threads THREADS"))
 
 
 def test_predict_refuses_what_is_no_image(

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 import pytest
 
-from smelt.cli.parser import Group, Within, make_parser
+from smelt.cli.parser import Group, make_parser, parse
 from smelt.errors import ArgumentError
+from smelt.limits import Within
 
 
 def brew(
@@ -162,6 +163,42 @@ def test_commands_of_a_group_share_its_first_word(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit):
         parser.parse_args(["hot"])
     assert "COMMAND" in capsys.readouterr().err
+
+
+def clean(quickly: bool = False, water_limit: int = 3) -> int:
+    """Clean up.
+
+    Args:
+        quickly: whether not to look into the corners.
+        water_limit: how much water at most
+    """
+    return 0
+
+
+def test_the_first_word_of_a_group_may_be_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    group = Group(
+        "hot", "All that is hot.", {"tea": brew, "water": pour}, alone=clean, word="drink"
+    )
+    parser = make_parser("kitchen", "Hot drinks.", "1.2", [group])
+    assert parse(parser, ["hot"]) == (clean, {})
+    assert parse(parser, ["hot", "--quickly"]) == (clean, {"quickly": True})
+    assert parse(parser, ["hot", "--water=2"]) == (clean, {"water_limit": 2})
+    command, given = parse(parser, ["hot", "tea", "tea", "a", "--water-limit", "5"])
+    assert (command, given["water_limit"]) == (brew, 5)
+    for arguments, message in (
+        (["--quickly", "water", "1"], "leave out pour, or --quickly before it"),
+        (["--times", "2"], "--times; an option of a drink stands behind its name: kitchen hot DRI"),
+        (["milk"], "argument DRINK: invalid choice: 'milk'"),
+    ):
+        with pytest.raises(SystemExit):
+            parse(parser, ["hot", *arguments])
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse(parser, ["hot", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Clean up." in text
+    assert "drinks: DRINK tea Make something hot." in text
+    assert "whether not to look into the corners --" in text
 
 
 def test_paths_are_those_that_the_user_means(

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from steps.workload import Library, Step, Weights, Workload, linear, loaded, normal
+from smelt.bench.workload import Library, Step, Weights, Workload, linear, loaded, normal
 
 BATCH, NOISE, HIDDEN, RATE = 128, 8, 64, 2e-4
-CENTRES = np.repeat(np.float32([[-2, 0], [2, 0]]), BATCH // 2, axis=0)
+CENTRES = np.repeat(np.array([[-2, 0], [2, 0]], np.float32), BATCH // 2, axis=0)
 
 
 def weights() -> Weights:
@@ -71,7 +71,7 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
     import jax
     import jax.numpy as jnp
 
-    from steps.jax_parts import adam, linear, moments
+    from smelt.bench.jax_parts import adam, linear, moments
 
     fixed = [
         jnp.asarray(normal((BATCH, width), seed)) for seed, width in enumerate((2, NOISE, NOISE))

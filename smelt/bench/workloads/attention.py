@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from steps.workload import Library, Weights, linear, norm
+from smelt.bench.workload import Library, Weights, linear, norm
 
 
 def block_weights(name: str, width: int, hidden: int, seed: int) -> Weights:
@@ -22,7 +22,7 @@ def make_block(
     """Returns a block of the library's own modules: attention, then two wide layers."""
     nn, F = lib.nn, lib.F
 
-    class Block(nn.Module):  # type: ignore[misc]
+    class Block(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -60,7 +60,7 @@ def jax_block(
     import jax
     import jax.numpy as jnp
 
-    from steps.jax_parts import dropout, layer_norm, linear
+    from smelt.bench.jax_parts import dropout, layer_norm, linear
 
     B, T, C = x.shape
     y = layer_norm(weights, f"{name}.norm1", x)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from steps.workload import Library, Step, Weights, Workload, linear, loaded, trained
+from smelt.bench.workload import Library, Step, Weights, Workload, linear, loaded, trained
 
 RATE = 0.01
 CAT = """0 1 1 0 2 3  1 2 0 1 3 1  0 1 1 0 2 2  1 0 2 3 1 0  2 3 1 0 1 2  0 1 0 2 3 1"""
@@ -44,7 +44,7 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
     import jax
     import jax.numpy as jnp
 
-    from steps.jax_parts import conv2d, linear, max_pool2
+    from smelt.bench.jax_parts import conv2d, linear, max_pool2
 
     def loss_of(weights: Any, x: Any, y: Any) -> Any:
         x = max_pool2(jax.nn.relu(conv2d(weights, "0", x)))

@@ -6,8 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from steps import attention
-from steps.workload import Library, Step, Weights, Workload, linear, loaded, norm, normal, trained
+from smelt.bench.workload import (
+    Library,
+    Step,
+    Weights,
+    Workload,
+    linear,
+    loaded,
+    norm,
+    normal,
+    trained,
+)
+from smelt.bench.workloads import attention
 
 BATCH, T, C, HIDDEN, HEADS, BLOCKS, CLASSES, P, RATE = 128, 16, 64, 256, 4, 2, 5, 0.1, 1e-3
 STYLE: dict[str, Any] = {"causal": False, "gelu": "tanh"}
@@ -38,7 +48,7 @@ def step(lib: Library, weights: Weights, exact: bool) -> Step:
     nn, F, p = lib.nn, lib.F, 0.0 if exact else P
     encoding = lib.tensor(positions())
 
-    class Classifier(nn.Module):  # type: ignore[misc]
+    class Classifier(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.token = nn.Embedding(10, C)
@@ -61,7 +71,7 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
     """The same."""
     import jax
 
-    from steps.jax_parts import adam_step, cross_entropy, dropout, layer_norm, linear
+    from smelt.bench.jax_parts import adam_step, cross_entropy, dropout, layer_norm, linear
 
     p, encoding = 0.0 if exact else P, positions()
 

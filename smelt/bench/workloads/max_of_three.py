@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from steps.workload import Library, Step, Weights, Workload, linear, loaded, trained
+from smelt.bench.workload import Library, Step, Weights, Workload, linear, loaded, trained
 
 RATE = 0.001
 
@@ -18,7 +18,7 @@ def weights() -> Weights:
 
 def arrays() -> tuple[np.ndarray, ...]:
     """The book's first sample."""
-    return np.float32([3, 5, 2]), np.float32([5])
+    return np.array([3, 5, 2], np.float32), np.array([5], np.float32)
 
 
 def step(lib: Library, weights: Weights, exact: bool) -> Step:
@@ -34,7 +34,7 @@ def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
     import jax
     import jax.numpy as jnp
 
-    from steps.jax_parts import linear
+    from smelt.bench.jax_parts import linear
 
     def loss_of(weights: Any, x: Any, y: Any) -> Any:
         hidden = jax.nn.relu(linear(weights, "0", x))

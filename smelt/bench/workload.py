@@ -54,6 +54,11 @@ class Workload:
     jax_step: Callable[[Weights, bool], tuple[Step, Any]]
 
 
+def steps_for(products: float) -> int:
+    """Returns how many steps with so many operations take about a tenth of a second."""
+    return min(200, max(2, round(5e9 / products)))
+
+
 def loaded(lib: Library, model: Any, weights: Weights) -> Any:
     """Returns the model with the given weights in it."""
     model.load_state_dict({name: lib.tensor(value) for name, value in weights.items()})

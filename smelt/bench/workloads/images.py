@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from steps.workload import (
+from smelt.bench.workload import (
     Library,
     Step,
     Weights,
@@ -75,7 +75,7 @@ def jax_step_of(network: Any) -> Any:
     """Returns the same; `network` gives logits from weights and images."""
 
     def jax_step(weights: Weights, exact: bool) -> tuple[Step, Any]:
-        from steps.jax_parts import adam_step, cross_entropy
+        from smelt.bench.jax_parts import adam_step, cross_entropy
 
         def loss_of(weights: Any, key: Any, x: Any, y: Any) -> Any:
             return cross_entropy(network(weights, x), y)
@@ -89,7 +89,7 @@ def jax_small(weights: Any, x: Any) -> Any:
     """The small network."""
     import jax
 
-    from steps.jax_parts import conv2d, linear, max_pool2
+    from smelt.bench.jax_parts import conv2d, linear, max_pool2
 
     x = max_pool2(jax.nn.relu(conv2d(weights, "0", x)))
     return linear(weights, "4", x.reshape(BATCH, -1))
@@ -99,7 +99,7 @@ def jax_large(weights: Any, x: Any) -> Any:
     """The large network."""
     import jax
 
-    from steps.jax_parts import conv2d, linear, max_pool2
+    from smelt.bench.jax_parts import conv2d, linear, max_pool2
 
     x = jax.nn.relu(conv2d(weights, "0", x))
     x = max_pool2(jax.nn.relu(conv2d(weights, "2", x)))
