@@ -77,11 +77,14 @@ class Loop:
     def _all_of_it(self) -> None:
         history = self.training.history
         try:
-            while not self._is_over():
-                self._epoch()
-            self._finish_open_epoch()
-        except StopTraining as stop:
-            history.stopped = str(stop) or "stopped"
+            try:
+                while not self._is_over():
+                    self._epoch()
+                self._finish_open_epoch()
+            except StopTraining as stop:
+                history.stopped = str(stop) or "stopped"
+                with suppress(StopTraining):  # of an epoch that was trained meanwhile
+                    self._finish_open_epoch()
         except NumericsError:
             self.is_torn = True
             raise
@@ -161,8 +164,6 @@ class Loop:
             self.kept = training.snapshot()
             beside.submit(open_epoch)
         if stop is not None:
-            with suppress(StopTraining):
-                self._finish_open_epoch()
             raise stop
 
     def _finish_open_epoch(self) -> None:

@@ -181,6 +181,17 @@ def test_early_stopping_ends_after_the_next_epoch_and_goes_back_to_the_best() ->
     assert beside[2] == between[2] + 1  # the one that was trained meanwhile, measured too
 
 
+def test_what_stops_within_an_epoch_leaves_the_ones_before_measured() -> None:
+    class Stops(train.Callback):
+        def step(self, progress: train.Progress) -> None:
+            if progress.epoch == 3:
+                raise train.StopTraining("enough")
+
+    found = [figures(fitted(background, callbacks=[Stops()])[1]) for background in (True, False)]
+    assert found[0] == found[1]
+    assert [row[0] for row in found[0]] == [1, 2]
+
+
 def test_the_best_weights_on_disk_are_those_that_were_measured(tmp_path: Path) -> None:
     found = []
     for background in (True, False):
