@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from smelt.data import DataLoader
@@ -55,18 +55,23 @@ class BesideValidation:
             with drawing_from(generator):
                 results[epoch.number] = dict(validate())
 
-        self._consumer: Consumer[OpenEpoch] = Consumer(measure, 1, "smelt validation")
+        self._measure = measure
+        self._consumer: Consumer[OpenEpoch] | None = None  # a thread, from the first epoch on
 
     def submit(self, epoch: OpenEpoch) -> None:
         """Begins to measure an epoch."""
+        if self._consumer is None:
+            self._consumer = Consumer(self._measure, 1, "smelt validation")
         self._consumer.send(epoch)
 
     def check(self) -> None:
         """Raises what went wrong in the thread, if something did."""
-        self._consumer.check()
+        if self._consumer is not None:
+            self._consumer.check()
 
-    def result(self, epoch: OpenEpoch) -> Mapping[str, float]:
+    def result(self, epoch: OpenEpoch) -> dict[str, float]:
         """Waits for the figures of an epoch that was submitted."""
+        assert self._consumer is not None
         self._consumer.flush()
         return self._results.pop(epoch.number)
 
@@ -76,7 +81,8 @@ class BesideValidation:
         What went wrong in it is raised by `check` and `result`.
         """
         self._ended.set()
-        self._consumer.close(quiet=True)
+        if self._consumer is not None:
+            self._consumer.close(quiet=True)
 
 
 class _Ended(Exception):

@@ -157,7 +157,8 @@ def fit(
     if background_validation:
         check_beside(data, validation, scheduler)
         make = lambda model, data: validation_of(model, loss, data, metrics).measure  # noqa: E731
-        beside = BesideValidation(measured, "model" if averaged is None else "averaged", validation, make)
+        part = "model" if averaged is None else "averaged"
+        beside = BesideValidation(measured, part, validation, make)
     plan = {
         "batch_size": batch_size,
         "shuffle": shuffle,

@@ -104,7 +104,7 @@ class Loop:
             todo.append(self.beside.close)
         if self.is_torn or not training.is_whole:
             todo.append(lambda: training.restore(self.kept))
-        if self.run is not None and self.run in self.begun:
+        if self.run is not None and self.run in self.begun and not self._is_behind(self.run):
             todo.append(self.run.save_checkpoint)
         told = [callback for callback in training.callbacks if callback in self.begun]
         todo += [partial(callback.end, training.history) for callback in told]
@@ -120,6 +120,11 @@ class Loop:
                     known.add_note(f"and at the end: {type(error).__name__}: {error}")
         if first is not None:
             raise first
+
+    def _is_behind(self, run: RunFolder) -> bool:
+        """Whether a step has failed, so that the training goes back to before what is on disk."""
+        has_failed = self.training.feed.is_stepping and not self.is_torn
+        return has_failed and run.saved_step > self.kept["step"]
 
     def _all_epochs(self) -> int:
         if self.epochs is not None:
@@ -171,7 +176,7 @@ class Loop:
         training, open_epoch = self.training, self.training.open_epoch
         if open_epoch is None or self.beside is None:
             return
-        held_out = dict(self.beside.result(open_epoch))
+        held_out = self.beside.result(open_epoch)
         with uninterrupted():
             epoch = training.finish_epoch(held_out)
             self.kept = training.snapshot()

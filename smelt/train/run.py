@@ -50,6 +50,9 @@ class RunFolder(Callback):
         mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
         save_every: seconds of training that a crash may cost.
 
+    Attributes:
+        saved_step: the step of the last checkpoint.
+
     Raises:
         ArgumentError: JSON cannot say `config`, or `mode` is neither.
         FileError: the folder cannot be written, or holds a run already, or, with `resume`, none.
@@ -77,6 +80,7 @@ class RunFolder(Callback):
         self._monitor = None if monitor is None else Monitor(monitor, mode)
         self._config = json_text("RunFolder", config or {}, indent=2)
         self._saved = time.monotonic()
+        self.saved_step = 0
 
     def _taken(self) -> FileError:
         return FileError(
@@ -125,6 +129,7 @@ class RunFolder(Callback):
         """Writes all that `fit` needs to go on from this step."""
         if self._is_told:
             save(self.training.state_dict(), self.path / CHECKPOINT)
+            self.saved_step = self.training.step
         self._saved = time.monotonic()
 
     def _save_weights(self) -> None:

@@ -284,8 +284,8 @@ class Training:
             is_now, was = type(part).__name__, state.get("kinds", {}).get(name)
             if was not in (None, is_now) and name != "model":  # None: of an older file
                 raise StateError(
-                    f"the training had the {name} {was}, and this one has {is_now}; it goes on with "
-                    "the same kind only"
+                    f"the training had the {name} {was}, and this one has {is_now}; it goes on "
+                    "with the same kind only"
                 )
         for name, value in self.plan.items():
             if state["plan"].get(name) != value:

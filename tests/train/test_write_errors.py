@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from smelt import train
-from smelt.errors import FileError
+from smelt.errors import BoundsError, FileError
 from tests.train.test_resume import Job
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -147,6 +147,23 @@ def test_an_error_of_the_training_says_what_went_wrong_at_its_end_too(tmp_path: 
     (note, *_) = caught.value.__notes__
     assert note.startswith("and at the end: FileError: ")
     assert CHECKPOINT in note
+
+
+def test_a_step_that_fails_leaves_the_later_state_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model goes back to the end of the epoch before; the checkpoint is of the step before."""
+    monkeypatch.setattr("smelt.train.loop.GROWTH", 1)
+    job = Job("arrays")
+    job.data[1][-1] = 9  # a label that is no class, in the last batch
+    with pytest.raises(BoundsError, match="a label lies outside"):
+        job.fit(folder(tmp_path / "run", job), shuffle=False)
+    assert train.read_checkpoint(tmp_path / "run")["step"] == 5
+    found = Job("arrays", seed=7)
+    found.fit(tmp_path / "run", resume=True, shuffle=False)
+    expected = Job("arrays")
+    expected.fit(tmp_path / "whole", shuffle=False)
+    assert found.bits() == expected.bits()
 
 
 # --- signals --------------------------------------------------------------------------------------
