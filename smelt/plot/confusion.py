@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion"]
 
+TITLE = 3.6  # inches that the title takes
+
 
 def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
     """Returns a figure of a confusion matrix: hits in blue, mistakes in orange, each with its
@@ -35,7 +37,7 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
             f"confusion: counts {counts.shape} with {len(labels)} names must be square"
         )
     side = 1.6 + 0.46 * len(labels)
-    figure = new_figure(side, side + 0.35)
+    figure = new_figure(max(side, TITLE), side + 0.35)
     axes = figure.subplots()
     axes.imshow(_colours(counts))
     for (row, column), count in np.ndenumerate(counts):
