@@ -59,6 +59,14 @@ def test_the_confusion_matrix_names_every_count_but_zero() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
 
 
+def test_the_title_of_a_small_confusion_matrix_is_not_cut_off() -> None:
+    figure = plot.confusion(np.array([[70812, 20401], [12345, 78699]]), ["blame", "praise"])
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    (title,) = axes.findobj(lambda artist: "right" in getattr(artist, "get_text", str)())
+    assert title.get_window_extent().x1 < figure.bbox.x1
+
+
 def test_an_empty_confusion_matrix_can_be_drawn() -> None:
     (axes,) = plot.confusion(np.zeros((2, 2), int)).axes
     assert axes.get_title(loc="left") == "0 of 0 right"
