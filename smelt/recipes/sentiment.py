@@ -4,8 +4,8 @@ A bag of words and of pairs of neighbouring words: each has a vector, a sentence
 vectors over the root of their number, and a linear layer decides. While it learns, 60 % of the
 words and pairs are made unknown at random, so that no single one decides about a sentence, and half
 of the features are dropped. On so few sentences (SST-2) convolutions over them were no better, and
-took many times as long. Kind of network, shares, rate and epochs were chosen on the 872 sentences of "dev";
-the test, 1,821 sentences, is read once, at the end.
+took many times as long. Kind of network, shares, rate and epochs were chosen on the 872 sentences
+of "dev"; the test, 1,821 sentences, is read once, at the end.
 """
 
 from __future__ import annotations
