@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import digits
+from smelt.recipes import digits, policy
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
+    "policy": policy.run,
 }
