@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import digits, policy
+from smelt.recipes import digits, equations, policy
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
+    "equations": equations.run,
     "policy": policy.run,
 }
