@@ -46,7 +46,7 @@ TOLERANCE = 1e-3  # the mean squared residual of an equation that counts as solv
 SIZES = (2, 16, 16, 1)
 FIRST_DAMPING, LEAST_DAMPING = 1e-2, 1e-6
 STEPS = 20  # an epoch
-PLACES = 201  # of a grid's axis, for the error
+PLACES = (256, 100)  # of a grid's two axes, for the error: those that others measure on
 Equation = Literal["burgers", "poisson"]
 
 
@@ -57,10 +57,12 @@ class Solution(nn.Module):
     Levenberg and Marquardt: descent at the rate 1 makes it.
 
     Attributes:
+        ends: of the region, (left, right, bottom, top).
         weights: all of them, (p,), float64.
         damping: how much the step leans towards the gradient; it falls as steps succeed.
     """
 
+    ends: tuple[float, float, float, float]
     damping: Tensor
 
     def __init__(self) -> None:
@@ -117,13 +119,14 @@ class Solution(nn.Module):
 
     @staticmethod
     @abstractmethod
-    def grid() -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-        """Returns points (PLACES, PLACES, 2), the true u there, and the axes' ends."""
+    def true(points: Tensor) -> Tensor:
+        """Returns the solution at points (..., 2)."""
 
 
 class Burgers(Solution):
     """The solution of Burgers' equation; a point is (x, t), the network odd in x."""
 
+    ends = (-1.0, 1.0, 0.0, 1.0)
     viscosity: Tensor
 
     def __init__(self) -> None:
@@ -156,40 +159,34 @@ class Burgers(Solution):
         return np.stack([np.where(near, 10 ** (-3.5 * x), x), t], axis=1)
 
     @staticmethod
-    def grid() -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-        x, t = np.linspace(-1, 1, PLACES), np.linspace(0, 1, PLACES)
-        points = np.stack(np.meshgrid(x, t, indexing="xy"), axis=-1)
-        return points, cole_hopf(points), (-1.0, 1.0, 0.0, 1.0)
+    def true(points: Tensor) -> Tensor:
+        return smelt.tensor(cole_hopf(points.numpy()))
 
 
 class Poisson(Solution):
     """The solution of Poisson's equation; a point is (x, y)."""
+
+    ends = (0.0, 1.0, 0.0, 1.0)
 
     def at(self, weights: Tensor, point: Tensor) -> Tensor:
         x, y = point[0], point[1]
         return x * (1 - x) * y * (1 - y) * network(weights, 2 * point - 1)
 
     def residual(self, weights: Tensor, point: Tensor) -> Tensor:
-        def difference(point: Tensor) -> Tensor:
+        def difference(point: Tensor) -> Tensor:  # f is all that it tells of the truth
             return self.at(weights, point) - self.true(point)
 
         curvatures = smelt.hessian(difference)(point)  # (2, 2)
         return curvatures[0, 0] + curvatures[1, 1]
 
     @staticmethod
-    def true(point: Tensor) -> Tensor:
-        """Returns the solution at points (..., 2); only its f = -(u_xx + u_yy) is used to train."""
-        x, y = point[..., 0], point[..., 1]
+    def true(points: Tensor) -> Tensor:
+        x, y = points[..., 0], points[..., 1]
         return smelt.exp(x) * smelt.sin(math.pi * x) * smelt.sin(2 * math.pi * y)
 
     @staticmethod
     def points(count: int, random: np.random.Generator) -> np.ndarray:
         return random.uniform(size=(count, 2))
-
-    @staticmethod
-    def grid() -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
-        points = np.stack(np.meshgrid(*[np.linspace(0, 1, PLACES)] * 2, indexing="xy"), axis=-1)
-        return points, Poisson.true(smelt.tensor(points)).numpy(), (0.0, 1.0, 0.0, 1.0)
 
 
 def first_weights() -> Tensor:
@@ -323,26 +320,27 @@ def values(model: Solution) -> Callable[[np.ndarray], np.ndarray]:
 
 def measure(model: Solution) -> Callable[[], float]:
     """Returns a function that gives the relative L2 error |u - true| / |true| over a grid."""
-    points, true, _ = model.grid()
-    found = values(model)
+    left, right, bottom, top = model.ends
+    axes = np.linspace(left, right, PLACES[0]), np.linspace(bottom, top, PLACES[1])
+    points = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    true, found = model.true(smelt.tensor(points)).numpy(), values(model)
 
     def error() -> float:
-        difference = found(points.reshape(-1, 2)) - true.reshape(-1)
+        difference = found(points) - true
         return float(np.linalg.norm(difference) / np.linalg.norm(true))
 
     return error
 
 
 def draw(folder: Path, model: Solution, history: train.History) -> None:
-    """Draws loss and error, and u beside how far it is from the truth."""
+    """Draws loss and error, and u."""
     curves: dict[str, Any] = {
         "mean squared residual": [epoch.loss for epoch in history.epochs],
         "relative L2 error": [epoch.held_out["relative_error"] for epoch in history.epochs],
     }
     curve = plot.loss_curves(curves, title="Loss and error", x_label="epoch", y_label="", start=1)
     plot.save(curve, folder / "error.png")
-    _, _, (left, right, bottom, top) = model.grid()
-    found = values(model)
+    found, (left, right, bottom, top) = values(model), model.ends
 
     def heights(x: Tensor, y: Tensor) -> Tensor:
         pairs = np.stack([x.numpy(), y.numpy()], axis=-1).astype(np.float64)
