@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import digits, equations, policy
+from smelt.recipes import digits, equations, housing, keywords, policy, sensors, titanic
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
@@ -12,5 +12,9 @@ __all__ = ["RECIPES", "Result"]
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
     "equations": equations.run,
+    "housing": housing.run,
+    "keywords": keywords.run,
     "policy": policy.run,
+    "sensors": sensors.run,
+    "titanic": titanic.run,
 }
