@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import digits, equations, housing, keywords, policy, sensors, titanic
+from smelt.recipes import digits, equations, housing, keywords, policy, sensors, stock, titanic
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
@@ -16,5 +16,6 @@ RECIPES: Mapping[str, Callable[..., Result]] = {
     "keywords": keywords.run,
     "policy": policy.run,
     "sensors": sensors.run,
+    "stock": stock.run,
     "titanic": titanic.run,
 }

@@ -1,8 +1,8 @@
 """Equations: a network becomes the solution of a partial differential equation.
 
-No solution is shown to it. At points drawn anew for each step the network is put into the equation,
-by forward-mode derivatives (`smelt.jvp`, `smelt.hessian`), and what is left over, the residual, is
-made small; initial and boundary values hold by construction.
+No solution is shown to it. The network is put into the equation, by forward-mode derivatives
+(`smelt.jvp`, `smelt.hessian`), at random points, others in each step, and what is left over, the
+residual, is made small; initial and boundary values hold by construction.
 
 - burgers: u_t + u u_x = nu u_xx for x in [-1, 1], t in [0, 1], u(x, 0) = -sin(pi x), with
   nu = 0.01 / pi, where the wave becomes a step as thin as nu. The network, odd in x, begins with

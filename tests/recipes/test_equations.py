@@ -15,11 +15,10 @@ import smelt
 from smelt.errors import ArgumentError
 from smelt.recipes import equations
 from smelt.recipes.equations import Burgers, Poisson, Solution, cole_hopf, solve
-from smelt.train import Callback, Epoch, StopTraining
+from tests.recipes.recipe_runs import FILES, check_goes_on
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
-FILES = {"checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors"}
 STEP = 1e-4  # of differences
 
 
@@ -98,25 +97,11 @@ def test_poisson_is_solved_in_a_moment(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | drawn
 
 
-class Stop(Callback):
-    def epoch(self, epoch: Epoch) -> None:
-        if epoch.number == 1:
-            raise StopTraining("for a test")
-
-
 def test_a_training_that_goes_on_has_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(equations, "STEPS", 3)
-    settings = {"equation": "burgers", "epochs": 2, "points": 100, "seed": 5}
-    equations.run(tmp_path / "whole", **settings)
-    equations.run(tmp_path / "parts", callbacks=[Stop()], **settings)
-    result = equations.run(tmp_path / "parts", resume=True, **settings)
-    assert result.history.epochs[1].loss < result.history.epochs[0].loss
-    whole, parts = (
-        (tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")
-    )
-    assert whole == parts
+    check_goes_on(equations.run, tmp_path, equation="burgers", epochs=2, points=100, seed=5)
 
 
 def test_an_equation_of_another_name_is_refused(tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ import smelt
 from smelt.errors import ArgumentError
 from smelt.recipes import policy
 from smelt.recipes.policy import advance, discounted, has_failed
-from smelt.train import Callback, Epoch, StopTraining
+from tests.recipes.recipe_runs import FILES, check_goes_on
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
-FILES = {"checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors"}
 
 
 def accelerations(state: np.ndarray, force: float) -> tuple[float, float]:
@@ -90,21 +89,8 @@ def test_it_learns(method: policy.Method, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | {"return.png"}
 
 
-class Stop(Callback):
-    def epoch(self, epoch: Epoch) -> None:
-        if epoch.number == 1:
-            raise StopTraining("for a test")
-
-
 def test_a_training_that_goes_on_has_the_same_bits(tmp_path: Path) -> None:
-    settings = {"method": "actor-critic", "epochs": 3, "environments": 8, "seed": 5}
-    policy.run(tmp_path / "whole", **settings)
-    policy.run(tmp_path / "parts", callbacks=[Stop()], **settings)
-    policy.run(tmp_path / "parts", resume=True, **settings)
-    whole, parts = (
-        (tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")
-    )
-    assert whole == parts
+    check_goes_on(policy.run, tmp_path, method="actor-critic", epochs=3, environments=8, seed=5)
 
 
 def test_a_setting_of_another_name_is_refused(tmp_path: Path) -> None:
