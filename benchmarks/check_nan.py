@@ -15,12 +15,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from steps import WORKLOADS
-from steps.workload import Library, Workload
-
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim
+from smelt.bench.workload import Library, Workload
+from smelt.bench.workloads import WORKLOADS
 
 MODES = (False, True)  # of the switch
 SECONDS = 0.3  # that a measurement takes

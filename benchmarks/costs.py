@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness import main
+from smelt.bench.harness import main
 
 Job = Callable[[], Any]
 

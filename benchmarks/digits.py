@@ -10,8 +10,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-import harness
 import numpy as np
+
+from smelt.bench import harness
 
 WIDTHS = (64, 128, 64, 10)
 BATCH = 64

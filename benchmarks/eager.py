@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from harness import main
+
+from smelt.bench.harness import main
 
 Step = Callable[[], Any]
 WIDTH, HEADS, TOKENS, KINDS = 64, 4, 64, 65

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from harness import main
+
+from smelt.bench.harness import main
 
 STEPS = 50  # a measurement
 

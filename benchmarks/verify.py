@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from steps import WORKLOADS
-from steps.sides import smelt_side
-
+from smelt.bench.sides import smelt_side
+from smelt.bench.workloads import WORKLOADS
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
 from smelt.compiler.runtime import native
 

@@ -55,8 +55,8 @@ FLOORS = (  # the ground floor first
     ("compiler",),
     ("nn", "optim", "data"),
     ("train", "plot", "export", "utils"),
-    ("sklearn",),
-    ("recipes", "book"),
+    ("sklearn", "tabular"),
+    ("recipes", "book", "bench"),
     ("cli",),
     ("__main__",),
 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from steps import WORKLOADS
-from steps.workload import Library, Workload
-
 import smelt
 import smelt.nn.functional as F
 from networks.network import NETWORKS, Build, Network, Training
 from smelt import Tensor, nn, optim
+from smelt.bench.workload import Library, Workload
+from smelt.bench.workloads import WORKLOADS
 from smelt.dtypes import DType
 from smelt.optim import Optimizer
 

@@ -1,8 +1,9 @@
 """From a function to a command: arguments from its signature, help from its docstring.
 
 A parameter without a default is a positional argument, one with a default an option. `Path | None`
-and `int | None` mean an option that may be left out, `list[Path]` one argument or more, `Literal` a
-choice, `bool` a flag that stands for True, `Annotated[int, Within(1)]` a number in a range.
+and `int | None` mean an option that may be left out, `list[Path]` one argument or more (with the
+default () any number, and no option), `Literal` a choice, `bool` a flag that stands for True,
+`Annotated[int, Within(1)]` a number in a range.
 """
 
 from __future__ import annotations
@@ -192,14 +193,14 @@ def _add_argument(
         (kind,) = typing.get_args(kind)
         options |= {
             "type": _reader(kind),
-            "nargs": "+",
+            "nargs": "*" if parameter.default == () else "+",
             "metavar": parameter.name.upper().rstrip("S"),
         }
     else:
         options |= {"type": _reader(kind), "metavar": parameter.name.upper()}
     if kind is bool:
         options = {"help": options["help"], "action": "store_true"}
-    if parameter.default is parameter.empty:
+    if parameter.default in (parameter.empty, ()):
         parser.add_argument(parameter.name, **options)
         return
     if parameter.default is not None and kind is not bool:

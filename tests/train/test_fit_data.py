@@ -198,10 +198,10 @@ class Nothing:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        ((X, Y[:3]), ShapeError, r"the same number of rows, got shapes \[\(24, 2\), \(3, 1\)\]"),
-        ((X[:0], Y[:0]), ArgumentError, "the data are empty"),
+        ((X, Y[:3]), ShapeError, r"one first extent, of samples; got shapes \(24, 2\), \(3, 1\)"),
+        ((X[:0], Y[:0]), ArgumentError, "there are no samples"),
         ((X, [1, 2]), ArgumentError, "a tuple of data holds arrays, and this one a int"),
-        (5, ArgumentError, "cannot train on a int"),
+        (5, ArgumentError, "a int holds no samples"),
         (Once(), ArgumentError, "can be read once only"),
         (Nothing(), ArgumentError, "the data gave no batch"),
         ([X, Y], ArgumentError, r"arrays are given in a tuple, as \(x, y\)"),
@@ -345,6 +345,77 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
     table = Table({"a": X[:, 0], "kind": ["x"] * 24, "price": Y[:, 0]})
     with pytest.raises(ArgumentError, match="hold text: 'kind'; make numbers"):
         train.fit(model, F.mse_loss, optimizer, table, epochs=1, target="price")
+
+
+def test_an_optimizer_of_another_model_is_refused() -> None:
+    model, other = nn.Sequential(*[nn.Linear(2, 2) for _ in range(3)]), nn.Linear(2, 2)
+    optimizer = optim.Adam(other.parameters())
+    message = r"none of the model's parameters \(0.weight, .*1.bias and 2 more\).*optim.Adam\(model"
+    with pytest.raises(ArgumentError, match=message):
+        train.fit(model, F.mse_loss, optimizer, (X, X), epochs=1)
+    for own in model[:2].parameters():  # of a model that is tuned, a part is frozen
+        own.requires_grad_(False)
+    train.fit(
+        model, F.mse_loss, optim.Adam(model[2].parameters()), (X, X), epochs=1, batch_size=8,
+        progress=False,
+    )  # fmt: skip
+
+
+def test_the_same_share_of_the_data_is_held_out_each_time() -> None:
+    samples = [(X[n], Y[n]) for n in range(24)]
+    seen: list[list[float]] = []
+
+    class Seen(train.Metric):
+        rows = True
+
+        def measure(self, output: Any, target: Any) -> Any:
+            return target
+
+        def compute(self, total: Any) -> Any:
+            seen.append(sorted(total.ravel().tolist()))
+            return len(total)
+
+    for data in ((X, Y), TensorDataset(X, Y), samples, (X, Y)):
+        trained(data, validation=0.25, metrics=[Seen()], epochs=1, batch_size=6, seed=len(seen))
+    assert len(seen[0]) == 6
+    assert all(found == seen[0] for found in seen)
+    table = Table({"a": X[:, 0], "b": X[:, 1], "price": Y[:, 0]})
+    trained(table, target="price", validation=0.25, metrics=[Seen()], epochs=1, batch_size=6)
+    assert seen[-1] == seen[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "share", "message"),
+    [
+        ((X, Y), 0.0, "validation=0.0 is a share of the data, above 0 and below 1"),
+        ((X, Y), 1.5, "validation=1.5 is a share"),
+        ((X, Y), 0.01, "of 24 samples leaves one side empty"),
+        (Stream(), 0.5, "of a Stream give held-out data"),
+        (DataLoader(TensorDataset(X, Y), 8), 0.5, "of a DataLoader give held-out data"),
+    ],
+)
+def test_a_share_that_cannot_be_held_out_is_refused(data: Any, share: float, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        trained(data, validation=share)
+
+
+def test_another_optimizer_is_named_in_a_line(tmp_path: Path) -> None:
+    def fitted(make: Any, **options: Any) -> None:
+        model = nn.Linear(2, 1)
+        train.fit(
+            model, F.mse_loss, make(model.parameters()), (X, Y), batch_size=8, progress=False,
+            run=tmp_path / "run", **options,
+        )  # fmt: skip
+
+    fitted(lambda own: optim.SGD(own, lr=0.1, momentum=0.9), epochs=1)
+    with pytest.raises(StateError) as caught:
+        fitted(lambda own: optim.Adam(own), epochs=2, resume=True)
+    assert "the training had the optimizer SGD, and this one has Adam" in str(caught.value)
+    with pytest.raises(StateError) as caught:
+        fitted(lambda own: optim.SGD(own, lr=0.1), epochs=2, resume=True)
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "  state.0.momentum_buffer and 1 more of the kind: unexpected"
+    assert lines[2] == "  param_groups.0.momentum: 0.9 in the state_dict, 0.0 in the optimizer"
 
 
 def test_a_callback_in_the_words_of_others_is_refused() -> None:
