@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from smelt.recipes import Result
-from smelt.train import Callback, Epoch, StopTraining
+from smelt.recipes import RECIPES, Result
+from smelt.train import Callback, Epoch, StopTraining, read_config
 
 FILES = {"checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors"}
 
@@ -33,7 +34,9 @@ class StopAfterOne(Callback):
 
 
 def check_goes_on(run: Callable[..., Result], folder: Path, **settings: Any) -> None:
-    """Checks that a training that was left and goes on ends with the bits of a whole one."""
+    """Checks that a training that was left and goes on ends with the bits of a whole one, and that
+    the folder says all that `smelt train --resume` needs.
+    """
     run(folder / "whole", **settings)
     run(folder / "parts", callbacks=[StopAfterOne()], **settings)
     run(folder / "parts", resume=True, **settings)
@@ -41,3 +44,7 @@ def check_goes_on(run: Callable[..., Result], folder: Path, **settings: Any) -> 
         (folder / name / "model.safetensors").read_bytes() for name in ("whole", "parts")
     )
     assert whole == parts
+    config = read_config(folder / "whole")
+    assert RECIPES[config.pop("recipe")] is run
+    given = {"folder", "data", "callbacks", "resume"}
+    assert config.keys() == inspect.signature(run).parameters.keys() - given
