@@ -221,7 +221,11 @@ def draw(folder: Path, model: nn.Module, history: train.History, test: TensorDat
     confusion = train.confusion_matrix(predicted, labels, len(WORDS))
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
     plot.save(plot.confusion(confusion, WORDS), folder / "confusion.png")
-    title = f'"{WORDS[int(labels[0])]}": logarithm of the power in 32 bands'
-    image = images[0, 0].flip(0)
-    figure = plot.heatmap(image, x_label="frame of 16 ms", y_label="band", title=title, write=False)
+    figure = plot.heatmap(
+        images[0, 0] - images[0, 0].median(),  # about 0 where there is noise only
+        x_label="frame, one every 16 ms",
+        y_label="band, the lowest on top",
+        title=f'"{WORDS[int(labels[0])]}": logarithm of the power above the median',
+        write=False,
+    )
     plot.save(figure, folder / "spectrogram.png")
