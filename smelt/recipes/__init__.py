@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import digits, sentiment, shakespeare, translate
+from smelt.recipes import (
+    digits,
+    equations,
+    housing,
+    keywords,
+    policy,
+    sensors,
+    sentiment,
+    shakespeare,
+    stock,
+    titanic,
+    translate,
+)
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
-    "sentiment": sentiment.run,
     "shakespeare": shakespeare.run,
+    "sentiment": sentiment.run,
     "translate": translate.run,
+    "housing": housing.run,
+    "titanic": titanic.run,
+    "stock": stock.run,
+    "keywords": keywords.run,
+    "sensors": sensors.run,
+    "policy": policy.run,
+    "equations": equations.run,
 }
