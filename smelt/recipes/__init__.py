@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from smelt.recipes import (
     digits,
     equations,
+    fashion,
     housing,
     keywords,
+    mnist,
     policy,
     sensors,
     sentiment,
@@ -23,6 +25,8 @@ __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
+    "mnist": mnist.run,
+    "fashion": fashion.run,
     "shakespeare": shakespeare.run,
     "sentiment": sentiment.run,
     "translate": translate.run,
