@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from smelt.recipes import (
+    denoise,
     digits,
     equations,
     fashion,
@@ -33,6 +34,7 @@ RECIPES: Mapping[str, Callable[..., Result]] = {
     "housing": housing.run,
     "titanic": titanic.run,
     "stock": stock.run,
+    "denoise": denoise.run,
     "keywords": keywords.run,
     "sensors": sensors.run,
     "policy": policy.run,
