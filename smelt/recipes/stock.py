@@ -1,4 +1,4 @@
-"""Stock: a GRU forecasts tomorrow's price of Apple's shares, and is told against yesterday's price.
+"""Stock: a GRU forecasts tomorrow's price of Apple's shares, beside the forecast of no change.
 
 The 506 closing prices from February 2015 to February 2017 become relative changes from day to day
 (of logarithms). The network sees 20 of them and the changes of the traded volume, and says the
