@@ -55,7 +55,7 @@ FLOORS = (  # the ground floor first
     ("compiler",),
     ("nn", "optim", "data"),
     ("train", "plot", "export", "utils"),
-    ("sklearn",),
+    ("sklearn", "tabular"),
     ("recipes", "book", "bench"),
     ("cli",),
     ("__main__",),

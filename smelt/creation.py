@@ -129,6 +129,11 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy needs a NumPy array, got a {type(array).__name__}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise DTypeError(
+            "from_numpy cannot share a masked array: write array.filled(number), and give the mask "
+            "as a tensor of its own"
+        )
     dtype = as_dtype(array.dtype)
     if dtype.storage != array.dtype:
         raise DTypeError(

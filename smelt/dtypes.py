@@ -77,6 +77,9 @@ _PYTHON: dict[type, DType] = {bool: bool_, int: int64, float: float32}
 def as_dtype(given: Any) -> DType:
     """Returns the DType that `given` names: a DType, its name, a NumPy dtype, or bool, int, float.
 
+    An array's `dtype` that Smelt has not, such as NumPy's uint8, gives the nearest that holds its
+    values; a name or a type is what somebody asks for, and must be there.
+
     Raises DTypeError when Smelt has no such dtype.
     """
     if isinstance(given, DType):
@@ -91,7 +94,13 @@ def as_dtype(given: Any) -> DType:
         storage = np.dtype(given).newbyteorder("=")
     except (TypeError, ValueError):
         raise DTypeError(f"{given!r} is not a dtype; Smelt has {', '.join(BY_NAME)}") from None
-    dtype = _BY_STORAGE.get(storage) or _WIDENED.get(storage.name)
+    wider = _WIDENED.get(storage.name)
+    if wider is not None and isinstance(given, (str, type)):
+        raise DTypeError(
+            f"dtype {storage} is not supported: write {wider.name}, which holds every number of "
+            f"it; Smelt has {', '.join(BY_NAME)}"
+        )
+    dtype = _BY_STORAGE.get(storage) or wider
     if dtype is None:
         raise DTypeError(f"dtype {storage} is not supported; Smelt has {', '.join(BY_NAME)}")
     return dtype

@@ -23,7 +23,7 @@ FAMILIES: tuple[Family, ...] = (
         NO_COMPLEX,
     ),
     (r"float(8|4)_.*|bits\d.*|u?int\d+|(Byte|Char|Short)Tensor|bit", NO_SMALL_INTEGERS),
-    (r".*autocast.*", "bring model and data to smelt.bfloat16 with .to()"),
+    (r".*autocast.*", "train by train.fit(..., precision='bfloat16')"),
     (r".*Storage(Base)?|(is_)?storage.*", "write x.numpy() for the values"),
     (r"sym_.*|Sym\w+", "a length that changes is a Python number in a step: write int, max, min"),
     (r"i?stft|\w+_window|signal|rfft.*|ifft.*", "Smelt has no Fourier transform; NumPy has one"),

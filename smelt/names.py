@@ -33,6 +33,7 @@ HOMES = {
     "smelt.optim.lr_scheduler": "smelt.optim.lr_scheduler.{}",
     "smelt.utils.data": "smelt.utils.data.{}",
     "smelt.autograd": "smelt.autograd.{}",
+    "smelt.data": "smelt.data.{}",
 }
 SIMILAR = 0.75  # from which likeness on a name may have been meant
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes, exact_math
+from smelt.block import Block
 from smelt.dtypes import DType, as_dtype, int64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.symbolic import is_symbolic
@@ -126,7 +127,14 @@ _default = Generator(0)
 
 def default_generator() -> Generator:
     """Returns the generator that is used when none is given; its seed is 0 at first."""
-    return _default
+    return context.generator or _default
+
+
+def drawing_from(generator: Generator) -> Block:
+    """Within the block a generator is the default one of this thread: what it draws leaves the
+    numbers of others as they are.
+    """
+    return Block(context, generator=generator)
 
 
 def manual_seed(seed: int) -> Generator:

@@ -168,3 +168,23 @@ def test_a_trace_stores_no_large_constants():
     assert constants
     assert all(node.size == 1 for node in constants)
     assert not any(node.op.name == "state" for node in nodes)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["a"], "of list that holds 'a'"),
+        (np.array([1, 2], object), r"Python's objects \(write array.astype"),
+        (np.array([1, None], object), "with values missing"),
+        (np.array(["2024-01-01"], "M8[D]"), r"of dates \(write \(dates - first\)"),
+        (np.array([2**70], object), f"the number {2**70} does not fit"),
+    ],
+)
+def test_what_stands_in_the_place_of_numbers_is_said(given: object, message: str) -> None:
+    with pytest.raises(DTypeError, match=message):
+        creation.tensor(given)
+
+
+def test_a_masked_array_is_not_shared() -> None:
+    with pytest.raises(DTypeError, match="write array.filled"):
+        creation.from_numpy(np.ma.array([1, 2], mask=[0, 1]))

@@ -38,7 +38,8 @@ class Composition(Op):
     """A composition of one result. It lives as long as its results and keeps what its gradient
     needs, so each call makes its own.
 
-    A subclass implements `infer`, `value` and `gradients`.
+    A subclass implements `infer`, `value` and `gradients`, or in place of the last a `vjp` that is
+    `differentiated`.
     """
 
     def __init__(self, name: str, definition: Callable[..., Tensor]) -> None:
@@ -57,6 +58,10 @@ class Composition(Op):
             arrays = tuple(map(array_of, inputs))
             found = quietly(self.gradients, array_of(g), needs, arrays)
             return tuple([None if x is None else tensor_of(x, output.dtype) for x in found])
+        return self.differentiated(g, needs, inputs)
+
+    def differentiated(self, g: Any, needs: Needs, inputs: tuple[Any, ...]) -> Gradients:
+        """Returns the gradient of each input that the history of the definition gives."""
         result, primals = self._recorded(inputs)
         wanted = {id(x) for x, needed in zip(primals, needs, strict=True) if needed}
         known = reverse_walk((result,), (g,), wanted)

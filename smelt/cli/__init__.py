@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from smelt import __version__
 from smelt.cli.bench import bench
 from smelt.cli.book import book
+from smelt.cli.fit import fit
 from smelt.cli.info import info
 from smelt.cli.parser import make_parser, parse
 from smelt.cli.predict import predict
@@ -19,6 +20,7 @@ from smelt.starting import INTERRUPTED, STOPPED, loaded
 
 __all__ = ["main"]
 
+COMMANDS = (train, fit, predict, bench, book, info)
 DESCRIPTION = "Deep learning whose whole training step is one native function."
 WRONG = (
     2  # the exit code of argparse for bad arguments, and ours for whatever else is wrong with them
@@ -70,7 +72,7 @@ def _ignore_ctrl_c() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = make_parser("smelt", DESCRIPTION, __version__, (train, predict, bench, book, info))
+    parser = make_parser("smelt", DESCRIPTION, __version__, COMMANDS)
     command, given = parse(parser, arguments)
     try:
         return command(**given)

@@ -1,15 +1,20 @@
-"""smelt predict: what a trained model makes of images."""
+"""smelt predict: what a trained model makes of tables or images, whichever it was trained on."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from smelt import tabular
+from smelt.cli.tables import ending_of, naming, read_table, write_beside
 from smelt.data.images import digit_of, read_grey
-from smelt.errors import FileError
+from smelt.errors import ArgumentError, FileError
 from smelt.recipes import digits
+from smelt.tabular import TabularClassifier
 from smelt.tensor import Tensor
 from smelt.tensor.shaping import stack
 from smelt.train import read_config, read_model
@@ -17,30 +22,78 @@ from smelt.train import read_config, read_model
 __all__ = ["predict"]
 
 LONGER = 1.5  # a side that is so many times the other has a digit squeezed out of its shape
+Predictor = Callable[[Path, Sequence[Path], Path | None], None]
 
 
-def predict(run: Path, images: list[Path]) -> int:
-    """Name the digit on each image, with its probability.
+def predict(run: Path, files: list[Path], out: Path | None = None) -> int:
+    """Predict for the rows of a table, or name the digit on each image, with probabilities.
 
-    An image is a PNG or JPEG file of one handwritten digit that fills it, dark on light or light on
-    dark, of any size. A few lie in the package; `smelt info` says where.
+    Of a run of `smelt fit` the file is a CSV or Parquet table. It is written with a column more,
+    predicted_TARGET, and one for the probability of each class.
+
+    Of a run of `smelt train digits` the files are PNG or JPEG images, each of one handwritten digit
+    that fills it, dark on light or light on dark, of any size. A few lie in the package; `smelt
+    info` says where.
 
     Args:
-        run: folder that `smelt train digits` made
-        images: image file
+        run: folder that `smelt fit` or `smelt train digits` made
+        files: a table, or images
+        out: CSV or Parquet file for the table with its predictions (default: printed as CSV)
     """
     recipe = read_config(run).get("recipe")
-    if recipe != "digits":
-        raise FileError(f"{run}: holds a run of {recipe!r}; smelt predict knows 'digits'")
-    pictures = stack([_read(path) for path in images])
+    if recipe not in PREDICTORS:
+        known = " and ".join(map(repr, PREDICTORS))
+        raise FileError(f"{run}: holds a run of {recipe!r}; smelt predict knows {known}")
+    PREDICTORS[recipe](run, files, out)
+    return 0
+
+
+def _predict_table(run: Path, files: Sequence[Path], out: Path | None) -> None:
+    """Writes a table with its predictions."""
+    if len(files) > 1:
+        raise ArgumentError(f"{run}: a run of smelt fit predicts for one table at a time")
+    (path,) = files
+    if out is not None:
+        ending_of(out)
+    model = tabular.load(run)
+    table = read_table(path)
+    with naming(path):
+        columns = _predictions(model, table)
+    write_beside(path, columns, out)
+    if out is not None:
+        print(f"{out}: {len(table):,} rows with {', '.join(columns)}")
+
+
+def _predictions(
+    model: tabular.TabularClassifier | tabular.TabularRegressor, table: Any
+) -> dict[str, Any]:
+    """Returns the columns that are written: name -> values."""
+    name = f"predicted_{model.target_ or 'target'}"
+    if not isinstance(model, TabularClassifier):
+        return {name: model.predict(table).tolist()}
+    probabilities = model.predict_proba(table)
+    shares = {
+        f"probability_{label}": probabilities[:, place].tolist()
+        for place, label in enumerate(model.classes_)
+    }
+    return {name: model.classes_[probabilities.argmax(1)].tolist(), **shares}
+
+
+def _predict_digits(run: Path, files: Sequence[Path], out: Path | None) -> None:
+    """Prints the digit on each image."""
+    if out is not None:
+        raise ArgumentError(f"{run}: holds a run on images, of which nothing is written to --out")
+    pictures = stack([_read(path) for path in files])
     model = digits.make_model()
     read_model(run, model)
     probabilities = digits.classify(model, pictures)
-    width = max(len(str(path)) for path in images)
-    for path, row in zip(images, probabilities, strict=True):
+    width = max(len(str(path)) for path in files)
+    for path, row in zip(files, probabilities, strict=True):
         best = int(np.argmax(row))
         print(f"{path!s:{width}}  {best}  {row[best]:.1%}")
-    return 0
+
+
+PREDICTORS: dict[str, Predictor] = {"digits": _predict_digits, "table": _predict_table}
 
 
 def _read(path: Path) -> Tensor:

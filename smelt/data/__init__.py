@@ -31,6 +31,7 @@ from smelt.data.preprocessing import Preprocessing
 from smelt.data.samplers import (
     BatchSampler,
     DistributedSampler,
+    LengthBatchSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -72,6 +73,7 @@ __all__ = [
     "HashingVectorizer",
     "ImageFolder",
     "IterableDataset",
+    "LengthBatchSampler",
     "MinMaxScaler",
     "OneHotEncoder",
     "OrdinalEncoder",

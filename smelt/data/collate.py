@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from smelt.dtypes import promote
 from smelt.errors import DTypeError, ShapeError
 from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["collate"]
 
+TEXT = "a Vocabulary makes numbers of texts; else say by collate_fn what a batch is"
 HINT = "make numbers of it, or say by collate_fn what a batch is"
 
 
@@ -39,19 +42,38 @@ def collate(samples: Sequence[Any], indices: Sequence[int] | np.ndarray, path: s
             for key in first
         }
     tensors = [_leaf(*pair, path) for pair in zip(samples, indices, strict=True)]
-    shapes = {tensor.shape for tensor in tensors}
-    if len(shapes) > 1:
-        what = f"; these are of sample{path}" if path else ""
-        raise ShapeError(f"a batch needs samples of one shape, got {sorted(shapes)}{what}")
-    return Tensor(np.stack([tensor.stored for tensor in tensors]), tensors[0].dtype)
+    _check_shapes(tensors, indices, path)
+    kind = tensors[0].dtype
+    if any(tensor.dtype is not kind for tensor in tensors):
+        kind = functools.reduce(promote, (tensor.dtype for tensor in tensors))
+        tensors = [tensor.to(kind) for tensor in tensors]
+    return Tensor(np.stack([tensor.stored for tensor in tensors]), kind)
+
+
+def _check_shapes(tensors: list[Tensor], indices: Sequence[int] | np.ndarray, path: str) -> None:
+    """Raises for the first sample of another shape than sample 0."""
+    wanted = tensors[0].shape
+    for tensor, index in zip(tensors, indices, strict=True):
+        if tensor.shape != wanted:
+            raise ShapeError(
+                f"a batch needs samples of one shape: sample {index}{path} is {tensor.shape}, and "
+                f"sample {indices[0]}{path} {wanted}; give pictures one size (transforms.Resize), "
+                "pad sequences in collate_fn (nn.utils.rnn.pad_sequence), or take batch_size=1"
+            )
 
 
 def _leaf(sample: Any, index: int, path: str) -> Tensor:
+    if hasattr(sample, "columns"):
+        raise DTypeError(
+            f"sample {index}{path} is a {type(sample).__name__}, a batch by itself: write "
+            "DataLoader(..., batch_size=None, collate_fn=lambda table: table.tensor(...))"
+        )
     try:
         return as_tensor(sample)
     except DTypeError:
         kind = type(sample).__name__
-        message = f"sample {index}{path} is no number, array or Tensor but a {kind}; {HINT}"
+        hint = TEXT if isinstance(sample, str) else HINT
+        message = f"sample {index}{path} is no number, array or Tensor but a {kind}; {hint}"
         raise DTypeError(message) from None
 
 

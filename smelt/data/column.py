@@ -28,8 +28,8 @@ def as_column(values: Any, name: str = "") -> Column:
     """Returns values as a column: an array of numbers of shape (n,), or a list of n texts.
 
     Dates and times become text as in ISO 8601, without the time where all are at midnight;
-    categories become what they stand for; bools, integers and floats stay, but a column of bools or
-    integers that lacks values becomes float64, if that is exact.
+    durations become seconds; categories become what they stand for; bools, integers and floats
+    stay, but a column of bools or integers that lacks values becomes float64, if that is exact.
 
     Args:
         values: a Tensor, a NumPy array, a column of pandas, polars or PyArrow, or anything to
@@ -49,6 +49,8 @@ def as_column(values: Any, name: str = "") -> Column:
         return _of_array(values, name)
     if reader := READERS.get(library_of(values)):
         return reader(values, name)
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise DTypeError(f"Table: column {name!r} is {values!r}; give a list with a value a row")
     return _of_values(values if isinstance(values, list) else list(values), name)
 
 
@@ -86,6 +88,16 @@ def _of_values(listed: list[Any], name: str) -> Column:
         return [None if gone else value for value, gone in zip(listed, absent, strict=True)]
     if present and all(isinstance(value, datetime.date) for value in present):
         return _of_dates(listed, absent)
+    if present and all(isinstance(value, datetime.time) for value in present):
+        return [
+            None if gone else value.isoformat() for value, gone in zip(listed, absent, strict=True)
+        ]
+    if present and all(isinstance(value, datetime.timedelta) for value in present):
+        seconds = [
+            value.total_seconds() if isinstance(value, datetime.timedelta) else None
+            for value in listed
+        ]
+        return _of_values(seconds, name)
     _require_numbers(listed, absent, name)
     return _of_numbers(listed, absent, present, name)
 
@@ -158,6 +170,7 @@ def _of_polars(series: Any, name: str) -> Column:
     if str(series.dtype) == "String":
         return series.to_list()
     exact = series.dtype.is_numeric() and not series.dtype.is_decimal() and not series.null_count()
+    exact = exact and "128" not in str(series.dtype)  # which NumPy has not
     return _of_array(series.to_numpy(), name) if exact else _of_values(series.to_list(), name)
 
 

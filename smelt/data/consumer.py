@@ -125,6 +125,10 @@ class Consumer(Generic[Value]):
         """Raises ChannelClosed in a forked child, in which the thread does not run."""
         self._progress.require_here()
 
+    def check(self) -> None:
+        """Raises what went wrong with an earlier value; does not wait."""
+        self._progress.require_success()
+
     def flush(self) -> None:
         """Waits until everything that was sent is handled.
 
@@ -139,8 +143,11 @@ class Consumer(Generic[Value]):
             )
         progress.require_success()
 
-    def close(self) -> None:
+    def close(self, quiet: bool = False) -> None:
         """Handles what is left, and ends the thread; more calls change nothing.
+
+        Args:
+            quiet: whether what went wrong is of no interest any more.
 
         Raises:
             BaseException: what went wrong.
@@ -150,8 +157,10 @@ class Consumer(Generic[Value]):
         self._channel.close()
         self._thread.join()  # Ctrl-C may come here; the end of the program then does the rest
         atexit.unregister(self._end)
+        self._progress.told |= quiet
         self._end()
-        self._progress.require_success()
+        if not quiet:
+            self._progress.require_success()
 
 
 def _run(

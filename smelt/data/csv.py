@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import IO, Any
 
 from smelt.atomic import read_bytes
-from smelt.data.csv_parser import TYPES, Parser, values_of
+from smelt.data.csv_format import CSVFormat, takes_format
+from smelt.data.csv_parser import Parser, values_of
 from smelt.data.csv_records import regular
+from smelt.data.csv_text import text_blocks
 from smelt.data.files import Folder, fetch
-from smelt.data.gaps import Missing, check_missing, completed, filled, library
+from smelt.data.gaps import check_columns, completed, filled, library
 from smelt.data.table import Table
-from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.errors import ArgumentError
 from smelt.tensor.checked import checked
 
 __all__ = ["load_apple_stock", "load_california_housing", "load_titanic", "read_csv"]
 
 
 @checked
+@takes_format
 def read_csv(
-    source: str | os.PathLike[str] | bytes,
+    source: str | os.PathLike[str] | bytes | IO[Any],
     columns: Sequence[str] | None = None,
-    *,
-    separator: str = ",",
-    types: Mapping[str, type] | None = None,
-    missing: Missing = "error",
-    nulls: Sequence[str] = ("",),
+    **options: Any,
 ) -> Table:
-    r"""Returns a CSV file with a header as a table.
+    r"""Returns a CSV file as a table.
 
     A column gets the narrowest type that holds all of it: bool, int64, float64, text. Integers are
     exact, or refused: those beyond int64, and those beyond 2^53 in a column that becomes float64
@@ -36,19 +36,15 @@ def read_csv(
     large for memory is read by `iterate_csv` or `CSVDataset`.
 
     Args:
-        source: a path, or the contents, in UTF-8.
+        source: a path, the contents, or an open file.
         columns: which columns, in this order; all when None.
-        separator: what stands between fields, one character.
-        types: name -> bool, int, float or str, for columns that shall have that type.
-        missing: what becomes of a field without a value. "error" refuses it; "keep" makes it nan
-            in a column of numbers, None in one of text; "drop" leaves its row out; a dict, name ->
-            value, fills columns, and refuses what the others lack.
-        nulls: how a field without a value is written.
+        **options: how the file is written, as `CSVFormat` lists it.
 
     Raises:
-        FileError: the file is missing, or no CSV file, a row has another number of fields than the
-            header, or a field does not have the type asked for, or holds an integer that cannot be
-            kept exactly; the message names row and column.
+        FileError: the file is missing, or no CSV file, in another encoding, or separated by
+            something else; a row has another number of fields than the header; or a field does not
+            have the type asked for, or holds an integer that cannot be kept exactly. The message
+            names row and column.
         ArgumentError: a column does not exist, values are missing, or a setting is unknown.
         MissingExtra: polars is not installed.
 
@@ -57,19 +53,21 @@ def read_csv(
         Table(2 rows; x: float64, kind: text)
     """
     polars = library("reading CSV files")
-    check_settings("read_csv", separator, missing, types or {}, nulls)
+    written = CSVFormat.of("read_csv", options)
+    check_columns("read_csv", columns)
     name, content = _content(source)
-    content, records = regular(name, content, separator)
-    names = records.names or []
+    text = b"".join(text_blocks(name, [content], written))
+    text, records = regular(name, text, written.between, written.names)
+    names, types = records.names or [], written.types or {}
     present = Table(dict.fromkeys(names, ()))
-    present.select(*(types or {}))  # which names what is not there
+    present.select(*types)  # which names what is not there
     if columns is not None:
         present.select(*columns)
-    parser = Parser(polars, records, types or {}, nulls, columns)
-    frame = parser.frame(content)
-    frame = filled(frame, missing, polars)
+    parser = Parser(polars, records, types, written, columns)
+    frame = parser.frame(text)
+    frame = filled(frame, written.missing, polars)
     table = Table({column: values_of(name, frame[column], polars) for column in frame.columns})
-    return completed(name, table, missing)
+    return completed(name, table, written.missing)
 
 
 def load_apple_stock(folder: Folder = None) -> Table:
@@ -111,30 +109,16 @@ def load_california_housing(folder: Folder = None) -> Table:
     return read_csv(fetch("california-housing", "housing.csv", folder), missing="keep")
 
 
-def check_settings(
-    function: str,
-    separator: str,
-    missing: Missing,
-    types: Mapping[str, type],
-    nulls: Sequence[str],
-) -> None:
-    """Raises when a setting of a reader of CSV files is none that there is."""
-    if len(separator.encode()) != 1 or separator in '"\r\n':
-        raise ArgumentError(
-            f"{function}: separator={separator!r}; give one character that is neither a quote nor "
-            "the end of a line"
-        )
-    check_missing(function, missing)
-    if isinstance(nulls, str) or not all(isinstance(null, str) for null in nulls):
-        raise ArgumentTypeError(f"{function}: nulls={nulls!r}; give a list of texts")
-    for column, kind in types.items():
-        if kind not in TYPES:
-            raise ArgumentError(
-                f"{function}: types[{column!r}]={kind!r}; there are bool, int, float and str"
-            )
-
-
-def _content(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
-    if isinstance(source, bytes):
-        return "CSV", source
-    return os.fspath(source), read_bytes(source)
+def _content(source: Any) -> tuple[str, bytes]:
+    """Returns a name for messages, and the bytes."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "CSV", bytes(source)
+    if hasattr(source, "read"):
+        content = source.read()
+        name = str(getattr(source, "name", "CSV"))
+        return name, content.encode() if isinstance(content, str) else content
+    path = os.fspath(source)
+    if isinstance(path, str) and ("\n" in path or "://" in path[:10]):
+        what = "an address: download it first" if "://" in path[:10] else "text: give text.encode()"
+        raise ArgumentError(f"read_csv: source={path[:60]!r} is no path but {what}")
+    return path, read_bytes(path)

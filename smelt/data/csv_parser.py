@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smelt.data.column import Column
-from smelt.data.csv_records import CSVRecords
+from smelt.data.csv_format import TYPES, CSVFormat
+from smelt.data.csv_records import CSVRecords, not_utf8
 from smelt.errors import FileError
 
-__all__ = ["TYPES", "Parser", "polars_type", "values_of"]
+__all__ = ["Parser", "polars_type", "values_of"]
 
 FIRST_ROWS = 1000  # from which types are read, where they suffice
-TYPES: Mapping[type, str] = {float: "Float64", int: "Int64", bool: "Boolean", str: "String"}
 
 
 class Parser:
@@ -22,7 +23,7 @@ class Parser:
         polars: the library.
         records: what gave them, whose header is known.
         types: name -> the type that a column shall have: one of `TYPES`, or one of polars'.
-        nulls: how a field without a value is written.
+        written: how the file is written.
         columns: which columns, in this order; all when None.
     """
 
@@ -31,19 +32,21 @@ class Parser:
         polars: Any,
         records: CSVRecords,
         types: Mapping[str, Any],
-        nulls: Sequence[str],
+        written: CSVFormat,
         columns: Sequence[str] | None,
     ) -> None:
         self.polars = polars
+        self.written = written
         self.name = records.name
         self.names = records.names or []
         self.columns = self.names if columns is None else list(columns)
         self.types = {name: polars_type(polars, kind) for name, kind in types.items()}
+        self._texts: set[str] = set()  # columns of the contents that are none of numbers
         # polars has ways of its own with names that are empty or hold quotes
         self._theirs = polars.read_csv(records.header, separator=records.separator.decode()).columns
         self._options = {
             "separator": records.separator.decode(),
-            "null_values": list(nulls),
+            "null_values": written.null_values,
             "columns": [self.names.index(column) for column in self.columns],
         }
 
@@ -59,6 +62,9 @@ class Parser:
         Raises:
             FileError: a field is not of the type asked for, or is no UTF-8.
         """
+        self._texts = set()
+        if self.written.is_local:
+            content = self._plain(content, first_row)
         known = set(self.columns) <= set(self.types)
         try:
             frame = self._parsed(content, infer_schema_length=0 if known else FIRST_ROWS)
@@ -75,14 +81,60 @@ class Parser:
         try:
             return self._parsed(content, infer_schema_length=None)
         except self.polars.exceptions.PolarsError as error:
+            if (encoding := not_utf8(self.name, content, first_row)) is not None:
+                raise encoding from None
             self._refuse_fields(content, first_row)
             reason = str(error).splitlines()[0]
             raise FileError(f"{self.name}: cannot be read as CSV ({reason})") from None
 
+    def _plain(self, content: bytes, first_row: int) -> bytes:
+        """Returns contents with numbers in the form that Python has, in columns that hold them."""
+        try:
+            frame = self.polars.read_csv(
+                content, **{**self._options, "columns": None}, infer_schema=False
+            )
+        except self.polars.exceptions.PolarsError:
+            raise not_utf8(self.name, content, first_row) or FileError(
+                f"{self.name}: cannot be read as CSV"
+            ) from None
+        digits, point = r"\d+", re.escape(self.written.decimal)
+        if self.written.thousands is not None:
+            digits = rf"(?:\d{{1,3}}(?:{re.escape(self.written.thousands)}\d{{3}})+|\d+)"
+        number = rf"^ *[+-]?(?:{digits}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)? *$"
+        changed = [
+            self._with_plain_numbers(
+                frame[self._theirs[self.names.index(name)]], name, number, first_row
+            )
+            for name in self.columns
+        ]
+        null = next((text for text in self.written.null_values if text), "")
+        plain = frame.with_columns(changed).write_csv(
+            separator=self._options["separator"], null_value=null
+        )
+        return plain.encode()
+
+    def _with_plain_numbers(self, text: Any, name: str, number: str, first_row: int) -> Any:
+        """Returns a column of text with numbers rewritten, unless it holds something else."""
+        kind = self.types.get(name)
+        found = text.str.contains(number)
+        if kind in (self.polars.Float64, self.polars.Int64, self.polars.Int128):
+            fits = found | text.is_null()
+            written = f"is no number with decimal={self.written.decimal!r}"
+            _require(self.name, text.alias(name), fits, written, first_row)
+        elif kind is not None or not found.all():
+            if kind is None and not text.str.contains("^(?i:true|false)$").all():
+                self._texts.add(name)  # what Python would take for a number is none here
+            return text
+        plain = text.str.strip_chars(" ")
+        if self.written.thousands is not None:
+            plain = plain.str.replace_all(self.written.thousands, "", literal=True)
+        return plain.str.replace(self.written.decimal, ".", literal=True)
+
     def _parsed(self, content: bytes, types: bool = True, **options: Any) -> Any:
+        typed = {**self.types, **dict.fromkeys(self._texts, self.polars.String)}
         wanted = {
             self._theirs[self.names.index(name)]: kind
-            for name, kind in self.types.items()
+            for name, kind in typed.items()
             if types and name in self.columns
         }
         frame = self.polars.read_csv(

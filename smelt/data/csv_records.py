@@ -12,17 +12,16 @@ true, such as `5" pipe,a ""word""`, is taken apart field by field and written an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from smelt.errors import FileError
 
-__all__ = ["CSVRecords", "regular"]
+__all__ = ["CSVRecords", "field_pattern", "fields_of", "not_utf8", "regular", "shown"]
 
 QUOTE, LINE_FEED, RETURN = b'"\n\r'
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1 << 24  # bytes that are looked at together
 
 
@@ -40,6 +39,7 @@ class CSVRecords:
     Args:
         name: of the file, for messages.
         separator: what stands between fields, one byte.
+        names: of the columns, in place of those in the header.
 
     Attributes:
         names: of the columns; None before the header was seen.
@@ -47,17 +47,14 @@ class CSVRecords:
         rows: how many records were given, without the header.
     """
 
-    def __init__(self, name: str, separator: str) -> None:
+    def __init__(self, name: str, separator: str, names: Sequence[str] | None = None) -> None:
         self.name = name
         self.separator = separator.encode()
         self.names: list[str] | None = None
         self.header = b""
         self.rows = 0
-        between = re.escape(self.separator)
-        self._field = re.compile(
-            rb'(?:"((?:[^"]|"")*+)"([^%b\r\n]*)|(?!")([^%b\r\n]*))(%b|\r\n|\r|\n|\Z)'
-            % (between, between, between)
-        )
+        self._given = None if names is None else list(names)
+        self._field = field_pattern(self.separator)
 
     def take(self, block: bytes, last: bool) -> tuple[bytes, int]:
         """Returns the whole records with which a block begins, and how many of its bytes they are.
@@ -118,25 +115,42 @@ class CSVRecords:
         if not _even(separators, ends, width):
             counts = np.diff(np.searchsorted(separators, ends), prepend=0)
             bad = int(np.argmax(counts != width))
+            begin = int(ends[bad - 1]) + 1 if bad else 0
+            line = block[begin : int(ends[bad])].strip(b"\r\n")
             raise FileError(
-                f"{self.name}: row {self.rows + bad - header} (the first below the header is 0) "
-                f"has {counts[bad] + 1} fields, and the header has {width + 1}"
+                f"{self.name}: row {self.rows + bad - header} (the first below the header is 0), "
+                f"{shown(line)}, has {counts[bad] + 1} fields, and the header has {width + 1}"
+                + self._reason(line, width)
             )
         self.rows += len(ends) - header
 
     def _header(self, line: bytes) -> list[str]:
-        names = [_decoded(self.name, field) for field in self._fields(line.strip(b"\r\n"))]
+        found = fields_of(line.strip(b"\r\n"), self._field, self.separator)
+        names = [_decoded(self.name, field) for field in found]
+        if self._given is not None:
+            if len(self._given) != len(names):
+                raise FileError(
+                    f"{self.name}: has {len(names)} columns, and names has {len(self._given)}"
+                )
+            names = self._given
         if twice := {name for name in names if names.count(name) > 1}:
-            raise FileError(f"{self.name}: two columns are called {sorted(twice)[0]!r}")
+            raise FileError(
+                f"{self.name}: two columns are called {sorted(twice)[0]!r}; give names=[...]"
+            )
         return names
 
-    def _fields(self, line: bytes) -> Iterator[bytes]:
-        position, ending = 0, self.separator
-        while ending == self.separator:
-            match = self._field.match(line, position)
-            assert match is not None, "quotes were checked before"
-            position, ending = match.end(), match[4]
-            yield _content(match)
+    def _reason(self, line: bytes, width: int) -> str:
+        """Returns what may be behind a row of another number of fields than the header."""
+        if line[:1] in (b"#", b"%"):
+            return f"; leave out comments by comment={line[:1].decode()!r}"
+        if not width:
+            return "; where lines stand above the header, skip_rows=n leaves them out"
+        near = [sign for sign in (b";", b"\t", b"|") if line.count(sign) and sign in self.header]
+        if near and self.separator not in near:
+            return f"; fields may be separated by {near[0].decode()!r}: give separator="
+        if line.count(self.separator) < width:
+            return "; a field that is left empty wants its separator, too"
+        return "; quote fields that hold the separator"
 
     def _rewritten(self, block: bytes, last: bool) -> tuple[bytes, int]:
         """Returns the records of a block whose quotes are irregular, with regular ones."""
@@ -183,14 +197,36 @@ class CSVRecords:
         )
 
 
-def regular(name: str, content: bytes, separator: str) -> tuple[bytes, CSVRecords]:
+def field_pattern(separator: bytes) -> re.Pattern[bytes]:
+    """Returns the pattern of a field and of what stands behind it: quoted, beside it, plain."""
+    between = re.escape(separator)
+    return re.compile(
+        rb'(?:"((?:[^"]|"")*+)"([^%b\r\n]*)|(?!")([^%b\r\n]*))(%b|\r\n|\r|\n|\Z)'
+        % (between, between, between)
+    )
+
+
+def fields_of(line: bytes, field: re.Pattern[bytes], separator: bytes) -> Iterator[bytes]:
+    """Yields the fields of the first record of a text, without their quotes."""
+    position, ending = 0, separator
+    while ending == separator:
+        match = field.match(line, position)
+        if match is None:  # a quote stays open, which is said where the records are read
+            return
+        position, ending = match.end(), match[4]
+        yield _content(match)
+
+
+def regular(
+    name: str, content: bytes, separator: str, names: Sequence[str] | None = None
+) -> tuple[bytes, CSVRecords]:
     """Returns a whole file in regular form, and what was learned about it.
 
     Raises:
         FileError: as `CSVRecords.take`, or there is no header.
     """
-    records = CSVRecords(name, separator)
-    start = len(BYTE_ORDER_MARK) if content.startswith(BYTE_ORDER_MARK) else 0
+    records = CSVRecords(name, separator, names)
+    start = 0
     pieces: list[bytes] | None = None
     size = BLOCK
     while start < len(content):
@@ -262,10 +298,33 @@ def _content(match: re.Match[bytes]) -> bytes:
 
 
 def _decoded(name: str, field: bytes) -> str:
+    if (error := not_utf8(name, field, 0)) is not None:
+        raise error
+    return field.decode()
+
+
+def not_utf8(name: str, content: bytes, first_row: int) -> FileError | None:
+    """Returns the error of contents that are not UTF-8; None where they are.
+
+    Args:
+        name: of the file.
+        content: the header, and records.
+        first_row: how many records stand before these.
+    """
     try:
-        return field.decode()
+        content.decode()
     except UnicodeDecodeError as error:
-        raise FileError(
-            f"{name}: the header is not UTF-8 (byte {error.start} of {field!r}); save the file as "
-            "UTF-8, or give its contents, open(path, encoding=...).read().encode()"
-        ) from None
+        row = content.count(b"\n", 0, error.start) - 1 + first_row
+        around = content[max(0, error.start - 10) : error.start + 10].decode("latin-1")
+        where = f"row {row} (the first below the header is 0)" if row >= 0 else "the header"
+        return FileError(
+            f"{name}: {where} is not UTF-8: byte 0x{content[error.start]:02x}, in Latin-1 "
+            f'{around!r}; give encoding="latin-1" or "cp1252", or what the file is in'
+        )
+    return None
+
+
+def shown(line: bytes) -> str:
+    """Returns a line for a message, not too long."""
+    text = line.decode(errors="replace")
+    return repr(text if len(text) <= 60 else text[:57] + "...")

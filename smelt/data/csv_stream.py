@@ -10,11 +10,12 @@ import numpy as np
 
 from smelt.atomic import open_error
 from smelt.data.column import Column
-from smelt.data.csv import check_settings
+from smelt.data.csv_format import CSVFormat, documents_format, takes_format
 from smelt.data.csv_parser import Parser, polars_type, values_of
-from smelt.data.csv_records import BYTE_ORDER_MARK, CSVRecords
+from smelt.data.csv_records import CSVRecords
+from smelt.data.csv_text import text_blocks
 from smelt.data.dataset import IterableDataset
-from smelt.data.gaps import Missing, completed, filled, library
+from smelt.data.gaps import check_columns, completed, filled, library
 from smelt.data.table import Table
 from smelt.errors import ArgumentError, FileError
 from smelt.tensor.checked import checked, checked_methods
@@ -25,6 +26,7 @@ BLOCK = 1 << 24  # bytes that are read at a time
 
 
 @checked_methods
+@documents_format
 class CSVDataset(IterableDataset):
     """The rows of a CSV file as Tables of some rows each, without the file ever being in memory.
 
@@ -35,10 +37,7 @@ class CSVDataset(IterableDataset):
         path: the file.
         batch_size: rows of a Table; the last one may have fewer.
         columns: which columns, in this order; all when None.
-        separator: what stands between fields, one character.
-        types: name -> bool, int, float or str, for columns that shall have that type.
-        missing: what becomes of a field without a value, as in `read_csv`.
-        nulls: how a field without a value is written.
+        **options: how the file is written, as `CSVFormat` lists it.
 
     Attributes:
         rows: how many rows there are.
@@ -50,26 +49,24 @@ class CSVDataset(IterableDataset):
         MissingExtra: polars is not installed.
     """
 
+    @takes_format
     def __init__(
         self,
         path: str | os.PathLike[str],
         batch_size: int = 1024,
         columns: Sequence[str] | None = None,
-        *,
-        separator: str = ",",
-        types: Mapping[str, type] | None = None,
-        missing: Missing = "error",
-        nulls: Sequence[str] = ("",),
+        **options: Any,
     ) -> None:
         self._polars = library("reading CSV files")
-        check_settings("CSVDataset", separator, missing, types or {}, nulls)
+        self.written = CSVFormat.of("CSVDataset", options)
+        check_columns("CSVDataset", columns)
         if batch_size < 1:
             raise ArgumentError(f"CSVDataset: batch_size={batch_size}; a Table has at least 1 row")
-        self.path, self.batch_size, self.separator = os.fspath(path), batch_size, separator
+        self.path, self.batch_size = os.fspath(path), batch_size
         self.columns = None if columns is None else list(columns)
-        self.missing, self.nulls = missing, list(nulls)
+        self.missing = self.written.missing
         self.rows = 0
-        self._types: dict[str, Any] = dict(types or {})
+        self._types: dict[str, Any] = dict(self.written.types or {})
         self._lacking: dict[str, list[int]] = {}  # column -> first row, count
         self._scan()
         self.schema = {name: _kind(column) for name, column in self._empty().items()}
@@ -164,66 +161,68 @@ class CSVDataset(IterableDataset):
 
     def _blocks(self) -> Iterator[tuple[Parser, bytes, int]]:
         """Yields the file in blocks: the parser, header and records, and how many stand before."""
-        records = CSVRecords(self.path, self.separator)
+        records = CSVRecords(self.path, self.written.between, self.written.names)
         parser: Parser | None = None
-        for piece, first_row in _pieces(self.path, records):
+        for piece, first_row in _pieces(self.path, records, self.written):
             if records.names is None:  # empty lines before the header
                 continue
             if parser is None:
                 Table(dict.fromkeys(records.names or (), ())).select(
                     *self._types, *(self.columns or ())
                 )  # which names what is not there
-                parser = Parser(self._polars, records, self._types, self.nulls, self.columns)
+                parser = Parser(self._polars, records, self._types, self.written, self.columns)
                 yield parser, piece, first_row
             elif piece:
                 yield parser, records.header + piece, first_row
 
 
 @checked
+@takes_format
 def iterate_csv(
     path: str | os.PathLike[str],
     batch_size: int = 1024,
     columns: Sequence[str] | None = None,
-    *,
-    separator: str = ",",
-    types: Mapping[str, type] | None = None,
-    missing: Missing = "error",
-    nulls: Sequence[str] = ("",),
+    **options: Any,
 ) -> Iterator[Table]:
     """Yields the rows of a CSV file as Tables of `batch_size` rows, block by block.
 
-    Args and errors are as in `CSVDataset`.
+    Args:
+        path: the file.
+        batch_size: rows of a Table; the last one may have fewer.
+        columns: which columns, in this order; all when None.
+        **options: how the file is written, as `CSVFormat` lists it.
+
+    Raises:
+        SmeltError: as `CSVDataset`.
     """
-    return iter(
-        CSVDataset(
-            path,
-            batch_size,
-            columns,
-            separator=separator,
-            types=types,
-            missing=missing,
-            nulls=nulls,
-        )
-    )
+    CSVFormat.of("iterate_csv", options)  # which says under this name what is wrong
+    return iter(CSVDataset(path, batch_size, columns, **options))
 
 
-def _pieces(path: str, records: CSVRecords) -> Iterator[tuple[bytes, int]]:
+def _pieces(path: str, records: CSVRecords, written: CSVFormat) -> Iterator[tuple[bytes, int]]:
     """Yields whole records, the header first among them, and how many rows stood before."""
+    blocks = text_blocks(path, _read(path), written)
+    block = next(blocks, b"")
+    size = BLOCK
+    while block:
+        more = b""
+        while len(more) < size and (next_block := next(blocks, b"")):
+            more += next_block
+        first_row = records.rows
+        piece, used = records.take(block, last=not more)
+        if used:
+            yield piece, first_row
+        size = BLOCK if used else 2 * size  # a record is longer than the block
+        block = block[used:] + more
+
+
+def _read(path: str) -> Iterator[bytes]:
+    """Yields the bytes of a file in blocks."""
     try:
         with open(path, "rb") as file:
-            block = file.read(BLOCK).removeprefix(BYTE_ORDER_MARK)
-            size = BLOCK
-            while block:
-                more = file.read(size)
-                first_row = records.rows
-                piece, used = records.take(block, last=not more)
-                if used:
-                    yield piece, first_row
-                size = BLOCK if used else 2 * size  # a record is longer than the block
-                block = block[used:] + more
+            while block := file.read(BLOCK):
+                yield block
     except (OSError, ValueError) as error:
-        if isinstance(error, FileError):
-            raise
         raise open_error(path, error) from None
 
 

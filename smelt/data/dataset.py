@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,6 +121,8 @@ def as_dataset(given: Samples) -> Dataset:
     """
     if isinstance(given, Dataset):
         return given
+    if isinstance(given, (str, bytes)):
+        raise ArgumentError(f"a {type(given).__name__} is no dataset; give a list of texts")
     if isinstance(given, dict) and given and 0 not in given:
         raise ArgumentError(
             "a dict of other keys than numbers is no dataset; give a TensorDataset of its values"
@@ -161,6 +163,12 @@ class TensorDataset(Dataset):
     def __init__(self, *tensors: Any) -> None:
         if not tensors:
             raise ArgumentError("TensorDataset: give at least one tensor")
+        for place, given in enumerate(tensors):
+            if isinstance(given, Mapping) or hasattr(given, "columns"):
+                raise ArgumentError(
+                    f"TensorDataset: argument {place} is a {type(given).__name__}, a table of "
+                    "columns; write as_table(...).dataset(target), or give arrays of its columns"
+                )
         self.tensors = tuple(as_tensor(tensor) for tensor in tensors)
         shapes = [tensor.shape for tensor in self.tensors]
         if () in shapes or len({shape[0] for shape in shapes}) > 1:
@@ -215,13 +223,14 @@ class ConcatDataset(Dataset):
         datasets: at least one.
 
     Raises:
-        ArgumentError: none is given.
+        ArgumentError: none is given, or two have classes with other numbers (`ImageFolder`).
     """
 
     def __init__(self, datasets: Sequence[Samples]) -> None:
         self.datasets = [as_dataset(dataset) for dataset in datasets]
         if not self.datasets:
             raise ArgumentError("ConcatDataset: give at least one dataset")
+        require_same_classes("ConcatDataset", *self.datasets)
         self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
 
     def __len__(self) -> int:
@@ -258,6 +267,40 @@ def random_split(
     return [
         Subset(dataset, order[end - count : end]) for count, end in zip(counts, ends, strict=True)
     ]
+
+
+def require_same_classes(called: str, *given: Any) -> None:
+    """Checks that datasets with classes, such as `ImageFolder`, give each the same number.
+
+    Args:
+        called: the function, for messages.
+        given: datasets, parts of datasets, loaders, or anything else.
+
+    Raises:
+        ArgumentError: two differ.
+    """
+    numbered = [(data, dict(data.class_to_idx)) for root in given for data in _with_classes(root)]
+    for data, numbers in numbered[1:]:
+        first, wanted = numbered[0]
+        if numbers != wanted:
+            places = [getattr(x, "root", type(x).__name__) for x in (first, data)]
+            raise ArgumentError(
+                f"{called}: the same number stands for other classes: {places[0]} has "
+                f"{list(wanted)}, and {places[1]} {list(numbers)}; make one with the classes of "
+                "the other, ImageFolder(root, classes=other)"
+            )
+
+
+def _with_classes(data: Any) -> Iterator[Any]:
+    """Yields the datasets with classes of which something is made."""
+    if hasattr(data, "class_to_idx"):
+        if getattr(data, "target_transform", None) is None:  # which may make others of the numbers
+            yield data
+        return
+    inner = getattr(data, "datasets", None) or [getattr(data, "dataset", None)]
+    for dataset in inner:
+        if isinstance(dataset, Dataset):
+            yield from _with_classes(dataset)
 
 
 def _rows(tensor: Tensor, rows: int | np.ndarray) -> Tensor:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smelt.data.filling import impute
 from smelt.data.table import Table, gaps
-from smelt.errors import ArgumentError, MissingExtra
+from smelt.errors import ArgumentError, ArgumentTypeError, MissingExtra
 
-__all__ = ["Fill", "Missing", "check_missing", "completed", "filled", "library"]
+__all__ = [
+    "Fill", "Missing", "check_columns", "check_missing", "completed", "filled", "library",
+]  # fmt: skip
 
 Fill = str | float | int
 Missing = str | Mapping[str, Fill]
@@ -26,6 +28,16 @@ def library(feature: str) -> Any:
     except ImportError:
         raise MissingExtra(feature, "data") from None
     return polars
+
+
+def check_columns(function: str, columns: Sequence[str] | None) -> None:
+    """Raises when the columns to read are no list of names."""
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns or ()):
+        raise ArgumentTypeError(
+            f"{function}: columns={columns!r}; give a list of names, [{str(columns)!r}] for one"
+            if isinstance(columns, str)
+            else f"{function}: columns={columns!r}; give a list of names"
+        )
 
 
 def check_missing(function: str, missing: Missing) -> None:

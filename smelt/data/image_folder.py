@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from smelt.data.augment import generator_of
 from smelt.data.dataset import Dataset
 from smelt.data.images import read_image
 from smelt.data.transforms import Compose, ImageTransform
-from smelt.errors import ArgumentTypeError, FileError
+from smelt.errors import ArgumentError, ArgumentTypeError, FileError
 from smelt.tensor import Tensor
 from smelt.tensor.checked import checked_methods
 
@@ -35,13 +36,18 @@ class ImageFolder(Dataset):
         transform: (picture) -> what to use in its place, such as a `Resize`, so that all have one
             size and can be put into batches.
         target_transform: (class) -> what to use in its place.
-        extensions: of the files that are pictures; others are not looked at.
+        classes: the names in the order of their numbers, or another `ImageFolder`, such as that of
+            the training data, whose classes these are; a class may have no folder then. The sorted
+            names of the folders when None, so that folders of two roots that differ have other
+            numbers.
+        extensions: of the files that are pictures; others are not looked at, nor is what begins
+            with a dot.
         mode: see `read_image`.
         seed: of the random transforms.
         epoch: `DataLoader` counts it.
 
     Attributes:
-        classes: the names of the folders, sorted.
+        classes: the names of the folders, sorted, or as they were given.
         class_to_idx: name -> number of the class.
         imgs: (path, number of the class) of each picture, sorted.
         targets: the numbers of the classes.
@@ -49,6 +55,11 @@ class ImageFolder(Dataset):
     Raises:
         FileError: the folder, or a class in it, is missing or holds no pictures, or there is a
             link to a folder or out of `root`.
+        ArgumentError: a folder is none of the `classes`, or a name among them is given twice.
+
+    Example:
+        train = ImageFolder("pets/train")
+        test = ImageFolder("pets/test", classes=train)  # the same numbers, whatever is there
     """
 
     def __init__(
@@ -57,6 +68,7 @@ class ImageFolder(Dataset):
         transform: Callable[[Tensor], Any] | None = None,
         target_transform: Callable[[int], Any] | None = None,
         *,
+        classes: Sequence[str] | ImageFolder | None = None,
         extensions: Sequence[str] = EXTENSIONS,
         mode: str = "RGB",
         seed: int = 0,
@@ -68,15 +80,19 @@ class ImageFolder(Dataset):
         self.transform, self.target_transform = transform, target_transform
         self.mode, self.seed, self.epoch = mode, seed, epoch
         self.extensions = tuple(extension.lower() for extension in extensions)
-        self.classes = [entry.name for entry in _entries(self.root) if _is_folder(entry)]
-        if not self.classes:
+        folders = [entry.name for entry in _entries(self.root) if _is_folder(entry)]
+        if not folders:
             raise FileError(
                 f"{self.root}: holds no folders; the pictures of each class belong into a folder "
                 "with its name"
             )
+        self.classes = folders if classes is None else _agreed(self.root, folders, classes)
         self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
         self.imgs = [
-            (path, number) for name, number in self.class_to_idx.items() for path in self._of(name)
+            (path, number)
+            for name, number in self.class_to_idx.items()
+            if name in folders
+            for path in self._of(name)
         ]
         self.targets = [number for _, number in self.imgs]
 
@@ -102,16 +118,21 @@ class ImageFolder(Dataset):
 
     def _of(self, name: str) -> list[str]:
         """Returns the paths of a class, sorted."""
-        folders, paths = [self.root / name], []
+        folders, paths, others = [self.root / name], [], []
         while folders:
             for entry in _entries(folders.pop()):
                 if _is_folder(entry):
                     folders.append(Path(entry.path))
                 elif entry.name.lower().endswith(self.extensions):
                     paths.append(self._inside(entry))
+                else:
+                    others.append(entry.name)
         if not paths:
-            listed = ", ".join(self.extensions)
-            raise FileError(f"{self.root / name}: holds no pictures ({listed})")
+            found = f"{len(others)} other files, such as {others[0]!r}" if others else "no files"
+            raise FileError(
+                f"{self.root / name}: holds no pictures ({', '.join(self.extensions)}) but "
+                f"{found}; put some there, remove the folder, or say by `extensions` what they are"
+            )
         return sorted(paths)
 
     def _inside(self, entry: os.DirEntry[str]) -> str:
@@ -122,10 +143,32 @@ class ImageFolder(Dataset):
         return entry.path
 
 
+def _agreed(root: Path, folders: Sequence[str], classes: Sequence[str] | ImageFolder) -> list[str]:
+    """Returns the names of given classes, among which there are all folders."""
+    given = classes.classes if isinstance(classes, ImageFolder) else classes
+    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+        raise ArgumentTypeError(
+            f"ImageFolder: classes={given!r}; give a list of names, or another ImageFolder"
+        )
+    names = list(given)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ArgumentError(f"ImageFolder: classes has {twice[0]!r} twice")
+    if unknown := [name for name in folders if name not in names]:
+        of = f" of the ImageFolder {classes.root}" if isinstance(classes, ImageFolder) else ""
+        near = difflib.get_close_matches(unknown[0], names, 1)
+        hint = f"; is it {near[0]!r}?" if near else "."
+        raise ArgumentError(
+            f"{root}: holds the folder {unknown[0]!r}, which is none of the classes{of} "
+            f"({', '.join(names)}){hint} Rename or remove the folder, or give all classes"
+        )
+    return names
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            seen = [entry for entry in found if not entry.name.startswith(".")]
+            return sorted(seen, key=lambda entry: entry.name)
     except OSError as error:
         raise FileError(f"{folder}: cannot be read as a folder ({error.strerror})") from None
 

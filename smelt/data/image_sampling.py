@@ -10,6 +10,8 @@ from typing import Any
 
 from smelt import dtypes
 from smelt.creation import arange
+from smelt.data import image_values
+from smelt.data.image_values import changed
 from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import maximum, where
@@ -43,9 +45,14 @@ def cropped(
     Returns:
         (n, channels, height, width).
     """
-    row = (top[:, None] + arange(height))[:, :, None]
-    column = (left[:, None] + arange(width))[:, None, :]
-    return _read(images, row, column, fill)
+
+    def definition(images: Tensor) -> Tensor:
+        row = (top[:, None] + arange(height))[:, :, None]
+        column = (left[:, None] + arange(width))[:, None, :]
+        return _read(images, row, column, fill)
+
+    drawn = (top, left, height, width, fill)
+    return changed(images, definition, image_values.cropped, *drawn, size=(height, width))
 
 
 def resized(
@@ -74,10 +81,15 @@ def resized(
     """
     height, width = images.shape[-2:]
     top, left, tall, wide = box or (0, 0, height, width)
-    rows = _weights(size[0], height, top, tall, interpolation, antialias).to(images.dtype)
-    columns = _weights(size[1], width, left, wide, interpolation, antialias).to(images.dtype)
-    # (n, 1, out, in) or (out, in), so that each image has its own
-    return rows @ images @ columns.transpose(-1, -2)
+
+    def definition(images: Tensor) -> Tensor:
+        rows = _weights(size[0], height, top, tall, interpolation, antialias).to(images.dtype)
+        columns = _weights(size[1], width, left, wide, interpolation, antialias).to(images.dtype)
+        # (n, 1, out, in) or (out, in), so that each image has its own
+        return rows @ images @ columns.transpose(-1, -2)
+
+    drawn = (top, left, tall, wide, size, interpolation, antialias)
+    return changed(images, definition, image_values.resized, *drawn, size=size)
 
 
 def _weights(
@@ -115,9 +127,17 @@ def turned(images: Tensor, angle: Tensor, interpolation: str, fill: float) -> Te
     Returns:
         Images of the same shape.
     """
-    height, width = images.shape[-2:]
     radians = (angle * (math.pi / 180))[:, None, None]
     cos, sin = radians.cos(), radians.sin()
+
+    def definition(images: Tensor) -> Tensor:
+        return _turned(images, cos, sin, interpolation, fill)
+
+    return changed(images, definition, image_values.turned, cos, sin, interpolation, fill)
+
+
+def _turned(images: Tensor, cos: Tensor, sin: Tensor, interpolation: str, fill: float) -> Tensor:
+    height, width = images.shape[-2:]
     y = (arange(height).to(dtypes.float32) - (height - 1) / 2)[:, None]
     x = arange(width).to(dtypes.float32) - (width - 1) / 2
     from_x = cos * x - sin * y + (width - 1) / 2
@@ -125,7 +145,8 @@ def turned(images: Tensor, angle: Tensor, interpolation: str, fill: float) -> Te
     if interpolation == "nearest":
         return _read(images, from_y.round(), from_x.round(), fill)
     top, left = from_y.floor(), from_x.floor()
-    down, right = (from_y - top)[:, None], (from_x - left)[:, None]
+    down = (from_y - top)[:, None].to(images.dtype)
+    right = (from_x - left)[:, None].to(images.dtype)
     corners = [
         (1 - down) * (1 - right) * _read(images, top, left, fill),
         (1 - down) * right * _read(images, top, left + 1, fill),
@@ -140,7 +161,8 @@ def _read(images: Tensor, y: Tensor, x: Tensor, fill: float) -> Tensor:
     height, width = images.shape[-2:]
     inside = (y >= 0) & (y <= height - 1) & (x >= 0) & (x <= width - 1)
     row, column = y.clamp(0, height - 1), x.clamp(0, width - 1)
-    found = _at(images, (row * width + column).to(dtypes.int64))
+    # float32 numbers the elements of large images no more
+    found = _at(images, row.to(dtypes.int64) * width + column.to(dtypes.int64))
     return where(inside[:, None], found, fill)
 
 

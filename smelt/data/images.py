@@ -53,11 +53,13 @@ def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
         mode: "RGB", "L" for grey, or "RGBA" for a fourth channel of opacity.
 
     Returns:
-        float32 of shape (channels, height, width), 0 (dark) to 1; 8 or 16 bits a channel.
+        float32 of shape (channels, height, width), 0 (dark) to 1. Grey of 16 bits keeps its depth;
+        of colors of 16 bits Pillow reads 8. Of an animation it is the first picture.
 
     Raises:
         ArgumentError: there is no such mode.
-        FileError: the file is missing, damaged, or no image.
+        FileError: the file is missing, damaged, or no image; it is too large for Pillow's limit,
+            or its grey values are floats outside of 0 to 1, or integers outside of 16 bits.
         MissingExtra: Pillow is not installed.
     """
     if mode not in MODES:
@@ -67,9 +69,11 @@ def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> Tensor:
         from PIL import ImageOps
 
         upright = ImageOps.exif_transpose(image)
-        if not upright.mode.startswith("I"):
+        if upright.mode == "LAB":  # of which Pillow makes RGB only
+            upright = upright.convert("RGB")
+        if not upright.mode.startswith(("I", "F")):
             return np.asarray(upright.convert(mode), np.float32) / 255
-        grey = np.clip(np.asarray(upright, np.float32) / DEEPEST, 0, 1)  # of 16 bits
+        grey = _deep(path, np.asarray(upright))
         if mode == "L":
             return grey
         return np.stack([grey] * 3 + [np.ones_like(grey)] * (mode == "RGBA"), -1)
@@ -113,10 +117,28 @@ def _opened(path: str | os.PathLike[str], convert: Callable[[Any], np.ndarray]) 
         with warnings.catch_warnings(), library.open(BytesIO(content)) as image:
             warnings.simplefilter("ignore")  # of what is damaged beside the picture
             return convert(image)
+    except FileError:
+        raise
     except library.UnidentifiedImageError:
         raise FileError(f"{path}: not an image that can be read; give a PNG or JPEG file") from None
     except Exception as error:  # a damaged file makes Pillow raise whatever its decoders meet
         raise FileError(f"{path}: the image cannot be read ({error})") from error
+
+
+def _deep(path: str | os.PathLike[str], values: np.ndarray) -> np.ndarray:
+    """Returns grey values of 16 bits, or floats of 0 to 1, as float32 of 0 to 1.
+
+    Raises:
+        FileError: there are others, of which nobody can know which one is white.
+    """
+    white = 1 if values.dtype.kind == "f" else DEEPEST
+    low, high = values.min(), values.max()
+    if not 0 <= low <= high <= white:
+        raise FileError(
+            f"{path}: the grey values go from {low} to {high}, and {values.dtype.name} is read as "
+            f"0 to {white}; read the file by Pillow, numpy.asarray(Image.open(path)), and scale it"
+        )
+    return values.astype(np.float32) / np.float32(white)
 
 
 def _library() -> Any:

@@ -206,10 +206,11 @@ class DataLoader:
         """Yields the generators that belong to the loader."""
         if self.generator is not None:
             yield self.generator
-        sampler = getattr(self.batch_sampler, "sampler", self.sampler)
-        found = getattr(sampler, "generator", None)
-        if isinstance(found, Generator):
-            yield found
+        inner = getattr(self.batch_sampler, "sampler", None)
+        for sampler in (self.sampler, self.batch_sampler, inner):
+            found = getattr(sampler, "generator", None)
+            if isinstance(found, Generator):
+                yield found
 
     def _batches(self, count: int) -> int:
         """Returns into how many batches a number of samples falls."""

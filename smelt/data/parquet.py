@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from smelt.atomic import read_bytes
-from smelt.data.gaps import Missing, check_missing, completed, filled, library
+from smelt.data.gaps import Missing, check_columns, check_missing, completed, filled, library
 from smelt.data.table import Table, as_table
 from smelt.errors import FileError
 from smelt.tensor.checked import checked
@@ -41,6 +41,7 @@ def read_parquet(
     """
     polars = library("reading Parquet files")
     check_missing("read_parquet", missing)
+    check_columns("read_parquet", columns)
     name = "Parquet" if isinstance(source, bytes) else os.fspath(source)
     content = source if isinstance(source, bytes) else read_bytes(source)
     try:

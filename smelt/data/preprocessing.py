@@ -10,16 +10,18 @@ from typing import Any, Self
 import numpy as np
 
 from smelt.data.column import Column, is_missing
+from smelt.data.dates import PARTS, holds_dates, numbers_of_dates
 from smelt.data.filling import impute
 from smelt.data.fitted import FittedTransform
 from smelt.data.hashing import HashingVectorizer
-from smelt.data.table import Table, as_table, text_found
+from smelt.data.table import Table, as_table, setting_for, text_found
 from smelt.errors import ArgumentError, DTypeError, StateError
 from smelt.tensor import Tensor, as_tensor
 
 __all__ = ["Preprocessing"]
 
-KINDS = ("number", "category", "text", "ignore")
+KINDS = ("number", "category", "date", "text", "presence", "ignore")
+NUMERIC = ("number", "date", "presence")  # those that become numbers
 IDENTIFIER = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z]))I[dD]$|(?:^|[^A-Za-z])id$|^$|^Unnamed: \d+$")
 WORDS = 3  # that a value has on average, from which on a column is text and not names of things
 
@@ -31,14 +33,17 @@ class Preprocessing(FittedTransform):
       and where the training rows lacked values, a column of zeros and ones more says so.
     - A category becomes the number of its place, from 1 on; 0 is what is missing, or was not seen
       in the training rows.
+    - A date, text as in ISO 8601, becomes three numbers: its day since 1970, its day of the year,
+      its day of the week.
     - Text becomes `text_features` numbers, as in `HashingVectorizer`.
     - A column without a value or with one value only is left out, and so are one of many different
       short texts, such as numbers of tickets, and one of different integers whose name ends with
-      "id"; `reasons_` says why.
+      "id"; `reasons_` says why. Where some rows lack such a text, that is kept: its "presence" is a
+      column of zeros and ones.
 
     Args:
-        types: name -> "number", "category", "text" or "ignore", for columns whose kind is not to be
-            inferred. A column of numbers becomes categories that way.
+        types: name -> "number", "category", "date", "text", "presence" or "ignore", for columns
+            whose kind is not to be inferred. A column of numbers becomes categories that way.
         max_categories: how many different texts a column of categories has at most.
         text_features: places of the row that a text becomes.
 
@@ -138,7 +143,7 @@ class Preprocessing(FittedTransform):
         self._require_fitted()
         table = as_table(x)
         parts = {
-            "numbers": (self._of_kind("number"), self._numbers),
+            "numbers": (self._of_kind(*NUMERIC), self._numbers),
             "categories": (self._of_kind("category"), self._categories),
             "text": (self._of_kind("text"), self._text),
         }
@@ -154,8 +159,8 @@ class Preprocessing(FittedTransform):
         text = [f"{name}_{n}" for name in self._of_kind("text") for n in range(self.text_features)]
         names = {
             "numbers": [
-                *self._of_kind("number"),
-                *(f"{name}_missing" for name in self._indicated),
+                *self._number_names(),
+                *(f"{name}_missing" for name in [*self._indicated, *self._of_kind("presence")]),
             ],
             "categories": self._of_kind("category"),
             "text": text,
@@ -192,7 +197,7 @@ class Preprocessing(FittedTransform):
         ).split()
         self._require_keys(state_dict, *keys)
         types = dict(state_dict["types"])
-        numbers = [name for name, kind in types.items() if kind == "number"]
+        numbers = _number_names(types)
         shift, scale = (np.array(state_dict[name], np.float64) for name in ("shift", "scale"))
         fill = [float(value) for value in state_dict["fill"]]
         sized = {(len(numbers),)} == {shift.shape, scale.shape, (len(fill),)}
@@ -222,8 +227,21 @@ class Preprocessing(FittedTransform):
             return ", with missing ones"
         return f" ({self.reasons_[name]})" if name in self.reasons_ else ""
 
-    def _of_kind(self, kind: str) -> list[str]:
-        return [name for name, given in (self.types_ or {}).items() if given == kind]
+    def _of_kind(self, *kinds: str) -> list[str]:
+        return [name for name, given in (self.types_ or {}).items() if given in kinds]
+
+    def _number_names(self) -> list[str]:
+        return _number_names(self.types_ or {})
+
+    def _number_columns(self, table: Table) -> list[np.ndarray]:
+        """Returns the columns of `_number_names`, missing values nan."""
+        columns: list[np.ndarray] = []
+        for name in self._of_kind("number", "date"):
+            if (self.types_ or {})[name] == "date":
+                columns += numbers_of_dates(name, _texts(table[name]))
+            else:
+                columns.append(_numbers_of(name, table[name]))
+        return columns
 
     def _kind(self, name: str, column: Column) -> str:
         """Returns the kind of a column, and notes why it is left out."""
@@ -242,13 +260,22 @@ class Preprocessing(FittedTransform):
             if whole and IDENTIFIER.search(name):
                 return self._left_out(name, "it numbers the rows")
             return "number"
+        if holds_dates(column):
+            return "date"
         present = counts.total()
         if len(counts) <= self.max_categories and 2 * len(counts) <= max(present, 4):
             return "category"
         words = sum(len(text.split()) * count for text, count in counts.items() if text) / present
         if words >= WORDS:
             return "text"
-        return self._left_out(name, f"{len(counts)} different short texts in {len(column)} rows")
+        reason = f"{len(counts)} different short texts in {len(column)} rows"
+        if missing:
+            self.reasons_[name] = f"{reason}; whether there is one is kept"
+            return "presence"
+        all_differ = len(counts) == present > 1
+        return self._left_out(
+            name, f"its {present} short texts are all different" if all_differ else reason
+        )
 
     def _left_out(self, name: str, reason: str) -> str:
         self.reasons_[name] = reason
@@ -256,26 +283,29 @@ class Preprocessing(FittedTransform):
 
     def _measure(self, table: Table) -> None:
         """Takes medians, means and deviations of the columns of numbers."""
-        names = self._of_kind("number")
-        columns = [_numbers_of(name, table[name]) for name in names]
+        names, columns = self._number_names(), self._number_columns(table)
+        telling = {*self._of_kind("number"), *(f"{n}_{PARTS[0]}" for n in self._of_kind("date"))}
         self._indicated = [
-            n for n, c in zip(names, columns, strict=True) if 0 < np.isnan(c).sum() < len(c)
+            name
+            for name, column in zip(names, columns, strict=True)
+            if name in telling and 0 < np.isnan(column).sum() < len(column)
         ]
         self._fill = [0.0 if np.isnan(c).all() else float(np.nanmedian(c)) for c in columns]
-        filled = self._filled(columns).reshape(len(table), len(names))
+        filled = self._filled(columns, len(table))
         self._shift = filled.mean(0)
         deviation = filled.std(0)
         self._scale = np.where(deviation > 0, deviation, 1.0)
 
-    def _filled(self, columns: list[np.ndarray]) -> np.ndarray:
+    def _filled(self, columns: list[np.ndarray], rows: int) -> np.ndarray:
         pairs = zip(columns, self._fill, strict=True)
         filled = [np.asarray(impute(column, value)) for column, value in pairs]
-        return np.stack(filled, 1) if filled else np.zeros((0, 0))
+        return np.stack(filled, 1) if filled else np.zeros((rows, 0))
 
     def _numbers(self, table: Table) -> Tensor:
-        columns = [_numbers_of(name, table[name]) for name in table.names]
-        scaled = (self._filled(columns) - self._shift) / self._scale
-        missing = [np.isnan(columns[table.names.index(name)]) for name in self._indicated]
+        names, columns = self._number_names(), self._number_columns(table)
+        scaled = (self._filled(columns, len(table)) - self._shift) / self._scale
+        missing = [np.isnan(columns[names.index(name)]) for name in self._indicated]
+        missing += [is_missing(table[name]) for name in self._of_kind("presence")]
         return as_tensor(np.column_stack([scaled, *missing]).astype(np.float32))
 
     def _categories(self, table: Table) -> Tensor:
@@ -292,6 +322,14 @@ class Preprocessing(FittedTransform):
         return as_tensor(np.concatenate(parts, 1))
 
 
+def _number_names(types: Mapping[str, str]) -> list[str]:
+    """Returns what the columns of numbers are called that a table's columns become."""
+    made: list[str] = []
+    for name, kind in types.items():
+        made += {"number": [name], "date": [f"{name}_{part}" for part in PARTS]}.get(kind, [])
+    return made
+
+
 def _numbers_of(name: str, column: Column) -> np.ndarray:
     """Returns a column as float64, missing ones nan; one without any value may come as text."""
     if isinstance(column, list):
@@ -299,8 +337,8 @@ def _numbers_of(name: str, column: Column) -> np.ndarray:
         if missing.all():
             return np.full(len(column), np.nan)
         raise DTypeError(
-            f"Preprocessing: column {name!r} {text_found(column)}, where numbers are wanted; "
-            "read_csv(nulls=[...]) says which texts stand for no value"
+            f"Preprocessing: column {name!r} {text_found(column)}, where numbers are wanted"
+            f"{setting_for(column)}"
         )
     if np.isinf(column).any():
         row = int(np.argmax(np.isinf(column)))

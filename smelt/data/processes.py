@@ -18,6 +18,7 @@ from typing import Any
 from smelt.data.reader import StreamReader
 from smelt.errors import ArgumentError, WorkerError
 from smelt.settings import get, settings
+from smelt.tensor.checked import mark_foreign
 
 __all__ = ["WorkerProcess", "context_of"]
 
@@ -160,6 +161,7 @@ def _answer(connection: Connection, reader: Any, work: Any) -> None:
 
 def _sendable(error: BaseException) -> BaseException:
     """Returns an error that can be sent, with the lines where it came from."""
+    mark_foreign(error)
     error.add_note("in a worker process:\n" + "".join(traceback.format_tb(error.__traceback__)))
     try:
         pickle.loads(pickle.dumps(error))

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.random import Generator, multinomial, randint, randperm
 from smelt.tensor import as_tensor
 from smelt.tensor.checked import checked_methods
 
 __all__ = [
-    "BatchSampler", "DistributedSampler", "RandomSampler", "Sampler", "SequentialSampler",
-    "SubsetRandomSampler", "WeightedRandomSampler",
+    "BatchSampler", "DistributedSampler", "LengthBatchSampler", "RandomSampler", "Sampler",
+    "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",
 ]  # fmt: skip
 
 
@@ -236,4 +236,67 @@ class BatchSampler(Sampler):
         if not isinstance(self.sampler, Sized):
             raise ArgumentTypeError("BatchSampler: how many indices the sampler gives is not known")
         full, remainder = divmod(len(self.sampler), self.batch_size)
+        return full + (remainder > 0 and not self.drop_last)
+
+
+class LengthBatchSampler(Sampler):
+    """Random batches of samples that are about equally long, for `DataLoader(batch_sampler=...)`,
+    so that little of a batch is padding.
+
+    The samples are put into a random order, `pool` batches of them at a time are sorted by their
+    lengths and cut into batches, and the batches of all pools into a random order again.
+
+    Args:
+        lengths: of each sample, (n,); or several, (n, k), such as those of a sentence and of its
+            translation: the first decides, among equal ones the second, and so on.
+        batch_size: how many samples a batch has.
+        drop_last: whether to leave out, each epoch, the samples that make no whole batch.
+        pool: how many batches are sorted together; the more, the less padding and chance.
+        generator: where the order comes from; the default generator when None.
+
+    Raises:
+        ArgumentError: `batch_size` or `pool` is below 1.
+        ShapeError: `lengths` has another number of axes.
+
+    Example:
+        >>> import smelt
+        >>> sampler = LengthBatchSampler([9, 1, 8, 2], batch_size=2, generator=smelt.Generator(0))
+        >>> sorted(sampler)
+        [[1, 3], [2, 0]]
+    """
+
+    def __init__(
+        self,
+        lengths: Any,
+        batch_size: int,
+        drop_last: bool = False,
+        pool: int = 50,
+        generator: Generator | None = None,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("pool", pool)):
+            if value < 1:
+                raise ArgumentError(f"LengthBatchSampler: {name}={value}; it is at least 1")
+        self.lengths = np.asarray(lengths)
+        if self.lengths.ndim not in (1, 2):
+            raise ShapeError(
+                f"LengthBatchSampler: lengths {self.lengths.shape} must be (n,) or (n, k)"
+            )
+        self.batch_size, self.drop_last, self.pool = batch_size, drop_last, pool
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]
+        size, whole = self.batch_size, len(self) * self.batch_size
+        order = randperm(len(self.lengths), generator=self.generator).numpy()[:whole]
+        pools = np.split(order, range(size * self.pool, len(order), size * self.pool))
+        ordered = [self._by_length(pool) for pool in pools]
+        batches = [pool[n : n + size] for pool in ordered for n in range(0, len(pool), size)]
+        for number in randperm(len(batches), generator=self.generator).tolist():
+            yield batches[number].tolist()
+
+    def _by_length(self, indices: np.ndarray) -> np.ndarray:
+        keys = self.lengths[indices].reshape(len(indices), -1)
+        return indices[np.lexsort(keys.T[::-1])]
+
+    def __len__(self) -> int:
+        full, remainder = divmod(len(self.lengths), self.batch_size)
         return full + (remainder > 0 and not self.drop_last)

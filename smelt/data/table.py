@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from smelt import dtypes
 from smelt.data.column import Column, as_column, is_missing, library_of
 from smelt.data.dataset import TensorDataset
+from smelt.data.table_names import INSTEAD
+from smelt.data.table_view import described, html, kind_of, printed
 from smelt.dtypes import DType, as_dtype
-from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, ShapeError
-from smelt.markup import GAP, cut, note, table
+from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, MissingName, ShapeError
+from smelt.names import hint
 from smelt.tensor import Tensor
 from smelt.tensor.checked import checked, checked_methods
 
 __all__ = ["Table", "as_table"]
 
-MISSING = "–"  # what a notebook shows of a missing value
-ROWS, COLUMNS = 20, 20  # of a table in a notebook
+WRITTEN = {  # ways to write a number, and how to read them
+    r"-?\d{1,3}(\.\d{3})+(,\d+)?": "decimal=',', thousands='.'",
+    r"-?\d{1,3}(,\d{3})+(\.\d+)?": "thousands=','",
+    r"-?\d{1,3}( \d{3})+(\.\d+)?": "thousands=' '",
+    r"-?\d*,\d+": "decimal=','",
+}
 SHOWN = 5  # rows that a message names
 
 
@@ -59,6 +66,13 @@ class Table:
         """The names of all columns."""
         return list(self._columns)
 
+    columns = names
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows and columns there are."""
+        return len(self), len(self._columns)
+
     @property
     def numeric(self) -> list[str]:
         """The names of the columns of numbers."""
@@ -73,53 +87,86 @@ class Table:
         """Returns the number of rows."""
         return len(next(iter(self._columns.values()), ()))
 
+    def __iter__(self) -> Iterator[str]:
+        """Yields the names of the columns."""
+        return iter(self._columns)
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether there is a column of this name."""
+        return name in self._columns
+
     def __getitem__(self, name: Any) -> Any:
         """Returns a column, without a copy: an array, or a list of text.
 
-        A list of names gives a table of these columns, a slice one of these rows.
+        A list of names gives a table of these columns; a slice, or bools (n,), one of these rows.
 
         Raises:
             ArgumentError: there is no such column.
         """
-        if isinstance(name, slice):
+        if isinstance(name, slice) or getattr(name, "ndim", 0) == 1:
             return self.rows(name)
-        if isinstance(name, list):
+        if isinstance(name, list) and name and all(isinstance(n, (bool, np.bool_)) for n in name):
+            return self.rows(name)
+        if isinstance(name, (list, tuple)):
             return self.select(*name)
         if not isinstance(name, Hashable) or name not in self._columns:
             near = difflib.get_close_matches(str(name), self.names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
-            raise ArgumentError(f"the table has no column {name!r}; {hint}")
+            like = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
+            if isinstance(name, (int, np.integer)):
+                like = f"rows are table.rows([{name}]); {like}"
+            raise ArgumentError(f"the table has no column {name!r}; {like}")
         return self._columns[name]
 
     def __repr__(self) -> str:
-        kinds = (
-            f"{name}: {column.dtype if isinstance(column, np.ndarray) else 'text'}"
-            for name, column in self._columns.items()
-        )
+        kinds = (f"{name}: {kind_of(column)}" for name, column in self._columns.items())
         return f"Table({len(self)} rows; {', '.join(kinds)})"
 
+    def __str__(self) -> str:
+        return printed(self._columns, len(self))
+
     def _repr_html_(self) -> str:
-        places = cut(len(self), ROWS)
-        chosen = [None if n is None else self.names[n] for n in cut(len(self.names), COLUMNS)]
-        columns = [
-            [GAP] * (len(places) + 2) if name is None else _shown_column(name, self[name], places)
-            for name in chosen
-        ]
-        labels = ["", "", *(GAP if place is None else place for place in places)]
-        head, *rows = zip(labels, *columns, strict=True)
-        numbers = [0, *(n for n, name in enumerate(chosen, 1) if name in self.numeric)]
-        size = f"Table of {len(self):,} rows, {len(self.names)} columns"
-        return note(size) + table(head, rows, numbers=numbers)
+        return html(self._columns, len(self))
+
+    def describe(self) -> Table:
+        """Returns a table with a row for each column: missing, distinct, mean, quantiles, ...
+
+        "std" divides by n - 1, as in pandas; of text "most frequent" says the first one.
+        """
+        return Table(described(self._columns))
+
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            message = f"a Table has no attribute {name!r}"
+            if name.startswith("_"):  # a protocol of Python's asks
+                raise AttributeError(message)
+            if name in self._columns:
+                raise MissingName(f"{message}: the column is table[{name!r}]")
+            public = frozenset(known for known in dir(Table) if not known.startswith("_"))
+            raise MissingName(message + hint(name, public, "Table", INSTEAD))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise ArgumentTypeError(
+            "a Table is no array; write table.tensor(*names).numpy(), or table[name] for one column"
+        )
+
+    def __setitem__(self, name: str, values: Any) -> NoReturn:
+        raise ArgumentTypeError(
+            f"a Table does not change; write table = table.with_columns({{{name!r}: values}})"
+        )
+
+    def __delitem__(self, name: str) -> NoReturn:
+        raise ArgumentTypeError(f"a Table does not change; write table = table.drop({name!r})")
 
     # --- parts of it ------------------------------------------------------------------------------
 
     def select(self, *names: str) -> Table:
         """Returns the table with these columns only, in this order, without a copy."""
-        return Table({name: self[name] for name in names})
+        return Table({name: self[name] for name in _listed_names(names)})
 
     def drop(self, *names: str) -> Table:
         """Returns the table without these columns."""
-        dropped = {name for name in names if self[name] is not None}
+        dropped = {name for name in _listed_names(names) if self[name] is not None}
         return Table({name: self[name] for name in self.names if name not in dropped})
 
     def rows(self, indices: Any) -> Table:
@@ -138,6 +185,14 @@ class Table:
             raise BoundsError(f"a table of {len(self)} rows: {error}") from None
         return Table({name: _take_rows(column, chosen) for name, column in self._columns.items()})
 
+    def head(self, n: int = 5) -> Table:
+        """Returns the table with its first `n` rows only; without the last -n if n is negative."""
+        return self.rows(slice(None, n))
+
+    def tail(self, n: int = 5) -> Table:
+        """Returns the table with its last `n` rows only; without the first -n if n is negative."""
+        return self.rows(slice(max(len(self) - n, 0) if n >= 0 else -n, None))
+
     def with_columns(self, columns: Mapping[str, Any]) -> Table:
         """Returns the table with some columns replaced or added."""
         return Table({**self._columns, **columns})
@@ -152,7 +207,7 @@ class Table:
     def without_missing(self, *names: str) -> Table:
         """Returns the rows in which these columns (all, if none is named) lack nothing."""
         incomplete = np.zeros(len(self), bool)
-        for name in names or self.names:
+        for name in _listed_names(names) or self.names:
             incomplete |= is_missing(self[name])
         return self.rows(~incomplete)
 
@@ -180,12 +235,11 @@ class Table:
         Raises:
             ArgumentError: a column does not exist, holds text, or lacks values.
         """
-        chosen = names or tuple(self.numeric)
+        chosen = _listed_names(names) or self.numeric
         for name in chosen:
             if isinstance(self[name], list):
                 raise ArgumentError(
-                    f"column {name!r} {text_found(self[name])}; OneHotEncoder makes numbers of "
-                    "categories, and read_csv(nulls=[...]) says which texts stand for no value"
+                    f"column {name!r} {text_found(self[name])}{setting_for(self[name])}"
                 )
         self.require_complete(*chosen)
         kind = as_dtype(dtype)
@@ -210,7 +264,9 @@ class Table:
             ArgumentError: as `tensor`.
         """
         targets = [target] if isinstance(target, str) else list(target)
-        chosen = features or [name for name in self.numeric if name not in targets]
+        chosen = _listed_names((features or (),)) or [
+            name for name in self.numeric if name not in targets
+        ]
         return TensorDataset(self.tensor(*chosen), self.tensor(*targets))
 
 
@@ -219,9 +275,10 @@ def as_table(data: Any) -> Table:
     """Returns data as a Table; one that is a Table already, as it is.
 
     Args:
-        data: a Table; a dict of columns; a data frame of pandas (whose index is left out) or
-            polars; a table or record batch of PyArrow; a NumPy array of shape (rows, columns),
-            whose columns are called "0", "1" ..., or one with named fields of shape (rows,).
+        data: a Table; a dict of columns; a data frame of pandas (whose index is left out:
+            df.reset_index() makes columns of it) or polars; a table or record batch of PyArrow; a
+            NumPy array of shape (rows, columns), whose columns are called "0", "1" ..., or one with
+            named fields of shape (rows,).
 
     Returns:
         The table; see `Table` for what becomes of each column.
@@ -242,7 +299,9 @@ def as_table(data: Any) -> Table:
     pairs = _named_columns(data)
     names = [name for name, _ in pairs]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ArgumentError(f"as_table: two columns are called {sorted(twice)[0]!r}")
+        raise ArgumentError(
+            f"as_table: two columns are called {sorted(twice)[0]!r}; rename one, df.columns = [...]"
+        )
     return Table(dict(pairs))
 
 
@@ -257,6 +316,11 @@ def _named_columns(data: Any) -> list[tuple[str, Any]]:
     if library == "polars" and hasattr(data, "get_columns"):
         return [(column.name, column) for column in data.get_columns()]
     if library == "pandas" and hasattr(data, "columns"):
+        if data.columns.nlevels > 1:
+            raise ArgumentError(
+                f"as_table: the columns have {data.columns.nlevels} levels; write df.columns = "
+                "['_'.join(map(str, names)) for names in df.columns]"
+            )
         return [(str(name), column) for name, column in data.items()]
     if library == "pyarrow" and hasattr(data, "column_names"):
         return list(zip(data.column_names, data.columns, strict=True))
@@ -272,6 +336,13 @@ def _columns_of_array(array: np.ndarray) -> list[tuple[str, Any]]:
     if array.ndim != 2:
         raise ShapeError(f"as_table: an array {array.shape} must be (rows, columns)")
     return [(str(index), array[:, index]) for index in range(array.shape[1])]
+
+
+def _listed_names(names: Sequence[Any]) -> list[str]:
+    """Returns names that were given one by one, or in one list."""
+    if len(names) == 1 and isinstance(names[0], (list, tuple)):
+        return list(names[0])
+    return list(names)
 
 
 def gaps(table: Table) -> str:
@@ -297,7 +368,29 @@ def text_found(column: Sequence[str | None]) -> str:
     for row, value in enumerate(column):
         if value is not None and not _is_number(value):
             return f"holds text, such as {value!r} in row {row}"
-    return "holds text" if column else "is empty"
+    return "holds text" if any(text is not None for text in column) else "holds no value at all"
+
+
+def setting_for(column: Sequence[str | None]) -> str:
+    """Returns what to write where numbers are wanted, and a column of text is there."""
+    texts = [text for text in column if text is not None]
+    others = [text for text in texts if not _is_number(text)]
+    if not texts:
+        return "; leave it out, or fill it in"
+    for pattern, setting in WRITTEN.items():
+        if others and re.fullmatch(pattern, others[0]):
+            return f"; read_csv({setting}) reads numbers that are written so"
+    if not others:
+        spaced = any(text != text.strip() for text in texts)
+        return (
+            "; all are numbers: write table.with_columns({name: [float(text) for text in "
+            "table[name]]})"
+            if spaced
+            else "; all are numbers: read_csv(types={name: float}) reads them so"
+        )
+    if len(others) <= len(texts) / 2:
+        return f"; read_csv(nulls={sorted(set(others))[:SHOWN]}) says that it stands for no value"
+    return "; OneHotEncoder, or OrdinalEncoder for labels, makes numbers of categories"
 
 
 def _is_number(text: str) -> bool:
@@ -306,20 +399,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _shown_column(name: str, column: Column, places: Sequence[int | None]) -> list[str]:
-    """Returns name, kind and cells of a column as a notebook shows them."""
-    kind = str(column.dtype) if isinstance(column, np.ndarray) else "text"
-    cells = (GAP if place is None else _shown(column[place]) for place in places)
-    return [name, kind, *cells]
-
-
-def _shown(value: Any) -> str:
-    """Returns a cell of a table: a number in few digits, a dash for what is missing."""
-    if value is None or value != value:
-        return MISSING
-    return f"{value:.6g}" if isinstance(value, np.floating) else str(value)
 
 
 def _listed(rows: np.ndarray) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from smelt.atomic import read_bytes
-from smelt.data.vocabulary import PADDING, padded
+from smelt.data.vocabulary import PADDING, check_texts, padded
 from smelt.errors import ArgumentError, BoundsError, FileError, MissingExtra, StateError
 from smelt.tensor import Tensor
 from smelt.tensor.checked import checked_methods
@@ -71,6 +71,7 @@ class Tokenizer:
 
         Args, results and errors are as in `Vocabulary.batch`.
         """
+        check_texts("Tokenizer.batch", texts)
         given = [text for text in texts if isinstance(text, str)]
         encoded = iter(self.tokenizer.encode_batch(given))
         rows = [list(next(encoded).ids) if isinstance(text, str) else list(text) for text in texts]

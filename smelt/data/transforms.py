@@ -21,13 +21,18 @@ from typing import Any
 import numpy as np
 
 from smelt import dtypes
+from smelt.data import image_values
 from smelt.data.image_sampling import check_interpolation, cropped, resized, turned
+from smelt.data.image_values import GREY, changed
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
+from smelt.pytorch_names import install as _install
 from smelt.random import Generator, rand, uniform
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked_methods
 from smelt.tensor.elementary import where
+
+_install(__name__)
 
 __all__ = [
     "CenterCrop", "ColorJitter", "Compose", "ImageTransform", "Normalize", "RandomCrop",
@@ -35,7 +40,6 @@ __all__ = [
     "ToTensor",
 ]  # fmt: skip
 
-GREY = (0.299, 0.587, 0.114)  # of red, green and blue, in what an eye sees as brightness
 Size = int | Sequence[int]
 
 
@@ -109,7 +113,8 @@ class Compose:
 class ToTensor:
     """Makes float32 (channels, height, width) of a picture, uint8 values as 0 to 1.
 
-    Takes an array (height, width, channels) or (height, width), or a picture of Pillow.
+    Takes an array (height, width, channels) or (height, width), or a picture of Pillow. A Tensor
+    is one already: what `read_image` and `ImageFolder` give stays as it is.
 
     Example:
         >>> ToTensor()(np.full((2, 3, 3), 255, np.uint8)).shape
@@ -123,6 +128,8 @@ class ToTensor:
             ShapeError: it has another number of axes.
             DTypeError: it holds no numbers.
         """
+        if isinstance(picture, Tensor):
+            return picture
         array = np.asarray(picture)
         if array.dtype.kind not in "biuf":
             raise DTypeError(f"ToTensor: a {type(picture).__name__} holds no numbers")
@@ -156,9 +163,10 @@ class Normalize(ImageTransform):
             raise ShapeError(
                 f"Normalize: {self.mean.size} means and {self.std.size} deviations for images "
                 f"{x.shape} of {x.shape[1]} channels"
+                + (", which stand before the height" if x.shape[3] == self.mean.size else "")
             )
         mean, std = (as_tensor(v).to(x.dtype).reshape(1, -1, 1, 1) for v in (self.mean, self.std))
-        return (x - mean) / std
+        return changed(x, lambda x: (x - mean) / std, image_values.normalized, mean, std)
 
 
 class Resize(ImageTransform):
@@ -284,7 +292,11 @@ class RandomHorizontalFlip(ImageTransform):
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images, some of them flipped."""
         chosen = rand(x.shape[0], 1, 1, 1, generator=generator) < self.p
-        return where(chosen, x.flip(self.axis), x)
+
+        def definition(x: Tensor) -> Tensor:
+            return where(chosen, x.flip(self.axis), x)
+
+        return changed(x, definition, image_values.flipped, chosen, self.axis)
 
 
 class RandomVerticalFlip(RandomHorizontalFlip):
@@ -403,14 +415,21 @@ class ColorJitter(ImageTransform):
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images in other colors."""
-        if self.brightness != (1, 1):
-            x = _blended(x, 0.0, _factor(x, self.brightness, generator))
-        if self.contrast != (1, 1):
-            mean = _grey(x).mean((1, 2, 3), keepdim=True)
-            x = _blended(x, mean, _factor(x, self.contrast, generator))
-        if self.saturation != (1, 1):
-            x = _blended(x, _grey(x), _factor(x, self.saturation, generator))
-        return x
+        limits = (self.brightness, self.contrast, self.saturation)
+        if limits[1:] != ((1, 1), (1, 1)) and x.shape[1] not in (1, 3):
+            raise ShapeError(f"ColorJitter: images {x.shape} must have 1 or 3 channels")
+        factors = [None if pair == (1, 1) else _factor(x, pair, generator) for pair in limits]
+        return changed(x, lambda x: _jittered(x, *factors), image_values.jittered, *factors)
+
+
+def _jittered(
+    x: Tensor, brightness: Tensor | None, contrast: Tensor | None, saturation: Tensor | None
+) -> Tensor:
+    if brightness is not None:
+        x = _blended(x, 0.0, brightness)
+    if contrast is not None:
+        x = _blended(x, _grey(x).mean((1, 2, 3), keepdim=True), contrast)
+    return x if saturation is None else _blended(x, _grey(x), saturation)
 
 
 def _blended(x: Tensor, other: Any, factor: Tensor) -> Tensor:
@@ -425,8 +444,6 @@ def _grey(x: Tensor) -> Tensor:
     """Returns the grey values (n, 1, height, width) of images in color; grey ones as they are."""
     if x.shape[1] == 1:
         return x
-    if x.shape[1] != 3:
-        raise ShapeError(f"ColorJitter: images {x.shape} must have 1 or 3 channels")
     return (x * as_tensor(np.array(GREY)).to(x.dtype).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
@@ -436,7 +453,7 @@ def _below(end: int, count: int, generator: Generator | None) -> Tensor:
 
 
 def _pair(called: str, size: Size) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, int) else tuple(size)
+    pair = (size, size) if not isinstance(size, Sequence) else tuple(size)
     if len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
         raise ArgumentError(f"{called}: size={size}; give (height, width), each at least 1")
     return pair[0], pair[1]

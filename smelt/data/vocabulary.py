@@ -21,6 +21,7 @@ Tokenizer = Callable[[str], list[str]]
 rename(__name__, {"words": "split_words"})
 
 
+@checked
 def split_words(text: str) -> list[str]:
     """Returns the words of a text: in lower case, divided at white space.
 
@@ -61,6 +62,12 @@ class Vocabulary:
         tokenise: Tokenizer = split_words,
         join: str = " ",
     ) -> None:
+        for name, given in (("tokens", tokens), ("specials", specials)):
+            if isinstance(given, str):
+                raise ArgumentError(
+                    f"Vocabulary: {name}={given!r} is one text; give a list of tokens (of "
+                    "characters: list(text), and tokenise=list)"
+                )
         self.tokens = [*specials, *tokens]
         self.tokenise = tokenise
         self.join = join
@@ -164,8 +171,11 @@ class Vocabulary:
         """Returns the text of numbers; what is "<pad>" is left out.
 
         Raises:
+            ArgumentError: a text is given.
             BoundsError: a number is none of a token.
         """
+        if isinstance(numbers, (str, bytes)):
+            raise ArgumentError(f"decode: {numbers!r} is a text; give the numbers of tokens")
         indices = [int(index) for index in numbers]
         for index in indices:
             if not 0 <= index < len(self):
@@ -191,9 +201,11 @@ class Vocabulary:
             `key_padding_mask` is the opposite, `~mask`; the lengths are `mask.sum(1)`.
 
         Raises:
-            ArgumentError: `length` is negative, `padding` is not given and the vocabulary has no
-                "<pad>", or a token is unknown and there is no "<unk>".
+            ArgumentError: `texts` is one text, or one of them is neither text nor numbers,
+                `length` is negative, `padding` is not given and the vocabulary has no "<pad>", or
+                a token is unknown and there is no "<unk>".
         """
+        check_texts("Vocabulary.batch", texts)
         rows = [self.encode(text) if isinstance(text, str) else list(text) for text in texts]
         return padded(rows, length, self._padding(padding))
 
@@ -233,6 +245,27 @@ class Vocabulary:
                 "say by `padding` what fills up"
             )
         return index
+
+
+def check_texts(called: str, texts: Any) -> None:
+    """Raises where one text stands for a list of them, or something in it is no text and no
+    numbers.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise ArgumentError(f"{called}: give a list of texts, [text] for one, not {texts!r}")
+    for index, text in enumerate(texts):
+        tokens = () if isinstance(text, str) or not np.iterable(text) else text
+        other = next((token for token in tokens if isinstance(token, (str, bytes))), None)
+        if other is not None:
+            raise ArgumentError(
+                f"{called}: text {index} is a {type(text).__name__} that holds {other!r}; give a "
+                "text, or the numbers of its tokens"
+            )
+        if isinstance(text, bytes) or not np.iterable(text):
+            raise ArgumentError(
+                f"{called}: text {index} is a {type(text).__name__}; give a text (of bytes: "
+                "text.decode()), or the numbers of its tokens"
+            )
 
 
 def padded(

@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 
-from smelt.dtypes import DType, as_dtype, float32
+from smelt.dtypes import DType, as_dtype, float32, float64
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.layers import dropout
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor
-from smelt.tensor.elementary import exp, where
+from smelt.tensor.elementary import cos, exp, sin, where
 from smelt.tensor.reductions import largest, wide
+from smelt.tensor.shaping import stack
 
 __all__ = [
     "attention_weights",
@@ -143,9 +144,10 @@ def sinusoidal_encoding(
         raise ArgumentError(
             f"sinusoidal_encoding: the layout is 'interleaved' or 'concatenated', got {layout!r}"
         )
-    angles = np.arange(length)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
-    waves = np.stack([np.sin(angles), np.cos(angles)], -1 if layout == "interleaved" else 1)
-    return as_tensor(waves.reshape(length, width), as_dtype(dtype))
+    places = iota(shape=(length, width // 2), axis=0).to(float64)  # of any length in one version
+    angles = places / as_tensor(10000 ** (np.arange(0, width, 2) / width))
+    waves = stack([sin(angles), cos(angles)], -1 if layout == "interleaved" else 1)
+    return waves.reshape(length, width).to(as_dtype(dtype))
 
 
 def masked_mean(x: Tensor, padding: Tensor | None = None, dim: int = 1) -> Tensor:

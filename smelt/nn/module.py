@@ -130,7 +130,7 @@ class Module(Convertible, Hooked, Named):
             if unfit is not None:
                 raise unfit from None
         own = type(self).__module__.startswith("smelt.nn.") and not isinstance(error, SmeltError)
-        if own and not passed_through_foreign_code(error.__traceback__):
+        if own and not passed_through_foreign_code(error):
             wrong = explained(type(self).forward, (self, *inputs), options, error)
             raise wrong from error
 

@@ -254,8 +254,8 @@ class Optimizer:
         own = dict(self._named_state())
         given = {key: as_tensor(value) for key, value in state_dict.items()}
         different = {key for key in own.keys() ^ given.keys() if not self._is_optional(key)}
-        problems = [f"{key}: missing" for key in own if key in different]
-        problems += [f"{key}: unexpected" for key in given if key in different]
+        problems = _alike("missing", [key for key in own if key in different])
+        problems += _alike("unexpected", [key for key in given if key in different])
         problems += [
             f"{key}: shape {given[key].shape} in the state_dict, {own[key].shape} in the optimizer"
             for key in own
@@ -263,6 +263,7 @@ class Optimizer:
         ]
         problems += self._out_of_range(own, given)
         if problems:
+            problems += _other_settings(own, given)
             lines = "".join(f"\n  {problem}" for problem in problems)
             raise StateError(f"the state_dict does not fit {type(self).__name__}:{lines}")
         for key in own.keys() & given.keys():
@@ -323,6 +324,28 @@ class Optimizer:
             shown = (name for name in sorted(group) if name not in ("params", "step"))
             lines += [f"    {name}: {_shown(group[name])}" for name in shown]
         return "\n".join([*lines, ")"])
+
+
+def _alike(what: str, keys: Iterable[str]) -> list[str]:
+    """Returns a line for each kind of keys, those of the parameters' moments being one by name."""
+    kinds: dict[str, list[str]] = {}
+    for key in keys:
+        kind = key.rsplit(".", 1)[-1] if key.startswith("state.") else key
+        kinds.setdefault(kind, []).append(key)
+    return [
+        f"{first}{f' and {len(more)} more of the kind' if more else ''}: {what}"
+        for first, *more in kinds.values()
+    ]
+
+
+def _other_settings(own: Mapping[str, Any], given: Mapping[str, Tensor]) -> list[str]:
+    """Returns which of the settings that are Python's have other values."""
+    plain = [key for key, value in own.items() if key in given and not isinstance(value, Tensor)]
+    return [
+        f"{key}: {given[key].item()} in the state_dict, {own[key]} in the optimizer"
+        for key in plain
+        if given[key].size == 1 and given[key].item() != own[key]
+    ]
 
 
 def _full(shape: Shape, start: float, dtype: DType) -> Tensor:

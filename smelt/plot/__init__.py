@@ -15,6 +15,7 @@ from smelt.plot.maps import attention, heatmap
 from smelt.plot.measures import bars, histograms
 from smelt.plot.networks import architecture, network, perceptron, pipeline
 from smelt.plot.points import decision_boundary, sample_variants, samples, scatter
+from smelt.plot.predictions import calibration, predicted_against_true
 from smelt.plot.sequences import encoder_decoder, lstm_cell, unrolled
 from smelt.plot.style import require, save, to_png, to_svg
 from smelt.plot.systems import deadlock, gan, transformer_block
@@ -27,6 +28,7 @@ __all__ = [
     "architecture",
     "attention",
     "bars",
+    "calibration",
     "confusion",
     "contour",
     "curves",
@@ -49,6 +51,7 @@ __all__ = [
     "network",
     "perceptron",
     "pipeline",
+    "predicted_against_true",
     "require",
     "sample_variants",
     "samples",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion"]
 
+LETTER = 0.1  # inches that a letter of the title takes
+
 
 def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
     """Returns a figure of a confusion matrix: hits in blue, mistakes in orange, each with its
@@ -35,7 +37,8 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
             f"confusion: counts {counts.shape} with {len(labels)} names must be square"
         )
     side = 1.6 + 0.46 * len(labels)
-    figure = new_figure(side, side + 0.35)
+    title = _title(counts)
+    figure = new_figure(max(side, 1 + LETTER * len(title)), side + 0.35)
     axes = figure.subplots()
     axes.imshow(_colours(counts))
     for (row, column), count in np.ndenumerate(counts):
@@ -49,7 +52,7 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
     axes.set_xlabel("predicted", color=GREY, fontsize=9)
     axes.set_ylabel("true", color=GREY, fontsize=9)
     bare(axes, spines=())
-    titled(axes, _title(counts))
+    titled(axes, title)
     axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=2)

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import cats, denoise, digits, fashion, mnist
+from smelt.recipes import (
+    cats,
+    denoise,
+    digits,
+    equations,
+    fashion,
+    housing,
+    keywords,
+    mnist,
+    policy,
+    sensors,
+    sentiment,
+    shakespeare,
+    stock,
+    titanic,
+    translate,
+)
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
-    "cats": cats.run,
-    "denoise": denoise.run,
-    "fashion": fashion.run,
     "mnist": mnist.run,
+    "fashion": fashion.run,
+    "cats": cats.run,
+    "shakespeare": shakespeare.run,
+    "sentiment": sentiment.run,
+    "translate": translate.run,
+    "housing": housing.run,
+    "titanic": titanic.run,
+    "stock": stock.run,
+    "denoise": denoise.run,
+    "keywords": keywords.run,
+    "sensors": sensors.run,
+    "policy": policy.run,
+    "equations": equations.run,
 }

@@ -116,6 +116,6 @@ def run(
         figures = {
             "test_accuracy": accuracy,
             "held_out_accuracy": history.epochs[-1].held_out["accuracy"],
-            "seconds_to_99_%": seconds_to(GOAL, history),
+            "seconds_to_99_percent": seconds_to(GOAL, history),
         }
     return Result(figures, history, run_folder.training.update.steps)

@@ -19,12 +19,12 @@ from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
 from smelt.optim import Adam
 from smelt.sklearn.criterion import nonlinearity_of
-from smelt.sklearn.drawing import drawing
 from smelt.sklearn.held_out import Split, held_out_rows
 from smelt.sklearn.routing import Routed, made_of
 from smelt.sklearn.structure import Twin, lent_twin, make_numbers_tensors, trained
 from smelt.sklearn.twin_training import predictions, renumbered, train
 from smelt.tensor import as_tensor
+from smelt.train.drawing import drawing
 from smelt.train.history import Callback, History
 
 __all__ = ["NeuralNet"]

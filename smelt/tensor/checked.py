@@ -18,7 +18,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from types import FunctionType, TracebackType
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -30,12 +30,14 @@ from smelt.tensor.spellings import respelled
 from smelt.tracing.apply import is_tensor
 
 __all__ = [
-    "checked", "checked_flags", "checked_methods", "checked_names", "explained", "misfit",
+    "checked", "checked_flags", "checked_methods", "checked_names", "explained", "mark_foreign",
+    "misfit",
 ]  # fmt: skip
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 Owner = TypeVar("Owner", bound=type)
 
+FOREIGN = "smelt_is_foreign"  # the attribute of an error of another process's that is not Smelt's
 RAW = (
     ArithmeticError,
     AssertionError,
@@ -70,7 +72,7 @@ def checked(
         try:
             return function(*arguments, **options)
         except RAW as error:
-            if isinstance(error, SmeltError) or passed_through_foreign_code(error.__traceback__):
+            if isinstance(error, SmeltError) or passed_through_foreign_code(error):
                 raise
             again = respelled(function, arguments, options) if type(error) is TypeError else None
             if again is None:
@@ -157,13 +159,24 @@ def misfit(
     return None
 
 
-def passed_through_foreign_code(traceback: TracebackType | None) -> bool:
-    """Returns whether an error came up through a function that is not Smelt's, or below it."""
+def passed_through_foreign_code(error: BaseException) -> bool:
+    """Returns whether an error came up through a function that is not Smelt's, or below it; of one
+    that was sent by another process, also whether it did so there.
+    """
+    traceback = error.__traceback__
+    if getattr(error, FOREIGN, False):
+        return True
     while traceback is not None:
         if not is_own(traceback.tb_frame.f_code.co_filename):
             return True
         traceback = traceback.tb_next
     return False
+
+
+def mark_foreign(error: BaseException) -> None:
+    """Notes at an error, which is to be sent to another process, where it came up through."""
+    if passed_through_foreign_code(error):
+        setattr(error, FOREIGN, True)
 
 
 def described(value: Any) -> str:

@@ -41,6 +41,14 @@ _SYNONYMS = (
     ("normalized_shape", "normalized_size"),
     ("correction", "ddof"),
     ("approximate", "approx"),
+    # of CSV files, by pandas and polars
+    ("separator", "sep", "delimiter"),
+    ("nulls", "null_values", "na_values"),
+    ("types", "dtype", "dtypes", "schema_overrides"),
+    ("columns", "usecols"),
+    ("names", "new_columns", "columns"),
+    ("skip_rows", "skiprows"),
+    ("comment", "comment_prefix"),
 )
 _FIRST = ("input", "self", "a", "x", "tensor", "mat1", "obj", "condition", "equation", "theta")
 _SECOND = ("other", "mat2", "vec2", "tensor", "vec", "exponent", "end", "y", "b")
@@ -48,10 +56,21 @@ _SECOND = ("other", "mat2", "vec2", "tensor", "vec", "exponent", "end", "y", "b"
 _INSTEAD = {
     "batch_sampler": "give batch_size, or iterate over batches of your own",
     "byte": "write dtype=",
+    "chunksize": "write iterate_csv(path, batch_size=n)",
+    "converters": "write table.with_columns({name: values})",
+    "index_col": "a Table has no index; the column is one like the others",
+    "keep_default_na": "give nulls=[...]: only an empty field lacks a value by itself",
+    "n_rows": "write read_csv(...)[:n], or iterate_csv for the first rows of a large file",
+    "nrows": "write read_csv(...)[:n], or iterate_csv for the first rows of a large file",
+    "parse_dates": "dates stay text, as they stand in the file",
+    "try_parse_dates": "dates stay text, as they stand in the file",
     "last_epoch": "load the schedule's state with load_state_dict to go on",
     "proj_size": "put an nn.Linear behind the layer",
     "reduce": "write reduction='none'",
     "return_indices": "write F.max_pool without it; torch's max_unpool has no counterpart",
+    "quote_char": 'quotes are "; replace others in the text before',
+    "quotechar": 'quotes are "; replace others in the text before',
+    "skipinitialspace": "strip texts afterwards, table.with_columns({name: values})",
     "scale_grad_by_freq": "scale the gradient with a hook on the weight",
     "size_average": "write reduction='mean' or reduction='sum'",
     "sparse": "gradients are dense; leave it out",
@@ -81,6 +100,23 @@ _OFF = frozenset(
         "scale_grad_by_freq", "sparse", "dtype",
     }
 )  # fmt: skip
+
+
+def _has_header(header: Any) -> bool:
+    """Returns whether there is a header, for pandas' number of its line."""
+    if header not in (None, 0, "infer"):
+        raise ArgumentError(
+            f"header={header!r}: write skip_rows={header!r}, lines above the header"
+        )
+    return header is not None
+
+
+# words for a parameter that has other values
+_MEANT: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "unbiased": ("correction", int),
+    "header": ("has_header", _has_header),
+    "decimal_comma": ("decimal", lambda comma: "," if comma else "."),
+}
 
 
 class Respelled(NamedTuple):
@@ -161,8 +197,9 @@ class _Call:
             self._give(target, value)
         elif keyword == "device":
             check_device(value)
-        elif keyword == "unbiased" and any(p.name == "correction" for p in self.parameters):
-            self.options["correction"] = int(value)
+        elif keyword in _MEANT and any(p.name == _MEANT[keyword][0] for p in self.parameters):
+            meant, of_value = _MEANT[keyword]
+            self.options[meant] = of_value(value)
         elif keyword == "requires_grad":
             self.finish = lambda result: result.requires_grad_(value)
         elif keyword not in _WITHOUT_EFFECT and not self._asks_for_nothing(keyword, value):

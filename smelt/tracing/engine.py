@@ -219,6 +219,7 @@ class _Context(threading.local):
     engine: Engine = EAGER
     began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
+    generator: Any = None  # the default one of this thread, where it has one of its own
     ends: int = 0  # how often a dependence may have ended by itself: in a derivative, an empty loop
 
 
@@ -358,14 +359,32 @@ def _no_numbers(value: Any, array: np.ndarray) -> errors.DTypeError:
             "x.imag"
         )
     if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
-        largest = max((part for part in array.flat if isinstance(part, int)), key=abs)
-        return errors.DTypeError(f"the number {largest} does not fit any integer dtype")
+        largest = max((part for part in array.flat if isinstance(part, int)), key=abs, default=0)
+        if abs(largest) >= 2**63:
+            return errors.DTypeError(f"the number {largest} does not fit any integer dtype")
     name = called_function("")
     hint = "; does a function, such as forward(), end without a return?" if value is None else ""
     return errors.DTypeError(
-        f"{name}{': ' if name else ''}cannot make a tensor of {type(value).__name__}: give a "
-        f"number, nested lists of numbers, a NumPy array or a Tensor{hint}"
+        f"{name}{': ' if name else ''}cannot make a tensor of {type(value).__name__}"
+        f"{_held(value, array)}: give a number, nested lists of numbers, a NumPy array or a "
+        f"Tensor{hint}"
     )
+
+
+def _held(value: Any, array: np.ndarray) -> str:
+    """Returns what an array or a collection holds in the place of numbers, and what to write."""
+    if not array.ndim or not array.size:
+        return ""
+    if array.dtype.kind == "M":
+        return " of dates (write (dates - first) / numpy.timedelta64(1, 'D') for days)"
+    other = next((part for part in array.flat if not isinstance(part, (int, float))), None)
+    if array.dtype.kind == "O" and all(isinstance(part, (int, float)) for part in array.flat):
+        return " of Python's objects (write array.astype(numpy.float32), or numpy.int64)"
+    if other is None or type(other).__name__ in ("NAType", "NaTType"):
+        return " with values missing (fill them in; numpy.array(values, float) makes them nan)"
+    shown = other.item() if isinstance(other, np.generic) else other
+    table = " (as_table takes columns of several kinds)" if hasattr(value, "columns") else ""
+    return f" that holds {shown!r}{table}"
 
 
 def _check_range(array: np.ndarray, dtype: DType) -> None:
@@ -400,8 +419,10 @@ def _element_dtype(value: Any) -> tuple[DType, bool]:
     if isinstance(value, (list, tuple)):
         return _common_element_dtype(value)
     own = getattr(value, "dtype", None)  # of NumPy's numbers and arrays, and of tensors
-    if own is not None:
+    if isinstance(own, (DType, np.dtype)):
         return as_dtype(own), False
+    if own is not None:  # of pandas or polars, whose values NumPy reads
+        return as_dtype(np.asarray(value).dtype), False
     if isinstance(value, (bool, int, float)):
         return number_dtype(value), True
     array = np.asarray(value)  # a range, an array.array, whatever NumPy understands

@@ -55,6 +55,9 @@ class EarlyStopping(Callback):
         """The number of the best epoch, 0 before the first."""
         return self._monitor.epoch
 
+    def _check(self) -> None:
+        self._monitor.check(self.training)
+
     def epoch(self, epoch: Epoch) -> None:
         """Keeps the weights of a better epoch; ends the training when there was none for long.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,8 @@ from smelt.compiler import compile
 from smelt.data import DataLoader
 from smelt.errors import ArgumentError, ShapeError
 from smelt.location import warn
+from smelt.nn.functional import binary_cross_entropy
+from smelt.nn.loss import BCELoss
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
@@ -19,7 +22,14 @@ from smelt.tensor.shaping import cat
 from smelt.tracing.engine import no_grad
 from smelt.train import held_out
 from smelt.train.batch import call, listed, parts, split
-from smelt.train.metrics import Figure, FunctionMetric, Metric, Total, as_metrics
+from smelt.train.metrics import (
+    ClassificationMetric,
+    Figure,
+    FunctionMetric,
+    Metric,
+    Total,
+    as_metrics,
+)
 
 __all__ = ["Function", "evaluate", "evaluating", "evaluator", "predict"]
 
@@ -67,7 +77,8 @@ def evaluate(
         metrics: a dict, name -> metric; a list of metrics; or one alone. A metric is a `Metric`, a
             function (output, target) -> mean over the samples of a batch, or a name: "accuracy",
             "f1", "rmse", ...
-        loss: one more such function, whose figure is called "loss". Without `loss` and `metrics`
+        loss: one more such function, whose figure is called "loss". The outputs for `nn.BCELoss`
+            are probabilities, and metrics read them as such. Without `loss` and `metrics`
             the whole batch is given to the model, which returns the loss.
         batch_size: how many samples are measured at a time, at most. A loader has its own.
 
@@ -152,12 +163,25 @@ def _in_order(data: Any, metrics: Any) -> tuple[Any, Any]:
 
 def _named(metrics: Any, loss: Function | None) -> dict[str, Metric]:
     """Returns all metrics by name, the loss first."""
-    named = as_metrics(metrics)
+    named = {name: _fitting(metric, loss) for name, metric in as_metrics(metrics).items()}
     if loss is not None and "loss" in named:
         raise ArgumentError("evaluate: a metric is called 'loss', and there is a loss; rename one")
     if loss is None and named:
         return named
     return {"loss": FunctionMetric(loss or _returned, "loss"), **named}
+
+
+def _fitting(metric: Metric, loss: Any) -> Metric:
+    """Returns a metric that reads outputs as the loss does: those of binary cross-entropy are
+    probabilities, and no logits.
+    """
+    takes_probabilities = isinstance(loss, BCELoss) or loss is binary_cross_entropy
+    is_reader = isinstance(metric, ClassificationMetric) and not metric.probabilities
+    if not (takes_probabilities and is_reader):
+        return metric
+    reader = copy.copy(metric)
+    vars(reader)["probabilities"] = True
+    return reader
 
 
 def _returned(output: Any, batch: Any) -> Any:
@@ -210,8 +234,14 @@ def predict(
     @compile
     def forward(batch: Any) -> Any:
         several = isinstance(batch, (tuple, list)) and len(batch) > 1
-        inputs = split(batch)[0] if has_target or (has_target is None and several) else parts(batch)
-        return tree.map(as_tensor, call(model, *inputs))
+        leaves_out = has_target or (has_target is None and several)
+        inputs = split(batch)[0] if leaves_out else parts(batch)
+        try:
+            return tree.map(as_tensor, call(model, *inputs))
+        except TypeError as error:  # of arguments that are missing, or too many
+            if several:
+                error.add_note(_LEFT_OUT if leaves_out else _GIVEN)
+            raise
 
     if isinstance(data, DataLoader) and data.shuffle:
         raise ArgumentError(
@@ -224,6 +254,16 @@ def predict(
         if not outputs:
             raise ArgumentError("predict: there are no samples")
         return tree.map(_joined, *outputs)
+
+
+_LEFT_OUT = (
+    "predict has left out the last part of the batch, as the target; if it is an input, say "
+    "has_target=False"
+)
+_GIVEN = (
+    "predict has given the model all parts of the batch as inputs; if the last one is the target, "
+    "say has_target=True"
+)
 
 
 def _joined(*outputs: Tensor) -> Tensor:

@@ -12,15 +12,19 @@ import numpy as np
 
 from smelt import tree
 from smelt.compiler.frontend.minibatches import shuffled_rows
-from smelt.data import DataLoader, Dataset, IterableDataset, Table, TensorDataset
-from smelt.data.table import as_table
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.compiler.runtime.batches import with_whole_rows
+from smelt.data import DataLoader
+from smelt.errors import ArgumentError, DTypeError
 from smelt.random import Generator, get_rng_state, randint, set_rng_state
 from smelt.tensor import Tensor, as_tensor
+from smelt.tracing.engine import array_of
 from smelt.train.batch import listed
+from smelt.train.source import source_of, without_names
 from smelt.train.step import Update
 
-__all__ = ["Feed", "Pass", "feed_of"]
+__all__ = ["BATCH", "Feed", "Pass", "feed_of"]
+
+BATCH = 64  # samples a batch, where nobody says how many
 
 
 @dataclass(slots=True)
@@ -45,7 +49,13 @@ class Pass:
 
 
 class Feed(ABC):
-    """Gives the batches of passes over some data to the updates of a model."""
+    """Gives the batches of passes over some data to the updates of a model.
+
+    Attributes:
+        is_stepping: whether a step was begun and not ended; so it stays where one has failed.
+    """
+
+    is_stepping: bool = False
 
     @property
     @abstractmethod
@@ -71,11 +81,11 @@ class Feed(ABC):
         """Makes the next batch the one at a place."""
 
     @abstractmethod
-    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+    def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
         """Makes steps, at most so many, and none beyond the end of the pass; moves the place on.
 
-        Returns:
-            float64 of shape (n,): the losses of the steps made; fewer than `steps` at the end.
+        Yields:
+            The losses of the steps made, one or many at a time; fewer than `steps` at the end.
         """
 
     def close(self) -> None:  # noqa: B027  arrays hold nothing
@@ -93,7 +103,8 @@ class MemoryFeed(Feed):
     """
 
     def __init__(self, data: Any, batch_size: int, shuffle: bool, drop_last: bool) -> None:
-        self.arrays, self.structure = tree.flatten(data)
+        arrays, self.structure = tree.flatten(data)
+        self.arrays = [_with_whole_rows(x) for x in arrays]
         self.samples = len(self.arrays[0])
         self._size, self.shuffle = batch_size, shuffle
         self.rows = self.samples - (self.samples % batch_size if drop_last else 0)
@@ -115,10 +126,11 @@ class MemoryFeed(Feed):
             (order,) = shuffled_rows(self.samples, Generator(place.seed))
             self._order = order[: self.rows]
 
-    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+    def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
         """Makes steps; those by one batch each are one native call."""
         batches = min(steps * update.accumulate, self.batches - place.done)
         rows = self._order[place.done * self._size : (place.done + batches) * self._size]
+        self.is_stepping = True
         if update.accumulate == 1 and batches:
             step = update.compiled(self.structure)
             losses = step.over(*self.arrays, batch_size=self._size, order=rows).numpy()
@@ -126,10 +138,11 @@ class MemoryFeed(Feed):
             every = np.array_split(rows, range(self._size, len(rows), self._size))
             first = range(0, batches, update.accumulate)
             groups = [map(self._batch, every[n : n + update.accumulate]) for n in first]
-            losses = [update.by_several(list(group)) for group in groups]
+            losses = np.asarray([update.by_several(list(group)) for group in groups])
+        self.is_stepping = False
         place.done += batches
         place.is_over = place.done >= self.batches
-        return np.asarray(losses, np.float64)
+        yield losses
 
     def _batch(self, rows: np.ndarray) -> Any:
         return tree.unflatten(self.structure, [x[as_tensor(rows)] for x in self.arrays])
@@ -194,24 +207,25 @@ class LoaderFeed(Feed):
             for _ in itertools.islice(self._pass, count):
                 pass
 
-    def run(self, update: Update, place: Pass, steps: int) -> np.ndarray:
+    def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
         """Makes steps by the loader's batches, one after the other."""
-        losses: list[float] = []
-        while len(losses) < steps:
+        for _ in range(steps):
             group = [_tensors(batch) for batch in itertools.islice(self._pass, update.accumulate)]
             if not group:
                 place.is_over = True
                 break
+            self.is_stepping = True
             if update.accumulate == 1:
                 leaves, structure = tree.flatten(group[0])
-                losses.append(float(update.compiled(structure)(*leaves)))
+                loss = float(update.compiled(structure)(*leaves))
             else:
-                losses.append(update.by_several(group))
+                loss = update.by_several(group)
+            self.is_stepping = False
             place.done += len(group)
-            if place.done == self.batches:
-                place.is_over = True
+            place.is_over = place.done == self.batches
+            yield loss
+            if place.is_over:
                 break
-        return np.asarray(losses, np.float64)
 
     def close(self) -> None:
         """Stops the loader's workers."""
@@ -224,7 +238,7 @@ class LoaderFeed(Feed):
 def feed_of(
     data: Any,
     *,
-    batch_size: int,
+    batch_size: int | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
     target: str | Sequence[str] | None = None,
@@ -232,9 +246,8 @@ def feed_of(
     """Returns the feed of whatever a user trains on.
 
     Args:
-        data: tensors or arrays (n, ...) in a tuple, the target last, also nested; a TensorDataset;
-            a Table; a dataset; a DataLoader or another iterable of batches.
-        batch_size: samples a batch; not of a loader, which has its own.
+        data: what `source_of` takes, or a Table.
+        batch_size: samples a batch, 64 or all when None; not of a loader, which has its own.
         shuffle: whether each pass has an order of its own; not of a loader.
         drop_last: whether a smaller last batch is left out; not of a loader.
         target: the columns of a table to predict.
@@ -243,74 +256,47 @@ def feed_of(
         ArgumentError: the data are none of these, or empty, or smaller than a batch.
         ShapeError: arrays differ in their first extents.
     """
-    data = without_names(data, target)
-    if isinstance(data, TensorDataset):
-        data = data.tensors
-    if isinstance(data, (tuple, dict)):
-        _check_batch(batch_size, _common_rows(data))
-        return MemoryFeed(tree.map(as_tensor, data), batch_size, shuffle, drop_last)
-    if isinstance(data, IterableDataset):
-        return LoaderFeed(DataLoader(data, batch_size, drop_last=drop_last), is_own=True)
-    if isinstance(data, DataLoader) or not hasattr(data, "__getitem__"):
-        if not hasattr(data, "__iter__"):
-            raise ArgumentError(
-                f"fit: cannot train on a {type(data).__name__}; give a tuple of arrays, a Table, a "
-                "dataset or a DataLoader"
-            )
-        if iter(data) is data:
-            raise ArgumentError(
-                f"fit: a {type(data).__name__} can be read once only; give something that can be "
-                "iterated over for every pass, such as a DataLoader or a list"
-            )
-        return LoaderFeed(data)
-    _check_batch(batch_size, len(data))
-    return LoaderFeed(DataLoader(data, batch_size, shuffle, drop_last), is_own=True)
+    source = source_of(without_names(data, target), "fit")
+    if batch_size is None:
+        # a list of arrays, meant as a tuple, shall not become a batch of two samples
+        few = source.samples if source.samples and not isinstance(source.data, list) else BATCH
+        batch_size = min(BATCH, few)
+    if source.samples is not None:
+        _check_batch(batch_size, source.samples)
+    match source.kind:
+        case "arrays":
+            return MemoryFeed(source.data, batch_size, shuffle, drop_last)
+        case "samples":
+            loader = DataLoader(source.data, batch_size, shuffle, drop_last)
+        case "stream":
+            loader = DataLoader(source.data, batch_size, drop_last=drop_last)
+        case "batches":
+            _check_again(source.data)
+            return LoaderFeed(source.data)
+    return LoaderFeed(loader, is_own=True)
 
 
-def without_names(data: Any, target: str | Sequence[str] | None) -> Any:
-    """Returns a table as the data set of its columns; other data as they are.
-
-    Raises:
-        ArgumentError: a table without a target, or a target without a table.
-    """
-    if isinstance(data, Table) and target is None:
-        raise ArgumentError("fit: say which column of the table to predict, as target='price'")
-    if target is None:
-        return data
-    if isinstance(data, (tuple, list, dict, Dataset, IterableDataset, DataLoader)):
-        raise ArgumentError("fit: target= names columns of a table; other data hold their target")
-    table = as_table(data)
-    targets = [target] if isinstance(target, str) else list(target)
-    text = [name for name in table.text if name not in targets]
-    if text:
+def _check_again(batches: Iterable[Any]) -> None:
+    if iter(batches) is batches:
         raise ArgumentError(
-            f"fit: columns of the table hold text: {', '.join(map(repr, text))}; make numbers of "
-            "them by data.Preprocessing, or leave them out by table.drop(...)"
+            f"fit: a {type(batches).__name__} can be read once only; give something that can be "
+            "iterated over for every pass, such as a DataLoader or a list"
         )
-    return table.dataset(target)
-
-
-def _common_rows(data: Any) -> int:
-    leaves, _ = tree.flatten(data)
-    for leaf in leaves:
-        if not isinstance(leaf, (Tensor, np.ndarray)):
-            raise ArgumentError(
-                f"fit: a tuple of data holds arrays, and this one a {type(leaf).__name__}"
-            )
-    shapes = [tuple(leaf.shape) for leaf in leaves]
-    if () in shapes or len({shape[0] for shape in shapes}) != 1:
-        raise ShapeError(f"fit: arrays need the same number of rows, got shapes {shapes}")
-    return int(shapes[0][0])
 
 
 def _check_batch(batch_size: int, samples: int) -> None:
-    if not samples:
-        raise ArgumentError("fit: the data are empty")
     if not 1 <= batch_size <= samples:
         raise ArgumentError(
             f"fit: batch_size={batch_size} must lie between 1 and the {samples} samples of the data"
             " (arrays are given in a tuple, as (x, y); a list is one sample after the other)"
         )
+
+
+def _with_whole_rows(x: Tensor) -> Tensor:
+    """Returns a tensor that native calls read as it lies, so that they do not copy it each time."""
+    data = array_of(x)
+    whole = with_whole_rows(data)
+    return x if whole is data else Tensor(whole, x.dtype)
 
 
 def _tensors(batch: Any) -> Any:

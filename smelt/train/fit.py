@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from smelt.data import DataLoader
+from smelt.data.dataset import require_same_classes
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
@@ -14,13 +15,16 @@ from smelt.optim.lr_scheduler import OneCycleLR
 from smelt.optim.swa_utils import AveragedModel
 from smelt.random import manual_seed
 from smelt.tensor.checked import checked, described
-from smelt.train.feed import feed_of, without_names
+from smelt.train.beside import BesideValidation, check_beside
+from smelt.train.feed import BATCH, feed_of
 from smelt.train.history import Callback, History
 from smelt.train.interrupt import terminable
 from smelt.train.loop import Loop
+from smelt.train.precision import precision_of
 from smelt.train.progress import is_progress
 from smelt.train.progress import progress as shown_progress
 from smelt.train.run import RunFolder, read_checkpoint
+from smelt.train.source import split_off, without_names
 from smelt.train.step import Loss, Optimizer, Scheduler, Update, goes_by_step
 from smelt.train.training import Training
 from smelt.train.validation import validation_of
@@ -28,6 +32,7 @@ from smelt.train.validation import validation_of
 __all__ = ["fit"]
 
 Location = str | os.PathLike[str]
+SHOWN = 4  # names of parameters in a message
 
 
 @checked
@@ -46,11 +51,13 @@ def fit(
     target: str | Sequence[str] | None = None,
     validation: Any = None,
     metrics: Any = None,
+    background_validation: bool = False,
     scheduler: Scheduler | None = None,
     scheduler_interval: Literal["step", "epoch"] | None = None,
     max_grad_norm: float | None = None,
     accumulate: int = 1,
     averaged: AveragedModel | None = None,
+    precision: Any = None,
     callbacks: Sequence[Callback] = (),
     run: RunFolder | Location | None = None,
     resume: bool | Location = False,
@@ -74,14 +81,20 @@ def fit(
         epochs: passes over the data, or, with `steps_per_epoch`, so many steps each.
         steps: how many steps in all, in the place of `epochs`, or at most.
         steps_per_epoch: steps between two validations, where that shall not be a pass.
-        batch_size: samples a batch, 64 when None; a loader has its own.
+        batch_size: samples a batch, 64 (or all, if there are fewer) when None; a loader has its
+            own.
         shuffle: whether each pass has an order of its own, drawn from the default generator; True
             when None. A loader has its own.
         drop_last: whether a last batch that is smaller than the others is left out.
         target: the columns of a table to predict.
-        validation: held-out data, of the same kinds; or a function without arguments that returns
+        validation: held-out data, of the same kinds; a share such as 0.2, which is split off the
+            data at random, always the same samples; or a function without arguments that returns
             name -> value.
         metrics: what is measured on held-out data besides the loss: name -> metric.
+        background_validation: whether a thread measures an epoch while the next one is trained, by
+            a copy of the weights; loss and metrics must not read the model themselves. Callbacks
+            are told of an epoch after the steps of the next one, with the model as it was measured;
+            who stops the training then stops it after that one.
         scheduler: changes the learning rate; a ReduceLROnPlateau looks at the held-out loss (that
             of the training data where there is none) after each epoch.
         scheduler_interval: whether it goes on after each "step" or each "epoch"; None: by the
@@ -89,6 +102,9 @@ def fit(
         max_grad_norm: the longest that the gradient of all parameters together may be.
         accumulate: batches over which the gradients of one step are averaged.
         averaged: takes the weights into its average after each step, and is what is validated.
+        precision: "bfloat16" lets the model compute with copies of its parameters and inputs in 16
+            bits, and keep activations so. Parameters, gradients, moments and loss stay float32, and
+            so does what is validated and saved. It needs a `loss`.
         callbacks: whom to tell.
         run: a folder, or RunFolder, in which the training is kept.
         resume: True goes on from where the training in `run` was left; a path from a checkpoint or
@@ -120,26 +136,39 @@ def fit(
         (1.0, 50)
     """
     _check(model, epochs, steps, steps_per_epoch, accumulate)
-    _check_parts(loss, optimizer, scheduler, callbacks)
+    _check_parts(model, loss, optimizer, scheduler, callbacks)
     if isinstance(data, DataLoader):
         _check_loader(batch_size=batch_size, shuffle=shuffle)
-    batch_size = 64 if batch_size is None else batch_size
+    require_same_classes("fit", data, validation)
     shuffle = shuffle is not False
     if seed is not None:
         manual_seed(seed)
     interval = scheduler_interval or ("step" if isinstance(scheduler, OneCycleLR) else "epoch")
     per_step = scheduler if goes_by_step(scheduler, interval) else None
-    update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate)
+    stored = precision_of(precision)
+    update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored)
+    if isinstance(validation, float):
+        data, validation = split_off(without_names(data, target), validation, "fit")
+        target = None
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
     if validation is not None and not callable(validation):
         validation = without_names(validation, target)
-    validate, better = validation_of(averaged or model, loss, validation, metrics)
+    measured = model if averaged is None else averaged
+    validated = validation_of(measured, loss, validation, metrics)
+    beside = None
+    if background_validation:
+        check_beside(data, validation, scheduler)
+        make = lambda model, data: validation_of(model, loss, data, metrics).measure  # noqa: E731
+        part = "model" if averaged is None else "averaged"
+        beside = BesideValidation(measured, part, validation, make)
     plan = {
-        "batch_size": batch_size,
+        "batch_size": BATCH if batch_size is None else batch_size,
         "shuffle": shuffle,
         "drop_last": drop_last,
         "accumulate": accumulate,
         "batches": feed.batches,
+        "precision": None if stored is None else stored.name,
+        "background_validation": background_validation or None,
     }
     told = [*callbacks]
     if run is not None and not isinstance(run, RunFolder):
@@ -149,10 +178,12 @@ def fit(
         told.append(run)  # after the others: a checkpoint has what they have learned by now
     if progress and not any(map(is_progress, told)):
         told.append(shown_progress())
-    training = Training(update, feed, None if per_step else scheduler, told, plan, better)
+    by_epoch = None if per_step else scheduler
+    better, figures = validated.higher_is_better, validated.figures
+    training = Training(update, feed, by_epoch, told, plan, better, figures)
     if resume is not False:
         training.load_state_dict(read_checkpoint(_source(run, resume)))
-    loop = Loop(training, epochs, steps, steps_per_epoch, validate, run)
+    loop = Loop(training, epochs, steps, steps_per_epoch, validated.measure, run, beside)
     model.train()
     with terminable():
         loop.train()
@@ -182,7 +213,7 @@ def _check(
             raise ArgumentError(f"fit: {name}={value!r} must be a whole number, at least {least}")
 
 
-def _check_parts(loss: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
+def _check_parts(model: Module, loss: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
     """Raises for what is no loss, optimizer, schedule or callback, and for parts that do not belong
     together.
     """
@@ -201,6 +232,7 @@ def _check_parts(loss: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> N
             f"fit: the scheduler is the class {scheduler.__name__}; give one that is made of the "
             "optimizer"
         )
+    _check_held(model, optimizer)
     if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ArgumentError(
             "fit: the scheduler changes the rates of another optimizer; make it of the one that "
@@ -214,6 +246,23 @@ def _check_parts(loss: Any, optimizer: Any, scheduler: Any, callbacks: Any) -> N
                 f"fit: {described(callback)} among the callbacks is none; give objects of "
                 "subclasses of train.Callback"
             )
+
+
+def _check_held(model: Module, optimizer: Any) -> None:
+    """Raises for an optimizer that would change nothing of the model."""
+    groups = getattr(optimizer, "param_groups", None)  # of Smelt's; one of a user's may have none
+    learned = {name: own for name, own in model.named_parameters() if own.requires_grad}
+    if groups is None or not learned:
+        return
+    held = {id(own) for group in groups for own in group["params"]}
+    if held.isdisjoint(map(id, learned.values())):
+        first, more = list(learned)[:SHOWN], len(learned) - SHOWN
+        names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
+        raise ArgumentError(
+            f"fit: the optimizer holds none of the model's parameters ({names}), so that none "
+            "would be trained; make it of this model's: "
+            f"optim.{type(optimizer).__name__}(model.parameters())"
+        )
 
 
 def _check_loader(**settings: Any) -> None:

@@ -34,11 +34,18 @@ class HeldFile:
         self.release = weakref.finalize(self, os.close, number)
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if content is not None:
-                os.write(number, content)
+            _write(number, content or b"")
         except BlockingIOError:
             self.release()
             raise FileError(f"{path.parent}: another training is at work in this folder") from None
         except OSError as error:
+            if content is not None:
+                path.unlink(missing_ok=True)  # made a moment ago, and not whole
             self.release()
-            raise FileError(f"{path.parent}: cannot be written ({error.strerror})") from None
+            raise FileError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _write(number: int, content: bytes) -> None:
+    """Writes all of a content; a system may take less than it is given."""
+    while content:
+        content = content[os.write(number, content) :]

@@ -141,6 +141,9 @@ class Callback:
                     "step, epoch and end"
                 )
 
+    def _check(self) -> None:
+        """Raises, before anything has begun, what would else be raised after the first epoch."""
+
     def start(self, epochs: int) -> None:
         """The training of so many epochs, counted from the first, begins or goes on."""
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from smelt.errors import ArgumentError
 from smelt.train.history import Epoch
+from smelt.train.metrics.named import BY_NAME, near_figure
 from smelt.train.training import Training
 
 __all__ = ["Monitor"]
@@ -50,11 +51,26 @@ class Monitor:
         """
         figures = {**epoch.held_out, "train_loss": epoch.loss}
         if self.name not in figures:
-            hint = "" if epoch.held_out else "; give fit validation data for figures of held-out"
-            raise ArgumentError(
-                f"monitor={self.name!r}: the epochs have {', '.join(figures)} only{hint}"
-            )
+            raise self._unknown(list(figures))
         return figures[self.name]
+
+    def check(self, training: Training) -> None:
+        """Raises ArgumentError, before the first step, for a figure that will not be measured."""
+        if training.figures is None:
+            return
+        known = [*training.figures, "train_loss"]
+        # a metric may have several figures, `name_part`, which are known when it is measured
+        is_part = any(self.name.startswith(f"{one}_") for one in known)
+        if self.name not in known and (self.name in BY_NAME or not is_part):
+            raise self._unknown(known)
+
+    def _unknown(self, figures: list[str]) -> ArgumentError:
+        hint = near_figure(self.name, figures)
+        if not hint and figures == ["train_loss"]:
+            hint = "; give fit validation data for figures of held-out"
+        return ArgumentError(
+            f"monitor={self.name!r}: the epochs have {', '.join(figures)} only{hint}"
+        )
 
     def improves(self, epoch: Epoch, training: Training) -> bool:
         """Returns whether an epoch is better than all before, and remembers it if so."""

@@ -50,6 +50,9 @@ class RunFolder(Callback):
         mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
         save_every: seconds of training that a crash may cost.
 
+    Attributes:
+        saved_step: the step of the last checkpoint.
+
     Raises:
         ArgumentError: JSON cannot say `config`, or `mode` is neither.
         FileError: the folder cannot be written, or holds a run already, or, with `resume`, none.
@@ -77,12 +80,17 @@ class RunFolder(Callback):
         self._monitor = None if monitor is None else Monitor(monitor, mode)
         self._config = json_text("RunFolder", config or {}, indent=2)
         self._saved = time.monotonic()
+        self.saved_step = 0
 
     def _taken(self) -> FileError:
         return FileError(
             f"{self.path}: holds a run already; choose another folder, or go on with that run by "
             "resume=True (of fit, and of RunFolder where you make one)"
         )
+
+    def _check(self) -> None:
+        if self._monitor is not None:
+            self._monitor.check(self.training)
 
     def start(self, epochs: int) -> None:
         """Writes the settings, the first weights, and metrics without a line; of a run that goes on
@@ -93,8 +101,20 @@ class RunFolder(Callback):
         """
         content = None if self.resume else f"{self._config}\n".encode()
         self._held = HeldFile(self.path / CONFIG, content)
+        try:
+            self._write_first()
+        except BaseException:
+            if not self.resume:  # nothing is kept yet, and the folder shall be free
+                for name in FILES:
+                    (self.path / name).unlink(missing_ok=True)
+            self._held.release()
+            raise
+
+    def _write_first(self) -> None:
+        """Writes what is there before the first step; from then on there is a whole state."""
         if not self.resume:
             self._save_weights()
+            self.save_checkpoint()
         rows = [epoch.row() for epoch in self.training.history.epochs] if self._is_told else []
         lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
         write_bytes(self.path / METRICS, lines.encode())
@@ -109,6 +129,7 @@ class RunFolder(Callback):
         """Writes all that `fit` needs to go on from this step."""
         if self._is_told:
             save(self.training.state_dict(), self.path / CHECKPOINT)
+            self.saved_step = self.training.step
         self._saved = time.monotonic()
 
     def _save_weights(self) -> None:
@@ -136,8 +157,10 @@ class RunFolder(Callback):
             if self._monitor is None or self._monitor.best is None:
                 self._save_weights()
         finally:
-            self.metrics.close()
-            self._held.release()
+            try:
+                self.metrics.close()
+            finally:
+                self._held.release()
 
     def state_dict(self) -> dict[str, Any]:
         """Returns which epoch was the best so far."""

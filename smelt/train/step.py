@@ -11,13 +11,16 @@ import numpy as np
 from smelt import tree
 from smelt.compiler import compile
 from smelt.deprecated import renamed_argument
+from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ShapeError
 from smelt.nn.module import Module
+from smelt.nn.rounding import rounded_parameters
 from smelt.optim.clip import clip_grad_norm_
 from smelt.optim.lr_scheduler import ReduceLROnPlateau
 from smelt.optim.swa_utils import AveragedModel
 from smelt.tensor import Tensor
 from smelt.train.batch import call, parts, split
+from smelt.train.precision import precision_of, rounded, widened
 
 __all__ = ["Optimizer", "Scheduler", "Update", "goes_by_step", "training_step"]
 
@@ -63,6 +66,7 @@ def training_step(
     *,
     max_grad_norm: float | None = None,
     averaged: AveragedModel | None = None,
+    precision: Any = None,
 ) -> Any:
     """Returns the compiled step `(*batch) -> loss`: forward, gradient, optimizer and schedule.
 
@@ -75,8 +79,20 @@ def training_step(
         scheduler: goes one step on after each step of the optimizer.
         max_grad_norm: the longest that the gradient of all parameters together may be.
         averaged: takes the weights into its average after each step.
+        precision: "bfloat16" stores what the model computes in 16 bits, as in `fit`.
+
+    Raises:
+        ArgumentError: another `precision`, or one without a loss.
     """
-    update = Update(model, loss, optimizer, scheduler, max_grad_norm, averaged)
+    update = Update(
+        model,
+        loss,
+        optimizer,
+        scheduler,
+        max_grad_norm,
+        averaged,
+        precision=precision_of(precision),
+    )
 
     @compile
     def step(*batch: Any) -> Tensor:
@@ -91,6 +107,10 @@ class Update:
 
     Attributes:
         accumulate: over how many batches the gradients of one step are averaged.
+        precision: the dtype in which the model keeps what it computes; None: as it comes.
+
+    Raises:
+        ArgumentError: `precision` without a loss.
     """
 
     model: Module
@@ -100,7 +120,15 @@ class Update:
     max_grad_norm: float | None = None
     averaged: AveragedModel | None = None
     accumulate: int = 1
+    precision: DType | None = None
     _compiled: dict[Any, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.precision is not None and self.loss is None:
+            raise ArgumentError(
+                f"fit: precision={self.precision.name!r} needs a loss of (output, target); what "
+                "the model computes is rounded to three digits"
+            )
 
     def by(self, batch: Any) -> Tensor:
         """Makes one step by one batch; returns its loss."""
@@ -151,7 +179,7 @@ class Update:
             value = call(self.model, *parts(batch))
         else:
             inputs, target = split(batch)
-            value = self.loss(call(self.model, *inputs), target)
+            value = self.loss(self._output(inputs), target)
         if not isinstance(value, Tensor):
             who = "the model, as loss is None," if self.loss is None else "the loss"
             raise ArgumentError(f"fit: {who} must return a Tensor, got {type(value).__name__}")
@@ -160,6 +188,14 @@ class Update:
                 f"fit: the loss must be one number, got shape {value.shape}; end it with .mean()"
             )
         return value
+
+    def _output(self, inputs: tuple[Any, ...]) -> Any:
+        """Returns what the model makes of inputs; by way of `precision` it is float32 again."""
+        if self.precision is None:
+            return call(self.model, *inputs)
+        with rounded_parameters(self.model, self.precision):
+            output = call(self.model, *rounded(inputs, self.precision))
+        return widened(output, self.precision)
 
     def _gather(self, batch: Any) -> Tensor:
         """Adds the gradients of a batch to those that are there; returns its loss."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,28 @@ from smelt.train.feed import Feed, Pass
 from smelt.train.history import Callback, Epoch, History
 from smelt.train.step import Scheduler, Update
 
-__all__ = ["Training"]
+__all__ = ["OpenEpoch", "Training"]
 
 FORMAT = 1
+WEIGHTS = ("model", "averaged")  # the parts that are measured
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpoch:
+    """An epoch whose steps are made and whose figures are not known yet.
+
+    Attributes:
+        number: counted from 1.
+        loss: mean over its steps.
+        seconds: how long these took.
+        weights: copies of what the model, and its average, held at its end: part -> name -> Tensor;
+            none where it is measured before the next step.
+    """
+
+    number: int
+    loss: float
+    seconds: float
+    weights: dict[str, dict[str, Any]]
 
 
 class Training:
@@ -34,13 +55,16 @@ class Training:
         callbacks: whom to tell; what they remember is part of the training.
         plan: what must be the same for a training to go on from another one's state.
         higher_is_better: of the figures of held-out data, as far as it is known.
+        figures: the names of what is measured on held-out data; None where that is not known.
 
     Attributes:
         place: in the data; None before the first step.
         step: how many steps were made.
-        losses: of the steps since the last finished epoch.
+        losses: of the steps since the end of the last epoch.
+        loss_sum: their sum; how it is rounded depends on how many steps a call made.
         seconds: how long these steps took.
         history: the finished epochs.
+        open_epoch: the one after them, where it is measured while the next one is trained.
     """
 
     def __init__(
@@ -51,15 +75,20 @@ class Training:
         callbacks: Sequence[Callback],
         plan: Mapping[str, Any],
         higher_is_better: Mapping[str, bool],
+        figures: Sequence[str] | None = None,
     ) -> None:
         self.update, self.feed, self.scheduler = update, feed, scheduler
         self.callbacks = list(callbacks)
+        self.figures = figures
         self.plan, self.higher_is_better = dict(plan), dict(higher_is_better)
         self.place: Pass | None = None
         self.step = 0
         self.losses: list[float] = []
+        self.loss_sum = 0.0
         self.seconds = 0.0
         self.history = History()
+        self.open_epoch: OpenEpoch | None = None
+        self._present: dict[str, Any] = {}  # states of parts that hold an earlier epoch's just now
         for callback in callbacks:
             callback.training = self
 
@@ -69,25 +98,77 @@ class Training:
         if self.place is None or self.place.is_over:
             self.place = self.feed.begin(0 if self.place is None else self.place.number + 1)
             self.feed.go_to(self.place)
-        losses = self.feed.run(self.update, self.place, steps)
+        before = len(self.losses)
+        try:
+            for losses in self.feed.run(self.update, self.place, steps):
+                self.losses.extend(np.ravel(losses).tolist())
+        finally:  # what was made before the data failed is made
+            made = np.asarray(self.losses[before:], np.float64)
+            self.step += len(made)
+            self.loss_sum += float(made.sum())
+            self.seconds += time.perf_counter() - start
         if not self.place.done:
             raise ArgumentError("fit: the data gave no batch")
-        self.step += len(losses)
-        self.losses.extend(losses.tolist())
-        self.seconds += time.perf_counter() - start
-        return losses
+        return made
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last step was made to its end, by a loss that is finite."""
+        return not self.feed.is_stepping and bool(np.isfinite(self.losses).all())
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained, with the one whose figures are not known yet."""
+        return len(self.history.epochs) + (self.open_epoch is not None)
+
+    def close_epoch(self, keep: bool = False) -> OpenEpoch:
+        """Ends an epoch after its last step; returns it.
+
+        Args:
+            keep: whether it is measured later, so that its weights are to be kept.
+        """
+        if self.scheduler is not None and not isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step()
+        loss = float(np.mean(self.losses))
+        weights = {name: _copy_of(part) for name, part in self._measured().items()} if keep else {}
+        self.open_epoch = OpenEpoch(self.epochs + 1, loss, self.seconds, weights)
+        self.losses, self.loss_sum, self.seconds = [], 0.0, 0.0
+        return self.open_epoch
 
     def finish_epoch(self, held_out: dict[str, float]) -> Epoch:
-        """Ends an epoch with the figures of held-out data; returns it."""
-        number, loss = len(self.history.epochs) + 1, float(np.mean(self.losses))
+        """Gives the epoch that was closed its figures on held-out data; returns it."""
+        assert self.open_epoch is not None
+        done, self.open_epoch = self.open_epoch, None
         if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(held_out.get("loss", loss))
-        elif self.scheduler is not None:
-            self.scheduler.step()
-        epoch = Epoch(number, loss, held_out, self.seconds)
+            self.scheduler.step(held_out.get("loss", done.loss))
+        epoch = Epoch(done.number, done.loss, held_out, done.seconds)
         self.history.epochs.append(epoch)
-        self.losses, self.seconds = [], 0.0
         return epoch
+
+    @contextmanager
+    def weights_of(self, epoch: OpenEpoch) -> Iterator[None]:
+        """Within the block the model, and its average, hold the weights that an epoch ended with.
+        What is saved of the training meanwhile is its present state all the same.
+
+        Raises:
+            StateError: the block has changed them, which would be lost.
+        """
+        parts = {name: self._parts()[name] for name in epoch.weights}
+        present = {name: _copy_of(part) for name, part in parts.items()}
+        try:
+            self._present = present
+            for name, part in parts.items():
+                part.load_state_dict(epoch.weights[name])
+            yield
+            if any(_differ(part.state_dict(), epoch.weights[name]) for name, part in parts.items()):
+                raise StateError(
+                    "a callback has changed the model after an epoch, and the next epoch was "
+                    "trained meanwhile; train without background_validation"
+                )
+        finally:
+            for name, part in parts.items():
+                part.load_state_dict(present[name])
+            self._present = {}
 
     # --- keeping --------------------------------------------------------------------------------
 
@@ -101,6 +182,10 @@ class Training:
             "averaged": update.averaged,
         }
         return {name: part for name, part in named.items() if part is not None}
+
+    def _measured(self) -> dict[str, Any]:
+        """Returns the parts that callbacks find as they were when an epoch ended."""
+        return {name: part for name, part in self._parts().items() if name in WEIGHTS}
 
     def _remembering(self) -> dict[str, Callback]:
         """Returns the callbacks that have something to remember, by class and, of several, number;
@@ -117,12 +202,16 @@ class Training:
     def _moment(self) -> dict[str, Any]:
         """Returns all but the past: what the next step depends on."""
         return {
-            "parts": {name: part.state_dict() for name, part in self._parts().items()},
+            "parts": {
+                name: self._present.get(name) or part.state_dict()
+                for name, part in self._parts().items()
+            },
             "generator": get_rng_state(),
             "place": None if self.place is None else _by_name(self.place),
             "step": self.step,
             "seconds": self.seconds,
             "losses": np.asarray(self.losses, np.float64),
+            "open_epoch": None if self.open_epoch is None else _by_name(self.open_epoch),
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -132,6 +221,7 @@ class Training:
         remembered = {name: part.state_dict() for name, part in self._remembering().items()}
         return {
             "format": FORMAT,
+            "kinds": {name: type(part).__name__ for name, part in self._parts().items()},
             "plan": self.plan,
             **self._moment(),
             "callbacks": remembered,
@@ -161,16 +251,21 @@ class Training:
 
     def snapshot(self) -> dict[str, Any]:
         """Returns the present moment in memory of its own, for `restore`."""
-        return tree.map(
-            lambda leaf: _copied(leaf) if isinstance(leaf, Tensor) else leaf, self._moment()
-        )
+        moment = self._moment()
+        open_epoch = moment.pop("open_epoch")  # holds copies that nobody changes
+        own = tree.map(lambda leaf: _copied(leaf) if isinstance(leaf, Tensor) else leaf, moment)
+        return {**own, "open_epoch": open_epoch}
 
     def restore(self, moment: Mapping[str, Any]) -> None:
         """Goes back to a moment of this training; epochs and callbacks stay as they are."""
         for name, part in self._parts().items():
             part.load_state_dict(moment["parts"][name])
         self.step, self.seconds = moment["step"], moment["seconds"]
+        self.feed.is_stepping = False
         self.losses = np.asarray(moment["losses"]).tolist()
+        self.loss_sum = math.fsum(self.losses)
+        open_epoch = moment.get("open_epoch")  # older files have none
+        self.open_epoch = None if open_epoch is None else OpenEpoch(**open_epoch)
         self.place = None if moment["place"] is None else Pass(**moment["place"])
         if self.place is not None:  # also at its end: the next pass is drawn behind it
             self.feed.go_to(self.place)
@@ -185,6 +280,13 @@ class Training:
                     f"the training had the {kind} {_listed(state[kind])}, and this one has "
                     f"{_listed(own)}"
                 )
+        for name, part in self._parts().items():
+            is_now, was = type(part).__name__, state.get("kinds", {}).get(name)
+            if was not in (None, is_now) and name != "model":  # None: of an older file
+                raise StateError(
+                    f"the training had the {name} {was}, and this one has {is_now}; it goes on "
+                    "with the same kind only"
+                )
         for name, value in self.plan.items():
             if state["plan"].get(name) != value:
                 raise StateError(
@@ -197,8 +299,21 @@ def _copied(tensor: Tensor) -> Tensor:
     return Tensor(np.array(array_of(tensor)), tensor.dtype)
 
 
-def _by_name(place: Pass) -> dict[str, Any]:
-    """Returns the fields of a place; its tensors are the same ones."""
+def _copy_of(part: Any) -> dict[str, Tensor]:
+    """Returns the state of a part in memory of its own."""
+    return {name: _copied(tensor) for name, tensor in part.state_dict().items()}
+
+
+def _differ(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether two states have other bits."""
+    return any(
+        array_of(tensor).tobytes() != array_of(other[name]).tobytes()
+        for name, tensor in state.items()
+    )
+
+
+def _by_name(place: Pass | OpenEpoch) -> dict[str, Any]:
+    """Returns the fields of a place or an epoch; what they hold is the same."""
     return {field.name: getattr(place, field.name) for field in fields(place)}
 
 

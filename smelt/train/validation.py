@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from smelt.errors import ArgumentError
+import numpy as np
+
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
+from smelt.tensor import Tensor
+from smelt.tensor.checked import described
 from smelt.train.evaluate import evaluator
 from smelt.train.metrics import as_metrics
 
-__all__ = ["validation_of"]
+__all__ = ["Validate", "Validation", "validation_of"]
 
 Validate = Callable[[], Mapping[str, float]]
 
 
-def validation_of(
-    model: Module, loss: Any, validation: Any, metrics: Any
-) -> tuple[Validate | None, dict[str, bool]]:
-    """Returns what to call after each epoch, None for nothing; and of which figures more is better.
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What is measured after each epoch.
+
+    Attributes:
+        measure: does it; None where nothing is.
+        figures: the names of the figures, or how they begin; None where they are not known.
+        higher_is_better: of the figures, as far as it is known.
+    """
+
+    measure: Validate | None = None
+    figures: tuple[str, ...] | None = ()
+    higher_is_better: dict[str, bool] = field(default_factory=dict)
+
+
+def _checked(function: Callable[[], Any]) -> Validate:
+    """Returns the user's function, whose figures are looked at when it has returned."""
+
+    def measure() -> Mapping[str, float]:
+        found = function()
+        if not isinstance(found, Mapping):
+            raise ArgumentTypeError(
+                f"fit: the validation function returned {described(found)}; it returns figures by "
+                "name, such as {'accuracy': 0.9}"
+            )
+        return {name: _figure(name, value) for name, value in found.items()}
+
+    return measure
+
+
+def _figure(name: Any, value: Any) -> float:
+    if isinstance(value, (Tensor, np.ndarray)) and value.size == 1:
+        value = value.item()
+    if not isinstance(name, str) or not isinstance(value, (int, float, np.number, np.bool_)):
+        raise ArgumentTypeError(
+            f"fit: the validation function returned {name!r}: {described(value)}; a figure is a "
+            "number under a name"
+        )
+    return float(value)
+
+
+def validation_of(model: Module, loss: Any, validation: Any, metrics: Any) -> Validation:
+    """Returns what to measure after each epoch.
 
     Args:
         model: what is measured.
@@ -32,15 +76,16 @@ def validation_of(
     if validation is None:
         if metrics:
             raise ArgumentError("fit: metrics are measured on held-out data; give validation=")
-        return None, {}
+        return Validation()
     if callable(validation) and not hasattr(validation, "__len__"):
         if metrics:
             raise ArgumentError("fit: metrics are for validation data; this function measures")
-        return validation, {}
+        return Validation(_checked(validation), None)
     named = as_metrics(metrics or ())
     better = {"loss": False} | {
         name: metric.higher_is_better
         for name, metric in named.items()
         if metric.higher_is_better is not None
     }
-    return evaluator(model, validation, named, loss=loss), better
+    figures = (*(["loss"] if loss is not None or not named else []), *named)
+    return Validation(evaluator(model, validation, named, loss=loss), figures, better)

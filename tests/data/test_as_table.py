@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import smelt
-from smelt.data import StandardScaler, Table, as_table
+from smelt.data import StandardScaler, Table, TensorDataset, as_table
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 
 DAY, NOON = datetime.date(2024, 2, 29), datetime.datetime(2024, 2, 29, 12)
@@ -136,3 +136,49 @@ def test_numpy() -> None:
 def test_what_is_no_table_is_refused(data: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         as_table(data)
+
+
+def test_times_and_durations_of_all_libraries_are_alike() -> None:
+    time, duration = datetime.time(1, 2), datetime.timedelta(hours=1)
+    for column in ([time, None], polars_series([time, None])):
+        assert Table({"x": column})["x"] == ["01:02:00", None]
+    for column in ([duration, duration], polars_series([duration] * 2)):
+        assert Table({"x": column})["x"].tolist() == [3600, 3600]
+
+
+def polars_series(values: list[Any]) -> Any:
+    return pytest.importorskip("polars").Series(values)
+
+
+def test_integers_of_128_bits_are_read() -> None:
+    polars = pytest.importorskip("polars")
+    column = polars.Series([1, 2**62], dtype=polars.Int128)
+    assert as_table(polars.DataFrame({"a": column}))["a"].tolist() == [1, 2**62]
+    with pytest.raises(DTypeError, match="do not fit int64"):
+        as_table(polars.DataFrame({"a": polars.Series([2**100], dtype=polars.Int128)}))
+
+
+def test_columns_of_several_levels_or_one_name_are_refused() -> None:
+    pandas = pytest.importorskip("pandas")
+    levels = pandas.MultiIndex.from_tuples([("x", "a"), ("x", "b")])
+    frame = pandas.DataFrame([[1, 2]], columns=levels)
+    with pytest.raises(ArgumentError, match="2 levels; write df.columns = "):
+        as_table(frame)
+    frame.columns = ["_".join(map(str, names)) for names in frame.columns]
+    assert as_table(frame).names == ["x_a", "x_b"]
+    with pytest.raises(ArgumentError, match="two columns are called '1'; rename one"):
+        as_table(pandas.DataFrame([[1, 2]], columns=["1", 1]))
+    assert as_table(pandas.DataFrame({"a": [1, 2]}, index=levels)).names == ["a"]
+
+
+def test_series_are_tensors() -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    for whole in (
+        polars.Series([1, 2]),
+        pandas.Series([1, 2]),
+        pandas.Series([1, 2], dtype="Int64"),
+    ):
+        x = smelt.tensor(whole)
+        assert (x.tolist(), x.dtype.name) == ([1, 2], "int64")
+        assert TensorDataset(whole)[1][0].item() == 2
+    assert smelt.as_tensor(pandas.Series([1.5], dtype="Float32")).dtype.name == "float32"

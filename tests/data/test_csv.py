@@ -88,7 +88,7 @@ def test_other_signs_for_missing_values() -> None:
         (b"a,b\n1,2\n3,4,5\n", r"row 1 .* has 3 fields, and the header has 2"),
         (b"a,b\n\n1,2\n3\n", r"row 1 .* has 1 fields, and the header has 2"),
         (b"a,a\n1,2\n", "two columns are called 'a'"),
-        (b"a\n\xff\xfe\n", "utf-8"),
+        (b"a\n\xff\xfe\n", "row 0 .* is not UTF-8"),
     ],
 )
 def test_what_is_no_csv_file_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
@@ -198,5 +198,5 @@ def test_unknown_settings_and_columns_are_named() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_a_header_in_another_encoding_is_refused(encoding: str) -> None:
-    with pytest.raises(FileError, match="header is not UTF-8"):
+    with pytest.raises(FileError, match="header is not UTF-8|mark of UTF-16"):
         read_csv("größe,b\n1,2\n".encode(encoding))

@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smelt.data import Dataset, Subset, TensorDataset, fetch, load_mnist, random_split
-from smelt.errors import ArgumentError, BoundsError, ShapeError, SmeltError
+from smelt.data import (
+    DataLoader,
+    Dataset,
+    Subset,
+    Table,
+    TensorDataset,
+    fetch,
+    load_mnist,
+    random_split,
+)
+from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError, SmeltError
 from smelt.random import Generator
 
 
@@ -118,5 +127,42 @@ def test_samples_of_different_shapes_make_no_batch() -> None:
         def __getitem__(self, index: int) -> Any:
             return np.zeros(index)
 
-    with pytest.raises(ShapeError, match=r"\(1,\), \(2,\)"):
+    with pytest.raises(ShapeError, match=r"\(2,\), and sample 1 \(1,\)"):
         Growing().batch([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        ([(np.zeros((3, 2)), 1), (np.zeros((4, 2)), 2)], ShapeError,
+         r"sample 1\[0\] is \(4, 2\), and sample 0\[0\] \(3, 2\); .*Resize.*pad_sequence"),
+        ([np.zeros(3), np.zeros(3), np.zeros(())], ShapeError,
+         r"sample 2 is \(\), and sample 0 \(3,\)"),
+        ([("a", 1), ("b", 2)], DTypeError, r"sample 0\[0\] .*a str; a Vocabulary .*collate_fn"),
+        ([{"text": "a"}] * 2, DTypeError, r"sample 0\['text'\]"),
+        ([Table({"x": [1]})], DTypeError, "sample 0 is a Table, .*batch_size=None"),
+        ("abc", ArgumentError, "a str is no dataset; give a list of texts"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_batch_says_why(samples: Any, error: type[SmeltError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        list(DataLoader(samples, batch_size=3))
+
+
+def test_numbers_of_several_kinds_make_a_batch_of_the_wider_one() -> None:
+    for samples, dtype in (
+        ([1, 2.5], "float32"),
+        ([True, 2], "int64"),
+        ([np.float64(1), 2], "float64"),
+    ):
+        (batch,) = DataLoader(samples, batch_size=2)
+        assert batch.dtype.name == dtype
+        assert batch.stored.dtype == dtype
+        assert batch.tolist() == samples
+
+
+def test_a_table_is_no_tensor_of_a_dataset() -> None:
+    pandas = pytest.importorskip("pandas")
+    for table in ({"x": [1]}, Table({"x": [1]}), pandas.DataFrame({"x": [1]})):
+        with pytest.raises(ArgumentError, match=r"write as_table\(...\).dataset\(target\)"):
+            TensorDataset(table)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from smelt.data import DataLoader, ImageFolder, read_image, transforms
+import smelt.nn.functional as F
+from smelt import nn, optim
+from smelt.data import ConcatDataset, DataLoader, ImageFolder, Subset, read_image, transforms
 from smelt.errors import ArgumentError, FileError, ShapeError
+from smelt.train import fit
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -57,6 +62,66 @@ def test_sixteen_bits_keep_their_depth(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.png").shape == (3, 2, 2)
 
 
+CHANCE = np.random.default_rng(0)
+COLORS = Image.fromarray(CHANCE.integers(0, 256, (60, 90, 3), np.uint8))
+KINDS = {
+    "palette.png": lambda path: COLORS.quantize(16).save(path),
+    "clear_palette.png": lambda path: COLORS.quantize(16).save(path, transparency=0),
+    "opacity.png": lambda path: COLORS.convert("RGBA").save(path),
+    "grey_opacity.png": lambda path: COLORS.convert("LA").save(path),
+    "bits.png": lambda path: COLORS.convert("1").save(path),
+    "print.jpg": lambda path: COLORS.convert("CMYK").save(path),
+    "video.jpg": lambda path: COLORS.convert("YCbCr").save(path),
+    "lab.tif": lambda path: COLORS.convert("LAB").save(path),
+    "animated.gif": lambda path: COLORS.save(
+        path, save_all=True, append_images=[COLORS.rotate(180)]
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+@pytest.mark.parametrize("name", KINDS)
+def test_pixels_of_every_kind_are_pillows(name: str, mode: str, tmp_path: Path) -> None:
+    KINDS[name](tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        source = image.convert("RGB") if image.mode == "LAB" else image
+        expected = np.atleast_3d(np.asarray(source.convert(mode), np.float32)) / 255
+    found = read_image(tmp_path / name, mode).numpy()
+    assert (found == expected.transpose(2, 0, 1)).all()
+
+
+def test_grey_floats_and_integers_have_a_known_white_or_none(tmp_path: Path) -> None:
+    shares = CHANCE.random((4, 5)).astype(np.float32)
+    write(tmp_path / "a.tif", shares)
+    assert (read_image(tmp_path / "a.tif", "L").numpy() == shares).all()
+    for pixels in (shares * 255, shares * np.float32("nan"), (shares * 2**30).astype(np.int32)):
+        write(tmp_path / "a.tif", pixels)
+        with pytest.raises(FileError, match="a.tif: the grey values go from .*and scale it"):
+            read_image(tmp_path / "a.tif")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content)) + kind + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )  # fmt: skip
+
+
+def test_what_is_no_picture_or_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("a text")
+    with pytest.raises(FileError, match="a.png: not an image"):
+        read_image(path)
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 1, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b""))
+    with pytest.raises(FileError, match="a.png: the image cannot be read .*2500000000 pixels"):
+        read_image(path)
+    COLORS.save(tmp_path / "a.jpg")
+    path.write_bytes((tmp_path / "a.jpg").read_bytes()[:2000])
+    with pytest.raises(FileError, match="a.png: the image cannot be read .*truncated"):
+        read_image(path)
+
+
 def test_classes_are_folders(root: Path) -> None:
     data = ImageFolder(root)
     assert (data.classes, data.class_to_idx) == (["cat", "dog"], {"cat": 0, "dog": 1})
@@ -98,13 +163,48 @@ def test_what_is_wrong_is_named(root: Path, tmp_path_factory: pytest.TempPathFac
         list(DataLoader(ImageFolder(root), 4))
     assert "reading sample 2 of a ImageFolder" in caught.value.__notes__
     (root / "bird").mkdir()
-    with pytest.raises(FileError, match=r"bird: holds no pictures \(.jpg"):
+    with pytest.raises(FileError, match=r"bird: holds no pictures \(.jpg.*but no files"):
+        ImageFolder(root)
+    (root / "bird" / "a.heic").write_bytes(b"")
+    with pytest.raises(FileError, match=r"bird: holds .* 1 other files, such as 'a.heic'"):
         ImageFolder(root)
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(FileError, match="holds no folders"):
         ImageFolder(empty)
     with pytest.raises(FileError, match="none: cannot be read as a folder"):
         ImageFolder(empty / "none")
+
+
+def test_two_folders_agree_about_their_classes(root: Path, tmp_path_factory: Any) -> None:
+    other = tmp_path_factory.mktemp("test")
+    write(other / "dog" / "1.png")
+    train, test = ImageFolder(root), ImageFolder(other)
+    assert (train.targets, test.targets) == ([0, 1, 1], [0])
+    for classes in (train, ["cat", "dog"]):
+        same = ImageFolder(other, classes=classes)
+        assert (same.classes, same.targets, same[0][1]) == (["cat", "dog"], [1], 1)
+    assert ImageFolder(root, classes=["dog", "cat"]).targets == [0, 0, 1]
+    with pytest.raises(ArgumentError, match="same number .*has .'cat', 'dog'., and .*classes=oth"):
+        ConcatDataset([train, test])
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+    with pytest.raises(ArgumentError, match="fit: the same number"):
+        fit(
+            model, F.cross_entropy, optim.SGD(model.parameters(), lr=0.1), train, epochs=1,
+            validation=DataLoader(Subset(test, [0]), 1), progress=False,
+        )  # fmt: skip
+    assert len(ConcatDataset([train, ImageFolder(other, classes=train)])) == 4
+    with pytest.raises(ArgumentError, match="'cat', which is none of the classes of the ImageFol"):
+        ImageFolder(root, classes=test)
+    with pytest.raises(ArgumentError, match=r"'dog', .*\(cat, dogs\); is it 'dogs'\?"):
+        ImageFolder(root, classes=["cat", "dogs"])
+    with pytest.raises(ArgumentError, match="'cat' twice"):
+        ImageFolder(root, classes=["cat", "cat", "dog"])
+
+
+def test_what_begins_with_a_dot_is_not_looked_at(root: Path) -> None:
+    write(root / ".ipynb_checkpoints" / "1.png")
+    (root / "dog" / "._b.png").write_bytes(b"of a file system")
+    assert (ImageFolder(root).classes, len(ImageFolder(root))) == (["cat", "dog"], 3)
 
 
 def test_links_do_not_lead_out(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -12,7 +12,7 @@ import pytest
 import smelt
 from smelt.data import transforms as t
 from smelt.data.image_sampling import resized
-from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, DTypeError, MissingName, ShapeError
 from smelt.random import Generator
 from smelt.tensor import Tensor
 
@@ -148,6 +148,59 @@ def test_pictures_become_tensors() -> None:
     assert t.Resize(2)(ints).dtype is smelt.float32
 
 
+@pytest.mark.parametrize("kind", [*RANDOM, *FIXED])
+def test_derivatives_are_those_of_a_compiled_step(kind: str) -> None:
+    transform, x = {**RANDOM, **FIXED}[kind](), X.double()
+
+    def squared(x: Tensor) -> Tensor:
+        return (transform(x, Generator(5)) ** 3).sum()
+
+    once, twice = smelt.grad(squared), smelt.grad(lambda x: (smelt.grad(squared)(x) ** 2).sum())
+    for of in (once, twice) if kind in ("resized crop", "smooth rotation", "color") else (once,):
+        assert of(x).numpy() == pytest.approx(smelt.compile(of)(x).numpy(), abs=1e-5)
+    tangent = smelt.jvp(squared, (x,), (x,))[1]
+    assert tangent.item() == pytest.approx((smelt.grad(squared)(x) * x).sum().item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [smelt.float64, smelt.float16, smelt.bfloat16])
+@pytest.mark.parametrize("kind", [*RANDOM, *FIXED])
+def test_other_floats_stay(kind: str, dtype: smelt.DType) -> None:
+    transform = {**RANDOM, **FIXED}[kind]()
+    changed = transform(X.to(dtype), Generator(3))
+    assert changed.dtype is dtype
+    expected = transform(X.to(dtype).float(), Generator(3)).numpy()
+    assert changed.float().numpy() == pytest.approx(expected, abs=0.05)
+
+
+def test_large_pictures_are_resized_as_pillow_does() -> None:
+    image = pytest.importorskip("PIL.Image")
+    picture = np.random.default_rng(0).random((700, 1100), np.float32)
+    for size in [(50, 40), (33, 1500), (900, 100), (1, 1)]:
+        expected = np.asarray(image.fromarray(picture).resize(size[::-1], image.BILINEAR))
+        both = smelt.as_tensor(np.stack([picture, picture])[:, None])
+        resized_both = t.Resize(size)(both).numpy()
+        assert resized_both[0, 0] == pytest.approx(expected, abs=5e-5)
+        assert resized_both[1].tobytes() == resized_both[0].tobytes()
+        assert t.Resize(size)(both[0]).numpy().tobytes() == resized_both[0].tobytes()
+
+
+def test_elements_beyond_what_float32_counts_are_found() -> None:
+    wide = smelt.as_tensor(np.arange(2**24 + 8, dtype=np.int32).reshape(1, 1, 2, -1)).double()
+    for turn in (t.RandomRotation((0, 0)), smelt.compile(t.RandomRotation((0, 0)))):
+        assert (turn(wide).numpy() == wide.numpy()).all()
+
+
+def test_a_tensor_is_one_already() -> None:
+    assert t.ToTensor()(X[0]).tolist() == X[0].tolist()
+    assert t.Compose([t.ToTensor(), t.Resize(4)])(X[0]).shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("name", ["Grayscale", "Lambda", "v2", "RandomResizedCrops"])
+def test_names_of_torchvision_say_what_to_write(name: str) -> None:
+    with pytest.raises(MissingName, match=f"no attribute '{name}'(: |; did you mean)"):
+        getattr(t, name)
+
+
 def test_gradients_pass() -> None:
     transform = t.Compose([t.RandomRotation(20, "bilinear"), t.RandomResizedCrop(4)])
     g = smelt.grad(lambda x: transform(x, Generator(0)).sum())(X)
@@ -160,6 +213,8 @@ def test_gradients_pass() -> None:
     [
         (lambda: t.RandomCrop(0), ArgumentError, "size=0"),
         (lambda: t.Resize((1, 2, 3)), ArgumentError, "size="),
+        (lambda: t.Resize(2.5), ArgumentError, "size=2.5; give"),
+        (lambda: t.Normalize([0] * 3, [1] * 3)(X[0].permute(1, 2, 0)), ShapeError, "stand before"),
         (lambda: t.Resize(2, "cubic"), ArgumentError, "interpolation='cubic'"),
         (lambda: t.RandomHorizontalFlip(2), ArgumentError, "p=2"),
         (lambda: t.RandomCrop(2, padding=-1), ArgumentError, "padding=-1"),

@@ -274,7 +274,7 @@ def test_a_table_becomes_tensors() -> None:
     assert tensors["categories"].flatten().tolist()[:4] == [1, 2, 0, 1]
     assert tensors["numbers"][:4, 2].tolist() == [0, 1, 0, 0]
     assert sorted(prepare.reasons_) == ["empty", "same", "ticket"]
-    assert "ticket: ignore (20 different short texts in 20 rows)" in repr(prepare)
+    assert "ticket: ignore (its 20 short texts are all different)" in repr(prepare)
 
 
 @pytest.mark.parametrize(
@@ -350,3 +350,42 @@ def test_the_titanic(published: Path) -> None:
         "Embarked",
     ]
     assert (kinds["Name"], kinds["Ticket"], kinds["Cabin"]) == ("text", "ignore", "ignore")
+
+
+def test_dates_become_numbers(tmp_path: Path) -> None:
+    table = Table(
+        {"day": ["2024-01-01", "2024-12-31", None, "2024-01-01T12:00"], "x": [1, 2, 3, 4]}
+    )
+    prepare = Preprocessing().fit(table)
+    assert prepare.types_ == {"day": "date", "x": "number"}
+    names = ["day_day", "day_day_of_year", "day_weekday", "x", "day_day_missing"]
+    assert prepare.get_feature_names_out() == {"numbers": names}
+    again = restored(prepare, Preprocessing(), tmp_path)
+    first, second, missing, noon = again.transform(table)["numbers"].tolist()
+    assert [row[4] for row in (first, second, missing, noon)] == [0, 0, 1, 0]
+    assert first[1] == noon[1]
+    assert first[0] < noon[0] < second[0]
+    assert first[2] < second[2]  # a Monday, a Tuesday
+    same = Preprocessing(types={"day": "date"}).fit_transform(
+        {"day": np.array(["2024-02-29"], "datetime64[D]")}
+    )
+    assert same["numbers"].shape == (1, 3)
+    with pytest.raises(DTypeError, match="column 'day' holds '31.12.2024' in row 1, where dates"):
+        again.transform({"day": ["2024-01-01", "31.12.2024"], "x": [1, 2]})
+
+
+@pytest.mark.parametrize("text", ["2024-1-1", "2024-13-01", "2024-02-30", "20240101", "today"])
+def test_what_is_no_date_stays_text(text: str) -> None:
+    prepare = Preprocessing().fit({"day": ["2024-01-01", text] * 3, "x": [1, 2] * 3})
+    assert prepare.types_ is not None
+    assert prepare.types_["day"] == "category"
+
+
+def test_of_different_texts_it_is_kept_whether_there_is_one(tmp_path: Path) -> None:
+    cabins = [None if n % 2 else f"C{n}" for n in range(20)]
+    prepare = Preprocessing().fit({"cabin": cabins})
+    assert prepare.types_ == {"cabin": "presence"}
+    assert prepare.reasons_["cabin"].endswith("whether there is one is kept")
+    again = restored(prepare, Preprocessing(), tmp_path)
+    assert again.transform({"cabin": ["D1", None]})["numbers"].tolist() == [[0], [1]]
+    assert again.get_feature_names_out() == {"numbers": ["cabin_missing"]}

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
 import smelt
 from smelt import dtypes
 from smelt.data import Table
-from smelt.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from smelt.data.table_names import INSTEAD
+from smelt.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BoundsError,
+    DTypeError,
+    MissingName,
+    ShapeError,
+)
 
 
 @pytest.fixture
@@ -103,3 +114,82 @@ def test_text_among_numbers_is_shown_with_its_row() -> None:
     table = Table({"x": ["1", "2", "n/a", "4"]})
     with pytest.raises(ArgumentError, match="'x' holds text, such as 'n/a' in row 2"):
         table.tensor("x")
+
+
+def test_a_table_is_looked_at() -> None:
+    table = Table({"x": [1.0, None, 4.0, 4.0], "n": [3, 4, 5, 6], "kind": ["a", "b", "a", None]})
+    assert (table.columns, table.shape, list(table)) == (["x", "n", "kind"], (4, 3), table.names)
+    assert "x" in table
+    assert "y" not in table
+    assert table.head(2)["n"].tolist() == [3, 4]
+    assert table.head()["n"].tolist() == table.tail()["n"].tolist() == [3, 4, 5, 6]
+    assert table.tail(1)["kind"] == [None]
+    assert (table.head(-1)["n"].tolist(), table.tail(-3)["n"].tolist()) == ([3, 4, 5], [6])
+    about = table.describe()
+    assert about["column"] == ["x", "n", "kind"]
+    assert about["kind"] == ["float64", "int64", "text"]
+    assert (about["missing"].tolist(), about["distinct"].tolist()) == ([1, 0, 1], [2, 4, 2])
+    assert about["most frequent"] == [None, None, "a"]
+    assert about["mean"][:2].tolist() == [3, 4.5]
+    assert about["std"][0] == pytest.approx(np.std([1, 4, 4], ddof=1))
+    assert [about[name][1] for name in ("min", "25%", "50%", "75%", "max")] == [
+        3,
+        3.75,
+        4.5,
+        5.25,
+        6,
+    ]
+    assert np.isnan(about["mean"][2])
+    assert str(Table({})) == "Table of 0 rows, 0 columns\n\n"
+    assert Table({}).describe().shape == (0, 12)
+    assert str(table.head(2)).splitlines() == [
+        "Table of 2 rows, 3 columns",
+        "         x      n  kind",
+        "   float64  int64  text",
+        "0        1      3  a",
+        "1        –      4  b",
+    ]
+    assert str(Table({"a": np.arange(100)})).count("\n") < 20
+
+
+def test_parts_of_a_table_as_data_frames_give_them() -> None:
+    table = Table({"x": [1.0, 2.0, 3.0], "n": [3, 4, 5], "kind": ["a", "b", "a"]})
+    for mask in (table["x"] > 1, smelt.tensor([False, True, True]), [False, True, True]):
+        assert table[mask]["n"].tolist() == [4, 5]
+    assert table["x", "n"].names == table[["x", "n"]].names == table.select(["x", "n"]).names
+    for dropped in (table.drop("x"), table.drop(["x"]), table.drop(columns=["x"])):
+        assert dropped.names == ["n", "kind"]
+    assert table.tensor(["x", "n"]).shape == (3, 2)
+    assert table.dataset("n", "x").tensors[0].tolist() == [[1], [2], [3]]
+    assert len(table.without_missing(["x"])) == 3
+    assert copy.deepcopy(table).names == pickle.loads(pickle.dumps(table)).names == table.names
+
+
+@pytest.mark.parametrize("name", [*INSTEAD, "x", "hed"])
+def test_names_of_data_frames_say_what_to_write(name: str) -> None:
+    table = Table({"x": [1.0, 2.0]})
+    with pytest.raises(MissingName, match=f"a Table has no attribute '{name}'") as caught:
+        getattr(table, name)
+    assert (
+        "write" in str(caught.value)
+        or name in ("x", "hed", "index", "copy", "join")
+        or ("let pandas" in str(caught.value))
+    )
+
+
+def test_what_a_table_is_not_is_said() -> None:
+    table = Table({"x": [1.0, 2.0]})
+    with pytest.raises(MissingName, match=r"the column is table\['x'\]"):
+        table.x  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(ArgumentTypeError, match=r"table.with_columns\({'y': values}\)"):
+        table["y"] = [1, 2]
+    with pytest.raises(ArgumentTypeError, match=r"table = table.drop\('x'\)"):
+        del table["x"]
+    with pytest.raises(ArgumentError, match=r"rows are table.rows\(\[0\]\)"):
+        table[0]
+    with pytest.raises(ArgumentTypeError, match="a Table is no array"):
+        np.asarray(table)
+    with pytest.raises(DTypeError, match="column 'x' is 'abc'; give a list"):
+        Table({"x": "abc"})
+    with pytest.raises(DTypeError, match="column 'x' is 3"):
+        Table({"x": 3})

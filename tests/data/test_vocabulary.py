@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from smelt import dtypes
 from smelt.data import Vocabulary, split_words
-from smelt.errors import ArgumentError, BoundsError
+from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError
 
 REVIEWS = [
     "i love this movie",
@@ -113,3 +116,26 @@ def test_what_is_wrong_is_said() -> None:
     for number in (-1, 3):
         with pytest.raises(BoundsError, match=f"decode: {number} is no number of 3 tokens"):
             Vocabulary(["a"]).decode([number])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda v: v.batch("good film"),
+            r"list of texts, \[text\] for one, not 'good film'",
+        ),
+        (lambda v: v.batch(b"good"), "give a list of texts"),
+        (lambda v: v.batch(["good", ["film"]]), "text 1 is a list that holds 'film'"),
+        (lambda v: v.batch([b"good"]), r"text 0 is a bytes; give a text \(of bytes: text.decode"),
+        (lambda v: v.batch([3]), "text 0 is a int"),
+        (lambda v: v.decode("12"), "'12' is a text"),
+        (lambda v: Vocabulary("abc"), "tokens='abc' is one text"),
+        (lambda v: Vocabulary(["a"], specials="<unk>"), "specials='<unk>' is one text"),
+        (lambda v: split_words(["a"]), "split_words: text must be a string, got a list"),
+        (lambda v: v.encode(["a"]), "text must be a string"),
+    ],
+)
+def test_one_text_is_no_list_of_texts(call: Callable[[Vocabulary], Any], message: str) -> None:
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=message):
+        call(Vocabulary(["good", "film"]))

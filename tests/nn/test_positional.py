@@ -7,7 +7,7 @@ import pytest
 
 import smelt
 import smelt.nn.functional as F
-from smelt import errors, nn
+from smelt import errors, nn, optim
 
 
 def test_sinusoids_are_the_formula() -> None:
@@ -24,6 +24,26 @@ def test_layouts_are_permutations_of_each_other() -> None:
     concatenated = F.sinusoidal_encoding(9, 8, "concatenated").numpy()
     np.testing.assert_array_equal(concatenated[:, :4], interleaved[:, 0::2])
     np.testing.assert_array_equal(concatenated[:, 4:], interleaved[:, 1::2])
+
+
+def test_sinusoids_are_compiled_for_all_lengths() -> None:
+    """A step with them is not compiled once more for every length of a sentence."""
+    model = nn.Sequential(nn.Embedding(5, 8), nn.PositionalEncoding(8, batch_first=True))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    @smelt.compile
+    def step(tokens: smelt.Tensor) -> smelt.Tensor:
+        loss = (model(tokens) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for length in range(17, 33):
+        tokens = smelt.ones(2, length).long()
+        expected = (model(tokens) ** 2).mean().item()
+        assert step(tokens).item() == pytest.approx(expected, rel=1e-5)
+    assert step.traces < 6
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,14 @@ def test_the_confusion_matrix_names_every_count_but_zero() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
 
 
+def test_the_title_of_a_small_confusion_matrix_is_not_cut_off() -> None:
+    figure = plot.confusion(np.array([[70812, 20401], [12345, 78699]]), ["blame", "praise"])
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    (title,) = axes.findobj(lambda artist: "right" in getattr(artist, "get_text", str)())
+    assert title.get_window_extent().x1 < figure.bbox.x1
+
+
 def test_an_empty_confusion_matrix_can_be_drawn() -> None:
     (axes,) = plot.confusion(np.zeros((2, 2), int)).axes
     assert axes.get_title(loc="left") == "0 of 0 right"
@@ -114,6 +122,7 @@ DRAWING = {
     "architecture": lambda: plot.architecture(nn.ReLU(), smelt.ones(1)),
     "attention": lambda: plot.attention([[1.0]]),
     "bars": lambda: plot.bars({"a": 1.0}),
+    "calibration": lambda: plot.calibration([{"confidence": 0.5, "accuracy": 0.4, "rows": 3}]),
     "confusion": lambda: plot.confusion(np.eye(2, dtype=int)),
     "contour": lambda: plot.contour(lambda x, y: x * y),
     "curves": lambda: plot.curves(ROWS),
@@ -135,6 +144,7 @@ DRAWING = {
     "network": lambda: plot.network(),
     "perceptron": lambda: plot.perceptron(),
     "pipeline": lambda: plot.pipeline([("a", "b")]),
+    "predicted_against_true": lambda: plot.predicted_against_true([1.0, 2.0], [1.0, 3.0]),
     "sample_variants": lambda: plot.sample_variants([[0.0, 1.0]], {"a": [[0.0, 1.0]]}),
     "samples": lambda: plot.samples([[0.0, 1.0]], [[0.0, 1.0]]),
     "scatter": lambda: plot.scatter([[0.0, 1.0]], [0]),

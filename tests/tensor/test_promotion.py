@@ -192,3 +192,25 @@ def test_three_operands_take_one_dtype_and_are_rounded_once(names) -> None:
                 rounded.to(names[0]).to("float64").numpy(),
                 rtol=1e-14 if names[0] == "float64" else 0,
             )
+
+
+@pytest.mark.parametrize(
+    ("asked", "wider"),
+    [
+        ("uint8", "int32"),
+        (np.uint8, "int32"),
+        ("int8", "int32"),
+        (np.int16, "int32"),
+        ("uint32", "int64"),
+    ],
+)
+def test_a_dtype_that_is_asked_for_must_be_there(asked: object, wider: str) -> None:
+    for call in (
+        lambda: smelt.zeros(2, dtype=asked),
+        lambda: smelt.tensor([1], dtype=asked),
+        lambda: smelt.ones(1).to(asked),
+        lambda: smelt.arange(3, dtype=asked),
+    ):
+        with pytest.raises(DTypeError, match=f"is not supported: write {wider}, which holds every"):
+            call()
+    assert smelt.tensor(np.ones(2, asked)).dtype.name == wider  # type: ignore[call-overload]

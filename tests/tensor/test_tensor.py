@@ -339,7 +339,7 @@ def test_numpys_functions_refuse_traced_tensors():
 
 @pytest.mark.parametrize("given", [None, object(), "text", {"a": 1}, [None]])
 def test_what_is_no_number_makes_no_tensor(given):
-    with pytest.raises(DTypeError, match=f"of {type(given).__name__}: give a number, nested lists"):
+    with pytest.raises(DTypeError, match=f"of {type(given).__name__}.*: give a number, nested"):
         tensor(given)
 
 

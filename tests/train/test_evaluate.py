@@ -196,8 +196,8 @@ def test_metrics_need_no_more_versions_than_the_model(monkeypatch: pytest.Monkey
     ("data", "error", "words"),
     [
         ((X, Y[:3]), ShapeError, r"evaluate: arrays need one first extent.*\(50, 4\), \(3,\)"),
-        ((X, 3.0), ShapeError, "one first extent"),
-        ((), ShapeError, "got none"),
+        ((X, 3.0), ArgumentError, "a tuple of data holds arrays, and this one a float"),
+        ((), ShapeError, "got shapes none"),
         ((X[:0], Y[:0]), ArgumentError, "there are no samples"),
         ([], ArgumentError, "no samples in a list"),
         (iter([]), ArgumentError, "there are no samples to measure"),

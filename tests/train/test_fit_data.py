@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
 from smelt.data import DataLoader, IterableDataset, Table, TensorDataset
-from smelt.errors import ArgumentError, DTypeError, FileError, ShapeError, StateError
+from smelt.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DTypeError,
+    FileError,
+    ShapeError,
+    StateError,
+)
 from smelt.optim.swa_utils import AveragedModel
 
 X = np.random.default_rng(0).normal(size=(24, 2)).astype(np.float32)
@@ -50,6 +58,21 @@ def numbers(model: nn.Module) -> np.ndarray:
 )
 def test_all_kinds_of_data_train_alike(data: Any) -> None:
     np.testing.assert_allclose(numbers(trained(data)), numbers(trained((X, Y))), rtol=1e-6)
+
+
+def test_windows_are_not_written_out() -> None:
+    """Each native call reads them where the series lies: it does not copy all of them first."""
+    every = smelt.from_numpy(np.lib.stride_tricks.sliding_window_view(np.zeros(60_000), 1001))
+    model = nn.Linear(1000, 1, dtype=smelt.float64)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    tracemalloc.start()
+    try:
+        train.fit(
+            model, F.mse_loss, optimizer, (every[:, :-1], every[:, -1:]), steps=20, progress=False
+        )
+        assert tracemalloc.get_traced_memory()[1] < 2**26  # of 470 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_table_trains_by_the_names_of_its_columns() -> None:
@@ -198,10 +221,10 @@ class Nothing:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        ((X, Y[:3]), ShapeError, r"the same number of rows, got shapes \[\(24, 2\), \(3, 1\)\]"),
-        ((X[:0], Y[:0]), ArgumentError, "the data are empty"),
+        ((X, Y[:3]), ShapeError, r"one first extent, of samples; got shapes \(24, 2\), \(3, 1\)"),
+        ((X[:0], Y[:0]), ArgumentError, "there are no samples"),
         ((X, [1, 2]), ArgumentError, "a tuple of data holds arrays, and this one a int"),
-        (5, ArgumentError, "cannot train on a int"),
+        (5, ArgumentError, "a int holds no samples"),
         (Once(), ArgumentError, "can be read once only"),
         (Nothing(), ArgumentError, "the data gave no batch"),
         ([X, Y], ArgumentError, r"arrays are given in a tuple, as \(x, y\)"),
@@ -347,6 +370,77 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
         train.fit(model, F.mse_loss, optimizer, table, epochs=1, target="price")
 
 
+def test_an_optimizer_of_another_model_is_refused() -> None:
+    model, other = nn.Sequential(*[nn.Linear(2, 2) for _ in range(3)]), nn.Linear(2, 2)
+    optimizer = optim.Adam(other.parameters())
+    message = r"none of the model's parameters \(0.weight, .*1.bias and 2 more\).*optim.Adam\(model"
+    with pytest.raises(ArgumentError, match=message):
+        train.fit(model, F.mse_loss, optimizer, (X, X), epochs=1)
+    for own in model[:2].parameters():  # of a model that is tuned, a part is frozen
+        own.requires_grad_(False)
+    train.fit(
+        model, F.mse_loss, optim.Adam(model[2].parameters()), (X, X), epochs=1, batch_size=8,
+        progress=False,
+    )  # fmt: skip
+
+
+def test_the_same_share_of_the_data_is_held_out_each_time() -> None:
+    samples = [(X[n], Y[n]) for n in range(24)]
+    seen: list[list[float]] = []
+
+    class Seen(train.Metric):
+        rows = True
+
+        def measure(self, output: Any, target: Any) -> Any:
+            return target
+
+        def compute(self, total: Any) -> Any:
+            seen.append(sorted(total.ravel().tolist()))
+            return len(total)
+
+    for data in ((X, Y), TensorDataset(X, Y), samples, (X, Y)):
+        trained(data, validation=0.25, metrics=[Seen()], epochs=1, batch_size=6, seed=len(seen))
+    assert len(seen[0]) == 6
+    assert all(found == seen[0] for found in seen)
+    table = Table({"a": X[:, 0], "b": X[:, 1], "price": Y[:, 0]})
+    trained(table, target="price", validation=0.25, metrics=[Seen()], epochs=1, batch_size=6)
+    assert seen[-1] == seen[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "share", "message"),
+    [
+        ((X, Y), 0.0, "validation=0.0 is a share of the data, above 0 and below 1"),
+        ((X, Y), 1.5, "validation=1.5 is a share"),
+        ((X, Y), 0.01, "of 24 samples leaves one side empty"),
+        (Stream(), 0.5, "of a Stream give held-out data"),
+        (DataLoader(TensorDataset(X, Y), 8), 0.5, "of a DataLoader give held-out data"),
+    ],
+)
+def test_a_share_that_cannot_be_held_out_is_refused(data: Any, share: float, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        trained(data, validation=share)
+
+
+def test_another_optimizer_is_named_in_a_line(tmp_path: Path) -> None:
+    def fitted(make: Any, **options: Any) -> None:
+        model = nn.Linear(2, 1)
+        train.fit(
+            model, F.mse_loss, make(model.parameters()), (X, Y), batch_size=8, progress=False,
+            run=tmp_path / "run", **options,
+        )  # fmt: skip
+
+    fitted(lambda own: optim.SGD(own, lr=0.1, momentum=0.9), epochs=1)
+    with pytest.raises(StateError) as caught:
+        fitted(lambda own: optim.Adam(own), epochs=2, resume=True)
+    assert "the training had the optimizer SGD, and this one has Adam" in str(caught.value)
+    with pytest.raises(StateError) as caught:
+        fitted(lambda own: optim.SGD(own, lr=0.1), epochs=2, resume=True)
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "  state.0.momentum_buffer and 1 more of the kind: unexpected"
+    assert lines[2] == "  param_groups.0.momentum: 0.9 in the state_dict, 0.0 in the optimizer"
+
+
 def test_a_callback_in_the_words_of_others_is_refused() -> None:
     with pytest.raises(ArgumentError, match="on_epoch_end is never called"):
 
@@ -381,3 +475,42 @@ def test_a_run_that_is_finished_says_so(tmp_path: Path) -> None:
     assert history.stopped == "all of it was done before"
     assert len(history.epochs) == 2
     assert repr(history).startswith("History(2 epochs; last: loss ")
+
+
+def test_few_samples_are_one_batch_where_nobody_says_how_many() -> None:
+    few, options = (smelt.tensor(X[:10]), smelt.tensor(Y[:10])), {"batch_size": None}
+    found = trained(few, **options)
+    assert (numbers(found) == numbers(trained(few, batch_size=10))).all()
+    assert (numbers(found) == numbers(trained(TensorDataset(*few), **options))).all()
+    train.find_learning_rate(found, F.mse_loss, optim.SGD(found.parameters()), few, steps=12)
+    with pytest.raises(ArgumentError, match="batch_size=11 must lie between 1 and the 10 samples"):
+        trained(few, batch_size=11)
+    with pytest.raises(ArgumentError, match=r"arrays are given in a tuple, as \(x, y\)"):
+        trained(list(few), **options)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (None, "returned None; it returns figures by name"),
+        (0.5, "returned 0.5; it returns figures by name"),
+        ({"a": np.ones(2)}, "returned 'a': an array of float64"),
+        ({"a": "b"}, "a figure is a number under a name"),
+        ({1: 2.0}, "a figure is a number under a name"),
+    ],
+)
+def test_what_a_validation_function_returns_is_looked_at(found: Any, message: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=message):
+        trained((X, Y), validation=lambda: found)
+
+
+def test_a_validation_function_may_return_tensors() -> None:
+    seen: list[dict[str, float]] = []
+
+    class Seen(train.Callback):
+        def epoch(self, epoch: train.Epoch) -> None:
+            seen.append(epoch.held_out)
+
+    figures = {"a": smelt.tensor(2.0), "b": np.float32(3)}
+    trained((X, Y), validation=lambda: figures, callbacks=[Seen()], epochs=1)
+    assert seen == [{"a": 2.0, "b": 3.0}]

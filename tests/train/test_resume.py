@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -56,6 +57,8 @@ class Job:
             "averaged": self.averaged, "scheduler": scheduler,
             "scheduler_interval": "epoch" if by_epoch else "step",
             "accumulate": 2 if by_epoch else 1,
+            "background_validation": self.kind == "background",
+            "precision": "bfloat16" if self.kind == "rounded" else None,
         }  # fmt: skip
         if not isinstance(self.data, DataLoader):
             chosen["batch_size"] = SIZE
@@ -108,6 +111,8 @@ class Stream(IterableDataset):
 DATA: dict[str, Callable[..., Any]] = {
     "arrays": lambda x, y: (x, y),
     "accumulated": lambda x, y: (x, y),
+    "background": lambda x, y: (x, y),
+    "rounded": lambda x, y: (x, y),
     "dataset": lambda x, y: Augmented(TensorDataset(x, y), jitter, seed=3),
     "loader": lambda x, y: DataLoader(TensorDataset(x, y), SIZE, shuffle=True, num_workers=2),
     "seeded loader": lambda x, y: DataLoader(TensorDataset(x, y), SIZE, shuffle=True, seed=5),
@@ -173,21 +178,26 @@ import sys
 from smelt import train
 from tests.train.test_resume import Job
 
-job = Job("arrays")
+job = Job(sys.argv[2])
 folder = train.RunFolder(sys.argv[1], job.model, save_every=0.0)
 print("began", flush=True)
 job.fit(folder, epochs=100_000)
 """
 
 
-def killed(path: Path, seconds: float) -> None:
-    """Trains in a process that writes a checkpoint after each call of steps, and kills it."""
+def killed(path: Path, kind: str, seconds: float, checkpoints: int) -> None:
+    """Trains in a process that writes a checkpoint after each call of steps, and kills it some time
+    after so many; the first one is written before the step is compiled.
+    """
+    seen: set[int] = set()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", KILLED, str(path)]
+    command = [sys.executable, "-c", KILLED, str(path), kind]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        while process.poll() is None and not (path / "checkpoint.safetensors").exists():
+        while process.poll() is None and len(seen) < checkpoints:
+            with contextlib.suppress(FileNotFoundError):
+                seen.add((path / "checkpoint.safetensors").stat().st_mtime_ns)
             time.sleep(0.001)
         time.sleep(seconds)
         process.kill()
@@ -195,13 +205,15 @@ def killed(path: Path, seconds: float) -> None:
 
 def test_a_training_that_is_killed_goes_on_with_the_same_bits(tmp_path: Path) -> None:
     for seed in range(KILLS):
-        path = tmp_path / f"run{seed}"
-        killed(path, float(np.random.default_rng(seed).uniform(0, 0.2)))
+        path, kind = tmp_path / f"run{seed}", ("arrays", "background")[seed % 2]
+        moment = float(np.random.default_rng(seed).uniform(0, 0.4))
+        killed(path, kind, moment, checkpoints=1 if seed % 8 == 7 else 2)
         steps = train.read_checkpoint(path)["step"]
-        expected = Job("arrays")
+        print(f"kill {seed}: {kind}, after step {steps}")
+        expected = Job(kind)
         expected.fit(tmp_path / f"whole{seed}", epochs=None, steps=steps + 3)
         bits = expected.bits()
-        found = Job("arrays", seed=7)
+        found = Job(kind, seed=7)
         found.fit(path, epochs=None, steps=steps + 3, resume=True)
         assert found.bits() == bits, seed
         train.read_model(path, found.model)

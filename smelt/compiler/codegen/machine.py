@@ -170,8 +170,10 @@ def load_object(
         builder.import_symbol(name, address)
     for name in exports:
         builder.export_symbol(name)
-    # a linker of its own costs half a millisecond, and leaves nothing behind when it is dropped
-    linker = llvm.create_lljit_compiler(_machine(host()))
+    # A linker of its own costs half a millisecond, and leaves nothing behind when it is dropped.
+    # JITLink puts code and constants side by side; LLVM's older linker asks the system for each,
+    # and where these lie 2 GB apart, as in a process with much data, it ends the process.
+    linker = llvm.create_lljit_compiler(_machine(host()), use_jit_link=True)
     try:
         tracker = builder.link(linker, "smelt")
     except RuntimeError as problem:

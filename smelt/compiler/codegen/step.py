@@ -8,9 +8,9 @@ The exported function is
 `table` has the address of each slot that is not in the arena, and after them the arena's; then, of
 a program for any length, that of its parameters. Before each step `control[0]` is read: not 0 means
 stop. At the end `control[1]` is the number of finished steps. Before step s each gather (four
-int64: source, bytes of a row, destination, unused) copies the rows `order[s * batch], ...` of its
-source. After it slot k moves by `advance[k]` bytes. `advance` is read only if there are several
-steps. The result is 0, or `number + 1` of the check that fired.
+int64: source, bytes of a row, destination, bytes from a row of the source to the next) copies the
+rows `order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes. `advance`
+is read only if there are several steps. The result is 0, or `number + 1` of the check that fired.
 """
 
 from __future__ import annotations
@@ -169,10 +169,11 @@ class _Step:
             source = w.load("ptr", gather)
             size = w.load("i64", _element(w, gather, 1))
             target = w.load("ptr", _element(w, gather, 2))
+            stride = w.load("i64", _element(w, gather, 3))
             with w.loop("0", "%batch", 1, runs=False) as row:
                 place = w.let(f"add i64 {first}, {row}")
                 chosen = w.load("i64", _element(w, "%order", place))
-                given = w.let(f"mul i64 {chosen}, {size}")
+                given = w.let(f"mul i64 {chosen}, {stride}")
                 taken = w.let(f"mul i64 {row}, {size}")
                 origin = w.let(f"getelementptr i8, ptr {source}, i64 {given}")
                 self.copy(w.let(f"getelementptr i8, ptr {target}, i64 {taken}"), origin, size)

@@ -27,7 +27,7 @@ from smelt.compiler.frontend.minibatches import (
 )
 from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
-from smelt.compiler.runtime.batches import Batches
+from smelt.compiler.runtime.batches import Batches, with_whole_rows
 from smelt.compiler.runtime.executable import Memory
 from smelt.errors import ArgumentError, ShapeError, TraceError
 from smelt.location import user_line
@@ -298,7 +298,7 @@ class CompiledStep:
         buffers = [Tensor(np.empty((size, *x.shape[1:]), x.dtype.storage), x.dtype) for x in data]
         call = flatten_call(tuple(buffers), {})
         executable = self.executables.lookup(call).executable
-        arrays = [np.ascontiguousarray(x.stored) for x in data]
+        arrays = [with_whole_rows(x.stored) for x in data]
         outputs = executable.outputs(steps)
         batches = Batches(arrays, order, size)
         self.executables.run_many(executable, call.tensors, steps, batches, outputs)

@@ -11,6 +11,9 @@ reads it. Leaves lie in memory by nature. A node is materialized when
 - several read it and it finishes a product that nothing else reads: it takes the product's place;
 - the expression has grown too large to be inlined further.
 
+Of a 16-bit number that is widened the 16 bits are stored, and each reader widens them: half the
+memory from the forward pass to the backward pass. Only what is delivered is stored as it is.
+
 Here it is also decided, once, which products are blocked, since that says how operands are read.
 """
 
@@ -31,6 +34,7 @@ from smelt.ops.op import Inlined, Reader
 INLINE_LIMIT = 64  # cost up to which an expression is inlined
 RECOMPUTE_LIMIT = 3  # cost up to which an expression is computed again for each reader
 DEPTH_LIMIT = 60  # nested operations in one expression
+HALF = 2  # bytes of a 16-bit number
 WIDTH_LIMIT = 32  # reads of memory in one expression
 
 Readers = dict[Node, list[tuple[Node, int]]]  # of each node: who reads it, as which operand
@@ -101,6 +105,7 @@ def _chosen(
 ) -> dict[Node, str]:
     """Returns the nodes to materialize, those that are delivered and more, and why each is."""
     readers = _readers(order)
+    delivered = delivered | _region_operands(order)
     wanted = _wanted(order, readers, delivered, blockings)
     reread = _reread(order, readers, wanted)
     cost: dict[Node, int] = {}
@@ -123,9 +128,17 @@ def _chosen(
         if reason is not None or isinstance(node.op, Leaf):
             cost[node] = depth[node] = 0
             width[node] = 1
+            if reason is not None and node not in delivered and _widens(node):
+                (node,) = node.inputs
             if reason is not None and not isinstance(node.op, Leaf):
-                chosen[node] = reason
+                chosen.setdefault(node, reason)
     return chosen
+
+
+def _widens(node: Node) -> bool:
+    """Whether a node is a 16-bit float in a wider dtype."""
+    before = node.inputs[0].dtype if node.op is elementwise.cast else node.dtype
+    return before.is_float and before.itemsize == HALF < node.dtype.itemsize and node.dtype.is_float
 
 
 def _reason(node: Node, readers: int, is_reread: bool, cost: int, depth: int) -> str | None:
@@ -147,8 +160,8 @@ def _wanted(
     """Returns the nodes that must be in memory whatever they cost, and why."""
     finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
     groups = (
-        (delivered, "the step delivers it"),
         (_region_operands(order), "a loop or a branch reads it"),
+        (delivered, "the step delivers it"),
         (finishing, "it finishes a product, and takes its place"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
         (_read_by_element(order, readers, blockings), "a convolution reads it element by element"),

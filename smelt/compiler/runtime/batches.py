@@ -13,20 +13,32 @@ from smelt.compiler.runtime.buffers import address
 from smelt.tensor import Tensor
 
 
+def with_whole_rows(array: np.ndarray) -> np.ndarray:
+    """Returns an array whose rows, along the first axis, are in one piece each: the array itself
+    where they are, else a copy.
+    """
+    is_whole = not len(array) or array[0].flags.c_contiguous
+    return array if is_whole else np.ascontiguousarray(array)
+
+
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Rows to gather before each step: the arrays, the row numbers in order, and rows a step."""
+    """Rows to gather before each step: the arrays, the row numbers in order, and rows a step.
+
+    Each row of an array is in one piece; how far one is from the next does not matter, so that the
+    windows over a series are read where the series lies.
+    """
 
     arrays: list[np.ndarray]
     order: np.ndarray
     size: int
 
     def gathers(self, arguments: Sequence[Tensor]) -> Any:
-        """Returns source, bytes a row and target of each array that a step takes rows from."""
+        """Returns source, bytes of a row, target and bytes from row to row of each array."""
         numbers: list[int] = []
         for array, argument in zip(self.arrays, arguments, strict=True):
             row_bytes = array.itemsize * int(np.prod(array.shape[1:]))
-            numbers += [address(array), row_bytes, address(argument.stored), 0]
+            numbers += [address(array), row_bytes, address(argument.stored), array.strides[0]]
         return (ctypes.c_int64 * len(numbers))(*numbers)
 
     def order_address(self, step: int) -> int:

@@ -9,12 +9,17 @@ import numpy as np
 
 from smelt import tree
 from smelt.creation import ones_like
-from smelt.errors import ArgumentTypeError, ShapeError
+from smelt.errors import ArgumentTypeError, ShapeError, TraceError
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor
 from smelt.train.metrics.base import Metric
 
-__all__ = ["FunctionMetric"]
+__all__ = ["ROWS", "FunctionMetric"]
+
+ROWS = (
+    "for what needs NumPy arrays of all samples write a Metric with rows = True: its measure "
+    "returns {'output': output, 'target': target}, its compute(total) gets their arrays"
+)
 
 
 class FunctionMetric(Metric):
@@ -42,11 +47,15 @@ class FunctionMetric(Metric):
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns the sum of the function's values over samples, and how many there are."""
-        value = self.function(output, target)
+        try:
+            value = self.function(output, target)
+        except TraceError as error:
+            error.add_note(f"{self.name} is compiled with the model; {ROWS}")
+            raise
         if not isinstance(value, Tensor):
             raise ArgumentTypeError(
                 f"{self.name}: the function must return a Tensor, the mean over the batch, and "
-                f"returned a {type(value).__name__}"
+                f"returned a {type(value).__name__}; {ROWS}"
             )
         if value.ndim:
             return {"sum": value.double().sum(), "counted": ones_like(value).sum()}

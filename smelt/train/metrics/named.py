@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.train.metrics.base import Metric
 from smelt.train.metrics.classification import Accuracy, F1Score, Precision, Recall, TopKAccuracy
 from smelt.train.metrics.confusion import ConfusionMatrix
-from smelt.train.metrics.function import FunctionMetric
+from smelt.train.metrics.function import ROWS, FunctionMetric
 from smelt.train.metrics.probability import ExpectedCalibrationError, LogLoss, Perplexity
 from smelt.train.metrics.ranking import AUROC, AveragePrecision
 from smelt.train.metrics.regression import (
@@ -21,7 +22,7 @@ from smelt.train.metrics.regression import (
     RootMeanSquaredError,
 )
 
-__all__ = ["as_metric", "as_metrics"]
+__all__ = ["BY_NAME", "as_metric", "as_metrics", "near_figure"]
 
 BY_NAME: Mapping[str, Callable[[], Metric]] = {
     kind.name: kind
@@ -54,6 +55,9 @@ BY_NAME: Mapping[str, Callable[[], Metric]] = {
 }
 
 
+FOREIGN = {"numpy": "NumPy", "scipy": "SciPy", "sklearn": "scikit-learn"}
+
+
 def as_metric(given: Any, name: str | None = None) -> Metric:
     """Returns what serves as a metric as a `Metric`.
 
@@ -72,6 +76,13 @@ def as_metric(given: Any, name: str | None = None) -> Metric:
         return _by_name(given)()
     if isinstance(given, type) and issubclass(given, Metric):
         raise ArgumentTypeError(f"{given.__name__} is a class; give a metric, {given.__name__}()")
+    library = _library_of(given)
+    if library is not None:
+        raise ArgumentTypeError(
+            f"{getattr(given, '__name__', type(given).__name__)} is a function of {library}: a "
+            "function as metric is compiled with the model, and gets Tensors. Give the name of a "
+            f"metric ({', '.join(sorted(BY_NAME)[:4])}, ...), or {ROWS}"
+        )
     if not callable(given):
         raise ArgumentTypeError(
             f"a {type(given).__name__} is no metric; give a Metric, a function (output, target) -> "
@@ -80,12 +91,33 @@ def as_metric(given: Any, name: str | None = None) -> Metric:
     return FunctionMetric(given, name)
 
 
+def _library_of(function: Any) -> str | None:
+    """Returns the library that a function is of, if it computes with NumPy arrays."""
+    root = str(getattr(function, "__module__", None) or type(function).__module__).split(".")[0]
+    return FOREIGN.get(root)
+
+
 def _by_name(name: str) -> Callable[[], Metric]:
     if name not in BY_NAME:
         near = difflib.get_close_matches(name, BY_NAME, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(BY_NAME))}"
         raise ArgumentError(f"there is no metric {name!r}; {hint}")
     return BY_NAME[name]
+
+
+def near_figure(name: str, figures: Iterable[str]) -> str:
+    """Returns "; did you mean 'f1_score'?" for a figure that is none; "" where nothing is near.
+
+    Args:
+        name: what a user has written: another name of the same metric, one with the prefix of
+            another library, or one that is misspelt.
+        figures: the names that there are.
+    """
+    known = list(figures)
+    plain = re.sub(r"^(val|valid|validation|test|held_out|eval)_", "", name)
+    same = [one for one in known if plain in BY_NAME and BY_NAME.get(one) is BY_NAME[plain]]
+    near = [plain] * (plain in known) or same or difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def as_metrics(given: Any) -> dict[str, Metric]:

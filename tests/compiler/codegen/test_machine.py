@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +55,40 @@ def test_imported_functions_are_called() -> None:
     code = machine.compile_object(text)
     library = machine.load_object(code, ("twice",), {"outside": address})
     assert function(library)(5) == -5
+
+
+FAR = """
+import mmap
+import smelt
+from smelt import nn, optim
+smelt.compile(lambda x: x + 1)(smelt.ones(3))
+small = [mmap.mmap(-1, 8192) for _ in range(4000)]
+large = mmap.mmap(-1, 3 << 30)  # new code lies on its other side, constants fit into the gaps
+for region in small[::2]:
+    region.close()
+model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+optimizer = optim.Adam(model.parameters())
+
+@smelt.compile
+def step(x, y):
+    loss = nn.functional.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+print(step(smelt.randn(64, 64), smelt.randint(0, 10, (64,))).item())
+"""
+
+
+def test_code_finds_its_constants_in_a_process_with_much_data(tmp_path: Path) -> None:
+    """LLVM's older linker ended the process where they came to lie more than 2 GB apart."""
+    environment = {**os.environ, "SMELT_CACHE": str(tmp_path)}
+    found = subprocess.run(
+        [sys.executable, "-c", FAR], capture_output=True, text=True, env=environment
+    )
+    assert found.returncode == 0, found.stderr
+    assert 1 < float(found.stdout) < 5
 
 
 def test_missing_symbols_are_refused(capfd: pytest.CaptureFixture[str]) -> None:

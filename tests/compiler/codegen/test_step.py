@@ -97,11 +97,11 @@ def test_gathered_rows_and_arena() -> None:
         Slot("total", (16,), float32, "state", 0),
     )
     calls = (Call(first, (slots[1], slots[0])), Call(second, (slots[2], slots[1])))
-    rows = np.arange(160, dtype=np.float32).reshape(10, 16)
+    rows = np.arange(200, dtype=np.float32).reshape(10, 20)[:, :16]  # 64 bytes of each 80
     chosen = np.array([3, 1, 9, 9, 0, 4], np.int64)
     arrays = [np.zeros((2, 16), np.float32), np.zeros(16, np.float32)]
     bound = Bound(Program("gather", slots, 192, calls), arrays)
-    gathers = np.array([[rows.ctypes.data, 64, arrays[0].ctypes.data, 0]], np.int64)
+    gathers = np.array([[rows.ctypes.data, 64, arrays[0].ctypes.data, 80]], np.int64)
     assert bound.run(3, gathers, chosen) == 0
     assert (arrays[1] == 2 * rows[chosen].sum(0)).all()
 

@@ -4,6 +4,7 @@ reference.
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -394,6 +395,44 @@ def test_over_is_the_loop_that_it_stands_for(shuffle: bool, batch_size: int) -> 
     np.testing.assert_allclose(losses, eager_losses, rtol=1e-4)
     for a, b in zip(state, eager_state, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+ROWS = np.arange(60.0, dtype=np.float32).reshape(12, 5)
+VIEWS = {
+    "windows": np.lib.stride_tricks.sliding_window_view(np.arange(15.0), 4),
+    "parts of rows": ROWS[:, 1:4],
+    "every second row": ROWS[::2],
+    "from the last row on": ROWS[::-1],
+    "one row again and again": np.broadcast_to(ROWS[0], (12, 5)),
+    "numbers far apart": ROWS[:, 2],
+    "columns as rows": np.arange(60.0).reshape(5, 12).T,
+    "every second place": ROWS[:, ::2],
+    "rows of nothing": ROWS[:, :0],
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_over_reads_views_as_it_reads_arrays(name: str) -> None:
+    view = VIEWS[name]
+    step = smelt.compile(lambda x: x * 2)
+    expected = step.over(view.copy(), batch_size=3)
+    np.testing.assert_array_equal(step.over(smelt.from_numpy(view), batch_size=3), expected)
+    order = np.array([5, 0, 0, 3, 2, 5])
+    got = step.over(smelt.from_numpy(view), batch_size=2, order=order)
+    np.testing.assert_array_equal(got.numpy().reshape(6, *view.shape[1:]), 2 * view[order])
+
+
+def test_over_does_not_write_out_the_windows_over_a_series() -> None:
+    series = np.arange(100_000.0)
+    every = smelt.from_numpy(np.lib.stride_tricks.sliding_window_view(series, 1000))  # 800 MB
+    step = smelt.compile(lambda x: x.sum(1))
+    tracemalloc.start()
+    try:
+        sums = step.over(every, batch_size=2, order=np.arange(10)).numpy()
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(sums.ravel(), 499_500 + 1000 * np.arange(10.0))
 
 
 def test_over_refuses_arrays_that_do_not_fit_together() -> None:

@@ -1,0 +1,150 @@
+"""How a CSV file is written: the settings that all readers of CSV files share, in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+from smelt.data.gaps import Missing, check_missing
+from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.ops.op import is_whole_number
+
+__all__ = ["TYPES", "CSVFormat", "documents_format", "takes_format"]
+
+TYPES: Mapping[type, str] = {float: "Float64", int: "Int64", bool: "Boolean", str: "String"}
+ARGUMENTS = """\
+separator: what stands between fields, one character; a comma when None, and what looks as if it
+    were separated by something else is an error.
+encoding: of the file, such as "latin-1" or "utf-16".
+has_header: whether the first line holds the names of the columns; else they are "column_1",
+    "column_2", ..., or `names`. None is True, and refuses a line that holds numbers only, unless
+    they count the columns.
+names: of the columns, in place of those in the file, or where it has none: say has_header.
+skip_rows: how many lines are left out at the beginning of the file.
+comment: what a line begins with that is left out, such as "#".
+decimal: what stands before the fraction of a number, "." or ",".
+thousands: what may stand between groups of three digits, such as "," or " ".
+types: name -> bool, int, float or str, for columns that shall have that type.
+missing: what becomes of a field without a value. "error" refuses it; "keep" makes it nan in a
+    column of numbers, None in one of text; "drop" leaves its row out; a dict, name -> value, fills
+    columns, and refuses what the others lack.
+nulls: texts that stand for no value, as an empty field does: "NA", or ["NA", "?"].
+"""
+PLACE = "**options: how the file is written, as `CSVFormat` lists it."
+Called = TypeVar("Called", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class CSVFormat:
+    """How a CSV file is written, and what becomes of it; ARGUMENTS says what each setting means."""
+
+    separator: str | None = None
+    encoding: str = "utf-8"
+    has_header: bool | None = None
+    names: Sequence[str] | None = None
+    skip_rows: int = 0
+    comment: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    types: Mapping[str, type] | None = None
+    missing: Missing = "error"
+    nulls: str | Sequence[str] = ("",)
+
+    @classmethod
+    def of(cls, function: str, options: Mapping[str, Any]) -> Self:
+        """Returns the format that a reader was asked for; raises when a setting is none."""
+        chosen = cls(**options)
+        chosen._check_text(function)
+        chosen._check_values(function)
+        return chosen
+
+    @property
+    def between(self) -> str:
+        """What stands between fields."""
+        return "," if self.separator is None else self.separator
+
+    @property
+    def null_values(self) -> list[str]:
+        """The texts that stand for no value."""
+        return [self.nulls] if isinstance(self.nulls, str) else list(self.nulls)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether numbers are written in another way than Python's."""
+        return self.decimal != "." or self.thousands is not None
+
+    def _check_text(self, function: str) -> None:
+        between = self.between
+        if len(between.encode()) != 1 or between in '"\r\n':
+            raise ArgumentError(
+                f"{function}: separator={between!r}; give one character that is neither a quote "
+                "nor the end of a line"
+            )
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise ArgumentError(
+                f"{function}: encoding={self.encoding!r}; give one that Python knows, such as "
+                '"utf-8", "latin-1", "cp1252", "utf-16"'
+            ) from None
+        if self.has_header not in (True, False, None):
+            raise ArgumentTypeError(
+                f"{function}: has_header={self.has_header!r}; give True or False"
+            )
+        if self.names is not None and self.has_header is None:
+            raise ArgumentError(
+                f"{function}: names={self.names!r}; give has_header=False where the file has no "
+                "names, or has_header=True where these replace them"
+            )
+        if not is_whole_number(self.skip_rows) or self.skip_rows < 0:
+            raise ArgumentError(
+                f"{function}: skip_rows={self.skip_rows!r}; give how many lines stand above"
+            )
+        if self.comment is not None and (not self.comment or set(self.comment) & set('"\r\n')):
+            raise ArgumentError(f'{function}: comment={self.comment!r}; give a sign such as "#"')
+
+    def _check_values(self, function: str) -> None:
+        if self.decimal not in (".", ","):
+            raise ArgumentError(f'{function}: decimal={self.decimal!r}; there are "." and ","')
+        apart = self.thousands
+        if apart is not None and (len(apart) != 1 or apart.isalnum() or apart in self.decimal):
+            raise ArgumentError(
+                f"{function}: thousands={apart!r} beside decimal={self.decimal!r}; give another "
+                "character, no digit and no letter"
+            )
+        for setting in ("names", "nulls"):
+            given = getattr(self, setting)
+            single = isinstance(given, str) and setting == "names"
+            if given is not None and (single or not all(isinstance(text, str) for text in given)):
+                raise ArgumentTypeError(f"{function}: {setting}={given!r}; give a list of texts")
+        check_missing(function, self.missing)
+        for column, kind in (self.types or {}).items():
+            if kind not in TYPES:
+                raise ArgumentError(
+                    f"{function}: types[{column!r}]={kind!r}; there are bool, int, float and str"
+                )
+
+
+def takes_format(reader: Called) -> Called:
+    """Gives a function with `**options` the settings of `CSVFormat`, to be seen and bound."""
+    own = inspect.signature(reader)
+    settings = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+        )
+        for field in dataclasses.fields(CSVFormat)
+    ]
+    kept = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    reader.__signature__ = own.replace(parameters=[*kept, *settings])  # type: ignore[attr-defined]
+    return documents_format(reader)
+
+
+def documents_format(owner: Called) -> Called:
+    """Lists the settings of `CSVFormat` in a docstring, in the place of `**options`."""
+    listed = "".join(f"    {line}\n" for line in ARGUMENTS.splitlines())
+    text = inspect.cleandoc(owner.__doc__ or "") + "\n"
+    owner.__doc__ = text.replace(f"    {PLACE}\n", listed)
+    return owner

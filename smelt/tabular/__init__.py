@@ -1,0 +1,37 @@
+"""Tables in one call: estimators that take a table as it is, in scikit-learn's words."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from smelt.tabular.classifier import TabularClassifier
+from smelt.tabular.keeping import fill_in, read_state
+from smelt.tabular.regressor import TabularRegressor
+
+__all__ = ["TabularClassifier", "TabularRegressor", "load"]
+
+
+def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
+    """Returns an estimator that was kept: with its preprocessing, ready to predict.
+
+    Nothing that a file says is run or imported.
+
+    Args:
+        path: the folder of a run of `smelt fit`, or a file that `save` of the estimator wrote.
+
+    Raises:
+        FileError: there is none, it is damaged, or it is of another kind.
+        StateError: what stands in it does not fit together.
+        MissingExtra: the library `safetensors` is not installed.
+    """
+    state = read_state(path)
+    estimator: TabularClassifier | TabularRegressor
+    if state["estimator"] == "classifier":
+        estimator = TabularClassifier(**state["settings"])
+        estimator.classes_ = np.array(state["classes"], dtype=state["classes_dtype"])
+    else:
+        estimator = TabularRegressor(**state["settings"])
+    fill_in(estimator, state)
+    return estimator

@@ -1,0 +1,155 @@
+"""Which kind of data a user has given: the one place where that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from smelt import tree
+from smelt.data import DataLoader, Dataset, IterableDataset, Subset, Table, TensorDataset
+from smelt.data.table import as_table
+from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
+from smelt.random import Generator, permutation
+from smelt.tensor import Tensor
+from smelt.tensor.apply import as_tensor
+
+__all__ = ["Source", "source_of", "split_off", "without_names"]
+
+Kind = Literal["arrays", "samples", "stream", "batches"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Data, and what they are.
+
+    Attributes:
+        kind: "arrays" in memory, a tree of Tensors (n, ...); "samples" that are asked for by
+            number; a "stream" of samples; or "batches" that somebody else makes.
+        data: they.
+        samples: how many there are; None where that is not known.
+    """
+
+    kind: Kind
+    data: Any
+    samples: int | None = None
+
+
+def source_of(data: Any, what: str) -> Source:
+    """Returns what data are.
+
+    Args:
+        data: a Tensor or array (n, ...), or a tuple or dict of such (a tree); a TensorDataset; a
+            dataset or a list of samples; an IterableDataset; a DataLoader, or another iterable of
+            batches.
+        what: begins messages.
+
+    Raises:
+        ArgumentError: there are no samples, or a tuple holds something else than arrays.
+        ArgumentTypeError: `data` are none of these.
+        ShapeError: arrays differ in their numbers of samples.
+    """
+    if isinstance(data, Table):
+        raise ArgumentTypeError(
+            f"{what}: a Table does not say what its target is; give table.dataset('column')"
+        )
+    if isinstance(data, TensorDataset):
+        data = data.tensors
+    if isinstance(data, (Tensor, np.ndarray, tuple, dict)):
+        return _arrays(data, what)
+    if isinstance(data, IterableDataset):
+        return Source("stream", data)
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        return Source("samples", data, _some(len(data), what, f" in a {type(data).__name__}"))
+    if isinstance(data, Iterable):
+        return Source("batches", data)
+    raise ArgumentTypeError(
+        f"{what}: a {type(data).__name__} holds no samples; give a tuple of arrays (inputs, "
+        "target), a dataset (with __len__ and __getitem__) or a DataLoader"
+    )
+
+
+def _arrays(data: Any, what: str) -> Source:
+    leaves, _ = tree.flatten(data)
+    for leaf in leaves:
+        if not isinstance(leaf, (Tensor, np.ndarray)):
+            raise ArgumentError(
+                f"{what}: a tuple of data holds arrays, and this one a {type(leaf).__name__}"
+            )
+    shapes = [tuple(leaf.shape) for leaf in leaves]
+    if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1:
+        given = ", ".join(map(str, shapes)) or "none"
+        raise ShapeError(f"{what}: arrays need one first extent, of samples; got shapes {given}")
+    samples = _some(shapes[0][0], what, "; the arrays' first extent is 0")
+    return Source("arrays", tree.map(as_tensor, data), samples)
+
+
+def _some(count: int, what: str, where: str) -> int:
+    if not count:
+        raise ArgumentError(f"{what}: there are no samples{where}")
+    return count
+
+
+def split_off(data: Any, share: float, what: str) -> tuple[Any, Any]:
+    """Returns the data without a share of their samples, and that share.
+
+    Which samples these are is drawn at random, from a generator of its own, so that they are the
+    same ones each time.
+
+    Args:
+        data: arrays or samples.
+        share: above 0, below 1.
+        what: begins messages.
+
+    Raises:
+        ArgumentError: the share is out of range, leaves one side empty, or the samples cannot be
+            asked for by number.
+    """
+    if not 0 < share < 1:
+        raise ArgumentError(
+            f"{what}: validation={share!r} is a share of the data, above 0 and below 1; or give "
+            "held-out data, such as (x, y)"
+        )
+    source = source_of(data, what)
+    if source.samples is None:
+        raise ArgumentError(
+            f"{what}: validation={share!r} needs data whose samples can be chosen: arrays, a "
+            f"table, a dataset; of a {type(data).__name__} give held-out data, another such one"
+        )
+    count = round(share * source.samples)
+    if not 0 < count < source.samples:
+        raise ArgumentError(
+            f"{what}: validation={share!r} of {source.samples} samples leaves one side empty"
+        )
+    rows = permutation(source.samples, generator=Generator()).numpy()
+    parts = np.sort(rows[count:]), np.sort(rows[:count])
+    if source.kind == "samples":
+        first, second = (Subset(data, part.tolist()) for part in parts)
+        return first, second
+    first, second = (tree.map(lambda x, at=part: x[as_tensor(at)], source.data) for part in parts)
+    return first, second
+
+
+def without_names(data: Any, target: str | Sequence[str] | None) -> Any:
+    """Returns a table as the data set of its columns; other data as they are.
+
+    Raises:
+        ArgumentError: a table without a target, or a target without a table.
+    """
+    if isinstance(data, Table) and target is None:
+        raise ArgumentError("fit: say which column of the table to predict, as target='price'")
+    if target is None:
+        return data
+    if isinstance(data, (tuple, list, dict, Dataset, IterableDataset, DataLoader)):
+        raise ArgumentError("fit: target= names columns of a table; other data hold their target")
+    table = as_table(data)
+    targets = [target] if isinstance(target, str) else list(target)
+    text = [name for name in table.text if name not in targets]
+    if text:
+        raise ArgumentError(
+            f"fit: columns of the table hold text: {', '.join(map(repr, text))}; make numbers of "
+            "them by data.Preprocessing, or leave them out by table.drop(...)"
+        )
+    return table.dataset(target)

@@ -1,0 +1,224 @@
+"""TabularClassifier and TabularRegressor on tables of every kind, and what they refuse."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smelt
+from smelt.data import Table
+from smelt.errors import ArgumentError, DTypeError, FileError, ShapeError
+from smelt.tabular import TabularClassifier, TabularRegressor, load
+from smelt.tabular.columns import column_kinds
+from smelt.tabular.examination import examined
+
+pytest.importorskip("safetensors")
+
+
+@pytest.fixture(scope="module")
+def classifier(table: Table) -> TabularClassifier:
+    model = TabularClassifier(members=2, width=8, bins=4, max_epochs=5, random_state=0)
+    return model.fit(table.drop("size"), "label")
+
+
+def test_what_columns_are_taken_for_is_told(classifier: TabularClassifier, table: Table) -> None:
+    kinds = {
+        name: (kind, remark)
+        for name, kind, remark in column_kinds(classifier.preprocessing_, table)
+    }
+    assert kinds == {
+        "row_id": ("left out", "it numbers the rows"),
+        "x": ("number", "12 missing"),
+        "whole": ("number", "4 whole numbers; as a category if you say so"),
+        "flag": ("boolean", ""),
+        "kind": ("category", "3 of them, 18 missing"),
+        "day": ("date", ""),
+        "note": ("text", "hashed into 256 numbers"),
+        "ticket": ("left out", "its 120 short texts are all different"),
+        "nothing": ("left out", "it has no value"),
+        "same": ("left out", "it has one value only"),
+    }
+
+
+def test_a_classifier_learns_from_columns_of_every_kind(
+    classifier: TabularClassifier, table: Table
+) -> None:
+    assert classifier.classes_.tolist() == ["high", "low"]
+    assert classifier.score(table, "label") > 0.85
+    probabilities = classifier.predict_proba(table)
+    assert probabilities.shape == (120, 2)
+    assert probabilities.sum(1) == pytest.approx(1)
+    assert (classifier.predict(table) == classifier.classes_[probabilities.argmax(1)]).all()
+
+
+def test_a_regressor_predicts_numbers(table: Table, quick: dict[str, Any]) -> None:
+    model = TabularRegressor(**quick).fit(table.drop("label"), "size")
+    assert model.score(table, "size") > 0.8
+    assert model.predict(table.rows([3, 4])) == pytest.approx(model.predict(table)[3:5], rel=1e-12)
+
+
+def test_categories_not_seen_and_missing_values_have_a_prediction(
+    classifier: TabularClassifier,
+) -> None:
+    lost = {name: [None] for name in ("x", "whole", "flag", "kind", "day", "note")}
+    odd = {**lost, "kind": ["violet"]}
+    assert np.isfinite(classifier.predict_proba(lost)).all()
+    assert (classifier.predict_proba(lost) == classifier.predict_proba(odd)).all()
+
+
+def test_columns_are_found_by_name_and_others_not_looked_at(
+    classifier: TabularClassifier, table: Table
+) -> None:
+    turned = Table({name: table[name] for name in reversed(table.names)})
+    assert (classifier.predict_proba(turned) == classifier.predict_proba(table)).all()
+    unused = table.drop("row_id", "ticket", "nothing", "same", "label", "size")
+    assert (classifier.predict_proba(unused) == classifier.predict_proba(table)).all()
+    with pytest.raises(ArgumentError, match="no column 'kind'"):
+        classifier.predict(table.drop("kind"))
+    with pytest.raises(DTypeError, match="column 'x' holds text, such as 'many' in row 1"):
+        classifier.predict(table.rows([0, 1]).with_columns({"x": ["1.0", "many"]}))
+
+
+def test_tables_of_other_libraries_are_the_same_table(table: Table, quick: dict[str, Any]) -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    columns = {name: table[name] for name in ("x", "whole", "kind")}
+    expected = TabularClassifier(**quick).fit(columns, table["label"]).predict_proba(columns)
+    for frame in (
+        pandas.DataFrame(columns),
+        polars.DataFrame(columns),
+        polars.DataFrame(columns).to_arrow(),
+    ):
+        model = TabularClassifier(**quick).fit(frame, np.array(table["label"]))
+        assert (model.predict_proba(frame) == expected).all()
+        assert model.feature_names_in_.tolist() == list(columns)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[True, False], [0, 1], [-5, 7], ["a", "b"], [2.0, 3.0]],
+    ids=lambda labels: type(labels[0]).__name__,
+)
+def test_labels_of_any_kind_come_back(labels: list[Any], quick: dict[str, Any]) -> None:
+    x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    y = np.array([labels[int(value > 0)] for value in x[:, 0]])
+    predicted = TabularClassifier(**quick).fit(x, y).predict(x)
+    assert predicted.dtype == y.dtype
+    assert (predicted == y).mean() > 0.9
+
+
+def test_one_seed_gives_the_same_bits_and_leaves_the_generator(
+    table: Table, quick: dict[str, Any]
+) -> None:
+    smelt.manual_seed(3)
+    before = smelt.get_rng_state().tolist()
+    first, second = (
+        TabularRegressor(**quick).fit(table.select("x", "kind"), table["size"]).predict(table)
+        for _ in range(2)
+    )
+    assert first.tobytes() == second.tobytes()
+    assert smelt.get_rng_state().tolist() == before
+    other = TabularRegressor(**{**quick, "random_state": 1}).fit(table.select("x"), table["size"])
+    assert (other.predict(table) != first).any()
+
+
+def test_an_estimator_comes_back_from_a_file_and_a_pickle(
+    classifier: TabularClassifier, table: Table, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    classifier.save(path)
+    for again in (load(path), pickle.loads(pickle.dumps(classifier))):
+        assert type(again) is TabularClassifier
+        assert again.predict_proba(table).tobytes() == classifier.predict_proba(table).tobytes()
+        assert again.summary_ == classifier.summary_
+        assert again.target_ == "label"
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(FileError, match="model.safetensors"):
+        load(path)
+    smelt.save({"a": 1}, path)
+    with pytest.raises(FileError, match="holds no estimator of smelt.tabular"):
+        load(path)
+    with pytest.raises(FileError, match="holds no run of smelt fit"):
+        load(tmp_path)
+
+
+def test_a_run_folder_keeps_the_estimator(
+    table: Table, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    model = TabularRegressor(**quick).fit(table.select("x"), table["size"], run=tmp_path / "run")
+    assert load(tmp_path / "run").predict(table).tobytes() == model.predict(table).tobytes()
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"config.json", "metrics.jsonl"}
+    with pytest.raises(FileError, match="holds a run already"):
+        model.fit(table.select("x"), table["size"], run=tmp_path / "run")
+
+
+def test_what_cannot_be_learned_is_refused(table: Table, quick: dict[str, Any]) -> None:
+    x, model = table.select("x"), TabularClassifier(**quick)
+    with pytest.raises(ArgumentError, match="TabularClassifier: it has learned nothing yet"):
+        model.predict(x)
+    with pytest.raises(ArgumentError, match="no column 'lable'; did you mean 'label'"):
+        model.fit(table, "lable")
+    with pytest.raises(ArgumentError, match="one class only, 'a' in all 120 rows"):
+        model.fit(x, ["a"] * 120)
+    with pytest.raises(ArgumentError, match=r"target is missing in row 2 \(1 in all\)"):
+        model.fit(x, ["a", "b", None] + ["a"] * 117)
+    with pytest.raises(ArgumentError, match="continuous. The target is 0.5 in row 0"):
+        model.fit(x, np.arange(120) + 0.5)
+    with pytest.raises(ShapeError, match=r"inconsistent numbers of samples: \[120, 2\]"):
+        model.fit(x, ["a", "b"])
+    with pytest.raises(DTypeError, match="the target is text, such as 'high' in row"):
+        TabularRegressor(**quick).fit(x, table["label"])
+    with pytest.raises(ArgumentError, match="no column is left"):
+        model.fit(table.select("same", "nothing"), table["label"])
+    with pytest.raises(ArgumentError, match="no column besides the target"):
+        model.fit(table.select("label"), "label")
+    with pytest.raises(ArgumentError, match="there are no rows"):
+        model.fit(x.rows([]), [])
+    with pytest.raises(DTypeError, match="column 'x' is infinite in row 1"):
+        model.fit({"x": [1.0, np.inf, 2.0, 3.0]}, ["a", "b", "a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("members", 1), ("width", 0), ("blocks", -1), ("dropout", 1.0), ("learning_rate", 0.0),
+     ("weight_decay", -1.0), ("batch_size", 1.5), ("max_epochs", 0), ("patience", None),
+     ("random_state", -1), ("bins", 0), ("max_categories", None)],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(setting: str, value: Any, table: Table) -> None:
+    with pytest.raises(ArgumentError, match=setting):
+        TabularClassifier(**{setting: value}).fit(table.select("x"), table["label"])
+
+
+def test_an_array_is_taken_by_its_places(quick: dict[str, Any]) -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    model = TabularRegressor(**quick).fit(x, x[:, 0] - x[:, 1])
+    assert model.predict(x.tolist()) == pytest.approx(model.predict(smelt.tensor(x)))
+    with pytest.raises(ShapeError, match="X has 2 features, but TabularRegressor is expecting 3"):
+        model.predict(x[:, :2])
+    assert not hasattr(model, "feature_names_in_")
+
+
+def test_settings_are_read_and_changed_by_name() -> None:
+    model = TabularClassifier(width=5)
+    assert repr(model) == "TabularClassifier(width=5)"
+    assert model.set_params(width=7).get_params()["width"] == 7
+    with pytest.raises(ArgumentError, match="no setting 'depth'"):
+        model.set_params(depth=3)
+
+
+def test_scikit_learn_is_not_needed(
+    table: Table, quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ArgumentError, match="learned nothing yet"):
+        TabularClassifier().predict(table)
+    train, test = table.select("x", "label").rows(range(90)), table.rows(range(90, 120))
+    model = TabularClassifier(**quick).fit(train, "label")
+    found = examined(model, train, test, "label")
+    assert list(found["scores"]) == ["smelt", "majority class", "logistic regression"]

@@ -1,0 +1,121 @@
+"""What errors say to do: names nearly right, functions of other libraries, what predict takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import smelt
+import smelt.nn.functional as F
+from smelt import nn, optim, train
+from smelt.errors import ArgumentError, ArgumentTypeError, TraceError
+
+X = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+Y = (X[:, :1] > 0).astype(np.float32)
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    """Answers yes with the probability of the first input's sign."""
+    model = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())
+    model[0].load_state_dict({"weight": np.array([[1.0, 0.0]]), "bias": np.zeros(1)})
+    return model
+
+
+def fitted(model: nn.Module, **options: Any) -> train.History:
+    optimizer = optim.SGD(model.parameters(), lr=0.0)
+    chosen = {"epochs": 1, "validation": (X, Y), "progress": False, **options}
+    return train.fit(model, nn.BCELoss(), optimizer, (X, Y), **chosen)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "monitor", "message"),
+    [
+        ([train.F1Score()], "f1", "have loss, f1_score, train_loss only; did you mean 'f1_score'"),
+        (["f1"], "f1_score", "did you mean 'f1'"),
+        (["accuracy"], "val_accuracy", "did you mean 'accuracy'"),
+        (["accuracy"], "accurracy", "did you mean 'accuracy'"),
+        ([], "val_loss", "did you mean 'loss'"),
+        ([], "bleu", "have loss, train_loss only$"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["stopping", "folder"])
+def test_a_figure_that_is_none_is_named_before_the_first_step(
+    kind: str, metrics: Any, monitor: str, message: str, model: nn.Module, tmp_path: Any
+) -> None:
+    options: dict[str, Any] = {"callbacks": [train.EarlyStopping(monitor)]}
+    if kind == "folder":
+        options = {"run": train.RunFolder(tmp_path, model, monitor=monitor)}
+    with pytest.raises(ArgumentError) as caught:
+        fitted(model, metrics=metrics, epochs=10**6, **options)
+    assert message.rstrip("$") in caught.value.message
+    assert not message.endswith("$") or caught.value.message.endswith(message[:-1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_of_a_metric_with_several_is_found(model: nn.Module) -> None:
+    class Both(train.Metric):
+        def measure(self, output: Any, target: Any) -> Any:
+            return output.sum()
+
+        def compute(self, total: Any) -> Any:
+            return {"low": -abs(total), "high": abs(total)}
+
+    stop = train.EarlyStopping("both_high", mode="min")
+    fitted(model, metrics=[Both()], callbacks=[stop])
+    assert stop.best_epoch == 1
+
+
+def test_outputs_for_binary_cross_entropy_are_read_as_probabilities(model: nn.Module) -> None:
+    """As logits all of them would mean yes."""
+    wanted = {
+        "accuracy": train.Accuracy(probabilities=True),
+        "f1": train.F1Score(probabilities=True),
+    }
+    expected = train.evaluate(model, (X, Y), wanted)
+    assert expected == {"accuracy": 1.0, "f1": 1.0}
+    metric = train.Accuracy()
+    for loss in (nn.BCELoss(), F.binary_cross_entropy):
+        found = train.evaluate(model, (X, Y), {"accuracy": metric, "f1": "f1"}, loss=loss)
+        assert {name: found[name] for name in expected} == expected
+    assert metric.probabilities is False
+    held_out = fitted(model, metrics=["accuracy", "f1"]).epochs[0].held_out
+    assert {name: held_out[name] for name in expected} == expected
+    as_logits = train.evaluate(model, (X, Y), "accuracy", loss=nn.BCEWithLogitsLoss())
+    assert as_logits["accuracy"] < 0.8
+
+
+def test_functions_of_other_libraries_are_refused(model: nn.Module) -> None:
+    for metric in (np.mean, {"mean": np.mean}):
+        with pytest.raises(
+            ArgumentTypeError, match=r"a function of NumPy.*Metric with rows = True"
+        ):
+            fitted(model, metrics=metric)
+    with pytest.raises(TraceError) as caught:
+        train.evaluate(model, (X, Y), {"mine": lambda output, target: np.asarray(output).mean()})
+    (note,) = caught.value.__notes__
+    assert note.startswith("mine is compiled with the model; for what needs NumPy arrays")
+    with smelt.settings(compile=False), pytest.raises(ArgumentTypeError, match="rows = True"):
+        train.evaluate(model, (X, Y), {"mine": lambda output, target: float(output.numpy().mean())})
+
+
+def test_scores_of_scikit_learn_are_refused(model: nn.Module) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    with pytest.raises(ArgumentTypeError, match="accuracy_score is a function of scikit-learn"):
+        fitted(model, metrics=[metrics.accuracy_score])
+
+
+def test_predict_says_what_it_took_for_the_target(model: nn.Module) -> None:
+    class Masked(nn.Module):
+        def forward(self, x: Any, mask: Any) -> Any:
+            return x * mask
+
+    with pytest.raises(TypeError) as caught:
+        train.predict(Masked(), (X, Y))
+    assert "has_target=False" in caught.value.__notes__[0]
+    assert train.predict(Masked(), (X, Y), has_target=False).shape == (64, 2)
+    with pytest.raises(TypeError) as caught:
+        train.predict(model, (X, Y), has_target=False)
+    assert "has_target=True" in caught.value.__notes__[0]
