@@ -60,6 +60,7 @@ ROWS = (
     Row("digits", (), "test_accuracy", ">= 0.97", seeds=3),
     Row("mnist", (), "test_accuracy", ">= 0.993", seeds=3),
     Row("fashion", (), "test_accuracy", ">= 0.925"),
+    Row("cats", (), "test_accuracy", ">= 0.85", seeds=5),
     Row("shakespeare", (), "held_out_loss", "<= 1.88"),
     Row("sentiment", (), "test_accuracy", ">= 0.8", seeds=3),
     Row("translate", ("--model", "transformer"), "test_bleu", ">= 50"),

@@ -33,11 +33,11 @@ class StopAfterOne(Callback):
             raise StopTraining("for a test")
 
 
-def check_goes_on(run: Callable[..., Result], folder: Path, **settings: Any) -> None:
+def check_goes_on(run: Callable[..., Result], folder: Path, **settings: Any) -> Result:
     """Checks that a training that was left and goes on ends with the bits of a whole one, and that
-    the folder says all that `smelt train --resume` needs.
+    the folder says all that `smelt train --resume` needs; returns the result of the whole one.
     """
-    run(folder / "whole", **settings)
+    result = run(folder / "whole", **settings)
     run(folder / "parts", callbacks=[StopAfterOne()], **settings)
     run(folder / "parts", resume=True, **settings)
     whole, parts = (
@@ -48,3 +48,4 @@ def check_goes_on(run: Callable[..., Result], folder: Path, **settings: Any) -> 
     assert RECIPES[config.pop("recipe")] is run
     given = {"folder", "data", "callbacks", "resume"}
     assert config.keys() == inspect.signature(run).parameters.keys() - given
+    return result

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +10,14 @@ import pytest
 import smelt
 from smelt.cli import main
 from smelt.errors import ArgumentError, FileError
-from smelt.recipes import RECIPES, Result, fashion, mnist, pictures
+from smelt.recipes import RECIPES, fashion, mnist, pictures
 from smelt.train import Epoch, History, read_config
 from tests.recipes import small_pictures
-from tests.recipes.small_pictures import Stop
+from tests.recipes.recipe_runs import FILES, check_goes_on, data_folder
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
 FIGURES = {"curves.png", "confusion.png", "mistakes.png"}
-FILES = {"checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors"} | FIGURES
-DATA = Path(os.environ.get("SMELT_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETTINGS = {"epochs": 3, "batch_size": 64, "seed": 3}
 
 
@@ -32,23 +28,14 @@ def recipe(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return request.param
 
 
-def weights(folder: Path) -> bytes:
-    return (folder / "model.safetensors").read_bytes()
-
-
 def test_it_learns_and_goes_on_with_the_same_bits(recipe: str, tmp_path: Path) -> None:
-    run: Callable[..., Result] = RECIPES[recipe]
-    with smelt.settings(threads=1):
-        result = run(tmp_path / "whole", **SETTINGS)
+    result = check_goes_on(RECIPES[recipe], tmp_path, **SETTINGS)
     losses = [epoch.loss for epoch in result.history.epochs]
     assert losses[2] < 0.5 * losses[0]
     assert result.figures["test_accuracy"] > 0.8
     last = result.history.epochs[-1].held_out["accuracy"]
     assert result.figures["held_out_accuracy"] == last
-    assert {path.name for path in (tmp_path / "whole").iterdir()} == FILES
-    run(tmp_path / "parts", callbacks=[Stop()], **SETTINGS)
-    run(tmp_path / "parts", resume=True, **SETTINGS)
-    assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
+    assert {path.name for path in (tmp_path / "whole").iterdir()} == FILES | FIGURES
 
 
 def test_few_samples_make_a_quick_run(
@@ -98,11 +85,11 @@ def test_the_last_twelfth_is_held_out() -> None:
     assert len(pictures.hold_out(small_pictures.load, None, 10)[0][1]) == 10
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the data sets are not there")
-def test_of_mnist_and_fashion_mnist_5000_are_held_out() -> None:
-    for load in (mnist.load_mnist, fashion.load_fashion_mnist):
-        (images, _), (others, _) = pictures.hold_out(load, DATA, None)
-        assert (len(images), len(others)) == (55000, 5000)
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
+def test_5000_pictures_are_held_out(dataset: str) -> None:
+    load = {"mnist": mnist.load_mnist, "fashion-mnist": fashion.load_fashion_mnist}[dataset]
+    (images, _), (others, _) = pictures.hold_out(load, data_folder(dataset), None)
+    assert (len(images), len(others)) == (55000, 5000)
 
 
 def test_time_to_an_accuracy() -> None:
