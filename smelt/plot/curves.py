@@ -67,8 +67,13 @@ def _accuracy(axes: Axes, rows: Rows) -> None:
         fontsize=11,
         fontweight="bold",
     )
-    axes.yaxis.set_major_formatter(lambda value, position: f"{100 * value:g}%")
+    axes.yaxis.set_major_formatter(_percent)
     axes.set_ylim(top=1.005)
+
+
+def _percent(value: float, position: float) -> str:
+    """Returns a tick's label; the room above the highest accuracy there can be has none."""
+    return f"{100 * value:.6g}%" if value < 1.0001 else ""
 
 
 def _panel(axes: Axes, title: str, rows: Rows) -> None:

@@ -71,6 +71,7 @@ def loss_curves(
     figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     framed(axes, title, x_label, y_label)
+    axes.xaxis.set_major_locator(whole_numbers())
     for index, (name, row) in enumerate(runs.items()):
         _curve(axes, start + every * np.arange(len(row)), row, name, colour_of(index), smooth)
     for name, level in (levels or {}).items():

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smelt.recipes import digits, sentiment, shakespeare, translate
+from smelt.recipes import (
+    denoise,
+    digits,
+    equations,
+    fashion,
+    housing,
+    keywords,
+    mnist,
+    policy,
+    sensors,
+    sentiment,
+    shakespeare,
+    stock,
+    titanic,
+    translate,
+)
 from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
-    "sentiment": sentiment.run,
+    "mnist": mnist.run,
+    "fashion": fashion.run,
     "shakespeare": shakespeare.run,
+    "sentiment": sentiment.run,
     "translate": translate.run,
+    "housing": housing.run,
+    "titanic": titanic.run,
+    "stock": stock.run,
+    "denoise": denoise.run,
+    "keywords": keywords.run,
+    "sensors": sensors.run,
+    "policy": policy.run,
+    "equations": equations.run,
 }

@@ -22,7 +22,9 @@ from smelt.train.batch import listed
 from smelt.train.source import source_of, without_names
 from smelt.train.step import Update
 
-__all__ = ["Feed", "Pass", "feed_of"]
+__all__ = ["BATCH", "Feed", "Pass", "feed_of"]
+
+BATCH = 64  # samples a batch, where nobody says how many
 
 
 @dataclass(slots=True)
@@ -236,7 +238,7 @@ class LoaderFeed(Feed):
 def feed_of(
     data: Any,
     *,
-    batch_size: int,
+    batch_size: int | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
     target: str | Sequence[str] | None = None,
@@ -245,7 +247,7 @@ def feed_of(
 
     Args:
         data: what `source_of` takes, or a Table.
-        batch_size: samples a batch; not of a loader, which has its own.
+        batch_size: samples a batch, 64 or all when None; not of a loader, which has its own.
         shuffle: whether each pass has an order of its own; not of a loader.
         drop_last: whether a smaller last batch is left out; not of a loader.
         target: the columns of a table to predict.
@@ -255,6 +257,10 @@ def feed_of(
         ShapeError: arrays differ in their first extents.
     """
     source = source_of(without_names(data, target), "fit")
+    if batch_size is None:
+        # a list of arrays, meant as a tuple, shall not become a batch of two samples
+        few = source.samples if source.samples and not isinstance(source.data, list) else BATCH
+        batch_size = min(BATCH, few)
     if source.samples is not None:
         _check_batch(batch_size, source.samples)
     match source.kind:

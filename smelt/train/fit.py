@@ -16,7 +16,7 @@ from smelt.optim.swa_utils import AveragedModel
 from smelt.random import manual_seed
 from smelt.tensor.checked import checked, described
 from smelt.train.beside import BesideValidation, check_beside
-from smelt.train.feed import feed_of
+from smelt.train.feed import BATCH, feed_of
 from smelt.train.history import Callback, History
 from smelt.train.interrupt import terminable
 from smelt.train.loop import Loop
@@ -81,7 +81,8 @@ def fit(
         epochs: passes over the data, or, with `steps_per_epoch`, so many steps each.
         steps: how many steps in all, in the place of `epochs`, or at most.
         steps_per_epoch: steps between two validations, where that shall not be a pass.
-        batch_size: samples a batch, 64 when None; a loader has its own.
+        batch_size: samples a batch, 64 (or all, if there are fewer) when None; a loader has its
+            own.
         shuffle: whether each pass has an order of its own, drawn from the default generator; True
             when None. A loader has its own.
         drop_last: whether a last batch that is smaller than the others is left out.
@@ -139,7 +140,6 @@ def fit(
     if isinstance(data, DataLoader):
         _check_loader(batch_size=batch_size, shuffle=shuffle)
     require_same_classes("fit", data, validation)
-    batch_size = 64 if batch_size is None else batch_size
     shuffle = shuffle is not False
     if seed is not None:
         manual_seed(seed)
@@ -162,7 +162,7 @@ def fit(
         part = "model" if averaged is None else "averaged"
         beside = BesideValidation(measured, part, validation, make)
     plan = {
-        "batch_size": batch_size,
+        "batch_size": BATCH if batch_size is None else batch_size,
         "shuffle": shuffle,
         "drop_last": drop_last,
         "accumulate": accumulate,

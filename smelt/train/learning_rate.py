@@ -60,7 +60,7 @@ def find_learning_rate(
     lowest: float = 1e-7,
     highest: float = 10.0,
     steps: int = 200,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     target: str | Sequence[str] | None = None,
 ) -> RangeTest:
     """Trains some steps with a rate that grows at each, and sees where the loss falls (Smith 2017).
@@ -76,7 +76,7 @@ def find_learning_rate(
         lowest: the first rate.
         highest: the last.
         steps: how many.
-        batch_size: samples a step.
+        batch_size: samples a step; 64, or all if there are fewer, when None.
         target: the columns of a table to predict.
 
     Returns:

@@ -16,7 +16,7 @@ __all__ = ["CellProgress", "LiveProgress", "PlainProgress", "progress"]
 LINES = 10  # that a whole training prints where there is no terminal
 BETWEEN = 0.1  # seconds between two looks at a cell
 SELDOM = 30.0  # seconds without a line, where there is no terminal
-LONG = 1e5  # from here on a figure is shown by its power of ten
+SMALL, LONG = 1e-3, 1e5  # beyond these a figure is shown by four digits and its power of ten
 
 
 def progress(file: TextIO | None = None) -> Callback:
@@ -244,5 +244,6 @@ def moment(progress: Progress) -> str:
 
 
 def _figure(value: float) -> str:
-    """Returns four decimals; of a number too long for that four digits and its power of ten."""
-    return f"{value:.4f}" if abs(value) < LONG else f"{value:.4g}"
+    """Returns four decimals; of a number too long or too small for that four digits."""
+    fits = not value or SMALL <= abs(value) < LONG
+    return f"{value:.4f}" if fits else f"{value:.4g}"

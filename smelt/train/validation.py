@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from smelt.errors import ArgumentError
+import numpy as np
+
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
+from smelt.tensor import Tensor
+from smelt.tensor.checked import described
 from smelt.train.evaluate import evaluator
 from smelt.train.metrics import as_metrics
 
@@ -31,6 +35,32 @@ class Validation:
     higher_is_better: dict[str, bool] = field(default_factory=dict)
 
 
+def _checked(function: Callable[[], Any]) -> Validate:
+    """Returns the user's function, whose figures are looked at when it has returned."""
+
+    def measure() -> Mapping[str, float]:
+        found = function()
+        if not isinstance(found, Mapping):
+            raise ArgumentTypeError(
+                f"fit: the validation function returned {described(found)}; it returns figures by "
+                "name, such as {'accuracy': 0.9}"
+            )
+        return {name: _figure(name, value) for name, value in found.items()}
+
+    return measure
+
+
+def _figure(name: Any, value: Any) -> float:
+    if isinstance(value, (Tensor, np.ndarray)) and value.size == 1:
+        value = value.item()
+    if not isinstance(name, str) or not isinstance(value, (int, float, np.number, np.bool_)):
+        raise ArgumentTypeError(
+            f"fit: the validation function returned {name!r}: {described(value)}; a figure is a "
+            "number under a name"
+        )
+    return float(value)
+
+
 def validation_of(model: Module, loss: Any, validation: Any, metrics: Any) -> Validation:
     """Returns what to measure after each epoch.
 
@@ -50,7 +80,7 @@ def validation_of(model: Module, loss: Any, validation: Any, metrics: Any) -> Va
     if callable(validation) and not hasattr(validation, "__len__"):
         if metrics:
             raise ArgumentError("fit: metrics are for validation data; this function measures")
-        return Validation(validation, None)
+        return Validation(_checked(validation), None)
     named = as_metrics(metrics or ())
     better = {"loss": False} | {
         name: metric.higher_is_better

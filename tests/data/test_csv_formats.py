@@ -206,7 +206,7 @@ def test_a_column_of_text_says_how_it_becomes_numbers(texts: list[str], hint: st
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"a,b\n1,2\n"), "compressed by gzip; give its contents"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "compressed by gzip; give its contents"),
         (b"PK\x03\x04....", "a ZIP or Excel file"),
         (b"PAR1....", r"a Parquet file; write read_parquet\(path\)"),
         (b'[{"a": 1}]', "JSON"),

@@ -14,7 +14,14 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
 from smelt.data import DataLoader, IterableDataset, Table, TensorDataset
-from smelt.errors import ArgumentError, DTypeError, FileError, ShapeError, StateError
+from smelt.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DTypeError,
+    FileError,
+    ShapeError,
+    StateError,
+)
 from smelt.optim.swa_utils import AveragedModel
 
 X = np.random.default_rng(0).normal(size=(24, 2)).astype(np.float32)
@@ -468,3 +475,42 @@ def test_a_run_that_is_finished_says_so(tmp_path: Path) -> None:
     assert history.stopped == "all of it was done before"
     assert len(history.epochs) == 2
     assert repr(history).startswith("History(2 epochs; last: loss ")
+
+
+def test_few_samples_are_one_batch_where_nobody_says_how_many() -> None:
+    few, options = (smelt.tensor(X[:10]), smelt.tensor(Y[:10])), {"batch_size": None}
+    found = trained(few, **options)
+    assert (numbers(found) == numbers(trained(few, batch_size=10))).all()
+    assert (numbers(found) == numbers(trained(TensorDataset(*few), **options))).all()
+    train.find_learning_rate(found, F.mse_loss, optim.SGD(found.parameters()), few, steps=12)
+    with pytest.raises(ArgumentError, match="batch_size=11 must lie between 1 and the 10 samples"):
+        trained(few, batch_size=11)
+    with pytest.raises(ArgumentError, match=r"arrays are given in a tuple, as \(x, y\)"):
+        trained(list(few), **options)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (None, "returned None; it returns figures by name"),
+        (0.5, "returned 0.5; it returns figures by name"),
+        ({"a": np.ones(2)}, "returned 'a': an array of float64"),
+        ({"a": "b"}, "a figure is a number under a name"),
+        ({1: 2.0}, "a figure is a number under a name"),
+    ],
+)
+def test_what_a_validation_function_returns_is_looked_at(found: Any, message: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=message):
+        trained((X, Y), validation=lambda: found)
+
+
+def test_a_validation_function_may_return_tensors() -> None:
+    seen: list[dict[str, float]] = []
+
+    class Seen(train.Callback):
+        def epoch(self, epoch: train.Epoch) -> None:
+            seen.append(epoch.held_out)
+
+    figures = {"a": smelt.tensor(2.0), "b": np.float32(3)}
+    trained((X, Y), validation=lambda: figures, callbacks=[Seen()], epochs=1)
+    assert seen == [{"a": 2.0, "b": 3.0}]

@@ -127,6 +127,13 @@ def test_without_rich_a_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatc
     assert isinstance(progress(Terminal()), PlainProgress)
 
 
+def test_a_small_loss_is_no_zero() -> None:
+    shown = [moment(Progress(1, 5, None, loss, 1.0)) for loss in (0.0, 0.00123, 0.000163, 3.25e-7)]
+    assert shown == [
+        f"step 5  loss {loss}" for loss in ("0.0000", "0.0012", "0.000163", "3.25e-07")
+    ]
+
+
 def test_a_huge_loss_stays_a_short_figure() -> None:
     shown = described(Epoch(1, 1.23456e30, {"loss": math.inf, "error": 12345.678}, 0.01))
     assert shown == "loss 1.235e+30  held out: loss inf, error 12345.6780"

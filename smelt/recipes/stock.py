@@ -1,0 +1,189 @@
+"""Stock: a GRU forecasts tomorrow's price of Apple's shares, beside the forecast of no change.
+
+The 506 closing prices from February 2015 to February 2017 become relative changes from day to day
+(of logarithms). The network sees 20 of them and the changes of the traded volume, and says the
+next change of the price. The first 70 % of the days train; the next 15 % say when to stop and which
+epoch was best; the last 15 % test, once. The settings are ordinary ones and were not searched for.
+
+Expect nothing: the naive forecast, that tomorrow's price is today's, is hard to beat, and a ratio
+of errors near 1 says that the network has learned to say about zero. The share of days whose
+direction was right comes with its 95 % interval (Wilson's); as long as that holds 50 %, a coin
+would do.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from smelt import nn, optim, plot, train
+from smelt.data import StandardScaler, TensorDataset, load_apple_stock, split_in_time, windows
+from smelt.limits import Within
+from smelt.random import manual_seed
+from smelt.recipes.recipe import BatchSize, DataFolder, Epochs, Rate, Result, Seed
+from smelt.tensor import Tensor
+
+__all__ = ["Forecaster", "make_model", "moving_mean", "run", "wilson"]
+
+SPLIT = (0.7, 0.15, 0.15)
+HIDDEN, DROPOUT = 16, 0.2
+PATIENCE = 20  # epochs without a better one
+SURE = 1.96  # deviations of the normal distribution that hold 95 %
+
+
+class Forecaster(nn.Module):
+    """A GRU over the days, and a linear layer on its last state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(2, HIDDEN, batch_first=True)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.head = nn.Linear(HIDDEN, 1)
+
+    def forward(self, changes: Tensor) -> Tensor:
+        _, last = self.gru(changes)  # (1, n, HIDDEN)
+        return self.head(self.dropout(last[0]))  # (n, 1)
+
+
+def make_model() -> Forecaster:
+    """Returns the network with fresh weights: changes (n, days, 2) to the next one (n, 1)."""
+    return Forecaster()
+
+
+def moving_mean(prices: np.ndarray, days: int) -> np.ndarray:
+    """Returns the mean of each day's price and those of the days before it, (n - days + 1,)."""
+    return np.convolve(prices, np.full(days, 1 / days), mode="valid")
+
+
+def wilson(right: int, count: int) -> tuple[float, float]:
+    """Returns the ends of Wilson's 95 % interval of a share, `right` out of `count`."""
+    share, extra = right / count, SURE**2 / count
+    center = (share + extra / 2) / (1 + extra)
+    half = SURE * math.sqrt(share * (1 - share) / count + extra / (4 * count)) / (1 + extra)
+    return center - half, center + half
+
+
+def run(
+    folder: str | os.PathLike[str],
+    *,
+    data: DataFolder = None,
+    days: Annotated[int, Within(1, 60)] = 20,
+    epochs: Epochs = 200,
+    lr: Rate = 3e-3,
+    batch_size: BatchSize = 32,
+    seed: Seed = 0,
+    callbacks: Sequence[train.Callback] = (),
+    resume: bool = False,
+) -> Result:
+    """Trains on the first days, tests on the last, and keeps everything in a folder.
+
+    Args:
+        folder: a new folder for weights, metrics, settings, the checkpoint and figures.
+        data: folder of the data sets; that of SMELT_DATA, or Smelt's own, when None.
+        days: that the network sees.
+        epochs: passes over the training days at most; it ends 20 after the best one.
+        lr: learning rate.
+        batch_size: days a step.
+        seed: of the first weights and the order.
+        callbacks: whom else to tell about each epoch.
+        resume: whether to go on with the run in the folder; the settings must be its own.
+
+    Raises:
+        FileError: the data are not there, or the folder cannot be written, or holds a run already.
+        ArgumentError: a setting is out of its range.
+        MissingExtra: matplotlib, polars or safetensors is not installed.
+    """
+    plot.require()
+    settings = {"days": days, "epochs": epochs, "lr": lr, "batch_size": batch_size, "seed": seed}
+    table = load_apple_stock(data)
+    prices, volume = (np.asarray(table[f"AAPL.{name}"], float) for name in ("Close", "Volume"))
+    changes = np.diff(np.log(np.stack([prices, volume], axis=1)), axis=0)  # (505, 2)
+    parts = split_in_time(changes, SPLIT)
+    scale = StandardScaler().fit(parts[0])
+    training, validation, test = (
+        TensorDataset(x, y[:, :, 0])
+        for x, y in (windows(scaled(scale, part), days).tensors for part in parts)
+    )
+    manual_seed(seed)
+    model = make_model()
+    run_folder = train.RunFolder(
+        folder, model, {"recipe": "stock", **settings}, resume=resume, monitor="loss"
+    )
+    history = train.fit(
+        model,
+        nn.MSELoss(),
+        optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-2),
+        training,
+        epochs=epochs,
+        batch_size=batch_size,
+        validation=validation,
+        callbacks=[*callbacks, train.EarlyStopping("loss", patience=PATIENCE)],
+        run=run_folder,
+        resume=resume,
+        progress=False,
+    )
+    steps = run_folder.training.update.steps
+    if history.interrupted:
+        return Result({}, history, steps)
+    said = train.predict(model, test).numpy()[:, 0] * scale.scale_[0] + scale.mean_[0]
+    tested = slice(len(prices) - len(said), None)
+    today, tomorrow = prices[:-1][-len(said) :], prices[tested]
+    forecast = today * np.exp(said)
+    dates = np.asarray(table["Date"], "datetime64[D]").tolist()
+    draw(run_folder.path, history, (dates, prices), forecast)
+    return Result(measured(today, tomorrow, forecast), history, steps)
+
+
+def scaled(scale: StandardScaler, changes: np.ndarray) -> np.ndarray:
+    """Returns changes (n, 2) on the scale of the training days, float32."""
+    return np.asarray(scale.transform(changes), np.float32)
+
+
+def measured(
+    today: np.ndarray, tomorrow: np.ndarray, forecast: np.ndarray
+) -> dict[str, float | str]:
+    """Returns the figures of forecasts, each array (n,) in dollars."""
+    error, naive = (float(np.sqrt(((said - tomorrow) ** 2).mean())) for said in (forecast, today))
+    moved = tomorrow != today
+    right = int((np.sign(forecast - today) == np.sign(tomorrow - today))[moved].sum())
+    rose, count = int((tomorrow > today).sum()), int(moved.sum())
+    low, high = wilson(right, count)
+    return {
+        "test_days": len(today),
+        "test_rmse_in_dollars": error,
+        "test_rmse_of_the_naive_forecast": naive,
+        "ratio": error / naive,
+        "right_directions": f"{right} of {count}, {right / count:.1%} ({low:.1%} to {high:.1%})",
+        "days_that_rose": f"{rose} of {count}, {rose / count:.1%}",
+    }
+
+
+def draw(
+    folder: Path,
+    history: train.History,
+    series: tuple[list[date], np.ndarray],
+    forecast: np.ndarray,
+) -> None:
+    """Draws the losses, moving averages, and the forecast of the test days."""
+    dates, prices = series
+    plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
+    averages = {f"mean of {days} days": moving_mean(prices, days) for days in (10, 50)}
+    figure = plot.moving_average(
+        prices, averages, dates=dates, title="Apple, closing price", y_label="dollars"
+    )
+    plot.save(figure, folder / "averages.png")
+    last = slice(len(prices) - len(forecast), None)
+    figure = plot.moving_average(
+        prices[last],
+        {"forecast of the day before": forecast},
+        dates=dates[last],
+        title="Test days",
+        y_label="dollars",
+    )
+    plot.save(figure, folder / "forecast.png")
