@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from smelt.recipes import (
+    cats,
     denoise,
     digits,
     equations,
@@ -28,6 +29,7 @@ RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
     "mnist": mnist.run,
     "fashion": fashion.run,
+    "cats": cats.run,
     "shakespeare": shakespeare.run,
     "sentiment": sentiment.run,
     "translate": translate.run,
