@@ -92,7 +92,7 @@ class CSVFormat:
             ) from None
         if self.has_header not in (True, False, None):
             raise ArgumentTypeError(
-                f"{function}: has_header={self.has_header!r}; give True or False"
+                f"{function}: has_header must be True or False, not {self.has_header!r}"
             )
         if self.names is not None and self.has_header is None:
             raise ArgumentError(

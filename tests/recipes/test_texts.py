@@ -29,7 +29,7 @@ MORE = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "shakespeare": {"steps": 40, "batch_size": 4, "lr": 0.01},
     "sentiment": {"epochs": 6, "batch_size": 16, "lr": 0.02},
-    "translate": {"epochs": 2, "batch_size": 8, "beam_width": 2},
+    "translate": {"epochs": 3, "batch_size": 8, "beam_width": 2, "lr": 0.01},
 }
 
 

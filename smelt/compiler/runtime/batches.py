@@ -17,6 +17,7 @@ def with_whole_rows(array: np.ndarray) -> np.ndarray:
     """Returns an array whose rows, along the first axis, are in one piece each: the array itself
     where they are, else a copy.
     """
+    array = np.asarray(array)  # of a value that has left its trace this says so
     is_whole = not len(array) or array[0].flags.c_contiguous
     return array if is_whole else np.ascontiguousarray(array)
 
