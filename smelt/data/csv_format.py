@@ -90,7 +90,7 @@ class CSVFormat:
                 f"{function}: encoding={self.encoding!r}; give one that Python knows, such as "
                 '"utf-8", "latin-1", "cp1252", "utf-16"'
             ) from None
-        if self.has_header not in (True, False, None):
+        if self.has_header is not None and not isinstance(self.has_header, bool):
             raise ArgumentTypeError(
                 f"{function}: has_header must be True or False, not {self.has_header!r}"
             )
