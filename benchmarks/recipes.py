@@ -13,16 +13,14 @@ import argparse
 import inspect
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smelt.bench.process import run_process
 from smelt.recipes import RECIPES
 
 BEGIN, END = "<!-- printed by benchmarks/recipes.py -->", "<!-- end -->"
@@ -87,16 +85,11 @@ def measured(row: Row, seed: int, data: str | None, out: Path) -> dict[str, Any]
         return json.loads(store.read_text())
     given = ("--data", data) if data and row.reads else ()
     command = (sys.executable, "-m", "smelt", "train", row.recipe, *row.options, *given)
-    began = time.perf_counter()
-    process = subprocess.Popen([*command, "--seed", str(seed), "--out", str(folder)])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{row.name} failed")
+    took = run_process([*command, "--seed", str(seed), "--out", str(folder)])
     result = json.loads((folder / "result.json").read_text()) | {
-        "seconds": time.perf_counter() - began,
-        "cpu": usage.ru_utime + usage.ru_stime,
-        "mebibytes": usage.ru_maxrss / 1024,
+        "seconds": took.seconds,
+        "cpu": took.cpu,
+        "mebibytes": took.mebibytes,
     }
     store.write_text(json.dumps(result, indent=1))
     return result

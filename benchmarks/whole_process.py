@@ -13,10 +13,8 @@ import argparse
 import gzip
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,18 +118,12 @@ SIDES: dict[str, Callable[[str, int], float]] = {"smelt": smelt, "torch": torch,
 
 def measured(side: str, python: str, data: str, epochs: int, cache: str) -> tuple[float, ...]:
     """Returns seconds, CPU seconds, MiB at the peak and the test accuracy of one process."""
+    from smelt.bench.process import run_process  # not at the top: the peers load no Smelt
+
     command = [python, __file__, "--data", data, "--epochs", str(epochs), "--side", side]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "SMELT_CACHE": cache}
-    began = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    text = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{side} failed")
-    seconds = time.perf_counter() - began
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, float(text.split()[-1])
+    took = run_process(command, capture=True, env=environment)
+    return took.seconds, took.cpu, took.mebibytes, float(took.output.split()[-1])
 
 
 def main() -> None:

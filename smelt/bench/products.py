@@ -63,7 +63,7 @@ def smelt_product(product: Product) -> Iterator[dict[str, Any]]:
 
 def numpy_product(product: Product) -> Iterator[dict[str, Any]]:
     """`np.matmul`."""
-    a, b = _turned(product, product.operands(), np.transpose)
+    a, b = _transposed(product, product.operands(), np.transpose)
     out = np.empty((product.m, product.n), product.dtype)
 
     def run(count: int) -> None:
@@ -80,7 +80,7 @@ def torch_product(product: Product) -> Iterator[dict[str, Any]]:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.set_grad_enabled(False)
     matrices = map(torch.tensor, product.operands())
-    a, b = _turned(product, tuple(matrices), lambda x: x.mT)
+    a, b = _transposed(product, tuple(matrices), lambda x: x.mT)
     out = torch.empty(product.m, product.n, dtype=getattr(torch, product.dtype))
 
     def run(count: int) -> None:
@@ -90,9 +90,11 @@ def torch_product(product: Product) -> Iterator[dict[str, Any]]:
     return _timed(product, run)
 
 
-def _turned(product: Product, matrices: tuple[Any, ...], turn: Callable[[Any], Any]) -> list[Any]:
+def _transposed(
+    product: Product, matrices: tuple[Any, ...], transpose: Callable[[Any], Any]
+) -> list[Any]:
     pairs = zip(matrices, product.transposed, strict=True)
-    return [turn(x) if is_transposed else x for x, is_transposed in pairs]
+    return [transpose(x) if is_transposed else x for x, is_transposed in pairs]
 
 
 def _timed(product: Product, run: Callable[[int], None]) -> Iterator[dict[str, Any]]:

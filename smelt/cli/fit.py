@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,8 @@ import numpy as np
 
 from smelt import plot
 from smelt.atomic import write_bytes
+from smelt.cli.shell import predict_command
 from smelt.cli.tables import naming, read_table
-from smelt.cli.train import _near, _program
 from smelt.data import Table
 from smelt.data.column import is_missing
 from smelt.errors import ArgumentError, DTypeError, FileError
@@ -233,7 +232,7 @@ def _lines(report: dict[str, Any], folder: Path, table: Path) -> Iterator[str]:
     shown = report["importance"][:LISTED]
     yield from _aligned([(e["name"], f"{e['mean']:.4g} ± {e['deviation']:.2g}") for e in shown])
     yield f"run folder  {folder}"
-    yield f"try         {_program()} predict {shlex.quote(str(folder))} {_near(table)}"
+    yield f"try         {predict_command(folder, table)}"
 
 
 def _draw(folder: Path, model: Estimator, test: Table, found: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def _predict_table(run: Path, files: Sequence[Path], out: Path | None) -> None:
     table = read_table(path)
     with naming(path):
         columns = _predictions(model, table)
-    write_beside(path, columns, out)
+    write_beside(path, table, columns, out)
     if out is not None:
         print(f"{out}: {len(table):,} rows with {', '.join(columns)}")
 

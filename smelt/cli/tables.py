@@ -63,11 +63,12 @@ def naming(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error.message}") from None
 
 
-def write_beside(source: Path, columns: Mapping[str, Any], out: Path | None) -> None:
+def write_beside(source: Path, table: Table, columns: Mapping[str, Any], out: Path | None) -> None:
     """Writes a table with further columns beside its own; a CSV file's fields stay as they are.
 
     Args:
         source: the file of the table.
+        table: what `read_table` returned of it.
         columns: name -> values, one for each row; a column that the table has is replaced.
         out: a .csv or .parquet file; standard output, as CSV, when None.
 
@@ -77,7 +78,7 @@ def write_beside(source: Path, columns: Mapping[str, Any], out: Path | None) -> 
     polars = library("writing tables")
     made = [polars.Series(name, list(values)) for name, values in columns.items()]
     keeps_text = out is None or ending_of(out) == ".csv"
-    frame = _frame(source, keeps_text, polars).with_columns(made)
+    frame = _frame(source, table, keeps_text, polars).with_columns(made)
     if out is None:
         sys.stdout.write(frame.write_csv())
         return
@@ -89,13 +90,12 @@ def write_beside(source: Path, columns: Mapping[str, Any], out: Path | None) -> 
     write_bytes(os.fspath(out), content.getvalue())
 
 
-def _frame(source: Path, keeps_text: bool, polars: Any) -> Any:
+def _frame(source: Path, table: Table, keeps_text: bool, polars: Any) -> Any:
     """Returns a table as a frame of polars; that of a CSV file as text, field by field, or as the
     numbers and texts that its columns hold.
     """
     if ending_of(source) == ".parquet":
         return polars.read_parquet(BytesIO(read_bytes(source)))
-    table = read_table(source)
     if keeps_text:
         types = dict.fromkeys(table.names, str)
         table = read_csv(source, types=types, missing="keep")

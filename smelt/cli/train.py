@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import shlex
-import shutil
-import sys
 import time
 import typing
 from collections.abc import Callable, Iterator
@@ -15,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from smelt.cli.parser import Command, Group
+from smelt.cli.shell import predict_command
 from smelt.errors import ArgumentError, FileError
 from smelt.limits import Within
 from smelt.recipes import RECIPES, Result
@@ -92,8 +89,7 @@ def _report(result: Result, folder: Path, imported: float) -> Iterator[str]:
         "time": _times(result, imported),
     }
     if result.sample is not None:
-        given = f"{shlex.quote(str(folder))} {_near(result.sample)}"
-        facts["try"] = f"{_program()} predict {given}"
+        facts["try"] = predict_command(folder, result.sample)
     width = max(map(len, facts))
     for name, value in facts.items():
         yield f"{name:{width}}  {value}"
@@ -118,21 +114,6 @@ def _times(result: Result, imported: float) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _program() -> str:
-    """Returns what starts this program when it is typed in the present folder."""
-    started, installed = Path(sys.argv[0]), shutil.which("smelt")
-    if started.stem != "smelt":  # python -m smelt, or another program that calls `main`
-        return f"{_near(sys.executable)} -m smelt"
-    return "smelt" if installed and os.path.samefile(installed, started) else _near(started)
-
-
-def _near(path: str | os.PathLike[str]) -> str:
-    """Returns a path for the shell, from the present folder where that is shorter."""
-    absolute = os.path.abspath(path)
-    near = os.path.join(".", name) if os.sep not in (name := os.path.relpath(absolute)) else name
-    return shlex.quote(min(near, absolute, key=len))
 
 
 def _settings(run: Callable[..., Result]) -> dict[str, inspect.Parameter]:

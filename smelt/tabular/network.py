@@ -123,7 +123,7 @@ class LinearPart(nn.Module):
             self.bias.copy_(as_tensor(bias[:, None].astype(np.float32)))
 
 
-class Pieces(nn.Module):
+class PiecewiseLinearEncoding(nn.Module):
     """Each number as how far it has come through each piece of its range, 0 to 1 (Gorishniy,
     Rubachev and Babenko 2022): (..., numbers) -> (..., numbers * bins).
 
@@ -164,7 +164,7 @@ class TabularNetwork(nn.Module):
         self.design = design
         members, width = design.members, design.width
         self.linear = LinearPart(design)
-        self.pieces = Pieces(design.numbers, design.bins)
+        self.pieces = PiecewiseLinearEncoding(design.numbers, design.bins)
         self.embeddings = nn.ModuleList(
             [MemberEmbedding(members, n, embedding_width(n)) for n in design.cardinalities]
         )

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from smelt import __version__, nn
-from smelt.cli import main
-from smelt.cli.train import _program
+from smelt.cli import main, shell
 from smelt.data.digits import samples
 from smelt.recipes import RECIPES, digits
 from smelt.train import RunFolder, read_config, read_metrics, read_model
@@ -119,11 +118,11 @@ def test_the_proposed_command_names_the_program_as_it_is_typed_here(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(program)])
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert _program() == os.path.join("environment", "bin", "smelt")
+    assert shell.program() == os.path.join("environment", "bin", "smelt")
     monkeypatch.chdir(program.parent)
-    assert _program() == os.path.join(".", "smelt")
+    assert shell.program() == os.path.join(".", "smelt")
     monkeypatch.setenv("PATH", str(program.parent))
-    assert _program() == "smelt"
+    assert shell.program() == "smelt"
 
 
 def test_no_epochs_are_a_training_too(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from smelt.tabular.examination import (
     verdicts,
 )  # fmt: skip
 from smelt.tabular.linear import Logistic, Ridge, softmax
-from smelt.tabular.network import Design, Pieces, TabularNetwork, embedding_width
+from smelt.tabular.network import Design, PiecewiseLinearEncoding, TabularNetwork, embedding_width
 from smelt.tabular.task import Classes
 from smelt.tabular.training import folds_of
 from smelt.tensor import as_tensor
@@ -101,7 +101,7 @@ def test_no_member_learns_from_a_row_that_counts_nothing_for_it() -> None:
 
 
 def test_pieces_follow_the_quantiles_of_the_training_rows() -> None:
-    pieces = Pieces(2, 4)
+    pieces = PiecewiseLinearEncoding(2, 4)
     rows = np.column_stack([np.arange(9.0), [0.0, 1] * 4 + [1]])
     pieces.fit(rows)
     found = pieces(as_tensor(np.array([[3.0, 1], [100, -5]], np.float32))).numpy()

@@ -1,0 +1,31 @@
+"""Commands to type next, as the shell here takes them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+__all__ = ["predict_command", "program"]
+
+
+def predict_command(run: Path, file: str | os.PathLike[str]) -> str:
+    """Returns the command that shows what the model of a run makes of a file."""
+    return f"{program()} predict {shlex.quote(str(run))} {_near(file)}"
+
+
+def program() -> str:
+    """Returns what starts this program when it is typed in the present folder."""
+    started, installed = Path(sys.argv[0]), shutil.which("smelt")
+    if started.stem != "smelt":  # python -m smelt, or another program that calls `main`
+        return f"{_near(sys.executable)} -m smelt"
+    return "smelt" if installed and os.path.samefile(installed, started) else _near(started)
+
+
+def _near(path: str | os.PathLike[str]) -> str:
+    """Returns a path for the shell, from the present folder where that is shorter."""
+    absolute = os.path.abspath(path)
+    near = os.path.join(".", name) if os.sep not in (name := os.path.relpath(absolute)) else name
+    return shlex.quote(min(near, absolute, key=len))
