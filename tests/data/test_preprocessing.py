@@ -349,7 +349,7 @@ def test_the_titanic(published: Path) -> None:
         "Sex",
         "Embarked",
     ]
-    assert (kinds["Name"], kinds["Ticket"], kinds["Cabin"]) == ("text", "ignore", "ignore")
+    assert (kinds["Name"], kinds["Ticket"], kinds["Cabin"]) == ("text", "ignore", "presence")
 
 
 def test_dates_become_numbers(tmp_path: Path) -> None:
