@@ -61,7 +61,7 @@ def make_model() -> ClothingNet:
 def run(
     folder: str | os.PathLike[str],
     *,
-    epochs: Epochs = 10,
+    epochs: Epochs = 15,
     lr: Rate = 1e-2,
     batch_size: BatchSize = 128,
     samples: Annotated[int, Within(1)] | None = None,

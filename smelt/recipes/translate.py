@@ -209,7 +209,7 @@ def run(
     folder: str | os.PathLike[str],
     *,
     model: Literal["transformer", "lstm"] = "transformer",
-    epochs: Epochs = 6,
+    epochs: Epochs = 10,
     lr: Rate = 4e-3,
     batch_size: BatchSize = 64,
     beam_width: Annotated[int, Within(1, 32)] = 5,
