@@ -27,6 +27,7 @@ from smelt.compiler.loops.tile_sizes import (
     lanes_for,
     narrowed,
     size_class,
+    tail_height,
     tile_shape,
     unroll,
 )
@@ -75,7 +76,8 @@ class VectorPlan(VectorLoops):
     """Iterations of the vector loop become lanes, `columns` vectors at once.
 
     With a row loop, `rows` of its iterations are interleaved, so that they share what they load.
-    Sums have `accumulators` of their own each.
+    Where the columns end in fewer vectors than that, these are done `tail_rows` at once. Sums have
+    `accumulators` of their own each.
     """
 
     nest: Nest
@@ -83,6 +85,7 @@ class VectorPlan(VectorLoops):
     packings: tuple[Packing, ...]
     rows: int = 1
     columns: int = 1
+    tail_rows: int = 1
     accumulators: int = 1
 
     @property
@@ -235,10 +238,13 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
         return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
     limits = tile_limits(plan, cpu)
     rows, columns = tile_shape(*limits)
+    extent, vectors, *registers = limits
+    rest = 0 if is_symbolic(vectors) else vectors % columns
     return replace(
         plan,
         rows=rows,
         columns=columns,
+        tail_rows=tail_height(extent, rest, *registers) if rest else rows,
         row=plan.row if rows > 1 or plan.packings else None,
         accumulators=decided(accumulators_of, *limits),
     )
