@@ -8,6 +8,7 @@ reads it. Leaves lie in memory by nature. A node is materialized when
 - several read it and it is expensive, or each element is read many times and it is not free: only
   movements are, but for those that choose among several operands;
 - it is padded, and a product reads it that is no blocked convolution;
+- a large product reads it across its rows, which are long (`product_blocking.py`);
 - several read it and it finishes a product that nothing else reads: it takes the product's place;
 - the expression has grown too large to be inlined further.
 
@@ -24,7 +25,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from smelt.compiler.graph.gemm_blocking import Blocking, choose_blocking
-from smelt.compiler.graph.product_blocking import ProductBlocking, choose_product_blocking
+from smelt.compiler.graph.product_blocking import (
+    ProductBlocking,
+    choose_product_blocking,
+    copies_left,
+)
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
 from smelt.ir.operation import Axes, Pattern
@@ -164,6 +169,7 @@ def _wanted(
         (delivered, "the step delivers it"),
         (finishing, "it finishes a product, and takes its place"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
+        ({node.inputs[0] for node in order if copies_left(node)}, "a product reads it across"),
         (_read_by_element(order, readers, blockings), "a convolution reads it element by element"),
     )
     wanted: dict[Node, str] = {}

@@ -1,18 +1,16 @@
 """Lower a blocked product of matrices, a tile at a time: `graph/product_blocking.py` says how.
 
-A tile of 128 x 256 of `x.T @ g`, of depth 2048 in blocks of 256, becomes
+Tiles of 512 x 64 of `x @ w`, of depth 8192 in blocks of 512, become
 
     for row, column:
-        sums = scratch(float32[128, 256])
+        sums = scratch(float32[512, 64])
         sums[i, j] = 0
         for block:
-            left = scratch(float32[128, 256])
-            left[i, k] = x[block * 256 + k, row * 128 + i]
             for p:
-                panel = scratch(float32[256, 32])
-                panel[k, j] = g[block * 256 + k, column * 256 + p * 32 + j]
-                sums[i, p * 32 + j] += left[i, k] * panel[k, j]
-        y[row * 128 + i, column * 256 + j] = sums[i, j]
+                panel = scratch(float32[512, 32])
+                panel[k, j] = w[block * 512 + k, column * 64 + p * 32 + j]
+                sums[i, p * 32 + j] += x[row * 512 + i, block * 512 + k] * panel[k, j]
+        y[row * 512 + i, column * 64 + j] = sums[i, j]
 
 What is not packed is read where it lies. Whatever is computed of y on the way to memory (bias,
 activation, an optimizer's update) stands in place of `sums[i, j]`. Where one block holds the whole
@@ -83,26 +81,16 @@ class _Tile:
         Without `sums` what they add up to are results.
         """
         start, loop = self.starts("block", block)
-        pack, left = self.left(start, block.size)
         width = PANEL_COLUMNS if self.blocking.packs_right else self.columns.size
         panels = tiles(self.columns.size, width)
-        body = [self.panel(start, block.size, columns, left, sums) for columns in panels]
-        return nest([loop], (*pack, *(part for panel in body for part in panel)))
-
-    def left(self, start: Expression, depth: int) -> tuple[Body, Buffer | None]:
-        """Returns the loops that pack the left block, and where; nothing where it lies well."""
-        if not self.blocking.packs_left:
-            return (), None
-        left = self.scratch("left", self.rows.size, depth)
-        (i, k), loops = self.indices("k", left.shape)
-        return self.copied(left, loops, (i, k), self.read_left(i, start + k)), left
+        body = [part for columns in panels for part in self.panel(start, block.size, columns, sums)]
+        return nest([loop], tuple(body))
 
     def panel(
         self,
         start: Expression,
         depth: int,
         columns: Tiles,
-        left: Buffer | None,
         sums: Buffer | None,
     ) -> Body:
         """Returns the loops over panels of one width: pack it, multiply by it."""
@@ -110,9 +98,8 @@ class _Tile:
         pack, panel = self.right(start, depth, first, columns.size)
         (i, j), elements = self.indices("i", (self.rows.size, columns.size))
         k, over_depth = self.builder.loop("k", depth), depth
-        factor = self.read_left(i, start + k) if left is None else Load(left, (i, k))
-        other = self.read_right(start + k, first + j) if panel is None else Load(panel, (k, j))
-        product = factor * other
+        right = self.read_right(start + k, first + j) if panel is None else Load(panel, (k, j))
+        product = self.read_left(i, start + k) * right
         place = (i, first + j)
         before = Load(sums, place) if sums else Constant(0, self.node.dtype)
         adding, value = accumulate(self.builder, "add", before, product, [(k, over_depth)])

@@ -74,7 +74,8 @@ def _blocking_lines(blocking: Blocking | ProductBlocking) -> Iterator[str]:
     """Yields how the tiles of a blocked product cut each axis, and what is packed."""
     if isinstance(blocking, ProductBlocking):
         axes = {"rows": blocking.rows, "columns": blocking.columns, "depth": blocking.depth}
-        yield f"    packed: blocks of both operands; tiles of {_tiles_text(axes)}"
+        packed = "panels of the right operand" if blocking.packs_right else "nothing"
+        yield f"    packed: {packed}; tiles of {_tiles_text(axes)}"
         return
     operand = ("the left one, or the patches", "the right one, or the kernels")[blocking.packed]
     axes = {
