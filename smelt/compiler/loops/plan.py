@@ -37,9 +37,9 @@ from smelt.ir.visit import Body, Index, Transformer, statements
 
 SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
 SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
-FAR_BYTES = 2048  # rows at least so far apart are copied together when they are read often:
-FAR_DEPTH = 256  # so many of them,
-FAR_ROWS = 128  # and for so many rows of the result
+FAR_BYTES = 1 << 18  # rows that span more than this, so that each column lies on many pages, are
+FAR_DEPTH = 64  # copied together if there are so many of them,
+FAR_ROWS = 32  # and so many rows of the result read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +307,7 @@ def _column_panel(access: Access, nest: Nest, loops: VectorLoops) -> Packing | N
     if packing is None or packing.depth < FAR_DEPTH or access.buffer in nest.info.written:
         return None
     depth = access.affine_index[packing.depth_axis]
-    is_far = access.buffer.shape[-1] * access.buffer.dtype.itemsize >= FAR_BYTES
+    is_far = packing.depth * access.buffer.shape[-1] * access.buffer.dtype.itemsize > FAR_BYTES
     if not is_far or depth is None or not depth.terms:
         return None
     fits = may_pack(packing, access, loops.vector, 2 * loops.lanes, nest.info)

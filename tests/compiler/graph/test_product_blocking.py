@@ -10,7 +10,7 @@ import smelt.nn.functional as F
 from smelt import nn, optim
 from smelt.compiler.graph import product_blocking
 from smelt.compiler.graph.fusion import Strategy
-from smelt.compiler.graph.product_blocking import choose_product_blocking
+from smelt.compiler.graph.product_blocking import choose_product_blocking, copies_left
 from smelt.compiler.graph.tiles import Tiles
 from smelt.dtypes import DType, float32, float64
 from smelt.ir.graph import Leaf, Node
@@ -49,54 +49,56 @@ def covered(parts: tuple[Tiles, ...]) -> int:
     "node",
     [
         product(64, 64, 64, left=True),  # small
-        product(512, 512, 512),  # lies well
-        product(512, 2048, 512, right=True),  # is packed by `loops/`
+        product(512, 4096, 512),  # lies well, and is packed by `loops/`
+        product(512, 4096, 512, right=True),
+        product(128, 512, 128),  # all of it lies together
         product(2, 100_000, 512, left=True),  # too few rows to share anything
     ],
 )
 def test_what_loops_do_well_is_left_to_them(node: Node) -> None:
     assert choose_product_blocking(node) is None
+    assert not copies_left(node)
 
 
 def test_short_rows_are_not_packed() -> None:
     blocking = choose_product_blocking(product(128, 2048, 128, left=True))
     assert blocking is not None
-    assert not blocking.packs_left
     assert not blocking.packs_right
-    assert blocking.depth == (Tiles(0, 32, 64),)
+    assert blocking.depth == (Tiles(0, 32, 64),)  # 64 rows of 512 bytes fit in the first cache
     assert blocking.columns == (Tiles(0, 4, 32),)  # chunks for the threads
 
 
-def test_long_rows_are_packed() -> None:
-    blocking = choose_product_blocking(product(1024, 3000, 600, left=True))
+def test_a_left_operand_of_long_rows_is_copied() -> None:
+    node = product(1024, 3000, 600, left=True)
+    assert copies_left(node)
+    assert choose_product_blocking(node) is None  # since it lies well then
+    few_columns = product(1024, 3000, 10, left=True)
+    assert not copies_left(few_columns)
+    assert choose_product_blocking(few_columns) is not None
+
+
+def test_deep_products_are_packed_in_panels() -> None:
+    blocking = choose_product_blocking(product(1024, 9000, 600))
     assert blocking is not None
-    assert blocking.packs_left
     assert blocking.packs_right
-    assert blocking.rows == (Tiles(0, 8, 128),)
-    assert blocking.depth == (Tiles(0, 12, 250),)
+    assert blocking.rows == (Tiles(0, 2, 512),)
+    assert blocking.depth == (Tiles(0, 18, 500),)
 
 
 def test_of_wider_numbers_fewer_columns_are_done_at_once() -> None:
     widths = [
-        choose_product_blocking(product(512, 2048, 512, left=True, dtype=dtype)).columns[0].size
+        choose_product_blocking(product(512, 8192, 512, dtype=dtype)).columns[0].size
         for dtype in (float32, float64)
     ]
-    assert widths == [256, 128]
+    assert widths == [64, 32]
 
 
-@pytest.mark.parametrize("extents", [(509, 1031, 257), (4, 40_000, 33), (1000, 4097, 31)])
+@pytest.mark.parametrize("extents", [(509, 5003, 257), (4, 40_000, 33), (255, 4097, 31)])
 @pytest.mark.parametrize(("left", "right"), WAYS)
 def test_tiles_cover_every_axis_once(extents, left, right) -> None:
-    m, k, n = extents
-    blocking = choose_product_blocking(product(m, k, n, left, right))
-    if blocking is None:
-        assert k <= product_blocking.RIGHT_ACROSS
-        return
-    assert [covered(axis) for axis in (blocking.rows, blocking.depth, blocking.columns)] == [
-        m,
-        k,
-        n,
-    ]
+    blocking = choose_product_blocking(product(*extents, left, right))
+    axes = blocking.rows, blocking.depth, blocking.columns
+    assert tuple(map(covered, axes)) == extents
 
 
 # --- results --------------------------------------------------------------------------------------
@@ -106,8 +108,8 @@ def test_tiles_cover_every_axis_once(extents, left, right) -> None:
 def block_everything(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Blocks small products as if they were large, in small blocks."""
     small = {
-        "SMALL": 0, "FEW": 0, "ACROSS": 0, "RIGHT_ACROSS": 0, "ALONG": 0, "ROWS": 5, "COLUMNS": 6,
-        "DEPTH": 4, "SHORT_DEPTH": 3, "PANEL_COLUMNS": 4,
+        "SMALL": 0, "FEW": 0, "MANY": 1000, "ACROSS": 0, "SHORT": 0, "DEEP": 0, "ROWS": 5,
+        "COLUMNS": 6, "DEPTH": 4, "BLOCK_BYTES": 100, "PANEL_COLUMNS": 4,
     }  # fmt: skip
     for name, value in small.items():
         monkeypatch.setattr(product_blocking, name, value)
@@ -156,9 +158,17 @@ def test_products_of_a_batch_agree(block_everything) -> None:
     agree(case_of(7, 9, 5, True, False, float32, 2, 3), interpret=True)
 
 
+def test_a_copied_operand_has_memory_of_its_own(block_everything) -> None:
+    block_everything.setattr(product_blocking, "MANY", 0)
+    block_everything.setattr(product_blocking, "SHORT_ROW", 0)
+    case = case_of(7, 9, 5, True, False, float32)
+    assert "a product reads it across" in case.stages.fused.ordered.materialized.reasons.values()
+    agree(case, interpret=True)
+
+
 @pytest.mark.parametrize("dtype", [float32, float64])
 @pytest.mark.parametrize(("left", "right"), WAYS)
-@pytest.mark.parametrize("extents", [(128, 1100, 96), (259, 1031, 301)])
+@pytest.mark.parametrize("extents", [(128, 1100, 96), (259, 4099, 301)])
 def test_large_products_agree(extents, left, right, dtype) -> None:
     agree(case_of(*extents, left, right, dtype), interpret=False)
 
