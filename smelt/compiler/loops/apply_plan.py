@@ -5,7 +5,13 @@ from __future__ import annotations
 from smelt.compiler.loops.plan import Plan, SerialPlan, TransposePlan, VectorPlan
 from smelt.compiler.loops.rewrites.multiple_accumulators import multiple_accumulators
 from smelt.compiler.loops.rewrites.pack import Panel, transposing_copy
-from smelt.compiler.loops.rewrites.parallelize import Chunk, around, choose_chunk, strip_mine
+from smelt.compiler.loops.rewrites.parallelize import (
+    COPIED_LINES,
+    Chunk,
+    around,
+    choose_chunk,
+    strip_mine,
+)
 from smelt.compiler.loops.rewrites.privatize import privatize
 from smelt.compiler.loops.rewrites.tile import Accumulators, Tile, TileAxis
 from smelt.compiler.loops.substitute import Names, combined, identity
@@ -33,7 +39,7 @@ def apply_plan(plan: Plan, names: Names, parallel: bool = False) -> Body:
         case SerialPlan():
             body = _serial(plan, names)
         case TransposePlan():
-            body = _copies(plan, names)
+            body = _copies(plan, names, chunk)
         case VectorPlan():
             accumulators = _vector_accumulators(plan)
             body = _tiles(plan, names, chunk, accumulators)
@@ -50,10 +56,17 @@ def _serial(plan: SerialPlan, names: Names) -> Body:
     return tuple(result)
 
 
-def _copies(plan: TransposePlan, names: Names) -> Body:
-    rows, columns = map(trip_count, plan.loops)
-    tiles = (transposing_copy(*copy, (rows, columns), names) for copy in plan.copies)
-    return tuple([statement for tile in tiles for statement in tile])
+def _copies(plan: TransposePlan, names: Names, chunk: Chunk | None) -> Body:
+    target, source = plan.loops
+
+    def make(base: Expression, count: int) -> Body:
+        extents = trip_count(target), count
+        tiles = (transposing_copy(*copy, base, extents, names) for copy in plan.copies)
+        return tuple([statement for tile in tiles for statement in tile])
+
+    if chunk is None or chunk.loop is not source:
+        return make(constant(0), trip_count(source))
+    return strip_mine(source, COPIED_LINES, make, chunk)
 
 
 def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Accumulators) -> Body:
