@@ -14,17 +14,19 @@ from smelt.compiler.loops.rewrites.parallelize import (
 )
 from smelt.compiler.loops.rewrites.privatize import privatize
 from smelt.compiler.loops.rewrites.tile import Accumulators, Tile, TileAxis
-from smelt.compiler.loops.substitute import Names, combined, identity
+from smelt.compiler.loops.substitute import Names, add_terms, combined, identity
 from smelt.ir.loops import (
     Assign,
     Binary,
     Declare,
     Expression,
+    Loop,
     Read,
     Reduce,
     Register,
     Statement,
     constant,
+    index_variable,
     trip_count,
 )
 from smelt.ir.symbolic import is_symbolic
@@ -77,13 +79,12 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
     def tile(body: Body, *axes: TileAxis) -> Body:
         return Tile(axes, names, stored, accumulators).write(body)
 
-    def columns(base: Expression, size: int) -> Body:
+    def strip(body: Body, base: Expression, local: Expression, size: int) -> Body:
         # a tail of unknown size gets all vectors, of which some may lie behind the end
         is_free = is_symbolic(size)
         count = plan.columns if is_free else -(-size // lanes)
         limit = vector.stop if is_free or size % lanes else None
-        column = TileAxis(vector.variable.name, base, count, lanes, limit)
-        before, body, after = _packed(plan, base, size, count * lanes, names)
+        column = TileAxis(vector.variable.name, add_terms(base, local), count, lanes, limit, local)
         if row is None:
             rows = tile(body, column)
         else:
@@ -96,10 +97,22 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
             rows = strip_mine(row, plan.tail_rows if is_tail else plan.rows, make, chunk)
         for loop in reversed(plan.within):
             rows = around(loop, rows, chunk)
-        return before + rows + after
+        return rows
 
-    step = plan.columns * lanes
-    return strip_mine(vector, step, columns, chunk, rest_step=step)
+    def panel(base: Expression, size: int) -> Body:
+        width = plan.columns * lanes if is_symbolic(size) else -(-size // lanes) * lanes
+        before, body, after = _packed(plan, base, size, width, names)
+        if plan.strips == 1:
+            return before + strip(body, base, constant(0), size) + after
+        first = index_variable(names.unused("strip"))
+        strips = Loop(first, 0, size, 1, ())
+        made = strip_mine(
+            strips, plan.columns * lanes, lambda local, size: strip(body, base, local, size)
+        )
+        return before + made + after
+
+    step = plan.strips * plan.columns * lanes
+    return strip_mine(vector, step, panel, chunk, rest_step=step)
 
 
 def _packed(

@@ -108,6 +108,15 @@ def test_only_large_operands_are_packed(m, k, n, packed):
     assert ("_panel" in kernel_text(after)) == packed
 
 
+@pytest.mark.parametrize("n", [128, 150, 157])  # the last panel is narrower than the others
+def test_strips_of_columns_are_packed_together(n, monkeypatch):
+    for name, value in {"FAR_BYTES": 64, "FAR_DEPTH": 2, "FAR_ROWS": 7, "MIN_PANELS": 2}.items():
+        monkeypatch.setattr(plan, name, value)
+    text = kernel_text(check(nests.matmul(12, 2, n), cpu=AVX2))
+    assert "_panel = scratch(float32[2, 64])" in text
+    assert "in range(0, 64, 16)" in text
+
+
 @pytest.mark.parametrize("k", [0, 1, 16, 33])
 def test_contractions_of_other_depths(k):
     check(nests.matmul(3, k, 4, batch=(2,)))

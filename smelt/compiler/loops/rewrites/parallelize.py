@@ -91,7 +91,7 @@ def _least_units(plan: Plan, loop: Loop, step: int) -> int:
 def _step(plan: Plan, loop: Loop) -> int:
     """Returns how many iterations of a loop are done at once."""
     if isinstance(plan, VectorPlan) and loop is plan.vector:
-        return plan.columns * plan.lanes
+        return plan.strips * plan.columns * plan.lanes
     if isinstance(plan, TransposePlan) and loop is plan.loops[1]:
         return COPIED_LINES
     return plan.rows if isinstance(plan, VectorPlan) and loop is plan.row else 1

@@ -59,7 +59,7 @@ Accumulators = dict[Register, tuple[str, Register]]
 class TileAxis:
     """`count` steps of a loop from `base` on, unrolled, each of `lanes` iterations.
 
-    With a `limit`, iterations from there on are masked.
+    With a `limit`, iterations from there on are masked. `local` is where they begin in a panel.
     """
 
     name: str
@@ -67,6 +67,7 @@ class TileAxis:
     count: int
     lanes: int = 1
     limit: int | Expression | None = None
+    local: Expression = constant(0)
 
 
 class Grid:
@@ -98,7 +99,7 @@ class Grid:
             self.lanes = axis.lanes
             offset = offset + Lanes(axis.lanes)
         index = self.variables[axis.name] = add_terms(axis.base, offset)
-        self.variables[axis.name + "'"] = offset
+        self.variables[axis.name + "'"] = add_terms(axis.local, offset)
         if axis.limit is not None:
             self.mask = index < axis.limit
 
