@@ -108,7 +108,7 @@ def test_only_large_operands_are_packed(m, k, n, packed):
     assert ("_panel" in kernel_text(after)) == packed
 
 
-@pytest.mark.parametrize("n", [128, 150, 157])  # the last panel is narrower than the others
+@pytest.mark.parametrize("n", [128, 157])  # the last of the panels may be narrower
 def test_strips_of_columns_are_packed_together(n, monkeypatch):
     for name, value in {"FAR_BYTES": 64, "FAR_DEPTH": 2, "FAR_ROWS": 7, "MIN_PANELS": 2}.items():
         monkeypatch.setattr(plan, name, value)

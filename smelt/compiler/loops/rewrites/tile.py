@@ -55,6 +55,9 @@ from smelt.ir.visit import Body, used_names
 Accumulators = dict[Register, tuple[str, Register]]
 
 
+START = constant(0)
+
+
 @dataclass(frozen=True, slots=True)
 class TileAxis:
     """`count` steps of a loop from `base` on, unrolled, each of `lanes` iterations.
@@ -67,7 +70,7 @@ class TileAxis:
     count: int
     lanes: int = 1
     limit: int | Expression | None = None
-    local: Expression = constant(0)
+    local: Expression = START
 
 
 class Grid:
