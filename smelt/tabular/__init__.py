@@ -9,8 +9,12 @@ import numpy as np
 from smelt.tabular.classifier import TabularClassifier
 from smelt.tabular.keeping import fill_in, read_state
 from smelt.tabular.regressor import TabularRegressor
+from smelt.tensor.checked import checked_constructors as _checked_constructors
 
 __all__ = ["TabularClassifier", "TabularRegressor", "load"]
+
+# settings are looked at by fit, as scikit-learn wants it
+_checked_constructors(globals(), __all__, every_kind=False)
 
 
 def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
