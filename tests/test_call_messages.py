@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 import smelt
 import smelt.nn.functional as F
 from smelt import nn
+from smelt.data import Vocabulary
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from smelt.tensor.checked import checked
 
 X = smelt.ones(2, 3)
 REDUCTIONS = (
@@ -204,3 +208,35 @@ def test_arrays_as_state_and_by_keyword() -> None:
 
     Own()(x)
     assert seen == [np.ndarray]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.Linear(8, 2)(nn.GRU(3, 8)(X)), DTypeError, r"\(2, 8\), \(1, 8\); take one"),
+        (lambda: nn.Linear(6, 2)(X), ShapeError, r"x\.unsqueeze\(0\) for one"),
+        (lambda: nn.Linear(6, 2)(smelt.ones(4, 2, 3)), ShapeError, r"nn\.Flatten\(\) in front"),
+        (lambda: nn.Linear(7, 2)(smelt.ones(4, 6)), ShapeError, "extent must be `in`\n"),
+        (lambda: F.cross_entropy(smelt.tensor([1, 0]), X), DTypeError, r"\(input, target\)"),
+        (lambda: F.cross_entropy(X, smelt.ones(2)), DTypeError, r"write target\.long\(\)"),
+        (lambda: F.cross_entropy(X, smelt.tensor([1, 3])), IndexError, "count from 0"),
+        (lambda: Vocabulary.build(["a"], max_tokens=3), ArgumentTypeError, "^Vocabulary.build: "),
+        (lambda: Vocabulary.build(["a"], max_tokens=3), ArgumentTypeError, "did you mean 'size'"),
+        (lambda: nn.Linear(2, zzz=3), ArgumentTypeError, "unexpected|missing"),
+    ],
+)
+def test_the_usual_slips_are_told_what_to_write(call, error, message) -> None:
+    with pytest.raises(error, match=message) as caught:
+        call()
+    assert "test_call_messages.py" in str(caught.value)
+
+
+def test_a_word_that_is_none_of_the_choices_is_named_before_the_call() -> None:
+    @checked
+    def count(x: int, by: Literal["row", "column"] | None = None) -> int:
+        return x
+
+    assert count(1, "row") == count(1, None) == count(1, by="column") == 1
+    for given in ("rows", 3, True):
+        with pytest.raises(ArgumentTypeError, match="count: by must be 'row' or 'column' or None"):
+            count(1, by=given)
