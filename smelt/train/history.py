@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.markup import note, table
 
 if TYPE_CHECKING:
@@ -118,6 +120,24 @@ _OTHERS = re.compile(
 )
 
 
+_TOLD = {"start": "epochs", "step": "progress", "epoch": "epoch", "end": "history"}
+
+
+def _check_takes(cls: type, name: str, given: str) -> None:
+    """Raises for a method of a callback that could not be called with what it is told."""
+    method = vars(cls).get(name)
+    if not isinstance(method, FunctionType):
+        return
+    signature = inspect.signature(method)
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise ArgumentTypeError(
+            f"{cls.__name__}.{name}{signature} is called with one argument ({error}); write "
+            f"def {name}(self, {given})"
+        ) from None
+
+
 class Callback:
     """Whoever wants to be told: a subclass answers to what it cares about.
 
@@ -131,7 +151,8 @@ class Callback:
         """Refuses the names of other libraries, which nobody would call.
 
         Raises:
-            ArgumentError: a method has the name that Keras or Lightning gives it.
+            ArgumentError: a method has the name that Keras or Lightning gives it, or takes another
+                number of arguments than it is called with.
         """
         super().__init_subclass__(**options)
         for name in vars(cls):
@@ -140,6 +161,8 @@ class Callback:
                     f"{cls.__name__}.{name} is never called: a callback of Smelt's has start, "
                     "step, epoch and end"
                 )
+        for name, given in _TOLD.items():
+            _check_takes(cls, name, given)
 
     def _check(self) -> None:
         """Raises, before anything has begun, what would else be raised after the first epoch."""

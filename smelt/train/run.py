@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from smelt.atomic import writable_folder, write_bytes
-from smelt.errors import FileError
+from smelt.errors import ArgumentError, FileError
 from smelt.export.checkpoint import load, save
 from smelt.export.safetensors import load_file, save_file
 from smelt.json_text import parsed
@@ -114,7 +114,7 @@ class RunFolder(Callback):
         """Writes what is there before the first step; from then on there is a whole state."""
         if not self.resume:
             self._save_weights()
-            self.save_checkpoint()
+            self._save_training()
         rows = [epoch.row() for epoch in self.training.history.epochs] if self._is_told else []
         lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
         write_bytes(self.path / METRICS, lines.encode())
@@ -125,12 +125,29 @@ class RunFolder(Callback):
         """Whether it is a callback of `fit`, not of a loop of the user's."""
         return hasattr(self, "training")
 
-    def save_checkpoint(self) -> None:
-        """Writes all that `fit` needs to go on from this step."""
-        if self._is_told:
-            save(self.training.state_dict(), self.path / CHECKPOINT)
-            self.saved_step = self.training.step
+    def save_checkpoint(self, state: Any = None) -> None:
+        """Writes all that is needed to go on from this step; the one before stays until then.
+
+        Args:
+            state: what a loop of one's own needs, as `smelt.save` takes it: state_dicts of model,
+                optimizer and loader, `smelt.get_rng_state()`, the epoch. None within `fit`, which
+                knows it. `read_checkpoint` returns it.
+
+        Raises:
+            ArgumentError: `state` is None, and no `fit` trains into this folder; or the contrary.
+            FileError: the file cannot be written.
+        """
+        if self._is_told == (state is not None):
+            what = "fit knows what to save: leave the state out" if self._is_told else _OWN_STATE
+            raise ArgumentError(f"save_checkpoint: {what}")
+        save(self.training.state_dict() if state is None else state, self.path / CHECKPOINT)
+        self.saved_step = self.training.step if self._is_told else self.saved_step
         self._saved = time.monotonic()
+
+    def _save_training(self) -> None:
+        """Writes the checkpoint of a `fit`; a loop of the user's writes its own."""
+        if self._is_told:
+            self.save_checkpoint()
 
     def _save_weights(self) -> None:
         save_file(self.model.state_dict(), self.path / MODEL)
@@ -138,7 +155,7 @@ class RunFolder(Callback):
     def step(self, progress: Progress) -> None:
         """Writes a checkpoint now and then, also within a long epoch."""
         if time.monotonic() - self._saved > self.save_every:
-            self.save_checkpoint()
+            self._save_training()
 
     def epoch(self, epoch: Epoch) -> None:
         """Writes the epoch's line; the weights if it is the best; now and then a checkpoint."""
@@ -149,7 +166,7 @@ class RunFolder(Callback):
         if is_best or (is_due and self._monitor is None):
             self._save_weights()
         if is_due or is_best:
-            self.save_checkpoint()
+            self._save_training()
 
     def end(self, history: History) -> None:
         """Writes the weights, unless a better epoch's are there, and closes the metrics."""
@@ -172,8 +189,15 @@ class RunFolder(Callback):
             self._monitor.load_state_dict(state_dict)
 
 
+_OWN_STATE = (
+    "no fit trains into this folder; in a loop of your own give what it needs to go on, such as "
+    "{'model': model.state_dict(), 'optimizer': optimizer.state_dict(), 'epoch': epoch}"
+)
+
+
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
-    """Returns the state of a training, as `Training.load_state_dict` takes it.
+    """Returns the state of a training: as `Training.load_state_dict` takes it, or what a loop of
+    one's own gave `RunFolder.save_checkpoint`.
 
     Args:
         path: the folder of a run, or a file that `smelt.save` wrote of `Training.state_dict()`.
@@ -215,7 +239,8 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         config = parsed(file.read_text("utf-8"))
     except OSError:
-        raise FileError(f"{path}: is not the folder of a run (it has no {CONFIG})") from None
+        lacks = f"it has no {CONFIG}" if file.parent.is_dir() else "there is no such folder"
+        raise FileError(f"{path}: is not the folder of a run ({lacks})") from None
     except (ValueError, RecursionError) as error:
         raise FileError(f"{file}: is damaged ({error})") from None
     if not isinstance(config, dict):
