@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn
 from smelt.data import Vocabulary
-from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, SmeltError
 from smelt.tensor.checked import checked
 
 X = smelt.ones(2, 3)
@@ -220,6 +221,7 @@ def test_arrays_as_state_and_by_keyword() -> None:
         (lambda: F.cross_entropy(smelt.tensor([1, 0]), X), DTypeError, r"\(input, target\)"),
         (lambda: F.cross_entropy(X, smelt.ones(2)), DTypeError, r"write target\.long\(\)"),
         (lambda: F.cross_entropy(X, smelt.tensor([1, 3])), IndexError, "count from 0"),
+        (lambda: nn.Embedding(2, 3)(smelt.tensor([2])), IndexError, r"as len\(vocabulary\)"),
         (lambda: Vocabulary.build(["a"], max_tokens=3), ArgumentTypeError, "^Vocabulary.build: "),
         (lambda: Vocabulary.build(["a"], max_tokens=3), ArgumentTypeError, "did you mean 'size'"),
         (lambda: nn.Linear(2, zzz=3), ArgumentTypeError, "unexpected|missing"),
@@ -240,3 +242,35 @@ def test_a_word_that_is_none_of_the_choices_is_named_before_the_call() -> None:
     for given in ("rows", 3, True):
         with pytest.raises(ArgumentTypeError, match="count: by must be 'row' or 'column' or None"):
             count(1, by=given)
+
+
+ROOMS = (
+    "smelt.data smelt.nn smelt.nn.functional smelt.nn.init smelt.optim smelt.optim.lr_scheduler "
+    "smelt.optim.swa_utils smelt.plot smelt.tabular smelt.train"
+)
+
+
+@pytest.mark.parametrize("room", ROOMS.split())
+def test_a_keyword_that_is_unknown_is_named_everywhere(room: str) -> None:
+    module = pytest.importorskip(room)
+    own = {name: getattr(module, name) for name in module.__all__}
+    called = {
+        name: thing
+        for name, thing in own.items()
+        if callable(thing) and (not isinstance(thing, type) or "__init__" in vars(thing))
+    }
+    raw = []
+    for name, thing in called.items():
+        if is_dataclass(thing) or name in MADE:
+            continue
+        try:
+            thing(no_such_keyword=1)
+        except SmeltError:
+            continue
+        except TypeError as error:
+            raw.append((name, str(error)))
+    assert called
+    assert not raw
+
+
+MADE = {"ClassificationMetric", "Module", "Optimizer"}  # bases, of which a user makes subclasses

@@ -86,7 +86,8 @@ def embedding(
         BoundsError: an id outside 0..num_embeddings - 1.
     """
     ids, rows = as_tensor(ids), weight.shape[0]
-    check_bounds("embedding", ids, rows)
+    hint = "; num_embeddings is how many different ids there are, as len(vocabulary)"
+    check_bounds("embedding", ids, rows, hint=hint)
     if max_norm is not None:
         weight = _shortened(weight, ids, max_norm, norm_type)
     found = indexing.take(weight, ids, axis=0)

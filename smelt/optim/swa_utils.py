@@ -12,7 +12,7 @@ from smelt.errors import ArgumentError, StateError
 from smelt.nn.module import Module
 from smelt.nn.parameter import Buffer
 from smelt.tensor import Tensor
-from smelt.tensor.checked import checked_constructors as _checked_constructors
+from smelt.tensor.checked import checked_room as _checked_room
 from smelt.tensor.elementary import where
 from smelt.tracing.engine import no_grad
 
@@ -162,4 +162,4 @@ def _of_many(function: Average) -> AverageOfMany:
     return of_many
 
 
-_checked_constructors(globals(), __all__)
+_checked_room(__name__)

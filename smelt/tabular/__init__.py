@@ -10,6 +10,7 @@ from smelt.tabular.classifier import TabularClassifier
 from smelt.tabular.keeping import fill_in, read_state
 from smelt.tabular.regressor import TabularRegressor
 from smelt.tensor.checked import checked_constructors as _checked_constructors
+from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = ["TabularClassifier", "TabularRegressor", "load"]
 
@@ -39,3 +40,6 @@ def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
         estimator = TabularRegressor(**state["settings"])
     fill_in(estimator, state)
     return estimator
+
+
+_checked_names(globals(), __all__, __name__)

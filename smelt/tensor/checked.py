@@ -20,6 +20,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import is_dataclass
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -33,12 +34,13 @@ from smelt.tracing.apply import is_tensor
 
 __all__ = [
     "a_kind_of", "checked", "checked_constructors", "checked_flags", "checked_methods",
-    "checked_names", "explained", "mark_foreign", "misfit", "nearest",
+    "checked_names", "checked_room", "explained", "mark_foreign", "misfit", "nearest",
 ]  # fmt: skip
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 Owner = TypeVar("Owner", bound=type)
 
+CHECKED = "smelt_is_checked"  # the attribute of a function that is checked already
 FOREIGN = "smelt_is_foreign"  # the attribute of an error of another process's that is not Smelt's
 RAW = (
     ArithmeticError,
@@ -81,6 +83,7 @@ def checked(
                 raise explained(function, arguments, options, error) from error
         return again.finish(call(*again.arguments, **again.options))
 
+    setattr(call, CHECKED, True)
     call.__module__ = module or function.__module__
     call.__qualname__ = qualified_name or function.__qualname__
     return cast("Called", call)
@@ -107,7 +110,8 @@ def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> 
     """Puts checked functions in the place of Smelt's own functions among the names of a module."""
     for name in chosen:
         value = names.get(name)
-        if isinstance(value, FunctionType) and value.__module__.startswith("smelt."):
+        ours = isinstance(value, FunctionType) and value.__module__.startswith("smelt.")
+        if ours and not hasattr(value, CHECKED):
             names[name] = checked(value, module, name)
 
 
@@ -121,11 +125,20 @@ def checked_constructors(
         made = names.get(name)
         if not isinstance(made, type) or not made.__module__.startswith("smelt."):
             continue
+        if is_dataclass(made):  # what Smelt makes
+            continue
         for owner in made.__mro__:
             init = vars(owner).get("__init__")
             ours = owner.__module__.startswith("smelt.") and isinstance(init, FunctionType)
-            if ours and not hasattr(init, "__wrapped__"):
+            if ours and not hasattr(init, CHECKED):
                 owner.__init__ = checked(init, every_kind=every_kind)  # type: ignore[misc]
+
+
+def checked_room(module: str) -> None:
+    """Checks the functions and classes that a module of Smelt's lets its users call."""
+    names = vars(sys.modules[module])
+    checked_names(names, names["__all__"], module)
+    checked_constructors(names, names["__all__"])
 
 
 def explained(
@@ -299,7 +312,8 @@ def _name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     """Returns the name of a function, of a class for its constructor, and `Class.method`."""
     owner, _, name = function.__qualname__.rpartition(".")
     owner = owner.rpartition(".")[2]
-    if not owner or owner == "<locals>" or (arguments and is_tensor(arguments[0])):
+    of_tensor = name != "__init__" and bool(arguments) and is_tensor(arguments[0])
+    if not owner or owner == "<locals>" or of_tensor:
         return function.__name__
     own = arguments[0] if arguments else None
     made = own if isinstance(own, type) else type(own)  # a class, of its class methods

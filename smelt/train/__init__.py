@@ -2,7 +2,7 @@
 
 from smelt.deprecated import rename
 from smelt.pytorch_names import install as _install
-from smelt.tensor.checked import checked_constructors as _checked_constructors
+from smelt.tensor.checked import checked_room as _checked_room
 from smelt.train.background import BackgroundEvaluator, Evaluation
 from smelt.train.early_stopping import EarlyStopping
 from smelt.train.evaluate import evaluate, evaluator, predict
@@ -105,4 +105,4 @@ __all__ = [
     "training_step",
 ]
 
-_checked_constructors(globals(), __all__)
+_checked_room(__name__)

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from smelt.errors import ArgumentError, ArgumentTypeError
+from smelt.errors import ArgumentError, ArgumentTypeError, MissingName
 from smelt.markup import note, table
+from smelt.names import hint
 
 if TYPE_CHECKING:
     from smelt.train.training import Training
@@ -18,8 +19,28 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "Epoch", "History", "Progress", "StopTraining"]
 
 
+class _NoDict:
+    """Says what to write in the place of what the result of a training has in other libraries."""
+
+    __slots__ = ()
+    _instead: ClassVar[Mapping[str, str]] = {}
+
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self)
+            message = f"{kind.__name__} has no attribute {name!r}"
+            if name.startswith("_"):  # a protocol of Python's asks
+                raise AttributeError(message)
+            public = frozenset(known for known in dir(kind) if not known.startswith("_"))
+            raise MissingName(message + hint(name, public, kind.__name__, kind._instead))
+
+    def __getitem__(self, name: Any) -> NoReturn:
+        raise ArgumentTypeError(f"{type(self).__name__} is no dict: {self._instead['history']}")
+
+
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(_NoDict):
     """One pass over the training data.
 
     Attributes:
@@ -29,6 +50,9 @@ class Epoch:
         seconds: how long training took, without the validation on held-out data.
     """
 
+    _instead: ClassVar[Mapping[str, str]] = {
+        "history": "write epoch.loss, and epoch.held_out['accuracy'] for figures of held-out data"
+    }
     number: int
     loss: float
     held_out: dict[str, float]
@@ -41,7 +65,7 @@ class Epoch:
 
 
 @dataclass(slots=True)
-class History:
+class History(_NoDict):
     """All finished epochs, and what ended the training before its time.
 
     Attributes:
@@ -50,6 +74,10 @@ class History:
         stopped: what a callback said when it did; else empty.
     """
 
+    _instead: ClassVar[Mapping[str, str]] = {
+        "best": "write min(history.epochs, key=lambda epoch: epoch.held_out['loss'])",
+        "history": "write history.epochs[-1].loss and .held_out['accuracy'], or a list of them all",
+    }
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
     stopped: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
-from smelt.errors import ArgumentError, ArgumentTypeError, TraceError
+from smelt.errors import ArgumentError, ArgumentTypeError, MissingName, TraceError
 
 X = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
 Y = (X[:, :1] > 0).astype(np.float32)
@@ -207,3 +209,15 @@ def test_parts_of_a_training_are_called_by_their_names(call: Any, message: str) 
     with pytest.raises(ArgumentTypeError) as caught:
         call()
     assert message in caught.value.message
+
+
+def test_a_history_is_no_dict(model: nn.Module) -> None:
+    history = fitted(model)
+    for of in (history, history.epochs[0]):
+        with pytest.raises(ArgumentTypeError, match=r"is no dict: write .*held_out\['accuracy'\]"):
+            of["val_loss"]  # type: ignore[index]
+        with pytest.raises(MissingName, match=r"write .*held_out\['accuracy'\]"):
+            of.history  # type: ignore[attr-defined,union-attr]  # noqa: B018
+        assert pickle.loads(pickle.dumps(of)) == copy.deepcopy(of) == of
+    with pytest.raises(MissingName, match="did you mean 'seconds'"):
+        history.secondes  # type: ignore[attr-defined]  # noqa: B018
