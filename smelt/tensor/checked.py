@@ -110,8 +110,7 @@ def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> 
     """Puts checked functions in the place of Smelt's own functions among the names of a module."""
     for name in chosen:
         value = names.get(name)
-        ours = isinstance(value, FunctionType) and value.__module__.startswith("smelt.")
-        if ours and not hasattr(value, CHECKED):
+        if _is_unchecked(value) and value.__module__.startswith("smelt."):
             names[name] = checked(value, module, name)
 
 
@@ -128,10 +127,13 @@ def checked_constructors(
         if is_dataclass(made):  # what Smelt makes
             continue
         for owner in made.__mro__:
-            init = vars(owner).get("__init__")
-            ours = owner.__module__.startswith("smelt.") and isinstance(init, FunctionType)
-            if ours and not hasattr(init, CHECKED):
+            init: Any = vars(owner).get("__init__")
+            if _is_unchecked(init) and owner.__module__.startswith("smelt."):
                 owner.__init__ = checked(init, every_kind=every_kind)  # type: ignore[misc]
+
+
+def _is_unchecked(value: Any) -> bool:
+    return isinstance(value, FunctionType) and not hasattr(value, CHECKED)
 
 
 def checked_room(module: str) -> None:
