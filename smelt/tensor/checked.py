@@ -109,7 +109,7 @@ def checked_methods(owner: Owner) -> Owner:
 def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> None:
     """Puts checked functions in the place of Smelt's own functions among the names of a module."""
     for name in chosen:
-        value = names.get(name)
+        value: Any = names.get(name)
         if _is_unchecked(value) and value.__module__.startswith("smelt."):
             names[name] = checked(value, module, name)
 

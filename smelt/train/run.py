@@ -114,7 +114,7 @@ class RunFolder(Callback):
         """Writes what is there before the first step; from then on there is a whole state."""
         if not self.resume:
             self._save_weights()
-            self._save_training()
+            self._save_state()
         rows = [epoch.row() for epoch in self.training.history.epochs] if self._is_told else []
         lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
         write_bytes(self.path / METRICS, lines.encode())
@@ -126,26 +126,28 @@ class RunFolder(Callback):
         return hasattr(self, "training")
 
     def save_checkpoint(self, state: Any = None) -> None:
-        """Writes all that is needed to go on from this step; the one before stays until then.
+        """Writes the checkpoint: all that a training needs to go on from here.
 
         Args:
-            state: what a loop of one's own needs, as `smelt.save` takes it: state_dicts of model,
-                optimizer and loader, `smelt.get_rng_state()`, the epoch. None within `fit`, which
-                knows it. `read_checkpoint` returns it.
+            state: what a loop of your own needs, of what `smelt.save` takes; `read_checkpoint`
+                returns it. None: what `fit` needs.
 
         Raises:
-            ArgumentError: `state` is None, and no `fit` trains into this folder; or the contrary.
-            FileError: the file cannot be written.
+            ArgumentError: there is no state, and `fit` is not at work.
+            FileError: the file cannot be written; the one before it is still there.
         """
-        if self._is_told == (state is not None):
-            what = "fit knows what to save: leave the state out" if self._is_told else _OWN_STATE
-            raise ArgumentError(f"save_checkpoint: {what}")
+        if state is None and not self._is_told:
+            raise ArgumentError(
+                "save_checkpoint(): no fit is at work here; say what your loop needs to go on, "
+                "such as save_checkpoint({'epoch': 3, 'optimizer': optimizer.state_dict()})"
+            )
         save(self.training.state_dict() if state is None else state, self.path / CHECKPOINT)
-        self.saved_step = self.training.step if self._is_told else self.saved_step
+        if state is None:
+            self.saved_step = self.training.step
         self._saved = time.monotonic()
 
-    def _save_training(self) -> None:
-        """Writes the checkpoint of a `fit`; a loop of the user's writes its own."""
+    def _save_state(self) -> None:
+        """Writes a checkpoint of what `fit` trains; a loop of the user's writes its own."""
         if self._is_told:
             self.save_checkpoint()
 
@@ -155,7 +157,7 @@ class RunFolder(Callback):
     def step(self, progress: Progress) -> None:
         """Writes a checkpoint now and then, also within a long epoch."""
         if time.monotonic() - self._saved > self.save_every:
-            self._save_training()
+            self._save_state()
 
     def epoch(self, epoch: Epoch) -> None:
         """Writes the epoch's line; the weights if it is the best; now and then a checkpoint."""
@@ -166,7 +168,7 @@ class RunFolder(Callback):
         if is_best or (is_due and self._monitor is None):
             self._save_weights()
         if is_due or is_best:
-            self._save_training()
+            self._save_state()
 
     def end(self, history: History) -> None:
         """Writes the weights, unless a better epoch's are there, and closes the metrics."""
@@ -187,12 +189,6 @@ class RunFolder(Callback):
         """Remembers what `state_dict` returned."""
         if self._monitor is not None and state_dict:
             self._monitor.load_state_dict(state_dict)
-
-
-_OWN_STATE = (
-    "no fit trains into this folder; in a loop of your own give what it needs to go on, such as "
-    "{'model': model.state_dict(), 'optimizer': optimizer.state_dict(), 'epoch': epoch}"
-)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:

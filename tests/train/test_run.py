@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smelt import nn, optim
+from smelt import nn
 from smelt.errors import ArgumentError, FileError, StateError
 from smelt.train import (
-    Callback,
     Epoch,
     History,
     RunFolder,
-    fit,
     new_folder,
     read_checkpoint,
     read_config,
@@ -171,36 +169,18 @@ def test_settings_that_json_lacks_are_refused_before_anything_is_written(
     assert read_config(tmp_path / "run") == {"lr": 0.5, "best": None}
 
 
-def test_a_loop_of_ones_own_gives_its_checkpoint(model: nn.Linear, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path, model)
-    with pytest.raises(ArgumentError, match="no fit trains into this folder"):
+def test_a_loop_of_the_users_keeps_a_checkpoint_of_its_own(
+    model: nn.Linear, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run", model, save_every=0.0)
+    folder.start(2)
+    with pytest.raises(ArgumentError, match="say what your loop needs to go on"):
         folder.save_checkpoint()
-    folder.save_checkpoint({"model": model.state_dict(), "epoch": 2})
-    state = read_checkpoint(tmp_path)
-    assert state["epoch"] == 2
-    other = nn.Linear(2, 3)
-    other.load_state_dict(state["model"])
-    assert (other.weight == model.weight).all()
-    RunFolder(tmp_path, other, resume=True)
-
-
-def test_fit_knows_its_checkpoint(tmp_path: Path) -> None:
-    model, refused = nn.Linear(2, 1), []
-
-    class Keeps(Callback):
-        def epoch(self, epoch: Epoch) -> None:
-            with pytest.raises(ArgumentError, match="leave the state out") as caught:
-                folder.save_checkpoint({"epoch": 1})
-            refused.append(caught.value)
-            folder.save_checkpoint()
-
-    folder = RunFolder(tmp_path, model)
-    x = np.ones((4, 2), np.float32)
-    optimizer = optim.SGD(model.parameters(), lr=0.1)
-    options = {"epochs": 1, "callbacks": [Keeps()], "run": folder, "progress": False}
-    fit(model, nn.MSELoss(), optimizer, (x, x[:, :1]), **options)
-    assert len(refused) == 1
-    assert folder.saved_step == 1
+    folder.save_checkpoint({"epoch": 1})
+    folder.epoch(EPOCH)  # writes none: it does not know what the loop needs by now
+    folder.end(History([EPOCH]))
+    assert read_checkpoint(tmp_path / "run") == {"epoch": 1}
+    assert RunFolder(tmp_path / "run", model, resume=True).path == tmp_path / "run"
 
 
 def test_a_folder_that_is_not_there_is_said_to_be_none(tmp_path: Path) -> None:
