@@ -14,4 +14,4 @@ from smelt.tensor.checked import checked_constructors as _checked_constructors
 __all__ = ["MLPClassifier", "MLPRegressor", "NeuralNetClassifier", "NeuralNetRegressor"]
 
 # settings are looked at by fit, as scikit-learn wants it
-_checked_constructors(globals(), __all__, every_kind=False)
+_checked_constructors(globals(), __all__, every_kind=None)

@@ -15,7 +15,7 @@ from smelt.tensor.checked import checked_names as _checked_names
 __all__ = ["TabularClassifier", "TabularRegressor", "load"]
 
 # settings are looked at by fit, as scikit-learn wants it
-_checked_constructors(globals(), __all__, every_kind=False)
+_checked_constructors(globals(), __all__, every_kind=None)
 
 
 def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:

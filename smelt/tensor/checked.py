@@ -54,7 +54,7 @@ RAW = (
 
 
 def checked(
-    function: Called, module: str = "", qualified_name: str = "", every_kind: bool = False
+    function: Called, module: str = "", qualified_name: str = "", every_kind: bool | None = False
 ) -> Called:
     """Returns the function with errors of Smelt's in the place of Python's and NumPy's.
 
@@ -63,9 +63,10 @@ def checked(
         module: where the result can be found, so that it can be pickled.
         qualified_name: under which name it stands there.
         every_kind: look at the kinds of all arguments before the call, as constructors do, whose
-            arguments are used later; else at those of True and False only.
+            arguments are used later; else at those of True and False, and of a few words, only;
+            None: at none, as scikit-learn wants it of constructors.
     """
-    flags = _flags(function)
+    flags = [] if every_kind is None else _flags(function)
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -115,7 +116,7 @@ def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> 
 
 
 def checked_constructors(
-    names: dict[str, Any], chosen: Iterable[str], every_kind: bool = True
+    names: dict[str, Any], chosen: Iterable[str], every_kind: bool | None = True
 ) -> None:
     """Lets the classes of Smelt's among the names of a module say what is wrong with a call of
     theirs; `every_kind` is that of `checked`.
@@ -349,7 +350,7 @@ _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "rate": ("p",), "restore_best_weights": ("restore_best",), "seed": ("random_state",),
     "units": ("out_features",), "vocab_size": ("num_embeddings",),
 }  # fmt: skip
-SIMILAR = 0.7  # from which likeness on a keyword may have been meant
+SIMILAR = 0.65  # from which likeness on a keyword may have been meant
 
 
 def _like(name: str, signature: inspect.Signature) -> str:
