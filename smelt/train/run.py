@@ -133,9 +133,14 @@ class RunFolder(Callback):
                 returns it. None: what `fit` needs.
 
         Raises:
-            ArgumentError: there is no state, and `fit` is not at work.
+            ArgumentError: there is no state, and `fit` is not at work, or there is, and it is.
             FileError: the file cannot be written; the one before it is still there.
         """
+        if state is not None and self._is_told:
+            raise ArgumentError(
+                "save_checkpoint(state): fit keeps the checkpoint of this run; write "
+                "save_checkpoint(), or smelt.save(state, path) for a file of your own"
+            )
         if state is None and not self._is_told:
             raise ArgumentError(
                 "save_checkpoint(): no fit is at work here; say what your loop needs to go on, "

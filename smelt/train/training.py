@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -110,6 +110,21 @@ class Training:
         if not self.place.done:
             raise ArgumentError("fit: the data gave no batch")
         return made
+
+    @property
+    def stop_training(self) -> NoReturn:
+        """Keras's word.
+
+        Raises:
+            ArgumentError: always; a callback ends a training by an exception.
+        """
+        raise ArgumentError("training.stop_training: raise train.StopTraining('why') instead")
+
+    @stop_training.setter
+    def stop_training(self, stop: bool) -> NoReturn:
+        raise ArgumentError(
+            f"training.stop_training = {stop}: raise train.StopTraining('why') in the callback"
+        )
 
     @property
     def is_whole(self) -> bool:

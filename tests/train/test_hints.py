@@ -221,3 +221,15 @@ def test_a_history_is_no_dict(model: nn.Module) -> None:
         assert pickle.loads(pickle.dumps(of)) == copy.deepcopy(of) == of
     with pytest.raises(MissingName, match="did you mean 'seconds'"):
         history.secondes  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_training_is_ended_by_an_exception_not_by_a_flag() -> None:
+    class Stop(train.Callback):
+        def epoch(self, epoch: train.Epoch) -> None:
+            self.training.stop_training = True
+
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    data = smelt.ones(4, 2), smelt.ones(4, 1)
+    with pytest.raises(ArgumentError, match=r"raise train.StopTraining\('why'\)"):
+        train.fit(model, F.mse_loss, optimizer, data, epochs=2, callbacks=[Stop()], progress=False)
