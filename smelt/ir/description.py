@@ -24,6 +24,7 @@ import numpy as np
 from smelt.dtypes import DType
 from smelt.ir.graph import CONSTANT, Graph, Node
 from smelt.ir.operation import Operation
+from smelt.ir.postorder import postorder
 from smelt.ir.symbolic import Guards, SymbolicFloat, SymbolicInt, formula
 
 SHORT = 64  # bytes up to which an array stands in the text; of a longer one, its hash
@@ -59,6 +60,24 @@ def describe(graph: Graph) -> Description | None:
     return Description(digest.hexdigest(), writer.constants, writer.guards)
 
 
+def describe_part(
+    roots: Iterable[Node], is_given: Callable[[Node], bool]
+) -> tuple[str, list[Node]] | None:
+    """Returns the text of a part of a graph, and its nodes by their numbers in the text; or None
+    where the text would not be exact.
+
+    Parts with one text make the same of what they are given. Of that shape and dtype are described,
+    and no more; so passes that use this must not look behind it.
+    """
+    writer = _Writer()
+    try:
+        for node in postorder(roots, lambda node: () if is_given(node) else node.inputs):
+            writer.given(node) if is_given(node) else writer.node(node)
+    except _Inexact:
+        return None
+    return "\n".join(writer.lines), list(writer.numbers)
+
+
 class _Writer:
     """Writes a line a node, and knows the number of each node that has been written."""
 
@@ -91,10 +110,17 @@ class _Writer:
         if node.op is CONSTANT:
             self.constants.append(node.attributes["array"])
         attributes = [f"{name}={self.value(x)}" for name, x in node.attributes.items()]
-        kind = f"{self.value(node.shape)} {self.value(node.dtype)}"
-        line = f"{_name(node.op)} {self.known(node.inputs)} {kind} {' '.join(attributes)}"
+        what = f"{_name(node.op)} {self.known(node.inputs)} {' '.join(attributes)}"
+        self.line(node, what)
+
+    def given(self, node: Node) -> None:
+        """Writes the line of a node of which nothing is known but its kind."""
+        self.line(node, "given")
+
+    def line(self, node: Node, what: str) -> None:
+        """Writes a line, and the node's kind."""
+        self.lines.append(f"{self.value(node.shape)} {self.value(node.dtype)} {what}")
         self.numbers[node] = len(self.numbers)
-        self.lines.append(line)
 
     # --- attributes -------------------------------------------------------------------------------
 

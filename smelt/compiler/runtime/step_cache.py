@@ -62,11 +62,12 @@ def compiled(graph: Graph, stages: Callable[[], Stages]) -> tuple[Compiled, bool
         graph: as traced.
         stages: runs the passes on it.
     """
-    description = describe(graph)  # before passes ask anything of symbolic numbers
+    # described before passes ask anything of symbolic numbers
+    description = None if current.verify else describe(graph)
     if description is None:
         return _made(stages()), False
     key = _key(description)
-    step = None if current.verify else _linked.get(key) or _read(key)
+    step = _linked.get(key) or _read(key)
     if step is not None:
         _linked[key] = step
         return _bound(step, description), True

@@ -124,7 +124,7 @@ def test_code_that_nobody_uses_is_dropped(passes: Counted) -> None:
 
 def test_another_constant_is_another_step(passes: Counted) -> None:
     for number in (1.0, 2.0):
-        assert bits(smelt.compile(lambda x: x + number)(X)) == bits(X + number)
+        assert bits(smelt.compile(lambda x, number=number: x + number)(X)) == bits(X + number)
     assert passes.runs == 2
 
 
