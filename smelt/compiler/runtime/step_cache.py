@@ -90,7 +90,7 @@ def _made(stages: Stages) -> Compiled:
 def _key(description: Description) -> str:
     """Returns the name under which a compiled graph is kept."""
     source = object_cache.smelt_fingerprint(rooms=ROOMS)
-    folded_by = f"numpy {np.__version__}, {np.show_config(mode='dicts')['SIMD Extensions']}"
+    folded_by = f"numpy {np.__version__}, {np.show_config(mode='dicts').get('SIMD Extensions')}"
     facts = (machine.fingerprint(), repr(machine.host_cpu()), f"threads {threads.available}")
     return object_cache.key("step", description.digest, source, sys.version, folded_by, *facts)
 
