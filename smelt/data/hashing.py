@@ -219,7 +219,7 @@ def murmur_hash(content: bytes, seed: int = 0) -> int:
     whole = len(content) // 4 * 4
     state = seed
     for word in np.frombuffer(content, "<u4", whole // 4).tolist():
-        state = (_turned((state ^ _scrambled(word)), 13) * 5 + 0xE6546B64) & WORD
+        state = (_rotated((state ^ _scrambled(word)), 13) * 5 + 0xE6546B64) & WORD
     state ^= _scrambled(int.from_bytes(content[whole:], "little"))
     state ^= len(content)
     state = ((state ^ (state >> 16)) * 0x85EBCA6B) & WORD
@@ -229,10 +229,10 @@ def murmur_hash(content: bytes, seed: int = 0) -> int:
 
 
 def _scrambled(word: int) -> int:
-    return (_turned((word * 0xCC9E2D51) & WORD, 15) * 0x1B873593) & WORD
+    return (_rotated((word * 0xCC9E2D51) & WORD, 15) * 0x1B873593) & WORD
 
 
-def _turned(word: int, bits: int) -> int:
+def _rotated(word: int, bits: int) -> int:
     return ((word << bits) | (word >> (32 - bits))) & WORD
 
 

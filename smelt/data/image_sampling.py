@@ -1,4 +1,4 @@
-"""Images read at other places: parts of them, on other grids, turned. One way, eager and compiled.
+"""Images read at other places: parts of them, on other grids, rotated. One way, eager and compiled.
 
 Images are (n, channels, height, width), and each has a place of its own.
 """
@@ -16,7 +16,7 @@ from smelt.errors import ArgumentError
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.elementary import maximum, where
 
-__all__ = ["cropped", "resized", "turned"]
+__all__ = ["cropped", "resized", "rotated"]
 
 INTERPOLATIONS = ("nearest", "bilinear")
 
@@ -115,8 +115,8 @@ def _across(value: Any) -> Tensor:
     return tensor[:, None, None, None] if tensor.ndim else tensor
 
 
-def turned(images: Tensor, angle: Tensor, interpolation: str, fill: float) -> Tensor:
-    """Returns each image turned around its center.
+def rotated(images: Tensor, angle: Tensor, interpolation: str, fill: float) -> Tensor:
+    """Returns each image rotated around its center.
 
     Args:
         images: floats (n, channels, height, width).
@@ -131,12 +131,12 @@ def turned(images: Tensor, angle: Tensor, interpolation: str, fill: float) -> Te
     cos, sin = radians.cos(), radians.sin()
 
     def definition(images: Tensor) -> Tensor:
-        return _turned(images, cos, sin, interpolation, fill)
+        return _rotated(images, cos, sin, interpolation, fill)
 
-    return changed(images, definition, image_values.turned, cos, sin, interpolation, fill)
+    return changed(images, definition, image_values.rotated, cos, sin, interpolation, fill)
 
 
-def _turned(images: Tensor, cos: Tensor, sin: Tensor, interpolation: str, fill: float) -> Tensor:
+def _rotated(images: Tensor, cos: Tensor, sin: Tensor, interpolation: str, fill: float) -> Tensor:
     height, width = images.shape[-2:]
     y = (arange(height).to(dtypes.float32) - (height - 1) / 2)[:, None]
     x = arange(width).to(dtypes.float32) - (width - 1) / 2

@@ -19,7 +19,7 @@ from smelt.tracing.engine import array_of
 
 __all__ = [
     "GREY", "changed", "cropped", "flipped", "jittered", "normalized", "resized",
-    "turned",
+    "rotated",
 ]  # fmt: skip
 
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue, in what an eye sees as brightness
@@ -80,7 +80,7 @@ def changed(
 
 
 def flipped(images: np.ndarray, chosen: np.ndarray, axis: int) -> np.ndarray:
-    """Returns the images, the chosen ones (n, 1, 1, 1) turned over along an axis."""
+    """Returns the images, the chosen ones (n, 1, 1, 1) rotated over along an axis."""
     result = np.empty(images.shape, images.dtype)
     for into, image, over in zip(result, images, chosen.ravel(), strict=True):
         into[...] = np.flip(image, axis - 1) if over else image
@@ -109,10 +109,10 @@ def cropped(
     return result
 
 
-def turned(
+def rotated(
     images: np.ndarray, cos: np.ndarray, sin: np.ndarray, interpolation: str, fill: float
 ) -> np.ndarray:
-    """Returns each image turned around its center; `cos` and `sin` of its angle are (n,)."""
+    """Returns each image rotated around its center; `cos` and `sin` of its angle are (n,)."""
     height, width = images.shape[2:]
     y = (np.arange(height, dtype=np.float32) - np.float32((height - 1) / 2))[:, None]
     x = np.arange(width, dtype=np.float32) - np.float32((width - 1) / 2)

@@ -22,7 +22,7 @@ import numpy as np
 
 from smelt import dtypes
 from smelt.data import image_values
-from smelt.data.image_sampling import check_interpolation, cropped, resized, turned
+from smelt.data.image_sampling import check_interpolation, cropped, resized, rotated
 from smelt.data.image_values import GREY, changed
 from smelt.errors import ArgumentError, DTypeError, ShapeError
 from smelt.functional.padding import pad
@@ -318,7 +318,7 @@ class RandomRotation(ImageTransform):
     Args:
         degrees: (least, most), against the clock; one number d stands for (-d, d).
         interpolation: "nearest" or "bilinear".
-        fill: what stands where the turned image has nothing.
+        fill: what stands where the rotated image has nothing.
 
     Raises:
         ArgumentError: the range is empty, or there is no such interpolation.
@@ -335,9 +335,9 @@ class RandomRotation(ImageTransform):
         self.interpolation, self.fill = interpolation, fill
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
-        """Returns the images turned."""
+        """Returns the images rotated."""
         angle = uniform(*self.degrees, (x.shape[0],), generator=generator)
-        return turned(x, angle, self.interpolation, self.fill)
+        return rotated(x, angle, self.interpolation, self.fill)
 
 
 class RandomResizedCrop(ImageTransform):

@@ -11,7 +11,7 @@ al. 2016; the kind enters D as of Miyato and Koyama 2018.)
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ __all__ = ["GAN", "Discriminator", "Generator", "run"]
 
 NOISE, BATCH, LR = 64, 64, 1e-3
 JUDGED = 20_000  # pictures from which a judge learns
-CHECKPOINT = "checkpoint.safetensors"
 
 
 class Generator(nn.Module):
@@ -145,19 +144,17 @@ class Training:
         schedules = {f"schedule of the {name}": part for name, part in self.schedules.items()}
         return {"model": self.model, **self.optimizers, **schedules}
 
-    def save(self, folder: Path) -> None:
-        """Writes the checkpoint of a run."""
-        state = {
+    def state_dict(self) -> dict[str, Any]:
+        """Returns all that the next epoch depends on."""
+        return {
             "parts": {name: part.state_dict() for name, part in self._parts().items()},
             "generator": get_rng_state(),
             "epochs": [asdict(epoch) for epoch in self.history.epochs],
             "drawn": self.drawn,
         }
-        smelt.save(state, folder / CHECKPOINT)
 
-    def load(self, folder: Path) -> None:
-        """Goes to where a run was at the end of its last epoch."""
-        state = train.read_checkpoint(folder)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes to where a training was when `state_dict` was called."""
         for name, part in self._parts().items():
             part.load_state_dict(state["parts"][name])
         set_rng_state(state["generator"])
@@ -185,7 +182,7 @@ def run(
     """
     training = Training(model, pictures, epochs)
     if folder.resume:
-        training.load(folder.path)
+        training.load_state_dict(train.read_checkpoint(folder.path))
     loop(training, folder, epochs, callbacks)
     history = training.history
     figures: dict[str, float | str] = {}
@@ -204,18 +201,18 @@ def loop(
         callback.start(epochs)
     for epoch in history.epochs:  # of the run that goes on
         folder.epoch(epoch)
-    training.save(folder.path)
+    folder.save_checkpoint(training.state_dict())
     try:
         while len(history.epochs) < epochs:
             epoch = training.epoch()
-            training.save(folder.path)
+            folder.save_checkpoint(training.state_dict())
             for callback in told:
                 callback.epoch(epoch)
     except train.StopTraining as stop:
         history.stopped = str(stop)
     except KeyboardInterrupt:
         history.interrupted = True
-        training.load(folder.path)
+        training.load_state_dict(train.read_checkpoint(folder.path))
     finally:
         for callback in told:
             callback.end(history)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from smelt.atomic import writable_folder, write_bytes
-from smelt.errors import FileError
+from smelt.errors import ArgumentError, FileError
 from smelt.export.checkpoint import load, save
 from smelt.export.safetensors import load_file, save_file
 from smelt.json_text import parsed
@@ -114,7 +114,7 @@ class RunFolder(Callback):
         """Writes what is there before the first step; from then on there is a whole state."""
         if not self.resume:
             self._save_weights()
-            self.save_checkpoint()
+            self._save_state()
         rows = [epoch.row() for epoch in self.training.history.epochs] if self._is_told else []
         lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
         write_bytes(self.path / METRICS, lines.encode())
@@ -125,12 +125,31 @@ class RunFolder(Callback):
         """Whether it is a callback of `fit`, not of a loop of the user's."""
         return hasattr(self, "training")
 
-    def save_checkpoint(self) -> None:
-        """Writes all that `fit` needs to go on from this step."""
-        if self._is_told:
-            save(self.training.state_dict(), self.path / CHECKPOINT)
+    def save_checkpoint(self, state: Any = None) -> None:
+        """Writes the checkpoint: all that a training needs to go on from here.
+
+        Args:
+            state: what a loop of your own needs, of what `smelt.save` takes; `read_checkpoint`
+                returns it. None: what `fit` needs.
+
+        Raises:
+            ArgumentError: there is no state, and `fit` is not at work.
+            FileError: the file cannot be written; the one before it is still there.
+        """
+        if state is None and not self._is_told:
+            raise ArgumentError(
+                "save_checkpoint(): no fit is at work here; say what your loop needs to go on, "
+                "such as save_checkpoint({'epoch': 3, 'optimizer': optimizer.state_dict()})"
+            )
+        save(self.training.state_dict() if state is None else state, self.path / CHECKPOINT)
+        if state is None:
             self.saved_step = self.training.step
         self._saved = time.monotonic()
+
+    def _save_state(self) -> None:
+        """Writes a checkpoint of what `fit` trains; a loop of the user's writes its own."""
+        if self._is_told:
+            self.save_checkpoint()
 
     def _save_weights(self) -> None:
         save_file(self.model.state_dict(), self.path / MODEL)
@@ -138,7 +157,7 @@ class RunFolder(Callback):
     def step(self, progress: Progress) -> None:
         """Writes a checkpoint now and then, also within a long epoch."""
         if time.monotonic() - self._saved > self.save_every:
-            self.save_checkpoint()
+            self._save_state()
 
     def epoch(self, epoch: Epoch) -> None:
         """Writes the epoch's line; the weights if it is the best; now and then a checkpoint."""
@@ -149,7 +168,7 @@ class RunFolder(Callback):
         if is_best or (is_due and self._monitor is None):
             self._save_weights()
         if is_due or is_best:
-            self.save_checkpoint()
+            self._save_state()
 
     def end(self, history: History) -> None:
         """Writes the weights, unless a better epoch's are there, and closes the metrics."""

@@ -49,7 +49,7 @@ def test_a_picture_is_channels_height_width(tmp_path: Path) -> None:
 
 def test_a_picture_stands_the_right_side_up(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # held a quarter turned
+    exif[0x0112] = 6  # held a quarter rotated
     write(tmp_path / "a.png", exif=exif)
     upright = np.rot90(PIXELS, -1).transpose(2, 0, 1) / 255
     assert read_image(tmp_path / "a.png").numpy() == pytest.approx(upright)

@@ -99,8 +99,8 @@ def test_quarter_turns() -> None:
     for interpolation in ("nearest", "bilinear"):
         for quarter in (0, 1, 2, 3):
             angle = 90.0 * quarter
-            turned = t.RandomRotation((angle, angle), interpolation)(square)
-            assert turned.numpy() == pytest.approx(np.rot90(x, quarter, (2, 3)), abs=1e-5)
+            rotated = t.RandomRotation((angle, angle), interpolation)(square)
+            assert rotated.numpy() == pytest.approx(np.rot90(x, quarter, (2, 3)), abs=1e-5)
 
 
 def test_a_constant_image_stays_constant() -> None:

@@ -174,6 +174,8 @@ def test_fewer_pairs_than_a_batch_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(translate, "load_multi30k", small_texts.captions)
+    with pytest.raises(ArgumentError, match="model='gru'; there are transformer, lstm"):
+        translate.run(tmp_path / "run", model="gru")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="batch_size=64"):
         translate.run(tmp_path / "run", samples=10)
     assert not (tmp_path / "run").exists()

@@ -17,6 +17,7 @@ from smelt.train import (
     History,
     RunFolder,
     new_folder,
+    read_checkpoint,
     read_config,
     read_metrics,
     read_model,
@@ -166,3 +167,17 @@ def test_settings_that_json_lacks_are_refused_before_anything_is_written(
         RunFolder(tmp_path / "run", model, {"loss": object()})
     RunFolder(tmp_path / "run", model, {"lr": np.float32(0.5), "best": np.nan}).start(1)
     assert read_config(tmp_path / "run") == {"lr": 0.5, "best": None}
+
+
+def test_a_loop_of_the_users_keeps_a_checkpoint_of_its_own(
+    model: nn.Linear, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run", model, save_every=0.0)
+    folder.start(2)
+    with pytest.raises(ArgumentError, match="say what your loop needs to go on"):
+        folder.save_checkpoint()
+    folder.save_checkpoint({"epoch": 1})
+    folder.epoch(EPOCH)  # writes none: it does not know what the loop needs by now
+    folder.end(History([EPOCH]))
+    assert read_checkpoint(tmp_path / "run") == {"epoch": 1}
+    assert RunFolder(tmp_path / "run", model, resume=True).path == tmp_path / "run"

@@ -15,6 +15,7 @@ from smelt.compiler.codegen.operands import (
     constant,
     emit_select,
     fold_index,
+    fold_mask,
     intrinsic,
     mask_type,
     shuffle,
@@ -193,7 +194,7 @@ def binary(w: Writer, op: str, a: Value, b: Value) -> Value:
 
     Raises CompileError when the dtype has no such operation.
     """
-    folded = fold_index(w, op, a, b)
+    folded = fold_index(w, op, a, b) or fold_mask(op, a, b)
     if folded is not None:
         return folded
     if a.dtype.compute is not a.dtype:

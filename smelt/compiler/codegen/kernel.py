@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from typing import NamedTuple
 
 from smelt.compiler.codegen import memory as llvm_memory
 from smelt.compiler.codegen.arithmetic import binary, fma, reduce, select, unary
@@ -94,6 +95,14 @@ def _parameter(buffer: ir.Buffer, is_output: bool) -> str:
     return f"ptr noalias{'' if is_output else ' readonly'}{known}"
 
 
+class Memory(NamedTuple):
+    """A part of the stack: the type of its elements, how many there are, where it begins."""
+
+    type: str
+    size: int
+    address: str
+
+
 class _Function(Visitor):
     """The state of one kernel's emission: where buffers and registers are, what names stand for."""
 
@@ -105,15 +114,20 @@ class _Function(Visitor):
         self.cells: dict[tuple[ir.Register, tuple[int, ...]], str] = {}
         self.names: dict[str, Value] = {}
         self.scratch_bytes = 0
+        self.scratches: dict[ir.Buffer, Memory] = {}  # in scope, the outermost first
+        self.free: list[Memory] = []  # that others had, whose scope has ended
 
     # -- statements ------------------------------------------------------------------------------
 
     def block(self, body: tuple[ir.Statement, ...]) -> None:
-        """Writes statements in order; the names that they make end with them."""
-        outer = dict(self.names)
+        """Writes statements in order; the names that they make end with them, and the scratches."""
+        outer, count = dict(self.names), len(self.scratches)
         for statement in body:
             self.visit(statement)
         self.names = outer
+        for buffer in list(self.scratches)[count:]:
+            del self.pointers[buffer]
+            self.free.append(self.scratches.pop(buffer))
 
     def let(self, let: ir.Let) -> None:
         value, lanes = self.value(let.value), let.variable.lanes
@@ -147,16 +161,30 @@ class _Function(Visitor):
 
     def scratch(self, scratch: ir.Scratch) -> None:
         buffer = scratch.buffer
-        if buffer in self.pointers:  # a copy made by unrolling
+        if buffer in self.pointers:  # a copy of a tile's statements
             return
-        size = largest(buffer.size)
+        memory = self.free_memory(buffer) or self.new_memory(buffer)
+        self.scratches[buffer], self.pointers[buffer] = memory, memory.address
+
+    def free_memory(self, buffer: ir.Buffer) -> Memory | None:
+        """Takes the smallest memory that is free again and large enough; None: there is none."""
+        type_, size = memory_type(buffer.dtype), largest(buffer.size)
+        fitting = [one for one in self.free if one.type == type_ and one.size >= size]
+        if not fitting:
+            return None
+        memory = min(fitting, key=lambda one: one.size)
+        self.free.remove(memory)
+        return memory
+
+    def new_memory(self, buffer: ir.Buffer) -> Memory:
+        """Reserves memory on the stack for a scratch."""
+        type_, size = memory_type(buffer.dtype), max(largest(buffer.size), 1)
         self.scratch_bytes += size * buffer.dtype.itemsize
         if self.scratch_bytes > STACK_BYTES:
             raise CompileError(
                 f"scratch buffers take {self.scratch_bytes} bytes of stack, at most {STACK_BYTES}"
             )
-        type_ = f"[{max(size, 1)} x {memory_type(buffer.dtype)}]"
-        self.pointers[buffer] = self.writer.alloca(type_)
+        return Memory(type_, size, self.writer.alloca(f"[{size} x {type_}]"))
 
     def transpose(self, tile: ir.Transpose) -> None:
         source = [self.value(part) for part in tile.source_index]

@@ -44,6 +44,7 @@ def load(
     """Returns the elements at `index`, and 0 where `mask` is false."""
     place = offset(w, buffer, index)
     lanes = max(place.lanes, mask.lanes if mask else 1)
+    mask = None if mask and mask.first_lanes == mask.lanes == place.lanes else mask  # it holds
     offsets = place.lane_offsets
     if offsets is not None and place.stride not in (0, 1) and _is_near(offsets):
         every = splat(w, mask or constant(True, bool_), lanes)
@@ -85,7 +86,11 @@ def store(
         return
     kept = splat(w, mask or constant(True, bool_), lanes)
     if lanes == 1 or place.stride == 1:
-        _store_masked(w, _address(w, pointer, buffer, place.text), buffer, bits, kept)
+        address = _address(w, pointer, buffer, place.text)
+        if kept.first_lanes is not None:
+            _store_first(w, address, buffer, bits, kept)
+        else:
+            _store_masked(w, address, buffer, bits, kept)
     else:
         _scatter(w, _addresses(w, pointer, buffer, _spread(place, lanes)), buffer, bits, kept)
 
@@ -219,6 +224,25 @@ def _store_masked(w: Writer, address: str, buffer: Buffer, bits: str, mask: Valu
         bits = f"{type_} {w.let(f'insertelement {type_} poison, {bits}, i64 0')}"
     place = f"ptr {address}", _align(buffer), _mask_vector(w, mask)
     w.call("void", f"llvm.masked.store.{name}.p0", bits, *place)
+
+
+def _store_first(w: Writer, address: str, buffer: Buffer, bits: str, mask: Value) -> None:
+    """Writes the first lanes of a vector in parts of 8, 4, 2, 1: a masked store is slow on some
+    CPUs, up to twenty cycles.
+    """
+    type_, _ = _vector_of(buffer, mask.lanes)
+    left, start, size = mask.first_lanes or 0, 0, mask.lanes
+    while left:
+        if size <= left:
+            part, (cell, _) = bits, _vector_of(buffer, size)
+            if size < mask.lanes:
+                lanes = list(range(start, start + size))
+                part = f"{cell} {shuffle(w, type_, bits.removeprefix(type_), 'poison', lanes)}"
+            w.do(f"store {part}, ptr {address}, align {buffer.dtype.itemsize}")
+            left, start = left - size, start + size
+            if left:
+                address = _address(w, address, buffer, str(size))
+        size //= 2
 
 
 def _gather(w: Writer, addresses: str, buffer: Buffer, mask: Value) -> str:

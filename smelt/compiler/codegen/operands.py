@@ -18,7 +18,7 @@ from smelt.compiler.codegen.writer import (
     suffix,
     vector,
 )
-from smelt.dtypes import DType, int64
+from smelt.dtypes import DType, bool_, int64
 from smelt.errors import CompileError
 from smelt.ir.symbolic import as_int
 
@@ -126,6 +126,20 @@ def fold_index(w: Writer, op: str, a: Value, b: Value) -> Value | None:
         offsets = tuple([_KNOWN[op](x, y) for x, y in zip(left, right, strict=True)])
     base = _scalar_index(w, op, _base(a), _base(b))
     return Value(base.text, int64, lanes, base.number, upper_bound(op, a, b), offsets)
+
+
+def fold_mask(op: str, a: Value, b: Value) -> Value | None:
+    """Returns `a < b` of int64 as a mask known now, of which the first lanes hold; else None."""
+    if op != "lt" or a.dtype is not int64 or a.number is None or a.lane_offsets is None:
+        return None
+    if b.number is None or any(b.lane_offsets or ()):
+        return None
+    lanes = [a.number + step < b.number for step in a.lane_offsets]
+    count = sum(lanes)
+    if not all(lanes[:count]):
+        return None
+    text = "<" + ", ".join(f"i1 {str(lane).lower()}" for lane in lanes) + ">"
+    return Value(text, bool_, a.lanes, first_lanes=count)
 
 
 def _divided(op: str, a: Value, b: Value) -> Value | None:

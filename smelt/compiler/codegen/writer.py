@@ -91,6 +91,7 @@ class Value(NamedTuple):
     number: int | None = None  # the value, when it is an integer known now
     upper_bound: int | None = None  # the value is in 0..upper_bound, when that is known
     lane_offsets: tuple[int, ...] | None = None
+    first_lanes: int | None = None  # of a mask: it holds in so many lanes, which are the first
 
     @property
     def stride(self) -> int | None:

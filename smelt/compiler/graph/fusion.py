@@ -24,6 +24,7 @@ from smelt.compiler.graph.gemm_blocking import Blocking
 from smelt.compiler.graph.materialize import Read
 from smelt.compiler.graph.open_groups import Fit, Offer, OpenGroups
 from smelt.compiler.graph.order import Ordered, order
+from smelt.compiler.graph.product_blocking import ProductBlocking
 from smelt.ir.graph import Graph, Leaf, Node
 from smelt.ir.operation import EXPENSIVE, Pattern
 from smelt.ops.indexing import take
@@ -46,12 +47,18 @@ class Strategy(Enum):
     # handed on in a small local buffer
     ROWWISE = "rowwise"
     GEMM = "gemm"  # a product, and the elementwise work on it while it is in registers
-    BLOCKED_GEMM = "blocked gemm"  # the same, a panel at a time (`gemm_blocking.py`)
+    BLOCKED_GEMM = "blocked gemm"  # a convolution, a panel at a time (`gemm_blocking.py`)
+    BLOCKED_PRODUCT = "blocked product"  # of matrices, a tile at a time (`product_blocking.py`)
     STANDALONE = "standalone"  # a running sum, a scatter, a sort, random bits
     REGION = "region"  # a loop or a branch with its results; what it runs is fused by itself
 
 
-GEMMS = (Strategy.GEMM, Strategy.BLOCKED_GEMM)
+GEMMS = (Strategy.GEMM, Strategy.BLOCKED_GEMM, Strategy.BLOCKED_PRODUCT)
+_STRATEGIES = {
+    type(None): Strategy.GEMM,
+    Blocking: Strategy.BLOCKED_GEMM,
+    ProductBlocking: Strategy.BLOCKED_PRODUCT,
+}
 Loops = tuple[Strategy, Shape]  # how a group is computed, and its iteration space
 
 
@@ -65,7 +72,7 @@ class Group:
 
     strategy: Strategy
     iteration_space: Shape
-    blocking: Blocking | None = None
+    blocking: Blocking | ProductBlocking | None = None
     workspace: tuple[Node, ...] = ()
     bodies: tuple[Fused, ...] = ()
     members: list[Node] = field(default_factory=list)
@@ -139,8 +146,7 @@ def _seed_group(node: Node, ordered: Ordered) -> Group:
             return Group(Strategy.ROWWISE if by_rows else Strategy.POINTWISE, node.shape)
         case Pattern.CONTRACTION:
             blocking = ordered.materialized.blockings.get(node)
-            strategy = Strategy.BLOCKED_GEMM if blocking else Strategy.GEMM
-            return Group(strategy, node.shape, blocking)
+            return Group(_STRATEGIES[type(blocking)], node.shape, blocking)
         case Pattern.REGION:
             bodies = tuple(map(fuse, node.attributes["bodies"]))
             return Group(Strategy.REGION, (), bodies=bodies)

@@ -1,4 +1,4 @@
-"""How a large convolution, or a deep product, is blocked as a product of small matrices.
+"""How a large convolution is blocked as a product of small matrices.
 
 A convolution is an implicit GEMM: a product of matrices once one operand is written out as a panel,
 `panel[c, k, column]`, a local copy in which columns lie side by side, as vectors want them. Either
@@ -12,8 +12,7 @@ operand can be packed:
   taps many.
 
 A panel must fit in the second cache. What is deeper is done in blocks, and sums wait in a second
-buffer, the accumulators. A product of matrices `x @ w.T` that is too deep for the panels of
-`loops/` is blocked with w packed: it is a convolution without positions and taps.
+buffer, the accumulators.
 
 Panels do not depend on the width of the CPU's vectors: they are as wide as the caches like it, and
 the tiles of `loops/` cut their columns into vectors. (Panels of two vectors were slower for vectors
@@ -28,9 +27,8 @@ import itertools
 import math
 from dataclasses import dataclass
 
+from smelt.compiler.graph.tiles import Tiles, even_size, tiles
 from smelt.ir.graph import Node
-from smelt.ops import movement
-from smelt.ops.contraction import matmul
 from smelt.ops.convolution import convolution
 
 Shape = tuple[int, ...]
@@ -39,7 +37,6 @@ LINE = 16  # columns of a panel come in whole cache lines of float32, for vector
 PANEL_LIMIT = 1 << 15  # elements of a panel
 ACCUMULATOR_LIMIT = 1 << 15  # elements of the accumulators
 COLUMN_LIMIT = 256  # columns of a panel
-DEPTH_LIMIT = 4096  # products of matrices up to this depth are left to `loops/`
 MIN_WORK = 1 << 16  # products below which nothing is blocked
 MIN_ROWS = 4  # rows that must share a panel
 MIN_CHUNKS = 4  # chunks of work that are enough for the threads
@@ -48,20 +45,8 @@ WRITE_BACK_COST = 3  # cycles of bringing an accumulator to memory across the ch
 
 
 @dataclass(frozen=True, slots=True)
-class Tiles:
-    """`count` tiles of `size` elements along an axis, the first at `start`."""
-
-    start: int
-    count: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class Extents:
-    """A convolution's extents in one group of channels: y (N, O, *P) from C channels and taps K.
-
-    A product of matrices has no positions, and one tap.
-    """
+    """A convolution's extents in one group of channels: y (N, O, *P) from C channels and taps K."""
 
     samples: int
     groups: int
@@ -121,10 +106,8 @@ class Blocking:
 
 
 def extents_of(node: Node) -> Extents:
-    """Returns the extents of a convolution, or of a product of matrices."""
+    """Returns the extents of a convolution."""
     _, w = node.inputs
-    if node.op is matmul:
-        return Extents(node.shape[0], 1, node.shape[1], (), w.shape[0], (1,))
     groups = node.attributes["groups"]
     samples, outputs, *positions = node.shape
     return Extents(samples, groups, outputs // groups, tuple(positions), w.shape[1], w.shape[2:])
@@ -135,28 +118,13 @@ def choose_blocking(node: Node) -> Blocking | None:
 
     Of both ways the one that takes less time, by a small model, is chosen.
     """
-    if node.op is not convolution and not (node.op is matmul and _is_deep(node)):
+    if node.op is not convolution:
         return None
     e = extents_of(node)
     if e.images * e.outputs * math.prod(e.positions[-2:]) * e.depth < MIN_WORK:
         return None
     options = [option for option in (_pack_patches(e), _pack_kernels(e)) if option is not None]
     return min(options, key=lambda option: option[0])[1] if options else None
-
-
-def _is_deep(node: Node) -> bool:
-    """Whether a product's right side lies across its columns, and is too deep for one panel."""
-    _, w = node.inputs
-    return node.ndim == 2 and w.op is movement.permute and w.shape[0] > DEPTH_LIMIT
-
-
-def tiles(extent: int, size: int) -> tuple[Tiles, ...]:
-    """Returns an extent in tiles of a size, and one smaller tile behind them."""
-    full = extent // size
-    result = [Tiles(0, full, size)] if full else []
-    if extent % size:
-        result.append(Tiles(full * size, 1, extent % size))
-    return tuple(result)
 
 
 def _lines(columns: int) -> int:
@@ -229,12 +197,12 @@ def _pack_kernels(e: Extents) -> tuple[float, Blocking] | None:
     if outputs < LINE // 2 or rows < MIN_ROWS:
         return None
     row = math.prod(e.taps[1:]) * outputs
-    taps = _even_size(e.taps[0], PANEL_LIMIT // 2 // row or PANEL_LIMIT // row)
+    taps = even_size(e.taps[0], PANEL_LIMIT // 2 // row or PANEL_LIMIT // row)
     limit = ACCUMULATOR_LIMIT // (math.prod(e.positions) * outputs)
     if not taps or not limit:
         return None
     all_taps = taps == e.taps[0]
-    channels = _even_size(e.channels, PANEL_LIMIT // 2 // (row * taps)) if all_taps else 1
+    channels = even_size(e.channels, PANEL_LIMIT // 2 // (row * taps)) if all_taps else 1
     samples = _samples(e, outputs, limit)
     lines = _lines(outputs) * (e.outputs // outputs)
     copies = COPY_COST * lines * (e.samples // samples)
@@ -257,11 +225,6 @@ def _samples(e: Extents, outputs: int, limit: int) -> int:
     fewest = -(-MIN_ROWS * 16 // math.prod(e.positions))
     wanted = max(fewest, -(-e.samples * chunks // MIN_CHUNKS))
     return _divisor(e.samples, min(limit, wanted))
-
-
-def _even_size(extent: int, limit: int) -> int:
-    """Returns the size, up to `limit`, that makes about equal tiles of an extent; 0: none does."""
-    return -(-extent // -(-extent // limit)) if limit else 0
 
 
 def _divisor(extent: int, limit: int) -> int:

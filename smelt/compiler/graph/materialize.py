@@ -8,6 +8,7 @@ reads it. Leaves lie in memory by nature. A node is materialized when
 - several read it and it is expensive, or each element is read many times and it is not free: only
   movements are, but for those that choose among several operands;
 - it is padded, and a product reads it that is no blocked convolution;
+- a large product reads it across its rows, which are long (`product_blocking.py`);
 - several read it and it finishes a product that nothing else reads: it takes the product's place;
 - the expression has grown too large to be inlined further.
 
@@ -24,6 +25,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from smelt.compiler.graph.gemm_blocking import Blocking, choose_blocking
+from smelt.compiler.graph.product_blocking import (
+    ProductBlocking,
+    choose_product_blocking,
+    copies_left,
+)
 from smelt.ir.graph import Graph, Leaf, Node, scalar_value
 from smelt.ir.loops import Expression, Variable, index_variable
 from smelt.ir.operation import Axes, Pattern
@@ -37,6 +43,7 @@ DEPTH_LIMIT = 60  # nested operations in one expression
 HALF = 2  # bytes of a 16-bit number
 WIDTH_LIMIT = 32  # reads of memory in one expression
 
+Blockings = dict[Node, Blocking | ProductBlocking]  # of the contractions that are blocked
 Readers = dict[Node, list[tuple[Node, int]]]  # of each node: who reads it, as which operand
 
 
@@ -75,7 +82,7 @@ class Materialized:
     nodes: tuple[Node, ...]
     reasons: dict[Node, str]
     reads: dict[Node, tuple[Read, ...]]
-    blockings: dict[Node, Blocking]
+    blockings: Blockings
 
     def __contains__(self, node: Node) -> bool:
         return isinstance(node.op, Leaf) or node in self.reads
@@ -87,7 +94,7 @@ def materialize(graph: Graph, needs_copy: Set[Node] = frozenset()) -> Materializ
     Those that need a copy are among them, since the copy may run late.
     """
     order = graph.nodes()
-    options = {node: choose_blocking(node) for node in order}
+    options = {node: choose_blocking(node) or choose_product_blocking(node) for node in order}
     blockings = {node: option for node, option in options.items() if option is not None}
     reasons = _chosen(order, {*graph.roots, *needs_copy}, blockings)
     nodes = [node for node in order if node in reasons]
@@ -100,9 +107,7 @@ def materialize(graph: Graph, needs_copy: Set[Node] = frozenset()) -> Materializ
 # --- the choice -----------------------------------------------------------------------------------
 
 
-def _chosen(
-    order: list[Node], delivered: set[Node], blockings: dict[Node, Blocking]
-) -> dict[Node, str]:
+def _chosen(order: list[Node], delivered: set[Node], blockings: Blockings) -> dict[Node, str]:
     """Returns the nodes to materialize, those that are delivered and more, and why each is."""
     readers = _readers(order)
     delivered = delivered | _region_operands(order)
@@ -155,7 +160,7 @@ def _reason(node: Node, readers: int, is_reread: bool, cost: int, depth: int) ->
 
 
 def _wanted(
-    order: list[Node], readers: Readers, delivered: set[Node], blockings: dict[Node, Blocking]
+    order: list[Node], readers: Readers, delivered: set[Node], blockings: Blockings
 ) -> dict[Node, str]:
     """Returns the nodes that must be in memory whatever they cost, and why."""
     finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
@@ -164,6 +169,7 @@ def _wanted(
         (delivered, "the step delivers it"),
         (finishing, "it finishes a product, and takes its place"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
+        ({node.inputs[0] for node in order if copies_left(node)}, "a product reads it across"),
         (_read_by_element(order, readers, blockings), "a convolution reads it element by element"),
     )
     wanted: dict[Node, str] = {}
@@ -226,9 +232,7 @@ def _finish_products(order: list[Node], readers: Readers) -> set[Node]:
     return finishing
 
 
-def _padded_factors(
-    order: list[Node], readers: Readers, blockings: dict[Node, Blocking]
-) -> set[Node]:
+def _padded_factors(order: list[Node], readers: Readers, blockings: Blockings) -> set[Node]:
     """Returns what is padded and then a factor of a product, perhaps through movements.
 
     Each element is read many times, and each time asked whether it is padding. Blocked convolutions
@@ -245,9 +249,7 @@ def _padded_factors(
     return {node for node in factors if node.op is movement.pad}
 
 
-def _read_by_element(
-    order: list[Node], readers: Readers, blockings: dict[Node, Blocking]
-) -> set[Node]:
+def _read_by_element(order: list[Node], readers: Readers, blockings: Blockings) -> set[Node]:
     """Returns the nodes of which convolutions read one element at a time and that are not ready.
 
     Of what is padded, each read would ask anew whether it lies in the padding; a kernel that is
@@ -257,8 +259,10 @@ def _read_by_element(
     flipped: set[Node] = set()
     for node in reversed(order):
         for reader, position in readers[node]:
-            blocking = blockings.get(reader) if reader.op is convolution else None
-            direct = blocking is not None and reader.inputs[blocking.scalar_operand] is node
+            blocking = blockings.get(reader)
+            direct = isinstance(blocking, Blocking) and (
+                reader.inputs[blocking.scalar_operand] is node
+            )
             if direct or (reader.op.is_movement and reader in by_element):
                 by_element.add(node)
             if direct and position == 1 and node.op in (movement.permute, movement.flip):

@@ -79,7 +79,8 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
             def make(base: Expression, count: int) -> Body:
                 return tile(body, TileAxis(name, base, count), column)
 
-            rows = strip_mine(row, plan.rows, make, chunk)
+            is_tail = count < plan.columns and not (chunk and chunk.loop is row)
+            rows = strip_mine(row, plan.tail_rows if is_tail else plan.rows, make, chunk)
         for loop in reversed(plan.within):
             rows = around(loop, rows, chunk)
         return before + rows + after

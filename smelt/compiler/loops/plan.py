@@ -27,6 +27,7 @@ from smelt.compiler.loops.tile_sizes import (
     lanes_for,
     narrowed,
     size_class,
+    tail_height,
     tile_shape,
     unroll,
 )
@@ -36,9 +37,9 @@ from smelt.ir.visit import Body, Index, Transformer, statements
 
 SHORT_ROW = 32  # elements up to which rows of their own are kept for each lane of a vector
 SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves the cache
-FAR_BYTES = 2048  # rows at least so far apart are copied together when they are read often:
-FAR_DEPTH = 256  # so many of them,
-FAR_ROWS = 128  # and for so many rows of the result
+FAR_BYTES = 1 << 18  # rows that span more than this, so that each column lies on many pages, are
+FAR_DEPTH = 64  # copied together if there are so many of them,
+FAR_ROWS = 32  # and so many rows of the result read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class VectorPlan(VectorLoops):
     """Iterations of the vector loop become lanes, `columns` vectors at once.
 
     With a row loop, `rows` of its iterations are interleaved, so that they share what they load.
-    Sums have `accumulators` of their own each.
+    Where the columns end in fewer vectors than that, these are done `tail_rows` at once. Sums have
+    `accumulators` of their own each.
     """
 
     nest: Nest
@@ -83,6 +85,7 @@ class VectorPlan(VectorLoops):
     packings: tuple[Packing, ...]
     rows: int = 1
     columns: int = 1
+    tail_rows: int = 1
     accumulators: int = 1
 
     @property
@@ -235,10 +238,13 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
         return replace(plan, columns=unroll(vectors, info.work + len(info.accesses)))
     limits = tile_limits(plan, cpu)
     rows, columns = tile_shape(*limits)
+    extent, vectors, *registers = limits
+    rest = 0 if is_symbolic(vectors) else vectors % columns
     return replace(
         plan,
         rows=rows,
         columns=columns,
+        tail_rows=tail_height(extent, rest, *registers) if rest else rows,
         row=plan.row if rows > 1 or plan.packings else None,
         accumulators=decided(accumulators_of, *limits),
     )
@@ -301,7 +307,7 @@ def _column_panel(access: Access, nest: Nest, loops: VectorLoops) -> Packing | N
     if packing is None or packing.depth < FAR_DEPTH or access.buffer in nest.info.written:
         return None
     depth = access.affine_index[packing.depth_axis]
-    is_far = access.buffer.shape[-1] * access.buffer.dtype.itemsize >= FAR_BYTES
+    is_far = packing.depth * access.buffer.shape[-1] * access.buffer.dtype.itemsize > FAR_BYTES
     if not is_far or depth is None or not depth.terms:
         return None
     fits = may_pack(packing, access, loops.vector, 2 * loops.lanes, nest.info)

@@ -67,6 +67,15 @@ def tile_shape(
     return r, c
 
 
+def tail_height(rows: int, vectors: int, registers: int, accumulators: int, most: int) -> int:
+    """Returns how many rows a tile of so few vectors has: those at the edge are higher than others,
+    so that enough sums are under way.
+    """
+    heights = _fitting(_sizes(rows, 16), vectors, registers, accumulators, most)
+    rows = EVEN if is_symbolic(rows) else rows
+    return min(heights, key=lambda r: _strip(rows, r, vectors), default=1)
+
+
 def tile_candidates(
     rows: int, vectors: int, registers: int, accumulators: int, most: int
 ) -> list[tuple[float, int, int]]:
@@ -98,28 +107,35 @@ def _candidates(
     accumulators: int,
     most: int,
 ) -> list[tuple[float, int, int]]:
+    strips = {
+        c: [(_strip(rows, r, c), r) for r in _fitting(heights, c, registers, accumulators, most)]
+        for c in widths
+    }
     candidates = []
-    for c in widths:
-        for r in heights:
-            if r * c > 1 and (r * c > most or (r * c + 1) * accumulators + c > registers):
-                break
-            candidates.append((_covered(rows, r, vectors, c), r, c))
+    for c, heights_of in strips.items():
+        full, rest = divmod(vectors, c)
+        for time, r in heights_of:
+            edge, tail = min(strips[rest]) if rest else (0.0, r)
+            kinds = 1 + (rows % r > 0) + (rest > 0) * (1 + (rows % tail > 0))
+            candidates.append(((full * time + edge) * (1 + SIZE_COST * (kinds - 1)), r, c))
     return candidates or [(float("inf"), 1, 1)]
 
 
-def _covered(rows: int, r: int, vectors: int, c: int) -> float:
-    """Time of all tiles, with the smaller ones at the edges."""
-    full_r, rest_r = divmod(rows, r)
-    full_c, rest_c = divmod(vectors, c)
-    kinds = (1 + (rest_r > 0)) * (1 + (rest_c > 0))
-    time = full_r * full_c * _one(r, c)
-    if rest_r:
-        time += full_c * _one(rest_r, c)
-    if rest_c:
-        time += full_r * _one(r, rest_c)
-    if rest_r and rest_c:
-        time += _one(rest_r, rest_c)
-    return time * (1 + SIZE_COST * (kinds - 1))
+def _fitting(
+    heights: tuple[int, ...], c: int, registers: int, accumulators: int, most: int
+) -> list[int]:
+    """Returns how high a tile of `c` vectors may be."""
+    return [
+        r
+        for r in heights
+        if r * c == 1 or (r * c <= most and (r * c + 1) * accumulators + c <= registers)
+    ]
+
+
+def _strip(rows: int, r: int, c: int) -> float:
+    """Time of tiles of `r` rows under each other, with a lower one at the edge."""
+    full, rest = divmod(rows, r)
+    return full * _one(r, c) + (_one(rest, c) if rest else 0.0)
 
 
 def _one(r: int, c: int) -> float:

@@ -1,4 +1,4 @@
-"""Lower a blocked product: a large convolution, or a deep matmul, a panel at a time.
+"""Lower a blocked convolution, a panel at a time.
 
 `graph/gemm_blocking.py` says which operand is packed, and how all axes are tiled. A forward pass
 with a 3 x 3 kernel on 64 channels, of which x is packed in tiles of 2 rows of 24 positions, becomes
@@ -22,19 +22,19 @@ from __future__ import annotations
 import itertools
 import math
 
-from smelt.compiler.graph.gemm_blocking import Blocking, Tiles, extents_of
+from smelt.compiler.graph.gemm_blocking import Blocking, extents_of
+from smelt.compiler.graph.tiles import Tiles
 from smelt.compiler.lower.kernel_builder import FlattenedAxes, KernelBuilder
 from smelt.compiler.lower.nests import Loops, accumulate, input_position, nest
 from smelt.ir.loops import Buffer, Constant, Expression, Load, Scratch, Store, constant
 from smelt.ir.visit import Body, Index
-from smelt.ops.contraction import matmul
 from smelt.ops.regroup import regroup
 
 
 def lower_blocked_gemm(builder: KernelBuilder) -> Body:
-    """Returns the loops of a group that begins with a blocked product."""
+    """Returns the loops of a group that begins with a blocked convolution."""
     blocking = builder.group.blocking
-    assert blocking is not None
+    assert isinstance(blocking, Blocking)
     writer = _PatchPanels if blocking.packed == 0 else _KernelPanels
     groups = extents_of(builder.group.members[0]).groups
     group = builder.loop("g", groups)
@@ -142,15 +142,11 @@ class _Tiles:
 
     def read_x(self, n: Expression, c: Expression, position: Index, taps: Index) -> Expression:
         """Returns the element of x under a tap of the kernel that stands at an output position."""
-        if self.node.op is matmul:
-            return self.builder.read(self.x, (n, c))
         at = input_position(self.node, position, taps)
         return self.builder.read(self.x, (n, self.group * self.e.channels + c, *at))
 
     def read_w(self, o: Expression, c: Expression, taps: Index) -> Expression:
         """Returns an element of w."""
-        if self.node.op is matmul:
-            return self.builder.read(self.w, (c, o))
         return self.builder.read(self.w, (self.output(o), c, *taps))
 
     def output(self, o: Expression) -> Expression:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from smelt.compiler.graph.fusion import Group, Strategy
 from smelt.compiler.graph.memory_plan import Planned
 from smelt.compiler.lower.blocked_gemm import lower_blocked_gemm
+from smelt.compiler.lower.blocked_product import lower_blocked_product
 from smelt.compiler.lower.equal_groups import EqualGroups, Lowered
 from smelt.compiler.lower.kernel_builder import KernelBuilder
 from smelt.compiler.lower.nests import lower_nest
@@ -21,6 +22,7 @@ LOWERINGS = {
     Strategy.ROWWISE: lower_nest,
     Strategy.GEMM: lower_nest,
     Strategy.BLOCKED_GEMM: lower_blocked_gemm,
+    Strategy.BLOCKED_PRODUCT: lower_blocked_product,
     Strategy.STANDALONE: lower_standalone,
 }  # a region is no kernel but a part of the program: `lower_region`
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.fusion import Fused, Group, Strategy
 from smelt.compiler.graph.gemm_blocking import Blocking
+from smelt.compiler.graph.product_blocking import ProductBlocking
+from smelt.compiler.graph.tiles import Tiles
 from smelt.compiler.loops.optimize import rewritten
 from smelt.compiler.loops.plan import (
     Plan,
@@ -68,8 +70,13 @@ def _group_lines(number: int, fused: Fused, group: Group) -> Iterator[str]:
         yield f"    inlined: {', '.join(texts)}"
 
 
-def _blocking_lines(blocking: Blocking) -> Iterator[str]:
-    """Yields which operand of a blocked product is packed, and the tiles of each axis."""
+def _blocking_lines(blocking: Blocking | ProductBlocking) -> Iterator[str]:
+    """Yields how the tiles of a blocked product cut each axis, and what is packed."""
+    if isinstance(blocking, ProductBlocking):
+        axes = {"rows": blocking.rows, "columns": blocking.columns, "depth": blocking.depth}
+        packed = "panels of the right operand" if blocking.packs_right else "nothing"
+        yield f"    packed: {packed}; tiles of {_tiles_text(axes)}"
+        return
     operand = ("the left one, or the patches", "the right one, or the kernels")[blocking.packed]
     axes = {
         "samples": (blocking.samples,),
@@ -78,11 +85,14 @@ def _blocking_lines(blocking: Blocking) -> Iterator[str]:
         "channels": blocking.channels,
         "taps": blocking.taps,
     }
-    texts = (
+    yield f"    packed: {operand}; blocks of {_tiles_text(axes)}"
+
+
+def _tiles_text(axes: Mapping[str, tuple[Tiles, ...]]) -> str:
+    return ", ".join(
         f"{name} {' + '.join(f'{tiles.count} x {tiles.size}' for tiles in parts)}"
         for name, parts in axes.items()
     )
-    yield f"    packed: {operand}; blocks of {', '.join(texts)}"
 
 
 def _described(node: Node) -> str:

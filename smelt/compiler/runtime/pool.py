@@ -11,9 +11,17 @@ Workers without a job spin for a while, then park on a condition variable. While
 (`smelt_enter` to `smelt_leave`) they spin 20 times as long, because its next kernel is near.
 
 An owned pool (another thread's step, or no workers at all) makes the caller do all chunks itself.
+
+A machine with more to do than it has cores takes a core away from a worker in the middle of a
+chunk, and everybody waits for milliseconds until it is given back. So a job that waits at its end
+for longer than it has worked, and for PATIENCE at least, keeps a worker out of the jobs to come:
+that one sleeps. It is let in again after some jobs, of which there are twice as many each time,
+up to LONGEST_TERM. Which thread does a chunk changes no result.
 """
 
 from __future__ import annotations
+
+import time
 
 EXPORTS = (
     "smelt_parallel",
@@ -25,6 +33,8 @@ EXPORTS = (
     "smelt_stop",
     "smelt_spin",
 )
+PATIENCE = 200_000  # nanoseconds
+SHORTEST_TERM, LONGEST_TERM = 64, 4096  # jobs for which a worker is kept out
 _PAUSE = {
     "x86_64": "call void @llvm.x86.sse2.pause()",
     "aarch64": "call void @llvm.aarch64.hint(i32 1)",
@@ -43,9 +53,14 @@ _STATE = """
 @stopped = internal global i64 0, align 64     ; whether workers shall leave
 @job = internal global {ptr, ptr, i64, i64} zeroinitializer, align 64
 @workers = internal global i64 0, align 64
+@allowed = internal global i64 0, align 64     ; workers that may join, the first ones
+@jobs_left = internal global i64 0             ; before one more is let in
+@term = internal global i64 0                  ; how many these were at the last time
+@undisturbed = internal global i64 0           ; jobs that all workers ended in time, in a row
 @spin_budget = internal global i64 0           ; spins before a worker parks
 @mutex = internal global [16 x i64] zeroinitializer, align 64
-@condition = internal global [16 x i64] zeroinitializer, align 64
+@condition = internal global [16 x i64] zeroinitializer, align 64  ; there is a job
+@let_in = internal global [16 x i64] zeroinitializer, align 64     ; more workers are allowed
 
 declare i32 @pthread_mutex_init(ptr, ptr)
 declare i32 @pthread_cond_init(ptr, ptr)
@@ -54,6 +69,18 @@ declare i32 @pthread_mutex_unlock(ptr)
 declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_broadcast(ptr)
 declare i32 @sched_yield()
+declare i32 @clock_gettime(i32, ptr)
+
+define internal i64 @now() nounwind {
+  %time = alloca [2 x i64]
+  %status = call i32 @clock_gettime(i32 CLOCK, ptr %time)
+  %seconds = load i64, ptr %time
+  %second = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %second
+  %nanoseconds = mul i64 %seconds, 1000000000
+  %now = add i64 %nanoseconds, %rest
+  ret i64 %now
+}
 """
 
 _CALLER = """
@@ -65,11 +92,20 @@ entry:
 try:
   %taken = cmpxchg ptr @owned, i64 0, i64 1 acq_rel monotonic
   %owner = extractvalue {i64, i1} %taken, 1
-  br i1 %owner, label %publish, label %serial
+  br i1 %owner, label %own, label %serial
 serial:
   call void %function(ptr %pointers, i64 0, i64 %iterations)
   ret void
+own:
+  call void @admit()
+  %helpers = load atomic i64, ptr @allowed monotonic, align 8
+  %nobody_may = icmp sle i64 %helpers, 0
+  br i1 %nobody_may, label %by_itself, label %publish
+by_itself:
+  call void %function(ptr %pointers, i64 0, i64 %iterations)
+  br label %leave
 publish:
+  %start = call i64 @now()
   %more = add i64 %iterations, 31
   %chunk = sdiv i64 %more, 32
   store ptr %function, ptr @job
@@ -92,6 +128,8 @@ take:
   br label %wait
 wait:
   %turn = phi i64 [0, %take], [%following, %again]
+  %since = phi i64 [0, %take], [%then, %again]  ; when it was seen that the wait is long
+  %was_late = phi i1 [false, %take], [%is_late, %again]
   %inside = load atomic i64, ptr @inside seq_cst, align 8
   %done = icmp eq i64 %inside, 0
   br i1 %done, label %finish, label %still
@@ -102,12 +140,93 @@ still:
   %give = icmp eq i64 %late, 0
   br i1 %give, label %yield, label %again
 yield:
+  %before = call i64 @now()
+  %is_first = icmp eq i64 %since, 0
+  %noted = select i1 %is_first, i64 %before, i64 %since
   %yielded = call i32 @sched_yield()
+  %present = call i64 @now()
+  %worked = sub i64 %noted, %start
+  %waited = sub i64 %present, %noted
+  %patience = add i64 %worked, PATIENCE
+  %exceeds = icmp sgt i64 %waited, %patience
+  %now_late = or i1 %was_late, %exceeds
   br label %again
 again:
+  %then = phi i64 [%since, %still], [%noted, %yield]
+  %is_late = phi i1 [%was_late, %still], [%now_late, %yield]
   br label %wait
 finish:
+  br i1 %was_late, label %disturbed, label %in_time
+disturbed:
+  call void @keep_out()
+  br label %leave
+in_time:
+  %last_term = load i64, ptr @term
+  %forgotten = icmp eq i64 %last_term, 0
+  br i1 %forgotten, label %leave, label %count
+count:
+  call void @forgive()
+  br label %leave
+leave:
   store atomic i64 0, ptr @owned release, align 8
+  ret void
+}
+
+; the owner alone calls these three, between jobs
+define internal void @keep_out() noinline nounwind {
+  %allowed = load atomic i64, ptr @allowed monotonic, align 8
+  %fewer = sub i64 %allowed, 1
+  store atomic i64 %fewer, ptr @allowed seq_cst, align 8
+  %before = load i64, ptr @term
+  %twice = mul i64 %before, 2
+  %longer = call i64 @llvm.smax.i64(i64 %twice, i64 SHORTEST)
+  %term = call i64 @llvm.smin.i64(i64 %longer, i64 LONGEST)
+  store i64 %term, ptr @term
+  store i64 %term, ptr @jobs_left
+  store i64 0, ptr @undisturbed
+  ret void
+}
+
+define internal void @admit() nounwind {
+entry:
+  %left = load i64, ptr @jobs_left
+  %all_in = icmp eq i64 %left, 0
+  br i1 %all_in, label %end, label %count
+count:
+  %fewer = sub i64 %left, 1
+  store i64 %fewer, ptr @jobs_left
+  %over = icmp eq i64 %fewer, 0
+  br i1 %over, label %admitted, label %end
+admitted:
+  %locked = call i32 @pthread_mutex_lock(ptr @mutex)
+  %allowed = load atomic i64, ptr @allowed monotonic, align 8
+  %more = add i64 %allowed, 1
+  store atomic i64 %more, ptr @allowed seq_cst, align 8
+  %woken = call i32 @pthread_cond_broadcast(ptr @let_in)
+  %unlocked = call i32 @pthread_mutex_unlock(ptr @mutex)
+  %workers = load atomic i64, ptr @workers monotonic, align 8
+  %some_out = icmp slt i64 %more, %workers
+  %term = load i64, ptr @term
+  %again = select i1 %some_out, i64 %term, i64 0
+  store i64 %again, ptr @jobs_left
+  br label %end
+end:
+  ret void
+}
+
+define internal void @forgive() nounwind {
+entry:
+  %before = load i64, ptr @undisturbed
+  %jobs = add i64 %before, 1
+  store i64 %jobs, ptr @undisturbed
+  %term = load i64, ptr @term
+  %enough = mul i64 %term, 8
+  %many = icmp sgt i64 %jobs, %enough
+  br i1 %many, label %forget, label %end
+forget:
+  store i64 0, ptr @term
+  br label %end
+end:
   ret void
 }
 
@@ -165,23 +284,44 @@ define void @smelt_leave() nounwind {
 """
 
 _WORKER = """
-define void @smelt_worker() nounwind {
+define void @smelt_worker(i64 %number) nounwind {
 entry:
   %first = load atomic i64, ptr @generation seq_cst, align 8
   %gone = load atomic i64, ptr @stopped seq_cst, align 8
   %too_late = icmp ne i64 %gone, 0
   br i1 %too_late, label %end, label %idle
 idle:
-  %seen = phi i64 [%first, %entry], [%found, %on]
+  %seen = phi i64 [%first, %entry], [%found, %on], [%missed, %return]
   %spins = load i64, ptr @spin_budget
   %long = mul i64 %spins, 20
   br label %spin
 spin:
-  %turn = phi i64 [0, %idle], [%following, %pause]
+  %turn = phi i64 [0, %idle], [%following, %stay]
   %now = load atomic i64, ptr @generation acquire, align 8
   %changed = icmp ne i64 %now, %seen
   br i1 %changed, label %join, label %pause
 pause:
+  %allowed = load atomic i64, ptr @allowed monotonic, align 8
+  %is_out = icmp sge i64 %number, %allowed
+  br i1 %is_out, label %aside, label %stay
+aside:
+  %held = call i32 @pthread_mutex_lock(ptr @mutex)
+  br label %outside
+outside:
+  %let = load atomic i64, ptr @allowed seq_cst, align 8
+  %still_out = icmp sge i64 %number, %let
+  %ended = load atomic i64, ptr @stopped seq_cst, align 8
+  %goes_on = icmp eq i64 %ended, 0
+  %must_wait = and i1 %still_out, %goes_on
+  br i1 %must_wait, label %doze, label %return
+doze:
+  %dozed = call i32 @pthread_cond_wait(ptr @let_in, ptr @mutex)
+  br label %outside
+return:
+  %freed = call i32 @pthread_mutex_unlock(ptr @mutex)
+  %missed = load atomic i64, ptr @generation seq_cst, align 8
+  br i1 %goes_on, label %idle, label %end
+stay:
   PAUSE
   %following = add i64 %turn, 1
   %active = load atomic i64, ptr @active monotonic, align 8
@@ -208,7 +348,10 @@ join:
   %found = phi i64 [%now, %spin], [%present, %rise]
   %came = atomicrmw add ptr @inside, i64 1 seq_cst
   %is_joinable = load atomic i64, ptr @joinable seq_cst, align 8
-  %may = icmp ne i64 %is_joinable, 0
+  %is_open = icmp ne i64 %is_joinable, 0
+  %limit = load atomic i64, ptr @allowed seq_cst, align 8
+  %is_in = icmp slt i64 %number, %limit
+  %may = and i1 %is_open, %is_in
   br i1 %may, label %help, label %out
 help:
   call void @work(i1 true)
@@ -227,6 +370,10 @@ end:
 define void @smelt_prepare(i64 %spins) nounwind {
   %mutex = call i32 @pthread_mutex_init(ptr @mutex, ptr null)
   %condition = call i32 @pthread_cond_init(ptr @condition, ptr null)
+  %let_in = call i32 @pthread_cond_init(ptr @let_in, ptr null)
+  store i64 0, ptr @allowed
+  store i64 0, ptr @jobs_left
+  store i64 0, ptr @term
   store i64 0, ptr @joinable
   store i64 0, ptr @inside
   store i64 0, ptr @owned
@@ -239,6 +386,8 @@ define void @smelt_prepare(i64 %spins) nounwind {
 
 define void @smelt_start(i64 %count) nounwind {
   store atomic i64 0, ptr @stopped seq_cst, align 8
+  store i64 0, ptr @jobs_left
+  store atomic i64 %count, ptr @allowed seq_cst, align 8
   store atomic i64 %count, ptr @workers seq_cst, align 8
   ret void
 }
@@ -248,6 +397,9 @@ define void @smelt_stop() nounwind {
   store atomic i64 1, ptr @stopped seq_cst, align 8
   %old = atomicrmw add ptr @generation, i64 1 seq_cst
   call void @wake()
+  %locked = call i32 @pthread_mutex_lock(ptr @mutex)
+  %woken = call i32 @pthread_cond_broadcast(ptr @let_in)
+  %unlocked = call i32 @pthread_mutex_unlock(ptr @mutex)
   ret void
 }
 
@@ -269,5 +421,11 @@ end:
 
 def pool_text(triple: str) -> str:
     """Returns the pool's LLVM module for a CPU; where it has no pause instruction, none is used."""
-    pause = _PAUSE.get(triple.partition("-")[0], "")
-    return (_STATE + _CALLER + _WORKER).replace("PAUSE", pause)
+    numbers = {
+        "CLOCK": time.CLOCK_MONOTONIC, "PATIENCE": PATIENCE, "SHORTEST": SHORTEST_TERM,
+        "LONGEST": LONGEST_TERM,
+    }  # fmt: skip
+    text = _STATE + _CALLER + _WORKER
+    for name, number in numbers.items():
+        text = text.replace(name, str(number))
+    return text.replace("PAUSE", _PAUSE.get(triple.partition("-")[0], ""))

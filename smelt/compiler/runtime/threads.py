@@ -66,7 +66,9 @@ class _Pool:
         work = self.function("smelt_worker")
         for number in range(count):
             name = f"smelt worker {number + 1}"
-            self.workers.append(threading.Thread(target=work, name=name, daemon=True))
+            self.workers.append(
+                threading.Thread(target=work, args=(number,), name=name, daemon=True)
+            )
             self.workers[-1].start()
 
     def stop(self) -> None:

@@ -12,10 +12,9 @@ from smelt.compiler.graph import gemm_blocking
 from smelt.compiler.graph.fusion import Strategy
 from smelt.compiler.graph.gemm_blocking import (
     Extents,
-    Tiles,
     choose_blocking,
-    tiles,
 )
+from smelt.compiler.graph.tiles import Tiles, tiles
 from smelt.dtypes import float32, float64
 from smelt.ir.graph import Leaf, Node
 from smelt.ir.show import kernel_text
@@ -179,16 +178,6 @@ def test_what_follows_is_done_before_memory() -> None:
     case = case_of((4, 8, 26, 26), (32, 8, 3, 3), {})
     names = [kernel.name for kernel in case.stages.program.kernels]
     assert any(name.startswith("convolution_relu") for name in names)
-
-
-def test_deep_products_are_blocked_too() -> None:
-    random = np.random.default_rng(2)
-    x, w, b = (as_tensor(random.standard_normal(shape)) for shape in ((5, 5003), (16, 5003), (16,)))
-    case = Case(lambda states, given: [F.relu(F.linear(*given))], [], [x, w, b])
-    agree(case, interpret=False)
-    text = kernel_text(case.stages.program.kernels[0])
-    assert "panel" in text
-    assert "transpose" in text
 
 
 # --- slices are hoisted ---------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_packed_columns(n, transposed, batch, monkeypatch):
 
 @pytest.mark.parametrize(
     ("m", "k", "n", "packed"),
-    [(128, 256, 512, True), (127, 256, 512, False), (128, 255, 512, False), (128, 256, 511, False)],
+    [(32, 64, 1025, True), (31, 64, 1025, False), (32, 63, 1100, False), (32, 64, 1024, False)],
 )
 def test_only_large_operands_are_packed(m, k, n, packed):
     after = optimize(nests.matmul(m, k, n), AVX512)

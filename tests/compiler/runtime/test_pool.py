@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from smelt.compiler.runtime import threads as runtime
+from smelt.compiler.runtime.pool import SHORTEST_TERM
 from smelt.dtypes import float32
 from smelt.errors import ArgumentError
 from smelt.ir.loops import Constant, Expression, Fma, Unary
@@ -120,6 +122,38 @@ def test_wakes_after_sleep() -> None:
         step.arrays[0][:] = np.nan
         assert step.run() == 0
         assert (step.arrays[0] == expected(step.arrays[1])).all()
+
+
+def test_a_worker_that_was_held_up_is_kept_out_for_a_while() -> None:
+    runtime.set_threads(2)
+    runtime.set_threads(3)  # nothing is remembered of earlier jobs
+    caller, helpers, delay = threading.get_ident(), set(), 0.0
+
+    def chunk(_: int, begin: int, end: int) -> None:
+        if threading.get_ident() != caller:
+            helpers.add(threading.get_ident())
+            time.sleep(delay)
+        time.sleep(1e-4)
+
+    native = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(chunk)
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    parallel = run(runtime.symbols()["smelt_parallel"])
+
+    def helpers_of_a_job() -> int:
+        helpers.clear()
+        parallel(ctypes.cast(native, ctypes.c_void_p), None, 32)
+        return len(helpers)
+
+    def reached(count: int) -> bool:
+        return any(helpers_of_a_job() == count for _ in range(1000))
+
+    assert reached(2)
+    delay = 0.3  # both are late: one is kept out, then the other
+    assert reached(0)
+    delay = 0.0
+    assert [helpers_of_a_job() for _ in range(SHORTEST_TERM - 1)] == [0] * (SHORTEST_TERM - 1)
+    assert reached(1)
+    assert reached(2)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "2", None])

@@ -1,0 +1,121 @@
+"""How a product of matrices is blocked, so that what is read over and over stays in a cache.
+
+`y = a @ b` of shapes (M, K) and (K, N) is made a tile at a time, some rows by some columns, and a
+tile from one block of the depth K after another:
+
+    for each tile of y:
+        for each block of the depth:
+            for each panel of columns:
+                panel = b[the block, its columns]            # packed where the rows of `b` are long
+                sums += a[the tile's rows, the block] @ panel   # by the tiles of `loops/`
+        y = sums, with all that is computed of them
+
+The gradient of a weight, `x.T @ g` over all samples and positions, is such a product: neighbors of
+a row of `x.T` lie a row of `x` apart. Where the rows of `x` and `g` are short, a block of them lies
+together and needs no packing. Where those of `x` are long, `x.T` is copied before, which costs
+little beside the product (`materialize.py` asks `copies_left`). What lies well is left to `loops/`,
+which packs panels of the whole depth, as far as they fit in the second cache.
+
+Only shapes decide, so results are the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from smelt.compiler.graph.tiles import Tiles, even_size, tiles
+from smelt.ir.graph import Node
+from smelt.ir.symbolic import is_symbolic
+from smelt.ops import movement
+from smelt.ops.contraction import matmul
+
+PANEL_COLUMNS = 32  # of a panel of the right operand: some vectors of any width
+ROWS, COLUMNS = 512, 256  # of a tile, at most
+SUM_BYTES = 1 << 17  # of a tile's sums
+DEPTH = 512  # of a block that is packed
+BLOCK_BYTES = 1 << 15  # of a block of rows that is not: it stays in the first cache
+SHORT_ROW = 1024  # bytes of a row up to which a block of rows is not packed
+SMALL = 1 << 19  # multiply-adds below which nothing is blocked
+FEW = 4  # rows or columns that are too few to share anything
+MANY = 64  # columns that pay for a copy of the left operand
+# the depth up to which a product is left to `loops/`: where its left operand lies across; where the
+# right one has short rows, which lie together there without being packed; else
+ACROSS, SHORT, DEEP = 64, 512, 4096
+MIN_CHUNKS = 4  # tiles that are enough for the threads
+
+
+@dataclass(frozen=True, slots=True)
+class ProductBlocking:
+    """The tiles of a product's rows and columns, the blocks of its depth, and whether panels of
+    the right operand are packed.
+    """
+
+    rows: tuple[Tiles, ...]
+    columns: tuple[Tiles, ...]
+    depth: tuple[Tiles, ...]
+    packs_right: bool
+
+
+def choose_product_blocking(node: Node) -> ProductBlocking | None:
+    """Returns how a product is blocked, or None where that is of no use."""
+    if not _is_large(node):
+        return None
+    a, b = node.inputs
+    (rows, depth), columns = a.shape[-2:], node.shape[-1]
+    is_across = lies_across(a) and not copies_left(node)
+    itemsize = node.dtype.compute.itemsize
+    packs_right = lies_across(b) or columns * itemsize > SHORT_ROW
+    if depth <= (ACROSS if is_across else DEEP if packs_right else SHORT):
+        return None
+    longest = max(rows if is_across else 1, 1 if packs_right else columns) * itemsize
+    block = even_size(depth, min(DEPTH, max(BLOCK_BYTES // longest, 1)))
+    height, width = _tile(rows, columns, itemsize, math.prod(node.shape[:-2]))
+    return ProductBlocking(
+        tiles(rows, height), tiles(columns, width), tiles(depth, block), packs_right
+    )
+
+
+def copies_left(node: Node) -> bool:
+    """Whether the left operand of a product is to be copied before, so that its rows lie along."""
+    if not _is_large(node) or not lies_across(node.inputs[0]):
+        return False
+    (rows, depth), columns = node.inputs[0].shape[-2:], node.shape[-1]
+    is_long = rows * node.dtype.compute.itemsize > SHORT_ROW
+    return is_long and depth > ACROSS and columns >= MANY
+
+
+def _is_large(node: Node) -> bool:
+    """Whether a node is a product that may be blocked: of known extents, and of much work."""
+    if node.op is not matmul:
+        return False
+    *_, rows, columns = node.shape
+    extents = (*node.shape, node.inputs[0].shape[-1])
+    if any(map(is_symbolic, extents)) or min(rows, columns) < FEW:
+        return False
+    return rows * columns * extents[-1] >= SMALL
+
+
+def lies_across(operand: Node) -> bool:
+    """Whether neighbors of a row of an operand lie far apart in memory."""
+    return operand.op is movement.permute and operand.attributes["axes"][-1] != operand.ndim - 1
+
+
+def _tile(rows: int, columns: int, itemsize: int, products: int) -> tuple[int, int]:
+    """Returns the rows and columns of a tile: many, but so that there are some chunks of work."""
+    height = even_size(rows, ROWS)
+    width = _even_width(columns, min(COLUMNS, SUM_BYTES // (height * itemsize)))
+    while products * -(-rows // height) * -(-columns // width) < MIN_CHUNKS:
+        if width > PANEL_COLUMNS:
+            width = _even_width(columns, width // 2)
+        elif height > PANEL_COLUMNS:
+            height = even_size(rows, height // 2)
+        else:
+            break
+    return height, width
+
+
+def _even_width(columns: int, limit: int) -> int:
+    """Returns how wide tiles are: whole panels, of about equal numbers."""
+    step = PANEL_COLUMNS
+    return even_size(columns, max(limit // step, 1) * step, step)
