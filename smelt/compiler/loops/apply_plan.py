@@ -5,20 +5,28 @@ from __future__ import annotations
 from smelt.compiler.loops.plan import Plan, SerialPlan, TransposePlan, VectorPlan
 from smelt.compiler.loops.rewrites.multiple_accumulators import multiple_accumulators
 from smelt.compiler.loops.rewrites.pack import Panel, transposing_copy
-from smelt.compiler.loops.rewrites.parallelize import Chunk, around, choose_chunk, strip_mine
+from smelt.compiler.loops.rewrites.parallelize import (
+    COPIED_LINES,
+    Chunk,
+    around,
+    choose_chunk,
+    strip_mine,
+)
 from smelt.compiler.loops.rewrites.privatize import privatize
 from smelt.compiler.loops.rewrites.tile import Accumulators, Tile, TileAxis
-from smelt.compiler.loops.substitute import Names, combined, identity
+from smelt.compiler.loops.substitute import Names, add_terms, combined, identity
 from smelt.ir.loops import (
     Assign,
     Binary,
     Declare,
     Expression,
+    Loop,
     Read,
     Reduce,
     Register,
     Statement,
     constant,
+    index_variable,
     trip_count,
 )
 from smelt.ir.symbolic import is_symbolic
@@ -33,7 +41,7 @@ def apply_plan(plan: Plan, names: Names, parallel: bool = False) -> Body:
         case SerialPlan():
             body = _serial(plan, names)
         case TransposePlan():
-            body = _copies(plan, names)
+            body = _copies(plan, names, chunk)
         case VectorPlan():
             accumulators = _vector_accumulators(plan)
             body = _tiles(plan, names, chunk, accumulators)
@@ -50,10 +58,17 @@ def _serial(plan: SerialPlan, names: Names) -> Body:
     return tuple(result)
 
 
-def _copies(plan: TransposePlan, names: Names) -> Body:
-    rows, columns = map(trip_count, plan.loops)
-    tiles = (transposing_copy(*copy, (rows, columns), names) for copy in plan.copies)
-    return tuple([statement for tile in tiles for statement in tile])
+def _copies(plan: TransposePlan, names: Names, chunk: Chunk | None) -> Body:
+    target, source = plan.loops
+
+    def make(base: Expression, count: int) -> Body:
+        extents = trip_count(target), count
+        tiles = (transposing_copy(*copy, base, extents, names) for copy in plan.copies)
+        return tuple([statement for tile in tiles for statement in tile])
+
+    if chunk is None or chunk.loop is not source:
+        return make(constant(0), trip_count(source))
+    return strip_mine(source, COPIED_LINES, make, chunk)
 
 
 def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Accumulators) -> Body:
@@ -64,13 +79,12 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
     def tile(body: Body, *axes: TileAxis) -> Body:
         return Tile(axes, names, stored, accumulators).write(body)
 
-    def columns(base: Expression, size: int) -> Body:
+    def strip(body: Body, base: Expression, local: Expression, size: int) -> Body:
         # a tail of unknown size gets all vectors, of which some may lie behind the end
         is_free = is_symbolic(size)
         count = plan.columns if is_free else -(-size // lanes)
         limit = vector.stop if is_free or size % lanes else None
-        column = TileAxis(vector.variable.name, base, count, lanes, limit)
-        before, body, after = _packed(plan, base, size, count * lanes, names)
+        column = TileAxis(vector.variable.name, add_terms(base, local), count, lanes, limit, local)
         if row is None:
             rows = tile(body, column)
         else:
@@ -83,10 +97,22 @@ def _tiles(plan: VectorPlan, names: Names, chunk: Chunk | None, accumulators: Ac
             rows = strip_mine(row, plan.tail_rows if is_tail else plan.rows, make, chunk)
         for loop in reversed(plan.within):
             rows = around(loop, rows, chunk)
-        return before + rows + after
+        return rows
 
-    step = plan.columns * lanes
-    return strip_mine(vector, step, columns, chunk, rest_step=step)
+    def panel(base: Expression, size: int) -> Body:
+        width = plan.columns * lanes if is_symbolic(size) else -(-size // lanes) * lanes
+        before, body, after = _packed(plan, base, size, width, names)
+        if plan.strips == 1:
+            return before + strip(body, base, constant(0), size) + after
+        first = index_variable(names.unused("strip"))
+        strips = Loop(first, 0, size, 1, ())
+        made = strip_mine(
+            strips, plan.columns * lanes, lambda local, size: strip(body, base, local, size)
+        )
+        return before + made + after
+
+    step = plan.strips * plan.columns * lanes
+    return strip_mine(vector, step, panel, chunk, rest_step=step)
 
 
 def _packed(

@@ -40,6 +40,8 @@ SHORT_VECTORS = 2  # vectors of such rows at once: more is more code, and leaves
 FAR_BYTES = 1 << 18  # rows that span more than this, so that each column lies on many pages, are
 FAR_DEPTH = 64  # copied together if there are so many of them,
 FAR_ROWS = 32  # and so many rows of the result read them
+STRIPS = 4  # of columns that are packed together, at most
+MIN_PANELS = 4  # that there must be then
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,8 @@ class VectorPlan(VectorLoops):
     """Iterations of the vector loop become lanes, `columns` vectors at once.
 
     With a row loop, `rows` of its iterations are interleaved, so that they share what they load.
-    Where the columns end in fewer vectors than that, these are done `tail_rows` at once. Sums have
-    `accumulators` of their own each.
+    Where the columns end in fewer vectors than that, these are done `tail_rows` at once. So many
+    `strips` of columns are packed together. Sums have `accumulators` of their own each.
     """
 
     nest: Nest
@@ -86,6 +88,7 @@ class VectorPlan(VectorLoops):
     rows: int = 1
     columns: int = 1
     tail_rows: int = 1
+    strips: int = 1
     accumulators: int = 1
 
     @property
@@ -245,9 +248,21 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
         rows=rows,
         columns=columns,
         tail_rows=tail_height(extent, rest, *registers) if rest else rows,
+        strips=1 if is_symbolic(vectors) else _strips(plan, columns, vectors),
         row=plan.row if rows > 1 or plan.packings else None,
         accumulators=decided(accumulators_of, *limits),
     )
+
+
+def _strips(plan: VectorPlan, columns: int, vectors: int) -> int:
+    """Returns how many strips of columns are packed together: of rows that lie far apart, several,
+    so that each page is visited less often, but so that there are some panels for the threads.
+    """
+    if plan.lane_per_row or not plan.packings or any(one.is_transposed for one in plan.packings):
+        return 1
+    strip = sum(one.depth * one.buffer.dtype.itemsize for one in plan.packings)
+    fitting = PANEL_BYTES // (strip * columns * plan.lanes)
+    return max(1, min(STRIPS, fitting, vectors // columns // MIN_PANELS))
 
 
 def tile_limits(plan: VectorPlan, cpu: CPU) -> tuple[int, int, int, int, int]:

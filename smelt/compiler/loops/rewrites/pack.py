@@ -90,18 +90,27 @@ class Panel:
         return (index[self.packing.depth_axis], self.local)
 
 
-def transposing_copy(load: Packing, store: Packing, extents: tuple[int, int], names: Names) -> Body:
-    """Writes a whole copy; `extents` are those of the store's and the load's last axis.
+def transposing_copy(
+    load: Packing, store: Packing, first: Expression, extents: tuple[int, int], names: Names
+) -> Body:
+    """Writes a copy; `extents` are those of the store's last axis, of which all is written, and of
+    the load's, of which the part from `first` on is read.
 
     Before: `for i: for j: y[i, j] = x[j, i]`; after: tiles.
     """
-    return transpose(_matrix(load), _matrix(store, is_transposed=True), extents, names)
+    read = _matrix(load, depth=first)
+    return transpose(read, _matrix(store, first, is_transposed=True), extents, names)
 
 
-def _matrix(packing: Packing, base: Expression = ZERO, is_transposed: bool = False) -> Matrix:
-    """Returns what is packed from a vector index on: rows along the vectors, columns the depth."""
+def _matrix(
+    packing: Packing, base: Expression = ZERO, is_transposed: bool = False, depth: Expression = ZERO
+) -> Matrix:
+    """Returns what is packed from a vector index and a depth on: rows along the vectors, columns
+    the depth.
+    """
 
     def at(row: Expression, column: Expression) -> Index:
-        return packing.at(base + column, row) if is_transposed else packing.at(base + row, column)
+        vector, line = (column, row) if is_transposed else (row, column)
+        return packing.at(add_terms(base, vector), add_terms(depth, line))
 
     return Matrix(packing.buffer, at, packing.vector_axis)

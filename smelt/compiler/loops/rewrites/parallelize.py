@@ -19,6 +19,7 @@ from smelt.ir.loops import Expression, If, Loop, constant, index_variable, trip_
 from smelt.ir.symbolic import is_symbolic, sample
 from smelt.ir.visit import Body
 
+COPIED_LINES = 64  # lines of a copy that transposes that are done at once, of a parallel one
 PANEL_ROWS = 64  # so many rows must share a panel, or else packing it costs too much
 Make = Callable[[Expression, int], Body]  # the iterations from an index on, so many
 
@@ -69,8 +70,8 @@ def choose_chunk(plan: Plan, names: Names) -> Chunk | None:
 
 def _candidates(plan: Plan) -> list[Loop]:
     match plan:
-        case TransposePlan():
-            return plan.around
+        case TransposePlan(loops=(_, source)):
+            return [*plan.around, source]
         case VectorPlan(packings=packings, vector=vector, row=row) if packings:
             # the vector loop first: a panel is packed once for all rows
             return [vector, *plan.around, *plan.within, *([row] if row else []), vector]
@@ -90,7 +91,9 @@ def _least_units(plan: Plan, loop: Loop, step: int) -> int:
 def _step(plan: Plan, loop: Loop) -> int:
     """Returns how many iterations of a loop are done at once."""
     if isinstance(plan, VectorPlan) and loop is plan.vector:
-        return plan.columns * plan.lanes
+        return plan.strips * plan.columns * plan.lanes
+    if isinstance(plan, TransposePlan) and loop is plan.loops[1]:
+        return COPIED_LINES
     return plan.rows if isinstance(plan, VectorPlan) and loop is plan.row else 1
 
 

@@ -55,11 +55,14 @@ from smelt.ir.visit import Body, used_names
 Accumulators = dict[Register, tuple[str, Register]]
 
 
+START = constant(0)
+
+
 @dataclass(frozen=True, slots=True)
 class TileAxis:
     """`count` steps of a loop from `base` on, unrolled, each of `lanes` iterations.
 
-    With a `limit`, iterations from there on are masked.
+    With a `limit`, iterations from there on are masked. `local` is where they begin in a panel.
     """
 
     name: str
@@ -67,6 +70,7 @@ class TileAxis:
     count: int
     lanes: int = 1
     limit: int | Expression | None = None
+    local: Expression = START
 
 
 class Grid:
@@ -98,7 +102,7 @@ class Grid:
             self.lanes = axis.lanes
             offset = offset + Lanes(axis.lanes)
         index = self.variables[axis.name] = add_terms(axis.base, offset)
-        self.variables[axis.name + "'"] = offset
+        self.variables[axis.name + "'"] = add_terms(axis.local, offset)
         if axis.limit is not None:
             self.mask = index < axis.limit
 
