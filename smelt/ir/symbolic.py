@@ -83,7 +83,7 @@ class Guards:
     def record(self) -> dict[str, Any]:
         """Returns what was asked so far as plain values; functions by the modules they stand in."""
         return {
-            "outcomes": dict(self.outcomes),
+            "outcomes": {text: bool(outcome) for text, outcome in self.outcomes.items()},
             "functions": [[one.__module__, one.__name__] for one in self.functions.values()],
             "is_settled": self.is_settled,
         }

@@ -40,6 +40,8 @@ ROOMS = (
     "compiler/runtime/step_cache.py", "control", "dtypes.py", "ir", "ops", "tensor", "tracing",
 )  # fmt: skip
 
+MOST = object_cache.LIMIT >> 4  # bytes of constants that are kept on disk for one step
+
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class _Step:
@@ -100,8 +102,8 @@ def _step(made: Compiled, description: Description) -> _Step:
     numbers = {id(array): number for number, array in enumerate(description.constants)}
     computed = [array for array in made.constants if id(array) not in numbers]
     facts = {
-        "slots": [[_shape(x), x.dtype.name, x.kind, x.number, x.offset] for x in made.slots],
-        "arena_bytes": made.arena_bytes,
+        "slots": [_slot(slot) for slot in made.slots],
+        "arena_bytes": int(made.arena_bytes),
         "is_dynamic": made.is_dynamic,
         "constants": [numbers.get(id(array)) for array in made.constants],  # those of the graph
         "computed": [[array.dtype.str, array.shape] for array in computed],
@@ -113,8 +115,10 @@ def _step(made: Compiled, description: Description) -> _Step:
     return _Step(facts, computed, made.native)
 
 
-def _shape(slot: Slot) -> list[int | str]:
-    return [formula(extent) if is_symbolic(extent) else int(extent) for extent in slot.shape]
+def _slot(slot: Slot) -> list[Any]:
+    """Returns a slot as plain values: all of it but its name, which is for printing."""
+    shape = [formula(extent) if is_symbolic(extent) else int(extent) for extent in slot.shape]
+    return [shape, slot.dtype.name, slot.kind, int(slot.number), int(slot.offset)]
 
 
 def _bound(step: _Step, description: Description) -> Compiled:
@@ -140,7 +144,9 @@ def _bound(step: _Step, description: Description) -> Compiled:
 
 
 def _write(key: str, step: _Step) -> None:
-    """Keeps a step beside its code."""
+    """Keeps a step beside its code, unless its constants would push out too much else."""
+    if sum(array.nbytes for array in step.computed) > MOST:
+        return
     arrays = [np.ascontiguousarray(array).tobytes() for array in step.computed]
     object_cache.write(key, b"".join([json.dumps(step.facts).encode(), b"\n", *arrays]))
 

@@ -244,7 +244,14 @@ def several(x: Tensor) -> dict[str, Any]:
     return {"n": 3, "x": [x, x.T @ x, x > 0.5, x.argmax(), x.to(smelt.bfloat16), x[:0]]}
 
 
-STEPS = [loops, slope, random, constants, several]
+def extents(x: Tensor) -> Tensor:
+    """NumPy's integers where Python's are usual."""
+    two, six = np.array([2, 6])
+    y = smelt.exp(x.reshape((two, six)))
+    return (y @ y.T).cumsum(dim=int(two) - 1) + smelt.zeros((two, two)) + y.sum()
+
+
+STEPS = [loops, slope, random, constants, several, extents]
 
 
 @pytest.mark.parametrize("function", STEPS)
@@ -410,6 +417,19 @@ def test_a_large_constant_is_not_kept_twice(tmp_path: Path, passes: Counted) -> 
     forget()
     assert bits(smelt.compile(function)(given)) == bits(made)
     assert passes.runs == 1
+
+
+def test_large_constants_that_passes_computed_are_not_kept(
+    passes: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_cache, "MOST", 40)
+    made = smelt.compile(constants)
+    expected = bits(made(X))
+    assert bits(smelt.compile(constants)(X)) == expected
+    assert passes.runs == 1  # as long as the first one lives
+    forget()
+    assert bits(smelt.compile(constants)(X)) == expected
+    assert passes.runs == 2
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
