@@ -37,6 +37,7 @@ FLOORS = (  # the ground floor first
         "short_traceback",
         "json_text",
         "names",
+        "other_libraries",
         "absent_names",
         "name_families",
         "limits",

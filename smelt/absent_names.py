@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smelt.name_families import NO_COMPLEX, NO_SMALL_INTEGERS
+from smelt.other_libraries import NAMES
 
 __all__ = ["INSTEAD"]
 
@@ -492,3 +493,5 @@ INSTEAD: dict[str, dict[str, str]] = {
         "mH": "write x.mT: there are no complex numbers",
     },
 }
+for _module, _names in NAMES.items():
+    INSTEAD[_module] = {**_names, **INSTEAD.get(_module, {})}

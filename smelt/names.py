@@ -34,6 +34,7 @@ HOMES = {
     "smelt.utils.data": "smelt.utils.data.{}",
     "smelt.autograd": "smelt.autograd.{}",
     "smelt.data": "smelt.data.{}",
+    "smelt.train": "smelt.train.{}",
 }
 SIMILAR = 0.75  # from which likeness on a name may have been meant
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+from typing import Literal
+
 import numpy as np
 import pytest
 
 import smelt
 import smelt.nn.functional as F
 from smelt import nn
-from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from smelt.data import Vocabulary
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, SmeltError
+from smelt.tensor.checked import checked
 
 X = smelt.ones(2, 3)
 REDUCTIONS = (
@@ -204,3 +209,68 @@ def test_arrays_as_state_and_by_keyword() -> None:
 
     Own()(x)
     assert seen == [np.ndarray]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.Linear(8, 2)(nn.GRU(3, 8)(X)), DTypeError, r"\(2, 8\), \(1, 8\); take one"),
+        (lambda: nn.Linear(6, 2)(X), ShapeError, r"x\.unsqueeze\(0\) for one"),
+        (lambda: nn.Linear(6, 2)(smelt.ones(4, 2, 3)), ShapeError, r"nn\.Flatten\(\) in front"),
+        (lambda: nn.Linear(7, 2)(smelt.ones(4, 6)), ShapeError, "extent must be `in`\n"),
+        (lambda: F.cross_entropy(smelt.tensor([1, 0]), X), DTypeError, r"\(input, target\)"),
+        (lambda: F.cross_entropy(X, smelt.ones(2)), DTypeError, r"write target\.long\(\)"),
+        (lambda: F.cross_entropy(X, smelt.tensor([1, 3])), IndexError, "count from 0"),
+        (lambda: nn.Embedding(2, 3)(smelt.tensor([2])), IndexError, r"as len\(vocabulary\)"),
+        (lambda: Vocabulary.build(["a"], max_tokens=3), ArgumentTypeError, "^Vocabulary.build: "),
+        (lambda: Vocabulary.build(["a"], max_tokens=3), ArgumentTypeError, "did you mean 'size'"),
+        (lambda: nn.Linear(2, zzz=3), ArgumentTypeError, "unexpected|missing"),
+    ],
+)
+def test_the_usual_slips_are_told_what_to_write(call, error, message) -> None:
+    with pytest.raises(error, match=message) as caught:
+        call()
+    assert "test_call_messages.py" in str(caught.value)
+
+
+def test_a_word_that_is_none_of_the_choices_is_named_before_the_call() -> None:
+    @checked
+    def count(x: int, by: Literal["row", "column"] | None = None) -> int:
+        return x
+
+    assert count(1, "row") == count(1, None) == count(1, by="column") == 1
+    for given in ("rows", 3, True):
+        with pytest.raises(ArgumentTypeError, match="count: by must be 'row' or 'column' or None"):
+            count(1, by=given)
+
+
+ROOMS = (
+    "smelt.data smelt.nn smelt.nn.functional smelt.nn.init smelt.optim smelt.optim.lr_scheduler "
+    "smelt.optim.swa_utils smelt.plot smelt.tabular smelt.train"
+)
+
+
+@pytest.mark.parametrize("room", ROOMS.split())
+def test_a_keyword_that_is_unknown_is_named_everywhere(room: str) -> None:
+    module = pytest.importorskip(room)
+    own = {name: getattr(module, name) for name in module.__all__}
+    called = {
+        name: thing
+        for name, thing in own.items()
+        if callable(thing) and (not isinstance(thing, type) or "__init__" in vars(thing))
+    }
+    raw = []
+    for name, thing in called.items():
+        if is_dataclass(thing) or name in MADE:
+            continue
+        try:
+            thing(no_such_keyword=1)
+        except SmeltError:
+            continue
+        except TypeError as error:
+            raw.append((name, str(error)))
+    assert called
+    assert not raw
+
+
+MADE = {"ClassificationMetric", "Module", "Optimizer"}  # bases, of which a user makes subclasses

@@ -15,6 +15,7 @@ from smelt.absent_names import INSTEAD
 from smelt.errors import ArgumentError, MissingName, ShapeError
 from smelt.name_families import FAMILIES, WHOLE
 from smelt.nn.utils import parameters_to_vector, rnn, vector_to_parameters
+from smelt.other_libraries import MODEL
 from smelt.pytorch_names import _LAZY
 
 
@@ -163,6 +164,7 @@ ROOMS = {"smelt": smelt, "nn": nn, "F": nn.functional, "optim": smelt.optim, "x"
 
 def test_hints_name_what_there_is() -> None:
     texts = [text for names in INSTEAD.values() for text in names.values()]
+    texts += [*MODEL.values()]
     texts += [reason for _, reason in (*FAMILIES, *WHOLE.values())]
     named = {
         path
@@ -173,3 +175,26 @@ def test_hints_name_what_there_is() -> None:
     for path in sorted(named):
         room, *names = path.split(".")
         assert functools.reduce(getattr, names, ROOMS[room]) is not None, path
+
+
+@pytest.mark.parametrize("name", MODEL)
+def test_what_a_model_does_elsewhere_says_what_to_write(name: str) -> None:
+    with pytest.raises(MissingName) as caught:
+        getattr(nn.Linear(1, 1), name)
+    assert MODEL[name] in str(caught.value)
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            setattr(self, name, 3)
+
+    assert getattr(Own(), name) == 3
+
+
+def test_a_model_that_computes_in_call_is_told_of_forward() -> None:
+    class Keras(nn.Module):
+        def call(self, x: object) -> object:
+            return x
+
+    with pytest.raises(NotImplementedError, match=r"did you mean call\(\) to be it"):
+        Keras()(smelt.ones(1))

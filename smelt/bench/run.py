@@ -100,6 +100,16 @@ def chosen_cases(names: Sequence[str]) -> dict[str, Case]:
     return chosen
 
 
+def _check_sides(cases: Mapping[str, Case], sides: Sequence[str]) -> None:
+    known = list(dict.fromkeys(name for case in cases.values() for name in case.sides))
+    known.remove(LIMIT)
+    for side in sides:
+        if side not in known:
+            raise ArgumentError(
+                f"bench: these cases have no side {side!r}; there are {', '.join(known)}"
+            )
+
+
 def run(
     cases: Mapping[str, Case],
     sides: Sequence[str] | None,
@@ -117,8 +127,10 @@ def run(
         threads: numbers of threads to try.
 
     Raises:
+        ArgumentError: none of the cases has a side of one of these names.
         NumericsError: two sides do not compute the same.
     """
+    _check_sides(cases, sides or ())
     for name, case in cases.items():
         chosen = [side for side in case.sides if sides is None or side in (*sides, LIMIT)]
         yield name, _measured(name, case, chosen, peers, rounds, threads)

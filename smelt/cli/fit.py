@@ -14,7 +14,7 @@ import numpy as np
 from smelt import plot
 from smelt.atomic import write_bytes
 from smelt.cli.shell import predict_command
-from smelt.cli.tables import naming, read_table
+from smelt.cli.tables import naming, read_table, written_as
 from smelt.data import Table
 from smelt.data.column import is_missing
 from smelt.errors import ArgumentError, DTypeError, FileError
@@ -42,6 +42,13 @@ def fit(
     threads: Annotated[int, Within(1)] | None = None,
     task: Literal["classification", "regression"] | None = None,
     exclude: list[str] | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    encoding: str | None = None,
+    comment: str | None = None,
+    skip_rows: Annotated[int, Within(0)] | None = None,
+    nulls: list[str] | None = None,
 ) -> int:
     """Learn to predict one column of a table from the others, and say how well it goes.
 
@@ -63,8 +70,24 @@ def fit(
         task: what to learn (default: classification of text and of up to 20 different whole
             numbers, else regression)
         exclude: columns to leave out
+        separator: what stands between the fields of the CSV file, such as ";" (default: a comma)
+        decimal: the decimal sign of the CSV file, "." or ","
+        thousands: what stands between the thousands of a number of the CSV file
+        encoding: of the CSV file, such as latin-1 (default: utf-8)
+        comment: with what lines of the CSV file begin that are left out, such as "#"
+        skip_rows: lines above the header of the CSV file
+        nulls: what else stands for no value in the CSV file, such as "?"
     """
-    rows = read_table(table)
+    written = written_as(
+        separator=separator,
+        decimal=decimal,
+        thousands=thousands,
+        encoding=encoding,
+        comment=comment,
+        skip_rows=skip_rows,
+        nulls=nulls,
+    )
+    rows = read_table(table, written)
     with naming(table):
         rows, chosen = _checked(rows, target, exclude or [], task)
         train, test = (rows.rows(part) for part in split_rows(rows[_named(target)], seed))
@@ -86,7 +109,7 @@ def fit(
     report = _report(table, model, train, test, chosen, seconds, found)
     write_bytes(folder / "report.json", f"{json_text('fit', report, indent=2)}\n".encode())
     _draw(folder, model, test, found)
-    for line in _lines(report, folder, table):
+    for line in _lines(report, folder, table, written):
         print(line)
     return 0
 
@@ -205,7 +228,9 @@ def _report(
     }
 
 
-def _lines(report: dict[str, Any], folder: Path, table: Path) -> Iterator[str]:
+def _lines(
+    report: dict[str, Any], folder: Path, table: Path, written: dict[str, Any]
+) -> Iterator[str]:
     """Yields what is printed of a report."""
     training = report["training"]
     yield (
@@ -216,7 +241,7 @@ def _lines(report: dict[str, Any], folder: Path, table: Path) -> Iterator[str]:
     figures = list(report["scores"]["smelt"])
     yield f"on {report['rows']['test']:,} test rows:"
     scored = [
-        (name, *(f"{given[figure]:.4g}" for figure in figures))
+        (name, *(f"{given[figure] + 0.0:.4g}" for figure in figures))  # + 0.0: no -0
         for name, given in report["scores"].items()
     ]
     yield from _aligned([("", *(name.replace("_", " ") for name in figures)), *scored])
@@ -232,7 +257,7 @@ def _lines(report: dict[str, Any], folder: Path, table: Path) -> Iterator[str]:
     shown = report["importance"][:LISTED]
     yield from _aligned([(e["name"], f"{e['mean']:.4g} ± {e['deviation']:.2g}") for e in shown])
     yield f"run folder  {folder}"
-    yield f"try         {predict_command(folder, table)}"
+    yield f"try         {predict_command(folder, table, written)}"
 
 
 def _draw(folder: Path, model: Estimator, test: Table, found: dict[str, Any]) -> None:

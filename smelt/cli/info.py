@@ -41,7 +41,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield "cpu", target.cpu
     yield (
         "features",
-        ", ".join(_vector_features(target.features)) or "none of the known vector units",
+        ", ".join(_vector_features(target.features)) or str(machine.host_cpu()),
     )
     yield "threads", str(runtime.threads())
     yield "cache", f"{cache.place()} ({cache.size() / MEGABYTE:.1f} MB)"

@@ -67,6 +67,7 @@ class _CommandParser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.flags: dict[str, dict[str, Any]] = {}  # how each option was added
+        self.above: _CommandParser | None = None  # of the first word, where that has options
         self.word, self.members = (
             "",
             tuple[str, ...](),
@@ -79,6 +80,8 @@ class _CommandParser(argparse.ArgumentParser):
         if unknown:
             fits = [flag for flag, options in self.flags.items() if _suits(options, unknown[0])]
             hint = f"; did you mean {fits[0]} {unknown[0]}?" if fits else ""
+            if self.above is not None and unknown[0].partition("=")[0] in self.above.flags:
+                hint = f"; write {self.above.prog} {' '.join(unknown)}"
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return given, unknown
 
@@ -149,6 +152,7 @@ def _subcommands(parser: argparse.ArgumentParser, word: str, required: bool) -> 
 
 
 def _add_group(subparsers: Any, group: Group) -> None:
+    parser: Any
     if group.alone is None:
         parser = subparsers.add_parser(group.name, help=group.summary, description=group.summary)
     else:
@@ -157,7 +161,7 @@ def _add_group(subparsers: Any, group: Group) -> None:
         parser.word, parser.members = group.word, tuple(group.commands)
     inner = _subcommands(parser, group.word, required=group.alone is None)
     for name, member in group.commands.items():
-        _add(inner, name, member)
+        _add(inner, name, member).above = None if group.alone is None else parser
 
 
 def _add(subparsers: Any, name: str, command: Command, prefix: str = "") -> _CommandParser:

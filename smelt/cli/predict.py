@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from smelt import tabular
-from smelt.cli.tables import ending_of, naming, read_table, write_beside
+from smelt.cli.tables import ending_of, naming, read_table, write_beside, written_as
 from smelt.data.images import digit_of, read_grey
 from smelt.errors import ArgumentError, FileError
+from smelt.limits import Within
 from smelt.recipes import digits
 from smelt.tabular import TabularClassifier
 from smelt.tensor import Tensor
@@ -22,10 +23,21 @@ from smelt.train import read_config, read_model
 __all__ = ["predict"]
 
 LONGER = 1.5  # a side that is so many times the other has a digit squeezed out of its shape
-Predictor = Callable[[Path, Sequence[Path], Path | None], None]
+Predictor = Callable[[Path, Sequence[Path], Path | None, Mapping[str, Any]], None]
 
 
-def predict(run: Path, files: list[Path], out: Path | None = None) -> int:
+def predict(
+    run: Path,
+    files: list[Path],
+    out: Path | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    encoding: str | None = None,
+    comment: str | None = None,
+    skip_rows: Annotated[int, Within(0)] | None = None,
+    nulls: list[str] | None = None,
+) -> int:
     """Predict for the rows of a table, or name the digit on each image, with probabilities.
 
     Of a run of `smelt fit` the file is a CSV or Parquet table. It is written with a column more,
@@ -39,16 +51,39 @@ def predict(run: Path, files: list[Path], out: Path | None = None) -> int:
         run: folder that `smelt fit` or `smelt train digits` made
         files: a table, or images
         out: CSV or Parquet file for the table with its predictions (default: printed as CSV)
+        separator: what stands between the fields of the CSV file, such as ";" (default: a comma)
+        decimal: the decimal sign of the CSV file, "." or ","
+        thousands: what stands between the thousands of a number of the CSV file
+        encoding: of the CSV file, such as latin-1 (default: utf-8)
+        comment: with what lines of the CSV file begin that are left out, such as "#"
+        skip_rows: lines above the header of the CSV file
+        nulls: what else stands for no value in the CSV file, such as "?"
     """
     recipe = read_config(run).get("recipe")
+    if recipe is None:
+        raise FileError(
+            f"{run}: holds a run of train.fit, whose model only its program knows; there write "
+            "train.read_model(run, model) and train.predict(model, x)"
+        )
     if recipe not in PREDICTORS:
         known = " and ".join(map(repr, PREDICTORS))
         raise FileError(f"{run}: holds a run of {recipe!r}; smelt predict knows {known}")
-    PREDICTORS[recipe](run, files, out)
+    written = written_as(
+        separator=separator,
+        decimal=decimal,
+        thousands=thousands,
+        encoding=encoding,
+        comment=comment,
+        skip_rows=skip_rows,
+        nulls=nulls,
+    )
+    PREDICTORS[recipe](run, files, out, written)
     return 0
 
 
-def _predict_table(run: Path, files: Sequence[Path], out: Path | None) -> None:
+def _predict_table(
+    run: Path, files: Sequence[Path], out: Path | None, written: Mapping[str, Any]
+) -> None:
     """Writes a table with its predictions."""
     if len(files) > 1:
         raise ArgumentError(f"{run}: a run of smelt fit predicts for one table at a time")
@@ -56,10 +91,10 @@ def _predict_table(run: Path, files: Sequence[Path], out: Path | None) -> None:
     if out is not None:
         ending_of(out)
     model = tabular.load(run)
-    table = read_table(path)
+    table = read_table(path, written)
     with naming(path):
         columns = _predictions(model, table)
-    write_beside(path, table, columns, out)
+    write_beside(path, table, columns, out, written)
     if out is not None:
         print(f"{out}: {len(table):,} rows with {', '.join(columns)}")
 
@@ -79,10 +114,14 @@ def _predictions(
     return {name: model.classes_[probabilities.argmax(1)].tolist(), **shares}
 
 
-def _predict_digits(run: Path, files: Sequence[Path], out: Path | None) -> None:
+def _predict_digits(
+    run: Path, files: Sequence[Path], out: Path | None, written: Mapping[str, Any]
+) -> None:
     """Prints the digit on each image."""
     if out is not None:
         raise ArgumentError(f"{run}: holds a run on images, of which nothing is written to --out")
+    if written:
+        raise ArgumentError(f"{run}: holds a run on images; leave out options of CSV files")
     pictures = stack([_read(path) for path in files])
     model = digits.make_model()
     read_model(run, model)

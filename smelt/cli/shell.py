@@ -6,14 +6,27 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["predict_command", "program"]
+__all__ = ["predict_command", "program", "resume_command"]
 
 
-def predict_command(run: Path, file: str | os.PathLike[str]) -> str:
-    """Returns the command that shows what the model of a run makes of a file."""
-    return f"{program()} predict {shlex.quote(str(run))} {_near(file)}"
+def predict_command(
+    run: Path, file: str | os.PathLike[str], options: Mapping[str, Any] | None = None
+) -> str:
+    """Returns the command that shows what the model of a run makes of a file, with options."""
+    words = [f"{program()} predict {shlex.quote(str(run))} {_near(file)}"]
+    for name, value in (options or {}).items():
+        values = value if isinstance(value, list) else [value]
+        words.append(f"--{name.replace('_', '-')} {shlex.join(map(str, values))}")
+    return " ".join(words)
+
+
+def resume_command(run: Path) -> str:
+    """Returns the command that goes on with a training that was ended."""
+    return f"{program()} train --resume {shlex.quote(str(run))}"
 
 
 def program() -> str:

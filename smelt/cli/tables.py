@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,19 @@ from smelt.data import Table, read_csv, read_parquet
 from smelt.data.gaps import library
 from smelt.errors import ArgumentError, FileError, SmeltError
 
-__all__ = ["ending_of", "naming", "read_table", "write_beside"]
+__all__ = ["ending_of", "naming", "read_table", "write_beside", "written_as"]
 
 ENDINGS = (".csv", ".parquet")
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")  # how a field without a value is written
+
+
+# how a CSV file is written, by the options of the commands; the names are those of `read_csv`
+OPTIONS = ("separator", "decimal", "thousands", "encoding", "comment", "skip_rows", "nulls")
+
+
+def written_as(**options: Any) -> dict[str, Any]:
+    """Returns how a CSV file is written, for `read_table`; what is None is left out."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def ending_of(path: Path) -> str:
@@ -35,16 +45,25 @@ def ending_of(path: Path) -> str:
     return ending
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, written: Mapping[str, Any]) -> Table:
     """Returns the table in a CSV or Parquet file; missing values stay.
 
+    Args:
+        path: the file.
+        written: what `written_as` returned.
+
     Raises:
-        ArgumentError: the ending is none of the two, or there are no rows.
+        ArgumentError: the ending is none of the two, there are no rows, or a Parquet file is said
+            to be written in some way.
         FileError: there is no such file, or it is damaged.
         MissingExtra: polars is not installed.
     """
     if ending_of(path) == ".csv":
-        table = read_csv(path, missing="keep", nulls=NULLS)
+        nulls = [*NULLS, *written.get("nulls", ())]
+        with in_words_of_commands():
+            table = read_csv(path, missing="keep", **{**written, "nulls": nulls})
+    elif written:
+        raise ArgumentError(f"{path}: leave out --{_flag(next(iter(written)))}, of CSV files")
     else:
         table = read_parquet(path, missing="keep")
     if not len(table):
@@ -60,10 +79,41 @@ def naming(path: Path) -> Iterator[None]:
     except FileError:
         raise
     except SmeltError as error:
-        raise type(error)(f"{path}: {error.message}") from None
+        raise type(error)(f"{path}: {_by_options(error.message)}") from None
 
 
-def write_beside(source: Path, table: Table, columns: Mapping[str, Any], out: Path | None) -> None:
+@contextmanager
+def in_words_of_commands() -> Iterator[None]:
+    """Within the block an error that says which argument to give says which option."""
+    try:
+        yield
+    except SmeltError as error:
+        raise type(error)(_by_options(error.message)) from None
+
+
+def _by_options(message: str) -> str:
+    """Returns a message with options in the place of arguments: `separator=';'` is --separator ';'
+    and `read_csv(nulls=['?'])` is --nulls '?'.
+    """
+    names = "|".join(OPTIONS)
+    listed = re.sub(rf"read_csv\((({names})=\[.*?\])\)", r"\1", message)
+    listed = re.sub(rf"\b({names})=\[(.*?)\]", lambda m: f"{m[1]}={m[2].replace(',', '')}", listed)
+    return re.sub(rf"\b({names})=", lambda m: f"--{_flag(m[1])} ", listed).replace(
+        "give names=[...]", "rename one in the file"
+    )
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def write_beside(
+    source: Path,
+    table: Table,
+    columns: Mapping[str, Any],
+    out: Path | None,
+    written: Mapping[str, Any],
+) -> None:
     """Writes a table with further columns beside its own; a CSV file's fields stay as they are.
 
     Args:
@@ -71,6 +121,7 @@ def write_beside(source: Path, table: Table, columns: Mapping[str, Any], out: Pa
         table: what `read_table` returned of it.
         columns: name -> values, one for each row; a column that the table has is replaced.
         out: a .csv or .parquet file; standard output, as CSV, when None.
+        written: how the source is written, as in `read_table`.
 
     Raises:
         FileError: the file cannot be written.
@@ -78,7 +129,7 @@ def write_beside(source: Path, table: Table, columns: Mapping[str, Any], out: Pa
     polars = library("writing tables")
     made = [polars.Series(name, list(values)) for name, values in columns.items()]
     keeps_text = out is None or ending_of(out) == ".csv"
-    frame = _frame(source, table, keeps_text, polars).with_columns(made)
+    frame = _frame(source, table, keeps_text, polars, written).with_columns(made)
     if out is None:
         sys.stdout.write(frame.write_csv())
         return
@@ -90,7 +141,9 @@ def write_beside(source: Path, table: Table, columns: Mapping[str, Any], out: Pa
     write_bytes(os.fspath(out), content.getvalue())
 
 
-def _frame(source: Path, table: Table, keeps_text: bool, polars: Any) -> Any:
+def _frame(
+    source: Path, table: Table, keeps_text: bool, polars: Any, written: Mapping[str, Any]
+) -> Any:
     """Returns a table as a frame of polars; that of a CSV file as text, field by field, or as the
     numbers and texts that its columns hold.
     """
@@ -98,7 +151,8 @@ def _frame(source: Path, table: Table, keeps_text: bool, polars: Any) -> Any:
         return polars.read_parquet(BytesIO(read_bytes(source)))
     if keeps_text:
         types = dict.fromkeys(table.names, str)
-        table = read_csv(source, types=types, missing="keep")
+        lines = {name: value for name, value in written.items() if name != "nulls"}
+        table = read_csv(source, types=types, missing="keep", **lines)
     columns = {name: table[name] for name in table.names}
     text = dict.fromkeys(table.text, polars.String)
     return polars.DataFrame(columns, schema_overrides=text, nan_to_null=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from smelt.cli.parser import Command, Group
-from smelt.cli.shell import predict_command
+from smelt.cli.shell import predict_command, resume_command
 from smelt.errors import ArgumentError, FileError
 from smelt.limits import Within
 from smelt.recipes import RECIPES, Result
@@ -81,6 +81,7 @@ def _report(result: Result, folder: Path, imported: float) -> Iterator[str]:
         count = len(history.epochs)
         kept = f"{count} finished epoch{'' if count == 1 else 's'}"
         yield f"stopped by Ctrl-C; the run folder has the model after {kept}"
+        yield f"go on by: {resume_command(folder)}"
     figures = {_words(name): _shown(value) for name, value in result.figures.items()}
     facts = {
         **figures,

@@ -45,6 +45,7 @@ from smelt.data.tokenizer import Tokenizer
 from smelt.data.vocabulary import Vocabulary, split_words
 from smelt.deprecated import rename
 from smelt.pytorch_names import install as _install
+from smelt.tensor.checked import checked_room as _checked_room
 
 _install(__name__)  # before the old names, which it answers for last
 rename(
@@ -116,3 +117,5 @@ __all__ = [
     "transforms",
     "windows",
 ]
+
+_checked_room(__name__)

@@ -15,7 +15,7 @@ from smelt.data.csv_parser import Parser, polars_type, values_of
 from smelt.data.csv_records import CSVRecords
 from smelt.data.csv_text import text_blocks
 from smelt.data.dataset import IterableDataset
-from smelt.data.gaps import check_columns, completed, filled, library
+from smelt.data.gaps import SAY, check_columns, completed, filled, library
 from smelt.data.table import Table
 from smelt.errors import ArgumentError, FileError
 from smelt.tensor.checked import checked, checked_methods
@@ -133,7 +133,7 @@ class CSVDataset(IterableDataset):
         if lines:
             raise ArgumentError(
                 f"{self.path}: values are missing (row 0 is the first below the header):{lines}\n"
-                "say by `missing` what to do"
+                f"{SAY.removeprefix(', or ')}"
             )
 
     def _wider(self, before: Any, kind: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from smelt.data.collate import collate
-from smelt.errors import ArgumentError, BoundsError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, ShapeError
 from smelt.random import Generator, randperm
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked
@@ -313,6 +313,15 @@ def _wrapped_index(index: int, length: int) -> int:
     return index % length
 
 
+def check_lengths(called: str, lengths: Any) -> None:
+    """Raises for lengths of parts that are no list, such as the length of one part."""
+    if not isinstance(lengths, (Sequence, np.ndarray)) or isinstance(lengths, str):
+        raise ArgumentTypeError(
+            f"{called}: lengths are a list, a length or fraction a part, such as [0.8, 0.2]; got "
+            f"{lengths!r}"
+        )
+
+
 def part_lengths(called: str, lengths: Sequence[int | float], total: int) -> list[int]:
     """Returns how many samples each part of `total` has.
 
@@ -325,6 +334,7 @@ def part_lengths(called: str, lengths: Sequence[int | float], total: int) -> lis
     Raises:
         ArgumentError: the lengths do not add up to the whole.
     """
+    check_lengths(called, lengths)
     if any(length < 0 for length in lengths):
         raise ArgumentError(f"{called}: lengths {list(lengths)} must not be negative")
     if any(isinstance(length, float) for length in lengths) and abs(sum(lengths) - 1) < 1e-6:

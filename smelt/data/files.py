@@ -62,6 +62,14 @@ def _read(path: Path, known: SourceFile) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
+        dataset = path.parent  # in the folder that was named
+        if (dataset.parent / path.name).exists():
+            raise FileError(
+                f"{path}: there is no such file; name the folder above that of the data set, "
+                f"{dataset.parent.absolute().parent}, not {dataset.parent}"
+                if dataset.parent.absolute().name == dataset.name
+                else f"{path}: there is no such file; put {path.name} into a folder {dataset.name}"
+            ) from None
         raise FileError(
             f"{path}: there is no such file; it is fetched where no folder of data sets is "
             "named (by `folder`, on the command line by --data)"

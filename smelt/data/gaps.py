@@ -66,6 +66,13 @@ def filled(frame: Any, missing: Missing, polars: Any) -> Any:
     return frame.with_columns(exact)
 
 
+# what a reader says of missing values, behind what else may be done
+SAY = (
+    ", or say missing='keep' (data.Preprocessing and the tabular estimators take them), 'drop', or "
+    "{column: value}"
+)
+
+
 def completed(name: str, table: Table, missing: Missing) -> Table:
     """Returns the table with what is still missing filled in or left out, or kept.
 
@@ -79,5 +86,5 @@ def completed(name: str, table: Table, missing: Missing) -> Table:
     if not isinstance(missing, str):
         table = table.with_columns({c: impute(table[c], v) for c, v in missing.items()})
     if message := gaps(table):
-        raise ArgumentError(f"{name}: {message}, or say by `missing` what to do")
+        raise ArgumentError(f"{name}: {message}{SAY}")
     return table

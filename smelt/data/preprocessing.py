@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from smelt.data.column import Column, is_missing
-from smelt.data.dates import PARTS, holds_dates, numbers_of_dates
+from smelt.data.dates import PARTS, holds_dates, numbers_of_dates, written_otherwise
 from smelt.data.filling import impute
 from smelt.data.fitted import FittedTransform
 from smelt.data.hashing import HashingVectorizer
@@ -269,13 +269,14 @@ class Preprocessing(FittedTransform):
         if words >= WORDS:
             return "text"
         reason = f"{len(counts)} different short texts in {len(column)} rows"
+        hint = written_otherwise(counts)
         if missing:
-            self.reasons_[name] = f"{reason}; whether there is one is kept"
+            self.reasons_[name] = f"{reason}; whether there is one is kept{hint}"
             return "presence"
         all_differ = len(counts) == present > 1
-        return self._left_out(
-            name, f"its {present} short texts are all different" if all_differ else reason
-        )
+        if all_differ:
+            reason = f"its {present} short texts are all different"
+        return self._left_out(name, reason + hint)
 
     def _left_out(self, name: str, reason: str) -> str:
         self.reasons_[name] = reason

@@ -9,7 +9,7 @@ import numpy as np
 
 from smelt.creation import from_numpy
 from smelt.data.column import as_column
-from smelt.data.dataset import Dataset, Subset, TensorDataset, part_lengths
+from smelt.data.dataset import Dataset, Subset, TensorDataset, check_lengths, part_lengths
 from smelt.data.fitted import is_column
 from smelt.data.table import Table, as_table
 from smelt.errors import ArgumentError, DTypeError, ShapeError
@@ -97,6 +97,7 @@ def split_in_time(data: Any, lengths: Sequence[int | float], gap: int = 0) -> li
     """
     if gap < 0:
         raise ArgumentError(f"split_in_time: gap={gap} must not be negative")
+    check_lengths("split_in_time", lengths)
     whole = data if isinstance(data, (Dataset, list, Tensor, np.ndarray)) else as_table(data)
     left = len(whole) - gap * (len(lengths) - 1)
     if left < 0:

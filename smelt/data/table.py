@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,9 +19,9 @@ from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, ArgumentTypeError, BoundsError, MissingName, ShapeError
 from smelt.names import hint
 from smelt.tensor import Tensor
-from smelt.tensor.checked import checked, checked_methods
+from smelt.tensor.checked import a_kind_of, checked, checked_methods
 
-__all__ = ["Table", "as_table"]
+__all__ = ["Table", "as_table", "is_records"]
 
 WRITTEN = {  # ways to write a number, and how to read them
     r"-?\d{1,3}(\.\d{3})+(,\d+)?": "decimal=',', thousands='.'",
@@ -28,6 +29,7 @@ WRITTEN = {  # ways to write a number, and how to read them
     r"-?\d{1,3}( \d{3})+(\.\d+)?": "thousands=' '",
     r"-?\d*,\d+": "decimal=','",
 }
+SIMILAR = 0.7  # from which likeness on a column may have been meant
 SHOWN = 5  # rows that a message names
 
 
@@ -110,7 +112,12 @@ class Table:
         if isinstance(name, (list, tuple)):
             return self.select(*name)
         if not isinstance(name, Hashable) or name not in self._columns:
-            near = difflib.get_close_matches(str(name), self.names, 1)
+            if isinstance(name, (bool, np.bool_)):
+                raise ArgumentError(
+                    f"table[{name}]: == compares a column of text, a list, as a whole; write "
+                    "table[numpy.array(table[column]) == value] for the rows"
+                )
+            near = difflib.get_close_matches(str(name), self.names, 1, SIMILAR)
             like = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
             if isinstance(name, (int, np.integer)):
                 like = f"rows are table.rows([{name}]); {like}"
@@ -278,7 +285,8 @@ def as_table(data: Any) -> Table:
         data: a Table; a dict of columns; a data frame of pandas (whose index is left out:
             df.reset_index() makes columns of it) or polars; a table or record batch of PyArrow; a
             NumPy array of shape (rows, columns), whose columns are called "0", "1" ..., or one with
-            named fields of shape (rows,).
+            named fields of shape (rows,); a list of dicts, each a row, in which a column that a
+            row has not is missing.
 
     Returns:
         The table; see `Table` for what becomes of each column.
@@ -296,6 +304,11 @@ def as_table(data: Any) -> Table:
     """
     if isinstance(data, Table):
         return data
+    if isinstance(data, (str, bytes, os.PathLike)):
+        raise ArgumentTypeError(
+            f"as_table: a file must be read first, got {data!r}; write read_csv(path, "
+            "missing='keep'), or read_parquet"
+        )
     pairs = _named_columns(data)
     names = [name for name, _ in pairs]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -308,6 +321,9 @@ def as_table(data: Any) -> Table:
 def _named_columns(data: Any) -> list[tuple[str, Any]]:
     if isinstance(data, Mapping):
         return [(str(name), column) for name, column in data.items()]
+    if is_records(data):
+        names = dict.fromkeys(name for row in data for name in row)
+        return [(str(name), [row.get(name) for row in data]) for name in names]
     if isinstance(data, (Tensor, np.ndarray)):
         return _columns_of_array(np.asarray(data))
     library = library_of(data)
@@ -325,9 +341,15 @@ def _named_columns(data: Any) -> list[tuple[str, Any]]:
     if library == "pyarrow" and hasattr(data, "column_names"):
         return list(zip(data.column_names, data.columns, strict=True))
     raise ArgumentTypeError(
-        f"as_table: a {type(data).__name__} is no table; give a Table, a dict of columns, a data "
-        "frame of pandas or polars, a PyArrow table, or a NumPy array of rows and columns"
+        f"as_table: {a_kind_of(data)} is no table; give a Table, a dict of columns, a list of "
+        "dicts, a data frame of pandas or polars, a PyArrow table, or a NumPy array of rows and "
+        "columns"
     )
+
+
+def is_records(data: Any) -> bool:
+    """Returns whether data are a list of dicts, each a row."""
+    return isinstance(data, list) and bool(data) and all(isinstance(r, Mapping) for r in data)
 
 
 def _columns_of_array(array: np.ndarray) -> list[tuple[str, Any]]:

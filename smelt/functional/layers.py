@@ -40,7 +40,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[-1]:
         raise ShapeError(
             f"linear: an input {x.shape} for a weight (out, in) = {weight.shape}: the input's "
-            "last extent must be `in`"
+            f"last extent must be `in`{_extent_hint(x.shape, weight.shape)}"
         )
     if x.dtype is not weight.dtype and x.dtype.is_float:
         raise DTypeError(
@@ -52,6 +52,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     else:
         y = x @ weight.T
     return y if bias is None else y + bias
+
+
+def _extent_hint(shape: tuple[int, ...], weight: tuple[int, ...]) -> str:
+    """Returns what to write where only the axes of the input are others than a layer takes."""
+    wanted = weight[-1] if len(weight) == 2 else 0
+    if len(shape) > 2 and math.prod(shape[1:]) == wanted:
+        return "; nn.Flatten() in front of the layer, or x.flatten(1), makes it so"
+    if len(shape) > 1 and math.prod(shape) == wanted:
+        return "; it has so many elements in all: give the model samples, x.unsqueeze(0) for one"
+    return ""
 
 
 def embedding(
@@ -76,7 +86,8 @@ def embedding(
         BoundsError: an id outside 0..num_embeddings - 1.
     """
     ids, rows = as_tensor(ids), weight.shape[0]
-    check_bounds("embedding", ids, rows)
+    hint = "; num_embeddings is how many different ids there are, as len(vocabulary)"
+    check_bounds("embedding", ids, rows, hint=hint)
     if max_norm is not None:
         weight = _shortened(weight, ids, max_norm, norm_type)
     found = indexing.take(weight, ids, axis=0)

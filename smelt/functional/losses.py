@@ -325,13 +325,19 @@ def _hint(x: Tensor, target: Tensor) -> str:
     return "; if the classes stand last, move them: input.transpose(1, -1)" if last else ""
 
 
+def _dtype_hint(x: Tensor, target: Tensor, shape: tuple[int, ...]) -> str:
+    if target.ndim > x.ndim:
+        return f"; the order is (input, target), and an input {x.shape} looks like the labels"
+    by = "; write target.long()" if target.shape == shape and target.dtype.is_float else ""
+    return f"{by}; or give probabilities of shape {x.shape}"
+
+
 def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> None:
     """Requires that each label is a class or ignored."""
     classes, shape = x.shape[axis], (*x.shape[:axis], *x.shape[axis + 1 :])
     if target.dtype.kind != "int":
         raise DTypeError(
-            f"labels must be int32 or int64, got {target.dtype.name}; or give probabilities "
-            f"of shape {x.shape}"
+            f"labels must be int32 or int64, got {target.dtype.name}{_dtype_hint(x, target, shape)}"
         )
     if target.shape != shape:
         raise ShapeError(
@@ -343,7 +349,8 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
     outside = ((target < 0) | (target >= classes)) & (target != ignore_index)
     message = (
         f"a label lies outside the {classes} classes 0..{classes - 1}; labels to be skipped are "
-        f"{ignore_index} (ignore_index)"
+        f"{ignore_index} (ignore_index). Labels count from 0, and a network has an output "
+        "for each class"
     )
     current_engine().require(outside.sum(), message, BoundsError)
 

@@ -121,6 +121,7 @@ from smelt.nn.transformer import (
 from smelt.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from smelt.nn.variational import VariationalConv2d, VariationalLinear, kl_divergence
 from smelt.pytorch_names import install as _install
+from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = [
     "CELU",
@@ -258,4 +259,5 @@ __all__ = [
     "shift_right",
 ]
 
+_checked_names(globals(), __all__, __name__)
 _install(__name__)

@@ -17,6 +17,7 @@ from smelt.errors import ArgumentError, ShapeError
 from smelt.pytorch_names import install as _install
 from smelt.random import Generator, normal, randn, uniform
 from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.checked import checked_room as _checked_room
 from smelt.tracing.engine import no_grad
 
 __all__ = [
@@ -196,4 +197,5 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return gains[nonlinearity]
 
 
+_checked_room(__name__)
 _install(__name__)

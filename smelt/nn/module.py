@@ -35,6 +35,7 @@ from smelt.nn.hooks import KINDS, BackwardPass, Hooked
 from smelt.nn.named import Named
 from smelt.nn.parameter import Buffer, Parameter
 from smelt.nn.structure import copied, joined, text_of, walk
+from smelt.other_libraries import MODEL
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import (
     RAW,
@@ -77,7 +78,8 @@ class Module(Convertible, Hooked, Named):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Computes the module's output; every subclass says how."""
-        near = difflib.get_close_matches("forward", set(dir(self)) - {"forward"}, 1, 0.8)
+        own = set(dir(self)) - set(dir(Module))
+        near = difflib.get_close_matches("forward", own, 1, 0.8) or sorted(own & {"call"})
         hint = f"; did you mean {near[0]}() to be it?" if near else ""
         raise NotImplementedError(with_location(f"{type(self).__name__} has no forward(){hint}"))
 
@@ -180,6 +182,8 @@ class Module(Convertible, Hooked, Named):
             raise MissingName(message, lambda: self._near(name))
 
     def _near(self, name: str) -> str:
+        if name in MODEL:
+            return f": {MODEL[name]}"
         near = difflib.get_close_matches(name, dir(self), 1)
         return f"; did you mean {near[0]!r}?" if near else ""
 

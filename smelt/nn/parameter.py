@@ -9,7 +9,7 @@ import numpy as np
 from smelt import guards
 from smelt.errors import ArgumentTypeError, DTypeError, TraceError
 from smelt.tensor import Tensor, as_tensor
-from smelt.tensor.checked import described
+from smelt.tensor.checked import checked, described
 from smelt.tracing.engine import current_engine
 
 __all__ = ["Buffer", "Parameter"]
@@ -29,6 +29,7 @@ class Parameter(Tensor):
     __slots__ = ("_requires_grad",)
     is_variable = True  # also when it is frozen
 
+    @checked
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         if not isinstance(requires_grad, bool):
             raise ArgumentTypeError(
@@ -77,6 +78,7 @@ class Buffer(Tensor):
     __slots__ = ()
     is_variable = True
 
+    @checked
     def __init__(self, data: Any) -> None:
         tensor = as_tensor(data)
         super().__init__(tensor.stored, tensor.dtype)

@@ -12,6 +12,7 @@ from smelt.errors import ArgumentError, StateError
 from smelt.nn.module import Module
 from smelt.nn.parameter import Buffer
 from smelt.tensor import Tensor
+from smelt.tensor.checked import checked_room as _checked_room
 from smelt.tensor.elementary import where
 from smelt.tracing.engine import no_grad
 
@@ -159,3 +160,6 @@ def _of_many(function: Average) -> AverageOfMany:
         return [function(average, given, count) for average, given in pairs]
 
     return of_many
+
+
+_checked_room(__name__)

@@ -20,6 +20,7 @@ from smelt.plot.sequences import encoder_decoder, lstm_cell, unrolled
 from smelt.plot.style import require, save, to_png, to_svg
 from smelt.plot.systems import deadlock, gan, transformer_block
 from smelt.plot.time import timeline, timelines
+from smelt.tensor.checked import checked_room as _checked_room
 
 __all__ = [
     "Diagram",
@@ -64,3 +65,5 @@ __all__ = [
     "transformer_block",
     "unrolled",
 ]
+
+_checked_room(__name__)

@@ -9,5 +9,9 @@ if find_spec("sklearn") is None:
 
 from smelt.sklearn.mlp import MLPClassifier, MLPRegressor
 from smelt.sklearn.neural_net import NeuralNetClassifier, NeuralNetRegressor
+from smelt.tensor.checked import checked_constructors as _checked_constructors
 
 __all__ = ["MLPClassifier", "MLPRegressor", "NeuralNetClassifier", "NeuralNetRegressor"]
+
+# settings are looked at by fit, as scikit-learn wants it
+_checked_constructors(globals(), __all__, every_kind=None)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
+from smelt.tensor.checked import nearest
 
 __all__ = ["Routed", "made_of"]
 
@@ -43,9 +44,10 @@ class Routed:
         for name in self._given():
             if not self._is_routed(name):
                 parts = ", ".join(f"{part}__..." for part in self.routed)
+                meant = nearest(inspect.signature(type(self)), [name])
                 raise ArgumentTypeError(
-                    f"{type(self).__name__} has no argument {name!r}; arguments of its parts are "
-                    f"{parts}"
+                    f"{type(self).__name__} has no argument {name!r}{meant}; arguments of its "
+                    f"parts are {parts}"
                 )
 
     def _is_routed(self, name: str) -> bool:
@@ -118,8 +120,28 @@ def made_of(
     if keeps_functions and not isinstance(part, type):
         return functools.partial(part, **options) if options else part
     arguments = [] if first is _NOTHING else [first]
+    _check_known(name, part, options)
     extra = {key: value for key, value in (found or {}).items() if key in _arguments_of(part)}
     return part(*arguments, **{**extra, **options})
+
+
+def _check_known(name: str, part: Any, options: Mapping[str, Any]) -> None:
+    """Raises for an argument that a user's class or function has not; Smelt's say so themselves."""
+    try:
+        signature = inspect.signature(part)
+    except ValueError:  # it tells no signature
+        return
+    taken = signature.parameters
+    if str(getattr(part, "__module__", "")).startswith("smelt.") or any(
+        each.kind is each.VAR_KEYWORD for each in taken.values()
+    ):
+        return
+    for option in options:
+        if option not in taken:
+            raise ArgumentTypeError(
+                f"{name}__{option}: {getattr(part, '__name__', part)} has no argument {option!r}"
+                f"{nearest(signature, [option])}; it takes ({', '.join(taken)})"
+            )
 
 
 def _arguments_of(function: Any) -> set[str]:

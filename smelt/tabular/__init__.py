@@ -9,8 +9,13 @@ import numpy as np
 from smelt.tabular.classifier import TabularClassifier
 from smelt.tabular.keeping import fill_in, read_state
 from smelt.tabular.regressor import TabularRegressor
+from smelt.tensor.checked import checked_constructors as _checked_constructors
+from smelt.tensor.checked import checked_names as _checked_names
 
 __all__ = ["TabularClassifier", "TabularRegressor", "load"]
+
+# settings are looked at by fit, as scikit-learn wants it
+_checked_constructors(globals(), __all__, every_kind=None)
 
 
 def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
@@ -35,3 +40,6 @@ def load(path: str | os.PathLike[str]) -> TabularClassifier | TabularRegressor:
         estimator = TabularRegressor(**state["settings"])
     fill_in(estimator, state)
     return estimator
+
+
+_checked_names(globals(), __all__, __name__)

@@ -9,6 +9,7 @@ import numpy as np
 from smelt.tabular.estimator import TabularEstimator
 from smelt.tabular.rows import class_numbers, targets_of
 from smelt.tabular.task import Classes, Task
+from smelt.tensor.checked import checked
 
 __all__ = ["TabularClassifier"]
 
@@ -83,6 +84,7 @@ class TabularClassifier(TabularEstimator):
         """
         return self._predicted(X)
 
+    @checked
     def score(self, X: Any, y: Any) -> float:
         """Returns the share of rows whose class is predicted right.
 

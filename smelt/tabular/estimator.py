@@ -19,6 +19,7 @@ from smelt.tabular.network import Design, TabularNetwork
 from smelt.tabular.rows import Rows, rows_of, targets_of
 from smelt.tabular.task import Task
 from smelt.tabular.training import Inputs, Plan, outputs_of, train_members
+from smelt.tensor.checked import checked
 from smelt.train.drawing import drawing
 from smelt.train.history import Callback
 from smelt.train.run import RunFolder
@@ -93,6 +94,7 @@ class TabularEstimator:
 
     # --- training ---------------------------------------------------------------------------------
 
+    @checked
     def fit(
         self,
         X: Any,

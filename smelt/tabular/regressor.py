@@ -9,6 +9,7 @@ import numpy as np
 from smelt.tabular.estimator import TabularEstimator
 from smelt.tabular.rows import number_targets, targets_of
 from smelt.tabular.task import Numbers, Task
+from smelt.tensor.checked import checked
 
 __all__ = ["TabularRegressor"]
 
@@ -40,6 +41,7 @@ class TabularRegressor(TabularEstimator):
         """
         return self._predicted(X)
 
+    @checked
     def score(self, X: Any, y: Any) -> float:
         """Returns R²: 1 - sum of squared errors / sum of squares around the mean.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from smelt.data import Table, as_table
 from smelt.data.column import as_column, is_missing, library_of
+from smelt.data.table import is_records
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.location import warn
 from smelt.tabular.scikit import is_sparse, warning_of_conversion
@@ -49,6 +51,8 @@ def rows_of(who: str, x: Any) -> Rows:
     """
     if is_sparse(x):
         raise ArgumentTypeError(f"{who}: a sparse matrix is no table; give x.toarray()")
+    if isinstance(x, (str, bytes, os.PathLike)) or is_records(x):
+        x = as_table(x)
     named = isinstance(x, (Table, Mapping)) or library_of(x) in LIBRARIES
     if named and not (library_of(x) == "pandas" and getattr(x, "ndim", 2) == 1):
         table = as_table(x)

@@ -7,6 +7,7 @@ of the function, and says which of them is wrong. A call in PyTorch's words for 
 made again in Smelt's (`spellings`). It costs a call the frame of one function.
 
 What Python takes for true or false, and so never fails, is looked at beforehand: "False" is true.
+So is a word that is none of those of its `Literal`.
 
 Errors that pass through code of the user's, as of a function that `grad` was given, are left alone.
 """
@@ -16,8 +17,10 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import is_dataclass
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -30,13 +33,14 @@ from smelt.tensor.spellings import respelled
 from smelt.tracing.apply import is_tensor
 
 __all__ = [
-    "checked", "checked_flags", "checked_methods", "checked_names", "explained", "mark_foreign",
-    "misfit",
+    "a_kind_of", "checked", "checked_constructors", "checked_flags", "checked_methods",
+    "checked_names", "checked_room", "explained", "mark_foreign", "misfit", "nearest",
 ]  # fmt: skip
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 Owner = TypeVar("Owner", bound=type)
 
+CHECKED = "smelt_is_checked"  # the attribute of a function that is checked already
 FOREIGN = "smelt_is_foreign"  # the attribute of an error of another process's that is not Smelt's
 RAW = (
     ArithmeticError,
@@ -50,7 +54,7 @@ RAW = (
 
 
 def checked(
-    function: Called, module: str = "", qualified_name: str = "", every_kind: bool = False
+    function: Called, module: str = "", qualified_name: str = "", every_kind: bool | None = False
 ) -> Called:
     """Returns the function with errors of Smelt's in the place of Python's and NumPy's.
 
@@ -59,9 +63,10 @@ def checked(
         module: where the result can be found, so that it can be pickled.
         qualified_name: under which name it stands there.
         every_kind: look at the kinds of all arguments before the call, as constructors do, whose
-            arguments are used later; else at those of True and False only.
+            arguments are used later; else at those of True and False, and of a few words, only;
+            None: at none, as scikit-learn wants it of constructors.
     """
-    flags = _flags(function)
+    flags = [] if every_kind is None else _flags(function)
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -79,6 +84,7 @@ def checked(
                 raise explained(function, arguments, options, error) from error
         return again.finish(call(*again.arguments, **again.options))
 
+    setattr(call, CHECKED, True)
     call.__module__ = module or function.__module__
     call.__qualname__ = qualified_name or function.__qualname__
     return cast("Called", call)
@@ -104,9 +110,38 @@ def checked_methods(owner: Owner) -> Owner:
 def checked_names(names: dict[str, Any], chosen: Iterable[str], module: str) -> None:
     """Puts checked functions in the place of Smelt's own functions among the names of a module."""
     for name in chosen:
-        value = names.get(name)
-        if isinstance(value, FunctionType) and value.__module__.startswith("smelt."):
+        value: Any = names.get(name)
+        if _is_unchecked(value) and value.__module__.startswith("smelt."):
             names[name] = checked(value, module, name)
+
+
+def checked_constructors(
+    names: dict[str, Any], chosen: Iterable[str], every_kind: bool | None = True
+) -> None:
+    """Lets the classes of Smelt's among the names of a module say what is wrong with a call of
+    theirs; `every_kind` is that of `checked`.
+    """
+    for name in chosen:
+        made = names.get(name)
+        if not isinstance(made, type) or not made.__module__.startswith("smelt."):
+            continue
+        if is_dataclass(made):  # what Smelt makes
+            continue
+        for owner in made.__mro__:
+            init: Any = vars(owner).get("__init__")
+            if _is_unchecked(init) and owner.__module__.startswith("smelt."):
+                owner.__init__ = checked(init, every_kind=every_kind)  # type: ignore[misc]
+
+
+def _is_unchecked(value: Any) -> bool:
+    return isinstance(value, FunctionType) and not hasattr(value, CHECKED)
+
+
+def checked_room(module: str) -> None:
+    """Checks the functions and classes that a module of Smelt's lets its users call."""
+    names = vars(sys.modules[module])
+    checked_names(names, names["__all__"], module)
+    checked_constructors(names, names["__all__"])
 
 
 def explained(
@@ -120,7 +155,7 @@ def explained(
     try:
         given = signature.bind(*arguments, **options).arguments
     except TypeError as misfit:
-        return ArgumentTypeError(f"{name}: {misfit}{_nearest(signature, options)}")
+        return ArgumentTypeError(f"{name}: {misfit}{nearest(signature, options)}")
     wrong = _of_another_kind(name, signature, given)
     if wrong is not None:
         return wrong
@@ -154,7 +189,7 @@ def misfit(
     try:
         signature.bind(*arguments, **options)
     except TypeError as reason:
-        hint, taken = _nearest(signature, options), ", ".join(signature.parameters)
+        hint, taken = nearest(signature, options), ", ".join(signature.parameters)
         return ArgumentTypeError(f"{name}: {reason}{hint}; it takes ({taken})")
     return None
 
@@ -188,7 +223,13 @@ def described(value: Any) -> str:
     if value is None or isinstance(value, (bool, int, float, str)):
         text = repr(value)
         return text if len(text) <= 40 else f"{text[:37]}..."
-    return f"a {type(value).__name__}"
+    return f"the class {value.__name__}" if isinstance(value, type) else a_kind_of(value)
+
+
+def a_kind_of(value: Any) -> str:
+    """Returns the name of a value's class behind its article: "an Adam"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeio' else 'a'} {name}"
 
 
 def _check_kinds(
@@ -211,34 +252,43 @@ def _of_another_kind(
     for parameter, value in given.items():
         facts = signature.parameters[parameter]
         kinds = _kinds(facts.annotation) if facts.kind not in _VARIADIC else []
-        if kinds and not any(_IS_KIND[kind](value) for kind in kinds):
+        if kinds and not any(_is_kind(kind, value) for kind in kinds):
             return _wrong_kind(name, parameter, kinds, value)
     return None
 
 
 def _wrong_kind(name: str, parameter: str, kinds: list[str], value: Any) -> ArgumentTypeError:
-    wanted = " or ".join(_WORDS[kind] for kind in kinds)
+    wanted = " or ".join(_WORDS.get(kind) or " or ".join(_choices(kind)) for kind in kinds)
     hint = "; several axes are one tuple" if parameter == "keepdim" else ""
     return ArgumentTypeError(f"{name}: {parameter} must be {wanted}, got {described(value)}{hint}")
 
 
-# --- arguments that are True or False -------------------------------------------------------------
+# --- arguments that are True or False, or one of a few words --------------------------------------
 
 Flag = tuple[int, str, list[str]]  # place among the arguments, name, kinds
 
 
 def _flags(function: Callable[..., Any]) -> list[Flag]:
-    """Returns which arguments of a function are True or False, by their annotations."""
+    """Returns which arguments of a function are True or False, or one of a few words, by their
+    annotations.
+    """
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
         return []
     by_place, kinds = code.co_argcount, function.__annotations__
     names = enumerate(code.co_varnames[: by_place + code.co_kwonlyargcount])
     return [
-        (place if place < by_place else sys.maxsize, name, _FLAGS[kinds[name]])
+        (place if place < by_place else sys.maxsize, name, found)
         for place, name in names
-        if kinds.get(name) in _FLAGS
+        if (found := _chosen(kinds.get(name)))
     ]
+
+
+def _chosen(annotation: Any) -> list[str]:
+    """Returns the kinds of an argument that is True or False, or one of a few words; else none."""
+    kinds = _kinds(annotation) if isinstance(annotation, str) else []
+    choices = [kind for kind in kinds if kind == "bool" or _choices(kind)]
+    return kinds if choices and set(kinds) <= {*choices, "None"} else []
 
 
 def _check_flags(
@@ -255,9 +305,9 @@ def _check_flags(
             value = options[name]
         else:
             continue
-        if value is True or value is False:
+        if (value is True or value is False) and "bool" in kinds:
             continue
-        if not any(_IS_KIND[kind](value) for kind in kinds):
+        if not any(_is_kind(kind, value) for kind in kinds):
             raise _wrong_kind(_name(function, arguments), name, kinds, value)
 
 
@@ -265,11 +315,15 @@ def _name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     """Returns the name of a function, of a class for its constructor, and `Class.method`."""
     owner, _, name = function.__qualname__.rpartition(".")
     owner = owner.rpartition(".")[2]
-    if not owner or owner == "<locals>" or (arguments and is_tensor(arguments[0])):
+    of_tensor = name != "__init__" and bool(arguments) and is_tensor(arguments[0])
+    if not owner or owner == "<locals>" or of_tensor:
         return function.__name__
-    if name == "__init__" and not owner.startswith("_"):
+    own = arguments[0] if arguments else None
+    made = own if isinstance(own, type) else type(own)  # a class, of its class methods
+    is_ours = made.__module__.startswith("smelt.")  # of a user's subclass the name says less
+    if name == "__init__" and not is_ours and not owner.startswith("_"):
         return owner
-    kind = type(arguments[0]).__name__ if arguments else owner
+    kind = made.__name__ if arguments else owner
     return kind if name == "__init__" else f"{kind}.{function.__name__}"
 
 
@@ -278,25 +332,33 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def _nearest(signature: inspect.Signature, options: dict[str, Any]) -> str:
+def nearest(signature: inspect.Signature, options: Iterable[str]) -> str:
     """Returns a hint at the keywords that a misspelt one may have meant."""
     near = {name: _like(name, signature) for name in options if name not in signature.parameters}
     return "".join(f"; did you mean {like!r} for {name!r}?" for name, like in near.items() if like)
 
 
 # words of other libraries for what no likeness leads to
-_OTHER_WORDS = {
-    "learning_rate": "lr", "epsilon": "eps", "lambda": "weight_decay", "l2": "weight_decay",
-    "units": "out_features", "filters": "out_channels", "hidden_dim": "hidden_size",
-    "rate": "p", "n_epochs": "epochs", "num_epochs": "epochs", "vocab_size": "num_embeddings",
+_OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    "epochs": ("max_epochs",), "epsilon": ("eps",), "eval_set": ("validation",),
+    "filters": ("out_channels",), "gradient_clip_val": ("max_grad_norm",),
+    "hidden_dim": ("hidden_size",), "l2": ("weight_decay",), "lambda": ("weight_decay",),
+    "learning_rate": ("lr",), "lr": ("learning_rate",), "max_epochs": ("epochs",),
+    "max_iter": ("max_epochs", "epochs"), "max_tokens": ("size",),
+    "n_epochs": ("epochs", "max_epochs"), "n_estimators": ("members",),
+    "num_epochs": ("epochs", "max_epochs"), "random_seed": ("seed", "random_state"),
+    "rate": ("p",), "restore_best_weights": ("restore_best",), "seed": ("random_state",),
+    "units": ("out_features",), "vocab_size": ("num_embeddings",),
 }  # fmt: skip
+SIMILAR = 0.65  # from which likeness on a keyword may have been meant
 
 
 def _like(name: str, signature: inspect.Signature) -> str:
-    word = _OTHER_WORDS.get(name, "")
-    if word in signature.parameters:
-        return word
-    near = difflib.get_close_matches(name, signature.parameters, 1)
+    for word in _OTHER_WORDS.get(name, ()):
+        if word in signature.parameters:
+            return word
+    within = [known for known in signature.parameters if known in name.split("_")]
+    near = difflib.get_close_matches(name, signature.parameters, 1, SIMILAR) or within
     return near[0] if near else ""
 
 
@@ -339,7 +401,6 @@ _WORDS = {
     "Sequence[Tensor]": "a sequence of Tensors",
     "Function": "a function",
 }
-_FLAGS = {"bool": ["bool"], "bool | None": ["bool", "None"]}
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _ALIASES = {
     "Dims": "int | Sequence[int] | None",
@@ -353,4 +414,15 @@ def _kinds(annotation: Any) -> list[str]:
     """Returns the kinds that an annotation allows; none where it allows what is not listed."""
     text = _ALIASES.get(str(annotation), str(annotation))
     parts = [_ALIASES.get(part, part) for part in text.split(" | ")]
-    return parts if all(part in _IS_KIND for part in parts) else []
+    return parts if all(part in _IS_KIND or _choices(part) for part in parts) else []
+
+
+def _choices(kind: str) -> list[str]:
+    """Returns the values of `Literal['step', 'epoch']`, as written; none of other kinds."""
+    listed = re.fullmatch(r"Literal\[(.*)\]", kind)
+    return [value.strip().replace('"', "'") for value in listed[1].split(",")] if listed else []
+
+
+def _is_kind(kind: str, value: Any) -> bool:
+    is_kind = _IS_KIND.get(kind)
+    return repr(value) in _choices(kind) if is_kind is None else is_kind(value)

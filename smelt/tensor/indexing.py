@@ -44,8 +44,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
-    """Raises BoundsError (in a compiled step: before it changes anything) for an index outside."""
+def check_bounds(what: str, index: Tensor, extent: int, low: int = 0, hint: str = "") -> None:
+    """Raises BoundsError (in a compiled step: before it changes anything) for an index outside;
+    `hint` stands at the end of the message.
+    """
     if index.dtype.kind != "int":
         raise DTypeError(
             f"{what}: indices must be int32 or int64, got {index.dtype.name}; write .long()"
@@ -53,7 +55,9 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0) -> None:
     if is_known_inside(index, low, extent):
         return
     outside = ((index < low) | (index >= extent)).sum()
-    message = f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}"
+    message = (
+        f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}{hint}"
+    )
     current_engine().require(outside, message, BoundsError)
 
 

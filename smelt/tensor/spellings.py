@@ -116,6 +116,7 @@ _MEANT: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "unbiased": ("correction", int),
     "header": ("has_header", _has_header),
     "decimal_comma": ("decimal", lambda comma: "," if comma else "."),
+    "verbose": ("progress", bool),
 }
 
 

@@ -63,13 +63,25 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
         if isinstance(error, errors.SmeltError):
             raise
         ragged = "inhomogeneous" in str(error)
-        reason = "lists in it differ in length" if ragged else str(error)
+        reason = _uneven(value) if ragged else str(error)
         name = called_function("")
         what = f"cannot make a tensor of {type(value).__name__}: {reason}"
         raise DTypeError(f"{name}: {what}" if name else what) from None
     if isinstance(value, np.ndarray):
         current_engine().note_array(value)
     return _Tensor(current_engine().literal(array, kind), kind)
+
+
+def _uneven(value: Any) -> str:
+    """Returns what keeps the parts of a list or tuple from being one array."""
+    shapes = [getattr(part, "shape", None) for part in value]
+    if None in shapes or len(shapes) < 2:
+        return "lists in it differ in length"
+    shown = ", ".join(map(str, shapes[:4])) + (", ..." if len(shapes) > 4 else "")
+    return (
+        f"what it holds has different shapes, {shown}; take one of them (a recurrent layer gives "
+        "(output, state)), or pad or cut them"
+    )
 
 
 def repeated(number: bool | int | float, shape: tuple[int, ...], dtype: DType) -> Tensor:

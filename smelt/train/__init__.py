@@ -1,6 +1,8 @@
 """Training: the loop, metrics, progress, and the folder that a run leaves behind."""
 
 from smelt.deprecated import rename
+from smelt.pytorch_names import install as _install
+from smelt.tensor.checked import checked_room as _checked_room
 from smelt.train.background import BackgroundEvaluator, Evaluation
 from smelt.train.early_stopping import EarlyStopping
 from smelt.train.evaluate import evaluate, evaluator, predict
@@ -47,6 +49,7 @@ from smelt.train.step import training_step
 from smelt.train.training import Training
 from smelt.train.writer import MetricsWriter
 
+_install(__name__)  # before the old names, which it answers for last
 rename(__name__, {"examiner": "evaluator"})
 
 __all__ = [
@@ -101,3 +104,5 @@ __all__ = [
     "seed_everything",
     "training_step",
 ]
+
+_checked_room(__name__)

@@ -137,6 +137,7 @@ def fit(
     """
     _check(model, epochs, steps, steps_per_epoch, accumulate)
     _check_parts(model, loss, optimizer, scheduler, callbacks)
+    _check_averaged(model, averaged)
     if isinstance(data, DataLoader):
         _check_loader(batch_size=batch_size, shuffle=shuffle)
     require_same_classes("fit", data, validation)
@@ -233,6 +234,11 @@ def _check_parts(model: Module, loss: Any, optimizer: Any, scheduler: Any, callb
             "optimizer"
         )
     _check_held(model, optimizer)
+    if scheduler is not None and not callable(getattr(scheduler, "step", None)):
+        raise ArgumentTypeError(
+            f"fit: the scheduler is {described(scheduler)}; give one that is made, such as "
+            "optim.lr_scheduler.StepLR(optimizer, 10)"
+        )
     if scheduler is not None and getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ArgumentError(
             "fit: the scheduler changes the rates of another optimizer; make it of the one that "
@@ -248,10 +254,34 @@ def _check_parts(model: Module, loss: Any, optimizer: Any, scheduler: Any, callb
             )
 
 
+def _check_averaged(model: Module, averaged: Any) -> None:
+    """Raises for what is no average of this model's weights."""
+    if averaged is None:
+        return
+    if not isinstance(averaged, AveragedModel):
+        raise ArgumentTypeError(
+            f"fit: averaged is {described(averaged)}; give "
+            "averaged=optim.swa_utils.AveragedModel(model)"
+        )
+    shapes, own = (
+        {name: x.shape for name, x in of.named_parameters()} for of in (averaged.module, model)
+    )
+    if shapes != own:
+        raise ArgumentError(
+            "fit: averaged is of another model; give optim.swa_utils.AveragedModel(model) of this"
+        )
+
+
 def _check_held(model: Module, optimizer: Any) -> None:
     """Raises for an optimizer that would change nothing of the model."""
     groups = getattr(optimizer, "param_groups", None)  # of Smelt's; one of a user's may have none
-    learned = {name: own for name, own in model.named_parameters() if own.requires_grad}
+    every = dict(model.named_parameters())
+    learned = {name: own for name, own in every.items() if own.requires_grad}
+    if every and not learned:
+        raise ArgumentError(
+            f"fit: none of the model's {len(every)} parameters requires a gradient, so that none "
+            "would be trained; write model.requires_grad_(), or that of a part of it"
+        )
     if groups is None or not learned:
         return
     held = {id(own) for group in groups for own in group["params"]}

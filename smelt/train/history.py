@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, ArgumentTypeError, MissingName
 from smelt.markup import note, table
+from smelt.names import hint
 
 if TYPE_CHECKING:
     from smelt.train.training import Training
@@ -16,8 +19,28 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "Epoch", "History", "Progress", "StopTraining"]
 
 
+class _NoDict:
+    """Says what to write in the place of what the result of a training has in other libraries."""
+
+    __slots__ = ()
+    _instead: ClassVar[Mapping[str, str]] = {}
+
+    if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self)
+            message = f"{kind.__name__} has no attribute {name!r}"
+            if name.startswith("_"):  # a protocol of Python's asks
+                raise AttributeError(message)
+            public = frozenset(known for known in dir(kind) if not known.startswith("_"))
+            raise MissingName(message + hint(name, public, kind.__name__, kind._instead))
+
+    def __getitem__(self, name: Any) -> NoReturn:
+        raise ArgumentTypeError(f"{type(self).__name__} is no dict: {self._instead['history']}")
+
+
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(_NoDict):
     """One pass over the training data.
 
     Attributes:
@@ -27,6 +50,9 @@ class Epoch:
         seconds: how long training took, without the validation on held-out data.
     """
 
+    _instead: ClassVar[Mapping[str, str]] = {
+        "history": "write epoch.loss, and epoch.held_out['accuracy'] for figures of held-out data"
+    }
     number: int
     loss: float
     held_out: dict[str, float]
@@ -39,7 +65,7 @@ class Epoch:
 
 
 @dataclass(slots=True)
-class History:
+class History(_NoDict):
     """All finished epochs, and what ended the training before its time.
 
     Attributes:
@@ -48,6 +74,10 @@ class History:
         stopped: what a callback said when it did; else empty.
     """
 
+    _instead: ClassVar[Mapping[str, str]] = {
+        "best": "write min(history.epochs, key=lambda epoch: epoch.held_out['loss'])",
+        "history": "write history.epochs[-1].loss and .held_out['accuracy'], or a list of them all",
+    }
     epochs: list[Epoch] = field(default_factory=list)
     interrupted: bool = False
     stopped: str = ""
@@ -118,6 +148,24 @@ _OTHERS = re.compile(
 )
 
 
+_TOLD = {"start": "epochs", "step": "progress", "epoch": "epoch", "end": "history"}
+
+
+def _check_takes(cls: type, name: str, given: str) -> None:
+    """Raises for a method of a callback that could not be called with what it is told."""
+    method = vars(cls).get(name)
+    if not isinstance(method, FunctionType):
+        return
+    signature = inspect.signature(method)
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise ArgumentTypeError(
+            f"{cls.__name__}.{name}{signature} is called with one argument ({error}); write "
+            f"def {name}(self, {given})"
+        ) from None
+
+
 class Callback:
     """Whoever wants to be told: a subclass answers to what it cares about.
 
@@ -131,7 +179,8 @@ class Callback:
         """Refuses the names of other libraries, which nobody would call.
 
         Raises:
-            ArgumentError: a method has the name that Keras or Lightning gives it.
+            ArgumentError: a method has the name that Keras or Lightning gives it, or takes another
+                number of arguments than it is called with.
         """
         super().__init_subclass__(**options)
         for name in vars(cls):
@@ -140,6 +189,8 @@ class Callback:
                     f"{cls.__name__}.{name} is never called: a callback of Smelt's has start, "
                     "step, epoch and end"
                 )
+        for name, given in _TOLD.items():
+            _check_takes(cls, name, given)
 
     def _check(self) -> None:
         """Raises, before anything has begun, what would else be raised after the first epoch."""

@@ -272,5 +272,6 @@ def _is_finite(tensor: Any) -> bool:
 _NOT_FINITE = (
     ". The training goes back to the end of the epoch before. To see which operation made it, in "
     "which module and line, train once more with smelt.settings(check_nan=True) around fit. Often "
-    "the learning rate is too large, or a logarithm, a root or a division comes too near 0"
+    "the learning rate is too large, a logarithm, a root or a division comes too near 0, or the "
+    "data hold a nan"
 )

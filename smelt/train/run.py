@@ -192,7 +192,8 @@ class RunFolder(Callback):
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
-    """Returns the state of a training, as `Training.load_state_dict` takes it.
+    """Returns the state of a training: as `Training.load_state_dict` takes it, or what a loop of
+    one's own gave `RunFolder.save_checkpoint`.
 
     Args:
         path: the folder of a run, or a file that `smelt.save` wrote of `Training.state_dict()`.
@@ -234,7 +235,8 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         config = parsed(file.read_text("utf-8"))
     except OSError:
-        raise FileError(f"{path}: is not the folder of a run (it has no {CONFIG})") from None
+        lacks = f"it has no {CONFIG}" if file.parent.is_dir() else "there is no such folder"
+        raise FileError(f"{path}: is not the folder of a run ({lacks})") from None
     except (ValueError, RecursionError) as error:
         raise FileError(f"{file}: is damaged ({error})") from None
     if not isinstance(config, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.random import Generator, permutation
 from smelt.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tensor.checked import a_kind_of
+from smelt.train.batch import listed
 
 __all__ = ["Source", "source_of", "split_off", "without_names"]
 
@@ -58,7 +61,12 @@ def source_of(data: Any, what: str) -> Source:
     if isinstance(data, TensorDataset):
         data = data.tensors
     if isinstance(data, (Tensor, np.ndarray, tuple, dict)):
-        return _arrays(data, what)
+        return _arrays(listed(data), what)
+    if isinstance(data, (str, bytes, os.PathLike)):
+        raise ArgumentTypeError(
+            f"{what}: data must be read first, got {data!r}; data.read_csv(path) reads a table, "
+            "data.ImageFolder(path) pictures in folders, one a class"
+        )
     if isinstance(data, IterableDataset):
         return Source("stream", data)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
@@ -66,7 +74,7 @@ def source_of(data: Any, what: str) -> Source:
     if isinstance(data, Iterable):
         return Source("batches", data)
     raise ArgumentTypeError(
-        f"{what}: a {type(data).__name__} holds no samples; give a tuple of arrays (inputs, "
+        f"{what}: {a_kind_of(data)} holds no samples; give a tuple of arrays (inputs, "
         "target), a dataset (with __len__ and __getitem__) or a DataLoader"
     )
 
@@ -74,10 +82,7 @@ def source_of(data: Any, what: str) -> Source:
 def _arrays(data: Any, what: str) -> Source:
     leaves, _ = tree.flatten(data)
     for leaf in leaves:
-        if not isinstance(leaf, (Tensor, np.ndarray)):
-            raise ArgumentError(
-                f"{what}: a tuple of data holds arrays, and this one a {type(leaf).__name__}"
-            )
+        _check_numbers(leaf, what)
     shapes = [tuple(leaf.shape) for leaf in leaves]
     if not shapes or () in shapes or len({shape[0] for shape in shapes}) > 1:
         given = ", ".join(map(str, shapes)) or "none"
@@ -90,6 +95,24 @@ def _some(count: int, what: str, where: str) -> int:
     if not count:
         raise ArgumentError(f"{what}: there are no samples{where}")
     return count
+
+
+def _check_numbers(part: Any, what: str) -> None:
+    """Raises for a part of the data that is no array of numbers."""
+    text = part if isinstance(part, str) else None
+    if isinstance(part, np.ndarray) and part.dtype.kind in "USO":
+        text = next((value for value in part.flat if isinstance(value, str)), None)
+    if text is not None:
+        raise ArgumentTypeError(
+            f"{what}: the data hold text, such as {str(text)!r}, where numbers belong; "
+            "numpy.unique(labels, return_inverse=True) gives classes, and the number of each "
+            "label's; data.Vocabulary numbers the words of texts"
+        )
+    if not isinstance(part, (Tensor, np.ndarray)):
+        raise ArgumentTypeError(
+            f"{what}: a tuple of data holds arrays, and this one {a_kind_of(part)}; samples that "
+            "stand one by one are a list of them"
+        )
 
 
 def split_off(data: Any, share: float, what: str) -> tuple[Any, Any]:

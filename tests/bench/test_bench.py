@@ -42,6 +42,8 @@ def test_names_of_cases_are_different() -> None:
     assert len(chosen_cases(["all"])) == len(names)
     with pytest.raises(ArgumentError, match="there is no 'rmm'; groups are book, "):
         chosen_cases(["rmm"])
+    with pytest.raises(ArgumentError, match="these cases have no side 'keras'; there are smelt, "):
+        next(run(chosen_cases(["rnn"]), ["smelt", "keras"], "python", 1, [1]))
 
 
 @pytest.mark.parametrize("name", ["mlp-8", "conv-4", "lstm-8-32-32", "gru-8-32-32"])

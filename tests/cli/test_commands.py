@@ -213,6 +213,10 @@ def test_a_run_goes_on_by_its_own_settings(
         (["--resume", str(run), "digits"], "leave out train digits, or --resume before it"),
         (["--resume", str(run), "--epochs", "4"], "unrecognized argument --epochs; an option of a"),
         (["digit"], "invalid choice: 'digit'"),
+        (
+            ["digits", "--resume", str(run)],
+            f"arguments: --resume {run}; write smelt train --resume",
+        ),
     ):
         with pytest.raises(SystemExit):
             main(["train", *arguments])
@@ -293,6 +297,7 @@ def test_ctrl_c_ends_training_and_keeps_the_run_readable(tmp_path: Path) -> None
     assert (
         f"stopped by Ctrl-C; the run folder has the model after {epochs} finished epochs" in output
     )
+    assert f"-m smelt train --resume {folder}" in output
     assert json.loads((folder / "config.json").read_text())["epochs"] == 1_000_000
     read_model(folder, digits.make_model())
 

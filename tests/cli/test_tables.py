@@ -159,6 +159,8 @@ REFUSED = {
     "taken": ("fit table.csv --target label --out label", "label: holds a run already"),
     "lacking": ("predict label lacking.csv", "lacking.csv: the table has no column 'x'"),
     "words": ("predict label words.csv", "words.csv: Preprocessing: column 'x' holds text"),
+    "own-run": ("predict fitted table.csv", "fitted: holds a run of train.fit, whose model only"),
+    "question": ("predict label mixed.csv", "; --nulls 'many' says that it stands for no value"),
     "no-run": ("predict none table.csv", "none: is not the folder of a run"),
     "other-run": ("predict other table.csv", "other: holds a run of 'stock'; smelt predict knows"),
     "no-model": ("predict half table.csv", "half: holds no run of smelt fit"),
@@ -183,7 +185,10 @@ def crooked(folder: Path) -> Path:
     written(folder / "one.csv", [f"{first},yes,{last}" for first, _, last in cut])
     written(folder / "infinite.csv", [*ROWS, "80,inf,red,1,yes,2"])
     written(folder / "lacking.csv", ["1,red,1"], "row_id,kind,far")
+    written(folder / "mixed.csv", ["1,many,red,1,yes,2", "2,3,red,1,yes,2"])
     written(folder / "words.csv", ["1,many,red,1,yes,2"])
+    (folder / "fitted").mkdir()
+    (folder / "fitted" / "config.json").write_text("{}")
     for name, config in (("other", "stock"), ("half", "table"), ("damaged", "table")):
         (folder / name).mkdir()
         (folder / name / "config.json").write_text(json.dumps({"recipe": config}))
@@ -208,3 +213,24 @@ def test_bad_input_gets_one_clear_error(
     assert said.startswith("smelt: ")
     left = [path for path in sorted(crooked.rglob("*")) if path not in before]
     assert [path for path in left if "runs" not in path.parts] == []
+
+
+def test_a_table_that_is_written_otherwise(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row.replace(",", ";").replace(".", ",").replace("NA", "?") for row in ROWS]
+    table = written(tmp_path / "t.csv", rows, HEADER.replace(",", ";"))
+    start = ["fit", str(table), "--target", "label", "--exclude", "size", "--epochs", "3"]
+    assert main([*start, "--out", str(tmp_path / "no")]) == 2
+    assert "give --separator ';' and --decimal ','" in capsys.readouterr().err
+    said_so = ["--separator", ";", "--decimal", ",", "--nulls", "?"]
+    run = tmp_path / "run"
+    assert main([*start, "--out", str(run), *said_so]) == 0
+    assert "t.csv --separator ';' --decimal , --nulls '?'" in capsys.readouterr().out
+    assert main(["predict", str(run), str(table), *said_so]) == 0
+    read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["x"] for row in read[:2]] == [row.split(";")[1] for row in rows[:2]]
+    assert {row["predicted_label"] for row in read} <= {"yes", "no"}
+    parquet = ["predict", str(run), str(tmp_path / "t.parquet"), "--skip-rows", "1"]
+    assert main(parquet) == 2
+    assert "leave out --skip-rows, of CSV files" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_numpy() -> None:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        (3, ArgumentTypeError, "a int is no table"),
+        (3, ArgumentTypeError, "an int is no table"),
         ([1, 2], ArgumentTypeError, "a list is no table"),
         (np.zeros(3), ShapeError, r"\(3,\) must be \(rows, columns\)"),
         ({"a": [1], "b": [1, 2]}, ShapeError, "one length"),
@@ -182,3 +183,29 @@ def test_series_are_tensors() -> None:
         assert (x.tolist(), x.dtype.name) == ([1, 2], "int64")
         assert TensorDataset(whole)[1][0].item() == 2
     assert smelt.as_tensor(pandas.Series([1.5], dtype="Float32")).dtype.name == "float32"
+
+
+def test_a_list_of_dicts_has_a_row_each() -> None:
+    table = as_table([{"x": 1, "kind": "a"}, {"kind": "b", "y": 0.5}])
+    assert table.names == ["x", "kind", "y"]
+    np.testing.assert_array_equal(table["x"], [1, np.nan])
+    np.testing.assert_array_equal(table["y"], [np.nan, 0.5])
+    assert table["kind"] == ["a", "b"]
+    for given in ([], [{"x": 1}, 2]):
+        with pytest.raises(ArgumentTypeError, match="a list is no table; give a Table"):
+            as_table(given)
+
+
+@pytest.mark.parametrize("path", ["rows.csv", Path("rows.csv"), b"rows.csv"])
+def test_a_file_is_read_first(path: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"a file must be read first.*read_csv\(path, "):
+        as_table(path)
+
+
+def test_a_column_of_text_that_is_compared_as_a_whole() -> None:
+    table = Table({"kind": ["a", "b"], "x": [1, 2]})
+    with pytest.raises(ArgumentError, match=r"table\[numpy\.array\(table\[column\]\) == value\]"):
+        table[table["kind"] == "a"]
+    assert table[np.array(table["kind"]) == "a"]["x"].tolist() == [1]
+    with pytest.raises(ArgumentError, match="no column 'place'; there are kind, x"):
+        table["place"]

@@ -54,7 +54,7 @@ def test_columns_are_chosen_and_typed() -> None:
 
 
 def test_missing_values_are_an_error_with_columns_and_rows() -> None:
-    with pytest.raises(ArgumentError, match="'name': row 2\n  'age': row 1\n.*say by `missing`"):
+    with pytest.raises(ArgumentError, match="'name': row 2\n  'age': row 1\n.*say missing='keep'"):
         read_csv(PEOPLE)
     assert read_csv(PEOPLE, ["old"])["old"].tolist() == [True, False, False]
 

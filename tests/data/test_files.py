@@ -36,6 +36,12 @@ def test_a_folder_that_is_named_must_have_the_file(known: Path, tmp_path: Path) 
     assert fetch("small", "file", put(tmp_path / "here")) == CONTENT
     with pytest.raises(FileError, match="no such file; it is fetched where no folder"):
         fetch("small", "file", tmp_path / "elsewhere")
+    with pytest.raises(FileError, match=f"name the folder above .*, {tmp_path / 'here'}, not "):
+        fetch("small", "file", tmp_path / "here" / "small")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "file").write_bytes(CONTENT)
+    with pytest.raises(FileError, match="put file into a folder small"):
+        fetch("small", "file", tmp_path / "flat")
 
 
 def test_the_environment_comes_before_the_cache(

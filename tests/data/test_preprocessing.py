@@ -389,3 +389,26 @@ def test_of_different_texts_it_is_kept_whether_there_is_one(tmp_path: Path) -> N
     again = restored(prepare, Preprocessing(), tmp_path)
     assert again.transform({"cabin": ["D1", None]})["numbers"].tolist() == [[0], [1]]
     assert again.get_feature_names_out() == {"numbers": ["cabin_missing"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("{0:02d}.12.20{0:02d}", "look like dates"),
+        ("12/{0}/2024", "look like dates"),
+        ("${0},200", "look like numbers, such as '$1,200'"),
+        ("{0}.5 %", "look like numbers, such as '1.5 %'"),
+        ("A/{0} 24", ""),
+        ("1:{0}:2", ""),
+        ("10.0.0.{0}", ""),
+    ],
+)
+def test_texts_that_were_meant_otherwise_are_told(text: str, hint: str) -> None:
+    column = [text.format(number) for number in range(1, 29)]
+    prepare = Preprocessing().fit({"x": np.arange(28.0), "odd": column})
+    assert prepare.types_["odd"] == "ignore"
+    assert hint in prepare.reasons_["odd"]
+    assert ("look like" in prepare.reasons_["odd"]) == bool(hint)
+    lacking = Preprocessing().fit({"x": np.arange(28.0), "odd": [None, *column[1:]]})
+    assert lacking.types_["odd"] == "presence"
+    assert ("look like" in lacking.reasons_["odd"]) == bool(hint)

@@ -83,6 +83,8 @@ def test_parts_in_the_order_of_time() -> None:
     assert isinstance(split_in_time({"x": [1, 2]}, [1, 1])[0], Table)
     with pytest.raises(ArgumentError, match=r"split_in_time: lengths \[4, 4\] .* sum 10"):
         split_in_time(np.zeros(10), [4, 4])
+    with pytest.raises(ArgumentError, match=r"lengths are a list.*\[0.8, 0.2\]; got 0.8"):
+        split_in_time(np.zeros(10), 0.8)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="gap=-1"):
         split_in_time(np.zeros(10), [5, 5], gap=-1)
     with pytest.raises(ArgumentError, match="no room for gaps of 9"):

@@ -87,6 +87,21 @@ def test_a_module_that_is_given_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"module__widht": 3}, "module__widht: two_layers has no argument 'widht'; did you mean"),
+        ({"learning_rate": 0.1}, "has no argument 'learning_rate'; did you mean 'lr'"),
+        ({"epochs": 3}, "has no argument 'epochs'; did you mean 'max_epochs'"),
+        ({"optimizer__momentm": 0.9}, "did you mean 'momentum'"),
+    ],
+)
+def test_misspelt_arguments_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentTypeError) as caught:
+        classifier(two_layers, optimizer=optim.SGD, **options).fit(X, Y)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("criterion", "module"),
     [
         (nn.BCEWithLogitsLoss, two_layers),

@@ -12,7 +12,7 @@ import pytest
 
 import smelt
 from smelt.data import Table
-from smelt.errors import ArgumentError, DTypeError, FileError, ShapeError
+from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, FileError, ShapeError
 from smelt.tabular import TabularClassifier, TabularRegressor, load
 from smelt.tabular.columns import column_kinds
 from smelt.tabular.examination import examined
@@ -222,3 +222,27 @@ def test_scikit_learn_is_not_needed(
     model = TabularClassifier(**quick).fit(train, "label")
     found = examined(model, train, test, "label")
     assert list(found["scores"]) == ["smelt", "majority class", "logistic regression"]
+
+
+def test_rows_are_dicts_as_well(table: Table, quick: dict[str, Any]) -> None:
+    model = TabularClassifier(**quick).fit(table, "label")
+    names = [name for name in table.names if name != "label"]
+    rows = [{name: table[name][row] for name in names} for row in range(3)]
+    assert model.predict(rows).tolist() == model.predict(table)[:3].tolist()
+    with pytest.raises(ArgumentTypeError, match="a file must be read first"):
+        model.predict("rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: TabularClassifier(epochs=3), "did you mean 'max_epochs'"),
+        (lambda: TabularRegressor(n_estimators=3), "did you mean 'members'"),
+        (lambda: TabularClassifier().fit([[1]], [1], epochs=3), "TabularClassifier.fit: got an"),
+        (lambda: TabularRegressor().score([[1]]), "missing a required argument: 'y'"),
+    ],
+)
+def test_calls_in_other_words_are_told_the_own(call: Any, message: str) -> None:
+    with pytest.raises(ArgumentTypeError) as caught:
+        call()
+    assert message in caught.value.message

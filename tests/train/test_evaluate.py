@@ -204,7 +204,7 @@ def test_metrics_need_no_more_versions_than_the_model(monkeypatch: pytest.Monkey
         (X, ArgumentError, "a batch that is a Tensor has no target"),
         ({"x": X, "y": Y}, ArgumentError, "a batch that is a dict .* has no last part"),
         (TensorDataset(X), ArgumentError, "has 1 part"),
-        (3, ArgumentTypeError, "a int holds no samples"),
+        (3, ArgumentTypeError, "an int holds no samples"),
         (Table({"a": [1.0], "b": [2.0]}), ArgumentTypeError, r"table.dataset\('column'\)"),
     ],
 )

@@ -223,8 +223,9 @@ class Nothing:
     [
         ((X, Y[:3]), ShapeError, r"one first extent, of samples; got shapes \(24, 2\), \(3, 1\)"),
         ((X[:0], Y[:0]), ArgumentError, "there are no samples"),
-        ((X, [1, 2]), ArgumentError, "a tuple of data holds arrays, and this one a int"),
-        (5, ArgumentError, "a int holds no samples"),
+        ((X, [1, 2]), ShapeError, r"first extent, of samples; got shapes \(24, 2\), \(2,\)"),
+        ((X, 3), ArgumentError, "a tuple of data holds arrays, and this one an int"),
+        (5, ArgumentError, "an int holds no samples"),
         (Once(), ArgumentError, "can be read once only"),
         (Nothing(), ArgumentError, "the data gave no batch"),
         ([X, Y], ArgumentError, r"arrays are given in a tuple, as \(x, y\)"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim, train
-from smelt.errors import ArgumentError, ArgumentTypeError, TraceError
+from smelt.errors import ArgumentError, ArgumentTypeError, MissingName, TraceError
 
 X = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
 Y = (X[:, :1] > 0).astype(np.float32)
@@ -119,3 +121,103 @@ def test_predict_says_what_it_took_for_the_target(model: nn.Module) -> None:
     with pytest.raises(TypeError) as caught:
         train.predict(model, (X, Y), has_target=False)
     assert "has_target=True" in caught.value.__notes__[0]
+
+
+WORDS = np.array(["no", "yes"])[Y[:, 0].astype(int)]
+MISFITS: dict[str, tuple[dict[str, Any], str]] = {
+    "average": ({"averaged": True}, "averaged is True; give averaged=optim.swa_utils"),
+    "other-average": (
+        {"averaged": optim.swa_utils.AveragedModel(nn.Linear(3, 1))},
+        "averaged is of another model",
+    ),
+    "schedule": ({"scheduler": "cosine"}, "the scheduler is 'cosine'; give one that is made"),
+    "interval": (
+        {"scheduler_interval": "batch"},
+        "scheduler_interval must be 'step' or 'epoch' or None, got 'batch'",
+    ),
+    "callback": ({"callbacks": [train.EarlyStopping]}, "the class EarlyStopping among"),
+    "file": ({"validation": "held_out.csv"}, "data must be read first, got 'held_out.csv'"),
+    "keras": ({"validation_data": (X, Y)}, "did you mean 'validation'"),
+    "lightning": ({"gradient_clip_val": 1.0}, "did you mean 'max_grad_norm'"),
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_what_fits_no_argument_of_fit_is_named(case: str, model: nn.Module) -> None:
+    options, message = MISFITS[case]
+    with pytest.raises(ArgumentError) as caught:
+        fitted(model, **options)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("words", [WORDS, WORDS.tolist(), WORDS.astype(object)])
+def test_labels_that_are_text_are_named(words: Any, model: nn.Module) -> None:
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ArgumentTypeError, match=r"text, such as '(yes|no)'.*return_inverse=True"):
+        train.fit(model, nn.BCELoss(), optimizer, (X, words), epochs=1, progress=False)
+
+
+def test_labels_are_a_list_of_numbers_as_well(model: nn.Module) -> None:
+    twin, rows = nn.Linear(2, 2), (X, Y[:, 0].astype(int))
+    start = {name: x.numpy().copy() for name, x in twin.state_dict().items()}
+    found = []
+    for labels in (rows[1], rows[1].tolist()):
+        twin.load_state_dict(start)
+        optimizer = optim.SGD(twin.parameters(), lr=0.1)
+        data = (X, labels)
+        train.fit(twin, F.cross_entropy, optimizer, data, epochs=1, progress=False, seed=0)
+        found.append(twin.weight.numpy().copy())
+    assert (found[0] == found[1]).all()
+    assert train.evaluate(twin, (X, rows[1].tolist()), ["accuracy"])["accuracy"] > 0
+
+
+def test_a_model_of_which_nothing_is_trained_is_named(model: nn.Module) -> None:
+    with pytest.raises(ArgumentError, match="none of the model's 2 parameters requires a gradient"):
+        fitted(model.requires_grad_(False))
+
+
+def test_verbose_says_whether_progress_is_shown(
+    model: nn.Module, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optimizer = optim.SGD(model.parameters(), lr=0.0)
+    for verbose, is_shown in ((0, False), (1, True)):
+        train.fit(model, nn.BCELoss(), optimizer, (X, Y), epochs=1, verbose=verbose)  # type: ignore[call-arg]
+        assert ("epoch 1/1" in capsys.readouterr().out) == is_shown
+
+
+def test_a_callback_that_cannot_be_called_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ArgumentTypeError, match=r"Late\.epoch\(self\).*def epoch\(self, epoch\)"):
+
+        class Late(train.Callback):
+            def epoch(self) -> None:  # type: ignore[override]
+                """Takes nothing."""
+
+    class Any_(train.Callback):
+        def epoch(self, *told: Any) -> None:
+            """Takes all."""
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: train.EarlyStopping(restore_best_weights=True), "did you mean 'restore_best'"),
+        (lambda: train.F1Score(num_classes=3), "F1Score: got an unexpected keyword"),
+        (lambda: optim.swa_utils.AveragedModel(nn.Linear(1, 1), 0.9), "AveragedModel: too many"),
+    ],
+)
+def test_parts_of_a_training_are_called_by_their_names(call: Any, message: str) -> None:
+    with pytest.raises(ArgumentTypeError) as caught:
+        call()
+    assert message in caught.value.message
+
+
+def test_a_history_is_no_dict(model: nn.Module) -> None:
+    history = fitted(model)
+    for of in (history, history.epochs[0]):
+        with pytest.raises(ArgumentTypeError, match=r"is no dict: write .*held_out\['accuracy'\]"):
+            of["val_loss"]  # type: ignore[index]
+        with pytest.raises(MissingName, match=r"write .*held_out\['accuracy'\]"):
+            of.history  # type: ignore[attr-defined,union-attr]  # noqa: B018
+        assert pickle.loads(pickle.dumps(of)) == copy.deepcopy(of) == of
+    with pytest.raises(MissingName, match="did you mean 'seconds'"):
+        history.secondes  # type: ignore[attr-defined]  # noqa: B018

@@ -181,3 +181,10 @@ def test_a_loop_of_the_users_keeps_a_checkpoint_of_its_own(
     folder.end(History([EPOCH]))
     assert read_checkpoint(tmp_path / "run") == {"epoch": 1}
     assert RunFolder(tmp_path / "run", model, resume=True).path == tmp_path / "run"
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="there is no such folder"):
+        read_config(tmp_path / "none")
+    with pytest.raises(FileError, match=r"it has no config\.json"):
+        read_config(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from smelt.compiler.codegen.float16 import use_float16
 from smelt.compiler.codegen.operands import constant, intrinsic, mask_type, splat
 from smelt.compiler.codegen.writer import Value, Writer, register_type, suffix, vector
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32
@@ -48,6 +49,7 @@ def _to_bool(w: Writer, x: Value) -> Value:
 def _widen_half(w: Writer, x: Value) -> Value:
     single = register_type(float32, x.lanes)
     if x.dtype is float16:
+        use_float16(w.module)
         half = w.let(f"bitcast {x.typed} to {vector('half', x.lanes)}")
         return Value(w.let(f"fpext {vector('half', x.lanes)} {half} to {single}"), float32, x.lanes)
     wide = vector("i32", x.lanes)
@@ -58,6 +60,7 @@ def _widen_half(w: Writer, x: Value) -> Value:
 
 def _to_float16(w: Writer, x: Value) -> Value:
     """Writes a conversion that rounds once: a double is first rounded to odd, an int to nearest."""
+    use_float16(w.module)
     single = _round_to_odd(w, x) if x.dtype is float64 else convert(w, x, float32)
     half = vector("half", x.lanes)
     rounded = w.let(f"fptrunc {single.typed} to {half}")

@@ -25,9 +25,16 @@ from llvmlite.binding.newpassmanagers import (
 from llvmlite.binding.orcjit import LLJIT, JITLibraryBuilder, ResourceTracker
 
 from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
-from smelt.errors import CompileError
+from smelt.errors import ArgumentError, CompileError
 
-WIDER = (("+avx512f", AVX512), ("+avx2", AVX2))  # by LLVM's features, the widest first
+# x86-64 by its levels, the widest first; the features that tell them, in LLVM's words: the first
+# that of its vectors
+LEVELS = {
+    "x86-64-v4": (AVX512, ("+avx512f", "+avx512vl")),
+    "x86-64-v3": (AVX2, ("+avx2", "+fma", "+f16c")),
+    "x86-64-v2": (SSE, ("+sse4.2",)),
+}
+RESTRICTED = "SMELT_CPU"  # names one of them, to make code for older CPUs than this one
 LEVEL = 2  # of machine code: 1 saves a tenth of the time, 0 makes code that is four times slower
 
 
@@ -42,9 +49,20 @@ class Target:
 
 @cache
 def host() -> Target:
-    """Returns this machine as a target."""
-    features = llvm.get_host_cpu_features().flatten()
-    return Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
+    """Returns this machine as a target, or the older CPU that SMELT_CPU names.
+
+    Raises ArgumentError when it names none, or one that can do more than this machine.
+    """
+    triple, features = llvm.get_process_triple(), llvm.get_host_cpu_features().flatten()
+    level = os.environ.get(RESTRICTED)
+    if level is None:
+        return Target(triple, llvm.get_host_cpu_name(), features)
+    able = set(features.split(","))
+    possible = [name for name, (_, needed) in LEVELS.items() if able.issuperset(needed)]
+    if level not in possible:
+        known = f"choose one of {', '.join(possible)}" if possible else "this CPU has no levels"
+        raise ArgumentError(f"{RESTRICTED}={level}: {known}")
+    return Target(triple, level, "")
 
 
 @cache
@@ -59,8 +77,11 @@ def cpu_of(target: Target) -> CPU:
     """
     if not target.triple.startswith(("x86_64", "i386", "i686")):
         return NEON
-    features = target.features.split(",")
-    return next((cpu for feature, cpu in WIDER if feature in features), SSE)
+    said = {target.cpu, *target.features.split(",")}
+    for level, (cpu, (vectors, *_)) in LEVELS.items():
+        if not said.isdisjoint((level, vectors)):
+            return cpu
+    return SSE
 
 
 def llvm_version() -> str:

@@ -11,10 +11,10 @@ tile from one block of the depth K after another:
         y = sums, with all that is computed of them
 
 The gradient of a weight, `x.T @ g` over all samples and positions, is such a product: neighbors of
-a row of `x.T` lie a row of `x` apart. Where the rows of `x` and `g` are short, a block of them lies
-together and needs no packing. Where those of `x` are long, `x.T` is copied before, which costs
-little beside the product (`materialize.py` asks `copies_left`). What lies well is left to `loops/`,
-which packs panels of the whole depth, as far as they fit in the second cache.
+a row of `x.T` lie a row of `x` apart. Where `g` has many columns `x.T` is copied before, which
+costs little beside the product (`materialize.py` asks `copies_left`). Where it has few a block of
+short rows is done at a time, which lie together. What lies well is left to `loops/`, which packs
+panels of the whole depth, as far as they fit in the second cache.
 
 Only shapes decide, so results are the same for any number of threads.
 """
@@ -38,10 +38,10 @@ BLOCK_BYTES = 1 << 15  # of a block of rows that is not: it stays in the first c
 SHORT_ROW = 1024  # bytes of a row up to which a block of rows is not packed
 SMALL = 1 << 19  # multiply-adds below which nothing is blocked
 FEW = 4  # rows or columns that are too few to share anything
-MANY = 64  # columns that pay for a copy of the left operand
-# the depth up to which a product is left to `loops/`: where its left operand lies across; where the
-# right one has short rows, which lie together there without being packed; else
-ACROSS, SHORT, DEEP = 64, 512, 4096
+# columns that pay for a copy of the left operand: in any case, and where its rows are long
+MANY, SOME = 256, 64
+# the depth up to which a product is left to `loops/`: where its left operand lies across, and else
+ACROSS, DEEP = 64, 4096
 MIN_CHUNKS = 4  # tiles that are enough for the threads
 
 
@@ -64,10 +64,10 @@ def choose_product_blocking(node: Node) -> ProductBlocking | None:
     a, b = node.inputs
     (rows, depth), columns = a.shape[-2:], node.shape[-1]
     is_across = lies_across(a) and not copies_left(node)
+    if depth <= (ACROSS if is_across else DEEP):
+        return None
     itemsize = node.dtype.compute.itemsize
     packs_right = lies_across(b) or columns * itemsize > SHORT_ROW
-    if depth <= (ACROSS if is_across else DEEP if packs_right else SHORT):
-        return None
     longest = max(rows if is_across else 1, 1 if packs_right else columns) * itemsize
     block = even_size(depth, min(DEPTH, max(BLOCK_BYTES // longest, 1)))
     height, width = _tile(rows, columns, itemsize, math.prod(node.shape[:-2]))
@@ -82,7 +82,7 @@ def copies_left(node: Node) -> bool:
         return False
     (rows, depth), columns = node.inputs[0].shape[-2:], node.shape[-1]
     is_long = rows * node.dtype.compute.itemsize > SHORT_ROW
-    return is_long and depth > ACROSS and columns >= MANY
+    return depth > ACROSS and columns >= (SOME if is_long else MANY)
 
 
 def _is_large(node: Node) -> bool:

@@ -79,6 +79,7 @@ def _simplified(
     inputs = tuple([new[operand] for operand in node.inputs])
     if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
         node = Node(node.op, inputs, node.attributes, node.shape, node.dtype, node.origin)
+    given = node
     changed: Node | None = emptied(node) or node
     while changed is not None:
         node = changed
@@ -91,7 +92,19 @@ def _simplified(
             changed = rule(node)
             if changed is not None:
                 break
-    return common.setdefault(_key(node), node)
+    return common.setdefault(_key(node), node) if node is given else _known(node, common)
+
+
+def _known(node: Node, common: dict[Any, Node]) -> Node:
+    """Returns what a rule made as the table has it, with what it made besides, below it."""
+    key = _key(node)
+    if key in common:
+        return common[key]
+    inputs = tuple([_known(operand, common) for operand in node.inputs])
+    if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
+        node = replace(node, inputs=inputs)
+        key = _key(node)
+    return common.setdefault(key, node)
 
 
 def _key(node: Node) -> Any:

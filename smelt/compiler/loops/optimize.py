@@ -51,7 +51,7 @@ def optimize(kernel: Kernel, cpu: CPU) -> Kernel:
     if not all(map(_is_plain, statements(kernel.body))):
         return kernel
     names = Names(kernel.body)
-    kernel = rewritten(kernel, names)
+    kernel = rewritten(kernel, names, cpu)
     is_alone = len(kernel.body) == 1
     result: list[Statement] = []
     for statement in kernel.body:
@@ -63,10 +63,15 @@ def optimize(kernel: Kernel, cpu: CPU) -> Kernel:
     return replace(kernel, body=cascade_sums(tuple(result), names))
 
 
-def rewritten(kernel: Kernel, names: Names) -> Kernel:
-    """Returns a kernel of plain loops after the rewrites: what plans are made for."""
+def rewritten(kernel: Kernel, names: Names, cpu: CPU) -> Kernel:
+    """Returns a kernel of plain loops after the rewrites: what plans are made for.
+
+    Where the CPU has no fused multiply-add a sum of products is rounded twice, as eagerly: to round
+    once takes a function call there.
+    """
     for rewrite in REWRITES:
-        kernel = rewrite(kernel, names)
+        if rewrite is not contract_fma or cpu.has_fma:
+            kernel = rewrite(kernel, names)
     assert all(map(_is_plain, statements(kernel.body))), "a rewrite left a loop that plans misread"
     return kernel
 

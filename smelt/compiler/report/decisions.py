@@ -132,7 +132,7 @@ def plans_text(stages: Stages, cpu: CPU) -> str:
 def _kernel_lines(kernel: Kernel, cpu: CPU) -> Iterator[str]:
     loops = [
         statement
-        for statement in rewritten(kernel, Names(kernel.body)).body
+        for statement in rewritten(kernel, Names(kernel.body), cpu).body
         if isinstance(statement, Loop)
     ]
     for loop in loops:

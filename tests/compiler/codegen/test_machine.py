@@ -13,6 +13,7 @@ import pytest
 
 from smelt.compiler.codegen import kernel as llvm
 from smelt.compiler.codegen import machine
+from smelt.compiler.codegen.machine import LEVELS
 from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
 from smelt.compiler.runtime import build
 from smelt.dtypes import float32
@@ -150,3 +151,57 @@ def test_other_targets_compile() -> None:
 )
 def test_what_passes_know_of_a_cpu(triple: str, features: str, cpu: CPU) -> None:
     assert machine.cpu_of(machine.Target(triple, "", features)) is cpu
+
+
+# --- older CPUs -----------------------------------------------------------------------------------
+
+OLDER = """
+import numpy as np, smelt
+from smelt import nn
+from smelt.compiler.codegen.machine import host_cpu
+
+halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+with np.errstate(all="ignore"):
+    floats = halves.astype(np.float32)
+    given = np.concatenate([floats, (floats[1:] + floats[:-1]) / 2, np.nextafter(floats, 0.0)])
+    wanted = given.astype(np.float16)
+widened = smelt.compile(lambda x: x.float())(smelt.tensor(halves)).numpy()
+np.testing.assert_array_equal(widened, floats)
+narrowed = smelt.compile(lambda x: x.half())(smelt.tensor(given)).numpy()
+np.testing.assert_array_equal(narrowed, wanted)
+
+smelt.manual_seed(0)
+model = nn.LSTM(9, 33, batch_first=True)
+x = smelt.randn(5, 7, 9)
+(y, _), (z, _) = model(x), smelt.compile(model)(x)
+np.testing.assert_allclose(z.numpy(), y.numpy(), rtol=1e-5, atol=1e-6)
+a, b = smelt.randn(65, 300), smelt.randn(65, 41)
+c = smelt.compile(lambda a, b: (a.mT @ b).softmax(-1).exp())(a, b)
+np.testing.assert_allclose(c.numpy(), (a.mT @ b).softmax(-1).exp().numpy(), rtol=1e-4)
+print(host_cpu().name)
+"""
+
+
+def run_as(cpu: str, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"SMELT_CPU": cpu, "SMELT_CACHE": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+
+@pytest.mark.parametrize(("level", "name"), [(k, cpu.name) for k, (cpu, _) in LEVELS.items()])
+def test_code_can_be_made_for_an_older_cpu(level: str, name: str, tmp_path: Path) -> None:
+    lacking = {*LEVELS[level][1]} - {*machine.host().features.split(",")}
+    if lacking:
+        pytest.skip(f"this machine has no {', '.join(lacking)}")
+    ran = run_as(level, OLDER, tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{name}\n", "")
+
+
+def test_a_cpu_that_is_none_is_refused(tmp_path: Path) -> None:
+    ran = run_as("pentium", "import smelt; smelt.compile(lambda x: x + 1)(smelt.ones(3))", tmp_path)
+    assert "SMELT_CPU=pentium: " in ran.stderr
+    assert "ArgumentError" in ran.stderr

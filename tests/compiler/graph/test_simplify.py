@@ -44,6 +44,10 @@ RULES = {
     "a maximum over axes of 1": (lambda x: x.reshape(3, 1, 4).amax(1), []),
     "dead code": (lambda x: (x.exp(), x + 1)[1], ["add"]),
     "transposed product": (lambda x: (x @ x.T).T, ["permute", "matmul"]),
+    "transposed products that share a factor": (
+        lambda x: (x.abs().T @ x).T + (x.sign().T @ x).T,
+        ["permute", "abs", "matmul", "sign", "matmul", "add"],
+    ),
     "nothing to compute": (lambda x: (x[:0] * 2).exp(), []),
 }  # fmt: skip
 
@@ -53,7 +57,7 @@ def test_rule(name: str) -> None:
     function, left = RULES[name]
     assert ops_of(function, (3, 4)) == left
     x = np.random.default_rng(0).choice(SPECIAL, (3, 4)).astype(np.float32)
-    if name in ("transposed product",):
+    if name.startswith("transposed"):
         x = np.nan_to_num(x, nan=1.0, posinf=2.0, neginf=3.0).clip(-9, 9)
     case = Case(lambda states, given: [function(given[0])], [], [smelt.tensor(x)])
     (expected,), (got,) = case.eager().outputs, case.native().outputs
