@@ -17,7 +17,7 @@ from typing import Any
 from smelt.bench.sides import smelt_side
 from smelt.bench.workloads import WORKLOADS
 from smelt.compiler.frontend.specialization_cache import SpecializationCache
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build
 
 
 class Clock:
@@ -37,8 +37,8 @@ class Clock:
 
 def main() -> None:
     """Prints one line a workload."""
-    verifying, making = Clock(native.verify_program), Clock(SpecializationCache._make)
-    native.verify_program = verifying
+    verifying, making = Clock(build.verify_program), Clock(SpecializationCache._make)
+    build.verify_program = verifying
     SpecializationCache._make = lambda cache, call: making(cache, call)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SMELT_CACHE"] = folder

@@ -5,8 +5,11 @@ A stage reads one artifact and makes the next one; none is changed afterwards.
     call    Python arguments             ->  Signature     frontend/signature.py
     trace   a function on placeholders   ->  Traced        frontend/tracer.py
     passes  a graph                      ->  Stages        pipeline.py: graph, groups, memory, loops
-    build   the program of the stages    ->  Native        runtime/native.py
-    bind    Traced + Stages + Native     ->  Executable    runtime/executable.py
+    build   the program of the stages    ->  Native        runtime/build.py
+    keep    Stages + Native              ->  Compiled      runtime/step_cache.py
+    bind    Traced + Compiled            ->  Executable    runtime/executable.py
+
+A graph that was compiled before goes from Traced to Compiled at once.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from smelt.compiler.frontend.grad_binding import GradBinding
     from smelt.compiler.graph.fusion import Fused
     from smelt.compiler.graph.memory_plan import Planned
+    from smelt.compiler.runtime.native import Native
 
 
 @dataclass(slots=True)
@@ -114,12 +118,33 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
+class Compiled:
+    """A step as machine code, and what running it takes besides.
+
+    `slots` are the places in its table, in order; those of kind "constant" hold `constants`. What
+    steps with an equal graph have in common is `shared`.
+    """
+
+    slots: tuple[Slot, ...]
+    arena_bytes: int
+    is_dynamic: bool
+    constants: list[np.ndarray]
+    native: Native
+    shared: object = None
+
+
+@dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds that each part of making a compiled step took."""
+    """Seconds that each part of making a compiled step took.
+
+    Where `is_from_cache`, no pass ran, and `native` is the time to find and link what was compiled
+    before.
+    """
 
     trace: float = 0.0
     passes: dict[str, float] = field(default_factory=dict)
     native: float = 0.0
+    is_from_cache: bool = False
 
     @property
     def compile(self) -> float:

@@ -9,6 +9,7 @@ line, for each length for which all guards come out as they did.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import operator
@@ -71,6 +72,29 @@ class Guards:
             return int(value(*(spread[-1] for spread in ranges))[0])
         return max(int(value(*place)[0]) for place in itertools.product(*ranges))
 
+    def number(self, text: str) -> Any:
+        """Returns what a formula of these symbols stands for: a symbolic number, or a plain one."""
+        symbols = {
+            name: SymbolicInt(self, value, Polynomial({(name,): 1}))
+            for name, value in self.symbols.items()
+        }
+        return eval(text, {"math": math, **self.functions}, symbols)
+
+    def record(self) -> dict[str, Any]:
+        """Returns what was asked so far as plain values; functions by the modules they stand in."""
+        return {
+            "outcomes": {text: bool(outcome) for text, outcome in self.outcomes.items()},
+            "functions": [[one.__module__, one.__name__] for one in self.functions.values()],
+            "is_settled": self.is_settled,
+        }
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """Takes over what `record` says, in the place of all that was asked so far."""
+        self.outcomes = dict(record["outcomes"])
+        self.is_settled = record["is_settled"]
+        for module, name in record["functions"]:
+            self.functions[name] = getattr(importlib.import_module(module), name)
+
     def test(self) -> Callable[..., bool]:
         """Returns a function of the symbols' values, in order, that says whether all conditions
         come out as they did.
@@ -91,7 +115,8 @@ class Guards:
         return self._function("(" + "".join(f"{text}, " for text in formulas) + ")")
 
     def _function(self, body: str) -> Callable[..., Any]:
-        # the body is made of symbols' names, numbers and operators, by this file alone
+        # the body is made of symbols' names, numbers and operators, by this file alone; what a
+        # cache has kept of it is trusted like the machine code that lies there
         names = ", ".join(self.symbols)
         return eval(f"lambda {names}: {body}", {"math": math, **self.functions})
 

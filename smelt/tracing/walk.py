@@ -54,7 +54,7 @@ class Gradients:
     def add(self, tensor: Tensor, gradient: Any) -> None:
         """Adds a gradient, of the shape that the tensor was broadcast to, or a part of one."""
         key = id(tensor)
-        if hasattr(gradient, "total"):
+        if hasattr(type(gradient), "total"):  # of a tensor, this would look for a hint
             self._parts.setdefault(key, (tensor, []))[1].append(gradient)
             return
         if gradient.shape != tensor.shape:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build, native
 from smelt.compiler.runtime import object_cache as cache
 from smelt.dtypes import DType, bfloat16, float32
 from smelt.ir.interpret import run_kernel
@@ -87,7 +87,7 @@ class Bound:
 
     def __init__(self, program: Program, arrays: Sequence[np.ndarray]) -> None:
         # past the cache's key, which is text: handmade expressions may share beyond all printing
-        self.native = native.Native(program, cache.compiled(native.text(program)))
+        self.native = native.Native(cache.compiled(build.text(program)), build.is_parallel(program))
         self.arrays = list(arrays)
         self.arena = np.zeros(program.arena_bytes + 64, np.uint8)
         start = -self.arena.ctypes.data % 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import random
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smelt.ir.symbolic import Guards, is_symbolic, largest, sample
+from smelt.compiler.loops import tile_sizes
+from smelt.ir.symbolic import Guards, decided, formula, is_symbolic, largest, sample
 
 OPERATIONS = (
     *(operator.add, operator.sub, operator.mul, operator.floordiv, operator.mod),
@@ -108,3 +110,32 @@ def test_division_by_what_may_be_zero_is_guarded() -> None:
     assert not guards.test()(4)
     with pytest.raises(ZeroDivisionError):
         n // (n - n)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_numbers_and_questions_are_taken_up_from_their_texts(seed: int) -> None:
+    """What a file has kept of a compilation says the same of every length."""
+    guards = Guards()
+    values = program(seed)(guards.symbol("n", 9), guards.symbol("m", 20))
+    guards.note("(n == 9)", np.bool_(True))
+    texts = [formula(value) for value in values]
+    record = json.loads(json.dumps(guards.record()))
+    others = Guards()
+    for name, value in guards.symbols.items():
+        others.symbol(name, value)
+    numbers = [others.number(text) for text in texts]
+    others.restore(record)
+    assert others.outcomes == guards.outcomes
+    assert others.is_settled == guards.is_settled
+    for places in ((9, 20), (9, 21), (12, 5), (2, 100)):
+        assert others.values(numbers)(*places) == guards.values(values)(*places)
+        assert others.test()(*places) == guards.test()(*places)
+
+
+def test_functions_of_questions_are_found_again() -> None:
+    guards = Guards()
+    decided(tile_sizes.size_class, guards.symbol("n", 9))
+    others = Guards()
+    others.symbol("n", 9)
+    others.restore(json.loads(json.dumps(guards.record())))
+    assert [others.test()(n) for n in (9, 16, 17)] == [True, True, False]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.artifacts import ResultTree, Times, Traced
+from smelt.compiler.artifacts import ResultTree, Stages, Times, Traced
 from smelt.compiler.frontend.closure import Closure
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
@@ -86,14 +86,22 @@ class Builder:
         """Returns a trace compiled, and bound to its states."""
         with settings(compile=False):  # what interrupts the import cannot compile: it runs eagerly
             # the first step loads LLVM, not the import of smelt
-            from smelt.compiler.pipeline import run_pipeline
-            from smelt.compiler.runtime.native import build
+            from smelt.compiler.runtime.step_cache import compiled
 
-        stages = run_pipeline(traced.graph, self.name, traced.state_names())
+        @functools.cache
+        def stages() -> Stages:
+            with settings(compile=False):
+                # loaded where the passes run: a step that was compiled before does without
+                from smelt.compiler.pipeline import run_pipeline
+
+            return run_pipeline(traced.graph, self.name, traced.state_names())
+
         start = time.perf_counter()
-        native = build(stages.program)
-        times = Times(times.trace, stages.seconds, time.perf_counter() - start)
-        return Executable(traced, stages, native, times)
+        made, is_from_cache = compiled(traced.graph, stages)
+        passes = {} if is_from_cache else stages().seconds
+        rest = time.perf_counter() - start - sum(passes.values())
+        times = Times(times.trace, passes, rest, is_from_cache)
+        return Executable(self.name, traced, made, stages, times)
 
     def _run(
         self, call: Call, stand_ins: StandIns, tracer: Tracer

@@ -38,7 +38,7 @@ class CheckedExecutable:
     def __init__(self, executable: Executable, make: Make) -> None:
         self.executable = executable
         self.traced = executable.traced
-        self.name = executable.stages.program.name
+        self.name = executable.name
         self._entries = [binding for binding in self.traced.gradients if binding.entry is not None]
         graph = self.traced.graph
         self._new = dict(graph.updates)

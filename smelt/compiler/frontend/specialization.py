@@ -44,6 +44,6 @@ class Specialization:
         that says so when somebody follows it.
         """
         if not self.has_history and self.are_tracked(arguments):
-            name = self.executable.stages.program.name
+            name = self.executable.name
             forbid_derivatives(tree.flatten(result)[0], arguments, name)
         return result

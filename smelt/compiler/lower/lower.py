@@ -9,12 +9,11 @@ from smelt.compiler.graph.fusion import Group, Strategy
 from smelt.compiler.graph.memory_plan import Planned
 from smelt.compiler.lower.blocked_gemm import lower_blocked_gemm
 from smelt.compiler.lower.blocked_product import lower_blocked_product
+from smelt.compiler.lower.equal_groups import EqualGroups, Lowered
 from smelt.compiler.lower.kernel_builder import KernelBuilder
 from smelt.compiler.lower.nests import lower_nest
 from smelt.compiler.lower.regions import lower_region
 from smelt.compiler.lower.standalone import lower_standalone
-from smelt.ir.graph import Node
-from smelt.ir.loops import Kernel
 from smelt.ir.program import Call, Check, Part, Program, Slot
 from smelt.ir.symbolic import is_symbolic
 
@@ -32,6 +31,7 @@ def lower(planned: Planned, name: str = "step") -> Program:
     """Returns the program of a planned step: its slots and one kernel per group, in order."""
     body: list[Part] = []
     constants: list[Slot] = []
+    equal = EqualGroups()
     checks = {check.node: number for number, check in enumerate(planned.graph.assertions)}
     for group in planned.fused.groups:
         if group.strategy is Strategy.REGION:
@@ -39,7 +39,7 @@ def lower(planned: Planned, name: str = "step") -> Program:
             body.append(part)
             constants += own_constants
             continue
-        kernel, places = lower_group(planned, group)
+        kernel, places = equal.lowered(planned, group, lower_group)
         slots = tuple([planned.slots[node] for node, _ in places])
         offsets = tuple([offset for _, offset in places])
         body.append(Call(kernel, slots, offsets if any(offsets) else ()))
@@ -50,7 +50,7 @@ def lower(planned: Planned, name: str = "step") -> Program:
     return Program(name, all_slots, planned.arena_bytes, tuple(body), is_dynamic)
 
 
-def lower_group(planned: Planned, group: Group) -> tuple[Kernel, list[tuple[Node, int]]]:
+def lower_group(planned: Planned, group: Group) -> Lowered:
     """Returns a group's kernel, and the node behind each of `kernel.buffers` with the bytes of it
     that lie before the buffer.
     """

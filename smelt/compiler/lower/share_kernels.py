@@ -47,10 +47,16 @@ class _Moved:
 def share_kernels(program: Program) -> Program:
     """Returns the program in which calls that can share a kernel do."""
     alike: dict[str, list[_Moved]] = {}
+    seen: dict[tuple[Kernel, tuple[bool, ...]], tuple[Places, str]] = {}
     for call in calls(program):
-        places = _places(call)
-        kernel = _Mover(places, {}).kernel(call.kernel) if places else call.kernel
-        alike.setdefault(kernel_text(kernel, canonical=True), []).append(_Moved(call, places))
+        written = call.slots[: len(call.kernel.outputs)]
+        key = call.kernel, tuple([slot in written for slot in call.slots])
+        if key not in seen:  # of equal groups it is one kernel already
+            places = _places(call)
+            kernel = _Mover(places, {}).kernel(call.kernel) if places else call.kernel
+            seen[key] = places, kernel_text(kernel, canonical=True)
+        places, text = seen[key]
+        alike.setdefault(text, []).append(_Moved(call, places))
     new: dict[Call, Call] = {}
     for several in alike.values():
         first = several[0]

@@ -17,8 +17,9 @@ from smelt.compiler.graph.fusion import operations
 from smelt.compiler.report.cost import count
 from smelt.compiler.report.decisions import groups_text, kernel_groups, plans_text
 from smelt.compiler.report.roofline import Peak, measured_peak
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build
 from smelt.compiler.runtime.buffers import address, aligned_empty
+from smelt.compiler.runtime.native import Native
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node, graph_text
 from smelt.ir.program import Call, Program, Repeat, Slot, regions
@@ -26,7 +27,7 @@ from smelt.ir.show import kernel_text, program_text
 from smelt.ir.symbolic import formula
 
 if TYPE_CHECKING:
-    from smelt.compiler.artifacts import Parameters, Stages
+    from smelt.compiler.artifacts import Parameters, Stages, Times
     from smelt.compiler.runtime.executable import Executable
 
 LEGEND = "# def kernel(what it writes; what it reads); what is updated in place is on both sides"
@@ -58,8 +59,8 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
         "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.lowered.kernels)]),
         "plans": lambda: plans_text(stages, host_cpu()),
         "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
-        "llvm": lambda: native.text(stages.program),
-        "assembly": lambda: native.assembly(stages.program),
+        "llvm": lambda: build.text(stages.program),
+        "assembly": lambda: build.assembly(stages.program),
     }
     if stage == "all":
         return "\n\n".join(f"==== {title} ====\n{text()}" for title, text in texts.items())
@@ -90,7 +91,6 @@ def _opening(name: str, version: Executable, which: str) -> str:
     stages, memory, times = version.stages, version.memory(), version.times
     graph = stages.simplified
     shapes = ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in graph.arguments) or "none"
-    passes = sum(times.passes.values())
     updated = len(graph.updates)
     values = sum(slot.kind == "arena" for slot in stages.program.slots)
     return "\n".join(
@@ -102,10 +102,17 @@ def _opening(name: str, version: Executable, which: str) -> str:
             f"{updated} of them updated in place",
             f"  temporaries   {memory.arena:,} bytes in one block, shared by {values} values",
             f"  peak memory   {memory.peak:,} bytes, known before the first run",
-            f"  made in       {1e3 * times.trace:.0f} ms tracing, {1e3 * passes:.0f} ms in passes, "
-            f"{1e3 * times.native:.0f} ms for machine code",
+            f"  made in       {1e3 * times.trace:.0f} ms tracing, {_making(times)}",
         ]
     )
+
+
+def _making(times: Times) -> str:
+    """Returns how long a version took to make after it was traced."""
+    if times.is_from_cache:
+        return f"{1e3 * times.native:.0f} ms to take its machine code from the cache"
+    passes = sum(times.passes.values())
+    return f"{1e3 * passes:.0f} ms in passes, {1e3 * times.native:.0f} ms for machine code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +171,7 @@ class _Numbers:
             return tuple(numbers)
         return self.parameters.evaluate([formula(number) for number in numbers])
 
-    def read_by(self, code: native.Native) -> np.ndarray:
+    def read_by(self, code: Native) -> np.ndarray:
         """Returns the parameters that machine code reads."""
         formulas = code.parameters
         values = self.parameters.evaluate(formulas) if self.parameters else ()
@@ -193,7 +200,7 @@ class _Copies:
 
     def seconds(self, call: Call) -> float:
         alone = replace(self.program, body=(call,))
-        compiled = native.build(alone)
+        compiled = build.build(alone)
         parameters = self.numbers.read_by(compiled)
         self.table[-1] = address(parameters)
         pointers = [ctypes.addressof(array) for array in (self.table, self.advance, self.control)]

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from smelt.compiler.codegen.machine import host_cpu
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build
 from smelt.compiler.runtime import threads as runtime
 from smelt.dtypes import float32
 from smelt.ir import loops as ir
@@ -98,7 +98,7 @@ def _best(kernel: ir.Kernel) -> float:
     arrays = [np.ones(slot.shape, slot.dtype.storage) for slot in slots]
     table = (ctypes.c_void_p * (len(arrays) + 1))(*(array.ctypes.data for array in arrays))
     control = (ctypes.c_int64 * 2)()
-    step = native.build(Program(kernel.name, slots, 0, (Call(kernel, slots),)))
+    step = build.build(Program(kernel.name, slots, 0, (Call(kernel, slots),)))
     run = step.bind(ctypes.addressof(table), 1, 0, ctypes.addressof(control), 0, 0, 0, 0)
     times = []
     for _ in range(REPEATS + 1):

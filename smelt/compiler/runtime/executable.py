@@ -13,11 +13,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from smelt.compiler.artifacts import Parameters, ResultTree, Stages, Times, Traced
+from smelt.compiler.artifacts import (
+    Compiled,
+    Parameters,
+    ResultTree,
+    Stages,
+    Times,
+    Traced,
+)
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.buffers import ResultBuffers, address, aligned_empty, base_buffer
 from smelt.compiler.runtime.state_lock import lock_of
@@ -26,9 +33,6 @@ from smelt.errors import TraceError
 from smelt.ir.program import Slot
 from smelt.markup import table
 from smelt.tensor import Tensor
-
-if TYPE_CHECKING:
-    from smelt.compiler.runtime.native import Native
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Frame:
         self.advance = (ctypes.c_int64 * len(addresses))()
         self.control = (ctypes.c_int64 * 2)()
         self.status = np.zeros(max(1, len(executable.traced.graph.assertions)), np.int64)
-        self.arena = aligned_empty(executable.stages.program.arena_bytes)
+        self.arena = aligned_empty(executable.compiled.arena_bytes)
         self.buffers = ResultBuffers()
         self.table[executable.arena_position] = address(self.arena)
         for position, number in executable.checks:
@@ -100,14 +104,26 @@ class Frame:
 
 
 class Executable:
-    """A traced step, compiled and bound to its memory."""
+    """A traced step, compiled and bound to its memory.
 
-    def __init__(self, traced: Traced, stages: Stages, native: Native, times: Times) -> None:
+    `stages` gives what the passes made of the step: it runs them if they did not have to.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        traced: Traced,
+        compiled: Compiled,
+        stages: Callable[[], Stages],
+        times: Times,
+    ) -> None:
+        self.name = name
         self.traced = traced
-        self.slots: Sequence[Slot] = stages.program.slots
-        self.stages = stages
-        self.native = native
+        self.compiled = compiled
+        self.slots: Sequence[Slot] = compiled.slots
+        self.native = compiled.native
         self.times = times
+        self._stages = stages
         self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
         self.checked: Any = None  # what runs it under `check_nan`, made then
@@ -118,19 +134,24 @@ class Executable:
         self._given: list[tuple[int, int]] = []  # addresses that each call writes into its table
         self._frames = [Frame(self)]  # that no call uses
 
+    @property
+    def stages(self) -> Stages:
+        """What each pass made of the step."""
+        return self._stages()
+
     # --- binding ---------------------------------------------------------------------------------
 
     def _bind(self, slots: Sequence[Slot]) -> None:
         # of states and constants; then the arena's and, for any length, that of the parameters
         self.arena_position = len(slots)
-        self.addresses = [0] * (len(slots) + 1 + self.stages.program.is_dynamic)
+        self.addresses = [0] * (len(slots) + 1 + self.compiled.is_dynamic)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is
         self.results: list[Result] = []
         self.checks: list[tuple[int, int]] = []
         changed = [grad.tensor.stored for grad in (*self._entries, *self._exits)]
-        constants, graph = self.stages.planned.constants, self.traced.graph
+        constants, graph = self.compiled.constants, self.traced.graph
         updated = {old for old, _ in graph.updates}
         for position, slot in enumerate(slots):
             match slot.kind:
@@ -285,7 +306,7 @@ class Executable:
         """Raises for several steps of which a later one would find other gradients."""
         if steps > 1 and not all(binding.is_steady for binding in self._entries):
             raise TraceError(
-                f"{self.stages.program.name}: a step that uses up gradients which an earlier "
+                f"{self.name}: a step that uses up gradients which an earlier "
                 "call left in .grad cannot be repeated natively; call backward() and step() "
                 "in one function, or call it step by step"
             )
@@ -359,7 +380,7 @@ class Executable:
         for slot in self.slots:
             total[slot.kind] += slot.nbytes
         kinds = ("state", "argument", "result", "constant")
-        return Memory(self.stages.program.arena_bytes, *(total[kind] for kind in kinds))
+        return Memory(self.compiled.arena_bytes, *(total[kind] for kind in kinds))
 
 
 def _result(position: int, slot: Slot) -> Result:

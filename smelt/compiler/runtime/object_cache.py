@@ -36,7 +36,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 _READ |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 PACKAGE = Path(__file__).resolve().parents[2]
 # what turns the text of a program into machine code; all else shows in the text
-ROOMS = ("compiler/codegen", "compiler/runtime/native.py", "dtypes.py", "ir")
+ROOMS = ("compiler/codegen", "compiler/runtime/build.py", "dtypes.py", "ir")
 LIMIT = 256 << 20  # bytes; the files used longest ago go first
 
 _complained = False
@@ -64,7 +64,7 @@ def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -
 
     Raises CompileError when the LLVM text is not valid.
     """
-    name = key(text, machine.fingerprint(), smelt_fingerprint(), *facts)
+    name = code_key(text, *facts)
     code = read(name)
     if code is None:
         code = machine.compile_object(text if emit is None else emit(text))
@@ -72,13 +72,21 @@ def compiled(text: str, *facts: str, emit: Callable[[str], str] | None = None) -
     return code
 
 
+def code_key(text: str, *facts: str) -> str:
+    """Returns the name under which `compiled` keeps the object code of a text."""
+    return key(text, machine.fingerprint(), smelt_fingerprint(), *facts)
+
+
 @functools.cache
-def smelt_fingerprint(package: Path = PACKAGE) -> str:
-    """Returns what of Smelt machine code depends on besides the text: its version, and a hash of
-    the source in ROOMS.
+def smelt_fingerprint(package: Path = PACKAGE, rooms: tuple[str, ...] = ROOMS) -> str:
+    """Returns what of Smelt a result depends on: its version, and a hash of the source in some
+    rooms. What makes machine code of a text lies in ROOMS.
+
+    The source itself is read, which takes milliseconds: its sizes and times would not do, since
+    installers and checkouts set these as they like.
     """
     digest = hashlib.sha256()
-    for room in ROOMS:
+    for room in rooms:
         path = package / room
         for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             source = module.read_bytes()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smelt.compiler.codegen import kernel as llvm
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build
 from smelt.dtypes import (
     ALL,
     DType,
@@ -324,7 +324,7 @@ def test_matmul_tile(shape: tuple[int, int, int]) -> None:
 
 def test_matmul_tile_lives_in_registers() -> None:
     """The tile of 8 x 32 is 16 vectors: its innermost loop must not touch the stack."""
-    text = native.assembly(step_of(matmul(64, 64, 64)))
+    text = build.assembly(step_of(matmul(64, 64, 64)))
     if "zmm" not in text:
         pytest.skip("this CPU has no 512-bit vectors")
     products = [line for line in text.splitlines() if "vfmadd" in line]

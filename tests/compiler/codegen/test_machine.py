@@ -15,7 +15,7 @@ from smelt.compiler.codegen import kernel as llvm
 from smelt.compiler.codegen import machine
 from smelt.compiler.codegen.machine import LEVELS
 from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build
 from smelt.dtypes import float32
 from smelt.errors import CompileError
 from smelt.ir.loops import Binary, Constant, Fma
@@ -121,14 +121,14 @@ def test_vectors_are_vector_instructions() -> None:
         def apply(x, op=op):
             return Binary(op, x, Constant(3.0, float32))
 
-        text = native.assembly(step_of(elementwise(op, float32, [float32], 64, 8, apply)))
+        text = build.assembly(step_of(elementwise(op, float32, [float32], 64, 8, apply)))
         assert any(instruction in line and "ymm" in line for line in text.splitlines())
     separate = elementwise(
         "apart", float32, size, 64, 8, lambda x, y: Binary("add", Binary("mul", x, y), y)
     )
-    assert "vfm" not in native.assembly(step_of(separate))
+    assert "vfm" not in build.assembly(step_of(separate))
     together = elementwise("fma", float32, size, 64, 8, lambda x, y: Fma(x, y, y))
-    assert "vfm" in native.assembly(step_of(together))
+    assert "vfm" in build.assembly(step_of(together))
 
 
 def test_other_targets_compile() -> None:

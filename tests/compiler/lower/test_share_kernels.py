@@ -9,7 +9,7 @@ import pytest
 
 import smelt
 from smelt import nn
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build
 from smelt.errors import CompileError
 from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import Buffer, Kernel, Load, Loop, Store, constant, index_variable
@@ -113,7 +113,7 @@ def test_steps_of_a_decoder_share_their_kernels() -> None:
 def test_the_code_of_a_step_of_a_loop_is_its_calls() -> None:
     """So LLVM's work grows by lines that move addresses, not by kernels."""
     lines = {
-        n: native.text(case_of(batch_first, n).stages.program).count("\n") for n in (40, 80, 160)
+        n: build.text(case_of(batch_first, n).stages.program).count("\n") for n in (40, 80, 160)
     }
     assert lines[160] - lines[80] <= 80 * 80
 
@@ -187,6 +187,6 @@ def test_the_interpreter_wants_what_exists_and_no_more() -> None:
 
 
 def test_llvm_is_promised_what_exists() -> None:
-    text = native.text(case_of(batch_first, 7).stages.program)
+    text = build.text(case_of(batch_first, 7).stages.program)
     existing = (3 * 7 * 5 - 6 * 5) * 8  # six of seven steps may lie before the place that is read
     assert f"dereferenceable({existing})" in text

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from smelt.compiler.codegen import machine
-from smelt.compiler.runtime import native
+from smelt.compiler.runtime import build, native
 from smelt.dtypes import float32
 from smelt.ir.program import Program
 from tests.compiler.handmade import Bound, elementwise, matmul, step_of
@@ -27,12 +27,12 @@ def resident() -> int:
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads Linux's /proc")
 def test_dropped_code_is_freed() -> None:
     """500 programs are linked and dropped, and 60 compiled: memory stays where it was."""
-    code = machine.compile_object(native.text(step_of(matmul(64, 64, 64))))
-    small = native.text(step_of(matmul(8, 32, 4)))
+    code = machine.compile_object(build.text(step_of(matmul(64, 64, 64))))
+    small = build.text(step_of(matmul(8, 32, 4)))
 
     def cycle(links: int, compilations: int) -> None:
         for _ in range(links):
-            native.Native(step_of(matmul(8, 32, 4)), code)
+            native.Native(code, is_parallel=False)
         for _ in range(compilations):
             machine.compile_object(small)
         gc.collect()
@@ -65,9 +65,9 @@ def test_an_empty_program_runs() -> None:
 
 def test_process_ends_cleanly_while_native_code_is_held() -> None:
     program = (
-        "from smelt.compiler.runtime import native\n"
+        "from smelt.compiler.runtime import build\n"
         "from smelt.ir.program import Program\n"
-        "keep = native.build(Program('empty', (), 0, ()))\n"
+        "keep = build.build(Program('empty', (), 0, ()))\n"
         "cycle = [keep]; cycle.append(cycle)\n"
         "print('done')\n"
     )
