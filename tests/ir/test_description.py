@@ -142,7 +142,9 @@ def test_attributes_differ_by_type_and_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [object(), len, np.array([None]), {1}, 1j, type, X, (1, (object(),))], ids=repr
+    "value",
+    [object(), len, np.array([None]), {1}, 1j, type, X, (1, (object(),))],
+    ids=["object", "function", "objects", "set", "complex", "class", "tensor", "nested"],
 )
 def test_what_cannot_be_described_exactly_has_none(value: Any) -> None:
     assert describe(_with(value)) is None
