@@ -174,7 +174,10 @@ def _split(flat: Tensor, likes: list[Tensor]) -> list[Tensor]:
 
 
 class RecordingEngine(NestedEngine):
-    """The engine of the first run: the outer one, with a record of every state that changes."""
+    """The engine of the first run: the outer one, with a record of every state that changes.
+
+    A loop around learns what not to keep for its gradient.
+    """
 
     def __init__(self, outer: Engine, changes: Changes) -> None:
         super().__init__(outer)
@@ -183,8 +186,10 @@ class RecordingEngine(NestedEngine):
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type
     ) -> Data:
-        """As the outer engine."""
-        return self.outer.evaluate(op, operands, attributes, kind)
+        """As the outer engine, which is told that the result will be computed again."""
+        data = self.outer.evaluate(op, operands, attributes, kind)
+        self.outer.note_computed_again(data)
+        return data
 
     def literal(self, array: np.ndarray, dtype: DType) -> Data:
         """As the outer engine."""

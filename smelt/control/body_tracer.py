@@ -104,6 +104,7 @@ class BodyTracer(GraphBuilder, NestedEngine):
         self.outer = outer
         self.captured: dict[int, tuple[Tensor, Node]] = {}
         self.conditions: list[Condition] = []
+        self.computed_again: set[Node] = set()  # for the gradient, as `checkpoint` asked
         self._cuts = context.grad_enabled  # else nothing is differentiated anyway
         self._changed: dict[int, Node] = {}
 
@@ -145,6 +146,11 @@ class BodyTracer(GraphBuilder, NestedEngine):
         if id(tensor) in self._changed:
             raise TraceError(_CHANGED_HERE.format(what, tensor.shape))
         self.outer.note_value(tensor, what)
+
+    def note_computed_again(self, data: Data) -> None:
+        """Notes the node."""
+        assert isinstance(data, Node)
+        self.computed_again.add(data)
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
         """Refuses a `.grad` that would be left outside, since it has a value per iteration."""

@@ -2,8 +2,9 @@
 
 A body is a small step: what it carries from iteration to iteration are its states, its slices of
 the inputs and what it captures from outside are its arguments. Besides its outputs a scan gives,
-for each iteration, its residuals: the carry before it and what is expensive to compute again. The
-derivatives, which are scans too, start from these. What nobody asks for is dropped by `simplify`.
+for each iteration, its residuals: the carry before it and what is expensive to compute again, but
+nothing within `checkpoint`. The derivatives, which are scans too, start from these. What nobody
+asks for is dropped by `simplify`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def make_scan(body: LoopBody, direction: Direction, examples: Shape = ()) -> Ten
     roots = [*(carry.after for carry in body.carried), *body.outputs]
     read = set(topological(roots))
     scanned = [x for x in body.scanned if x.node in read]  # the others nobody makes
-    residuals = [*before, *_expensive(roots, {*before, *(x.node for x in scanned)})]
+    moving = {*before, *(x.node for x in scanned)}
+    kept = [x for x in _expensive(roots, moving) if x not in body.tracer.computed_again]
+    residuals = [*before, *kept]
     graph, given = body_graph(replace(body, scanned=scanned), residuals)
     initial = [carry.initial for carry in body.carried]
     operands = (*initial, *(x.rows for x in scanned), *given)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from smelt.dtypes import DType, as_dtype, float32, float64
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.functional.attention_blocks import Operands, blocks_of
 from smelt.functional.layers import dropout
 from smelt.ops.iota import iota
+from smelt.ops.movement import broadcast_shapes
 from smelt.tensor import Tensor
 from smelt.tensor.activations import softmax
 from smelt.tensor.apply import as_tensor
@@ -52,14 +55,28 @@ def scaled_dot_product_attention(
     Raises:
         ShapeError: the three do not fit together, or the mask does not fit (..., L, S).
         DTypeError: the mask is of integers.
+
+    Where there are many scores they are made for some heads and queries after another, and again
+    for the gradient, so that they never leave the cache (as in Dao et al., "FlashAttention", 2022).
     """
     if min(key.ndim, value.ndim) < 2 or key.shape[-2] != value.shape[-2]:
         raise ShapeError(
             f"attention: key {key.shape} and value {value.shape} need one place (axis -2) for "
             "each other"
         )
-    weights = attention_weights(query, key, attn_mask, is_causal, scale)
-    return dropout(weights, dropout_p, training=dropout_p > 0) @ value
+    _check_fit(query, key)
+
+    def attended(operands: Operands, first: Any) -> Tensor:
+        query, key, value, mask = operands
+        weights = _weights(query, key, mask, is_causal, scale, first)
+        return dropout(weights, dropout_p, training=dropout_p > 0) @ value
+
+    mask = None if attn_mask is None else as_tensor(attn_mask)
+    if mask is not None:
+        _check_mask(mask, query, key)
+    operands = Operands(query, key, value, mask)
+    blocks = blocks_of(query, key, value)
+    return attended(operands, 0) if blocks is None else blocks.attended(attended, operands)
 
 
 def attention_weights(
@@ -81,29 +98,50 @@ def attention_weights(
     Returns:
         (..., L, S); rows sum to 1, or are zeros where a query may see nothing.
     """
-    if query.ndim < 2 or key.ndim < 2 or query.shape[-1] != key.shape[-1]:
-        raise ShapeError(
-            f"attention: query {query.shape} and key {key.shape} need the same last extent"
-        )
+    _check_fit(query, key)
+    mask = None if attn_mask is None else as_tensor(attn_mask)
+    if mask is not None:
+        _check_mask(mask, query, key)
+    return _weights(query, key, mask, is_causal, scale, 0)
+
+
+def _weights(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    scale: float | None,
+    first: Tensor | int,
+) -> Tensor:
+    """Returns the weights of queries of which the first one is at a place."""
     factor = 1 / math.sqrt(max(1, query.shape[-1])) if scale is None else scale
     scores = query @ key.mT * factor
     if is_causal:
         shape = scores.shape[-2:]
-        scores = where(iota(shape=shape, axis=0) >= iota(shape=shape, axis=1), scores, -math.inf)
-    if attn_mask is None:
+        seen = iota(shape=shape, axis=0) + first >= iota(shape=shape, axis=1)
+        scores = where(seen, scores, -math.inf)
+    if mask is None:
         return softmax(scores, -1)
-    return _softmax_of_some(_masked(scores, as_tensor(attn_mask)))
+    if mask.dtype.kind == "bool":
+        return _softmax_of_some(where(mask, scores, -math.inf))
+    return _softmax_of_some(scores + mask.to(scores.dtype))
 
 
-def _masked(scores: Tensor, mask: Tensor) -> Tensor:
+def _check_fit(query: Tensor, key: Tensor) -> None:
+    if query.ndim < 2 or key.ndim < 2 or query.shape[-1] != key.shape[-1]:
+        raise ShapeError(
+            f"attention: query {query.shape} and key {key.shape} need the same last extent"
+        )
+
+
+def _check_mask(mask: Tensor, query: Tensor, key: Tensor) -> None:
     if mask.dtype.kind == "int":
         raise DTypeError(f"attention: a mask is bool or float, got {mask.dtype.name}; use .bool()")
-    extents = zip(reversed(mask.shape), reversed(scores.shape), strict=False)
-    if mask.ndim > scores.ndim or any(own not in (1, extent) for own, extent in extents):
-        raise ShapeError(f"attention: a mask {mask.shape} does not fit scores of {scores.shape}")
-    if mask.dtype.kind == "bool":
-        return where(mask, scores, -math.inf)
-    return scores + mask.to(scores.dtype)
+    batch = broadcast_shapes("attention", query.shape[:-2], key.shape[:-2])
+    scores = (*batch, query.shape[-2], key.shape[-2])
+    extents = zip(reversed(mask.shape), reversed(scores), strict=False)
+    if mask.ndim > len(scores) or any(own not in (1, extent) for own, extent in extents):
+        raise ShapeError(f"attention: a mask {mask.shape} does not fit scores of {scores}")
 
 
 def _softmax_of_some(scores: Tensor) -> Tensor:

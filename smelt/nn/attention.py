@@ -148,15 +148,21 @@ class MultiheadAttention(Module):
             mask = _combined(mask, _causal_mask(*shape[2:]) if is_causal else None)
             k, v, mask = self._with_added_places(k, v, mask)
             is_causal = False  # the mask says it
+        if not need_weights:
+            dropped = self.dropout if self.training else 0.0
+            heads = F.scaled_dot_product_attention(q, k, v, mask, dropped, is_causal)
+            return self._output(heads, query.shape), None
         weights = F.attention_weights(q, k, mask, is_causal)  # (B, h, L, S)
         weights = F.dropout(weights, self.dropout, self.training)
-        output = self.out_proj((weights @ v).transpose(1, 2).flatten(2))  # (B, L, E)
-        output = output if self.batch_first else output.transpose(0, 1)
-        output = output.reshape(query.shape)
-        if not need_weights:
-            return output, None
+        output = self._output(weights @ v, query.shape)
         weights = weights.mean(1) if average_attn_weights else weights
         return output, weights if query.ndim == 3 else weights.squeeze(0)
+
+    def _output(self, heads: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Returns the output of attended values (B, h, L, d), in the shape of the query."""
+        output = self.out_proj(heads.transpose(1, 2).flatten(2))  # (B, L, E)
+        output = output if self.batch_first else output.transpose(0, 1)
+        return output.reshape(shape)
 
     def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         packed = self.in_proj_weight

@@ -56,8 +56,8 @@ class Rprop(Optimizer):
     ) -> None:
         (shrinking, growing), (shortest, longest) = group["etas"], group["step_sizes"]
         before, size = state["prev"], state["step_size"]
-        turned = g * before < 0
-        changed = where(turned, size * shrinking, where(g * before > 0, size * growing, size))
+        flipped = g * before < 0
+        changed = where(flipped, size * shrinking, where(g * before > 0, size * growing, size))
         size.copy_(clamp(changed, shortest, longest))
-        before.copy_(where(turned, 0.0, g))
+        before.copy_(where(flipped, 0.0, g))
         x.copy_(x - sign(before) * size)

@@ -97,6 +97,9 @@ class Engine:
     def note_gradient_read(self, tensor: Tensor) -> None:
         """Is told that the `.grad` of a tensor is read."""
 
+    def note_computed_again(self, data: Data) -> None:
+        """Is told that something is computed again for its gradient, rather than kept."""
+
     def note_delivered(self, tensors: Sequence[Tensor], what: str) -> None:
         """Is told what a step returns, or what is about to be differentiated backward."""
 
@@ -140,6 +143,10 @@ class NestedEngine(Engine):
     def note_gradient_read(self, tensor: Tensor) -> None:
         """Tells the outer engine."""
         self.outer.note_gradient_read(tensor)
+
+    def note_computed_again(self, data: Data) -> None:
+        """Tells the outer engine."""
+        self.outer.note_computed_again(data)
 
     def note_module(self, module: Any) -> None:
         """Tells the outer engine."""

@@ -368,3 +368,16 @@ def test_gradients_taken_inside_of_a_body_are_differentiated(run: Run) -> None:
     start = smelt.ones(3, dtype=smelt.float64)
     got, wanted = run(smelt.grad(last))(start), smelt.grad(by_hand)(start)
     np.testing.assert_allclose(got.numpy(), wanted.numpy(), 1e-12)
+
+
+def test_a_loop_keeps_nothing_of_what_is_computed_again() -> None:
+    def peak(wrap: Callable[..., Any]) -> int:
+        body = wrap(lambda c, x: smelt.tanh(x @ smelt.ones(64, 512)).sum() + c)
+        loss = lambda x: smelt.scan(lambda c, x: (body(c, x), None), smelt.zeros(()), x)[0]  # noqa: E731
+        step = smelt.compile(smelt.grad(loss))
+        step(smelt.zeros(50, 8, 64))
+        return step.memory().arena
+
+    kept = 50 * 8 * 512 * 4
+    again = lambda body: lambda *given: smelt.checkpoint(body, *given)  # noqa: E731
+    assert peak(again) < kept / 2 < kept < peak(lambda body: body)

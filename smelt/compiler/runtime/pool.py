@@ -15,8 +15,9 @@ An owned pool (another thread's step, or no workers at all) makes the caller do 
 A machine with more to do than it has cores takes a core away from a worker in the middle of a
 chunk, and everybody waits for milliseconds until it is given back. So a job that waits at its end
 for longer than it has worked, and for PATIENCE at least, keeps a worker out of the jobs to come:
-that one sleeps. It is let in again after some jobs, of which there are twice as many each time,
-up to LONGEST_TERM. Which thread does a chunk changes no result.
+that one sleeps for SHARE times as long as it was waited for, so that waiting takes no more than
+that part of the time, and twice as long each time, up to LONGEST. When nothing of that kind has
+happened for a while, that is forgotten. Which thread does a chunk changes no result.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ EXPORTS = (
     "smelt_spin",
 )
 PATIENCE = 200_000  # nanoseconds
-SHORTEST_TERM, LONGEST_TERM = 64, 4096  # jobs for which a worker is kept out
+SHARE, LONGEST = 16, 1_000_000_000  # how long a worker is kept out: times the wait, nanoseconds
 _PAUSE = {
     "x86_64": "call void @llvm.x86.sse2.pause()",
     "aarch64": "call void @llvm.aarch64.hint(i32 1)",
@@ -54,9 +55,9 @@ _STATE = """
 @job = internal global {ptr, ptr, i64, i64} zeroinitializer, align 64
 @workers = internal global i64 0, align 64
 @allowed = internal global i64 0, align 64     ; workers that may join, the first ones
-@jobs_left = internal global i64 0             ; before one more is let in
-@term = internal global i64 0                  ; how many these were at the last time
-@undisturbed = internal global i64 0           ; jobs that all workers ended in time, in a row
+@let_in_at = internal global i64 0             ; when one more worker is let in, 0 if all are
+@term = internal global i64 0                  ; how long one was kept out the last time
+@forgotten_at = internal global i64 0          ; when that is forgotten
 @spin_budget = internal global i64 0           ; spins before a worker parks
 @mutex = internal global [16 x i64] zeroinitializer, align 64
 @condition = internal global [16 x i64] zeroinitializer, align 64  ; there is a job
@@ -97,7 +98,8 @@ serial:
   call void %function(ptr %pointers, i64 0, i64 %iterations)
   ret void
 own:
-  call void @admit()
+  %start = call i64 @now()
+  call void @admit(i64 %start)
   %helpers = load atomic i64, ptr @allowed monotonic, align 8
   %nobody_may = icmp sle i64 %helpers, 0
   br i1 %nobody_may, label %by_itself, label %publish
@@ -105,7 +107,6 @@ by_itself:
   call void %function(ptr %pointers, i64 0, i64 %iterations)
   br label %leave
 publish:
-  %start = call i64 @now()
   %more = add i64 %iterations, 31
   %chunk = sdiv i64 %more, 32
   store ptr %function, ptr @job
@@ -129,7 +130,7 @@ take:
 wait:
   %turn = phi i64 [0, %take], [%following, %again]
   %since = phi i64 [0, %take], [%then, %again]  ; when it was seen that the wait is long
-  %was_late = phi i1 [false, %take], [%is_late, %again]
+  %longest = phi i64 [0, %take], [%lost, %again]  ; what is waited beyond patience
   %inside = load atomic i64, ptr @inside seq_cst, align 8
   %done = icmp eq i64 %inside, 0
   br i1 %done, label %finish, label %still
@@ -149,53 +150,58 @@ yield:
   %waited = sub i64 %present, %noted
   %patience = add i64 %worked, PATIENCE
   %exceeds = icmp sgt i64 %waited, %patience
-  %now_late = or i1 %was_late, %exceeds
+  %counted = select i1 %exceeds, i64 %waited, i64 0
   br label %again
 again:
   %then = phi i64 [%since, %still], [%noted, %yield]
-  %is_late = phi i1 [%was_late, %still], [%now_late, %yield]
+  %lost = phi i64 [%longest, %still], [%counted, %yield]
   br label %wait
 finish:
-  br i1 %was_late, label %disturbed, label %in_time
+  %in_time = icmp eq i64 %longest, 0
+  br i1 %in_time, label %leave, label %disturbed
 disturbed:
-  call void @keep_out()
-  br label %leave
-in_time:
-  %last_term = load i64, ptr @term
-  %forgotten = icmp eq i64 %last_term, 0
-  br i1 %forgotten, label %leave, label %count
-count:
-  call void @forgive()
+  call void @keep_out(i64 %longest)
   br label %leave
 leave:
   store atomic i64 0, ptr @owned release, align 8
   ret void
 }
 
-; the owner alone calls these three, between jobs
-define internal void @keep_out() noinline nounwind {
+; the owner alone calls these two, between jobs
+define internal void @keep_out(i64 %waited) noinline nounwind {
   %allowed = load atomic i64, ptr @allowed monotonic, align 8
   %fewer = sub i64 %allowed, 1
   store atomic i64 %fewer, ptr @allowed seq_cst, align 8
   %before = load i64, ptr @term
   %twice = mul i64 %before, 2
-  %longer = call i64 @llvm.smax.i64(i64 %twice, i64 SHORTEST)
+  %least = mul i64 %waited, SHARE
+  %longer = call i64 @llvm.smax.i64(i64 %twice, i64 %least)
   %term = call i64 @llvm.smin.i64(i64 %longer, i64 LONGEST)
+  %present = call i64 @now()
+  %until = add i64 %present, %term
   store i64 %term, ptr @term
-  store i64 %term, ptr @jobs_left
-  store i64 0, ptr @undisturbed
+  store i64 %until, ptr @let_in_at
   ret void
 }
 
-define internal void @admit() nounwind {
+define internal void @admit(i64 %present) nounwind {
 entry:
-  %left = load i64, ptr @jobs_left
-  %all_in = icmp eq i64 %left, 0
-  br i1 %all_in, label %end, label %count
-count:
-  %fewer = sub i64 %left, 1
-  store i64 %fewer, ptr @jobs_left
-  %over = icmp eq i64 %fewer, 0
+  %term = load i64, ptr @term
+  %nothing = icmp eq i64 %term, 0
+  br i1 %nothing, label %end, label %recent
+recent:
+  %until = load i64, ptr @let_in_at
+  %all_in = icmp eq i64 %until, 0
+  br i1 %all_in, label %undisturbed, label %some_out
+undisturbed:
+  %forgotten_at = load i64, ptr @forgotten_at
+  %long_ago = icmp sge i64 %present, %forgotten_at
+  br i1 %long_ago, label %forget, label %end
+forget:
+  store i64 0, ptr @term
+  ret void
+some_out:
+  %over = icmp sge i64 %present, %until
   br i1 %over, label %admitted, label %end
 admitted:
   %locked = call i32 @pthread_mutex_lock(ptr @mutex)
@@ -205,26 +211,13 @@ admitted:
   %woken = call i32 @pthread_cond_broadcast(ptr @let_in)
   %unlocked = call i32 @pthread_mutex_unlock(ptr @mutex)
   %workers = load atomic i64, ptr @workers monotonic, align 8
-  %some_out = icmp slt i64 %more, %workers
-  %term = load i64, ptr @term
-  %again = select i1 %some_out, i64 %term, i64 0
-  store i64 %again, ptr @jobs_left
-  br label %end
-end:
-  ret void
-}
-
-define internal void @forgive() nounwind {
-entry:
-  %before = load i64, ptr @undisturbed
-  %jobs = add i64 %before, 1
-  store i64 %jobs, ptr @undisturbed
-  %term = load i64, ptr @term
-  %enough = mul i64 %term, 8
-  %many = icmp sgt i64 %jobs, %enough
-  br i1 %many, label %forget, label %end
-forget:
-  store i64 0, ptr @term
+  %others_out = icmp slt i64 %more, %workers
+  %later = add i64 %present, %term
+  %next = select i1 %others_out, i64 %later, i64 0
+  store i64 %next, ptr @let_in_at
+  %eight = mul i64 %term, 8
+  %until_then = add i64 %present, %eight
+  store i64 %until_then, ptr @forgotten_at
   br label %end
 end:
   ret void
@@ -372,7 +365,7 @@ define void @smelt_prepare(i64 %spins) nounwind {
   %condition = call i32 @pthread_cond_init(ptr @condition, ptr null)
   %let_in = call i32 @pthread_cond_init(ptr @let_in, ptr null)
   store i64 0, ptr @allowed
-  store i64 0, ptr @jobs_left
+  store i64 0, ptr @let_in_at
   store i64 0, ptr @term
   store i64 0, ptr @joinable
   store i64 0, ptr @inside
@@ -386,7 +379,7 @@ define void @smelt_prepare(i64 %spins) nounwind {
 
 define void @smelt_start(i64 %count) nounwind {
   store atomic i64 0, ptr @stopped seq_cst, align 8
-  store i64 0, ptr @jobs_left
+  store i64 0, ptr @let_in_at
   store atomic i64 %count, ptr @allowed seq_cst, align 8
   store atomic i64 %count, ptr @workers seq_cst, align 8
   ret void
@@ -422,8 +415,7 @@ end:
 def pool_text(triple: str) -> str:
     """Returns the pool's LLVM module for a CPU; where it has no pause instruction, none is used."""
     numbers = {
-        "CLOCK": time.CLOCK_MONOTONIC, "PATIENCE": PATIENCE, "SHORTEST": SHORTEST_TERM,
-        "LONGEST": LONGEST_TERM,
+        "CLOCK": time.CLOCK_MONOTONIC, "PATIENCE": PATIENCE, "SHARE": SHARE, "LONGEST": LONGEST,
     }  # fmt: skip
     text = _STATE + _CALLER + _WORKER
     for name, number in numbers.items():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from smelt.compiler.runtime import threads as runtime
-from smelt.compiler.runtime.pool import SHORTEST_TERM
+from smelt.compiler.runtime.pool import LONGEST, SHARE
 from smelt.dtypes import float32
 from smelt.errors import ArgumentError
 from smelt.ir.loops import Constant, Expression, Fma, Unary
@@ -148,10 +148,11 @@ def test_a_worker_that_was_held_up_is_kept_out_for_a_while() -> None:
         return any(helpers_of_a_job() == count for _ in range(1000))
 
     assert reached(2)
-    delay = 0.3  # both are late: one is kept out, then the other
+    delay = 0.1  # both are late: one is kept out, then the other, for LONGEST
+    assert SHARE * 0.05e9 > LONGEST / 2
     assert reached(0)
     delay = 0.0
-    assert [helpers_of_a_job() for _ in range(SHORTEST_TERM - 1)] == [0] * (SHORTEST_TERM - 1)
+    assert [helpers_of_a_job() for _ in range(5)] == [0] * 5
     assert reached(1)
     assert reached(2)
 
