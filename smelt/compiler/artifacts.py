@@ -109,6 +109,7 @@ class Stages:
 
     traced: Graph
     simplified: Graph
+    packed: Graph
     fused: Fused
     planned: Planned
     lowered: Program

@@ -17,6 +17,7 @@ from smelt.compiler.codegen.machine import host_cpu
 from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.fusion import fuse
 from smelt.compiler.graph.memory_plan import Planned, plan
+from smelt.compiler.graph.pack_panels import pack_panels
 from smelt.compiler.graph.simplify import simplify
 from smelt.compiler.loops.optimize import optimize
 from smelt.compiler.lower.lower import lower
@@ -49,6 +50,11 @@ def _simplify(graph: Graph, options: Options) -> Graph:
     return simplify(graph)
 
 
+def _pack(graph: Graph, options: Options) -> Graph:
+    """A graph -> one whose loops multiply by panels that are packed before them."""
+    return pack_panels(graph)
+
+
 def _fuse(graph: Graph, options: Options) -> Any:
     """A graph -> groups of nodes that share a loop, in the order in which they run."""
     return fuse(graph)
@@ -76,6 +82,7 @@ def _optimize(program: Program, options: Options) -> Program:
 
 PIPELINE = (
     Pass("simplify", "simplified", _simplify),
+    Pass("pack", "packed", _pack),
     Pass("fuse", "fused", _fuse),
     Pass("plan", "planned", _plan),
     Pass("lower", "lowered", _lower),

@@ -54,7 +54,7 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
     texts = {
         "summary": lambda: summary(name, version, versions),
         "traced": lambda: graph_text(stages.traced),
-        "graph": lambda: graph_text(stages.simplified),
+        "graph": lambda: graph_text(stages.packed),
         "groups": lambda: groups_text(stages),
         "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.lowered.kernels)]),
         "plans": lambda: plans_text(stages, host_cpu()),
@@ -89,7 +89,7 @@ def summary(name: str, version: Executable, versions: int) -> str:
 
 def _opening(name: str, version: Executable, which: str) -> str:
     stages, memory, times = version.stages, version.memory(), version.times
-    graph = stages.simplified
+    graph = stages.packed
     shapes = ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in graph.arguments) or "none"
     updated = len(graph.updates)
     values = sum(slot.kind == "arena" for slot in stages.program.slots)

@@ -35,7 +35,7 @@ def groups_text(fused: Fused) -> str:
 def texts(case: Case) -> str:
     """Returns graph, groups and kernels of a case, without the lines of this file."""
     stages = case.stages
-    graph = re.sub(r"  # .*", "", graph_text(stages.simplified))
+    graph = re.sub(r"  # .*", "", graph_text(stages.packed))
     return "\n\n".join([graph, groups_text(stages.fused), program_text(stages.lowered)])
 
 
@@ -201,7 +201,7 @@ def test_the_first_group_that_fits_is_found(name: str, monkeypatch: pytest.Monke
     case = Case(lambda states, given: flatten(function(given[0]))[0], [], [random(*shape)])
     found = groups_text(case.stages.fused)
     monkeypatch.setattr(fusion, "_compatible_group", of_all_groups)
-    assert groups_text(fusion.fuse(case.stages.simplified)) == found
+    assert groups_text(fusion.fuse(case.stages.packed)) == found
 
 
 def test_groups_are_searched_in_proportion_to_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ def test_groups_are_searched_in_proportion_to_nodes(monkeypatch: pytest.MonkeyPa
     def looks(steps: int) -> int:
         nonlocal looked_at
         looked_at = 0
-        fusion.fuse(case_of(smelt.grad(many_steps), random(steps, 8, 30)).stages.simplified)
+        fusion.fuse(case_of(smelt.grad(many_steps), random(steps, 8, 30)).stages.packed)
         return looked_at
 
     monkeypatch.setattr(fusion, "_shared_loops", counted)
