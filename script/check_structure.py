@@ -33,6 +33,7 @@ FLOORS = (  # the ground floor first
         "version",
         "starting",
         "atomic",
+        "memory",
         "deprecated",
         "short_traceback",
         "json_text",

@@ -15,6 +15,7 @@ import numpy as np
 from smelt import dtypes
 from smelt.dtypes import DType, as_dtype
 from smelt.errors import ArgumentError, DTypeError, ShapeError
+from smelt.memory import aligned_copy
 from smelt.ops.iota import iota
 from smelt.tensor import Tensor, dlpack
 from smelt.tensor.apply import as_tensor as tensor_from
@@ -52,10 +53,10 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     if isinstance(data, Tensor):
         source = data.detach() if kind is None else data.detach().to(kind)
         # a copy of a traced tensor is that tensor: it is a value, not memory
-        result = source if source.is_traced else Tensor(source.stored.copy(), source.dtype)
+        result = source if source.is_traced else Tensor(aligned_copy(source.stored), source.dtype)
     elif isinstance(data, np.ndarray) and isinstance(current_engine(), Eager):
         array, dtype = literal_array(data, kind)
-        result = Tensor(np.array(array, order="C"), dtype)
+        result = Tensor(aligned_copy(array), dtype)
     else:
         result = tensor_from(_stacked(data), kind)
     return result.requires_grad_() if requires_grad else result

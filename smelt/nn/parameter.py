@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from smelt import guards
 from smelt.errors import ArgumentTypeError, DTypeError, TraceError
+from smelt.memory import aligned_copy
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import checked, described
 from smelt.tracing.engine import current_engine
@@ -45,7 +44,7 @@ class Parameter(Tensor):
             raise DTypeError(
                 f"a Parameter holds floats, got {tensor.dtype.name}; use register_buffer"
             )
-        super().__init__(np.array(tensor.stored, order="C"), tensor.dtype, requires_grad)
+        super().__init__(aligned_copy(tensor.stored), tensor.dtype, requires_grad)
 
     @property
     def requires_grad(self) -> bool:
@@ -60,7 +59,7 @@ class Parameter(Tensor):
     def __copy__(self) -> Parameter:
         """A parameter of its own, since optimizers change parameters in place."""
         result = type(self).__new__(type(self))
-        Tensor.__init__(result, self.stored.copy(), self.dtype, self.requires_grad)
+        Tensor.__init__(result, aligned_copy(self.stored), self.dtype, self.requires_grad)
         result._grad = self.grad
         return result
 

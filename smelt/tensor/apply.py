@@ -17,6 +17,7 @@ from smelt import dtypes
 from smelt.dtypes import DType
 from smelt.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from smelt.location import called_function
+from smelt.memory import aligned_empty
 from smelt.ops import elementwise, movement, reduction
 from smelt.ops.op import Shape, is_whole_number, normal_axis
 from smelt.tensor.comparison import compared_exactly
@@ -261,5 +262,7 @@ def full(shape: Shape, value: bool | int | float, dtype: DType) -> Tensor:
     trace.
     """
     if isinstance(current_engine(), Eager):  # state made here is later changed in place
-        return tensor_of(np.full(shape, literal_array(value, dtype)[0]), dtype)
+        filled = aligned_empty(shape, dtype.storage)
+        filled[...] = literal_array(value, dtype)[0]
+        return tensor_of(filled, dtype)
     return repeated(value, shape, dtype)

@@ -17,7 +17,7 @@ LATENCY = 10  # sums that must be under way at once to keep the multiply-adders 
 WIDEST_TILE = 4  # vectors side by side
 WIDEST_ROW = 8  # the same when there is one row only: longer runs of memory
 UNROLLED_WORK = 96  # operations in one unrolled tile, about
-SIZE_COST = 0.04  # a tile of another size is more code to make
+SIZE_COST = 0.015  # a tile of another size is more code to make
 CLASSES = (8, 16, 32, 64, 128)  # of extents: shorter ones differ more in what suits them
 EVEN = 1 << 12  # an extent that every tile of a power of two divides
 PARALLEL_CYCLES = 20_000  # a kernel below runs on one thread: waking another takes as long
@@ -139,8 +139,10 @@ def _strip(rows: int, r: int, c: int) -> float:
 
 
 def _one(r: int, c: int) -> float:
-    """Time of one step of a tile: its multiply-adds, or their latency, or its loads."""
-    return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * (r + c)
+    """Time of one step of a tile: its multiply-adds, or their latency, or its loads, of which those
+    of vectors come from the second cache and are some bytes; numbers lie in the first one.
+    """
+    return max(r * c, LATENCY, 0.75 * (r + c)) + 0.15 * r + 0.45 * c
 
 
 def accumulators_of(rows: int, vectors: int, registers: int, sums: int, most: int) -> int:

@@ -18,13 +18,13 @@ from smelt.compiler.report.cost import count
 from smelt.compiler.report.decisions import groups_text, kernel_groups, plans_text
 from smelt.compiler.report.roofline import Peak, measured_peak
 from smelt.compiler.runtime import build
-from smelt.compiler.runtime.buffers import address, aligned_empty
 from smelt.compiler.runtime.native import Native
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node, graph_text
 from smelt.ir.program import Call, Program, Repeat, Slot, regions
 from smelt.ir.show import kernel_text, program_text
 from smelt.ir.symbolic import formula
+from smelt.memory import address, aligned_bytes
 
 if TYPE_CHECKING:
     from smelt.compiler.artifacts import Parameters, Stages, Times
@@ -184,7 +184,7 @@ class _Copies:
     def __init__(self, program: Program, constants: list[np.ndarray], numbers: _Numbers) -> None:
         self.program = program
         self.numbers = numbers
-        self.arena = aligned_empty(self.program.arena_bytes)
+        self.arena = aligned_bytes(self.program.arena_bytes)
         self.arena[:] = 0
         self.arrays = [self._array(constants, slot) for slot in self.program.slots]
         # the last is the address of parameters

@@ -6,23 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from smelt.memory import LINE, address, aligned_bytes, aligned_empty
+
 BLOCK = 4096  # bytes that small results are cut from; it lives as long as any of them
 SMALL = 256  # bytes up to which a result is cut from the block
-STEP = 64  # results begin on cache lines
 
 _ndarray = np.ndarray
-
-
-def address(array: np.ndarray) -> int:
-    """Returns where an array's first element lies."""
-    return int(array.__array_interface__["data"][0])
-
-
-def aligned_empty(nbytes: int) -> np.ndarray:
-    """Returns a block of at least one byte that begins on a cache line."""
-    block = np.empty(nbytes + STEP, np.uint8)
-    start = -address(block) % STEP
-    return block[start : start + max(1, nbytes)]
 
 
 def base_buffer(array: np.ndarray) -> Any:
@@ -46,12 +35,12 @@ class ResultBuffers:
     ) -> tuple[np.ndarray, int]:
         """Returns an uninitialized array and the address of its first element."""
         if not 0 < nbytes <= SMALL:
-            array = np.empty(shape, storage)
+            array = aligned_empty(shape, storage)
             return array, address(array)
         offset = self._used
         if offset + nbytes > BLOCK:
-            self._block = aligned_empty(BLOCK)
+            self._block = aligned_bytes(BLOCK)
             self._address = address(self._block)
             offset = 0
-        self._used = offset + (nbytes + STEP - 1 & -STEP)
+        self._used = offset + (nbytes + LINE - 1 & -LINE)
         return _ndarray(shape, storage, self._block, offset), self._address + offset

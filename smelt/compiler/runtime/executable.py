@@ -26,12 +26,13 @@ from smelt.compiler.artifacts import (
     Traced,
 )
 from smelt.compiler.runtime.batches import Batches
-from smelt.compiler.runtime.buffers import ResultBuffers, address, aligned_empty, base_buffer
+from smelt.compiler.runtime.buffers import ResultBuffers, base_buffer
 from smelt.compiler.runtime.state_lock import lock_of
 from smelt.dtypes import DType
 from smelt.errors import TraceError
 from smelt.ir.program import Slot
 from smelt.markup import table
+from smelt.memory import address, aligned_bytes, aligned_empty
 from smelt.tensor import Tensor
 
 
@@ -94,7 +95,7 @@ class Frame:
         self.advance = (ctypes.c_int64 * len(addresses))()
         self.control = (ctypes.c_int64 * 2)()
         self.status = np.zeros(max(1, len(executable.traced.graph.assertions)), np.int64)
-        self.arena = aligned_empty(executable.compiled.arena_bytes)
+        self.arena = aligned_bytes(executable.compiled.arena_bytes)
         self.buffers = ResultBuffers()
         self.table[executable.arena_position] = address(self.arena)
         for position, number in executable.checks:
@@ -342,7 +343,7 @@ class Executable:
 
     def outputs(self, steps: int) -> list[np.ndarray]:
         """Returns an uninitialized array for the results of `steps` steps, for each result."""
-        return [np.empty((steps, *result.shape), result.storage) for result in self.results]
+        return [aligned_empty((steps, *result.shape), result.storage) for result in self.results]
 
     def rebuild(self, arrays: list[np.ndarray]) -> Any:
         """Returns result arrays as the tree that the step returns."""

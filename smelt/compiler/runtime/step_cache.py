@@ -37,7 +37,8 @@ from smelt.settings import current, settings
 ROOMS = (
     "compiler/artifacts.py", "compiler/codegen", "compiler/cpu.py", "compiler/graph",
     "compiler/loops", "compiler/lower", "compiler/pipeline.py", "compiler/runtime/build.py",
-    "compiler/runtime/step_cache.py", "control", "dtypes.py", "ir", "ops", "tensor", "tracing",
+    "compiler/runtime/step_cache.py", "control", "dtypes.py", "ir", "memory.py", "ops", "tensor",
+    "tracing",
 )  # fmt: skip
 
 MOST = object_cache.LIMIT >> 4  # bytes of constants that are kept on disk for one step
