@@ -189,7 +189,7 @@ def _sigmoid_value(x: np.ndarray) -> np.ndarray:
 
 def _log10_value(x: np.ndarray) -> np.ndarray:
     # NumPy's in float32 says 2.0000002 for 100 where it uses AVX-512
-    return np.log10(x, dtype=np.float64).astype(np.float32) if x.dtype == np.float32 else np.log10(x)
+    return np.log10(x, dtype=np.float64).astype(x.dtype, copy=False)
 
 
 def _relu_value(x: np.ndarray) -> np.ndarray:
