@@ -16,6 +16,7 @@ from smelt.autodiff.reverse import clear_gradients
 from smelt.dtypes import DType, float64, int64
 from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
 from smelt.location import warn
+from smelt.memory import aligned_copy
 from smelt.ops.op import Shape
 from smelt.optim.checks import checked_setting
 from smelt.optim.given import groups_of, parameters_of
@@ -350,7 +351,7 @@ def _other_settings(own: Mapping[str, Any], given: Mapping[str, Tensor]) -> list
 
 def _full(shape: Shape, start: float, dtype: DType) -> Tensor:
     full = as_tensor(np.full(shape, start)).to(dtype)
-    return Tensor(np.array(full.stored), dtype)
+    return Tensor(aligned_copy(full.stored), dtype)
 
 
 def _scalar_of(value: Any, index: int, dtype: DType) -> Any:
