@@ -11,8 +11,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # tests that run side by side share the cores; those about threads ask for their own
     os.environ.setdefault("SMELT_THREADS", "1")
 
-# a runner in the background may have Ctrl-C ignored, and its children inherit that
+# a runner in the background may have these ignored, and its children inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -54,6 +54,7 @@ def test_trouble_in_a_worker_ends_the_training_soon(
     trouble: str, context: str | None, error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     before = set(threading.enumerate())
+    children = set(multiprocessing.active_children())  # of a test before, such as joblib's
     model = nn.Linear(2, 1)
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     loader = DataLoader(
@@ -65,7 +66,7 @@ def test_trouble_in_a_worker_ends_the_training_soon(
             model, F.mse_loss, optimizer, loader, epochs=3, progress=False, run=tmp_path / "run"
         )
     assert time.time() - float((tmp_path / "mark").read_text()) < SOON
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= children
     assert {one for one in threading.enumerate() if one.is_alive()} <= before
     steps = train.read_checkpoint(tmp_path / "run")["step"]
     assert steps == optimizer.param_groups[0]["step"].max().item() == BAD // 4  # all is kept
