@@ -72,29 +72,33 @@ def samples(
             {"missing": why} where it is left out.
         environment: more variables for all sides.
     """
-    processes = {name: _start(script, name, peers, threads, environment or {}) for name in names}
+    processes: dict[str, subprocess.Popen[str]] = {}
+    seen: Samples = {}
     try:
-        return _asked(processes, rounds, listen)
+        for name in names:  # one after another: what they tell of themselves is not disturbed
+            process = processes[name] = _start(script, name, peers, threads, environment or {})
+            if _is_ready(name, process, listen):
+                seen[name] = {}
+        for _ in range(rounds):
+            for name, times in seen.items():
+                for what, seconds in _answer(processes[name]).items():
+                    times.setdefault(what, []).append(seconds)
+        return seen
     finally:
         for process in processes.values():
             process.send_signal(signal.SIGCONT)
             process.communicate()  # it ends with its input
 
 
-def _asked(processes: dict[str, subprocess.Popen[str]], rounds: int, listen: Listen) -> Samples:
-    seen: Samples = {}
-    for name, process in processes.items():
-        assert process.stdout is not None
-        answer = json.loads(process.stdout.readline() or '{"missing": "it died"}')
-        listen(name, answer)
-        if "missing" not in answer:
-            seen[name] = {}
-            process.send_signal(signal.SIGSTOP)
-    for _ in range(rounds):
-        for name, times in seen.items():
-            for what, seconds in _answer(processes[name]).items():
-                times.setdefault(what, []).append(seconds)
-    return seen
+def _is_ready(name: str, process: subprocess.Popen[str], listen: Listen) -> bool:
+    """Waits for what a side has to tell, and lets it sleep; returns whether there is one."""
+    assert process.stdout is not None
+    answer = json.loads(process.stdout.readline() or '{"missing": "it died"}')
+    listen(name, answer)
+    if "missing" in answer:
+        return False
+    process.send_signal(signal.SIGSTOP)
+    return True
 
 
 def _answer(process: subprocess.Popen[str]) -> dict[str, float]:
