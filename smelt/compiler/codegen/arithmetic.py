@@ -23,7 +23,7 @@ from smelt.compiler.codegen.operands import (
     upper_bound,
 )
 from smelt.compiler.codegen.writer import Value, Writer, register_type, suffix
-from smelt.dtypes import DType, bool_, float32
+from smelt.dtypes import DType, bool_, float32, int64
 from smelt.errors import CompileError
 from smelt.ir.loops import COMPARE
 
@@ -70,6 +70,8 @@ def _divide(w: Writer, a: Value, b: Value, rounding: str) -> str:
 
 def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
     if a.upper_bound is not None and b.number is not None:
+        if a.lanes > 1 and a.dtype is int64 and a.upper_bound < 1 << 30 and b.number & b.number - 1:
+            return _divide_by_number(w, a, a.upper_bound, b.number, rounding)
         return w.let(f"{'urem' if rounding == 'mod' else 'udiv'} {a.typed}, {b.text}")
     quotient = w.let(f"sdiv {a.typed}, {b.text}")
     if rounding == "div":
@@ -86,6 +88,25 @@ def _divide_guarded(w: Writer, a: Value, b: Value, rounding: str) -> str:
         return emit_select(w, below, a._replace(text=shifted), a._replace(text=remainder))
     step = w.let(f"sext {mask_type(a)} {below} to {a.type}")
     return w.let(f"add {a.type} {quotient}, {step}")
+
+
+def _divide_by_number(w: Writer, a: Value, bound: int, divisor: int, rounding: str) -> str:
+    """Writes a division of small indices by a number that is no power of two, as a product: CPUs
+    divide no vectors, and LLVM goes lane by lane where lanes have 64 bits.
+
+    With a < 2^n, d < 2^l and m = ceil(2^(n + l) / d) the quotient is a * m >> (n + l) (Granlund and
+    Montgomery, "Division by invariant integers using multiplication", 1994).
+    """
+    shift = bound.bit_length() + divisor.bit_length()
+    factor = -(-(1 << shift) // divisor)
+    low = constant((1 << 32) - 1, a.dtype, a.lanes)
+    small = w.let(f"and {a.typed}, {low.text}")  # LLVM sees by it that one instruction will do
+    product = w.let(f"mul {a.type} {small}, {constant(factor, a.dtype, a.lanes).text}")
+    quotient = w.let(f"lshr {a.type} {product}, {constant(shift, a.dtype, a.lanes).text}")
+    if rounding != "mod":
+        return quotient
+    whole = w.let(f"mul {a.type} {quotient}, {constant(divisor, a.dtype, a.lanes).text}")
+    return w.let(f"sub {a.typed}, {whole}")
 
 
 _INTEGER: dict[str, Operation] = {
