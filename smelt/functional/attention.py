@@ -9,7 +9,7 @@ import numpy as np
 
 from smelt.dtypes import DType, as_dtype, float32, float64
 from smelt.errors import ArgumentError, DTypeError, ShapeError
-from smelt.functional.attention_blocks import Operands, blocks_of
+from smelt.functional.attention_blocks import Operands, in_blocks
 from smelt.functional.layers import dropout
 from smelt.ops.iota import iota
 from smelt.ops.movement import broadcast_shapes
@@ -74,9 +74,7 @@ def scaled_dot_product_attention(
     mask = None if attn_mask is None else as_tensor(attn_mask)
     if mask is not None:
         _check_mask(mask, query, key)
-    operands = Operands(query, key, value, mask)
-    blocks = blocks_of(query, key, value)
-    return attended(operands, 0) if blocks is None else blocks.attended(attended, operands)
+    return in_blocks(attended, Operands(query, key, value, mask), is_causal)
 
 
 def attention_weights(

@@ -12,7 +12,9 @@ For the gradient the rows are made again: between forward and backward nothing b
 output is kept. (Dao et al., "FlashAttention", 2022, whose blocks of keys are of no use here: a row
 of scores of any length that is common fits in the cache.)
 
-Both loops are `scan`, so gradients of any order, forward mode and `vmap` follow.
+Both loops are `scan`, so gradients of any order, forward mode and `vmap` follow. Where queries see
+what stands before them only, the first quarter of them is done with a quarter of the keys, the
+second with half of them, and so on: of the scores that nobody sees two thirds are not made.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from smelt.tensor.shaping import cat
 MANY = 1 << 20  # scores from which on they are made in blocks
 SCORES = 1 << 18  # of a block, about
 QUERIES = 16, 128  # rows of a block: at least, so that products are worth it, and at most
+PARTS = 4  # of the queries, each with the keys that it may see
 
 
 class Operands(NamedTuple):
@@ -47,6 +50,42 @@ class Operands(NamedTuple):
 Attend = Callable[[Operands, Any], Tensor]  # its second argument is the place of the first query
 
 
+def in_blocks(attend: Attend, operands: Operands, is_causal: bool) -> Tensor:
+    """Returns (..., L, v) of operands (..., L, d), (..., S, d), (..., S, v) and a mask: what
+    `attend` makes of them, in blocks where there are many scores.
+    """
+    if blocks_of(*operands[:3]) is None:
+        return attend(operands, 0)
+    if operands.mask is not None and operands.mask.ndim < 2:
+        mask = operands.mask.reshape((1,) * (2 - operands.mask.ndim) + operands.mask.shape)
+        operands = operands._replace(mask=mask)
+    length = operands.query.shape[-2]
+    ends = {length * n // PARTS for n in range(1, PARTS)} - {0} if is_causal else set()
+    made, first = [], 0
+    for end in sorted(ends | {length}):
+        part = _part(operands, first, end) if is_causal else operands
+        made.append(_attended(attend, part, first))
+        first = end
+    return cat(made, -2) if len(made) > 1 else made[0]
+
+
+def _part(operands: Operands, first: int, end: int) -> Operands:
+    """Returns some queries with the keys that stand before the last of them."""
+    query, key, value, mask = operands
+    seen = min(end, key.shape[-2])
+    if mask is not None:
+        rows = mask[..., first:end, :] if mask.shape[-2] > 1 else mask
+        mask = rows[..., :seen] if mask.shape[-1] > 1 else rows
+    return Operands(query[..., first:end, :], key[..., :seen, :], value[..., :seen, :], mask)
+
+
+def _attended(attend: Attend, operands: Operands, first: int) -> Tensor:
+    blocks = blocks_of(*operands[:3])
+    if blocks is None:
+        return attend(operands, first)
+    return blocks.attended(lambda part, place: attend(part, place + first), operands)
+
+
 @dataclass(frozen=True, slots=True)
 class Blocks:
     """How many heads and how many queries of each are attended to at a time."""
@@ -59,8 +98,6 @@ class Blocks:
         """Returns (..., L, v) of operands (..., L, d), (..., S, d), (..., S, v) and a mask."""
         query, key, value, mask = operands
         count = math.prod(self.batch)
-        if mask is not None and mask.ndim < 2:
-            mask = mask.reshape((1,) * (2 - mask.ndim) + mask.shape)
 
         def flat(x: Tensor) -> Tensor:
             rows = x.shape[-2:]

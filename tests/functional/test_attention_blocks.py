@@ -78,17 +78,21 @@ def test_values_and_gradients_are_those_of_all_scores(
     ],
     ids=["flat", "broadcast", "prime", "one"],
 )
+@pytest.mark.parametrize("is_causal", [False, True])
 def test_any_extents(
-    shapes: tuple[tuple[int, ...], ...], small_blocks: Callable[[bool], None]
+    shapes: tuple[tuple[int, ...], ...],
+    is_causal: bool,
+    small_blocks: Callable[[bool], None],
 ) -> None:
     given = operands(*shapes)
+
+    def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=is_causal)
+
     small_blocks(False)
-    expected = F.scaled_dot_product_attention(*given)
+    expected = attended(*given)
     small_blocks(True)
-    for found in (
-        F.scaled_dot_product_attention(*given),
-        smelt.compile(F.scaled_dot_product_attention)(*given),
-    ):
+    for found in (attended(*given), smelt.compile(attended)(*given)):
         assert found.shape == expected.shape
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
 
