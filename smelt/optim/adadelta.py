@@ -8,6 +8,7 @@ from typing import Any
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
+from smelt.optim.subnormal import without_subnormals
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import sqrt
 
@@ -64,7 +65,7 @@ class Adadelta(Optimizer):
         v, u = state["square_avg"], state["acc_delta"]
         if is_used(group["weight_decay"]):
             g = g + group["weight_decay"] * x
-        v.copy_(rho * v + (1 - rho) * (g * g))
+        v.copy_(without_subnormals(rho * v + (1 - rho) * (g * g)))
         change = sqrt(u + eps) / sqrt(v + eps) * g
-        u.copy_(rho * u + (1 - rho) * (change * change))
+        u.copy_(without_subnormals(rho * u + (1 - rho) * (change * change)))
         x.copy_(x - lr * change)

@@ -8,6 +8,7 @@ from typing import Any
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
+from smelt.optim.subnormal import without_subnormals
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import maximum, sqrt
 
@@ -69,8 +70,8 @@ class Adam(Optimizer):
         decayed = x * decay if is_used(weight_decay) and self.decoupled else x
         if is_used(weight_decay) and not self.decoupled:
             g = g + weight_decay * x
-        m.copy_(m + (1 - beta1) * (g - m))
-        v.copy_(beta2 * v + (1 - beta2) * (g * g))
+        m.copy_(without_subnormals(m + (1 - beta1) * (g - m)))
+        v.copy_(without_subnormals(beta2 * v + (1 - beta2) * (g * g)))
         second_moment = v
         if group["amsgrad"]:
             second_moment = state["max_exp_avg_sq"]

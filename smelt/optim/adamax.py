@@ -8,6 +8,7 @@ from typing import Any
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
+from smelt.optim.subnormal import without_subnormals
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import maximum
 
@@ -62,6 +63,6 @@ class Adamax(Optimizer):
         (beta1, beta2, step_size), m, u = scalars, state["exp_avg"], state["exp_inf"]
         if is_used(group["weight_decay"]):
             g = g + group["weight_decay"] * x
-        m.copy_(m + (1 - beta1) * (g - m))
+        m.copy_(without_subnormals(m + (1 - beta1) * (g - m)))
         u.copy_(maximum(beta2 * u, abs(g) + group["eps"]))
         x.copy_(x - step_size * m / u)

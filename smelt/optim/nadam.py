@@ -8,6 +8,7 @@ from typing import Any
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
+from smelt.optim.subnormal import without_subnormals
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import sqrt
 
@@ -79,8 +80,8 @@ class NAdam(Optimizer):
             else:
                 g = g + group["weight_decay"] * x
         product.copy_(product * mu)
-        m.copy_(m + (1 - beta1) * (g - m))
-        v.copy_(beta2 * v + (1 - beta2) * (g * g))
+        m.copy_(without_subnormals(m + (1 - beta1) * (g - m)))
+        v.copy_(without_subnormals(beta2 * v + (1 - beta2) * (g * g)))
         denominator = sqrt(v / bias_correction2) + group["eps"]
         ahead = (1 - mu) / (1 - product) * g + mu_next / (1 - product * mu_next) * m
         x.copy_(x - lr * ahead / denominator)

@@ -8,6 +8,7 @@ from typing import Any
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
+from smelt.optim.subnormal import without_subnormals
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import sqrt, where
 
@@ -76,7 +77,7 @@ class RAdam(Optimizer):
                 x = x.copy_(x * decay)
             else:
                 g = g + group["weight_decay"] * x
-        m.copy_(m + (1 - beta1) * (g - m))
-        v.copy_(beta2 * v + (1 - beta2) * (g * g))
+        m.copy_(without_subnormals(m + (1 - beta1) * (g - m)))
+        v.copy_(without_subnormals(beta2 * v + (1 - beta2) * (g * g)))
         adapted = rectified / (sqrt(v) + group["eps"])
         x.copy_(x - step_size * m * where(rectified > 0, adapted, 1.0))

@@ -8,6 +8,7 @@ from typing import Any
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
+from smelt.optim.subnormal import without_subnormals
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import sqrt
 
@@ -68,13 +69,14 @@ class RMSprop(Optimizer):
         (lr, momentum), alpha, v = scalars, group["alpha"], state["square_avg"]
         if is_used(group["weight_decay"]):
             g = g + group["weight_decay"] * x
-        v.copy_(alpha * v + (1 - alpha) * (g * g))
+        v.copy_(without_subnormals(alpha * v + (1 - alpha) * (g * g)))
         variance = v
         if group["centered"]:
             a = state["grad_avg"]
-            a.copy_(a + (1 - alpha) * (g - a))
+            a.copy_(without_subnormals(a + (1 - alpha) * (g - a)))
             variance = v - a * a
         change = g / (sqrt(variance) + group["eps"])
         if is_used(group["momentum"]):
-            change = state["momentum_buffer"].copy_(momentum * state["momentum_buffer"] + change)
+            buffer = state["momentum_buffer"]
+            change = buffer.copy_(without_subnormals(momentum * buffer + change))
         x.copy_(x - lr * change)

@@ -9,6 +9,7 @@ from smelt.errors import ArgumentError
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
 from smelt.optim.optimizer import Optimizer
+from smelt.optim.subnormal import without_subnormals
 from smelt.tensor import Tensor
 from smelt.tensor.elementary import where
 
@@ -73,6 +74,6 @@ class SGD(Optimizer):
             g = g + group["weight_decay"] * x
         if is_used(group["momentum"]):
             b = state["momentum_buffer"]
-            b.copy_(momentum * b + gradient_weight * g)
+            b.copy_(without_subnormals(momentum * b + gradient_weight * g))
             g = g + momentum * b if group["nesterov"] else b
         x.copy_(x - lr * g)
