@@ -14,7 +14,7 @@ of scores of any length that is common fits in the cache.)
 
 Both loops are `scan`, so gradients of any order, forward mode and `vmap` follow. Where queries see
 what stands before them only, the first quarter of them is done with a quarter of the keys, the
-second with half of them, and so on: of the scores that nobody sees two thirds are not made.
+second with half of them, and so on: of the scores that nobody sees three quarters are not made.
 """
 
 from __future__ import annotations
