@@ -16,9 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import smelt
-import smelt.nn.functional as F
-from smelt import nn, optim
-from smelt.bench.workload import Library, Workload
+from smelt.bench.sides import smelt_library
+from smelt.bench.workload import Workload
 from smelt.bench.workloads import WORKLOADS
 
 MODES = (False, True)  # of the switch
@@ -38,9 +37,8 @@ def main() -> None:
 
 def ways(workload: Workload, rounds: int) -> list[dict[bool, float]]:
     """Returns the seconds of a step without and with the check, by call and by `repeat`."""
-    lib = Library(nn, F, optim, smelt.tensor, smelt.randn, smelt.cat, lambda function: function)
     arrays = tuple(smelt.tensor(array) for array in workload.arrays())
-    step = smelt.compile(workload.step(lib, workload.weights(), False))
+    step = smelt.compile(workload.step(smelt_library(), workload.weights(), False))
 
     def called(count: int) -> None:
         for _ in range(count):

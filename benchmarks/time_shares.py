@@ -17,9 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import smelt
-import smelt.nn.functional as F
-from smelt import nn, optim
-from smelt.bench.workload import Library, Workload
+from smelt.bench.sides import smelt_library
+from smelt.bench.workload import Workload
 from smelt.bench.workloads import WORKLOADS
 from smelt.bench.workloads.sweeps import SWEEPS
 from smelt.compiler.report.explain import Row, measure
@@ -51,9 +50,8 @@ class Share:
 
 def compiled(workload: Workload) -> tuple[smelt.CompiledStep, tuple[smelt.Tensor, ...]]:
     """Returns a workload's step and its arguments."""
-    lib = Library(nn, F, optim, smelt.tensor, smelt.randn, smelt.cat, lambda function: function)
     arrays = tuple([smelt.tensor(array) for array in workload.arrays()])
-    return smelt.compile(workload.step(lib, workload.weights(), False)), arrays
+    return smelt.compile(workload.step(smelt_library(), workload.weights(), False)), arrays
 
 
 def seconds_of(step: smelt.CompiledStep, arrays: tuple[smelt.Tensor, ...], steps: int) -> float:

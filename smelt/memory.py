@@ -32,8 +32,7 @@ def aligned_empty(shape: tuple[int, ...], storage: np.dtype) -> np.ndarray:
     nbytes = storage.itemsize * math.prod(shape)
     if nbytes < SMALL:
         return np.empty(shape, storage)
-    block = np.empty(nbytes + LINE, np.uint8)
-    return np.ndarray(shape, storage, block, -address(block) % LINE)
+    return np.ndarray(shape, storage, aligned_bytes(nbytes))
 
 
 def aligned_copy(array: np.ndarray) -> np.ndarray:

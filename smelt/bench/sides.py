@@ -19,13 +19,20 @@ from smelt.bench.workload import Library, Step, Workload
 COMPARED = 5  # steps whose losses are compared
 
 
-def smelt_side(workload: Workload) -> Iterator[dict[str, Any]]:
-    """A call a step, and `repeat`."""
+def smelt_library() -> Library:
+    """Returns what a workload's step uses of Smelt."""
     import smelt
     import smelt.nn.functional as F
     from smelt import nn, optim
 
-    lib = Library(nn, F, optim, smelt.tensor, smelt.randn, smelt.cat, lambda function: function)
+    return Library(nn, F, optim, smelt.tensor, smelt.randn, smelt.cat, lambda function: function)
+
+
+def smelt_side(workload: Workload) -> Iterator[dict[str, Any]]:
+    """A call a step, and `repeat`."""
+    import smelt
+
+    lib = smelt_library()
     arrays = tuple([smelt.tensor(array) for array in workload.arrays()])
     exact = smelt.compile(workload.step(lib, workload.weights(), True))
     first, losses = _first_steps(exact, arrays)

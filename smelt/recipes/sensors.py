@@ -3,7 +3,7 @@
 A signal has 128 moments, 50 a second, of three axes, in units of gravity. Sitting and standing are
 gravity in another direction and a slight sway; walking, running, climbing stairs and cycling add
 their own rhythm: its rate, how hard a step hits, how much of it is vertical, forward and sideways.
-The phone lies in the pocket as it happens: turned about the vertical axis by any angle, tilted by
+The phone lies in the pocket as it happens: rotated about the vertical axis by any angle, tilted by
 up to 20 degrees. Persons differ in rate and force, and there is noise.
 
 The network is a GRU over the 128 moments and a linear layer on the mean of its states. Test signals
@@ -70,8 +70,8 @@ def measure(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     moved = np.stack([np.sin(angle), np.cos(angle / 2), vertical], axis=-1)  # (n, LENGTH, 3)
     moved *= strengths[labels][:, None, [1, 2, 0]] * force[..., None]
     moved[..., 2] += 1.0  # gravity
-    turned = moved @ rotations(draw(-20, 20)[:, 0] + lean[labels], draw(0, 360)[:, 0])
-    return (turned + NOISE * random.normal(size=turned.shape)).astype(np.float32)
+    rotated = moved @ rotations(draw(-20, 20)[:, 0] + lean[labels], draw(0, 360)[:, 0])
+    return (rotated + NOISE * random.normal(size=rotated.shape)).astype(np.float32)
 
 
 def rotations(tilt: np.ndarray, turn: np.ndarray) -> np.ndarray:

@@ -83,23 +83,20 @@ def _multiplied(body: Graph, factors: set[Node]) -> Graph:
         x: replace(x, shape=(x.shape[1] // COLUMNS, x.shape[0], COLUMNS)) if x in factors else x
         for x in body.arguments
     }
+    packed = {places[x] for x in factors}
 
     def change(node: Node) -> Node:
         if node in places:
             return places[node]
-        if node.op is not matmul or node.inputs[1] not in replaced:
+        if node.op is not matmul or node.inputs[1] not in packed:
             return node
-        panels = replace(node, shape=(replaced[node.inputs[1]], *_rows(node)))
+        count, rows = node.inputs[1].shape[0], node.shape[0]
+        panels = replace(node, shape=(count, rows, COLUMNS))
         beside = _apply(movement.permute, panels, axes=(1, 0, 2))  # (rows, panels, COLUMNS)
         return _apply(movement.reshape, beside, shape=node.shape)
 
-    replaced = {places[x]: places[x].shape[0] for x in factors}
     changed = rebuilt(body, change)
     return replace(changed, arguments=tuple([places[x] for x in body.arguments]))
-
-
-def _rows(product: Node) -> tuple[int, int]:
-    return product.shape[0], COLUMNS
 
 
 def _apply(op: Op, x: Node, **attributes: object) -> Node:
