@@ -22,6 +22,7 @@ from smelt.compiler.graph.simplify import simplify
 from smelt.compiler.loops.optimize import optimize
 from smelt.compiler.lower.lower import lower
 from smelt.compiler.lower.share_kernels import share_kernels
+from smelt.compiler.lower.split_kernels import split_kernels
 from smelt.ir.graph import Graph, Node
 from smelt.ir.program import Program, with_kernels
 from smelt.ir.verify import verify_program
@@ -70,6 +71,11 @@ def _lower(planned: Planned, options: Options) -> Program:
     return lower(planned, options.name)
 
 
+def _split(program: Program, options: Options) -> Program:
+    """A kernel of several long nests -> kernels of one."""
+    return split_kernels(program)
+
+
 def _share(program: Program, options: Options) -> Program:
     """A kernel for each group -> one for all groups that can share it."""
     return share_kernels(program)
@@ -86,6 +92,7 @@ PIPELINE = (
     Pass("fuse", "fused", _fuse),
     Pass("plan", "planned", _plan),
     Pass("lower", "lowered", _lower),
+    Pass("split", "split", _split),
     Pass("share", "shared", _share),
     Pass("optimize", "program", _optimize),
 )

@@ -142,23 +142,23 @@ def regions(part: Part) -> tuple[Region, ...]:
 def with_kernels(program: Program, new: Mapping[Kernel, Kernel]) -> Program:
     """Returns the program with other kernels, also in its regions."""
 
-    return with_calls(program, lambda call: replace(call, kernel=new[call.kernel]))
+    return with_calls(program, lambda call: (replace(call, kernel=new[call.kernel]),))
 
 
-def with_calls(program: Program, change: Callable[[Call], Call]) -> Program:
-    """Returns the program with other calls, also in its regions."""
+def with_calls(program: Program, change: Callable[[Call], tuple[Call, ...]]) -> Program:
+    """Returns the program with other calls in the place of each one, also in its regions."""
 
     def region(one: Region) -> Region:
         return replace(one, program=with_calls(one.program, change))
 
-    def changed(part: Part) -> Part:
+    def changed(part: Part) -> tuple[Part, ...]:
         match part:
             case Call():
                 return change(part)
             case Repeat():
-                return replace(part, region=region(part.region))
+                return (replace(part, region=region(part.region)),)
             case Branch():
-                return replace(part, yes=region(part.yes), no=region(part.no))
-        return part
+                return (replace(part, yes=region(part.yes), no=region(part.no)),)
+        return (part,)
 
-    return replace(program, body=tuple([changed(part) for part in program.body]))
+    return replace(program, body=tuple([one for part in program.body for one in changed(part)]))

@@ -132,15 +132,12 @@ class DependenceInfo:
         first = accesses[0]
         if first.buffer in self.scratches:
             return True
-        for axis, index in enumerate(first.affine_index):
-            if index is None or not index.coefficient(name):
-                continue
-            alone = not any(other in self.trip_counts and other != name for other in index.terms)
-            if alone and all(access.affine_index[axis] == index for access in accesses):
-                return True
-        if any(access.index != first.index for access in accesses[1:]):
-            return False
-        return any(self._is_injective(index, name) for index in first.affine_index if index)
+        return any(
+            index is not None
+            and self._is_injective(index, name)
+            and all(access.affine_index[axis] == index for access in accesses)
+            for axis, index in enumerate(first.affine_index)
+        )
 
     def _is_injective(self, index: Affine, name: str) -> bool:
         """Whether an index alone says which iteration of the loop it belongs to.

@@ -30,6 +30,8 @@ from smelt.ir.loops import Buffer, Constant, Expression, Load, Scratch, Store, c
 from smelt.ir.visit import Body, Index
 from smelt.ops.regroup import regroup
 
+NEIGHBORS = 6  # positions side by side that are enough rows of a tile
+
 
 def lower_blocked_gemm(builder: KernelBuilder) -> Body:
     """Returns the loops of a group that begins with a blocked convolution."""
@@ -80,6 +82,10 @@ class _Tiles:
         """Returns an element of the operand that is not packed."""
         raise NotImplementedError
 
+    def ordered_rows(self, rows: Loops) -> Loops:
+        """Returns the loops over rows, with the one innermost whose rows are done at once."""
+        return rows
+
     def results(self, index: Index, loops: Loops, sums: Body, value: Expression) -> Body:
         """Returns the loops that bring the elements of a tile to memory."""
         raise NotImplementedError
@@ -114,7 +120,7 @@ class _Tiles:
         start = Load(accumulators, index) if accumulators else self.zero
         sums, value = accumulate(self.builder, "add", start, product, depth)
         if accumulators:
-            loops[:-1] = sorted(loops[:-1], key=lambda loop: loop[1])  # the longest innermost
+            loops[:-1] = self.ordered_rows(loops[:-1])
             used = nest(loops, (*sums, Store(accumulators, index, value)))
         else:
             used = self.results(index, loops, sums, value)
@@ -210,6 +216,15 @@ class _KernelPanels(_Tiles):
         *position, n = rows
         n, _, *position = self.at_corner(n, constant(0), *position)
         return self.read_x(n, channel, tuple(position), taps)
+
+    def ordered_rows(self, rows: Loops) -> Loops:
+        """Positions side by side lie on the same cache lines of x; where they are few, the longest
+        axis gives the most rows.
+        """
+        *outer, width, samples = rows
+        if width[1] >= NEIGHBORS:
+            return [*outer, samples, width]
+        return sorted(rows, key=lambda loop: loop[1])
 
     def results(self, index: Index, loops: Loops, sums: Body, value: Expression) -> Body:
         """Samples and channels outside, so that rows of y are written."""

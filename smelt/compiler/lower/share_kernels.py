@@ -65,7 +65,7 @@ def share_kernels(program: Program) -> Program:
         else:
             kernel = _Mover(first.places, _missing(several)).kernel(first.call.kernel)
             new |= {one.call: one.shared(kernel) for one in several}
-    return with_calls(program, new.__getitem__)
+    return with_calls(program, lambda call: (new[call],))
 
 
 def _missing(several: list[_Moved]) -> dict[Buffer, int]:

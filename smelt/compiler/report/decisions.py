@@ -124,7 +124,7 @@ def plans_text(stages: Stages, cpu: CPU) -> str:
     head = f"# plans for {cpu}; costs are cycles, by the cost model"
     blocks = [
         "\n".join([f"{kernel.name}:", *_kernel_lines(kernel, cpu)])
-        for kernel in stages.lowered.kernels
+        for kernel in stages.split.kernels
     ]
     return "\n\n".join([head, *blocks])
 

@@ -56,7 +56,7 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
         "traced": lambda: graph_text(stages.traced),
         "graph": lambda: graph_text(stages.packed),
         "groups": lambda: groups_text(stages),
-        "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.lowered.kernels)]),
+        "kernels": lambda: "\n\n".join([LEGEND, *map(kernel_text, stages.split.kernels)]),
         "plans": lambda: plans_text(stages, host_cpu()),
         "scheduled": lambda: f"{LEGEND}\n\n{program_text(stages.program)}",
         "llvm": lambda: build.text(stages.program),
@@ -146,7 +146,7 @@ def measure(version: Executable) -> list[Row]:
     constants = stages.planned.constants
     blocks: dict[Program, _Copies] = {}
     rows = []
-    for plain, scheduled in zip(calls(stages.lowered), calls(stages.program), strict=True):
+    for plain, scheduled in zip(calls(stages.split), calls(stages.program), strict=True):
         program, call, trips = scheduled
         if program not in blocks:
             own = constants if program is stages.program else []
