@@ -8,12 +8,14 @@ compiler makes of it: `compiler/graph/gemm_blocking.py` chooses, `compiler/lower
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.operation import Axes, Pattern
+from smelt.ops.contraction import matmul
 from smelt.ops.convolution_value import convolution_value, effective_extent
 from smelt.ops.movement import (
     broadcast_to,
@@ -126,6 +128,8 @@ def transposed(
     axes = zip(g.shape[2:], stride, covered, before, after, strict=True)
     extents = tuple([(n - 1) * s + extent + low + high for n, s, extent, low, high in axes])
     outputs, inner, *kernel = w.shape
+    if all(extent == 1 for extent in g.shape[2:]):
+        return _of_one_position(g, w, before, after, dilation, groups)
     parts = reshape(w, shape=(groups, outputs // groups, inner, *kernel))
     parts = permute(parts, axes=(0, 2, 1, *range(3, parts.ndim)))
     flipped = reshape(parts, shape=(groups * inner, outputs // groups, *kernel))
@@ -133,6 +137,18 @@ def transposed(
     if any(step > 1 and gap == 1 for step, gap in zip(stride, dilation, strict=True)):
         return _by_phases(g, flipped, before, extents, stride, dilation, groups)
     return _over_dilated(g, flipped, before, extents, stride, dilation, groups)
+
+
+def _of_one_position(
+    g: Any, w: Any, before: Sizes, after: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """The same where g has one position: a product of matrices, and no sum over zeros around it."""
+    samples, (outputs, inner, *kernel) = g.shape[0], w.shape
+    rows = permute(reshape(g, shape=(samples, groups, outputs // groups)), axes=(1, 0, 2))
+    taps = reshape(w, shape=(groups, outputs // groups, inner * math.prod(kernel)))
+    y = permute(matmul(rows, taps), axes=(1, 0, 2))
+    y = reshape(y, shape=(samples, groups * inner, *kernel))
+    return padded(y, (0, 0, *before), (0, 0, *after), (1, 1, *dilation))
 
 
 def _over_dilated(

@@ -107,6 +107,22 @@ class Case:
         return Ran(outputs, states, code)
 
 
+def agree(case: Case, interpret: bool) -> None:
+    """Asserts that a case's native results are the eager ones to rounding; with `interpret` also
+    those of its loops in plain Python, before and after the passes.
+    """
+    expected = case.eager()
+    runs = [case.native()]
+    if interpret:
+        runs += [case.interpreted(case.stages.lowered), case.interpreted(case.stages.program)]
+    for ran in runs:
+        for got, reference in zip(ran.outputs, expected.outputs, strict=True):
+            rtol = 1e-12 if reference.dtype == np.float64 else 1e-5
+            np.testing.assert_allclose(
+                got, reference, rtol=rtol, atol=rtol * np.abs(reference).max()
+            )
+
+
 def copied(tensor: Tensor) -> Tensor:
     """Returns a tensor of its own with the same contents."""
     return Tensor(tensor.stored.copy(), tensor.dtype, tensor.requires_grad)

@@ -97,6 +97,24 @@ def test_each_element_puts_a_kernel_into_the_result(
     np.testing.assert_allclose(got.numpy(), y[..., padding : padding + extent], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {}, {"stride": 3}, {"padding": (1, 0)}, {"dilation": (2, 1)}, {"groups": 2},
+        {"stride": 2, "output_padding": 1, "groups": 2, "dilation": 2, "padding": (2, 0)},
+    ],
+)  # fmt: skip
+def test_one_position_is_transposed_as_the_middle_of_more(settings: dict) -> None:
+    x, w = drawn(3, 4, 1, 1), drawn(4, 6, 3, 2)
+    around = F.pad(x, (1, 1, 1, 1))  # zeros that add nothing, and make three positions
+    more = F.conv_transpose2d(around, w, **settings)
+    step = settings.get("stride", 1)
+    alone = F.conv_transpose2d(x, w, **settings)
+    middle = more[:, :, step : step + alone.shape[2], step : step + alone.shape[3]]
+    np.testing.assert_allclose(alone.numpy(), middle.numpy(), atol=1e-12)
+    gradcheck(lambda x, w: F.conv_transpose2d(x, w, **settings), x, w)
+
+
 @pytest.mark.parametrize("settings", [{"padding": 1}, {"stride": 2}, {"dilation": 2, "groups": 2}])
 def test_gradients_to_second_order(settings: dict) -> None:
     w = drawn(2, 2 // settings.get("groups", 1), 2, 2)

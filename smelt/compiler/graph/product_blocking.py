@@ -41,7 +41,7 @@ FEW = 4  # rows or columns that are too few to share anything
 # columns that pay for a copy of the left operand: in any case, and where its rows are long
 MANY, SOME = 256, 64
 # the depth up to which a product is left to `loops/`: where its left operand lies across, and else
-ACROSS, DEEP = 64, 4096
+ACROSS, DEEP = 64, 2048
 MIN_CHUNKS = 4  # tiles that are enough for the threads
 
 

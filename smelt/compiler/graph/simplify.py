@@ -25,6 +25,7 @@ from smelt.compiler.graph.compose_movements import (
 from smelt.compiler.graph.dead_results import Regions
 from smelt.compiler.graph.hoist_slices import narrower_padding, sliced_convolution
 from smelt.compiler.graph.split_concatenation import split_concatenation
+from smelt.compiler.graph.split_depth import split_convolution, split_product
 from smelt.compiler.graph.split_reductions import split_reduction
 from smelt.ir.graph import (
     CONSTANT,
@@ -293,6 +294,8 @@ def _rules() -> dict[str, tuple[Rule, ...]]:
     table["slice"] = (no_op_movement, joined_slices, narrower_padding)
     table["permute"] = (no_op_movement, joined_permutes, reshaped_number, transposed_product)
     table["broadcast_to"] = (no_op_movement, repeated_movement)
+    table["matmul"] = (split_product,)
+    table["convolution"] = (split_convolution,)
     table["concatenate"] = (merged_neighbors, split_concatenation)
     return table
 

@@ -89,14 +89,21 @@ class RegisterUse:
 class DependenceInfo:
     """All that loop optimization asks about a list of statements; it is not changed once made.
 
-    `around` are the trip counts of the loops around.
+    `around` are the trip counts of the loops around. Those in `true_trips` are counted by when it
+    is asked whether iterations meet: where a nest is judged by other extents than it has.
     """
 
-    def __init__(self, body: Body, around: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        body: Body,
+        around: Mapping[str, int],
+        true_trips: Mapping[str, int] | None = None,
+    ) -> None:
         self.accesses: list[Access] = []
         self.scratches: set[Buffer] = set()
         self.registers = RegisterUse()
         self.trip_counts = dict(around)  # of the loops around and inside
+        self.true_trips = true_trips or self.trip_counts
         self.inner_loops: set[str] = set()
         self.origins: dict[str, frozenset[str]] = {}  # the loop variables that a let depends on
         self.vector_dtypes: set[DType] = set()  # that are loaded, stored or accumulated
@@ -151,7 +158,7 @@ class DependenceInfo:
             if variable in self.trip_counts:
                 if step <= reach:
                     return False
-                reach += step * max(self.trip_counts[variable] - 1, 0)
+                reach += step * max(self.true_trips[variable] - 1, 0)
         return True
 
     # --- statements; `trips` is how often they run for one run of the body ------------------------

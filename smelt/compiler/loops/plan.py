@@ -112,15 +112,19 @@ class VectorPlan(VectorLoops):
 Plan = SerialPlan | TransposePlan | VectorPlan
 
 
-def make_plan(loop: Loop, cpu: CPU) -> Plan:
-    """Returns the cheapest plan for the nest that a loop begins."""
-    best, _ = chosen_plan(loop, cpu)
+def make_plan(loop: Loop, cpu: CPU, true_trips: Mapping[str, int] | None = None) -> Plan:
+    """Returns the cheapest plan for the nest that a loop begins; `true_trips` are how often its
+    loops run, if not as often as they say (`OfSizeClass`).
+    """
+    best, _ = chosen_plan(loop, cpu, true_trips)
     return tiled(best, cpu) if isinstance(best, VectorPlan) else best
 
 
-def chosen_plan(loop: Loop, cpu: CPU) -> tuple[Plan, list[Plan]]:
+def chosen_plan(
+    loop: Loop, cpu: CPU, true_trips: Mapping[str, int] | None = None
+) -> tuple[Plan, list[Plan]]:
     """Returns the cheapest plan, before its tile is chosen, and all that there are."""
-    nest = find_nest(loop)
+    nest = find_nest(loop, true_trips)
     plans = candidates(nest, cpu)
     if len(plans) == 1:
         return plans[0], plans
@@ -130,7 +134,7 @@ def chosen_plan(loop: Loop, cpu: CPU) -> tuple[Plan, list[Plan]]:
     # the order of sums depends on the plan: it is chosen for the size class of each extent
     (of_class,) = OfSizeClass((loop,)).loop(loop)
     assert isinstance(of_class, Loop)
-    judged = candidates(find_nest(of_class), cpu)
+    judged = candidates(find_nest(of_class, nest.info.true_trips), cpu)
     name = _vector_name(min(judged, key=lambda plan: plan.cost))
     return next((plan for plan in plans if _vector_name(plan) == name), plans[0]), plans
 
@@ -171,7 +175,7 @@ def candidates(nest: Nest, cpu: CPU) -> list[Plan]:
 
 def _serial(nest: Nest, cpu: CPU) -> SerialPlan:
     inner = {
-        position: make_plan(statement, cpu)
+        position: make_plan(statement, cpu, nest.info.true_trips)
         for position, statement in enumerate(nest.body)
         if isinstance(statement, Loop)
     }

@@ -20,7 +20,7 @@ from smelt.ir.graph import Leaf, Node
 from smelt.ir.show import kernel_text
 from smelt.ops.convolution import convolution
 from smelt.tensor import Tensor, as_tensor
-from tests.compiler.engines import Case, Function
+from tests.compiler.engines import Case, Function, agree
 
 GIVEN = Leaf("given")
 # input, kernel, settings: small, so that the interpreter can run them
@@ -117,19 +117,6 @@ def case_of(x: tuple[int, ...], w: tuple[int, ...], settings: dict, dtype=float3
     for tensor in given:
         tensor.requires_grad_()
     return Case(trained(settings), [], [*given, as_tensor(random.standard_normal(shape), dtype)])
-
-
-def agree(case: Case, interpret: bool) -> None:
-    expected = case.eager()
-    runs = [case.native()]
-    if interpret:
-        runs += [case.interpreted(case.stages.lowered), case.interpreted(case.stages.program)]
-    for ran in runs:
-        for got, reference in zip(ran.outputs, expected.outputs, strict=True):
-            rtol = 1e-12 if reference.dtype == np.float64 else 1e-5
-            np.testing.assert_allclose(
-                got, reference, rtol=rtol, atol=rtol * np.abs(reference).max()
-            )
 
 
 @pytest.fixture
