@@ -1,28 +1,44 @@
 """What passes know of the CPU, in one record. `codegen/machine.py` says which one this machine is.
 
-What costs nothing to be equal everywhere is: the sizes of panels and chunks are numbers that suit
-every CPU (`loops/packing.py`, `graph/gemm_blocking.py`), and nothing follows from the number of
-threads, since the order of sums would.
+The caches decide how large panels and blocks of products are (`loops/packing.py`,
+`graph/product_blocking.py`). What costs nothing to be equal everywhere is: chunks of work, and the
+blocks of convolutions, are numbers that suit every CPU. Nothing follows from the number of threads,
+since the order of sums would.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+LEAST_PANEL, MOST_PANEL = 128 << 10, 512 << 10
+
 
 @dataclass(frozen=True, slots=True)
 class CPU:
-    """A kind of CPU: how wide its vector registers are, in bits, how many there are, and whether it
-    multiplies and adds in one instruction, with one rounding.
+    """A kind of CPU: how wide its vector registers are, in bits, how many there are, whether it
+    multiplies and adds in one instruction, with one rounding, and the bytes of a core's first and
+    second cache.
     """
 
     name: str
     vector_bits: int
     vector_registers: int
     has_fma: bool = True
+    first_cache: int = 32 << 10
+    second_cache: int = 512 << 10
+
+    @property
+    def panel_bytes(self) -> int:
+        """What a panel of an operand may take, packed to be read over and over: half of the second
+        cache, and no more than fits on a thread's stack.
+        """
+        return min(max(self.second_cache // 2, LEAST_PANEL), MOST_PANEL)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.vector_registers} registers of {self.vector_bits} bits"
+        return (
+            f"{self.name}: {self.vector_registers} registers of {self.vector_bits} bits, caches of "
+            f"{self.first_cache >> 10} and {self.second_cache >> 10} KiB"
+        )
 
 
 SSE = CPU("SSE", 128, 16, has_fma=False)

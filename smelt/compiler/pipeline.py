@@ -58,7 +58,7 @@ def _pack(graph: Graph, options: Options) -> Graph:
 
 def _fuse(graph: Graph, options: Options) -> Any:
     """A graph -> groups of nodes that share a loop, in the order in which they run."""
-    return fuse(graph)
+    return fuse(graph, options.cpu)
 
 
 def _plan(fused: Any, options: Options) -> Planned:

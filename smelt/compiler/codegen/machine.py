@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import llvmlite
@@ -24,6 +24,7 @@ from llvmlite.binding.newpassmanagers import (
 )
 from llvmlite.binding.orcjit import LLJIT, JITLibraryBuilder, ResourceTracker
 
+from smelt.compiler.codegen.caches import cache_sizes
 from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
 from smelt.errors import ArgumentError, CompileError
 
@@ -68,7 +69,8 @@ def host() -> Target:
 @cache
 def host_cpu() -> CPU:
     """Returns what passes know of this machine's CPU."""
-    return cpu_of(host())
+    cpu, sizes = cpu_of(host()), cache_sizes()
+    return cpu if sizes is None else replace(cpu, first_cache=sizes[0], second_cache=sizes[1])
 
 
 def cpu_of(target: Target) -> CPU:

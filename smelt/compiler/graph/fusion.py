@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice, product
 
+from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.gemm_blocking import Blocking
 from smelt.compiler.graph.materialize import Read
 from smelt.compiler.graph.open_groups import Fit, Offer, OpenGroups
@@ -92,9 +93,9 @@ class Fused:
         return self.ordered.graph
 
 
-def fuse(graph: Graph) -> Fused:
-    """Returns the groups of a graph's materialized nodes."""
-    ordered = order(graph)
+def fuse(graph: Graph, cpu: CPU) -> Fused:
+    """Returns the groups of a graph's materialized nodes, for a kind of CPU."""
+    ordered = order(graph, cpu)
     groups: list[Group] = []
     open_groups = OpenGroups()
     index_of: dict[Node, int] = {}  # of each node's group
@@ -105,7 +106,7 @@ def fuse(graph: Graph) -> Fused:
             first = max(map(index_of.__getitem__, ordered.predecessors[node]), default=0)
             index = _compatible_group(groups, open_groups, first, node, ordered)
         if index == len(groups):
-            groups.append(_seed_group(node, ordered))
+            groups.append(_seed_group(node, ordered, cpu))
         reads = {read.node for read in ordered.materialized.reads[node]}
         groups[index].members.append(node)
         groups[index].reads |= reads
@@ -136,7 +137,7 @@ def operations(group: Group, fused: Fused) -> list[str]:
 # --- a group's first node -------------------------------------------------------------------------
 
 
-def _seed_group(node: Node, ordered: Ordered) -> Group:
+def _seed_group(node: Node, ordered: Ordered, cpu: CPU) -> Group:
     """Returns the group that begins with this node."""
     match node.op.pattern:
         case Pattern.POINTWISE:
@@ -148,7 +149,7 @@ def _seed_group(node: Node, ordered: Ordered) -> Group:
             blocking = ordered.materialized.blockings.get(node)
             return Group(_STRATEGIES[type(blocking)], node.shape, blocking)
         case Pattern.REGION:
-            bodies = tuple(map(fuse, node.attributes["bodies"]))
+            bodies = tuple([fuse(body, cpu) for body in node.attributes["bodies"]])
             return Group(Strategy.REGION, (), bodies=bodies)
     workspace = (Node(WORKSPACE, (), {}, node.shape, node.dtype),)
     needed = workspace if node.op.needs_workspace else ()

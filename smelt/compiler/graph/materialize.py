@@ -24,6 +24,7 @@ from collections.abc import Container, Iterator, Set
 from dataclasses import dataclass
 from typing import cast
 
+from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.gemm_blocking import Blocking, choose_blocking
 from smelt.compiler.graph.product_blocking import (
     ProductBlocking,
@@ -88,13 +89,13 @@ class Materialized:
         return isinstance(node.op, Leaf) or node in self.reads
 
 
-def materialize(graph: Graph, needs_copy: Set[Node] = frozenset()) -> Materialized:
+def materialize(graph: Graph, cpu: CPU, needs_copy: Set[Node] = frozenset()) -> Materialized:
     """Returns the nodes of a graph that get memory.
 
     Those that need a copy are among them, since the copy may run late.
     """
     order = graph.nodes()
-    options = {node: choose_blocking(node) or choose_product_blocking(node) for node in order}
+    options = {node: choose_blocking(node) or choose_product_blocking(node, cpu) for node in order}
     blockings = {node: option for node, option in options.items() if option is not None}
     reasons = _chosen(order, {*graph.roots, *needs_copy}, blockings)
     nodes = [node for node in order if node in reasons]

@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.materialize import Materialized, materialize
 from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
 from smelt.ir.operation import Pattern
@@ -42,13 +43,13 @@ class Ordered:
         return self.materialized.graph
 
 
-def order(graph: Graph) -> Ordered:
+def order(graph: Graph, cpu: CPU) -> Ordered:
     """Returns the materialized nodes of a graph in the order in which kernels may compute them."""
     graph = _with_own_results(_with_own_carries(graph))
     needs_copy: set[Node] = set()
     while True:
         attempt = _with_copies(graph, needs_copy)
-        materialized = materialize(attempt, needs_copy)
+        materialized = materialize(attempt, cpu, needs_copy)
         writes = {new: old for old, new in attempt.updates}
         checks = frozenset([check.node for check in attempt.assertions])
         predecessors = _predecessors(materialized, writes, checks)

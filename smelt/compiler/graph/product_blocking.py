@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from smelt.compiler.cpu import CPU
 from smelt.compiler.graph.tiles import Tiles, even_size, tiles
 from smelt.ir.graph import Node
 from smelt.ir.symbolic import is_symbolic
@@ -34,14 +35,15 @@ PANEL_COLUMNS = 32  # of a panel of the right operand: some vectors of any width
 ROWS, COLUMNS = 512, 256  # of a tile, at most
 SUM_BYTES = 1 << 17  # of a tile's sums
 DEPTH = 512  # of a block that is packed
-BLOCK_BYTES = 1 << 15  # of a block of rows that is not: it stays in the first cache
 SHORT_ROW = 1024  # bytes of a row up to which a block of rows is not packed
 SMALL = 1 << 19  # multiply-adds below which nothing is blocked
 FEW = 4  # rows or columns that are too few to share anything
 # columns that pay for a copy of the left operand: in any case, and where its rows are long
 MANY, SOME = 256, 64
-# the depth up to which a product is left to `loops/`: where its left operand lies across, and else
-ACROSS, DEEP = 64, 2048
+ACROSS = (
+    64  # the depth up to which a product is left to `loops/` where its left operand lies across
+)
+STRIP = 128  # bytes of a row of the narrowest strip of columns that is worth packing
 MIN_CHUNKS = 4  # tiles that are enough for the threads
 
 
@@ -57,19 +59,21 @@ class ProductBlocking:
     packs_right: bool
 
 
-def choose_product_blocking(node: Node) -> ProductBlocking | None:
-    """Returns how a product is blocked, or None where that is of no use."""
+def choose_product_blocking(node: Node, cpu: CPU) -> ProductBlocking | None:
+    """Returns how a product is blocked on a kind of CPU, or None where that is of no use: up to a
+    depth of which a panel holds all.
+    """
     if not _is_large(node):
         return None
     a, b = node.inputs
     (rows, depth), columns = a.shape[-2:], node.shape[-1]
     is_across = lies_across(a) and not copies_left(node)
-    if depth <= (ACROSS if is_across else DEEP):
+    if depth <= (ACROSS if is_across else cpu.panel_bytes // STRIP):
         return None
     itemsize = node.dtype.compute.itemsize
     packs_right = lies_across(b) or columns * itemsize > SHORT_ROW
     longest = max(rows if is_across else 1, 1 if packs_right else columns) * itemsize
-    block = even_size(depth, min(DEPTH, max(BLOCK_BYTES // longest, 1)))
+    block = even_size(depth, min(DEPTH, max(cpu.first_cache // longest, 1)))
     height, width = _tile(rows, columns, itemsize, math.prod(node.shape[:-2]))
     return ProductBlocking(
         tiles(rows, height), tiles(columns, width), tiles(depth, block), packs_right

@@ -15,8 +15,6 @@ from smelt.ir.affine import Affine, affine
 from smelt.ir.loops import Buffer, Expression, Loop, Store, trip_count
 from smelt.ir.visit import Body, Index, names_in
 
-PANEL_BYTES = 1 << 18  # the largest panel: it stays in the second cache, and on the stack
-
 
 @dataclass(frozen=True, slots=True)
 class Packing:
@@ -112,12 +110,12 @@ def _runs_along(access: Access, name: str) -> bool:
 
 
 def may_pack(
-    packing: Packing, access: Access, vector: Loop, width: int, info: DependenceInfo
+    packing: Packing, access: Access, vector: Loop, width: int, info: DependenceInfo, limit: int
 ) -> bool:
     """Tells whether a copy of `width` columns at least may stand for the array of an access.
 
-    Only the depth axis may move inside of the copy, nothing else moves it, and nearly all of it is
-    needed.
+    It takes no more than `limit` bytes. Only the depth axis may move inside of the copy, nothing
+    else moves it, and nearly all of it is needed.
     """
     if access.non_affine:
         return False
@@ -129,20 +127,21 @@ def may_pack(
     if fixed & info.inner_loops or depth is None or not set(depth.terms) <= info.inner_loops:
         return False
     size = packing.depth * width * access.buffer.dtype.itemsize
-    return access.trips >= packing.depth and size <= PANEL_BYTES
+    return access.trips >= packing.depth and size <= limit
 
 
 def find_packed_output(
-    access: Access, vector: Loop, width: int, info: DependenceInfo, body: Body
+    access: Access, vector: Loop, width: int, info: DependenceInfo, body: Body, limit: int
 ) -> Packing | None:
-    """Returns how all accesses to an array that is stored to lie across the vector axis, if alike.
+    """Returns how all accesses to an array that is stored to lie across the vector axis, if alike
+    and if copies take no more than `limit` bytes.
 
     Where the first loop that reaches the array writes all that is meant, nothing need be read.
     """
     first: Packing | None = None
     for other in info.written[access.buffer]:
         packing = find_strided(other, vector.variable.name)
-        if packing is None or not may_pack(packing, other, vector, width, info):
+        if packing is None or not may_pack(packing, other, vector, width, info, limit):
             return None
         first = packing if first is None else first
         if not first.covers(other.buffer, other.index):

@@ -14,7 +14,6 @@ from smelt.compiler.loops.cost_model import VectorLoops
 from smelt.compiler.loops.dependence import Access, DependenceInfo
 from smelt.compiler.loops.nest import Nest, find_nest
 from smelt.compiler.loops.packing import (
-    PANEL_BYTES,
     Packing,
     find_column_panel,
     find_packed_output,
@@ -197,7 +196,7 @@ def _vectorized(nest: Nest, vector: Loop, cpu: CPU) -> VectorPlan | None:
     is_tiled = info.has_loops and not _has_rows(info, vector.variable.name)
     row = _row_loop(nest, vector) if is_tiled else None
     chosen = vector, lanes, row, info.has_loops and row is None
-    packings, by_access = _choose_packings(nest, VectorLoops(*chosen))
+    packings, by_access = _choose_packings(nest, VectorLoops(*chosen), cpu.panel_bytes)
     cost = cost_model.vector_cost(nest, VectorLoops(*chosen), by_access)
     return VectorPlan(*chosen, nest, cost, tuple(packings))
 
@@ -252,20 +251,20 @@ def tiled(plan: VectorPlan, cpu: CPU) -> VectorPlan:
         rows=rows,
         columns=columns,
         tail_rows=tail_height(extent, rest, *registers) if rest else rows,
-        strips=1 if is_symbolic(vectors) else _strips(plan, columns, vectors),
+        strips=1 if is_symbolic(vectors) else _strips(plan, columns, vectors, cpu),
         row=plan.row if rows > 1 or plan.packings else None,
         accumulators=decided(accumulators_of, *limits),
     )
 
 
-def _strips(plan: VectorPlan, columns: int, vectors: int) -> int:
+def _strips(plan: VectorPlan, columns: int, vectors: int, cpu: CPU) -> int:
     """Returns how many strips of columns are packed together: of rows that lie far apart, several,
     so that each page is visited less often, but so that there are some panels for the threads.
     """
     if plan.lane_per_row or not plan.packings or any(one.is_transposed for one in plan.packings):
         return 1
     strip = sum(one.depth * one.buffer.dtype.itemsize for one in plan.packings)
-    fitting = PANEL_BYTES // (strip * columns * plan.lanes)
+    fitting = cpu.panel_bytes // (strip * columns * plan.lanes)
     return max(1, min(STRIPS, fitting, vectors // columns // MIN_PANELS))
 
 
@@ -280,7 +279,7 @@ def tile_limits(plan: VectorPlan, cpu: CPU) -> tuple[int, int, int, int, int]:
     rows = trip_count(plan.row) if plan.row is not None else 1
     for packing in plan.packings:
         line = packing.depth * plan.lanes * packing.buffer.dtype.itemsize
-        vectors = min(vectors, PANEL_BYTES // line)
+        vectors = min(vectors, cpu.panel_bytes // line)
     if plan.lane_per_row:
         vectors = min(vectors, SHORT_VECTORS)
     return rows, vectors, cpu.vector_registers, sums, most
@@ -289,38 +288,42 @@ def tile_limits(plan: VectorPlan, cpu: CPU) -> tuple[int, int, int, int, int]:
 # --- packing --------------------------------------------------------------------------------------
 
 
-def _choose_packings(nest: Nest, loops: VectorLoops) -> tuple[list[Packing], dict[int, Packing]]:
-    """Returns what is packed, and for accesses by their number which of it they read or write."""
+def _choose_packings(
+    nest: Nest, loops: VectorLoops, limit: int
+) -> tuple[list[Packing], dict[int, Packing]]:
+    """Returns what is packed, in so many bytes each at most, and for accesses by their number which
+    of it they read or write.
+    """
     packings: list[Packing] = []
     by_access: dict[int, Packing] = {}
     for number, access in enumerate(nest.info.accesses):
         rows = loops.rows_sharing(access)
         found: Packing | None = None
         if loops.is_strided(access) and (rows > 1 or loops.lane_per_row):
-            found = _strided_packing(access, nest, loops)
+            found = _strided_packing(access, nest, loops, limit)
         if found is not None:
             known = [one for one in packings if one.covers(found.buffer, found.index)]
             packings += [] if known else [found]
             by_access[number] = known[0] if known else found
         elif access.stride(loops.vector.variable.name) == 1 and rows >= FAR_ROWS and not packings:
-            panel = _column_panel(access, nest, loops)
+            panel = _column_panel(access, nest, loops, limit)
             packings += [] if panel is None else [panel]
     return packings, by_access
 
 
-def _strided_packing(access: Access, nest: Nest, loops: VectorLoops) -> Packing | None:
+def _strided_packing(access: Access, nest: Nest, loops: VectorLoops, limit: int) -> Packing | None:
     """Tells how an access crosses the vector axis, if its array may be packed."""
     info, vector = nest.info, loops.vector
     if access.buffer in info.written:
-        output = find_packed_output(access, vector, loops.lanes, info, nest.body)
+        output = find_packed_output(access, vector, loops.lanes, info, nest.body, limit)
         return output if output and loops.lane_per_row and output.depth <= SHORT_ROW else None
     packing = find_strided(access, vector.variable.name)
     if packing is None or (loops.lane_per_row and packing.depth > SHORT_ROW):
         return None
-    return packing if may_pack(packing, access, vector, loops.lanes, info) else None
+    return packing if may_pack(packing, access, vector, loops.lanes, info, limit) else None
 
 
-def _column_panel(access: Access, nest: Nest, loops: VectorLoops) -> Packing | None:
+def _column_panel(access: Access, nest: Nest, loops: VectorLoops, limit: int) -> Packing | None:
     """Tells which axis of an access is deep, if its rows are many and so far apart that it pays."""
     packing = find_column_panel(access, loops.vector.variable.name)
     if packing is None or packing.depth < FAR_DEPTH or access.buffer in nest.info.written:
@@ -329,7 +332,7 @@ def _column_panel(access: Access, nest: Nest, loops: VectorLoops) -> Packing | N
     is_far = packing.depth * access.buffer.shape[-1] * access.buffer.dtype.itemsize > FAR_BYTES
     if not is_far or depth is None or not depth.terms:
         return None
-    fits = may_pack(packing, access, loops.vector, 2 * loops.lanes, nest.info)
+    fits = may_pack(packing, access, loops.vector, 2 * loops.lanes, nest.info, limit)
     return packing if fits else None
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import smelt
 from smelt import nn, optim
+from smelt.compiler.codegen.machine import host_cpu
 from smelt.compiler.graph import fusion
 from smelt.compiler.graph.fusion import MEMBER_LIMIT, Fused
 from smelt.ir.graph import graph_text
@@ -201,7 +202,7 @@ def test_the_first_group_that_fits_is_found(name: str, monkeypatch: pytest.Monke
     case = Case(lambda states, given: flatten(function(given[0]))[0], [], [random(*shape)])
     found = groups_text(case.stages.fused)
     monkeypatch.setattr(fusion, "_compatible_group", of_all_groups)
-    assert groups_text(fusion.fuse(case.stages.packed)) == found
+    assert groups_text(fusion.fuse(case.stages.packed, host_cpu())) == found
 
 
 def test_groups_are_searched_in_proportion_to_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +217,7 @@ def test_groups_are_searched_in_proportion_to_nodes(monkeypatch: pytest.MonkeyPa
     def looks(steps: int) -> int:
         nonlocal looked_at
         looked_at = 0
-        fusion.fuse(case_of(smelt.grad(many_steps), random(steps, 8, 30)).stages.packed)
+        fusion.fuse(case_of(smelt.grad(many_steps), random(steps, 8, 30)).stages.packed, host_cpu())
         return looked_at
 
     monkeypatch.setattr(fusion, "_shared_loops", counted)

@@ -8,6 +8,7 @@ import pytest
 import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim
+from smelt.compiler.cpu import AVX2
 from smelt.compiler.graph import product_blocking
 from smelt.compiler.graph.fusion import Strategy
 from smelt.compiler.graph.product_blocking import choose_product_blocking, copies_left
@@ -55,12 +56,12 @@ def covered(parts: tuple[Tiles, ...]) -> int:
     ],
 )
 def test_what_loops_do_well_is_left_to_them(node: Node) -> None:
-    assert choose_product_blocking(node) is None
+    assert choose_product_blocking(node, AVX2) is None
     assert not copies_left(node)
 
 
 def test_short_rows_are_not_packed() -> None:
-    blocking = choose_product_blocking(product(128, 2048, 128, left=True))
+    blocking = choose_product_blocking(product(128, 2048, 128, left=True), AVX2)
     assert blocking is not None
     assert not blocking.packs_right
     assert blocking.depth == (Tiles(0, 32, 64),)  # 64 rows of 512 bytes fit in the first cache
@@ -70,14 +71,14 @@ def test_short_rows_are_not_packed() -> None:
 def test_a_left_operand_is_copied_where_many_columns_read_it() -> None:
     for node in (product(1024, 2000, 100, left=True), product(128, 2000, 600, left=True)):
         assert copies_left(node)
-        assert choose_product_blocking(node) is None  # since it lies well then
+        assert choose_product_blocking(node, AVX2) is None  # since it lies well then
     few_columns = product(1024, 2000, 10, left=True)
     assert not copies_left(few_columns)
-    assert choose_product_blocking(few_columns) is not None
+    assert choose_product_blocking(few_columns, AVX2) is not None
 
 
 def test_deep_products_are_packed_in_panels() -> None:
-    blocking = choose_product_blocking(product(1024, 9000, 600))
+    blocking = choose_product_blocking(product(1024, 9000, 600), AVX2)
     assert blocking is not None
     assert blocking.packs_right
     assert blocking.rows == (Tiles(0, 2, 512),)
@@ -86,7 +87,7 @@ def test_deep_products_are_packed_in_panels() -> None:
 
 def test_of_wider_numbers_fewer_columns_are_done_at_once() -> None:
     widths = [
-        choose_product_blocking(product(512, 8192, 512, dtype=dtype)).columns[0].size
+        choose_product_blocking(product(512, 8192, 512, dtype=dtype), AVX2).columns[0].size
         for dtype in (float32, float64)
     ]
     assert widths == [64, 32]
@@ -95,7 +96,7 @@ def test_of_wider_numbers_fewer_columns_are_done_at_once() -> None:
 @pytest.mark.parametrize("extents", [(509, 5003, 57), (4, 40_000, 33), (255, 4097, 31)])
 @pytest.mark.parametrize(("left", "right"), WAYS)
 def test_tiles_cover_every_axis_once(extents, left, right) -> None:
-    blocking = choose_product_blocking(product(*extents, left, right))
+    blocking = choose_product_blocking(product(*extents, left, right), AVX2)
     axes = blocking.rows, blocking.depth, blocking.columns
     assert tuple(map(covered, axes)) == extents
 
@@ -107,8 +108,8 @@ def test_tiles_cover_every_axis_once(extents, left, right) -> None:
 def block_everything(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Blocks small products as if they were large, in small blocks."""
     small = {
-        "SMALL": 0, "FEW": 0, "MANY": 1000, "SOME": 1000, "ACROSS": 0, "DEEP": 0, "ROWS": 5,
-        "COLUMNS": 6, "DEPTH": 4, "BLOCK_BYTES": 100, "PANEL_COLUMNS": 4,
+        "SMALL": 0, "FEW": 0, "MANY": 1000, "SOME": 1000, "ACROSS": 0, "STRIP": 1 << 60, "ROWS": 5,
+        "COLUMNS": 6, "DEPTH": 4, "PANEL_COLUMNS": 4,
     }  # fmt: skip
     for name, value in small.items():
         monkeypatch.setattr(product_blocking, name, value)
