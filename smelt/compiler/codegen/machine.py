@@ -2,16 +2,20 @@
 
     text -> parse -> passes -> object code (bytes, may be kept on disk) -> link -> Library
 
-Linking object code runs no passes, so that code from the disk cache is ready in a millisecond.
+Linking object code runs no passes, so that code from the disk cache is ready in a millisecond. The
+code of a long text is made in parts (`parts.py`), on as many threads as there are cores.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Mapping
+from ctypes import byref, c_char_p, string_at
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -25,6 +29,7 @@ from llvmlite.binding.newpassmanagers import (
 from llvmlite.binding.orcjit import LLJIT, JITLibraryBuilder, ResourceTracker
 
 from smelt.compiler.codegen.caches import cache_sizes
+from smelt.compiler.codegen.parts import parts_of
 from smelt.compiler.cpu import AVX2, AVX512, CPU, NEON, SSE
 from smelt.errors import ArgumentError, CompileError
 
@@ -36,6 +41,10 @@ LEVELS = {
     "x86-64-v2": (SSE, ("+sse4.2",)),
 }
 RESTRICTED = "SMELT_CPU"  # names one of them, to make code for older CPUs than this one
+SEVERAL = b"several\0"  # begins the code of several modules: of each its length, and itself
+STACK_BYTES = 16 << 20  # of a thread that makes code: some systems give little
+# what emits object code, without llvmlite's lock; None where a version of llvmlite hides it
+_EMIT = getattr(getattr(ffi.lib, "_lib_handle", None), "LLVMPY_TargetMachineEmitToMemory", None)
 LEVEL = 2  # of machine code: 1 saves a tenth of the time, 0 makes code that is four times slower
 
 
@@ -106,6 +115,10 @@ def _start_llvm() -> None:
 
 @cache
 def _machine(target: Target) -> llvm.TargetMachine:
+    return _new_machine(target)
+
+
+def _new_machine(target: Target) -> llvm.TargetMachine:
     _start_llvm()
     description = llvm.Target.from_triple(target.triple)
     return description.create_target_machine(
@@ -147,12 +160,72 @@ def optimise(module: llvm.ModuleRef, target: Target | None = None) -> llvm.Modul
 
 
 def compile_object(text: str, target: Target | None = None) -> bytes:
-    """Returns the object code of LLVM text.
+    """Returns the object code of LLVM text: of one module, or of several one behind another.
 
     Raises CompileError when the text is not valid.
     """
-    module = optimise(parse(text, target), target)
-    return _machine(target or host()).emit_object(module)
+    texts = parts_of(text, cores() if _EMIT is not None else 1)
+    modules = [optimise(parse(part, target), target) for part in texts]
+    if len(modules) == 1:
+        return _machine(target or host()).emit_object(modules[0])
+    codes = _emit_side_by_side(modules, target or host())
+    return SEVERAL + b"".join([len(code).to_bytes(8, "little") + code for code in codes])
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _emit_side_by_side(modules: list[llvm.ModuleRef], target: Target) -> list[bytes]:
+    """Returns the object code of each module, made on a thread of its own.
+
+    Modules with a context and a machine of their own have nothing in common. llvmlite's lock would
+    let one of them in at a time: here it is held around all of them, so that a fork waits.
+    """
+    buffers: list[Any] = [None] * len(modules)
+    problems: list[Any] = [c_char_p() for _ in modules]
+
+    def emit(number: int, module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
+        assert _EMIT is not None
+        buffers[number] = _EMIT(machine, module, 1, byref(problems[number]))
+
+    with ffi.lib._lock:
+        machines = [_new_machine(target) for _ in modules]
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            threads = [
+                threading.Thread(target=emit, args=(number, *pair), daemon=True)
+                for number, pair in enumerate(zip(modules, machines, strict=True))
+            ]
+            for thread in threads:
+                thread.start()
+        finally:
+            threading.stack_size(before)
+        for thread in threads:
+            thread.join()
+    codes = []
+    for buffer, problem in zip(buffers, problems, strict=True):
+        if not buffer:
+            raise CompileError(
+                f"LLVM makes no code of the module: {(problem.value or b'').decode()}"
+            )
+        start, size = ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer)
+        codes.append(string_at(start, size))
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+    return codes
+
+
+def _objects(code: bytes) -> list[bytes]:
+    """Returns the object code of each module, of what `compile_object` returned."""
+    if not code.startswith(SEVERAL):
+        return [code]
+    objects, at = [], len(SEVERAL)
+    while at < len(code):
+        size = int.from_bytes(code[at : at + 8], "little")
+        objects.append(code[at + 8 : at + 8 + size])
+        at += 8 + size
+    return objects
 
 
 def assembly(text: str, target: Target | None = None) -> str:
@@ -188,7 +261,9 @@ def load_object(
 
     Raises CompileError when a name is missing.
     """
-    builder = JITLibraryBuilder().add_object_img(code).add_current_process()
+    builder = JITLibraryBuilder().add_current_process()
+    for part in _objects(code):
+        builder.add_object_img(part)
     for name, address in (imports or {}).items():
         builder.import_symbol(name, address)
     for name in exports:

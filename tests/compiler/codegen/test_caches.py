@@ -11,7 +11,6 @@ import pytest
 import smelt
 from smelt.compiler.codegen import caches
 from smelt.compiler.codegen.caches import cache_sizes
-from smelt.compiler.codegen.machine import host_cpu
 from smelt.compiler.cpu import AVX2, AVX512, CPU
 from smelt.errors import ArgumentError
 

@@ -1,0 +1,86 @@
+"""Long modules: cut into parts that are compiled side by side and linked together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import smelt
+import smelt.nn.functional as F
+from smelt import nn, optim
+from smelt.compiler.codegen import machine, parts
+from smelt.compiler.codegen.parts import parts_of
+from smelt.compiler.runtime import build
+from smelt.errors import CompileError
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    """The LLVM text of a training step."""
+    smelt.manual_seed(0)
+    model = nn.Sequential(nn.Linear(40, 300), nn.GELU(), nn.LayerNorm(300), nn.Linear(300, 7))
+    optimizer = optim.Adam(model.parameters())
+
+    @smelt.compile
+    def step(x: smelt.Tensor, y: smelt.Tensor) -> smelt.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    with smelt.settings(verify=True):
+        step(smelt.randn(500, 40), smelt.tensor(np.arange(500) % 7))
+    program = step.executables.newest.stages.program
+    assert any(kernel.parallel for kernel in program.kernels)
+    return build.text(program)
+
+
+def test_each_kernel_is_in_one_part(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "LONG", 5000)
+    several = parts_of(text, 3)
+    assert len(several) == 3
+    assert max(map(len, several)) < 0.7 * len(text)
+    kernels = text.count("noinline")
+    assert (
+        sum(part.count("define hidden") - part.count('.job"(ptr %') for part in several) == kernels
+    )
+    exported = [part for part in several if "define i64 @run(" in part]
+    assert exported == several[:1]
+    for part in several:
+        machine.parse(part)  # whole, and verified
+
+
+def test_short_texts_are_not_cut(text: str) -> None:
+    assert parts_of(text[:5000], 8) == [text[:5000]]
+    assert parts_of(text, 1) == [text]
+
+
+def test_parts_are_linked_to_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    smelt.manual_seed(1)
+    x, w = smelt.randn(300, 50), smelt.randn(50, 90)
+    wanted = (F.gelu(x @ w).softmax(-1) @ w.T).numpy()
+    monkeypatch.setattr(parts, "LONG", 1000)
+    monkeypatch.setattr(machine, "cores", lambda: 3)
+    made = []
+    compiled = machine.compile_object
+    monkeypatch.setattr(
+        machine, "compile_object", lambda text: made.append(compiled(text)) or made[-1]
+    )
+    got = smelt.compile(lambda x, w: F.gelu(x @ w).softmax(-1) @ w.T)(x, w)
+    np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-4, atol=1e-5)
+    assert any(code.startswith(machine.SEVERAL) for code in made)
+
+
+def test_where_the_unlocked_function_is_hidden_one_thread_makes_all(text, monkeypatch) -> None:
+    monkeypatch.setattr(machine, "_EMIT", None)
+    monkeypatch.setattr(parts, "LONG", 1000)
+    assert not machine.compile_object(text).startswith(machine.SEVERAL)
+
+
+def test_a_part_of_which_nothing_is_made_is_an_error(text: str, monkeypatch) -> None:
+    monkeypatch.setattr(parts, "LONG", 1000)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "_EMIT", lambda *given: None)
+    with pytest.raises(CompileError, match="LLVM makes no code of the module"):
+        machine.compile_object(text)
