@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from smelt.bench.layers import Layer, layers, smelt_layer, torch_layer
 from smelt.bench.products import Product, numpy_product, smelt_product, torch_product
 from smelt.bench.sides import jax_side, limit_side, smelt_side, torch_side
 from smelt.bench.workload import Workload
@@ -64,6 +65,13 @@ def _product(title: str, product: Product) -> Case:
     return Case(title, product.operations, sides, is_product=True)
 
 
+def _layer(layer: Layer) -> Case:
+    sides = {"smelt": partial(smelt_layer, layer), "torch": partial(torch_layer, layer)}
+    if layer.operations:
+        sides[LIMIT] = partial(limit_side, layer.operations)
+    return Case(layer.title, layer.operations, sides)
+
+
 def _products() -> dict[str, Case]:
     cases = {}
     for size in SIZES:
@@ -79,6 +87,7 @@ def _products() -> dict[str, Case]:
 GROUPS: Mapping[str, Mapping[str, Case]] = {
     "book": {name: _training(workload) for name, workload in WORKLOADS.items()},
     "matmul": _products(),
+    "layers": {name: _layer(layer) for name, layer in layers().items()},
     **{
         group: {name: _training(workload) for name, workload in workloads.items()}
         for group, workloads in SWEEPS.items()

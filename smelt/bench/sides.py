@@ -98,6 +98,12 @@ def jax_side(workload: Workload) -> Iterator[dict[str, Any]]:
     yield from _timed(workload.steps, first, losses, call=called, scan=scanned)
 
 
+def timed_steps(step: Step, arrays: tuple[Any, ...], count: int) -> Iterator[dict[str, Any]]:
+    """A call a step, so many in one measurement; the values of the first ones are compared."""
+    first, losses = _first_steps(step, arrays)
+    yield from _timed(count, first, losses, call=_calls(step, arrays))
+
+
 def limit_side(operations: float) -> Iterator[dict[str, Any]]:
     """What so many operations would take at the speed of nothing but multiply-adds; the peak is
     measured in its turn, when the other sides rest.

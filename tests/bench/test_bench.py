@@ -37,7 +37,16 @@ def peers(tmp_path: Path) -> str:
 def test_names_of_cases_are_different() -> None:
     names = [name for cases in GROUPS.values() for name in cases]
     assert len(names) == len(set(names))
-    assert set(GROUPS) == {"book", "matmul", "mlp", "convolution", "lstm", "gru", "transformer"}
+    assert set(GROUPS) == {
+        "book",
+        "matmul",
+        "layers",
+        "mlp",
+        "convolution",
+        "lstm",
+        "gru",
+        "transformer",
+    }
     assert list(chosen_cases(["rnn", "mlp"])) == ["rnn", *GROUPS["mlp"]]
     assert len(chosen_cases(["all"])) == len(names)
     with pytest.raises(ArgumentError, match="there is no 'rmm'; groups are book, "):
@@ -129,7 +138,7 @@ def test_no_module_of_the_sides_imports_smelt() -> None:
         assert not [line for line in _imports_at_the_top(path) if "smelt.bench" not in line]
 
 
-SIDES = ("side", "sides", "case", "products", "workload", "harness", "jax_parts")
+SIDES = ("layers", "side", "sides", "case", "products", "workload", "harness", "jax_parts")
 
 
 def _imports_at_the_top(path: Path) -> Iterator[str]:
@@ -140,4 +149,11 @@ def _imports_at_the_top(path: Path) -> Iterator[str]:
 
 def test_the_nine_workloads_have_a_limit() -> None:
     assert len(WORKLOADS) == 9
-    assert all(LIMIT in case.sides for cases in GROUPS.values() for case in cases.values())
+    cases = [case for cases in GROUPS.values() for case in cases.values()]
+    assert all((LIMIT in case.sides) == (case.operations > 0) for case in cases)
+
+
+def test_layers_run_with_their_gradients(peers: str) -> None:
+    names = ["linear-10-64", "transposed-100-128", "groupnorm-8", "layer-gru"]
+    for _, measured in run(chosen_cases(names), ["smelt"], peers, 1, [1]):
+        assert measured.ours > 0
