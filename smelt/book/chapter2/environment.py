@@ -123,7 +123,8 @@ def update(page: Page) -> None:
     page.answer("""
         `pip install --upgrade --upgrade-strategy eager smelt-learn` updates Smelt and all that it
         needs; `pip list` shows the versions, `pip check` says whether they fit together, and
-        `smelt info` prints those that matter here. `pip freeze > requirements.txt` is the lock file.
+        `smelt info` prints those that matter here. `pip freeze > requirements.txt` is the lock
+        file.
     """)
     tree = {name: version(name) for name, _ in needs(DISTRIBUTION)}
     page.print(f"smelt {smelt.__version__}")
