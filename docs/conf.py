@@ -1,0 +1,66 @@
+"""How Sphinx builds the site: `script/docs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from smelt.version import __version__
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "site"))
+
+import docstrings  # noqa: E402
+import gallery  # noqa: E402
+import reference  # noqa: E402
+import references  # noqa: E402
+
+project = "Smelt"
+author = "the authors of Smelt"
+copyright = author
+version = release = __version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["_build", "site"]
+nitpicky = True
+default_role = "code"
+add_module_names = False
+python_display_short_literal_types = True
+maximum_signature_line_length = 80
+suppress_warnings = ["config.cache"]
+
+# the pages
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence", "deflist"]
+
+# the tutorials, which are run
+nb_execution_mode = "cache"
+nb_execution_timeout = 120  # seconds a cell
+nb_execution_raise_on_error = True
+nb_execution_excludepatterns = ["notebook.ipynb"]  # which keeps its results; a test runs it
+nb_execution_show_tb = True
+nb_merge_streams = True
+
+# the reference
+autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False  # a method that says nothing is explained by its base class
+autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+# how it looks
+html_theme = "furo"
+html_title = f"Smelt {__version__}"
+html_static_path = ["site/static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+copybutton_exclude = ".linenos, .gp, .go"  # prompts and what is printed
+
+
+def setup(app: object) -> None:
+    """Writes the pages that are made from the code, and says how docstrings are read."""
+    reference.write(HERE / "reference")
+    gallery.write(HERE / "gallery")
+    app.connect("autodoc-process-docstring", docstrings.rewrite, priority=100)
+    app.connect("autodoc-process-bases", references.show_public_bases)
+    app.connect("missing-reference", references.resolve)
