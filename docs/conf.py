@@ -27,6 +27,7 @@ default_role = "code"
 add_module_names = False
 python_display_short_literal_types = True
 maximum_signature_line_length = 80
+toc_object_entries = False  # the sidebar of each page would carry thousands of them
 suppress_warnings = ["config.cache"]
 
 # the pages
@@ -46,6 +47,7 @@ autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False  # a method that says nothing is explained by its base class
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 napoleon_use_rtype = False
 
 # how it looks
@@ -63,4 +65,5 @@ def setup(app: object) -> None:
     gallery.write(HERE / "gallery")
     app.connect("autodoc-process-docstring", docstrings.rewrite, priority=100)
     app.connect("autodoc-process-bases", references.show_public_bases)
+    app.connect("doctree-read", references.settle)
     app.connect("missing-reference", references.resolve)

@@ -26,11 +26,15 @@ PYTHON = re.compile(r"\s*(>>>|import |from \w|def |class |@|with |for |\w+ = |\w
 
 def rewrite(_: Any, kind: str, path: str, value: Any, options: Any, lines: list[str]) -> None:
     """Takes Sphinx's event `autodoc-process-docstring`: changes the lines in place."""
-    module = path.rpartition(".")[0] if kind != "method" else path.rpartition(".")[0].rpartition(".")[0]
+    module = (
+        path.rpartition(".")[0] if kind != "method" else path.rpartition(".")[0].rpartition(".")[0]
+    )
     lines[:] = translated(lines, module, _arguments(value))
 
 
-def translated(lines: list[str], module: str = "", arguments: frozenset[str] = frozenset()) -> list[str]:
+def translated(
+    lines: list[str], module: str = "", arguments: frozenset[str] = frozenset()
+) -> list[str]:
     """Returns lines of a docstring as reStructuredText.
 
     Args:

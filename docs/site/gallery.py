@@ -13,8 +13,8 @@ __all__ = ["write"]
 
 HEAD = """# Gallery
 
-The figures of the book *Deep Learning with Rust*, drawn by Smelt as this page was built. Each is one short function in
-`smelt/book/`, and one command, which prints the program too:
+The figures of the book *Deep Learning with Rust*, drawn by Smelt as this page was built. Each is
+one short function in `smelt/book/`, and one command:
 
 ```sh
 smelt book show F2.3    # the program

@@ -70,6 +70,11 @@ class Name:
         return f"{self.module}.{self.name}"
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is what the thing calls itself: `cat` is, `concatenate` is not."""
+        return self.name == getattr(self.value, "__name__", getattr(self.value, "name", None))
+
+    @property
     def is_constant(self) -> bool:
         """Whether it is neither a function nor a class."""
         return not (inspect.isclass(self.value) or inspect.isroutine(self.value))
@@ -115,12 +120,15 @@ def names() -> tuple[Name, ...]:
 @cache
 def aliases() -> dict[str, Name]:
     """Returns the names that stand for what is explained under another one."""
-    first: dict[int, Name] = {}
-    found = {}
+    groups: dict[int, list[Name]] = {}
     for name in names():
         key = id(inspect.unwrap(name.value) if callable(name.value) else name.value)
-        if first.setdefault(key, name) is not name:
-            found[name.path] = first[key]
+        groups.setdefault(key, []).append(name)
+    found = {}
+    for group in groups.values():
+        own = [name for name in group if name.is_own and name.module == group[0].module]
+        chosen = (own or group)[0]
+        found.update({name.path: chosen for name in group if name is not chosen})
     return found
 
 

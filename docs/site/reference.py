@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from docstrings import translated
@@ -42,16 +42,15 @@ def _pages() -> Iterator[tuple[str, list[str]]]:
         parts = sections(module)
         large = sum(len(part.names) for part in parts) >= LARGE
         yield f"{module}.rst", list(_module_page(module, parts, large))
-        if large:
-            for part in parts:
-                yield f"{module}.{part.slug}.rst", list(_section_page(part))
+        for part in parts if large else ():
+            yield f"{module}.{part.slug}.rst", list(_section_page(part))
 
 
 def _index() -> Iterator[str]:
     yield from _heading("Reference", "=")
     yield "Every public name, from its docstring. `smelt.nn.functional` is mostly imported as `F`."
     yield ""
-    yield from _table(["Module", "What it holds"], ((f":doc:`{m}`", _summary(_doc(m), m)) for m in MODULES))
+    yield from _table((f":doc:`{module}`", _summary(_doc(module), module)) for module in MODULES)
     yield from [".. toctree::", "    :hidden:", "", *(f"    {module}" for module in MODULES), ""]
 
 
@@ -59,37 +58,43 @@ def _module_page(module: str, parts: tuple[Section, ...], large: bool) -> Iterat
     yield from _heading(module, "=")
     yield from [f".. py:module:: {module}", ""]
     yield from [*translated(_doc(module), module), ""]
-    for part in parts:
-        if large:
-            target = f":doc:`{_escaped(part.title)} <{module}.{part.slug}>`"
-            yield from _rubric(target) if len(part.names) > 1 else ()
-            yield from _table(["Name", ""], map(_row, part.names)) if len(part.names) > 1 else ()
-        else:
-            yield from _heading(part.title, "-") if len(parts) > 1 else ()
-            yield from _explained(part)
-    single = [part.names[0] for part in parts if large and len(part.names) == 1]
-    if single:
-        yield from _rubric("More")
-        yield from _table(["Name", ""], map(_row, single))
-    yield from _aliases(module)
     if large:
-        pages = (f"    {module}.{part.slug}" for part in parts)
-        yield from [".. toctree::", "    :hidden:", "", *pages, ""]
+        yield from _contents(module, parts)
+    else:
+        for part in parts:
+            yield from _heading(_escaped(part.title), "-") if len(parts) > 1 else ()
+            yield from _explained(part)
+    yield from _aliases(module)
+
+
+def _contents(module: str, parts: tuple[Section, ...]) -> Iterator[str]:
+    """Yields tables of what stands on pages of its own; names that are alone there come last."""
+    for part in parts:
+        if len(part.names) > 1:
+            yield from _heading(_escaped(part.title), "-")
+            yield from [f"All on one page: :doc:`{module}.{part.slug}`.", ""]
+            yield from _table(map(_row, part.names))
+    single = [part.names[0] for part in parts if len(part.names) == 1]
+    if single:
+        yield from _heading("More", "-")
+        yield from _table(map(_row, single))
 
 
 def _section_page(part: Section) -> Iterator[str]:
     alone = len(part.names) == 1
+    yield from [":orphan:", ""]  # found from the page of the module; the sidebar would be too long
     yield from _heading(part.names[0].path if alone else _escaped(part.title), "=")
     yield from [f".. py:currentmodule:: {part.module}", ""]
     if not alone and part.home != part.module:
         yield from [*translated(_doc(part.home), part.module), ""]
-        yield from _table(["Name", ""], map(_row, part.names))
+        yield from _table(map(_row, part.names))
     yield from _explained(part)
 
 
 def _explained(part: Section) -> Iterator[str]:
     for name in part.names:
-        yield from [f".. {_directive(name)}:: {name.path}", *_options(name), ""]
+        where = name.name if name.is_constant else name.path  # Sphinx puts the module in front
+        yield from [f".. {_directive(name)}:: {where}", *_options(name), ""]
 
 
 def _directive(name: Name) -> str:
@@ -115,7 +120,9 @@ def _members(value: type) -> Iterator[str]:
         if base is not value and (is_public(base) or not base.__module__.startswith("smelt")):
             continue
         for name, member in vars(base).items():
-            explained = isinstance(member, property | classmethod | staticmethod) or callable(member)
+            explained = isinstance(member, property | classmethod | staticmethod) or callable(
+                member
+            )
             if name.startswith("_") or name in seen or inspect.isclass(member) or not explained:
                 continue
             if inspect.getdoc(getattr(member, "__func__", member)):
@@ -148,7 +155,7 @@ def _aliases(module: str) -> Iterator[str]:
     yield from _heading("Under another name", "-")
     for name in here:
         target = aliases()[name.path].path
-        yield from [f".. py:data:: {name.path}", "", f"    Is :py:obj:`{target}`.", ""]
+        yield from [f".. py:data:: {name.name}", "", f"    Is :py:obj:`{target}`.", ""]
 
 
 def _row(name: Name) -> tuple[str, str]:
@@ -166,7 +173,7 @@ def _summary(lines: list[str], module: str) -> str:
     return translated([" ".join(paragraph)], module)[0]
 
 
-def _table(heads: list[str], rows: Iterator[tuple[str, str]] | map[tuple[str, str]]) -> Iterator[str]:
+def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield from [".. list-table::", "    :widths: auto", "    :class: names", ""]
     for first, second in rows:
         yield from [f"    * - {first}", f"      - {second}"]
@@ -175,10 +182,6 @@ def _table(heads: list[str], rows: Iterator[tuple[str, str]] | map[tuple[str, st
 
 def _heading(text: str, line: str) -> list[str]:
     return [text, line * len(text), ""]
-
-
-def _rubric(text: str) -> list[str]:
-    return [f".. rubric:: {text}", ""]
 
 
 def _doc(module: str) -> list[str]:

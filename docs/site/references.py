@@ -6,8 +6,9 @@ import inspect
 from typing import Any
 
 from public_names import is_public, public_name_of
+from sphinx.addnodes import desc_signature, pending_xref
 
-__all__ = ["resolve", "show_public_bases"]
+__all__ = ["resolve", "settle", "show_public_bases"]
 
 
 def resolve(_: Any, environment: Any, node: Any, content: Any) -> Any:
@@ -15,8 +16,7 @@ def resolve(_: Any, environment: Any, node: Any, content: Any) -> Any:
 
     A name of Smelt's that is public is found wherever it was defined. What belongs to Python,
     NumPy or another library is text: their inventories would have to be fetched. What is left is
-    a name of Smelt's that is not public or does not exist: Sphinx warns of it where the text
-    names it, and lets it stand as text in a signature.
+    a name of Smelt's that is not public or does not exist: Sphinx warns of it.
     """
     if node.get("refdomain") != "py":
         return None
@@ -27,8 +27,26 @@ def resolve(_: Any, environment: Any, node: Any, content: Any) -> Any:
         return domain.resolve_xref(
             environment, node["refdoc"], environment.app.builder, "obj", path, node, content
         )
-    in_signature = node.get("reftype") in ("class", "exc", "obj") and "refspecific" in node
-    return content if in_signature or not target.startswith("smelt") else None
+    return None if target.startswith("smelt") else content
+
+
+def settle(_: Any, doctree: Any) -> None:
+    """Takes Sphinx's event `doctree-read`: finds the types of signatures among the public names.
+
+    Those that are not public become plain text at once. Sphinx would look for each of them among
+    all names of the site, and that takes longer than everything else.
+    """
+    references = (
+        node
+        for signature in doctree.findall(desc_signature)
+        for node in signature.findall(pending_xref)
+    )
+    for node in list(references):
+        path = public_name_of(node["reftarget"], node.get("py:module") or "")
+        if path is None:
+            node.replace_self(node.children)
+        else:
+            node["reftarget"], node["refspecific"] = path, False
 
 
 def show_public_bases(_: Any, name: str, value: type, options: Any, bases: list[type]) -> None:
