@@ -2,8 +2,8 @@
 
     python script/build_docs.py
 
-A warning is an error. So is a tutorial that fails, a figure of the gallery that does not hold, and
-a public name without an entry.
+A warning is an error. So is a tutorial that fails, a figure of the gallery that cannot be drawn,
+and a public name without an entry.
 """
 
 from __future__ import annotations

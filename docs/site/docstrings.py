@@ -6,6 +6,7 @@ backticks, and lines that are set off by four spaces where they are code, a form
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import textwrap
@@ -21,7 +22,6 @@ NAMED = re.compile(r"(\s*)((?:\*{0,2}\w+(?:, )?)+):(?= |$)(.*)")  # `name: what 
 CODE = re.compile(r"``([^`]+)``|`([^`]+)`")
 MARKUP = re.compile(r"([\\*|])|(?<=\w)(_)(?!\w)")
 BULLET = re.compile(r"[-*+] ")
-PYTHON = re.compile(r"\s*(>>>|import |from \w|def |class |@|with |for |\w+ = |\w+\.\w+\()")
 
 
 def rewrite(_: Any, kind: str, path: str, value: Any, options: Any, lines: list[str]) -> None:
@@ -54,8 +54,9 @@ def translated(
         for match in CODE.finditer(text):
             parts += [_escaped(text[end : match.start()]), of_code(match)]
             end = match.end()
-        # a letter right behind code, as in "`x`s", must not end up glued to the markup
-        return re.sub(r"(`)(?=\w)", r"\1", "".join([*parts, _escaped(text[end:])]))
+            if text[end : end + 1].isalnum():
+                parts.append("\\ ")  # a letter right behind code, as in "`x`s"
+        return "".join([*parts, _escaped(text[end:])])
 
     return list(_paragraphs(lines, inline))
 
@@ -105,13 +106,21 @@ def _block(lines: list[str], start: int, set_off: int) -> Iterator[str]:
 
 def _literal(block: list[str], indent: int) -> Iterator[str]:
     code = textwrap.dedent("\n".join(block)).split("\n")
-    language = "python" if any(map(PYTHON.match, code)) else "text"
+    language = "python" if _is_python("\n".join(code)) else "text"
     margin = " " * indent
     yield f"{margin}.. code-block:: {language}"
     yield ""
     for line in code:
         yield f"{margin}    {line}".rstrip()
     yield ""
+
+
+def _is_python(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return ">>>" in code
+    return True
 
 
 def _text(line: str, section: str, inline: Any, in_list: bool) -> str:
