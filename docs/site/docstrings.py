@@ -26,10 +26,12 @@ BULLET = re.compile(r"[-*+] ")
 
 def rewrite(_: Any, kind: str, path: str, value: Any, options: Any, lines: list[str]) -> None:
     """Takes Sphinx's event `autodoc-process-docstring`: changes the lines in place."""
-    module = (
-        path.rpartition(".")[0] if kind != "method" else path.rpartition(".")[0].rpartition(".")[0]
-    )
+    module = path.rpartition(".")[0]
+    if kind in ("method", "property", "attribute"):
+        module = module.rpartition(".")[0]
     lines[:] = translated(lines, module, _arguments(value))
+    if kind in ("property", "attribute", "data"):
+        lines.insert(0, "")  # else napoleon takes what stands before a colon for a type
 
 
 def translated(

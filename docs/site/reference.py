@@ -116,8 +116,9 @@ def _options(name: Name) -> Iterator[str]:
 def _members(value: type) -> Iterator[str]:
     """Yields what a class has of its own, or of bases that are not public, and explains."""
     seen = set()
+    elsewhere = {over for base in value.__mro__[1:] if is_public(base) for over in base.__mro__}
     for base in value.__mro__:
-        if base is not value and (is_public(base) or not base.__module__.startswith("smelt")):
+        if base in elsewhere or not base.__module__.startswith("smelt"):
             continue
         for name, member in vars(base).items():
             explained = isinstance(member, property | classmethod | staticmethod) or callable(
