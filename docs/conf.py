@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 from smelt.version import __version__
 
@@ -59,11 +61,15 @@ html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"  # prompts and what is printed
 
 
-def setup(app: object) -> None:
+def setup(app: Any) -> None:
     """Writes the pages that are made from the code, and says how docstrings are read."""
+    # a change of what reads the docstrings has all pages read anew
+    sources = "".join(path.read_text("utf-8") for path in sorted((HERE / "site").glob("*.py")))
+    app.add_config_value("site_sources", zlib.crc32(sources.encode()), "env")
     reference.write(HERE / "reference")
     gallery.write(HERE / "gallery")
     app.connect("autodoc-process-docstring", docstrings.rewrite, priority=100)
+    app.connect("autodoc-process-docstring", docstrings.restore, priority=900)
     app.connect("autodoc-process-bases", references.show_public_bases)
     app.connect("doctree-read", references.settle)
     app.connect("missing-reference", references.resolve)

@@ -15,13 +15,14 @@ from typing import Any
 
 from public_names import public_name_of
 
-__all__ = ["rewrite", "translated"]
+__all__ = ["restore", "rewrite", "translated"]
 
 SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields|Example|Examples|Note|Warns):$")
 NAMED = re.compile(r"(\s*)((?:\*{0,2}\w+(?:, )?)+):(?= |$)(.*)")  # `name: what it is`
 CODE = re.compile(r"``([^`]+)``|`([^`]+)`")
 MARKUP = re.compile(r"([\\*|])|(?<=\w)(_)(?!\w)")
 BULLET = re.compile(r"[-*+] ")
+_plain: dict[str, list[str]] = {}  # path of a property -> its text, on its way past napoleon
 
 
 def rewrite(_: Any, kind: str, path: str, value: Any, options: Any, lines: list[str]) -> None:
@@ -30,8 +31,16 @@ def rewrite(_: Any, kind: str, path: str, value: Any, options: Any, lines: list[
     if kind in ("method", "property", "attribute"):
         module = module.rpartition(".")[0]
     lines[:] = translated(lines, module, _arguments(value))
-    if kind in ("property", "attribute", "data"):
-        lines.insert(0, "")  # else napoleon takes what stands before a colon for a type
+    if kind == "property" and not any(map(SECTION.match, lines)):
+        _plain[path] = list(lines)
+
+
+def restore(_: Any, kind: str, path: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Takes the same event after napoleon: gives a property without sections its text back.
+
+    Napoleon takes what stands in front of its first colon for a type.
+    """
+    lines[:] = [*_plain.pop(path), ""] if path in _plain else lines
 
 
 def translated(
