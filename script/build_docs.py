@@ -9,6 +9,7 @@ and a public name without an entry.
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import time
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from smelt.errors import MissingExtra, SmeltError
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BUILD = DOCS / "_build"
+REPORTS = BUILD / "html" / "reports"  # what MyST-NB writes of tutorials that failed
 NEEDED = (
     "sphinx",
     "myst_nb",
@@ -29,7 +31,8 @@ NEEDED = (
     "PIL",
     "sklearn",
 )
-ERROR = re.compile(r"^(?:\x1b\[[\d;]*m)*(\w+(?:Error|Name|Extra)\b.*)", re.MULTILINE)
+COLOR = re.compile(r"\x1b\[[\d;]*m")
+ERROR = re.compile(r"^\w+(?:Error|Name|Extra): ", re.MULTILINE)
 
 
 def require() -> None:
@@ -46,6 +49,7 @@ def build() -> int:
     """Runs Sphinx; returns its status."""
     from sphinx.cmd.build import build_main
 
+    shutil.rmtree(REPORTS, ignore_errors=True)
     options = ["--builder", "html", "--fail-on-warning", "--nitpicky", "--keep-going", "--quiet"]
     places = [str(DOCS), str(BUILD / "html"), "--doctree-dir", str(BUILD / "doctrees")]
     return int(build_main([*options, *places]))
@@ -66,15 +70,14 @@ def without_entry() -> list[str]:
 
 
 def failures() -> list[str]:
-    """Returns a line for each tutorial that failed: the error of its cell."""
-    lines = []
-    for report in sorted((BUILD / "html" / "reports").rglob("*.err.log")):
-        found = ERROR.findall(report.read_text("utf-8"))
-        name = report.relative_to(BUILD / "html" / "reports")
-        lines.append(
-            f"docs/{str(name).removesuffix('.err.log')}.md: {found[-1] if found else report}"
-        )
-    return lines
+    """Returns, for each tutorial that failed, its name and the error of its cell."""
+    found = []
+    for report in sorted(REPORTS.rglob("*.err.log")):
+        text = COLOR.sub("", report.read_text("utf-8")).rstrip()
+        starts = [match.start() for match in ERROR.finditer(text)]
+        page = report.relative_to(REPORTS).as_posix().removesuffix(".err.log")
+        found.append(f"docs/{page}.md: {text[starts[-1] :] if starts else text}")
+    return found
 
 
 def main() -> int:
