@@ -4,7 +4,7 @@
     from smelt import nn, optim
     import smelt.nn.functional as F
 
-This file is the public face and nothing else: what is named here is for everyone, and is kept.
+What is named here is public: it is for everyone, and is kept.
 """
 
 from smelt import starting as _starting  # noqa: F401  # isort: skip  # before what takes time

@@ -34,6 +34,7 @@ from typing import Any
 
 from smelt.location import location
 from smelt.switches import current
+from smelt.version import install_command
 
 __all__ = [
     "ArgumentError",
@@ -191,7 +192,7 @@ class MissingExtra(SmeltError, ImportError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs the optional extra [{extra}]; install it with: "
-            f'pip install "smelt[{extra}]"'
+            f"{install_command(extra)}"
         )
         self._made_of = feature, extra
 

@@ -53,6 +53,7 @@ def _served(*folders: str, files: Mapping[str, tuple[int, str]]) -> dict[str, So
     }
 
 
+#: The public data sets: name -> its files, where they come from, and their checksums.
 DATASETS: Mapping[str, Source] = {
     "mnist": Source(
         title="60,000 + 10,000 handwritten digits, 28 x 28 pixels",

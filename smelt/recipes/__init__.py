@@ -25,6 +25,7 @@ from smelt.recipes.recipe import Result
 
 __all__ = ["RECIPES", "Result"]
 
+#: The recipes by name: functions that train, and return a `Result`.
 RECIPES: Mapping[str, Callable[..., Result]] = {
     "digits": digits.run,
     "mnist": mnist.run,

@@ -96,7 +96,7 @@ def test_each_end_has_its_state(outcomes: list[Outcome]) -> None:
     assert raised.error.endswith("ZeroDivisionError: division by zero\n")
     assert raised.page.printed == "before\n"
     assert "use --data" in wants.error
-    assert "smelt[data]" in lacks.error
+    assert "smelt-learn[data]" in lacks.error
 
 
 def test_figures_become_files(outcomes: list[Outcome], tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_figures_without_matplotlib_name_the_extra_before_anything_runs(
 ) -> None:
     monkeypatch.setattr("smelt.plot.style.find_spec", lambda name: None)
     assert main(["book", "run", "F2.4", "--out", str(tmp_path / "book")]) == 2
-    assert 'pip install "smelt[plot]"' in capsys.readouterr().err
+    assert "pip install 'smelt-learn[plot]'" in capsys.readouterr().err
     assert not (tmp_path / "book").exists()
 
 

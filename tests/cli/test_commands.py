@@ -199,7 +199,7 @@ def test_a_missing_extra_is_named_before_training(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     message = refusal(capsys, "train", "digits", "--out", tmp_path / "run")
-    assert 'pip install "smelt[plot]"' in message
+    assert "pip install 'smelt-learn[plot]'" in message
 
 
 def test_a_run_goes_on_by_its_own_settings(

@@ -19,6 +19,6 @@ except MissingExtra as error:
 def test_a_missing_scikit_learn_is_named() -> None:
     found = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert found.stdout == (
-        'smelt.sklearn needs the optional extra [sklearn]; install it with: pip install "smelt'
-        '[sklearn]"\n'
+        "smelt.sklearn needs the optional extra [sklearn]; install it with: "
+        "pip install 'smelt-learn[sklearn]'\n"
     )

@@ -55,7 +55,7 @@ def test_mlflow_gets_settings_and_figures(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_a_missing_library_is_named_by_its_extra(logger, library, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingExtra, match=r"pip install \"smelt\[(tensorboard|mlflow)\]"):
+    with pytest.raises(MissingExtra, match=r"pip install 'smelt-learn\[(tensorboard|mlflow)\]"):
         logger()
 
 

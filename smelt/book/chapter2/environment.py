@@ -12,6 +12,7 @@ import smelt
 import smelt.nn.functional as F
 from smelt import nn, optim
 from smelt.book.entry import Page, entry
+from smelt.version import DISTRIBUTION
 
 
 @entry("E2.e", "Two profiles: one to look inside, one to run")
@@ -69,7 +70,7 @@ def versions(page: Page) -> None:
     ):
         allowed = allows(rule, found)
         page.claim(f"{rule} allows {found}", expected, allowed, allowed is expected)
-    for name, rule in needs("smelt"):
+    for name, rule in needs(DISTRIBUTION):
         page.print(f"{name}{rule}: installed {version(name)}")
         page.claim(f"installed {name}", rule, version(name), allows(rule, version(name)))
 
@@ -120,17 +121,18 @@ def build_and_run(page: Page) -> None:
 def update(page: Page) -> None:
     """In Cargo: `cargo update`, then `cargo tree`. Below is the tree of what is installed here."""
     page.answer("""
-        `pip install --upgrade --upgrade-strategy eager smelt` updates Smelt and all that it needs;
-        `pip list` shows the versions, `pip check` says whether they fit together, and `smelt info`
-        prints those that matter here. `pip freeze > requirements.txt` is the lock file.
+        `pip install --upgrade --upgrade-strategy eager smelt-learn` updates Smelt and all that it
+        needs; `pip list` shows the versions, `pip check` says whether they fit together, and
+        `smelt info` prints those that matter here. `pip freeze > requirements.txt` is the lock
+        file.
     """)
-    tree = {name: version(name) for name, _ in needs("smelt")}
+    tree = {name: version(name) for name, _ in needs(DISTRIBUTION)}
     page.print(f"smelt {smelt.__version__}")
     for name, found in tree.items():
         page.print(f"    {name} {found}")
     core = ["llvmlite", "numpy"]
     page.claim("all that the core needs", core, sorted(tree), sorted(tree) == core)
-    fit = all(allows(rule, version(name)) for name, rule in needs("smelt"))
+    fit = all(allows(rule, version(name)) for name, rule in needs(DISTRIBUTION))
     page.claim("the versions fit together", True, fit, fit)
 
 

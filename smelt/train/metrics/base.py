@@ -17,6 +17,7 @@ from smelt.tracing.engine import no_grad
 
 __all__ = ["Figure", "Metric", "Total"]
 
+#: What a metric comes to: one number, a number a class, or numbers by name.
 Figure = float | np.ndarray | dict[str, float]
 
 
