@@ -82,7 +82,7 @@ def _numbers(axes: Axes, counts: np.ndarray) -> None:
     strength = _strength(counts)
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            is_dark = row == column and strength[row, column] > 0.5
+            is_dark = strength[row, column] > (0.5 if row == column else 0.75)
             colour = "white" if is_dark else INK
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
 

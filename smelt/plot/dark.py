@@ -1,7 +1,7 @@
-"""A figure on a dark page: each color keeps its hue and turns its lightness round.
+"""A figure on a dark page: each color keeps its hue, and a pale or grey one turns its lightness.
 
 What was white becomes the dark paper, what was nearly black nearly white, and a pale line stays one
-that is hardly seen. Lightness is that of Oklab (B. Ottosson, A perceptual color space for image
+that is hardly seen; a strong color, that of a curve, stays or becomes light. Lightness is that of Oklab (B. Ottosson, A perceptual color space for image
 processing, 2020), in which equal steps look equal.
 """
 
@@ -17,6 +17,11 @@ COLOR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
 PIXELS = "<image"
 DARKEST, LIGHTEST = 0.21, 0.95  # the lightness of what was white, and of what was black
 LIFTED = 0.8  # below 1: what was of middle lightness is lighter, so that grey text can be read
+GREYISH, STRONG = (
+    0.08,
+    0.12,
+)  # chroma: below the one a color is turned, above the other it is strong
+OF_STRONG = 0.7  # the lightness of a strong color, at least
 TO_LMS = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -36,7 +41,9 @@ TO_LAB = np.array(
 def dark(color: str) -> str:
     """Returns what "#rrggbb" becomes on a dark page."""
     light, *hue = TO_LAB @ np.cbrt(TO_LMS @ _linear(color))
+    strong = float(np.clip((np.hypot(*hue) - GREYISH) / (STRONG - GREYISH), 0, 1))
     turned = DARKEST + (1 - light) ** LIFTED * (LIGHTEST - DARKEST)
+    turned += strong * max(0.0, OF_STRONG - turned)
     rgb = np.linalg.solve(TO_LMS, np.linalg.solve(TO_LAB, [turned, *hue]) ** 3)
     rgb = np.clip(rgb, 0, 1)
     encoded = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
@@ -66,6 +73,6 @@ def with_dark_colors(svg: str) -> str:
     ]
     # what says no color is black
     rules += [f"svg {{ fill: {dark('#000000')} }}"]
-    style = f"@media (prefers-color-scheme: dark) {{ {' '.join(rules)} }}"
+    style = f"@media screen and (prefers-color-scheme: dark) {{ {' '.join(rules)} }}"
     start = svg.index(">", svg.index("<svg")) + 1
     return f"{svg[:start]}\n <style>{style}</style>{svg[start:]}"

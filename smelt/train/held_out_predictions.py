@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,8 @@ def keep_predictions(run: RunFolder, loss: Any, data: Any) -> None:
     targets, outputs, inputs = zip(*batches, strict=True)
     if (predictions := _predictions(loss, targets, outputs)) is None:
         return
+    if predictions.kind == "classification" and predictions.target.max() < len(run.classes):
+        predictions = replace(predictions, classes=run.classes)
     shown = None
     if not predictions.is_text and all(isinstance(each, np.ndarray) for each in inputs):
         shown = np.concatenate(inputs)[: len(predictions.target)]
@@ -94,8 +97,7 @@ def _batches(model: Any, loss: Any, data: Any) -> Iterator[Batch]:
 
 
 def _readable(loss: Any, output: Tensor) -> Tensor:
-    """Returns probabilities where the loss says that outputs are logits; else outputs as they are.
-    """
+    """Returns probabilities where the loss says that outputs are logits; else outputs as they are."""
     if _is(loss, CLASSES, CrossEntropyLoss, NLLLoss) and output.ndim > 1:
         return softmax(output, 1)
     if _is(loss, LOGITS, BCEWithLogitsLoss):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class RunFolder(Callback):
             "accuracy"; None keeps those of the last.
         mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
         save_every: seconds of training that a crash may cost.
+        classes: the names of a classifier's classes, for `smelt report`.
 
     Attributes:
         saved_step: the step of the last checkpoint.
@@ -75,6 +76,7 @@ class RunFolder(Callback):
         monitor: str | None = None,
         mode: Mode | None = None,
         save_every: float = SAVE_EVERY,
+        classes: Sequence[str] = (),
     ) -> None:
         self.path = Path(os.fsdecode(path)) if resume else writable_folder(path)
         if resume and not (self.path / CHECKPOINT).exists():
@@ -87,6 +89,7 @@ class RunFolder(Callback):
         self._saved = time.monotonic()
         self.saved_step = 0
         self.summary: dict[str, Any] = {}
+        self.classes = tuple(map(str, classes))
 
     @property
     def keeps_best(self) -> bool:
