@@ -35,6 +35,8 @@ LISTED = 12  # columns whose importance is printed
 
 def fit(
     table: Path,
+    /,
+    *,
     target: str | None = None,
     out: Path | None = None,
     seed: Annotated[int, Within(0, SEEDS - 1)] = 0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from smelt.plot.dark import DARK_PAPER, with_dark_colors
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Picture", "pictured", "pixels", "render", "require"]
+__all__ = ["PIXELS", "Picture", "drawn", "markup", "pictured", "pixels", "render", "require"]
 
 LARGE = 150_000  # bytes: a figure that is longer as SVG is shown as PNG
 PIXELS = 96  # an inch of a figure on a page
@@ -69,6 +70,13 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(dark_paper=DARK_PAPER, **values)
 
 
+def markup(html: str) -> Any:
+    """Returns HTML that a template shows as it is; every text within it must be escaped already."""
+    import markupsafe  # of jinja2
+
+    return markupsafe.Markup(html)
+
+
 @cache
 def _environment() -> Any:
     try:
@@ -87,25 +95,36 @@ def _environment() -> Any:
     return environment
 
 
-def pictured(
-    figure: Figure, description: str, caption: str = "", svg: str | None = None
-) -> Picture:
+def pictured(figure: Figure, description: str, caption: str = "") -> Picture:
     """Returns a figure as a picture, dark on a dark page where it is drawn in shapes.
 
     Args:
         figure: of `smelt.plot`.
         description: for who cannot see it.
         caption: below it.
-        svg: the figure as SVG, where that is there already.
     """
     width = round(figure.get_figwidth() * PIXELS)
-    text = plot.to_svg(figure) if svg is None else svg
-    if len(text) > LARGE:
-        return Picture(_address("png", plot.to_png(figure)), description, width, caption, True)
-    turned = with_dark_colors(text)
-    return Picture(
-        _address("svg+xml", turned.encode()), description, width, caption, turned is text
-    )
+    svg = plot.to_svg(figure)
+    return drawn(svg, lambda: plot.to_png(figure), width, description, caption)
+
+
+def drawn(
+    svg: str, png: Callable[[], bytes], width: int, description: str, caption: str = ""
+) -> Picture:
+    """Returns a drawing as a picture: its shapes, or its pixels where there are very many shapes.
+
+    Args:
+        svg: the drawing as matplotlib writes it.
+        png: gives its pixels.
+        width: in pixels of the page.
+        description: for who cannot see it.
+        caption: below it.
+    """
+    if len(svg) > LARGE:
+        return Picture(_address("png", png()), description, width, caption, True)
+    turned = with_dark_colors(svg)
+    address = _address("svg+xml", turned.encode())
+    return Picture(address, description, width, caption, turned is svg)
 
 
 def pixels(values: np.ndarray, description: str, size: int = 96) -> Picture:
