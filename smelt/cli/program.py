@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import CoercionError, UnknownOptionError, UnusedCliTokensError
 
 from smelt.errors import ArgumentError
 from smelt.limits import Within
@@ -128,7 +128,7 @@ def _read_by(kind: Any) -> Any:
     of = typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind
     if typing.get_origin(of) is Annotated:
         plain, limits = typing.get_args(of)
-        read = functools.partial(_number, limits, plain)
+        read: Callable[[str], Any] = functools.partial(_number, limits, plain)
     elif of is Path:
         plain, read = Path, _path
     else:
@@ -168,10 +168,18 @@ def explained(app: App, error: CycloptsError) -> str:
     line = " ".join([app.name[0], *chain])
     message = " ".join(str(error).split())
     if isinstance(error, UnusedCliTokensError):
-        message = _unused(app, chain, list(error.unused_tokens))
+        message = _unused(app, chain, list(error.unused_tokens or ()))
+    elif isinstance(error, CoercionError) and error.msg and error.argument is not None:
+        keyword = None if error.token is None else error.token.keyword
+        message = f"{keyword or _shown(error.argument.name)}: {error.msg}"
     elif isinstance(error, UnknownOptionError) and error.token.keyword:
         message = _unknown_option(app, chain, error.token.keyword) or message
     return f"{line}: {message}\nsee {line} --help"
+
+
+def _shown(name: str) -> str:
+    """Returns the name of an option as it is, that of a positional argument in capitals."""
+    return name if name.startswith("-") else name.upper()
 
 
 def _unused(app: App, chain: list[str], tokens: list[str]) -> str:

@@ -8,6 +8,7 @@ from smelt.atomic import write_bytes
 from smelt.errors import ArgumentError
 from smelt.report import comparison_page, list_runs, read_run, report_page
 from smelt.report.comparison import comparison_table
+from smelt.report.run import printable
 from smelt.report.values import TableOf
 
 __all__ = ["compare", "report", "runs"]
@@ -66,10 +67,7 @@ def _checked(page: Path) -> Path:
 
 def _print(table: TableOf) -> None:
     """Prints a table in columns; what could move the cursor of a terminal is shown as a code."""
-    rows = [
-        [text if text.isprintable() else repr(text) for text in row]
-        for row in (table.header, *table.rows)
-    ]
+    rows = [[printable(text) for text in row] for row in (table.header, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [

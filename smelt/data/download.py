@@ -1,4 +1,4 @@
-"""Files from the network, by pooch: kept only when they are, to the last bit, what they should be."""
+"""Files from the network, by pooch: kept only if they are what they should be, to the last bit."""
 
 from __future__ import annotations
 

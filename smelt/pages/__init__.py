@@ -103,6 +103,11 @@ def pictured(figure: Figure, description: str, caption: str = "") -> Picture:
         description: for who cannot see it.
         caption: below it.
     """
+    plot.require()
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # a name with two dollars in it is no formula
+        text.set_parse_math(False)
     width = round(figure.get_figwidth() * PIXELS)
     svg = plot.to_svg(figure)
     return drawn(svg, lambda: plot.to_png(figure), width, description, caption)

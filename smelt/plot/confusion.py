@@ -46,7 +46,8 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
     room = 0.07 * max(0, longest - SHORT)  # beside the matrix, and below it for turned names
     side = 1.6 + min(0.46 * len(labels), WIDEST)
     title = _title(counts)
-    figure = new_figure(max(side + room, 1 + LETTER * len(title)), side + 0.7 * room + 0.35)
+    width = room + max(side, 1 + LETTER * len(title))
+    figure = new_figure(width, side + 0.7 * room + 0.35)
     axes = figure.subplots()
     _cells(axes, counts)
     if len(labels) <= FEW:

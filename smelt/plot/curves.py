@@ -84,6 +84,8 @@ def _loss(axes: Axes, rows: Rows) -> None:
 def _figure(axes: Axes, rows: Rows, name: str) -> None:
     is_share = name.endswith("accuracy")
     words = name.removeprefix(HELD_OUT).replace("_", " ")
+    if not words.isprintable():
+        words = words.encode("unicode_escape").decode()
     title = f"Held-out {words}" if name.startswith(HELD_OUT) else words.capitalize()
     _panel(axes, title, words)
     color = _line(axes, rows, name, "held out", 1)

@@ -1,8 +1,9 @@
 """A figure on a dark page: each color keeps its hue, and a pale or grey one turns its lightness.
 
 What was white becomes the dark paper, what was nearly black nearly white, and a pale line stays one
-that is hardly seen; a strong color, that of a curve, stays or becomes light. Lightness is that of Oklab (B. Ottosson, A perceptual color space for image
-processing, 2020), in which equal steps look equal.
+that is hardly seen; a strong color, that of a curve, stays or becomes light. Lightness is that of
+Oklab (B. Ottosson, A perceptual color space for image processing, 2020), in which equal steps look
+equal.
 """
 
 from __future__ import annotations
@@ -17,10 +18,7 @@ COLOR = re.compile(r"(fill|stroke|stop-color): (#[0-9a-f]{6})")
 PIXELS = "<image"
 DARKEST, LIGHTEST = 0.21, 0.95  # the lightness of what was white, and of what was black
 LIFTED = 0.8  # below 1: what was of middle lightness is lighter, so that grey text can be read
-GREYISH, STRONG = (
-    0.08,
-    0.12,
-)  # chroma: below the one a color is turned, above the other it is strong
+GREYISH, STRONG = 0.08, 0.12  # chroma up to which a color is turned, from which it is strong
 OF_STRONG = 0.7  # the lightness of a strong color, at least
 TO_LMS = np.array(
     [

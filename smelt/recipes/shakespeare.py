@@ -117,7 +117,7 @@ def run(
         "recipe": "shakespeare", "steps": steps, "lr": lr, "batch_size": batch_size,
         "temperature": temperature, "seed": seed,
     }  # fmt: skip
-    characters = [repr(vocabulary.decode([number])) for number in range(len(vocabulary))]
+    characters = [vocabulary.decode([number]) for number in range(len(vocabulary))]
     run_folder = train.RunFolder(folder, model, settings, resume=resume, classes=characters)
     history = train.fit(
         model,

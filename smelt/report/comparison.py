@@ -9,7 +9,7 @@ from smelt import plot
 from smelt.errors import ArgumentError
 from smelt.pages import Picture, pictured, render, require
 from smelt.report.page import best_of
-from smelt.report.run import Run
+from smelt.report.run import Run, printable
 from smelt.report.values import TableOf, duration, number, settings_of, title_of
 
 __all__ = ["comparison_page", "comparison_table"]
@@ -47,9 +47,9 @@ def comparison_page(runs: Sequence[Run]) -> str:
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:
-    """Returns a name for each run: that of its folder, or its path where two are called the same."""
+    """Returns a name for each run: that of its folder, or its path where two have the same."""
     names = [run.name for run in runs]
-    paths = [str(run.path) for run in runs]
+    paths = [printable(str(run.path)) for run in runs]
     chosen = [
         path if names.count(name) > 1 else name for name, path in zip(names, paths, strict=True)
     ]

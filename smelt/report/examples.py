@@ -10,6 +10,7 @@ import numpy as np
 
 from smelt import plot
 from smelt.pages import Picture, pictured, pixels
+from smelt.report.run import printable
 from smelt.report.values import TableOf, number
 from smelt.train import Predictions, confusion_matrix
 from smelt.train.reliability import reliability
@@ -20,6 +21,7 @@ DRAWN = 30  # classes, above which a list of mistakes says more than a matrix
 LISTED = 15  # pairs of classes that are mixed up
 COLORED = (3, 4)  # channels of an image in colors
 CURVE = 6  # numbers at most across, of what is a signal and no image
+BEFORE = 40  # tokens before one that is wrong that are shown
 NAMED = 12  # numbers of an input that are written out
 
 
@@ -54,7 +56,7 @@ def answers(found: Predictions) -> dict[str, Any]:
 
 
 def _classified(found: Predictions) -> dict[str, Any]:
-    names, right = _names(found), found.predicted == found.target
+    names, right = _names(found), np.asarray(found.predicted == found.target)
     figures = [("right", f"{right.mean():.2%}")]
     pictures, table = [], None
     if len(names) <= DRAWN:
@@ -83,7 +85,7 @@ def _classified(found: Predictions) -> dict[str, Any]:
 
 def _names(found: Predictions) -> list[str]:
     if found.classes:
-        return list(found.classes)
+        return [printable(name) if name.strip() else repr(name) for name in found.classes]
     return [str(index) for index in range(int(max(found.target.max(), found.predicted.max())) + 1)]
 
 
@@ -134,6 +136,8 @@ def _examples(found: Predictions) -> Iterator[Example]:
         given: dict[str, Any] = {}
         if found.texts:
             given["text"] = found.texts[place]
+        elif found.is_text and found.classes:
+            given["text"] = _before(found, row)
         elif found.inputs is not None:
             given = _input(found.inputs[place], f"sample {row}")
         if found.kind == "classification":
@@ -144,6 +148,12 @@ def _examples(found: Predictions) -> Iterator[Example]:
             true, said = found.target[row], found.predicted[row]
             off = f"off by {number(float(np.abs(said - true).max(initial=0)))}"
             yield Example(_numbers(true), _numbers(said), off, **given)
+
+
+def _before(found: Predictions, row: int) -> str:
+    """Returns the tokens before a place in the text."""
+    tokens = [found.classes[token] for token in found.target[max(0, row - BEFORE) : row]]
+    return ("" if max(map(len, tokens), default=0) <= 1 else " ").join(tokens) + " …"
 
 
 def _input(values: np.ndarray, description: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from smelt.errors import FileError
 from smelt.report.page import best_of
-from smelt.report.run import CONFIG, METRICS, Run, read_run
+from smelt.report.run import CONFIG, METRICS, Run, printable, read_run
 from smelt.report.values import TableOf, duration, number, title_of
 
 __all__ = ["list_runs"]
@@ -60,7 +60,7 @@ def _row(run: Run, changed: float) -> tuple[str, ...]:
     figure = next((name for name in names if name != "held_out_loss"), (names or ["loss"])[0])
     best = best_of(run, figure)
     return (
-        str(run.path),
+        printable(str(run.path)),
         run.recipe,
         f"{len(run.rows):,}",
         duration(run.seconds),

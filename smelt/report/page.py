@@ -10,7 +10,7 @@ from smelt import plot
 from smelt.pages import Picture, pictured, render, require
 from smelt.plot.curves import drawn_figures
 from smelt.report.examples import answers, worst
-from smelt.report.run import Run
+from smelt.report.run import Run, printable
 from smelt.report.values import TableOf, duration, number, settings_of, shown, title_of
 
 __all__ = ["best_of", "figures_of", "report_page"]
@@ -51,7 +51,10 @@ def report_page(run: Run) -> str:
         examples=[] if found is None else worst(found),
         table=_table_of(run),
         times=_times(run),
-        settings=TableOf(("setting", "value"), list(settings_of(run.config))),
+        settings=TableOf(
+            ("setting", "value"),
+            [(name.replace("_", " "), value) for name, value in settings_of(run.config)],
+        ),
         data=list(_data(run)),
         model=_model(run),
         files=_files(run),
@@ -91,7 +94,8 @@ def figures_of(run: Run) -> list[tuple[str, str]]:
             if name not in ("epoch", "seconds")
         }
         for name in last:
-            if name.startswith("held_out_") and (best := best_of(run, name)) is not None:
+            best = best_of(run, name) if name.startswith("held_out_") else None
+            if best is not None and best[0] != last.get("epoch"):
                 epoch, value = best
                 named[f"{title_of(name)}, best (epoch {epoch:g})"] = number(value)
     return list(named.items())
@@ -144,14 +148,20 @@ def _data(run: Run) -> Iterator[tuple[str, TableOf]]:
         if not isinstance(part, dict):
             continue
         samples = part.get("samples")
-        count = f"{samples:,}" if isinstance(samples, int) else "not known beforehand"
-        rows = [("samples", count), ("kind", shown(part.get("kind")))]
+        rows = [
+            ("samples", _count(samples) or "not known beforehand"),
+            ("kind", shown(part.get("kind"))),
+        ]
         arrays = part.get("arrays")
         for number_, array in enumerate(arrays if isinstance(arrays, list) else []):
             if isinstance(array, dict):
-                shape = " x ".join(shown(each) for each in _list(array.get("shape")))
+                shape = " x ".join(_count(each) for each in _list(array.get("shape")))
                 rows.append((f"array {number_ + 1}", f"{shape} {shown(array.get('dtype'))}"))
         yield str(name), TableOf(("", ""), rows)
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else ""
 
 
 def _list(value: Any) -> list[Any]:
@@ -163,11 +173,7 @@ def _model(run: Run) -> dict[str, Any] | None:
     if not isinstance(model, dict):
         return None
     rows = [
-        (
-            shown(each.get("name", "")),
-            shown(each.get("kind", "")),
-            shown(each.get("parameters", "")),
-        )
+        (shown(each.get("name", "")), shown(each.get("kind", "")), _count(each.get("parameters")))
         for each in _list(model.get("layers"))
         if isinstance(each, dict)
     ]
@@ -175,7 +181,7 @@ def _model(run: Run) -> dict[str, Any] | None:
     others = {name: run.summary.get(name) for name in ("loss", "optimizer", "scheduler")}
     return {
         "name": shown(model.get("name")),
-        "parameters": f"{parameters:,}" if isinstance(parameters, int) else "",
+        "parameters": _count(parameters),
         "others": [(name, shown(value)) for name, value in others.items() if value],
         "layers": TableOf(("layer", "kind", "parameters"), rows, (2,)),
         "more": model.get("more_layers") or 0,
@@ -223,7 +229,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _importance(found: list[Any]) -> Picture | None:
     grown = {
-        shown(each.get("name")): max(float(each["mean"]), 0.0)
+        printable(shown(each.get("name"))): max(float(each["mean"]), 0.0)
         for each in found[:12]
         if isinstance(each, dict) and isinstance(each.get("mean"), (int, float))
     }

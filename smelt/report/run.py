@@ -19,7 +19,7 @@ from smelt.json_text import parsed
 from smelt.train import Predictions, read_predictions
 from smelt.train.predictions import PREDICTIONS
 
-__all__ = ["Run", "read_run"]
+__all__ = ["Run", "printable", "read_run"]
 
 CONFIG, METRICS, SUMMARY, TIMES = "config.json", "metrics.jsonl", "summary.json", "times.jsonl"
 RESULT, EXAMINED = "result.json", "report.json"
@@ -59,13 +59,13 @@ class Run:
     @property
     def name(self) -> str:
         """The name of the folder."""
-        return self.path.resolve().name
+        return printable(self.path.resolve().name)
 
     @property
     def recipe(self) -> str:
         """What was trained: the recipe, "table" for `smelt fit`; else the model's name."""
         known = self.config.get("recipe") or _part(self.summary, "model", dict).get("name")
-        return str(known) if known else "a training"
+        return printable(str(known)) if known else "a training"
 
     @property
     def seconds(self) -> float | None:
@@ -216,6 +216,11 @@ def _predictions(run: Run) -> Predictions | None:
     except (OSError, ValueError) as error:
         run.problems.append(f"{PREDICTIONS} cannot be read ({_short(error)}).")
     return None
+
+
+def printable(text: str) -> str:
+    """Returns a text in which what cannot be printed is written as Python escapes it."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _part(values: Mapping[str, Any], name: str, kind: type[Value]) -> Value:

@@ -81,4 +81,5 @@ def duration(seconds: float | None) -> str:
 
 def title_of(name: str) -> str:
     """Returns the name of a figure of the epochs in words: "held-out f1" of "held_out_f1"."""
-    return name.replace("held_out_", "held-out ", 1).replace("_", " ")
+    words = name.replace("held_out_", "held-out ", 1).replace("_", " ")
+    return words if words.isprintable() else words.encode("unicode_escape").decode()

@@ -92,12 +92,14 @@ def _batches(model: Any, loss: Any, data: Any) -> Iterator[Batch]:
             if not isinstance(target, Tensor) or (output := forward(given)) is None:
                 return
             alone = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], Tensor) else None
-            shown = alone is not None and alone.ndim and len(alone) == len(target)
-            yield target.numpy(), output.numpy(), alone.numpy() if shown else None
+            shown = None
+            if alone is not None and alone.ndim and len(alone) == len(target):
+                shown = alone.numpy()
+            yield target.numpy(), output.numpy(), shown
 
 
 def _readable(loss: Any, output: Tensor) -> Tensor:
-    """Returns probabilities where the loss says that outputs are logits; else outputs as they are."""
+    """Returns probabilities where the loss says that outputs are logits; else outputs alone."""
     if _is(loss, CLASSES, CrossEntropyLoss, NLLLoss) and output.ndim > 1:
         return softmax(output, 1)
     if _is(loss, LOGITS, BCEWithLogitsLoss):

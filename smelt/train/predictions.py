@@ -90,8 +90,10 @@ class Predictions:
     def of_numbers(cls, target: np.ndarray, predicted: np.ndarray, **facts: Any) -> Self:
         """Returns predictions of a regression: (n, outputs) each."""
         none = np.zeros(0, np.float32)
-        given = (array.reshape(len(array), -1).astype(np.float32) for array in (target, predicted))
-        return cls("regression", *given, none, none, **{"total": len(target), **facts})
+        right, said = (
+            each.reshape(len(each), -1).astype(np.float32) for each in (target, predicted)
+        )
+        return cls("regression", right, said, none, none, **{"total": len(target), **facts})
 
     def ordered(self) -> np.ndarray:
         """Returns the places of samples, the worst first: of a classifier those that are wrong, by
@@ -147,21 +149,26 @@ def save_predictions(
     """
     right, said = (np.asarray(given) for given in (target, output))
     right = np.array(right.tolist()) if right.dtype == object else right
-    of = {} if inputs is None else {"inputs": np.asarray(inputs)}
-    of |= {} if texts is None else {"texts": texts}
-    for name, given in {"output": said, **of}.items():
-        if right.ndim == 0 or len(given) != len(right):
-            count = len(given) if np.ndim(given) or isinstance(given, Sequence) else "one"
+    given = None if inputs is None else np.asarray(inputs)
+    sizes = {
+        "output": said.shape[:1],
+        "inputs": right.shape[:1] if given is None else given.shape[:1],
+        "texts": right.shape[:1] if texts is None else (len(texts),),
+    }
+    for name, size in sizes.items():
+        if not right.ndim or size != right.shape[:1]:
+            count = size[0] if size else "no axis of"
             raise ShapeError(
                 f"save_predictions: {name} has {count} samples, and the target has shape "
                 f"{right.shape}"
             )
     total, kept = len(right), slice(0, KEPT)
-    facts = {"total": total, "source": source, "classes": tuple(map(str, classes or ()))}
+    names = tuple(map(str, classes or ()))
+    facts: dict[str, Any] = {"total": total, "source": source, "classes": names}
     right, said = right[kept], said[kept]
     if right.dtype.kind in "iub":
         chances = _chances(right, said)
-        _check_classes(right, chances.shape[1], facts["classes"])
+        _check_classes(right, chances.shape[1], names)
         predictions = Predictions.of_classes(right, chances, **facts)
     else:
         if right.shape != said.shape:
@@ -170,7 +177,7 @@ def save_predictions(
                 "have one shape"
             )
         predictions = Predictions.of_numbers(right, said, **facts)
-    write_predictions(run, predictions, of.get("inputs"), of.get("texts"))
+    write_predictions(run, predictions, given, texts)
 
 
 def _chances(target: np.ndarray, output: np.ndarray) -> np.ndarray:

@@ -52,15 +52,17 @@ def _name(part: Any) -> str:
 
 
 def _model(model: Module) -> dict[str, Any]:
-    """Returns the model's name, its size, and its layers: the modules that have none below them."""
-    leaves = [
-        {
-            "name": name,
-            "kind": type(module).__name__,
-            "parameters": sum(own.size for own in module.parameters()),
-        }
+    """Returns the model's name, its size, and its layers: the modules that have parameters of their
+    own, or none below them.
+    """
+    every = [
+        (name, module, sum(own.size for own in module.parameters(recurse=False)))
         for name, module in model.named_modules()
-        if not list(module.children())
+    ]
+    leaves = [
+        {"name": name, "kind": type(module).__name__, "parameters": count}
+        for name, module, count in every
+        if count or not list(module.children())
     ]
     return {
         "name": type(model).__name__,
