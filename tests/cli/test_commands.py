@@ -223,10 +223,8 @@ def test_a_run_goes_on_by_its_own_settings(
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_each_recipe_explains_its_settings(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["train", recipe, "--help"])
+    assert main(["train", recipe, "--help"]) == 0
     text = capsys.readouterr().out
-    assert ended.value.code == 0
     assert all(part in text for part in ("--seed INT", "--out PATH", "--threads INT"))
 
 
