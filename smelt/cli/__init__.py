@@ -76,6 +76,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         except CycloptsError as error:
             print(explained(app, error), file=sys.stderr)
             raise SystemExit(WRONG) from None
+        given.apply_defaults()
         return command(*given.args, **given.kwargs) or 0  # None of --help and --version
     except SmeltError as error:
         print(f"smelt: {error}", file=sys.stderr)

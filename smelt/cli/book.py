@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
-from smelt import plot
+from smelt import pages
 from smelt.atomic import writable_folder, write_bytes
 from smelt.book.entry import CHAPTERS, Entry, entries, find, ordered
 from smelt.book.page import make_page
@@ -85,8 +85,7 @@ def run(
     """
     everything = numbers == EVERYTHING
     chosen = entries() if everything else ordered(n for text in numbers for n in _named(text))
-    if any(entry.kind == "figure" for entry in chosen):
-        plot.require()
+    pages.require(figures=any(entry.kind == "figure" for entry in chosen))
     folder = writable_folder(out)
     outcomes: list[Outcome] = []
     progress = _progress(len(chosen), everything)

@@ -47,14 +47,18 @@ class Picture:
     is_paper: bool = False
 
 
-def require() -> None:
+def require(figures: bool = True) -> None:
     """Says at once whether pages can be made.
+
+    Args:
+        figures: whether they show figures.
 
     Raises:
         MissingExtra: jinja2 or matplotlib is not installed.
     """
     _environment()
-    plot.require()
+    if figures:
+        plot.require()
 
 
 def render(template: str, **values: Any) -> str:

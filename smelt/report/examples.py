@@ -103,9 +103,9 @@ def _mixed_up(found: Predictions, names: list[str]) -> TableOf:
 
 def _estimated(found: Predictions) -> dict[str, Any]:
     target, said = (each.astype(np.float64) for each in (found.target, found.predicted))
-    known = np.isfinite(target).all(1) & np.isfinite(said).all(1)
+    known = np.isfinite(np.concatenate([target, said], 1)).all(1)
     target, said = target[known], said[known]
-    figures = [("not finite", f"{(~known).sum():,} of {len(known):,}")] if not known.all() else []
+    figures = [("not finite", f"{(~known).sum():,} of {known.size:,}")] if not known.all() else []
     if not len(target):
         return {"pictures": [], "table": None, "figures": figures}
     error = said - target

@@ -195,7 +195,7 @@ def fit(
         history = training.history
         if run is not None and is_held_out(validation) and not history.interrupted:
             try:
-                keep_predictions(run, loss, validation)
+                keep_predictions(run, loss, validation, metrics)
             except KeyboardInterrupt:  # the training itself is over, and kept
                 history.interrupted = True
     return history

@@ -7,7 +7,7 @@ no; and numbers. Of anything else nothing is kept, and the report says so.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,18 +29,19 @@ from smelt.tensor.apply import as_tensor
 from smelt.train import held_out
 from smelt.train.batch import call, listed, split
 from smelt.train.evaluate import evaluating
-from smelt.train.predictions import KEPT, Predictions, write_predictions
+from smelt.train.metrics import as_metrics
+from smelt.train.predictions import KEPT, LARGE, WORST, Predictions, write_predictions
 from smelt.train.run import RunFolder, read_model
 
 __all__ = ["keep_predictions"]
 
 WIDEST = 64  # numbers that a regression predicts for one sample; more are no table of numbers
-Batch = tuple[np.ndarray, np.ndarray, Any]  # the target, the output, the inputs
+Batch = tuple[Predictions, dict[int, np.ndarray]]
 CLASSES = (cross_entropy, nll_loss)
 LOGITS, PROBABILITIES = (binary_cross_entropy_with_logits,), (binary_cross_entropy,)
 
 
-def keep_predictions(run: RunFolder, loss: Any, data: Any) -> None:
+def keep_predictions(run: RunFolder, loss: Any, data: Any, metrics: Any = None) -> None:
     """Writes what the model of a run folder says of held-out data into the folder.
 
     The default generator is left as it is, so that what a program draws next does not depend on it.
@@ -49,6 +50,7 @@ def keep_predictions(run: RunFolder, loss: Any, data: Any) -> None:
         run: of a training that has ended; its best weights are taken where it keeps these.
         loss: what was made small, from which follows what outputs are.
         data: held-out data, as `evaluate` takes them.
+        metrics: those of `fit`; labels that the loss or one of these ignores count for nothing.
     """
     if loss is None:
         return
@@ -56,26 +58,35 @@ def keep_predictions(run: RunFolder, loss: Any, data: Any) -> None:
     if run.keeps_best:
         model = copy.deepcopy(model)
         read_model(run.path, model)
+    named = as_metrics(metrics or ()).values()
+    ignored = {getattr(each, "ignore_index", None) for each in (loss, *named)} | {-100}
     state = get_rng_state()
     try:
-        batches = list(_some(_batches(model, loss, data)))
+        found = list(_some(_batches(model, loss, data, ignored - {None})))
     finally:
         set_rng_state(state)
-    if not batches:
+    if not found:
         return
-    targets, outputs, inputs = zip(*batches, strict=True)
-    if (predictions := _predictions(loss, targets, outputs)) is None:
+    predictions = _joined([each for each, _ in found])
+    if not len(predictions.target):
         return
     if predictions.kind == "classification" and predictions.target.max() < len(run.classes):
         predictions = replace(predictions, classes=run.classes)
-    shown = None
-    if not predictions.is_text and all(isinstance(each, np.ndarray) for each in inputs):
-        shown = np.concatenate(inputs)[: len(predictions.target)]
-    write_predictions(run.path, predictions, shown)
+    shown: dict[int, np.ndarray] = {}
+    before = 0
+    for each, inputs in found:
+        shown |= {before + row: values for row, values in inputs.items()}
+        before += each.total
+    worst = predictions.ordered()[:WORST].tolist()
+    is_shown = all(row in shown for row in worst)
+    take = (lambda rows: np.stack([shown[row] for row in rows.tolist()])) if is_shown else None
+    write_predictions(run.path, predictions, take)
 
 
-def _batches(model: Any, loss: Any, data: Any) -> Iterator[Batch]:
-    """Yields batches as far as they can be told; ends at the first that cannot."""
+def _batches(model: Any, loss: Any, data: Any, ignored: set[int]) -> Iterator[Batch]:
+    """Yields what is predicted of each batch, and its inputs that went worst, where they are one
+    array; ends at the first batch of which it cannot be told.
+    """
 
     @compile
     def forward(batch: Any) -> Any:
@@ -91,11 +102,39 @@ def _batches(model: Any, loss: Any, data: Any) -> Iterator[Batch]:
             inputs, target = split(given)
             if not isinstance(target, Tensor) or (output := forward(given)) is None:
                 return
-            alone = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], Tensor) else None
-            shown = None
-            if alone is not None and alone.ndim and len(alone) == len(target):
-                shown = alone.numpy()
-            yield target.numpy(), output.numpy(), shown
+            right = target.numpy()
+            found = _predictions(loss, right, output.numpy(), ignored)
+            if found is None:
+                return
+            samples = np.arange(len(right))
+            if found.total < right.size:  # some labels are ignored
+                samples = np.flatnonzero(~np.isin(right, list(ignored)))
+            yield found, _worst_inputs(found, inputs, samples)
+
+
+def _worst_inputs(found: Predictions, inputs: Any, samples: np.ndarray) -> dict[int, np.ndarray]:
+    """Returns the inputs of the predictions of a batch that went worst: place -> array.
+
+    Args:
+        found: the predictions.
+        inputs: of the batch.
+        samples: of which sample each prediction is, (n,), where they are not of a text.
+    """
+    alone = inputs[0]
+    is_one = len(inputs) == 1 and isinstance(alone, Tensor) and alone.ndim > 0
+    if found.is_text or not is_one or alone[:1].size > LARGE:
+        return {}
+    array, worst = alone.numpy(), found.ordered()[:WORST].tolist()
+    return {row: array[samples[row]].copy() for row in worst}
+
+
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    """Returns the predictions of all batches as one, as many of them as are kept."""
+    names = ("target", "predicted", "probability", "target_probability")
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])[:KEPT] for name in names
+    }
+    return replace(parts[0], **arrays, total=sum(part.total for part in parts))
 
 
 def _readable(loss: Any, output: Tensor) -> Tensor:
@@ -112,58 +151,49 @@ def _is(loss: Any, functions: Any, *kinds: type) -> bool:
 
 
 def _some(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yields batches until there are as many targets as are kept."""
+    """Yields batches until there are as many predictions as are kept."""
     count = 0
     for batch in batches:
         yield batch
-        count += batch[0].size
+        count += batch[0].total
         if count >= KEPT:
             return
 
 
-def _predictions(loss: Any, targets: Any, outputs: Any) -> Predictions | None:
-    """Returns what is kept; None where it cannot be told what outputs are."""
-    target, output = targets[0], outputs[0]
+def _predictions(
+    loss: Any, target: np.ndarray, output: np.ndarray, ignored: set[int]
+) -> Predictions | None:
+    """Returns the predictions of a batch; None where it cannot be told what outputs are."""
     whole = target.dtype.kind in "iub"
-    pairs = list(zip(targets, outputs, strict=True))
-    is_binary = _is(loss, (*LOGITS, *PROBABILITIES), BCELoss, BCEWithLogitsLoss)
-    if is_binary:
-        if target.size != len(target) or output.size != len(output):
-            return None  # several labels a sample
-        right = np.concatenate([each.reshape(-1) for each in targets])
-        chance = np.concatenate([each.reshape(-1) for each in outputs])
-        if not np.isin(right, (0, 1)).all():
+    if _is(loss, (*LOGITS, *PROBABILITIES), BCELoss, BCEWithLogitsLoss):
+        right, chance = target.reshape(-1), output.reshape(-1)
+        several = right.size != len(target) or chance.size != len(output)  # labels a sample
+        if several or not np.isin(right, (0, 1)).all():
             return None
-        return _of_classes(right, np.stack([1 - chance, chance], 1), False)
+        chances = np.stack([1 - chance, chance], 1)
+        return Predictions.of_classes(right.astype(np.int64), chances)
     if whole and (axis := _class_axis(loss, target, output)) is not None:
-        classes = output.shape[axis]
-        rows = [(y.reshape(-1), np.moveaxis(x, axis, -1).reshape(-1, classes)) for y, x in pairs]
-        right, scores = (np.concatenate(each) for each in zip(*rows, strict=True))
-        known = _known(loss, right, classes)
-        return _of_classes(right[known], _as_chances(scores[known]), target.ndim > 1)
+        classes, right = output.shape[axis], target.reshape(-1)
+        scores = np.moveaxis(output, axis, -1).reshape(-1, classes)
+        known = (right >= 0) & (right < classes) & ~np.isin(right, list(ignored))
+        chances = _as_chances(scores[known])
+        return Predictions.of_classes(right[known], chances, is_text=target.ndim > 1)
     if not whole and target.shape == output.shape and target[:1].size <= WIDEST:
-        right, said = (np.concatenate(each)[:KEPT] for each in (targets, outputs))
-        return Predictions.of_numbers(right, said, total=len(right))
+        return Predictions.of_numbers(target, output)
     return None
 
 
 def _class_axis(loss: Any, target: np.ndarray, output: np.ndarray) -> int | None:
     """Returns the axis of the classes: the second, as in PyTorch, or the last; None for neither."""
-    if output.ndim != target.ndim + 1:
-        return None
     axes = [
         axis
         for axis in (1, output.ndim - 1)
-        if np.delete(output.shape, axis).tolist() == [*target.shape]
+        if output.ndim == target.ndim + 1
+        and (*output.shape[:axis], *output.shape[axis + 1 :]) == target.shape
     ]
     if not axes:
         return None
     return axes[0] if _is(loss, CLASSES, CrossEntropyLoss, NLLLoss) else axes[-1]
-
-
-def _known(loss: Any, right: np.ndarray, classes: int) -> np.ndarray:
-    """Returns which targets count: those that are a class, and not the one that is ignored."""
-    return (right >= 0) & (right < classes) & (right != getattr(loss, "ignore_index", -100))
 
 
 def _as_chances(scores: np.ndarray) -> np.ndarray:
@@ -172,12 +202,3 @@ def _as_chances(scores: np.ndarray) -> np.ndarray:
         return scores
     powers = np.exp(scores - scores.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
-
-
-def _of_classes(right: np.ndarray, chances: np.ndarray, is_text: bool) -> Predictions | None:
-    if not len(right):
-        return None
-    kept = slice(0, KEPT)
-    return Predictions.of_classes(
-        right[kept].astype(np.int64), chances[kept], total=len(right), is_text=is_text
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -177,7 +177,7 @@ def save_predictions(
                 "have one shape"
             )
         predictions = Predictions.of_numbers(right, said, **facts)
-    write_predictions(run, predictions, given, texts)
+    write_predictions(run, predictions, None if given is None else given.__getitem__, texts)
 
 
 def _chances(target: np.ndarray, output: np.ndarray) -> np.ndarray:
@@ -206,7 +206,7 @@ def _check_classes(target: np.ndarray, count: int, names: Sequence[str]) -> None
 def write_predictions(
     run: str | os.PathLike[str],
     predictions: Predictions,
-    inputs: np.ndarray | None = None,
+    inputs: Callable[[np.ndarray], np.ndarray] | None = None,
     texts: Sequence[str] | None = None,
 ) -> None:
     """Writes predictions to a run folder, with the inputs of the worst.
@@ -214,7 +214,7 @@ def write_predictions(
     Args:
         run: the folder.
         predictions: of n samples.
-        inputs: (n, ...).
+        inputs: gives those of samples, by their places (k,).
         texts: n lines.
     """
     worst = predictions.ordered()[:WORST]
@@ -223,8 +223,9 @@ def write_predictions(
         for name in ("target", "predicted", "probability", "target_probability")
     }
     tensors["worst"] = as_tensor(worst.astype(np.int64))
-    if inputs is not None and inputs[:1].size <= LARGE and inputs.dtype.kind in "fiub":
-        tensors["inputs"] = as_tensor(np.ascontiguousarray(inputs[worst]).astype(np.float32))
+    shown = inputs(worst) if inputs is not None and len(worst) else np.zeros((0, 1))
+    if 0 < shown[:1].size <= LARGE and shown.dtype.kind in "fiub":
+        tensors["inputs"] = as_tensor(np.ascontiguousarray(shown).astype(np.float32))
     facts = {
         "kind": predictions.kind,
         "total": predictions.total,

@@ -224,3 +224,17 @@ def test_each_call_of_fit_says_where_its_time_went(tmp_path: Path) -> None:
         assert min(parts) >= 0
         assert row["data"] > 0
         assert row["validation"] > 0
+
+
+def test_examples_are_those_of_the_samples_that_count(tmp_path: Path) -> None:
+    labels = LABELS.numpy().copy()
+    labels[::3] = 9  # ignored
+    loader = DataLoader(TensorDataset(X, smelt.tensor(labels)), 8)  # several batches
+    loss = nn.CrossEntropyLoss(ignore_index=9)
+    found = train.read_predictions(
+        fitted(tmp_path, nn.Linear(3, 4), loss, (X, smelt.tensor(labels)), validation=loader)
+    )
+    counted = np.flatnonzero(labels != 9)
+    assert found.target.tolist() == labels[counted].tolist()
+    assert found.inputs is not None
+    np.testing.assert_array_equal(found.inputs, X.numpy()[counted[found.worst]])
