@@ -59,10 +59,11 @@ def keep_predictions(run: RunFolder, loss: Any, data: Any, metrics: Any = None) 
         model = copy.deepcopy(model)
         read_model(run.path, model)
     named = as_metrics(metrics or ()).values()
-    ignored = {getattr(each, "ignore_index", None) for each in (loss, *named)} | {-100}
+    given = (getattr(each, "ignore_index", None) for each in (loss, *named))
+    ignored = {-100} | {int(label) for label in given if label is not None}
     state = get_rng_state()
     try:
-        found = list(_some(_batches(model, loss, data, ignored - {None})))
+        found = list(_some(_batches(model, loss, data, ignored)))
     finally:
         set_rng_state(state)
     if not found:
@@ -131,7 +132,7 @@ def _worst_inputs(found: Predictions, inputs: Any, samples: np.ndarray) -> dict[
 def _joined(parts: Sequence[Predictions]) -> Predictions:
     """Returns the predictions of all batches as one, as many of them as are kept."""
     names = ("target", "predicted", "probability", "target_probability")
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])[:KEPT] for name in names
     }
     return replace(parts[0], **arrays, total=sum(part.total for part in parts))
