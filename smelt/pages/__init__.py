@@ -131,9 +131,9 @@ def drawn(
     """
     if len(svg) > LARGE:
         return Picture(_address("png", png()), description, width, caption, True)
-    turned = with_dark_colors(svg)
-    address = _address("svg+xml", turned.encode())
-    return Picture(address, description, width, caption, turned is svg)
+    adapted = with_dark_colors(svg)
+    address = _address("svg+xml", adapted.encode())
+    return Picture(address, description, width, caption, adapted is svg)
 
 
 def pixels(values: np.ndarray, description: str, size: int = 96) -> Picture:

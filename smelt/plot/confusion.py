@@ -43,7 +43,7 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
         )
     shown = [_cut(str(label)) for label in labels]
     longest = max(map(len, shown), default=0)
-    room = 0.07 * max(0, longest - SHORT)  # beside the matrix, and below it for turned names
+    room = 0.07 * max(0, longest - SHORT)  # beside the matrix, and below it for rotated names
     side = 1.6 + min(0.46 * len(labels), WIDEST)
     title = _title(counts)
     width = room + max(side, 1 + LETTER * len(title))
@@ -54,9 +54,9 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
         _numbers(axes, counts)
     every = -(-len(labels) // FEW)
     places = range(0, len(labels), max(every, 1))
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    rotated: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     named = [shown[place] for place in places]
-    axes.set_xticks(places, named, **(turned if longest > SHORT else {}))
+    axes.set_xticks(places, named, **(rotated if longest > SHORT else {}))
     axes.set_yticks(places, named)
     axes.set_xlabel("predicted", color=GREY, fontsize=9)
     axes.set_ylabel("true", color=GREY, fontsize=9)
