@@ -57,9 +57,9 @@ FLOORS = (  # the ground floor first
     ("functional",),
     ("compiler",),
     ("nn", "optim", "data"),
-    ("train", "plot", "export", "utils"),
+    ("train", "plot", "export", "utils", "pages"),
     ("sklearn", "tabular"),
-    ("recipes", "book", "bench"),
+    ("recipes", "book", "bench", "report"),
     ("cli",),
     ("__main__",),
 )

@@ -19,10 +19,10 @@ PACKAGE = Path(smelt.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 500  # lines a file
 EXTRAS = {
-    "PIL", "h5py", "matplotlib", "pandas", "polars", "pyarrow", "rich", "sacrebleu", "safetensors",
-    "sklearn", "tokenizers",
+    "PIL", "cyclopts", "h5py", "jinja2", "matplotlib", "pandas", "polars", "pooch", "pyarrow",
+    "rich", "sacrebleu", "safetensors", "sklearn", "tokenizers", "tqdm",
 }  # fmt: skip
-ROOMS_OF_EXTRAS = {"sklearn": "sklearn"}  # rooms that are of no use without one
+ROOMS_OF_EXTRAS = {"cli": "cyclopts", "sklearn": "sklearn"}  # rooms that are of no use without one
 
 by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from smelt.atomic import write_bytes
 from smelt.bench.run import COLUMNS, Measured, Timing
-from smelt.plot.style import COLOURS, GREY, bare, legend, new_figure, titled
+from smelt.plot.style import GREY, bare, colour_of, legend, new_figure, titled
 from smelt.train.writer import json_text
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def figure(results: Mapping[str, Measured]) -> Figure:
             if column in one.times and not math.isnan(one.ours)
         ]
         marker = "|" if column == "limit" else "o"
-        colour = GREY if column == "limit" else COLOURS[number % len(COLOURS)]
+        colour = GREY if column == "limit" else colour_of(number)
         axes.plot(*zip(*found, strict=True), marker, color=colour, label=column, markersize=7)
     axes.set_xscale("log")
     axes.axvline(1, color=GREY, linewidth=0.7)

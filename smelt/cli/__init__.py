@@ -6,25 +6,18 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
 
 from smelt import __version__
-from smelt.cli.bench import bench
-from smelt.cli.book import book
-from smelt.cli.fit import fit
-from smelt.cli.info import info
-from smelt.cli.parser import make_parser, parse
-from smelt.cli.predict import predict
-from smelt.cli.train import train
-from smelt.errors import SmeltError
+from smelt.cli.commands import COMMANDS
+from smelt.errors import MissingExtra, SmeltError
 from smelt.starting import INTERRUPTED, STOPPED, loaded
 
-__all__ = ["main"]
+__all__ = ["main", "program_of_all"]
 
-COMMANDS = (train, fit, predict, bench, book, info)
 DESCRIPTION = "Deep learning whose whole training step is one native function."
-WRONG = (
-    2  # the exit code of argparse for bad arguments, and ours for whatever else is wrong with them
-)
+WRONG = 2  # the exit code for bad arguments, and for whatever else is wrong with what was asked
 LOST = 1  # the exit code when the output cannot be written
 CLOSED = 128 + signal.SIGPIPE  # what a shell expects of a program whose reader has gone
 
@@ -72,10 +65,33 @@ def _ignore_ctrl_c() -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = make_parser("smelt", DESCRIPTION, __version__, COMMANDS)
-    command, given = parse(parser, arguments)
     try:
-        return command(**given)
+        app = program_of_all()
+        from cyclopts import CycloptsError
+
+        from smelt.cli.program import explained
+
+        try:
+            command, given, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            print(explained(app, error), file=sys.stderr)
+            raise SystemExit(WRONG) from None
+        given.apply_defaults()
+        return command(*given.args, **given.kwargs) or 0  # None of --help and --version
     except SmeltError as error:
         print(f"smelt: {error}", file=sys.stderr)
         return WRONG
+
+
+def program_of_all() -> Any:
+    """Returns the program with all its commands, a cyclopts.App.
+
+    Raises:
+        MissingExtra: cyclopts is not installed.
+    """
+    if find_spec("cyclopts") is None:
+        raise MissingExtra("the command line", "cli")
+    from smelt.cli.program import program
+
+    where = {name: (f"smelt.cli.commands:{name}", does) for name, (_, does) in COMMANDS.items()}
+    return program("smelt", DESCRIPTION, __version__, where)

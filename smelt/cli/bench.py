@@ -19,10 +19,12 @@ DEFAULT = ("book",)
 
 def bench(
     cases: list[str] = (),  # type: ignore[assignment]  # a tuple is no list that could be changed
+    /,
+    *,
     sides: list[str] | None = None,
     peers: Path | None = None,
     rounds: Annotated[int, Within(1)] = 7,
-    threads: list[int] | None = None,
+    threads: list[Annotated[int, Within(1)]] | None = None,
     json: Path | None = None,
     picture: Path | None = None,
 ) -> int:

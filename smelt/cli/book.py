@@ -8,14 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
-from smelt import plot
+from smelt import pages
 from smelt.atomic import writable_folder, write_bytes
 from smelt.book.entry import CHAPTERS, Entry, entries, find, ordered
 from smelt.book.page import make_page
 from smelt.book.runner import Outcome, State, run_entry
 from smelt.book.source import program
 from smelt.book.text import CLAIM_HEADER, claim_rows, columns, page_text, summary
-from smelt.cli.parser import Group
+from smelt.cli.program import group
 from smelt.limits import SEEDS, Within
 
 __all__ = ["book"]
@@ -25,7 +25,7 @@ Kind = Literal["program", "algorithm", "figure", "table", "problem"]
 
 
 def list_entries(
-    chapter: Annotated[int, Within(1, 8)] | None = None, kind: Kind | None = None
+    *, chapter: Annotated[int, Within(1, 8)] | None = None, kind: Kind | None = None
 ) -> int:
     """List the numbers and titles of the book.
 
@@ -45,7 +45,7 @@ def list_entries(
     return 0
 
 
-def show(number: str) -> int:
+def show(number: str, /) -> int:
     """Print the program of a number, with what it says of itself.
 
     Args:
@@ -61,6 +61,8 @@ def show(number: str) -> int:
 
 def run(
     numbers: list[str],
+    /,
+    *,
     out: Path = Path("runs/book"),
     data: Path | None = None,
     seed: Annotated[int, Within(0, SEEDS - 1)] = 0,
@@ -83,8 +85,7 @@ def run(
     """
     everything = numbers == EVERYTHING
     chosen = entries() if everything else ordered(n for text in numbers for n in _named(text))
-    if any(entry.kind == "figure" for entry in chosen):
-        plot.require()
+    pages.require(figures=any(entry.kind == "figure" for entry in chosen))
     folder = writable_folder(out)
     outcomes: list[Outcome] = []
     progress = _progress(len(chosen), everything)
@@ -102,7 +103,7 @@ def run(
     return 0 if all(outcome.state is State.HOLDS for outcome in outcomes) else 1
 
 
-book = Group(
+book = group(
     "book",
     "Run the programs, figures and problems of the book.",
     {"list": list_entries, "show": show, "run": run},

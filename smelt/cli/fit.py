@@ -24,7 +24,7 @@ from smelt.starting import INTERRUPTED
 from smelt.tabular import TabularClassifier, TabularRegressor
 from smelt.tabular.columns import column_kinds
 from smelt.tabular.examination import examined, kind_of_task, split_rows, verdicts
-from smelt.train import Callback, new_folder, progress
+from smelt.train import Callback, new_folder, progress, save_predictions
 from smelt.train.writer import json_text
 
 __all__ = ["fit"]
@@ -35,6 +35,8 @@ LISTED = 12  # columns whose importance is printed
 
 def fit(
     table: Path,
+    /,
+    *,
     target: str | None = None,
     out: Path | None = None,
     seed: Annotated[int, Within(0, SEEDS - 1)] = 0,
@@ -106,6 +108,7 @@ def fit(
             print(f"stopped by Ctrl-C; the run folder {folder} has the model as it was then")
             return INTERRUPTED
         found = examined(model, train, test, _named(target), seed, threads)
+        _keep_predictions(folder, model, test, _named(target))
     report = _report(table, model, train, test, chosen, seconds, found)
     write_bytes(folder / "report.json", f"{json_text('fit', report, indent=2)}\n".encode())
     _draw(folder, model, test, found)
@@ -177,6 +180,37 @@ def _check_target(target: str, column: Any, task: str) -> None:
             f"the target {target!r} has {different} different values in {len(column)} rows, which "
             f"are no classes{hint}"
         )
+
+
+def _keep_predictions(folder: Path, model: Estimator, test: Table, target: str) -> None:
+    """Keeps what the model says of the test rows, for `smelt report`."""
+    rows = _Rows(test.drop(target))
+    if isinstance(model, TabularClassifier):
+        classes = model.classes_
+        wanted = np.searchsorted(classes, np.array(test[target], classes.dtype))
+        names = [str(label) for label in classes]
+        save_predictions(folder, wanted, model.predict_proba(test), classes=names, texts=rows)
+    else:
+        wanted = np.asarray(test[target], np.float64)
+        save_predictions(folder, wanted, np.asarray(model.predict(test)), texts=rows)
+
+
+class _Rows(Sequence[str]):
+    """The rows of a table, each as a line of text that is made when it is asked for."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, row: Any) -> Any:
+        values = ((name, self.table[name][int(row)]) for name in self.table.names)
+        return ", ".join(f"{name} {_field(value)}" for name, value in values)
+
+
+def _field(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 class _Columns(Callback):

@@ -15,7 +15,10 @@ from smelt.data.digits import samples
 
 __all__ = ["info"]
 
-LIBRARIES = ("numpy", "llvmlite", "rich", "matplotlib", "polars", "pillow", "safetensors")
+LIBRARIES = (
+    "numpy", "llvmlite", "cyclopts", "jinja2", "matplotlib", "pillow", "polars", "pooch", "rich",
+    "safetensors",
+)  # fmt: skip
 VECTORS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "neon", "sve", "sve2")
 MEGABYTE = 1 << 20
 

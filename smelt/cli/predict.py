@@ -29,6 +29,8 @@ Predictor = Callable[[Path, Sequence[Path], Path | None, Mapping[str, Any]], Non
 def predict(
     run: Path,
     files: list[Path],
+    /,
+    *,
     out: Path | None = None,
     separator: str | None = None,
     decimal: str | None = None,

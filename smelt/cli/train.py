@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from smelt.cli.parser import Command, Group
+from smelt.cli.program import Command, group
 from smelt.cli.shell import predict_command, resume_command
 from smelt.errors import ArgumentError, FileError
 from smelt.limits import Within
@@ -26,7 +26,7 @@ PLACE = "data"  # where the data are: not a setting that the run remembers
 Threads = Annotated[int, Within(1)] | None
 
 
-def resume(resume: Path | None = None, data: Path | None = None, threads: Threads = None) -> int:
+def resume(*, resume: Path | None = None, data: Path | None = None, threads: Threads = None) -> int:
     """Train a network on real data and keep the run in a folder.
 
     The folder holds model.safetensors, metrics.jsonl, config.json, checkpoint.safetensors,
@@ -151,10 +151,10 @@ def _help(run: Callable[..., Result]) -> str:
     )
 
 
-train = Group(
+train = group(
     "train",
     "Train a network on real data and keep the run in a folder.",
     {recipe: _command(recipe, run) for recipe, run in RECIPES.items()},
     alone=resume,
-    word="recipe",
+    title="Recipes",
 )

@@ -1,20 +1,20 @@
-"""Files from the network: kept only when they are, to the last bit, what they should be."""
+"""Files from the network, by pooch: kept only if they are what they should be, to the last bit."""
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import sys
-from http.client import HTTPException
 from pathlib import Path
-from urllib.request import urlopen
+from typing import Any
 
-from smelt.atomic import writable_folder, write_bytes
+from smelt.atomic import read_bytes, writable_folder
 from smelt.data.catalogue import SourceFile
-from smelt.errors import FileError
+from smelt.errors import FileError, MissingExtra
 
 __all__ = ["download"]
 
 PATIENCE = 30.0  # seconds without an answer
+RETRIES = 2  # of an address that fails, after one second, then after two
 MEGABYTE = 1e6
 
 
@@ -31,18 +31,31 @@ def download(file: SourceFile, path: Path) -> bytes:
     Raises:
         FileError: the folder cannot be written, or no address serves the file: for each of them
             the message says why.
+        MissingExtra: pooch is not installed.
     """
+    try:
+        import pooch
+    except ImportError:
+        raise MissingExtra("fetching data sets", "download") from None
     writable_folder(path.parent)
     print(f"smelt: fetching {path.name} ({file.size / MEGABYTE:.1f} MB)", file=sys.stderr)
+    pooch.get_logger().setLevel(logging.ERROR)  # whose lines would stand beside ours
     failures = []
     for url in file.urls:
+        source = pooch.create(
+            path.parent,
+            base_url="",
+            registry={path.name: f"sha256:{file.sha256}"},
+            urls={path.name: url},
+            retry_if_failed=RETRIES,
+        )
+        fetch = pooch.HTTPDownloader(timeout=PATIENCE, progressbar=_Followed(file.size))
         try:
-            content = _fetched(url, file)
-        except (OSError, HTTPException) as failure:
+            source.fetch(path.name, downloader=fetch)
+        except (OSError, ValueError) as failure:  # a ValueError is pooch's, of another SHA-256
             failures.append(f"\n  {url}: {failure or type(failure).__name__}")
         else:
-            write_bytes(path, content)
-            return content
+            return read_bytes(path)
     raise FileError(
         f"{path.name} cannot be fetched:{''.join(failures)}\n"
         f"Without a network, put the file (SHA-256 {file.sha256}) at {path}, "
@@ -50,13 +63,34 @@ def download(file: SourceFile, path: Path) -> bytes:
     )
 
 
-def _fetched(url: str, file: SourceFile) -> bytes:
-    """Returns what an address serves; raises OSError or HTTPException unless it is the file."""
-    with urlopen(url, timeout=PATIENCE) as answer:
-        content = answer.read(file.size + 1)  # whatever it sends, no more than that is taken
-    if len(content) != file.size:
-        more = "more than " if len(content) > file.size else ""
-        raise FileError(f"sent {more}{min(len(content), file.size)} of {file.size} bytes")
-    if (sha256 := hashlib.sha256(content).hexdigest()) != file.sha256:
-        raise FileError(f"sent another file (SHA-256 {sha256})")
-    return content
+class _Followed:
+    """Shows how far a download is, in a terminal, and ends one that is longer than its file.
+
+    Args:
+        size: of the file, in bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        from tqdm import tqdm
+
+        self.total = self.size = size  # pooch sets `total` to what the server promises
+        self._done = 0
+        self._bar: Any = tqdm(
+            total=size, unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()
+        )
+
+    def update(self, count: int) -> None:
+        """Hears of more bytes."""
+        self._done += count
+        if self._done > self.size:
+            raise FileError(f"sent more than the file's {self.size} bytes")
+        self._bar.update(count)
+
+    def reset(self) -> None:
+        """Hears that the download is over, or begins again."""
+        self._done = 0
+        self._bar.reset()
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        self._bar.close()

@@ -11,16 +11,21 @@ from smelt.errors import ShapeError
 from smelt.plot.style import BLUE, GREY, INK, ORANGE, bare, new_figure, titled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["confusion"]
 
 LETTER = 0.1  # inches that a letter of the title takes
+SHORT = 3  # letters of a class's name that fit below its column
+LONG = 26  # letters after which a name is cut
+FEW = 30  # classes up to which each count is written, and each class named
+WIDEST = 12.0  # inches of the side of the matrix
 
 
 def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
     """Returns a figure of a confusion matrix: hits in blue, mistakes in orange, each with its
-    number.
+    number. Of more than 30 classes the cells have no numbers, and not every class has its name.
 
     Args:
         counts: (classes, classes) integers; a row is a true class, a column a predicted one.
@@ -36,28 +41,51 @@ def confusion(counts: Any, names: Sequence[str] | None = None) -> Figure:
         raise ShapeError(
             f"confusion: counts {counts.shape} with {len(labels)} names must be square"
         )
-    side = 1.6 + 0.46 * len(labels)
+    shown = [_cut(str(label)) for label in labels]
+    longest = max(map(len, shown), default=0)
+    room = 0.07 * max(0, longest - SHORT)  # beside the matrix, and below it for rotated names
+    side = 1.6 + min(0.46 * len(labels), WIDEST)
     title = _title(counts)
-    figure = new_figure(max(side, 1 + LETTER * len(title)), side + 0.35)
+    width = room + max(side, 1 + LETTER * len(title))
+    figure = new_figure(width, side + 0.7 * room + 0.35)
     axes = figure.subplots()
-    axes.imshow(_colours(counts))
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            shade = _strength(counts)[row, column]
-            colour = "white" if row == column and shade > 0.5 else INK
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
-    positions = range(len(labels))
-    axes.set_xticks(positions, labels)
-    axes.set_yticks(positions, labels)
+    _cells(axes, counts)
+    if len(labels) <= FEW:
+        _numbers(axes, counts)
+    every = -(-len(labels) // FEW)
+    places = range(0, len(labels), max(every, 1))
+    rotated: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    named = [shown[place] for place in places]
+    axes.set_xticks(places, named, **(rotated if longest > SHORT else {}))
+    axes.set_yticks(places, named)
     axes.set_xlabel("predicted", color=GREY, fontsize=9)
     axes.set_ylabel("true", color=GREY, fontsize=9)
     bare(axes, spines=())
     titled(axes, title)
-    axes.set_xticks(np.arange(len(labels) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(labels) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="minor", length=0)
     return figure
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONG else f"{name[: LONG - 1]}…"
+
+
+def _cells(axes: Axes, counts: np.ndarray) -> None:
+    """Draws the cells as shapes, whose colors a dark page can turn; pixels it could not."""
+    edges = np.arange(len(counts) + 1) - 0.5
+    width = 2 if len(counts) <= FEW else 0.3
+    if len(counts):
+        axes.pcolormesh(edges, edges, _colours(counts), edgecolors="white", linewidth=width)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+
+
+def _numbers(axes: Axes, counts: np.ndarray) -> None:
+    strength = _strength(counts)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            is_dark = strength[row, column] > (0.5 if row == column else 0.75)
+            colour = "white" if is_dark else INK
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
 
 
 def _title(counts: np.ndarray) -> str:

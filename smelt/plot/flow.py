@@ -13,7 +13,7 @@ from smelt.autodiff.record import expected_zeros
 from smelt.creation import zeros_like
 from smelt.errors import ArgumentError
 from smelt.plot.lines import Curves, named_rows
-from smelt.plot.style import colour_of, framed, legend, new_figure
+from smelt.plot.style import framed, legend, line_of, new_figure
 from smelt.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def gradient_flow(
     framed(axes, title, "step t of the sequence", "|dL / dh(t)|")
     for index, (name, row) in enumerate(rows.items()):
         steps = np.arange(1, len(row) + 1)
-        colour = colour_of(index)
-        axes.plot(steps, np.maximum(row, floor), color=colour, linewidth=2, label=name)
+        axes.plot(steps, np.maximum(row, floor), **line_of(index), linewidth=2, label=name)
     axes.set_yscale("log")
     axes.margins(x=0.02)
     legend(axes)

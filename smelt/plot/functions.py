@@ -17,6 +17,7 @@ from smelt.plot.style import (
     BLUE,
     GREY,
     INK,
+    MARKERS,
     ORANGE,
     PALE,
     as_array,
@@ -26,6 +27,7 @@ from smelt.plot.style import (
     grid_of,
     headed,
     legend,
+    line_of,
     named,
     new_figure,
     titled,
@@ -154,9 +156,9 @@ def descent(
     for index, (name, path) in enumerate(paths.items()):
         steps = as_array(f"descent: {name}", path, ("n",)).astype(float)
         heights_there = _values("descent", function, steps)
-        colour = colour_of(index)
+        colour, marker = colour_of(index), MARKERS[index % len(MARKERS)]
         axes.plot(steps, heights_there, color=colour, linewidth=1, alpha=0.6)
-        axes.plot(steps, heights_there, "o", color=colour, markersize=5, label=name)
+        axes.plot(steps, heights_there, marker, color=colour, markersize=5, label=name)
     axes.set_xlim(*limits)
     spread = float(np.ptp(heights))
     axes.set_ylim(heights.min() - 0.05 * spread, heights.max() + 0.05 * spread)
@@ -245,8 +247,8 @@ def _steps(axes: Axes, function: Any, points: Any, against: Any, length: float) 
 def _trails(axes: Axes, paths: Mapping[str, Any]) -> None:
     for index, (name, path) in enumerate(paths.items()):
         across, up = as_array(f"contour: {name}", path, ("steps", "2")).T
-        colour = colour_of(index + 1)
-        axes.plot(across, up, "o-", color=colour, markersize=4, linewidth=1.5, label=name)
+        mark: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        axes.plot(across, up, **line_of(index + 1), **mark, linewidth=1.5, label=name)
     if paths:
         legend(axes, edgecolor=PALE)
 

@@ -16,6 +16,7 @@ from smelt.plot.style import (
     colour_of,
     framed,
     legend,
+    line_of,
     named,
     new_figure,
 )
@@ -73,7 +74,7 @@ def loss_curves(
     framed(axes, title, x_label, y_label)
     axes.xaxis.set_major_locator(whole_numbers())
     for index, (name, row) in enumerate(runs.items()):
-        _curve(axes, start + every * np.arange(len(row)), row, name, colour_of(index), smooth)
+        _curve(axes, start + every * np.arange(len(row)), row, name, index, smooth)
     for name, level in (levels or {}).items():
         axes.axhline(level, color=GREY, linewidth=1.2, linestyle=(0, (5, 3)), label=name)
     _scale(axes, np.concatenate([*runs.values(), np.asarray(list((levels or {}).values()))]), log)
@@ -103,7 +104,7 @@ def learning_rates(losses: Curves, *, title: str = "The same descent, other step
     axes.xaxis.set_major_locator(whole_numbers())
     for index, (rate, row) in enumerate(runs.items()):
         label = f"learning rate {rate}"
-        axes.plot(row, color=colour_of(index), linewidth=2, marker="o", markersize=4, label=label)
+        axes.plot(row, **line_of(index), linewidth=2, marker="o", markersize=4, label=label)
     first = max(row[0] for row in runs.values())
     axes.set_ylim(-0.06 * first, 2.2 * first)
     legend(axes)
@@ -150,7 +151,7 @@ def moving_average(
     raw, width = (GREY, 1.0) if smoothed else (BLUE, 1.5)
     axes.plot(times, series, color=raw, linewidth=width, alpha=0.8, label="series")
     for index, (name, row) in enumerate(smoothed.items()):
-        axes.plot(times[-len(row) :], row, color=colour_of(index + 1), linewidth=2, label=name)
+        axes.plot(times[-len(row) :], row, **line_of(index + 1), linewidth=2, label=name)
     axes.margins(x=0.01)
     if smoothed:
         legend(axes)
@@ -167,15 +168,15 @@ def named_rows(what: str, curves: Curves) -> dict[Any, np.ndarray]:
 
 
 def _curve(
-    axes: Axes, steps: np.ndarray, row: np.ndarray, name: str, colour: str, smooth: int
+    axes: Axes, steps: np.ndarray, row: np.ndarray, name: str, index: int, smooth: int
 ) -> None:
     width = min(smooth, len(row))
     if width > 1:
-        axes.plot(steps, row, color=colour, linewidth=0.7, alpha=0.25)
+        axes.plot(steps, row, color=colour_of(index), linewidth=0.7, alpha=0.25)
         row = np.convolve(row, np.full(width, 1 / width), mode="valid")
         steps = steps[width - 1 :]
     marker = "o" if len(row) == 1 else None  # a line through one point cannot be seen
-    axes.plot(steps, row, color=colour, linewidth=1.8, marker=marker, label=name)
+    axes.plot(steps, row, **line_of(index), linewidth=1.8, marker=marker, label=name)
 
 
 def _scale(axes: Axes, shown: np.ndarray, log: bool | None) -> None:

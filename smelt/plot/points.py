@@ -12,8 +12,8 @@ from smelt.dtypes import float32
 from smelt.errors import ArgumentError, ShapeError
 from smelt.plot.style import (
     BLUE,
-    COLOURS,
     INK,
+    MARKERS,
     ORANGE,
     as_array,
     colour_of,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["decision_boundary", "sample_variants", "samples", "scatter"]
 
 Limits = tuple[float, float]
-MARKERS = "osD^vP"
 
 
 def scatter(
@@ -47,7 +46,7 @@ def scatter(
     y_label: str = "y",
     x_limits: Limits | None = None,
     y_limits: Limits | None = None,
-    colours: Sequence[str] = COLOURS,
+    colours: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
     """Returns a figure of points, each class with its own colour and mark.
@@ -60,7 +59,7 @@ def scatter(
         y_label: what the second is.
         x_limits: the ends of the horizontal axis; what the points need when None.
         y_limits: the ends of the vertical axis.
-        colours: of the classes.
+        colours: of the classes; the house's when None.
         title: above the figure.
 
     Raises:
@@ -247,13 +246,13 @@ def _classes(
     points: np.ndarray,
     labels: np.ndarray,
     names: Sequence[str] | None,
-    colours: Sequence[str] = COLOURS,
+    colours: Sequence[str] | None = None,
 ) -> None:
     for label in np.unique(labels):
         axes.plot(
             *points[labels == label].T,
             MARKERS[label % len(MARKERS)],
-            color=colours[label % len(colours)],
+            color=colour_of(label) if colours is None else colours[label % len(colours)],
             markersize=6,
             markeredgecolor="white",
             markeredgewidth=0.7,

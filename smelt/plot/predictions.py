@@ -36,9 +36,9 @@ def calibration(bins: Sequence[Mapping[str, float]], *, title: str = "") -> Figu
     rows = np.array([each["rows"] for each in bins], float)
     axes.plot([0, 1], [0, 1], color=PALE, zorder=1)
     confidence, accuracy = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
-    axes.scatter(
-        confidence, accuracy, s=30 + 270 * rows / rows.max(), color=BLUE, alpha=0.8, zorder=2
-    )
+    size = 30 + 270 * rows / rows.max()
+    # not clipped: the mark of the surest answers lies on the corner
+    axes.scatter(confidence, accuracy, s=size, color=BLUE, alpha=0.8, zorder=2, clip_on=False)
     axes.set_xlim(0, 1.03)
     axes.set_ylim(0, 1.03)
     axes.set_xlabel("confidence", color=GREY)

@@ -25,6 +25,7 @@ __all__ = [
     "FAINT",
     "GREY",
     "INK",
+    "MARKERS",
     "ORANGE",
     "PALE",
     "as_array",
@@ -34,6 +35,7 @@ __all__ = [
     "grid_of",
     "headed",
     "legend",
+    "line_of",
     "named",
     "new_figure",
     "picture",
@@ -47,8 +49,18 @@ __all__ = [
 
 INK, GREY, PALE, FAINT = "#1f2933", "#66727f", "#dfe3e8", "#f3f5f7"
 BLUE, ORANGE = "#2563a8", "#d9620f"
-# told apart by every kind of colour vision, and by their lightness in print
-COLOURS = (BLUE, ORANGE, "#2a9d8f", "#9b2d6f", "#c9a227", "#6a7fdb")
+# the first six are told apart by every kind of colour vision, and by their lightness in print
+COLOURS = (
+    BLUE, ORANGE, "#2a9d8f", "#9b2d6f", "#c9a227", "#6a7fdb",
+    "#7a4a21", "#e07ba6", "#1297b5", "#6f8a17", "#b3261e", "#4b5563",
+)  # fmt: skip
+# lines are told apart in print, and by who sees no colour, by their dashes; five of them, so that
+# colour and dashes together repeat after 60
+DASHES: tuple[Any, ...] = (
+    "solid", (0, (5, 2)), (0, (1.2, 1.4)), (0, (7, 2, 1.4, 2)), (0, (3, 1.2, 3, 1.2, 1, 1.2)),
+)  # fmt: skip
+MARKERS = "osD^vPX*<>p"  # of points; with the twelve colours they repeat after 132
+MIXED = 0.45  # how much white, or black, is in the colours after the first
 DPI = 160
 PIXELS = 96  # an inch of a figure on a page
 PADDING = 0.12  # inches around everything
@@ -136,14 +148,32 @@ def legend(axes: Axes, **options: Any) -> None:
 
 
 def colour_of(index: int) -> str:
-    """Returns the colour of the curve or class that comes at a place; they repeat after six."""
-    return COLOURS[index % len(COLOURS)]
+    """Returns the colour of the curve or class that comes at a place.
+
+    After the twelve of COLOURS come lighter ones, then darker ones; they repeat after 36.
+    """
+    round_, place = divmod(index, len(COLOURS))
+    colour = COLOURS[place]
+    if not round_ % 3:
+        return colour
+    ground = 1.0 if round_ % 3 == 1 else 0.0
+    mixed = ((1 - MIXED) * channel + MIXED * ground for channel in _channels(colour))
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in mixed)
+
+
+def line_of(index: int) -> dict[str, Any]:
+    """Returns colour and dashes of the curve that comes at a place, for `axes.plot`."""
+    return {"color": colour_of(index), "linestyle": DASHES[index % len(DASHES)]}
 
 
 def tint(colour: str, strength: float = 0.13) -> tuple[float, ...]:
     """Returns a pale version of a colour, as red, green and blue from 0 to 1."""
-    channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    return tuple(1 - strength * (1 - channel) for channel in channels)
+    return tuple(1 - strength * (1 - channel) for channel in _channels(colour))
+
+
+def _channels(colour: str) -> list[float]:
+    """Returns red, green and blue of "#rrggbb", from 0 to 1."""
+    return [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
 
 
 def grid_of(count: int, columns: int | None = None) -> tuple[int, int]:

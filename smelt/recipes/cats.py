@@ -193,6 +193,7 @@ def draw(
     chances, true = classify(model, test[0]), test[1].numpy()
     found = (chances > 0.5).astype(np.int64)
     confusion = train.confusion_matrix(found, true, len(KINDS))
+    train.save_predictions(folder, true, chances, classes=KINDS, inputs=test[0].numpy())
     photographs = test[0][:SHOWN].permute(0, 2, 3, 1)  # (n, 64, 64, 3)
     titles = [
         f"cat: {chance:.0%}{', wrong' * bool(wrong)}"

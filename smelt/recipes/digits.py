@@ -105,7 +105,9 @@ def run(
 def draw(folder: Path, model: nn.Module, history: train.History, held_out: TensorDataset) -> None:
     """Draws loss, accuracy and the confusion matrix on held-out digits."""
     images, labels = held_out.tensors
-    predicted = classify(model, images).argmax(axis=1)
+    chances = classify(model, images)
+    train.save_predictions(folder, labels, chances, inputs=images)
+    predicted = chances.argmax(axis=1)
     confusion = train.confusion_matrix(predicted, labels, CLASSES)
     curves = plot.curves([epoch.row() for epoch in history.epochs])
     plot.save(curves, folder / "curves.png")

@@ -133,6 +133,7 @@ def run(
         "test_rmse_of_linear_regression": linear_regression(training, test, prepare),
         "test_rmse_of_gradient_boosting": gradient_boosting(training, test, prepare, seed),
     }
+    train.save_predictions(run_folder.path, UNIT * test[1].numpy(), UNIT * predicted)
     draw(run_folder.path, history, predicted, test[1].numpy())
     return Result(figures, history, run_folder.training.update.steps)
 

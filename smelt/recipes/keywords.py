@@ -217,7 +217,9 @@ def run(
 def draw(folder: Path, model: nn.Module, history: train.History, test: TensorDataset) -> None:
     """Draws loss and accuracy, the confusion matrix, and a spectrogram."""
     images, labels = test.tensors
-    predicted = train.predict(model, images).argmax(1)
+    outputs = train.predict(model, images)
+    chances, predicted = F.softmax(outputs, dim=1), outputs.argmax(1)
+    train.save_predictions(folder, labels, chances, classes=WORDS, inputs=images)
     confusion = train.confusion_matrix(predicted, labels, len(WORDS))
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
     plot.save(plot.confusion(confusion, WORDS), folder / "confusion.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+import smelt.nn.functional as F
 from smelt import nn, plot, train
 from smelt.tensor import Tensor
 
@@ -64,7 +65,9 @@ def draw_test(
     those that are misread; returns the share of those that are not.
     """
     images, labels = test
-    predicted, true = train.predict(model, images).argmax(1).numpy(), labels.numpy()
+    chances, true = F.softmax(train.predict(model, images), dim=1).numpy(), labels.numpy()
+    predicted = chances.argmax(1)
+    train.save_predictions(folder, true, chances, classes=names, inputs=images.numpy())
     confusion = train.confusion_matrix(predicted, true, len(names))
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
     plot.save(plot.confusion(confusion, names), folder / "confusion.png")

@@ -184,7 +184,9 @@ def run(
 def draw(folder: Path, model: nn.Module, history: train.History, test: TensorDataset) -> None:
     """Draws loss and accuracy, the confusion matrix, and a signal of each activity."""
     signals, labels = (tensor.numpy() for tensor in test.tensors)
-    predicted = train.predict(model, signals).argmax(1)
+    outputs = train.predict(model, signals)
+    train.save_predictions(folder, labels, F.softmax(outputs, dim=1), classes=list(ACTIVITIES))
+    predicted = outputs.argmax(1)
     confusion = train.confusion_matrix(predicted, labels, len(ACTIVITIES))
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
     plot.save(plot.confusion(confusion, list(ACTIVITIES)), folder / "confusion.png")

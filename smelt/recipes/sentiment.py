@@ -130,6 +130,9 @@ def run(
     if history.epochs and not history.interrupted:
         metrics = {"accuracy": train.Accuracy(), "confusion": train.ConfusionMatrix()}
         found = train.evaluate(model, test, metrics)
+        chances = F.softmax(train.predict(model, test), dim=1)
+        texts = others["test"][0]
+        train.save_predictions(run_folder.path, test[1], chances, classes=CLASSES, texts=texts)
         figures["dev_accuracy"] = history.epochs[-1].held_out["accuracy"]
         figures["test_accuracy"] = found["accuracy"]
         draw(run_folder.path, history, found["confusion"])

@@ -117,7 +117,8 @@ def run(
         "recipe": "shakespeare", "steps": steps, "lr": lr, "batch_size": batch_size,
         "temperature": temperature, "seed": seed,
     }  # fmt: skip
-    run_folder = train.RunFolder(folder, model, settings, resume=resume)
+    characters = [vocabulary.decode([number]) for number in range(len(vocabulary))]
+    run_folder = train.RunFolder(folder, model, settings, resume=resume, classes=characters)
     history = train.fit(
         model,
         loss_of,

@@ -136,6 +136,7 @@ def run(
     today, tomorrow = prices[:-1][-len(said) :], prices[tested]
     forecast = today * np.exp(said)
     dates = np.asarray(table["Date"], "datetime64[D]").tolist()
+    train.save_predictions(run_folder.path, tomorrow, forecast, texts=[*map(str, dates[tested])])
     draw(run_folder.path, history, (dates, prices), forecast)
     return Result(measured(today, tomorrow, forecast), history, steps)
 

@@ -33,6 +33,7 @@ from smelt.recipes.table_network import TableNetwork, flat
 __all__ = ["make_model", "run", "title"]
 
 TARGET, CLASSES = "Survived", 2
+KINDS = ["died", "survived"]
 FOLDS = 5
 TITLES = ("Mr", "Mrs", "Miss", "Master")
 SAME = {"Mlle": "Miss", "Ms": "Miss", "Mme": "Mrs"}
@@ -129,7 +130,7 @@ def run(
     steps = run_folder.training.update.steps
     if history.interrupted:
         return Result({}, history, steps)
-    answers = {"network": np.zeros(len(table), int), "logistic": np.zeros(len(table), int)}
+    chances, logistic_answers = np.zeros((len(table), CLASSES)), np.zeros(len(table), int)
     for rows, test in folds(table, seed):
         prepare = Preprocessing(types=COLUMNS).fit(table.rows(rows).drop(TARGET))
         model = make_model(prepare)
@@ -137,9 +138,12 @@ def run(
             history.interrupted = True
             return Result({}, history, steps)
         x = prepare.transform(table.rows(test))
-        answers["network"][test] = train.predict(model, x, has_target=False).argmax(1).numpy()
-        answers["logistic"][test] = logistic(prepare, table.rows(rows), table.rows(test))
+        chances[test] = F.softmax(train.predict(model, x, has_target=False), dim=1).numpy()
+        logistic_answers[test] = logistic(prepare, table.rows(rows), table.rows(test))
+    answers = {"network": chances.argmax(1), "logistic": logistic_answers}
     survived = np.asarray(table[TARGET]).astype(int)
+    source = "cross-validated"
+    train.save_predictions(run_folder.path, survived, chances, classes=KINDS, source=source)
     draw(run_folder.path, history, answers["network"], survived)
     right = {name: float((given == survived).mean()) for name, given in answers.items()}
     figures = {
@@ -185,4 +189,4 @@ def draw(folder: Path, history: train.History, said: np.ndarray, survived: np.nd
     """Draws the loss on all passengers, and the cross-validated confusion matrix."""
     confusion = train.confusion_matrix(said, survived, CLASSES)
     plot.save(plot.curves([epoch.row() for epoch in history.epochs]), folder / "curves.png")
-    plot.save(plot.confusion(confusion, ["died", "survived"]), folder / "confusion.png")
+    plot.save(plot.confusion(confusion, KINDS), folder / "confusion.png")

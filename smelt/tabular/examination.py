@@ -15,6 +15,7 @@ from smelt.tabular.estimator import TabularEstimator
 from smelt.tabular.regressor import TabularRegressor
 from smelt.tabular.task import LEAST, Classes
 from smelt.tabular.training import dense_rows, folds_of, outputs_of
+from smelt.train.reliability import reliability
 
 __all__ = [
     "calibration",
@@ -28,7 +29,6 @@ __all__ = [
 
 FEW = 20  # different whole numbers, up to which they are taken for classes
 PARTS = 5  # into which rows are dealt; one of them is held out
-BINS = 10  # of probabilities
 REPEATS = 5  # of each permutation
 EXAMINED = 2000  # rows whose columns are permuted, at most
 MAIN = {
@@ -108,18 +108,7 @@ def calibration(probabilities: np.ndarray, target: np.ndarray) -> dict[str, Any]
         "accuracy"; "error", the expected calibration error: the mean over the rows of
         |confidence - accuracy| of their bins (Guo and others 2017).
     """
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == target
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    bins = [
-        {
-            "rows": int((places == place).sum()),
-            "confidence": float(confidence[places == place].mean()),
-            "accuracy": float(right[places == place].mean()),
-        }
-        for place in np.unique(places)
-    ]
-    apart = sum(each["rows"] * abs(each["confidence"] - each["accuracy"]) for each in bins)
-    return {"bins": bins, "error": float(apart / len(target))}
+    return reliability(probabilities.max(1), probabilities.argmax(1) == target)
 
 
 def importance(

@@ -35,6 +35,7 @@ from smelt.train.metrics import (
     as_metric,
     confusion_matrix,
 )
+from smelt.train.predictions import Predictions, read_predictions, save_predictions
 from smelt.train.progress import progress
 from smelt.train.run import (
     RunFolder,
@@ -77,6 +78,7 @@ __all__ = [
     "MetricsWriter",
     "Perplexity",
     "Precision",
+    "Predictions",
     "Progress",
     "R2Score",
     "RangeTest",
@@ -101,6 +103,8 @@ __all__ = [
     "read_config",
     "read_metrics",
     "read_model",
+    "read_predictions",
+    "save_predictions",
     "seed_everything",
     "training_step",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
@@ -53,9 +54,11 @@ class Feed(ABC):
 
     Attributes:
         is_stepping: whether a step was begun and not ended; so it stays where one has failed.
+        waited: seconds that steps have waited for their batches.
     """
 
     is_stepping: bool = False
+    waited: float = 0.0
 
     @property
     @abstractmethod
@@ -210,7 +213,9 @@ class LoaderFeed(Feed):
     def run(self, update: Update, place: Pass, steps: int) -> Iterator[float | np.ndarray]:
         """Makes steps by the loader's batches, one after the other."""
         for _ in range(steps):
+            began = time.perf_counter()
             group = [_tensors(batch) for batch in itertools.islice(self._pass, update.accumulate)]
+            self.waited += time.perf_counter() - began
             if not group:
                 place.is_over = True
                 break

@@ -17,6 +17,7 @@ from smelt.random import manual_seed
 from smelt.tensor.checked import checked, described
 from smelt.train.beside import BesideValidation, check_beside
 from smelt.train.feed import BATCH, feed_of
+from smelt.train.held_out_predictions import keep_predictions
 from smelt.train.history import Callback, History
 from smelt.train.interrupt import terminable
 from smelt.train.loop import Loop
@@ -26,6 +27,7 @@ from smelt.train.progress import progress as shown_progress
 from smelt.train.run import RunFolder, read_checkpoint
 from smelt.train.source import split_off, without_names
 from smelt.train.step import Loss, Optimizer, Scheduler, Update, goes_by_step
+from smelt.train.summary import is_held_out, summary_of
 from smelt.train.training import Training
 from smelt.train.validation import validation_of
 
@@ -148,12 +150,12 @@ def fit(
     per_step = scheduler if goes_by_step(scheduler, interval) else None
     stored = precision_of(precision)
     update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored)
+    data = without_names(data, target)
     if isinstance(validation, float):
-        data, validation = split_off(without_names(data, target), validation, "fit")
-        target = None
-    feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
-    if validation is not None and not callable(validation):
+        data, validation = split_off(data, validation, "fit")
+    elif is_held_out(validation):
         validation = without_names(validation, target)
+    feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last)
     measured = model if averaged is None else averaged
     validated = validation_of(measured, loss, validation, metrics)
     beside = None
@@ -176,6 +178,8 @@ def fit(
         config = {**plan, "epochs": epochs, "steps": steps}
         run = RunFolder(run, model, config, resume=resume is True)
     if run is not None:
+        named = {"loss": loss, "optimizer": optimizer, "scheduler": scheduler}
+        run.summary = summary_of(model, named, data, validation)
         told.append(run)  # after the others: a checkpoint has what they have learned by now
     if progress and not any(map(is_progress, told)):
         told.append(shown_progress())
@@ -188,7 +192,13 @@ def fit(
     model.train()
     with terminable():
         loop.train()
-    return training.history
+        history = training.history
+        if run is not None and is_held_out(validation) and not history.interrupted:
+            try:
+                keep_predictions(run, loss, validation, metrics)
+            except KeyboardInterrupt:  # the training itself is over, and kept
+                history.interrupted = True
+    return history
 
 
 def _check(

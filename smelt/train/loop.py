@@ -146,7 +146,8 @@ class Loop:
         if self.beside is not None:
             self._close_beside(self.beside)
             return
-        held_out = dict(self.validate()) if self.validate else {}
+        with training.spent.on("validating"):
+            held_out = dict(self.validate()) if self.validate else {}
         with uninterrupted():
             training.close_epoch()
             epoch = training.finish_epoch(held_out)
@@ -176,7 +177,8 @@ class Loop:
         training, open_epoch = self.training, self.training.open_epoch
         if open_epoch is None or self.beside is None:
             return
-        held_out = self.beside.result(open_epoch)
+        with training.spent.on("validating"):
+            held_out = self.beside.result(open_epoch)
         with uninterrupted():
             epoch = training.finish_epoch(held_out)
             self.kept = training.snapshot()
@@ -239,11 +241,12 @@ class Loop:
     def _tell_all(self, tell: Callable[[Callback], object]) -> None:
         """Tells every callback, also when one of them wants the training to stop."""
         stops = []
-        for callback in self.training.callbacks:
-            try:
-                tell(callback)
-            except StopTraining as stop:
-                stops.append(stop)
+        with self.training.spent.on("telling"):
+            for callback in self.training.callbacks:
+                try:
+                    tell(callback)
+                except StopTraining as stop:
+                    stops.append(stop)
         if stops:
             raise stops[0]
 

@@ -4,6 +4,9 @@ config.json          the settings of the run, written before it starts
 metrics.jsonl        one line an epoch, written when the epoch ends
 model.safetensors    the weights: of the best epoch where one is looked for, else of the last
 checkpoint.safetensors   all that the training needs to go on, written now and then and at the end
+summary.json         what is trained, on what, by what: written by `fit` before it starts
+times.jsonl          where the time of a call of `fit` went, one line each, written when it ends
+predictions.safetensors  what the model says of held-out data: see `smelt.train.predictions`
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from smelt.nn.module import Module
 from smelt.train.folder_lock import HeldFile
 from smelt.train.history import Callback, Epoch, History, Progress
 from smelt.train.monitor import Mode, Monitor
+from smelt.train.predictions import PREDICTIONS
 from smelt.train.writer import MetricsWriter, json_text
 
 __all__ = [
@@ -31,8 +35,8 @@ __all__ = [
 ]  # fmt: skip
 
 CONFIG, METRICS, MODEL = "config.json", "metrics.jsonl", "model.safetensors"
-CHECKPOINT = "checkpoint.safetensors"
-FILES = (CONFIG, METRICS, MODEL, CHECKPOINT)
+CHECKPOINT, SUMMARY, TIMES = "checkpoint.safetensors", "summary.json", "times.jsonl"
+FILES = (CONFIG, METRICS, MODEL, CHECKPOINT, SUMMARY, TIMES, PREDICTIONS)
 SAVE_EVERY = 10.0  # seconds of training that a crash may cost
 
 
@@ -49,9 +53,11 @@ class RunFolder(Callback):
             "accuracy"; None keeps those of the last.
         mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
         save_every: seconds of training that a crash may cost.
+        classes: the names of a classifier's classes, for `smelt report`.
 
     Attributes:
         saved_step: the step of the last checkpoint.
+        summary: what `fit` trains, for summary.json; empty in a loop of one's own.
 
     Raises:
         ArgumentError: JSON cannot say `config`, or `mode` is neither.
@@ -70,6 +76,7 @@ class RunFolder(Callback):
         monitor: str | None = None,
         mode: Mode | None = None,
         save_every: float = SAVE_EVERY,
+        classes: Sequence[str] = (),
     ) -> None:
         self.path = Path(os.fsdecode(path)) if resume else writable_folder(path)
         if resume and not (self.path / CHECKPOINT).exists():
@@ -81,6 +88,13 @@ class RunFolder(Callback):
         self._config = json_text("RunFolder", config or {}, indent=2)
         self._saved = time.monotonic()
         self.saved_step = 0
+        self.summary: dict[str, Any] = {}
+        self.classes = tuple(map(str, classes))
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the weights that it keeps are those of the best epoch, not of the last."""
+        return self._monitor is not None and self._monitor.best is not None
 
     def _taken(self) -> FileError:
         return FileError(
@@ -118,6 +132,9 @@ class RunFolder(Callback):
         rows = [epoch.row() for epoch in self.training.history.epochs] if self._is_told else []
         lines = "".join(f"{json_text('RunFolder', row)}\n" for row in rows)
         write_bytes(self.path / METRICS, lines.encode())
+        if self.summary and not (self.path / SUMMARY).exists():
+            text = json_text("RunFolder", self.summary, indent=2)
+            write_bytes(self.path / SUMMARY, f"{text}\n".encode())
         self.metrics = MetricsWriter(self.path / METRICS)
 
     @property
@@ -178,8 +195,11 @@ class RunFolder(Callback):
     def end(self, history: History) -> None:
         """Writes the weights, unless a better epoch's are there, and closes the metrics."""
         try:
-            if self._monitor is None or self._monitor.best is None:
+            if not self.keeps_best:
                 self._save_weights()
+            if self._is_told:
+                with MetricsWriter(self.path / TIMES) as times:
+                    times.write(self.training.spent.row())
         finally:
             try:
                 self.metrics.close()

@@ -19,6 +19,7 @@ from smelt.tensor import Tensor
 from smelt.tracing.engine import array_of
 from smelt.train.feed import Feed, Pass
 from smelt.train.history import Callback, Epoch, History
+from smelt.train.spent import Spent
 from smelt.train.step import Scheduler, Update
 
 __all__ = ["OpenEpoch", "Training"]
@@ -65,6 +66,7 @@ class Training:
         seconds: how long these steps took.
         history: the finished epochs.
         open_epoch: the one after them, where it is measured while the next one is trained.
+        spent: where the time has gone, since this training was made or brought back.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Training:
         self.seconds = 0.0
         self.history = History()
         self.open_epoch: OpenEpoch | None = None
+        self.spent = Spent(update, feed)
         self._present: dict[str, Any] = {}  # states of parts that hold an earlier epoch's just now
         for callback in callbacks:
             callback.training = self
@@ -106,7 +109,9 @@ class Training:
             made = np.asarray(self.losses[before:], np.float64)
             self.step += len(made)
             self.loss_sum += float(made.sum())
-            self.seconds += time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            self.seconds += seconds
+            self.spent.stepping += seconds
         if not self.place.done:
             raise ArgumentError("fit: the data gave no batch")
         return made

@@ -14,6 +14,8 @@ from smelt.recipes import RECIPES, Result
 from smelt.train import Callback, Epoch, StopTraining, read_config
 
 FILES = {"checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors"}
+FILES |= {"summary.json", "times.jsonl"}
+WITH_PREDICTIONS = FILES | {"predictions.safetensors"}
 
 
 def data_folder(dataset: str) -> Path:

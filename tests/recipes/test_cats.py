@@ -11,7 +11,7 @@ import pytest
 import smelt
 from smelt.errors import FileError
 from smelt.recipes import cats
-from tests.recipes.recipe_runs import FILES, check_goes_on
+from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
@@ -40,7 +40,7 @@ def test_it_learns_and_goes_on_with_the_same_bits(tmp_path: Path) -> None:
     losses = [epoch.loss for epoch in result.history.epochs]
     assert losses[-1] < losses[0]
     assert result.figures["test_accuracy"] > 0.8
-    assert {path.name for path in (tmp_path / "whole").iterdir()} == FILES | FIGURES
+    assert {path.name for path in (tmp_path / "whole").iterdir()} == WITH_PREDICTIONS | FIGURES
 
 
 @pytest.mark.usefixtures("easy")

@@ -13,7 +13,7 @@ from smelt.errors import ArgumentError, FileError
 from smelt.recipes import RECIPES, fashion, mnist, pictures
 from smelt.train import Epoch, History, read_config
 from tests.recipes import small_pictures
-from tests.recipes.recipe_runs import FILES, check_goes_on, data_folder
+from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on, data_folder
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
@@ -35,7 +35,7 @@ def test_it_learns_and_goes_on_with_the_same_bits(recipe: str, tmp_path: Path) -
     assert result.figures["test_accuracy"] > 0.8
     last = result.history.epochs[-1].held_out["accuracy"]
     assert result.figures["held_out_accuracy"] == last
-    assert {path.name for path in (tmp_path / "whole").iterdir()} == FILES | FIGURES
+    assert {path.name for path in (tmp_path / "whole").iterdir()} == WITH_PREDICTIONS | FIGURES
 
 
 def test_few_samples_make_a_quick_run(

@@ -18,6 +18,8 @@ from tests.recipes.recipe_runs import FILES, check_goes_on
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
+# the GAN is trained by a loop of its own, which writes no summary
+KEPT = {"vae": FILES, "gan": FILES - {"summary.json", "times.jsonl"}}
 FIGURES = {
     "vae": {"curves.png", "reconstructions.png", "restored.png", "samples.png"},
     "gan": {"curves.png", "drawn.png"},
@@ -64,7 +66,7 @@ def test_pixels_that_do_not_know_of_each_other() -> None:
 @pytest.mark.parametrize("model", ["vae", "gan"])
 def test_it_learns_and_goes_on_with_the_same_bits(model: str, tmp_path: Path) -> None:
     result = check_goes_on(denoise.run, tmp_path, **SETTINGS[model])
-    assert {path.name for path in (tmp_path / "whole").iterdir()} == FILES | FIGURES[model]
+    assert {path.name for path in (tmp_path / "whole").iterdir()} == KEPT[model] | FIGURES[model]
     rows = [read_metrics(tmp_path / name) for name in ("whole", "parts")]
     assert [row["loss"] for row in rows[0]] == [row["loss"] for row in rows[1]]
     figures = {name: float(value) for name, value in result.figures.items()}

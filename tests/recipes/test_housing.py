@@ -14,7 +14,7 @@ from smelt.data import Preprocessing, Table
 from smelt.errors import FileError
 from smelt.recipes import housing
 from smelt.recipes.housing import gradient_boosting, linear_regression, split
-from tests.recipes.recipe_runs import FILES, check_goes_on, data_folder
+from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on, data_folder
 
 for library in ("matplotlib", "polars", "safetensors"):
     pytest.importorskip(library)
@@ -62,7 +62,7 @@ def test_it_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert figures[0] == "test_rmse_in_dollars"
     assert 40_000 < result.figures[figures[0]] < 90_000
     drawn = {"curves.png", "estimates.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
 
 
 def test_a_training_that_goes_on_has_the_same_bits(

@@ -10,7 +10,7 @@ import pytest
 import smelt
 from smelt.recipes import keywords
 from smelt.recipes.keywords import WORDS, Spectrogram, made, triangles
-from tests.recipes.recipe_runs import FILES, check_goes_on
+from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
@@ -54,7 +54,7 @@ def test_it_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert losses[-1] < 0.95 * losses[0]
     assert result.figures["test_accuracy"] > result.figures["test_accuracy_of_a_linear_model"]
     drawn = {"curves.png", "confusion.png", "spectrogram.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
 
 
 def test_a_training_that_goes_on_has_the_same_bits(

@@ -9,7 +9,7 @@ import pytest
 
 from smelt.recipes import sensors
 from smelt.recipes.sensors import ACTIVITIES, LENGTH, RATE, made, measure, rotations
-from tests.recipes.recipe_runs import FILES, check_goes_on
+from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
@@ -55,7 +55,7 @@ def test_it_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = [epoch.loss for epoch in result.history.epochs]
     assert losses[-1] < 0.7 * losses[0]
     drawn = {"curves.png", "confusion.png", "signals.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
 
 
 def test_a_training_that_goes_on_has_the_same_bits(

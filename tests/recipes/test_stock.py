@@ -10,7 +10,7 @@ import pytest
 from smelt.errors import FileError
 from smelt.recipes import stock
 from smelt.recipes.stock import measured, moving_mean, wilson
-from tests.recipes.recipe_runs import FILES, check_goes_on, data_folder
+from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on, data_folder
 
 for library in ("matplotlib", "polars", "safetensors"):
     pytest.importorskip(library)
@@ -41,7 +41,7 @@ def test_it_learns_nothing_of_the_test_days(tmp_path: Path) -> None:
     assert 0.9 < result.figures["ratio"] < 1.2
     assert result.figures["test_days"] == 55
     drawn = {"averages.png", "curves.png", "forecast.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
 
 
 def test_a_training_that_goes_on_has_the_same_bits(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from smelt.errors import ArgumentError, FileError
 from smelt.recipes import RECIPES, sentiment, shakespeare, translate
 from smelt.train import read_config
 from tests.recipes import small_texts
+from tests.recipes.recipe_runs import WITH_PREDICTIONS
 from tests.recipes.small_texts import Stop
 
 for library in ("matplotlib", "safetensors", "tokenizers", "sacrebleu"):
     pytest.importorskip(library)
-FILES = {"checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors"}
 MORE = {
     "shakespeare": {"curves.png", "sample.txt"},
     "sentiment": {"curves.png", "confusion.png"},
@@ -59,7 +59,7 @@ def test_it_learns_and_goes_on_with_the_same_bits(recipe: str, tmp_path: Path) -
         result = run(whole, **settings)
     losses = [epoch.held_out["loss"] for epoch in result.history.epochs]
     assert losses[-1] < 0.9 * losses[0]
-    assert {path.name for path in whole.iterdir()} == FILES | MORE[recipe]
+    assert {path.name for path in whole.iterdir()} == WITH_PREDICTIONS | MORE[recipe]
     with pytest.raises(FileError, match="holds a run already"):
         run(whole, **settings)
     run(parts, callbacks=[Stop()], **settings)

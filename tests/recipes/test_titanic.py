@@ -11,7 +11,7 @@ from smelt.data import Table
 from smelt.errors import FileError
 from smelt.recipes import titanic
 from smelt.recipes.titanic import TARGET, folds, title
-from tests.recipes.recipe_runs import FILES, check_goes_on, data_folder
+from tests.recipes.recipe_runs import WITH_PREDICTIONS, check_goes_on, data_folder
 
 for library in ("matplotlib", "polars", "safetensors"):
     pytest.importorskip(library)
@@ -46,7 +46,7 @@ def test_it_learns(tmp_path: Path) -> None:
     assert result.figures["cross_validated_accuracy"] > 0.75
     assert result.figures["cross_validated_accuracy_of_logistic_regression"] > 0.75
     drawn = {"curves.png", "confusion.png"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | drawn
+    assert {path.name for path in (tmp_path / "run").iterdir()} == WITH_PREDICTIONS | drawn
 
 
 def test_a_training_that_goes_on_has_the_same_bits(

@@ -1,0 +1,41 @@
+"""The commands by name: each is imported, and made ready for the command line, when it is asked
+for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = {  # name -> the module that has it, and what it does
+    "train": ("smelt.cli.train", "Train a network on real data and keep the run in a folder."),
+    "fit": (
+        "smelt.cli.fit",
+        "Learn to predict one column of a table from the others, and say how well it goes.",
+    ),
+    "predict": (
+        "smelt.cli.predict",
+        "Predict for the rows of a table, or name the digit on each image, with probabilities.",
+    ),
+    "report": ("smelt.cli.report", "Write a web page about a run."),
+    "compare": ("smelt.cli.report", "Write a web page that shows runs beside each other."),
+    "runs": ("smelt.cli.report", "List the runs in a folder."),
+    "bench": ("smelt.cli.bench", "Time Smelt beside PyTorch, JAX and NumPy."),
+    "book": ("smelt.cli.book", "Run the programs, figures and problems of the book."),
+    "info": (
+        "smelt.cli.info",
+        "Print versions, CPU features, threads, and where compiled code is kept.",
+    ),
+    "completion": ("smelt.cli.completion", "Print what lets a shell complete commands."),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in COMMANDS:
+        raise AttributeError(f"there is no command {name!r}")
+    from smelt.cli.program import App, command
+
+    given = getattr(import_module(COMMANDS[name][0]), name)
+    return given if isinstance(given, App) else command(given)

@@ -1,0 +1,26 @@
+"""smelt completion: commands and options completed by the shell."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from smelt.cli.program import App
+
+__all__ = ["completion"]
+
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print what lets a shell complete commands and options.
+
+    For bash, in the present shell: eval "$(smelt completion bash)"; for every shell from now on,
+    write it to ~/.local/share/bash-completion/completions/smelt. For zsh write it to a file _smelt
+    in a folder of $fpath, for fish to ~/.config/fish/completions/smelt.fish.
+
+    Args:
+        shell: which shell
+    """
+    from smelt.cli import program_of_all
+
+    app: App = program_of_all()
+    print(app.generate_completion(shell=shell))
+    return 0
