@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from smelt.compiler.artifacts import ResultTree, Traced
 from smelt.compiler.frontend.signature import Call as Signature
 from smelt.compiler.frontend.signature import flatten_call, is_static
 from smelt.compiler.frontend.step import compile as compiled
+from smelt.dtypes import DType
 from smelt.errors import ArgumentError
 from smelt.ir.graph import Node
 from smelt.ir.program import Call, Program, regions
@@ -25,9 +26,20 @@ from smelt.memory import address
 from smelt.random import default_generator
 from smelt.tensor import Tensor
 
-__all__ = ["CExport", "to_c"]
+if TYPE_CHECKING:
+    from smelt.compiler.c.step import Field, Files
+
+__all__ = ["CExport", "CParameter", "to_c"]
 
 Location = str | os.PathLike[str]
+
+
+class CParameter(NamedTuple):
+    """An argument or a result of the C function, an array of that many elements."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,8 @@ class CExport:
         stack_bytes: of the arrays in the kernel that keeps most on the stack; a frame has some
             registers besides.
         flops: floating-point operations of one step; a multiply-add counts 2, an exp 1.
+        arguments, results: what the C function takes, in order, behind the state.
+        fields: members of NAME_state: name in C, name of the tensor, dtype, shape, offset in bytes.
     """
 
     header: str
@@ -55,6 +69,9 @@ class CExport:
     state_bytes: int
     stack_bytes: int
     flops: int
+    arguments: tuple[CParameter, ...]
+    results: tuple[CParameter, ...]
+    fields: tuple[Field, ...]
 
     @property
     def report(self) -> str:
@@ -129,19 +146,20 @@ def to_c(
     program = with_kernels(plain, {kernel: schedule(kernel) for kernel in plain.kernels})
     origins = dict(_origins(planned, program))
     updated = {old for old, _ in traced.graph.updates}
+    arguments, results = _arguments(call, traced, function), _results(traced)
     made = emit(
         Step(
             name,
             program,
             list(_states(traced, state_names, updated)),
             planned.constants,
-            _arguments(call, traced, function),
-            _results(traced),
+            arguments,
+            results,
             [check.message for check in traced.graph.assertions],
             origins,
         )
     )
-    return _write(folder, name, made, _flops(plain))
+    return _write(folder, name, made, _flops(plain), arguments, results)
 
 
 def _check_name(name: str) -> None:
@@ -209,7 +227,7 @@ def _states(
 # --- parameters of the C function -----------------------------------------------------------------
 
 
-def _arguments(call: Signature, traced: Traced, function: Callable[..., Any]) -> list[Any]:
+def _arguments(call: Signature, traced: Traced, function: Callable[..., Any]) -> list[CParameter]:
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
@@ -221,7 +239,7 @@ def _arguments(call: Signature, traced: Traced, function: Callable[..., Any]) ->
     ]
     nodes = traced.graph.arguments
     return [
-        (_argument_name(place, names), node.dtype, node.shape)
+        CParameter(_argument_name(place, names), node.dtype, node.shape)
         for place, node in zip(places, nodes, strict=True)
     ]
 
@@ -234,7 +252,7 @@ def _argument_name(place: str, names: Sequence[str]) -> str:
     return "_".join([stem, *keys])
 
 
-def _results(traced: Traced) -> list[Any]:
+def _results(traced: Traced) -> list[CParameter]:
     result, nodes = traced.result, traced.graph.outputs
     places = [""] * len(nodes)
     if isinstance(result, ResultTree):
@@ -242,7 +260,9 @@ def _results(traced: Traced) -> list[Any]:
         places = [place for place, leaf in every if isinstance(leaf, Tensor)]
     names = ["_".join(re.findall(r"\[(.*?)\]", place)) for place in places]
     return [
-        (f"result{name}" if name[:1].isdigit() else name.strip("'") or "result", x.dtype, x.shape)
+        CParameter(
+            f"result{name}" if name[:1].isdigit() else name.strip("'") or "result", x.dtype, x.shape
+        )
         for name, x in zip(names, nodes, strict=True)
     ]
 
@@ -289,7 +309,14 @@ def _flops(program: Program, times: int = 1) -> int:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _write(folder: Location, name: str, made: Any, flops: int) -> CExport:
+def _write(
+    folder: Location,
+    name: str,
+    made: Files,
+    flops: int,
+    arguments: Sequence[CParameter],
+    results: Sequence[CParameter],
+) -> CExport:
     """Writes the files, each whole or not at all, the header last: it says that all is there."""
     path = writable_folder(folder)
     paths = [path / f"{name}{ending}" for ending in (".h", ".c", ".txt")]
@@ -301,6 +328,9 @@ def _write(folder: Location, name: str, made: Any, flops: int) -> CExport:
         made.sizes.state,
         made.sizes.stack,
         flops,
+        tuple(arguments),
+        tuple(results),
+        made.fields,
     )
     texts = (made.header, made.source, export.report)
     with replacing(paths[0]) as header, replacing(paths[1]) as source:

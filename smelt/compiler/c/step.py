@@ -10,7 +10,7 @@ for its temporaries only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -64,6 +64,20 @@ class Step:
     origins: dict[Call, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of NAME_state: its name in C, that of the tensor ("" for temporaries), and where.
+
+    `offset` counts bytes from the beginning of the structure.
+    """
+
+    name: str
+    tensor: str
+    dtype: DType
+    shape: tuple[int, ...]
+    offset: int
+
+
 @dataclass(slots=True)
 class Sizes:
     """Bytes by part, as they are in C: of flash, of the state in RAM, and of the stack."""
@@ -81,6 +95,7 @@ class Files:
     header: str
     source: str
     sizes: Sizes
+    fields: tuple[Field, ...]
 
 
 def emit(step: Step) -> Files:
@@ -101,11 +116,11 @@ class _File:
         self.globals = Names(
             {*FUNCTIONS, f"{self.name}_init", f"{self.name}_step", f"{self.name}_state"}
         )
-        self.fields = Names()
+        self.members = Names()
         self.locals = Names({"state"})
         self.places: dict[Slot, tuple[str, bool]] = {}  # the pointer, and whether it is constant
         self.data: list[str] = []
-        self.members: list[tuple[str, DType, int, str]] = []  # field, dtype, elements, comment
+        self.fields: list[Field] = []
         self.initial: list[str] = []
 
     def files(self) -> Files:
@@ -129,7 +144,8 @@ class _File:
             self.init_function(),
             body.text(self.prototype()),
         ]
-        return Files(header, "\n\n".join(part.strip("\n") for part in source) + "\n", self.sizes)
+        text = "\n\n".join(part.strip("\n") for part in source) + "\n"
+        return Files(header, text, self.sizes, tuple(self.ordered_fields()))
 
     # -- where things lie --------------------------------------------------------------------------
 
@@ -154,14 +170,14 @@ class _File:
             if slot.kind != "state":
                 continue
             state = self.step.states[slot.number]
-            comment = f"{state.name}: {shape_text(slot.dtype, slot.shape)}"
             if not state.changes:
+                comment = f"{state.name}: {shape_text(slot.dtype, slot.shape)}"
                 self.places[slot] = self.constant(state.name, state.contents, slot, comment), True
                 self.add(self.sizes.flash, state.kind, slot)
                 continue
-            member = self.fields.fresh(state.name)
+            member = self.members.fresh(state.name)
             self.places[slot] = f"state->{member}", False
-            self.members.append((member, slot.dtype, elements(slot.shape), comment))
+            self.fields.append(Field(member, state.name, slot.dtype, slot.shape, 0))
             self.add(self.sizes.ram, state.kind, slot)
             self.set_initially(member, state, slot)
 
@@ -178,9 +194,8 @@ class _File:
         for dtype, count in sorted(
             self.workspace.elements.items(), key=lambda pair: -pair[0].itemsize
         ):
-            member = self.fields.fresh(f"workspace_{SHORT[dtype.name]}")
-            comment = f"temporaries: {dtype.name}[{count}]"
-            self.members.append((member, dtype, count, comment))
+            member = self.members.fresh(f"workspace_{SHORT[dtype.name]}")
+            self.fields.append(Field(member, "", dtype, (count,), 0))
             nbytes = count * dtype.itemsize
             self.sizes.ram["workspace"] = self.sizes.ram.get("workspace", 0) + nbytes
             for slot, offset in self.workspace.offsets.items():
@@ -250,14 +265,23 @@ class _File:
         head = f"void {self.name}_init({self.name}_state *state)\n{{"
         return "\n".join([head, *(self.initial or ["    (void)state;"]), "}"])
 
+    def ordered_fields(self) -> list[Field]:
+        """Returns the members in the order in which nothing lies between them: widest first."""
+        placed, offset = [], 0
+        for one in sorted(self.fields, key=lambda one: -one.dtype.itemsize):
+            placed.append(replace(one, offset=offset))
+            offset += elements(one.shape) * one.dtype.itemsize
+        return placed
+
     def header(self) -> str:
-        ordered = sorted(self.members, key=lambda member: -member[1].itemsize)
+        ordered = self.ordered_fields()
         struct = [
-            f"    {type_of(dtype)} {member}[{count}]; /* {_comment(comment)} */"
-            for member, dtype, count, comment in ordered
+            f"    {type_of(one.dtype)} {one.name}[{elements(one.shape)}]; "
+            f"/* {_comment(one.tensor or 'temporaries')}: {shape_text(one.dtype, one.shape)} */"
+            for one in ordered
         ]
-        nbytes = sum(count * dtype.itemsize for _, dtype, count, _ in ordered)
-        widest = max((dtype.itemsize for _, dtype, _, _ in ordered), default=1)
+        nbytes = sum(elements(one.shape) * one.dtype.itemsize for one in ordered)
+        widest = max((one.dtype.itemsize for one in ordered), default=1)
         if not struct:
             struct, nbytes = ["    char unused; /* C has no empty structures */"], 1
         self.sizes.state = -(-nbytes // widest) * widest
@@ -311,7 +335,7 @@ class _Body:
                 name = file.locals.fresh(slot.name)
                 self.places[slot] = name, False
                 self.declared.append(f"    int64_t {name}[1];")
-        self.uses_state = bool(file.members)
+        self.uses_state = bool(file.fields)
 
     def text(self, prototype: str) -> str:
         """Returns the whole function."""
