@@ -19,7 +19,7 @@ from smelt.compiler.codegen.transcendental.integer_power import integer_power
 from smelt.dtypes import DType
 from smelt.errors import CompileError
 from smelt.ir import loops as ir
-from smelt.ir.visit import Visitor, expressions, statements
+from smelt.ir.visit import Visitor, own_expressions, statements
 
 WIDTH = 100  # of a line
 
@@ -153,7 +153,7 @@ class Function(Visitor):
         for statement in reversed(body):
             if not isinstance(statement, ir.Let) or statement.variable.name in read:
                 kept.append(statement)
-                read |= _names_read(expressions([statement]))
+                read |= _names_read(_expressions_written(statement))
         for statement in reversed(kept):
             self.visit(statement)
 
@@ -335,9 +335,37 @@ class Function(Visitor):
 
 
 def _names_read(several: Iterable[ir.Expression]) -> set[str]:
-    return {
-        part.name
-        for expression in several
-        for part in ir.walk(expression)
-        if type(part) is ir.Variable
-    }
+    """Returns the names that the text of expressions will have; see `_long_axes`."""
+    names, seen, stack = set(), set(), list(several)
+    while stack:
+        part = stack.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if type(part) is ir.Variable:
+            names.add(part.name)
+        elif type(part) is ir.Load:
+            stack += _long_axes(part.buffer, part.index)
+            stack += [] if part.mask is None else [part.mask]
+        else:
+            stack += ir.children(part)
+    return names
+
+
+def _long_axes(
+    buffer: ir.Buffer, index: tuple[ir.Expression, ...]
+) -> list[ir.Expression]:
+    """Returns the indices along axes of more than one element: the others add nothing."""
+    return [part for part, extent in zip(index, buffer.shape, strict=True) if extent != 1]
+
+
+def _expressions_written(statement: ir.Statement) -> Iterator[ir.Expression]:
+    """Yields the expressions of a statement, and of those within it, that its text will have."""
+    for part in statements([statement]):
+        if isinstance(part, ir.Store):
+            yield from _long_axes(part.buffer, part.index)
+            yield part.value
+            if part.mask is not None:
+                yield part.mask
+        else:
+            yield from own_expressions(part)
