@@ -16,6 +16,7 @@ from smelt.compiler.c.support import FUNCTIONS, needed
 from smelt.compiler.c.text import SHORT, Names, elements, literal, shape_text, type_of
 from smelt.compiler.codegen.transcendental import TRANSCENDENTAL, expand
 from smelt.compiler.codegen.transcendental.integer_power import integer_power
+from smelt.compiler.loops.substitute import add_terms
 from smelt.dtypes import DType
 from smelt.errors import CompileError
 from smelt.ir import loops as ir
@@ -186,18 +187,19 @@ class Function(Visitor):
 
     def assign(self, assign: ir.Assign) -> None:
         target, value = self.place(assign.register, assign.index), assign.value
-        match value:
-            case ir.Binary("add", ir.Read(register, index), term) if (
-                register is assign.register and index == assign.index and value.dtype.is_float
-            ):
-                if value.dtype.compute is value.dtype:
-                    self.line(f"{target} += {self.value(term)};")
-                    return
-        self.line(f"{target} = {self.value(value)};")
+        self.line(self.changed(target, value))
+
+    def changed(self, target: str, value: ir.Expression) -> str:
+        """Returns the statement that gives a place a value: `a += b` where it is added to."""
+        terms = _terms(value)
+        if len(terms) > 1 and str(self.value(terms[0])) == target:
+            if len(terms) == 2:  # more would be added up among themselves first
+                return f"{target} += {self.value(terms[1])};"
+        return f"{target} = {self.value(value)};"
 
     def store(self, store: ir.Store) -> None:
         element = f"{self.pointer(store.buffer)}[{self.offset(store.buffer, store.index)}]"
-        line = f"{element} = {self.value(store.value)};"
+        line = self.changed(element, store.value)
         if store.mask is None:
             self.line(line)
             return
@@ -267,7 +269,7 @@ class Function(Visitor):
         total: ir.Expression = ir.constant(0)
         for part, extent, stride in zip(index, buffer.shape, buffer.strides, strict=True):
             if extent != 1:
-                total = total + part * stride
+                total = add_terms(total, part * stride)
         return self.value(total)
 
     # -- expressions -------------------------------------------------------------------------------
@@ -332,6 +334,13 @@ class Function(Visitor):
         name = self.source.transcendental(op, dtype.compute, len(arguments))
         result = Text(f"{name}({', '.join(map(str, texts))})")
         return operators.convert(self.source.use, result, dtype.compute, dtype)
+
+
+def _terms(value: ir.Expression) -> list[ir.Expression]:
+    """Returns the terms of a sum of floats, which are added from the left."""
+    if isinstance(value, ir.Binary) and value.op == "add" and value.dtype.compute is value.dtype:
+        return [*_terms(value.a), value.b] if value.dtype.is_float else [value]
+    return [value]
 
 
 def _names_read(several: Iterable[ir.Expression]) -> set[str]:

@@ -229,6 +229,18 @@ static inline float fma_f32(float a, float b, float c)
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) \\
     || defined(__FP_FAST_FMAF) || defined(__riscv_flen)
     return __builtin_fmaf(a, b, c);
+#elif defined(__SSE2__)
+    /* doubles are as quick here: the product is exact, the sum is rounded to odd (Boldo and
+       Melquiond 2008), so that rounding it again goes not wrong */
+    union { double number; uint64_t bits; } sum;
+    const double product = (double)a * (double)b, wide = (double)c;
+    double back, lost;
+    sum.number = product + wide;
+    back = sum.number - product;
+    lost = (product - (sum.number - back)) + (wide - back);
+    if ((lost > 0.0 || lost < 0.0) && !(sum.bits & 1))
+        sum.bits = (lost > 0.0) == (sum.number > 0.0) ? sum.bits + 1 : sum.bits - 1;
+    return (float)sum.number;
 #else
     int ea, eb, ec, gap;
     uint64_t product, addend, sum;
