@@ -72,7 +72,9 @@ def measure(name: str, kind: str, step: Any, arrays: Any) -> None:
                 times.append((time.perf_counter() - start) / count)
         first, *others = map(statistics.median, seconds)
         ratios = "".join(f"{other / first:>15.2f}x" for other in others)
-        print(f"{name:<18}{kind:<10}{1e6 * first:>16.1f}{ratios}{code_bytes(made):>16,}", flush=True)
+        print(
+            f"{name:<18}{kind:<10}{1e6 * first:>16.1f}{ratios}{code_bytes(made):>16,}", flush=True
+        )
 
 
 def side(made: export.CExport, options: tuple[str, ...], number: int) -> Callable[[int], None]:

@@ -139,8 +139,7 @@ def to_c(
     call, traced, function = _trace(step, example_inputs)
     state_names = _state_names(traced)
     graph_names = {
-        node: text
-        for node, (text, _) in zip(traced.graph.states, state_names, strict=True)
+        node: text for node, (text, _) in zip(traced.graph.states, state_names, strict=True)
     }
     planned, plain = run_portable(traced.graph, name, graph_names)
     program = with_kernels(plain, {kernel: schedule(kernel) for kernel in plain.kernels})
@@ -212,14 +211,10 @@ def _state_names(traced: Traced) -> list[tuple[str, str]]:
     ]
 
 
-def _states(
-    traced: Traced, names: Sequence[tuple[str, str]], updated: set[Node]
-) -> Iterator[Any]:
+def _states(traced: Traced, names: Sequence[tuple[str, str]], updated: set[Node]) -> Iterator[Any]:
     from smelt.compiler.c.step import Array
 
-    for node, tensor, (name, kind) in zip(
-        traced.graph.states, traced.states, names, strict=True
-    ):
+    for node, tensor, (name, kind) in zip(traced.graph.states, traced.states, names, strict=True):
         contents = np.ascontiguousarray(tensor.stored)
         yield Array(name, contents, tensor.dtype, node in updated, kind)
 
@@ -320,8 +315,11 @@ def _write(
     """Writes the files, each whole or not at all, the header last: it says that all is there."""
     path = writable_folder(folder)
     paths = [path / f"{name}{ending}" for ending in (".h", ".c", ".txt")]
+    header_path, source_path, report_path = map(str, paths)
     export = CExport(
-        *map(str, paths),
+        header_path,
+        source_path,
+        report_path,
         name,
         made.sizes.flash,
         made.sizes.ram,
@@ -333,8 +331,7 @@ def _write(
         made.fields,
     )
     texts = (made.header, made.source, export.report)
-    with replacing(paths[0]) as header, replacing(paths[1]) as source:
-        with replacing(paths[2]) as report:
-            for file, text in zip((header, source, report), texts, strict=True):
-                file.write_text(text, encoding="utf-8")
+    with replacing(paths[0]) as header, replacing(paths[1]) as source, replacing(paths[2]) as rest:
+        for file, text in zip((header, source, rest), texts, strict=True):
+            file.write_text(text, encoding="utf-8")
     return export

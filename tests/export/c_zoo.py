@@ -290,7 +290,7 @@ ZOO: dict[str, Network] = {
             nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.ELU(),
             nn.ConvTranspose2d(4, 1, 4, stride=2, padding=1), nn.Sigmoid(),
         ),
-        lambda model, x: ((model(x) - x) ** 2).mean(), lambda random: (floats(random, 3, 1, 12, 12),),
+        lambda model, x: squared(model, x, x), lambda random: (floats(random, 3, 1, 12, 12),),
     ),
     "rnn": Network(
         lambda: Recurrent(nn.RNN(4, 16, batch_first=True), 16, 3), cross_entropy,

@@ -6,6 +6,7 @@ What a step does around its kernels is in `step.py`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -61,16 +62,18 @@ def kernel_text(source: Source, kernel: ir.Kernel, name: str) -> str:
     """
     function = Function(source)
     outputs = set(kernel.outputs)
-    parameters = []
+    parameters, pointers = [], []
     for buffer in kernel.buffers:
         pointer = function.pointers[buffer] = function.names.fresh(buffer.name)
+        pointers.append(pointer)
         constant = "" if buffer in outputs else "const "
         parameters.append(f"{constant}{type_of(buffer.dtype)} *restrict {pointer}")
     function.block(kernel.body)
     head = _wrapped(f"static void {name}(", parameters)
     lines = [f"/* {_shapes(kernel, function)} */", head, "{"]
-    unused = [buffer for buffer in kernel.buffers if buffer not in function.touched]
-    lines += [f"    (void){function.pointers[buffer]};" for buffer in unused]
+    written = set(re.findall(r"\w+", "\n".join(function.lines)))
+    unused = [pointer for pointer in pointers if pointer not in written]
+    lines += [f"    (void){pointer};" for pointer in unused]
     return "\n".join([*lines, *function.lines, "}"])
 
 
@@ -113,7 +116,6 @@ class Function(Visitor):
         self.lines: list[str] = []
         self.indent = 1
         self.pointers: dict[ir.Buffer, str] = {}
-        self.touched: set[ir.Buffer] = set()
         self.registers: dict[ir.Register, str] = {}
         self.variables: dict[str, Text] = {}
         self.indices: dict[str, Ranged] = {}
@@ -256,7 +258,6 @@ class Function(Visitor):
     def pointer(self, buffer: ir.Buffer) -> str:
         if buffer not in self.pointers:
             raise CompileError(f"buffer {buffer.name} is not in scope")
-        self.touched.add(buffer)
         return self.pointers[buffer]
 
     def place(self, register: ir.Register, index: tuple[ir.Expression, ...]) -> str:
@@ -305,8 +306,8 @@ class Function(Visitor):
         )
 
     def fma(self, part: ir.Fma) -> Text:
-        operands = [self.value(one) for one in (part.a, part.b, part.c)]
-        return operators.fma(self.source.use, *operands, part.dtype)
+        a, b, c = (self.value(one) for one in (part.a, part.b, part.c))
+        return operators.fma(self.source.use, a, b, c, part.dtype)
 
     def select(self, part: ir.Select) -> Text:
         operands = [self.value(one) for one in (part.condition, part.yes, part.no)]
@@ -361,9 +362,7 @@ def _names_read(several: Iterable[ir.Expression]) -> set[str]:
     return names
 
 
-def _long_axes(
-    buffer: ir.Buffer, index: tuple[ir.Expression, ...]
-) -> list[ir.Expression]:
+def _long_axes(buffer: ir.Buffer, index: tuple[ir.Expression, ...]) -> list[ir.Expression]:
     """Returns the indices along axes of more than one element: the others add nothing."""
     return [part for part, extent in zip(index, buffer.shape, strict=True) if extent != 1]
 

@@ -71,8 +71,8 @@ def binary(use: Use, op: str, a: Text, b: Text, dtype: DType) -> Text:
     Raises CompileError when C has no such operation.
     """
     if dtype.compute is not dtype:
-        wide = [convert(use, part, dtype, float32) for part in (a, b)]
-        result = binary(use, op, *wide, float32)
+        a, b = (convert(use, part, dtype, float32) for part in (a, b))
+        result = binary(use, op, a, b, float32)
         return result if op in COMPARE else convert(use, result, float32, dtype)
     short = SHORT[dtype.name]
     if op in COMPARE:
@@ -139,8 +139,8 @@ def fma(use: Use, a: Text, b: Text, c: Text, dtype: DType) -> Text:
     if not dtype.is_float:
         return binary(use, "add", binary(use, "mul", a, b, dtype), c, dtype)
     if dtype.compute is not dtype:
-        wide = [convert(use, part, dtype, float32) for part in (a, b, c)]
-        return convert(use, fma(use, *wide, float32), float32, dtype)
+        a, b, c = (convert(use, part, dtype, float32) for part in (a, b, c))
+        return convert(use, fma(use, a, b, c, float32), float32, dtype)
     return call(use, f"fma_{SHORT[dtype.name]}", a, b, c)
 
 

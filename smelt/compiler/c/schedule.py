@@ -41,7 +41,6 @@ from smelt.ir.loops import (
     Assign,
     Binary,
     Buffer,
-    Constant,
     Declare,
     Expression,
     Kernel,
@@ -174,9 +173,7 @@ class _Scheduler:
             return (Scratch(row), *body)
         return (Loop(tile, 0, extent, width, (Scratch(row), *body)),)
 
-    def added(
-        self, found: _Sum, loops: list[Loop], along: Along, row: Buffer, at: Index
-    ) -> Body:
+    def added(self, found: _Sum, loops: list[Loop], along: Along, row: Buffer, at: Index) -> Body:
         """Returns the loops of a sum, with the loop over the row inside."""
         first, *inner = loops
         if inner:
@@ -192,9 +189,7 @@ class _Scheduler:
             made.append(replace(first, start=main, body=(along(body),)))
         return tuple(made)
 
-    def steps(
-        self, found: _Sum, loop: Loop, count: int, row: Buffer, at: Index
-    ) -> Body:
+    def steps(self, found: _Sum, loop: Loop, count: int, row: Buffer, at: Index) -> Body:
         """Returns what adds some steps of a sum to an element of the row."""
         op, lets = found.assign.value.op, loop.body[:-1]  # type: ignore[union-attr]
         total: Expression = Load(row, at)

@@ -295,7 +295,7 @@ class _File:
                 f"/* {self.name}: exported by Smelt; C99, needs no library. */",
                 f"#ifndef {guard}\n#define {guard}\n",
                 "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n",
-                "#ifdef __cplusplus\nextern \"C\" {\n#endif\n",
+                '#ifdef __cplusplus\nextern "C" {\n#endif\n',
                 f"#define {self.upper}_STATE_BYTES {self.sizes.state}\n",
                 f"/* what {self.name}_step returns: other codes say which check failed; the state",
                 "   is then as it was */",

@@ -24,9 +24,11 @@ PRELUDE = """\
 #pragma GCC optimize("fp-contract=off", "no-tree-loop-distribute-patterns")
 #endif
 #if defined(__GNUC__)
+#define SUPPORT static inline __attribute__((unused)) /* where there is an instruction instead */
 #define INFINITY_ __builtin_inff()
 #define NAN_ __builtin_nanf("")
 #else
+#define SUPPORT static inline
 #define INFINITY_ (1.0f / 0.0f)
 #define NAN_ (0.0f / 0.0f)
 #endif
@@ -51,86 +53,86 @@ _INTEGERS = {
 
 _FLOAT_TEXTS = {
     "bits": """
-static inline UINT bits_SHORT(FLOAT x)
+SUPPORT UINT bits_SHORT(FLOAT x)
 {
     union { FLOAT number; UINT bits; } both;
     both.number = x;
     return both.bits;
 }""",
     "from_bits": """
-static inline FLOAT from_bits_SHORT(UINT bits)
+SUPPORT FLOAT from_bits_SHORT(UINT bits)
 {
     union { UINT bits; FLOAT number; } both;
     both.bits = bits;
     return both.number;
 }""",
     "abs": """
-static inline FLOAT abs_SHORT(FLOAT x)
+SUPPORT FLOAT abs_SHORT(FLOAT x)
 {
     return from_bits_SHORT(bits_SHORT(x) & ~SIGN);
 }""",
     "with_sign": """
 /* the magnitude with the sign of another number */
-static inline FLOAT with_sign_SHORT(FLOAT magnitude, FLOAT sign)
+SUPPORT FLOAT with_sign_SHORT(FLOAT magnitude, FLOAT sign)
 {
     return from_bits_SHORT((bits_SHORT(magnitude) & ~SIGN) | (bits_SHORT(sign) & SIGN));
 }""",
     "isnan": """
-static inline bool isnan_SHORT(FLOAT x)
+SUPPORT bool isnan_SHORT(FLOAT x)
 {
     return x != x;
 }""",
     "isinf": """
-static inline bool isinf_SHORT(FLOAT x)
+SUPPORT bool isinf_SHORT(FLOAT x)
 {
     return (bits_SHORT(x) & ~SIGN) == (UINT)TOP << FRACTION;
 }""",
     "sign": """
-static inline FLOAT sign_SHORT(FLOAT x)
+SUPPORT FLOAT sign_SHORT(FLOAT x)
 {
     return x > ZERO ? ONE : x < ZERO ? -ONE : x == ZERO ? ZERO : x;
 }""",
     "maximum": """
 /* nan if either is */
-static inline FLOAT maximum_SHORT(FLOAT a, FLOAT b)
+SUPPORT FLOAT maximum_SHORT(FLOAT a, FLOAT b)
 {
     return a < b || b != b ? b : a;
 }""",
     "minimum": """
 /* nan if either is */
-static inline FLOAT minimum_SHORT(FLOAT a, FLOAT b)
+SUPPORT FLOAT minimum_SHORT(FLOAT a, FLOAT b)
 {
     return a > b || b != b ? b : a;
 }""",
     "trunc": """
-static inline FLOAT trunc_SHORT(FLOAT x)
+SUPPORT FLOAT trunc_SHORT(FLOAT x)
 {
     if (!(abs_SHORT(x) < WHOLE))
         return x; /* it has no fraction, or is no number */
     return with_sign_SHORT((FLOAT)(intBITS_t)x, x);
 }""",
     "floor": """
-static inline FLOAT floor_SHORT(FLOAT x)
+SUPPORT FLOAT floor_SHORT(FLOAT x)
 {
     const FLOAT whole = trunc_SHORT(x);
     return whole > x ? whole - ONE : whole;
 }""",
     "ceil": """
-static inline FLOAT ceil_SHORT(FLOAT x)
+SUPPORT FLOAT ceil_SHORT(FLOAT x)
 {
     const FLOAT whole = trunc_SHORT(x);
     return whole < x ? with_sign_SHORT(whole + ONE, x) : whole;
 }""",
     "round": """
 /* to the nearest integer, halves to the even one */
-static inline FLOAT round_SHORT(FLOAT x)
+SUPPORT FLOAT round_SHORT(FLOAT x)
 {
     const FLOAT size = abs_SHORT(x);
     return size < WHOLE ? with_sign_SHORT((size + WHOLE) - WHOLE, x) : x;
 }""",
     "remainder": """
 /* a minus b times the quotient without its fraction: C's fmod, exact */
-static FLOAT remainder_SHORT(FLOAT a, FLOAT b)
+SUPPORT FLOAT remainder_SHORT(FLOAT a, FLOAT b)
 {
     const UINT sign = bits_SHORT(a) & SIGN, one = (UINT)1 << FRACTION;
     UINT x = bits_SHORT(a) & ~SIGN, y = bits_SHORT(b) & ~SIGN;
@@ -160,7 +162,7 @@ static FLOAT remainder_SHORT(FLOAT a, FLOAT b)
 }""",
     "mod": """
 /* the remainder with the sign of b, as in Python */
-static FLOAT mod_SHORT(FLOAT a, FLOAT b)
+SUPPORT FLOAT mod_SHORT(FLOAT a, FLOAT b)
 {
     const FLOAT rest = remainder_SHORT(a, b);
     if (rest == ZERO)
@@ -169,7 +171,7 @@ static FLOAT mod_SHORT(FLOAT a, FLOAT b)
 }""",
     "floordiv": """
 /* the quotient rounded down, as in Python */
-static FLOAT floordiv_SHORT(FLOAT a, FLOAT b)
+SUPPORT FLOAT floordiv_SHORT(FLOAT a, FLOAT b)
 {
     const FLOAT rest = remainder_SHORT(a, b);
     FLOAT quotient = (a - rest) / b, down;
@@ -184,7 +186,7 @@ static FLOAT floordiv_SHORT(FLOAT a, FLOAT b)
 }""",
     "rounded": """
 /* +-fraction * 2^exponent, rounded to nearest, ties to even; the last bit stands for all below */
-static FLOAT rounded_SHORT(UINT sign, uint64_t fraction, int exponent)
+SUPPORT FLOAT rounded_SHORT(UINT sign, uint64_t fraction, int exponent)
 {
     int extra, step;
     UINT bits;
@@ -212,7 +214,7 @@ static FLOAT rounded_SHORT(UINT sign, uint64_t fraction, int exponent)
 }""",
     "parts": """
 /* the integer and the power of two that make a finite number */
-static inline uint64_t parts_SHORT(FLOAT x, int *exponent)
+SUPPORT uint64_t parts_SHORT(FLOAT x, int *exponent)
 {
     const UINT bits = bits_SHORT(x) & ~SIGN, one = (UINT)1 << FRACTION;
     const int kept = (int)(bits >> FRACTION);
@@ -224,7 +226,7 @@ static inline uint64_t parts_SHORT(FLOAT x, int *exponent)
 _TEXTS = {
     "fma_f32": """
 /* a * b + c, rounded once */
-static inline float fma_f32(float a, float b, float c)
+SUPPORT float fma_f32(float a, float b, float c)
 {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__) \\
     || defined(__FP_FAST_FMAF) || defined(__riscv_flen)
@@ -287,7 +289,7 @@ static inline float fma_f32(float a, float b, float c)
 }""",
     "fma_f64": """
 /* a * b + c, rounded once */
-static inline double fma_f64(double a, double b, double c)
+SUPPORT double fma_f64(double a, double b, double c)
 {
 #if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA) \\
     || (defined(__riscv_flen) && __riscv_flen >= 64)
@@ -376,7 +378,7 @@ static inline double fma_f64(double a, double b, double c)
 }""",
     "sqrt_f32": """
 /* the square root, rounded once; without an instruction: Heron's rule, then exact in integers */
-static inline float sqrt_f32(float x)
+SUPPORT float sqrt_f32(float x)
 {
 #if defined(__NO_MATH_ERRNO__)
     return __builtin_sqrtf(x);
@@ -403,7 +405,7 @@ static inline float sqrt_f32(float x)
 }""",
     "sqrt_f64": """
 /* the square root, rounded once; without an instruction: a digit at a time */
-static inline double sqrt_f64(double x)
+SUPPORT double sqrt_f64(double x)
 {
 #if defined(__NO_MATH_ERRNO__)
     return __builtin_sqrt(x);
@@ -430,7 +432,7 @@ static inline double sqrt_f64(double x)
 #endif
 }""",
     "f32_from_f16": """
-static inline float f32_from_f16(uint16_t half)
+SUPPORT float f32_from_f16(uint16_t half)
 {
     const uint32_t size = half & 0x7fffu, sign = (uint32_t)(half & 0x8000u) << 16;
     const float scaled = from_bits_f32(size << 13) * 5.192296858534828e33f; /* 2^112 */
@@ -439,7 +441,7 @@ static inline float f32_from_f16(uint16_t half)
 }""",
     "f16_from_f32": """
 /* to nearest, ties to even */
-static inline uint16_t f16_from_f32(float x)
+SUPPORT uint16_t f16_from_f32(float x)
 {
     const uint32_t bits = bits_f32(x), size = bits & UINT32_C(0x7fffffff), last = size >> 13;
     const uint32_t normal = (size - UINT32_C(939520000) - 1u + (last & 1u)) >> 13;
@@ -452,13 +454,13 @@ static inline uint16_t f16_from_f32(float x)
     return (uint16_t)(half | (bits >> 16 & 0x8000u));
 }""",
     "f32_from_bf16": """
-static inline float f32_from_bf16(uint16_t half)
+SUPPORT float f32_from_bf16(uint16_t half)
 {
     return from_bits_f32((uint32_t)half << 16);
 }""",
     "bf16_from_f32": """
 /* to nearest, ties to even; nan stays nan */
-static inline uint16_t bf16_from_f32(float x)
+SUPPORT uint16_t bf16_from_f32(float x)
 {
     const uint32_t bits = bits_f32(x);
     if (x != x)
@@ -467,7 +469,7 @@ static inline uint16_t bf16_from_f32(float x)
 }""",
     "odd_f32_from_f64": """
 /* the float whose last bit is 1 unless it is exact: rounding it again goes not wrong */
-static inline float odd_f32_from_f64(double x)
+SUPPORT float odd_f32_from_f64(double x)
 {
     const float near = (float)x;
     const double back = abs_f64((double)near), size = abs_f64(x);
@@ -481,54 +483,54 @@ static inline float odd_f32_from_f64(double x)
 _INTEGER_TEXTS = {
     "add": """
 /* integers wrap */
-static inline INT add_SHORT(INT a, INT b)
+SUPPORT INT add_SHORT(INT a, INT b)
 {
     return (INT)((UINT)a + (UINT)b);
 }""",
     "sub": """
-static inline INT sub_SHORT(INT a, INT b)
+SUPPORT INT sub_SHORT(INT a, INT b)
 {
     return (INT)((UINT)a - (UINT)b);
 }""",
     "mul": """
-static inline INT mul_SHORT(INT a, INT b)
+SUPPORT INT mul_SHORT(INT a, INT b)
 {
     return (INT)((UINT)a * (UINT)b);
 }""",
     "neg": """
-static inline INT neg_SHORT(INT x)
+SUPPORT INT neg_SHORT(INT x)
 {
     return (INT)(0u - (UINT)x);
 }""",
     "abs": """
-static inline INT abs_SHORT(INT x)
+SUPPORT INT abs_SHORT(INT x)
 {
     return x < 0 ? neg_SHORT(x) : x;
 }""",
     "sign": """
-static inline INT sign_SHORT(INT x)
+SUPPORT INT sign_SHORT(INT x)
 {
     return (INT)((x > 0) - (x < 0));
 }""",
     "maximum": """
-static inline INT maximum_SHORT(INT a, INT b)
+SUPPORT INT maximum_SHORT(INT a, INT b)
 {
     return a > b ? a : b;
 }""",
     "minimum": """
-static inline INT minimum_SHORT(INT a, INT b)
+SUPPORT INT minimum_SHORT(INT a, INT b)
 {
     return a < b ? a : b;
 }""",
     "div": """
 /* towards 0; by 0 it is 0 */
-static inline INT div_SHORT(INT a, INT b)
+SUPPORT INT div_SHORT(INT a, INT b)
 {
     return b == 0 ? 0 : b == -1 ? neg_SHORT(a) : a / b;
 }""",
     "floordiv": """
 /* down, as in Python; by 0 it is 0 */
-static inline INT floordiv_SHORT(INT a, INT b)
+SUPPORT INT floordiv_SHORT(INT a, INT b)
 {
     const INT quotient = div_SHORT(a, b);
     const INT rest = sub_SHORT(a, mul_SHORT(quotient, b));
@@ -536,20 +538,20 @@ static inline INT floordiv_SHORT(INT a, INT b)
 }""",
     "mod": """
 /* with the sign of b, as in Python; by 0 it is 0 */
-static inline INT mod_SHORT(INT a, INT b)
+SUPPORT INT mod_SHORT(INT a, INT b)
 {
     const INT rest = b == 0 || b == -1 ? 0 : a % b;
     return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }""",
     "shl": """
 /* the count is taken modulo the width */
-static inline INT shl_SHORT(INT a, INT count)
+SUPPORT INT shl_SHORT(INT a, INT count)
 {
     return (INT)((UINT)a << (count & (BITS - 1)));
 }""",
     "shr": """
 /* zeros come in from above; the count is taken modulo the width */
-static inline INT shr_SHORT(INT a, INT count)
+SUPPORT INT shr_SHORT(INT a, INT count)
 {
     return (INT)((UINT)a >> (count & (BITS - 1)));
 }""",
@@ -557,7 +559,7 @@ static inline INT shr_SHORT(INT a, INT count)
 
 _TO_INTEGER = """
 /* without its fraction; what is too large becomes the largest, nan becomes 0 */
-static inline INT INTNAME_from_SHORT(FLOAT x)
+SUPPORT INT INTNAME_from_SHORT(FLOAT x)
 {
     if (x != x)
         return 0;
