@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import keyword
 import os
@@ -137,7 +138,7 @@ def to_c(
 
     _check_name(name)
     call, traced, function = _trace(step, example_inputs)
-    state_names = _state_names(traced)
+    state_names = _state_names(traced, function)
     graph_names = {
         node: text for node, (text, _) in zip(traced.graph.states, state_names, strict=True)
     }
@@ -190,11 +191,25 @@ def _trace(
 # --- what the step captured -----------------------------------------------------------------------
 
 
-def _state_names(traced: Traced) -> list[tuple[str, str]]:
-    """Returns the name and the kind of each captured tensor."""
+def _closed_over(function: Callable[..., Any]) -> list[Any]:
+    """Returns the objects that a function is a method of, or closes over."""
+    cells = getattr(function, "__closure__", None) or ()
+    found = [getattr(function, "__self__", None)]
+    for cell in cells:
+        with contextlib.suppress(ValueError):  # a name that has no value yet
+            found.append(cell.cell_contents)
+    return [thing for thing in found if hasattr(thing, "named_parameters")]
+
+
+def _state_names(traced: Traced, function: Callable[..., Any]) -> list[tuple[str, str]]:
+    """Returns the name and the kind of each captured tensor.
+
+    A tensor is called what the outermost module calls it that is known: one that the function
+    closes over, or that it called.
+    """
     known: dict[int, tuple[str, str]] = {}
     optimizers = 0
-    for module in traced.modules:
+    for module in (*_closed_over(function), *traced.modules):
         if hasattr(module, "named_parameters"):
             for kind in ("parameters", "buffers"):
                 for name, tensor in getattr(module, f"named_{kind}")():

@@ -98,10 +98,10 @@ class Residual(nn.Module):
 
 def depthwise(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
         nn.BatchNorm2d(channels),
         nn.ReLU(),
-        nn.Conv2d(channels, channels, 1),
+        nn.Conv2d(channels, channels, 1, bias=False),
         nn.BatchNorm2d(channels),
         nn.ReLU(),
     )
@@ -257,7 +257,7 @@ ZOO: dict[str, Network] = {
     ),
     "keywords": Network(
         lambda: nn.Sequential(
-            nn.Conv2d(1, 8, (10, 4), stride=2, padding=(4, 1)), nn.BatchNorm2d(8), nn.ReLU(),
+            nn.Conv2d(1, 8, (10, 4), stride=2, padding=(4, 1), bias=False), nn.BatchNorm2d(8), nn.ReLU(),
             depthwise(8), depthwise(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 12),
         ),
         cross_entropy, classified(12, 2, 1, 25, 10),

@@ -5,7 +5,6 @@ What a step does around its kernels is in `step.py`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,10 +79,7 @@ def kernel_text(source: Source, kernel: ir.Kernel, name: str) -> str:
 def stack_bytes(kernel: ir.Kernel) -> int:
     """Returns the bytes of the arrays that a kernel keeps on the stack."""
     scratches = (part.buffer for part in statements(kernel.body) if isinstance(part, ir.Scratch))
-    registers = (part.register for part in statements(kernel.body) if isinstance(part, ir.Declare))
-    arrays = [elements(buffer.shape) * buffer.dtype.itemsize for buffer in scratches]
-    arrays += [math.prod(one.shape) * one.dtype.itemsize for one in registers if one.shape]
-    return sum(arrays)
+    return sum(elements(buffer.shape) * buffer.dtype.itemsize for buffer in scratches)
 
 
 def _shapes(kernel: ir.Kernel, function: Function) -> str:
@@ -171,25 +167,13 @@ class Function(Visitor):
 
     def declare(self, declare: ir.Declare) -> None:
         register = declare.register
-        if register.lanes != 1:
-            raise CompileError(f"register {register.name} has {register.lanes} lanes")
+        if register.lanes != 1 or register.shape:
+            raise CompileError(f"register {register.name} is more than one number")
         name = self.registers[register] = self.names.fresh(register.name)
-        start, type_ = self.value(declare.start), type_of(register.dtype)
-        if not register.shape:
-            self.line(f"{type_} {name} = {start};")
-            return
-        extents = "".join(f"[{extent}]" for extent in register.shape)
-        self.line(f"{type_} {name}{extents};")
-        places = [self.names.fresh("at") for _ in register.shape]
-        for place, extent in zip(places, register.shape, strict=True):
-            self.open(f"for (int32_t {place} = 0; {place} < {extent}; {place}++)")
-        self.line(f"{name}{''.join(f'[{place}]' for place in places)} = {start};")
-        for _ in places:
-            self.close()
+        self.line(f"{type_of(register.dtype)} {name} = {self.value(declare.start)};")
 
     def assign(self, assign: ir.Assign) -> None:
-        target, value = self.place(assign.register, assign.index), assign.value
-        self.line(self.changed(target, value))
+        self.line(self.changed(self.register(assign.register), assign.value))
 
     def changed(self, target: str, value: ir.Expression) -> str:
         """Returns the statement that gives a place a value: `a += b` where it is added to."""
@@ -260,10 +244,10 @@ class Function(Visitor):
             raise CompileError(f"buffer {buffer.name} is not in scope")
         return self.pointers[buffer]
 
-    def place(self, register: ir.Register, index: tuple[ir.Expression, ...]) -> str:
+    def register(self, register: ir.Register) -> str:
         if register not in self.registers:
             raise CompileError(f"register {register.name} is not declared")
-        return self.registers[register] + "".join(f"[{self.value(part)}]" for part in index)
+        return self.registers[register]
 
     def offset(self, buffer: ir.Buffer, index: tuple[ir.Expression, ...]) -> Text:
         """Returns how many elements lie before the one at an index."""
@@ -324,7 +308,7 @@ class Function(Visitor):
         return operators.select(self.value(part.mask), element, zero)
 
     def read(self, part: ir.Read) -> Text:
-        return Text(self.place(part.register, part.index))
+        return Text(self.register(part.register))
 
     def approximate(self, op: str, *arguments: ir.Expression) -> Text:
         dtype = arguments[0].dtype

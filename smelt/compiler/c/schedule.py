@@ -214,12 +214,12 @@ class _Scheduler:
     def lanes(self, found: _Sum) -> Body:
         register, last = found.declare.register, found.loops[-1]
         op = found.assign.value.op  # type: ignore[union-attr]
-        parts = Register(self.names.fresh(f"{register.name}_part"), register.dtype, 1, (LANES,))
+        parts = Buffer(self.names.fresh(f"{register.name}_part"), (LANES,), register.dtype)
         lane, count = index_variable(self.names.fresh("lane")), trip_count(last)
         main = count - count % LANES
         copy = Renaming(self.names, {last.variable.name: last.variable + lane})
         lets = copy.block(last.body[:-1])
-        add = Assign(parts, (lane,), Binary(op, Read(parts, (lane,)), copy(found.term)))
+        add = Store(parts, (lane,), Binary(op, Load(parts, (lane,)), copy(found.term)))
         loops: Body = (
             replace(last, stop=main, step=LANES, body=(Loop(lane, 0, LANES, 1, (*lets, add)),)),
         )
@@ -227,21 +227,23 @@ class _Scheduler:
             loops += (replace(last, start=main),)
         for loop in reversed(found.loops[:-1]):
             loops = (replace(loop, body=loops),)
-        total = Binary(op, Read(register), Read(parts, (constant(0),)))
+        neutral = Store(parts, (lane,), identity(op, register.dtype))
+        total = Binary(op, Read(register), Load(parts, (constant(0),)))
         return (
             found.declare,
-            Declare(parts, identity(op, register.dtype)),
+            Scratch(parts),
+            Loop(lane, 0, LANES, 1, (neutral,)),
             *loops,
             *self.halves(op, parts, lane),
             Assign(register, (), total),
         )
 
-    def halves(self, op: str, parts: Register, lane: Variable) -> list[Loop]:
+    def halves(self, op: str, parts: Buffer, lane: Variable) -> list[Loop]:
         """Returns loops that combine the upper half of an array with the lower, again and again."""
         loops, half = [], LANES // 2
         while half:
-            pair = Read(parts, (lane,)), Read(parts, (lane + half,))
-            body = Assign(parts, (lane,), Binary(op, *pair))
+            pair = Load(parts, (lane,)), Load(parts, (lane + half,))
+            body = Store(parts, (lane,), Binary(op, *pair))
             loops.append(Loop(lane, 0, half, 1, (body,)))
             half //= 2
         return loops
@@ -279,11 +281,16 @@ def _sum(body: Body) -> _Sum | None:
 def _is_sum(found: _Sum) -> bool:
     if not all(map(_is_plain, found.loops)):
         return False
-    *lets, last = found.loops[-1].body
-    if not isinstance(last, Assign) or not all(isinstance(part, Let) for part in lets):
+    lets, last = found.loops[-1].body[:-1], found.loops[-1].body[-1:]
+    if (
+        not last
+        or not isinstance(last[0], Assign)
+        or not all(isinstance(part, Let) for part in lets)
+    ):
         return False
-    register, value = found.declare.register, last.value
-    if last.register is not register or not isinstance(value, Binary) or value.op not in REDUCE:
+    register, assign = found.declare.register, last[0]
+    value = assign.value
+    if assign.register is not register or not isinstance(value, Binary) or value.op not in REDUCE:
         return False
     if not (isinstance(value.a, Read) and value.a.register is register):
         return False

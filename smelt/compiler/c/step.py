@@ -113,6 +113,7 @@ class _File:
         self.source = Source()
         self.sizes = Sizes()
         self.workspace: Workspace = workspace(step.program)
+        self.touched = _touched(step.program)
         self.globals = Names(
             {*FUNCTIONS, f"{self.name}_init", f"{self.name}_step", f"{self.name}_state"}
         )
@@ -167,7 +168,7 @@ class _File:
 
     def place_states(self) -> None:
         for slot in self.step.program.slots:
-            if slot.kind != "state":
+            if slot.kind != "state" or slot not in self.touched:
                 continue
             state = self.step.states[slot.number]
             if not state.changes:
@@ -183,7 +184,7 @@ class _File:
 
     def place_constants(self) -> None:
         for slot in self.step.program.slots:
-            if slot.kind == "constant":
+            if slot.kind == "constant" and slot in self.touched:
                 array = self.step.constants[slot.number]
                 comment = shape_text(slot.dtype, slot.shape)
                 name = self.constant(f"constant{slot.number}", array, slot, comment)

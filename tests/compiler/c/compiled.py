@@ -6,7 +6,7 @@ import ctypes
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,23 +56,30 @@ def c_functions(
 def check_c(
     kernels: list[Kernel],
     given: list[np.ndarray],
-    options: Sequence[str],
     loose: tuple[str, ...] = (),
+    ways: Iterable[Sequence[str]] = WAYS.values(),
 ) -> None:
-    """Asserts that C and interpreter agree on kernels of one output each, to the bit."""
-    for kernel, function in zip(kernels, c_functions(kernels, options), strict=True):
-        output = kernel.outputs[0]
-        results = np.zeros(output.shape, output.dtype.storage)
-        expected = np.zeros_like(results)
-        inputs = [np.ascontiguousarray(array) for array in given[: len(kernel.inputs)]]
-        run_c(function, [results, *inputs])
-        run_kernel(kernel, [expected, *inputs])
-        signed = kernel.name not in loose
-        wrong = np.flatnonzero(
-            bits(results, output.dtype, signed) != bits(expected, output.dtype, signed)
-        )
-        shown = [(*(x[n] for x in inputs), results[n], expected[n]) for n in wrong[:5]]
-        assert not wrong.size, f"{kernel.name}: (operands, C, interpreted) {shown}"
+    """Asserts that C, compiled in several ways, and the interpreter agree to the bit.
+
+    The kernels have one output each; of those named in `loose` zeros are alike.
+    """
+    expected = []
+    for kernel in kernels:
+        expected.append(np.zeros(kernel.outputs[0].shape, kernel.outputs[0].dtype.storage))
+        run_kernel(kernel, [expected[-1], *_inputs(kernel, given)])
+    for options in ways:
+        functions = c_functions(kernels, options)
+        for kernel, function, wanted in zip(kernels, functions, expected, strict=True):
+            results, inputs = np.zeros_like(wanted), _inputs(kernel, given)
+            run_c(function, [results, *inputs])
+            dtype, signed = kernel.outputs[0].dtype, kernel.name not in loose
+            wrong = np.flatnonzero(bits(results, dtype, signed) != bits(wanted, dtype, signed))
+            shown = [(*(x[n] for x in inputs), results[n], wanted[n]) for n in wrong[:5]]
+            assert not wrong.size, f"{kernel.name}, {options}: (operands, C, interpreted) {shown}"
+
+
+def _inputs(kernel: Kernel, given: list[np.ndarray]) -> list[np.ndarray]:
+    return [np.ascontiguousarray(array) for array in given[: len(kernel.inputs)]]
 
 
 def run_c(function: ctypes._NamedFuncPointer, arrays: Sequence[np.ndarray]) -> None:

@@ -1,0 +1,94 @@
+"""Networks of the zoo in C beside Python: the same losses, parameters and random numbers."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import smelt
+from smelt import export, nn
+from smelt.random import default_generator
+from tests.export.c_targets import TARGETS
+from tests.export.c_zoo import ZOO, Batch, Network, training_step
+
+LOSSES = 1e-5  # how far losses may differ, relatively
+PARAMETERS = 1e-4  # how far parameters may differ after all steps, relative to the largest
+OUTPUTS = 1e-5  # how far outputs may differ, relative to the largest of the batch
+# a key's bias moves all scores of a row alike, so its gradient is 0 but for rounding, of which
+# Adam makes whole steps: nothing depends on it
+WITHOUT_GRADIENT = ("in_proj_bias",)
+
+
+@dataclass
+class Agreement:
+    """How far C and Python were apart: of losses and of the tensors of the state, or of outputs."""
+
+    losses: float = 0.0
+    parameters: float = 0.0
+    outputs: float = 0.0
+    has_same_numbers: bool = True  # the generators, to the bit
+    results: Any = None  # all that C gave, as bytes
+
+    def check(self) -> None:
+        """Asserts that both are as near as they must be."""
+        assert self.losses <= LOSSES, self
+        assert self.parameters <= PARAMETERS, self
+        assert self.outputs <= OUTPUTS, self
+        assert self.has_same_numbers, self
+
+
+def trained(name: str, target: str = "gcc sanitized", steps: int = 100) -> Agreement:
+    """Trains a network of the zoo in Python and in C."""
+    network = ZOO[name]
+    smelt.manual_seed(1)
+    model = network.make()
+    step = smelt.compile(training_step(network, model))
+    batches = _batches(network, steps)
+    with tempfile.TemporaryDirectory() as folder:
+        made = export.to_c(step, folder, *batches[0], name="training")
+        codes, results, state = TARGETS[target].program(made)(batches)
+    losses = np.array([step(*batch).item() for batch in batches])
+    ours = np.array([arrays[0] for arrays in results])
+    assert set(codes) == {0}
+    found = Agreement(losses=float(np.max(abs(ours - losses) / abs(losses))))
+    parameters = dict(model.named_parameters()) | dict(model.named_buffers())
+    for key, array in state.items():
+        if key in parameters and not key.endswith(WITHOUT_GRADIENT):
+            true = parameters[key].detach().numpy()
+            largest = max(float(abs(true).max()), 1e-6)
+            found.parameters = max(found.parameters, float(abs(array - true).max()) / largest)
+    if "generator" in state:
+        expected = default_generator().state.numpy()
+        found.has_same_numbers = state["generator"].tobytes() == expected.tobytes()
+    found.results = [ours.tobytes(), *(state[key].tobytes() for key in sorted(state))]
+    return found
+
+
+def predicted(name: str, target: str = "gcc sanitized", inputs: int = 1000) -> Agreement:
+    """Predicts with a network of the zoo in Python and in C."""
+    network = ZOO[name]
+    smelt.manual_seed(1)
+    model: nn.Module = network.make().eval()
+    step = smelt.compile(model)
+    rows = len(network.batch(np.random.default_rng(0))[0])
+    batches = [batch[: network.inputs] for batch in _batches(network, math.ceil(inputs / rows))]
+    with tempfile.TemporaryDirectory() as folder:
+        made = export.to_c(step, folder, *batches[0], name="inference")
+        codes, results, _ = TARGETS[target].program(made)(batches)
+    assert set(codes) == {0}
+    found = Agreement(results=[arrays[0].tobytes() for arrays in results])
+    for batch, arrays in zip(batches, results, strict=True):
+        true = step(*batch).detach().numpy()
+        difference = float(abs(arrays[0] - true).max() / abs(true).max())
+        found.outputs = max(found.outputs, difference)
+    return found
+
+
+def _batches(network: Network, count: int) -> Sequence[Batch]:
+    random = np.random.default_rng(2)
+    return [network.batch(random) for _ in range(count)]
