@@ -20,7 +20,7 @@ from smelt.compiler.frontend.signature import Call as Signature
 from smelt.compiler.frontend.signature import flatten_call, is_static
 from smelt.compiler.frontend.step import compile as compiled
 from smelt.dtypes import DType
-from smelt.errors import ArgumentError
+from smelt.errors import ArgumentError, FileError
 from smelt.ir.graph import Node
 from smelt.ir.program import Call, Program, regions
 from smelt.memory import address
@@ -259,7 +259,7 @@ def _argument_name(place: str, names: Sequence[str]) -> str:
     position, *keys = re.findall(r"\[(.*?)\]", place) or ["0"]
     number = int(position)
     stem = names[number] if number < len(names) else f"argument{number}"
-    return "_".join([stem, *keys])
+    return "_".join([stem, *(key.strip("'") for key in keys)])
 
 
 def _results(traced: Traced) -> list[CParameter]:
@@ -268,11 +268,9 @@ def _results(traced: Traced) -> list[CParameter]:
     if isinstance(result, ResultTree):
         every = zip(tree.paths(result.structure), result.leaves, strict=True)
         places = [place for place, leaf in every if isinstance(leaf, Tensor)]
-    names = ["_".join(re.findall(r"\[(.*?)\]", place)) for place in places]
+    names = ["_".join(re.findall(r"\['?(.*?)'?\]", place)) for place in places]
     return [
-        CParameter(
-            f"result{name}" if name[:1].isdigit() else name.strip("'") or "result", x.dtype, x.shape
-        )
+        CParameter(f"result{name}" if name[:1].isdigit() else name or "result", x.dtype, x.shape)
         for name, x in zip(names, nodes, strict=True)
     ]
 
@@ -330,6 +328,9 @@ def _write(
     """Writes the files, each whole or not at all, the header last: it says that all is there."""
     path = writable_folder(folder)
     paths = [path / f"{name}{ending}" for ending in (".h", ".c", ".txt")]
+    for one in paths:
+        if one.is_dir():
+            raise FileError(f"{one}: cannot be written (it is a folder); choose another name")
     header_path, source_path, report_path = map(str, paths)
     export = CExport(
         header_path,

@@ -257,8 +257,9 @@ ZOO: dict[str, Network] = {
     ),
     "keywords": Network(
         lambda: nn.Sequential(
-            nn.Conv2d(1, 8, (10, 4), stride=2, padding=(4, 1), bias=False), nn.BatchNorm2d(8), nn.ReLU(),
-            depthwise(8), depthwise(8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 12),
+            nn.Conv2d(1, 8, (10, 4), stride=2, padding=(4, 1), bias=False),
+            nn.BatchNorm2d(8), nn.ReLU(), depthwise(8), depthwise(8), nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(), nn.Linear(8, 12),
         ),
         cross_entropy, classified(12, 2, 1, 25, 10),
     ),

@@ -178,9 +178,8 @@ class Function(Visitor):
     def changed(self, target: str, value: ir.Expression) -> str:
         """Returns the statement that gives a place a value: `a += b` where it is added to."""
         terms = _terms(value)
-        if len(terms) > 1 and str(self.value(terms[0])) == target:
-            if len(terms) == 2:  # more would be added up among themselves first
-                return f"{target} += {self.value(terms[1])};"
+        if len(terms) == 2 and str(self.value(terms[0])) == target:
+            return f"{target} += {self.value(terms[1])};"
         return f"{target} = {self.value(value)};"
 
     def store(self, store: ir.Store) -> None:

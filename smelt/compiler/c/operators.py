@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from smelt.compiler.c.support import FUNCTIONS
 from smelt.compiler.c.text import SHORT, literal, type_of
 from smelt.dtypes import DType, bfloat16, bool_, float16, float32, float64, int32, int64
 from smelt.errors import CompileError
@@ -60,6 +61,17 @@ def call(use: Use, name: str, *operands: Text) -> Text:
     return Text(f"{use(name)}({', '.join(map(str, operands))})")
 
 
+def operator(use: Use, op: str, dtype: DType, *operands: Text) -> Text:
+    """Returns the call of the function for an operator on numbers of a dtype.
+
+    Raises CompileError when there is none.
+    """
+    name = f"{op}_{SHORT[dtype.name]}"
+    if name not in FUNCTIONS:
+        raise CompileError(f"{op} of {dtype.name} has no C code")
+    return call(use, name, *operands)
+
+
 def infix(a: Text, sign: str, b: Text, level: int) -> Text:
     """Returns an operator between two operands, which C joins from the left."""
     return Text(f"{a.within(max(level, SUM))} {sign} {b.within(level + 1)}", level)
@@ -74,7 +86,6 @@ def binary(use: Use, op: str, a: Text, b: Text, dtype: DType) -> Text:
         a, b = (convert(use, part, dtype, float32) for part in (a, b))
         result = binary(use, op, a, b, float32)
         return result if op in COMPARE else convert(use, result, float32, dtype)
-    short = SHORT[dtype.name]
     if op in COMPARE:
         return Text(f"{a.within(SUM)} {_COMPARE[op]} {b.within(SUM)}", ANY)
     if dtype.kind == "bool" and op in _FLAG:
@@ -85,7 +96,7 @@ def binary(use: Use, op: str, a: Text, b: Text, dtype: DType) -> Text:
         sign, level = _ARITHMETIC[op]
         return infix(a, sign, b, level)
     if op in {"float": _FLOAT_CALLS, "int": _INTEGER_CALLS}.get(dtype.kind, frozenset()):
-        return call(use, f"{op}_{short}", a, b)
+        return operator(use, op, dtype, a, b)
     raise CompileError(f"{op} of {dtype.name} has no C code")
 
 
@@ -106,7 +117,7 @@ def unary(use: Use, op: str, x: Text, dtype: DType, result: DType) -> Text:
 
 def _unary(use: Use, op: str, x: Text, dtype: DType) -> Text:
     if op in _UNARY_CALLS[dtype.kind]:
-        return call(use, f"{op}_{SHORT[dtype.name]}", x)
+        return operator(use, op, dtype, x)
     if op in _SAME[dtype.kind].split():
         return x
     if op == "logical_not":
@@ -141,7 +152,7 @@ def fma(use: Use, a: Text, b: Text, c: Text, dtype: DType) -> Text:
     if dtype.compute is not dtype:
         a, b, c = (convert(use, part, dtype, float32) for part in (a, b, c))
         return convert(use, fma(use, a, b, c, float32), float32, dtype)
-    return call(use, f"fma_{SHORT[dtype.name]}", a, b, c)
+    return operator(use, "fma", dtype, a, b, c)
 
 
 def select(condition: Text, yes: Text, no: Text) -> Text:
