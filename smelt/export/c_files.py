@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import keyword
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smelt import tree
 from smelt.atomic import replacing, writable_folder
-from smelt.compiler.artifacts import ResultTree, Traced
+from smelt.compiler.artifacts import Traced
+from smelt.compiler.c.text import RESERVED
 from smelt.compiler.frontend.signature import Call as Signature
-from smelt.compiler.frontend.signature import flatten_call, is_static
+from smelt.compiler.frontend.signature import flatten_call
 from smelt.compiler.frontend.step import compile as compiled
-from smelt.dtypes import DType
 from smelt.errors import ArgumentError, FileError
+from smelt.export.c_names import (
+    CParameter,
+    argument_names,
+    call_origins,
+    result_names,
+    state_names,
+)
 from smelt.ir.graph import Node
-from smelt.ir.program import Call, Program, regions
-from smelt.memory import address
-from smelt.random import default_generator
-from smelt.tensor import Tensor
+from smelt.ir.program import Program
 
 if TYPE_CHECKING:
-    from smelt.compiler.c.step import Field, Files
+    from smelt.compiler.c.step import Array, Field, Files
 
 __all__ = ["CExport", "CParameter", "to_c"]
 
 Location = str | os.PathLike[str]
-
-
-class CParameter(NamedTuple):
-    """An argument or a result of the C function, an array of that many elements."""
-
-    name: str
-    dtype: DType
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +130,18 @@ def to_c(
 
     _check_name(name)
     call, traced, function = _trace(step, example_inputs)
-    state_names = _state_names(traced, function)
-    graph_names = {
-        node: text for node, (text, _) in zip(traced.graph.states, state_names, strict=True)
-    }
+    named = state_names(traced, function)
+    graph_names = {node: text for node, (text, _) in zip(traced.graph.states, named, strict=True)}
     planned, plain = run_portable(traced.graph, name, graph_names)
     program = with_kernels(plain, {kernel: schedule(kernel) for kernel in plain.kernels})
-    origins = dict(_origins(planned, program))
+    origins = dict(call_origins(planned, program))
     updated = {old for old, _ in traced.graph.updates}
-    arguments, results = _arguments(call, traced, function), _results(traced)
+    arguments, results = argument_names(call, traced, function), result_names(traced)
     made = emit(
         Step(
             name,
             program,
-            list(_states(traced, state_names, updated)),
+            list(_states(traced, named, updated)),
             planned.constants,
             arguments,
             results,
@@ -163,9 +153,8 @@ def to_c(
 
 
 def _check_name(name: str) -> None:
-    words = ("auto", "break", "case", "char", "const", "int", "float", "main")
-    is_one = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name or "") is not None
-    if not is_one or name in words or keyword.iskeyword(name):
+    is_one = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
+    if not is_one or name in RESERVED:
         raise ArgumentError(f"to_c: name={name!r} is no identifier of C; use letters and digits")
 
 
@@ -188,123 +177,14 @@ def _trace(
     return call, traced, getattr(step, "function", step)
 
 
-# --- what the step captured -----------------------------------------------------------------------
-
-
-def _closed_over(function: Callable[..., Any]) -> list[Any]:
-    """Returns the objects that a function is a method of, or closes over."""
-    cells = getattr(function, "__closure__", None) or ()
-    found = [getattr(function, "__self__", None)]
-    for cell in cells:
-        with contextlib.suppress(ValueError):  # a name that has no value yet
-            found.append(cell.cell_contents)
-    return [thing for thing in found if hasattr(thing, "named_parameters")]
-
-
-def _state_names(traced: Traced, function: Callable[..., Any]) -> list[tuple[str, str]]:
-    """Returns the name and the kind of each captured tensor.
-
-    A tensor is called what the outermost module calls it that is known: one that the function
-    closes over, or that it called.
-    """
-    known: dict[int, tuple[str, str]] = {}
-    optimizers = 0
-    for module in (*_closed_over(function), *traced.modules):
-        if hasattr(module, "named_parameters"):
-            for kind in ("parameters", "buffers"):
-                for name, tensor in getattr(module, f"named_{kind}")():
-                    known.setdefault(address(tensor.stored), (name, kind))
-        elif hasattr(module, "state_dict"):
-            stem = type(module).__name__.lower() + (str(optimizers) if optimizers else "")
-            optimizers += 1
-            for key, value in module.state_dict().items():
-                known.setdefault(address(value.stored), (f"{stem}_{key}", "optimizer"))
-    known.setdefault(address(default_generator().state.stored), ("generator", "generator"))
-    return [
-        known.get(address(tensor.stored), (f"state{number}", "other"))
-        for number, tensor in enumerate(traced.states)
-    ]
-
-
-def _states(traced: Traced, names: Sequence[tuple[str, str]], updated: set[Node]) -> Iterator[Any]:
+def _states(
+    traced: Traced, names: Sequence[tuple[str, str]], updated: set[Node]
+) -> Iterator[Array]:
     from smelt.compiler.c.step import Array
 
     for node, tensor, (name, kind) in zip(traced.graph.states, traced.states, names, strict=True):
         contents = np.ascontiguousarray(tensor.stored)
         yield Array(name, contents, tensor.dtype, node in updated, kind)
-
-
-# --- parameters of the C function -----------------------------------------------------------------
-
-
-def _arguments(call: Signature, traced: Traced, function: Callable[..., Any]) -> list[CParameter]:
-    try:
-        names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        names = []
-    places = [
-        place
-        for place, leaf in zip(tree.paths(call.structure), call.leaves, strict=True)
-        if not is_static(leaf)
-    ]
-    nodes = traced.graph.arguments
-    return [
-        CParameter(_argument_name(place, names), node.dtype, node.shape)
-        for place, node in zip(places, nodes, strict=True)
-    ]
-
-
-def _argument_name(place: str, names: Sequence[str]) -> str:
-    """Returns `x_mask` for `[0]['mask']`, where x is the first parameter."""
-    position, *keys = re.findall(r"\[(.*?)\]", place) or ["0"]
-    number = int(position)
-    stem = names[number] if number < len(names) else f"argument{number}"
-    return "_".join([stem, *(key.strip("'") for key in keys)])
-
-
-def _results(traced: Traced) -> list[CParameter]:
-    result, nodes = traced.result, traced.graph.outputs
-    places = [""] * len(nodes)
-    if isinstance(result, ResultTree):
-        every = zip(tree.paths(result.structure), result.leaves, strict=True)
-        places = [place for place, leaf in every if isinstance(leaf, Tensor)]
-    names = ["_".join(re.findall(r"\['?(.*?)'?\]", place)) for place in places]
-    return [
-        CParameter(f"result{name}" if name[:1].isdigit() else name or "result", x.dtype, x.shape)
-        for name, x in zip(names, nodes, strict=True)
-    ]
-
-
-# --- where the operations stand -------------------------------------------------------------------
-
-
-def _origins(planned: Any, program: Program) -> Iterator[tuple[Call, str]]:
-    """Yields each call with the user's lines and modules that its operations come from."""
-    from smelt.compiler.graph.fusion import Strategy
-
-    groups = iter(planned.fused.groups)
-    for part in program.body:
-        inner = regions(part)
-        if inner:
-            group = next(groups)
-            assert group.strategy is Strategy.REGION
-            for region, body in zip(inner, _bodies(planned, group, part), strict=True):
-                yield from _origins(body, region.program)
-        elif isinstance(part, Call):
-            places = dict.fromkeys(_place(node) for node in next(groups).members)
-            yield part, ", ".join(place for place in places if place)
-
-
-def _bodies(planned: Any, group: Any, part: Any) -> Sequence[Any]:
-    """Returns the bodies of a loop or a branch in the order of its regions."""
-    bodies: Sequence[Any] = planned.bodies[group.members[0]].planned
-    return bodies[::-1] if len(bodies) == 2 else bodies  # no, yes as numbers: yes, no as regions
-
-
-def _place(node: Node) -> str:
-    file, _, line = node.origin.line.rpartition(":")
-    short = f"{os.path.basename(file)}:{line}" if file else ""
-    return " ".join(part for part in (short, node.origin.module) if part)
 
 
 def _flops(program: Program, times: int = 1) -> int:

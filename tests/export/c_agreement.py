@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Agreement:
     parameters: float = 0.0
     outputs: float = 0.0
     has_same_numbers: bool = True  # the generators, to the bit
-    results: Any = None  # all that C gave, as bytes
+    results: Any = field(default=None, repr=False)  # all that C gave, as bytes
 
     def check(self) -> None:
         """Asserts that both are as near as they must be."""
