@@ -269,9 +269,7 @@ ZOO: dict[str, Network] = {
             Residual(8, 8, 1), Residual(8, 16, 2), Residual(16, 32, 2), nn.AdaptiveAvgPool2d(1),
             nn.Flatten(), nn.Linear(32, 10),
         ),
-        # small steps: batch normalization of few samples makes much of a rounding
-        cross_entropy, classified(10, 4, 3, 16, 16),
-        optimizer=lambda parameters: optim.SGD(parameters, lr=1e-3, momentum=0.9),
+        cross_entropy, classified(10, 2, 3, 16, 16), optimizer=momentum,
     ),
     "maxpool": Network(
         lambda: nn.Sequential(

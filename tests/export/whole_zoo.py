@@ -36,6 +36,8 @@ def _checked(name: str, targets: list[str]) -> str:
     training = trained(name)
     training.check()
     line = f"losses {training.losses:.1e}, parameters {training.parameters:.1e}"
+    if training.beside_exact is not None:
+        line += f" ({training.beside_exact:.2f} of Python's distance from float64)"
     runs = [("training", trained, STEPS)]
     if ZOO[name].inputs:
         inference = predicted(name)
