@@ -36,8 +36,8 @@ def _checked(name: str, targets: list[str]) -> str:
     training = trained(name)
     training.check()
     line = f"losses {training.losses:.1e}, parameters {training.parameters:.1e}"
-    if training.beside_exact is not None:
-        line += f" ({training.beside_exact:.2f} of Python's distance from float64)"
+    if training.wide is not None:
+        line += f" (in float64 {training.wide.losses:.1e}, {training.wide.parameters:.1e})"
     runs = [("training", trained, STEPS)]
     if ZOO[name].inputs:
         inference = predicted(name)
