@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -224,6 +225,37 @@ def test_names_of_parameters_follow_the_function(tmp_path: Path) -> None:
     names = [one.name for one in made.arguments]
     assert names == ["pair_a", "pair_b", "scale_0", "scale_1"]
     assert [one.name for one in made.results] == ["result0", "result1"]
+
+
+class Names(nn.Module):
+    """Parameters with names that C, C++ or the file itself have taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("double", "class", "exp_f32", "net_step", "SUPPORT", "linux", "weight"):
+            setattr(self, name, nn.Parameter(smelt.ones(3) * len(name)))
+
+    def forward(self, weight: smelt.Tensor, state: smelt.Tensor) -> smelt.Tensor:
+        total = smelt.exp(weight) + state
+        for parameter in self.parameters():
+            total = total * parameter
+        return total
+
+
+@needs_gcc
+def test_names_that_are_taken_get_numbers(tmp_path: Path) -> None:
+    given = np.array([0.5, -1, 2], np.float32), np.array([1, 2, 3], np.float32)
+    model = Names()
+    made = export.to_c(model, tmp_path, *given)
+    _, results, _ = TARGETS["gcc sanitized"].program(made)([given])
+    assert results[0][0].tobytes() == smelt.compile(model)(*given).numpy().tobytes()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
+def test_headers_are_read_by_cpp(tmp_path: Path) -> None:
+    made = export.to_c(Names(), tmp_path, np.ones(3, np.float32), np.ones(3, np.float32))
+    command = ["g++", "-std=c++11", "-Wall", "-Werror", "-fsyntax-only", "-x", "c++", made.header]
+    subprocess.run(command, check=True)
 
 
 # --- what is refused ------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ from smelt.ir import loops as ir
 from smelt.ir.visit import Visitor, own_expressions, statements
 
 WIDTH = 100  # of a line
+# of functions that kernels may call: nothing in one is called so
+FUNCTION_NAMES = frozenset(FUNCTIONS) | {
+    f"{op}_{short}" for op in TRANSCENDENTAL for short in SHORT.values()
+}
 
 
 class Source:
@@ -108,7 +112,7 @@ class Function(Visitor):
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.names = Names(frozenset(FUNCTIONS))
+        self.names = Names(FUNCTION_NAMES)
         self.lines: list[str] = []
         self.indent = 1
         self.pointers: dict[ir.Buffer, str] = {}

@@ -14,8 +14,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from smelt.compiler.c.kernel import WIDTH, Function, Source, kernel_text, stack_bytes
-from smelt.compiler.c.support import FUNCTIONS, PRELUDE
+from smelt.compiler.c.kernel import (
+    FUNCTION_NAMES,
+    WIDTH,
+    Function,
+    Source,
+    kernel_text,
+    stack_bytes,
+)
+from smelt.compiler.c.support import PRELUDE
 from smelt.compiler.c.text import SHORT, Names, elements, shape_text, type_of, values
 from smelt.compiler.c.workspace import Workspace, workspace
 from smelt.dtypes import DType
@@ -114,11 +121,10 @@ class _File:
         self.sizes = Sizes()
         self.workspace: Workspace = workspace(step.program)
         self.touched = _touched(step.program)
-        self.globals = Names(
-            {*FUNCTIONS, f"{self.name}_init", f"{self.name}_step", f"{self.name}_state"}
-        )
+        own = {f"{self.name}_{what}" for what in ("init", "step", "state")}
+        # of everything outside of kernels: what is local in the step hides nothing
+        self.globals = Names({*FUNCTION_NAMES, *own, "state"})
         self.members = Names()
-        self.locals = Names({"state"})
         self.places: dict[Slot, tuple[str, bool]] = {}  # the pointer, and whether it is constant
         self.data: list[str] = []
         self.fields: list[Field] = []
@@ -157,7 +163,7 @@ class _File:
         for kind, several in (("argument", self.step.arguments), ("result", self.step.results)):
             constant = "const " if kind == "argument" else ""
             for number, (wanted, dtype, shape) in enumerate(several):
-                name = self.locals.fresh(wanted)
+                name = self.globals.fresh(wanted)
                 slot = slots.get((kind, number))
                 if slot is None:
                     self.unused.append(name)
@@ -328,12 +334,12 @@ class _Body:
         self.file = file
         self.kernels = kernels
         self.function = Function(file.source)
-        self.function.names = file.locals
+        self.function.names = file.globals
         self.places = dict(file.places)
         self.declared: list[str] = []
         for slot in file.step.program.slots:
             if slot.kind == "status":
-                name = file.locals.fresh(slot.name)
+                name = file.globals.fresh(slot.name)
                 self.places[slot] = name, False
                 self.declared.append(f"    int64_t {name}[1];")
         self.uses_state = bool(file.fields)

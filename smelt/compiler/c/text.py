@@ -28,11 +28,16 @@ SHORT = {  # how names of functions spell a dtype
     "float32": "f32",
     "float64": "f64",
 }
-# words that C or its headers stddef.h, stdbool.h and stdint.h have taken
+# words that C, C++, their headers stddef.h, stdbool.h and stdint.h, some compilers, or the beginning
+# of a file have taken
 RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while bool true false asm typeof NULL offsetof".split()
+    "union unsigned void volatile while bool true false asm typeof NULL offsetof alignas alignof "
+    "and bitand bitor catch class compl concept constexpr decltype delete dynamic_cast explicit "
+    "export friend mutable namespace new noexcept not nullptr operator or private protected public "
+    "requires static_assert template this throw try typeid typename using virtual wchar_t xor "
+    "linux unix SUPPORT".split()
 )
 INFINITY, NAN = "INFINITY_", "NAN_"  # macros of `support.py`
 
