@@ -211,6 +211,8 @@ def _write(
     for one in paths:
         if one.is_dir():
             raise FileError(f"{one}: cannot be written (it is a folder); choose another name")
+    pairs = zip((*arguments, *results), made.names, strict=True)
+    parameters = [one._replace(name=given) for one, given in pairs]
     header_path, source_path, report_path = map(str, paths)
     export = CExport(
         header_path,
@@ -222,8 +224,8 @@ def _write(
         made.sizes.state,
         made.sizes.stack,
         flops,
-        tuple(arguments),
-        tuple(results),
+        tuple(parameters[: len(arguments)]),
+        tuple(parameters[len(arguments) :]),
         made.fields,
     )
     texts = (made.header, made.source, export.report)

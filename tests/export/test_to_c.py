@@ -225,6 +225,10 @@ def test_names_of_parameters_follow_the_function(tmp_path: Path) -> None:
     names = [one.name for one in made.arguments]
     assert names == ["pair_a", "pair_b", "scale_0", "scale_1"]
     assert [one.name for one in made.results] == ["result0", "result1"]
+    made = export.to_c(lambda state, result: state + result, tmp_path, x, x)
+    assert [one.name for one in made.arguments] == ["state_2", "result"]
+    assert [one.name for one in made.results] == ["result_2"]
+    assert "float *result_2); /* float32[3] */" in Path(made.header).read_text()
 
 
 class Names(nn.Module):

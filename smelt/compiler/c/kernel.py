@@ -36,7 +36,7 @@ class Source:
         self.support: dict[str, str] = {}  # name -> text
 
     def use(self, name: str) -> str:
-        """Makes a function of `support.py` part of the file; returns its name."""
+        """Makes a function of `support/` part of the file; returns its name."""
         if name not in self.support:
             self.support |= {one: FUNCTIONS[one] for one in needed(name)}
         return name

@@ -1,7 +1,7 @@
 """What each operator of the loop IR is in C: one table an operator and kind of number.
 
 A rule takes the texts of operands and returns the text of the result; `use` makes a function of
-`support.py` part of the file and returns its name. The meaning is that of `ir/arithmetic.py`, to
+`support/` part of the file and returns its name. The meaning is that of `ir/arithmetic.py`, to
 the bit.
 """
 
@@ -57,7 +57,7 @@ _SAME = {"float": "", "int": "floor ceil round trunc", "bool": "floor ceil round
 
 
 def call(use: Use, name: str, *operands: Text) -> Text:
-    """Returns the call of a function of `support.py`."""
+    """Returns the call of a function of `support/`."""
     return Text(f"{use(name)}({', '.join(map(str, operands))})")
 
 

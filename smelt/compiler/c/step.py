@@ -97,12 +97,16 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A step as C: the texts of the header and of the C file, and what they take."""
+    """A step as C: the texts of the header and of the C file, and what they take.
+
+    `names` are those that arguments and results have got: another one where it was taken.
+    """
 
     header: str
     source: str
     sizes: Sizes
     fields: tuple[Field, ...]
+    names: tuple[str, ...]
 
 
 def emit(step: Step) -> Files:
@@ -152,18 +156,20 @@ class _File:
             body.text(self.prototype()),
         ]
         text = "\n\n".join(part.strip("\n") for part in source) + "\n"
-        return Files(header, text, self.sizes, tuple(self.ordered_fields()))
+        return Files(header, text, self.sizes, tuple(self.ordered_fields()), tuple(self.names))
 
     # -- where things lie --------------------------------------------------------------------------
 
     def place_results(self) -> None:
         slots = {(slot.kind, slot.number): slot for slot in self.step.program.slots}
         self.parameters: list[tuple[str, str]] = []  # declaration and comment
+        self.names: list[str] = []
         self.unused: list[str] = []
         for kind, several in (("argument", self.step.arguments), ("result", self.step.results)):
             constant = "const " if kind == "argument" else ""
             for number, (wanted, dtype, shape) in enumerate(several):
                 name = self.globals.fresh(wanted)
+                self.names.append(name)
                 slot = slots.get((kind, number))
                 if slot is None:
                     self.unused.append(name)

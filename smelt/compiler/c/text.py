@@ -28,7 +28,7 @@ SHORT = {  # how names of functions spell a dtype
     "float32": "f32",
     "float64": "f64",
 }
-# words that C, C++, their headers stddef.h, stdbool.h and stdint.h, some compilers, or the beginning
+# words that C, C++, the headers stddef.h, stdbool.h and stdint.h, some compilers, or the beginning
 # of a file have taken
 RESERVED = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
@@ -39,7 +39,7 @@ RESERVED = frozenset(
     "requires static_assert template this throw try typeid typename using virtual wchar_t xor "
     "linux unix SUPPORT".split()
 )
-INFINITY, NAN = "INFINITY_", "NAN_"  # macros of `support.py`
+INFINITY, NAN = "INFINITY_", "NAN_"  # macros of `support/`
 
 
 def type_of(dtype: DType) -> str:
