@@ -56,7 +56,7 @@ def batch(rows: int = 5) -> tuple[np.ndarray, np.ndarray]:
 @needs_gcc
 @pytest.mark.parametrize("name", ["digits", "words", "vae", "physics"])
 def test_training_agrees_with_python(name: str) -> None:
-    trained(name, steps=20).check()
+    trained(name, steps=10).check()
 
 
 @needs_gcc
