@@ -89,9 +89,7 @@ class Materialized:
         return isinstance(node.op, Leaf) or node in self.reads
 
 
-def materialize(
-    graph: Graph, cpu: CPU | None, needs_copy: Set[Node] = frozenset()
-) -> Materialized:
+def materialize(graph: Graph, cpu: CPU | None, needs_copy: Set[Node] = frozenset()) -> Materialized:
     """Returns the nodes of a graph that get memory.
 
     Those that need a copy are among them, since the copy may run late. Products are blocked for the
