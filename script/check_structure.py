@@ -66,7 +66,7 @@ FLOORS = (  # the ground floor first
 STAGES = (  # of `smelt/compiler`, from the machine up to the user's function
     ("artifacts", "cpu"),
     ("graph", "loops", "codegen"),
-    ("lower",),
+    ("lower", "c"),
     ("pipeline",),
     ("runtime",),
     ("report",),

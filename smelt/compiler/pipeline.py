@@ -98,6 +98,16 @@ PIPELINE = (
 )
 
 
+def run_portable(
+    graph: Graph, name: str, state_names: Mapping[Node, str]
+) -> tuple[Planned, Program]:
+    """Returns the groups of a step and its program of plain loops, for no CPU in particular: what
+    compilers of other languages read. Arguments as of `run_pipeline`.
+    """
+    planned = plan(fuse(simplify(graph), cpu=None), state_names)
+    return planned, share_kernels(lower(planned, name))
+
+
 def run_pipeline(graph: Graph, name: str, state_names: Mapping[Node, str]) -> Stages:
     """Returns every stage of a step, from its traced graph to the program that is emitted.
 

@@ -1,9 +1,10 @@
-"""What leaves Python: weights and checkpoints as files."""
+"""What leaves Python: weights and checkpoints as files, and steps as C."""
 
+from smelt.export.c_files import CExport, to_c
 from smelt.export.checkpoint import load, save
 from smelt.export.safetensors import load_file, read_metadata, save_file
 from smelt.tensor.checked import checked_names as _checked_names
 
-__all__ = ["load", "load_file", "read_metadata", "save", "save_file"]
+__all__ = ["CExport", "load", "load_file", "read_metadata", "save", "save_file", "to_c"]
 
 _checked_names(globals(), __all__, __name__)

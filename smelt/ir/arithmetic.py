@@ -89,8 +89,10 @@ def _fma_to_odd(a: Value, b: Value, c: Value) -> Value:
 
 
 def _fma_one(a: float, b: float, c: float) -> float:
-    if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
+    if not (math.isfinite(a) and math.isfinite(b)):
         return float(np.float64(a) * np.float64(b) + np.float64(c))
+    if not math.isfinite(c):  # whatever the product is: it is finite, if no float
+        return c
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     if exact == 0:
         return a * b + c if a == 0 or b == 0 else 0.0

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from smelt.compiler.artifacts import Times
+from smelt.compiler.artifacts import Times, Traced
 from smelt.compiler.frontend.builder import Builder
 from smelt.compiler.frontend.differentiable import (
     Differentiable,
@@ -176,6 +176,10 @@ class SpecializationCache:
         call = flatten_call(tuple(arguments), {})
         entry = self._exact(call.signature) or self._make(call)
         return entry.run_checked(arguments)
+
+    def traced(self, call: Call) -> Traced:
+        """Returns the trace of a call, for whoever compiles it elsewhere."""
+        return self._builder.trace(call).traced
 
     # --- making one -------------------------------------------------------------------------------
 

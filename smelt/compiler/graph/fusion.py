@@ -93,8 +93,8 @@ class Fused:
         return self.ordered.graph
 
 
-def fuse(graph: Graph, cpu: CPU) -> Fused:
-    """Returns the groups of a graph's materialized nodes, for a kind of CPU."""
+def fuse(graph: Graph, cpu: CPU | None) -> Fused:
+    """Returns the groups of a graph's materialized nodes, for a kind of CPU, or for any (None)."""
     ordered = order(graph, cpu)
     groups: list[Group] = []
     open_groups = OpenGroups()
@@ -137,7 +137,7 @@ def operations(group: Group, fused: Fused) -> list[str]:
 # --- a group's first node -------------------------------------------------------------------------
 
 
-def _seed_group(node: Node, ordered: Ordered, cpu: CPU) -> Group:
+def _seed_group(node: Node, ordered: Ordered, cpu: CPU | None) -> Group:
     """Returns the group that begins with this node."""
     match node.op.pattern:
         case Pattern.POINTWISE:

@@ -89,20 +89,25 @@ class Materialized:
         return isinstance(node.op, Leaf) or node in self.reads
 
 
-def materialize(graph: Graph, cpu: CPU, needs_copy: Set[Node] = frozenset()) -> Materialized:
+def materialize(graph: Graph, cpu: CPU | None, needs_copy: Set[Node] = frozenset()) -> Materialized:
     """Returns the nodes of a graph that get memory.
 
-    Those that need a copy are among them, since the copy may run late.
+    Those that need a copy are among them, since the copy may run late. Products are blocked for the
+    caches of a CPU; for none in particular they are not.
     """
     order = graph.nodes()
-    options = {node: choose_blocking(node) or choose_product_blocking(node, cpu) for node in order}
-    blockings = {node: option for node, option in options.items() if option is not None}
+    blockings = {} if cpu is None else _blockings(order, cpu)
     reasons = _chosen(order, {*graph.roots, *needs_copy}, blockings)
     nodes = [node for node in order if node in reasons]
     chosen = frozenset(nodes)
     operand_axes: dict[Node, list[Axes]] = {}
     reads = {node: tuple(dict.fromkeys(_reads(node, chosen, operand_axes))) for node in nodes}
     return Materialized(graph, tuple(nodes), reasons, reads, blockings)
+
+
+def _blockings(order: list[Node], cpu: CPU) -> Blockings:
+    options = {node: choose_blocking(node) or choose_product_blocking(node, cpu) for node in order}
+    return {node: option for node, option in options.items() if option is not None}
 
 
 # --- the choice -----------------------------------------------------------------------------------

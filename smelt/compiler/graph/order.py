@@ -43,7 +43,7 @@ class Ordered:
         return self.materialized.graph
 
 
-def order(graph: Graph, cpu: CPU) -> Ordered:
+def order(graph: Graph, cpu: CPU | None) -> Ordered:
     """Returns the materialized nodes of a graph in the order in which kernels may compute them."""
     graph = _with_own_results(_with_own_carries(graph))
     needs_copy: set[Node] = set()

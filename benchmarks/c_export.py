@@ -1,0 +1,136 @@
+"""The C that `to_c` writes beside Smelt's own machine code: seconds a step, one thread.
+
+    python benchmarks/c_export.py [NETWORK ...]
+
+For each network of the tests' zoo, inference and training step: Smelt's time, and that of the C
+compiled by gcc -O3 for any x86-64, and for this CPU, with the two options that let gcc make vectors
+of more loops. Both sides run in turn within one process, so a busy machine changes seconds, and
+ratios little. The median of the rounds counts.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import smelt
+from smelt import export
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.export.c_zoo import ZOO, training_step
+
+OPTIONS = {
+    "C -O3": ("-O3",),
+    "C for this CPU": ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"),
+}
+ROUNDS, SECONDS = 7, 0.03
+
+
+def main(names: list[str]) -> None:
+    with smelt.settings(threads=1):
+        table(names)
+
+
+def table(names: list[str]) -> None:
+    heads = "".join(f"{head:>16}" for head in ("LLVM us", *OPTIONS, "code bytes"))
+    print(f"{'network':<18}{'step':<10}{heads}")
+    for name in names or ZOO:
+        network = ZOO[name]
+        smelt.manual_seed(1)
+        model = network.make()
+        batch = network.batch(np.random.default_rng(2))
+        cases: list[tuple[str, Any, Any]] = []
+        if network.inputs:
+            cases.append(("inference", smelt.compile(model.eval()), batch[: network.inputs]))
+        for kind, step, arrays in cases:
+            measure(name, kind, step, arrays)
+        model.train()
+        measure(name, "training", smelt.compile(training_step(network, model)), batch)
+
+
+def measure(name: str, kind: str, step: Any, arrays: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        made = export.to_c(step, folder, *arrays)
+        sides = [lambda count: step.repeat(count, *arrays)]
+        sides += [side(made, options, number) for number, options in enumerate(OPTIONS.values())]
+        counts = [count_of(run) for run in sides]
+        seconds: list[list[float]] = [[] for _ in sides]
+        for _ in range(ROUNDS):
+            for times, run, count in zip(seconds, sides, counts, strict=True):
+                start = time.perf_counter()
+                run(count)
+                times.append((time.perf_counter() - start) / count)
+        first, *others = map(statistics.median, seconds)
+        ratios = "".join(f"{other / first:>15.2f}x" for other in others)
+        print(
+            f"{name:<18}{kind:<10}{1e6 * first:>16.1f}{ratios}{code_bytes(made):>16,}", flush=True
+        )
+
+
+def side(made: export.CExport, options: tuple[str, ...], number: int) -> Callable[[int], None]:
+    """Returns what runs steps of the C code."""
+    source = Path(made.source)
+    loop = source.with_name("loop.c")
+    parameters = [f"arrays[{k}]" for k in range(len(made.arguments) + len(made.results))]
+    calls = ", ".join(["(void *)state", *parameters])
+    loop.write_text(
+        f'#include "{made.name}.h"\n'
+        f"int repeat(void *state, void **arrays, int count)\n{{\n    int code = 0;\n"
+        f"    while (count-- > 0)\n        code |= {made.name}_step({calls});\n"
+        f"    return code;\n}}\n"
+    )
+    library = source.with_name(f"library{number}.so")
+    command = ["gcc", "-std=c99", *options, "-shared", "-fPIC", str(source), str(loop)]
+    subprocess.run([*command, "-o", str(library)], check=True)
+    code = ctypes.CDLL(str(library))
+    state = np.zeros(made.state_bytes + 64, np.uint8)
+    random = np.random.default_rng(2)
+    arrays = [
+        random.normal(size=one.shape).astype(one.dtype.storage)
+        if one.dtype.is_float
+        else random.integers(0, 3, one.shape).astype(one.dtype.storage)
+        for one in (*made.arguments, *made.results)
+    ]
+    pointers = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
+    start = state.ctypes.data + -state.ctypes.data % 64
+    getattr(code, f"{made.name}_init")(ctypes.c_void_p(start))
+
+    def run(count: int, _kept: object = (state, arrays)) -> None:
+        failed = code.repeat(ctypes.c_void_p(start), pointers, count)
+        assert failed == 0, failed
+
+    return run
+
+
+def count_of(run: Callable[[int], Any]) -> int:
+    """Returns how many steps take about SECONDS."""
+    run(2)
+    start = time.perf_counter()
+    run(5)
+    return max(5, int(5 * SECONDS / (time.perf_counter() - start)))
+
+
+def code_bytes(made: export.CExport) -> int:
+    """Returns the bytes of the code, compiled to be small."""
+    source = Path(made.source)
+    small = source.with_suffix(".small.o")
+    subprocess.run(["gcc", "-std=c99", "-Os", "-c", str(source), "-o", str(small)], check=True)
+    listed = subprocess.run(
+        ["size", "-A", str(small)], capture_output=True, text=True, check=True
+    ).stdout
+    sections = [line.split() for line in listed.splitlines() if line.startswith(".text")]
+    return sum(int(section[1]) for section in sections)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,75 @@
+"""Workspace: the temporaries of a program, in one array for each dtype.
+
+The arena of `graph/memory_plan.py` is a block of bytes in which values of any dtype follow each
+other. In C memory has a type, and what is read as another one is undefined. So temporaries of each
+dtype share an array of their own here. When they live is read off the program: from the first call
+that touches one to the last, and within a loop, for what is not its own, from its beginning to its
+end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from smelt.compiler.graph.occupied import Occupied
+from smelt.dtypes import DType
+from smelt.ir.program import Branch, Call, Check, Part, Program, Repeat, Slot, regions
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The elements of each dtype's array, and where in it each temporary begins."""
+
+    elements: dict[DType, int]
+    offsets: dict[Slot, int]
+
+
+Spans = dict[Slot, tuple[int, int]]  # the first and the last moment at which one is touched
+
+
+def workspace(program: Program) -> Workspace:
+    """Returns where the temporaries of a program and of its regions lie."""
+    spans: Spans = {}
+    clock = count()
+    _walk(program, spans, clock)
+    moments = next(clock) + 1
+    elements: dict[DType, int] = {}
+    offsets: dict[Slot, int] = {}
+    by_dtype: dict[DType, list[Slot]] = {}
+    for slot in spans:
+        by_dtype.setdefault(slot.dtype, []).append(slot)
+    for dtype, slots in by_dtype.items():
+        occupied, elements[dtype] = Occupied(moments), 0
+        # the largest first, each at the lowest place that is free for as long as it lives
+        for slot in sorted(slots, key=lambda slot: (-slot.nbytes, spans[slot])):
+            size = max(1, slot.nbytes // dtype.itemsize)
+            offsets[slot] = occupied.lowest(*spans[slot], size)
+            occupied.take(*spans[slot], offsets[slot], offsets[slot] + size)
+            elements[dtype] = max(elements[dtype], offsets[slot] + size)
+    return Workspace(elements, offsets)
+
+
+def _walk(program: Program, spans: Spans, clock: Iterator[int]) -> None:
+    for part in program.body:
+        start = next(clock)
+        for region in regions(part):
+            _walk(region.program, spans, clock)
+        end = next(clock)
+        for slot in _touched(part):
+            if slot.kind == "arena":
+                first, last = spans.get(slot, (start, end))
+                spans[slot] = min(first, start), max(last, end)
+
+
+def _touched(part: Part) -> Iterator[Slot]:
+    match part:
+        case Call(slots=slots):
+            yield from slots
+        case Check(slot=slot):
+            yield slot
+        case Repeat(flag=flag) | Branch(flag=flag) if flag is not None:
+            yield flag
+    for region in regions(part):
+        yield from (binding.outer for binding in region.bindings)

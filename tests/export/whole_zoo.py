@@ -1,0 +1,55 @@
+"""Twenty networks as C on every target: `script/test-export` runs it.
+
+Each is trained for 100 steps and asked for 1,000 inputs, sanitized, and compared with Python; then
+fewer steps on every target, which must give the same bits.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tests.export.c_agreement import Agreement, predicted, trained
+from tests.export.c_targets import TARGETS
+from tests.export.c_zoo import ZOO
+
+STEPS, INPUTS = 3, 16  # on other targets
+
+
+def main(names: list[str]) -> int:
+    """Returns 0 if all is well; says of each network what was found."""
+    absent = {name: target for name, target in TARGETS.items() if target.missing}
+    for name, target in absent.items():
+        print(f"{name}: {target.missing} is missing: apt-get install {target.packages}")
+    failed = bool(absent)
+    for name in names or ZOO:
+        start = time.perf_counter()
+        try:
+            line = _checked(name, [target for target in TARGETS if target not in absent])
+        except AssertionError as error:
+            failed, line = True, f"FAILED: {error}"
+        print(f"{name:<18}{line}  {time.perf_counter() - start:.0f} s", flush=True)
+    return int(failed)
+
+
+def _checked(name: str, targets: list[str]) -> str:
+    training = trained(name)
+    training.check()
+    line = f"losses {training.losses:.1e}, parameters {training.parameters:.1e}"
+    if training.wide is not None:
+        line += f" (in float64 {training.wide.losses:.1e}, {training.wide.parameters:.1e})"
+    runs = [("training", trained, STEPS)]
+    if ZOO[name].inputs:
+        inference = predicted(name)
+        inference.check()
+        line += f", outputs {inference.outputs:.1e}"
+        runs.append(("inference", predicted, INPUTS))
+    for kind, run, count in runs:
+        found: dict[str, Agreement] = {target: run(name, target, count) for target in targets}
+        for target, one in found.items():
+            assert one.results == found[targets[0]].results, f"{kind}: other bits on {target}"
+    return f"{line}; the same bits on {len(targets)} targets"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
