@@ -17,6 +17,7 @@ from smelt.compiler.graph.materialize import Materialized, materialize
 from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
 from smelt.ir.operation import Pattern
 from smelt.ops import movement
+from smelt.ops.collective import all_reduce_start, all_reduce_wait
 
 SMALL = 64  # elements beyond which a node waits for its turn
 
@@ -73,14 +74,17 @@ def copy_of(node: Node) -> Node:
 
 
 def _with_own_carries(graph: Graph) -> Graph:
-    """Gives every carry of a loop memory of its own, and every other operand some memory."""
+    """Gives every carry of a loop memory of its own, and every other operand of a loop, a branch or
+    a collective some memory.
+    """
 
     def own(node: Node) -> Node:
-        if node.op.pattern is not Pattern.REGION:
+        if node.op.pattern not in (Pattern.REGION, Pattern.COLLECTIVE):
             return node
+        carried = carry_count(node) if node.op.pattern is Pattern.REGION else 0
         inputs = [
             copy_of(operand)
-            if position < carry_count(node) or scalar_value(operand) is not None
+            if position < carried or scalar_value(operand) is not None
             else operand
             for position, operand in enumerate(node.inputs)
         ]
@@ -130,9 +134,10 @@ def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node
     """Kahn's algorithm; stops short of circles.
 
     A few numbers (a learning rate, a correction) come first, so that what uses them can share a
-    loop with what it reads otherwise. Else the graph's own order holds.
+    loop with what it reads otherwise. Else the graph's own order holds; but a sum over ranks begins
+    as soon as it can, and is waited for when nothing else is left to do.
     """
-    priority = {node: (node.size > SMALL, index) for index, node in enumerate(nodes)}
+    priority = {node: (_urgency(node), index) for index, node in enumerate(nodes)}
     missing = {node: len(predecessors[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:
@@ -149,6 +154,12 @@ def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node
             if not missing[user]:
                 heapq.heappush(ready, priority[user])
     return result
+
+
+def _urgency(node: Node) -> int:
+    if node.op is all_reduce_start:
+        return -1
+    return 2 if node.op is all_reduce_wait else int(node.size > SMALL)
 
 
 def _reads_elsewhere(materialized: Materialized, new: Node, old: Node) -> bool:
