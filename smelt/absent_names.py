@@ -187,7 +187,6 @@ INSTEAD: dict[str, dict[str, str]] = {
         "complex": NO_COMPLEX,
         "complex64": NO_COMPLEX,
         "complex128": NO_COMPLEX,
-        "distributed": "Smelt computes on one machine",
         "distributions": "smelt.random has normal, uniform, bernoulli, exponential, poisson, "
         "multinomial; write log-probabilities with smelt's functions",
         "fft": "Smelt has no Fourier transform",
@@ -255,7 +254,6 @@ INSTEAD: dict[str, dict[str, str]] = {
         "common_types": "annotate with smelt.Tensor",
         "factory_kwargs": "give dtype= to the layer",
         "DataParallel": _ONE_PROCESS,
-        "SyncBatchNorm": "write nn.BatchNorm2d: there is one process",
         "modules": "the layers are in smelt.nn itself",
         "parallel": _ONE_PROCESS,
         "quantized": "Smelt has no quantized layers",
@@ -347,7 +345,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "dataloader": "the names are in smelt.utils.data itself",
         "dataset": "the names are in smelt.utils.data itself",
         "sampler": "the names are in smelt.utils.data itself",
-        "distributed": "Smelt computes in one process",
+        "distributed": "the names are in smelt.utils.data itself",
         "get_worker_info": "leave it out: one worker reads an IterableDataset, so there is nothing "
         "to divide",
     },

@@ -5,6 +5,7 @@ them together, by way of mpi4py and its MPI. Alone the same program is one rank,
 needed.
 """
 
+from smelt.distributed.data_parallel import DistributedDataParallel
 from smelt.distributed.process_group import (
     destroy_process_group,
     init_process_group,
@@ -24,7 +25,7 @@ from smelt.tensor.collectives import (
 )
 
 __all__ = [
-    "all_gather", "all_reduce", "all_to_all", "barrier", "broadcast", "destroy_process_group",
+    "DistributedDataParallel", "all_gather", "all_reduce", "all_to_all", "barrier", "broadcast", "destroy_process_group",
     "get_rank", "get_world_size", "init_process_group", "is_available", "is_initialized",
     "reduce_scatter",
 ]  # fmt: skip

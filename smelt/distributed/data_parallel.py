@@ -1,0 +1,215 @@
+"""Data parallel training: each rank computes gradients by its own samples, and all take the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from smelt import guards
+from smelt.distributed.exchange import MEBIBYTE, Exchange, flat, sum_by_tree, unflat
+from smelt.distributed.shards import Shards, samples_of
+from smelt.dtypes import bool_, int32
+from smelt.errors import ArgumentError
+from smelt.mpi.agreement import agree
+from smelt.nn.module import Module
+from smelt.nn.sync_batch_norm import SyncBatchNorm
+from smelt.ops.op import is_whole_number
+from smelt.random import Rows, drawing_rows
+from smelt.tensor import Tensor
+from smelt.tensor.checked import described
+from smelt.tensor.collectives import all_reduce, broadcast, get_rank, get_world_size
+from smelt.tracing.engine import context, no_grad
+from smelt.tracing.hooks import exchange_of, set_exchange
+
+__all__ = ["DistributedDataParallel", "broadcast_state", "check_same_model"]
+
+
+class DistributedDataParallel(Module):
+    """A module whose gradients are the mean over the samples of all ranks.
+
+    `backward()` leaves that mean in `.grad`, so an optimizer changes the parameters alike on all
+    ranks, to the bit; at first all have those of rank 0. Within a compiled step gradients are sent
+    in buckets, each as soon as it is complete, while the rest of the backward pass goes on. The
+    loss must be a mean over the samples of the batch; ranks may have different numbers of them,
+    also none. `autograd.grad` gives this rank's gradients.
+
+    A draw whose first axis is one of samples, such as dropout's, is that of the batch of all ranks,
+    of which rank r has the r-th part: the same sample drops the same elements on any number of
+    ranks. Floats in buffers that the module changes, such as the running statistics of BatchNorm,
+    become their mean over all ranks; for statistics of the batch of all ranks convert the module by
+    `nn.SyncBatchNorm.convert_sync_batchnorm` before.
+
+    Args:
+        module: the model; all ranks make the same one.
+        bucket_cap_mb: mebibytes of gradients that are sent at once; the first bucket has one.
+        deterministic: whether results shall not depend on the number of ranks, to the bit: the
+            batch of all ranks is computed in `shards` pieces, and all is added up as one tree. Each
+            shard is a batch of its own for BatchNorm. It costs kernels for smaller batches, and
+            nothing is sent meanwhile.
+        shards: of the batch of all ranks; a power of two. Ranks are no more, and a power of two.
+
+    Raises:
+        ArgumentError: no module, no parameter that requires a gradient, or a setting out of range.
+        StateError: on all ranks, where their models differ.
+
+    Example:
+        >>> import smelt
+        >>> from smelt import distributed, nn
+        >>> distributed.init_process_group()
+        >>> model = distributed.DistributedDataParallel(nn.Linear(3, 2))
+        >>> model(smelt.ones(5, 3)).shape
+        (5, 2)
+        >>> distributed.destroy_process_group()
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        *,
+        bucket_cap_mb: float = 25,
+        deterministic: bool = False,
+        shards: int = 4,
+    ) -> None:
+        if not isinstance(module, Module):
+            raise ArgumentError(f"DistributedDataParallel: {described(module)} is no module")
+        if not bucket_cap_mb > 0:
+            raise ArgumentError(
+                f"DistributedDataParallel: bucket_cap_mb={bucket_cap_mb} must be above 0"
+            )
+        if not is_whole_number(shards):
+            raise ArgumentError(f"DistributedDataParallel: shards={shards!r} is no whole number")
+        learned = [x for x in module.parameters() if x.requires_grad]
+        if not learned:
+            raise ArgumentError(
+                "DistributedDataParallel: no parameter requires a gradient, so there is nothing to "
+                "exchange"
+            )
+        self.module = module
+        check_same_model(module)
+        if deterministic and any(isinstance(part, SyncBatchNorm) for part in module.modules()):
+            raise ArgumentError(
+                "DistributedDataParallel: deterministic=True computes shard by shard, and "
+                "SyncBatchNorm needs all at once; use BatchNorm, which normalizes each shard"
+            )
+        shards_of = Shards(module, int(shards)) if deterministic else None
+        broadcast_state(module)
+        vars(self)["_shards"] = shards_of
+        exchange = Exchange(learned, bucket_cap_mb * MEBIBYTE, deterministic)
+        vars(self)["_exchange"] = exchange
+        set_exchange(learned, exchange)
+        guards.changed()
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """Returns what the module makes of this rank's part of a batch."""
+        samples = samples_of((inputs, options))
+        exchange: Exchange = vars(self)["_exchange"]
+        exchange.samples = samples
+        if vars(self)["_shards"] is not None and self.training and context.grad_enabled:
+            with _averaged_buffers(self.module, by_tree=True):
+                return vars(self)["_shards"](inputs, options)
+        with _averaged_buffers(self.module), drawing_rows(_rows(samples)):
+            return self.module(*inputs, **options)
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """Within the block `backward()` leaves this rank's gradients; outside again the mean of
+        what it computes then is added to them.
+        """
+        exchange: Exchange = vars(self)["_exchange"]
+        before, exchange.is_on = exchange.is_on, False
+        guards.changed()
+        try:
+            yield
+        finally:
+            exchange.is_on = before
+            guards.changed()
+
+    def fingerprint(self) -> Any:
+        """Returns what a compiled step takes for constant."""
+        exchange: Exchange = vars(self)["_exchange"]
+        return super().fingerprint(), exchange.is_on, exchange.is_deferred
+
+
+def _rows(samples: Any) -> Rows | None:
+    """Returns the place of this rank's samples in the batch of all ranks, if all have as many."""
+    if context.rows is not None:  # whoever made the batch has said where they are
+        return context.rows
+    if samples is None or get_world_size() == 1:
+        return None
+    return Rows(samples, get_rank() * samples, get_world_size() * samples)
+
+
+@contextmanager
+def _averaged_buffers(module: Module, by_tree: bool = False) -> Iterator[None]:
+    """Lets what the block leaves in buffers of floats be the mean of what it leaves on all ranks,
+    where that is not the same anyway.
+    """
+    alike = {
+        id(x)
+        for part in module.modules()
+        if isinstance(part, SyncBatchNorm)
+        for x in part.buffers()
+    }
+    floats = [x for x in module.buffers() if x.dtype.is_float and id(x) not in alike]
+    versions = [x.version for x in floats]
+    yield
+    changed = [x for x, before in zip(floats, versions, strict=True) if x.version != before]
+    if not changed or get_world_size() == 1:
+        return
+    with no_grad():
+        row = flat([x.clone() for x in changed])
+        mean = sum_by_tree(row) / get_world_size() if by_tree else all_reduce(row, "mean")
+        for x, value in zip(changed, unflat(mean, [x.shape for x in changed]), strict=True):
+            x.copy_(value)
+
+
+def check_same_model(module: Module) -> None:
+    """Raises on all ranks where their models differ in names, shapes, dtypes or settings.
+
+    Raises:
+        StateError: with the first names in which they differ.
+    """
+    kinds = {
+        name: f"{x.dtype.name}{list(x.shape)}{' learned' if x.requires_grad else ''}"
+        for name, x in (*module.named_parameters(), *module.named_buffers())
+    }
+    agree(f"a model of the class {type(module).__name__}", kinds)
+    agree(f"a model of the class {type(module).__name__}", {"layers": repr(module).splitlines()})
+
+
+def broadcast_state(module: Module) -> None:
+    """Gives the parameters and buffers of a module what they hold on rank 0."""
+    if get_world_size() == 1:
+        return
+    every = dict.fromkeys((*module.parameters(), *module.buffers()))
+    kinds: dict[Any, list[Tensor]] = {}
+    for x in every:
+        kinds.setdefault(x.dtype, []).append(x)
+    with no_grad():
+        for tensors in kinds.values():
+            _broadcast(tensors)
+
+
+def _broadcast(tensors: Sequence[Tensor]) -> None:
+    own = [x.detach().to(int32) if x.dtype is bool_ else x.detach() for x in tensors]
+    own = [x.to(x.dtype.compute) for x in own]
+    row = broadcast(flat(own), 0)
+    for x, value in zip(tensors, unflat(row, [x.shape for x in tensors]), strict=True):
+        x.copy_(value.to(x.dtype))
+
+
+def exchange_of_all(parameters: Sequence[Tensor], what: str) -> Exchange:
+    """Returns the exchange of parameters that belong to one DistributedDataParallel.
+
+    Raises:
+        ArgumentError: they belong to none, or to several.
+    """
+    found = {id(exchange_of(x)): exchange_of(x) for x in parameters if x.requires_grad}
+    (exchange, *others) = found.values() or (None,)
+    if not isinstance(exchange, Exchange) or others:
+        raise ArgumentError(
+            f"{what}: the parameters are not those of one DistributedDataParallel; wrap the model "
+            "before the optimizer is made"
+        )
+    return exchange
