@@ -16,6 +16,7 @@ import numpy as np
 
 from smelt import dtypes, exact_math
 from smelt.block import Block
+from smelt.creation import arange
 from smelt.dtypes import DType, as_dtype, int64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.symbolic import is_symbolic
@@ -89,15 +90,18 @@ class Generator:
                 self.state.copy_(self.state + _moved(blocks))
         return drawn
 
-    def _bits_of_rows(self, extents: Shape, first: int, total: int) -> Tensor:
+    def _bits_of_rows(self, extents: Shape, first: Any, total: int) -> Tensor:
         """Returns rows of a draw of `total` elements, from element `first` on."""
         count, skipped = math.prod(extents), first % 4
         with self._lock:
             start = self.state + _moved(first // 4)
-            drawn = random_bits(start, shape=(skipped + count,))
+            if isinstance(first, Tensor):  # 0 to 3 elements before them belong to their block
+                drawn = random_bits(start, shape=(count + 3,))[skipped + arange(count)]
+            else:
+                drawn = random_bits(start, shape=(skipped + count,))[skipped:]
             with no_grad():
                 self.state.copy_(self.state + _moved(-(-total // 4)))
-        return drawn[skipped:].reshape(extents)
+        return drawn.reshape(extents)
 
     def words(self, shape: Shape) -> tuple[Tensor, Tensor]:
         """Returns two independent draws of 32 bits per element."""
@@ -120,9 +124,9 @@ class Generator:
         return f"Generator(state={self.state!r})"
 
 
-def _moved(blocks: int) -> Tensor:
+def _moved(blocks: Any) -> Tensor:
     """Returns what a draw of so many blocks adds to the state of a generator."""
-    if is_symbolic(blocks):
+    if is_symbolic(blocks) or isinstance(blocks, Tensor):
         return as_tensor(blocks, int64) * np.array([0, 1], np.int64)
     return as_tensor(np.array([0, blocks], np.int64))
 
@@ -143,10 +147,10 @@ class Rows:
     computed, and the generators of all parts stay alike. Other draws are the same for each part.
     """
 
-    def __init__(self, count: int, first: int, total: int) -> None:
+    def __init__(self, count: int, first: Any, total: int) -> None:
         self.count, self.first, self.total = count, first, total
 
-    def of(self, extents: Shape) -> tuple[int, int] | None:
+    def of(self, extents: Shape) -> tuple[Any, int] | None:
         """Returns the first element of a draw among that for all samples, and how many that has."""
         if not self.count or not extents or extents[0] % self.count:
             return None

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from smelt import guards
-from smelt.distributed.exchange import MEBIBYTE, Exchange, flat, sum_by_tree, unflat
+from smelt import guards, tree
+from smelt.distributed.exchange import MEBIBYTE, Exchange, flat, unflat
 from smelt.distributed.shards import Shards, samples_of
 from smelt.dtypes import bool_, int32
 from smelt.errors import ArgumentError
 from smelt.mpi.agreement import agree
 from smelt.nn.module import Module
 from smelt.nn.sync_batch_norm import SyncBatchNorm
-from smelt.ops.op import is_whole_number
 from smelt.random import Rows, drawing_rows
-from smelt.tensor import Tensor
+from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.checked import described
 from smelt.tensor.collectives import all_reduce, broadcast, get_rank, get_world_size
+from smelt.tensor.shaping import stack
 from smelt.tracing.engine import context, no_grad
 from smelt.tracing.hooks import exchange_of, set_exchange
 
@@ -45,8 +45,9 @@ class DistributedDataParallel(Module):
         bucket_cap_mb: mebibytes of gradients that are sent at once; the first bucket has one.
         deterministic: whether results shall not depend on the number of ranks, to the bit: the
             batch of all ranks is computed in `shards` pieces, and all is added up as one tree. Each
-            shard is a batch of its own for BatchNorm. It costs kernels for smaller batches, and
-            nothing is sent meanwhile.
+            shard is a batch of its own for BatchNorm. Gradients come from `backward` of this
+            object then, not from that of a loss. It costs kernels for smaller batches, memory for
+            a gradient a shard, and nothing is sent meanwhile.
         shards: of the batch of all ranks; a power of two. Ranks are no more, and a power of two.
 
     Raises:
@@ -77,8 +78,6 @@ class DistributedDataParallel(Module):
             raise ArgumentError(
                 f"DistributedDataParallel: bucket_cap_mb={bucket_cap_mb} must be above 0"
             )
-        if not is_whole_number(shards):
-            raise ArgumentError(f"DistributedDataParallel: shards={shards!r} is no whole number")
         learned = [x for x in module.parameters() if x.requires_grad]
         if not learned:
             raise ArgumentError(
@@ -92,9 +91,8 @@ class DistributedDataParallel(Module):
                 "DistributedDataParallel: deterministic=True computes shard by shard, and "
                 "SyncBatchNorm needs all at once; use BatchNorm, which normalizes each shard"
             )
-        shards_of = Shards(module, int(shards)) if deterministic else None
+        vars(self)["_shards"] = Shards(shards) if deterministic else None
         broadcast_state(module)
-        vars(self)["_shards"] = shards_of
         exchange = Exchange(learned, bucket_cap_mb * MEBIBYTE, deterministic)
         vars(self)["_exchange"] = exchange
         set_exchange(learned, exchange)
@@ -105,11 +103,48 @@ class DistributedDataParallel(Module):
         samples = samples_of((inputs, options))
         exchange: Exchange = vars(self)["_exchange"]
         exchange.samples = samples
-        if vars(self)["_shards"] is not None and self.training and context.grad_enabled:
-            with _averaged_buffers(self.module, by_tree=True):
-                return vars(self)["_shards"](inputs, options)
+        if exchange.is_by_shards:  # `backward` has seen to it
+            return self.module(*inputs, **options)
         with _averaged_buffers(self.module), drawing_rows(_rows(samples)):
             return self.module(*inputs, **options)
+
+    def backward(self, function: Callable[..., Tensor], *batch: Any) -> Tensor:
+        """Adds the gradient of a loss to `.grad` of the module's parameters: of its mean over the
+        samples of all ranks.
+
+        It is `function(*batch).backward()`, and the only way to do that with `deterministic=True`,
+        since it calls the function once for each shard.
+
+        Args:
+            function: takes a batch, or a part of it, calls this module, and returns the loss: a
+                mean over the samples.
+            batch: this rank's samples: trees of tensors, whose first axis is one of samples where
+                it is as long as that of the first tensor.
+
+        Returns:
+            The loss, the mean over the samples of all ranks: the same on all ranks.
+
+        Raises:
+            ShapeError: the samples cannot be cut into equal shards.
+        """
+        exchange, shards = vars(self)["_exchange"], vars(self)["_shards"]
+        given = tree.map(lambda x: as_tensor(x) if hasattr(x, "__array__") else x, batch)
+        if shards is None:
+            value = function(*given)
+            value.backward()
+            samples = samples_of(given)
+            return mean_over_samples(value.detach(), 1 if samples is None else samples)
+        parameters = [x for x in self.module.parameters() if x.requires_grad]
+        exchange.is_by_shards = True
+        try:
+            value, gradients = shards.gradients(
+                function, given, parameters, [*self.module.buffers()]
+            )
+        finally:
+            exchange.is_by_shards = False
+        for x, gradient in zip(parameters, gradients, strict=True):
+            x.grad = gradient if x.grad is None else x.grad + gradient
+        return value
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
@@ -140,8 +175,17 @@ def _rows(samples: Any) -> Rows | None:
     return Rows(samples, get_rank() * samples, get_world_size() * samples)
 
 
+def mean_over_samples(value: Tensor, samples: Any) -> Tensor:
+    """Returns the mean over the samples of all ranks of a mean over those of each."""
+    if get_world_size() == 1:
+        return value
+    pair = stack([value * samples, value.new_full((), 1) * samples])
+    sums = all_reduce(pair)
+    return sums[0] / sums[1]
+
+
 @contextmanager
-def _averaged_buffers(module: Module, by_tree: bool = False) -> Iterator[None]:
+def _averaged_buffers(module: Module) -> Iterator[None]:
     """Lets what the block leaves in buffers of floats be the mean of what it leaves on all ranks,
     where that is not the same anyway.
     """
@@ -159,8 +203,7 @@ def _averaged_buffers(module: Module, by_tree: bool = False) -> Iterator[None]:
         return
     with no_grad():
         row = flat([x.clone() for x in changed])
-        mean = sum_by_tree(row) / get_world_size() if by_tree else all_reduce(row, "mean")
-        for x, value in zip(changed, unflat(mean, [x.shape for x in changed]), strict=True):
+        for x, value in zip(changed, unflat(all_reduce(row, "mean"), [x.shape for x in changed]), strict=True):
             x.copy_(value)
 
 

@@ -97,12 +97,13 @@ class Exchange:
     Args:
         parameters: in the model's order; gradients are complete in about the reverse.
         bucket_bytes: how much is sent at once, at most, where it is more than one tensor.
-        by_tree: whether sums are added up in an order that does not depend on the ranks.
+        by_tree: whether gradients come shard by shard, and not through here.
 
     Attributes:
         samples: of the batch of this rank; gradients are weighted by it. None: by 1.
         is_on: whether gradients are exchanged at all.
         is_deferred: whether an optimizer does that which holds a part of the moments.
+        is_by_shards: whether a shard is computed just now.
     """
 
     def __init__(self, parameters: Iterable[Tensor], bucket_bytes: float, by_tree: bool) -> None:
@@ -110,9 +111,16 @@ class Exchange:
         self.bucket_bytes, self.by_tree = bucket_bytes, by_tree
         self.samples: Any = None
         self.is_on, self.is_deferred = True, False
+        self.is_by_shards = False
 
     def __call__(self, pairs: Pairs) -> list[Tensor]:
         """Returns the means over all ranks of some gradients."""
+        if self.by_tree:
+            raise ArgumentError(
+                "DistributedDataParallel: with deterministic=True write "
+                "model.backward(function, *batch) in the place of loss.backward(): the batch is "
+                "computed shard by shard"
+            )
         given = [gradient for _, gradient in pairs]
         if not self.is_on or self.is_deferred or get_world_size() == 1:
             return given
@@ -139,8 +147,6 @@ class Exchange:
             yield places, unflat(finished(), shapes)
 
     def _begun(self, tensors: list[Tensor]) -> Any:
-        if self.by_tree:
-            return lambda: sum_by_tree(flat(tensors)) / get_world_size()
         finished = begin_all_reduce(self.weighted(tensors))
         return lambda: _mean(finished())
 

@@ -1,13 +1,10 @@
 """Fixed shards: a batch is computed in pieces that do not depend on how many ranks there are.
 
-With S shards each of P ranks computes S / P of them, one after the other, with kernels of one
-shape. A parameter that shards share is split like a tree, each node of which is read by two:
-
-    w -> a -> a0, a1        so its gradient is added up in pairs, g = (g0 + g1) + (g2 + g3),
-      -> b -> b0, b1        and what a rank adds up is a subtree of the whole
-
-The rest of the tree is added up between the ranks (`sum_by_tree`). So the bits are the same for
-every number of ranks that is a power of two and divides S.
+With S shards each of P ranks computes S / P of them in a loop, whose body is one shard's forward
+and backward pass. So kernels, and the order of every sum in them, are those of a shard. The
+gradients of the shards are added up in pairs, (g0 + g1) + (g2 + g3), those of a rank first, since
+they are a subtree of the whole; then those of the ranks (`sum_by_tree`). So the bits are the same
+for every number of ranks that is a power of two and divides S.
 """
 
 from __future__ import annotations
@@ -15,17 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from smelt import tree
-from smelt.distributed.exchange import sum_of_pairs
+from smelt import autograd, tree
+from smelt.control import scan
+from smelt.creation import arange
+from smelt.distributed.exchange import flat, sum_by_tree, sum_of_pairs, unflat
+from smelt.dtypes import int64
 from smelt.errors import ArgumentError, ShapeError
-from smelt.nn.module import Module
-from smelt.nn.parameter import Parameter
-from smelt.nn.substitute import substituted_parameters
-from smelt.ops.barrier import optimization_barrier
+from smelt.ops.op import is_whole_number
 from smelt.random import Rows, default_generator, drawing_rows
 from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.collectives import get_rank, get_world_size
-from smelt.tensor.shaping import cat
 from smelt.tracing.engine import no_grad
 
 __all__ = ["Shards", "samples_of"]
@@ -40,110 +36,102 @@ def samples_of(inputs: Any) -> Any:
 
 
 class Shards:
-    """The shards of a module's batches.
+    """How batches are cut.
 
     Args:
-        module: computes one shard at a time.
-        count: of all ranks together.
+        count: the shards of all ranks together.
 
     Raises:
         ArgumentError: `count` or the number of ranks is no power of two, or there are more ranks.
     """
 
-    def __init__(self, module: Module, count: int) -> None:
+    def __init__(self, count: Any) -> None:
         size = get_world_size()
-        if count < 1 or count & (count - 1) or size & (size - 1) or size > count:
+        is_number = is_whole_number(count) and count >= 1
+        if not is_number or count & (count - 1) or size & (size - 1) or size > count:
             raise ArgumentError(
-                f"DistributedDataParallel: deterministic=True computes shards={count} by {size} "
+                f"DistributedDataParallel: deterministic=True computes shards={count!r} by {size} "
                 "ranks; both are powers of two, and no more ranks than shards"
             )
-        self.module, self.own = module, count // size
-        self.count, self.first = count, get_rank() * (count // size)
+        self.count, self.own = int(count), int(count) // size
+        self.first = get_rank() * self.own
 
-    def __call__(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Returns what the module makes of a batch, shard by shard."""
-        samples = samples_of((inputs, options))
+    def gradients(
+        self,
+        function: Callable[..., Tensor],
+        batch: Sequence[Any],
+        parameters: Sequence[Tensor],
+        buffers: Sequence[Tensor],
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Returns the mean of a function over all shards of all ranks, and its gradients.
+
+        Buffers of floats hold the mean of what the shards have left there, then; others, what one
+        has left.
+
+        Args:
+            function: of a batch, a number that is a mean over its samples.
+            batch: this rank's samples.
+            parameters: by which it is differentiated.
+            buffers: what else it may change.
+
+        Raises:
+            ShapeError: the samples cannot be cut into equal shards.
+        """
+        leaves, structure = tree.flatten(tuple(batch))
+        samples = samples_of(leaves)
         if samples is None or samples % self.own:
             raise ShapeError(
-                f"DistributedDataParallel: a batch of {samples} samples cannot be cut into "
-                f"{self.own} equal shards, which deterministic=True asks for"
+                f"DistributedDataParallel: {samples} samples on a rank cannot be cut into "
+                f"{self.own} equal shards, which deterministic=True asks for; give batches of a "
+                f"multiple of {self.count} samples on all ranks together"
             )
         width = samples // self.own
-        copies = _Copies(self.own)
-        buffers = _Buffers([*self.module.buffers(), default_generator().state])
-        outputs = []
-        for number in range(self.own):
-            part = tree.map(_slicer(samples, number * width, width), (inputs, options))
-            rows = Rows(width, (self.first + number) * width, self.count * width)
-            chosen = _taker(copies, number)
-            with substituted_parameters(self.module, chosen), drawing_rows(rows):
-                outputs.append(self.module(*part[0], **part[1]))
-            buffers.note()
-        buffers.settle()
-        return tree.map(lambda *parts: cat([as_tensor(part) for part in parts]), *outputs)
-
-
-def _taker(copies: _Copies, number: int) -> Callable[[Parameter], Tensor]:
-    return lambda parameter: copies.of(parameter, number)
-
-
-def _slicer(samples: Any, start: Any, width: Any) -> Callable[[Any], Any]:
-    def sliced(leaf: Any) -> Any:
-        is_batch = isinstance(leaf, Tensor) and leaf.ndim and leaf.shape[0] == samples
-        return leaf[start : start + width] if is_batch else leaf
-
-    return sliced
-
-
-class _Copies:
-    """What each shard reads in the place of a parameter: the leaves of a tree of its copies."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.leaves: dict[int, list[Tensor]] = {}
-
-    def of(self, parameter: Parameter, number: int) -> Tensor:
-        """Returns the copy that shard `number` reads."""
-        if id(parameter) not in self.leaves:
-            level: list[Tensor] = [parameter]
-            while len(level) < self.count:
-                level = [_alias(x) for x in level for _ in range(2)]
-            self.leaves[id(parameter)] = level
-        return self.leaves[id(parameter)][number]
-
-
-def _alias(x: Tensor) -> Tensor:
-    """Returns x as a tensor of its own, with a gradient of its own."""
-    return optimization_barrier(x, as_tensor(0))
-
-
-class _Buffers:
-    """The buffers of a module: each shard finds them as they were, and leaves its own.
-
-    Afterwards those of floats are the mean of what the shards left, of integers what one left, and
-    the generator has gone on as far as for one shard, whose draws are for the whole batch.
-    """
-
-    def __init__(self, buffers: Sequence[Tensor]) -> None:
-        self.buffers = buffers
+        cut = [isinstance(x, Tensor) and bool(x.ndim) and x.shape[0] == samples for x in leaves]
+        inputs = [x.reshape(self.own, width, *x.shape[1:]) for x, is_cut in zip(leaves, cut, strict=True) if is_cut]
+        states = [*buffers, default_generator().state]
         with no_grad():
-            self.before = [x.clone() for x in buffers]
-        self.versions = [x.version for x in buffers]
-        self.left: list[list[Tensor]] = [[] for _ in buffers]
+            before = [x.clone() for x in states]
 
-    def note(self) -> None:
-        """Notes what a shard left, and goes back."""
-        with no_grad():
-            for place, x in enumerate(self.buffers):
-                if x.version != self.versions[place]:
-                    self.left[place].append(x.clone())
-                    x.copy_(self.before[place])
-                    self.versions[place] = x.version
+        def shard(carry: None, given: Any) -> tuple[None, list[Tensor]]:
+            number, *parts = given
+            rest = iter(parts)
+            own = [next(rest) if is_cut else x for x, is_cut in zip(leaves, cut, strict=True)]
+            rows = Rows(width, (number + self.first) * width, self.count * width)
+            with drawing_rows(rows):
+                value = function(*tree.unflatten(structure, own))
+            found = autograd.grad(value, parameters, materialize_grads=True)
+            with no_grad():
+                left = [x.clone() for x in states]
+                for x, value_before in zip(states, before, strict=True):
+                    x.copy_(value_before)
+            return None, [value.detach(), *map(as_tensor, found), *left]
 
-    def settle(self) -> None:
-        """Gives each buffer what it holds after all shards of this rank."""
+        numbers = arange(self.own, dtype=int64)
+        _, stacked = scan(shard, None, [numbers, *inputs])
+        value, *found = stacked[: 1 + len(parameters)]
         with no_grad():
-            for x, left in zip(self.buffers, self.left, strict=True):
-                if left:
-                    mean = x.dtype.is_float
-                    x.copy_(sum_of_pairs(left) / len(left) if mean else left[0])
+            self._settle(states, stacked[1 + len(parameters) :])
+            means = self._means([value, *found])
+        return means[0], means[1:]
+
+    def _means(self, stacked: Sequence[Tensor]) -> list[Tensor]:
+        """Returns the means over all shards of all ranks of tensors (own shards, ...)."""
+        kinds: dict[Any, list[int]] = {}
+        for place, x in enumerate(stacked):
+            kinds.setdefault(x.dtype, []).append(place)
+        result: list[Tensor] = list(stacked)
+        for places in kinds.values():
+            sums = [sum_of_pairs([*stacked[place].unbind()]) for place in places]
+            row = sum_by_tree(flat(sums)) / self.count
+            for place, mean in zip(places, unflat(row, [x.shape for x in sums]), strict=True):
+                result[place] = mean
+        return result
+
+    def _settle(self, states: Sequence[Tensor], left: Sequence[Tensor]) -> None:
+        """Gives buffers what they hold after all shards; the generator has gone on as far as for
+        the whole batch, whose draws each shard has a part of.
+        """
+        floats = [place for place, x in enumerate(states) if x.dtype.is_float]
+        means = self._means([left[place] for place in floats])
+        for place, x in enumerate(states):
+            x.copy_(means[floats.index(place)] if place in floats else left[place][0])
