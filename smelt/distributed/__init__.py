@@ -1,4 +1,4 @@
-"""Training on several processes and machines: one program, started as many times as there are ranks.
+"""Training on several processes and machines: one program, once for each rank.
 
 Under `mpiexec -n 4 python program.py` each of four processes is a rank; `init_process_group` brings
 them together, by way of mpi4py and its MPI. Alone the same program is one rank, and mpi4py is not
@@ -25,9 +25,9 @@ from smelt.tensor.collectives import (
 )
 
 __all__ = [
-    "DistributedDataParallel", "all_gather", "all_reduce", "all_to_all", "barrier", "broadcast", "destroy_process_group",
-    "get_rank", "get_world_size", "init_process_group", "is_available", "is_initialized",
-    "reduce_scatter",
+    "DistributedDataParallel", "all_gather", "all_reduce", "all_to_all", "barrier", "broadcast",
+    "destroy_process_group", "get_rank", "get_world_size", "init_process_group", "is_available",
+    "is_initialized", "reduce_scatter",
 ]  # fmt: skip
 
 _install(__name__)

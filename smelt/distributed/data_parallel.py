@@ -1,4 +1,4 @@
-"""Data parallel training: each rank computes gradients by its own samples, and all take the mean."""
+"""Data parallel training: each rank computes gradients by its samples, and all take the mean."""
 
 from __future__ import annotations
 
@@ -203,7 +203,9 @@ def _averaged_buffers(module: Module) -> Iterator[None]:
         return
     with no_grad():
         row = flat([x.clone() for x in changed])
-        for x, value in zip(changed, unflat(all_reduce(row, "mean"), [x.shape for x in changed]), strict=True):
+        for x, value in zip(
+            changed, unflat(all_reduce(row, "mean"), [x.shape for x in changed]), strict=True
+        ):
             x.copy_(value)
 
 

@@ -87,7 +87,11 @@ class Shards:
             )
         width = samples // self.own
         cut = [isinstance(x, Tensor) and bool(x.ndim) and x.shape[0] == samples for x in leaves]
-        inputs = [x.reshape(self.own, width, *x.shape[1:]) for x, is_cut in zip(leaves, cut, strict=True) if is_cut]
+        inputs = [
+            x.reshape(self.own, width, *x.shape[1:])
+            for x, is_cut in zip(leaves, cut, strict=True)
+            if is_cut
+        ]
         states = [*buffers, default_generator().state]
         with no_grad():
             before = [x.clone() for x in states]

@@ -10,13 +10,13 @@ from smelt.mpi.group import OPERATIONS, current
 from smelt.ops import collective
 from smelt.ops.barrier import optimization_barrier
 from smelt.ops.op import is_whole_number
-from smelt.tensor.tensor import Tensor
 from smelt.tensor.apply import as_tensor
+from smelt.tensor.tensor import Tensor
 from smelt.tracing.engine import current_engine
 
 __all__ = [
-    "all_gather", "all_reduce", "all_to_all", "barrier", "begin_all_reduce", "broadcast", "get_rank",
-    "get_world_size", "reduce_scatter",
+    "all_gather", "all_reduce", "all_to_all", "barrier", "begin_all_reduce", "broadcast",
+    "get_rank", "get_world_size", "reduce_scatter",
 ]  # fmt: skip
 
 

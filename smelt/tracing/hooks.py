@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
 __all__ = [
-    "HookHandle", "add_hook", "exchange_of", "exchanged", "hooked", "hooks_of", "register", "retain",
-    "set_exchange",
+    "HookHandle", "add_hook", "exchange_of", "exchanged", "hooked", "hooks_of", "register",
+    "retain", "set_exchange",
 ]  # fmt: skip
 
 Hook = Callable[[Any], Any]

@@ -67,7 +67,8 @@ class Native:
     ) -> int:
         """Runs steps; arguments are addresses and counts as `codegen/step.py` says.
 
-        Returns 0, or what ended a step: `number + 1` of a check, or DISAGREE. The GIL is released meanwhile.
+        Returns 0, or what ended a step: `number + 1` of a check, or DISAGREE. The GIL is released
+        meanwhile.
         """
         if self.is_parallel:
             threads.ready()
