@@ -23,6 +23,7 @@ from smelt.train.loop import Loop
 from smelt.train.precision import precision_of
 from smelt.train.progress import is_progress
 from smelt.train.progress import progress as shown_progress
+from smelt.train.ranks import first_rank, heard_by_all, ranks_of
 from smelt.train.run import RunFolder, read_checkpoint
 from smelt.train.source import split_off, without_names
 from smelt.train.step import Loss, Optimizer, Scheduler, Update, goes_by_step
@@ -147,11 +148,14 @@ def fit(
     interval = scheduler_interval or ("step" if isinstance(scheduler, OneCycleLR) else "epoch")
     per_step = scheduler if goes_by_step(scheduler, interval) else None
     stored = precision_of(precision)
-    update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored)
+    ranks = ranks_of(model, {"batch_size": batch_size, "epochs": epochs, "steps": steps})
+    parts = model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored, ranks
+    update = Update(*parts)
     if isinstance(validation, float):
         data, validation = split_off(without_names(data, target), validation, "fit")
         target = None
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, target=target)
+    feed.share(ranks)
     if validation is not None and not callable(validation):
         validation = without_names(validation, target)
     measured = model if averaged is None else averaged
@@ -177,7 +181,9 @@ def fit(
         run = RunFolder(run, model, config, resume=resume is True)
     if run is not None:
         told.append(run)  # after the others: a checkpoint has what they have learned by now
-    if progress and not any(map(is_progress, told)):
+    if not first_rank():
+        told = [callback for callback in told if not is_progress(callback)]
+    elif progress and not any(map(is_progress, told)):
         told.append(shown_progress())
     by_epoch = None if per_step else scheduler
     better, figures = validated.higher_is_better, validated.figures
@@ -186,7 +192,7 @@ def fit(
         training.load_state_dict(read_checkpoint(_source(run, resume)))
     loop = Loop(training, epochs, steps, steps_per_epoch, validated.measure, run, beside)
     model.train()
-    with terminable():
+    with terminable(), heard_by_all(ranks):
         loop.train()
     return training.history
 

@@ -24,6 +24,7 @@ from smelt.nn.module import Module
 from smelt.train.folder_lock import HeldFile
 from smelt.train.history import Callback, Epoch, History, Progress
 from smelt.train.monitor import Mode, Monitor
+from smelt.train.ranks import first_rank, other_folder, own_folder
 from smelt.train.writer import MetricsWriter, json_text
 
 __all__ = [
@@ -71,7 +72,8 @@ class RunFolder(Callback):
         mode: Mode | None = None,
         save_every: float = SAVE_EVERY,
     ) -> None:
-        self.path = Path(os.fsdecode(path)) if resume else writable_folder(path)
+        path = own_folder(os.fsdecode(path), resume, FILES)
+        self.path = path if resume else writable_folder(path)
         if resume and not (self.path / CHECKPOINT).exists():
             raise FileError(f"{self.path}: holds no run to go on with (it has no {CHECKPOINT})")
         if not resume and any((self.path / name).exists() for name in FILES):
@@ -217,6 +219,8 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
     Raises:
         FileError: it cannot be made.
     """
+    if not first_rank():
+        return other_folder()
     number, folder = 1, writable_folder(parent)
     while True:
         path = folder / f"{name}-{number}"
