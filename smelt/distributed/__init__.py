@@ -5,6 +5,7 @@ them together, by way of mpi4py and its MPI. Alone the same program is one rank,
 needed.
 """
 
+from smelt.data import DistributedSampler
 from smelt.distributed.data_parallel import DistributedDataParallel
 from smelt.distributed.process_group import (
     destroy_process_group,
@@ -12,6 +13,7 @@ from smelt.distributed.process_group import (
     is_available,
     is_initialized,
 )
+from smelt.distributed.sharded_optimizer import ZeroRedundancyOptimizer
 from smelt.pytorch_names import install as _install
 from smelt.tensor.collectives import (
     all_gather,
@@ -25,9 +27,9 @@ from smelt.tensor.collectives import (
 )
 
 __all__ = [
-    "DistributedDataParallel", "all_gather", "all_reduce", "all_to_all", "barrier", "broadcast",
-    "destroy_process_group", "get_rank", "get_world_size", "init_process_group", "is_available",
-    "is_initialized", "reduce_scatter",
+    "DistributedDataParallel", "DistributedSampler", "ZeroRedundancyOptimizer", "all_gather",
+    "all_reduce", "all_to_all", "barrier", "broadcast", "destroy_process_group", "get_rank",
+    "get_world_size", "init_process_group", "is_available", "is_initialized", "reduce_scatter",
 ]  # fmt: skip
 
 _install(__name__)

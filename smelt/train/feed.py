@@ -273,8 +273,8 @@ class LoaderFeed(Feed):
         """Lets a loader read this rank's samples only, where they can be asked for by number."""
         loader = self.loader
         if isinstance(loader, DataLoader):
-            reads_all = ranks is None or isinstance(loader.sampler, DistributedSampler)
-            loader.part = None if reads_all or loader.batch_size is None else ranks.chosen
+            is_part = isinstance(loader.sampler, DistributedSampler) or loader.batch_size is None
+            loader.part = None if ranks is None or is_part else ranks.chosen
             loader.sizes.clear()
 
     def close(self) -> None:

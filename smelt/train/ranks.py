@@ -109,7 +109,10 @@ class Ranks:
         group = current()
         self.rank, self.size = group.rank, group.size
         self._is_given = isinstance(model, DistributedDataParallel)
-        self.parallel = model if self._is_given else DistributedDataParallel(model)
+        if isinstance(model, DistributedDataParallel):
+            self.parallel = model
+        else:
+            self.parallel = DistributedDataParallel(model)
         self._rows: tuple[int, int, int] | None = None
 
     def close(self) -> None:
