@@ -14,6 +14,7 @@ from typing import Any
 
 PROGRAMS = Path(__file__).with_name("programs")
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
+LONG = bool(os.environ.get("SMELT_LONG"))  # whether tests take all the time that they want
 PATIENCE = 240.0  # seconds after which a program counts as hung, on a machine that is busy
 
 
@@ -31,7 +32,7 @@ def started(count: int, program: str, *arguments: Any, folder: Path) -> subproce
     """Starts a program of the folder `programs` on so many ranks."""
     command = [str(MPIEXEC), "-n", str(count), sys.executable, str(PROGRAMS / f"{program}.py")]
     command += [str(folder), *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "SMELT_THREADS": "1"}
     return subprocess.Popen(
         command,
         env=environment,
