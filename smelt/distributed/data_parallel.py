@@ -220,7 +220,8 @@ def check_same_model(module: Module) -> None:
         for name, x in (*module.named_parameters(), *module.named_buffers())
     }
     agree(f"a model of the class {type(module).__name__}", kinds)
-    agree(f"a model of the class {type(module).__name__}", {"layers": repr(module).splitlines()})
+    layers = {f"line {n} of its layers": line for n, line in enumerate(repr(module).splitlines())}
+    agree(f"a model of the class {type(module).__name__}", layers)
 
 
 def broadcast_state(module: Module) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,20 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 2
 
 
-def agree(what: str, value: Any = None) -> None:
+def agree(what: str, value: Mapping[str, Any] | None = None) -> None:
     """Returns where all ranks call it with the same; raises on all of them where not.
 
     Args:
         what: what a rank is about to do, in words.
-        value: what else must be the same: of what JSON can say.
+        value: what else must be the same, by name: of what JSON can say.
 
     Raises:
         StateError: on every rank, with what each of them was about to do.
     """
     group = current()
     if isinstance(group, Group):
-        _meet(group, what if value is None else f"{what}\n{json.dumps(value, indent=1)}")
+        lines = [f"{name}: {json.dumps(one)}" for name, one in (value or {}).items()]
+        _meet(group, "\n".join([what, *lines]))
 
 
 def _meet(group: Group, text: str) -> None:
@@ -88,8 +90,8 @@ def _brief(text: str, texts: list[str]) -> str:
     """Returns the lines of a text in which it differs from the others, and the first."""
     first, *rest = text.splitlines()
     others = [set(other.splitlines()) for other in texts if other != text]
-    own = [line.strip() for line in rest if not all(line in other for other in others)]
-    shown = " ".join([first, *own])
+    own = [line for line in rest if not all(line in other for other in others)]
+    shown = "; ".join([first, *own])
     return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]} ..."
 
 

@@ -291,6 +291,7 @@ def _check_held(model: Module, optimizer: Any) -> None:
     if groups is None or not learned:
         return
     held = {id(own) for group in groups for own in group["params"]}
+    held |= {id(own) for own in getattr(optimizer, "parameters", ())}  # of parts of them
     if held.isdisjoint(map(id, learned.values())):
         first, more = list(learned)[:SHOWN], len(learned) - SHOWN
         names = ", ".join(first) + (f" and {more} more" if more > 0 else "")

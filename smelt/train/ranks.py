@@ -33,7 +33,16 @@ from smelt.tensor import Tensor
 from smelt.tracing.engine import current_engine
 from smelt.tracing.hooks import set_exchange
 
-__all__ = ["Ranks", "first_rank", "heard_by_all", "join", "other_folder", "own_folder", "ranks_of"]
+__all__ = [
+    "Ranks",
+    "as_first_rank",
+    "first_rank",
+    "heard_by_all",
+    "join",
+    "other_folder",
+    "own_folder",
+    "ranks_of",
+]
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 ENDS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
@@ -51,6 +60,14 @@ def join() -> int:
 def first_rank() -> bool:
     """Returns whether this process is the first rank, or alone."""
     return join() == 0
+
+
+def as_first_rank(decision: bool) -> bool:
+    """Returns what the first rank has decided, so that all do it, whose clocks differ."""
+    group = current()
+    if group.size == 1:
+        return decision
+    return bool(group.broadcast(np.array([decision], np.int32), 0)[0])
 
 
 def own_folder(path: Any, resume: bool, files: tuple[str, ...]) -> Path:

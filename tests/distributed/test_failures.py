@@ -16,14 +16,14 @@ SOON = 10.0  # seconds from the moment at which ranks differ
     [
         ("shape", ["all_reduce sum of float32[3]", "all_reduce sum of float32[4]"]),
         ("dtype", ["float32[3]", "float64[3]"]),
-        ("model", ['"weight": "float32[2, 3] learned"', '"weight": "float32[3, 3] learned"']),
+        ("model", ['weight: "float32[2, 3] learned"', 'weight: "float32[3, 3] learned"']),
         ("setting", ["p=0.0", "p=0.1"]),
         ("compiled shape", ["all_reduce of float32[3]", "all_reduce of float32[4]"]),
         ("collective", ["all_gather of float32[4, 3]", "all_reduce sum of float32[4, 3]"]),
         ("steps", ["barrier", "a step of step"]),
-        ("batch", ['"steps": 5', '"steps": 6']),
-        ("seed", ["(seed, position)", "0,", "1,"]),
-        ("version", ['"Smelt": "1.0"', '"Smelt": "1.1"']),
+        ("batch", ["steps: 5", "steps: 6"]),
+        ("seed", ["(seed, position): [0, 0]", "(seed, position): [1, 0]"]),
+        ("version", ['Smelt: "1.0"', 'Smelt: "1.1"']),
     ],
 )
 def test_ranks_that_differ_are_refused_on_all_with_both_sides(way, texts, tmp_path):
@@ -37,9 +37,10 @@ def test_ranks_that_differ_are_refused_on_all_with_both_sides(way, texts, tmp_pa
 
 
 def test_a_launcher_of_another_mpi_is_refused(tmp_path):
-    ranks = run(2, "failing", "size", folder=tmp_path, code=None).ranks
-    assert all("has started 3 processes" in rank["error"] for rank in ranks)
-    assert all("sees 2" in rank["error"] for rank in ranks)
+    (note,) = run(1, "failing", "size", folder=tmp_path, code=None).ranks
+    assert note["kind"] == "StateError"
+    assert "has started 3 processes" in note["error"]
+    assert "sees 1" in note["error"]
 
 
 def test_mpi4py_that_is_missing_is_said(tmp_path):
@@ -89,7 +90,7 @@ def test_a_rank_that_is_killed_ends_all(tmp_path):
     outcome = ended(process, tmp_path, began)
     assert outcome.code != 0
     assert outcome.seconds < SOON
-    assert "KILLED BY SIGNAL: 9" in outcome.output
+    assert "signal 9" in outcome.output
     with pytest.raises(ProcessLookupError):
         os.kill(other, 0)
 

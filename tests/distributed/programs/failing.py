@@ -19,6 +19,7 @@ from smelt import nn, optim, train
 from smelt.errors import SmeltError
 
 WAY = ARGUMENTS[0]
+COUNT = 1 if WAY in ("missing", "size") else 2  # files that are noted: those two are alone
 
 
 def step_of(model):
@@ -42,6 +43,9 @@ def refused(function, *arguments, **options):
         function(*arguments, **options)
     except SmeltError as error:
         note(error=str(error), kind=type(error).__name__, seconds=time.monotonic() - began)
+        end = time.monotonic() + 20
+        while len([*FOLDER.glob("rank-*.json")]) < COUNT and time.monotonic() < end:
+            time.sleep(0.05)
         os._exit(0)  # what must come next is an end
     raise AssertionError("there was no error")
 
@@ -63,8 +67,10 @@ if WAY == "version":
 
     place.__version__ = f"1.{os.environ['PMI_RANK']}"
     refused(dist.init_process_group)
-if WAY == "size":  # the launcher of another MPI
-    os.environ["PMI_SIZE"] = "3"
+if WAY == "size":  # the launcher of another MPI: this one's knows of no other process
+    for name in [name for name in os.environ if name.startswith(("PMI_", "MPI_", "HYDRA"))]:
+        del os.environ[name]
+    os.environ["OMPI_COMM_WORLD_SIZE"] = "3"
     refused(dist.init_process_group)
 if WAY == "missing":
     sys.modules["mpi4py"] = None
