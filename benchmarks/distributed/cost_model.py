@@ -100,10 +100,10 @@ def fitted(sums: dict[str, float]) -> tuple[float, float]:
 
 def sums_text(sums: dict[str, float], a: float, b: float, ranks: int) -> str:
     """Returns measured and modeled microseconds for some sizes."""
-    shown = list(sums.items())[::3]
+    shown = [(4 * int(size), seconds) for size, seconds in list(sums.items())[::3]]
     return ", ".join(
-        f"{4 * int(size):,} bytes {1e6 * seconds:.0f} ({1e6 * total(4 * int(size), ranks, a, b):.0f})"
-        for size, seconds in shown
+        f"{nbytes:,} bytes {1e6 * seconds:.0f} ({1e6 * total(nbytes, ranks, a, b):.0f})"
+        for nbytes, seconds in shown
     )
 
 

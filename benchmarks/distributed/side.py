@@ -8,6 +8,7 @@ the rest of the backward pass runs. Rank 0 prints the seconds of a step for each
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -81,8 +82,7 @@ class Attending(nn.Module):
 def perceptron() -> Any:
     """Returns three hidden layers."""
     sizes = (784, 1024, 1024, 1024)
-    pairs = zip(sizes, sizes[1:], strict=False)
-    hidden = [part for a, b in pairs for part in (nn.Linear(a, b), nn.ReLU())]
+    hidden = [part for a, b in itertools.pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*hidden, nn.Linear(1024, 10))
 
 
@@ -224,9 +224,7 @@ def main() -> None:
             if number:
                 seconds[mode].append((time.perf_counter() - begin) / STEPS)
             losses.append(last)
-    gradients = sum(
-        4 * int(np.prod(x.shape)) for model in models for x in model.parameters()
-    )
+    gradients = sum(4 * int(np.prod(x.shape)) for model in models for x in model.parameters())
     if distributed.get_rank() == 0:
         print(json.dumps({"seconds": seconds, "losses": losses, "bytes": gradients}), flush=True)
     if LIBRARY == "torch":

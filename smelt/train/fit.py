@@ -159,7 +159,7 @@ def fit(
     if validation is not None and not callable(validation):
         validation = without_names(validation, target)
     measured = model if averaged is None else averaged
-    validated = validation_of(measured, loss, validation, metrics)
+    validated = validation_of(measured, loss, validation, metrics, ranks is not None)
     beside = None
     if background_validation:
         check_beside(data, validation, scheduler)

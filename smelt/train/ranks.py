@@ -9,7 +9,9 @@ ask.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -60,6 +62,14 @@ def join() -> int:
 def first_rank() -> bool:
     """Returns whether this process is the first rank, or alone."""
     return join() == 0
+
+
+def let_first_rank_speak() -> None:
+    """Lets what this process prints be lost, unless it is the first rank: each would say the same;
+    errors are heard of all.
+    """
+    if not first_rank():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  until the process ends
 
 
 def as_first_rank(decision: bool) -> bool:
