@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["launched_size"]
+__all__ = ["launched_here", "launched_size"]
 
 # the number of processes, as MPICH's and Intel's hydra, Open MPI, MVAPICH and Cray's PALS say it
+HERE = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE")
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE")
 
 
@@ -20,3 +21,9 @@ def launched_size() -> int:
     if not found and "PMIX_RANK" in os.environ:
         found = [os.environ.get("SLURM_STEP_NUM_TASKS", "1")]
     return int(found[0]) if found and found[0].isdecimal() else 1
+
+
+def launched_here() -> int:
+    """Returns how many of the processes run on this machine, where the launcher says so; else 1."""
+    found = [os.environ[name] for name in HERE if os.environ.get(name, "").isdecimal()]
+    return max(1, int(found[0])) if found and launched_size() > 1 else 1
