@@ -10,6 +10,7 @@ __all__ = ["INSTEAD"]
 _BY_INDEX = "write x.at[index].set(values) or x.at[index].add(values)"
 _THREADS = "write smelt.settings(threads=n)"
 _TRACING = "write smelt.compile(function)"
+_PARALLEL = "write smelt.distributed.DistributedDataParallel"
 _ONE_PROCESS = "Smelt computes in one process, with threads; leave the wrapper out"
 INSTEAD: dict[str, dict[str, str]] = {
     "smelt": {
@@ -253,9 +254,9 @@ INSTEAD: dict[str, dict[str, str]] = {
         "grad": "smelt.grad and smelt.autograd.grad give gradients",
         "common_types": "annotate with smelt.Tensor",
         "factory_kwargs": "give dtype= to the layer",
-        "DataParallel": _ONE_PROCESS,
+        "DataParallel": _PARALLEL,
         "modules": "the layers are in smelt.nn itself",
-        "parallel": _ONE_PROCESS,
+        "parallel": _PARALLEL,
         "quantized": "Smelt has no quantized layers",
         "UninitializedParameter": "give the sizes: Smelt has no lazy layers",
         "LazyLinear": "write nn.Linear with its number of inputs",

@@ -143,12 +143,16 @@ class Rows:
 
     While it is the `rows` of the context, draws whose first axis is one of samples (its extent is
     `count`, or a multiple, such as samples times heads) are what a draw for the whole batch would
-    have there, and move the generator on as far. So a sample has the same dropout wherever it is
-    computed, and the generators of all parts stay alike. Other draws are the same for each part.
+    have there, and move the generator on as far. Other draws are the same for each part.
     """
 
     def __init__(self, count: int, first: Any, total: int) -> None:
         self.count, self.first, self.total = count, first, total
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none, so that what is computed meanwhile does not count."""
+        return not self.count
 
     def of(self, extents: Shape) -> tuple[Any, int] | None:
         """Returns the first element of a draw among that for all samples, and how many that has."""

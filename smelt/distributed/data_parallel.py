@@ -100,7 +100,7 @@ class DistributedDataParallel(Module):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Returns what the module makes of this rank's part of a batch."""
-        samples = samples_of((inputs, options))
+        samples = _counted((inputs, options))
         exchange: Exchange = vars(self)["_exchange"]
         exchange.samples = samples
         if exchange.is_by_shards:  # `backward` has seen to it
@@ -132,7 +132,7 @@ class DistributedDataParallel(Module):
         if shards is None:
             value = function(*given)
             value.backward()
-            samples = samples_of(given)
+            samples = _counted(given)
             return mean_over_samples(value.detach(), 1 if samples is None else samples)
         parameters = [x for x in self.module.parameters() if x.requires_grad]
         exchange.is_by_shards = True
@@ -164,6 +164,11 @@ class DistributedDataParallel(Module):
         """Returns what a compiled step takes for constant."""
         exchange: Exchange = vars(self)["_exchange"]
         return super().fingerprint(), exchange.is_on, exchange.is_deferred
+
+
+def _counted(inputs: Any) -> Any:
+    """Returns how many samples of a batch count: none where this rank has a copy of another's."""
+    return 0 if context.rows is not None and context.rows.is_empty else samples_of(inputs)
 
 
 def _rows(samples: Any) -> Rows | None:

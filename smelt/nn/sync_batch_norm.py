@@ -12,7 +12,7 @@ from smelt.tensor.collectives import all_reduce, get_world_size
 from smelt.tensor.elementary import rsqrt
 from smelt.tensor.reductions import wide
 from smelt.tensor.shaping import cat
-from smelt.tracing.engine import no_grad
+from smelt.tracing.engine import context, no_grad
 
 __all__ = ["SyncBatchNorm"]
 
@@ -45,10 +45,12 @@ class SyncBatchNorm(_BatchNorm):
         values = wide(x)
         axes = (0, *range(2, x.ndim))
         own = x.size // self.num_features
-        sums = all_reduce(cat([values.sum(axes), values.new_full((1,), own)]))
+        counts = context.rows is None or not context.rows.is_empty
+        one = values.new_full((1,), own)
+        sums = all_reduce(cat([values.sum(axes), one]) * counts)
         count, mean = sums[-1:], sums[:-1] / sums[-1:]
         centered = values - self._by_channel(mean, x)
-        variance = all_reduce((centered * centered).sum(axes)) / count
+        variance = all_reduce((centered * centered).sum(axes) * counts) / count
         if self.training and self.running_mean is not None:
             self._move(x, mean, variance, count)
         scale = rsqrt(variance + self.eps)

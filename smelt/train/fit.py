@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from smelt.data import DataLoader
 from smelt.data.dataset import require_same_classes
+from smelt.distributed.sharded_optimizer import ZeroRedundancyOptimizer
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
@@ -149,6 +150,7 @@ def fit(
     per_step = scheduler if goes_by_step(scheduler, interval) else None
     stored = precision_of(precision)
     ranks = ranks_of(model, {"batch_size": batch_size, "epochs": epochs, "steps": steps})
+    _check_sharded(optimizer, max_grad_norm, accumulate)
     parts = model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored, ranks
     update = Update(*parts)
     if isinstance(validation, float):
@@ -299,6 +301,15 @@ def _check_held(model: Module, optimizer: Any) -> None:
             f"fit: the optimizer holds none of the model's parameters ({names}), so that none "
             "would be trained; make it of this model's: "
             f"optim.{type(optimizer).__name__}(model.parameters())"
+        )
+
+
+def _check_sharded(optimizer: Any, max_grad_norm: float | None, accumulate: int) -> None:
+    """Raises for what would look at the gradients of one rank as if they were those of all."""
+    if isinstance(optimizer, ZeroRedundancyOptimizer) and (max_grad_norm or accumulate > 1):
+        raise ArgumentError(
+            "fit: max_grad_norm and accumulate read gradients before a ZeroRedundancyOptimizer has "
+            "taken their mean over all ranks; leave them out, or take the optimizer itself"
         )
 
 

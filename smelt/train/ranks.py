@@ -30,9 +30,10 @@ from smelt.mpi.agreement import agree
 from smelt.mpi.group import current
 from smelt.mpi.launch import launched_size
 from smelt.nn.module import Module
-from smelt.random import Rows, drawing_rows
+from smelt.random import Rows, default_generator, drawing_rows
 from smelt.tensor import Tensor
-from smelt.tracing.engine import current_engine
+from smelt.tensor.collectives import broadcast
+from smelt.tracing.engine import current_engine, no_grad
 from smelt.tracing.hooks import set_exchange
 
 __all__ = [
@@ -192,7 +193,13 @@ class Ranks:
         current_engine().note_module(self)
         assert self._rows is not None
         with drawing_rows(Rows(*self._rows)):
-            return self.parallel.backward(lambda *parts: function(parts), *batch)
+            value = self.parallel.backward(lambda *parts: function(parts), *batch)
+        if self._rows[2] % self.size:
+            # a rank with another number of samples may have taken a draw for one of samples, or not
+            state = default_generator().state
+            with no_grad():
+                state.copy_(broadcast(state, 0))
+        return value
 
     # --- meetings ---------------------------------------------------------------------------------
 

@@ -40,6 +40,14 @@ def test_ranks_fit_as_one_process_does_also_where_they_do_not_divide(kind, sampl
             assert 3 * samples <= sum(read) <= 3 * samples + 3 * len(read)
 
 
+def test_a_rank_without_samples_of_a_batch_counts_nothing(tmp_path):
+    alone, three = (
+        run(count, "fitting", "arrays", 98, 2, "-", folder=tmp_path / str(count)).ranks
+        for count in (1, 3)
+    )  # of 16 samples a batch; the last one has 2
+    close(three[0], alone[0])
+
+
 @pytest.mark.parametrize("kind", ["arrays", "sharded", "deterministic"])
 def test_a_run_of_four_ranks_goes_on_with_two_and_with_one(kind, tmp_path):
     samples = 96 if kind == "deterministic" else 90
