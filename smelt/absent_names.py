@@ -10,6 +10,7 @@ __all__ = ["INSTEAD"]
 _BY_INDEX = "write x.at[index].set(values) or x.at[index].add(values)"
 _THREADS = "write smelt.settings(threads=n)"
 _TRACING = "write smelt.compile(function)"
+_PARALLEL = "write smelt.distributed.DistributedDataParallel"
 _ONE_PROCESS = "Smelt computes in one process, with threads; leave the wrapper out"
 INSTEAD: dict[str, dict[str, str]] = {
     "smelt": {
@@ -187,7 +188,6 @@ INSTEAD: dict[str, dict[str, str]] = {
         "complex": NO_COMPLEX,
         "complex64": NO_COMPLEX,
         "complex128": NO_COMPLEX,
-        "distributed": "Smelt computes on one machine",
         "distributions": "smelt.random has normal, uniform, bernoulli, exponential, poisson, "
         "multinomial; write log-probabilities with smelt's functions",
         "fft": "Smelt has no Fourier transform",
@@ -254,10 +254,9 @@ INSTEAD: dict[str, dict[str, str]] = {
         "grad": "smelt.grad and smelt.autograd.grad give gradients",
         "common_types": "annotate with smelt.Tensor",
         "factory_kwargs": "give dtype= to the layer",
-        "DataParallel": _ONE_PROCESS,
-        "SyncBatchNorm": "write nn.BatchNorm2d: there is one process",
+        "DataParallel": _PARALLEL,
         "modules": "the layers are in smelt.nn itself",
-        "parallel": _ONE_PROCESS,
+        "parallel": _PARALLEL,
         "quantized": "Smelt has no quantized layers",
         "UninitializedParameter": "give the sizes: Smelt has no lazy layers",
         "LazyLinear": "write nn.Linear with its number of inputs",
@@ -347,7 +346,7 @@ INSTEAD: dict[str, dict[str, str]] = {
         "dataloader": "the names are in smelt.utils.data itself",
         "dataset": "the names are in smelt.utils.data itself",
         "sampler": "the names are in smelt.utils.data itself",
-        "distributed": "Smelt computes in one process",
+        "distributed": "the names are in smelt.utils.data itself",
         "get_worker_info": "leave it out: one worker reads an IterableDataset, so there is nothing "
         "to divide",
     },

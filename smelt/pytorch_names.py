@@ -24,6 +24,7 @@ _LAZY = {
         "backends": "smelt.backends",
         "bool": "smelt.dtypes:bool_",
         "cuda": "smelt.cuda",
+        "distributed": "smelt.distributed",
         "dtype": "smelt.dtypes:DType",
         "export": "smelt.export",
         "float": "smelt.dtypes:float32",

@@ -16,6 +16,7 @@ import numpy as np
 
 from smelt import dtypes, exact_math
 from smelt.block import Block
+from smelt.creation import arange
 from smelt.dtypes import DType, as_dtype, int64
 from smelt.errors import ArgumentError, ShapeError
 from smelt.ir.symbolic import is_symbolic
@@ -79,12 +80,28 @@ class Generator:
             ShapeError: an extent is negative.
         """
         extents = _checked(extents_of(shape))
+        rows = None if context.rows is None else context.rows.of(extents)
+        if rows is not None:
+            return self._bits_of_rows(extents, *rows)
         blocks = -(-math.prod(extents) // 4)
         with self._lock:
             drawn = random_bits(self.state, shape=extents)
             with no_grad():
                 self.state.copy_(self.state + _moved(blocks))
         return drawn
+
+    def _bits_of_rows(self, extents: Shape, first: Any, total: int) -> Tensor:
+        """Returns rows of a draw of `total` elements, from element `first` on."""
+        count, skipped = math.prod(extents), first % 4
+        with self._lock:
+            start = self.state + _moved(first // 4)
+            if isinstance(first, Tensor):  # 0 to 3 elements before them belong to their block
+                drawn = random_bits(start, shape=(count + 3,))[skipped + arange(count)]
+            else:
+                drawn = random_bits(start, shape=(skipped + count,))[skipped:]
+            with no_grad():
+                self.state.copy_(self.state + _moved(-(-total // 4)))
+        return drawn.reshape(extents)
 
     def words(self, shape: Shape) -> tuple[Tensor, Tensor]:
         """Returns two independent draws of 32 bits per element."""
@@ -107,9 +124,9 @@ class Generator:
         return f"Generator(state={self.state!r})"
 
 
-def _moved(blocks: int) -> Tensor:
+def _moved(blocks: Any) -> Tensor:
     """Returns what a draw of so many blocks adds to the state of a generator."""
-    if is_symbolic(blocks):
+    if is_symbolic(blocks) or isinstance(blocks, Tensor):
         return as_tensor(blocks, int64) * np.array([0, 1], np.int64)
     return as_tensor(np.array([0, blocks], np.int64))
 
@@ -119,6 +136,35 @@ def _restored(state: Tensor) -> Generator:
     generator = Generator()
     generator.set_state(state)
     return generator
+
+
+class Rows:
+    """Which samples of a larger batch are at hand: `count` of `total`, from `first` on.
+
+    While it is the `rows` of the context, draws whose first axis is one of samples (its extent is
+    `count`, or a multiple, such as samples times heads) are what a draw for the whole batch would
+    have there, and move the generator on as far. Other draws are the same for each part.
+    """
+
+    def __init__(self, count: int, first: Any, total: int) -> None:
+        self.count, self.first, self.total = count, first, total
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none, so that what is computed meanwhile does not count."""
+        return not self.count
+
+    def of(self, extents: Shape) -> tuple[Any, int] | None:
+        """Returns the first element of a draw among that for all samples, and how many that has."""
+        if not self.count or not extents or extents[0] % self.count:
+            return None
+        a_sample = math.prod(extents) // self.count
+        return self.first * a_sample, self.total * a_sample
+
+
+def drawing_rows(rows: Rows | None) -> Block:
+    """Within the block draws of this thread are for these samples of a batch; None: for all."""
+    return Block(context, rows=rows)
 
 
 # made on import: one that is made while a step is traced would be a part of that step

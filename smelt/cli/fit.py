@@ -25,6 +25,7 @@ from smelt.tabular import TabularClassifier, TabularRegressor
 from smelt.tabular.columns import column_kinds
 from smelt.tabular.examination import examined, kind_of_task, split_rows, verdicts
 from smelt.train import Callback, new_folder, progress, save_predictions
+from smelt.train.ranks import let_first_rank_speak, own_folder
 from smelt.train.writer import json_text
 
 __all__ = ["fit"]
@@ -80,6 +81,7 @@ def fit(
         skip_rows: lines above the header of the CSV file
         nulls: what else stands for no value in the CSV file, such as "?"
     """
+    let_first_rank_speak()
     written = written_as(
         separator=separator,
         decimal=decimal,
@@ -93,7 +95,8 @@ def fit(
     with naming(table):
         rows, chosen = _checked(rows, target, exclude or [], task)
         train, test = (rows.rows(part) for part in split_rows(rows[_named(target)], seed))
-    folder = new_folder("runs", table.stem) if out is None else _free(out)
+    folder = new_folder("runs", table.stem) if out is None else out
+    folder = _free(own_folder(folder, resume=False, files=()))
     words = f"{len(rows):,} rows, {len(rows.names) - 1} columns to learn {target!r} from"
     print(f"{table}: {words}, by {chosen}; seed {seed}, run folder {folder}", flush=True)
     kind = TabularClassifier if chosen == "classification" else TabularRegressor

@@ -18,6 +18,8 @@ from smelt.recipes import RECIPES, Result
 from smelt.settings import settings
 from smelt.starting import INTERRUPTED
 from smelt.train import new_folder, progress, read_config
+from smelt.train.ranks import let_first_rank_speak, own_folder
+from smelt.train.run import FILES
 
 __all__ = ["train"]
 
@@ -42,6 +44,8 @@ def resume(*, resume: Path | None = None, data: Path | None = None, threads: Thr
     """
     if resume is None:
         raise ArgumentError(f"train: say what to train ({', '.join(RECIPES)}), or --resume RUN")
+    let_first_rank_speak()
+    resume = own_folder(resume, resume=True, files=FILES)
     config = read_config(resume)
     recipe = config.pop("recipe", None)
     if recipe not in RECIPES or config.keys() != _settings(RECIPES[recipe]).keys() - {PLACE}:
@@ -55,7 +59,9 @@ def resume(*, resume: Path | None = None, data: Path | None = None, threads: Thr
 
 def start(recipe: str, out: Path | None = None, threads: Threads = None, **chosen: Any) -> int:
     """Trains a recipe in a new folder."""
+    let_first_rank_speak()
     folder = new_folder("runs", recipe) if out is None else out
+    folder = own_folder(folder, resume=False, files=())
     return _train(recipe, folder, threads, chosen, goes_on=False)
 
 

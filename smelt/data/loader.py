@@ -118,6 +118,8 @@ class DataLoader:
         self.epoch = 0
         self._place: Place | None = None  # in the epoch that runs, or was left
         self._resumed: Place | None = None  # from which the next pass goes on
+        self.part: Callable[[np.ndarray], np.ndarray] | None = None  # of a batch: what is read
+        self.sizes: dict[int, int] = {}  # of whole batches of which parts are read, by number
         self._require_consistent(generator, seed)
 
     def __len__(self) -> int:
@@ -265,8 +267,13 @@ class DataLoader:
         def chosen(number: int) -> np.ndarray:
             batch = first + number
             if place.ends is None:
-                return order[batch * size : (batch + 1) * size]
-            return order[place.ends[batch - 1] if batch else 0 : place.ends[batch]]
+                whole = order[batch * size : (batch + 1) * size]
+            else:
+                whole = order[place.ends[batch - 1] if batch else 0 : place.ends[batch]]
+            if self.part is None:
+                return whole
+            self.sizes[batch] = len(whole)
+            return self.part(whole)
 
         if self.num_workers == 0:
             return (reader.make(chosen(number)) for number in range(count - first))

@@ -14,6 +14,7 @@ from smelt.errors import ArgumentError, ArgumentTypeError, ShapeError
 from smelt.random import Generator, multinomial, randint, randperm
 from smelt.tensor import as_tensor
 from smelt.tensor.checked import checked_methods
+from smelt.tensor.collectives import get_rank, get_world_size
 
 __all__ = [
     "BatchSampler", "DistributedSampler", "LengthBatchSampler", "RandomSampler", "Sampler",
@@ -144,8 +145,8 @@ class DistributedSampler(Sampler):
 
     Args:
         dataset: the dataset, the same in all processes.
-        num_replicas: how many processes there are.
-        rank: which of them this is, from 0 on.
+        num_replicas: how many processes there are; all ranks of the process group when None.
+        rank: which of them this is, from 0 on; that of this process when None.
         shuffle: whether each epoch has an order of its own, at random.
         seed: of the order, the same in all processes.
         drop_last: whether to leave samples out so that all parts are equally long; else the first
@@ -162,12 +163,14 @@ class DistributedSampler(Sampler):
     def __init__(
         self,
         dataset: Any,
-        num_replicas: int,
-        rank: int,
+        num_replicas: int | None = None,
+        rank: int | None = None,
         shuffle: bool = True,
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
+        num_replicas = get_world_size() if num_replicas is None else num_replicas
+        rank = get_rank() if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ArgumentError(
                 f"DistributedSampler: rank={rank} is none of 0 to {num_replicas - 1}"

@@ -15,9 +15,10 @@ import numpy as np
 from smelt.errors import CompileError
 from smelt.ir import arithmetic
 from smelt.ir import loops as ir
-from smelt.ir.program import Branch, Call, Check, Program, Region, Repeat, Slot
+from smelt.ir.program import Branch, Call, Check, Collective, Program, Region, Repeat, Slot
 from smelt.ir.show import node_text
 from smelt.ir.visit import Visitor
+from smelt.mpi.group import current
 
 Value = arithmetic.Value
 _UNWRITTEN = 0xFF  # the byte that memory holds before anything is written: nan, or -1
@@ -70,12 +71,33 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
                 run_kernel(kernel, [_part(places[slot], at, b) for b, (slot, at) in pairs])
             case Check(slot=slot, number=number) if places[slot].any():
                 return number + 1
+            case Collective():
+                places[part.target][...] = _collective(part, places[part.source])
             case Repeat(region=region):
                 for iteration in _iterations(part, places):
                     _run_region(region, places, iteration)
             case Branch(flag=flag, yes=yes, no=no):
                 _run_region(yes if places[flag].any() else no, places, 0)
     return 0
+
+
+def _collective(part: Collective, array: np.ndarray) -> np.ndarray | int:
+    """Returns what a collective gives; one that is begun is there at once."""
+    group = current()
+    match part.function:
+        case "MPI_Allreduce" | "MPI_Iallreduce":
+            return group.all_reduce(array, part.op)
+        case "MPI_Allgather":
+            return group.all_gather(array)
+        case "MPI_Reduce_scatter_block":
+            return group.reduce_scatter(array, part.op)
+        case "MPI_Alltoall":
+            return group.all_to_all(array)
+        case "MPI_Bcast":
+            return group.broadcast(array, part.root)
+        case "MPI_Barrier":
+            group.barrier()
+    return 0  # of a barrier, and of what is waited for
 
 
 def _part(array: np.ndarray, offset: int, buffer: ir.Buffer) -> np.ndarray:

@@ -22,6 +22,7 @@ class Pattern(Enum):
     STANDALONE = auto()  # in a loop nest of the operation's own: running sums, scatters, sorts
     REGION = auto()  # by running graphs, the attribute `bodies`: a loop or a branch
     RESULT = auto()  # one result of a region, the attribute `number`
+    COLLECTIVE = auto()  # by a function of MPI, from the operands of all ranks
 
 
 class Operation:
@@ -35,6 +36,7 @@ class Operation:
     writes_before_reading: ClassVar[bool] = False  # whether it fills the result, then reads
     runs_one_body: ClassVar[bool] = False  # of a region: the one that the first operand says
     needs_workspace: ClassVar[bool] = False  # whether it needs memory of the result's size besides
+    is_ordered: ClassVar[bool] = False  # whether all ranks must come to it in one order
 
     @property
     def is_inlinable(self) -> bool:

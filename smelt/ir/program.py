@@ -97,7 +97,38 @@ class Branch:
     no: Region
 
 
-Part = Call | Check | Repeat | Branch
+@dataclass(frozen=True, slots=True, eq=False)
+class Collective:
+    """A function of MPI on slots of memory, which all ranks call.
+
+    `function` names it; `source` is sent and `target` received, `count` elements of one of them (of
+    the smaller, where their sizes differ). `op` is the name of a reduction, `root` the rank that a
+    broadcast comes from. What is begun and waited for has a `request`, its number in the program.
+    """
+
+    function: str
+    source: Slot
+    target: Slot
+    count: int
+    op: str = "sum"
+    root: int = 0
+    request: int = 0
+
+    @property
+    def text(self) -> str:
+        """What all ranks must agree on."""
+        what = f"{self.op}, {self.root}" if self.root else self.op
+        return f"{self.function}({self.count} of {self.source.dtype.name}, {what})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Progress:
+    """Lets MPI go on with what was begun under a request, if it wants to."""
+
+    request: int
+
+
+Part = Call | Check | Repeat | Branch | Collective | Progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +149,11 @@ class Program:
     def kernels(self) -> tuple[Kernel, ...]:
         """Each different kernel once, in order of first use, also those of regions."""
         return tuple(dict.fromkeys(call.kernel for call in calls(self)))
+
+
+def collectives(program: Program) -> list[Collective]:
+    """Returns the collectives of a program in order; loops and branches have none."""
+    return [part for part in program.body if isinstance(part, Collective)]
 
 
 def calls(program: Program) -> Iterator[Call]:

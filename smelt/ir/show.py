@@ -18,7 +18,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from smelt.ir import loops as ir
-from smelt.ir.program import Branch, Call, Check, Program, Region, Repeat, Slot
+from smelt.ir.program import (
+    Branch,
+    Call,
+    Check,
+    Collective,
+    Program,
+    Progress,
+    Region,
+    Repeat,
+    Slot,
+)
 from smelt.ir.visit import METHODS, Visitor
 
 INFIX = {
@@ -95,6 +105,10 @@ def _body_lines(
                 yield f"    {kernels[kernel]}({', '.join(places)})"
             case Check(slot=slot, number=number):
                 yield f"    check {number}: stop unless {names[slot]} == 0"
+            case Collective(source=source, target=target):
+                yield f"    {names[target]} = {part.text} of {names[source]} #{part.request}"
+            case Progress(request=request):
+                yield f"    progress of #{request}"
             case Repeat(region=region, trip_count=trip_count, flag=flag):
                 counted = f"for iteration in range({trip_count})"
                 yield f"    {counted if flag is None else f'while {names[flag]}'}:"

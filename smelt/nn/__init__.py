@@ -111,6 +111,7 @@ from smelt.nn.rearranging import (
 from smelt.nn.recurrent import GRU, LSTM, RNN
 from smelt.nn.residual import BasicBlock, HeunBlock, Residual
 from smelt.nn.sequence import EncoderDecoder, ManyToMany, ManyToOne, OneToMany
+from smelt.nn.sync_batch_norm import SyncBatchNorm
 from smelt.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -234,6 +235,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

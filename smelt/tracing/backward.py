@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from smelt.errors import GradientError, ShapeError
 from smelt.tracing.apply import as_tensor, repeated
 from smelt.tracing.engine import current_engine, enable_grad, no_grad
-from smelt.tracing.hooks import hooked
+from smelt.tracing.hooks import exchanged, hooked
 from smelt.tracing.walk import reverse_walk, tape_of
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ def backward(loss: Tensor, gradient: Tensor | None = None, create_graph: bool = 
     with enable_grad() if create_graph else no_grad():
         order = tape_of((loss,))
         gradients = reverse_walk((loss,), (seed(loss, gradient),), order=order)
+        found = []
         for leaf in order:
             total = gradients.get(id(leaf)) if leaf.tape_entry is None else None
             if total is not None:
-                total = hooked(leaf, total)
-                leaf.grad = total if leaf.grad is None else leaf.grad + total
+                found.append((leaf, hooked(leaf, total)))
+        for leaf, total in exchanged(found):
+            leaf.grad = total if leaf.grad is None else leaf.grad + total
 
 
 def seed(output: Tensor, gradient: Tensor | None, what: str = "backward") -> Tensor:

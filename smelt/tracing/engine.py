@@ -227,6 +227,7 @@ class _Context(threading.local):
     began: Began | None = None  # where `engine` became the current one, unless it is EAGER
     grad_enabled: bool = True
     generator: Any = None  # the default one of this thread, where it has one of its own
+    rows: Any = None  # a `random.Rows`, where samples are a part of a larger batch
     ends: int = 0  # how often a dependence may have ended by itself: in a derivative, an empty loop
 
 

@@ -2,12 +2,15 @@
 
 They are kept beside the tensors, since few have any. The walk calls those of the tensors that it
 passes; whoever asked for the gradients calls those of the ends (`backward`, `autograd.grad`).
+
+An exchange is a hook on several ends together: `backward` gives it all their gradients when it has
+found them, after the hooks of each.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smelt.errors import ArgumentTypeError, ShapeError
@@ -15,9 +18,14 @@ from smelt.errors import ArgumentTypeError, ShapeError
 if TYPE_CHECKING:
     from smelt.tensor import Tensor
 
-__all__ = ["HookHandle", "add_hook", "hooked", "hooks_of", "register", "retain"]
+__all__ = [
+    "HookHandle", "add_hook", "exchange_of", "exchanged", "hooked", "hooks_of", "register",
+    "retain", "set_exchange",
+]  # fmt: skip
 
 Hook = Callable[[Any], Any]
+Pairs = Sequence[tuple[Any, Any]]  # tensors and their gradients
+Exchange = Callable[[Pairs], Sequence[Any]]  # returns other gradients, in the same order
 
 
 class HookHandle:
@@ -56,6 +64,7 @@ class _Hooks:
         self.reference = weakref.ref(tensor, lambda _: _of_tensor.pop(key, None))
         self.functions: dict[int, Hook] = {}
         self.retains = False  # whether the gradient is kept in `.grad`
+        self.exchange: Exchange | None = None
 
 
 _of_tensor: dict[int, _Hooks] = {}
@@ -111,7 +120,9 @@ def retain(tensor: Tensor) -> None:
 def hooks_of(tensor: Tensor) -> Hashable:
     """Returns the hooks of a tensor, by which a compiled step knows that they are the same."""
     found = _found(tensor)
-    return () if found is None else (*map(id, found.functions.values()), found.retains)
+    if found is None:
+        return ()
+    return (*map(id, found.functions.values()), found.retains, id(found.exchange))
 
 
 def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
@@ -136,3 +147,34 @@ def hooked(tensor: Tensor, gradient: Tensor) -> Tensor:
     if found.retains and tensor.tape_entry is not None:
         tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
     return gradient
+
+
+def set_exchange(tensors: Iterable[Tensor], exchange: Exchange | None) -> None:
+    """Lets `backward` hand the gradients of these tensors to a function, all together; None lets it
+    keep them as they are.
+    """
+    for tensor in tensors:
+        _entry(tensor).exchange = exchange
+
+
+def exchange_of(tensor: Tensor) -> Exchange | None:
+    """Returns what gets the gradient of a tensor together with those of others."""
+    found = _found(tensor) if _of_tensor else None
+    return None if found is None else found.exchange
+
+
+def exchanged(pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    """Returns tensors with the gradients that the exchanges leave them."""
+    if not _of_tensor:
+        return pairs
+    together: dict[int, tuple[Exchange, list[int]]] = {}
+    for place, (tensor, _) in enumerate(pairs):
+        exchange = exchange_of(tensor)
+        if exchange is not None:
+            together.setdefault(id(exchange), (exchange, []))[1].append(place)
+    result = list(pairs)
+    for exchange, places in together.values():
+        gradients = exchange([pairs[place] for place in places])
+        for place, gradient in zip(places, gradients, strict=True):
+            result[place] = pairs[place][0], gradient
+    return result

@@ -22,6 +22,7 @@ from smelt.tensor.shaping import cat
 from smelt.tracing.engine import no_grad
 from smelt.train import held_out
 from smelt.train.batch import call, listed, parts, split
+from smelt.train.measured import measured_by_all
 from smelt.train.metrics import (
     ClassificationMetric,
     Figure,
@@ -108,6 +109,7 @@ def evaluator(
     *,
     loss: Function | None = None,
     batch_size: int = held_out.BATCH,
+    ranks: bool = False,
 ) -> Callable[[], dict[str, Any]]:
     """Returns a function that tells how good the model is at the moment; it is compiled once.
 
@@ -117,6 +119,8 @@ def evaluator(
         metrics: as in `evaluate`.
         loss: as in `evaluate`.
         batch_size: as in `evaluate`.
+        ranks: whether all ranks of a distributed program measure parts of the batches, so that all
+            of them call the function; each gets the figures of all data, to the bit.
 
     Returns:
         A function without arguments; it returns what `evaluate` does.
@@ -140,8 +144,9 @@ def evaluator(
     def validate() -> dict[str, Any]:
         totals = {name: Total(metric) for name, metric in named.items()}
         with evaluating(model):
-            for batch in batches:
-                for total, measured in zip(totals.values(), measure(listed(batch)), strict=True):
+            one = lambda batch: measure(listed(batch))  # noqa: E731
+            for every in measured_by_all(batches, one) if ranks else map(one, batches):
+                for total, measured in zip(totals.values(), every, strict=True):
                     total.add(measured)
         return _flat({name: total.figure() for name, total in totals.items()})
 

@@ -14,12 +14,13 @@ import numpy as np
 from smelt import tree
 from smelt.compiler.frontend.minibatches import shuffled_rows
 from smelt.compiler.runtime.batches import with_whole_rows
-from smelt.data import DataLoader
+from smelt.data import DataLoader, DistributedSampler
 from smelt.errors import ArgumentError, DTypeError
 from smelt.random import Generator, get_rng_state, randint, set_rng_state
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import array_of
 from smelt.train.batch import listed
+from smelt.train.ranks import Ranks
 from smelt.train.source import source_of, without_names
 from smelt.train.step import Update
 
@@ -91,6 +92,9 @@ class Feed(ABC):
             The losses of the steps made, one or many at a time; fewer than `steps` at the end.
         """
 
+    def share(self, ranks: Ranks | None) -> None:  # noqa: B027  rows are chosen as steps are made
+        """Is told who reads a part of each batch; None: this process alone reads all."""
+
     def close(self) -> None:  # noqa: B027  arrays hold nothing
         """Lets go of what a pass that is not finished holds."""
 
@@ -135,17 +139,38 @@ class MemoryFeed(Feed):
         rows = self._order[place.done * self._size : (place.done + batches) * self._size]
         self.is_stepping = True
         if update.accumulate == 1 and batches:
-            step = update.compiled(self.structure)
-            losses = step.over(*self.arrays, batch_size=self._size, order=rows).numpy()
+            losses = self._run(update, rows)
         else:
             every = np.array_split(rows, range(self._size, len(rows), self._size))
             first = range(0, batches, update.accumulate)
-            groups = [map(self._batch, every[n : n + update.accumulate]) for n in first]
-            losses = np.asarray([update.by_several(list(group)) for group in groups])
+            groups = [every[n : n + update.accumulate] for n in first]
+            losses = np.asarray([update.by_several(self._batches(update, one)) for one in groups])
         self.is_stepping = False
         place.done += batches
         place.is_over = place.done >= self.batches
         yield losses
+
+    def _run(self, update: Update, rows: np.ndarray) -> np.ndarray:
+        """Makes the steps by these rows; returns their losses."""
+        step, ranks = update.compiled(self.structure), update.ranks
+        if ranks is None:
+            return step.over(*self.arrays, batch_size=self._size, order=rows).numpy()
+        whole = len(rows) // self._size * self._size
+        losses = []
+        for part in (rows[:whole].reshape(-1, self._size), rows[whole:].reshape(1, -1)):
+            if part.size:
+                ranks.begin(part.shape[1])
+                own = ranks.chosen(part)
+                order = np.ascontiguousarray(own).ravel()
+                losses.append(step.over(*self.arrays, batch_size=own.shape[1], order=order).numpy())
+        return np.concatenate(losses)
+
+    def _batches(self, update: Update, several: Sequence[np.ndarray]) -> Iterator[Any]:
+        """Yields batches, this rank's part of each where there are several."""
+        for rows in several:
+            if update.ranks is not None:
+                update.ranks.begin(len(rows))
+            yield self._batch(rows if update.ranks is None else update.ranks.chosen(rows))
 
     def _batch(self, rows: np.ndarray) -> Any:
         return tree.unflatten(self.structure, [x[as_tensor(rows)] for x in self.arrays])
@@ -216,21 +241,46 @@ class LoaderFeed(Feed):
             began = time.perf_counter()
             group = [_tensors(batch) for batch in itertools.islice(self._pass, update.accumulate)]
             self.waited += time.perf_counter() - began
+            numbered = enumerate(group, place.done)
             if not group:
                 place.is_over = True
                 break
             self.is_stepping = True
+            own = (self._own_part(update, batch, number) for number, batch in numbered)
             if update.accumulate == 1:
-                leaves, structure = tree.flatten(group[0])
+                leaves, structure = tree.flatten(next(own))
                 loss = float(update.compiled(structure)(*leaves))
             else:
-                loss = update.by_several(group)
+                loss = update.by_several(own)
             self.is_stepping = False
             place.done += len(group)
             place.is_over = place.done == self.batches
             yield loss
             if place.is_over:
                 break
+
+    def _own_part(self, update: Update, batch: Any, number: int) -> Any:
+        """Returns this rank's part of a batch; what a DistributedSampler chose is its part."""
+        ranks = update.ranks
+        if ranks is None:
+            return batch
+        if isinstance(self.loader, DataLoader) and number in self.loader.sizes:
+            ranks.begin(self.loader.sizes.pop(number))
+            return batch
+        samples = len(tree.flatten(batch)[0][0])
+        if isinstance(getattr(self.loader, "sampler", None), DistributedSampler):
+            ranks.begin(samples * ranks.size)
+            return batch
+        ranks.begin(samples)
+        return ranks.sliced(batch)
+
+    def share(self, ranks: Ranks | None) -> None:
+        """Lets a loader read this rank's samples only, where they can be asked for by number."""
+        loader = self.loader
+        if isinstance(loader, DataLoader):
+            is_part = isinstance(loader.sampler, DistributedSampler) or loader.batch_size is None
+            loader.part = None if ranks is None or is_part else ranks.chosen
+            loader.sizes.clear()
 
     def close(self) -> None:
         """Stops the loader's workers."""

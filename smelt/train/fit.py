@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from smelt.data import DataLoader
 from smelt.data.dataset import require_same_classes
+from smelt.distributed.sharded_optimizer import ZeroRedundancyOptimizer
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
@@ -24,6 +25,7 @@ from smelt.train.loop import Loop
 from smelt.train.precision import precision_of
 from smelt.train.progress import is_progress
 from smelt.train.progress import progress as shown_progress
+from smelt.train.ranks import first_rank, heard_by_all, ranks_of
 from smelt.train.run import RunFolder, read_checkpoint
 from smelt.train.source import split_off, without_names
 from smelt.train.step import Loss, Optimizer, Scheduler, Update, goes_by_step
@@ -149,15 +151,19 @@ def fit(
     interval = scheduler_interval or ("step" if isinstance(scheduler, OneCycleLR) else "epoch")
     per_step = scheduler if goes_by_step(scheduler, interval) else None
     stored = precision_of(precision)
-    update = Update(model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored)
+    ranks = ranks_of(model, {"batch_size": batch_size, "epochs": epochs, "steps": steps})
+    _check_sharded(optimizer, max_grad_norm, accumulate)
+    parts = model, loss, optimizer, per_step, max_grad_norm, averaged, accumulate, stored, ranks
+    update = Update(*parts)
     data = without_names(data, target)
     if isinstance(validation, float):
         data, validation = split_off(data, validation, "fit")
     elif is_held_out(validation):
         validation = without_names(validation, target)
     feed = feed_of(data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last)
+    feed.share(ranks)
     measured = model if averaged is None else averaged
-    validated = validation_of(measured, loss, validation, metrics)
+    validated = validation_of(measured, loss, validation, metrics, ranks is not None)
     beside = None
     if background_validation:
         check_beside(data, validation, scheduler)
@@ -181,7 +187,9 @@ def fit(
         named = {"loss": loss, "optimizer": optimizer, "scheduler": scheduler}
         run.summary = summary_of(model, named, data, validation)
         told.append(run)  # after the others: a checkpoint has what they have learned by now
-    if progress and not any(map(is_progress, told)):
+    if not first_rank():
+        told = [callback for callback in told if not is_progress(callback)]
+    elif progress and not any(map(is_progress, told)):
         told.append(shown_progress())
     by_epoch = None if per_step else scheduler
     better, figures = validated.higher_is_better, validated.figures
@@ -190,7 +198,7 @@ def fit(
         training.load_state_dict(read_checkpoint(_source(run, resume)))
     loop = Loop(training, epochs, steps, steps_per_epoch, validated.measure, run, beside)
     model.train()
-    with terminable():
+    with terminable(), heard_by_all(ranks):
         loop.train()
         history = training.history
         if run is not None and is_held_out(validation) and not history.interrupted:
@@ -295,6 +303,7 @@ def _check_held(model: Module, optimizer: Any) -> None:
     if groups is None or not learned:
         return
     held = {id(own) for group in groups for own in group["params"]}
+    held |= {id(own) for own in getattr(optimizer, "parameters", ())}  # of parts of them
     if held.isdisjoint(map(id, learned.values())):
         first, more = list(learned)[:SHOWN], len(learned) - SHOWN
         names = ", ".join(first) + (f" and {more} more" if more > 0 else "")
@@ -302,6 +311,15 @@ def _check_held(model: Module, optimizer: Any) -> None:
             f"fit: the optimizer holds none of the model's parameters ({names}), so that none "
             "would be trained; make it of this model's: "
             f"optim.{type(optimizer).__name__}(model.parameters())"
+        )
+
+
+def _check_sharded(optimizer: Any, max_grad_norm: float | None, accumulate: int) -> None:
+    """Raises for what would look at the gradients of one rank as if they were those of all."""
+    if isinstance(optimizer, ZeroRedundancyOptimizer) and (max_grad_norm or accumulate > 1):
+        raise ArgumentError(
+            "fit: max_grad_norm and accumulate read gradients before a ZeroRedundancyOptimizer has "
+            "taken their mean over all ranks; leave them out, or take the optimizer itself"
         )
 
 

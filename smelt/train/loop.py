@@ -209,6 +209,8 @@ class Loop:
         self._check_losses(losses)
         if len(losses):
             a_step = (training.seconds - before) / len(losses)
+            if training.update.ranks is not None:
+                a_step = training.update.ranks.meet(a_step)
             wanted = int(CALL / max(a_step, 1e-9))
             self.at_once = max(1, min(wanted, GROWTH * self.at_once))
             progress = self._progress(None if training.update.versions > versions else a_step)

@@ -28,6 +28,7 @@ from smelt.train.folder_lock import HeldFile
 from smelt.train.history import Callback, Epoch, History, Progress
 from smelt.train.monitor import Mode, Monitor
 from smelt.train.predictions import PREDICTIONS
+from smelt.train.ranks import as_first_rank, first_rank, other_folder, own_folder
 from smelt.train.writer import MetricsWriter, json_text
 
 __all__ = [
@@ -78,7 +79,8 @@ class RunFolder(Callback):
         save_every: float = SAVE_EVERY,
         classes: Sequence[str] = (),
     ) -> None:
-        self.path = Path(os.fsdecode(path)) if resume else writable_folder(path)
+        path = own_folder(os.fsdecode(path), resume, FILES)
+        self.path = path if resume else writable_folder(path)
         if resume and not (self.path / CHECKPOINT).exists():
             raise FileError(f"{self.path}: holds no run to go on with (it has no {CHECKPOINT})")
         if not resume and any((self.path / name).exists() for name in FILES):
@@ -178,14 +180,18 @@ class RunFolder(Callback):
 
     def step(self, progress: Progress) -> None:
         """Writes a checkpoint now and then, also within a long epoch."""
-        if time.monotonic() - self._saved > self.save_every:
+        if self._is_due():
             self._save_state()
+
+    def _is_due(self) -> bool:
+        """Whether the last checkpoint is old enough, by the clock of the first rank."""
+        return as_first_rank(time.monotonic() - self._saved > self.save_every)
 
     def epoch(self, epoch: Epoch) -> None:
         """Writes the epoch's line; the weights if it is the best; now and then a checkpoint."""
         self.metrics.write(epoch.row())
         self.metrics.flush()  # the line of an epoch is there when the epoch is over
-        is_due = time.monotonic() - self._saved > self.save_every
+        is_due = self._is_due()
         is_best = self._monitor is not None and self._monitor.improves(epoch, self.training)
         if is_best or (is_due and self._monitor is None):
             self._save_weights()
@@ -237,6 +243,8 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
     Raises:
         FileError: it cannot be made.
     """
+    if not first_rank():
+        return other_folder()
     number, folder = 1, writable_folder(parent)
     while True:
         path = folder / f"{name}-{number}"

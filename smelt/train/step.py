@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from smelt.optim.swa_utils import AveragedModel
 from smelt.tensor import Tensor
 from smelt.train.batch import call, parts, split
 from smelt.train.precision import precision_of, rounded, widened
+from smelt.train.ranks import Ranks
 
 __all__ = ["Optimizer", "Scheduler", "Update", "goes_by_step", "training_step"]
 
@@ -108,6 +109,7 @@ class Update:
     Attributes:
         accumulate: over how many batches the gradients of one step are averaged.
         precision: the dtype in which the model keeps what it computes; None: as it comes.
+        ranks: who computes a part of each batch; None: this process alone computes all.
 
     Raises:
         ArgumentError: `precision` without a loss.
@@ -121,6 +123,7 @@ class Update:
     averaged: AveragedModel | None = None
     accumulate: int = 1
     precision: DType | None = None
+    ranks: Ranks | None = None
     _compiled: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,9 +135,13 @@ class Update:
 
     def by(self, batch: Any) -> Tensor:
         """Makes one step by one batch; returns its loss."""
-        value = self._value(batch)
-        self.optimizer.zero_grad()
-        value.backward()
+        if self.ranks is not None:
+            self.optimizer.zero_grad()
+            value = self.ranks.backward(self._value, parts(batch))
+        else:
+            value = self._value(batch)
+            self.optimizer.zero_grad()
+            value.backward()
         self._step()
         return value
 
@@ -142,7 +149,7 @@ class Update:
         """Returns the compiled step of batches of one structure; it takes the leaves."""
         return self._kept(structure, self.by)
 
-    def by_several(self, batches: Sequence[Any]) -> float:
+    def by_several(self, batches: Iterable[Any]) -> float:
         """Makes one step by the mean of the gradients of several batches; returns the mean loss."""
         self.optimizer.zero_grad()
         losses = []
@@ -151,7 +158,7 @@ class Update:
             losses.append(float(self._kept(structure, self._gather)(*leaves)))
         if "mean" not in self._compiled:
             self._compiled["mean"] = compile(self._step_by_mean)
-        self._compiled["mean"](np.float32(len(batches)))
+        self._compiled["mean"](np.float32(len(losses)))
         return float(np.mean(losses))
 
     @property
@@ -174,9 +181,14 @@ class Update:
             self._compiled[structure] = step
         return self._compiled[structure]
 
+    @property
+    def _called(self) -> Module:
+        """What computes the model's output: itself, or by way of the ranks."""
+        return self.model if self.ranks is None else self.ranks.parallel
+
     def _value(self, batch: Any) -> Tensor:
         if self.loss is None:
-            value = call(self.model, *parts(batch))
+            value = call(self._called, *parts(batch))
         else:
             inputs, target = split(batch)
             value = self.loss(self._output(inputs), target)
@@ -192,13 +204,15 @@ class Update:
     def _output(self, inputs: tuple[Any, ...]) -> Any:
         """Returns what the model makes of inputs; by way of `precision` it is float32 again."""
         if self.precision is None:
-            return call(self.model, *inputs)
+            return call(self._called, *inputs)
         with rounded_parameters(self.model, self.precision):
-            output = call(self.model, *rounded(inputs, self.precision))
+            output = call(self._called, *rounded(inputs, self.precision))
         return widened(output, self.precision)
 
     def _gather(self, batch: Any) -> Tensor:
         """Adds the gradients of a batch to those that are there; returns its loss."""
+        if self.ranks is not None:
+            return self.ranks.backward(self._value, parts(batch))
         value = self._value(batch)
         value.backward()
         return value

@@ -61,7 +61,9 @@ def _figure(name: Any, value: Any) -> float:
     return float(value)
 
 
-def validation_of(model: Module, loss: Any, validation: Any, metrics: Any) -> Validation:
+def validation_of(
+    model: Module, loss: Any, validation: Any, metrics: Any, ranks: bool = False
+) -> Validation:
     """Returns what to measure after each epoch.
 
     Args:
@@ -69,6 +71,7 @@ def validation_of(model: Module, loss: Any, validation: Any, metrics: Any) -> Va
         loss: measured as "loss".
         validation: held-out data, or a function that returns name -> value.
         metrics: name -> metric.
+        ranks: whether all ranks measure a part of it.
 
     Raises:
         ArgumentError: metrics without data.
@@ -88,4 +91,4 @@ def validation_of(model: Module, loss: Any, validation: Any, metrics: Any) -> Va
         if metric.higher_is_better is not None
     }
     figures = (*(["loss"] if loss is not None or not named else []), *named)
-    return Validation(evaluator(model, validation, named, loss=loss), figures, better)
+    return Validation(evaluator(model, validation, named, loss=loss, ranks=ranks), figures, better)

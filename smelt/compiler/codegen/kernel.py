@@ -30,9 +30,10 @@ from smelt.compiler.codegen.writer import (
 from smelt.dtypes import DType, int64
 from smelt.errors import CompileError
 from smelt.ir import loops as ir
-from smelt.ir.program import Program
+from smelt.ir.program import Program, collectives
 from smelt.ir.symbolic import is_symbolic, largest, settled
 from smelt.ir.visit import Visitor
+from smelt.mpi.native import SYMBOL
 
 # the attributes let LLVM use the widest vectors that the CPU has, which is what we ask for
 ATTRIBUTES = 'nounwind noinline "min-legal-vector-width"="512" "prefer-vector-width"="512"'
@@ -61,6 +62,8 @@ def emitted(program: Program, entry: str = "run", threads: bool = True) -> Modul
     }
     for kernel, name in names.items():
         emit_kernel(module, kernel, name, program.is_dynamic)
+    if collectives(program):
+        module.declarations[SYMBOL] = f"@{SYMBOL} = external global i64"
     emit_step(module, program, names, entry, threads)
     emit_call(module, f"{entry}_block", entry)
     return module

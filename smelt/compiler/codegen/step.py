@@ -10,17 +10,31 @@ a program for any length, that of its parameters. Before each step `control[0]` 
 stop. At the end `control[1]` is the number of finished steps. Before step s each gather (four
 int64: source, bytes of a row, destination, bytes from a row of the source to the next) copies the
 rows `order[s * batch], ...` of its source. After it slot k moves by `advance[k]` bytes. `advance`
-is read only if there are several steps. The result is 0, or `number + 1` of the check that fired.
+is read only if there are several steps. The result is 0, or `number + 1` of the check that fired,
+or DISAGREE of `collectives.py`, where ranks that make a step together were about to make two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from smelt.compiler.codegen.collectives import DISAGREE, Calls
 from smelt.compiler.codegen.writer import Module, Writer, integer
 from smelt.errors import CompileError
 from smelt.ir.loops import Kernel, Loop, trip_count
-from smelt.ir.program import Branch, Call, Check, Part, Program, Region, Repeat, Slot
+from smelt.ir.program import (
+    Branch,
+    Call,
+    Check,
+    Collective,
+    Part,
+    Program,
+    Progress,
+    Region,
+    Repeat,
+    Slot,
+    collectives,
+)
 from smelt.ir.symbolic import is_symbolic
 
 POOL = ("smelt_parallel", "smelt_enter", "smelt_leave")  # what a parallel step calls; see `pool.py`
@@ -94,6 +108,7 @@ class _Step:
         self.moving_count = w.alloca("i64")
         widest = max((len(kernel.buffers) for kernel in program.kernels), default=0)
         self.pointers = w.alloca(f"[{widest + self.entries - len(program.slots)} x ptr]")
+        self.mpi = Calls(w, program) if collectives(program) else None
 
     def emit(self, entry: str) -> None:
         w = self.writer
@@ -105,6 +120,8 @@ class _Step:
         self.find_moving()
         with w.loop("0", "%steps", 1, runs=False) as step:
             self.poll(step)
+            if self.mpi is not None:
+                self.leave_if(self.mpi.disagree(), step, str(DISAGREE))
             self.gather(step)
             for part in self.program.body:
                 self.part(part, step)
@@ -184,6 +201,13 @@ class _Step:
                 self.call(part)
             case Check():
                 self.check(part, step)
+            case Collective():
+                assert self.mpi is not None
+                places = self.address(part.source), self.address(part.target)
+                self.mpi.collective(part, *places)
+            case Progress():
+                assert self.mpi is not None
+                self.mpi.progress(part)
             case Repeat(trip_count=None):
                 self.loop_while(part)
             case Repeat():

@@ -3,8 +3,8 @@
 A materialized node joins a group unless there is one of these reasons to stop:
 
 - something that it needs is made in a later group than this one;
-- the loops differ, or the group is a product and it a reduction, or the group is standalone or a
-  region;
+- the loops differ, or the group is a product and it a reduction, or the group is standalone, a
+  region or a collective;
 - it reads a member that is not aligned (at another index than the one just computed);
 - it overwrites a state that a member reads at another index, or beside a check;
 - it is expensive, and the group a product of one column: that is vectorized along its sum;
@@ -52,6 +52,7 @@ class Strategy(Enum):
     BLOCKED_PRODUCT = "blocked product"  # of matrices, a tile at a time (`product_blocking.py`)
     STANDALONE = "standalone"  # a running sum, a scatter, a sort, random bits
     REGION = "region"  # a loop or a branch with its results; what it runs is fused by itself
+    COLLECTIVE = "collective"  # a function of MPI
 
 
 GEMMS = (Strategy.GEMM, Strategy.BLOCKED_GEMM, Strategy.BLOCKED_PRODUCT)
@@ -151,6 +152,8 @@ def _seed_group(node: Node, ordered: Ordered, cpu: CPU | None) -> Group:
         case Pattern.REGION:
             bodies = tuple([fuse(body, cpu) for body in node.attributes["bodies"]])
             return Group(Strategy.REGION, (), bodies=bodies)
+        case Pattern.COLLECTIVE:
+            return Group(Strategy.COLLECTIVE, ())
     workspace = (Node(WORKSPACE, (), {}, node.shape, node.dtype),)
     needed = workspace if node.op.needs_workspace else ()
     return Group(Strategy.STANDALONE, node.shape, workspace=needed)
@@ -261,7 +264,7 @@ def _is_expensive(node: Node, ordered: Ordered) -> bool:
 def _shared_loops(group: Group, node: Node) -> Loops | None:
     """Returns the loops of the group with this node in it, or None where theirs differ."""
     reduces = node.op.pattern is Pattern.REDUCTION
-    if group.strategy in (Strategy.STANDALONE, Strategy.REGION):
+    if group.strategy in (Strategy.STANDALONE, Strategy.REGION, Strategy.COLLECTIVE):
         return None
     if not (node.op.is_inlinable or reduces):
         return None

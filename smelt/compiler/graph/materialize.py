@@ -116,7 +116,7 @@ def _blockings(order: list[Node], cpu: CPU) -> Blockings:
 def _chosen(order: list[Node], delivered: set[Node], blockings: Blockings) -> dict[Node, str]:
     """Returns the nodes to materialize, those that are delivered and more, and why each is."""
     readers = _readers(order)
-    delivered = delivered | _region_operands(order)
+    delivered = delivered | _operands_in_memory(order)
     wanted = _wanted(order, readers, delivered, blockings)
     reread = _reread(order, readers, wanted)
     cost: dict[Node, int] = {}
@@ -171,7 +171,7 @@ def _wanted(
     """Returns the nodes that must be in memory whatever they cost, and why."""
     finishing = {node for node in _finish_products(order, readers) if len(readers[node]) > 1}
     groups = (
-        (_region_operands(order), "a loop or a branch reads it"),
+        (_operands_in_memory(order), "a loop, a branch or a collective reads it"),
         (delivered, "the step delivers it"),
         (finishing, "it finishes a product, and takes its place"),
         (_padded_factors(order, readers, blockings), "a product reads what is padded many times"),
@@ -193,10 +193,10 @@ def _readers(order: list[Node]) -> Readers:
     return readers
 
 
-def _region_operands(order: list[Node]) -> set[Node]:
-    """Returns what loops and branches read: their bodies find it in memory."""
-    regions = (node for node in order if node.op.pattern is Pattern.REGION)
-    return {operand for node in regions for operand in node.inputs}
+def _operands_in_memory(order: list[Node]) -> set[Node]:
+    """Returns what loops, branches and collectives read: they find it in memory."""
+    readers = (node for node in order if node.op.pattern in (Pattern.REGION, Pattern.COLLECTIVE))
+    return {operand for node in readers for operand in node.inputs}
 
 
 def _reread(order: list[Node], readers: Readers, wanted: Container[Node]) -> set[Node]:

@@ -17,6 +17,7 @@ from smelt.compiler.graph.materialize import Materialized, materialize
 from smelt.ir.graph import Graph, Leaf, Node, carry_count, rebuilt, scalar_value
 from smelt.ir.operation import Pattern
 from smelt.ops import movement
+from smelt.ops.collective import all_reduce_start, all_reduce_wait
 
 SMALL = 64  # elements beyond which a node waits for its turn
 
@@ -73,15 +74,16 @@ def copy_of(node: Node) -> Node:
 
 
 def _with_own_carries(graph: Graph) -> Graph:
-    """Gives every carry of a loop memory of its own, and every other operand some memory."""
+    """Gives every carry of a loop memory of its own, and every other operand of a loop, a branch or
+    a collective some memory.
+    """
 
     def own(node: Node) -> Node:
-        if node.op.pattern is not Pattern.REGION:
+        if node.op.pattern not in (Pattern.REGION, Pattern.COLLECTIVE):
             return node
+        carried = carry_count(node) if node.op.pattern is Pattern.REGION else 0
         inputs = [
-            copy_of(operand)
-            if position < carry_count(node) or scalar_value(operand) is not None
-            else operand
+            copy_of(operand) if position < carried or scalar_value(operand) is not None else operand
             for position, operand in enumerate(node.inputs)
         ]
         return replace(node, inputs=tuple(inputs))
@@ -130,9 +132,12 @@ def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node
     """Kahn's algorithm; stops short of circles.
 
     A few numbers (a learning rate, a correction) come first, so that what uses them can share a
-    loop with what it reads otherwise. Else the graph's own order holds.
+    loop with what it reads otherwise. Else the graph's own order holds; but what a sum over ranks
+    needs comes before what only later ones need, it begins as soon as it can, and is waited for
+    when nothing else is left to do.
     """
-    priority = {node: (node.size > SMALL, index) for index, node in enumerate(nodes)}
+    needed = _needed_by(nodes, predecessors)
+    priority = {node: (_urgency(node), needed[node], k) for k, node in enumerate(nodes)}
     missing = {node: len(predecessors[node]) for node in nodes}
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:
@@ -142,13 +147,33 @@ def _topological(nodes: Sequence[Node], predecessors: Predecessors) -> list[Node
     heapq.heapify(ready)
     result = []
     while ready:
-        node = nodes[heapq.heappop(ready)[1]]
+        node = nodes[heapq.heappop(ready)[-1]]
         result.append(node)
         for user in users[node]:
             missing[user] -= 1
             if not missing[user]:
                 heapq.heappush(ready, priority[user])
     return result
+
+
+def _needed_by(nodes: Sequence[Node], predecessors: Predecessors) -> dict[Node, int]:
+    """Returns the number of the first sum over ranks that needs each node; their count if none."""
+    sums = [node for node in nodes if node.op is all_reduce_start]
+    needed: dict[Node, int] = {}
+    for number, node in enumerate(sums):
+        stack = [node]
+        while stack:
+            part = stack.pop()
+            if part not in needed:
+                needed[part] = number
+                stack += predecessors[part]
+    return {node: needed.get(node, len(sums)) for node in nodes}
+
+
+def _urgency(node: Node) -> int:
+    if node.op is all_reduce_start:
+        return -1
+    return 2 if node.op is all_reduce_wait else int(node.size > SMALL)
 
 
 def _reads_elsewhere(materialized: Materialized, new: Node, old: Node) -> bool:

@@ -44,7 +44,7 @@ from smelt.ops.op import REGISTRY, Op
 
 Rule = Callable[[Node], Node | None]
 FOLD_LIMIT = 64  # elements of a result that folding may bake into the step
-UNFOLDABLE = (Pattern.REGION, Pattern.RESULT)  # they have no NumPy value
+UNFOLDABLE = (Pattern.REGION, Pattern.RESULT, Pattern.COLLECTIVE)  # no NumPy value, or not yet
 
 
 def simplify(graph: Graph) -> Graph:

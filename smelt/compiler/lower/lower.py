@@ -9,6 +9,7 @@ from smelt.compiler.graph.fusion import Group, Strategy
 from smelt.compiler.graph.memory_plan import Planned
 from smelt.compiler.lower.blocked_gemm import lower_blocked_gemm
 from smelt.compiler.lower.blocked_product import lower_blocked_product
+from smelt.compiler.lower.collectives import Collectives
 from smelt.compiler.lower.equal_groups import EqualGroups, Lowered
 from smelt.compiler.lower.kernel_builder import KernelBuilder
 from smelt.compiler.lower.nests import lower_nest
@@ -24,7 +25,7 @@ LOWERINGS = {
     Strategy.BLOCKED_GEMM: lower_blocked_gemm,
     Strategy.BLOCKED_PRODUCT: lower_blocked_product,
     Strategy.STANDALONE: lower_standalone,
-}  # a region is no kernel but a part of the program: `lower_region`
+}  # regions and collectives are no kernels but parts of the program
 
 
 def lower(planned: Planned, name: str = "step") -> Program:
@@ -32,6 +33,7 @@ def lower(planned: Planned, name: str = "step") -> Program:
     body: list[Part] = []
     constants: list[Slot] = []
     equal = EqualGroups()
+    collectives = Collectives(planned)
     checks = {check.node: number for number, check in enumerate(planned.graph.assertions)}
     for group in planned.fused.groups:
         if group.strategy is Strategy.REGION:
@@ -39,10 +41,14 @@ def lower(planned: Planned, name: str = "step") -> Program:
             body.append(part)
             constants += own_constants
             continue
+        if group.strategy is Strategy.COLLECTIVE:
+            body += [collectives.lowered(node) for node in group.members]
+            body += [Check(planned.slots[n], checks[n]) for n in group.members if n in checks]
+            continue
         kernel, places = equal.lowered(planned, group, lower_group)
         slots = tuple([planned.slots[node] for node, _ in places])
         offsets = tuple([offset for _, offset in places])
-        body.append(Call(kernel, slots, offsets if any(offsets) else ()))
+        body += collectives.with_progress(Call(kernel, slots, offsets if any(offsets) else ()))
         body += [Check(planned.slots[n], checks[n]) for n in group.members if n in checks]
     all_slots = tuple(dict.fromkeys([*planned.slots.values(), *constants]))
     extents = [extent for node in planned.graph.arguments for extent in node.shape]

@@ -47,7 +47,7 @@ def groups_text(stages: Stages) -> str:
 def kernel_groups(fused: Fused) -> Iterator[tuple[Fused, Group]]:
     """Yields every group that became a kernel, also those of loops and branches."""
     for group in fused.groups:
-        if group.strategy is not Strategy.REGION:
+        if group.strategy not in (Strategy.REGION, Strategy.COLLECTIVE):
             yield fused, group
         for body in reversed(group.bodies):  # the side of a branch that is taken if it holds first
             yield from kernel_groups(body)

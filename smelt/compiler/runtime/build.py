@@ -6,7 +6,7 @@ from smelt.compiler.codegen import machine
 from smelt.compiler.codegen.kernel import emit, emitted
 from smelt.compiler.runtime import object_cache, threads
 from smelt.compiler.runtime.native import Native
-from smelt.ir.program import Program
+from smelt.ir.program import Program, collectives
 from smelt.ir.show import program_text
 from smelt.ir.verify import verify_program
 
@@ -28,7 +28,7 @@ def build(program: Program) -> Native:
         written = program_text(program)
         code = object_cache.compiled(written, fact, emit=lambda _: _verified(program))
     key = object_cache.code_key(written, fact)
-    return Native(code, is_parallel(program), formulas, key)
+    return Native(code, is_parallel(program), formulas, key, bool(collectives(program)))
 
 
 def is_parallel(program: Program) -> bool:

@@ -25,14 +25,17 @@ from smelt.compiler.artifacts import (
     Times,
     Traced,
 )
+from smelt.compiler.codegen.collectives import DISAGREE
 from smelt.compiler.runtime.batches import Batches
 from smelt.compiler.runtime.buffers import ResultBuffers, base_buffer
 from smelt.compiler.runtime.state_lock import lock_of
 from smelt.dtypes import DType
 from smelt.errors import TraceError
+from smelt.ir.operation import Pattern
 from smelt.ir.program import Slot
 from smelt.markup import table
 from smelt.memory import address, aligned_bytes, aligned_empty
+from smelt.mpi import agreement
 from smelt.tensor import Tensor
 
 
@@ -368,10 +371,22 @@ class Executable:
         return data
 
     def _raise(self, code: int, step: int | None = None) -> None:
+        if code == DISAGREE:
+            agreement.refuse(f"a step of {self.name}\n{self._collectives()}")
         message = self.traced.graph.assertions[code - 1].message
         if step:
             message += f"\n  in step {step} of this call; the steps before it are done"
+        if self.native.calls_mpi:
+            agreement.fail(message)
         raise self.traced.errors[code - 1](message)
+
+    def _collectives(self) -> str:
+        """Returns a line for each collective, by which ranks that do not agree find the place."""
+        nodes = (x for x in self.traced.graph.nodes() if x.op.pattern is Pattern.COLLECTIVE)
+        return "\n".join(
+            f"{x.op.name} of {x.inputs[0].dtype.name}{list(x.inputs[0].shape)} at {x.origin}"
+            for x in nodes
+        )
 
     # --- what it needs ---------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from smelt.compiler.codegen import machine
 from smelt.compiler.runtime import threads
+from smelt.mpi.group import current
+from smelt.mpi.native import SYMBOL, block
 
 _RUN = ctypes.CFUNCTYPE(
     ctypes.c_int64,
@@ -30,15 +32,24 @@ class Native:
         is_parallel: whether it calls the thread pool.
         parameters: formulas of the numbers that it reads.
         key: under which the cache keeps the code, if it does.
+        calls_mpi: whether it calls MPI.
     """
 
     def __init__(
-        self, code: bytes, is_parallel: bool, parameters: Sequence[str] = (), key: str = ""
+        self,
+        code: bytes,
+        is_parallel: bool,
+        parameters: Sequence[str] = (),
+        key: str = "",
+        calls_mpi: bool = False,
     ) -> None:
         self.is_parallel = is_parallel
+        self.calls_mpi = calls_mpi
         self.parameters = parameters
         self.key = key
         imports = threads.symbols() if self.is_parallel else {}
+        if calls_mpi:
+            imports = {**imports, SYMBOL: block(current())}
         self._library = machine.load_object(code, ("run", "run_block"), imports)
         self._run = _RUN(self._library["run"])
         self._run_block = _RUN_BLOCK(self._library["run_block"])
@@ -56,7 +67,8 @@ class Native:
     ) -> int:
         """Runs steps; arguments are addresses and counts as `codegen/step.py` says.
 
-        Returns 0, or `number + 1` of the check that ended a step. The GIL is released meanwhile.
+        Returns 0, or what ended a step: `number + 1` of a check, or DISAGREE. The GIL is released
+        meanwhile.
         """
         if self.is_parallel:
             threads.ready()

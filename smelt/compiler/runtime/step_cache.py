@@ -37,8 +37,8 @@ from smelt.settings import current, settings
 ROOMS = (
     "compiler/artifacts.py", "compiler/codegen", "compiler/cpu.py", "compiler/graph",
     "compiler/loops", "compiler/lower", "compiler/pipeline.py", "compiler/runtime/build.py",
-    "compiler/runtime/step_cache.py", "control", "dtypes.py", "ir", "memory.py", "ops", "tensor",
-    "tracing",
+    "compiler/runtime/step_cache.py", "control", "dtypes.py", "ir", "memory.py", "mpi", "ops",
+    "tensor", "tracing",
 )  # fmt: skip
 
 MOST = object_cache.LIMIT >> 4  # bytes of constants that are kept on disk for one step
@@ -110,6 +110,7 @@ def _step(made: Compiled, description: Description) -> _Step:
         "computed": [[array.dtype.str, array.shape] for array in computed],
         "code": made.native.key,
         "is_parallel": made.native.is_parallel,
+        "calls_mpi": made.native.calls_mpi,
         "parameters": made.native.parameters,
         "asked": description.guards.record() if description.guards else None,
     }
@@ -162,7 +163,8 @@ def _read(key: str) -> _Step | None:
     code = object_cache.read(facts["code"])
     if code is None:
         return None
-    native = Native(code, facts["is_parallel"], facts["parameters"], facts["code"])
+    linked = facts["parameters"], facts["code"], facts["calls_mpi"]
+    native = Native(code, facts["is_parallel"], *linked)
     return _Step(facts, list(_arrays(facts["computed"], rest)), native)
 
 

@@ -21,6 +21,7 @@ from smelt.compiler.runtime import object_cache as cache
 from smelt.compiler.runtime.pool import EXPORTS, pool_text
 from smelt.errors import ArgumentError
 from smelt.locks import reentrant_lock
+from smelt.mpi.launch import launched_here
 from smelt.settings import current
 
 SPIN_SECONDS = 30e-6  # for which an idle worker looks for a job before it parks
@@ -130,9 +131,9 @@ def symbols() -> dict[str, int]:
 def _default() -> int:
     given = os.environ.get("SMELT_THREADS")
     if given is None:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        has_own = hasattr(os, "sched_getaffinity")
+        cores = len(os.sched_getaffinity(0)) if has_own else os.cpu_count() or 1
+        return max(1, cores // launched_here())  # ranks of one program share the machine
     if not given.isdecimal() or int(given) < 1:
         raise ArgumentError(f"SMELT_THREADS={given}: give a whole number of threads, at least 1")
     return int(given)

@@ -1,0 +1,49 @@
+"""Lower collectives: a node becomes a call of a function of MPI on the slots of its operands.
+
+What is begun has a request, an opaque number of MPI's, by which it is waited for. Most MPI
+libraries work only while they are called; so while something is under way, each kernel is followed
+by a call that lets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from smelt.compiler.graph.memory_plan import Planned
+from smelt.ir.graph import Node
+from smelt.ir.program import Call, Collective, Part, Progress
+from smelt.ops.collective import Collective as CollectiveOp
+from smelt.ops.collective import all_reduce_start, all_reduce_wait
+
+
+class Collectives:
+    """The collectives of one program, and which of them are under way."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.planned = planned
+        self.requests: dict[Node, int] = {}  # of what was begun
+        self.under_way: list[Node] = []
+
+    def lowered(self, node: Node) -> Collective:
+        """Returns a collective as part of a program."""
+        assert isinstance(node.op, CollectiveOp)
+        source, target = self.planned.slots[node.inputs[0]], self.planned.slots[node]
+        request = 0
+        if node.op is all_reduce_start:
+            request = self.requests[node] = len(self.requests)
+            self.under_way.append(node)
+        elif node.op is all_reduce_wait:
+            begun = node.inputs[0]
+            request = self.requests[begun]
+            self.under_way.remove(begun)
+        count = min(int(node.inputs[0].size), int(node.size))
+        op, root = node.attributes.get("op", "sum"), node.attributes.get("root", 0)
+        # a row of an exchange is what one rank sends to one other
+        rows = node.shape[0] if node.op.rows and node.size == node.inputs[0].size else 1
+        return Collective(node.op.function, source, target, count // rows, op, root, request)
+
+    def with_progress(self, call: Call) -> Iterator[Part]:
+        """Yields a kernel's call, and what lets MPI go on with what is under way."""
+        yield call
+        if self.under_way:
+            yield Progress(self.requests[self.under_way[0]])

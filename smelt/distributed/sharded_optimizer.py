@@ -1,0 +1,186 @@
+"""Sharded optimizer state: each rank holds the moments of a part of the parameters, and updates it.
+
+    gradients -> one row -> reduce-scatter -> this rank's part, its moments -> update -> all-gather
+
+(Rajbhandari, Rasley, Ruwase, He: "ZeRO: memory optimizations toward training trillion parameter
+models", SC 2020, stage 1.) A step sends as much as it does without: the two halves of a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
+
+from smelt import guards
+from smelt.distributed.data_parallel import exchange_of_all
+from smelt.distributed.exchange import flat, unflat
+from smelt.errors import ArgumentError, StateError
+from smelt.nn.parameter import Parameter
+from smelt.optim import Optimizer
+from smelt.tensor import Tensor, as_tensor
+from smelt.tensor.collectives import all_gather, get_rank, get_world_size, reduce_scatter
+from smelt.tensor.shaping import cat
+from smelt.tracing.engine import current_engine, no_grad
+
+__all__ = ["ZeroRedundancyOptimizer"]
+
+
+class ZeroRedundancyOptimizer:
+    """An optimizer each rank of which holds a part of the moments, by PyTorch's name.
+
+    The parameters are those of one DistributedDataParallel; from now on its `backward` leaves each
+    rank's own gradients, and `step` takes their mean. So what looks at all gradients between the
+    two, such as clipping by their norm, sees one rank's.
+
+    `state_dict` has the names and shapes of the optimizer itself, whatever the number of ranks is,
+    so that a training goes on with another number, or without. All ranks call it, since each has
+    a part.
+
+    Args:
+        params: the parameters, of one dtype.
+        optimizer_class: an optimizer that treats each element by itself, such as `optim.Adam`.
+        defaults: its settings.
+
+    Attributes:
+        optimizer: holds this rank's part.
+
+    Raises:
+        ArgumentError: an optimizer that looks at whole parameters, parameters of several dtypes or
+            of no DistributedDataParallel, or of one that is deterministic.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], optimizer_class: type[Optimizer], **defaults: Any
+    ) -> None:
+        self.parameters = [x for x in params if x.requires_grad]
+        name = getattr(optimizer_class, "__name__", repr(optimizer_class))
+        if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, Optimizer)):
+            raise ArgumentError(f"ZeroRedundancyOptimizer: {name} is no optimizer of smelt.optim")
+        if not optimizer_class.is_elementwise:
+            raise ArgumentError(
+                f"ZeroRedundancyOptimizer: {name} looks at whole parameters, and a rank has parts; "
+                "take one that treats each element by itself, such as optim.Adam"
+            )
+        if len({x.dtype for x in self.parameters}) > 1:
+            raise ArgumentError("ZeroRedundancyOptimizer: parameters of several dtypes; give one")
+        self.exchange = exchange_of_all(self.parameters, "ZeroRedundancyOptimizer")
+        if self.exchange.by_tree:
+            raise ArgumentError(
+                "ZeroRedundancyOptimizer: deterministic=True adds gradients up elsewhere; take "
+                "the optimizer itself"
+            )
+        self.size, self.rank = get_world_size(), get_rank()
+        self.count = sum(x.size for x in self.parameters)
+        self.width = -(-self.count // self.size)
+        with no_grad():
+            self.part = Parameter(self._own(flat([x.detach() for x in self.parameters])).clone())
+        self.optimizer = optimizer_class([self.part], **defaults)
+        self.exchange.is_deferred = self.size > 1
+        guards.changed()
+
+    @property
+    def param_groups(self) -> list[Any]:
+        """The settings of the optimizer; "params" is this rank's part of all parameters."""
+        return self.optimizer.param_groups
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients of all parameters, or makes them zeros."""
+        current_engine().note_module(self)
+        for x in self.parameters:
+            x.grad = None if set_to_none or x.grad is None else x.grad * 0
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Makes one update of all parameters, by the mean of the gradients of all ranks.
+
+        Args:
+            closure: computes the loss and its gradients, before the update; its result is returned.
+
+        Raises:
+            ArgumentError: a parameter has no gradient.
+        """
+        current_engine().note_module(self)
+        result = None if closure is None else closure()
+        gradients = [x.grad for x in self.parameters]
+        if any(gradient is None for gradient in gradients):
+            raise ArgumentError(
+                "ZeroRedundancyOptimizer.step: a parameter has no gradient; each needs one, since "
+                "parts of them lie on all ranks"
+            )
+        with no_grad():
+            self.part.grad = self._mean([g for g in gradients if g is not None])
+            self.optimizer.step()
+            self.part.grad = None
+            row = all_gather(self.part.detach()).reshape(-1)[: self.count]
+            shapes = [x.shape for x in self.parameters]
+            for x, value in zip(self.parameters, unflat(row, shapes), strict=True):
+                x.copy_(value)
+        return result
+
+    def _mean(self, gradients: list[Tensor]) -> Tensor:
+        """Returns this rank's part of the mean gradient; behind each part stands the number of
+        samples, so that each rank gets that of all.
+        """
+        row = self.exchange.weighted(gradients)
+        rows = self._padded(row[:-1]).reshape(self.size, self.width)
+        samples = row[-1:].reshape(1, 1).expand(self.size, 1)
+        sums = reduce_scatter(cat([rows, samples], 1))
+        return sums[:-1] / sums[-1:]
+
+    def _padded(self, row: Tensor) -> Tensor:
+        missing = self.width * self.size - self.count
+        return cat([row, row.new_zeros((missing,))]) if missing else row
+
+    def _own(self, row: Tensor) -> Tensor:
+        start = self.rank * self.width
+        return self._padded(row)[start : start + self.width]
+
+    def fingerprint(self) -> Hashable:
+        """Returns what a compiled step takes for constant."""
+        return self.optimizer.fingerprint(), self.exchange.is_deferred
+
+    # --- saving and resuming ----------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns all state, as that of the optimizer itself; all ranks call it.
+
+        Raises:
+            StateError: on all ranks, where some are about to do something else.
+        """
+        own = self.optimizer.state_dict()
+        whole: dict[str, Tensor] = {}
+        shapes = [x.shape for x in self.parameters]
+        for name in self.optimizer.state[self.part]:
+            moment = own.pop(f"state.0.{name}")
+            if moment.shape != (self.width,):  # one number for all
+                whole |= {f"state.{n}.{name}": moment for n in range(len(shapes))}
+                continue
+            row = all_gather(moment).reshape(-1)[: self.count]
+            parts = unflat(row, shapes)
+            whole |= {f"state.{n}.{name}": part.clone() for n, part in enumerate(parts)}
+        steps = own["param_groups.0.step"]
+        own["param_groups.0.step"] = steps.expand(len(shapes)).clone()
+        return {**whole, **own}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes this rank's part of what `state_dict`, or that of the optimizer itself, returned.
+
+        Raises:
+            StateError: keys or shapes do not fit; nothing has been changed then.
+        """
+        given = {key: as_tensor(value) for key, value in state_dict.items()}
+        own: dict[str, Any] = {k: x for k, x in given.items() if not k.startswith("state.")}
+        for name, moment in self.optimizer.state[self.part].items():
+            keys = [f"state.{n}.{name}" for n in range(len(self.parameters))]
+            if not given.keys() >= set(keys):
+                raise StateError(f"the state_dict does not fit: it has no {name} of all parameters")
+            if moment.shape != (self.width,):
+                own[f"state.0.{name}"] = given[keys[0]]
+            elif [given[key].shape for key in keys] != [x.shape for x in self.parameters]:
+                raise StateError(f"the state_dict does not fit: other shapes of {name}")
+            else:
+                own[f"state.0.{name}"] = self._own(flat([given[key] for key in keys]))
+        if "param_groups.0.step" in own:
+            own["param_groups.0.step"] = own["param_groups.0.step"][:1]
+        with no_grad():
+            self.part.copy_(self._own(flat([x.detach() for x in self.parameters])))
+        self.optimizer.load_state_dict(own)
