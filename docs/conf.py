@@ -38,6 +38,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 
 # the tutorials, which are run
 nb_execution_mode = "cache"
+nb_execution_in_temp = True  # what a tutorial writes is gone with it
 nb_execution_timeout = 120  # seconds a cell
 nb_execution_raise_on_error = False  # a failure is a warning, and all of them are reported
 nb_execution_excludepatterns = ["notebook.ipynb"]  # which keeps its results; a test runs it

@@ -31,6 +31,8 @@ MODULES = (
     "smelt.train.metrics",
     "smelt.train",
     "smelt.plot",
+    "smelt.report",
+    "smelt.distributed",
     "smelt.tabular",
     "smelt.sklearn",
     "smelt.recipes",

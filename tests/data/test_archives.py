@@ -110,5 +110,5 @@ def test_the_published_photographs(published: Path) -> None:
 
 def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(MissingExtra, match=r"smelt\[hdf5\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[hdf5\]"):
         read_hdf5("a.h5")

@@ -117,7 +117,7 @@ def test_unknown_settings_are_refused(tmp_path: Path) -> None:
 
 def test_without_polars_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(MissingExtra, match=r"smelt\[data\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[data\]"):
         read_csv(b"a\n1\n")
 
 

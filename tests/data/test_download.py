@@ -124,7 +124,7 @@ def test_an_address_that_fails_once_is_asked_again(
 
 def test_without_pooch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(MissingExtra, match=r"smelt\[download\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[download\]"):
         download(file_at("http://127.0.0.1:1/file"), tmp_path / "file")
 
 

@@ -108,5 +108,5 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
 
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(MissingExtra, match=r"smelt\[data\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[data\]"):
         read_digit(tmp_path / "x.png")

@@ -48,7 +48,7 @@ def test_a_tokenizer_does_what_a_vocabulary_does(tmp_path: Path) -> None:
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(MissingExtra, match=r"smelt\[text\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[text\]"):
         Tokenizer("tokenizer.json")
 
 

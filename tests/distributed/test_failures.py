@@ -47,7 +47,7 @@ def test_mpi4py_that_is_missing_is_said(tmp_path):
     outcome = run(2, "failing", "missing", folder=tmp_path, code=None)
     (note,) = outcome.ranks  # each thinks that it is alone, and writes the same file
     assert note["kind"] == "MissingExtra"
-    assert 'pip install "smelt[distributed]"' in note["error"]
+    assert "pip install 'smelt-learn[distributed]'" in note["error"]
 
 
 def test_shards_that_ranks_cannot_share_are_refused(tmp_path):

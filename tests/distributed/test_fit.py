@@ -57,6 +57,7 @@ def test_a_run_of_four_ranks_goes_on_with_two_and_with_one(kind, tmp_path):
         outcome = run(count, "fitting", kind, samples, epochs, "run", folder=tmp_path / "parts")
         assert sorted(path.name for path in (tmp_path / "parts" / "run").iterdir()) == [
             "checkpoint.safetensors", "config.json", "metrics.jsonl", "model.safetensors",
+            "predictions.safetensors", "summary.json", "times.jsonl",
         ]  # fmt: skip
     lines = (tmp_path / "parts" / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(counts) + 1))

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "site"))
 INTERNAL = {  # rooms with a list of names for other rooms only
     "smelt.autodiff", "smelt.bench", "smelt.book", "smelt.cli", "smelt.compiler", "smelt.control",
-    "smelt.functional", "smelt.ops", "smelt.tensor", "smelt.utils",
+    "smelt.functional", "smelt.ops", "smelt.pages", "smelt.tensor", "smelt.utils",
 }  # fmt: skip
 
 docstrings = importlib.import_module("docstrings")

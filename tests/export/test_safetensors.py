@@ -124,7 +124,7 @@ def test_the_name_of_the_checksum_is_taken(tmp_path: Path) -> None:
 
 def test_a_missing_library_is_named(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(MissingExtra, match=r"smelt\[files\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[files\]"):
         safetensors.load_file(saved)
 
 

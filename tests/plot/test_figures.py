@@ -97,7 +97,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smelt.plot.style.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"smelt\[plot\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[plot\]"):
         plot.curves(ROWS)
 
 
@@ -171,5 +171,5 @@ def test_the_smallest_input_is_drawn(name: str) -> None:
 @pytest.mark.parametrize("name", DRAWING)
 def test_no_figure_is_drawn_without_matplotlib(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smelt.plot.style.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"smelt\[plot\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[plot\]"):
         DRAWING[name]()

@@ -178,7 +178,7 @@ def test_without_jinja2_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     run = read_run(written(tmp_path / "run", config_json="{}"))
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
     monkeypatch.setattr("smelt.pages._environment", undecorated())
-    with pytest.raises(MissingExtra, match=r"smelt\[report\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[report\]"):
         report_page(run)
 
 

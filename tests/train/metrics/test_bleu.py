@@ -76,5 +76,5 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         return real(name, *rest, **options)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(MissingExtra, match=r"smelt\[metrics\]"):
+    with pytest.raises(MissingExtra, match=r"smelt-learn\[metrics\]"):
         BLEU()
