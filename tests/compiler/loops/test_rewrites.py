@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from smelt.compiler.loops.rewrites.canonicalize import drop_unit_loops, inline_indices
@@ -14,6 +15,7 @@ from smelt.compiler.loops.rewrites.reshape_buffers import join_buffer_axes, spli
 from smelt.compiler.loops.rewrites.transpose import power_of_two_ranges
 from smelt.compiler.loops.substitute import Names, Substitution
 from smelt.dtypes import float32
+from smelt.ir.interpret import run_kernel
 from smelt.ir.loops import (
     Binary,
     Buffer,
@@ -89,6 +91,33 @@ def test_divisions_become_digits():
     assert "//" not in text
     assert "%" not in text
     assert "x[i, j_1, j_0]" in text
+
+
+def test_digits_that_a_division_drops_are_not_divided():
+    x, y = Buffer("x", (8,), float32), Buffer("y", (64, 16, 16), float32)
+    i, j, k = map(index_variable, "ijk")
+    flat = (i * 16 + j) * 16 + k
+    body = (Store(y, (i, j, k), Load(x, (Binary("floordiv", flat, constant(2048)),))),)
+    for variable, extent in ((k, 16), (j, 16), (i, 64)):
+        body = (Loop(variable, 0, extent, 1, body),)
+    text = kernel_text(rewritten(delinearize, Kernel("copy", (x,), (y,), body)))
+    assert "x[i_1]" in text  # a channel of 8 in each group of channels
+    assert "//" not in text
+
+
+def test_remainders_keep_what_is_below_them():
+    x, y = Buffer("x", (128,), float32), Buffer("y", (32, 16), float32)
+    i, j = map(index_variable, "ij")
+    body = (Store(y, (i, j), Load(x, (Binary("mod", i * 16 + j, constant(128)),))),)
+    body = (Loop(i, 0, 32, 1, (Loop(j, 0, 16, 1, body),)),)
+    kernel = Kernel("copy", (x,), (y,), body)
+    simpler = rewritten(delinearize, kernel)
+    assert "%" not in kernel_text(simpler)
+    array, results = np.arange(128, dtype=np.float32), []
+    for one in (kernel, simpler):
+        results.append(np.zeros((32, 16), np.float32))
+        run_kernel(one, [results[-1], array])
+    np.testing.assert_array_equal(*results)
 
 
 def test_digits_of_one_number_are_joined():

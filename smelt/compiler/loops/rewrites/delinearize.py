@@ -78,10 +78,24 @@ class _Simplify(Transformer):
         quotient, remainder = divide(total, divisor)
         if is_digit(remainder, divisor, self.ranges):
             return as_sum(remainder if new.op == "mod" else quotient)
-        if not quotient.terms:
-            return new
-        rest = Binary(new.op, as_sum(remainder), new.b)
+        rest = self.shortened(new.op, remainder, divisor)
+        if rest is None:
+            if not quotient.terms:
+                return new
+            rest = Binary(new.op, as_sum(remainder), new.b)
         return rest if new.op == "mod" else as_sum(quotient) + rest
+
+    def shortened(self, op: str, total: Affine, divisor: int) -> Expression | None:
+        """Returns a division without the last digits of what is divided: `(i * 256 + j) // 2048`
+        with j below 256 is `i // 8`; None where there are no such digits.
+        """
+        for step in sorted(set(total.terms.values()), reverse=True):
+            if step > 1 and divisor % step == 0:
+                upper, digits = divide(total, step)
+                if upper.terms and digits.terms and is_digit(digits, step, self.ranges):
+                    short = Binary(op, as_sum(upper), constant(divisor // step))
+                    return short if op == "floordiv" else short * step + as_sum(digits)
+        return None
 
 
 # --- splitting loops ------------------------------------------------------------------------------
