@@ -29,7 +29,9 @@ SAYS = (
     "print(*sys.version_info[:3], int(bool(sysconfig.get_config_var('Py_GIL_DISABLED'))))"
 )
 IGNORED = ("PYTHON", "SMELT", "VIRTUAL_ENV")  # variables that would reach into the environment
-EXTRAS = "files,plot"  # what `smelt train` keeps its weights and figures with
+EXTRAS = (
+    "cli,files,plot"  # of `smelt train`: the command, and what it keeps weights and figures with
+)
 STEP = "import smelt; assert smelt.compile(lambda x: x * 2)(smelt.ones(3)).tolist() == [2, 2, 2]"
 WORST = 0.9  # accuracy of the digits, below which the training has gone wrong
 
@@ -101,8 +103,8 @@ def tried(python: str, wheel: Path, folder: Path) -> str:
     install = [inside / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*install, wheel], env=clean)
     run([inside / "python", "-W", "error", "-c", STEP], cwd=folder, env=clean)
-    run([inside / "smelt", "info"], cwd=folder, env=clean)
     run([*install, f"{wheel}[{EXTRAS}]"], env=clean)
+    run([inside / "smelt", "info"], cwd=folder, env=clean)
     start = time.perf_counter()
     run([inside / "smelt", "train", "digits", "--out", folder / "run"], cwd=folder, env=clean)
     seconds = time.perf_counter() - start
