@@ -5,7 +5,7 @@ Weights, gates and their order are PyTorch's; the equations are those of the lay
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from smelt.nn.checks import sizes
 from smelt.nn.recurrence import Recurrence
@@ -103,7 +103,8 @@ class LSTMCell(_Cell):
     from U(-r, r) with r = 1 / sqrt(H).
     """
 
-    num_gates, num_states = LSTM.num_gates, LSTM.num_states
+    num_gates: ClassVar[int] = LSTM.num_gates
+    num_states: ClassVar[int] = LSTM.num_states
     _step = LSTM._step
 
 
@@ -127,5 +128,6 @@ class GRUCell(_Cell):
     from U(-r, r) with r = 1 / sqrt(H).
     """
 
-    num_gates, bias_hh_in_step = GRU.num_gates, GRU.bias_hh_in_step
+    num_gates: ClassVar[int] = GRU.num_gates
+    bias_hh_in_step: ClassVar[bool] = GRU.bias_hh_in_step
     _step = GRU._step

@@ -220,7 +220,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def _learn_classes(self, y: Any) -> None:
         self._binarizer = LabelBinarizer().fit(y)
-        self.classes_ = self._binarizer.classes_
+        self.classes_: Any = self._binarizer.classes_
 
     def _check_known(self, y: Any) -> None:
         unknown = np.setdiff1d(unique_labels(y), self.classes_)

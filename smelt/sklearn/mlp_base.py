@@ -106,10 +106,11 @@ class MultilayerPerceptron(BaseEstimator):
 
     def _initialize(self, X: np.ndarray, y: np.ndarray, random: Any) -> None:
         """Draws first weights (Glorot and Bengio 2010), and begins all records."""
-        self.n_outputs_ = y.shape[1]
+        self.n_outputs_: Any = y.shape[1]
         hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).ravel().tolist()
         units = [X.shape[1], *hidden, self.n_outputs_]
-        self.n_layers_, self.out_activation_ = len(units), self._output()
+        self.n_layers_: int = len(units)
+        self.out_activation_: str = self._output()
         factor = 2.0 if self.activation == "logistic" else 6.0
         self.coefs_, self.intercepts_ = [], []
         for inputs, outputs in pairwise(units):
@@ -117,7 +118,9 @@ class MultilayerPerceptron(BaseEstimator):
             coef = random.uniform(-bound, bound, (inputs, outputs))
             self.coefs_.append(coef.astype(X.dtype))
             self.intercepts_.append(random.uniform(-bound, bound, outputs).astype(X.dtype))
-        self.n_iter_ = self.t_ = self._unimproved = 0
+        self.n_iter_: int = 0
+        self.t_: int = 0
+        self._unimproved = 0
         self.loss_curve_ = []
         stops_early = self.early_stopping
         self.best_loss_ = None if stops_early else np.inf
@@ -364,7 +367,7 @@ def dense(X: Any) -> np.ndarray:
     return X.toarray() if hasattr(X, "toarray") else X
 
 
-CHOICES = {
+CHOICES: dict[str, tuple[str, ...]] = {
     "activation": ("identity", "logistic", "tanh", "relu"),
     "solver": ("sgd", "adam"),
     "learning_rate": ("constant", "invscaling", "adaptive"),

@@ -187,7 +187,7 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
         check_classification_targets(y)
         told = getattr(self, "_told_classes", None)
         if reset:
-            self.classes_ = unique_labels(y) if told is None else told
+            self.classes_: Any = unique_labels(y) if told is None else told
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ArgumentError(

@@ -128,7 +128,7 @@ class R2Score(Metric):
         0.5
     """
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
 
     @checked
     def __init__(self, multioutput: str = "uniform_average") -> None:
