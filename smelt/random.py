@@ -147,9 +147,9 @@ class Rows:
     """
 
     def __init__(self, count: int, first: Any, total: int) -> None:
-        self.count: int = count
-        self.first: Any = first
-        self.total: int = total
+        self.count = count
+        self.first = first
+        self.total = total
 
     @property
     def is_empty(self) -> bool:
@@ -179,9 +179,7 @@ def default_generator() -> Generator:
 
 
 def drawing_from(generator: Generator) -> Block:
-    """Within the block a generator is the default one of this thread: what it draws leaves the
-    numbers of others as they are.
-    """
+    """Within the block a generator is this thread's default one: others keep their numbers."""
     return Block(context, generator=generator)
 
 

@@ -181,7 +181,7 @@ class HashingVectorizer(Hashing):
             raise ArgumentError(f'HashingVectorizer: norm={norm!r}; there are "l1", "l2" and None')
         self.ngram_range: tuple[int, int] = (least, most)
         self.norm = norm
-        self.lowercase: bool = lowercase
+        self.lowercase = lowercase
         self.token_pattern = token_pattern
 
     def transform(self, x: Iterable[str | None]) -> Tensor:

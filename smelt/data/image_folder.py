@@ -77,11 +77,11 @@ class ImageFolder(Dataset):
         if not isinstance(root, (str, os.PathLike)):
             raise ArgumentTypeError(f"ImageFolder: root is a {type(root).__name__} and no path")
         self.root: Path = Path(root)
-        self.transform: Callable[[Tensor], Any] | None = transform
-        self.target_transform: Callable[[int], Any] | None = target_transform
-        self.mode: str = mode
-        self.seed: int = seed
-        self.epoch: int = epoch
+        self.transform = transform
+        self.target_transform = target_transform
+        self.mode = mode
+        self.seed = seed
+        self.epoch = epoch
         self.extensions: tuple[str, ...] = tuple(extension.lower() for extension in extensions)
         folders = [entry.name for entry in _entries(self.root) if _is_folder(entry)]
         if not folders:

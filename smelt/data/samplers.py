@@ -82,9 +82,9 @@ class RandomSampler(Sampler):
             raise ArgumentError(
                 f"RandomSampler: {num_samples} of {count} samples; give replacement=True"
             )
-        self.data_source: Sized = data_source
-        self.replacement: bool = replacement
-        self.generator: Generator | None = generator
+        self.data_source = data_source
+        self.replacement = replacement
+        self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         count, wanted = len(self.data_source), self.num_samples
@@ -105,8 +105,8 @@ class SubsetRandomSampler(Sampler):
     """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
-        self.indices: Sequence[int] = indices
-        self.generator: Generator | None = generator
+        self.indices = indices
+        self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         order = randperm(len(self.indices), generator=self.generator).tolist()
@@ -134,9 +134,9 @@ class WeightedRandomSampler(Sampler):
         generator: Generator | None = None,
     ) -> None:
         self.weights: Tensor = as_tensor(np.asarray(weights, np.float64))
-        self.num_samples: int = num_samples
-        self.replacement: bool = replacement
-        self.generator: Generator | None = generator
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         drawn = multinomial(
@@ -191,9 +191,9 @@ class DistributedSampler(Sampler):
         self.dataset: Sized = dataset
         self.num_replicas: int = num_replicas
         self.rank: int = rank
-        self.shuffle: bool = shuffle
-        self.seed: int = seed
-        self.drop_last: bool = drop_last
+        self.shuffle = shuffle
+        self.seed = seed
+        self.drop_last = drop_last
         self.epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -239,9 +239,9 @@ class BatchSampler(Sampler):
             raise ArgumentTypeError(
                 f"BatchSampler: sampler is a {type(sampler).__name__}, which gives no indices"
             )
-        self.sampler: Iterable[int] = sampler
-        self.batch_size: int = batch_size
-        self.drop_last: bool = drop_last
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
 
     def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]
         indices = iter(self.sampler)
@@ -298,9 +298,9 @@ class LengthBatchSampler(Sampler):
             raise ShapeError(
                 f"LengthBatchSampler: lengths {self.lengths.shape} must be (n,) or (n, k)"
             )
-        self.batch_size: int = batch_size
-        self.drop_last: bool = drop_last
-        self.pool: int = pool
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.pool = pool
         self.generator = generator
 
     def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]

@@ -189,8 +189,8 @@ class Resize(ImageTransform):
         if isinstance(size, int):
             _pair("Resize", size)
         check_interpolation("Resize", interpolation)
-        self.interpolation: str = interpolation
-        self.antialias: bool = antialias
+        self.interpolation = interpolation
+        self.antialias = antialias
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images resized."""
@@ -336,8 +336,8 @@ class RandomRotation(ImageTransform):
     ) -> None:
         self.degrees: tuple[float, float] = _range("RandomRotation", "degrees", degrees)
         check_interpolation("RandomRotation", interpolation)
-        self.interpolation: str = interpolation
-        self.fill: float = fill
+        self.interpolation = interpolation
+        self.fill = fill
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images rotated."""
@@ -375,8 +375,8 @@ class RandomResizedCrop(ImageTransform):
         self.scale: tuple[float, float] = _range("RandomResizedCrop", "scale", scale, positive=True)
         self.ratio: tuple[float, float] = _range("RandomResizedCrop", "ratio", ratio, positive=True)
         check_interpolation("RandomResizedCrop", interpolation)
-        self.interpolation: str = interpolation
-        self.antialias: bool = antialias
+        self.interpolation = interpolation
+        self.antialias = antialias
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns a part of each image, resized."""

@@ -108,8 +108,8 @@ class Exchange:
 
     def __init__(self, parameters: Iterable[Tensor], bucket_bytes: float, by_tree: bool) -> None:
         self.places: dict[int, int] = {id(x): place for place, x in enumerate(parameters)}
-        self.bucket_bytes: float = bucket_bytes
-        self.by_tree: bool = by_tree
+        self.bucket_bytes = bucket_bytes
+        self.by_tree = by_tree
         self.samples: Any = None
         self.is_on: bool = True
         self.is_deferred: bool = False

@@ -5,18 +5,26 @@ Weights, gates and their order are PyTorch's; the equations are those of the lay
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from smelt.nn.checks import sizes
 from smelt.nn.recurrence import Recurrence
 from smelt.nn.recurrent import GRU, LSTM, RNN, check_nonlinearity
 from smelt.tensor import Tensor
 
+if TYPE_CHECKING:
+    from smelt.nn.parameter import Parameter
+
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
 
 class _Cell(Recurrence):
     """A recurrence that is stepped by hand."""
+
+    weight_ih: Parameter | None
+    weight_hh: Parameter | None
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = None

@@ -206,8 +206,12 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.weight = empty_parameter(num_features, dtype=dtype) if affine else None
-        self.bias = empty_parameter(num_features, dtype=dtype) if affine and bias else None
+        self.weight: Parameter | None = (
+            empty_parameter(num_features, dtype=dtype) if affine else None
+        )
+        self.bias: Parameter | None = (
+            empty_parameter(num_features, dtype=dtype) if affine and bias else None
+        )
         kind = float32 if dtype is None else as_dtype(dtype)
         tracked = track_running_stats
         self.register_buffer("running_mean", full((num_features,), 0, kind) if tracked else None)

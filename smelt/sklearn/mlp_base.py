@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from smelt.errors import ArgumentError, ArgumentTypeError, NumericsError
 from smelt.location import warn
+from smelt.sklearn.bases import BaseEstimator
 from smelt.sklearn.perceptron import POOL, CompiledPerceptron, Design
 
 __all__ = ["MultilayerPerceptron"]
@@ -33,6 +34,29 @@ class MultilayerPerceptron(BaseEstimator):
     compiled step serves every training of the same layers, whatever its other settings and however
     many samples it has.
     """
+
+    hidden_layer_sizes: Any  # int or a sequence of them
+    activation: str
+    solver: str
+    alpha: float
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: Any  # a seed, a RandomState, or None
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: int
 
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]

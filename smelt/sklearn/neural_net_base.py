@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -18,6 +17,7 @@ from smelt.export import load, save
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
 from smelt.optim import Adam
+from smelt.sklearn.bases import BaseEstimator
 from smelt.sklearn.criterion import nonlinearity_of
 from smelt.sklearn.held_out import Split, held_out_rows
 from smelt.sklearn.routing import Routed, made_of

@@ -36,8 +36,8 @@ class Ridge(LinearModel):
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
-        self.x: np.ndarray = x
-        self.y: np.ndarray = y
+        self.x = x
+        self.y = y
 
     def fit(self, weight: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         total = weight.sum()

@@ -1,6 +1,4 @@
-"""Tensor: what a person holds. An array of numbers, or, while a step is traced, a node of its
-graph.
-"""
+"""Tensor: what a person holds. An array, or, while a step is traced, a node of its graph."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class MemoryFeed(Feed):
         self.arrays: list[Tensor] = [_with_whole_rows(x) for x in arrays]
         self.samples: int = len(self.arrays[0])
         self._size = batch_size
-        self.shuffle: bool = shuffle
+        self.shuffle = shuffle
         self.rows: int = self.samples - (self.samples % batch_size if drop_last else 0)
         self._order = np.arange(self.rows)
 
@@ -190,8 +190,8 @@ class LoaderFeed(Feed):
     waited: float = 0.0
 
     def __init__(self, loader: Iterable[Any], is_own: bool = False) -> None:
-        self.loader: Iterable[Any] = loader
-        self.is_own: bool = is_own
+        self.loader = loader
+        self.is_own = is_own
         self._pass: Iterator[Any] = iter(())
 
     @property

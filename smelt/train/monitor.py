@@ -39,9 +39,9 @@ class Monitor:
             raise ArgumentError(f"mode={mode!r}; there are 'min' and 'max'")
         if not 0.0 <= min_delta < math.inf:
             raise ArgumentError(f"min_delta={min_delta!r} must be a number, at least 0")
-        self.name: str = name
+        self.name = name
         self.mode = mode
-        self.min_delta: float = min_delta
+        self.min_delta = min_delta
         self.best: float | None = None
         self.epoch: int = 0
 

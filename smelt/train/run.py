@@ -85,9 +85,9 @@ class RunFolder(Callback):
             raise FileError(f"{self.path}: holds no run to go on with (it has no {CHECKPOINT})")
         if not resume and any((self.path / name).exists() for name in FILES):
             raise self._taken()
-        self.model: Module = model
-        self.resume: bool = resume
-        self.save_every: float = save_every
+        self.model = model
+        self.resume = resume
+        self.save_every = save_every
         self._monitor = None if monitor is None else Monitor(monitor, mode)
         self._config = json_text("RunFolder", config or {}, indent=2)
         self._saved = time.monotonic()

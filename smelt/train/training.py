@@ -79,9 +79,9 @@ class Training:
         higher_is_better: Mapping[str, bool],
         figures: Sequence[str] | None = None,
     ) -> None:
-        self.update: Update = update
-        self.feed: Feed = feed
-        self.scheduler: Scheduler | None = scheduler
+        self.update = update
+        self.feed = feed
+        self.scheduler = scheduler
         self.callbacks: list[Callback] = list(callbacks)
         self.figures = figures
         self.plan: dict[str, Any] = dict(plan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -143,7 +143,9 @@ def film_reviews(page: Page) -> None:
     show(page, model, vocabulary, texts["test"][0], positive(model, splits["test"][0]))
 
 
-def examine(kind: type[Model], words: int, splits: dict[str, Split], rows: list[tuple]) -> Model:
+def examine(
+    kind: type[Model], words: int, splits: dict[str, Split], rows: list[tuple[Any, ...]]
+) -> Model:
     """Trains a model from each of its seeds, notes its accuracies, and returns the last."""
     for seed in range(kind.seeds):
         start = time.perf_counter()

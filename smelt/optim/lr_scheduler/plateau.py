@@ -63,13 +63,13 @@ class ReduceLROnPlateau(Schedule):
         lowest = per_group(name, "min_lr", min_lr, groups)
         self.optimizer = optimizer
         self.mode = mode
-        self.factor: float = factor
-        self.patience: int = patience
-        self.threshold: float = threshold
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
         self.threshold_mode = threshold_mode
-        self.cooldown: int = cooldown
+        self.cooldown = cooldown
         self.min_lrs: tuple[Any, ...] = lowest
-        self.eps: float = eps
+        self.eps = eps
         self.best: Tensor = scalar(math.inf if mode == "min" else -math.inf)
         self.num_bad_epochs: Tensor = count()
         self.cooldown_counter: Tensor = count()

@@ -56,9 +56,9 @@ class BLEU(Metric):
         ignore_index: int | None = -100,
         **options: Any,
     ) -> None:
-        self.decode: Callable[[list[int]], str] | None = decode
-        self.end: int | None = end
-        self.ignore_index: int | None = ignore_index
+        self.decode = decode
+        self.end = end
+        self.ignore_index = ignore_index
         self.options: dict[str, Any] = options
         self._scorer()  # refuses at once what it would refuse after the evaluation
 

@@ -79,11 +79,13 @@ class TopKAccuracy(Accuracy):
         0.5
     """
 
+    name: str  # says k
+
     @checked
     def __init__(self, k: int = 5, *, dim: int = 1, ignore_index: int | None = -100) -> None:
         super().__init__(dim=dim, ignore_index=ignore_index)
         self.k: int = whole_number(self.name, "k", k, least=1)
-        self.name: str = f"top_{k}_accuracy"
+        self.name = f"top_{k}_accuracy"
 
     def right(self, given: Labeled) -> Tensor:
         """Returns which labels are among the first k: bool, of the labels' shape.

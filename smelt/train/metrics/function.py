@@ -43,7 +43,7 @@ class FunctionMetric(Metric):
             raise ArgumentTypeError(
                 f"a metric that is a {name} needs a name; give a dict, {{'name': function}}"
             )
-        self.function: Callable[[Any, Any], Any] = function
+        self.function = function
         self.name: str = name
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ OUTPUTS = ("uniform_average", "variance_weighted", "raw_values")
 class _MeanError(Metric):
     """The mean of an error over all elements."""
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns the sum of the errors, and how many there are."""
