@@ -77,7 +77,7 @@ class Preprocessing(FittedTransform):
                 )
         if max_categories < 1:
             raise ArgumentError(f"Preprocessing: max_categories={max_categories}; at least 1")
-        self.max_categories = max_categories
+        self.max_categories: int = max_categories
         self._hasher = HashingVectorizer(text_features)
         self.types_: dict[str, str] | None = None
         self.reasons_: dict[str, str] = {}

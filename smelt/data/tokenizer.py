@@ -39,7 +39,7 @@ class Tokenizer:
                 "the path of a tokenizer.json"
             )
         self.tokenizer: Any = tokenizer
-        self.padding = padding
+        self.padding: str = padding
 
     def __len__(self) -> int:
         """Returns the number of tokens, those that were added included."""

@@ -21,8 +21,8 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 class _Cell(Recurrence):
     """A recurrence that is stepped by hand."""
 
-    weight_ih: Parameter | None
-    weight_hh: Parameter | None
+    weight_ih: Parameter
+    weight_hh: Parameter
     bias_ih: Parameter | None
     bias_hh: Parameter | None
 
@@ -48,8 +48,6 @@ class _Cell(Recurrence):
             ShapeError: the input or the state does not fit.
         """
         self._check_width(x, "(B, I) or (I)", (1, 2))
-        assert self.weight_ih is not None
-        assert self.weight_hh is not None
         before = self._initial_state(state, (*x.shape[:-1], self.hidden_size), x)
         x, bias_hh = self._input_projection(x, self.weight_ih, self.bias_ih, self.bias_hh)
         return self._final_state(self._step(x, before, self.weight_hh, bias_hh))

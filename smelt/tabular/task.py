@@ -74,7 +74,7 @@ class Classes(Task):
 
     def __init__(self, count: int, temperature: float = 1.0) -> None:
         self.outputs = count
-        self.temperature = temperature
+        self.temperature: float = temperature
 
     def target(self, y: np.ndarray) -> np.ndarray:
         return y.astype(np.int64)
