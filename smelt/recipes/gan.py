@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +27,6 @@ from smelt.recipes.fashion import KINDS
 from smelt.recipes.pictures import Pictures
 from smelt.recipes.recipe import Result
 from smelt.tensor import Tensor
-
-if TYPE_CHECKING:
-    from smelt.optim.lr_scheduler.closed import CosineAnnealingLR
 
 __all__ = ["GAN", "Discriminator", "Generator", "run"]
 
@@ -103,7 +100,7 @@ class Training:
             name: optim.Adam(part.parameters(), lr=LR, betas=(0.5, 0.99))
             for name, part in parts.items()
         }
-        self.schedules: dict[str, CosineAnnealingLR] = {
+        self.schedules: dict[str, optim.lr_scheduler.CosineAnnealingLR] = {
             name: optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.steps * epochs)
             for name, optimizer in self.optimizers.items()
         }
