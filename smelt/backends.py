@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from smelt.pytorch_names import install as _install
 
@@ -24,10 +24,10 @@ class _Backend:
         return False
 
 
-cudnn = _Backend(enabled=False, benchmark=False, deterministic=True, allow_tf32=False)
-cuda = _Backend(matmul=_Backend(allow_tf32=False))
-mkl = _Backend()
-mkldnn = _Backend(enabled=False)
-mps = _Backend()
+cudnn: Final = _Backend(enabled=False, benchmark=False, deterministic=True, allow_tf32=False)
+cuda: Final = _Backend(matmul=_Backend(allow_tf32=False))
+mkl: Final = _Backend()
+mkldnn: Final = _Backend(enabled=False)
+mps: Final = _Backend()
 
 _install(__name__)

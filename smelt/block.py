@@ -13,7 +13,7 @@ import io
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from typing import Any
+from typing import Any, Final
 
 
 class _End(io.IOBase):
@@ -62,7 +62,7 @@ class Block(ContextDecorator):
         values: what they are within the block, by name.
     """
 
-    __exit__ = _Exit()
+    __exit__: Final = _Exit()
     undo: Callable[[], Any] = staticmethod(lambda: None)  # what ends the latest run
 
     def __init__(self, place: threading.local, **values: Any) -> None:

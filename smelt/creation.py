@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class TensorType:
     __slots__ = ("dtype",)
 
     def __init__(self, dtype: DType) -> None:
-        self.dtype = dtype
+        self.dtype: DType = dtype
 
     def __call__(self, *given: Any, device: Any = None) -> Tensor:
         """Returns zeros of a shape, or a tensor of the given data.
@@ -112,12 +112,12 @@ class TensorType:
         return f"smelt.{KIND_NAMES[self.dtype]}"
 
 
-BoolTensor = TensorType(dtypes.bool_)
-DoubleTensor = TensorType(dtypes.float64)
-FloatTensor = TensorType(dtypes.float32)
-HalfTensor = TensorType(dtypes.float16)
-IntTensor = TensorType(dtypes.int32)
-LongTensor = TensorType(dtypes.int64)
+BoolTensor: Final = TensorType(dtypes.bool_)
+DoubleTensor: Final = TensorType(dtypes.float64)
+FloatTensor: Final = TensorType(dtypes.float32)
+HalfTensor: Final = TensorType(dtypes.float16)
+IntTensor: Final = TensorType(dtypes.int32)
+LongTensor: Final = TensorType(dtypes.int64)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:

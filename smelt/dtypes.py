@@ -8,7 +8,7 @@ translate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -57,13 +57,13 @@ class DType:
         return self.name if self.name != "bool" else "bool_"
 
 
-bool_ = DType("bool", "bool", np.dtype(np.bool_), 0)
-int32 = DType("int32", "int", np.dtype(np.int32), 1)
-int64 = DType("int64", "int", np.dtype(np.int64), 2)
-float16 = DType("float16", "float", np.dtype(np.float16), 3)
-bfloat16 = DType("bfloat16", "float", np.dtype(np.uint16), 3)
-float32 = DType("float32", "float", np.dtype(np.float32), 4)
-float64 = DType("float64", "float", np.dtype(np.float64), 5)
+bool_: Final = DType("bool", "bool", np.dtype(np.bool_), 0)
+int32: Final = DType("int32", "int", np.dtype(np.int32), 1)
+int64: Final = DType("int64", "int", np.dtype(np.int64), 2)
+float16: Final = DType("float16", "float", np.dtype(np.float16), 3)
+bfloat16: Final = DType("bfloat16", "float", np.dtype(np.uint16), 3)
+float32: Final = DType("float32", "float", np.dtype(np.float32), 4)
+float64: Final = DType("float64", "float", np.dtype(np.float64), 5)
 
 _KINDS = {"bool": 0, "int": 1, "float": 2}
 ALL = (bool_, int32, int64, float16, bfloat16, float32, float64)

@@ -65,11 +65,11 @@ __all__ = [
 class SmeltError(Exception):
     """The root of every error that Smelt raises on purpose; it says itself where it was raised."""
 
-    full_traceback = False  # whether to show the frames within Smelt as well
+    full_traceback: bool = False  # whether to show the frames within Smelt as well
 
     def __init__(self, message: str = "", *details: Any) -> None:
         super().__init__(message, *details)
-        self.location = location(message)
+        self.location: str = location(message)
         if current.full_traceback:
             self.full_traceback = True  # also where it is shown when the block has ended
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class _Running(threading.local):
         self.derivative = ""  # what is differentiated, such as "the backward of mul at train.py:7"
 
 
-running = _Running()
+running: Final = _Running()
 
 
 def module_path() -> str:

@@ -63,7 +63,7 @@ class Generator:
     """
 
     def __init__(self, seed: int = 0) -> None:
-        self.state = Tensor(np.zeros(2, np.int64), dtypes.int64)
+        self.state: Tensor = Tensor(np.zeros(2, np.int64), dtypes.int64)
         self._lock = reentrant_lock()
         self.manual_seed(seed)
 
@@ -147,7 +147,9 @@ class Rows:
     """
 
     def __init__(self, count: int, first: Any, total: int) -> None:
-        self.count, self.first, self.total = count, first, total
+        self.count = count
+        self.first = first
+        self.total = total
 
     @property
     def is_empty(self) -> bool:
@@ -177,9 +179,7 @@ def default_generator() -> Generator:
 
 
 def drawing_from(generator: Generator) -> Block:
-    """Within the block a generator is the default one of this thread: what it draws leaves the
-    numbers of others as they are.
-    """
+    """Within the block a generator is this thread's default one: others keep their numbers."""
     return Block(context, generator=generator)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from smelt.block import Block
 from smelt.errors import ArgumentError, ArgumentTypeError
@@ -47,7 +47,7 @@ class settings(Block):
     """
 
     current: ClassVar[Current] = current
-    get = staticmethod(get)
+    get: Final = staticmethod(get)
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 Change = tuple[threading.local, dict[str, Any]]  # what has attributes, and new values by name
 
@@ -19,7 +19,7 @@ class Current(threading.local):
     full_traceback: bool = False
 
 
-current = Current()
+current: Final = Current()
 _followers: dict[str, Callable[[Any], Change]] = {}
 
 

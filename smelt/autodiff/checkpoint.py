@@ -64,6 +64,9 @@ def checkpoint(function: Function, *arguments: Any, **options: Any) -> Any:
 class Segment(Op):
     """A stretch of computation as one operation; its inputs are all tensors that it depends on."""
 
+    leaves: list[Any]
+    structure: tree.Structure
+
     def __init__(
         self, function: Function, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> None:

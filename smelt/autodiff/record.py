@@ -18,7 +18,7 @@ from smelt.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from smelt.location import warn
 from smelt.ops.movement import reshape
 from smelt.tensor import Tensor, as_tensor
-from smelt.tracing.apply import repeated
+from smelt.tracing.apply import TapeEntry, repeated
 from smelt.tracing.engine import context, enable_grad, no_grad
 from smelt.tracing.walk import forward_walk, reverse_walk, tape_of
 
@@ -52,9 +52,9 @@ class RecordedInput(Tensor):
     is_variable = False
 
     def __init__(self, x: Tensor) -> None:
-        self.was_read = False
+        self.was_read: bool = False
         super().__init__(x.stored, x.dtype, requires_grad=True)
-        self.tape_entry = x.tape_entry  # without one it is a leaf
+        self.tape_entry: TapeEntry | None = x.tape_entry  # without one it is a leaf
         self.share_version(x)
 
     @property
@@ -95,7 +95,7 @@ class Recording:
         self._own = {id(x) for x in self.inputs}
         ends = context.ends
         with enable_grad():
-            self.value = function(*chosen, **options)
+            self.value: Any = function(*chosen, **options)
         self._may_be_cut = context.ends == ends
         self._check_used(given)
 

@@ -33,8 +33,8 @@ class Batched:
     )
 
     def __init__(self, tensor: Tensor, engine: Batching) -> None:
-        self.tensor = tensor
-        self.engine = engine
+        self.tensor: Tensor = tensor
+        self.engine: Batching = engine
         self.shape: Shape = tensor.shape[1:]
 
     @property

@@ -6,7 +6,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from smelt import pages
 from smelt.atomic import writable_folder, write_bytes
@@ -103,7 +103,7 @@ def run(
     return 0 if all(outcome.state is State.HOLDS for outcome in outcomes) else 1
 
 
-book = group(
+book: Final = group(
     "book",
     "Run the programs, figures and problems of the book.",
     {"list": list_entries, "show": show, "run": run},
@@ -138,7 +138,7 @@ class PlainProgress:
     def __init__(self, total: int, everything: bool) -> None:
         self.total = total
         self.everything = everything
-        self.done = 0
+        self.done: int = 0
 
     def start(self, entry: Entry) -> None:
         """Hears that an entry begins."""

@@ -157,7 +157,7 @@ def _help(run: Callable[..., Result]) -> str:
     )
 
 
-train = group(
+train: typing.Final = group(
     "train",
     "Train a network on real data and keep the run in a folder.",
     {recipe: _command(recipe, run) for recipe, run in RECIPES.items()},

@@ -97,7 +97,7 @@ class BodyNode(Node):
 class BodyTracer(GraphBuilder, NestedEngine):
     """The engine that records the graph of a body."""
 
-    node_class = BodyNode
+    node_class: type[Node] = BodyNode
 
     def __init__(self, outer: Engine) -> None:
         GraphBuilder.__init__(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
@@ -101,7 +101,7 @@ class Cond(Region):
         return make_scan(loop, Direction(1, reverse=False), examples)
 
 
-cond_op = Cond("cond")
+cond_op: Final = Cond("cond")
 
 
 def make_cond(flag: Tensor, yes: TracedBody, no: TracedBody, examples: Shape = ()) -> Tensor:

@@ -89,7 +89,9 @@ class Iteration:
         leaves |= zip(graph.arguments[count:], operands.captured, strict=True)
         known = {node: x for node, x in sliced.items() if not isinstance(node.op, Leaf)}
         with enable_grad():
-            self.given = {
+            self.given: dict[Node, Tensor] = {
                 node: tracked(x, "scan") if x.dtype.is_float else x for node, x in leaves.items()
             }
-            self.values = evaluate_graph([*operands.after, *graph.outputs], self.given, known)
+            self.values: dict[Node, Tensor] = evaluate_graph(
+                [*operands.after, *graph.outputs], self.given, known
+            )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from smelt.autodiff.record import zeros_like
 from smelt.autodiff.vmap import vmap
@@ -49,7 +49,7 @@ class Scan(Region):
         return make_scan(body, operands.direction, (size, *attributes["examples"]))
 
 
-scan_op = Scan("scan")
+scan_op: Final = Scan("scan")
 
 
 def make_scan(body: LoopBody, direction: Direction, examples: Shape = ()) -> Tensor:

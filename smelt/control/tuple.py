@@ -7,7 +7,7 @@ tangent, for some of the results.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from smelt.dtypes import float32
 from smelt.ir.operation import Pattern
@@ -15,7 +15,7 @@ from smelt.ops.op import Gradients, Needs, Op, Shape, Type, Typed
 from smelt.tensor import Tensor
 from smelt.tracing.apply import apply
 
-TUPLE = float32  # a float, because only what has a float dtype has a history
+TUPLE: Final = float32  # a float, because only what has a float dtype has a history
 
 
 class ResultCotangents:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from smelt.autodiff.record import tracked, zeros_like
 from smelt.autodiff.vmap import vmap
@@ -80,7 +80,7 @@ class WhileLoop(Region):
         return make_while(body, (size, *attributes["examples"]))
 
 
-while_op = WhileLoop("while_loop")
+while_op: Final = WhileLoop("while_loop")
 
 
 def make_while(body: LoopBody, examples: Shape = ()) -> Tensor:

@@ -42,7 +42,7 @@ class Augmented(Dataset):
         seed: int = 0,
         epoch: int = 0,
     ) -> None:
-        self.dataset = as_dataset(dataset)
+        self.dataset: Dataset = as_dataset(dataset)
         self.function = function
         self.seed = seed
         self.epoch = epoch

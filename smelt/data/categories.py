@@ -39,7 +39,8 @@ class Encoder(FittedTransform):
         self.handle_unknown = handle_unknown
         self.categories_: list[list[Any]] | None = None
         if (given := self._given()) is not None:
-            self.categories_, self.n_features_in_ = given, len(given)
+            self.categories_ = given
+            self.n_features_in_: int | None = len(given)
 
     def fit(self, x: Any, y: object = None) -> Self:
         """Takes the categories from data, sorted; checks them, where they were given.

@@ -37,10 +37,12 @@ class Parser:
     ) -> None:
         self.polars = polars
         self.written = written
-        self.name = records.name
-        self.names = records.names or []
-        self.columns = self.names if columns is None else list(columns)
-        self.types = {name: polars_type(polars, kind) for name, kind in types.items()}
+        self.name: str = records.name
+        self.names: list[str] = records.names or []
+        self.columns: list[str] = self.names if columns is None else list(columns)
+        self.types: dict[str, Any] = {
+            name: polars_type(polars, kind) for name, kind in types.items()
+        }
         self._texts: set[str] = set()  # columns of the contents that are none of numbers
         # polars has ways of its own with names that are empty or hold quotes
         self._theirs = polars.read_csv(records.header, separator=records.separator.decode()).columns

@@ -49,10 +49,10 @@ class CSVRecords:
 
     def __init__(self, name: str, separator: str, names: Sequence[str] | None = None) -> None:
         self.name = name
-        self.separator = separator.encode()
+        self.separator: bytes = separator.encode()
         self.names: list[str] | None = None
-        self.header = b""
-        self.rows = 0
+        self.header: bytes = b""
+        self.rows: int = 0
         self._given = None if names is None else list(names)
         self._field = field_pattern(self.separator)
 

@@ -58,18 +58,21 @@ class CSVDataset(IterableDataset):
         **options: Any,
     ) -> None:
         self._polars = library("reading CSV files")
-        self.written = CSVFormat.of("CSVDataset", options)
+        self.written: CSVFormat = CSVFormat.of("CSVDataset", options)
         check_columns("CSVDataset", columns)
         if batch_size < 1:
             raise ArgumentError(f"CSVDataset: batch_size={batch_size}; a Table has at least 1 row")
-        self.path, self.batch_size = os.fspath(path), batch_size
-        self.columns = None if columns is None else list(columns)
-        self.missing = self.written.missing
-        self.rows = 0
+        self.path: str = os.fspath(path)
+        self.batch_size = batch_size
+        self.columns: list[str] | None = None if columns is None else list(columns)
+        self.missing: str | Mapping[str, str | float | int] = self.written.missing
+        self.rows: int = 0
         self._types: dict[str, Any] = dict(self.written.types or {})
         self._lacking: dict[str, list[int]] = {}  # column -> first row, count
         self._scan()
-        self.schema = {name: _kind(column) for name, column in self._empty().items()}
+        self.schema: dict[str, str] = {
+            name: _kind(column) for name, column in self._empty().items()
+        }
 
     def __len__(self) -> int:
         """Returns the number of Tables."""

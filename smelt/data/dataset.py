@@ -169,7 +169,7 @@ class TensorDataset(Dataset):
                     f"TensorDataset: argument {place} is a {type(given).__name__}, a table of "
                     "columns; write as_table(...).dataset(target), or give arrays of its columns"
                 )
-        self.tensors = tuple(as_tensor(tensor) for tensor in tensors)
+        self.tensors: tuple[Tensor, ...] = tuple(as_tensor(tensor) for tensor in tensors)
         shapes = [tensor.shape for tensor in self.tensors]
         if () in shapes or len({shape[0] for shape in shapes}) > 1:
             raise ShapeError(f"TensorDataset: the first extents of {shapes} must be the same")
@@ -191,8 +191,8 @@ class Subset(Dataset):
     """Some samples of another dataset, in a given order."""
 
     def __init__(self, dataset: Samples, indices: Sequence[int] | np.ndarray) -> None:
-        self.dataset = as_dataset(dataset)
-        self.indices = np.asarray(indices, np.int64)
+        self.dataset: Dataset = as_dataset(dataset)
+        self.indices: np.ndarray = np.asarray(indices, np.int64)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -227,11 +227,11 @@ class ConcatDataset(Dataset):
     """
 
     def __init__(self, datasets: Sequence[Samples]) -> None:
-        self.datasets = [as_dataset(dataset) for dataset in datasets]
+        self.datasets: list[Dataset] = [as_dataset(dataset) for dataset in datasets]
         if not self.datasets:
             raise ArgumentError("ConcatDataset: give at least one dataset")
         require_same_classes("ConcatDataset", *self.datasets)
-        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+        self.cumulative_sizes: list[int] = list(itertools.accumulate(map(len, self.datasets)))
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class SimpleImputer(FittedTransform):
         self.fill_value = fill_value
         self.statistics_: list[Any] | None = None
 
-    value = renamed_property("value", "fill_value")
+    value: Final = renamed_property("value", "fill_value")
 
     def fit(self, x: Any, y: object = None) -> Self:
         """Takes the values from what is there.
@@ -132,7 +132,8 @@ class SimpleImputer(FittedTransform):
     def _require_fitted(self) -> None:
         """A given value needs no data; it then stands for a single column."""
         if self.n_features_in_ is None and self.fill_value is not None:
-            self.n_features_in_, self.statistics_ = 1, [self.fill_value]
+            self.n_features_in_: int | None = 1
+            self.statistics_ = [self.fill_value]
         super()._require_fitted()
 
     def _statistic(self, column: Column, called: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class FittedTransform(ABC):
         """
         return self.fit(x, y).transform(x)
 
-    apply = renamed_method("apply", "transform")
+    apply: Final = renamed_method("apply", "transform")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Returns the settings by name, as scikit-learn's pipelines and searches want them."""

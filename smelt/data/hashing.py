@@ -179,7 +179,9 @@ class HashingVectorizer(Hashing):
             )
         if norm not in ("l1", "l2", None):
             raise ArgumentError(f'HashingVectorizer: norm={norm!r}; there are "l1", "l2" and None')
-        self.ngram_range, self.norm, self.lowercase = (least, most), norm, lowercase
+        self.ngram_range: tuple[int, int] = (least, most)
+        self.norm = norm
+        self.lowercase = lowercase
         self.token_pattern = token_pattern
 
     def transform(self, x: Iterable[str | None]) -> Tensor:

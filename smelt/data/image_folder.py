@@ -76,25 +76,32 @@ class ImageFolder(Dataset):
     ) -> None:
         if not isinstance(root, (str, os.PathLike)):
             raise ArgumentTypeError(f"ImageFolder: root is a {type(root).__name__} and no path")
-        self.root = Path(root)
-        self.transform, self.target_transform = transform, target_transform
-        self.mode, self.seed, self.epoch = mode, seed, epoch
-        self.extensions = tuple(extension.lower() for extension in extensions)
+        self.root: Path = Path(root)
+        self.transform = transform
+        self.target_transform = target_transform
+        self.mode = mode
+        self.seed = seed
+        self.epoch = epoch
+        self.extensions: tuple[str, ...] = tuple(extension.lower() for extension in extensions)
         folders = [entry.name for entry in _entries(self.root) if _is_folder(entry)]
         if not folders:
             raise FileError(
                 f"{self.root}: holds no folders; the pictures of each class belong into a folder "
                 "with its name"
             )
-        self.classes = folders if classes is None else _agreed(self.root, folders, classes)
-        self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
-        self.imgs = [
+        self.classes: list[str] = (
+            folders if classes is None else _agreed(self.root, folders, classes)
+        )
+        self.class_to_idx: dict[str, int] = {
+            name: number for number, name in enumerate(self.classes)
+        }
+        self.imgs: list[tuple[str, int]] = [
             (path, number)
             for name, number in self.class_to_idx.items()
             if name in folders
             for path in self._of(name)
         ]
-        self.targets = [number for _, number in self.imgs]
+        self.targets: list[int] = [number for _, number in self.imgs]
 
     def __len__(self) -> int:
         return len(self.imgs)

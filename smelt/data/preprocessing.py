@@ -69,7 +69,7 @@ class Preprocessing(FittedTransform):
         max_categories: int = 100,
         text_features: int = 256,
     ) -> None:
-        self.types = dict(types or {})
+        self.types: dict[str, str] = dict(types or {})
         for name, kind in self.types.items():
             if kind not in KINDS:
                 raise ArgumentError(
@@ -77,7 +77,7 @@ class Preprocessing(FittedTransform):
                 )
         if max_categories < 1:
             raise ArgumentError(f"Preprocessing: max_categories={max_categories}; at least 1")
-        self.max_categories = max_categories
+        self.max_categories: int = max_categories
         self._hasher = HashingVectorizer(text_features)
         self.types_: dict[str, str] | None = None
         self.reasons_: dict[str, str] = {}
@@ -116,7 +116,8 @@ class Preprocessing(FittedTransform):
         table.select(*self.types)  # which names what is not there
         self.reasons_ = {}
         self.types_ = {name: self._kind(name, table[name]) for name in table.names}
-        self.feature_names_in_, self.n_features_in_ = table.names, len(table.names)
+        self.feature_names_in_: list[str] | None = table.names
+        self.n_features_in_: int | None = len(table.names)
         if set(self.types_.values()) <= {"ignore"}:
             raise ArgumentError(f"Preprocessing: no column is left: {self.reasons_}")
         self.categories_ = {

@@ -65,7 +65,7 @@ class WorkerProcess:
         self._lock = threading.Lock()  # of what is sent
         arguments = (there, self._here, reader, number, prepare, get())
         name = f"smelt loader {number}"
-        self.process = context.Process(target=_run, args=arguments, name=name, daemon=True)
+        self.process: Any = context.Process(target=_run, args=arguments, name=name, daemon=True)
         try:
             self.process.start()
         except (pickle.PicklingError, AttributeError, TypeError) as error:

@@ -73,7 +73,7 @@ class StreamReader:
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.collate_fn = collate_fn
-        self.read = 0
+        self.read: int = 0
         self._samples: Iterator[Any] | None = None
 
     def next(self) -> list[Any]:

@@ -6,7 +6,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from smelt.random import Generator, multinomial, randint, randperm
 from smelt.tensor import as_tensor
 from smelt.tensor.checked import checked_methods
 from smelt.tensor.collectives import get_rank, get_world_size
+
+if TYPE_CHECKING:
+    from smelt.tensor import Tensor
 
 __all__ = [
     "BatchSampler", "DistributedSampler", "LengthBatchSampler", "RandomSampler", "Sampler",
@@ -74,12 +77,14 @@ class RandomSampler(Sampler):
         generator: Generator | None = None,
     ) -> None:
         count = len(data_source)
-        self.num_samples = count if num_samples is None else num_samples
+        self.num_samples: int = count if num_samples is None else num_samples
         if self.num_samples > count and not replacement:
             raise ArgumentError(
                 f"RandomSampler: {num_samples} of {count} samples; give replacement=True"
             )
-        self.data_source, self.replacement, self.generator = data_source, replacement, generator
+        self.data_source = data_source
+        self.replacement = replacement
+        self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         count, wanted = len(self.data_source), self.num_samples
@@ -100,7 +105,8 @@ class SubsetRandomSampler(Sampler):
     """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
-        self.indices, self.generator = indices, generator
+        self.indices = indices
+        self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         order = randperm(len(self.indices), generator=self.generator).tolist()
@@ -127,8 +133,10 @@ class WeightedRandomSampler(Sampler):
         replacement: bool = True,
         generator: Generator | None = None,
     ) -> None:
-        self.weights = as_tensor(np.asarray(weights, np.float64))
-        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+        self.weights: Tensor = as_tensor(np.asarray(weights, np.float64))
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
         drawn = multinomial(
@@ -180,9 +188,13 @@ class DistributedSampler(Sampler):
             raise ArgumentTypeError(
                 f"DistributedSampler: a {kind} is no dataset: it has no __len__"
             )
-        self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
-        self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
-        self.epoch = 0
+        self.dataset: Sized = dataset
+        self.num_replicas: int = num_replicas
+        self.rank: int = rank
+        self.shuffle = shuffle
+        self.seed = seed
+        self.drop_last = drop_last
+        self.epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the number of the epoch, from which its order follows."""
@@ -227,7 +239,9 @@ class BatchSampler(Sampler):
             raise ArgumentTypeError(
                 f"BatchSampler: sampler is a {type(sampler).__name__}, which gives no indices"
             )
-        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
 
     def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]
         indices = iter(self.sampler)
@@ -279,12 +293,14 @@ class LengthBatchSampler(Sampler):
         for name, value in (("batch_size", batch_size), ("pool", pool)):
             if value < 1:
                 raise ArgumentError(f"LengthBatchSampler: {name}={value}; it is at least 1")
-        self.lengths = np.asarray(lengths)
+        self.lengths: np.ndarray = np.asarray(lengths)
         if self.lengths.ndim not in (1, 2):
             raise ShapeError(
                 f"LengthBatchSampler: lengths {self.lengths.shape} must be (n,) or (n, k)"
             )
-        self.batch_size, self.drop_last, self.pool = batch_size, drop_last, pool
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.pool = pool
         self.generator = generator
 
     def __iter__(self) -> Iterator[list[int]]:  # type: ignore[override]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
@@ -153,7 +153,7 @@ class Scaling(FittedTransform):
         """
         return self._mapped(x, lambda values, shift, scale: values * scale + shift)
 
-    inverse = renamed_method("inverse", "inverse_transform")
+    inverse: Final = renamed_method("inverse", "inverse_transform")
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> list[str]:
         """Returns the names of the result's columns: those of the columns given.
@@ -319,8 +319,8 @@ class StandardScaler(Scaling):
         """The variance of each column (1 for a constant one that was kept)."""
         return self._fitted()[1] ** 2
 
-    mean = renamed_property("mean", "mean_")
-    std = renamed_property("std", "scale_")
+    mean: Final = renamed_property("mean", "mean_")
+    std: Final = renamed_property("std", "scale_")
 
     def _measured(self, known: _Statistics) -> tuple[np.ndarray, np.ndarray]:
         if known.rows <= self.ddof:
@@ -353,6 +353,8 @@ class MinMaxScaler(Scaling):
     """
 
     _replaced = ("high", "low")
+    low: float
+    high: float
 
     def __init__(
         self,

@@ -38,8 +38,8 @@ class Tokenizer:
                 f"Tokenizer: a {type(tokenizer).__name__} is neither a tokenizers.Tokenizer nor "
                 "the path of a tokenizer.json"
             )
-        self.tokenizer = tokenizer
-        self.padding = padding
+        self.tokenizer: Any = tokenizer
+        self.padding: str = padding
 
     def __len__(self) -> int:
         """Returns the number of tokens, those that were added included."""

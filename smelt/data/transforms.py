@@ -99,7 +99,7 @@ class Compose:
     """
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]) -> None:
-        self.transforms = list(transforms)
+        self.transforms: list[Callable[[Any], Any]] = list(transforms)
 
     def __call__(self, x: Any, generator: Generator | None = None) -> Any:
         """Returns the images after all transforms; random ones draw from the generator."""
@@ -151,6 +151,9 @@ class Normalize(ImageTransform):
         ArgumentError: a `std` is 0.
     """
 
+    mean: np.ndarray
+    std: np.ndarray
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean, self.std = (np.atleast_1d(np.asarray(v, np.float64)) for v in (mean, std))
         if not self.std.all():
@@ -182,11 +185,12 @@ class Resize(ImageTransform):
     """
 
     def __init__(self, size: Size, interpolation: str = "bilinear", antialias: bool = True) -> None:
-        self.size = size if isinstance(size, int) else _pair("Resize", size)
+        self.size: int | tuple[int, int] = size if isinstance(size, int) else _pair("Resize", size)
         if isinstance(size, int):
             _pair("Resize", size)
         check_interpolation("Resize", interpolation)
-        self.interpolation, self.antialias = interpolation, antialias
+        self.interpolation = interpolation
+        self.antialias = antialias
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images resized."""
@@ -210,7 +214,7 @@ class CenterCrop(ImageTransform):
     """
 
     def __init__(self, size: Size) -> None:
-        self.size = _pair("CenterCrop", size)
+        self.size: tuple[int, int] = _pair("CenterCrop", size)
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the middle of the images."""
@@ -245,9 +249,9 @@ class RandomCrop(ImageTransform):
         padding_mode: str = "constant",
         fill: float = 0.0,
     ) -> None:
-        self.size = _pair("RandomCrop", size)
-        self.padding = (0, 0, 0, 0) if padding is None else _sides(padding)
-        self.padding_mode = "replicate" if padding_mode == "edge" else padding_mode
+        self.size: tuple[int, int] = _pair("RandomCrop", size)
+        self.padding: tuple[int, ...] = (0, 0, 0, 0) if padding is None else _sides(padding)
+        self.padding_mode: str = "replicate" if padding_mode == "edge" else padding_mode
         self.fill = fill
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
@@ -330,9 +334,10 @@ class RandomRotation(ImageTransform):
         interpolation: str = "nearest",
         fill: float = 0.0,
     ) -> None:
-        self.degrees = _range("RandomRotation", "degrees", degrees)
+        self.degrees: tuple[float, float] = _range("RandomRotation", "degrees", degrees)
         check_interpolation("RandomRotation", interpolation)
-        self.interpolation, self.fill = interpolation, fill
+        self.interpolation = interpolation
+        self.fill = fill
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images rotated."""
@@ -366,11 +371,12 @@ class RandomResizedCrop(ImageTransform):
         interpolation: str = "bilinear",
         antialias: bool = True,
     ) -> None:
-        self.size = _pair("RandomResizedCrop", size)
-        self.scale = _range("RandomResizedCrop", "scale", scale, positive=True)
-        self.ratio = _range("RandomResizedCrop", "ratio", ratio, positive=True)
+        self.size: tuple[int, int] = _pair("RandomResizedCrop", size)
+        self.scale: tuple[float, float] = _range("RandomResizedCrop", "scale", scale, positive=True)
+        self.ratio: tuple[float, float] = _range("RandomResizedCrop", "ratio", ratio, positive=True)
         check_interpolation("RandomResizedCrop", interpolation)
-        self.interpolation, self.antialias = interpolation, antialias
+        self.interpolation = interpolation
+        self.antialias = antialias
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns a part of each image, resized."""
@@ -409,9 +415,9 @@ class ColorJitter(ImageTransform):
         contrast: float | Sequence[float] = 0.0,
         saturation: float | Sequence[float] = 0.0,
     ) -> None:
-        self.brightness = _factors("brightness", brightness)
-        self.contrast = _factors("contrast", contrast)
-        self.saturation = _factors("saturation", saturation)
+        self.brightness: tuple[float, float] = _factors("brightness", brightness)
+        self.contrast: tuple[float, float] = _factors("contrast", contrast)
+        self.saturation: tuple[float, float] = _factors("saturation", saturation)
 
     def change(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Returns the images in other colors."""

@@ -68,7 +68,7 @@ class Vocabulary:
                     f"Vocabulary: {name}={given!r} is one text; give a list of tokens (of "
                     "characters: list(text), and tokenise=list)"
                 )
-        self.tokens = [*specials, *tokens]
+        self.tokens: list[str] = [*specials, *tokens]
         self.tokenise = tokenise
         self.join = join
         self._numbers = {token: index for index, token in enumerate(self.tokens)}

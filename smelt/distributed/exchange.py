@@ -107,10 +107,12 @@ class Exchange:
     """
 
     def __init__(self, parameters: Iterable[Tensor], bucket_bytes: float, by_tree: bool) -> None:
-        self.places = {id(x): place for place, x in enumerate(parameters)}
-        self.bucket_bytes, self.by_tree = bucket_bytes, by_tree
+        self.places: dict[int, int] = {id(x): place for place, x in enumerate(parameters)}
+        self.bucket_bytes = bucket_bytes
+        self.by_tree = by_tree
         self.samples: Any = None
-        self.is_on, self.is_deferred = True, False
+        self.is_on: bool = True
+        self.is_deferred: bool = False
         self.is_by_shards = False
 
     def __call__(self, pairs: Pairs) -> list[Tensor]:

@@ -9,7 +9,7 @@ models", SC 2020, stage 1.) A step sends as much as it does without: the two hal
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smelt import guards
 from smelt.distributed.data_parallel import exchange_of_all
@@ -21,6 +21,9 @@ from smelt.tensor import Tensor, as_tensor
 from smelt.tensor.collectives import all_gather, get_rank, get_world_size, reduce_scatter
 from smelt.tensor.shaping import cat
 from smelt.tracing.engine import current_engine, no_grad
+
+if TYPE_CHECKING:
+    from smelt.distributed.exchange import Exchange
 
 __all__ = ["ZeroRedundancyOptimizer"]
 
@@ -52,7 +55,7 @@ class ZeroRedundancyOptimizer:
     def __init__(
         self, params: Iterable[Tensor], optimizer_class: type[Optimizer], **defaults: Any
     ) -> None:
-        self.parameters = [x for x in params if x.requires_grad]
+        self.parameters: list[Tensor] = [x for x in params if x.requires_grad]
         name = getattr(optimizer_class, "__name__", repr(optimizer_class))
         if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, Optimizer)):
             raise ArgumentError(f"ZeroRedundancyOptimizer: {name} is no optimizer of smelt.optim")
@@ -63,18 +66,21 @@ class ZeroRedundancyOptimizer:
             )
         if len({x.dtype for x in self.parameters}) > 1:
             raise ArgumentError("ZeroRedundancyOptimizer: parameters of several dtypes; give one")
-        self.exchange = exchange_of_all(self.parameters, "ZeroRedundancyOptimizer")
+        self.exchange: Exchange = exchange_of_all(self.parameters, "ZeroRedundancyOptimizer")
         if self.exchange.by_tree:
             raise ArgumentError(
                 "ZeroRedundancyOptimizer: deterministic=True adds gradients up elsewhere; take "
                 "the optimizer itself"
             )
-        self.size, self.rank = get_world_size(), get_rank()
+        self.size: int = get_world_size()
+        self.rank: int = get_rank()
         self.count = sum(x.size for x in self.parameters)
-        self.width = -(-self.count // self.size)
+        self.width: int = -(-self.count // self.size)
         with no_grad():
-            self.part = Parameter(self._own(flat([x.detach() for x in self.parameters])).clone())
-        self.optimizer = optimizer_class([self.part], **defaults)
+            self.part: Parameter = Parameter(
+                self._own(flat([x.detach() for x in self.parameters])).clone()
+            )
+        self.optimizer: Optimizer = optimizer_class([self.part], **defaults)
         self.exchange.is_deferred = self.size > 1
         guards.changed()
 

@@ -53,8 +53,9 @@ class Shards:
                 f"DistributedDataParallel: deterministic=True computes shards={count!r} by {size} "
                 "ranks; both are powers of two, and no more ranks than shards"
             )
-        self.count, self.own = int(count), int(count) // size
-        self.first = get_rank() * self.own
+        self.count: int = int(count)
+        self.own: int = int(count) // size
+        self.first: int = get_rank() * self.own
 
     def gradients(
         self,

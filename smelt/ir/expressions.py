@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from smelt.dtypes import DType, bool_, int64
 from smelt.ir.postorder import postorder
@@ -103,29 +104,33 @@ class Operators:
 
     __slots__ = ()
 
-    __add__, __radd__ = _operator("add"), _reflected("add")
-    __sub__, __rsub__ = _operator("sub"), _reflected("sub")
-    __mul__, __rmul__ = _operator("mul"), _reflected("mul")
-    __truediv__, __rtruediv__ = _operator("div"), _reflected("div")
-    __floordiv__ = _operator("floordiv")
-    __mod__ = _operator("mod")
-    __and__ = _operator("bitwise_and")
-    __or__ = _operator("bitwise_or")
-    __xor__ = _operator("bitwise_xor")
-    __lshift__ = _operator("shl")
-    __rshift__ = _operator("shr")
-    __lt__ = _operator("lt")
-    __le__ = _operator("le")
-    __gt__ = _operator("gt")
-    __ge__ = _operator("ge")
-    equals = _operator("eq")  # nan equals nothing (`==` compares expressions)
-    differs = _operator("ne")
-    minimum = _operator("minimum")  # nan when either is
-    maximum = _operator("maximum")
+    __add__: Final = _operator("add")
+    __radd__: Final = _reflected("add")
+    __sub__: Final = _operator("sub")
+    __rsub__: Final = _reflected("sub")
+    __mul__: Final = _operator("mul")
+    __rmul__: Final = _reflected("mul")
+    __truediv__: Final = _operator("div")
+    __rtruediv__: Final = _reflected("div")
+    __floordiv__: Final = _operator("floordiv")
+    __mod__: Final = _operator("mod")
+    __and__: Final = _operator("bitwise_and")
+    __or__: Final = _operator("bitwise_or")
+    __xor__: Final = _operator("bitwise_xor")
+    __lshift__: Final = _operator("shl")
+    __rshift__: Final = _operator("shr")
+    __lt__: Final = _operator("lt")
+    __le__: Final = _operator("le")
+    __gt__: Final = _operator("gt")
+    __ge__: Final = _operator("ge")
+    equals: Final = _operator("eq")  # nan equals nothing (`==` compares expressions)
+    differs: Final = _operator("ne")
+    minimum: Final = _operator("minimum")  # nan when either is
+    maximum: Final = _operator("maximum")
 
-    __neg__ = _operator_of_one("neg")
-    __abs__ = _operator_of_one("abs")
-    __invert__ = _operator_of_one("logical_not")
+    __neg__: Final = _operator_of_one("neg")
+    __abs__: Final = _operator_of_one("abs")
+    __invert__: Final = _operator_of_one("logical_not")
 
     def to(self, dtype: DType) -> Expression:
         """The value converted to another dtype."""

@@ -13,7 +13,9 @@ class Polynomial:
     __slots__ = ("terms",)
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
-        self.terms = {factors: count for factors, count in terms.items() if count}
+        self.terms: dict[tuple[str, ...], int] = {
+            factors: count for factors, count in terms.items() if count
+        }
 
     def __add__(self, other: Polynomial) -> Polynomial:
         terms = dict(self.terms)

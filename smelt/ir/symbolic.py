@@ -14,7 +14,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Guards:
         self.outcomes: dict[str, bool] = {}
         self.symbols: dict[str, int] = {}  # the sample value of each
         self.functions: dict[str, Callable[..., Any]] = {}  # that conditions call
-        self.is_settled = False  # whether a symbol can have its sample value only
+        self.is_settled: bool = False  # whether a symbol can have its sample value only
 
     def symbol(self, name: str, sample: int) -> SymbolicInt:
         """Returns a new symbol.
@@ -199,9 +199,9 @@ class SymbolicInt(Symbolic):
     __slots__ = ("guards", "polynomial", "sample")
 
     def __init__(self, guards: Guards, sample: int, polynomial: Polynomial) -> None:
-        self.guards = guards
-        self.sample = sample
-        self.polynomial = polynomial
+        self.guards: Guards = guards
+        self.sample: int = sample
+        self.polynomial: Polynomial = polynomial
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -237,7 +237,8 @@ class SymbolicInt(Symbolic):
     def __abs__(self) -> Any:
         return self if self >= 0 else -self
 
-    __radd__, __rmul__ = __add__, __mul__
+    __radd__: Final = __add__
+    __rmul__: Final = __mul__
 
     def __floordiv__(self, other: Any) -> Any:
         return _divided(self, other)[0]
@@ -276,7 +277,8 @@ class SymbolicInt(Symbolic):
     def __floor__(self) -> Any:
         return self
 
-    __ceil__ = __trunc__ = __floor__
+    __ceil__ = __floor__
+    __trunc__: Final = __floor__
 
     def bit_length(self) -> int:
         """Returns how many bits the sample value takes; it is settled by that."""
@@ -289,9 +291,9 @@ class SymbolicFloat(Symbolic):
     __slots__ = ("expression", "guards", "sample")
 
     def __init__(self, guards: Guards, sample: float, expression: str) -> None:
-        self.guards = guards
-        self.sample = sample
-        self.expression = expression
+        self.guards: Guards = guards
+        self.sample: float = sample
+        self.expression: str = expression
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:

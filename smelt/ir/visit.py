@@ -70,7 +70,7 @@ def used_names(statement: Statement) -> set[str]:
 
 _KINDS = (*get_args(Expression), *get_args(Statement))
 _NAMES = {ir.If: "branch", ir.Lanes: "lane_numbers"}
-METHODS = {kind: kind.__name__.lower() for kind in _KINDS} | _NAMES
+METHODS: dict[type, str] = {kind: kind.__name__.lower() for kind in _KINDS} | _NAMES
 
 
 class Visitor:

@@ -70,7 +70,7 @@ class Group(Alone):
 
     def __init__(self, mpi: Any) -> None:
         self.mpi = mpi
-        self.communicator = mpi.COMM_WORLD.Dup()
+        self.communicator: Any = mpi.COMM_WORLD.Dup()
         # an error within MPI leaves ranks that wait for ever; its own message ends all of them
         self.communicator.Set_errhandler(mpi.ERRORS_ARE_FATAL)
         self.rank: int = self.communicator.Get_rank()

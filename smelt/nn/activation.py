@@ -151,7 +151,7 @@ class PReLU(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         sizes(self, num_parameters=num_parameters)
         self.num_parameters = num_parameters
-        self.weight = Parameter(np.full(num_parameters, init, np.float32))
+        self.weight: Parameter = Parameter(np.full(num_parameters, init, np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.prelu(x, self.weight)

@@ -73,7 +73,7 @@ class MultiheadAttention(Module):
             )
         self.embed_dim = embed_dim
         self.num_heads = num_heads
-        self.head_dim = embed_dim // num_heads
+        self.head_dim: int = embed_dim // num_heads
         self.dropout = dropout
         self.kdim = kdim
         self.vdim = vdim
@@ -82,13 +82,19 @@ class MultiheadAttention(Module):
         if kdim == vdim == embed_dim:
             self.in_proj_weight = empty_parameter(3 * embed_dim, embed_dim, dtype=dtype)
         else:
-            self.q_proj_weight = empty_parameter(embed_dim, embed_dim, dtype=dtype)
-            self.k_proj_weight = empty_parameter(embed_dim, kdim, dtype=dtype)
-            self.v_proj_weight = empty_parameter(embed_dim, vdim, dtype=dtype)
-        self.in_proj_bias = empty_parameter(3 * embed_dim, dtype=dtype) if bias else None
-        self.out_proj = Linear(embed_dim, embed_dim, bias, dtype)
-        self.bias_k = empty_parameter(1, 1, embed_dim, dtype=dtype) if add_bias_kv else None
-        self.bias_v = empty_parameter(1, 1, embed_dim, dtype=dtype) if add_bias_kv else None
+            self.q_proj_weight: Parameter = empty_parameter(embed_dim, embed_dim, dtype=dtype)
+            self.k_proj_weight: Parameter = empty_parameter(embed_dim, kdim, dtype=dtype)
+            self.v_proj_weight: Parameter = empty_parameter(embed_dim, vdim, dtype=dtype)
+        self.in_proj_bias: Parameter | None = (
+            empty_parameter(3 * embed_dim, dtype=dtype) if bias else None
+        )
+        self.out_proj: Linear = Linear(embed_dim, embed_dim, bias, dtype)
+        self.bias_k: Parameter | None = (
+            empty_parameter(1, 1, embed_dim, dtype=dtype) if add_bias_kv else None
+        )
+        self.bias_v: Parameter | None = (
+            empty_parameter(1, 1, embed_dim, dtype=dtype) if add_bias_kv else None
+        )
         self.add_zero_attn = add_zero_attn
         self.reset_parameters()
 

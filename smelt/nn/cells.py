@@ -5,18 +5,26 @@ Weights, gates and their order are PyTorch's; the equations are those of the lay
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from smelt.nn.checks import sizes
 from smelt.nn.recurrence import Recurrence
 from smelt.nn.recurrent import GRU, LSTM, RNN, check_nonlinearity
 from smelt.tensor import Tensor
 
+if TYPE_CHECKING:
+    from smelt.nn.parameter import Parameter
+
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
 
 class _Cell(Recurrence):
     """A recurrence that is stepped by hand."""
+
+    weight_ih: Parameter
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = None
@@ -40,8 +48,6 @@ class _Cell(Recurrence):
             ShapeError: the input or the state does not fit.
         """
         self._check_width(x, "(B, I) or (I)", (1, 2))
-        assert self.weight_ih is not None
-        assert self.weight_hh is not None
         before = self._initial_state(state, (*x.shape[:-1], self.hidden_size), x)
         x, bias_hh = self._input_projection(x, self.weight_ih, self.bias_ih, self.bias_hh)
         return self._final_state(self._step(x, before, self.weight_hh, bias_hh))
@@ -103,7 +109,8 @@ class LSTMCell(_Cell):
     from U(-r, r) with r = 1 / sqrt(H).
     """
 
-    num_gates, num_states = LSTM.num_gates, LSTM.num_states
+    num_gates: ClassVar[int] = LSTM.num_gates
+    num_states: ClassVar[int] = LSTM.num_states
     _step = LSTM._step
 
 
@@ -127,5 +134,6 @@ class GRUCell(_Cell):
     from U(-r, r) with r = 1 / sqrt(H).
     """
 
-    num_gates, bias_hh_in_step = GRU.num_gates, GRU.bias_hh_in_step
+    num_gates: ClassVar[int] = GRU.num_gates
+    bias_hh_in_step: ClassVar[bool] = GRU.bias_hh_in_step
     _step = GRU._step

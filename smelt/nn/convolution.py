@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import smelt.functional as F
 from smelt.errors import ArgumentError
@@ -14,6 +14,9 @@ from smelt.nn.checks import sizes
 from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
+
+if TYPE_CHECKING:
+    from smelt.nn.parameter import Parameter
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
 
@@ -43,14 +46,16 @@ class _AnyConvolution(Module):
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = per_axis(kind, "kernel_size", kernel_size, ndim, 1)
-        self.stride = per_axis(kind, "stride", stride, ndim, 1)
-        self.dilation = per_axis(kind, "dilation", dilation, ndim, 1)
+        self.kernel_size: tuple[int, ...] = per_axis(kind, "kernel_size", kernel_size, ndim, 1)
+        self.stride: tuple[int, ...] = per_axis(kind, "stride", stride, ndim, 1)
+        self.dilation: tuple[int, ...] = per_axis(kind, "dilation", dilation, ndim, 1)
         self.groups = groups
 
     def _make_parameters(self, outer: int, inner: int, bias: bool, dtype: Any) -> None:
-        self.weight = empty_parameter(outer, inner, *self.kernel_size, dtype=dtype)
-        self.bias = empty_parameter(self.out_channels, dtype=dtype) if bias else None
+        self.weight: Parameter = empty_parameter(outer, inner, *self.kernel_size, dtype=dtype)
+        self.bias: Parameter | None = (
+            empty_parameter(self.out_channels, dtype=dtype) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -192,8 +197,10 @@ class _TransposedConvolution(_AnyConvolution):
     ) -> None:
         kind = type(self).__name__
         self._prepare(in_channels, out_channels, kernel_size, stride, dilation, groups)
-        self.padding = per_axis(kind, "padding", padding, self.ndim)
-        self.output_padding = per_axis(kind, "output_padding", output_padding, self.ndim)
+        self.padding: tuple[int, ...] = per_axis(kind, "padding", padding, self.ndim)
+        self.output_padding: tuple[int, ...] = per_axis(
+            kind, "output_padding", output_padding, self.ndim
+        )
         self._make_parameters(in_channels, out_channels // groups, bias, dtype)
 
     def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:

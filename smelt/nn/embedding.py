@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import smelt.functional as F
 from smelt.errors import ArgumentError
@@ -12,6 +12,9 @@ from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor, as_tensor
 from smelt.tracing.engine import no_grad
+
+if TYPE_CHECKING:
+    from smelt.nn.parameter import Parameter
 
 __all__ = ["Embedding"]
 
@@ -56,7 +59,7 @@ class Embedding(Module):
         self.padding_idx = padding_idx
         self.max_norm = max_norm
         self.norm_type = norm_type
-        self.weight = empty_parameter(num_embeddings, embedding_dim, dtype=dtype)
+        self.weight: Parameter = empty_parameter(num_embeddings, embedding_dim, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

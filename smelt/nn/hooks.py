@@ -91,7 +91,7 @@ class BackwardPass:
         self._waiting = {place for place, x in enumerate(inputs) if _has_gradient(x)}
         self._replaceable = len(self._waiting) == 1
         # copies: an input that is used elsewhere too has other gradients there
-        self.inputs = tuple(
+        self.inputs: tuple[Any, ...] = tuple(
             self._watched_input(place, x) if place in self._waiting else x
             for place, x in enumerate(inputs)
         )

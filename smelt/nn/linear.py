@@ -43,8 +43,8 @@ class Linear(Module):
         sizes(self, in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = empty_parameter(out_features, in_features, dtype=dtype)
-        self.bias = empty_parameter(out_features, dtype=dtype) if bias else None
+        self.weight: Parameter = empty_parameter(out_features, in_features, dtype=dtype)
+        self.bias: Parameter | None = empty_parameter(out_features, dtype=dtype) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -88,8 +88,10 @@ class Bilinear(Module):
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
-        self.weight = empty_parameter(out_features, in1_features, in2_features, dtype=dtype)
-        self.bias = empty_parameter(out_features, dtype=dtype) if bias else None
+        self.weight: Parameter = empty_parameter(
+            out_features, in1_features, in2_features, dtype=dtype
+        )
+        self.bias: Parameter | None = empty_parameter(out_features, dtype=dtype) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -141,12 +141,13 @@ class Module(Convertible, Hooked, Named):
         super().__init_subclass__(**options)
         if not cls.__module__.startswith("smelt.nn."):
             return
-        cls._takes_arrays = True
-        if cls.__init__ is object.__init__:
-            cls.__init__ = _without_settings(cls)  # type: ignore[assignment,method-assign]
-        if "__init__" in vars(cls):
-            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
-        checked_flags(cls)
+        layer: Any = cls
+        layer._takes_arrays = True
+        if layer.__init__ is object.__init__:
+            layer.__init__ = _without_settings(layer)
+        if "__init__" in vars(layer):
+            layer.__init__ = checked(layer.__init__, every_kind=True)
+        checked_flags(layer)
 
     # --- attributes -------------------------------------------------------------------------------
 

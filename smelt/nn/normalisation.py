@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import smelt.functional as F
 from smelt.dtypes import DType, as_dtype, float32, int64
@@ -15,6 +15,9 @@ from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.apply import full
 from smelt.tracing.engine import no_grad
+
+if TYPE_CHECKING:
+    from smelt.nn.parameter import Parameter
 
 __all__ = [
     "BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d",
@@ -36,6 +39,8 @@ class LayerNorm(Module):
     Shapes: (..., normalized_shape), kept.
     """
 
+    normalized_shape: tuple[int, ...]
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -51,8 +56,12 @@ class LayerNorm(Module):
             sizes(self, normalized_shape=extent)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.weight = empty_parameter(*shape, dtype=dtype) if elementwise_affine else None
-        self.bias = empty_parameter(*shape, dtype=dtype) if elementwise_affine and bias else None
+        self.weight: Parameter | None = (
+            empty_parameter(*shape, dtype=dtype) if elementwise_affine else None
+        )
+        self.bias: Parameter | None = (
+            empty_parameter(*shape, dtype=dtype) if elementwise_affine and bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -81,6 +90,8 @@ class RMSNorm(Module):
     Parameters: weight (normalized_shape) of ones. Shapes: (..., normalized_shape), kept.
     """
 
+    normalized_shape: tuple[int, ...]
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -95,7 +106,9 @@ class RMSNorm(Module):
             sizes(self, normalized_shape=extent)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.weight = empty_parameter(*shape, dtype=dtype) if elementwise_affine else None
+        self.weight: Parameter | None = (
+            empty_parameter(*shape, dtype=dtype) if elementwise_affine else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -146,8 +159,12 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self.weight = empty_parameter(num_channels, dtype=dtype) if affine else None
-        self.bias = empty_parameter(num_channels, dtype=dtype) if affine and bias else None
+        self.weight: Parameter | None = (
+            empty_parameter(num_channels, dtype=dtype) if affine else None
+        )
+        self.bias: Parameter | None = (
+            empty_parameter(num_channels, dtype=dtype) if affine and bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -189,8 +206,12 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.weight = empty_parameter(num_features, dtype=dtype) if affine else None
-        self.bias = empty_parameter(num_features, dtype=dtype) if affine and bias else None
+        self.weight: Parameter | None = (
+            empty_parameter(num_features, dtype=dtype) if affine else None
+        )
+        self.bias: Parameter | None = (
+            empty_parameter(num_features, dtype=dtype) if affine and bias else None
+        )
         kind = float32 if dtype is None else as_dtype(dtype)
         tracked = track_running_stats
         self.register_buffer("running_mean", full((num_features,), 0, kind) if tracked else None)
@@ -269,13 +290,13 @@ class BatchNorm1d(_BatchNorm):
     num_batches_tracked (). Shapes: (B, C) or (B, C, L), kept.
     """
 
-    ndims = (2, 3)
+    ndims: ClassVar[tuple[int, ...]] = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
     """BatchNorm1d for images: (B, C, H, W), statistics over B, H and W."""
 
-    ndims = (4,)
+    ndims: ClassVar[tuple[int, ...]] = (4,)
 
 
 class _InstanceNorm(_BatchNorm):
@@ -327,19 +348,19 @@ class InstanceNorm1d(_InstanceNorm):
     num_batches_tracked (). Shapes: (B, C, L) or (C, L), kept.
     """
 
-    ndims = (3,)
+    ndims: ClassVar[tuple[int, ...]] = (3,)
 
 
 class InstanceNorm2d(_InstanceNorm):
     """InstanceNorm1d for images: (B, C, H, W) or (C, H, W)."""
 
-    ndims = (4,)
+    ndims: ClassVar[tuple[int, ...]] = (4,)
 
 
 class InstanceNorm3d(_InstanceNorm):
     """InstanceNorm1d for volumes: (B, C, D, H, W) or (C, D, H, W)."""
 
-    ndims = (5,)
+    ndims: ClassVar[tuple[int, ...]] = (5,)
 
 
 def _fill(state: Tensor | None, value: float) -> None:

@@ -32,7 +32,9 @@ class _Pad(Module):
     def __init__(self, padding: int | Sequence[int]) -> None:
         name = type(self).__name__
         given = padding if isinstance(padding, Sequence) else (padding,) * (2 * self.axes)
-        self.padding = tuple(whole_number(f"{name}: a count", count) for count in given)
+        self.padding: tuple[int, ...] = tuple(
+            whole_number(f"{name}: a count", count) for count in given
+        )
         if len(self.padding) != 2 * self.axes:
             raise ArgumentError(
                 f"{name}: padding is one number or {2 * self.axes}, got {self.padding}"

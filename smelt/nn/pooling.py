@@ -43,7 +43,7 @@ class _MaxPool(_Pool):
         ceil_mode: bool = False,
     ) -> None:
         self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
+        self.stride: int | Sizes = kernel_size if stride is None else stride
         self.padding = padding
         self.dilation = dilation
         self.return_indices = return_indices
@@ -118,7 +118,7 @@ class AvgPool1d(_Pool):
         count_include_pad: bool = True,
     ) -> None:
         self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
+        self.stride: int | Sizes = kernel_size if stride is None else stride
         self.padding = padding
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad

@@ -5,7 +5,7 @@ Sequences are (T, B, C), or (B, T, C) with `batch_first`, or (T, C).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import smelt.functional as F
 from smelt.errors import ArgumentError, BoundsError, ShapeError
@@ -16,6 +16,9 @@ from smelt.nn.linear import empty_parameter
 from smelt.nn.module import Module
 from smelt.tensor import Tensor
 from smelt.tensor.shaping import cat
+
+if TYPE_CHECKING:
+    from smelt.nn.parameter import Parameter
 
 __all__ = ["ClassToken", "LearnedPositions", "MeanPooling", "PositionalEncoding"]
 
@@ -64,7 +67,7 @@ class PositionalEncoding(_SequenceModule):
         self.d_model = d_model
         self.layout = layout
         self.batch_first = batch_first
-        self.dropout = Dropout(dropout)
+        self.dropout: Dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the input with the places added."""
@@ -105,8 +108,8 @@ class LearnedPositions(_SequenceModule):
         self.max_len = max_len
         self.d_model = d_model
         self.batch_first = batch_first
-        self.weight = empty_parameter(max_len, d_model, dtype=dtype)
-        self.dropout = Dropout(dropout)
+        self.weight: Parameter = empty_parameter(max_len, d_model, dtype=dtype)
+        self.dropout: Dropout = Dropout(dropout)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -149,7 +152,7 @@ class ClassToken(_SequenceModule):
         self.d_model = d_model
         self.batch_first = batch_first
         self.std = std
-        self.weight = empty_parameter(d_model, dtype=dtype)
+        self.weight: Parameter = empty_parameter(d_model, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

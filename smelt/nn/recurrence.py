@@ -49,12 +49,15 @@ class Recurrence(Module):
             return F.linear(x, weight_ih, bias_ih), bias_hh
         return F.linear(x, weight_ih, bias_ih) + bias_hh, None
 
-    def _new_parameters(self, input_size: int, bias: bool, dtype: Any) -> list[Parameter | None]:
+    def _new_parameters(
+        self, input_size: int, bias: bool, dtype: Any
+    ) -> tuple[Parameter, Parameter, Parameter | None, Parameter | None]:
         """Returns new weight_ih, weight_hh, bias_ih, bias_hh."""
         rows = self.num_gates * self.hidden_size
-        biases = [empty_parameter(rows, dtype=dtype) if bias else None for _ in range(2)]
-        widths = input_size, self.hidden_size
-        return [*(empty_parameter(rows, width, dtype=dtype) for width in widths), *biases]
+        bias_ih, bias_hh = (empty_parameter(rows, dtype=dtype) if bias else None for _ in range(2))
+        weight_ih = empty_parameter(rows, input_size, dtype=dtype)
+        weight_hh = empty_parameter(rows, self.hidden_size, dtype=dtype)
+        return weight_ih, weight_hh, bias_ih, bias_hh
 
     def reset_parameters(self) -> None:
         """Draws first values anew from U(-r, r) with r = 1 / sqrt(hidden_size)."""

@@ -211,7 +211,8 @@ class RectifiedSequence(ElmanSequence):
 class LSTMSequence(Sequence):
     """That of `LSTM`: the states h, c; the gates g, i, f, o in memory."""
 
-    order = (2, 0, 1, 3)  # i, f, o side by side for sigmoid; g, i, f for the cotangent of c
+    # i, f, o side by side for sigmoid; g, i, f for the cotangent of c
+    order: ClassVar[tuple[int, ...]] = (2, 0, 1, 3)
     num_states = 2
 
     def _prepare(self) -> None:
@@ -246,7 +247,7 @@ class LSTMSequence(Sequence):
 class GRUSequence(Sequence):
     """That of `GRU`: the gates r, z, n, of which n multiplies its part of the product by r."""
 
-    order = (0, 1, 2)
+    order: ClassVar[tuple[int, ...]] = (0, 1, 2)
 
     def _prepare(self) -> None:
         self._product = np.empty_like(self._states[1:, 0])  # the part of n

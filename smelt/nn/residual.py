@@ -32,7 +32,7 @@ class Residual(Module):
 
     def __init__(self, function: Module, shortcut: Module | None = None) -> None:
         self.function = function
-        self.shortcut = Identity() if shortcut is None else shortcut
+        self.shortcut: Module = Identity() if shortcut is None else shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns `s(x) + f(x)`."""
@@ -60,10 +60,10 @@ class BasicBlock(Module):
     ) -> None:
         sizes(self, in_channels=in_channels, out_channels=out_channels, stride=stride)
         out = out_channels
-        self.conv1 = Conv2d(in_channels, out, 3, stride, padding=1, bias=False, dtype=dtype)
-        self.bn1 = BatchNorm2d(out, dtype=dtype)
-        self.conv2 = Conv2d(out, out, 3, padding=1, bias=False, dtype=dtype)
-        self.bn2 = BatchNorm2d(out, dtype=dtype)
+        self.conv1: Conv2d = Conv2d(in_channels, out, 3, stride, padding=1, bias=False, dtype=dtype)
+        self.bn1: BatchNorm2d = BatchNorm2d(out, dtype=dtype)
+        self.conv2: Conv2d = Conv2d(out, out, 3, padding=1, bias=False, dtype=dtype)
+        self.bn2: BatchNorm2d = BatchNorm2d(out, dtype=dtype)
         self.downsample: Module | None = None
         if stride != 1 or in_channels != out:
             self.downsample = Sequential(

@@ -105,9 +105,9 @@ class OneToMany(Module):
             )
         dtype = next(recurrent.parameters()).dtype
         self.context_size = context_size
-        self.embedding = Embedding(vocabulary_size, width, dtype=dtype)
+        self.embedding: Embedding = Embedding(vocabulary_size, width, dtype=dtype)
         self.recurrent = recurrent
-        self.head = Linear(recurrent.hidden_size, vocabulary_size, dtype=dtype)
+        self.head: Linear = Linear(recurrent.hidden_size, vocabulary_size, dtype=dtype)
 
     def forward(self, context: Tensor, tokens: Tensor) -> Tensor:
         """Returns the logits (B, T, V) of the token at each place, under teacher forcing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from smelt.errors import ArgumentError
 from smelt.nn.module import Module
@@ -35,7 +35,7 @@ class SyncBatchNorm(_BatchNorm):
     Shapes: (B, C), (B, C, L) or (B, C, H, W), kept.
     """
 
-    ndims = (2, 3, 4)
+    ndims: ClassVar[tuple[int, ...]] = (2, 3, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         statistics_are_given = not self.training and self.running_mean is not None

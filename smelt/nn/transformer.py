@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 Map = Callable[[Tensor], Tensor]
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Map] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class _Layer(Module):
@@ -55,18 +55,18 @@ class _Layer(Module):
         dtype: Any = None,
     ) -> None:
         sizes(self, d_model=d_model, nhead=nhead, dim_feedforward=dim_feedforward)
-        self.self_attn = MultiheadAttention(
+        self.self_attn: MultiheadAttention = MultiheadAttention(
             d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
         )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype)
+        self.linear1: Linear = Linear(d_model, dim_feedforward, bias, dtype)
+        self.dropout: Dropout = Dropout(dropout)
+        self.linear2: Linear = Linear(dim_feedforward, d_model, bias, dtype)
         self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.norm1: LayerNorm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        self.norm2: LayerNorm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        self.dropout1: Dropout = Dropout(dropout)
+        self.dropout2: Dropout = Dropout(dropout)
+        self.activation: Callable[[Tensor], Tensor] = _activation(activation)
 
     def _residual(self, x: Tensor, norm: Map, dropout: Map, sublayer: Map) -> Tensor:
         """Adds what `sublayer` makes of x; the norm comes before `sublayer` or after the sum."""
@@ -154,11 +154,11 @@ class TransformerDecoderLayer(_Layer):
             d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
             norm_first, bias, dtype,
         )  # fmt: skip
-        self.multihead_attn = MultiheadAttention(
+        self.multihead_attn: MultiheadAttention = MultiheadAttention(
             d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
         )
-        self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.dropout3 = Dropout(dropout)
+        self.norm3: LayerNorm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+        self.dropout3: Dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -211,7 +211,7 @@ class TransformerEncoder(Module):
     """
 
     def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        self.layers = _copies(self, encoder_layer, num_layers)
+        self.layers: ModuleList = _copies(self, encoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
 
@@ -238,7 +238,7 @@ class TransformerDecoder(Module):
     """
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
-        self.layers = _copies(self, decoder_layer, num_layers)
+        self.layers: ModuleList = _copies(self, decoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
 
@@ -308,10 +308,10 @@ class Transformer(Module):
         def norm() -> LayerNorm:
             return LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
 
-        self.encoder = custom_encoder or TransformerEncoder(
+        self.encoder: Module = custom_encoder or TransformerEncoder(
             TransformerEncoderLayer(*settings), num_encoder_layers, norm()
         )
-        self.decoder = custom_decoder or TransformerDecoder(
+        self.decoder: Module = custom_decoder or TransformerDecoder(
             TransformerDecoderLayer(*settings), num_decoder_layers, norm()
         )
         self.d_model = d_model

@@ -37,10 +37,10 @@ class _Variational(Module):
         self.prior_std = prior_std
         self.initial_rho = rho
         self.always_draw = False
-        self.weight_mu = empty_parameter(*shape, dtype=dtype)
-        self.weight_rho = empty_parameter(*shape, dtype=dtype)
-        self.bias_mu = empty_parameter(shape[0], dtype=dtype) if bias else None
-        self.bias_rho = empty_parameter(shape[0], dtype=dtype) if bias else None
+        self.weight_mu: Parameter = empty_parameter(*shape, dtype=dtype)
+        self.weight_rho: Parameter = empty_parameter(*shape, dtype=dtype)
+        self.bias_mu: Parameter | None = empty_parameter(shape[0], dtype=dtype) if bias else None
+        self.bias_rho: Parameter | None = empty_parameter(shape[0], dtype=dtype) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -45,4 +45,4 @@ class OptimizationBarrier(Op):
         return read(index, mask)
 
 
-optimization_barrier = OptimizationBarrier("optimization_barrier")
+optimization_barrier: Final = OptimizationBarrier("optimization_barrier")

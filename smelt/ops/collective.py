@@ -15,7 +15,7 @@ through every engine and order on several.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -128,7 +128,7 @@ class AllReduceWait(Collective):
 
     function = "MPI_Wait"
     is_ordered = False
-    linear_operands = 0
+    linear_operands: ClassVar[int] = 0
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type((), int64)
@@ -215,7 +215,7 @@ class Barrier(Collective):
     """0, once all ranks are here; the operand is any number."""
 
     function = "MPI_Barrier"
-    linear_operands = 0
+    linear_operands: ClassVar[int] = 0
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         return Type((), int64)
@@ -233,11 +233,11 @@ def _exchanged(x: Any) -> Any:
     return movement.permute(x, axes=(1, 0, *range(2, x.ndim)))
 
 
-all_reduce = AllReduce("all_reduce")
-all_reduce_start = AllReduceStart("all_reduce_start")
-all_reduce_wait = AllReduceWait("all_reduce_wait")
-all_gather = AllGather("all_gather")
-reduce_scatter = ReduceScatter("reduce_scatter")
-all_to_all = AllToAll("all_to_all")
-broadcast = Broadcast("broadcast_from")
-barrier = Barrier("barrier")
+all_reduce: Final = AllReduce("all_reduce")
+all_reduce_start: Final = AllReduceStart("all_reduce_start")
+all_reduce_wait: Final = AllReduceWait("all_reduce_wait")
+all_gather: Final = AllGather("all_gather")
+reduce_scatter: Final = ReduceScatter("reduce_scatter")
+all_to_all: Final = AllToAll("all_to_all")
+broadcast: Final = Broadcast("broadcast_from")
+barrier: Final = Barrier("barrier")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Matmul(Op):
     pattern = Pattern.CONTRACTION
     rereads_operands = True
     is_worth_saving = True
-    linear_operands = 2
+    linear_operands: ClassVar[int] = 2
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         a, b = types
@@ -75,4 +75,4 @@ class Matmul(Op):
         return result
 
 
-matmul = Matmul("matmul")
+matmul: Final = Matmul("matmul")

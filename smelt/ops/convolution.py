@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Convolution(Op):
     pattern = Pattern.CONTRACTION
     rereads_operands = True
     is_worth_saving = True
-    linear_operands = 2
+    linear_operands: ClassVar[int] = 2
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         x, w = types
@@ -284,4 +284,4 @@ def _each_its_kernel(x: Any, w: Any, stride: Sizes, dilation: Sizes, groups: int
     return _swapped(reshape(y, shape=(samples, size, outputs, *y.shape[2:])))
 
 
-convolution = Convolution("convolution")
+convolution: Final = Convolution("convolution")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Detach(Movement):
     histories; there this operation says where derivatives end. `simplify` removes it.
     """
 
-    linear_operands = 0
+    linear_operands: ClassVar[int] = 0
 
     def value(self, *arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         return arrays[0].view()
@@ -29,4 +29,4 @@ class Detach(Movement):
         return index
 
 
-detach = Detach("detach")
+detach: Final = Detach("detach")

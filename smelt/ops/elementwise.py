@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -72,13 +72,15 @@ class Elementwise(Op):
         super().__init__(name)
         self.numpy = value
         self.partials = partials
-        self.arity = len(partials)
+        self.arity: int = len(partials)
         self.accepts = accepts
         self.to_bool = to_bool
         self.domain = domain
-        self.cost = COSTS.get(name, 1) if cost is None else cost
-        self.expression = expression or _expression_named(name, self.arity)
-        self.native = frozenset(filter(self._is_native, dtypes.ALL))
+        self.cost: int = COSTS.get(name, 1) if cost is None else cost
+        self.expression: Callable[..., Expression] = expression or _expression_named(
+            name, self.arity
+        )
+        self.native: frozenset[DType] = frozenset(filter(self._is_native, dtypes.ALL))
 
     def __call__(self, *operands: Any, **attributes: Any) -> Any:
         if self.native and not attributes:
@@ -219,18 +221,18 @@ def _square_radius(a: Any, b: Any) -> Any:
 
 # --- arithmetic -----------------------------------------------------------------------------------
 
-add = Elementwise("add", np.add, (1, 1))
-sub = Elementwise("sub", np.subtract, (1, -1))
-mul = Elementwise("mul", np.multiply, (lambda y, a, b: b, lambda y, a, b: a))
-div = Elementwise(
+add: Final = Elementwise("add", np.add, (1, 1))
+sub: Final = Elementwise("sub", np.subtract, (1, -1))
+mul: Final = Elementwise("mul", np.multiply, (lambda y, a, b: b, lambda y, a, b: a))
+div: Final = Elementwise(
     "div",
     np.divide,
     (lambda y, a, b: 1.0 / b, lambda y, a, b: -(y / b)),
     accepts=FLOAT,
     domain=(0.5, 2.0),
 )
-floordiv = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
-mod = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
+floordiv: Final = Elementwise("floordiv", np.floor_divide, (None, None), domain=(0.5, 2.0))
+mod: Final = Elementwise("mod", np.mod, (1, lambda y, a, b: -floordiv(a, b)), domain=(0.6, 0.9))
 pow: Elementwise = Elementwise(
     "pow",
     _power_value,
@@ -240,44 +242,46 @@ pow: Elementwise = Elementwise(
     ),
     domain=(0.5, 2.0),
 )
-neg = Elementwise("neg", np.negative, (-1,))
-abs = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
+neg: Final = Elementwise("neg", np.negative, (-1,))
+abs: Final = Elementwise("abs", np.abs, (lambda y, x: sign(x),), domain=(0.1, 2.0))
 sign: Elementwise = Elementwise("sign", np.sign, (None,), domain=(0.1, 2.0))
-maximum = Elementwise(
+maximum: Final = Elementwise(
     "maximum", np.maximum, (_side(lambda a, b: lt(a, b)), _side(lambda a, b: gt(a, b)))
 )
-minimum = Elementwise(
+minimum: Final = Elementwise(
     "minimum", np.minimum, (_side(lambda a, b: gt(a, b)), _side(lambda a, b: lt(a, b)))
 )
 
 # --- functions of one number ----------------------------------------------------------------------
 
-exp = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
-exp2 = Elementwise("exp2", np.exp2, (lambda y, x: y * math.log(2),), accepts=FLOAT)
-expm1 = Elementwise("expm1", np.expm1, (lambda y, x: exp(x),), accepts=FLOAT)
-log = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
-log2 = Elementwise(
+exp: Final = Elementwise("exp", np.exp, (lambda y, x: y,), accepts=FLOAT)
+exp2: Final = Elementwise("exp2", np.exp2, (lambda y, x: y * math.log(2),), accepts=FLOAT)
+expm1: Final = Elementwise("expm1", np.expm1, (lambda y, x: exp(x),), accepts=FLOAT)
+log: Final = Elementwise("log", np.log, (lambda y, x: 1.0 / x,), accepts=FLOAT, domain=(0.5, 3.0))
+log2: Final = Elementwise(
     "log2",
     np.log2,
     (lambda y, x: (1 / math.log(2)) / x,),
     accepts=FLOAT,
     domain=(0.5, 3.0),
 )
-log10 = Elementwise(
+log10: Final = Elementwise(
     "log10",
     _log10_value,
     (lambda y, x: (1 / math.log(10)) / x,),
     accepts=FLOAT,
     domain=(0.5, 3.0),
 )
-log1p = Elementwise(
+log1p: Final = Elementwise(
     "log1p", np.log1p, (lambda y, x: 1.0 / (1.0 + x),), accepts=FLOAT, domain=(-0.5, 3.0)
 )
-sqrt = Elementwise("sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0))
-sin = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
+sqrt: Final = Elementwise(
+    "sqrt", np.sqrt, (lambda y, x: 0.5 / y,), accepts=FLOAT, domain=(0.5, 3.0)
+)
+sin: Final = Elementwise("sin", np.sin, (lambda y, x: cos(x),), accepts=FLOAT)
 cos: Elementwise = Elementwise("cos", np.cos, (lambda y, x: -sin(x),), accepts=FLOAT)
 # cos(asin(x)); an operation of its own, so that asin has a second derivative at 1
-cos_asin = Elementwise(
+cos_asin: Final = Elementwise(
     "cos_asin",
     lambda x: np.sqrt((1.0 - x) * (1.0 + x)),
     (lambda y, x: -x / y,),
@@ -286,7 +290,7 @@ cos_asin = Elementwise(
     cost=8,
     domain=(-0.9, 0.9),
 )
-asin = Elementwise(
+asin: Final = Elementwise(
     "asin",
     np.arcsin,
     (lambda y, x: 1.0 / cos_asin(x),),
@@ -295,7 +299,7 @@ asin = Elementwise(
     cost=34,
     domain=(-0.9, 0.9),
 )
-acos = Elementwise(
+acos: Final = Elementwise(
     "acos",
     np.arccos,
     (lambda y, x: -1.0 / cos_asin(x),),
@@ -320,8 +324,8 @@ cosh: Elementwise = Elementwise(
     expression=expressions.cosh,
     cost=20,
 )
-tanh = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
-sigmoid = Elementwise(
+tanh: Final = Elementwise("tanh", np.tanh, (lambda y, x: 1.0 - y * y,), accepts=FLOAT)
+sigmoid: Final = Elementwise(
     "sigmoid",
     _sigmoid_value,
     (lambda y, x: y * (1.0 - y),),
@@ -329,7 +333,7 @@ sigmoid = Elementwise(
     expression=expressions.sigmoid,
     cost=16,
 )
-relu = Elementwise(
+relu: Final = Elementwise(
     "relu",
     _relu_value,
     (lambda y, x: as_float(gt(y, 0.0), x),),  # 0 at 0, as everywhere
@@ -337,38 +341,40 @@ relu = Elementwise(
     domain=(0.1, 2.0),
 )
 SLOPE = 2.0 / math.sqrt(math.pi)  # of erf at 0
-erf = Elementwise("erf", arithmetic.erf, (lambda y, x: SLOPE * exp(-(x * x)),), accepts=FLOAT)
-atan2 = Elementwise(
+erf: Final = Elementwise(
+    "erf", arithmetic.erf, (lambda y, x: SLOPE * exp(-(x * x)),), accepts=FLOAT
+)
+atan2: Final = Elementwise(
     "atan2",
     np.arctan2,
     (lambda y, a, b: b / _square_radius(a, b), lambda y, a, b: -(a / _square_radius(a, b))),
     accepts=FLOAT,
     domain=(0.5, 2.0),
 )
-floor = Elementwise("floor", np.floor, (None,), accepts=FLOAT, domain=(0.1, 0.9))
-ceil = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 0.9))
-round = Elementwise("round", np.rint, (None,), accepts=FLOAT, domain=(0.1, 0.4))
-trunc = Elementwise("trunc", np.trunc, (None,), accepts=FLOAT, domain=(0.1, 0.9))
+floor: Final = Elementwise("floor", np.floor, (None,), accepts=FLOAT, domain=(0.1, 0.9))
+ceil: Final = Elementwise("ceil", np.ceil, (None,), accepts=FLOAT, domain=(0.1, 0.9))
+round: Final = Elementwise("round", np.rint, (None,), accepts=FLOAT, domain=(0.1, 0.4))
+trunc: Final = Elementwise("trunc", np.trunc, (None,), accepts=FLOAT, domain=(0.1, 0.9))
 
 # --- questions ------------------------------------------------------------------------------------
 
 eq: Elementwise = Elementwise("eq", np.equal, (None, None), accepts=ANY, to_bool=True)
-ne = Elementwise("ne", np.not_equal, (None, None), accepts=ANY, to_bool=True)
+ne: Final = Elementwise("ne", np.not_equal, (None, None), accepts=ANY, to_bool=True)
 lt: Elementwise = Elementwise("lt", np.less, (None, None), accepts=ANY, to_bool=True)
-le = Elementwise("le", np.less_equal, (None, None), accepts=ANY, to_bool=True)
+le: Final = Elementwise("le", np.less_equal, (None, None), accepts=ANY, to_bool=True)
 gt: Elementwise = Elementwise("gt", np.greater, (None, None), accepts=ANY, to_bool=True)
-ge = Elementwise("ge", np.greater_equal, (None, None), accepts=ANY, to_bool=True)
-isnan = Elementwise("isnan", np.isnan, (None,), accepts=FLOAT, to_bool=True)
-isinf = Elementwise("isinf", np.isinf, (None,), accepts=FLOAT, to_bool=True)
+ge: Final = Elementwise("ge", np.greater_equal, (None, None), accepts=ANY, to_bool=True)
+isnan: Final = Elementwise("isnan", np.isnan, (None,), accepts=FLOAT, to_bool=True)
+isinf: Final = Elementwise("isinf", np.isinf, (None,), accepts=FLOAT, to_bool=True)
 
 # --- bits; on bool they are logic -----------------------------------------------------------------
 
-bitwise_and = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=BITS)
-bitwise_or = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=BITS)
-bitwise_xor = Elementwise("bitwise_xor", np.bitwise_xor, (None, None), accepts=BITS)
-bitwise_not = Elementwise("bitwise_not", np.bitwise_not, (None,), accepts=BITS)
-shl = Elementwise("shl", arithmetic.shift_left, (None, None), accepts=INTEGER)
-shr = Elementwise("shr", arithmetic.shift_right_logical, (None, None), accepts=INTEGER)
+bitwise_and: Final = Elementwise("bitwise_and", np.bitwise_and, (None, None), accepts=BITS)
+bitwise_or: Final = Elementwise("bitwise_or", np.bitwise_or, (None, None), accepts=BITS)
+bitwise_xor: Final = Elementwise("bitwise_xor", np.bitwise_xor, (None, None), accepts=BITS)
+bitwise_not: Final = Elementwise("bitwise_not", np.bitwise_not, (None,), accepts=BITS)
+shl: Final = Elementwise("shl", arithmetic.shift_left, (None, None), accepts=INTEGER)
+shr: Final = Elementwise("shr", arithmetic.shift_right_logical, (None, None), accepts=INTEGER)
 
 
 class Where(Elementwise):
@@ -434,7 +440,7 @@ class Cast(Elementwise):
         return loops.Cast(elements[0], attributes["dtype"])
 
 
-cast = Cast("cast", encode, (1,), accepts=ANY)
+cast: Final = Cast("cast", encode, (1,), accepts=ANY)
 
 
 class Bitcast(Elementwise):
@@ -456,4 +462,4 @@ class Bitcast(Elementwise):
         return Unary("bitcast", elements[0], attributes["dtype"])
 
 
-bitcast = Bitcast("bitcast", np.ndarray.view, (None,), accepts=ANY)
+bitcast: Final = Bitcast("bitcast", np.ndarray.view, (None,), accepts=ANY)

@@ -8,7 +8,7 @@ all. The values by NumPy check once more, since NumPy itself would take a negati
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Take(Op):
     """`y[..., *i, ...] = x[..., index[*i], ...]` along `axis`; the index's axes take its place."""
 
     pattern = Pattern.POINTWISE
-    linear_operands = 1
+    linear_operands: ClassVar[int] = 1
     is_worth_saving = True
     cost = 4
 
@@ -94,7 +94,7 @@ class ScatterAdd(Op):
     """`y[..., index[*i], ...] += g[..., *i, ...]` along `axis` of `extent`, from 0; undoes Take."""
 
     pattern = Pattern.STANDALONE
-    linear_operands = 1
+    linear_operands: ClassVar[int] = 1
     writes_before_reading = True
     is_worth_saving = True
 
@@ -147,5 +147,5 @@ def _scatter_batched(g: Any, index: Any, axis: int, extent: int, size: int) -> A
     return split.permute((0, *range(2, 2 + axis), 1, *range(2 + axis, split.ndim)))
 
 
-take = Take("take")
-scatter_add = ScatterAdd("scatter_add")
+take: Final = Take("take")
+scatter_add: Final = ScatterAdd("scatter_add")

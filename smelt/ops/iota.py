@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -30,4 +30,4 @@ class Iota(Op):
         return index[node.attributes["axis"]]
 
 
-iota = Iota("iota")
+iota: Final = Iota("iota")

@@ -11,7 +11,7 @@ import heapq
 import math
 import operator
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Movement(Op):
     is_movement = True
     cost = 0
     views = True
-    linear_operands = 1
+    linear_operands: ClassVar[int] = 1
 
     def source(self, index: Index, shape: Shape, node: Any) -> Index:
         """Returns where in the operand (of `shape`) the result's element at `index` is found."""
@@ -459,10 +459,10 @@ def _bisected(parts: list[tuple[int, Expression]], index: Expression) -> Express
     return Select(index < parts[middle - 1][0], low, high)
 
 
-reshape = Reshape("reshape")
-permute = Permute("permute")
-broadcast_to = BroadcastTo("broadcast_to")
-slice_ = Slice("slice")
-pad = Pad("pad")
-flip = Flip("flip")
-concatenate = Concatenate("concatenate")
+reshape: Final = Reshape("reshape")
+permute: Final = Permute("permute")
+broadcast_to: Final = BroadcastTo("broadcast_to")
+slice_: Final = Slice("slice")
+pad: Final = Pad("pad")
+flip: Final = Flip("flip")
+concatenate: Final = Concatenate("concatenate")

@@ -54,8 +54,8 @@ class Type:
     __slots__ = ("dtype", "shape")
 
     def __init__(self, shape: Shape, dtype: DType) -> None:
-        self.shape = shape
-        self.dtype = dtype
+        self.shape: Shape = shape
+        self.dtype: DType = dtype
 
 
 REGISTRY: dict[str, Op] = {}

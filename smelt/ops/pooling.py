@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class WindowArgmax(Windowed):
     nan is the largest number, and the last one counts, as in PyTorch.
     """
 
-    linear_operands = 0
+    linear_operands: ClassVar[int] = 0
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         (x,), windows = types, self.windows(attributes)
@@ -142,7 +142,7 @@ def _beats(
 class WindowTake(Windowed):
     """`y[..., p] = x[..., the element of window p at place[..., p]]`."""
 
-    linear_operands = 1
+    linear_operands: ClassVar[int] = 1
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         check_not_half("window_take", types[0].dtype)
@@ -193,7 +193,7 @@ class WindowPut(Windowed):
     An element of the result looks at the windows in which it may lie.
     """
 
-    linear_operands = 1
+    linear_operands: ClassVar[int] = 1
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         check_number("window_put", types[0].dtype)
@@ -264,6 +264,6 @@ def _windows_of(
         yield number, offset // dilation, exists
 
 
-window_argmax = WindowArgmax("window_argmax")
-window_take = WindowTake("window_take")
-window_put = WindowPut("window_put")
+window_argmax: Final = WindowArgmax("window_argmax")
+window_take: Final = WindowTake("window_take")
+window_put: Final = WindowPut("window_put")

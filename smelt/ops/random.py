@@ -10,7 +10,7 @@ top of these bits.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class RandomBits(Op):
 
     pattern = Pattern.STANDALONE
     is_worth_saving = True
-    linear_operands = 0
+    linear_operands: ClassVar[int] = 0
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         if types[0].shape != (2,):
@@ -123,4 +123,4 @@ class RandomBits(Op):
         return tuple([word.to(int32) for word in words])  # wraps: the same 32 bits
 
 
-random_bits = RandomBits("random_bits")
+random_bits: Final = RandomBits("random_bits")

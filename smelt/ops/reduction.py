@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -135,10 +135,10 @@ def _product_of_others(x: Any, axis: int) -> Any:
     return mul(before, behind)
 
 
-sum = Reduction("sum", _sum_value, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
-prod = Reduction("prod", np.prod, "mul", 1.0, _product_adjoint)
-max = Reduction("max", np.maximum.reduce, "maximum", -math.inf, _extreme_adjoint)
-min = Reduction("min", np.minimum.reduce, "minimum", math.inf, _extreme_adjoint)
+sum: Final = Reduction("sum", _sum_value, "add", 0.0, lambda g, y, x, axes: spread(g, x, axes))
+prod: Final = Reduction("prod", np.prod, "mul", 1.0, _product_adjoint)
+max: Final = Reduction("max", np.maximum.reduce, "maximum", -math.inf, _extreme_adjoint)
+min: Final = Reduction("min", np.minimum.reduce, "minimum", math.inf, _extreme_adjoint)
 
 
 LINES = 64  # of so many lines one element each is combined at a time
@@ -276,4 +276,4 @@ cumsum: Cumulative = Cumulative(
     _cumsum_adjoint,
     lambda t, y, x, axis: cumsum(t, axis=axis),
 )
-cumprod = Cumulative("cumprod", np.multiply, "mul", 1.0, _cumprod_adjoint, _cumprod_tangent)
+cumprod: Final = Cumulative("cumprod", np.multiply, "mul", 1.0, _cumprod_adjoint, _cumprod_tangent)

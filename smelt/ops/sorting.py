@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Argsort(Op):
     writes_before_reading = True
     needs_workspace = True
     is_worth_saving = True
-    linear_operands = 0
+    linear_operands: ClassVar[int] = 0
 
     def infer(self, *types: Typed, **attributes: Any) -> Type:
         check_not_half("argsort", types[0].dtype)
@@ -39,4 +39,4 @@ class Argsort(Op):
         return self(inputs[0])
 
 
-argsort = Argsort("argsort")
+argsort: Final = Argsort("argsort")

@@ -52,7 +52,7 @@ class Group(UserDict[str, Any]):
         settings: Collection[str] = (),
     ) -> None:
         self.owner = owner
-        self.settings = tuple(settings) or tuple(values)
+        self.settings: tuple[str, ...] = tuple(settings) or tuple(values)
         super().__init__(values)
 
     def __setitem__(self, key: str, value: Any) -> None:

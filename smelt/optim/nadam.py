@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from smelt.optim.checks import is_used
 from smelt.optim.group import Group
@@ -40,7 +40,7 @@ class NAdam(Optimizer):
         ArgumentError: a setting outside its range.
     """
 
-    single_numbers = ("mu_product",)
+    single_numbers: ClassVar[tuple[str, ...]] = ("mu_product",)
 
     def __init__(
         self,

@@ -69,9 +69,11 @@ class AveragedModel(Module):
             raise ArgumentError(f"AveragedModel needs a module, got a {type(model).__name__}")
         if avg_fn is not None and multi_avg_fn is not None:
             raise ArgumentError("AveragedModel: give avg_fn or multi_avg_fn, not both")
-        self.module = copy.deepcopy(model)
-        self.n_averaged = Buffer(np.zeros((), np.int64))
-        self.multi_avg_fn = multi_avg_fn or _of_many(avg_fn or get_swa_avg_fn())
+        self.module: Module = copy.deepcopy(model)
+        self.n_averaged: Buffer = Buffer(np.zeros((), np.int64))
+        self.multi_avg_fn: Callable[
+            [Sequence[Tensor], Sequence[Tensor], Tensor], Sequence[Tensor]
+        ] = multi_avg_fn or _of_many(avg_fn or get_swa_avg_fn())
         self.use_buffers = use_buffers
 
     def forward(self, *arguments: Any, **options: Any) -> Any:

@@ -29,7 +29,7 @@ class Loss:
 
     def __init__(self, criterion: Callable[..., Tensor]) -> None:
         self.criterion = criterion
-        self.each = _unreduced(criterion)
+        self.each: Any = _unreduced(criterion)
 
     def __call__(self, output: Any, target: Any) -> Tensor:
         """Returns the loss.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
@@ -13,6 +12,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from smelt.errors import ArgumentError
+from smelt.sklearn.bases import ClassifierMixin, RegressorMixin
 from smelt.sklearn.mlp_base import MultilayerPerceptron, dense
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
@@ -220,7 +220,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def _learn_classes(self, y: Any) -> None:
         self._binarizer = LabelBinarizer().fit(y)
-        self.classes_ = self._binarizer.classes_
+        self.classes_: Any = self._binarizer.classes_
 
     def _check_known(self, y: Any) -> None:
         unknown = np.setdiff1d(unique_labels(y), self.classes_)

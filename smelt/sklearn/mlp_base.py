@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from smelt.errors import ArgumentError, ArgumentTypeError, NumericsError
 from smelt.location import warn
+from smelt.sklearn.bases import BaseEstimator
 from smelt.sklearn.perceptron import POOL, CompiledPerceptron, Design
 
 __all__ = ["MultilayerPerceptron"]
@@ -33,6 +34,29 @@ class MultilayerPerceptron(BaseEstimator):
     compiled step serves every training of the same layers, whatever its other settings and however
     many samples it has.
     """
+
+    hidden_layer_sizes: Any  # int or a sequence of them
+    activation: str
+    solver: str
+    alpha: float
+    batch_size: int | str
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: Any  # a seed, a RandomState, or None
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: int
 
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
@@ -106,10 +130,11 @@ class MultilayerPerceptron(BaseEstimator):
 
     def _initialize(self, X: np.ndarray, y: np.ndarray, random: Any) -> None:
         """Draws first weights (Glorot and Bengio 2010), and begins all records."""
-        self.n_outputs_ = y.shape[1]
+        self.n_outputs_: Any = y.shape[1]
         hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).ravel().tolist()
         units = [X.shape[1], *hidden, self.n_outputs_]
-        self.n_layers_, self.out_activation_ = len(units), self._output()
+        self.n_layers_: int = len(units)
+        self.out_activation_: str = self._output()
         factor = 2.0 if self.activation == "logistic" else 6.0
         self.coefs_, self.intercepts_ = [], []
         for inputs, outputs in pairwise(units):
@@ -117,7 +142,9 @@ class MultilayerPerceptron(BaseEstimator):
             coef = random.uniform(-bound, bound, (inputs, outputs))
             self.coefs_.append(coef.astype(X.dtype))
             self.intercepts_.append(random.uniform(-bound, bound, outputs).astype(X.dtype))
-        self.n_iter_ = self.t_ = self._unimproved = 0
+        self.n_iter_: int = 0
+        self.t_: int = 0
+        self._unimproved = 0
         self.loss_curve_ = []
         stops_early = self.early_stopping
         self.best_loss_ = None if stops_early else np.inf
@@ -364,7 +391,7 @@ def dense(X: Any) -> np.ndarray:
     return X.toarray() if hasattr(X, "toarray") else X
 
 
-CHOICES = {
+CHOICES: dict[str, tuple[str, ...]] = {
     "activation": ("identity", "logistic", "tanh", "relu"),
     "solver": ("sgd", "adam"),
     "learning_rate": ("constant", "invscaling", "adaptive"),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
@@ -15,6 +14,7 @@ from smelt import nn
 from smelt.dtypes import as_dtype
 from smelt.errors import ArgumentError, ShapeError
 from smelt.optim import Adam
+from smelt.sklearn.bases import ClassifierMixin, RegressorMixin
 from smelt.sklearn.criterion import is_binary
 from smelt.sklearn.neural_net_base import NeuralNet
 from smelt.train.history import Callback
@@ -187,7 +187,7 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
         check_classification_targets(y)
         told = getattr(self, "_told_classes", None)
         if reset:
-            self.classes_ = unique_labels(y) if told is None else told
+            self.classes_: Any = unique_labels(y) if told is None else told
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ArgumentError(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -18,6 +17,7 @@ from smelt.export import load, save
 from smelt.nn.module import Module
 from smelt.ops.op import is_whole_number
 from smelt.optim import Adam
+from smelt.sklearn.bases import BaseEstimator
 from smelt.sklearn.criterion import nonlinearity_of
 from smelt.sklearn.held_out import Split, held_out_rows
 from smelt.sklearn.routing import Routed, made_of
@@ -38,7 +38,7 @@ class NeuralNet(Routed, BaseEstimator):
     once.
     """
 
-    routed = ("module", "criterion", "optimizer", "scheduler")
+    routed: ClassVar[tuple[str, str, str, str]] = ("module", "criterion", "optimizer", "scheduler")
 
     def __init__(
         self,
@@ -141,16 +141,16 @@ class NeuralNet(Routed, BaseEstimator):
 
     def _initialize(self) -> None:
         """Makes module, criterion, optimizer and scheduler."""
-        self.history_ = History()
-        self.module_ = self._made_module()
+        self.history_: History = History()
+        self.module_: Module = self._made_module()
         criterion = self._of("criterion")
-        self.criterion_ = made_of("criterion", self.criterion, criterion, keeps_functions=True)
+        self.criterion_: Any = made_of("criterion", self.criterion, criterion, keeps_functions=True)
         options = {"lr": self.lr, **self._of("optimizer")}
-        self.optimizer_ = made_of(
+        self.optimizer_: Any = made_of(
             "optimizer", self.optimizer, options, first=self.module_.parameters()
         )
         make_numbers_tensors(self.optimizer_)
-        self.scheduler_ = None
+        self.scheduler_: Any | None = None
         if self.scheduler is not None:
             options = self._of("scheduler")
             self.scheduler_ = made_of("scheduler", self.scheduler, options, first=self.optimizer_)
@@ -178,7 +178,7 @@ class NeuralNet(Routed, BaseEstimator):
             "max_grad_norm": self.max_grad_norm,
             "output": self._nonlinearity(),
         }
-        self.callbacks_ = copy.deepcopy(list(self.callbacks or ()))
+        self.callbacks_: list[Callback] = copy.deepcopy(list(self.callbacks or ()))
 
         def work(twin: Twin) -> None:
             history = train(
@@ -199,7 +199,7 @@ class NeuralNet(Routed, BaseEstimator):
         after = trained(parts, work)
         self.module_, self.criterion_ = after["module"], after["criterion"]
         self.optimizer_, self.scheduler_ = after["optimizer"], after["scheduler"]
-        self.n_iter_ = len(self.history_.epochs)
+        self.n_iter_: int = len(self.history_.epochs)
 
     def _batches(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, rows: np.ndarray
@@ -316,6 +316,6 @@ class NeuralNet(Routed, BaseEstimator):
 
     def _restore(self, fitted: dict[str, Any]) -> None:
         """Remembers what `_fitted` returned."""
-        self.n_features_in_ = fitted["n_features_in_"]
+        self.n_features_in_: Any = fitted["n_features_in_"]
         if fitted["feature_names_in_"] is not None:
-            self.feature_names_in_ = np.array(fitted["feature_names_in_"], dtype=object)
+            self.feature_names_in_: np.ndarray = np.array(fitted["feature_names_in_"], dtype=object)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +26,13 @@ __all__ = ["POOL", "CompiledPerceptron", "Design"]
 Arrays = Sequence[np.ndarray]
 CHUNK = 4096  # samples that are predicted in one native call
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "logistic": F.sigmoid,
     "tanh": F.tanh,
     "relu": F.relu,
 }
-OUTPUTS = {
+OUTPUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "logistic": F.sigmoid,
     "softmax": lambda x: F.softmax(x, dim=-1),
@@ -77,8 +77,10 @@ class Perceptron(Module):
         self.design = design
         dtype: DType = as_dtype(design.dtype)
         pairs = list(zip(design.units, design.units[1:], strict=False))
-        self.coefs = ParameterList(np.zeros(pair, dtype.storage) for pair in pairs)
-        self.intercepts = ParameterList(np.zeros(pair[1], dtype.storage) for pair in pairs)
+        self.coefs: ParameterList = ParameterList(np.zeros(pair, dtype.storage) for pair in pairs)
+        self.intercepts: ParameterList = ParameterList(
+            np.zeros(pair[1], dtype.storage) for pair in pairs
+        )
         self.register_buffer("alpha", as_tensor(0.0, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,6 +161,9 @@ class CompiledPerceptron:
         step: (x, target, weight) -> the loss, and changes the weights.
     """
 
+    network: Perceptron
+    optimizer: Optimizer
+
     def __init__(self, design: Design) -> None:
         self.network = network = Perceptron(design)
         self.optimizer = optimizer = _optimizer(design, network)
@@ -175,7 +180,8 @@ class CompiledPerceptron:
         def predict(x: Tensor) -> Tensor:
             return output(network(x))
 
-        self.step, self._predict = step, compile(predict, dynamic={"x": {0: "samples"}})
+        self.step: Any = step
+        self._predict = compile(predict, dynamic={"x": {0: "samples"}})
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Returns predictions (n, outputs) of samples (n, inputs)."""

@@ -101,9 +101,9 @@ class Twin:
     """
 
     def __init__(self, parts: Any, referred: Sequence[Any] = ()) -> None:
-        self.parts = copy.deepcopy(parts)
+        self.parts: Any = copy.deepcopy(parts)
         self.compiled: dict[str, Any] = {}
-        self.tensors = structure_of(self.parts).tensors
+        self.tensors: list[Tensor] = structure_of(self.parts).tensors
         self._referred = referred
 
     def kept(self, name: str, make: Callable[[], Any]) -> Any:

@@ -62,6 +62,7 @@ class TabularClassifier(TabularEstimator):
     """
 
     _kind = "classifier"
+    classes_: np.ndarray
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the most probable class of each row, (n,).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from smelt.tensor.checked import checked
 from smelt.train.drawing import drawing
 from smelt.train.history import Callback
 from smelt.train.run import RunFolder
+
+if TYPE_CHECKING:
+    from smelt.train.history import History
 
 __all__ = ["TabularEstimator"]
 
@@ -128,11 +131,14 @@ class TabularEstimator:
         rows, column = self._rows_and_targets(X, y)
         task, numbers = self._learn_target(column)
         self._note_columns(rows)
-        self.preprocessing_ = Preprocessing(self.types, self.max_categories, self.text_features)
+        self.preprocessing_: Preprocessing = Preprocessing(
+            self.types, self.max_categories, self.text_features
+        )
         inputs = self._inputs(self.preprocessing_.fit(self._renamed(rows.table)), rows.table)
         random = self._random()
         target = task.target(numbers)
-        self.design_, plan = self._design(inputs, task), self._plan(len(target))
+        self.design_: Design = self._design(inputs, task)
+        plan = self._plan(len(target))
         seed = int(random.integers(1 << 62))
         with drawing(np.array([seed, 0], np.int64)):
             fitted = train_members(
@@ -147,9 +153,11 @@ class TabularEstimator:
                 bool(self.verbose),
             )
         task.calibrate(fitted.held_out, target)
-        self._task, self.network_, self.history_ = task, fitted.network, fitted.history
-        self.n_iter_ = len(fitted.history.epochs)
-        self.summary_ = {
+        self._task = task
+        self.network_: TabularNetwork = fitted.network
+        self.history_: History = fitted.history
+        self.n_iter_: int = len(fitted.history.epochs)
+        self.summary_: dict[str, float] = {
             "rows": len(target),
             "members": self.design_.members,
             "penalty": fitted.penalty,
@@ -162,7 +170,7 @@ class TabularEstimator:
         return self
 
     def _rows_and_targets(self, X: Any, y: Any) -> tuple[Rows, Any]:
-        self.target_ = None
+        self.target_: str | None = None
         rows = rows_of(self._name, X)
         if isinstance(y, str):
             self.target_ = y
@@ -178,10 +186,10 @@ class TabularEstimator:
         return rows, column
 
     def _note_columns(self, rows: Rows) -> None:
-        self.n_features_in_ = len(rows.table.names)
+        self.n_features_in_: int = len(rows.table.names)
         self._columns = rows.table.names
         if rows.names is not None:
-            self.feature_names_in_ = np.array(rows.names, dtype=object)
+            self.feature_names_in_: np.ndarray = np.array(rows.names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Ridge(LinearModel):
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
-        self.x, self.y = x, y
+        self.x = x
+        self.y = y
 
     def fit(self, weight: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         total = weight.sum()
@@ -61,8 +63,8 @@ class Logistic(LinearModel):
     """
 
     def __init__(self, x: np.ndarray, labels: np.ndarray, classes: int) -> None:
-        self.x = np.column_stack([x, np.ones(len(x))])
-        self.target = np.eye(classes)[labels]
+        self.x: np.ndarray = np.column_stack([x, np.ones(len(x))])
+        self.target: Any = np.eye(classes)[labels]
         self._values, self._vectors = np.linalg.eigh(self.x.T @ self.x)
 
     def fit(self, weight: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:

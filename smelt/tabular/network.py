@@ -61,8 +61,8 @@ class MemberLinear(nn.Module):
 
     def __init__(self, members: int, inputs: int, outputs: int, zero: bool = False) -> None:
         bound = 0.0 if zero else 1 / np.sqrt(max(inputs, 1))
-        self.weight = nn.Parameter((2 * rand(members, inputs, outputs) - 1) * bound)
-        self.bias = nn.Parameter((2 * rand(members, 1, outputs) - 1) * bound)
+        self.weight: nn.Parameter = nn.Parameter((2 * rand(members, inputs, outputs) - 1) * bound)
+        self.bias: nn.Parameter = nn.Parameter((2 * rand(members, 1, outputs) - 1) * bound)
 
     def forward(self, x: Tensor) -> Tensor:
         return matmul(x, self.weight) + self.bias
@@ -77,9 +77,9 @@ class MemberEmbedding(nn.Module):
     """
 
     def __init__(self, members: int, cardinality: int, width: int) -> None:
-        self.table = nn.Embedding(members * cardinality, width)
+        self.table: nn.Embedding = nn.Embedding(members * cardinality, width)
         first = np.arange(members) * cardinality
-        self.first = nn.Buffer(as_tensor(first.reshape(-1, 1)))
+        self.first: nn.Buffer = nn.Buffer(as_tensor(first.reshape(-1, 1)))
         with no_grad():
             vectors = self.table.weight.numpy().copy() / np.sqrt(width)
             vectors[first] = 0
@@ -98,12 +98,12 @@ class LinearPart(nn.Module):
 
     def __init__(self, design: Design) -> None:
         members, outputs, places = design.members, design.outputs, sum(design.cardinalities)
-        self.slope = nn.Buffer(zeros(members, design.numbers + design.text, outputs))
-        self.levels = nn.Buffer(zeros(members * places, outputs))
-        self.bias = nn.Buffer(zeros(members, 1, outputs))
+        self.slope: nn.Buffer = nn.Buffer(zeros(members, design.numbers + design.text, outputs))
+        self.levels: nn.Buffer = nn.Buffer(zeros(members * places, outputs))
+        self.bias: nn.Buffer = nn.Buffer(zeros(members, 1, outputs))
         columns = np.cumsum([0, *design.cardinalities])[:-1]
         first = np.arange(members).reshape(-1, 1, 1) * places + columns
-        self.first = nn.Buffer(as_tensor(first))
+        self.first: nn.Buffer = nn.Buffer(as_tensor(first))
 
     def forward(self, dense: Tensor | None, categories: Tensor | None) -> Tensor:
         """Returns (members, n, outputs)."""
@@ -131,7 +131,8 @@ class PiecewiseLinearEncoding(nn.Module):
     """
 
     def __init__(self, numbers: int, bins: int) -> None:
-        self.start, self.slope = nn.Buffer(zeros(numbers, bins)), nn.Buffer(zeros(numbers, bins))
+        self.start: nn.Buffer = nn.Buffer(zeros(numbers, bins))
+        self.slope: nn.Buffer = nn.Buffer(zeros(numbers, bins))
 
     def fit(self, numbers: np.ndarray) -> None:
         """Takes the ends of the pieces from quantiles of training rows (n, numbers)."""
@@ -163,20 +164,22 @@ class TabularNetwork(nn.Module):
     def __init__(self, design: Design) -> None:
         self.design = design
         members, width = design.members, design.width
-        self.linear = LinearPart(design)
-        self.pieces = PiecewiseLinearEncoding(design.numbers, design.bins)
-        self.embeddings = nn.ModuleList(
+        self.linear: LinearPart = LinearPart(design)
+        self.pieces: PiecewiseLinearEncoding = PiecewiseLinearEncoding(design.numbers, design.bins)
+        self.embeddings: nn.ModuleList = nn.ModuleList(
             [MemberEmbedding(members, n, embedding_width(n)) for n in design.cardinalities]
         )
         dense = design.numbers * (1 + design.bins) + design.text
         embedded = sum(map(embedding_width, design.cardinalities))
-        self.dense = MemberLinear(members, dense, width) if dense else None
-        self.embedded = MemberLinear(members, embedded, width) if embedded else None
-        self.blocks = nn.ModuleList(
+        self.dense: MemberLinear | None = MemberLinear(members, dense, width) if dense else None
+        self.embedded: MemberLinear | None = (
+            MemberLinear(members, embedded, width) if embedded else None
+        )
+        self.blocks: nn.ModuleList = nn.ModuleList(
             [MemberLinear(members, width, width) for _ in range(design.blocks)]
         )
-        self.dropout = nn.Dropout(design.dropout)
-        self.output = MemberLinear(members, width, design.outputs, zero=True)
+        self.dropout: nn.Dropout = nn.Dropout(design.dropout)
+        self.output: MemberLinear = MemberLinear(members, width, design.outputs, zero=True)
 
     def forward(
         self,

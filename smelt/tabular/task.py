@@ -73,7 +73,8 @@ class Classes(Task):
     """
 
     def __init__(self, count: int, temperature: float = 1.0) -> None:
-        self.outputs, self.temperature = count, temperature
+        self.outputs = count
+        self.temperature: float = temperature
 
     def target(self, y: np.ndarray) -> np.ndarray:
         return y.astype(np.int64)
@@ -113,7 +114,8 @@ class Numbers(Task):
     outputs = 1
 
     def __init__(self, mean: float, deviation: float) -> None:
-        self.mean, self.deviation = mean, deviation
+        self.mean = mean
+        self.deviation = deviation
 
     def target(self, y: np.ndarray) -> np.ndarray:
         return ((y - self.mean) / self.deviation).astype(np.float32)

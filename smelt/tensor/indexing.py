@@ -148,8 +148,8 @@ class At:
     __slots__ = ("index", "tensor")
 
     def __init__(self, tensor: Tensor, index: Any = ...) -> None:
-        self.tensor = tensor
-        self.index = index
+        self.tensor: Tensor = tensor
+        self.index: Any = index
 
     def __getitem__(self, index: Any) -> At:
         return At(self.tensor, index)

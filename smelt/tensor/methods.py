@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from smelt.dtypes import DType, as_dtype, bfloat16, bool_, float16, float32, float64, int32, int64
 from smelt.errors import ArgumentTypeError
@@ -239,175 +239,187 @@ class Methods:
     type_as = type_as
 
     # the same elements under another shape
-    broadcast_to = shaping.expand
-    chunk = shaping.chunk
-    diff = shaping.diff
-    expand = shaping.expand
-    expand_as = shaping.expand_as
-    flatten = shaping.flatten
-    flip = shaping.flip
-    fliplr = shaping.fliplr
-    flipud = shaping.flipud
-    movedim = shaping.movedim
-    narrow = shaping.narrow
-    permute = shaping.permute
-    ravel = shaping.ravel
-    repeat = shaping.repeat
-    reshape = shaping.reshape
-    roll = shaping.roll
-    select = shaping.select
-    split = shaping.split
-    squeeze = shaping.squeeze
-    swapaxes = shaping.transpose
-    swapdims = shaping.transpose
-    t = shaping.t
-    tile = shaping.tile
-    transpose = shaping.transpose
-    unbind = shaping.unbind
-    unflatten = shaping.unflatten
-    unsqueeze = shaping.unsqueeze
-    view = shaping.reshape
-    view_as = shaping.view_as
-    reshape_as = shaping.view_as
-    moveaxis = shaping.movedim
+    broadcast_to: Final = shaping.expand
+    chunk: Final = shaping.chunk
+    diff: Final = shaping.diff
+    expand: Final = shaping.expand
+    expand_as: Final = shaping.expand_as
+    flatten: Final = shaping.flatten
+    flip: Final = shaping.flip
+    fliplr: Final = shaping.fliplr
+    flipud: Final = shaping.flipud
+    movedim: Final = shaping.movedim
+    narrow: Final = shaping.narrow
+    permute: Final = shaping.permute
+    ravel: Final = shaping.ravel
+    repeat: Final = shaping.repeat
+    reshape: Final = shaping.reshape
+    roll: Final = shaping.roll
+    select: Final = shaping.select
+    split: Final = shaping.split
+    squeeze: Final = shaping.squeeze
+    swapaxes: Final = shaping.transpose
+    swapdims: Final = shaping.transpose
+    t: Final = shaping.t
+    tile: Final = shaping.tile
+    transpose: Final = shaping.transpose
+    unbind: Final = shaping.unbind
+    unflatten: Final = shaping.unflatten
+    unsqueeze: Final = shaping.unsqueeze
+    view: Final = shaping.reshape
+    view_as: Final = shaping.view_as
+    reshape_as: Final = shaping.view_as
+    moveaxis: Final = shaping.movedim
 
     # what operators do
-    add = arithmetic.add
-    div = arithmetic.div
-    divide = arithmetic.div
-    eq = arithmetic.eq
-    floor_divide = arithmetic.floor_divide
-    fmod = arithmetic.fmod
-    ge = greater_equal = arithmetic.ge
-    gt = greater = arithmetic.gt
-    isclose = arithmetic.isclose
-    le = less_equal = arithmetic.le
-    lt = less = arithmetic.lt
-    mul = arithmetic.mul
-    multiply = arithmetic.mul
-    ne = not_equal = arithmetic.ne
-    neg = arithmetic.neg
-    negative = arithmetic.neg
-    remainder = arithmetic.remainder
-    sub = arithmetic.sub
-    subtract = arithmetic.sub
-    true_divide = arithmetic.div
+    add: Final = arithmetic.add
+    div: Final = arithmetic.div
+    divide: Final = arithmetic.div
+    eq: Final = arithmetic.eq
+    floor_divide: Final = arithmetic.floor_divide
+    fmod: Final = arithmetic.fmod
+    ge: Final = arithmetic.ge
+    greater_equal: Final = arithmetic.ge
+    gt: Final = arithmetic.gt
+    greater: Final = arithmetic.gt
+    isclose: Final = arithmetic.isclose
+    le: Final = arithmetic.le
+    less_equal: Final = arithmetic.le
+    lt: Final = arithmetic.lt
+    less: Final = arithmetic.lt
+    mul: Final = arithmetic.mul
+    multiply: Final = arithmetic.mul
+    ne: Final = arithmetic.ne
+    not_equal: Final = arithmetic.ne
+    neg: Final = arithmetic.neg
+    negative: Final = arithmetic.neg
+    remainder: Final = arithmetic.remainder
+    sub: Final = arithmetic.sub
+    subtract: Final = arithmetic.sub
+    true_divide: Final = arithmetic.div
 
     # each element by itself
-    abs = absolute = elementary.abs
-    acos = arccos = elementary.acos
-    addcdiv = elementary.addcdiv
-    addcmul = elementary.addcmul
-    asin = arcsin = elementary.asin
-    atan = arctan = elementary.atan
-    atan2 = arctan2 = elementary.atan2
-    ceil = elementary.ceil
-    clamp = elementary.clamp
-    clamp_max = elementary.clamp_max
-    clamp_min = elementary.clamp_min
-    clip = elementary.clamp
-    cos = elementary.cos
-    cosh = elementary.cosh
-    erf = elementary.erf
-    exp = elementary.exp
-    exp2 = elementary.exp2
-    expm1 = elementary.expm1
-    floor = elementary.floor
-    frac = elementary.frac
-    hypot = elementary.hypot
-    isfinite = elementary.isfinite
-    isinf = elementary.isinf
-    isnan = elementary.isnan
-    lerp = elementary.lerp
-    log = elementary.log
-    log10 = elementary.log10
-    log1p = elementary.log1p
-    log2 = elementary.log2
-    logaddexp = elementary.logaddexp
-    logical_and = elementary.logical_and
-    logical_not = elementary.logical_not
-    logical_or = elementary.logical_or
-    logical_xor = elementary.logical_xor
-    logit = elementary.logit
-    maximum = elementary.maximum
-    minimum = elementary.minimum
-    nan_to_num = elementary.nan_to_num
-    positive = elementary.positive
-    pow = elementary.pow
-    reciprocal = elementary.reciprocal
-    round = elementary.round
-    rsqrt = elementary.rsqrt
-    sign = elementary.sign
-    sin = elementary.sin
-    sinh = elementary.sinh
-    sqrt = elementary.sqrt
-    square = elementary.square
-    tan = elementary.tan
-    tanh = elementary.tanh
-    trunc = fix = elementary.trunc
+    abs: Final = elementary.abs
+    absolute: Final = elementary.abs
+    acos: Final = elementary.acos
+    arccos: Final = elementary.acos
+    addcdiv: Final = elementary.addcdiv
+    addcmul: Final = elementary.addcmul
+    asin: Final = elementary.asin
+    arcsin: Final = elementary.asin
+    atan: Final = elementary.atan
+    arctan: Final = elementary.atan
+    atan2: Final = elementary.atan2
+    arctan2: Final = elementary.atan2
+    ceil: Final = elementary.ceil
+    clamp: Final = elementary.clamp
+    clamp_max: Final = elementary.clamp_max
+    clamp_min: Final = elementary.clamp_min
+    clip: Final = elementary.clamp
+    cos: Final = elementary.cos
+    cosh: Final = elementary.cosh
+    erf: Final = elementary.erf
+    exp: Final = elementary.exp
+    exp2: Final = elementary.exp2
+    expm1: Final = elementary.expm1
+    floor: Final = elementary.floor
+    frac: Final = elementary.frac
+    hypot: Final = elementary.hypot
+    isfinite: Final = elementary.isfinite
+    isinf: Final = elementary.isinf
+    isnan: Final = elementary.isnan
+    lerp: Final = elementary.lerp
+    log: Final = elementary.log
+    log10: Final = elementary.log10
+    log1p: Final = elementary.log1p
+    log2: Final = elementary.log2
+    logaddexp: Final = elementary.logaddexp
+    logical_and: Final = elementary.logical_and
+    logical_not: Final = elementary.logical_not
+    logical_or: Final = elementary.logical_or
+    logical_xor: Final = elementary.logical_xor
+    logit: Final = elementary.logit
+    maximum: Final = elementary.maximum
+    minimum: Final = elementary.minimum
+    nan_to_num: Final = elementary.nan_to_num
+    positive: Final = elementary.positive
+    pow: Final = elementary.pow
+    reciprocal: Final = elementary.reciprocal
+    round: Final = elementary.round
+    rsqrt: Final = elementary.rsqrt
+    sign: Final = elementary.sign
+    sin: Final = elementary.sin
+    sinh: Final = elementary.sinh
+    sqrt: Final = elementary.sqrt
+    square: Final = elementary.square
+    tan: Final = elementary.tan
+    tanh: Final = elementary.tanh
+    trunc: Final = elementary.trunc
+    fix: Final = elementary.trunc
 
     # activations
-    log_softmax = activations.log_softmax
-    relu = activations.relu
-    sigmoid = activations.sigmoid
-    softmax = activations.softmax
+    log_softmax: Final = activations.log_softmax
+    relu: Final = activations.relu
+    sigmoid: Final = activations.sigmoid
+    softmax: Final = activations.softmax
 
     # many elements to one
-    all = reductions.all
-    allclose = reductions.allclose
-    amax = reductions.amax
-    amin = reductions.amin
-    any = reductions.any
-    argmax = reductions.argmax
-    argmin = reductions.argmin
-    count_nonzero = reductions.count_nonzero
-    cumprod = reductions.cumprod
-    cumsum = reductions.cumsum
-    equal = reductions.equal
-    logsumexp = reductions.logsumexp
-    max = reductions.max
-    mean = reductions.mean
-    min = reductions.min
-    norm = reductions.norm
-    prod = reductions.prod
-    std = reductions.std
-    sum = reductions.sum
-    var = reductions.var
+    all: Final = reductions.all
+    allclose: Final = reductions.allclose
+    amax: Final = reductions.amax
+    amin: Final = reductions.amin
+    any: Final = reductions.any
+    argmax: Final = reductions.argmax
+    argmin: Final = reductions.argmin
+    count_nonzero: Final = reductions.count_nonzero
+    cumprod: Final = reductions.cumprod
+    cumsum: Final = reductions.cumsum
+    equal: Final = reductions.equal
+    logsumexp: Final = reductions.logsumexp
+    max: Final = reductions.max
+    mean: Final = reductions.mean
+    min: Final = reductions.min
+    norm: Final = reductions.norm
+    prod: Final = reductions.prod
+    std: Final = reductions.std
+    sum: Final = reductions.sum
+    var: Final = reductions.var
 
     # sums of products
-    addmm = products.addmm
-    bmm = products.bmm
-    diag = products.diag
-    diagonal = products.diagonal
-    dot = products.dot
-    inner = products.inner
-    kron = products.kron
-    matmul = products.matmul
-    mm = products.mm
-    mv = products.mv
-    outer = ger = products.outer
-    trace = products.trace
-    tril = products.tril
-    triu = products.triu
+    addmm: Final = products.addmm
+    bmm: Final = products.bmm
+    diag: Final = products.diag
+    diagonal: Final = products.diagonal
+    dot: Final = products.dot
+    inner: Final = products.inner
+    kron: Final = products.kron
+    matmul: Final = products.matmul
+    mm: Final = products.mm
+    mv: Final = products.mv
+    outer: Final = products.outer
+    ger: Final = products.outer
+    trace: Final = products.trace
+    tril: Final = products.tril
+    triu: Final = products.triu
 
     # by place, and in order
-    argsort = sorting.argsort
-    argwhere = sets.argwhere
-    gather = indexing.gather
-    index_select = indexing.index_select
-    isin = sets.isin
-    masked_fill = indexing.masked_fill
-    median = sorting.median
-    nonzero = sets.nonzero
-    quantile = sorting.quantile
-    repeat_interleave = indexing.repeat_interleave
-    scatter = indexing.scatter
-    scatter_add = indexing.scatter_add
-    sort = sorting.sort
-    take = indexing.take
-    take_along_dim = indexing.take_along_dim
-    topk = sorting.topk
-    unique = sets.unique
+    argsort: Final = sorting.argsort
+    argwhere: Final = sets.argwhere
+    gather: Final = indexing.gather
+    index_select: Final = indexing.index_select
+    isin: Final = sets.isin
+    masked_fill: Final = indexing.masked_fill
+    median: Final = sorting.median
+    nonzero: Final = sets.nonzero
+    quantile: Final = sorting.quantile
+    repeat_interleave: Final = indexing.repeat_interleave
+    scatter: Final = indexing.scatter
+    scatter_add: Final = indexing.scatter_add
+    sort: Final = sorting.sort
+    take: Final = indexing.take
+    take_along_dim: Final = indexing.take_along_dim
+    topk: Final = sorting.topk
+    unique: Final = sets.unique
 
 
 _UNCHECKED = ("to",)  # what internal code calls most says itself what is wrong

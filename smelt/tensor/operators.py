@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -61,26 +61,26 @@ class Operators:
 
     __slots__ = ()
 
-    __add__ = _binary(elementwise.add, "__radd__")
-    __sub__ = _binary(elementwise.sub, "__rsub__")
-    __mul__ = _binary(elementwise.mul, "__rmul__")
-    __truediv__ = _binary(elementwise.div, "__rtruediv__")
-    __floordiv__ = _binary(elementwise.floordiv, "__rfloordiv__")
-    __mod__ = _binary(elementwise.mod, "__rmod__")
-    __and__ = _binary(elementwise.bitwise_and, "__rand__")
-    __or__ = _binary(elementwise.bitwise_or, "__ror__")
-    __xor__ = _binary(elementwise.bitwise_xor, "__rxor__")
-    __lt__ = _binary(elementwise.lt, "__gt__")
-    __le__ = _binary(elementwise.le, "__ge__")
-    __gt__ = _binary(elementwise.gt, "__lt__")
-    __ge__ = _binary(elementwise.ge, "__le__")
-    __radd__ = _reflected(elementwise.add)
-    __rsub__ = _reflected(elementwise.sub)
-    __rmul__ = _reflected(elementwise.mul)
-    __rtruediv__ = _reflected(elementwise.div)
-    __rfloordiv__ = _reflected(elementwise.floordiv)
-    __rmod__ = _reflected(elementwise.mod)
-    __rpow__ = _reflected(elementwise.pow)
+    __add__: Final = _binary(elementwise.add, "__radd__")
+    __sub__: Final = _binary(elementwise.sub, "__rsub__")
+    __mul__: Final = _binary(elementwise.mul, "__rmul__")
+    __truediv__: Final = _binary(elementwise.div, "__rtruediv__")
+    __floordiv__: Final = _binary(elementwise.floordiv, "__rfloordiv__")
+    __mod__: Final = _binary(elementwise.mod, "__rmod__")
+    __and__: Final = _binary(elementwise.bitwise_and, "__rand__")
+    __or__: Final = _binary(elementwise.bitwise_or, "__ror__")
+    __xor__: Final = _binary(elementwise.bitwise_xor, "__rxor__")
+    __lt__: Final = _binary(elementwise.lt, "__gt__")
+    __le__: Final = _binary(elementwise.le, "__ge__")
+    __gt__: Final = _binary(elementwise.gt, "__lt__")
+    __ge__: Final = _binary(elementwise.ge, "__le__")
+    __radd__: Final = _reflected(elementwise.add)
+    __rsub__: Final = _reflected(elementwise.sub)
+    __rmul__: Final = _reflected(elementwise.mul)
+    __rtruediv__: Final = _reflected(elementwise.div)
+    __rfloordiv__: Final = _reflected(elementwise.floordiv)
+    __rmod__: Final = _reflected(elementwise.mod)
+    __rpow__: Final = _reflected(elementwise.pow)
 
     def __pow__(self, other: Any, modulus: Any = None) -> Tensor:
         if _leaves_to(other, "__rpow__"):
@@ -139,7 +139,9 @@ class Operators:
     def __invert__(self) -> Tensor:
         return promoted(elementwise.bitwise_not, self)
 
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+    __rand__: Final = __and__
+    __ror__: Final = __or__
+    __rxor__: Final = __xor__
 
     def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
         if _leaves_to(other, "__rdivmod__"):
@@ -149,10 +151,10 @@ class Operators:
     def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
         return other // self, other % self
 
-    __lshift__ = _shift("<<", "__rlshift__")
-    __rshift__ = _shift(">>", "__rrshift__")
-    __rlshift__ = _shift("<<", "")
-    __rrshift__ = _shift(">>", "")
+    __lshift__: Final = _shift("<<", "__rlshift__")
+    __rshift__: Final = _shift(">>", "__rrshift__")
+    __rlshift__: Final = _shift("<<", "")
+    __rrshift__: Final = _shift(">>", "")
 
     def __eq__(self, other: object) -> Any:
         if not is_operand(other):
@@ -167,7 +169,7 @@ class Operators:
     def __contains__(self, element: object) -> bool:
         return is_operand(element) and bool((self == element).any())
 
-    __hash__ = object.__hash__
+    __hash__: Final = object.__hash__
 
 
 _OPERANDS = (Operators, bool, int, float, np.number, np.bool_, np.ndarray, list, tuple)

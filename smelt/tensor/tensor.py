@@ -1,12 +1,10 @@
-"""Tensor: what a person holds. An array of numbers, or, while a step is traced, a node of its
-graph.
-"""
+"""Tensor: what a person holds. An array, or, while a step is traced, a node of its graph."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -75,9 +73,9 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         self._moved: str | None = None
         self._version = [0]
         self._address: int | None = None
-        self.dtype = dtype
+        self.dtype: DType = dtype
         self.shape: Shape = data.shape
-        self.requires_grad = requires_grad
+        self.requires_grad: bool = requires_grad
         self.tape_entry: TapeEntry | None = None
 
     # --- what it is -----------------------------------------------------------------------------
@@ -238,7 +236,8 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
             )
         return bool(values.item())
 
-    __bytes__, __buffer__ = numpy_protocol.as_bytes, numpy_protocol.as_buffer
+    __bytes__: Final = numpy_protocol.as_bytes
+    __buffer__: Final = numpy_protocol.as_buffer
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return numpy_protocol.as_array(self, dtype, copy)

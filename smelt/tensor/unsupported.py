@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from smelt.absent_names import INSTEAD
 from smelt.errors import ArgumentError, AssignmentError, MissingName
@@ -55,18 +55,18 @@ class Unsupported:
 
     __slots__ = ()
 
-    resize_ = _absent("resize_", "A tensor keeps its shape; make a new one with smelt.zeros")
-    set_ = _absent("set_", "Write x.copy_(y) under smelt.no_grad(), or x = y")
-    detach_ = _absent("detach_", "A tensor keeps its history; write x = x.detach()")
-    squeeze_ = _reshaping("squeeze_")
-    swapaxes_ = _reshaping("swapaxes_")
-    swapdims_ = _reshaping("swapdims_")
-    t_ = _reshaping("t_")
-    transpose_ = _reshaping("transpose_")
-    unsqueeze_ = _reshaping("unsqueeze_")
+    resize_: Final = _absent("resize_", "A tensor keeps its shape; make a new one with smelt.zeros")
+    set_: Final = _absent("set_", "Write x.copy_(y) under smelt.no_grad(), or x = y")
+    detach_: Final = _absent("detach_", "A tensor keeps its history; write x = x.detach()")
+    squeeze_: Final = _reshaping("squeeze_")
+    swapaxes_: Final = _reshaping("swapaxes_")
+    swapdims_: Final = _reshaping("swapdims_")
+    t_: Final = _reshaping("t_")
+    transpose_: Final = _reshaping("transpose_")
+    unsqueeze_: Final = _reshaping("unsqueeze_")
 
-    __round__ = _absent("__round__", "Write x.round(), or round(x.item())")
-    __trunc__ = _absent("__trunc__", "Write x.trunc(), or int(x)")
+    __round__: Final = _absent("__round__", "Write x.round(), or round(x.item())")
+    __trunc__: Final = _absent("__trunc__", "Write x.trunc(), or int(x)")
 
     if not TYPE_CHECKING:  # so that a type checker still sees misspelt attributes
 

@@ -224,16 +224,16 @@ class TapeEntry:
     __slots__ = ("attributes", "inputs", "module", "op", "sequence_number", "versions")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> None:
-        self.op = op
-        self.inputs = inputs
-        self.attributes = attributes
+        self.op: Op = op
+        self.inputs: tuple[Tensor, ...] = inputs
+        self.attributes: dict[str, Any] = attributes
         if len(inputs) == 2:
             self.versions: tuple[int, ...] = inputs[0]._version[0], inputs[1]._version[0]
         else:
             self.versions = tuple([operand._version[0] for operand in inputs])
         modules = running.modules
-        self.module = ".".join(modules) if modules else ""
-        self.sequence_number = next(_sequence_numbers)
+        self.module: str = ".".join(modules) if modules else ""
+        self.sequence_number: int = next(_sequence_numbers)
 
 
 class LocatedEntry(TapeEntry):
@@ -245,7 +245,8 @@ class LocatedEntry(TapeEntry):
         self, op: Op, inputs: tuple[Tensor, ...], attributes: dict[str, Any], data: Data
     ) -> None:
         super().__init__(op, inputs, attributes)
-        self.origin = getattr(data, "origin", None) or current_origin()  # of a node, its own
+        # of a node, its own
+        self.origin: Origin | None = getattr(data, "origin", None) or current_origin()
 
 
 _sequence_numbers = itertools.count()

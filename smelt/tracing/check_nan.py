@@ -27,7 +27,7 @@ class CheckedEager(Eager):
     """The eager engine of one thread, while `check_nan` is on."""
 
     def __init__(self) -> None:
-        self.births = Births()
+        self.births: Births = Births()
 
     def evaluate(
         self, op: Op, operands: tuple[Tensor, ...], attributes: dict[str, Any], kind: Type

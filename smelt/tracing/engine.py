@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class NestedEngine(Engine):
 
     def __init__(self, outer: Engine) -> None:
         self.outer = outer
-        self.writes_graph = outer.writes_graph
+        self.writes_graph: bool = outer.writes_graph
 
     def lift(self, tensor: Tensor) -> Data:
         """As the outer engine."""
@@ -231,7 +231,7 @@ class _Context(threading.local):
     ends: int = 0  # how often a dependence may have ended by itself: in a derivative, an empty loop
 
 
-context = _Context()
+context: Final = _Context()
 
 
 def current_engine() -> Engine:

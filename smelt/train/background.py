@@ -87,7 +87,7 @@ class BackgroundEvaluator(Callback):
         waiting: int = 1,
         report: Callable[[Evaluation], object] | None = None,
     ) -> None:
-        self.lock = reentrant_lock()  # free in a forked child, which is told there
+        self.lock: Any = reentrant_lock()  # free in a forked child, which is told there
         self._model = model
         self._results: list[Evaluation] = []
         replica, results = copy.deepcopy(model), self._results

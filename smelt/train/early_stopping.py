@@ -41,7 +41,8 @@ class EarlyStopping(Callback):
     ) -> None:
         if patience < 1:
             raise ArgumentError(f"EarlyStopping: patience={patience} must be at least 1")
-        self.patience, self.restore_best = patience, restore_best
+        self.patience = patience
+        self.restore_best = restore_best
         self._monitor = Monitor(monitor, mode, min_delta)
         self._weights: dict[str, Tensor] = {}
 

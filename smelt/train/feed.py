@@ -109,12 +109,15 @@ class MemoryFeed(Feed):
         drop_last: whether a smaller last batch is left out.
     """
 
+    structure: tree.Structure
+
     def __init__(self, data: Any, batch_size: int, shuffle: bool, drop_last: bool) -> None:
         arrays, self.structure = tree.flatten(data)
-        self.arrays = [_with_whole_rows(x) for x in arrays]
-        self.samples = len(self.arrays[0])
-        self._size, self.shuffle = batch_size, shuffle
-        self.rows = self.samples - (self.samples % batch_size if drop_last else 0)
+        self.arrays: list[Tensor] = [_with_whole_rows(x) for x in arrays]
+        self.samples: int = len(self.arrays[0])
+        self._size = batch_size
+        self.shuffle = shuffle
+        self.rows: int = self.samples - (self.samples % batch_size if drop_last else 0)
         self._order = np.arange(self.rows)
 
     @property
@@ -137,7 +140,7 @@ class MemoryFeed(Feed):
         """Makes steps; those by one batch each are one native call."""
         batches = min(steps * update.accumulate, self.batches - place.done)
         rows = self._order[place.done * self._size : (place.done + batches) * self._size]
-        self.is_stepping = True
+        self.is_stepping: bool = True
         if update.accumulate == 1 and batches:
             losses = self._run(update, rows)
         else:
@@ -184,8 +187,11 @@ class LoaderFeed(Feed):
         is_own: whether it was made for this training, so that its order is ours to choose.
     """
 
+    waited: float = 0.0
+
     def __init__(self, loader: Iterable[Any], is_own: bool = False) -> None:
-        self.loader, self.is_own = loader, is_own
+        self.loader = loader
+        self.is_own = is_own
         self._pass: Iterator[Any] = iter(())
 
     @property
@@ -245,7 +251,7 @@ class LoaderFeed(Feed):
             if not group:
                 place.is_over = True
                 break
-            self.is_stepping = True
+            self.is_stepping: bool = True
             own = (self._own_part(update, batch, number) for number, batch in numbered)
             if update.accumulate == 1:
                 leaves, structure = tree.flatten(next(own))

@@ -31,7 +31,7 @@ class HeldFile:
             raise FileError(f"{path.parent}: holds a run already; choose another folder") from None
         except OSError as error:
             raise FileError(f"{path.parent}: cannot be written ({error.strerror})") from None
-        self.release = weakref.finalize(self, os.close, number)
+        self.release: weakref.finalize[[int], HeldFile] = weakref.finalize(self, os.close, number)
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _write(number, content or b"")

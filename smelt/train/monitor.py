@@ -39,9 +39,11 @@ class Monitor:
             raise ArgumentError(f"mode={mode!r}; there are 'min' and 'max'")
         if not 0.0 <= min_delta < math.inf:
             raise ArgumentError(f"min_delta={min_delta!r} must be a number, at least 0")
-        self.name, self.mode, self.min_delta = name, mode, min_delta
+        self.name = name
+        self.mode = mode
+        self.min_delta = min_delta
         self.best: float | None = None
-        self.epoch = 0
+        self.epoch: int = 0
 
     def value(self, epoch: Epoch) -> float:
         """Returns the figure of an epoch.

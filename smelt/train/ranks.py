@@ -135,10 +135,11 @@ class Ranks:
 
     def __init__(self, model: Module) -> None:
         group = current()
-        self.rank, self.size = group.rank, group.size
+        self.rank: int = group.rank
+        self.size: int = group.size
         self._is_given = isinstance(model, DistributedDataParallel)
         if isinstance(model, DistributedDataParallel):
-            self.parallel = model
+            self.parallel: DistributedDataParallel = model
         else:
             self.parallel = DistributedDataParallel(model)
         self._rows: tuple[int, int, int] | None = None

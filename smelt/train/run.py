@@ -80,18 +80,20 @@ class RunFolder(Callback):
         classes: Sequence[str] = (),
     ) -> None:
         path = own_folder(os.fsdecode(path), resume, FILES)
-        self.path = path if resume else writable_folder(path)
+        self.path: Path = path if resume else writable_folder(path)
         if resume and not (self.path / CHECKPOINT).exists():
             raise FileError(f"{self.path}: holds no run to go on with (it has no {CHECKPOINT})")
         if not resume and any((self.path / name).exists() for name in FILES):
             raise self._taken()
-        self.model, self.resume, self.save_every = model, resume, save_every
+        self.model = model
+        self.resume = resume
+        self.save_every = save_every
         self._monitor = None if monitor is None else Monitor(monitor, mode)
         self._config = json_text("RunFolder", config or {}, indent=2)
         self._saved = time.monotonic()
-        self.saved_step = 0
+        self.saved_step: int = 0
         self.summary: dict[str, Any] = {}
-        self.classes = tuple(map(str, classes))
+        self.classes: tuple[str, ...] = tuple(map(str, classes))
 
     @property
     def keeps_best(self) -> bool:
@@ -137,7 +139,7 @@ class RunFolder(Callback):
         if self.summary and not (self.path / SUMMARY).exists():
             text = json_text("RunFolder", self.summary, indent=2)
             write_bytes(self.path / SUMMARY, f"{text}\n".encode())
-        self.metrics = MetricsWriter(self.path / METRICS)
+        self.metrics: MetricsWriter = MetricsWriter(self.path / METRICS)
 
     @property
     def _is_told(self) -> bool:

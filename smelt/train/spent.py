@@ -30,7 +30,9 @@ class Spent:
     def __init__(self, update: Update, feed: Feed) -> None:
         self._update, self._feed = update, feed
         self._began = time.perf_counter()
-        self.stepping = self.validating = self.telling = 0.0
+        self.stepping: float = 0.0
+        self.validating: float = 0.0
+        self.telling: float = 0.0
 
     @contextmanager
     def on(self, part: str) -> Iterator[None]:

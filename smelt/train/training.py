@@ -79,18 +79,21 @@ class Training:
         higher_is_better: Mapping[str, bool],
         figures: Sequence[str] | None = None,
     ) -> None:
-        self.update, self.feed, self.scheduler = update, feed, scheduler
-        self.callbacks = list(callbacks)
+        self.update = update
+        self.feed = feed
+        self.scheduler = scheduler
+        self.callbacks: list[Callback] = list(callbacks)
         self.figures = figures
-        self.plan, self.higher_is_better = dict(plan), dict(higher_is_better)
+        self.plan: dict[str, Any] = dict(plan)
+        self.higher_is_better: dict[str, bool] = dict(higher_is_better)
         self.place: Pass | None = None
-        self.step = 0
+        self.step: int = 0
         self.losses: list[float] = []
-        self.loss_sum = 0.0
-        self.seconds = 0.0
-        self.history = History()
+        self.loss_sum: float = 0.0
+        self.seconds: float = 0.0
+        self.history: History = History()
         self.open_epoch: OpenEpoch | None = None
-        self.spent = Spent(update, feed)
+        self.spent: Spent = Spent(update, feed)
         self._present: dict[str, Any] = {}  # states of parts that hold an earlier epoch's just now
         for callback in callbacks:
             callback.training = self

@@ -45,7 +45,7 @@ class MetricsWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], capacity: int = 1024) -> None:
-        self.path = Path(os.fsdecode(path))
+        self.path: Path = Path(os.fsdecode(path))
         pen = _AppendFile(self.path)
         self._consumer: Consumer[bytes] = Consumer(pen.write, capacity, "smelt metrics", pen.close)
 

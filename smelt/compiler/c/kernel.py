@@ -112,9 +112,9 @@ class Function(Visitor):
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.names = Names(FUNCTION_NAMES)
+        self.names: Names = Names(FUNCTION_NAMES)
         self.lines: list[str] = []
-        self.indent = 1
+        self.indent: int = 1
         self.pointers: dict[ir.Buffer, str] = {}
         self.registers: dict[ir.Register, str] = {}
         self.variables: dict[str, Text] = {}

@@ -107,7 +107,7 @@ class Names:
     """Gives out identifiers that C allows and nothing else in a scope has."""
 
     def __init__(self, taken: frozenset[str] | set[str] = frozenset()) -> None:
-        self.taken = set(taken)
+        self.taken: set[str] = set(taken)
 
     def fresh(self, wanted: str) -> str:
         """Returns `wanted` as an identifier, with a number behind it if it is taken."""

@@ -25,11 +25,11 @@ class Calls:
 
     def __init__(self, writer: Writer, program: Program) -> None:
         self.writer = writer
-        self.number = agreed_number(program)
+        self.number: int = agreed_number(program)
         requests = [part.request for part in collectives(program)]
-        self.requests = writer.alloca(f"[{max(requests, default=0) + 1} x i64]")
-        self.pair = writer.alloca("[2 x i64]")
-        self.largest = writer.alloca("[2 x i64]")
+        self.requests: str = writer.alloca(f"[{max(requests, default=0) + 1} x i64]")
+        self.pair: str = writer.alloca("[2 x i64]")
+        self.largest: str = writer.alloca("[2 x i64]")
 
     def disagree(self) -> str:
         """Emits the exchange by which ranks see whether they make the same step; returns the flag

@@ -35,7 +35,7 @@ from smelt.errors import ArgumentError, CompileError
 
 # x86-64 by its levels, the widest first; the features that tell them, in LLVM's words: the first
 # that of its vectors
-LEVELS = {
+LEVELS: dict[str, tuple[CPU, tuple[str, ...]]] = {
     "x86-64-v4": (AVX512, ("+avx512f", "+avx512vl")),
     "x86-64-v3": (AVX2, ("+avx2", "+fma", "+f16c")),
     "x86-64-v2": (SSE, ("+sse4.2",)),

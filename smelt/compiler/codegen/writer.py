@@ -155,10 +155,10 @@ class Writer:
     def __init__(self, module: Module) -> None:
         self.module = module
         self.lines: list[str] = []
-        self.label = "entry"
+        self.label: str = "entry"
         self.stack: list[str] = []
         self.known: dict[str, str] = {}  # instructions that surely ran before this place
-        self.count = 0
+        self.count: int = 0
         self._parameters_from = 0  # the line from which on `%parameters` is known
 
     def fresh(self, prefix: str = "v") -> str:

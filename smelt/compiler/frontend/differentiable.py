@@ -79,11 +79,11 @@ class Differentiable:
         self, tracer: Tracer, inputs: Sequence[Tensor], outputs: Sequence[Tensor], compile: Compile
     ) -> None:
         self.tracer = tracer
-        self.inputs = list(inputs)
-        self.outputs = list(outputs)
+        self.inputs: list[Tensor] = list(inputs)
+        self.outputs: list[Tensor] = list(outputs)
         self.compile = compile
-        self.leaves = [tracer.leaf(x) for x in inputs]
-        self.nodes = [tracer.node_of(x) for x in outputs]
+        self.leaves: list[Node] = [tracer.leaf(x) for x in inputs]
+        self.nodes: list[Node] = [tracer.node_of(x) for x in outputs]
         self._lock = reentrant_lock()
         self._walks: dict[Any, tuple[Differentiable, list[int]]] = {}
         self._evaluate = Evaluation(self.leaves, self.nodes, compile)
@@ -170,10 +170,10 @@ class Evaluation:
     """Some nodes of a trace as a function of others, compiled; under any engine."""
 
     def __init__(self, leaves: Sequence[Node], nodes: Sequence[Node], compile: Compile) -> None:
-        self.nodes = tuple(nodes)
+        self.nodes: tuple[Node, ...] = tuple(nodes)
         computed = topological(nodes, leaves)
         read = {operand for node in computed for operand in node.inputs} | set(nodes)
-        self.used = [number for number, leaf in enumerate(leaves) if leaf in read]
+        self.used: list[int] = [number for number, leaf in enumerate(leaves) if leaf in read]
         self._leaves = [leaves[number] for number in self.used]
         self._compile = compile
         self._compiled: dict[Any, Function] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from smelt.tensor.elementary import isfinite
 from smelt.tracing.births import Birth, Births, is_finite
 from smelt.tracing.engine import no_grad
 
+if TYPE_CHECKING:
+    from smelt.compiler.artifacts import Traced
+
 
 class CheckedExecutable:
     """Runs an executable, and raises NumericsError where it makes what is not finite.
@@ -37,8 +40,8 @@ class CheckedExecutable:
 
     def __init__(self, executable: Executable, make: Make) -> None:
         self.executable = executable
-        self.traced = executable.traced
-        self.name = executable.name
+        self.traced: Traced = executable.traced
+        self.name: str = executable.name
         self._entries = [binding for binding in self.traced.gradients if binding.entry is not None]
         graph = self.traced.graph
         self._new = dict(graph.updates)

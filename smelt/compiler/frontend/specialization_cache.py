@@ -44,7 +44,7 @@ class SpecializationCache:
         self.name = name
         self.dynamic = dynamic  # the axes that the user named; else whether they are looked for
         self.max_traces = max_traces
-        self.traces = 0
+        self.traces: int = 0
         self._all: list[Specialization] = []
         self._templates: list[Template] = []
         self._is_static = False  # whether the step wants to know its lengths

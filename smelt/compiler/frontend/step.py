@@ -111,9 +111,9 @@ class CompiledStep:
         functools.update_wrapper(self, function)
         self.function = function
         self.options = options
-        self.donate = options.donate
-        self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
-        self.executables = SpecializationCache(
+        self.donate: tuple[int, ...] = options.donate
+        self.name: str = getattr(function, "__name__", type(function).__name__).strip("<>")
+        self.executables: SpecializationCache = SpecializationCache(
             function, self.name, options.max_traces, options.dynamic
         )
 

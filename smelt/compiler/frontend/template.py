@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from smelt.compiler.frontend.tracer import Tracer
 from smelt.compiler.runtime.executable import Executable
 from smelt.ir import symbolic
 from smelt.tensor import Tensor
+
+if TYPE_CHECKING:
+    from smelt.compiler.frontend.guards import Guards
 
 CAPACITY = 4096  # lengths that a template remembers; the one made longest ago goes first
 Run = Callable[[Sequence[Tensor]], Any]
@@ -44,9 +47,10 @@ class Template:
         self.signature = signature  # with names in the place of the extents of `axes`
         self.axes = axes  # the dynamic ones of each tensor
         self.executable = executable
-        self.is_for_one_length = questions.is_settled  # the step, or the compiler, wanted to know
+        # the step, or the compiler, wanted to know
+        self.is_for_one_length: bool = questions.is_settled
         self.instances: dict[tuple[int, ...], Specialization] = {}  # by lengths
-        self.guards = traced.guards
+        self.guards: Guards = traced.guards
         self._wants_history = any(output.requires_grad for output in traced.tracer.outputs)
         self._serves = questions.test()
         self._numbers = Numbers(questions, executable)

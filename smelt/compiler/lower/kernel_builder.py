@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from smelt.compiler.graph.fusion import Group, operations
 from smelt.compiler.graph.memory_plan import Planned
@@ -39,6 +39,9 @@ from smelt.ir.visit import Body, Index
 from smelt.ops import movement
 from smelt.ops.op import Inlined, Shape
 
+if TYPE_CHECKING:
+    from smelt.compiler.graph.materialize import Materialized
+
 NAME_PARTS = 4  # operations that a kernel's name mentions
 
 
@@ -57,10 +60,12 @@ class KernelBuilder:
     def __init__(self, planned: Planned, group: Group) -> None:
         self.planned = planned
         self.group = group
-        self.materialized = planned.fused.ordered.materialized
-        self.members = set(group.members)
+        self.materialized: Materialized = planned.fused.ordered.materialized
+        self.members: set[Node] = set(group.members)
         self._names = 0
-        self.outer = tuple([self.loop("i", extent) for extent in group.iteration_space])
+        self.outer: tuple[Expression, ...] = tuple(
+            [self.loop("i", extent) for extent in group.iteration_space]
+        )
         overwritten = planned.fused.ordered.writes
         self._changes = self.members | {overwritten.get(node, node) for node in group.members}
         self.buffers: dict[tuple[Node, Shape, int], Buffer] = {}  # by shape and first element

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from smelt.markup import table
 from smelt.memory import address, aligned_bytes, aligned_empty
 from smelt.mpi import agreement
 from smelt.tensor import Tensor
+
+if TYPE_CHECKING:
+    from smelt.compiler.runtime.native import Native
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +97,19 @@ class Frame:
 
     def __init__(self, executable: Executable) -> None:
         addresses = executable.addresses
-        self.table = (ctypes.c_int64 * len(addresses))(*addresses)
-        self.advance = (ctypes.c_int64 * len(addresses))()
-        self.control = (ctypes.c_int64 * 2)()
-        self.status = np.zeros(max(1, len(executable.traced.graph.assertions)), np.int64)
-        self.arena = aligned_bytes(executable.compiled.arena_bytes)
-        self.buffers = ResultBuffers()
+        self.table: ctypes.Array[ctypes.c_int64] = (ctypes.c_int64 * len(addresses))(*addresses)
+        self.advance: ctypes.Array[ctypes.c_int64] = (ctypes.c_int64 * len(addresses))()
+        self.control: ctypes.Array[ctypes.c_int64] = (ctypes.c_int64 * 2)()
+        self.status: np.ndarray = np.zeros(
+            max(1, len(executable.traced.graph.assertions)), np.int64
+        )
+        self.arena: np.ndarray = aligned_bytes(executable.compiled.arena_bytes)
+        self.buffers: ResultBuffers = ResultBuffers()
         self.table[executable.arena_position] = address(self.arena)
         for position, number in executable.checks:
             self.table[position] = address(self.status) + 8 * number
         step = (1, *map(ctypes.addressof, (self.advance, self.control)), 0, 0, 0, 0)
-        self.call = executable.native.bind(ctypes.addressof(self.table), *step)
+        self.call: Callable[[], int] = executable.native.bind(ctypes.addressof(self.table), *step)
 
 
 class Executable:
@@ -125,14 +130,14 @@ class Executable:
         self.traced = traced
         self.compiled = compiled
         self.slots: Sequence[Slot] = compiled.slots
-        self.native = compiled.native
+        self.native: Native = compiled.native
         self.times = times
         self._stages = stages
         self._entries = tuple([grad for grad in traced.gradients if grad.entry is not None])
         self._exits = tuple([grad for grad in traced.gradients if grad.sets])
         self.checked: Any = None  # what runs it under `check_nan`, made then
-        self.steps = 0  # that ran so far
-        self.seconds = SLICE_SECONDS  # that a step takes, as far as is known
+        self.steps: int = 0  # that ran so far
+        self.seconds: float = SLICE_SECONDS  # that a step takes, as far as is known
         self.parameters: Parameters | None = None  # of one length, if it serves any
         self._bind(self.slots)
         self._given: list[tuple[int, int]] = []  # addresses that each call writes into its table
@@ -147,8 +152,8 @@ class Executable:
 
     def _bind(self, slots: Sequence[Slot]) -> None:
         # of states and constants; then the arena's and, for any length, that of the parameters
-        self.arena_position = len(slots)
-        self.addresses = [0] * (len(slots) + 1 + self.compiled.is_dynamic)
+        self.arena_position: int = len(slots)
+        self.addresses: list[int] = [0] * (len(slots) + 1 + self.compiled.is_dynamic)
         self._changing: set[int] = set()  # ids of base buffers and addresses of states that change
         self._kept: list[np.ndarray] = []
         self.arguments: list[tuple[int, int]] = []  # where its address stands, and which it is

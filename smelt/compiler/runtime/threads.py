@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from smelt.compiler.codegen import machine
 from smelt.compiler.codegen.step import POOL
@@ -27,7 +28,7 @@ from smelt.settings import current
 SPIN_SECONDS = 30e-6  # for which an idle worker looks for a job before it parks
 _SPINS = 20_000  # of which the time is taken, to know how many make that
 
-available = os.name == "posix"
+available: Final = os.name == "posix"
 
 
 class _Pool:

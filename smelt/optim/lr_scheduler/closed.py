@@ -130,7 +130,7 @@ class MultiStepLR(_Factor):
     ) -> None:
         number("MultiStepLR", **{f"milestones[{i}]": one for i, one in enumerate(milestones)})
         not_negative("MultiStepLR", gamma=gamma)
-        self.milestones = tuple(sorted(milestones))
+        self.milestones: tuple[int, ...] = tuple(sorted(milestones))
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 

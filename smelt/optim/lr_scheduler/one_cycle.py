@@ -64,26 +64,26 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        self.total_steps = _length(total_steps, epochs, steps_per_epoch)
+        self.total_steps: int = _length(total_steps, epochs, steps_per_epoch)
         if anneal_strategy not in ("cos", "linear"):
             raise ArgumentError(f"OneCycleLR: unknown anneal_strategy {anneal_strategy!r}")
         fraction("OneCycleLR", pct_start=pct_start)
         positive("OneCycleLR", div_factor=div_factor, final_div_factor=final_div_factor)
         self._check_optimizer(optimizer)
         groups = len(optimizer.param_groups)
-        self.max_lrs = per_group("OneCycleLR", "max_lr", max_lr, groups)
+        self.max_lrs: tuple[Any, ...] = per_group("OneCycleLR", "max_lr", max_lr, groups)
         self.pct_start = pct_start
         self.anneal_strategy = anneal_strategy
         lowest = per_group("OneCycleLR", "base_momentum", base_momentum, groups)
         highest = per_group("OneCycleLR", "max_momentum", max_momentum, groups)
-        self.momenta = tuple(zip(lowest, highest, strict=True))
+        self.momenta: tuple[tuple[Any, Any], ...] = tuple(zip(lowest, highest, strict=True))
         self.div_factor = div_factor
         self.final_div_factor = final_div_factor
         self.three_phase = three_phase
         if last_epoch == -1:
             for rate, group in zip(self.max_lrs, optimizer.param_groups, strict=True):
                 group.data["initial_lr"] = scalar(rate / div_factor)
-        self.cycled = (
+        self.cycled: list[Tensor] = (
             [_momentum_of(group) for group in optimizer.param_groups] if cycle_momentum else []
         )
         super().__init__(optimizer, last_epoch)

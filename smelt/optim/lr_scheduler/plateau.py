@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from smelt.dtypes import float64
 from smelt.errors import ArgumentError
@@ -61,13 +62,18 @@ class ReduceLROnPlateau(Schedule):
         groups = len(optimizer.param_groups)
         lowest = per_group(name, "min_lr", min_lr, groups)
         self.optimizer = optimizer
-        self.mode, self.factor, self.patience = mode, factor, patience
-        self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.cooldown, self.min_lrs, self.eps = cooldown, lowest, eps
-        self.best = scalar(math.inf if mode == "min" else -math.inf)
-        self.num_bad_epochs = count()
-        self.cooldown_counter = count()
-        self.last_epoch = count()
+        self.mode = mode
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        self.threshold_mode = threshold_mode
+        self.cooldown = cooldown
+        self.min_lrs: tuple[Any, ...] = lowest
+        self.eps = eps
+        self.best: Tensor = scalar(math.inf if mode == "min" else -math.inf)
+        self.num_bad_epochs: Tensor = count()
+        self.cooldown_counter: Tensor = count()
+        self.last_epoch: Tensor = count()
         self._last_rates = [scalar(group["lr"]) for group in optimizer.param_groups]
         self._is_one_min_lr = not isinstance(min_lr, Sequence)
 

@@ -40,7 +40,8 @@ class Schedule:
         """Lets the schedules of Smelt say what is wrong with the arguments that they get."""
         super().__init_subclass__(**options)
         if cls.__module__.startswith("smelt.optim.") and "__init__" in vars(cls):
-            cls.__init__ = checked(cls.__init__, every_kind=True)  # type: ignore[method-assign]
+            schedule: Any = cls
+            schedule.__init__ = checked(schedule.__init__, every_kind=True)
 
     def _check_optimizer(self, given: Any) -> None:
         if not isinstance(given, Optimizer):
@@ -115,7 +116,7 @@ class LRScheduler(Schedule):
             group.setdefault("initial_lr", scalar(group["lr"]))
         self._own_bases = [scalar(group["initial_lr"]) for group in optimizer.param_groups]
         self._last_rates = [scalar(group["lr"]) for group in optimizer.param_groups]
-        self.last_epoch = count()
+        self.last_epoch: Tensor = count()
         self._begin(last_epoch + 1)
 
     def _check_resumed(self, optimizer: Optimizer, last_epoch: int) -> None:

@@ -76,7 +76,7 @@ class SequentialLR(_Together):
         if last_epoch != -1:
             raise ArgumentError("SequentialLR: last_epoch must be -1; resume with load_state_dict")
         self._take(schedulers, optimizer)
-        self.milestones = tuple(milestones)
+        self.milestones: tuple[int, ...] = tuple(milestones)
         super().__init__(optimizer)
 
     def _begin(self, steps: int) -> None:

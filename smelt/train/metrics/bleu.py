@@ -44,7 +44,7 @@ class BLEU(Metric):
         print(bleu.signature)  # nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0
     """
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
     rows = True
 
     @checked
@@ -56,7 +56,10 @@ class BLEU(Metric):
         ignore_index: int | None = -100,
         **options: Any,
     ) -> None:
-        self.decode, self.end, self.ignore_index, self.options = decode, end, ignore_index, options
+        self.decode = decode
+        self.end = end
+        self.ignore_index = ignore_index
+        self.options: dict[str, Any] = options
         self._scorer()  # refuses at once what it would refuse after the evaluation
 
     def _scorer(self) -> Any:

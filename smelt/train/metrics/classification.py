@@ -79,10 +79,12 @@ class TopKAccuracy(Accuracy):
         0.5
     """
 
+    name: str  # says k
+
     @checked
     def __init__(self, k: int = 5, *, dim: int = 1, ignore_index: int | None = -100) -> None:
         super().__init__(dim=dim, ignore_index=ignore_index)
-        self.k = whole_number(self.name, "k", k, least=1)
+        self.k: int = whole_number(self.name, "k", k, least=1)
         self.name = f"top_{k}_accuracy"
 
     def right(self, given: Labeled) -> Tensor:
@@ -133,7 +135,7 @@ class CountedErrors(ClassificationMetric):
         if zero_division not in (0, 1) and zero_division == zero_division:
             raise ArgumentError(f"{self.name}: zero_division={zero_division} must be 0, 1 or nan")
         self.average = average
-        self.zero_division = float(zero_division)
+        self.zero_division: float = float(zero_division)
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns true positives, false positives, false negatives: int64, (classes,)."""
@@ -267,7 +269,7 @@ class FBetaScore(CountedErrors):
         super().__init__(average, **options)
         if not 0 < beta < math.inf:
             raise ArgumentError(f"{self.name}: beta={beta} must be above 0, and finite")
-        self.beta = float(beta)
+        self.beta: float = float(beta)
 
     def ratio(
         self, hits: np.ndarray, false_alarms: np.ndarray, misses: np.ndarray

@@ -18,7 +18,8 @@ from smelt.train.metrics.labels import ClassificationMetric
 
 __all__ = ["ConfusionMatrix", "accuracy", "confusion_matrix"]
 
-NORMALIZE = {None: (), "true": (1,), "pred": (0,), "all": (0, 1)}  # the axes that add up to 1
+# the axes that add up to 1
+NORMALIZE: dict[str | None, tuple[int, ...]] = {None: (), "true": (1,), "pred": (0,), "all": (0, 1)}
 
 
 class ConfusionMatrix(ClassificationMetric):
@@ -39,7 +40,7 @@ class ConfusionMatrix(ClassificationMetric):
         [[0, 1], [1, 1]]
     """
 
-    higher_is_better = None
+    higher_is_better: bool | None = None
 
     @checked
     def __init__(

@@ -43,7 +43,8 @@ class FunctionMetric(Metric):
             raise ArgumentTypeError(
                 f"a metric that is a {name} needs a name; give a dict, {{'name': function}}"
             )
-        self.function, self.name = function, name
+        self.function = function
+        self.name: str = name
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns the sum of the function's values over samples, and how many there are."""

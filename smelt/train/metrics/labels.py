@@ -85,7 +85,7 @@ class ClassificationMetric(Metric):
     ) -> None:
         if not 0 < threshold < 1:
             raise ArgumentError(f"{self.name}: threshold={threshold} must lie between 0 and 1")
-        self.dim = whole_number(self.name, "dim", dim)
+        self.dim: int = whole_number(self.name, "dim", dim)
         self.ignore_index = ignore_index
         if ignore_index is not None:
             self.ignore_index = whole_number(self.name, "ignore_index", ignore_index)

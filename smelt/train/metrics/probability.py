@@ -36,7 +36,7 @@ class LogLoss(ClassificationMetric):
         0.490415
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
 
     @checked
     def __init__(
@@ -116,7 +116,7 @@ class ExpectedCalibrationError(ClassificationMetric):
         0.25
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
 
     @checked
     def __init__(
@@ -128,7 +128,7 @@ class ExpectedCalibrationError(ClassificationMetric):
         probabilities: bool = False,
     ) -> None:
         super().__init__(dim=dim, ignore_index=ignore_index, probabilities=probabilities)
-        self.n_bins = whole_number(self.name, "n_bins", n_bins, least=1)
+        self.n_bins: int = whole_number(self.name, "n_bins", n_bins, least=1)
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns the sum of the confidences, and of what is right, in each bin: (n_bins,)."""

@@ -30,7 +30,7 @@ OUTPUTS = ("uniform_average", "variance_weighted", "raw_values")
 class _MeanError(Metric):
     """The mean of an error over all elements."""
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
 
     def measure(self, output: Any, target: Any) -> dict[str, Tensor]:
         """Returns the sum of the errors, and how many there are."""
@@ -128,7 +128,7 @@ class R2Score(Metric):
         0.5
     """
 
-    higher_is_better = True
+    higher_is_better: bool | None = True
 
     @checked
     def __init__(self, multioutput: str = "uniform_average") -> None:
