@@ -49,13 +49,13 @@ class CatNet(nn.Module):
     """Tells photographs of cats from others; in training each is changed first."""
 
     def __init__(self, width: int, area: float, jitter: float) -> None:
-        self.change: transforms.Compose = transforms.Compose([
+        self.change = transforms.Compose([
             transforms.RandomResizedCrop(SIDE, scale=(area, 1.0)),
             transforms.RandomHorizontalFlip(),
             transforms.ColorJitter(jitter, jitter, jitter),
         ])  # fmt: skip
-        self.shrink: transforms.Resize = transforms.Resize(SIDE)
-        self.layers: nn.Sequential = nn.Sequential(
+        self.shrink = transforms.Resize(SIDE)
+        self.layers = nn.Sequential(
             *block(3, width),  # (n, width, 16, 16)
             *block(width, 2 * width),  # (n, 2 width, 8, 8)
             *block(2 * width, 4 * width),  # (n, 4 width, 4, 4)

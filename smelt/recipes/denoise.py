@@ -50,7 +50,7 @@ class VAE(nn.Module):
     """Returns how far the evidence lower bound lies below 0, as a mean over pictures."""
 
     def __init__(self) -> None:
-        self.encoder: nn.Sequential = nn.Sequential(
+        self.encoder = nn.Sequential(
             nn.Flatten(),  # (n, 784)
             nn.Linear(784, 512),
             nn.ReLU(),
@@ -58,7 +58,7 @@ class VAE(nn.Module):
             nn.ReLU(),
             nn.Linear(256, 2 * LATENT),  # a mean and the logarithm of a variance for each number
         )
-        self.decoder: nn.Sequential = nn.Sequential(
+        self.decoder = nn.Sequential(
             nn.Linear(LATENT, 256),
             nn.ReLU(),
             nn.Linear(256, 512),

@@ -67,7 +67,7 @@ class Solution(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights: nn.Parameter = nn.Parameter(first_weights())
+        self.weights = nn.Parameter(first_weights())
         self.register_buffer("damping", smelt.tensor(FIRST_DAMPING, dtype=smelt.float64))
 
     @abstractmethod
@@ -126,7 +126,7 @@ class Solution(nn.Module):
 class Burgers(Solution):
     """The solution of Burgers' equation; a point is (x, t), the network odd in x."""
 
-    ends: tuple[float, float, float, float] = (-1.0, 1.0, 0.0, 1.0)
+    ends = (-1.0, 1.0, 0.0, 1.0)
     viscosity: Tensor
 
     def __init__(self) -> None:
@@ -166,7 +166,7 @@ class Burgers(Solution):
 class Poisson(Solution):
     """The solution of Poisson's equation; a point is (x, y)."""
 
-    ends: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0)
+    ends = (0.0, 1.0, 0.0, 1.0)
 
     def at(self, weights: Tensor, point: Tensor) -> Tensor:
         x, y = point[0], point[1]

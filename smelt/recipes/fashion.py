@@ -34,10 +34,10 @@ class ClothingNet(nn.Module):
     """Tells kinds of clothing; in training each picture is mirrored or not, and moved, first."""
 
     def __init__(self) -> None:
-        self.change: transforms.Compose = transforms.Compose(
+        self.change = transforms.Compose(
             [transforms.RandomHorizontalFlip(), transforms.RandomCrop(28, padding=1)]
         )
-        self.layers: nn.Sequential = nn.Sequential(
+        self.layers = nn.Sequential(
             *block(1, 24),  # (n, 24, 14, 14)
             *block(24, 48),  # (n, 48, 7, 7)
             *block(48, 96),  # (n, 96, 3, 3)

@@ -38,7 +38,7 @@ class Generator(nn.Module):
     """Draws a picture of each kind out of random numbers."""
 
     def __init__(self) -> None:
-        self.layers: nn.Sequential = nn.Sequential(
+        self.layers = nn.Sequential(
             nn.Linear(NOISE + len(KINDS), 48 * 7 * 7, bias=False),
             nn.Unflatten(1, (48, 7, 7)),  # (n, 48, 7, 7)
             nn.BatchNorm2d(48),
@@ -58,15 +58,15 @@ class Discriminator(nn.Module):
     """Says how much more likely a picture is a real one of its kind than a drawn one."""
 
     def __init__(self) -> None:
-        self.layers: nn.Sequential = nn.Sequential(
+        self.layers = nn.Sequential(
             nn.Conv2d(1, 24, 4, stride=2, padding=1),  # (n, 24, 14, 14)
             nn.LeakyReLU(0.2),
             nn.Conv2d(24, 48, 4, stride=2, padding=1),  # (n, 48, 7, 7)
             nn.LeakyReLU(0.2),
             nn.Flatten(),  # (n, 2352)
         )
-        self.head: nn.Linear = nn.Linear(48 * 7 * 7, 1)
-        self.kinds: nn.Embedding = nn.Embedding(len(KINDS), 48 * 7 * 7)
+        self.head = nn.Linear(48 * 7 * 7, 1)
+        self.kinds = nn.Embedding(len(KINDS), 48 * 7 * 7)
         nn.init.normal_(self.kinds.weight, std=0.01)
 
     def forward(self, pictures: Tensor, kinds: Tensor) -> Tensor:  # (n, 28, 28), (n,)
@@ -78,8 +78,7 @@ class GAN(nn.Module):
     """The two networks, which are kept in one file."""
 
     def __init__(self) -> None:
-        self.generator: Generator = Generator()
-        self.discriminator: Discriminator = Discriminator()
+        self.generator, self.discriminator = Generator(), Discriminator()
 
     def forward(self, z: Tensor, kinds: Tensor) -> Tensor:
         return self.generator(z, kinds)
@@ -88,26 +87,21 @@ class GAN(nn.Module):
 class Training:
     """The two steps, and all that they depend on."""
 
-    model: GAN
-    images: Tensor
-    kinds: Tensor
-
     def __init__(self, model: GAN, pictures: Pictures, epochs: int) -> None:
         self.model, (self.images, self.kinds) = model, pictures
-        self.steps: int = -(-len(self.images) // BATCH)  # an epoch
+        self.steps = -(-len(self.images) // BATCH)  # an epoch
         parts = {"discriminator": model.discriminator, "generator": model.generator}
-        self.optimizers: dict[str, optim.Adam] = {
+        self.optimizers = {
             name: optim.Adam(part.parameters(), lr=LR, betas=(0.5, 0.99))
             for name, part in parts.items()
         }
-        self.schedules: dict[str, optim.lr_scheduler.CosineAnnealingLR] = {
+        self.schedules = {
             name: optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.steps * epochs)
             for name, optimizer in self.optimizers.items()
         }
-        self.history: train.History = train.History()
+        self.history = train.History()
         self.drawn: list[Tensor] = []  # a picture of each kind after each epoch
-        self.tell: Any = smelt.compile(self._tell)
-        self.make: Any = smelt.compile(self._make)
+        self.tell, self.make = smelt.compile(self._tell), smelt.compile(self._make)
 
     def _tell(self) -> Tensor:
         """Makes D tell real pictures from drawn ones."""

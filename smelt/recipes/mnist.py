@@ -31,8 +31,8 @@ class DigitNet(nn.Module):
     """Reads digits; in training each is moved by up to two pixels first."""
 
     def __init__(self) -> None:
-        self.move: transforms.RandomCrop = transforms.RandomCrop(28, padding=2)
-        self.layers: nn.Sequential = nn.Sequential(
+        self.move = transforms.RandomCrop(28, padding=2)
+        self.layers = nn.Sequential(
             *block(1, 16),  # (n, 16, 14, 14)
             *block(16, 32),  # (n, 32, 7, 7)
             *block(32, 64),  # (n, 64, 3, 3)

@@ -108,10 +108,8 @@ class Agent(nn.Module):
 
     def __init__(self, method: Method) -> None:
         super().__init__()
-        self.actor: nn.Sequential = nn.Sequential(  # (n, 2) logits
-            nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 2)
-        )
-        self.critic: nn.Sequential | None = (
+        self.actor = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 2))  # (n, 2) logits
+        self.critic = (
             nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 1))  # (n, 1)
             if method == "actor-critic"
             else None

@@ -100,8 +100,8 @@ class Recognizer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gru: nn.GRU = nn.GRU(3, HIDDEN, batch_first=True)
-        self.head: nn.Linear = nn.Linear(HIDDEN, len(ACTIVITIES))
+        self.gru = nn.GRU(3, HIDDEN, batch_first=True)
+        self.head = nn.Linear(HIDDEN, len(ACTIVITIES))
 
     def forward(self, signals: Tensor) -> Tensor:
         states, _ = self.gru(signals)  # (n, LENGTH, HIDDEN)

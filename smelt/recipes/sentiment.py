@@ -38,9 +38,9 @@ class Bag(nn.Module):
     """The sum of the vectors of words and pairs over the root of their number; then two logits."""
 
     def __init__(self, words: int) -> None:
-        self.embedding: nn.Embedding = nn.Embedding(words, WIDTH, padding_idx=PADDING)
-        self.dropout: nn.Dropout = nn.Dropout(DROPOUT)
-        self.head: nn.Linear = nn.Linear(WIDTH, len(CLASSES))
+        self.embedding = nn.Embedding(words, WIDTH, padding_idx=PADDING)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.head = nn.Linear(WIDTH, len(CLASSES))
         nn.init.normal_(self.embedding.weight, std=0.1)
 
     def forward(self, words: Tensor) -> Tensor:  # (n, t) numbers of words and pairs

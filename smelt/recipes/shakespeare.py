@@ -41,12 +41,10 @@ class GPT(nn.Module):
             WIDTH, HEADS, 4 * WIDTH, dropout=0.0, activation="gelu", batch_first=True,
             norm_first=True,
         )  # fmt: skip
-        self.embedding: nn.Embedding = nn.Embedding(characters, WIDTH)
-        self.positions: nn.LearnedPositions = nn.LearnedPositions(LENGTH, WIDTH, batch_first=True)
-        self.blocks: nn.TransformerEncoder = nn.TransformerEncoder(
-            layer, BLOCKS, nn.LayerNorm(WIDTH)
-        )
-        self.head: nn.Linear = nn.Linear(WIDTH, characters)
+        self.embedding = nn.Embedding(characters, WIDTH)
+        self.positions = nn.LearnedPositions(LENGTH, WIDTH, batch_first=True)
+        self.blocks = nn.TransformerEncoder(layer, BLOCKS, nn.LayerNorm(WIDTH))
+        self.head = nn.Linear(WIDTH, characters)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     def forward(self, text: Tensor) -> Tensor:  # (n, t) numbers of characters

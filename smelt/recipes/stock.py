@@ -42,9 +42,9 @@ class Forecaster(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gru: nn.GRU = nn.GRU(2, HIDDEN, batch_first=True)
-        self.dropout: nn.Dropout = nn.Dropout(DROPOUT)
-        self.head: nn.Linear = nn.Linear(HIDDEN, 1)
+        self.gru = nn.GRU(2, HIDDEN, batch_first=True)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.head = nn.Linear(HIDDEN, 1)
 
     def forward(self, changes: Tensor) -> Tensor:
         _, last = self.gru(changes)  # (1, n, HIDDEN)

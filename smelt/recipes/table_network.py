@@ -28,10 +28,8 @@ class TableNetwork(nn.Module):
         self, numbers: int, cardinalities: Sequence[int], width: int, outputs: int, dropout: float
     ) -> None:
         super().__init__()
-        self.embeddings: nn.ModuleList = nn.ModuleList(
-            [nn.Embedding(n, EMBEDDED) for n in cardinalities]
-        )
-        self.layers: nn.Sequential = nn.Sequential(
+        self.embeddings = nn.ModuleList([nn.Embedding(n, EMBEDDED) for n in cardinalities])
+        self.layers = nn.Sequential(
             nn.Linear(numbers + EMBEDDED * len(cardinalities), width),
             nn.ReLU(),
             nn.Dropout(dropout),

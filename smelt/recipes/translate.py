@@ -48,11 +48,9 @@ class Transformer(nn.Module):
     """Encoder and decoder of three blocks each; embedding and head share their weights."""
 
     def __init__(self, tokens: int) -> None:
-        self.embedding: nn.Embedding = nn.Embedding(tokens, WIDTH, padding_idx=PADDING)
-        self.positions: nn.PositionalEncoding = nn.PositionalEncoding(
-            WIDTH, DROPOUT, batch_first=True
-        )
-        self.blocks: nn.Transformer = nn.Transformer(
+        self.embedding = nn.Embedding(tokens, WIDTH, padding_idx=PADDING)
+        self.positions = nn.PositionalEncoding(WIDTH, DROPOUT, batch_first=True)
+        self.blocks = nn.Transformer(
             WIDTH, HEADS, LAYERS, LAYERS, 2 * WIDTH, DROPOUT, batch_first=True, norm_first=True
         )
         nn.init.normal_(self.embedding.weight, std=WIDTH**-0.5)
@@ -108,12 +106,12 @@ class Recurrent(nn.Module):
     """
 
     def __init__(self, tokens: int) -> None:
-        self.embedding: nn.Embedding = nn.Embedding(tokens, WIDTH, padding_idx=PADDING)
-        self.encoder: nn.LSTM = nn.LSTM(WIDTH, WIDTH, batch_first=True, bidirectional=True)
-        self.decoder: nn.LSTM = nn.LSTM(WIDTH, 2 * WIDTH, batch_first=True)
-        self.query: nn.Linear = nn.Linear(2 * WIDTH, 2 * WIDTH, bias=False)
-        self.combine: nn.Linear = nn.Linear(4 * WIDTH, WIDTH)
-        self.dropout: nn.Dropout = nn.Dropout(DROPOUT)
+        self.embedding = nn.Embedding(tokens, WIDTH, padding_idx=PADDING)
+        self.encoder = nn.LSTM(WIDTH, WIDTH, batch_first=True, bidirectional=True)
+        self.decoder = nn.LSTM(WIDTH, 2 * WIDTH, batch_first=True)
+        self.query = nn.Linear(2 * WIDTH, 2 * WIDTH, bias=False)
+        self.combine = nn.Linear(4 * WIDTH, WIDTH)
+        self.dropout = nn.Dropout(DROPOUT)
         nn.init.normal_(self.embedding.weight, std=WIDTH**-0.5)
 
     def embed(self, tokens: Tensor) -> Tensor:  # (n, t)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import smelt
 import smelt.nn.functional as F
@@ -47,7 +45,7 @@ def perceptron(page: Page) -> None:
     page.claim("a unit computed as it is drawn", 1, out, out == 1)
 
 
-ACTIVATIONS: dict[str, Callable[[Any], smelt.Tensor]] = {
+ACTIVATIONS = {
     "step": F.step,
     "sigmoid": smelt.sigmoid,
     "tanh": smelt.tanh,
@@ -70,7 +68,7 @@ FORMULAS = [
     ("identity", "x", "the output of a regression"),
     ("softmax", "e^x_i / (e^x_1 + ... + e^x_n)", "n classes: positive, with sum 1; not a curve"),
 ]
-SLOPES: dict[str, Callable[[float], float]] = {  # by hand
+SLOPES = {  # by hand
     "step": lambda x: 0.0,
     "sigmoid": lambda x: math.exp(-x) / (1 + math.exp(-x)) ** 2,
     "tanh": lambda x: 1 - math.tanh(x) ** 2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ TEST, TEST_OUTPUT = [0.7, 0.4, 1.0], 2.9704
 
 # W1 (4, 3) row by row, b1 (4), W2 (1, 4), b2 (1): 21 numbers in one row
 CONSTANT_START = np.array([0.1] * 12 + [0.0] * 4 + [0.1] * 4 + [0.0])
-parameters: Final = smelt.tensor(CONSTANT_START)  # (21,) float64, what all three trainings change
+parameters = smelt.tensor(CONSTANT_START)  # (21,) float64, what all three trainings change
 
 
 def predict(numbers: Any, x: Any) -> Any:
@@ -74,8 +74,8 @@ def reverse_step(x: Tensor, target: Tensor) -> Tensor:
     return before
 
 
-compiled_forward: Final = smelt.compile(forward_step)
-compiled_reverse: Final = smelt.compile(reverse_step)
+compiled_forward = smelt.compile(forward_step)
+compiled_reverse = smelt.compile(reverse_step)
 
 
 def train(step: Any, start: np.ndarray = CONSTANT_START, epochs: int = EPOCHS) -> np.ndarray:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import smelt
 import smelt.nn.functional as F
@@ -55,17 +54,12 @@ def book_program() -> list[int]:
 class Digits:
     """A network that learns the bundled digits, 64-32-10, a native call an epoch."""
 
-    images: smelt.Tensor
-    labels: smelt.Tensor
-
     def __init__(self) -> None:
         smelt.manual_seed(0)
         self.images, self.labels = load_digits("train")  # (1437, 8, 8), (1437,)
-        self.model: nn.Sequential = nn.Sequential(
-            nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)
-        )
+        self.model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
         opt = optim.Adam(self.model.parameters(), lr=3e-3)
-        self.step: Any = train.training_step(self.model, opt, F.cross_entropy)
+        self.step = train.training_step(self.model, opt, F.cross_entropy)
 
     def train_epoch(self) -> None:
         """Shows all training digits five times."""

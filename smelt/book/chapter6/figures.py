@@ -21,7 +21,7 @@ class Recorder:
     """Notes which thread worked on what, from when to when."""
 
     def __init__(self) -> None:
-        self.begin: float = time.perf_counter()
+        self.begin = time.perf_counter()
         self.lanes: Lanes = {}
 
     def work(self, thread: str, label: str) -> None:

@@ -75,8 +75,8 @@ class Forecaster(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lstm: nn.LSTM = nn.LSTM(1, 16, batch_first=True)
-        self.head: nn.Linear = nn.Linear(16, 1)
+        self.lstm = nn.LSTM(1, 16, batch_first=True)
+        self.head = nn.Linear(16, 1)
 
     def forward(self, x: smelt.Tensor) -> smelt.Tensor:
         """Returns (B, T, 1) for streams (B, T, 1)."""

@@ -33,8 +33,8 @@ class LSTMTagger(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lstm: nn.LSTM = nn.LSTM(V, H, batch_first=True)
-        self.head: nn.Linear = wide_linear(H, V)
+        self.lstm = nn.LSTM(V, H, batch_first=True)
+        self.head = wide_linear(H, V)
         for name, p in self.lstm.named_parameters():
             if name.startswith("weight"):
                 nn.init.kaiming_uniform_(p, nonlinearity="relu")

@@ -34,13 +34,11 @@ def make_batch(size: int = B) -> tuple[smelt.Tensor, smelt.Tensor]:
 class Adder(nn.Module):
     """A recurrent layer that reads the sequence, and a linear map of its last state."""
 
-    units: int
-
     def __init__(self, name: str) -> None:
         super().__init__()
         layer, self.units = LAYERS[name]
-        self.layer: nn.RNN | nn.LSTM = layer(2, self.units, batch_first=True)
-        self.head: nn.Linear = nn.Linear(self.units, 1)
+        self.layer = layer(2, self.units, batch_first=True)
+        self.head = nn.Linear(self.units, 1)
 
     def forward(self, x: smelt.Tensor) -> smelt.Tensor:
         """Returns sums (B, 1) of sequences (B, T, 2)."""

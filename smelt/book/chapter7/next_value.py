@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import numpy as np
 
@@ -13,8 +12,7 @@ from smelt import nn, optim, plot
 from smelt.book.entry import Page, entry
 
 V, PERIOD, T, H = 6, 3, 9, 32  # numbers, length of the pattern, of the sequence, hidden units
-# or none: a network without memory
-LAYERS: dict[str, Callable[..., nn.Module]] = {"RNN": nn.RNN, "LSTM": nn.LSTM}
+LAYERS = {"RNN": nn.RNN, "LSTM": nn.LSTM}  # or none: a network without memory
 EPOCHS, STEPS, BATCH, LR = 50, 20, 32, 3e-3
 
 
@@ -34,10 +32,8 @@ class Predictor(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.layer: nn.Module | None = (
-            LAYERS[name](V, H, batch_first=True) if name in LAYERS else None
-        )
-        self.head: nn.Linear = nn.Linear(H if self.layer else V, V)
+        self.layer = LAYERS[name](V, H, batch_first=True) if name in LAYERS else None
+        self.head = nn.Linear(H if self.layer else V, V)
 
     def forward(self, x: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, T - 2, V) for the steps at which the next number is certain."""

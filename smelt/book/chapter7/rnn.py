@@ -43,9 +43,9 @@ class MinimalRNN(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.from_input: nn.Linear = wide_linear(V, H)
-        self.from_state: nn.Linear = wide_linear(H, H)
-        self.head: nn.Linear = wide_linear(H, V)
+        self.from_input = wide_linear(V, H)
+        self.from_state = wide_linear(H, H)
+        self.head = wide_linear(H, V)
 
     def forward(self, x: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, T, V) for one-hot tokens (B, T, V): the same cell at every step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,17 +22,14 @@ PADDING, UNKNOWN = 0, 1  # the first entries of every vocabulary
 class BagOfWords(nn.Module):
     """The sum of the words' vectors over the root of their number; then two logits."""
 
-    unknown: Final = 0.3
-    dropped: Final = 0.5
-    epochs: Final = 8
-    seeds: Final = 5
+    unknown, dropped, epochs, seeds = 0.3, 0.5, 8, 5
 
     def __init__(self, words: int) -> None:
         super().__init__()
-        self.embedding: nn.Embedding = nn.Embedding(words, D_MODEL)
+        self.embedding = nn.Embedding(words, D_MODEL)
         nn.init.normal_(self.embedding.weight, std=0.1)
-        self.drop: nn.Dropout = nn.Dropout(self.dropped)
-        self.head: nn.Linear = nn.Linear(D_MODEL, 2)
+        self.drop = nn.Dropout(self.dropped)
+        self.head = nn.Linear(D_MODEL, 2)
 
     def forward(self, ids: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, 2) for word numbers (B, T)."""
@@ -48,21 +45,18 @@ class ReviewTransformer(nn.Module):
     and so few sentences do not suffice to learn where it does.
     """
 
-    unknown: Final = 0.5
-    dropped: Final = 0.3
-    epochs: Final = 6
-    seeds: Final = 3
+    unknown, dropped, epochs, seeds = 0.5, 0.3, 6, 3
 
     def __init__(self, words: int) -> None:
         super().__init__()
-        self.embedding: nn.Embedding = nn.Embedding(words, D_MODEL)
+        self.embedding = nn.Embedding(words, D_MODEL)
         nn.init.normal_(self.embedding.weight, std=0.1)
-        self.drop: nn.Dropout = nn.Dropout(self.dropped)
-        self.block: nn.TransformerEncoderLayer = nn.TransformerEncoderLayer(
+        self.drop = nn.Dropout(self.dropped)
+        self.block = nn.TransformerEncoderLayer(
             D_MODEL, HEADS, D_FF, self.dropped, gelu, batch_first=True, norm_first=True
         )
-        self.pool: nn.MeanPooling = nn.MeanPooling(batch_first=True)
-        self.head: nn.Linear = nn.Linear(D_MODEL, 2)
+        self.pool = nn.MeanPooling(batch_first=True)
+        self.head = nn.Linear(D_MODEL, 2)
 
     def forward(self, ids: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, 2) for word numbers (B, T)."""
@@ -143,9 +137,7 @@ def film_reviews(page: Page) -> None:
     show(page, model, vocabulary, texts["test"][0], positive(model, splits["test"][0]))
 
 
-def examine(
-    kind: type[Model], words: int, splits: dict[str, Split], rows: list[tuple[Any, ...]]
-) -> Model:
+def examine(kind: type[Model], words: int, splits: dict[str, Split], rows: list[tuple]) -> Model:
     """Trains a model from each of its seeds, notes its accuracies, and returns the last."""
     for seed in range(kind.seeds):
         start = time.perf_counter()

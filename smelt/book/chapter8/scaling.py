@@ -24,9 +24,6 @@ SHORT, UPDATES = 4, 200  # digits of the sum on which sizes are compared
 class ShallowCNN(nn.Module):
     """Two convolutions of width 3 over the sequence: (B, T, 64) -> (B, T, 64)."""
 
-    first: nn.Conv1d
-    second: nn.Conv1d
-
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = (nn.Conv1d(64, 64, 3, padding=1) for _ in range(2))
@@ -48,13 +45,11 @@ class Adder(nn.Module):
 
     def __init__(self, d_model: int, heads: int, d_ff: int, blocks: int) -> None:
         super().__init__()
-        self.embedding: nn.Embedding = nn.Embedding(DIGITS, d_model)
-        self.places: nn.PositionalEncoding = nn.PositionalEncoding(d_model, batch_first=True)
-        self.blocks: nn.Sequential = nn.Sequential(
-            *(make_block(d_model, heads, d_ff) for _ in range(blocks))
-        )
-        self.norm: nn.LayerNorm = nn.LayerNorm(d_model)
-        self.head: nn.Linear = nn.Linear(d_model, MODULUS)
+        self.embedding = nn.Embedding(DIGITS, d_model)
+        self.places = nn.PositionalEncoding(d_model, batch_first=True)
+        self.blocks = nn.Sequential(*(make_block(d_model, heads, d_ff) for _ in range(blocks)))
+        self.norm = nn.LayerNorm(d_model)
+        self.head = nn.Linear(d_model, MODULUS)
 
     def forward(self, x: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, 5) for digits (B, T)."""

@@ -46,16 +46,14 @@ class SentimentTransformer(nn.Module):
     def __init__(self, words: int, masked: bool) -> None:
         super().__init__()
         self.masked = masked
-        self.embedding: nn.Embedding = nn.Embedding(words, D_MODEL)
-        self.places: nn.PositionalEncoding = nn.PositionalEncoding(
-            D_MODEL, layout="concatenated", batch_first=True
-        )
-        self.block: nn.TransformerEncoderLayer = nn.TransformerEncoderLayer(
+        self.embedding = nn.Embedding(words, D_MODEL)
+        self.places = nn.PositionalEncoding(D_MODEL, layout="concatenated", batch_first=True)
+        self.block = nn.TransformerEncoderLayer(
             D_MODEL, HEADS, D_FF, 0.0, gelu, batch_first=True, norm_first=True
         )
-        self.norm: nn.LayerNorm = nn.LayerNorm(D_MODEL)
-        self.pool: nn.MeanPooling = nn.MeanPooling(batch_first=True)
-        self.head: nn.Linear = nn.Linear(D_MODEL, 2)
+        self.norm = nn.LayerNorm(D_MODEL)
+        self.pool = nn.MeanPooling(batch_first=True)
+        self.head = nn.Linear(D_MODEL, 2)
 
     def forward(self, ids: smelt.Tensor, real: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, 2) for word numbers (B, T) and where there are real words (B, T)."""

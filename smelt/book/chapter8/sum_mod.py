@@ -37,16 +37,12 @@ class MeanTransformer(nn.Module):
 
     def __init__(self, dropout: float = 0.1) -> None:
         super().__init__()
-        self.embedding: nn.Embedding = nn.Embedding(DIGITS, 64)
-        self.places: nn.PositionalEncoding = nn.PositionalEncoding(
-            64, dropout, "concatenated", batch_first=True
-        )
-        self.blocks: nn.Sequential = nn.Sequential(
-            *(make_block(64, 4, 256, dropout) for _ in range(2))
-        )
-        self.norm: nn.LayerNorm = nn.LayerNorm(64)
-        self.pool: nn.MeanPooling = nn.MeanPooling(batch_first=True)
-        self.head: nn.Linear = nn.Linear(64, MODULUS)
+        self.embedding = nn.Embedding(DIGITS, 64)
+        self.places = nn.PositionalEncoding(64, dropout, "concatenated", batch_first=True)
+        self.blocks = nn.Sequential(*(make_block(64, 4, 256, dropout) for _ in range(2)))
+        self.norm = nn.LayerNorm(64)
+        self.pool = nn.MeanPooling(batch_first=True)
+        self.head = nn.Linear(64, MODULUS)
 
     def forward(self, x: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, 5) for digits (B, T)."""
@@ -60,13 +56,11 @@ class ClassTransformer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embedding: nn.Embedding = nn.Embedding(DIGITS, 128)
-        self.token: nn.ClassToken = nn.ClassToken(128, batch_first=True)
-        self.places: nn.PositionalEncoding = nn.PositionalEncoding(
-            128, 0.0, "concatenated", batch_first=True
-        )
-        self.block: nn.TransformerEncoderLayer = make_block(128, 8, 256)
-        self.head: nn.Linear = nn.Linear(128, MODULUS)
+        self.embedding = nn.Embedding(DIGITS, 128)
+        self.token = nn.ClassToken(128, batch_first=True)
+        self.places = nn.PositionalEncoding(128, 0.0, "concatenated", batch_first=True)
+        self.block = make_block(128, 8, 256)
+        self.head = nn.Linear(128, MODULUS)
 
     def forward(self, x: smelt.Tensor) -> smelt.Tensor:
         """Returns logits (B, 5) for digits (B, T): what stands at place 0."""

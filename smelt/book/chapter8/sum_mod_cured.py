@@ -35,18 +35,13 @@ class WorkingTransformer(nn.Module):
     It reads 15 symbols: ten digits, and the five sums that it has said itself.
     """
 
-    first: nn.TransformerEncoderLayer
-    second: nn.TransformerEncoderLayer
-
     def __init__(self) -> None:
         super().__init__()
-        self.embedding: nn.Embedding = nn.Embedding(DIGITS + MODULUS, 64)
-        self.places: nn.PositionalEncoding = nn.PositionalEncoding(
-            64, DROPOUT, "concatenated", batch_first=True
-        )
+        self.embedding = nn.Embedding(DIGITS + MODULUS, 64)
+        self.places = nn.PositionalEncoding(64, DROPOUT, "concatenated", batch_first=True)
         self.first, self.second = (make_block(64, 4, 256, DROPOUT) for _ in range(2))
-        self.norm: nn.LayerNorm = nn.LayerNorm(64)
-        self.head: nn.Linear = nn.Linear(64, MODULUS)
+        self.norm = nn.LayerNorm(64)
+        self.head = nn.Linear(64, MODULUS)
 
     def forward(self, sequence: Tensor) -> Tensor:
         """Returns logits (B, L, 5) of the sum so far, for symbols (B, L); none sees later ones."""
