@@ -16,7 +16,7 @@ from smelt.starting import INTERRUPTED, STOPPED, loaded
 
 __all__ = ["main", "program_of_all"]
 
-DESCRIPTION = "Deep learning whose whole training step is one native function."
+DESCRIPTION = "Deep learning in which the whole training step is one native function."
 WRONG = 2  # the exit code for bad arguments, and for whatever else is wrong with what was asked
 LOST = 1  # the exit code when the output cannot be written
 CLOSED = 128 + signal.SIGPIPE  # what a shell expects of a program whose reader has gone

@@ -32,9 +32,9 @@ def bench(
 
     Groups of cases: book (steps of nine networks), matmul (products of many sizes, of all four
     layouts), layers (single ones, forward and backward), and sweeps over sizes: mlp, convolution,
-    lstm, gru, transformer. Each side runs in a process of its own, in turn with the others; printed
-    are medians, half of the distance between the quartiles, and how many times Smelt's best a side
-    takes. "limit" is what the arithmetic of the products would take at this machine's speed of
+    lstm, gru, transformer. Each side runs in a process of its own, in turn with the others. The
+    output has medians, half the interquartile range, and each side's time as a multiple of Smelt's
+    best. "limit" is what the arithmetic of the products would take at this machine's speed of
     multiply-adds.
 
     Before anything is timed, the losses of the first steps of all sides are compared. A side whose

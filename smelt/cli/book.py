@@ -29,11 +29,11 @@ def list_entries(
 ) -> int:
     """List the numbers and titles of the book.
 
-    A number with a "+" behind is the cured version of a program that fails as the book has it.
+    A number followed by "+" is the corrected version of a program that fails as printed.
 
     Args:
         chapter: only this chapter
-        kind: only these
+        kind: only entries of this kind
     """
     rows = [
         (entry.number, entry.kind, entry.title)
@@ -46,7 +46,7 @@ def list_entries(
 
 
 def show(number: str, /) -> int:
-    """Print the program of a number, with what it says of itself.
+    """Print the program of a number, with its description.
 
     Args:
         number: of the book, such as E5.1
@@ -67,7 +67,7 @@ def run(
     data: Path | None = None,
     seed: Annotated[int, Within(0, SEEDS - 1)] = 0,
 ) -> int:
-    """Run numbers of the book, chapters, or all of it, and check what the book says.
+    """Run entries of the book, whole chapters, or all of it, and check what the book claims.
 
     Entries run in the order of the book, each once, in whatever order they are named.
 
@@ -79,9 +79,9 @@ def run(
     Args:
         numbers: such as E5.1, a chapter such as 5, or all
         out: folder for the page and the figures
-        data: folder with data sets (default: where SMELT_DATA says, then the cache; otherwise they
+        data: folder with data sets (default: the folder SMELT_DATA, then the cache; otherwise they
             are downloaded)
-        seed: of the entries for which the book states none
+        seed: random seed of the entries for which the book states none
     """
     everything = numbers == EVERYTHING
     chosen = entries() if everything else ordered(n for text in numbers for n in _named(text))

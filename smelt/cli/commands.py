@@ -13,22 +13,22 @@ COMMANDS = {  # name -> the module that has it, and what it does
     "train": ("smelt.cli.train", "Train a network on real data and keep the run in a folder."),
     "fit": (
         "smelt.cli.fit",
-        "Learn to predict one column of a table from the others, and say how well it goes.",
+        "Train a model that predicts one column of a table from the others, and evaluate it.",
     ),
     "predict": (
         "smelt.cli.predict",
-        "Predict for the rows of a table, or name the digit on each image, with probabilities.",
+        "Predict the rows of a table, or read the digit in each image, with probabilities.",
     ),
     "report": ("smelt.cli.report", "Write a web page about a run."),
-    "compare": ("smelt.cli.report", "Write a web page that shows runs beside each other."),
+    "compare": ("smelt.cli.report", "Write a web page that shows runs side by side."),
     "runs": ("smelt.cli.report", "List the runs in a folder."),
     "bench": ("smelt.cli.bench", "Time Smelt beside PyTorch, JAX and NumPy."),
     "book": ("smelt.cli.book", "Run the programs, figures and problems of the book."),
     "info": (
         "smelt.cli.info",
-        "Print versions, CPU features, threads, and where compiled code is kept.",
+        "Print versions, CPU features, threads, and the cache of compiled code.",
     ),
-    "completion": ("smelt.cli.completion", "Print what lets a shell complete commands."),
+    "completion": ("smelt.cli.completion", "Print a script for shell completion."),
 }
 
 

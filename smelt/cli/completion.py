@@ -10,7 +10,7 @@ __all__ = ["completion"]
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print what lets a shell complete commands and options.
+    """Print a script for shell completion of commands and options.
 
     For bash, in the present shell: eval "$(smelt completion bash)"; for every shell from now on,
     write it to ~/.local/share/bash-completion/completions/smelt. For zsh write it to a file _smelt

@@ -53,33 +53,33 @@ def fit(
     skip_rows: Annotated[int, Within(0)] | None = None,
     nulls: list[str] | None = None,
 ) -> int:
-    """Learn to predict one column of a table from the others, and say how well it goes.
+    """Train a model that predicts one column of a table from the others, and evaluate it.
 
-    A fifth of the rows is held out, and only tells how good the model is, beside the simplest
+    A fifth of the rows is held out, only to measure how good the model is, next to the simplest
     guess, logistic or linear regression, and gradient boosting where scikit-learn is installed.
 
     The folder holds the model with its preprocessing (estimator.safetensors), report.json with all
-    figures, metrics.jsonl, config.json, and figures where matplotlib is installed. `smelt predict
+    results, metrics.jsonl, config.json, and figures where matplotlib is installed. `smelt predict
     RUN TABLE` predicts for other rows; smelt.tabular.load(RUN) gives the model to Python.
 
     Args:
         table: CSV or Parquet file
         target: the column to predict
         out: new folder for the run (default: runs/TABLE-1, or the next free number)
-        seed: of the rows that are held out, of the first weights and the order
-        epochs: passes over the rows, at most (default: 100, fewer of large tables)
+        seed: random seed of the held-out rows, the initial weights and the order
+        epochs: passes over the rows, at most (default: 100, fewer for large tables)
         threads: how many threads to use; the model does not depend on it (default: as many as
             there are cores)
         task: what to learn (default: classification of text and of up to 20 different whole
             numbers, else regression)
         exclude: columns to leave out
-        separator: what stands between the fields of the CSV file, such as ";" (default: a comma)
-        decimal: the decimal sign of the CSV file, "." or ","
-        thousands: what stands between the thousands of a number of the CSV file
-        encoding: of the CSV file, such as latin-1 (default: utf-8)
-        comment: with what lines of the CSV file begin that are left out, such as "#"
-        skip_rows: lines above the header of the CSV file
-        nulls: what else stands for no value in the CSV file, such as "?"
+        separator: field separator of the CSV file, such as ";" (default: a comma)
+        decimal: decimal mark of the CSV file, "." or ","
+        thousands: thousands separator of the CSV file
+        encoding: encoding of the CSV file, such as latin-1 (default: utf-8)
+        comment: lines of the CSV file that begin with this are skipped, such as "#"
+        skip_rows: number of lines to skip above the header of the CSV file
+        nulls: what else counts as a missing value in the CSV file, such as "?"
     """
     let_first_rank_speak()
     written = written_as(

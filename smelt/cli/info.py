@@ -24,7 +24,7 @@ MEGABYTE = 1 << 20
 
 
 def info() -> int:
-    """Print versions, CPU features, threads, and where compiled code is kept.
+    """Print versions, CPU features, threads, and the cache of compiled code.
 
     Nothing leaves the machine.
     """

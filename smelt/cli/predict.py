@@ -40,26 +40,26 @@ def predict(
     skip_rows: Annotated[int, Within(0)] | None = None,
     nulls: list[str] | None = None,
 ) -> int:
-    """Predict for the rows of a table, or name the digit on each image, with probabilities.
+    """Predict the rows of a table, or read the digit in each image, with probabilities.
 
-    Of a run of `smelt fit` the file is a CSV or Parquet table. It is written with a column more,
-    predicted_TARGET, and one for the probability of each class.
+    For a run of `smelt fit` the file is a CSV or Parquet table. It is written with an additional
+    column, predicted_TARGET, and one for the probability of each class.
 
-    Of a run of `smelt train digits` the files are PNG or JPEG images, each of one handwritten digit
-    that fills it, dark on light or light on dark, of any size. A few lie in the package; `smelt
-    info` says where.
+    For a run of `smelt train digits` the files are PNG or JPEG images, each of one handwritten
+    digit that fills it, dark on light or light on dark, of any size. A few come with the package;
+    `smelt info` says where.
 
     Args:
         run: folder that `smelt fit` or `smelt train digits` made
         files: a table, or images
         out: CSV or Parquet file for the table with its predictions (default: printed as CSV)
-        separator: what stands between the fields of the CSV file, such as ";" (default: a comma)
-        decimal: the decimal sign of the CSV file, "." or ","
-        thousands: what stands between the thousands of a number of the CSV file
-        encoding: of the CSV file, such as latin-1 (default: utf-8)
-        comment: with what lines of the CSV file begin that are left out, such as "#"
-        skip_rows: lines above the header of the CSV file
-        nulls: what else stands for no value in the CSV file, such as "?"
+        separator: field separator of the CSV file, such as ";" (default: a comma)
+        decimal: decimal mark of the CSV file, "." or ","
+        thousands: thousands separator of the CSV file
+        encoding: encoding of the CSV file, such as latin-1 (default: utf-8)
+        comment: lines of the CSV file that begin with this are skipped, such as "#"
+        skip_rows: number of lines to skip above the header of the CSV file
+        nulls: what else counts as a missing value in the CSV file, such as "?"
     """
     recipe = read_config(run).get("recipe")
     if recipe is None:

@@ -20,7 +20,7 @@ def report(run: Path, /, *, out: Path | None = None) -> int:
     """Write a web page about a run: settings, data, curves, mistakes, calibration, time.
 
     The page needs no script, no network and no other file. What is missing or damaged in the folder
-    is named on the page, beside all that is whole.
+    is named on the page; all the rest is shown.
 
     Args:
         run: folder of a run of smelt train, smelt fit, or train.fit(..., run=folder)
@@ -36,7 +36,7 @@ def report(run: Path, /, *, out: Path | None = None) -> int:
 
 
 def compare(runs: list[Path], /, *, out: Path = Path("compare.html")) -> int:
-    """Write a web page that shows runs beside each other: figures, settings that differ, curves.
+    """Write a web page that shows runs side by side: metrics, settings that differ, curves.
 
     Args:
         runs: folders of two runs or more
@@ -53,7 +53,7 @@ def runs(folder: Path = Path("runs"), /) -> int:
     """List the runs in a folder, the latest first.
 
     Args:
-        folder: whose folders are looked at
+        folder: the folder that holds the run folders
     """
     _print(list_runs(folder))
     return 0

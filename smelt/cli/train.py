@@ -33,12 +33,12 @@ def resume(*, resume: Path | None = None, data: Path | None = None, threads: Thr
 
     The folder holds model.safetensors, metrics.jsonl, config.json, checkpoint.safetensors,
     result.json and figures. Ctrl-C ends a training early and keeps it as it is; `smelt train
-    --resume RUN` goes on with it, and ends with the same bits as if it had not been ended.
+    --resume RUN` continues it, and ends with the same bits as an uninterrupted training.
     `smelt train RECIPE --help` says what a recipe does, and its settings.
 
     Args:
-        resume: folder of a run to go on with, by its own settings
-        data: folder of the data sets, where the run to go on with reads one from elsewhere
+        resume: folder of a run to continue, with its own settings
+        data: folder of the data sets, if the run to continue reads one from elsewhere
         threads: how many threads to use; results do not depend on it (default: as many as there
             are cores)
     """
