@@ -67,6 +67,9 @@ def _ignore_ctrl_c() -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         app = program_of_all()
+        tokens = sys.argv[1:] if arguments is None else arguments
+        if tokens and tokens[0] in COMMANDS:
+            app[tokens[0]].help = None  # its docstring says more than its line in the list
         from cyclopts import CycloptsError
 
         from smelt.cli.program import explained

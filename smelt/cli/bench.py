@@ -18,7 +18,7 @@ DEFAULT = ("book",)
 
 
 def bench(
-    cases: list[str] = (),  # type: ignore[assignment]  # a tuple is no list that could be changed
+    cases: list[str] | None = None,
     /,
     *,
     sides: list[str] | None = None,

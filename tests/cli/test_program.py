@@ -223,6 +223,16 @@ def test_each_command_says_in_the_list_what_its_own_help_says_first(
         assert does.rstrip(".") in printed
 
 
+def test_the_help_of_a_command_is_its_whole_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, more in {"bench": "Before anything is timed", "predict": "dark on light"}.items():
+        assert main([name, "--help"]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        assert more in printed
+        assert "default: ()" not in printed
+    assert main(["--help"]) == 0
+    assert "Before anything is timed" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script_that_knows_commands_and_options(
     shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
