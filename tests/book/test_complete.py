@@ -40,8 +40,10 @@ PUBLIC = {  # the modules whose public names a reader imports from
     "smelt.nn.init",
     "smelt.optim",
     "smelt.optim.lr_scheduler",
+    "smelt.pages",
     "smelt.plot",
     "smelt.train",
+    "smelt.version",
 }
 LIBRARIES = {"numpy", "matplotlib"}
 

@@ -36,7 +36,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 _READ |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 PACKAGE = Path(__file__).resolve().parents[2]
 # what turns the text of a program into machine code; all else shows in the text
-ROOMS = ("compiler/codegen", "compiler/runtime/build.py", "dtypes.py", "ir")
+ROOMS = ("compiler/codegen", "compiler/runtime/build.py", "dtypes.py", "ir", "mpi")
 LIMIT = 256 << 20  # bytes; the files used longest ago go first
 
 _complained = False
