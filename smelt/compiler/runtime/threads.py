@@ -132,9 +132,7 @@ def symbols() -> dict[str, int]:
 def _default() -> int:
     given = os.environ.get("SMELT_THREADS")
     if given is None:
-        has_own = hasattr(os, "sched_getaffinity")
-        cores = len(os.sched_getaffinity(0)) if has_own else os.cpu_count() or 1
-        return max(1, cores // launched_here())  # ranks of one program share the machine
+        return max(1, machine.cores() // launched_here())  # ranks of one program share the machine
     if not given.isdecimal() or int(given) < 1:
         raise ArgumentError(f"SMELT_THREADS={given}: give a whole number of threads, at least 1")
     return int(given)
