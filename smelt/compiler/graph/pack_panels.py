@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from smelt.compiler.graph.applied import applied
 from smelt.ir.graph import Graph, Node, carry_count, rebuilt
 from smelt.ir.operation import Pattern
 from smelt.ir.symbolic import is_symbolic
 from smelt.ops import movement
 from smelt.ops.contraction import matmul
-from smelt.ops.op import Op
 
 COLUMNS = 64  # of a panel: some vectors of any width
 FAR_BYTES = 1 << 18  # of a matrix that is packed, at least
@@ -73,8 +73,8 @@ def _is_large(x: Node) -> bool:
 def _panels(w: Node) -> Node:
     """Returns (panels, K, COLUMNS) of a matrix (K, N)."""
     depth, columns = w.shape
-    split = _apply(movement.reshape, w, shape=(depth, columns // COLUMNS, COLUMNS))
-    return _apply(movement.permute, split, axes=(1, 0, 2))
+    split = applied(movement.reshape, w, shape=(depth, columns // COLUMNS, COLUMNS))
+    return applied(movement.permute, split, axes=(1, 0, 2))
 
 
 def _multiplied(body: Graph, factors: set[Node]) -> Graph:
@@ -92,14 +92,8 @@ def _multiplied(body: Graph, factors: set[Node]) -> Graph:
             return node
         count, rows = node.inputs[1].shape[0], node.shape[0]
         panels = replace(node, shape=(count, rows, COLUMNS))
-        beside = _apply(movement.permute, panels, axes=(1, 0, 2))  # (rows, panels, COLUMNS)
-        return _apply(movement.reshape, beside, shape=node.shape)
+        beside = applied(movement.permute, panels, axes=(1, 0, 2))  # (rows, panels, COLUMNS)
+        return applied(movement.reshape, beside, shape=node.shape)
 
     changed = rebuilt(body, change)
     return replace(changed, arguments=tuple([places[x] for x in body.arguments]))
-
-
-def _apply(op: Op, x: Node, **attributes: object) -> Node:
-    """Returns a movement of a node, as if it had been traced."""
-    kind = op.infer(x, **attributes)
-    return Node(op, (x,), attributes, kind.shape, kind.dtype, x.origin)

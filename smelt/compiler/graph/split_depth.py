@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 
+from smelt.compiler.graph.applied import applied
 from smelt.ir.graph import Node
 from smelt.ir.symbolic import is_symbolic
 from smelt.ops import movement, reduction
@@ -46,7 +47,7 @@ def split_product(node: Node) -> Node | None:
     right = _with_parts(b, b.ndim - 2, parts, before)
     shape = (*batch, parts, rows, columns)
     products = Node(node.op, (left, right), node.attributes, shape, node.dtype, node.origin)
-    return _added_up(node, products, before)
+    return applied(reduction.sum, products, axes=(before,))
 
 
 def split_convolution(node: Node) -> Node | None:
@@ -65,7 +66,8 @@ def split_convolution(node: Node) -> Node | None:
     attributes = node.attributes | {"groups": parts}
     shape = (samples, parts * outputs, *positions)
     sums = Node(node.op, (x, kernels), attributes, shape, node.dtype, node.origin)
-    return _added_up(node, _reshaped(sums, (samples, parts, outputs, *positions)), 1)
+    apart = _reshaped(sums, (samples, parts, outputs, *positions))
+    return applied(reduction.sum, apart, axes=(1,))
 
 
 def _parts(extent: int, depth: int, chunks: int, results: int) -> int | None:
@@ -94,15 +96,8 @@ def _with_parts(operand: Node, axis: int, parts: int, before: int) -> Node:
     pieces = (*extents[:cut], parts, extents[cut] // parts, *extents[cut + 1 :])
     moved = [one + (one >= cut) for one in axes]  # the axis within a part is behind the parts'
     moved.insert(before, cut)
-    whole = _reshaped(operand, pieces)
-    shape = tuple([pieces[one] for one in moved])
-    attributes = {"axes": tuple(moved)}
-    return Node(movement.permute, (whole,), attributes, shape, operand.dtype, operand.origin)
+    return applied(movement.permute, _reshaped(operand, pieces), axes=tuple(moved))
 
 
 def _reshaped(x: Node, shape: Shape) -> Node:
-    return Node(movement.reshape, (x,), {"shape": shape}, shape, x.dtype, x.origin)
-
-
-def _added_up(node: Node, parts: Node, axis: int) -> Node:
-    return Node(reduction.sum, (parts,), {"axes": (axis,)}, node.shape, node.dtype, node.origin)
+    return applied(movement.reshape, x, shape=shape)
