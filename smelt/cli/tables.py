@@ -19,7 +19,6 @@ from smelt.errors import ArgumentError, FileError, SmeltError
 __all__ = ["ending_of", "naming", "read_table", "write_beside", "written_as"]
 
 ENDINGS = (".csv", ".parquet")
-NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")  # how a field without a value is written
 
 
 # how a CSV file is written, by the options of the commands; the names are those of `read_csv`
@@ -59,9 +58,8 @@ def read_table(path: Path, written: Mapping[str, Any]) -> Table:
         MissingExtra: polars is not installed.
     """
     if ending_of(path) == ".csv":
-        nulls = [*NULLS, *written.get("nulls", ())]
         with in_words_of_commands():
-            table = read_csv(path, missing="keep", **{**written, "nulls": nulls})
+            table = read_csv(path, missing="keep", **written)
     elif written:
         raise ArgumentError(f"{path}: leave out --{_flag(next(iter(written)))}, of CSV files")
     else:

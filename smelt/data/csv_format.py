@@ -14,6 +14,7 @@ from smelt.ops.op import is_whole_number
 
 __all__ = ["TYPES", "CSVFormat", "documents_format", "takes_format"]
 
+NULLS = ("NA", "N/A", "NaN", "nan", "null", "NULL")  # how many programs write that a value lacks
 TYPES: Mapping[type, str] = {float: "Float64", int: "Int64", bool: "Boolean", str: "String"}
 ARGUMENTS = """\
 separator: what stands between fields, one character; a comma when None, and what looks as if it
@@ -31,7 +32,8 @@ types: name -> bool, int, float or str, for columns that shall have that type.
 missing: what becomes of a field without a value. "error" refuses it; "keep" makes it nan in a
     column of numbers, None in one of text; "drop" leaves its row out; a dict, name -> value, fills
     columns, and refuses what the others lack.
-nulls: texts that stand for no value, as an empty field does: "NA", or ["NA", "?"].
+nulls: which further texts stand for no value: "?", or ["?", "-"]. An empty field, NA, N/A, NaN,
+    nan, null and NULL do so by themselves; with False only an empty field does.
 """
 PLACE = "**options: how the file is written, as `CSVFormat` lists it."
 Called = TypeVar("Called", bound=Callable[..., Any])
@@ -51,7 +53,7 @@ class CSVFormat:
     thousands: str | None = None
     types: Mapping[str, type] | None = None
     missing: Missing = "error"
-    nulls: str | Sequence[str] = ("",)
+    nulls: str | Sequence[str] | bool = ()
 
     @classmethod
     def of(cls, function: str, options: Mapping[str, Any]) -> Self:
@@ -69,7 +71,9 @@ class CSVFormat:
     @property
     def null_values(self) -> list[str]:
         """The texts that stand for no value."""
-        return [self.nulls] if isinstance(self.nulls, str) else list(self.nulls)
+        if isinstance(self.nulls, bool):
+            return [""]
+        return ["", *NULLS, *([self.nulls] if isinstance(self.nulls, str) else self.nulls)]
 
     @property
     def is_local(self) -> bool:
@@ -115,17 +119,27 @@ class CSVFormat:
                 f"{function}: thousands={apart!r} beside decimal={self.decimal!r}; give another "
                 "character, no digit and no letter"
             )
-        for setting in ("names", "nulls"):
-            given = getattr(self, setting)
-            single = isinstance(given, str) and setting == "names"
-            if given is not None and (single or not all(isinstance(text, str) for text in given)):
-                raise ArgumentTypeError(f"{function}: {setting}={given!r}; give a list of texts")
+        if self.names is not None and not _are_texts(self.names):
+            raise ArgumentTypeError(f"{function}: names={self.names!r}; give a list of texts")
+        if not (self.nulls is False or isinstance(self.nulls, str) or _are_texts(self.nulls)):
+            raise ArgumentTypeError(
+                f"{function}: nulls={self.nulls!r}; give a list of texts, or False, where only an "
+                "empty field has no value"
+            )
         check_missing(function, self.missing)
         for column, kind in (self.types or {}).items():
             if kind not in TYPES:
                 raise ArgumentError(
                     f"{function}: types[{column!r}]={kind!r}; there are bool, int, float and str"
                 )
+
+
+def _are_texts(given: Any) -> bool:
+    return (
+        isinstance(given, Sequence)
+        and not isinstance(given, str)
+        and all(isinstance(text, str) for text in given)
+    )
 
 
 def takes_format(reader: Called) -> Called:

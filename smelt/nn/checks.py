@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from smelt.tensor import Tensor
 
 __all__ = ["check_container", "check_depth", "check_floats", "sizes", "switches"]
 
+FIRST_ITEMS = 256  # of a container that are looked at: more than a model has layers in a list
 MANY_MODULES = 40  # more than a model has within each other on purpose
 
 
@@ -67,11 +69,14 @@ def switches(layer: object, **given: Any) -> None:
 
 
 def check_container(owner: str, name: str, value: Any) -> None:
-    """Refuses modules and parameters in plain containers, where nothing would find them."""
-    items = value.values() if isinstance(value, dict) else value
-    if isinstance(value, (list, tuple, dict)) and any(
-        isinstance(item, Parameter) or hasattr(item, "named_parameters") for item in items
-    ):
+    """Refuses modules and parameters in plain containers, where nothing would find them.
+
+    Of a long container the first items are looked at.
+    """
+    if not isinstance(value, (list, tuple, dict)):
+        return
+    items = islice(value.values() if isinstance(value, dict) else value, FIRST_ITEMS)
+    if any(isinstance(item, Parameter) or hasattr(item, "named_parameters") for item in items):
         kind = "ModuleDict" if isinstance(value, dict) else "ModuleList (or ParameterList)"
         raise ArgumentError(
             f"{owner}.{name}: modules and parameters in a {type(value).__name__} would not be "

@@ -51,6 +51,9 @@ from smelt.tracing.engine import current_engine, no_grad
 __all__ = ["LoadedKeys", "Module"]
 
 
+_BOOKS = frozenset(("_buffers", "_held", *KINDS))  # attributes in which a module keeps its own
+
+
 class LoadedKeys(NamedTuple):
     """What `load_state_dict(strict=False)` could not match."""
 
@@ -193,7 +196,7 @@ class Module(Convertible, Hooked, Named):
         result = type(self).__new__(type(self))
         attributes = vars(result)
         for name, value in vars(self).items():
-            if name in ("_buffers", "_held", *KINDS):
+            if name in _BOOKS:
                 value = dict(value)
             elif hasattr(type(value), "rebound"):
                 value = value.rebound(self, result)
@@ -297,7 +300,13 @@ class Module(Convertible, Hooked, Named):
         return (child for _, child in self.named_children())
 
     def _below(self) -> list[tuple[str, Module]]:
-        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+        found = []
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                found.append((name, value))
+            elif isinstance(value, (list, tuple, dict)) and name not in _BOOKS:
+                check_container(type(self).__name__, name, value)  # appended to after assignment
+        return found
 
     def named_modules(
         self, prefix: str = "", remove_duplicate: bool = True

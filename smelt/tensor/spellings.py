@@ -59,7 +59,7 @@ _INSTEAD = {
     "chunksize": "write iterate_csv(path, batch_size=n)",
     "converters": "write table.with_columns({name: values})",
     "index_col": "a Table has no index; the column is one like the others",
-    "keep_default_na": "give nulls=[...]: only an empty field lacks a value by itself",
+    "keep_default_na": "write nulls=False where only an empty field has no value",
     "n_rows": "write read_csv(...)[:n], or iterate_csv for the first rows of a large file",
     "nrows": "write read_csv(...)[:n], or iterate_csv for the first rows of a large file",
     "parse_dates": "dates stay text, as they stand in the file",

@@ -64,7 +64,7 @@ def fit(
     precision: Any = None,
     callbacks: Sequence[Callback] = (),
     run: RunFolder | Location | None = None,
-    resume: bool | Location = False,
+    resume: bool | Literal["auto"] | Location = False,
     progress: bool = True,
     seed: int | None = None,
 ) -> History:
@@ -111,8 +111,9 @@ def fit(
             so does what is validated and saved. It needs a `loss`.
         callbacks: whom to tell.
         run: a folder, or RunFolder, in which the training is kept.
-        resume: True goes on from where the training in `run` was left; a path from a checkpoint or
-            run folder elsewhere. From then on every bit is that of a training that was never ended.
+        resume: True resumes where the training in `run` was left; "auto" does so if there is one,
+            and else begins; a path resumes from a checkpoint or run folder elsewhere. From then on
+            every bit is that of a training that was never ended.
         progress: whether to show how far it is.
         seed: of the default generator, from which the order and dropout are drawn; as it is if
             None.
@@ -182,7 +183,7 @@ def fit(
     told = [*callbacks]
     if run is not None and not isinstance(run, RunFolder):
         config = {**plan, "epochs": epochs, "steps": steps}
-        run = RunFolder(run, model, config, resume=resume is True)
+        run = RunFolder(run, model, config, resume="auto" if resume == "auto" else resume is True)
     if run is not None:
         named = {"loss": loss, "optimizer": optimizer, "scheduler": scheduler}
         run.summary = summary_of(model, named, data, validation)
@@ -194,8 +195,9 @@ def fit(
     by_epoch = None if per_step else scheduler
     better, figures = validated.higher_is_better, validated.figures
     training = Training(update, feed, by_epoch, told, plan, better, figures)
-    if resume is not False:
-        training.load_state_dict(read_checkpoint(_source(run, resume)))
+    source = _source(run, resume)
+    if source is not None:
+        training.load_state_dict(read_checkpoint(source))
     loop = Loop(training, epochs, steps, steps_per_epoch, validated.measure, run, beside)
     model.train()
     with terminable(), heard_by_all(ranks):
@@ -329,10 +331,12 @@ def _check_loader(**settings: Any) -> None:
         raise ArgumentError(f"fit: a DataLoader says {' and '.join(given)} itself; give it there")
 
 
-def _source(run: RunFolder | None, resume: bool | Location) -> Location:
-    """Returns where to go on from."""
-    if not isinstance(resume, bool):
+def _source(run: RunFolder | None, resume: bool | Location) -> Location | None:
+    """Returns where to resume from, if anywhere."""
+    if resume is False:
+        return None
+    if resume is not True and resume != "auto":
         return resume
     if run is None:
-        raise ArgumentError("fit: resume=True needs run=, the folder to go on from")
-    return run.path
+        raise ArgumentError(f"fit: resume={resume!r} needs run=, the folder to resume from")
+    return run.path if resume is True or run.resume else None

@@ -98,15 +98,20 @@ class Loop:
             failure: what the training ended with; what goes wrong here is noted there, and raised
                 where there is none.
         """
-        training = self.training
+        training, run = self.training, self.run
         todo: list[Callable[[], object]] = [training.feed.close]
+        has_failed_at_once = isinstance(failure, Exception) and not training.step
         if self.beside is not None:
             todo.append(self.beside.close)
         if self.is_torn or not training.is_whole:
             todo.append(lambda: training.restore(self.kept))
-        if self.run is not None and self.run in self.begun and not self._is_behind(self.run):
-            todo.append(self.run.save_checkpoint)
         told = [callback for callback in training.callbacks if callback in self.begun]
+        if run is not None and run in told:
+            if has_failed_at_once and not run.resume:
+                told.remove(run)
+                todo.append(run.abandon)
+            elif not self._is_behind(run):
+                todo.append(run.save_checkpoint)
         todo += [partial(callback.end, training.history) for callback in told]
         first: Exception | None = None
         for do in todo:

@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from smelt.atomic import writable_folder, write_bytes
 from smelt.errors import ArgumentError, FileError
@@ -49,7 +49,8 @@ class RunFolder(Callback):
         model: whose weights are kept.
         config: the settings of the run; anything that JSON can say, a Tensor or array with a
             single element as a number, what is not finite as null.
-        resume: whether the folder holds a run that shall go on; its settings stay.
+        resume: whether the folder holds a run that shall go on; its settings stay. "auto": go on
+            if it holds one, else begin.
         monitor: the figure by which the weights of the best epoch are kept, such as "loss" or
             "accuracy"; None keeps those of the last.
         mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
@@ -73,12 +74,14 @@ class RunFolder(Callback):
         model: Module,
         config: Mapping[str, Any] | None = None,
         *,
-        resume: bool = False,
+        resume: bool | Literal["auto"] = False,
         monitor: str | None = None,
         mode: Mode | None = None,
         save_every: float = SAVE_EVERY,
         classes: Sequence[str] = (),
     ) -> None:
+        if resume == "auto":
+            resume = as_first_rank((Path(os.fsdecode(path)) / CHECKPOINT).exists())
         path = own_folder(os.fsdecode(path), resume, FILES)
         self.path: Path = path if resume else writable_folder(path)
         if resume and not (self.path / CHECKPOINT).exists():
@@ -86,7 +89,7 @@ class RunFolder(Callback):
         if not resume and any((self.path / name).exists() for name in FILES):
             raise self._taken()
         self.model = model
-        self.resume = resume
+        self.resume: bool = resume
         self.save_every = save_every
         self._monitor = None if monitor is None else Monitor(monitor, mode)
         self._config = json_text("RunFolder", config or {}, indent=2)
@@ -102,8 +105,9 @@ class RunFolder(Callback):
 
     def _taken(self) -> FileError:
         return FileError(
-            f"{self.path}: holds a run already; choose another folder, or go on with that run by "
-            "resume=True (of fit, and of RunFolder where you make one)"
+            f"{self.path}: holds a run already; choose another folder, or resume that run by "
+            'resume=True (of fit, and of RunFolder where you make one). resume="auto" begins where '
+            "there is none, and else resumes"
         )
 
     def _check(self) -> None:
@@ -122,11 +126,22 @@ class RunFolder(Callback):
         try:
             self._write_first()
         except BaseException:
-            if not self.resume:  # nothing is kept yet, and the folder shall be free
-                for name in FILES:
-                    (self.path / name).unlink(missing_ok=True)
-            self._held.release()
+            if self.resume:
+                self._held.release()
+            else:
+                self._free()
             raise
+
+    def _free(self) -> None:
+        """Leaves the folder as it was found: without a run."""
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
+        self._held.release()
+
+    def abandon(self) -> None:
+        """Ends a new training of which no step was made: the folder is free for the next try."""
+        self.metrics.close()
+        self._free()
 
     def _write_first(self) -> None:
         """Writes what is there before the first step; from then on there is a whole state."""

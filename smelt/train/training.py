@@ -13,6 +13,7 @@ import numpy as np
 
 from smelt import tree
 from smelt.errors import ArgumentError, StateError
+from smelt.location import warn
 from smelt.optim.lr_scheduler import ReduceLROnPlateau
 from smelt.random import get_rng_state, set_rng_state
 from smelt.tensor import Tensor
@@ -262,6 +263,7 @@ class Training:
                 been changed then.
         """
         self._check(state)
+        self._warn_of_settings(state)
         before = self.snapshot()
         try:
             self.restore(state)
@@ -316,6 +318,32 @@ class Training:
                     f"the training had {name}={state['plan'].get(name)}, and this one has {value}; "
                     "it goes on with the same data and batches only"
                 )
+
+    def _warn_of_settings(self, state: Mapping[str, Any]) -> None:
+        """Warns where the optimizer was made with other settings than it is about to get back."""
+        own = _settings(self._parts()["optimizer"].state_dict())
+        was = _settings(state["parts"]["optimizer"])
+        schedule = self.update.scheduler or self.scheduler
+        for name, value in own.items():
+            setting = name.rpartition(".")[2]
+            moves = schedule is not None and setting != "weight_decay"  # by itself
+            if moves and setting != "initial_lr":
+                continue
+            if name in was and was[name] != value:
+                warn(
+                    f"the run is resumed with {setting}={was[name]:.6g}, as it was begun, and not "
+                    f"with {value:.6g}; to train its weights with other settings, begin a new run "
+                    "and fill in the model by train.read_model"
+                )
+
+
+def _settings(optimizer: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the numbers in an optimizer's state that a user has chosen."""
+    return {
+        name: float(array_of(value))
+        for name, value in optimizer.items()
+        if name.startswith("param_groups.") and value.dtype.is_float and not value.shape
+    }
 
 
 def _copied(tensor: Tensor) -> Tensor:

@@ -5,28 +5,21 @@ Its inputs are the arguments and the captured states. It is differentiated by th
 function was compiled from: the tape of that trace is walked, backward or forward, and what the walk
 records is compiled like any other function.
 
-The first gradient splits forward and backward pass in two. The forward pass then returns residuals
-besides its results: values that the backward pass reads (`residuals.py`). From there on each call
-runs this one. Who never asks for a gradient never pays for one.
-
 The walk is recorded with a tape of its own, so what it returns is differentiable in the same way,
 order after order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from smelt.autodiff.record import without_history
 from smelt.autodiff.vmap import Batched, Batching, vmap
 from smelt.compiler.artifacts import Traced
-from smelt.compiler.frontend.residuals import choose_residuals
-from smelt.compiler.frontend.runner import runner
-from smelt.compiler.frontend.tracer import Tracer, trace
+from smelt.compiler.frontend.tracer import Tracer
 from smelt.control.evaluate_graph import evaluate_graph
 from smelt.control.tuple import GET_ELEMENT, TUPLE, ResultCotangents
 from smelt.errors import GradientError
@@ -49,11 +42,9 @@ from smelt.tracing.engine import (
 from smelt.tracing.graph_builder import GraphBuilder
 from smelt.tracing.walk import forward_walk, reverse_walk
 
-if TYPE_CHECKING:
-    from smelt.compiler.runtime.executable import Executable
-
 Function = Callable[..., list[Tensor]]
 Compile = Callable[[Function], Function]
+Numbers = Mapping[Node, Any]  # symbolic ones, by the leaves that stand for them
 
 
 def is_differentiable(traced: Traced, outputs: Sequence[Tensor]) -> bool:
@@ -66,6 +57,11 @@ def is_differentiable(traced: Traced, outputs: Sequence[Tensor]) -> bool:
     changes = any(state.requires_grad and node in updated for state, node in pairs)
     trains = changes or any(binding.sets for binding in traced.gradients)
     return not trains and any(output.requires_grad for output in outputs)
+
+
+def function_of(tracer: Tracer, traced: Traced, compile: Compile) -> Differentiable:
+    """Returns a traced step as a function of its arguments and of the states that it reads."""
+    return Differentiable(tracer, [*tracer.placeholders, *traced.states], tracer.outputs, compile)
 
 
 class Differentiable:
@@ -184,14 +180,22 @@ class Evaluation:
         with no_grad():
             return self._under(current_engine(), self._values, (), used)
 
-    def trace(self, tracer: Tracer) -> tuple[list[Tensor], Any]:
-        """Writes the nodes down in another trace, whose arguments are the leaves that are used."""
+    def trace(self, numbers: Numbers, tracer: Tracer) -> tuple[list[Tensor], Any]:
+        """Writes the nodes down in another trace, whose arguments are the leaves that are used.
+
+        `numbers` are symbolic ones, by the leaves that stand for them.
+        """
         leaves = [tracer.placeholder(leaf.shape, leaf.dtype, False) for leaf in self._leaves]
+        given = dict(zip(self._leaves, leaves, strict=True))
+        given |= {leaf: tracer.number(x, leaf.dtype) for leaf, x in numbers.items()}
         with no_grad():
-            return self._values(*leaves), list
+            return self._found(given), list
 
     def _values(self, *given: Tensor) -> list[Tensor]:
-        values = evaluate_graph(self.nodes, dict(zip(self._leaves, given, strict=True)))
+        return self._found(dict(zip(self._leaves, given, strict=True)))
+
+    def _found(self, given: dict[Node, Tensor]) -> list[Tensor]:
+        values = evaluate_graph(self.nodes, given)
         return [values[node] for node in self.nodes]
 
     def _under(self, engine: Any, function: Function, key: Any, given: Sequence[Tensor]) -> Any:
@@ -336,134 +340,6 @@ def forbid_derivatives(results: Sequence[Any], given: Sequence[Tensor], name: st
         if isinstance(result, Tensor) and result.dtype.is_float:
             result.requires_grad = True
             result.tape_entry = TapeEntry(call, tuple(given), {})
-
-
-class SplitCall(CompiledCall):
-    """A call of which forward and backward pass were compiled apart."""
-
-    def __init__(self, split: SplitExecutable, residuals: list[Tensor] | None) -> None:
-        super().__init__(split.function)
-        self.split = split
-        self.residuals = residuals
-
-    def gradients(
-        self,
-        numbers: tuple[int, ...],
-        needs: tuple[bool, ...],
-        inputs: Sequence[Tensor],
-        cotangents: Sequence[Tensor],
-    ) -> tuple[list[int], list[Tensor]]:
-        """As of any call, but from residuals where no derivative of the gradients is wanted."""
-        is_last = not context.grad_enabled and isinstance(current_engine(), Eager)
-        if not (is_last and self.split.serves(numbers, needs)):
-            return super().gradients(numbers, needs, inputs, cotangents)
-        if self.residuals is None:
-            self.residuals = self.split.residuals_again(inputs)
-        return self.split.backward(inputs, self.residuals, cotangents)
-
-
-class SplitExecutable:
-    """An executable whose results can be differentiated from outside of the step."""
-
-    def __init__(
-        self, function: Differentiable, plain: Executable, make: Callable[[Traced], Executable]
-    ) -> None:
-        self.function = function
-        self.plain = plain
-        self._make = make
-        self._lock = reentrant_lock()
-        self._split: _Split | None = None
-        changing = {old for old, _ in plain.traced.graph.updates}
-        pairs = zip(plain.traced.states, plain.traced.graph.states, strict=True)
-        self._states = [(state, node in changing) for state, node in pairs]
-
-    def run(self, arguments: Sequence[Tensor]) -> Any:
-        """Runs one step; its results have a history if gradients are enabled."""
-        if not context.grad_enabled:
-            return self._runner(self.plain).run_once(arguments)
-        split, count = self._split, len(self.function.outputs)
-        executable = self._runner(self.plain if split is None else split.forward)
-        given, results = executable.exclusively(self._run, executable, arguments)
-        call = SplitCall(self, None if split is None else results[count:])
-        self.function.attach(results[:count], given, call)
-        return self.plain.traced.result(results[:count])
-
-    def _run(
-        self, executable: Any, arguments: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Returns the inputs of a step, states as they were before it, and its results."""
-        given = [*arguments, *(_copied(x) if changes else x for x, changes in self._states)]
-        return given, executable.run(arguments)
-
-    def _runner(self, executable: Executable) -> Any:
-        return runner(executable, self._make)
-
-    def serves(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> bool:
-        """Whether the backward pass gives these gradients; the first ones decide what it gives."""
-        with self._lock:
-            if self._split is None:
-                self._split = self._made(numbers, needs)
-            return self._split.numbers == numbers and self._split.needs == needs
-
-    def _made(self, numbers: tuple[int, ...], needs: tuple[bool, ...]) -> _Split:
-        function, traced = self.function, self.plain.traced
-        backward, reached = function.gradient(numbers, needs)
-        cotangents = backward.leaves[len(function.leaves) :]
-        residuals = choose_residuals(backward.nodes, cotangents)
-        outputs = (*traced.graph.outputs, *residuals)
-        graph = replace(traced.graph, outputs=outputs)
-        forward = self._make(replace(traced, graph=graph, result=list))
-        leaves = [*function.leaves, *residuals, *cotangents]
-        evaluation = Evaluation(leaves, backward.nodes, function.compile)
-        gradients = self._make(trace(evaluation.trace))
-        return _Split(numbers, needs, reached, forward, evaluation.used, gradients)
-
-    def residuals_again(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Returns the residuals of a call that did not keep them: its forward pass runs again, on
-        the states as they were, and changes nothing.
-        """
-        results: list[Tensor] = self.plain.exclusively(self._run_again, inputs)
-        return results[len(self.function.outputs) :]
-
-    def _run_again(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        assert self._split is not None
-        forward, count = self._split.forward, len(self.plain.traced.graph.arguments)
-        before = zip(self._states, inputs[count:], strict=True)
-        changed = [(state, old) for (state, changes), old in before if changes]
-        present = [state.stored.copy() for state, _ in changed]
-        for state, old in changed:
-            np.copyto(state.stored, old.stored)
-        try:
-            return forward.run(inputs[:count])
-        finally:
-            for (state, _), now in zip(changed, present, strict=True):
-                np.copyto(state.stored, now)
-
-    def backward(
-        self, inputs: Sequence[Tensor], residuals: list[Tensor], cotangents: Sequence[Tensor]
-    ) -> tuple[list[int], list[Tensor]]:
-        """Returns the numbers of the inputs that have a gradient, and these gradients."""
-        assert self._split is not None
-        split, given = self._split, [*inputs, *residuals, *cotangents]
-        return split.reached, self._runner(split.backward).run(
-            [given[number] for number in split.used]
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """Forward and backward pass, for gradients of some outputs by some inputs."""
-
-    numbers: tuple[int, ...]
-    needs: tuple[bool, ...]
-    reached: list[int]
-    forward: Executable
-    used: list[int]  # which inputs, residuals and cotangents the backward pass reads
-    backward: Executable
-
-
-def _copied(x: Tensor) -> Tensor:
-    return Tensor(x.stored.copy(), x.dtype)
 
 
 _WITHOUT_DERIVATIVE = (

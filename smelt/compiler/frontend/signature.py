@@ -7,7 +7,7 @@ nested in tuples, lists and dicts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smelt import tree
@@ -53,6 +53,12 @@ def flatten_call(arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
         tensors.append(x)
         signature.append((x.shape, x.dtype, x.requires_grad))
     return Call(leaves, tensors, structure, bool(options), tuple(signature))
+
+
+def without_data(call: Call) -> Call:
+    """Returns a call that can be rebuilt with other tensors, and keeps none of its own."""
+    leaves = [leaf if is_static(leaf) else None for leaf in call.leaves]
+    return replace(call, leaves=leaves, tensors=[])
 
 
 def is_static(leaf: Any) -> bool:

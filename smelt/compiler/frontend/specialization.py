@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smelt import tree
-from smelt.compiler.frontend.differentiable import forbid_derivatives
+from smelt.compiler.frontend.differentiable import Differentiable, forbid_derivatives
 from smelt.compiler.frontend.guards import Guards
 from smelt.compiler.frontend.signature import Signature
 from smelt.compiler.runtime.executable import Executable
@@ -30,7 +30,7 @@ class Specialization:
     executable: Executable
     run: Callable[[Sequence[Tensor]], Any]
     run_checked: Callable[[Sequence[Tensor]], Any]
-    has_history: bool  # whether `run` gives one
+    function: Differentiable | None  # what `run` gives results a history with, if it does
     wants_history: bool  # whether the results would have one eagerly
 
     def are_tracked(self, arguments: Sequence[Tensor]) -> bool:
@@ -43,7 +43,7 @@ class Specialization:
         """Returns the results of a call; one that eagerly had a history, and has none, gets one
         that says so when somebody follows it.
         """
-        if not self.has_history and self.are_tracked(arguments):
+        if self.function is None and self.are_tracked(arguments):
             name = self.executable.name
             forbid_derivatives(tree.flatten(result)[0], arguments, name)
         return result

@@ -8,15 +8,12 @@ from typing import Any
 
 from smelt.compiler.artifacts import Times, Traced
 from smelt.compiler.frontend.builder import Builder
-from smelt.compiler.frontend.differentiable import (
-    Differentiable,
-    SplitExecutable,
-    is_differentiable,
-)
+from smelt.compiler.frontend.differentiable import function_of, is_differentiable
 from smelt.compiler.frontend.lengths import Axes, NamedAxes, axes_of, changing_axes, check_lengths
 from smelt.compiler.frontend.runner import runner
 from smelt.compiler.frontend.signature import Call, Signature, flatten_call
 from smelt.compiler.frontend.specialization import Specialization
+from smelt.compiler.frontend.split_executable import SplitExecutable, Splitting
 from smelt.compiler.frontend.template import Template, make_template
 from smelt.compiler.runtime.executable import Executable
 from smelt.errors import TraceError
@@ -24,7 +21,6 @@ from smelt.location import warn
 from smelt.locks import reentrant_lock
 from smelt.settings import settings
 from smelt.tensor import Tensor
-from smelt.tracing.engine import context
 
 MANY = 8  # executables from which on a step warns about endless recompilation
 CAPACITY = 32  # executables that a step keeps; the one made longest ago goes first
@@ -105,17 +101,17 @@ class SpecializationCache:
         `is_plain` says that the call has positional tensors only, so that `last_hit` can serve the
         next one.
         """
-        entry = self._find(call.signature)
+        entry = self._find(call)
         if entry is None:
             with self._lock:
-                entry = self._find(call.signature) or self._serving(call) or self._make(call)
+                entry = self._find(call) or self._serving(call) or self._make(call)
         self._last = entry if is_plain else None
         return entry
 
-    def _find(self, signature: Signature) -> Specialization | None:
-        entry = self._exact(signature)
+    def _find(self, call: Call) -> Specialization | None:
+        entry = self._exact(call.signature)
         if entry is None and self._templates and not settings.current.check_nan:
-            return self._instance(signature)
+            return self._instance(call)
         return entry
 
     def _exact(self, signature: Signature) -> Specialization | None:
@@ -130,8 +126,7 @@ class SpecializationCache:
         """Returns a specialization of a new template, or None where the lengths of the call do not
         change.
         """
-        have_history = context.grad_enabled and any(entry.has_history for entry in self._all)
-        if settings.current.check_nan or self.dynamic is False or have_history:
+        if settings.current.check_nan or self.dynamic is False:
             return None
         if isinstance(self.dynamic, tuple):
             axes = axes_of(self._builder.function, call, self.dynamic)
@@ -155,27 +150,28 @@ class SpecializationCache:
 
     def _for_any(self, call: Call, axes: Sequence[Axes]) -> Specialization | None:
         self._check_allowed(call.signature)
-        template = make_template(self._builder, call, axes)
+        template = make_template(self._builder, call, axes, self._derivative)
         if template is None:
             return None
         self.traces += 1
         self._is_static |= template.is_for_one_length
         self._templates = [*self._templates, template][-CAPACITY:]
-        return template.instance(call.signature, self._run_exactly)
+        return template.instance(call, self._exactly)
 
-    def _instance(self, signature: Signature) -> Specialization | None:
+    def _instance(self, call: Call) -> Specialization | None:
         """Returns what a template has for a call, made if need be; None where none serves it."""
         for template in self._templates:
-            found = template.instance(signature, self._run_exactly)
+            found = template.instance(call, self._exactly)
             if found is not None:
                 return found
         return None
 
-    def _run_exactly(self, arguments: Sequence[Tensor]) -> Any:
-        """Runs a step on tensors with a version for their very lengths: one that checks numbers."""
-        call = flatten_call(tuple(arguments), {})
-        entry = self._exact(call.signature) or self._make(call)
-        return entry.run_checked(arguments)
+    def _exactly(self, call: Call) -> Specialization:
+        """Returns the version for exactly the lengths of a call: it checks numbers, and has
+        derivatives of any order.
+        """
+        with self._lock:
+            return self._exact(call.signature) or self._make(call)
 
     def traced(self, call: Call) -> Traced:
         """Returns the trace of a call, for whoever compiles it elsewhere."""
@@ -191,16 +187,15 @@ class SpecializationCache:
         executable = self._builder.executable(traced, trace.times)
         run, run_checked = executable.run_once, self._run_checked(executable)
         wants_history = any(output.requires_grad for output in tracer.outputs)
-        has_history = is_differentiable(traced, tracer.outputs)
-        if has_history:
-            inputs = [*tracer.placeholders, *traced.states]
-            function = Differentiable(tracer, inputs, tracer.outputs, self._derivative)
-            split = SplitExecutable(function, executable, self._builder.executable)
-            run = run_checked = split.run
+        function = None
+        if is_differentiable(traced, tracer.outputs):
+            function = function_of(tracer, traced, self._derivative)
+            splitting = Splitting(function, traced, self._builder.executable)
+            run = run_checked = SplitExecutable(splitting, executable).run
         signature = call.signature
         known = signature, signature[1:], trace.guards, executable
         self.traces += 1
-        made = Specialization(*known, run, run_checked, has_history, wants_history)
+        made = Specialization(*known, run, run_checked, function, wants_history)
         self._all = [*self._all, made][-CAPACITY:]
         return made
 

@@ -17,20 +17,28 @@ import numpy as np
 
 from smelt.compiler.artifacts import Parameters
 from smelt.compiler.frontend.builder import Builder, Trace
-from smelt.compiler.frontend.differentiable import is_differentiable
+from smelt.compiler.frontend.differentiable import (
+    Compile,
+    Differentiable,
+    function_of,
+    is_differentiable,
+)
 from smelt.compiler.frontend.lengths import Axes, lengths_of, symbolic_shape
-from smelt.compiler.frontend.signature import Call, Signature
+from smelt.compiler.frontend.signature import Call, Signature, without_data
 from smelt.compiler.frontend.specialization import Specialization
+from smelt.compiler.frontend.split_executable import SplitAtLengths, Splitting
 from smelt.compiler.frontend.tracer import Tracer
 from smelt.compiler.runtime.executable import Executable
+from smelt.errors import GradientError
 from smelt.ir import symbolic
 from smelt.tensor import Tensor
+from smelt.tracing.engine import enable_grad
 
 if TYPE_CHECKING:
     from smelt.compiler.frontend.guards import Guards
 
 CAPACITY = 4096  # lengths that a template remembers; the one made longest ago goes first
-Run = Callable[[Sequence[Tensor]], Any]
+Exactly = Callable[[Call], Specialization]
 
 
 class Template:
@@ -43,6 +51,7 @@ class Template:
         traced: Trace,
         executable: Executable,
         questions: symbolic.Guards,
+        splitting: Splitting | None,
     ) -> None:
         self.signature = signature  # with names in the place of the extents of `axes`
         self.axes = axes  # the dynamic ones of each tensor
@@ -52,40 +61,78 @@ class Template:
         self.instances: dict[tuple[int, ...], Specialization] = {}  # by lengths
         self.guards: Guards = traced.guards
         self._wants_history = any(output.requires_grad for output in traced.tracer.outputs)
-        self._serves = questions.test()
-        self._numbers = Numbers(questions, executable)
+        self._splitting = splitting
+        self._questions = questions
+        self._placements: dict[Executable, Placement] = {}
 
-    def instance(self, signature: Signature, run_checked: Run) -> Specialization | None:
+    def instance(self, call: Call, exactly: Exactly) -> Specialization | None:
         """Returns what serves a call, made if need be, or None if this template does not serve it.
 
-        `run_checked` runs a step with `check_nan`.
+        `exactly` returns a version for exactly the lengths of a call.
         """
-        lengths = lengths_of(signature, self.axes)
+        lengths = lengths_of(call.signature, self.axes)
         if lengths is None or lengths.signature != self.signature or not self.guards.check():
             return None
         values = lengths.values
         if values not in self.instances:
-            if not self._serves(*values):
+            executable = self._at(values, self.executable)
+            if executable is None:
                 return None
-            made = self._made(signature, values, run_checked)
+            made = self._made(without_data(call), values, executable, exactly)
             self.instances = dict([*self.instances.items(), (values, made)][-CAPACITY:])
         return self.instances[values]
 
+    def _at(self, values: tuple[int, ...], executable: Executable) -> Executable | None:
+        """Returns an executable of this template at some lengths, or None if it does not serve
+        them.
+        """
+        placement = self._placements.get(executable)
+        if placement is None:
+            placement = self._placements[executable] = Placement(self._questions, executable)
+        return placement.at(values)
+
     def _made(
-        self, signature: Signature, values: tuple[int, ...], run_checked: Run
+        self, call: Call, values: tuple[int, ...], executable: Executable, exactly: Exactly
     ) -> Specialization:
-        executable = self.executable.at(self._numbers.parameters(values))
-        known = signature, signature[1:], self.guards, executable
-        return Specialization(*known, executable.run_once, run_checked, False, self._wants_history)
+        def of(arguments: Sequence[Tensor]) -> Specialization:
+            return exactly(replace(call, tensors=list(arguments)))
+
+        def run_checked(arguments: Sequence[Tensor]) -> Any:
+            return of(arguments).run_checked(arguments)
+
+        run, function = executable.run_once, None
+        if self._splitting is not None:
+            at, whole = partial(self._at, values), partial(self._whole, of)
+            run = SplitAtLengths(self._splitting, executable, at, whole).run
+            function = self._splitting.function
+        known = call.signature, call.signature[1:], self.guards, executable
+        return Specialization(*known, run, run_checked, function, self._wants_history)
+
+    def _whole(
+        self,
+        of: Callable[[Sequence[Tensor]], Specialization],
+        arguments: Sequence[Tensor],
+    ) -> Differentiable:
+        """Returns the function of a call with these arguments, traced with exactly its lengths."""
+        with enable_grad():
+            if self.guards.check():
+                found = of(arguments)
+                states, own = found.executable.traced.states, self.executable.traced.states
+                if found.function is not None and list(map(id, states)) == list(map(id, own)):
+                    return found.function
+        raise GradientError(_CHANGED_SINCE.format(self.executable.name))
 
 
-def make_template(builder: Builder, call: Call, axes: Sequence[Axes]) -> Template | None:
-    """Returns a template for the lengths of a call, or None where its results have a history.
+def make_template(
+    builder: Builder, call: Call, axes: Sequence[Axes], derivative: Compile
+) -> Template | None:
+    """Returns a template for the lengths of a call, or None where it has none.
 
     Args:
         builder: that of the step.
         call: the one that is there; its lengths are the samples.
         axes: the dynamic axes of each of its tensors.
+        derivative: compiles a function that differentiates the step.
     """
     lengths = lengths_of(call.signature, axes)
     if lengths is None:
@@ -103,17 +150,20 @@ def make_template(builder: Builder, call: Call, axes: Sequence[Axes]) -> Templat
         return stand_in
 
     trace = builder.trace(call, stand_ins)
-    if is_differentiable(trace.traced, trace.tracer.outputs):
-        return None
     executable = builder.executable(trace.traced, trace.times)
-    return Template(lengths.signature, axes, trace, executable, questions)
+    tracer, traced, splitting = trace.tracer, trace.traced, None
+    if is_differentiable(traced, tracer.outputs):
+        splitting = Splitting(function_of(tracer, traced, derivative), traced, builder.executable)
+    return Template(lengths.signature, axes, trace, executable, questions, splitting)
 
 
-class Numbers:
-    """What a program for any length needs for one: evaluated formulas of its symbols."""
+class Placement:
+    """Puts a program for any length at one: evaluates the formulas of its symbols."""
 
     def __init__(self, guards: symbolic.Guards, executable: Executable) -> None:
         traced = executable.traced
+        self._executable = executable
+        self._serves = guards.test()
         self._guards = guards
         self._slots = executable.slots
         self._extents = guards.values([extent for slot in self._slots for extent in slot.shape])
@@ -121,8 +171,11 @@ class Numbers:
         self._arguments = guards.values([number for number, _ in traced.numbers])
         self._dtypes = [dtype for _, dtype in traced.numbers]
 
-    def parameters(self, values: Sequence[int]) -> Parameters:
-        """Returns what the program is given for these lengths."""
+    def at(self, values: Sequence[int]) -> Executable | None:
+        """Returns the executable at these lengths, or None if it does not serve them."""
+        return self._executable.at(self._parameters(values)) if self._serves(*values) else None
+
+    def _parameters(self, values: Sequence[int]) -> Parameters:
         extents = iter(self._extents(*values))
         slots = [
             replace(slot, shape=tuple([next(extents) for _ in slot.shape])) for slot in self._slots
@@ -134,3 +187,11 @@ class Numbers:
 
     def _evaluated(self, values: Sequence[int], formulas: Sequence[str]) -> tuple[Any, ...]:
         return self._guards.evaluation(formulas)(*values)
+
+
+_CHANGED_SINCE = (
+    "{}: what it depends on has changed since the call whose results are differentiated (train() "
+    "or eval(), a name that it reads), and a derivative of a derivative, or forward mode, needs a "
+    "trace of exactly that call's lengths. Ask for it before the change, or compile with "
+    "dynamic=False"
+)

@@ -13,7 +13,7 @@ import smelt
 import smelt.nn.functional as F
 from smelt import Tensor, nn, optim, tree
 from smelt.compiler.frontend import specialization_cache
-from smelt.errors import ArgumentError, CompileError, ShapeError, SmeltError
+from smelt.errors import ArgumentError, CompileError, GradientError, ShapeError, SmeltError
 
 LENGTHS = (9, 13, 10, 17, 9, 12, 21, 25, 11, 29)
 
@@ -139,11 +139,118 @@ def test_what_the_step_reads_is_still_noticed() -> None:
     assert step(smelt.ones(6)).tolist() == [3] * 6
 
 
-def test_derivatives_from_outside_have_exact_versions() -> None:
-    step = smelt.compile(lambda x: (x * x).sum(), dynamic={"x": {0: "length"}})
-    for length in (3, 5):
-        gradient = smelt.grad(step)(smelt.ones(length))
-        assert gradient.tolist() == [2] * length
+def trained_from_outside(model: nn.Module, lengths: tuple[int, ...]) -> list[float]:
+    """Returns the losses of steps of which the model alone is compiled."""
+    opt = optim.Adam(model.parameters(), lr=0.01)
+    draw, losses = np.random.default_rng(0), []
+    for length in lengths:
+        x, y = draw.integers(0, 50, (4, length)), draw.integers(0, 2, 4)
+        smelt.manual_seed(length)
+        opt.zero_grad()
+        loss = F.cross_entropy(model(smelt.tensor(x)), smelt.tensor(y))
+        loss.backward()
+        opt.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.filterwarnings("ignore:.*is compiled once more:UserWarning")
+@pytest.mark.parametrize("make", [Averaged, Gated, Attending])
+def test_gradients_from_outside_have_the_bits_of_exact_versions(
+    make: Callable[[], nn.Module],
+) -> None:
+    model, lengths = make(), (*LENGTHS, 31, 1, 40)
+    dynamic, exact = (
+        smelt.compile(copy.deepcopy(model), dynamic=dynamic) for dynamic in (True, False)
+    )
+    assert trained_from_outside(dynamic, lengths) == trained_from_outside(exact, lengths)
+    for one, other in zip(dynamic.parameters(), exact.parameters(), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert dynamic.traces < exact.traces
+
+
+class Normalized(nn.Module):
+    """A model whose forward pass changes its own state, and whose backward pass needs a length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.weight = nn.Parameter(smelt.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.norm(x) * self.weight).tanh() / x.shape[0] ** 0.5
+
+
+def test_changed_state_and_lengths_in_gradients_are_those_of_the_call() -> None:
+    model = Normalized()
+    compiled = smelt.compile(copy.deepcopy(model))
+    draw = np.random.default_rng(1)
+    for length in (40, 50, 60, 45, 61, 44):
+        x = smelt.tensor(draw.normal(size=(length, 3)).astype(np.float32))
+        for each in (model, compiled):
+            each.zero_grad()
+        first, late = compiled(x), compiled(x)  # the state has moved on before the gradient
+        (first + late).square().sum().backward()
+        (model(x) + model(x)).square().sum().backward()
+        for one, other in zip(model.parameters(), compiled.parameters(), strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            np.testing.assert_allclose(other.grad.numpy(), one.grad.numpy(), rtol=2e-5, atol=1e-7)
+        for name, buffer in model.named_buffers():
+            np.testing.assert_allclose(
+                compiled.state_dict()[name].numpy(), buffer.numpy(), rtol=1e-4
+            )
+    assert compiled.traces == 3
+
+
+def cubes(x: Tensor, factor: Tensor) -> Tensor:
+    return (x * x * x * factor).sum()
+
+
+def test_derivatives_of_any_order_and_kind_of_any_length() -> None:
+    step = smelt.compile(cubes)
+    factor = smelt.tensor(2.0, requires_grad=True)
+    for length in (33, 40, 50, 60, 34):
+        x = smelt.ones(length, requires_grad=True)
+        (first,) = smelt.autograd.grad(step(x, factor), x, create_graph=True)
+        (second,) = smelt.autograd.grad(first.sum(), x)
+        assert first.tolist() == [6] * length
+        assert second.tolist() == [12] * length
+        tangent = smelt.jvp(lambda x: step(x, factor), (x,), (smelt.ones(length),))[1]
+        assert tangent.item() == 6 * length
+        (by_factor,) = smelt.autograd.grad(step(x, factor), factor)  # not what was asked for first
+        assert by_factor.item() == length
+
+
+def test_a_gradient_asked_for_later_needs_no_new_trace() -> None:
+    model = smelt.compile(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0)))
+    results = [model(smelt.ones(length, 3)) for length in (33, 40, 50, 60)]
+    model.eval()  # the gradients are of the calls as they were
+    for result in results:
+        result.sum().backward()
+    assert model.traces == 3
+
+
+def test_a_second_derivative_after_a_change_is_refused() -> None:
+    model = smelt.compile(nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Dropout(0.0)))
+    for length in (33, 40, 50):
+        x = smelt.ones(length, 3, requires_grad=True)
+        result = model(x).sum()
+    model.eval()
+    with pytest.raises(GradientError, match="has changed since the call"):
+        smelt.autograd.grad(result, x, create_graph=True)
+    (gradient,) = smelt.autograd.grad(result, x)
+    assert gradient.shape == (50, 3)
+
+
+def test_gradients_of_any_length_under_nan_checks() -> None:
+    step = smelt.compile(cubes)
+    for length in (33, 40, 50, 60):
+        x = smelt.ones(length, requires_grad=True)
+        result = step(x, smelt.tensor(2.0))
+        with smelt.settings(check_nan=True):
+            (gradient,) = smelt.autograd.grad(result, x)
+        assert gradient.tolist() == [6] * length
 
 
 def test_keywords_trees_and_negative_axes() -> None:
