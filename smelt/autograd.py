@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from smelt.autodiff.check import gradcheck
 from smelt.errors import ArgumentError, GradientError
 from smelt.pytorch_names import install as _install
 from smelt.tensor import Tensor
@@ -20,7 +21,7 @@ from smelt.tracing.engine import enable_grad, no_grad
 from smelt.tracing.hooks import add_hook, hooked
 from smelt.tracing.walk import reverse_walk
 
-__all__ = ["Variable", "backward", "enable_grad", "grad", "no_grad"]
+__all__ = ["Variable", "backward", "enable_grad", "grad", "gradcheck", "no_grad"]
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:

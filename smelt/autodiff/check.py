@@ -50,7 +50,8 @@ def gradcheck(
 
     Args:
         function: takes Tensors and returns a tree of Tensors; smooth around `inputs`.
-        inputs: Tensors, arrays or numbers; float ones are cast to float64, the others stay fixed.
+        inputs: Tensors, arrays or numbers, also all in one tuple, as PyTorch has them; float ones
+            are cast to float64, the others stay fixed.
         modes: which of "reverse" and "forward" to check.
         order: 2 also checks the derivatives of each mode's derivative.
         eps: the step of the differences.
@@ -64,6 +65,8 @@ def gradcheck(
     """
     if order not in (1, 2) or not modes or not set(modes) <= set(MODES):
         raise ArgumentError(f"gradcheck: modes are {MODES} and orders 1, 2; got {modes}, {order}")
+    if len(inputs) == 1 and isinstance(inputs[0], tuple):
+        (inputs,) = inputs
     points = [as_tensor(given) for given in inputs]
     float_inputs = [index for index, x in enumerate(points) if x.dtype.is_float]
     if not float_inputs:

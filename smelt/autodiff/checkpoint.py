@@ -204,9 +204,15 @@ class RecordingEngine(NestedEngine):
             self.changes[id(target)] = (target, _copied(target))
         self.outer.assign(target, value)
 
-    def require(self, violations: Tensor, message: str, error: type[SmeltError]) -> None:
+    def require(
+        self,
+        violations: Tensor,
+        message: str,
+        error: type[SmeltError],
+        values: Tensor | None = None,
+    ) -> None:
         """As the outer engine."""
-        self.outer.require(violations, message, error)
+        self.outer.require(violations, message, error, values)
 
 
 def _copied(x: Tensor) -> Tensor:

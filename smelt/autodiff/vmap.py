@@ -98,9 +98,21 @@ class Batching(NestedEngine):
         with using(self.outer):
             self.outer.assign(target, value)
 
-    def require(self, violations: Tensor, message: str, error: type[SmeltError]) -> None:
+    def require(
+        self,
+        violations: Tensor,
+        message: str,
+        error: type[SmeltError],
+        values: Tensor | None = None,
+    ) -> None:
         """Checks all examples at once."""
+        if values is not None and not (self.owns(values) and self.owns(violations)):
+            violations, values = violations.sum(), None
         with using(self.outer):
+            if values is not None:
+                physical = physical_of(violations), physical_of(values)
+                self.outer.require(physical[0], message, error, physical[1])
+                return
             total = physical_of(violations).sum() if self.owns(violations) else violations
             self.outer.require(total, message, error)
 

@@ -178,7 +178,12 @@ def _check_target(target: str, column: Any, task: str) -> None:
             "numbers; leave out --task regression"
         )
     if task == "classification" and 2 * different > len(column):
-        hint = "" if is_text else "; numbers are learned by --task regression"
+        hint = "; numbers are learned by --task regression"
+        if is_text:
+            hint = (
+                f"; it is text, such as {column[0]!r}, and numbers are written without currency "
+                "signs and units, and read by --decimal and --thousands"
+            )
         raise ArgumentError(
             f"the target {target!r} has {different} different values in {len(column)} rows, which "
             f"are no classes{hint}"

@@ -135,8 +135,16 @@ class BodyTracer(GraphBuilder, NestedEngine):
             target._data = node
         self.note_overwritten(target, node)
 
-    def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
-        """Records a condition."""
+    def require(
+        self,
+        violations: Tensor,
+        message: str,
+        error: type[errors.SmeltError],
+        values: Tensor | None = None,
+    ) -> None:
+        """Records a condition; of the values in it only their number is known outside."""
+        if values is not None:
+            violations = violations.sum()
         self.conditions.append(Condition(self.node_of(violations), with_location(message), error))
 
     def lift(self, tensor: Tensor) -> Data:

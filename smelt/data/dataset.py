@@ -230,7 +230,7 @@ class ConcatDataset(Dataset):
         self.datasets: list[Dataset] = [as_dataset(dataset) for dataset in datasets]
         if not self.datasets:
             raise ArgumentError("ConcatDataset: give at least one dataset")
-        require_same_classes("ConcatDataset", *self.datasets)
+        common_classes("ConcatDataset", *self.datasets)
         self.cumulative_sizes: list[int] = list(itertools.accumulate(map(len, self.datasets)))
 
     def __len__(self) -> int:
@@ -269,15 +269,16 @@ def random_split(
     ]
 
 
-def require_same_classes(called: str, *given: Any) -> None:
-    """Checks that datasets with classes, such as `ImageFolder`, give each the same number.
+def common_classes(called: str, *given: Any) -> tuple[str, ...]:
+    """Returns the names of the classes of datasets that have some, such as `ImageFolder`, in the
+    order of their numbers; none where no dataset names any.
 
     Args:
         called: the function, for messages.
         given: datasets, parts of datasets, loaders, or anything else.
 
     Raises:
-        ArgumentError: two differ.
+        ArgumentError: two datasets give a class another number.
     """
     numbered = [(data, dict(data.class_to_idx)) for root in given for data in _with_classes(root)]
     for data, numbers in numbered[1:]:
@@ -289,6 +290,8 @@ def require_same_classes(called: str, *given: Any) -> None:
                 f"{list(wanted)}, and {places[1]} {list(numbers)}; make one with the classes of "
                 "the other, ImageFolder(root, classes=other)"
             )
+    by_number = {number: str(name) for name, number in (numbered[0][1] if numbered else {}).items()}
+    return tuple([by_number[number] for number in range(len(by_number)) if number in by_number])
 
 
 def _with_classes(data: Any) -> Iterator[Any]:

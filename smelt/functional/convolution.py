@@ -248,7 +248,8 @@ def _fitting(
         if given is not None and given.dtype is not weight.dtype and given.dtype.is_float:
             raise DTypeError(
                 f"{what}: {name} of {given.dtype.name} for a weight of {weight.dtype.name}; bring "
-                f"it to the weight's dtype with .to(smelt.{weight.dtype.name})"
+                f"a tensor to the weight's dtype with .to(smelt.{weight.dtype.name}), an array "
+                f"with .astype('{weight.dtype.name}')"
             )
     return x.to(weight.dtype)
 

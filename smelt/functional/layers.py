@@ -44,8 +44,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if x.dtype is not weight.dtype and x.dtype.is_float:
         raise DTypeError(
-            f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring it "
-            f"to the weight's dtype with .to(smelt.{weight.dtype.name})"
+            f"linear: an input of {x.dtype.name} for a weight of {weight.dtype.name}; bring a "
+            f"tensor to the weight's dtype with .to(smelt.{weight.dtype.name}), an array with "
+            f".astype('{weight.dtype.name}')"
         )
     if x.ndim > 1 and x.dtype is weight.dtype and x.dtype.compute is x.dtype:
         y = matmul(x, swap_last(weight))

@@ -172,7 +172,7 @@ def _variance_of(input: Tensor, var: Any) -> Tensor:
         var = var.unsqueeze(-1)
     var = _factor("gaussian_nll_loss", "var", var, input)
     message = "gaussian_nll_loss: a variance is negative"
-    current_engine().require((var < 0).sum(), message, ArgumentError)
+    current_engine().require(var < 0, message, ArgumentError, var)
     return var
 
 
@@ -201,7 +201,7 @@ def binary_cross_entropy(
         "binary_cross_entropy: a probability lies outside [0, 1]; did you forget the sigmoid? use "
         "binary_cross_entropy_with_logits, which takes logits"
     )
-    current_engine().require(((input < 0) | (input > 1)).sum(), message, ArgumentError)
+    current_engine().require((input < 0) | (input > 1), message, ArgumentError, input)
     losses = promoted(entropy.binary_cross_entropy, input, target)
     return _combined(_weighted("binary_cross_entropy", losses, weight), reduction)
 
@@ -352,7 +352,7 @@ def _check_labels(x: Tensor, target: Tensor, ignore_index: int, axis: int) -> No
         f"{ignore_index} (ignore_index). Labels count from 0, and a network has an output "
         "for each class"
     )
-    current_engine().require(outside.sum(), message, BoundsError)
+    current_engine().require(outside, message, BoundsError, target)
 
 
 def _picked(

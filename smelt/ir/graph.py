@@ -91,10 +91,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A condition for a step to go on: `node` (int64, shape ()) counts its violations."""
+    """A condition for a step to go on: `node` (int64, shape ()) counts its violations.
+
+    `judged` are the nodes that say, of the graph as it was traced, which values may not be (bool),
+    and the values.
+    """
 
     node: Node
     message: str
+    judged: tuple[Node, Node] | None = None
 
 
 @dataclass(frozen=True, slots=True)

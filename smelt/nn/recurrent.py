@@ -183,9 +183,9 @@ class _Layers(Recurrence):
             raise DTypeError(f"{name}: lengths are integers, got {lengths.dtype.name}")
         if lengths.shape != (batch,):
             raise ShapeError(f"{name}: lengths {lengths.shape} for a batch of {batch} sequences")
-        outside = ((lengths < 0) | (lengths > steps)).sum()
+        outside = (lengths < 0) | (lengths > steps)
         message = f"{name}: a length lies outside 0..{steps}, the sequences have {steps} places"
-        current_engine().require(outside, message, BoundsError)
+        current_engine().require(outside, message, BoundsError, lengths)
         return (iota(shape=(steps, batch), axis=0) < lengths).unsqueeze(-1)
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -37,14 +37,15 @@ def broadcast_shapes(what: str, *shapes: Shape) -> Shape:
     ndim = max(map(len, shapes))
     result = []
     for axis in range(-ndim, 0):
-        extents = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
+        extents = dict.fromkeys(shape[axis] for shape in shapes if len(shape) >= -axis)
+        extents.pop(1, None)
         if len(extents) > 1:
             both = " and ".join(str(shape) for shape in shapes)
             raise ShapeError(
                 f"{what}: shapes {both} do not broadcast: axis {axis} has extents "
-                f"{' and '.join(map(str, sorted(extents)))}"
+                f"{' and '.join(map(str, extents))}"
             )
-        result.append(extents.pop() if extents else 1)
+        result.append(next(iter(extents), 1))
     return tuple(result)
 
 

@@ -25,6 +25,7 @@ CONFIG, METRICS, SUMMARY, TIMES = "config.json", "metrics.jsonl", "summary.json"
 RESULT, EXAMINED = "result.json", "report.json"
 LARGEST = 64 << 20  # bytes of a file of text that is read
 DEEPEST = 40  # lists and maps within each other, after which a file is no run's
+SHOWN = 5  # runs that a message names
 Value = TypeVar("Value")
 
 
@@ -89,7 +90,11 @@ def read_run(path: str | os.PathLike[str], predictions: bool = True) -> Run:
     if not folder.is_dir():
         raise FileError(f"{path}: is not the folder of a run (there is no such folder)")
     if not any(os.path.lexists(folder / name) for name in (CONFIG, METRICS)):
-        raise FileError(f"{path}: is not the folder of a run (it has no {CONFIG} and no {METRICS})")
+        inner = sorted({file.parent.name for file in folder.glob(f"*/{METRICS}")})
+        instead = f"; it holds {', '.join(inner[:SHOWN])}: name one of these" if inner else ""
+        raise FileError(
+            f"{path}: is not the folder of a run (it has no {CONFIG} and no {METRICS}){instead}"
+        )
     run = Run(folder)
     lost = "so the settings are not known"
     run.config = _read(run, CONFIG, lambda text: _map(parsed(text)), lost) or {}

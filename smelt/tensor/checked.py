@@ -155,7 +155,7 @@ def explained(
     try:
         given = signature.bind(*arguments, **options).arguments
     except TypeError as misfit:
-        return ArgumentTypeError(f"{name}: {misfit}{nearest(signature, options)}")
+        return ArgumentTypeError(f"{name}: {misfit}{_instead(signature, options, misfit)}")
     wrong = _of_another_kind(name, signature, given)
     if wrong is not None:
         return wrong
@@ -335,7 +335,19 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 def nearest(signature: inspect.Signature, options: Iterable[str]) -> str:
     """Returns a hint at the keywords that a misspelt one may have meant."""
     near = {name: _like(name, signature) for name in options if name not in signature.parameters}
-    return "".join(f"; did you mean {like!r} for {name!r}?" for name, like in near.items() if like)
+    return "".join(f"; did you mean {like!r} for {name!r}" for name, like in near.items() if like)
+
+
+def _instead(signature: inspect.Signature, options: Iterable[str], misfit: TypeError) -> str:
+    """Returns what a function takes, for a message about arguments that do not fit."""
+    near, kinds = nearest(signature, options), inspect.Parameter
+    named = {name: each.kind for name, each in signature.parameters.items() if name != "self"}
+    if "positional" in str(misfit):
+        by_place = [name for name, kind in named.items() if kind < kinds.VAR_POSITIONAL]
+        return f"{near}; it takes ({', '.join(by_place)}), and what else there is by name"
+    if near or "unexpected keyword" not in str(misfit):
+        return near
+    return f"; it takes ({', '.join(named)})"
 
 
 # words of other libraries for what no likeness leads to

@@ -54,11 +54,11 @@ def check_bounds(what: str, index: Tensor, extent: int, low: int = 0, hint: str 
         )
     if is_known_inside(index, low, extent):
         return
-    outside = ((index < low) | (index >= extent)).sum()
+    outside = (index < low) | (index >= extent)
     message = (
         f"{what}: an index lies outside {low}..{extent - 1}, the axis has extent {extent}{hint}"
     )
-    current_engine().require(outside, message, BoundsError)
+    current_engine().require(outside, message, BoundsError, index)
 
 
 def is_known_inside(index: Tensor, low: int, stop: int) -> bool:
@@ -437,7 +437,7 @@ def _repeated_places(counts: Tensor, size: int | None) -> Tensor:
             "Give output_size="
         )
     negative = "repeat_interleave: a count is negative"
-    current_engine().require((counts < 0).sum(), negative, ArgumentError)
+    current_engine().require(counts < 0, negative, ArgumentError, counts)
     ends = counts.to(dtypes.int64).cumsum(0)
     if size is None:
         size = int(ends[-1].item()) if ends.size else 0

@@ -198,7 +198,7 @@ def quantile(
     if places.ndim > 1:
         raise ShapeError(f"quantile: q is a number or (Q,), got shape {places.shape}")
     outside = "quantile: q must lie in [0, 1]"
-    current_engine().require((~((places >= 0) & (places <= 1))).sum(), outside, ArgumentError)
+    current_engine().require(~((places >= 0) & (places <= 1)), outside, ArgumentError, places)
     axis = 0 if dim is None else axis_of(x, dim, "quantile")
     row = x.reshape(-1) if dim is None or not x.ndim else x
     if not row.shape[axis]:

@@ -43,9 +43,9 @@ _PASS_ONE = (
     "an array instead"
 )
 _KNOWN_LATER = (
-    "that is traced: it is known only when the compiled step runs. Use smelt.where "
-    "or smelt.cond to choose by value, return the tensor from the step to look at it, or run the "
-    "step eagerly with smelt.settings(compile=False)"
+    "that is traced: it is known only when the compiled step runs. To look at it, return the "
+    "tensor from the step; to choose by it, use smelt.where or smelt.cond; to print it within the "
+    "step, run that eagerly, with smelt.settings(compile=False)"
 )
 _CLOSE_OVER = (
     ". A number given as an argument is a tensor inside the step; close over it to use it as a size"

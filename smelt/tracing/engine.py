@@ -22,6 +22,7 @@ from smelt.dtypes import DType, as_dtype, bool_, encode, float32, int64, number_
 from smelt.location import called_function
 from smelt.switches import Change, follow
 from smelt.tracing.interruption import Began
+from smelt.tracing.violations import first_violation
 
 if TYPE_CHECKING:
     from smelt.ops.op import Op, Type
@@ -70,8 +71,18 @@ class Engine:
         """Gives a tensor new contents of the same shape and dtype."""
         raise NotImplementedError
 
-    def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
-        """Raises before anything else happens when `violations` (int64, shape ()) is not 0."""
+    def require(
+        self,
+        violations: Tensor,
+        message: str,
+        error: type[errors.SmeltError],
+        values: Tensor | None = None,
+    ) -> None:
+        """Raises before anything else happens when `violations` (int64, shape ()) is not 0.
+
+        With `values` it marks (bool, of their shape) those of them that may not be, and the message
+        names the first.
+        """
         raise NotImplementedError
 
     def lift(self, tensor: Tensor) -> Data:
@@ -182,10 +193,18 @@ class Eager(Engine):
         """Returns the array."""
         return array_of(tensor)
 
-    def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
+    def require(
+        self,
+        violations: Tensor,
+        message: str,
+        error: type[errors.SmeltError],
+        values: Tensor | None = None,
+    ) -> None:
         """Raises at once."""
-        if violations.item():
-            raise error(message)
+        marked = np.asarray(violations.stored)
+        if marked.any():
+            found = "" if values is None else first_violation(marked, values.stored)
+            raise error(message + found)
 
 
 _quiet: list[contextvars.Context] = []  # contexts that no call uses now

@@ -95,6 +95,12 @@ class Feed(ABC):
     def share(self, ranks: Ranks | None) -> None:  # noqa: B027  rows are chosen as steps are made
         """Is told who reads a part of each batch; None: this process alone reads all."""
 
+    def not_finite(self) -> str:
+        """Returns which rows of the data are not finite, for a message about a loss that is not; ""
+        where none is, or it is not known.
+        """
+        return ""
+
     def close(self) -> None:  # noqa: B027  arrays hold nothing
         """Lets go of what a pass that is not finished holds."""
 
@@ -129,6 +135,19 @@ class MemoryFeed(Feed):
     def batch_size(self) -> int:
         """How many samples a batch has."""
         return self._size
+
+    def not_finite(self) -> str:
+        """Returns which rows hold nan or inf."""
+        for number, x in enumerate(self.arrays):
+            if not x.dtype.is_float:
+                continue
+            rows = np.flatnonzero(~np.isfinite(x.numpy()).reshape(len(x), -1).all(1))
+            if rows.size:
+                return (
+                    f": array {number} of the data holds nan or inf, first in row {rows[0]} "
+                    f"({rows.size} rows in all); fill in what is missing, or leave these rows out"
+                )
+        return ""
 
     def go_to(self, place: Pass) -> None:
         """Works out the order of the pass."""
@@ -205,6 +224,8 @@ class LoaderFeed(Feed):
     @property
     def batch_size(self) -> int | None:
         """How many samples a batch has, where the loader says so."""
+        if getattr(self.loader, "batch_sampler", None) is not None:
+            return None
         return getattr(self.loader, "batch_size", None)
 
     def _generators(self) -> list[Tensor]:

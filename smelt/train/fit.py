@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from smelt.data import DataLoader
-from smelt.data.dataset import require_same_classes
+from smelt.data.dataset import common_classes
 from smelt.distributed.sharded_optimizer import ZeroRedundancyOptimizer
 from smelt.errors import ArgumentError, ArgumentTypeError
 from smelt.nn.module import Module
@@ -145,7 +145,7 @@ def fit(
     _check_averaged(model, averaged)
     if isinstance(data, DataLoader):
         _check_loader(batch_size=batch_size, shuffle=shuffle)
-    require_same_classes("fit", data, validation)
+    classes = common_classes("fit", data, validation)
     shuffle = shuffle is not False
     if seed is not None:
         manual_seed(seed)
@@ -187,6 +187,7 @@ def fit(
     if run is not None:
         named = {"loss": loss, "optimizer": optimizer, "scheduler": scheduler}
         run.summary = summary_of(model, named, data, validation)
+        run.classes = run.classes or classes
         told.append(run)  # after the others: a checkpoint has what they have learned by now
     if not first_rank():
         told = [callback for callback in told if not is_progress(callback)]

@@ -262,9 +262,10 @@ class Loop:
         if bad.any():
             first = int(np.argmax(bad))
             number = len(self.training.losses) - len(losses) + first + 1
+            gap = self.training.feed.not_finite()
             raise NumericsError(
                 f"fit: in epoch {self.training.epochs + 1} the loss is "
-                f"{losses[first]}, first in step {number}{_NOT_FINITE}"
+                f"{losses[first]}, first in step {number}{gap or _NOT_FINITE}"
             )
 
     def _check_weights(self) -> None:
@@ -282,6 +283,5 @@ def _is_finite(tensor: Any) -> bool:
 _NOT_FINITE = (
     ". The training goes back to the end of the epoch before. To see which operation made it, in "
     "which module and line, train once more with smelt.settings(check_nan=True) around fit. Often "
-    "the learning rate is too large, a logarithm, a root or a division comes too near 0, or the "
-    "data hold a nan"
+    "the learning rate is too large, or a logarithm, a root or a division comes too near 0"
 )

@@ -47,4 +47,5 @@ def duration(seconds: float) -> str:
     """Returns a time in the unit that fits: `0.18 ms`, `4.1 s`, `2:05 min`."""
     if seconds >= LONG:
         return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
-    return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1e3:.2g} ms"
+    number, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")
+    return f"{number:.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"

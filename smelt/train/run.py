@@ -55,7 +55,8 @@ class RunFolder(Callback):
             "accuracy"; None keeps those of the last.
         mode: "min" or "max", whether the lowest or the highest is best; None: as the metric says.
         save_every: seconds of training that a crash may cost.
-        classes: the names of a classifier's classes, for `smelt report`.
+        classes: the names of a classifier's classes, for `smelt report`; `fit` fills in those of
+            data that name theirs, such as an ImageFolder.
 
     Attributes:
         saved_step: the step of the last checkpoint.

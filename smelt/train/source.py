@@ -109,6 +109,12 @@ def _check_numbers(part: Any, what: str) -> None:
             "label's; data.Vocabulary numbers the words of texts"
         )
     if not isinstance(part, (Tensor, np.ndarray)):
+        if hasattr(part, "to_numpy"):
+            raise ArgumentTypeError(
+                f"{what}: a tuple of data holds arrays, and this one {a_kind_of(part)}; write "
+                "(frame.to_numpy('float32'), column.to_numpy()), or give the whole table alone, "
+                "with target='name of a column'"
+            )
         raise ArgumentTypeError(
             f"{what}: a tuple of data holds arrays, and this one {a_kind_of(part)}; samples that "
             "stand one by one are a list of them"

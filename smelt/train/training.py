@@ -263,8 +263,7 @@ class Training:
                 been changed then.
         """
         self._check(state)
-        self._warn_of_settings(state)
-        before = self.snapshot()
+        before, own = self.snapshot(), self._settings()
         try:
             self.restore(state)
             for name, callback in self._remembering().items():
@@ -273,6 +272,7 @@ class Training:
             self.restore(before)
             raise
         self.history.epochs[:] = [Epoch(**row) for row in state["epochs"]]
+        self._warn_of_other_settings(own)
 
     def snapshot(self) -> dict[str, Any]:
         """Returns the present moment in memory of its own, for `restore`."""
@@ -319,31 +319,30 @@ class Training:
                     "it goes on with the same data and batches only"
                 )
 
-    def _warn_of_settings(self, state: Mapping[str, Any]) -> None:
-        """Warns where the optimizer was made with other settings than it is about to get back."""
-        own = _settings(self._parts()["optimizer"].state_dict())
-        was = _settings(state["parts"]["optimizer"])
+    def _settings(self) -> dict[str, float]:
+        """Returns the numbers in the optimizer's state that a user has chosen, and no schedule
+        changes.
+        """
         schedule = self.update.scheduler or self.scheduler
-        for name, value in own.items():
-            setting = name.rpartition(".")[2]
-            moves = schedule is not None and setting != "weight_decay"  # by itself
-            if moves and setting != "initial_lr":
-                continue
-            if name in was and was[name] != value:
+        return {
+            name: float(array_of(value))
+            for name, value in self._parts()["optimizer"].state_dict().items()
+            if name.startswith("param_groups.")
+            and (schedule is None or name.endswith((".initial_lr", ".weight_decay")))
+            and value.dtype.is_float
+            and not value.shape
+        }
+
+    def _warn_of_other_settings(self, given: Mapping[str, float]) -> None:
+        """Warns where the optimizer was made with other settings than it has got back."""
+        for name, value in self._settings().items():
+            if given.get(name, value) != value:
+                setting = name.rpartition(".")[2]
                 warn(
-                    f"the run is resumed with {setting}={was[name]:.6g}, as it was begun, and not "
-                    f"with {value:.6g}; to train its weights with other settings, begin a new run "
+                    f"the run is resumed with {setting}={value:.6g}, as it was begun, and not with "
+                    f"{given[name]:.6g}; to train its weights with other settings, begin a new run "
                     "and fill in the model by train.read_model"
                 )
-
-
-def _settings(optimizer: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the numbers in an optimizer's state that a user has chosen."""
-    return {
-        name: float(array_of(value))
-        for name, value in optimizer.items()
-        if name.startswith("param_groups.") and value.dtype.is_float and not value.shape
-    }
 
 
 def _copied(tensor: Tensor) -> Tensor:

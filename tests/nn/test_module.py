@@ -70,6 +70,24 @@ def test_parameters_and_buffers_have_pytorchs_names() -> None:
     assert len(list(network.buffers())) == 4
 
 
+@pytest.mark.parametrize("empty", [list, dict])
+def test_layers_that_are_put_into_a_container_later_are_refused(empty: type) -> None:
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            self.layers = empty()
+            if isinstance(self.layers, dict):
+                self.layers["first"] = nn.Linear(2, 2)
+            else:
+                self.layers.append(nn.Linear(2, 2))
+
+    hidden = nn.Sequential(Hidden())
+    for look in (hidden.parameters, hidden.named_buffers, hidden.eval):
+        with pytest.raises(
+            errors.ArgumentError, match=f"Hidden.layers: .* in a {empty.__name__} would"
+        ):
+            list(look())
+
+
 def test_state_dict_holds_what_persists() -> None:
     assert list(Block(3).state_dict()) == ["scale", "linear.weight", "linear.bias"]
 

@@ -19,6 +19,7 @@ from smelt.errors import (
     ArgumentTypeError,
     DTypeError,
     FileError,
+    NumericsError,
     ShapeError,
     StateError,
 )
@@ -268,6 +269,49 @@ def test_no_model_is_refused() -> None:
 
 
 # --- run folders ----------------------------------------------------------------------------------
+
+
+def test_a_run_whose_first_step_fails_leaves_the_folder_free(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(ShapeError):
+        trained((X[:, :1], Y), run=run)
+    assert not any(run.iterdir())
+    trained((X, Y), run=run)
+    assert (run / "checkpoint.safetensors").exists()
+
+
+def test_one_call_begins_a_run_or_resumes_it(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for _ in range(2):
+        trained((X, Y), run=run, resume="auto")
+        assert len(train.read_metrics(run)) == 2
+    folder = train.RunFolder(run, nn.Linear(2, 1), resume="auto")
+    assert folder.resume
+    assert not train.RunFolder(tmp_path / "new", nn.Linear(2, 1), resume="auto").resume
+    with pytest.raises(ArgumentError, match="resume='auto' needs run="):
+        trained((X, Y), resume="auto")
+
+
+def test_another_learning_rate_for_a_resumed_run_is_warned_of(tmp_path: Path) -> None:
+    def fit(rate: float, **options: Any) -> None:
+        model = nn.Linear(2, 1)
+        optimizer = optim.Adam(model.parameters(), lr=rate)
+        options = {"progress": False, "run": tmp_path / "run", **options}
+        train.fit(model, F.mse_loss, optimizer, (X, Y), **options)
+
+    fit(0.1, epochs=1)
+    fit(0.1, epochs=2, resume=True)
+    with pytest.warns(UserWarning, match="lr=0.1, as it was begun, and not with 0.2"):
+        fit(0.2, epochs=3, resume=True)
+
+
+def test_rows_that_are_not_finite_are_named() -> None:
+    x = np.array(X)
+    x[2, 1] = np.nan
+    with pytest.raises(
+        NumericsError, match=r"array 0 of the data holds nan or inf, first in row 2 "
+    ):
+        trained((x, Y))
 
 
 def test_a_run_goes_on_only_as_what_it_was(tmp_path: Path) -> None:

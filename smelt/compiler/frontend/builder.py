@@ -17,6 +17,7 @@ from smelt.compiler.frontend.same_trace import compute_constants, is_same_trace
 from smelt.compiler.frontend.signature import Call
 from smelt.compiler.frontend.tracer import Accumulates, Tracer, trace
 from smelt.compiler.frontend.uncalled import warn_of_uncalled
+from smelt.compiler.frontend.violated_check import found_by_check
 from smelt.compiler.runtime.executable import Executable
 from smelt.creation import zeros
 from smelt.errors import SmeltError, TraceError
@@ -101,7 +102,9 @@ class Builder:
         passes = {} if is_from_cache else stages().seconds
         rest = time.perf_counter() - start - sum(passes.values())
         times = Times(times.trace, passes, rest, is_from_cache)
-        return Executable(self.name, traced, made, stages, times)
+        return Executable(
+            self.name, traced, made, stages, times, functools.partial(found_by_check, traced)
+        )
 
     def _run(
         self, call: Call, stand_ins: StandIns, tracer: Tracer

@@ -95,9 +95,19 @@ class Tracer(GraphBuilder):
             self.current[id(target)] = node
         self.note_overwritten(target, node)
 
-    def require(self, violations: Tensor, message: str, error: type[errors.SmeltError]) -> None:
+    def require(
+        self,
+        violations: Tensor,
+        message: str,
+        error: type[errors.SmeltError],
+        values: Tensor | None = None,
+    ) -> None:
         """Records a condition that the step checks before it changes anything."""
-        self.assertions.append(Assertion(self.node_of(violations), with_location(message)))
+        judged = None
+        if values is not None:
+            judged = self.node_of(violations), self.node_of(values)
+            violations = violations.sum()
+        self.assertions.append(Assertion(self.node_of(violations), with_location(message), judged))
         self.errors.append(error)
 
     def node_of(self, tensor: Tensor) -> Node:

@@ -74,12 +74,12 @@ def explain(name: str, version: Executable, versions: int, stage: str) -> str:
 def summary(name: str, version: Executable, versions: int) -> str:
     """Returns one page: what the step is made of, what it needs, and what each kernel costs."""
     which = f" (the version that ran most, of {versions})" if versions > 1 else ""
-    stages = version.stages
+    stages, rows = version.stages, measure(version)
     parts = [
         _opening(name, version, which),
         "What runs, in order (a kernel is one loop nest in machine code):",
-        _table(version),
-        _kernel_origins(stages),
+        _table(rows),
+        _kernel_origins(stages, rows),
         'More: explain("graph") shows the operations, "groups" what is fused and why, "kernels" '
         'the loops,\n"plans" how they become vectors and why, "scheduled" the vector loops, "llvm" '
         'and "assembly"\nthe machine\'s side, "all" everything.',
@@ -217,9 +217,8 @@ class _Copies:
         return best
 
 
-def _table(version: Executable) -> str:
+def _table(rows: Sequence[Row]) -> str:
     peak = measured_peak()
-    rows = measure(version)
     total = sum(row.seconds for row in rows)
     done = sum(row.operations for row in rows)
     moved = sum(row.nbytes for row in rows)
@@ -265,10 +264,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def _kernel_origins(stages: Stages) -> str:
-    """Lists, per kernel, the user's lines that it came from."""
-    lines = ["Where each kernel comes from:"]
-    for number, (fused, group) in enumerate(kernel_groups(stages.fused), 1):
+def _kernel_origins(stages: Stages, rows: Sequence[Row]) -> str:
+    """Lists, per kernel, the user's lines that it came from; the slowest kernel first."""
+    lines = ["Where each kernel comes from, the slowest first:"]
+    kernels = zip(kernel_groups(stages.fused), rows, strict=True)
+    for number, ((fused, group), _) in sorted(
+        enumerate(kernels, 1), key=lambda x: -x[1][1].seconds
+    ):
         names = _counted(operations(group, fused))
         checks = [check.message for check in fused.graph.assertions if check.node in group.members]
         if checks:
@@ -286,6 +288,18 @@ def _counted(names: list[str]) -> str:
 
 
 def _place(node: Node) -> str:
-    file, _, line = node.origin.line.rpartition(":")
-    short = f"{file.rpartition('/')[2]}:{line}" if file else ""
-    return " ".join(part for part in (node.origin.module, short) if part)
+    """Returns the module and line that a node comes from: of a derivative, those of what is
+    differentiated, and behind them the line that asked for it.
+    """
+    origin, line = node.origin, _short(node.origin.line)
+    walk, _, differentiated = origin.derivative.partition(" of ")
+    at = _short(differentiated.partition(" at ")[2].partition(", in ")[0])
+    if not at or at == line:
+        return " ".join(part for part in (origin.module, line) if part)
+    of = " ".join(part for part in (origin.module, at) if part)
+    return f"{walk.removeprefix('the ')} of {of} ({line})"
+
+
+def _short(line: str) -> str:
+    file, _, number = line.rpartition(":")
+    return f"{file.rpartition('/')[2]}:{number}" if file else ""

@@ -116,6 +116,7 @@ class Executable:
     """A traced step, compiled and bound to its memory.
 
     `stages` gives what the passes made of the step: it runs them if they did not have to.
+    `found_by_check` says of a check and of arguments what it has found in them.
     """
 
     def __init__(
@@ -125,8 +126,10 @@ class Executable:
         compiled: Compiled,
         stages: Callable[[], Stages],
         times: Times,
+        found_by_check: Callable[[int, Sequence[Tensor]], str],
     ) -> None:
         self.name = name
+        self._found_by_check = found_by_check
         self.traced = traced
         self.compiled = compiled
         self.slots: Sequence[Slot] = compiled.slots
@@ -251,7 +254,7 @@ class Executable:
         finally:
             self._frames.append(frame)
         if code:
-            self._raise(code)
+            self._raise(code, arguments)
         return results
 
     def _frame(self) -> Frame:
@@ -295,7 +298,9 @@ class Executable:
         try:
             while done < end:
                 count = self.slice_of(end - done)
-                self._run_slice(frame, done, count, gathers, batches, outputs)
+                code = self._run_slice(frame, done, count, gathers, batches, outputs)
+                if code:
+                    self._raise(code, arguments, done + frame.control[1])
                 done += count
         finally:
             for result in self.results:
@@ -328,8 +333,10 @@ class Executable:
         gathers: Any,
         batches: Batches | None,
         outputs: list[np.ndarray],
-    ) -> None:
-        """Runs `count` steps from step `first` on, and notes how long a step takes."""
+    ) -> int:
+        """Runs `count` steps from step `first` on, and notes how long a step takes; returns what
+        `_raise` takes where one was refused, else 0.
+        """
         for result, output in zip(self.results, outputs, strict=True):
             frame.table[result.position] = address(output) + first * result.nbytes
             frame.advance[result.position] = result.nbytes
@@ -346,8 +353,7 @@ class Executable:
         )
         self.steps += count
         self.seconds = max(1e-9, (time.perf_counter() - start) / count)
-        if code:
-            self._raise(code, first + frame.control[1])
+        return code
 
     def outputs(self, steps: int) -> list[np.ndarray]:
         """Returns an uninitialized array for the results of `steps` steps, for each result."""
@@ -375,10 +381,12 @@ class Executable:
         table[position] = address(data)
         return data
 
-    def _raise(self, code: int, step: int | None = None) -> None:
+    def _raise(self, code: int, arguments: Sequence[Tensor], step: int | None = None) -> None:
         if code == DISAGREE:
             agreement.refuse(f"a step of {self.name}\n{self._collectives()}")
         message = self.traced.graph.assertions[code - 1].message
+        if self.parameters is None:  # a trace of one for any length cannot be applied to a length
+            message += self._found_by_check(code - 1, arguments)
         if step:
             message += f"\n  in step {step} of this call; the steps before it are done"
         if self.native.calls_mpi:

@@ -137,7 +137,7 @@ class ClassificationMetric(Metric):
         counted = self._counted(labels)
         wrong = (labels != 0) & (labels != 1) & counted
         message = f"{self.name}: a label is neither 0 nor 1, and the outputs are of yes or no"
-        current_engine().require(wrong.sum(), f"{message}{self._skipped()}", BoundsError)
+        current_engine().require(wrong, f"{message}{self._skipped()}", BoundsError, labels)
         return Labeled(scores, (labels == 1).to(dtypes.int64), counted, None)
 
     def _read_classes(self, output: Tensor, target: Tensor) -> Labeled:
@@ -161,7 +161,7 @@ class ClassificationMetric(Metric):
         labels, counted = target.to(dtypes.int64), self._counted(target)
         outside = ((labels < 0) | (labels >= classes)) & counted
         message = f"{self.name}: a label lies outside the {classes} classes 0..{classes - 1}"
-        current_engine().require(outside.sum(), f"{message}{self._skipped()}", BoundsError)
+        current_engine().require(outside, f"{message}{self._skipped()}", BoundsError, labels)
         return Labeled(output.movedim(axis, -1), labels, counted, classes)
 
     def _counted(self, labels: Tensor) -> Tensor:

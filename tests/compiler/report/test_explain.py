@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 import smelt
 import smelt.functional as F
+from smelt import nn
 from smelt.compiler.report.explain import HEAD, aligned
 
 
@@ -29,3 +32,20 @@ def test_a_check_is_shortened_at_a_word() -> None:
     step(smelt.zeros(4, 10), smelt.zeros(4).long())
     text = step.explain()
     assert "check: a label lies outside the 10 classes 0..9; labels to be ...   <- " in text
+
+
+def test_kernels_of_a_gradient_name_the_line_that_is_differentiated() -> None:
+    layer = nn.Linear(64, 64)
+
+    @smelt.compile
+    def step(x: smelt.Tensor) -> None:
+        outputs = layer(x).tanh()
+        outputs.sum().backward()
+
+    step(smelt.ones(64, 64))
+    origins = step.explain().partition("the slowest first:\n")[2]
+    number = inspect.getsourcelines(step.function)[1]
+    wanted = f"backward of linear test_explain.py:{number + 2} (test_explain.py:{number + 3})"
+    assert wanted in origins
+    places = [int(line.split()[0]) for line in origins.partition("\n\n")[0].splitlines()]
+    assert sorted(places) == list(range(1, len(places) + 1))
