@@ -42,8 +42,8 @@ def predict(
 ) -> int:
     """Predict the rows of a table, or read the digit in each image, with probabilities.
 
-    For a run of `smelt fit` the file is a CSV, TSV or Parquet table. It is written with an additional
-    column, predicted_TARGET, and one for the probability of each class.
+    For a run of `smelt fit` the file is a CSV, TSV or Parquet table. It is written with an
+    additional column, predicted_TARGET, and one for the probability of each class.
 
     For a run of `smelt train digits` the files are PNG or JPEG images, each of one handwritten
     digit that fills it, dark on light or light on dark, of any size. A few come with the package;
