@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 SECONDS = 0.02  # that a measurement takes, at least
-TRIED = 3  # products by which a side finds how many these are
+FEWEST, GROWTH = 3, 10  # products of a measurement, and how many times as many the next try has
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,17 @@ def _transposed(
 
 
 def _timed(run: Callable[[int], None]) -> Iterator[dict[str, Any]]:
-    run(TRIED)
-    count = max(TRIED, int(SECONDS / _seconds(run, TRIED)))
+    run(FEWEST)
+    count = FEWEST
+    while (taken := _seconds(run, count)) < SECONDS:
+        count *= min(GROWTH, 1 + int(SECONDS / taken))
     yield {}
     while True:
-        yield {"call": _seconds(run, count)}
+        yield {"call": _seconds(run, count) / count}
 
 
 def _seconds(run: Callable[[int], None], count: int) -> float:
+    """Returns how long so many products take."""
     start = time.perf_counter()
     run(count)
-    return (time.perf_counter() - start) / count
+    return time.perf_counter() - start
