@@ -65,7 +65,7 @@ def read(page: str) -> Reader:
 def test_the_report_of_a_classifier_shows_all_of_it(tmp_path: Path) -> None:
     page = read(report_page(read_run(classifier(tmp_path / "run"))))
     assert page.headings == [
-        "What came of it", "Curves", "Answers", "Where the time went", "Configuration", "Data",
+        "Results", "Curves", "Answers", "Where the time went", "Configuration", "Data",
         "Model", "Files",
     ]  # fmt: skip
     for part in (
