@@ -1,4 +1,4 @@
-"""What becomes of missing values in a file that is read: the setting `missing` of the readers."""
+"""Handling of missing values when a file is read: the setting `missing` of the readers."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def rotated(images: Tensor, angle: Tensor, interpolation: str, fill: float) -> T
 
     Args:
         images: floats (n, channels, height, width).
-        angle: degrees of shape (n,), against the clock.
+        angle: degrees of shape (n,), counterclockwise.
         interpolation: "nearest" or "bilinear".
         fill: what stands where the image has nothing.
 

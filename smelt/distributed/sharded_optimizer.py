@@ -3,7 +3,8 @@
     gradients -> one row -> reduce-scatter -> this rank's part, its moments -> update -> all-gather
 
 (Rajbhandari, Rasley, Ruwase, He: "ZeRO: memory optimizations toward training trillion parameter
-models", SC 2020, stage 1.) A step sends as much as it does without: the two halves of a sum.
+models", SC 2020, stage 1.) A step sends as much as without sharding: the two halves of an
+all-reduce.
 """
 
 from __future__ import annotations

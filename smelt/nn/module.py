@@ -1,4 +1,4 @@
-"""Module: a function with parameters. What a module holds is found among its plain attributes.
+"""Module: a function with parameters. Its parameters and submodules are plain attributes.
 
 class Perceptron(nn.Module):
 def __init__(self):
@@ -80,7 +80,7 @@ class Module(Convertible, Hooked, Named):
     # --- computing --------------------------------------------------------------------------------
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """Computes the module's output; every subclass says how."""
+        """Computes the module's output; every subclass defines it."""
         own = set(dir(self)) - set(dir(Module))
         near = difflib.get_close_matches("forward", own, 1, 0.8) or sorted(own & {"call"})
         hint = f"; did you mean {near[0]}() to be it?" if near else ""
@@ -266,7 +266,7 @@ class Module(Convertible, Hooked, Named):
 
         Args:
             name: the attribute that will hold it.
-            tensor: the first values, or None for a buffer that is not used.
+            tensor: the initial values, or None for a buffer that is not used.
             persistent: whether `state_dict` contains it.
         """
         if name in vars(self) and name not in self._buffers:
@@ -369,7 +369,9 @@ class Module(Convertible, Hooked, Named):
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Puts the module and all below into training mode: dropout drops, statistics move."""
+        """Puts the module and all below into training mode: dropout is active, statistics are
+        updated.
+        """
         for module in self.modules():
             if module.training is not mode:
                 module.training = mode
@@ -380,13 +382,13 @@ class Module(Convertible, Hooked, Named):
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Says for every parameter whether its gradient is wanted."""
+        """Sets for every parameter whether its gradient is computed."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients of all parameters, or makes them zeros."""
+        """Clears the gradients of all parameters, or sets them to zeros."""
         clear_gradients(self.parameters(), set_to_none)
 
     # --- its state --------------------------------------------------------------------------------
@@ -402,7 +404,7 @@ class Module(Convertible, Hooked, Named):
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """Returns parameters and persistent buffers by path, with PyTorch's keys.
 
-        The tensors share the module's memory: they show later changes. Copy what must stay.
+        The tensors share the module's memory: they show later changes. Copy what must not change.
         """
         return {key: tensor.detach() for key, tensor in self._named_state(prefix)}
 
@@ -414,10 +416,10 @@ class Module(Convertible, Hooked, Named):
             strict: whether the keys must be exactly the module's own.
 
         Returns:
-            The keys that the module has and the dict lacks, and the reverse.
+            The keys that the module has but not the dict, and the reverse.
 
         Raises:
-            ArgumentError: `state_dict` is no dict.
+            ArgumentError: `state_dict` is not a dict.
             StateError: keys (when strict) or shapes do not fit; nothing has been changed then.
         """
         if not isinstance(state_dict, Mapping):
@@ -448,7 +450,7 @@ class Module(Convertible, Hooked, Named):
         return result
 
     def fingerprint(self) -> Hashable:
-        """Returns a hashable of everything here and below that a compiled step takes for constant.
+        """Returns a hashable of everything here and below that a compiled step takes as constant.
 
         That is classes, Python attributes, `training`, which tensors there are, which are frozen.
         """
@@ -470,7 +472,7 @@ class Module(Convertible, Hooked, Named):
     # --- looking at it ----------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """Returns the settings that `repr` shows in brackets."""
+        """Returns the settings that `repr` shows in parentheses."""
         return ""
 
     def _repr_html_(self) -> str:

@@ -152,9 +152,7 @@ class Ranks:
             guards.changed()
 
     def part(self, total: int) -> tuple[int, int]:
-        """Returns from where to where this rank's samples of a batch go: parts differ by one sample
-        at most.
-        """
+        """Returns the bounds of this rank's samples in a batch: parts differ by at most 1."""
         a_part, more = divmod(total, self.size)
         start = self.rank * a_part + min(self.rank, more)
         return start, start + a_part + (self.rank < more)
