@@ -1,4 +1,4 @@
-"""What convolution and pooling share: sizes given once or an axis, and inputs without a batch."""
+"""Shared by convolution and pooling: sizes given once or per axis, inputs without a batch."""
 
 from __future__ import annotations
 

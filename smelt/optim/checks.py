@@ -1,4 +1,4 @@
-"""Checks of hyper-parameters, with one wording for all optimizers and schedules.
+"""Checks of hyperparameters, with the same wording for all optimizers and schedules.
 
 `SETTINGS` says which values a setting may have; a name means the same in every optimizer.
 """

@@ -61,7 +61,7 @@ def listed(owner: str, params: Any) -> list[Any]:
     """Returns the tensors of an iterable in a list.
 
     Raises:
-        ArgumentError: it is a model, or an iterator that was read to its end.
+        ArgumentError: it is a model, or an exhausted iterator.
         ArgumentTypeError: it is no iterable.
     """
     _check_no_model(owner, params)

@@ -1,9 +1,9 @@
 """NumPy's functions on tensors: `np.sin(x)`, `np.ones(3) * x`, `np.mean(x)`, `np.asarray(x)`.
 
-A ufunc that Smelt has too is Smelt's: its result is a tensor, with a gradient, in a trace as well.
-All other functions of NumPy work on the values, and give what NumPy gives. They raise where that
-would say something wrong in silence: in a trace, where there are no values yet, and for a result
-with a fraction of a tensor whose gradient is wanted.
+For a ufunc that Smelt has too, Smelt's function is called: its result is a tensor, with a gradient,
+in a trace as well. All other functions of NumPy work on the values, and return NumPy's results.
+They raise an error where that would silently be wrong: in a trace, where there are no values yet,
+and for float results from a tensor whose gradient is needed.
 """
 
 from __future__ import annotations
