@@ -1,5 +1,4 @@
-"""`gradcheck`: compares derivatives with finite differences, and with each other.
-"""
+"""`gradcheck`: compares derivatives with finite differences, and with each other."""
 
 from __future__ import annotations
 
