@@ -124,7 +124,9 @@ class Batching(NestedEngine):
             return tensor.lifted
 
     def note_gradient(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Refuses a `.grad` that would hold one gradient per example outside the `vmap`."""
+        """Raises an error for a `.grad` that would hold one gradient per example outside the
+        `vmap`.
+        """
         if value is not None and self.owns(value) and not self.owns(tensor):
             raise GradientError(
                 f"backward() inside vmap would leave one gradient per example in a tensor "

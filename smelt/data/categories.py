@@ -196,8 +196,8 @@ class OneHotEncoder(Encoder):
             x: as in `fit`; from a table the columns of `fit` are taken, by name.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, a value is unknown and may not be, or a
-                table lacks a column.
+            ArgumentError: nothing has been fitted yet, a value is unknown but must be known, or a
+                column is missing in a table.
             ShapeError: there is another number of columns.
         """
         places = self._places(self._columns_to_transform(x))
@@ -297,8 +297,8 @@ class OrdinalEncoder(Encoder):
             x: as in `fit`; from a table the columns of `fit` are taken, by name.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, a value is unknown and may not be, a table
-                lacks a column, or `unknown_value` is a category's number.
+            ArgumentError: nothing has been fitted yet, a value is unknown but must be known, a
+                column is missing in a table, or `unknown_value` is a category's number.
             ShapeError: there is another number of columns.
         """
         columns = self._columns_to_transform(x)

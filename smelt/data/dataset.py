@@ -321,7 +321,7 @@ def _wrapped_index(index: int, length: int) -> int:
 
 
 def check_lengths(called: str, lengths: Any) -> None:
-    """Raises for lengths of parts that are no list, such as the length of one part."""
+    """Raises for lengths of parts that are not a list, such as the length of one part."""
     if not isinstance(lengths, (Sequence, np.ndarray)) or isinstance(lengths, str):
         raise ArgumentTypeError(
             f"{called}: lengths are a list, a length or fraction a part, such as [0.8, 0.2]; got "

@@ -94,8 +94,8 @@ class SimpleImputer(FittedTransform):
         """Returns the data with missing values filled in; `x` is not changed.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, a column is of another kind, or a table
-                lacks a column.
+            ArgumentError: nothing has been fitted yet, a column is of another kind, or a column is
+                missing in a table.
             ShapeError: there is another number of columns.
         """
         columns = self._columns_to_transform(x)
@@ -108,7 +108,7 @@ class SimpleImputer(FittedTransform):
         return self._names_in(input_features)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what fills in, as plain values, for a file.
+        """Returns the fill values, as plain values, for a file.
 
         Raises:
             ArgumentError: the transform has not been fitted yet.
@@ -117,7 +117,7 @@ class SimpleImputer(FittedTransform):
         return {"statistics": self.statistics_, "columns": self.feature_names_in_}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> Self:
-        """Takes what fills in from a `state_dict`; returns the transform itself.
+        """Restores the fill values from a `state_dict`; returns the transform itself.
 
         Raises:
             StateError: it is not there.
@@ -160,7 +160,8 @@ class SimpleImputer(FittedTransform):
 
 
 def impute(column: Column, value: float | str) -> Column:
-    """Returns a column, an array of numbers or a list of text, with `value` where it lacks one.
+    """Returns a column, an array of numbers or a list of text, with `value` in place of missing
+    ones.
 
     Raises:
         ArgumentError: `value` is text and the column holds numbers, or the reverse.

@@ -1,4 +1,4 @@
-"""What makes the batches of an epoch out of a dataset: by the indices of samples, or one by one."""
+"""Readers, which make the batches of an epoch: by the indices of samples, or from a stream."""
 
 from __future__ import annotations
 

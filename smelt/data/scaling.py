@@ -140,7 +140,7 @@ class Scaling(FittedTransform):
             keep their dtype.
 
         Raises:
-            ArgumentError: nothing has been fitted yet, or a table lacks a column.
+            ArgumentError: the transform has not been fitted yet, or a column is missing in a table.
             ShapeError: `x` has another number of columns.
             DTypeError: a column holds text.
         """

@@ -368,7 +368,7 @@ def _listed_names(names: Sequence[Any]) -> list[str]:
 
 
 def gaps(table: Table) -> str:
-    """Returns what to say of the values that a table lacks; nothing when it is complete."""
+    """Returns a message about missing values in a table; empty if there are none."""
     missing = table.missing()
     if not missing:
         return ""

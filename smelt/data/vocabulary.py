@@ -249,9 +249,7 @@ class Vocabulary:
 
 
 def check_texts(called: str, texts: Any) -> None:
-    """Raises where one text stands for a list of them, or something in it is no text and no
-    numbers.
-    """
+    """Raises for a single text instead of a list, or an entry that is neither text nor numbers."""
     if isinstance(texts, (str, bytes)):
         raise ArgumentError(f"{called}: give a list of texts, [text] for one, not {texts!r}")
     for index, text in enumerate(texts):
@@ -272,12 +270,12 @@ def check_texts(called: str, texts: Any) -> None:
 def padded(
     rows: Sequence[Sequence[int]], length: int | None, padding: int
 ) -> tuple[Tensor, Tensor]:
-    """Returns rows of numbers padded to the same length, and where they are real.
+    """Returns rows of numbers padded to the same length, and a mask of the real numbers.
 
     Args:
         rows: each the numbers of a text.
-        length: places of a row: longer ones are cut at their end; that of the longest when None.
-        padding: what fills up.
+        length: length of a row: longer rows are truncated; that of the longest when None.
+        padding: the padding number.
 
     Returns:
         Numbers, int64 of shape (rows, length); mask, bool of the same shape.

@@ -143,7 +143,7 @@ class ZeroRedundancyOptimizer:
         return self._padded(row)[start : start + self.width]
 
     def fingerprint(self) -> Hashable:
-        """Returns what a compiled step takes for constant."""
+        """Returns what a compiled step takes as constant."""
         return self.optimizer.fingerprint(), self.exchange.is_deferred
 
     # --- saving and resuming ----------------------------------------------------------------------

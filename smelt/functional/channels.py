@@ -11,7 +11,7 @@ def check_channels(what: str, x: Tensor, weight: Tensor, form: str, wanted: int,
 
     Args:
         what: the function, for the message.
-        x: the input; another number of axes is left to others to refuse.
+        x: the input; the number of axes is checked elsewhere.
         weight: of the convolution.
         form: how its axes are called.
         wanted: the channels C that it takes.

@@ -120,7 +120,7 @@ def avg_pool2d(
 
 
 def windows_of(what: str, extents: Sizes, settings: tuple[Any, ...]) -> Windows:
-    """Returns the windows that PyTorch's arguments mean for axes of these extents."""
+    """Returns the windows that PyTorch's arguments mean for axes of these sizes."""
     kernel_size, stride, padding, dilation, ceil_mode = settings
     ndim = len(extents)
     window = per_axis(what, "kernel_size", kernel_size, ndim, 1)

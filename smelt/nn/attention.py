@@ -26,7 +26,7 @@ class MultiheadAttention(Module):
     Q_i, K_i and V_i are affine maps of query, key and value to d = embed_dim / num_heads columns.
 
     Args:
-        embed_dim: E, extent of the last axis of query and output.
+        embed_dim: E, size of the last axis of query and output.
         num_heads: h, a divisor of E.
         dropout: the probability that an attention weight is dropped in training.
         bias: whether the maps have biases.

@@ -19,7 +19,7 @@ __all__ = ["Group", "scalar"]
 
 
 def scalar(value: Any) -> Tensor:
-    """Returns a number as state of its own: a new concrete float64 tensor of shape ()."""
+    """Returns a number as new state: a concrete float64 tensor of shape ()."""
     given = as_tensor(value, float64)
     if given.is_traced:
         raise TraceError("state cannot be made inside a compiled step; make it before the step")

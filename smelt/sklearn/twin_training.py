@@ -47,8 +47,8 @@ def train(
         epochs: passes over the data.
         batch_size: samples per batch.
         shuffle: whether each pass has its own order.
-        callbacks: whom to tell.
-        shows_progress: whether to show how far it is.
+        callbacks: the callbacks.
+        shows_progress: whether to show the progress.
         held_out: data to measure on after each epoch, with the targets and weights of the metric;
             None for none.
         metric: its name, and (predictions, targets, weights) -> value.

@@ -141,7 +141,7 @@ def as_bytes(x: Tensor) -> bytes:
 
 def as_buffer(x: Tensor, flags: int) -> memoryview:
     """Returns the elements without a copy, as Python wants them from 3.12 on for `memoryview(x)`
-    and whatever else takes bytes.
+    and other functions that take bytes.
 
     Raises:
         ExchangeError: the tensor is bfloat16, for which buffers have no name, or a buffer to write

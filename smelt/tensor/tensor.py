@@ -454,7 +454,7 @@ class Tensor(Operators, Methods, InPlace, Unsupported):
         self._version[0] += 1
 
     def literal(self, value: Any, dtype: DType | None = None) -> Tensor:
-        """Returns a constant tensor; used by rules that need a mask or a table of their own."""
+        """Returns a constant tensor; used by rules that need a mask or a table."""
         return as_tensor(value, dtype)
 
 

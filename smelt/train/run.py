@@ -3,7 +3,7 @@
 config.json          the settings of the run, written before it starts
 metrics.jsonl        one line an epoch, written when the epoch ends
 model.safetensors    the weights: of the best epoch where one is looked for, else of the last
-checkpoint.safetensors   all that the training needs to go on, written now and then and at the end
+checkpoint.safetensors   all that resuming needs, written from time to time and at the end
 summary.json         what is trained, on what, by what: written by `fit` before it starts
 times.jsonl          where the time of a call of `fit` went, one line each, written when it ends
 predictions.safetensors  what the model says of held-out data: see `smelt.train.predictions`
