@@ -139,11 +139,11 @@ def _restored(state: Tensor) -> Generator:
 
 
 class Rows:
-    """Which samples of a larger batch are at hand: `count` of `total`, from `first` on.
+    """Which samples of a larger batch this process has: `count` of `total`, from `first` on.
 
-    While it is the `rows` of the context, draws whose first axis is one of samples (its extent is
-    `count`, or a multiple, such as samples times heads) are what a draw for the whole batch would
-    have there, and move the generator on as far. Other draws are the same for each part.
+    While it is the `rows` of the context, draws whose first axis is the sample (its size is
+    `count`, or a multiple, such as samples times heads) are the corresponding part of a draw for
+    the whole batch, and advance the generator as far. Other draws are the same for each part.
     """
 
     def __init__(self, count: int, first: Any, total: int) -> None:
@@ -153,7 +153,7 @@ class Rows:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are none, so that what is computed meanwhile does not count."""
+        """Whether there are none, so that what is computed meanwhile is ignored."""
         return not self.count
 
     def of(self, extents: Shape) -> tuple[Any, int] | None:
