@@ -1,12 +1,12 @@
 """Module: a function with parameters. Its parameters and submodules are plain attributes.
 
-class Perceptron(nn.Module):
-def __init__(self):
-self.hidden = nn.Linear(2, 8)
-self.output = nn.Linear(8, 1)
+    class Perceptron(nn.Module):
+        def __init__(self):
+            self.hidden = nn.Linear(2, 8)
+            self.output = nn.Linear(8, 1)
 
-def forward(self, x):                            # (B, 2)
-return self.output(self.hidden(x).tanh())    # (B, 1)
+        def forward(self, x):                            # (B, 2)
+            return self.output(self.hidden(x).tanh())    # (B, 1)
 """
 
 from __future__ import annotations
@@ -369,9 +369,7 @@ class Module(Convertible, Hooked, Named):
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Puts the module and all below into training mode: dropout is active, statistics are
-        updated.
-        """
+        """Puts the module and all below into training mode: dropout acts, statistics change."""
         for module in self.modules():
             if module.training is not mode:
                 module.training = mode

@@ -1,12 +1,12 @@
 """The run folder: what a training writes to disk, readable at any time.
 
 config.json          the settings of the run, written before it starts
-metrics.jsonl        one line an epoch, written when the epoch ends
-model.safetensors    the weights: of the best epoch where one is looked for, else of the last
+metrics.jsonl        one line per epoch, written when the epoch ends
+model.safetensors    the weights: of the best epoch if `monitor` is set, else of the last
 checkpoint.safetensors   all that resuming needs, written from time to time and at the end
-summary.json         what is trained, on what, by what: written by `fit` before it starts
-times.jsonl          where the time of a call of `fit` went, one line each, written when it ends
-predictions.safetensors  what the model says of held-out data: see `smelt.train.predictions`
+summary.json         model, data and machine of the training: written by `fit` before it starts
+times.jsonl          where the time went, one line per call of `fit`, written when it ends
+predictions.safetensors  predictions for held-out data: see `smelt.train.predictions`
 """
 
 from __future__ import annotations
