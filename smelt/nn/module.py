@@ -1,12 +1,13 @@
-"""Module: a function with parameters. Its parameters and submodules are plain attributes.
+"""Module: a function with parameters.
 
     class Perceptron(nn.Module):
         def __init__(self):
             self.hidden = nn.Linear(2, 8)
             self.output = nn.Linear(8, 1)
-
         def forward(self, x):                            # (B, 2)
             return self.output(self.hidden(x).tanh())    # (B, 1)
+
+Its parameters and submodules are plain attributes.
 """
 
 from __future__ import annotations
