@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-SECONDS = 0.02  # that a measurement takes, about, on one core of 50 GFLOP/s
+SECONDS = 0.02  # that a measurement takes, at least
+FEWEST, GROWTH = 3, 10  # products of a measurement, and how many times as many the next try has
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,6 @@ class Product:
     def operations(self) -> float:
         """A multiply-add counts as two."""
         return 2.0 * self.m * self.k * self.n
-
-    @property
-    def count(self) -> int:
-        """How many products are one measurement."""
-        return max(3, int(SECONDS * 5e10 / self.operations))
 
     def operands(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns both matrices as they lie in memory."""
@@ -58,7 +54,7 @@ def smelt_product(product: Product) -> Iterator[dict[str, Any]]:
         left, right = product.transposed
         result.copy_((a.mT if left else a) @ (b.mT if right else b))
 
-    return _timed(product, lambda count: step.repeat(count, a, b))
+    return _timed(lambda count: step.repeat(count, a, b))
 
 
 def numpy_product(product: Product) -> Iterator[dict[str, Any]]:
@@ -70,7 +66,7 @@ def numpy_product(product: Product) -> Iterator[dict[str, Any]]:
         for _ in range(count):
             np.matmul(a, b, out=out)
 
-    return _timed(product, run)
+    return _timed(run)
 
 
 def torch_product(product: Product) -> Iterator[dict[str, Any]]:
@@ -87,7 +83,7 @@ def torch_product(product: Product) -> Iterator[dict[str, Any]]:
         for _ in range(count):
             torch.matmul(a, b, out=out)
 
-    return _timed(product, run)
+    return _timed(run)
 
 
 def _transposed(
@@ -97,10 +93,18 @@ def _transposed(
     return [transpose(x) if is_transposed else x for x, is_transposed in pairs]
 
 
-def _timed(product: Product, run: Callable[[int], None]) -> Iterator[dict[str, Any]]:
-    run(product.count)
+def _timed(run: Callable[[int], None]) -> Iterator[dict[str, Any]]:
+    run(FEWEST)
+    count = FEWEST
+    while (taken := _seconds(run, count)) < SECONDS:
+        count *= min(GROWTH, 1 + int(SECONDS / taken))
     yield {}
     while True:
-        start = time.perf_counter()
-        run(product.count)
-        yield {"call": (time.perf_counter() - start) / product.count}
+        yield {"call": _seconds(run, count) / count}
+
+
+def _seconds(run: Callable[[int], None], count: int) -> float:
+    """Returns how long so many products take."""
+    start = time.perf_counter()
+    run(count)
+    return time.perf_counter() - start

@@ -63,7 +63,7 @@ def fit(
     RUN TABLE` predicts for other rows; smelt.tabular.load(RUN) gives the model to Python.
 
     Args:
-        table: CSV or Parquet file
+        table: CSV, TSV or Parquet file
         target: the column to predict
         out: new folder for the run (default: runs/TABLE-1, or the next free number)
         seed: random seed of the held-out rows, the initial weights and the order

@@ -42,8 +42,8 @@ def predict(
 ) -> int:
     """Predict the rows of a table, or read the digit in each image, with probabilities.
 
-    For a run of `smelt fit` the file is a CSV or Parquet table. It is written with an additional
-    column, predicted_TARGET, and one for the probability of each class.
+    For a run of `smelt fit` the file is a CSV, TSV or Parquet table. It is written with an
+    additional column, predicted_TARGET, and one for the probability of each class.
 
     For a run of `smelt train digits` the files are PNG or JPEG images, each of one handwritten
     digit that fills it, dark on light or light on dark, of any size. A few come with the package;
@@ -52,7 +52,7 @@ def predict(
     Args:
         run: folder that `smelt fit` or `smelt train digits` made
         files: a table, or images
-        out: CSV or Parquet file for the table with its predictions (default: printed as CSV)
+        out: CSV, TSV or Parquet file for the table with its predictions (default: printed as CSV)
         separator: field separator of the CSV file, such as ";" (default: a comma)
         decimal: decimal mark of the CSV file, "." or ","
         thousands: thousands separator of the CSV file

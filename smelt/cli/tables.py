@@ -18,7 +18,8 @@ from smelt.errors import ArgumentError, FileError, SmeltError
 
 __all__ = ["ending_of", "naming", "read_table", "write_beside", "written_as"]
 
-ENDINGS = (".csv", ".parquet")
+ENDINGS = (".csv", ".tsv", ".parquet")
+TAB = "\t"  # what separates the fields of a .tsv file
 
 
 # how a CSV file is written, by the options of the commands; the names are those of `read_csv`
@@ -31,7 +32,7 @@ def written_as(**options: Any) -> dict[str, Any]:
 
 
 def ending_of(path: Path) -> str:
-    """Returns ".csv" or ".parquet".
+    """Returns ".csv", ".tsv" or ".parquet".
 
     Raises:
         ArgumentError: the file's name has another ending.
@@ -45,21 +46,21 @@ def ending_of(path: Path) -> str:
 
 
 def read_table(path: Path, written: Mapping[str, Any]) -> Table:
-    """Returns the table in a CSV or Parquet file; missing values stay.
+    """Returns the table in a CSV, TSV or Parquet file; missing values stay.
 
     Args:
         path: the file.
         written: what `written_as` returned.
 
     Raises:
-        ArgumentError: the ending is neither of the two, there are no rows, or a CSV option is given
+        ArgumentError: the ending is none of these, there are no rows, or a CSV option is given
             for a Parquet file.
         FileError: there is no such file, or it is damaged.
         MissingExtra: polars is not installed.
     """
-    if ending_of(path) == ".csv":
+    if ending_of(path) != ".parquet":
         with in_words_of_commands():
-            table = read_csv(path, missing="keep", **written)
+            table = read_csv(path, missing="keep", **_with_separator(path, written))
     elif written:
         raise ArgumentError(f"{path}: leave out --{_flag(next(iter(written)))}, of CSV files")
     else:
@@ -67,6 +68,11 @@ def read_table(path: Path, written: Mapping[str, Any]) -> Table:
     if not len(table):
         raise ArgumentError(f"{path}: the table has no rows")
     return table
+
+
+def _with_separator(path: Path, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the format of a file; the name of a .tsv file says that tabs separate its fields."""
+    return {"separator": TAB, **written} if ending_of(path) == ".tsv" else dict(written)
 
 
 @contextmanager
@@ -118,7 +124,7 @@ def write_beside(
         source: the file of the table.
         table: what `read_table` returned of it.
         columns: name -> values, one for each row; a column that the table has is replaced.
-        out: a .csv or .parquet file; standard output, as CSV, when None.
+        out: a .csv, .tsv or .parquet file; standard output, as CSV, when None.
         written: the format of the source, as in `read_table`.
 
     Raises:
@@ -126,14 +132,14 @@ def write_beside(
     """
     polars = library("writing tables")
     made = [polars.Series(name, list(values)) for name, values in columns.items()]
-    keeps_text = out is None or ending_of(out) == ".csv"
+    keeps_text = out is None or ending_of(out) != ".parquet"
     frame = _frame(source, table, keeps_text, polars, written).with_columns(made)
     if out is None:
         sys.stdout.write(frame.write_csv())
         return
     content = BytesIO()
-    if ending_of(out) == ".csv":
-        frame.write_csv(content)
+    if ending_of(out) != ".parquet":
+        frame.write_csv(content, separator=TAB if ending_of(out) == ".tsv" else ",")
     else:
         frame.write_parquet(content)
     write_bytes(os.fspath(out), content.getvalue())
@@ -149,7 +155,7 @@ def _frame(
         return polars.read_parquet(BytesIO(read_bytes(source)))
     if keeps_text:
         types = dict.fromkeys(table.names, str)
-        lines = {name: value for name, value in written.items() if name != "nulls"}
+        lines = {**_with_separator(source, written), "nulls": False}  # "NA" is written as it was
         table = read_csv(source, types=types, missing="keep", **lines)
     columns = {name: table[name] for name in table.names}
     text = dict.fromkeys(table.text, polars.String)

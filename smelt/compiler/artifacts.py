@@ -113,6 +113,7 @@ class Stages:
     fused: Fused
     planned: Planned
     lowered: Program
+    chunked: Program
     split: Program
     shared: Program
     program: Program

@@ -20,6 +20,7 @@ from smelt.compiler.graph.memory_plan import Planned, plan
 from smelt.compiler.graph.pack_panels import pack_panels
 from smelt.compiler.graph.simplify import simplify
 from smelt.compiler.loops.optimize import optimize
+from smelt.compiler.lower.chunk_loops import chunk_loops
 from smelt.compiler.lower.lower import lower
 from smelt.compiler.lower.share_kernels import share_kernels
 from smelt.compiler.lower.split_kernels import split_kernels
@@ -71,6 +72,11 @@ def _lower(planned: Planned, options: Options) -> Program:
     return lower(planned, options.name)
 
 
+def _chunk(program: Program, options: Options) -> Program:
+    """A loop over time -> the same loop for parts of the batch, which threads share."""
+    return chunk_loops(program)
+
+
 def _split(program: Program, options: Options) -> Program:
     """A kernel of several long nests -> kernels of one."""
     return split_kernels(program)
@@ -92,6 +98,7 @@ PIPELINE = (
     Pass("fuse", "fused", _fuse),
     Pass("plan", "planned", _plan),
     Pass("lower", "lowered", _lower),
+    Pass("chunk", "chunked", _chunk),
     Pass("split", "split", _split),
     Pass("share", "shared", _share),
     Pass("optimize", "program", _optimize),

@@ -74,8 +74,9 @@ def _run(program: Program, places: dict[Slot, np.ndarray], arena: np.ndarray) ->
             case Collective():
                 places[part.target][...] = _collective(part, places[part.source])
             case Repeat(region=region):
-                for iteration in _iterations(part, places):
-                    _run_region(region, places, iteration)
+                for chunk in range(part.chunks):
+                    for iteration in _iterations(part, places):
+                        _run_region(region, places, iteration, chunk)
             case Branch(flag=flag, yes=yes, no=no):
                 _run_region(yes if places[flag].any() else no, places, 0)
     return 0
@@ -128,15 +129,18 @@ def _iterations(part: Repeat, places: dict[Slot, np.ndarray]) -> Iterator[int]:
         yield 0
 
 
-def _run_region(region: Region, places: dict[Slot, np.ndarray], iteration: int) -> None:
+def _run_region(
+    region: Region, places: dict[Slot, np.ndarray], iteration: int, chunk: int = 0
+) -> None:
     inner = {}
     for binding in region.bindings:
         slot, begin = binding.inner, binding.start + iteration * binding.stride
+        begin += chunk * binding.chunk_stride
         block = places[binding.outer].reshape(-1).view(np.uint8)[begin : begin + slot.nbytes]
         inner[slot] = block.view(slot.dtype.storage).reshape(slot.shape)
     none = np.empty(0, np.uint8)
     arena = none if region.arena is None else places[region.arena].view(np.uint8)
-    _run(region.program, inner, arena)
+    _run(region.program, inner, arena[chunk * region.program.arena_bytes :])
 
 
 def _check_array(kernel: str, buffer: ir.Buffer, array: np.ndarray) -> None:

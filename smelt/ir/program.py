@@ -59,19 +59,23 @@ class Check:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Binding:
-    """Where a slot of a region lies: in `outer`, `start + iteration * stride` bytes on."""
+    """Where a slot of a region lies: in `outer`, `start + iteration * stride` bytes on; in a loop
+    that runs in chunks, `chunk * chunk_stride` besides.
+    """
 
     inner: Slot
     outer: Slot
     start: int = 0
     stride: int = 0
+    chunk_stride: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Region:
     """A program that runs within another one, in memory of that one.
 
-    All its slots are bound but those of its arena, which lies in `arena`.
+    All its slots are bound but those of its arena, which lies in `arena`; in a loop that runs in
+    chunks, each has an arena, one behind the other.
     """
 
     program: Program
@@ -81,11 +85,16 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeat:
-    """A region run `trip_count` times; if that is None, as long as `flag` (a bool) holds before."""
+    """A region run `trip_count` times; if that is None, as long as `flag` (a bool) holds before.
+
+    With several `chunks` the whole loop runs for each of them, on memory of its own: in any order,
+    or at the same time.
+    """
 
     region: Region
     trip_count: int | None
     flag: Slot | None = None
+    chunks: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +158,21 @@ class Program:
     def kernels(self) -> tuple[Kernel, ...]:
         """Each different kernel once, in order of first use, also those of regions."""
         return tuple(dict.fromkeys(call.kernel for call in calls(self)))
+
+
+def runs_in_parallel(program: Program) -> bool:
+    """Returns whether threads share a kernel or a loop of a program."""
+    kernels = any(kernel.parallel for kernel in program.kernels)
+    return kernels or next(loops_in_chunks(program), None) is not None
+
+
+def loops_in_chunks(program: Program) -> Iterator[Repeat]:
+    """Yields the loops of a program and of its regions that run in chunks."""
+    for part in program.body:
+        if isinstance(part, Repeat) and part.chunks > 1:
+            yield part
+        for region in regions(part):
+            yield from loops_in_chunks(region.program)
 
 
 def collectives(program: Program) -> list[Collective]:

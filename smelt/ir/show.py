@@ -109,8 +109,10 @@ def _body_lines(
                 yield f"    {names[target]} = {part.text} of {names[source]} #{part.request}"
             case Progress(request=request):
                 yield f"    progress of #{request}"
-            case Repeat(region=region, trip_count=trip_count, flag=flag):
+            case Repeat(region=region, trip_count=trip_count, flag=flag, chunks=chunks):
                 counted = f"for iteration in range({trip_count})"
+                if chunks > 1:
+                    counted += f", for each chunk in range({chunks}), in parallel"
                 yield f"    {counted if flag is None else f'while {names[flag]}'}:"
                 yield from _region_lines(region, names, kernels)
             case Branch(flag=flag):
@@ -127,6 +129,7 @@ def _region_lines(
     for binding in region.bindings:
         offset = f" + {binding.start} + iteration * {binding.stride} bytes"
         place = names[binding.outer] + (offset if binding.stride else "")
+        place += f" + chunk * {binding.chunk_stride} bytes" if binding.chunk_stride else ""
         yield f"        {inner[binding.inner]} lies at {place}"
     if region.arena is not None:
         yield f"        arena lies at {names[region.arena]}"

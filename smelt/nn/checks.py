@@ -10,11 +10,13 @@ import numpy as np
 
 from smelt.errors import ArgumentError, ArgumentTypeError, DepthError, DTypeError
 from smelt.location import running
+from smelt.nn.hooks import KINDS
 from smelt.nn.parameter import Parameter
 from smelt.tensor import Tensor
 
 __all__ = ["check_container", "check_depth", "check_floats", "sizes", "switches"]
 
+BOOKS = frozenset(("_buffers", "_held", *KINDS))  # attributes in which a module keeps its own
 FIRST_ITEMS = 256  # of a container that are looked at: more than a model has layers in a list
 MANY_MODULES = 40  # more than a model has within each other on purpose
 
@@ -67,6 +69,15 @@ def switches(layer: object, **given: Any) -> None:
             raise ArgumentTypeError(
                 f"{type(layer).__name__}: {name} must be True or False, got {switch!r}"
             )
+
+
+def check_containers(module: object) -> None:
+    """Refuses the plain containers among a module's attributes in which modules or parameters are
+    by now.
+    """
+    for name, value in vars(module).items():
+        if isinstance(value, (list, tuple, dict)) and name not in BOOKS:
+            check_container(type(module).__name__, name, value)
 
 
 def check_container(owner: str, name: str, value: Any) -> None:

@@ -30,7 +30,7 @@ from smelt.errors import (
 from smelt.ir.postorder import postorder
 from smelt.location import running, with_location
 from smelt.nn import listing
-from smelt.nn.checks import check_container, check_depth
+from smelt.nn.checks import BOOKS, check_container, check_containers, check_depth
 from smelt.nn.conversion import Convertible, with_tensors
 from smelt.nn.hooks import KINDS, BackwardPass, Hooked
 from smelt.nn.named import Named
@@ -50,9 +50,6 @@ from smelt.tensor.spellings import Respelled, respelled
 from smelt.tracing.engine import current_engine, no_grad
 
 __all__ = ["LoadedKeys", "Module"]
-
-
-_BOOKS = frozenset(("_buffers", "_held", *KINDS))  # attributes in which a module keeps its own
 
 
 class LoadedKeys(NamedTuple):
@@ -197,7 +194,7 @@ class Module(Convertible, Hooked, Named):
         result = type(self).__new__(type(self))
         attributes = vars(result)
         for name, value in vars(self).items():
-            if name in _BOOKS:
+            if name in BOOKS:
                 value = dict(value)
             elif hasattr(type(value), "rebound"):
                 value = value.rebound(self, result)
@@ -301,13 +298,8 @@ class Module(Convertible, Hooked, Named):
         return (child for _, child in self.named_children())
 
     def _below(self) -> list[tuple[str, Module]]:
-        found = []
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                found.append((name, value))
-            elif isinstance(value, (list, tuple, dict)) and name not in _BOOKS:
-                check_container(type(self).__name__, name, value)  # appended to after assignment
-        return found
+        check_containers(self)  # to which something was added after they were assigned
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
 
     def named_modules(
         self, prefix: str = "", remove_duplicate: bool = True

@@ -129,9 +129,9 @@ def test_predictions_go_to_a_file(
     one, two = (read(path, missing="keep") for path in (first, second))
     assert one.names == two.names == [*HEADER.split(","), "predicted_size"]
     assert one["predicted_size"] == pytest.approx(two["predicted_size"])
-    assert isinstance(
-        one["x"], np.ndarray if ending == "parquet" else list
-    )  # of CSV files as it is
+    assert isinstance(one["x"], np.ndarray)
+    if ending == "csv":  # whose fields stay as they were written
+        assert "NA" in read_csv(first, nulls=False)["x"]
 
 
 def test_unseen_categories_and_missing_values_are_predicted(folder: Path, tmp_path: Path) -> None:
@@ -213,6 +213,19 @@ def test_bad_input_gets_one_clear_error(
     assert said.startswith("smelt: ")
     left = [path for path in sorted(crooked.rglob("*")) if path not in before]
     assert [path for path in left if "runs" not in path.parts] == []
+
+
+def test_tabs_and_texts_that_stand_for_no_value(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tabs = [row.replace(",", "\t") for row in (HEADER, *ROWS)]
+    table = written(tmp_path / "t.tsv", tabs[1:], tabs[0])
+    out = tmp_path / "out.tsv"
+    assert main(["predict", str(folder / "label"), str(table), "--out", str(out)]) == 0
+    lines = out.read_text().splitlines()
+    assert lines[0].startswith(tabs[0])
+    assert [line.split("\t")[:6] for line in lines[1:]] == [row.split("\t") for row in tabs[1:]]
+    assert any("NA" in row for row in ROWS)  # which stays as it was written
 
 
 def test_a_table_that_is_written_otherwise(

@@ -34,6 +34,8 @@ from smelt.ir.program import (
     Repeat,
     Slot,
     collectives,
+    loops_in_chunks,
+    runs_in_parallel,
 )
 from smelt.ir.symbolic import is_symbolic
 
@@ -84,30 +86,148 @@ def _element(w: Writer, pointer: str, index: int | str) -> str:
     return w.let(f"getelementptr i64, ptr {pointer}, i64 {index}")
 
 
+def _runs(part: Repeat) -> bool:
+    """Whether a loop is known to run at least once."""
+    return not is_symbolic(part.trip_count) and bool(part.trip_count)
+
+
+def _most_pointers(program: Program) -> int:
+    """Returns how many addresses a job is given at most."""
+    kernels = [len(kernel.buffers) for kernel in program.kernels]
+    loops = [len(part.region.bindings) + 1 for part in loops_in_chunks(program)]
+    return max([*kernels, *loops], default=0)
+
+
 def _iterations(loop: Loop) -> int:
     if not (isinstance(loop.start, int) and isinstance(loop.stop, int)):
         raise CompileError(f"the bounds of the parallel loop {loop.variable.name} are unknown")
     return trip_count(loop)
 
 
-class _Step:
+class _Parts:
+    """The emission of kernels that run in order, on the addresses of their slots."""
+
+    def __init__(
+        self, module: Module, program: Program, names: Mapping[Kernel, str], shares: bool
+    ) -> None:
+        self.writer = Writer(module)
+        self.program = program
+        self.names = names
+        self.shares = shares  # whether threads share what is parallel
+        self.places: dict[Slot, str] = {}  # addresses of the slots of the region that runs
+
+    def part(self, part: Part, step: str) -> None:
+        """Writes one part of the program."""
+        assert isinstance(part, Call)
+        self.call(part)
+
+    def region(
+        self, region: Region, bases: dict[Slot, str], iteration: str, chunk: str = ""
+    ) -> None:
+        """Writes one iteration of a region: of the whole loop, or of a chunk of it."""
+        w, around = self.writer, self.places
+        places = {}
+        for binding in region.bindings:
+            stride, start = integer(binding.stride).text, integer(binding.start).text
+            distance = w.let(f"mul i64 {iteration}, {stride}") if binding.stride else "0"
+            begin = w.let(f"add i64 {distance}, {start}") if binding.start else distance
+            base = bases[binding.outer]
+            if chunk and binding.chunk_stride:
+                base = self.moved(base, chunk, binding.chunk_stride)
+            places[binding.inner] = w.let(f"getelementptr i8, ptr {base}, i64 {begin}")
+        for slot in region.program.slots:
+            if slot.kind == "arena":
+                assert region.arena is not None
+                arena = bases[region.arena]
+                if chunk:
+                    arena = self.moved(arena, chunk, region.program.arena_bytes)
+                places[slot] = w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
+        self.places = places
+        for part in region.program.body:
+            self.part(part, "0")
+        self.places = around
+
+    def moved(self, pointer: str, number: str, distance: int) -> str:
+        """Returns an address `number * distance` bytes further on."""
+        w = self.writer
+        by = w.let(f"mul i64 {number}, {integer(distance).text}")
+        return w.let(f"getelementptr i8, ptr {pointer}, i64 {by}")
+
+    def address(self, slot: Slot, offset: int = 0) -> str:
+        """Returns the address so many bytes behind the beginning of a slot."""
+        w = self.writer
+        if offset:
+            return w.let(f"getelementptr i8, ptr {self.address(slot)}, i64 {offset}")
+        if slot in self.places:
+            return self.places[slot]
+        return self.own_address(slot)
+
+    def own_address(self, slot: Slot) -> str:
+        """Returns the address of a slot that is none of a region's."""
+        raise NotImplementedError
+
+    def call(self, call: Call) -> None:
+        w, name = self.writer, self.names[call.kernel]
+        pointers = [f"ptr {self.address(*place)}" for place in call.places]
+        pointers += ["ptr %parameters"] if self.program.is_dynamic else []
+        shared = call.kernel.parallel
+        if shared is None:
+            w.do(f"call void {name}({', '.join(pointers)})")
+            return
+        iterations = _iterations(shared)
+        is_free = is_symbolic(iterations)  # then there may be more than one
+        if self.shares and (is_free or iterations > 1):
+            self.share(job_name(name), pointers, integer(iterations).text)
+        elif is_free or iterations:
+            operands = [*pointers, "i64 0", f"i64 {integer(iterations).text}"]
+            w.do(f"call void {name}({', '.join(operands)})")
+
+    def share(self, job: str, pointers: list[str], count: str) -> None:
+        """Lets threads share the iterations of a job."""
+        raise NotImplementedError
+
+
+class _Chunks(_Parts):
+    """The emission of the job that runs a loop for some of its chunks."""
+
+    def emit(self, part: Repeat, outer: list[Slot], name: str) -> None:
+        """Adds `void job(ptr* pointers, int64 begin, int64 end)`; `pointers` are the addresses of
+        the slots outside to which the loop is bound, and of the program's parameters.
+        """
+        w = self.writer
+        if self.program.is_dynamic:
+            w.take_parameters(_element(w, "%pointers", len(outer)))
+        bases = {
+            slot: w.load("ptr", _element(w, "%pointers", number))
+            for number, slot in enumerate(outer)
+        }
+        count = integer(part.trip_count or 0).text
+        with (
+            w.loop("%begin", "%end", 1, runs=True) as chunk,
+            w.loop("0", count, 1, runs=_runs(part)) as iteration,
+        ):
+            self.region(part.region, bases, iteration, chunk)
+        w.do("ret void")
+        # hidden, not internal: `parts.py` keeps it with the step
+        w.finish(f"define hidden void {name}(ptr %pointers, i64 %begin, i64 %end) nounwind")
+
+
+class _Step(_Parts):
     """The emission of one step function."""
 
     def __init__(
         self, module: Module, program: Program, names: Mapping[Kernel, str], threads: bool
     ) -> None:
-        self.writer = w = Writer(module)
-        self.program = program
-        self.names = names
-        self.shares = threads and any(kernel.parallel for kernel in program.kernels)
-        self.places: dict[Slot, str] = {}  # addresses of the slots of the region that runs
+        super().__init__(module, program, names, threads and runs_in_parallel(program))
+        w = self.writer
+        self.module = module
+        self.loops = 0  # that run in chunks, so far
         self.numbers = {slot: number for number, slot in enumerate(program.slots)}
         self.entries = len(program.slots) + (2 if program.is_dynamic else 1)
         self.table = w.alloca(f"[{self.entries} x ptr]")
         self.moving = w.alloca(f"[{len(program.slots) + 1} x i64]")
         self.moving_count = w.alloca("i64")
-        widest = max((len(kernel.buffers) for kernel in program.kernels), default=0)
-        self.pointers = w.alloca(f"[{widest + self.entries - len(program.slots)} x ptr]")
+        self.pointers = w.alloca(f"[{_most_pointers(program) + program.is_dynamic} x ptr]")
         self.mpi = Calls(w, program) if collectives(program) else None
 
     def emit(self, entry: str) -> None:
@@ -208,6 +328,8 @@ class _Step:
             case Progress():
                 assert self.mpi is not None
                 self.mpi.progress(part)
+            case Repeat(chunks=chunks) if chunks > 1:
+                self.loop_in_chunks(part)
             case Repeat(trip_count=None):
                 self.loop_while(part)
             case Repeat():
@@ -220,10 +342,33 @@ class _Step:
                         self.region(region, self.bases(region), "0")
 
     def loop_times(self, part: Repeat) -> None:
-        bases, count = self.bases(part.region), part.trip_count
-        runs = not is_symbolic(count) and bool(count)
-        with self.writer.loop("0", integer(count or 0).text, 1, runs=runs) as iteration:
+        bases, count = self.bases(part.region), integer(part.trip_count or 0).text
+        with self.writer.loop("0", count, 1, runs=_runs(part)) as iteration:
             self.region(part.region, bases, iteration)
+
+    def loop_in_chunks(self, part: Repeat) -> None:
+        bases, name = self.bases(part.region), f'@"loop.{self.loops}"'
+        self.loops += 1
+        _Chunks(self.module, self.program, self.names, False).emit(part, list(bases), name)
+        pointers = [f"ptr {base}" for base in bases.values()]
+        pointers += ["ptr %parameters"] if self.program.is_dynamic else []
+        self.share(name, pointers, str(part.chunks))
+
+    def share(self, job: str, pointers: list[str], count: str) -> None:
+        w = self.writer
+        for number, pointer in enumerate(pointers):
+            w.do(f"store {pointer}, ptr {_element(w, self.pointers, number)}")
+        if self.shares:
+            w.call("void", POOL[0], f"ptr {job}", f"ptr {self.pointers}", f"i64 {count}")
+        else:
+            w.do(f"call void {job}(ptr {self.pointers}, i64 0, i64 {count})")
+
+    def own_address(self, slot: Slot) -> str:
+        w = self.writer
+        if slot.kind != "arena":
+            return w.load("ptr", _element(w, self.table, self.numbers[slot]))
+        arena = w.load("ptr", _element(w, self.table, len(self.program.slots)))
+        return w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
 
     def loop_while(self, part: Repeat) -> None:
         assert part.flag is not None
@@ -243,56 +388,6 @@ class _Step:
         outer = [binding.outer for binding in region.bindings]
         outer += [region.arena] if region.arena else []
         return {slot: self.address(slot) for slot in dict.fromkeys(outer)}
-
-    def region(self, region: Region, bases: dict[Slot, str], iteration: str) -> None:
-        w, around = self.writer, self.places
-        places = {}
-        for binding in region.bindings:
-            stride, start = integer(binding.stride).text, integer(binding.start).text
-            distance = w.let(f"mul i64 {iteration}, {stride}") if binding.stride else "0"
-            begin = w.let(f"add i64 {distance}, {start}") if binding.start else distance
-            base = bases[binding.outer]
-            places[binding.inner] = w.let(f"getelementptr i8, ptr {base}, i64 {begin}")
-        for slot in region.program.slots:
-            if slot.kind == "arena":
-                assert region.arena is not None
-                arena = bases[region.arena]
-                places[slot] = w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
-        self.places = places
-        for part in region.program.body:
-            self.part(part, "0")
-        self.places = around
-
-    def address(self, slot: Slot, offset: int = 0) -> str:
-        """Returns the address so many bytes behind the beginning of a slot."""
-        w = self.writer
-        if offset:
-            return w.let(f"getelementptr i8, ptr {self.address(slot)}, i64 {offset}")
-        if slot in self.places:
-            return self.places[slot]
-        if slot.kind != "arena":
-            return w.load("ptr", _element(w, self.table, self.numbers[slot]))
-        arena = w.load("ptr", _element(w, self.table, len(self.program.slots)))
-        return w.let(f"getelementptr i8, ptr {arena}, i64 {slot.offset}")
-
-    def call(self, call: Call) -> None:
-        w, name = self.writer, self.names[call.kernel]
-        pointers = [f"ptr {self.address(*place)}" for place in call.places]
-        pointers += ["ptr %parameters"] if self.program.is_dynamic else []
-        shared = call.kernel.parallel
-        if shared is None:
-            w.do(f"call void {name}({', '.join(pointers)})")
-            return
-        iterations = _iterations(shared)
-        is_free = is_symbolic(iterations)  # then there may be more than one
-        if self.shares and (is_free or iterations > 1):
-            for number, pointer in enumerate(pointers):
-                w.do(f"store {pointer}, ptr {_element(w, self.pointers, number)}")
-            job, block = f"ptr {job_name(name)}", f"ptr {self.pointers}"
-            w.call("void", POOL[0], job, block, f"i64 {integer(iterations).text}")
-        elif is_free or iterations:
-            operands = [*pointers, "i64 0", f"i64 {integer(iterations).text}"]
-            w.do(f"call void {name}({', '.join(operands)})")
 
     def check(self, check: Check, step: str) -> None:
         w = self.writer

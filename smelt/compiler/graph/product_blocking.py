@@ -67,7 +67,7 @@ def choose_product_blocking(node: Node, cpu: CPU) -> ProductBlocking | None:
         return None
     a, b = node.inputs
     (rows, depth), columns = a.shape[-2:], node.shape[-1]
-    is_across = lies_across(a) and not copies_left(node)
+    is_across = is_read_by_columns(node)
     if depth <= (ACROSS if is_across else cpu.panel_bytes // STRIP):
         return None
     itemsize = node.dtype.compute.itemsize
@@ -78,6 +78,11 @@ def choose_product_blocking(node: Node, cpu: CPU) -> ProductBlocking | None:
     return ProductBlocking(
         tiles(rows, height), tiles(columns, width), tiles(depth, block), packs_right
     )
+
+
+def is_read_by_columns(node: Node) -> bool:
+    """Whether the rows of a product's left operand lie across, and are read where they lie."""
+    return lies_across(node.inputs[0]) and not copies_left(node)
 
 
 def copies_left(node: Node) -> bool:

@@ -1,7 +1,8 @@
 """Deep sums of products with few results are made in parts, which threads share.
 
 The gradient of a small weight over many samples is such a product: what threads could share, its
-rows and columns, is one tile, or two. So the depth is cut into parts, whose sums are added up:
+rows and columns, is one tile, or two; or its tiles are parts of lines that lie far apart, where a
+part of the depth is read from end to end. So the depth is cut into parts, whose sums are added up:
 
     before: matmul(a float32[16, 65536], b float32[65536, 16])
     after:  sum(matmul(a' float32[4, 16, 16384], b' float32[4, 16384, 16]), axes=(0,))
@@ -19,6 +20,7 @@ from __future__ import annotations
 import math
 
 from smelt.compiler.graph.applied import applied
+from smelt.compiler.graph.product_blocking import is_read_by_columns
 from smelt.ir.graph import Node
 from smelt.ir.symbolic import is_symbolic
 from smelt.ops import movement, reduction
@@ -29,6 +31,7 @@ ROWS, COLUMNS = 32, 32  # of a product that are one chunk
 SAMPLES, OUTPUTS = 8, 32  # of a convolution
 PARTS = range(2, 9)  # how many there may be: each costs what its sums take in memory
 LONG = 256  # depth of a part, at least
+SMALL_PART = 8  # times as much is read as the sums of the parts take
 MUCH = 1 << 21  # multiply-adds that are worth it
 
 
@@ -39,6 +42,8 @@ def split_product(node: Node) -> Node | None:
     if any(map(is_symbolic, (*node.shape, depth))) or a.ndim != b.ndim or _is_half(node):
         return None
     chunks = math.prod(batch) * -(-rows // ROWS) * -(-columns // COLUMNS)
+    if not batch and is_read_by_columns(node) and _is_much_deeper(rows, columns, depth):
+        chunks = 1  # the tiles that threads would share read lines of which they need a part
     parts = _parts(depth, depth, chunks, math.prod(node.shape))
     if parts is None:
         return None
@@ -76,6 +81,11 @@ def _parts(extent: int, depth: int, chunks: int, results: int) -> int | None:
         return None
     fitting = (n for n in PARTS if extent % n == 0 and n * chunks >= ENOUGH and depth // n >= LONG)
     return next(fitting, None)
+
+
+def _is_much_deeper(rows: int, columns: int, depth: int) -> bool:
+    """Whether the parts' sums, written and read once more, take little beside what is read."""
+    return (rows + columns) * depth >= SMALL_PART * 2 * ENOUGH * rows * columns
 
 
 def _is_half(node: Node) -> bool:

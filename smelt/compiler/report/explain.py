@@ -135,7 +135,7 @@ def calls(program: Program, trip_count: int = 1) -> Iterator[tuple[Program, Call
     for part in program.body:
         if isinstance(part, Call):
             yield program, part, trip_count
-        inner = (part.trip_count or 1) if isinstance(part, Repeat) else 1
+        inner = (part.trip_count or 1) * part.chunks if isinstance(part, Repeat) else 1
         for region in regions(part):
             yield from calls(region.program, trip_count * inner)
 
@@ -265,20 +265,36 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _kernel_origins(stages: Stages, rows: Sequence[Row]) -> str:
-    """Lists, per kernel, the user's lines that it came from; the slowest kernel first."""
+    """Lists, per group of operations, the user's lines that it came from; the slowest comes first.
+
+    A group is one kernel, or several with a long loop nest each.
+    """
+    groups = []
+    for numbers, (fused, group) in zip(_kernels(stages), kernel_groups(stages.fused), strict=True):
+        seconds = sum(rows[number].seconds for number in numbers)
+        groups.append((seconds, numbers, fused, group))
     lines = ["Where each kernel comes from, the slowest first:"]
-    kernels = zip(kernel_groups(stages.fused), rows, strict=True)
-    for number, ((fused, group), _) in sorted(
-        enumerate(kernels, 1), key=lambda x: -x[1][1].seconds
-    ):
+    for _, numbers, fused, group in sorted(groups, key=lambda found: -found[0]):
         names = _counted(operations(group, fused))
         checks = [check.message for check in fused.graph.assertions if check.node in group.members]
         if checks:
             names = f"check: {textwrap.shorten(checks[0].splitlines()[0], 60, placeholder=' ...')}"
         origins = dict.fromkeys(_place(node) for node in group.members)
         places = ", ".join(place for place in origins if place)
-        lines.append(f"{number:>3}  {names}" + (f"   <- {places}" if places else ""))
+        label = ", ".join(f"{number + 1:>3}" for number in numbers)
+        lines.append(f"{label}  {names}" + (f"   <- {places}" if places else ""))
     return "\n".join(lines)
+
+
+def _kernels(stages: Stages) -> Iterator[range]:
+    """Yields for each group of operations which calls of the program compute it, by number."""
+    parts, end = (call.kernel for _, call, _ in calls(stages.split)), 0
+    for _, whole, _ in calls(stages.lowered):
+        first, nests = end, len(whole.kernel.body)
+        while nests > 0:
+            nests -= len(next(parts).body)
+            end += 1
+        yield range(first, end)
 
 
 def _counted(names: list[str]) -> str:

@@ -6,7 +6,7 @@ from smelt.compiler.codegen import machine
 from smelt.compiler.codegen.kernel import emit, emitted
 from smelt.compiler.runtime import object_cache, threads
 from smelt.compiler.runtime.native import Native
-from smelt.ir.program import Program, collectives
+from smelt.ir.program import Program, collectives, runs_in_parallel
 from smelt.ir.show import program_text
 from smelt.ir.verify import verify_program
 
@@ -33,7 +33,7 @@ def build(program: Program) -> Native:
 
 def is_parallel(program: Program) -> bool:
     """Returns whether a program's code calls the thread pool."""
-    return threads.available and any(kernel.parallel for kernel in program.kernels)
+    return threads.available and runs_in_parallel(program)
 
 
 def _verified(program: Program) -> str:

@@ -350,3 +350,17 @@ def test_results_that_are_subnormal(dtype: DType) -> None:
     low, high = math.log(limits.smallest_subnormal) - 1, math.log(limits.tiny) + 1
     x = np.linspace(low, high, 4000).astype(dtype.storage)
     assert_within(BOUND["exp"], "exp", compute("exp", dtype, x), truth_of("exp", x), x)
+
+
+@pytest.mark.parametrize("op", ["exp", "exp2"])
+def test_what_is_zero_is_not_computed(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPUs take ten times as long where a product underflows, and masks are full of -inf."""
+    x = np.array([-np.inf, -1e300, -1e4, -1100.0])  # the interpreter's Fma of float32 underflows
+    plain = np.errstate
+    monkeypatch.setattr(np, "errstate", lambda **settings: plain(**settings | {"under": "raise"}))
+    result = np.ones_like(x)
+    run_kernel(expanded(op, float64, x.size, 1), [result, x])
+    np.testing.assert_array_equal(result, 0)
+    with pytest.raises(FloatingPointError):  # so that this test can fail
+        low = math.log2(np.finfo(x.dtype).smallest_subnormal) * (1 if op == "exp2" else math.log(2))
+        run_kernel(expanded(op, float64, 1, 1), [result[:1], np.full(1, low + 2.3, x.dtype)])

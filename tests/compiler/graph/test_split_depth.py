@@ -57,6 +57,30 @@ def test_the_shape_says_into_how_many_parts(node: Node, parts: int | None) -> No
         assert made.shape == node.shape
 
 
+def gradient(rows: int, depth: int, columns: int) -> Node:
+    """Returns the product of a transposed matrix and another one: the gradient of a weight."""
+    axes = {"axes": (1, 0)}
+    left = Node(movement.permute, (argument(depth, rows),), axes, (rows, depth), smelt.float32)
+    operands = left, argument(depth, columns)
+    return Node(matmul, operands, {}, (rows, columns), smelt.float32)
+
+
+@pytest.mark.parametrize(
+    ("node", "parts"),
+    [
+        (gradient(256, 8192, 64), 4),  # lines of which a tile needs a part are read to their ends
+        (product(256, 8192, 64), None),  # whose rows lie along
+        (gradient(256, 1024, 64), None),  # the sums of the parts would take as long
+        (gradient(1024, 8192, 256), None),
+    ],
+)
+def test_gradients_over_many_samples_are_read_from_end_to_end(
+    node: Node, parts: int | None
+) -> None:
+    made = split_product(node)
+    assert (made and made.inputs[0].shape[0]) == parts
+
+
 def test_channels_become_groups() -> None:
     made = split_convolution(kernel_gradient(1, 64, 8))
     assert made is not None

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
+
+import pytest
 
 import smelt
 import smelt.functional as F
 from smelt import nn
+from smelt.compiler.cpu import SSE
+from smelt.compiler.report import roofline
 from smelt.compiler.report.explain import HEAD, aligned
+from smelt.ir.show import kernel_text
 
 
 def test_columns_are_as_wide_as_what_they_hold() -> None:
@@ -49,3 +55,13 @@ def test_kernels_of_a_gradient_name_the_line_that_is_differentiated() -> None:
     assert wanted in origins
     places = [int(line.split()[0]) for line in origins.partition("\n\n")[0].splitlines()]
     assert sorted(places) == list(range(1, len(places) + 1))
+
+
+@pytest.mark.parametrize("has_fma", [True, False])
+def test_the_peak_is_measured_as_programs_compute(
+    has_fma: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roofline, "host_cpu", lambda: replace(SSE, has_fma=has_fma))
+    for kernel in (roofline.multiply_adds(8, 4, False), roofline.triad(4, False)):
+        text = kernel_text(kernel)
+        assert ("fma(" in text) == has_fma
